@@ -1,0 +1,197 @@
+//! The one failure type: what could not be done, where, why, and what to do about it.
+//!
+//! A [`Kind`] says what the failure means; [`Kind::recovery`] and [`Kind::exit_code`] are the only places that turn a
+//! meaning into what happens next. Messages are lower-case fragments that fit after "could not"; advice is kept apart
+//! and names a real flag, key or variable.
+
+use std::error::Error;
+use std::fmt;
+
+/// What a failure means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Our own mistake.
+    Bug,
+    /// Flags or arguments that make no sense.
+    Usage,
+    /// The settings file, the environment or the account of the destination do not fit.
+    Settings,
+    /// A schema file that is wrong, or tables on disk that it no longer describes.
+    Schema,
+    /// The source refused our credentials (401).
+    Credentials,
+    /// The source refused one resource (403), or said that we ask wrongly.
+    Refused,
+    /// The source could not be reached, or kept failing.
+    Unreachable,
+    /// The source answered what cannot be accepted: an ignored filter, unsorted pages, too much owed.
+    Answer,
+    /// The destination refused: permission, missing bucket, no conditional put.
+    StoreRefused,
+    /// The destination could not be reached, or is full.
+    StoreUnreachable,
+    /// Another run holds the resource.
+    Held,
+    /// Another run won the commit.
+    Lost,
+    /// Files are not what the manifest says.
+    Damage,
+    /// We were asked to stop.
+    Interrupted,
+}
+
+/// What happens after a failure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Recovery {
+    /// Nothing more can be done in this run.
+    StopRun,
+    /// This resource stops, the others go on.
+    StopResource,
+}
+
+impl Kind {
+    /// What happens next.
+    pub fn recovery(self) -> Recovery {
+        match self {
+            Kind::Bug
+            | Kind::Usage
+            | Kind::Settings
+            | Kind::Credentials
+            | Kind::StoreRefused
+            | Kind::StoreUnreachable
+            | Kind::Interrupted => Recovery::StopRun,
+            Kind::Schema
+            | Kind::Refused
+            | Kind::Unreachable
+            | Kind::Answer
+            | Kind::Held
+            | Kind::Lost
+            | Kind::Damage => Recovery::StopResource,
+        }
+    }
+
+    /// The exit code when this failure ends the command.
+    pub fn exit_code(self) -> u8 {
+        match self {
+            Kind::Bug => 1,
+            Kind::Usage | Kind::Settings | Kind::Schema => 2,
+            Kind::Credentials | Kind::Refused | Kind::Unreachable | Kind::Answer => 4,
+            Kind::StoreRefused | Kind::StoreUnreachable => 5,
+            Kind::Held | Kind::Lost => 6,
+            Kind::Damage => 7,
+            Kind::Interrupted => 130,
+        }
+    }
+
+    /// The meaning in one word, for logs and reports.
+    pub fn name(self) -> &'static str {
+        match self {
+            Kind::Bug => "bug",
+            Kind::Usage => "usage",
+            Kind::Settings => "settings",
+            Kind::Schema => "schema",
+            Kind::Credentials => "credentials",
+            Kind::Refused => "refused",
+            Kind::Unreachable => "unreachable",
+            Kind::Answer => "answer",
+            Kind::StoreRefused => "destination-refused",
+            Kind::StoreUnreachable => "destination-unreachable",
+            Kind::Held => "held",
+            Kind::Lost => "lost",
+            Kind::Damage => "damage",
+            Kind::Interrupted => "interrupted",
+        }
+    }
+}
+
+/// A failure: kind, fragment after "could not", place, cause, advice.
+#[derive(Debug)]
+pub struct Failure {
+    inner: Box<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    kind: Kind,
+    what: String,
+    place: Option<String>,
+    because: Option<String>,
+    source: Option<Box<dyn Error + Send + Sync>>,
+    advice: Option<String>,
+}
+
+/// The result of everything that can fail here.
+pub type Result<T, E = Failure> = std::result::Result<T, E>;
+
+impl Failure {
+    /// A failure of this kind; `what` fits after "could not".
+    pub fn new(kind: Kind, what: impl Into<String>) -> Self {
+        let inner = Inner { kind, what: what.into(), place: None, because: None, source: None, advice: None };
+        Self { inner: Box::new(inner) }
+    }
+
+    /// Adds the place: a resource and page, a path, a URL without secrets.
+    pub fn at(mut self, place: impl Into<String>) -> Self {
+        self.inner.place = Some(place.into());
+        self
+    }
+
+    /// Adds the reason in words.
+    pub fn because(mut self, reason: impl Into<String>) -> Self {
+        self.inner.because = Some(reason.into());
+        self
+    }
+
+    /// Adds the underlying error.
+    pub fn caused(mut self, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        self.inner.source = Some(source.into());
+        self
+    }
+
+    /// Adds advice, which names a real flag, key or variable.
+    pub fn advise(mut self, advice: impl Into<String>) -> Self {
+        self.inner.advice = Some(advice.into());
+        self
+    }
+
+    /// What the failure means.
+    pub fn kind(&self) -> Kind {
+        self.inner.kind
+    }
+
+    /// What to do about it, if something can be said.
+    pub fn advice(&self) -> Option<&str> {
+        self.inner.advice.as_deref()
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let inner = &self.inner;
+        write!(f, "could not {}", inner.what)?;
+        if let Some(place) = &inner.place {
+            write!(f, " ({place})")?;
+        }
+        if let Some(because) = &inner.because {
+            write!(f, ": {because}")?;
+        }
+        let mut next = inner.source.as_deref().map(|source| source as &dyn Error);
+        let mut said = String::new();
+        while let Some(cause) = next {
+            let text = cause.to_string();
+            // Many libraries repeat their cause in their own text.
+            if !said.contains(&text) {
+                write!(f, ": {text}")?;
+                said.push_str(&text);
+            }
+            next = cause.source();
+        }
+        Ok(())
+    }
+}
+
+impl Error for Failure {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.inner.source.as_deref().map(|source| source as &(dyn Error + 'static))
+    }
+}

@@ -1,0 +1,18 @@
+//! pearlift lifts a Brightpearl account into Parquet, incrementally and so that nothing is lost.
+//!
+//! The modules stand in the order in which data move, and the order is law: a module uses only modules listed above it
+//! (`tests/it/layers.rs` checks it).
+//!
+//! ```text
+//!  flags, env, file ─▶ config ──┐
+//!  schemas/*.toml  ─▶ schema ───┼─▶ plan ─▶ fetch ─▶ decode ─▶ write ─┐
+//!  last manifest   ─▶ manifest ─┘   jobs    pages    batches   files   │
+//!                         ▲                                            ▼
+//!                         └────────────── commit (one conditional put)─┘
+//!                  every stage ─▶ event ─▶ report (bars, summary, JSON, metrics, hints)
+//! ```
+
+pub mod secret;
+pub mod window;
+pub mod failure;
+pub mod event;

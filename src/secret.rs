@@ -1,0 +1,65 @@
+//! A text that must never be shown: tokens, client secrets.
+//!
+//! Takes a string, gives it back only through [`Secret::reveal`]; `Debug` and `Display` print a placeholder, so that
+//! no log, report, error or panic can carry it. [`Redactor`] removes the same texts from what the source echoes back
+//! (a refused token comes back in the body, API notes §2.3).
+
+use std::fmt;
+use std::sync::{Arc, RwLock};
+
+/// What is printed in place of a secret.
+const PLACEHOLDER: &str = "[secret]";
+
+/// A secret text. Compared by content, printed as a placeholder.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    /// Wraps a text; surrounding white space is cut, for files end with a newline.
+    pub fn new(text: &str) -> Self {
+        Self(text.trim().to_owned())
+    }
+
+    /// The text itself, for the one place that sends it.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(PLACEHOLDER)
+    }
+}
+
+impl fmt::Display for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(PLACEHOLDER)
+    }
+}
+
+/// Replaces every known secret in a text, plain or with `=` written as `\u003d` as the source does.
+#[derive(Clone, Debug, Default)]
+pub struct Redactor(Arc<RwLock<Vec<Secret>>>);
+
+impl Redactor {
+    /// Adds a secret; texts of under four letters are left out, for they would black out ordinary words.
+    pub fn learn(&self, secret: &Secret) {
+        let mut known = self.0.write().expect("no holder of this lock panics");
+        if secret.reveal().len() >= 4 && !known.contains(secret) {
+            known.push(secret.clone());
+        }
+    }
+
+    /// The text with every known secret replaced.
+    pub fn clean(&self, text: &str) -> String {
+        let known = self.0.read().expect("no holder of this lock panics");
+        let mut text = text.to_owned();
+        for secret in known.iter() {
+            for form in [secret.reveal().to_owned(), secret.reveal().replace('=', "\\u003d")] {
+                text = text.replace(&form, PLACEHOLDER);
+            }
+        }
+        text
+    }
+}
