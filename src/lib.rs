@@ -16,3 +16,4 @@ pub mod secret;
 pub mod window;
 pub mod failure;
 pub mod event;
+pub mod schema;

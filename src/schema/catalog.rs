@@ -1,0 +1,129 @@
+//! All resources that a run may read: those built in, and a user's own.
+
+use std::path::Path;
+
+use include_dir::{Dir, include_dir};
+
+use crate::failure::{Failure, Kind, Result};
+use crate::schema::check::check;
+use crate::schema::{Resource, Style};
+
+/// The schema files that ship inside the binary.
+static BUILT_IN: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/schemas");
+
+/// The checked resources, in the order in which they are read.
+#[derive(Clone, Debug)]
+pub struct Catalog {
+    resources: Vec<Resource>,
+}
+
+impl Catalog {
+    /// The built-in resources, overridden and added to by the `*.toml` of a user's folder.
+    ///
+    /// Refuses (`Schema`) a file that breaks the grammar, two resources that write one table, and a per-owner resource
+    /// whose owner is missing.
+    pub fn load(folder: Option<&Path>) -> Result<Self> {
+        let mut texts: Vec<(String, String)> = BUILT_IN
+            .files()
+            .filter_map(|file| Some((name_of(file.path())?, file.contents_utf8()?.to_owned())))
+            .collect();
+        if let Some(folder) = folder {
+            for (name, text) in read_folder(folder)? {
+                texts.retain(|(built_in, _)| *built_in != name);
+                texts.push((name, text));
+            }
+        }
+        Self::from_texts(&texts)
+    }
+
+    /// A catalog of these files: name without ending, and text.
+    pub fn from_texts(texts: &[(String, String)]) -> Result<Self> {
+        let mut resources = texts.iter().map(|(name, text)| check(name, text)).collect::<Result<Vec<_>>>()?;
+        resources.sort_by(|a, b| (a.priority, &a.name).cmp(&(b.priority, &b.name)));
+        let catalog = Self { resources };
+        catalog.check_together()?;
+        Ok(catalog)
+    }
+
+    fn check_together(&self) -> Result<()> {
+        let refuse = |name: &str, why: String| {
+            Err(Failure::new(Kind::Schema, "accept the schema files").at(format!("{name}.toml")).because(why))
+        };
+        let mut tables: Vec<(&str, &str)> = Vec::new();
+        for resource in &self.resources {
+            for table in &resource.tables {
+                if let Some((_, other)) = tables.iter().find(|(name, _)| *name == table.name) {
+                    return refuse(&resource.name, format!("table `{}` belongs to `{other}` too", table.name));
+                }
+                tables.push((&table.name, &resource.name));
+            }
+            if let Style::PerOwner { owners, .. } = &resource.read.style {
+                let owner = self.find(&owners.resource).map(|owner| &owner.read.style);
+                if !matches!(owner, Some(Style::IdSets { .. })) {
+                    return refuse(&resource.name, format!("owner `{}` is no id-sets resource", owners.resource));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Every resource, in reading order.
+    pub fn resources(&self) -> &[Resource] {
+        &self.resources
+    }
+
+    /// A resource by name.
+    pub fn find(&self, name: &str) -> Option<&Resource> {
+        self.resources.iter().find(|resource| resource.name == name)
+    }
+
+    /// A resource by name, or a refusal (`Usage`) that names the nearest one.
+    pub fn get(&self, name: &str) -> Result<&Resource> {
+        self.find(name).ok_or_else(|| {
+            let near = self.resources.iter().map(|resource| (distance(&resource.name, name), &resource.name)).min();
+            let hint = near.filter(|(far, _)| *far <= 3).map(|(_, near)| format!("did you mean `{near}`? "));
+            Failure::new(Kind::Usage, format!("find the resource `{name}`"))
+                .because("there is none of that name")
+                .advise(format!("{}`pearlift resources` lists them all", hint.unwrap_or_default()))
+        })
+    }
+}
+
+fn name_of(path: &Path) -> Option<String> {
+    let is_toml = path.extension().is_some_and(|ending| ending == "toml");
+    if is_toml { path.file_stem().map(|stem| stem.to_string_lossy().into_owned()) } else { None }
+}
+
+fn read_folder(folder: &Path) -> Result<Vec<(String, String)>> {
+    let failed = |error: std::io::Error| {
+        Failure::new(Kind::Settings, "read the folder of schemas")
+            .at(folder.display().to_string())
+            .caused(error)
+            .advise("`schemas` in the settings file, or --schemas, must name a folder of TOML files")
+    };
+    let mut texts = Vec::new();
+    for entry in std::fs::read_dir(folder).map_err(failed)? {
+        let path = entry.map_err(failed)?.path();
+        if let Some(name) = name_of(&path) {
+            texts.push((name, std::fs::read_to_string(&path).map_err(failed)?));
+        }
+    }
+    texts.sort();
+    Ok(texts)
+}
+
+/// The number of letters to change to get from one name to the other (Levenshtein).
+fn distance(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.chars().enumerate() {
+        let mut corner = row[0];
+        row[0] = i + 1;
+        for (j, y) in b.iter().enumerate() {
+            let above = row[j + 1];
+            row[j + 1] = (corner + usize::from(x != *y)).min(above + 1).min(row[j] + 1);
+            corner = above;
+        }
+    }
+    row[b.len()]
+}

@@ -1,0 +1,351 @@
+//! From a schema file as written to a checked [`Resource`]; every rule of the grammar is enforced here.
+
+use std::time::Duration;
+
+use sha2::{Digest, Sha256};
+
+use crate::failure::{Failure, Kind, Result};
+use crate::schema::file::{
+    BranchFile, ChangesFile, InventoryFile, OwnersFile, ReadFile, RowsFile, SchemaFile, StyleName, TableFile,
+};
+use crate::schema::path::parse_rows;
+use crate::schema::{
+    Changes, Column, EXTRA, EXTRACTED_AT, IdSearch, Inventory, Leaf, Newer, Origin, Owners, Partition, PartitionBy,
+    RUN_ID, Read, Resource, RowSearch, Rows, Source, Step, Style, Table, Type,
+};
+
+/// The most ids of a GET where the file does not say (API notes §5).
+const MAX_IDS: u16 = 200;
+
+/// Reads one schema file. `name` is the resource's name, the file's name without its ending.
+pub fn check(name: &str, text: &str) -> Result<Resource> {
+    let place = |failure: Failure| failure.at(format!("schema {name}"));
+    let file: SchemaFile = toml::from_str(text).map_err(|error| {
+        Failure::new(Kind::Schema, "read a schema file").at(format!("{name}.toml")).because(error.to_string())
+    })?;
+    if !is_name(name) {
+        return Err(wrong(name, "a resource's name is small letters, digits and `_`, and begins with a letter"));
+    }
+    let mut tables = Vec::new();
+    let mut partitions = Vec::new();
+    for (table_name, value) in &file.tables {
+        let table: TableFile = value.clone().try_into().map_err(|error: toml::de::Error| {
+            Failure::new(Kind::Schema, "read a table").at(format!("{name}.toml, {table_name}")).because(error.message())
+        })?;
+        partitions.push(table.partition.clone());
+        tables.push(check_table(table_name, table).map_err(|failure| failure.at(format!("{name}.toml, {table_name}")))?);
+    }
+    if tables.is_empty() {
+        return Err(wrong(name, "it has no table"));
+    }
+    let key = Source::parse(&file.read.key).map_err(place)?;
+    let key_type = check_owner_keys(name, &key, &tables)?;
+    let partition = check_partition(name, &tables, &partitions)?;
+    for table in &mut tables {
+        table.partition = partition.clone();
+    }
+    let read = check_read(name, file.read, key, key_type, &tables)?;
+    Ok(Resource { name: name.to_owned(), about: file.about, priority: file.priority, read, tables, hash: hash(text)? })
+}
+
+/// Hash of what a file says about reading and mapping; comments, `about` and `priority` do not count.
+fn hash(text: &str) -> Result<String> {
+    let mut whole: toml::Table =
+        toml::from_str(text).map_err(|error| Failure::new(Kind::Schema, "read a schema file").caused(error))?;
+    whole.remove("about");
+    whole.remove("priority");
+    let canonical = serde_json::to_vec(&whole)
+        .map_err(|error| Failure::new(Kind::Bug, "write a schema as JSON").caused(error))?;
+    let digest = Sha256::digest(&canonical);
+    Ok(digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect())
+}
+
+fn wrong(place: &str, why: impl Into<String>) -> Failure {
+    Failure::new(Kind::Schema, "accept a schema file").at(format!("{place}.toml")).because(why)
+}
+
+/// snake_case: what every engine takes unquoted, but for its reserved words.
+fn is_name(text: &str) -> bool {
+    text.starts_with(|c: char| c.is_ascii_lowercase())
+        && text.len() <= 63
+        && text.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
+}
+
+fn check_table(name: &str, file: TableFile) -> Result<Table> {
+    let wrong = |why: String| Failure::new(Kind::Schema, "accept a table").because(why);
+    if !is_name(name) {
+        return Err(wrong("a table's name is small letters, digits and `_`".into()));
+    }
+    let rows = match file.rows {
+        None => Rows::Record,
+        Some(RowsFile::One(path)) => Rows::Each(vec![(parse_rows(&path)?, None)]),
+        Some(RowsFile::Labelled(branches)) => Rows::Each(
+            branches
+                .into_iter()
+                .map(|BranchFile { path, label }| Ok((parse_rows(&path)?, Some(label))))
+                .collect::<Result<_>>()?,
+        ),
+    };
+    let depth = match &rows {
+        Rows::Record => 0,
+        Rows::Each(branches) => {
+            let depths: Vec<usize> =
+                branches.iter().map(|(steps, _)| steps.iter().filter(|step| **step == Step::Each).count()).collect();
+            if depths.is_empty() || depths.iter().any(|depth| *depth != depths[0]) {
+                return Err(wrong("the paths of `rows` must go equally deep".into()));
+            }
+            depths[0]
+        }
+    };
+    let mut columns: Vec<Column> = Vec::new();
+    for column in file.columns {
+        if !is_name(&column.name) || columns.iter().any(|other| other.name == column.name) {
+            return Err(wrong(format!("column `{}` is not a name in small letters, or stands twice", column.name)));
+        }
+        let from = column.from.paths().iter().map(|path| Source::parse(path)).collect::<Result<Vec<_>>>()?;
+        for source in &from {
+            let too_high = matches!(source.origin, Origin::Above(above) if above > depth);
+            let record_key = depth == 0 && matches!(source.leaf, Leaf::Label);
+            if too_high || record_key {
+                return Err(wrong(format!("`from` of column `{}` leads out of the record", column.name)));
+            }
+        }
+        if from.is_empty() {
+            return Err(wrong(format!("column `{}` has no `from`", column.name)));
+        }
+        columns.push(Column { name: column.name, from, kind: Type::parse(&column.kind)?, required: column.required });
+    }
+    let key = file
+        .key
+        .iter()
+        .map(|key| {
+            let index = columns.iter().position(|column| column.name == *key);
+            let index = index.ok_or_else(|| wrong(format!("key column `{key}` is not a column")))?;
+            let kind = columns[index].kind;
+            if !columns[index].required || matches!(kind, Type::Float64 | Type::Json) {
+                return Err(wrong(format!("key column `{key}` must be required, and neither float64 nor json")));
+            }
+            Ok(index)
+        })
+        .collect::<Result<Vec<_>>>()?;
+    if key.is_empty() {
+        return Err(wrong("it has no key".into()));
+    }
+    debug_assert!(![EXTRA, EXTRACTED_AT, RUN_ID].iter().any(|name| is_name(name)), "names of ours cannot be a schema's");
+    Ok(Table { name: name.to_owned(), rows, columns, key, partition: Partition::None })
+}
+
+/// The first key column of every table is the owner key, and of one type.
+fn check_owner_keys(name: &str, key: &Source, tables: &[Table]) -> Result<Type> {
+    if !matches!(key.origin, Origin::Above(0)) || !matches!(key.leaf, Leaf::Fields(_) | Leaf::Key) {
+        return Err(wrong(name, "`key` is a path in the record, or @key"));
+    }
+    let mut kinds = Vec::new();
+    for table in tables {
+        let depth = table.depth();
+        let column = &table.columns[table.key[0]];
+        let leads_there = |source: &Source| {
+            let at_record = match source.origin {
+                Origin::Record => true,
+                Origin::Above(above) => above == depth,
+            };
+            at_record && source.leaf == key.leaf
+        };
+        if column.from.len() != 1 || !leads_there(&column.from[0]) {
+            return Err(wrong(
+                name,
+                format!("the first key column of table `{}` must be the record's `key`", table.name),
+            ));
+        }
+        kinds.push(column.kind);
+    }
+    let kind = kinds[0];
+    if kinds.iter().any(|other| *other != kind) || !matches!(kind, Type::Int64 | Type::String) {
+        return Err(wrong(name, "the owner key must be int64 or string, the same in every table"));
+    }
+    Ok(kind)
+}
+
+/// At most one table, with one row a record, says how files are divided; all tables follow it.
+fn check_partition(name: &str, tables: &[Table], written: &[Option<String>]) -> Result<Partition> {
+    let mut found = Partition::None;
+    for (index, text) in written.iter().enumerate() {
+        let Some(text) = text else { continue };
+        if found != Partition::None {
+            return Err(wrong(name, "only one table may say `partition`; the others follow it"));
+        }
+        if text == "snapshot_date" {
+            found = Partition::Snapshot { segment: text.clone() };
+            continue;
+        }
+        let explain = || wrong(name, "`partition` is month(column), bucket(column, n) or snapshot_date");
+        let (function, rest) = text.split_once('(').ok_or_else(explain)?;
+        let inner = rest.strip_suffix(')').ok_or_else(explain)?;
+        let (column_name, count) = match inner.split_once(',') {
+            Some((column, count)) => (column.trim(), Some(count.trim().parse::<u32>().map_err(|_| explain())?)),
+            None => (inner.trim(), None),
+        };
+        let table = &tables[index];
+        let column = table.columns.iter().position(|column| column.name == column_name).ok_or_else(explain)?;
+        let kind = table.columns[column].kind;
+        let by = match (function, count) {
+            ("month", None) if kind == Type::Timestamp => PartitionBy::Month,
+            ("bucket", Some(count)) if kind == Type::Int64 && count > 0 => PartitionBy::Bucket(count),
+            _ => return Err(explain()),
+        };
+        if table.rows != Rows::Record {
+            return Err(wrong(name, "`partition` belongs to the table with one row a record"));
+        }
+        let segment = match by {
+            PartitionBy::Month => format!("{}_month", column_name.strip_suffix("_on").unwrap_or(column_name)),
+            PartitionBy::Bucket(_) => format!("{column_name}_bucket"),
+        };
+        found = Partition::By { segment, by, table: index, column };
+    }
+    Ok(found)
+}
+
+fn check_read(name: &str, file: ReadFile, key: Source, key_type: Type, tables: &[Table]) -> Result<Read> {
+    let need = |value: Option<String>, key: &str| {
+        value.ok_or_else(|| wrong(name, format!("`{key}` is missing for this style")))
+    };
+    let refuse = |present: bool, key: &str| {
+        if present { Err(wrong(name, format!("`{key}` does not go with this style"))) } else { Ok(()) }
+    };
+    let with_ids = |get: String| {
+        if get.matches("{ids}").count() == 1 { Ok(get) } else { Err(wrong(name, "`get` must hold {ids} once")) }
+    };
+    let max_ids = usize::from(file.max_ids.unwrap_or(MAX_IDS));
+    if max_ids == 0 {
+        return Err(wrong(name, "`max_ids` must be at least 1"));
+    }
+    refuse(file.style != StyleName::IdSets && file.inventory.is_some(), "inventory")?;
+    refuse(file.style != StyleName::Search && file.search.is_some(), "search")?;
+    refuse(file.style != StyleName::PerOwner && file.owners.is_some(), "owners")?;
+    refuse(matches!(file.style, StyleName::List | StyleName::PerOwner) && file.changes.is_some(), "changes")?;
+    let style = match file.style {
+        StyleName::IdSets => {
+            if key_type != Type::Int64 {
+                return Err(wrong(name, "ids of id-sets are int64"));
+            }
+            let inventory = file.inventory.ok_or_else(|| wrong(name, "`inventory` is missing"))?;
+            Style::IdSets {
+                get: with_ids(need(file.get, "get")?)?,
+                max_ids,
+                inventory: check_inventory(name, inventory)?,
+                changes: file.changes.map(|changes| check_changes(name, changes, tables)).transpose()?,
+            }
+        }
+        StyleName::Search => {
+            refuse(file.get.is_some(), "get")?;
+            let Leaf::Fields(fields) = &key.leaf else { return Err(wrong(name, "`key` is a column of the search")) };
+            let (since, row) = match file.changes {
+                Some(changes) => {
+                    refuse(changes.search.is_some() || changes.id.is_some(), "changes.search")?;
+                    (changes.since, changes.row)
+                }
+                None => (Vec::new(), None),
+            };
+            let row = row.unwrap_or_else(|| fields.join("."));
+            Style::Search(RowSearch { search: need(file.search, "search")?, row, since })
+        }
+        StyleName::List => Style::List { get: need(file.get, "get")? },
+        StyleName::PerOwner => Style::PerOwner {
+            get: with_ids(need(file.get, "get")?)?,
+            max_ids,
+            owners: check_owners(name, file.owners.ok_or_else(|| wrong(name, "`owners` is missing"))?)?,
+        },
+    };
+    Ok(Read {
+        service: file.service,
+        style,
+        key,
+        key_type,
+        records: parse_rows(file.records.as_deref().unwrap_or("*"))?,
+        newer: file.newer.iter().map(|column| find_newer(name, column, tables)).collect::<Result<_>>()?,
+        every: file.every.as_deref().map(|every| cadence(name, every)).transpose()?,
+        empty_ok: file.empty_ok,
+        none_found: file.none_found,
+        split_on: file.split_on,
+        not_applicable: file.not_applicable,
+    })
+}
+
+fn cadence(name: &str, text: &str) -> Result<Duration> {
+    humantime::parse_duration(text).map_err(|error| wrong(name, format!("`every = \"{text}\"`: {error}")))
+}
+
+fn check_inventory(name: &str, file: InventoryFile) -> Result<Inventory> {
+    let id_search = |search: String| {
+        let id = file.id.clone().ok_or_else(|| wrong(name, "`inventory.id` is missing"))?;
+        Ok::<_, Failure>(IdSearch { search, row: file.row.clone().unwrap_or_else(|| id.clone()), id })
+    };
+    match (file.options, file.search, file.windows) {
+        (Some(path), None, None) => Ok(Inventory::Options(path)),
+        (None, Some(search), None) => Ok(Inventory::Search(id_search(search)?)),
+        (None, None, Some(search)) => Ok(Inventory::Windows(id_search(search)?)),
+        _ => Err(wrong(name, "`inventory` has exactly one of options, search, windows")),
+    }
+}
+
+fn check_changes(name: &str, file: ChangesFile, tables: &[Table]) -> Result<Changes> {
+    let search = file.search.ok_or_else(|| wrong(name, "`changes.search` is missing"))?;
+    let id = file.id.ok_or_else(|| wrong(name, "`changes.id` is missing"))?;
+    if file.since.is_empty() {
+        return Err(wrong(name, "`changes.since` is empty"));
+    }
+    let owner_table = tables.iter().find(|table| table.rows == Rows::Record);
+    let same = file
+        .same
+        .iter()
+        .map(|(search_column, ours)| {
+            let held = ours.as_str().and_then(|ours| {
+                owner_table.and_then(|table| table.columns.iter().find(|column| column.name == ours))
+            });
+            let held = held.ok_or_else(|| wrong(name, "`changes.same` names a column of the owner's table"))?;
+            Ok((search_column.clone(), held.name.clone()))
+        })
+        .collect::<Result<_>>()?;
+    Ok(Changes {
+        search: IdSearch { search, row: file.row.unwrap_or_else(|| id.clone()), id },
+        since: file.since,
+        same,
+    })
+}
+
+fn check_owners(name: &str, file: OwnersFile) -> Result<Owners> {
+    let filter = file
+        .filter
+        .map(|text| {
+            let explain = || wrong(name, "`owners.where` is `name = true` or `name = false`");
+            let (column, value) = text.split_once('=').ok_or_else(explain)?;
+            let value = value.trim().parse::<bool>().map_err(|_| explain())?;
+            Ok::<_, Failure>((column.trim().to_owned(), value))
+        })
+        .transpose()?;
+    Ok(Owners { resource: file.resource, filter })
+}
+
+fn find_newer(name: &str, wanted: &str, tables: &[Table]) -> Result<Newer> {
+    tables
+        .iter()
+        .enumerate()
+        .filter(|(_, table)| table.rows == Rows::Record)
+        .find_map(|(table, owner)| {
+            let column = owner.columns.iter().position(|column| column.name == wanted)?;
+            matches!(owner.columns[column].kind, Type::Int64 | Type::Timestamp).then_some(Newer { table, column })
+        })
+        .ok_or_else(|| wrong(name, format!("`newer`: `{wanted}` is no int64 or timestamp column of the owner's table")))
+}
+
+impl Table {
+    /// The number of `*` between a record and this table's rows.
+    pub fn depth(&self) -> usize {
+        match &self.rows {
+            Rows::Record => 0,
+            Rows::Each(branches) => branches
+                .first()
+                .map_or(0, |(steps, _)| steps.iter().filter(|step| **step == Step::Each).count()),
+        }
+    }
+}

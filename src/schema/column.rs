@@ -1,0 +1,124 @@
+//! Column types: the closed set that a schema file may use, and what each is in Arrow.
+//!
+//! | type | Arrow | Parquet | takes from JSON |
+//! |---|---|---|---|
+//! | `bool` | Boolean | BOOLEAN | true, false, 0, 1, the same in a string |
+//! | `int32` `int64` | Int32, Int64 | INT32, INT64 | whole numbers, in a string or not |
+//! | `float64` | Float64 | DOUBLE | numbers, in a string or not |
+//! | `decimal(p,s)` | Decimal128 | DECIMAL | numbers from their own digits, in a string or not; never rounded |
+//! | `string` | Utf8 | STRING | strings byte for byte; numbers and booleans as written |
+//! | `date` | Date32 | DATE | `2026-07-01`, or the calendar date of an instant as written |
+//! | `timestamp` | Timestamp(µs, UTC) | TIMESTAMP(MICROS, UTC) | ISO 8601 with an offset |
+//! | `json` | Utf8 | STRING | anything, as text with keys in order |
+
+use std::fmt;
+use std::sync::Arc;
+
+use arrow_schema::{DataType, Field, TimeUnit};
+
+use crate::failure::{Failure, Kind, Result};
+use crate::schema::Source;
+
+/// JSON text of every field that the schema does not name, and of values that did not fit; null when none.
+pub const EXTRA: &str = "_extra";
+/// When this content was first seen, by the source's clock.
+pub const EXTRACTED_AT: &str = "_extracted_at";
+/// The run that first saw this content.
+pub const RUN_ID: &str = "_run_id";
+
+/// The most digits of a 128-bit decimal.
+const MAX_PRECISION: u8 = 38;
+
+/// A column's type.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Type {
+    Bool,
+    Int32,
+    Int64,
+    Float64,
+    Decimal { precision: u8, scale: u8 },
+    String,
+    Date,
+    Timestamp,
+    Json,
+}
+
+impl Type {
+    /// Reads `int64`, `decimal(18,6)` and so on.
+    pub fn parse(text: &str) -> Result<Self> {
+        let wrong = || {
+            Failure::new(Kind::Schema, "read a column type").at(text).because(
+                "it is one of bool, int32, int64, float64, decimal(p,s), string, date, timestamp, json (p at most 38, s at most p)",
+            )
+        };
+        match text {
+            "bool" => Ok(Self::Bool),
+            "int32" => Ok(Self::Int32),
+            "int64" => Ok(Self::Int64),
+            "float64" => Ok(Self::Float64),
+            "string" => Ok(Self::String),
+            "date" => Ok(Self::Date),
+            "timestamp" => Ok(Self::Timestamp),
+            "json" => Ok(Self::Json),
+            _ => {
+                let inner = text.strip_prefix("decimal(").and_then(|rest| rest.strip_suffix(')')).ok_or_else(wrong)?;
+                let (precision, scale) = inner.split_once(',').ok_or_else(wrong)?;
+                let precision: u8 = precision.trim().parse().map_err(|_| wrong())?;
+                let scale: u8 = scale.trim().parse().map_err(|_| wrong())?;
+                if precision == 0 || precision > MAX_PRECISION || scale > precision {
+                    return Err(wrong());
+                }
+                Ok(Self::Decimal { precision, scale })
+            }
+        }
+    }
+
+    /// The Arrow type.
+    pub fn arrow(self) -> DataType {
+        match self {
+            Self::Bool => DataType::Boolean,
+            Self::Int32 => DataType::Int32,
+            Self::Int64 => DataType::Int64,
+            Self::Float64 => DataType::Float64,
+            Self::Decimal { precision, scale } => {
+                DataType::Decimal128(precision, i8::try_from(scale).expect("a scale is at most 38"))
+            }
+            Self::String | Self::Json => DataType::Utf8,
+            Self::Date => DataType::Date32,
+            Self::Timestamp => DataType::Timestamp(TimeUnit::Microsecond, Some(Arc::from("UTC"))),
+        }
+    }
+}
+
+impl fmt::Display for Type {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Bool => f.write_str("bool"),
+            Self::Int32 => f.write_str("int32"),
+            Self::Int64 => f.write_str("int64"),
+            Self::Float64 => f.write_str("float64"),
+            Self::Decimal { precision, scale } => write!(f, "decimal({precision},{scale})"),
+            Self::String => f.write_str("string"),
+            Self::Date => f.write_str("date"),
+            Self::Timestamp => f.write_str("timestamp"),
+            Self::Json => f.write_str("json"),
+        }
+    }
+}
+
+/// A column: its name, where its value comes from (the first source present wins), its type.
+#[derive(Clone, Debug)]
+pub struct Column {
+    pub name: String,
+    pub from: Vec<Source>,
+    pub kind: Type,
+    /// Never null: a row without it does not fit.
+    pub required: bool,
+}
+
+impl Column {
+    /// The Arrow field.
+    pub fn field(&self) -> Field {
+        Field::new(&self.name, self.kind.arrow(), !self.required)
+    }
+}

@@ -1,0 +1,19 @@
+//! The remote resources and our tables, as declared in `schemas/*.toml`.
+//!
+//! Takes TOML texts (built in, or a user's folder), gives a checked [`Catalog`]: everything true about the remote
+//! tables, so that no other module names a resource, a table or a column. A file that is wrong is refused with its name
+//! and line; what the constructor has checked is relied on afterwards.
+
+mod file;
+mod path;
+mod column;
+mod resource;
+mod check;
+mod catalog;
+
+pub use catalog::Catalog;
+pub use column::{Column, EXTRA, EXTRACTED_AT, RUN_ID, Type};
+pub use path::{Leaf, Origin, Source, Step};
+pub use resource::{
+    Changes, IdSearch, Inventory, Newer, Owners, Partition, PartitionBy, Read, Resource, RowSearch, Rows, Style, Table,
+};

@@ -1,0 +1,212 @@
+//! A checked resource: how it is read and which tables it fills.
+
+use std::fmt;
+use std::time::Duration;
+
+use arrow_schema::{DataType, Field, Schema, TimeUnit};
+
+use crate::schema::{Column, EXTRA, EXTRACTED_AT, RUN_ID, Step, Type};
+
+/// Something the source serves, and the tables it becomes.
+#[derive(Clone, Debug)]
+pub struct Resource {
+    pub name: String,
+    /// One line for people.
+    pub about: String,
+    /// Lower runs earlier: small and important ones first.
+    pub priority: u32,
+    pub read: Read,
+    /// In the file's order; at least one.
+    pub tables: Vec<Table>,
+    /// Hash of what decides reading and mapping; another hash drops an unfinished scan's plan.
+    pub hash: String,
+}
+
+/// How a resource is read.
+#[derive(Clone, Debug)]
+pub struct Read {
+    pub service: String,
+    pub style: Style,
+    /// Where the owner key lies in a record.
+    pub key: crate::schema::Source,
+    /// `Int64` or `String`.
+    pub key_type: Type,
+    /// Where the records lie below `response`.
+    pub records: Vec<Step>,
+    /// Of two copies of a record the one higher in the first of these (columns of the owner's table) is newer.
+    pub newer: Vec<Newer>,
+    /// The cadence of whole reloads; `None` is every run.
+    pub every: Option<Duration>,
+    /// An empty answer for a list that has rows is accepted.
+    pub empty_ok: bool,
+    /// Texts of a 404 that mean "none of these ids"; any other 404 is a wrong URL (API notes §5).
+    pub none_found: Vec<String>,
+    /// Error codes on which an id set is halved.
+    pub split_on: Vec<String>,
+    /// Error codes of single ids that mean "has no such record": not owed.
+    pub not_applicable: Vec<String>,
+}
+
+/// The reading styles.
+#[derive(Clone, Debug)]
+pub enum Style {
+    /// Documents by GET of id sets.
+    IdSets { get: String, max_ids: usize, inventory: Inventory, changes: Option<Changes> },
+    /// Rows from a search itself.
+    Search(RowSearch),
+    /// One GET, whole list.
+    List { get: String },
+    /// Documents by GET of another resource's ids.
+    PerOwner { get: String, max_ids: usize, owners: Owners },
+}
+
+impl Style {
+    /// The style's name in schema files.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::IdSets { .. } => "id-sets",
+            Self::Search(_) => "search",
+            Self::List { .. } => "list",
+            Self::PerOwner { .. } => "per-owner",
+        }
+    }
+}
+
+/// How all ids of a resource are found.
+#[derive(Clone, Debug)]
+pub enum Inventory {
+    /// OPTIONS of this path.
+    Options(String),
+    /// A search for ids only.
+    Search(IdSearch),
+    /// The least and greatest id from a search, then every number between: for ids that are nearly dense.
+    Windows(IdSearch),
+}
+
+/// A search that yields ids.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IdSearch {
+    pub search: String,
+    /// The column with the resource's id.
+    pub id: String,
+    /// The unique column that pages are sorted by; often the same.
+    pub row: String,
+}
+
+/// How changed ids are found: one search for each date, united.
+#[derive(Clone, Debug)]
+pub struct Changes {
+    pub search: IdSearch,
+    /// Filterable dates set by the server.
+    pub since: Vec<String>,
+    /// Search column and our column: an id whose values are those that we hold is not fetched again.
+    pub same: Vec<(String, String)>,
+}
+
+/// A search that yields rows.
+#[derive(Clone, Debug)]
+pub struct RowSearch {
+    pub search: String,
+    /// The unique column that pages are sorted by.
+    pub row: String,
+    /// Filterable dates set by the server; none means that it is read whole.
+    pub since: Vec<String>,
+}
+
+/// Whose ids a per-owner resource is read by.
+#[derive(Clone, Debug)]
+pub struct Owners {
+    pub resource: String,
+    /// A boolean filter of the owner's search.
+    pub filter: Option<(String, bool)>,
+}
+
+/// A column by which of two copies the newer is told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Newer {
+    pub table: usize,
+    pub column: usize,
+}
+
+/// Where rows of a table lie in a record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Rows {
+    /// One row a record.
+    Record,
+    /// One row an entry of each path, with the branch's label.
+    Each(Vec<(Vec<Step>, Option<String>)>),
+}
+
+/// A table that we write.
+#[derive(Clone, Debug)]
+pub struct Table {
+    pub name: String,
+    pub rows: Rows,
+    pub columns: Vec<Column>,
+    /// Indices of the key columns; the first is the owner key.
+    pub key: Vec<usize>,
+    pub partition: Partition,
+}
+
+/// How the files of a table are divided; the same for all tables of a resource.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Partition {
+    None,
+    /// By a column of the owner's table.
+    By { segment: String, by: PartitionBy, table: usize, column: usize },
+    /// By the day of the scan.
+    Snapshot { segment: String },
+}
+
+/// The function of a partition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PartitionBy {
+    /// The first day of the month of an instant.
+    Month,
+    /// The id modulo this number.
+    Bucket(u32),
+}
+
+impl Partition {
+    /// The name in the path, `created_month` of `created_month=2026-03-01`.
+    pub fn segment(&self) -> Option<&str> {
+        match self {
+            Self::None => None,
+            Self::By { segment, .. } | Self::Snapshot { segment } => Some(segment),
+        }
+    }
+}
+
+impl fmt::Display for Partition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::None => f.write_str("none"),
+            Self::By { segment, by: PartitionBy::Month, .. } => write!(f, "month as {segment}"),
+            Self::By { segment, by: PartitionBy::Bucket(count), .. } => write!(f, "{count} buckets as {segment}"),
+            Self::Snapshot { segment } => write!(f, "day of the scan as {segment}"),
+        }
+    }
+}
+
+impl Table {
+    /// The Arrow schema of the table's files: its columns, then `_extra`, `_extracted_at`, `_run_id`.
+    pub fn arrow(&self) -> Schema {
+        let mut fields: Vec<Field> = self.columns.iter().map(Column::field).collect();
+        fields.push(Field::new(EXTRA, DataType::Utf8, true));
+        fields.push(Field::new(EXTRACTED_AT, DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())), false));
+        fields.push(Field::new(RUN_ID, DataType::Utf8, false));
+        Schema::new(fields)
+    }
+}
+
+impl Resource {
+    /// The resource's partition: that of its tables.
+    pub fn partition(&self) -> &Partition {
+        &self.tables[0].partition
+    }
+
+    /// Whether a scan reads it whole and replaces what is there.
+    pub fn is_snapshot(&self) -> bool {
+        matches!(self.partition(), Partition::Snapshot { .. })
+    }
+}
