@@ -17,3 +17,4 @@ pub mod window;
 pub mod failure;
 pub mod event;
 pub mod schema;
+pub mod config;

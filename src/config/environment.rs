@@ -1,0 +1,81 @@
+//! The environment as settings see it: `PEARLIFT_SECTION_KEY` variables laid over the settings file.
+//!
+//! Takes a snapshot of variables (the process's own, or a test's), gives values by name and a TOML table of the
+//! settings among them. An unknown `PEARLIFT_` variable is refused, as an unknown key is.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+
+use toml::{Table, Value};
+
+use crate::config::file::{Holds, KEYS, RESOURCE_KEYS};
+use crate::failure::{Failure, Kind, Result};
+
+const PREFIX: &str = "PEARLIFT_";
+
+/// A snapshot of environment variables. Variables that are not UTF-8 are left out.
+#[derive(Clone, Default)]
+pub struct Environment(BTreeMap<String, String>);
+
+impl Environment {
+    /// The variables given, usually `std::env::vars_os()`.
+    pub fn new(vars: impl IntoIterator<Item = (OsString, OsString)>) -> Self {
+        Self(vars.into_iter().filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?))).collect())
+    }
+
+    /// A variable that is set and not empty.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.0.get(name).map(String::as_str).filter(|value| !value.is_empty())
+    }
+
+    /// Lays the `PEARLIFT_` variables over a table of settings. `resources` are the names that `[resource.NAME]` may bear.
+    pub fn lay_over(&self, table: &mut Table, resources: &[&str]) -> Result<()> {
+        for (name, value) in &self.0 {
+            let Some(rest) = name.strip_prefix(PREFIX) else { continue };
+            let (section, key, holds) = find(rest, resources).ok_or_else(|| {
+                Failure::new(Kind::Settings, format!("understand the variable {name}"))
+                    .because("it names no setting")
+                    .advise("settings are `PEARLIFT_SECTION_KEY`, as in PEARLIFT_DESTINATION_URL; `pearlift init` writes them all")
+            })?;
+            let value = read(name, value, holds)?;
+            let mut inner = &mut *table;
+            for part in section.split('.').filter(|part| !part.is_empty()) {
+                let entry = inner.entry(part).or_insert_with(|| Value::Table(Table::new()));
+                inner = entry.as_table_mut().ok_or_else(|| {
+                    Failure::new(Kind::Settings, "read the settings file").because(format!("`{section}` is no section"))
+                })?;
+            }
+            inner.insert(key, value);
+        }
+        Ok(())
+    }
+}
+
+fn find(rest: &str, resources: &[&str]) -> Option<(String, String, Holds)> {
+    let spelled = |section: &str, key: &str| {
+        let dotted = if section.is_empty() { key.to_owned() } else { format!("{section}_{key}") };
+        dotted.replace('.', "_").to_uppercase()
+    };
+    let known = KEYS.iter().find(|(section, key, _)| spelled(section, key) == rest);
+    if let Some((section, key, holds)) = known {
+        return Some(((*section).to_owned(), (*key).to_owned(), *holds));
+    }
+    resources.iter().find_map(|resource| {
+        RESOURCE_KEYS.iter().find_map(|(key, holds)| {
+            (spelled(&format!("resource_{resource}"), key) == rest)
+                .then(|| (format!("resource.{resource}"), (*key).to_owned(), *holds))
+        })
+    })
+}
+
+fn read(name: &str, text: &str, holds: Holds) -> Result<Value> {
+    let wrong = |wanted: &str| {
+        Failure::new(Kind::Settings, format!("read the variable {name}")).because(format!("`{text}` is no {wanted}"))
+    };
+    match holds {
+        Holds::Text => Ok(Value::String(text.to_owned())),
+        Holds::Number => text.trim().parse::<i64>().map(Value::Integer).map_err(|_| wrong("whole number")),
+        Holds::Bool => text.trim().parse::<bool>().map(Value::Boolean).map_err(|_| wrong("`true` or `false`")),
+        Holds::List => Ok(Value::Array(text.split(',').map(|item| Value::String(item.trim().to_owned())).collect())),
+    }
+}

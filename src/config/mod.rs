@@ -1,0 +1,16 @@
+//! Settings: flags over environment over file over defaults, and secrets from the environment or from files.
+//!
+//! Takes a TOML file and the process environment, gives [`Settings`] whose parts are resolved when asked for, so that a
+//! command needs only what it uses. Refuses unknown keys (with their line), http to anything but loopback, and secrets
+//! in the file.
+
+mod file;
+mod environment;
+mod size;
+mod secrets;
+mod resolve;
+
+pub use environment::Environment;
+pub use file::{KEYS, Pace};
+pub use resolve::{Account, Destination, Limits, S3, Settings};
+pub use secrets::{Credentials, OAuth};

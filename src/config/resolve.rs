@@ -1,0 +1,331 @@
+//! From the settings file and the environment to what each stage needs.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use url::Url;
+
+use crate::config::environment::Environment;
+use crate::config::file::{Pace, SettingsFile};
+use crate::config::secrets::{self, Credentials};
+use crate::config::size;
+use crate::failure::{Failure, Kind, Result};
+
+/// The file read when `--config` names none.
+const DEFAULT_FILE: &str = "pearlift.toml";
+
+/// Settings, resolved part by part when asked for.
+pub struct Settings {
+    file: SettingsFile,
+    environment: Environment,
+    /// The settings file that was read, if any.
+    pub path: Option<PathBuf>,
+}
+
+/// The account at the source.
+#[derive(Clone, Debug)]
+pub struct Account {
+    pub code: String,
+    /// `https://…/public-api/{code}`, without a slash at its end.
+    pub base_url: Url,
+}
+
+/// Where tables go.
+#[derive(Clone, Debug)]
+pub enum Destination {
+    Local(PathBuf),
+    S3(S3),
+}
+
+/// S3-compatible storage; credentials come from the usual `AWS_*` environment.
+#[derive(Clone, Debug)]
+pub struct S3 {
+    pub bucket: String,
+    /// Without slashes at its ends; empty for the bucket's root.
+    pub prefix: String,
+    pub endpoint: Option<String>,
+    pub region: Option<String>,
+    pub allow_http: bool,
+    pub path_style: bool,
+    /// How often a lock object is renewed.
+    pub lock_renew: Duration,
+    /// A lock object unchanged for this long, by the observer's clock, is dead.
+    pub lock_expire: Duration,
+}
+
+/// Bounds of every kind.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// 0: the source sets no limit that we know of; only its own answers count.
+    pub requests_per_period: u32,
+    pub period: Duration,
+    pub reserve: u32,
+    pub concurrency: usize,
+    /// Bytes.
+    pub memory: u64,
+    pub pace: Pace,
+    pub page_size: u32,
+    pub timeout: Duration,
+    pub retry_tries: u32,
+    pub retry_for: Duration,
+    pub overlap: Duration,
+    pub settle: Duration,
+    pub commit_every: Duration,
+    /// Bytes of the spool.
+    pub commit_bytes: u64,
+    /// Bytes of a data file.
+    pub file_bytes: u64,
+    pub row_group_rows: usize,
+    pub spool: Option<PathBuf>,
+}
+
+impl Settings {
+    /// Reads the file (`--config`, else `./pearlift.toml` where there is one) and lays the environment over it.
+    /// `resources` are the names that `[resource.NAME]` may bear.
+    pub fn load(config: Option<&Path>, environment: Environment, resources: &[&str]) -> Result<Self> {
+        let path = match config {
+            Some(path) => Some(path.to_owned()),
+            None => Some(PathBuf::from(DEFAULT_FILE)).filter(|path| path.exists()),
+        };
+        let text = match &path {
+            Some(path) => std::fs::read_to_string(path).map_err(|error| {
+                Failure::new(Kind::Settings, "read the settings file")
+                    .at(path.display().to_string())
+                    .caused(error)
+                    .advise("`pearlift init` writes one")
+            })?,
+            None => String::new(),
+        };
+        let place = path.as_ref().map_or_else(|| "environment".to_owned(), |path| path.display().to_string());
+        let wrong = |error: toml::de::Error| {
+            Failure::new(Kind::Settings, "read the settings")
+                .at(&place)
+                .because(error.to_string().trim_end())
+                .advise("docs/running.md lists every key; `pearlift init` writes a commented file")
+        };
+        // Once as written, for an error that shows the line; once more with the environment laid over it.
+        toml::from_str::<SettingsFile>(&text).map_err(wrong)?;
+        let mut table: toml::Table = toml::from_str(&text).map_err(wrong)?;
+        environment.lay_over(&mut table, resources)?;
+        let file: SettingsFile = table.try_into().map_err(wrong)?;
+        let known = |name: &String| resources.contains(&name.as_str());
+        if let Some(unknown) = file.resource.keys().find(|name| !known(name)) {
+            return Err(Failure::new(Kind::Settings, format!("understand [resource.{unknown}]"))
+                .at(&place)
+                .because("there is no resource of that name")
+                .advise("`pearlift resources` lists them all"));
+        }
+        Ok(Self { file, environment, path })
+    }
+
+    /// A user's own folder of schema files, relative to the working directory. Read before the rest, for `load` needs
+    /// the resources' names.
+    pub fn schemas(config: Option<&Path>, environment: &Environment) -> Option<PathBuf> {
+        if let Some(folder) = environment.get("PEARLIFT_SCHEMAS") {
+            return Some(PathBuf::from(folder));
+        }
+        let text = std::fs::read_to_string(config.unwrap_or(Path::new(DEFAULT_FILE))).ok()?;
+        let table: toml::Table = toml::from_str(&text).ok()?;
+        table.get("schemas")?.as_str().map(PathBuf::from)
+    }
+
+    /// The account at the source.
+    pub fn account(&self) -> Result<Account> {
+        let missing = |what: &str| {
+            Failure::new(Kind::Settings, "find the account").because(format!("{what} is not set")).advise(
+                "run `pearlift init` and fill in [account], or set PEARLIFT_ACCOUNT_CODE and PEARLIFT_ACCOUNT_API_DOMAIN; \
+                 `pearlift demo` needs no account",
+            )
+        };
+        let file = &self.file.account;
+        let injected = |name: &str| secrets::find(&self.environment, name);
+        let code = match &file.code {
+            Some(code) => code.clone(),
+            None => injected("OAUTH_ACCOUNT")?.ok_or_else(|| missing("`account.code`"))?,
+        };
+        let valid = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+        if code.is_empty() || !code.chars().all(valid) {
+            return Err(Failure::new(Kind::Settings, "accept the account code")
+                .because(format!("`{code}` is not letters, digits, `-` and `_`")));
+        }
+        let text = match &file.base_url {
+            Some(url) => url.trim_end_matches('/').to_owned(),
+            None => {
+                let domain = match &file.api_domain {
+                    Some(domain) => domain.clone(),
+                    None => injected("OAUTH_API_DOMAIN")?.ok_or_else(|| missing("`account.api_domain`"))?,
+                };
+                format!("https://{domain}/public-api/{code}")
+            }
+        };
+        let base_url = Url::parse(&text)
+            .ok()
+            .filter(Url::has_host)
+            .ok_or_else(|| Failure::new(Kind::Settings, "read the address of the source").because(format!("`{text}` is no URL")))?;
+        refuse_plain_http(&base_url, "account.base_url")?;
+        Ok(Account { code, base_url })
+    }
+
+    /// Who we are at the source.
+    pub fn credentials(&self, now: Timestamp) -> Result<Credentials> {
+        secrets::resolve(&self.file.auth, &self.environment, now)
+    }
+
+    /// Where tables go.
+    pub fn destination(&self) -> Result<Destination> {
+        let url = self.file.destination.url.clone().ok_or_else(|| {
+            Failure::new(Kind::Settings, "find the destination")
+                .because("`destination.url` is not set")
+                .advise("set `url` under [destination] to a folder or s3://bucket/prefix, or set PEARLIFT_DESTINATION_URL")
+        })?;
+        let Some(rest) = url.strip_prefix("s3://") else {
+            if url.contains("://") && !url.starts_with("file://") {
+                return Err(Failure::new(Kind::Settings, "accept the destination")
+                    .because(format!("`{url}` is neither a folder nor s3://bucket/prefix")));
+            }
+            return Ok(Destination::Local(PathBuf::from(url.strip_prefix("file://").unwrap_or(&url))));
+        };
+        let (bucket, prefix) = rest.split_once('/').unwrap_or((rest, ""));
+        if bucket.is_empty() {
+            return Err(Failure::new(Kind::Settings, "accept the destination").because(format!("`{url}` names no bucket")));
+        }
+        let file = &self.file.destination.s3;
+        let environment = |name: &str| self.environment.get(name).map(str::to_owned);
+        let endpoint = file
+            .endpoint
+            .clone()
+            .or_else(|| environment("AWS_ENDPOINT_URL_S3"))
+            .or_else(|| environment("AWS_ENDPOINT_URL"));
+        let allow_http = file.allow_http.unwrap_or(false);
+        if let Some(endpoint) = &endpoint {
+            let url = Url::parse(endpoint).map_err(|error| {
+                Failure::new(Kind::Settings, "read `destination.s3.endpoint`").at(endpoint.as_str()).caused(error)
+            })?;
+            refuse_plain_http(&url, "destination.s3.endpoint")?;
+            if url.scheme() == "http" && !allow_http {
+                return Err(Failure::new(Kind::Settings, "accept `destination.s3.endpoint`")
+                    .at(endpoint.as_str())
+                    .because("it is http")
+                    .advise("set `allow_http = true` under [destination.s3]; it is accepted for loopback only"));
+            }
+        }
+        let region = file.region.clone().or_else(|| environment("AWS_REGION")).or_else(|| environment("AWS_DEFAULT_REGION"));
+        let lock_renew = duration("destination.s3.lock_renew", file.lock_renew.as_deref(), "20s")?;
+        let lock_expire = duration("destination.s3.lock_expire", file.lock_expire.as_deref(), "2m")?;
+        if lock_expire < lock_renew * 3 {
+            return Err(Failure::new(Kind::Settings, "accept `destination.s3.lock_expire`")
+                .because("it must be at least three times `lock_renew`, or a slow renewal would look like a death"));
+        }
+        Ok(Destination::S3(S3 {
+            bucket: bucket.to_owned(),
+            prefix: prefix.trim_matches('/').to_owned(),
+            path_style: file.path_style.unwrap_or(endpoint.is_some()),
+            endpoint,
+            region,
+            allow_http,
+            lock_renew,
+            lock_expire,
+        }))
+    }
+
+    /// Bounds of every kind.
+    pub fn limits(&self) -> Result<Limits> {
+        let file = &self.file.limits;
+        let size = |key: &str, value: &Option<String>, default: &str| size::parse(key, value.as_deref().unwrap_or(default));
+        let limits = Limits {
+            requests_per_period: file.requests_per_period.unwrap_or(200),
+            period: duration("limits.period", file.period.as_deref(), "60s")?,
+            reserve: file.reserve.unwrap_or(40),
+            concurrency: file.concurrency.unwrap_or(16),
+            memory: size("limits.memory", &file.memory, "512MiB")?,
+            pace: file.pace.unwrap_or_default(),
+            page_size: file.page_size.unwrap_or(500),
+            timeout: duration("limits.timeout", file.timeout.as_deref(), "120s")?,
+            retry_tries: file.retry_tries.unwrap_or(8),
+            retry_for: duration("limits.retry_for", file.retry_for.as_deref(), "10m")?,
+            overlap: duration("limits.overlap", file.overlap.as_deref(), "2h")?,
+            settle: duration("limits.settle", file.settle.as_deref(), "60s")?,
+            commit_every: duration("limits.commit_every", file.commit_every.as_deref(), "10m")?,
+            commit_bytes: size("limits.commit_bytes", &file.commit_bytes, "256MiB")?,
+            file_bytes: size("limits.file_bytes", &file.file_bytes, "128MiB")?,
+            row_group_rows: file.row_group_rows.unwrap_or(131_072),
+            spool: file.spool.clone().map(PathBuf::from),
+        };
+        let refuse = |key: &str, why: &str| {
+            Err(Failure::new(Kind::Settings, format!("accept `limits.{key}`")).because(why))
+        };
+        if limits.requests_per_period > 0 && limits.reserve >= limits.requests_per_period {
+            return refuse("reserve", "it leaves no request of `requests_per_period`");
+        }
+        if limits.concurrency == 0 || limits.concurrency > 64 {
+            return refuse("concurrency", "it is 1 to 64");
+        }
+        if limits.page_size < 2 || limits.page_size > 500 {
+            return refuse("page_size", "it is 2 to 500: consecutive pages overlap by a row, and the source gives at most 500");
+        }
+        if limits.memory < 128 << 20 {
+            return refuse("memory", "it is at least 128MiB");
+        }
+        if limits.row_group_rows < 1024 {
+            return refuse("row_group_rows", "it is at least 1024");
+        }
+        Ok(limits)
+    }
+
+    /// Whether a resource is selected by `[resources] include` and `exclude`; patterns may hold `*`.
+    pub fn selects(&self, resource: &str) -> bool {
+        let matches = |patterns: &Option<Vec<String>>, otherwise: bool| {
+            patterns.as_ref().map_or(otherwise, |patterns| patterns.iter().any(|pattern| glob(pattern, resource)))
+        };
+        matches(&self.file.resources.include, true) && !matches(&self.file.resources.exclude, false)
+    }
+
+    /// `[resource.NAME] every`, the cadence of whole reloads.
+    pub fn every(&self, resource: &str) -> Result<Option<Duration>> {
+        let text = self.file.resource.get(resource).and_then(|file| file.every.as_deref());
+        text.map(|text| duration(&format!("resource.{resource}.every"), Some(text), text)).transpose()
+    }
+}
+
+fn duration(key: &str, text: Option<&str>, default: &str) -> Result<Duration> {
+    let text = text.unwrap_or(default);
+    humantime::parse_duration(text).map_err(|error| {
+        Failure::new(Kind::Settings, format!("read `{key}`"))
+            .because(format!("`{text}` is no duration: {error}"))
+            .advise(format!("write `{key} = \"{default}\"`"))
+    })
+}
+
+/// Credentials must not travel in the clear: http is accepted for loopback only.
+fn refuse_plain_http(url: &Url, key: &str) -> Result<()> {
+    let loopback = match url.host() {
+        Some(url::Host::Domain(name)) => name == "localhost",
+        Some(url::Host::Ipv4(address)) => address.is_loopback(),
+        Some(url::Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    };
+    match url.scheme() {
+        "https" => Ok(()),
+        "http" if loopback => Ok(()),
+        _ => Err(Failure::new(Kind::Settings, format!("accept `{key}`"))
+            .at(url.as_str())
+            .because("it is not https")
+            .advise("plain http is accepted for loopback only")),
+    }
+}
+
+/// Whether a name fits a pattern in which `*` stands for any letters.
+fn glob(pattern: &str, name: &str) -> bool {
+    let mut parts = pattern.split('*');
+    let first = parts.next().unwrap_or_default();
+    let Some(mut rest) = name.strip_prefix(first) else { return false };
+    let mut last = None;
+    for part in parts {
+        if let Some(part) = last.replace(part) {
+            let Some(at) = rest.find(part) else { return false };
+            rest = &rest[at + str::len(part)..];
+        }
+    }
+    last.map_or(rest.is_empty(), |last| rest.ends_with(last))
+}

@@ -1,0 +1,147 @@
+//! Credentials: tokens from the environment or from files, never from flags or the settings file.
+//!
+//! Each secret has several names, and each name may end in `_FILE` to name a file that holds it. The names with a
+//! hyphen are those that an integration platform injects; they come from the process environment as they are.
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::config::environment::Environment;
+use crate::config::file::{AuthFile, AuthKind};
+use crate::failure::{Failure, Kind, Result};
+use crate::secret::Secret;
+
+/// How we prove who we are (API notes §2.1).
+#[derive(Clone, Debug)]
+pub enum Credentials {
+    StaffToken { app_ref: String, token: Secret },
+    AccountToken { app_ref: String, dev_ref: Option<String>, token: Secret },
+    OAuth(OAuth),
+}
+
+/// An OAuth 2 token set with what its refresh needs (API notes §2.2).
+#[derive(Clone, Debug)]
+pub struct OAuth {
+    pub app_ref: Option<String>,
+    pub dev_ref: Option<String>,
+    pub client_id: Option<String>,
+    pub client_secret: Option<Secret>,
+    pub token_url: Option<String>,
+    pub token_file: Option<String>,
+    pub access_token: Option<Secret>,
+    pub refresh_token: Option<Secret>,
+    /// `Bearer` unless said otherwise.
+    pub token_type: String,
+    pub expires_at: Option<Timestamp>,
+}
+
+/// The names of one secret, first found wins.
+fn names(name: &str) -> Vec<String> {
+    vec![format!("BRIGHTPEARL_{name}"), format!("PAN_SEC_BRIGHTPEARL-{name}")]
+}
+
+/// A value by its names, from the environment or from the file that `NAME_FILE` names.
+pub fn find(environment: &Environment, name: &str) -> Result<Option<String>> {
+    for name in names(name) {
+        if let Some(value) = environment.get(&name) {
+            return Ok(Some(value.trim().to_owned()));
+        }
+        let file = format!("{name}_FILE");
+        if let Some(path) = environment.get(&file) {
+            let text = std::fs::read_to_string(path).map_err(|error| {
+                Failure::new(Kind::Settings, format!("read the file that {file} names")).at(path).caused(error)
+            })?;
+            return Ok(Some(text.trim().to_owned()));
+        }
+    }
+    Ok(None)
+}
+
+fn secret(environment: &Environment, name: &str) -> Result<Option<Secret>> {
+    Ok(find(environment, name)?.filter(|text| !text.is_empty()).map(|text| Secret::new(&text)))
+}
+
+/// The credentials that settings and environment give.
+pub fn resolve(file: &AuthFile, environment: &Environment, now: Timestamp) -> Result<Credentials> {
+    let staff = secret(environment, "STAFF_TOKEN")?;
+    let account = secret(environment, "ACCOUNT_TOKEN")?;
+    let access_token = secret(environment, "OAUTH_ACCESS_TOKEN")?;
+    let refresh_token = secret(environment, "OAUTH_REFRESH_TOKEN")?;
+    let kind = file.kind.unwrap_or_else(|| {
+        if staff.is_some() {
+            AuthKind::StaffToken
+        } else if account.is_some() {
+            AuthKind::AccountToken
+        } else if access_token.is_some() || refresh_token.is_some() {
+            AuthKind::Oauth
+        } else {
+            AuthKind::StaffToken
+        }
+    });
+    let app_ref = || {
+        file.app_ref.clone().ok_or_else(|| {
+            Failure::new(Kind::Settings, "find the app reference")
+                .because("`auth.app_ref` is not set")
+                .advise("set `app_ref` under [auth] in pearlift.toml, or PEARLIFT_AUTH_APP_REF")
+        })
+    };
+    let missing = |what: &str, name: &str| {
+        Failure::new(Kind::Settings, format!("find the {what}"))
+            .because(format!("neither {} is set", names(name).join(" nor ")))
+            .advise(format!("export BRIGHTPEARL_{name}, or name a file that holds it in BRIGHTPEARL_{name}_FILE"))
+    };
+    match kind {
+        AuthKind::StaffToken => {
+            let token = staff.ok_or_else(|| missing("staff token", "STAFF_TOKEN"))?;
+            Ok(Credentials::StaffToken { app_ref: app_ref()?, token })
+        }
+        AuthKind::AccountToken => {
+            let token = account.ok_or_else(|| missing("account token", "ACCOUNT_TOKEN"))?;
+            Ok(Credentials::AccountToken { app_ref: app_ref()?, dev_ref: file.dev_ref.clone(), token })
+        }
+        AuthKind::Oauth => {
+            if access_token.is_none() && refresh_token.is_none() && file.token_file.is_none() {
+                return Err(missing("OAuth token", "OAUTH_ACCESS_TOKEN"));
+            }
+            let token_type = find(environment, "OAUTH_TOKEN_TYPE")?.filter(|text| !text.is_empty());
+            Ok(Credentials::OAuth(OAuth {
+                app_ref: file.app_ref.clone(),
+                dev_ref: file.dev_ref.clone(),
+                client_id: file.client_id.clone().or_else(|| file.app_ref.clone()),
+                client_secret: secret(environment, "CLIENT_SECRET")?,
+                token_url: file.token_url.clone(),
+                token_file: file.token_file.clone(),
+                access_token,
+                refresh_token,
+                token_type: token_type.map_or_else(|| "Bearer".to_owned(), |kind| capitalised(&kind)),
+                expires_at: expiry(environment, now)?,
+            }))
+        }
+    }
+}
+
+/// `bearer` is written `Bearer` in the header, as the source's own answers do.
+fn capitalised(kind: &str) -> String {
+    if kind.eq_ignore_ascii_case("bearer") { "Bearer".to_owned() } else { kind.to_owned() }
+}
+
+/// When the access token expires: an instant in ISO 8601, seconds or milliseconds since 1970, or else so many seconds
+/// from now, which a 401 corrects if the token is older than that.
+fn expiry(environment: &Environment, now: Timestamp) -> Result<Option<Timestamp>> {
+    let wrong = |name: &str, text: &str| {
+        Failure::new(Kind::Settings, format!("read BRIGHTPEARL_{name}")).because(format!("`{text}` is no time"))
+    };
+    if let Some(text) = find(environment, "OAUTH_EXPIRES_AT")?.filter(|text| !text.is_empty()) {
+        let at = match text.parse::<i64>() {
+            // Seconds pass this number in the year 5138; milliseconds passed it in 1973.
+            Ok(number) if number.abs() < 100_000_000_000 => Timestamp::from_second(number).ok(),
+            Ok(number) => Timestamp::from_millisecond(number).ok(),
+            Err(_) => text.parse::<Timestamp>().ok(),
+        };
+        return at.map(Some).ok_or_else(|| wrong("OAUTH_EXPIRES_AT", &text));
+    }
+    if let Some(text) = find(environment, "OAUTH_EXPIRES_IN")?.filter(|text| !text.is_empty()) {
+        let seconds = text.parse::<i64>().map_err(|_| wrong("OAUTH_EXPIRES_IN", &text))?;
+        return Ok(now.checked_add(SignedDuration::from_secs(seconds)).ok());
+    }
+    Ok(None)
+}
