@@ -18,3 +18,4 @@ pub mod failure;
 pub mod event;
 pub mod schema;
 pub mod config;
+pub mod store;

@@ -1,0 +1,67 @@
+//! From a storage error to a failure, by meaning, at one place.
+
+use std::error::Error;
+use std::io::ErrorKind;
+
+use crate::failure::{Failure, Kind};
+
+/// A failure of a verb on a path.
+pub fn failure(verb: &str, path: &str, error: object_store::Error) -> Failure {
+    let kind = match &error {
+        object_store::Error::PermissionDenied { .. }
+        | object_store::Error::Unauthenticated { .. }
+        | object_store::Error::NotFound { .. }
+        | object_store::Error::InvalidPath { .. }
+        | object_store::Error::NotSupported { .. }
+        | object_store::Error::NotImplemented { .. } => Kind::StoreRefused,
+        _ => io_kind(&error),
+    };
+    let failure = Failure::new(kind, format!("{verb} in the destination")).at(path).caused(error);
+    match kind {
+        Kind::StoreRefused => failure.advise(
+            "check that the destination is a folder we may write, or a bucket and AWS_* credentials that allow get, put, list and delete",
+        ),
+        _ => failure.advise("check that the destination is reachable and not full; what was committed is intact, run again"),
+    }
+}
+
+/// Local errors are told apart by the operating system's word.
+fn io_kind(error: &object_store::Error) -> Kind {
+    let mut next: Option<&(dyn Error + 'static)> = Some(error);
+    while let Some(cause) = next {
+        if let Some(io) = cause.downcast_ref::<std::io::Error>() {
+            return kind_of(io);
+        }
+        next = cause.source();
+    }
+    Kind::StoreUnreachable
+}
+
+/// What a local error means.
+fn kind_of(error: &std::io::Error) -> Kind {
+    match error.kind() {
+        ErrorKind::PermissionDenied
+        | ErrorKind::ReadOnlyFilesystem
+        | ErrorKind::NotADirectory
+        | ErrorKind::IsADirectory
+        | ErrorKind::NotFound
+        | ErrorKind::AlreadyExists => Kind::StoreRefused,
+        _ => Kind::StoreUnreachable,
+    }
+}
+
+/// A failure of a verb on a local file.
+pub fn local(verb: &str, path: &std::path::Path, error: std::io::Error) -> Failure {
+    Failure::new(kind_of(&error), format!("{verb} a file"))
+        .at(path.display().to_string())
+        .caused(error)
+        .advise("check the folder's permissions and free space; what was committed is intact, run again")
+}
+
+/// The store lets a second writer overwrite the first: commits could be lost.
+pub fn no_conditional_put(place: &str) -> Failure {
+    Failure::new(Kind::StoreRefused, "use the destination")
+        .at(place)
+        .because("it does not refuse a put-if-absent where something is, so two runs could overwrite each other")
+        .advise("use storage that honours If-None-Match: AWS S3, SeaweedFS 4.48, MinIO and Ceph do; or a local folder")
+}

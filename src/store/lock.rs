@@ -1,0 +1,359 @@
+//! Locks, one a resource: advisory, so that two runs do not spend the shop's quota on the same work.
+//!
+//! The conditional put of a commit is what keeps tables safe; a lock that is lost costs work, never data. In a folder a
+//! lock is an OS file lock that dies with its process. In a bucket it is an object renewed by its tag; one that stays
+//! unchanged for [`LockTiming::expire`] on the observer's own clock is dead and may be taken over.
+
+use std::collections::BTreeMap;
+use std::fs::{File, TryLockError};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+
+use crate::failure::{Failure, Kind, Result};
+use crate::store::error::local;
+use crate::store::{Place, Put, Store, Tag, paths};
+
+/// The name of the lock under which all others are taken, so that of two equal runs one gets all.
+const START: &str = "start";
+
+/// How locks in a bucket live.
+#[derive(Clone, Copy, Debug)]
+pub struct LockTiming {
+    /// How often they are renewed.
+    pub renew: Duration,
+    /// Unchanged for this long they are dead.
+    pub expire: Duration,
+}
+
+impl Default for LockTiming {
+    fn default() -> Self {
+        Self { renew: Duration::from_secs(20), expire: Duration::from_secs(120) }
+    }
+}
+
+/// The locks that a run holds, and who holds the others. Released by [`Locks::release`], or by the process's end.
+#[derive(Debug)]
+pub struct Locks {
+    files: BTreeMap<String, File>,
+    objects: Arc<Mutex<BTreeMap<String, Object>>>,
+    /// Locks that others hold: resource and what is known of the holder.
+    pub held_by_others: Vec<Held>,
+    renewal: Option<JoinHandle<()>>,
+    store: Store,
+    run: String,
+}
+
+/// A lock that another run holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Held {
+    pub name: String,
+    pub by: String,
+}
+
+/// A lock object of ours.
+#[derive(Clone, Debug)]
+struct Object {
+    tag: Tag,
+    beat: u64,
+    lost: bool,
+}
+
+/// What a lock object says.
+#[derive(Debug, Deserialize, Serialize)]
+struct Paper {
+    run: String,
+    beat: u64,
+    released: bool,
+}
+
+impl Store {
+    /// Takes the locks of these names for a run, all that can be had. With `wait` it waits for those that others hold.
+    pub async fn lock(&self, names: &[&str], run: &str, wait: bool) -> Result<Locks> {
+        let mut locks = Locks {
+            files: BTreeMap::new(),
+            objects: Arc::default(),
+            held_by_others: Vec::new(),
+            renewal: None,
+            store: self.clone(),
+            run: run.to_owned(),
+        };
+        match &self.place {
+            Place::Folder(_) => locks.take_files(names, wait).await?,
+            Place::Bucket(_) => locks.take_objects(names, wait).await?,
+        }
+        Ok(locks)
+    }
+}
+
+impl Locks {
+    /// Whether this lock is ours.
+    pub fn holds(&self, name: &str) -> bool {
+        self.files.contains_key(name) || self.objects.lock().expect("no holder panics").contains_key(name)
+    }
+
+    /// The locks that were ours and were taken over by another run since.
+    pub fn lost(&self) -> Vec<String> {
+        let objects = self.objects.lock().expect("no holder panics");
+        objects.iter().filter(|(_, object)| object.lost).map(|(name, _)| name.clone()).collect()
+    }
+
+    /// Gives all locks back.
+    pub async fn release(mut self) -> Result<()> {
+        if let Some(renewal) = self.renewal.take() {
+            renewal.abort();
+        }
+        let objects = std::mem::take(&mut *self.objects.lock().expect("no holder panics"));
+        for (name, object) in objects.into_iter().filter(|(_, object)| !object.lost) {
+            self.store.put_over(&paths::lock(&name), &object.tag, self.paper(object.beat + 1, true)).await?;
+        }
+        Ok(())
+    }
+
+    fn paper(&self, beat: u64, released: bool) -> Vec<u8> {
+        paper(&self.run, beat, released)
+    }
+
+    async fn take_files(&mut self, names: &[&str], wait: bool) -> Result<()> {
+        let start = self.open_lock_file(START)?;
+        let blocking = start.try_clone().map_err(|error| local("lock", &self.lock_path(START), error))?;
+        let path = self.lock_path(START);
+        tokio::task::spawn_blocking(move || blocking.lock().map_err(|error| local("lock", &path, error)))
+            .await
+            .expect("waiting for a lock does not panic")?;
+        let mut busy = Vec::new();
+        for name in names {
+            let file = self.open_lock_file(name)?;
+            match file.try_lock() {
+                Ok(()) => {
+                    self.files.insert((*name).to_owned(), file);
+                }
+                Err(TryLockError::WouldBlock) => busy.push(((*name).to_owned(), file)),
+                Err(TryLockError::Error(error)) => return Err(local("lock", &self.lock_path(name), error)),
+            }
+        }
+        drop(start);
+        for (name, file) in busy {
+            if !wait {
+                self.held_by_others.push(Held { name, by: "another run on this folder".to_owned() });
+                continue;
+            }
+            let path = self.lock_path(&name);
+            let file = tokio::task::spawn_blocking(move || {
+                file.lock().map_err(|error| local("lock", &path, error)).map(|()| file)
+            })
+            .await
+            .expect("waiting for a lock does not panic")?;
+            self.files.insert(name, file);
+        }
+        Ok(())
+    }
+
+    fn lock_path(&self, name: &str) -> std::path::PathBuf {
+        match &self.store.place {
+            Place::Folder(folder) => folder.join(paths::lock(name)),
+            Place::Bucket(_) => paths::lock(name).into(),
+        }
+    }
+
+    fn open_lock_file(&self, name: &str) -> Result<File> {
+        let path = self.lock_path(name);
+        let parent = path.parent().expect("a lock lies in a folder");
+        std::fs::create_dir_all(parent).map_err(|error| local("make the folder of", &path, error))?;
+        File::options().read(true).write(true).create(true).truncate(false).open(&path).map_err(|e| local("open", &path, e))
+    }
+
+    async fn take_objects(&mut self, names: &[&str], wait: bool) -> Result<()> {
+        let timing = self.store.lock_timing;
+        let mut seen = Observed::default();
+        // The start lock is short, so its holder is alive or dead; either way it comes free.
+        let start = loop {
+            if let Some(object) = self.try_object(START, &mut seen).await? {
+                break object;
+            }
+            tokio::time::sleep(timing.renew / 4).await;
+        };
+        let mut busy = self.try_objects(names.iter().map(|name| (*name).to_owned()).collect(), &mut seen).await?;
+        self.let_go(START, start).await?;
+        self.renewal = Some(self.renew_in_background());
+        while !busy.is_empty() {
+            tokio::time::sleep(timing.renew / 4).await;
+            let ripe = self.look(&busy, &mut seen).await?;
+            if !ripe.is_empty() {
+                let start = loop {
+                    if let Some(object) = self.try_object(START, &mut seen).await? {
+                        break object;
+                    }
+                    tokio::time::sleep(timing.renew / 4).await;
+                };
+                let still = self.try_objects(ripe.clone(), &mut seen).await?;
+                self.let_go(START, start).await?;
+                busy.retain(|name| !ripe.contains(name) || still.contains(name));
+            }
+            if !wait {
+                let alive: Vec<String> = busy.iter().filter(|name| seen.is_alive(name)).cloned().collect();
+                busy.retain(|name| !alive.contains(name));
+                self.held_by_others
+                    .extend(alive.into_iter().map(|name| Held { by: seen.holder(&name), name }));
+            }
+        }
+        Ok(())
+    }
+
+    async fn let_go(&self, name: &str, object: Object) -> Result<()> {
+        self.store.put_over(&paths::lock(name), &object.tag, self.paper(object.beat + 1, true)).await?;
+        Ok(())
+    }
+
+    /// Tries these locks; gives back those that others hold.
+    async fn try_objects(&self, names: Vec<String>, seen: &mut Observed) -> Result<Vec<String>> {
+        let mut busy = Vec::new();
+        for name in names {
+            match self.try_object(&name, seen).await? {
+                Some(object) => {
+                    self.objects.lock().expect("no holder panics").insert(name, object);
+                }
+                None => busy.push(name),
+            }
+        }
+        Ok(busy)
+    }
+
+    /// Takes a lock that is free, released or dead; `None` when another holds it.
+    async fn try_object(&self, name: &str, seen: &mut Observed) -> Result<Option<Object>> {
+        let path = paths::lock(name);
+        let Some((bytes, tag)) = self.store.get_tagged(&path).await? else {
+            return Ok(match self.store.put_new(&path, self.paper(0, false)).await? {
+                Put::Created(tag) => Some(Object { tag, beat: 0, lost: false }),
+                // Perhaps our own put, retried: then the paper says so when it is read next.
+                Put::Exists => recognise(&self.store, &self.run, &path).await?,
+            });
+        };
+        let held: Paper = serde_json::from_slice(&bytes).map_err(|error| {
+            Failure::new(Kind::StoreRefused, "read a lock").at(&path).caused(error).advise("delete it if no run is going on")
+        })?;
+        seen.note(name, &tag, &held.run, self.store.lock_timing.expire);
+        if !held.released && !seen.is_dead(name) {
+            return Ok(None);
+        }
+        let beat = held.beat + 1;
+        Ok(match self.store.put_over(&path, &tag, self.paper(beat, false)).await? {
+            Some(tag) => Some(Object { tag, beat, lost: false }),
+            None => recognise(&self.store, &self.run, &path).await?,
+        })
+    }
+
+    /// Looks again at the locks of others; gives those that have come free or died.
+    async fn look(&self, busy: &[String], seen: &mut Observed) -> Result<Vec<String>> {
+        let mut ripe = Vec::new();
+        for name in busy {
+            match self.store.get_tagged(&paths::lock(name)).await? {
+                None => ripe.push(name.clone()),
+                Some((bytes, tag)) => {
+                    let paper: Option<Paper> = serde_json::from_slice(&bytes).ok();
+                    let holder = paper.as_ref().map_or("", |paper| paper.run.as_str());
+                    seen.note(name, &tag, holder, self.store.lock_timing.expire);
+                    if paper.is_some_and(|paper| paper.released) || seen.is_dead(name) {
+                        ripe.push(name.clone());
+                    }
+                }
+            }
+        }
+        Ok(ripe)
+    }
+
+    fn renew_in_background(&self) -> JoinHandle<()> {
+        let (store, run, objects) = (self.store.clone(), self.run.clone(), Arc::clone(&self.objects));
+        let every = store.lock_timing.renew;
+        tokio::spawn(async move {
+            loop {
+                tokio::time::sleep(every).await;
+                let held: Vec<(String, Object)> = {
+                    let objects = objects.lock().expect("no holder panics");
+                    objects.iter().map(|(name, object)| (name.clone(), object.clone())).collect()
+                };
+                for (name, object) in held.into_iter().filter(|(_, object)| !object.lost) {
+                    let beat = object.beat + 1;
+                    let renewed = store.put_over(&paths::lock(&name), &object.tag, paper(&run, beat, false)).await;
+                    let next = match renewed {
+                        Ok(Some(tag)) => Object { tag, beat, lost: false },
+                        Ok(None) => match recognise(&store, &run, &paths::lock(&name)).await {
+                            Ok(Some(ours)) => ours,
+                            Ok(None) => Object { lost: true, ..object },
+                            Err(_) => continue,
+                        },
+                        // A store that does not answer now may answer next time; the commit decides anyway.
+                        Err(_) => continue,
+                    };
+                    objects.lock().expect("no holder panics").insert(name, next);
+                }
+            }
+        })
+    }
+}
+
+impl Drop for Locks {
+    fn drop(&mut self) {
+        if let Some(renewal) = &self.renewal {
+            renewal.abort();
+        }
+    }
+}
+
+/// The lock at a path if its paper bears our run: a put that was retried succeeded after all.
+async fn recognise(store: &Store, run: &str, path: &str) -> Result<Option<Object>> {
+    let Some((bytes, tag)) = store.get_tagged(path).await? else { return Ok(None) };
+    let paper: Option<Paper> = serde_json::from_slice(&bytes).ok();
+    Ok(paper
+        .filter(|paper| paper.run == run && !paper.released)
+        .map(|paper| Object { tag, beat: paper.beat, lost: false }))
+}
+
+fn paper(run: &str, beat: u64, released: bool) -> Vec<u8> {
+    serde_json::to_vec(&Paper { run: run.to_owned(), beat, released }).expect("a lock's paper is plain JSON")
+}
+
+/// What an observer has seen of others' locks, on its own clock.
+#[derive(Default)]
+struct Observed(BTreeMap<String, Sight>);
+
+struct Sight {
+    tag: Tag,
+    holder: String,
+    since: Instant,
+    expire: Duration,
+    changed: bool,
+}
+
+impl Observed {
+    fn note(&mut self, name: &str, tag: &Tag, holder: &str, expire: Duration) {
+        match self.0.get_mut(name) {
+            Some(sight) if sight.tag == *tag => {}
+            Some(sight) => {
+                *sight = Sight { tag: tag.clone(), holder: holder.to_owned(), since: Instant::now(), expire, changed: true };
+            }
+            None => {
+                let sight =
+                    Sight { tag: tag.clone(), holder: holder.to_owned(), since: Instant::now(), expire, changed: false };
+                self.0.insert(name.to_owned(), sight);
+            }
+        }
+    }
+
+    /// Unchanged for as long as a dead one.
+    fn is_dead(&self, name: &str) -> bool {
+        self.0.get(name).is_some_and(|sight| sight.since.elapsed() >= sight.expire)
+    }
+
+    /// Seen to change: its holder renews it.
+    fn is_alive(&self, name: &str) -> bool {
+        self.0.get(name).is_some_and(|sight| sight.changed)
+    }
+
+    fn holder(&self, name: &str) -> String {
+        self.0.get(name).map_or_else(String::new, |sight| format!("run {}", sight.holder))
+    }
+}

@@ -1,0 +1,200 @@
+//! The destination: a local folder, S3-compatible storage, or memory (for tests), behind one set of verbs.
+//!
+//! Takes paths made in [`paths`] (every path that we ever write), gives bytes and outcomes by meaning. Puts that decide
+//! something are conditional; nothing is overwritten but lock objects, and nothing is deleted but what a caller names.
+
+pub mod paths;
+mod error;
+mod open;
+mod file;
+mod lock;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::{StreamExt, TryStreamExt};
+use object_store::path::Path;
+use object_store::{CopyMode, CopyOptions, ObjectStore, ObjectStoreExt, PutMode, PutOptions, UpdateVersion};
+
+use crate::failure::Result;
+use crate::store::error::failure;
+
+pub use file::{LocalCopy, RemoteFile, Scratch};
+pub use lock::{Held, LockTiming, Locks};
+
+/// The destination of a run.
+#[derive(Clone, Debug)]
+pub struct Store {
+    inner: Arc<dyn ObjectStore>,
+    place: Place,
+    lock_timing: LockTiming,
+}
+
+/// What the store is, as far as it matters beyond its verbs.
+#[derive(Clone, Debug)]
+pub enum Place {
+    /// A folder; files can be written and read in place.
+    Folder(PathBuf),
+    /// A bucket, with the URL that names it; files go through a local scratch.
+    Bucket(String),
+}
+
+/// The outcome of a put that must not overwrite.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Put {
+    Created(Tag),
+    Exists,
+}
+
+/// The version of an object, for a conditional overwrite.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tag(Option<String>, Option<String>);
+
+impl Store {
+    /// Text that names the destination to people.
+    pub fn describe(&self) -> String {
+        match &self.place {
+            Place::Folder(folder) => folder.display().to_string(),
+            Place::Bucket(url) => url.clone(),
+        }
+    }
+
+    /// What the store is.
+    pub fn place(&self) -> &Place {
+        &self.place
+    }
+
+    /// The same store seen through another implementation: a wrapper that fails on purpose, say.
+    pub fn seen_through(&self, wrap: impl FnOnce(Arc<dyn ObjectStore>) -> Arc<dyn ObjectStore>) -> Self {
+        Self { inner: wrap(Arc::clone(&self.inner)), ..self.clone() }
+    }
+
+    /// The same store with other lock timing.
+    pub fn with_lock_timing(mut self, renew: Duration, expire: Duration) -> Self {
+        self.lock_timing = LockTiming { renew, expire };
+        self
+    }
+
+    /// The bytes at a path, or `None` when nothing is there.
+    pub async fn get(&self, path: &str) -> Result<Option<Bytes>> {
+        Ok(self.get_tagged(path).await?.map(|(bytes, _)| bytes))
+    }
+
+    /// The bytes at a path with their tag.
+    pub async fn get_tagged(&self, path: &str) -> Result<Option<(Bytes, Tag)>> {
+        let wrong = |error| failure("read", path, error);
+        match self.inner.get(&Path::from(path)).await {
+            Ok(found) => {
+                let tag = Tag(found.meta.e_tag.clone(), found.meta.version.clone());
+                Ok(Some((found.bytes().await.map_err(wrong)?, tag)))
+            }
+            Err(object_store::Error::NotFound { .. }) => Ok(None),
+            Err(error) => Err(wrong(error)),
+        }
+    }
+
+    /// The size in bytes of what is at a path, or `None`.
+    pub async fn size(&self, path: &str) -> Result<Option<u64>> {
+        match self.inner.head(&Path::from(path)).await {
+            Ok(meta) => Ok(Some(meta.size)),
+            Err(object_store::Error::NotFound { .. }) => Ok(None),
+            Err(error) => Err(failure("look at", path, error)),
+        }
+    }
+
+    /// Puts bytes where nothing is. `Exists` may be the answer to our own put, when the store retried it: a caller that
+    /// must know reads back and compares its nonce.
+    pub async fn put_new(&self, path: &str, bytes: impl Into<Bytes>) -> Result<Put> {
+        let options = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
+        match self.inner.put_opts(&Path::from(path), bytes.into().into(), options).await {
+            Ok(put) => Ok(Put::Created(Tag(put.e_tag, put.version))),
+            Err(object_store::Error::AlreadyExists { .. } | object_store::Error::Precondition { .. }) => Ok(Put::Exists),
+            Err(error) => Err(failure("write", path, error)),
+        }
+    }
+
+    /// Overwrites what bears this tag; `None` when it has changed since.
+    pub async fn put_over(&self, path: &str, tag: &Tag, bytes: impl Into<Bytes>) -> Result<Option<Tag>> {
+        let version = UpdateVersion { e_tag: tag.0.clone(), version: tag.1.clone() };
+        let options = PutOptions { mode: PutMode::Update(version), ..PutOptions::default() };
+        match self.inner.put_opts(&Path::from(path), bytes.into().into(), options).await {
+            Ok(put) => Ok(Some(Tag(put.e_tag, put.version))),
+            Err(
+                object_store::Error::Precondition { .. }
+                | object_store::Error::AlreadyExists { .. }
+                | object_store::Error::NotFound { .. },
+            ) => Ok(None),
+            Err(error) => Err(failure("write", path, error)),
+        }
+    }
+
+    /// The paths below a prefix, with their sizes, sorted.
+    pub async fn list(&self, prefix: &str) -> Result<Vec<(String, u64)>> {
+        let found: Vec<_> = self
+            .inner
+            .list(Some(&Path::from(prefix)))
+            .try_collect()
+            .await
+            .map_err(|error| failure("list", prefix, error))?;
+        let mut paths: Vec<(String, u64)> = found.into_iter().map(|meta| (meta.location.to_string(), meta.size)).collect();
+        paths.sort();
+        Ok(paths)
+    }
+
+    /// The names of what lies directly below a prefix, folders included, sorted.
+    pub async fn list_folder(&self, prefix: &str) -> Result<Vec<String>> {
+        let path = Path::from(prefix);
+        let found = self.inner.list_with_delimiter(Some(&path)).await.map_err(|error| failure("list", prefix, error))?;
+        let files = found.objects.into_iter().map(|meta| meta.location);
+        let mut names: Vec<String> = found
+            .common_prefixes
+            .into_iter()
+            .chain(files)
+            .filter_map(|path| path.filename().map(str::to_owned))
+            .collect();
+        names.sort();
+        Ok(names)
+    }
+
+    /// Copies within the store: a hard link in a folder, server-side in a bucket. The target is ours by its name (it
+    /// carries the run's id), so one that is there is the same file. `false` when there is nothing to copy.
+    pub async fn copy(&self, from: &str, to: &str) -> Result<bool> {
+        let mode = match self.place {
+            Place::Folder(_) => CopyMode::Create,
+            Place::Bucket(_) => CopyMode::Overwrite,
+        };
+        let options = CopyOptions::new().with_mode(mode);
+        match self.inner.copy_opts(&Path::from(from), &Path::from(to), options).await {
+            Ok(()) | Err(object_store::Error::AlreadyExists { .. }) => Ok(true),
+            Err(object_store::Error::NotFound { .. }) => Ok(false),
+            Err(error) => Err(failure("publish", to, error)),
+        }
+    }
+
+    /// Deletes what is at these paths; what is not there is no error.
+    pub async fn delete(&self, paths: &[String]) -> Result<()> {
+        let located: Vec<object_store::Result<Path>> = paths.iter().map(|path| Ok(Path::from(path.as_str()))).collect();
+        let mut outcomes = self.inner.delete_stream(futures_util::stream::iter(located).boxed());
+        while let Some(outcome) = outcomes.next().await {
+            match outcome {
+                Ok(_) | Err(object_store::Error::NotFound { .. }) => {}
+                Err(error) => return Err(failure("delete", paths.first().map_or("", String::as_str), error)),
+            }
+        }
+        Ok(())
+    }
+
+    /// Proves that a put-if-absent is refused where something is; leaves nothing behind.
+    pub async fn prove_conditional_put(&self, run: &str) -> Result<()> {
+        let path = paths::probe(run);
+        let first = self.put_new(&path, "probe").await?;
+        let second = self.put_new(&path, "probe again").await;
+        let clean = self.delete(std::slice::from_ref(&path)).await;
+        if matches!(first, Put::Created(_)) && second? == Put::Exists {
+            return clean;
+        }
+        Err(error::no_conditional_put(&self.describe()))
+    }
+}

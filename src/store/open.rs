@@ -1,0 +1,77 @@
+//! Opens a destination: folder, bucket, or memory.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use object_store::aws::{AmazonS3Builder, S3ConditionalPut};
+use object_store::local::LocalFileSystem;
+use object_store::memory::InMemory;
+use object_store::prefix::PrefixStore;
+use object_store::{ClientOptions, ObjectStore, RetryConfig};
+
+use crate::config::{Destination, S3};
+use crate::failure::{Failure, Kind, Result};
+use crate::store::{LockTiming, Place, Store, error};
+
+/// A request to the store is tried this often, and for this long: a store that is down is told within a minute.
+const TRIES: usize = 6;
+const TRY_FOR: Duration = Duration::from_secs(60);
+
+impl Store {
+    /// Opens the destination. A folder is made when it is missing and `create` says so.
+    pub fn open(destination: &Destination, create: bool) -> Result<Self> {
+        match destination {
+            Destination::Local(folder) => Self::folder(folder, create),
+            Destination::S3(s3) => Self::bucket(s3),
+        }
+    }
+
+    fn folder(folder: &Path, create: bool) -> Result<Self> {
+        if create {
+            std::fs::create_dir_all(folder).map_err(|e| error::local("make", folder, e))?;
+        }
+        let folder = folder.canonicalize().map_err(|e| error::local("find", folder, e))?;
+        let inner = LocalFileSystem::new_with_prefix(&folder)
+            .map_err(|e| error::failure("open", &folder.display().to_string(), e))?
+            .with_fsync(true);
+        Ok(Self { inner: Arc::new(inner), place: Place::Folder(folder), lock_timing: LockTiming::default() })
+    }
+
+    fn bucket(s3: &S3) -> Result<Self> {
+        let url = format!("s3://{}/{}", s3.bucket, s3.prefix);
+        let retry = RetryConfig { max_retries: TRIES, retry_timeout: TRY_FOR, ..RetryConfig::default() };
+        let mut builder = AmazonS3Builder::from_env()
+            .with_bucket_name(&s3.bucket)
+            .with_region(s3.region.as_deref().unwrap_or("us-east-1"))
+            .with_virtual_hosted_style_request(!s3.path_style)
+            .with_conditional_put(S3ConditionalPut::ETagMatch)
+            .with_client_options(ClientOptions::new().with_allow_http(s3.allow_http))
+            .with_retry(retry);
+        if let Some(endpoint) = &s3.endpoint {
+            builder = builder.with_endpoint(endpoint);
+        }
+        let inner = builder.build().map_err(|error| {
+            Failure::new(Kind::StoreRefused, "open the bucket")
+                .at(&url)
+                .caused(error)
+                .advise("AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (or a profile's usual variables) give the credentials")
+        })?;
+        let inner: Arc<dyn ObjectStore> = if s3.prefix.is_empty() {
+            Arc::new(inner)
+        } else {
+            Arc::new(PrefixStore::new(inner, s3.prefix.as_str()))
+        };
+        let lock_timing = LockTiming { renew: s3.lock_renew, expire: s3.lock_expire };
+        Ok(Self { inner, place: Place::Bucket(url), lock_timing })
+    }
+
+    /// A destination that lives as long as the process, for tests.
+    pub fn memory() -> Self {
+        Self {
+            inner: Arc::new(InMemory::new()),
+            place: Place::Bucket("memory".to_owned()),
+            lock_timing: LockTiming::default(),
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! Every path that we ever write, relative to the destination.
+//!
+//! ```text
+//! order/created_month=2026-03-01/order-<run>-<n>.parquet    data files
+//! _pearlift/destination.json                                 the account, the format
+//! _pearlift/manifests/order/00000000000000000042.json        version 42 of a resource
+//! _pearlift/staging/<run>/<name>.part                        complete files not yet published
+//! _pearlift/scans/order/<scan>.json                          an unfinished scan's plan
+//! _pearlift/misfits/order/<run>-<n>.jsonl                    records that did not fit
+//! _pearlift/locks/<resource>  _pearlift/runs/<run>.json
+//! ```
+//!
+//! Names of resources, tables and partitions are checked words (`schema`), run ids are hexadecimal: no path can leave
+//! the destination.
+
+/// The folder of everything that is not a table.
+pub const OURS: &str = "_pearlift";
+/// Below it: complete files not yet published.
+pub const STAGING: &str = "_pearlift/staging";
+/// Below it: one file a run.
+pub const RUNS: &str = "_pearlift/runs";
+
+/// The account and format of the destination.
+pub fn destination() -> String {
+    format!("{OURS}/destination.json")
+}
+
+/// The folder of a resource's versions.
+pub fn manifests(resource: &str) -> String {
+    format!("{OURS}/manifests/{resource}")
+}
+
+/// A version of a resource. Numbers are padded so that listing them is sorting them.
+pub fn manifest(resource: &str, version: u64) -> String {
+    format!("{OURS}/manifests/{resource}/{version:020}.json")
+}
+
+/// The version number in a manifest's file name.
+pub fn version_of(name: &str) -> Option<u64> {
+    let digits = name.strip_suffix(".json")?;
+    (digits.len() == 20).then(|| digits.parse().ok()).flatten()
+}
+
+/// A data file of a table: `segment` is the partition (`created_month=2026-03-01`), if any.
+pub fn data(table: &str, segment: Option<&str>, run: &str, number: u64) -> String {
+    match segment {
+        Some(segment) => format!("{table}/{segment}/{table}-{run}-{number}.parquet"),
+        None => format!("{table}/{table}-{run}-{number}.parquet"),
+    }
+}
+
+/// Where a data file waits until it is published.
+pub fn staged(table: &str, run: &str, number: u64) -> String {
+    format!("{STAGING}/{run}/{table}-{run}-{number}.part")
+}
+
+/// The table and the run in a staged path, when it is one of ours.
+pub fn of_staged(path: &str) -> Option<(&str, &str)> {
+    let (run, name) = path.strip_prefix(STAGING)?.strip_prefix('/')?.split_once('/')?;
+    let (table, rest) = name.strip_suffix(".part")?.split_once('-')?;
+    let number = rest.strip_prefix(run)?.strip_prefix('-')?;
+    let is_number = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
+    is_number.then_some((table, run))
+}
+
+/// The plan of an unfinished scan.
+pub fn scan(resource: &str, scan: &str) -> String {
+    format!("{OURS}/scans/{resource}/{scan}.json")
+}
+
+/// Records that did not fit, one JSON object a line.
+pub fn misfits(resource: &str, run: &str, number: u64) -> String {
+    format!("{OURS}/misfits/{resource}/{run}-{number}.jsonl")
+}
+
+/// The lock of a resource, or of the start.
+pub fn lock(name: &str) -> String {
+    format!("{OURS}/locks/{name}")
+}
+
+/// An object that proves conditional puts.
+pub fn probe(run: &str) -> String {
+    format!("{OURS}/locks/probe-{run}")
+}
+
+/// The report of a run.
+pub fn run(run: &str) -> String {
+    format!("{RUNS}/{run}.json")
+}
