@@ -19,3 +19,4 @@ pub mod event;
 pub mod schema;
 pub mod config;
 pub mod store;
+pub mod manifest;

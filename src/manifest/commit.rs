@@ -1,0 +1,58 @@
+//! The commit: one conditional put decides.
+//!
+//! After `AlreadyExists` or any unclear answer the slot is read back: our nonce is won, another is lost, nothing there
+//! means put again. (A store client that repeats a put after a 5xx may be told "exists" of its own write; a 409 may come
+//! though nothing was written.) A slot that was free only because old versions had been pruned is no commit: then a version
+//! above it is not its child, and it counts as lost.
+
+use crate::failure::{Failure, Kind, Result};
+use crate::manifest::format::Version;
+use crate::manifest::load::{read, versions};
+use crate::store::{Put, Store, paths};
+
+/// An unclear slot is tried this often; the store's own client repeats each try.
+const TRIES: u32 = 5;
+
+/// Puts a version, whose number is its parent's plus one. Refuses (`Lost`) when another run has won the slot.
+pub async fn decide(store: &Store, next: &Version) -> Result<()> {
+    let path = paths::manifest(&next.resource, next.version);
+    let bytes = serde_json::to_vec_pretty(next)
+        .map_err(|error| Failure::new(Kind::Bug, "write a manifest").caused(error))?;
+    let mut last = None;
+    for _ in 0..TRIES {
+        match store.put_new(&path, bytes.clone()).await {
+            Ok(Put::Created(_)) => return nothing_beyond(store, next).await,
+            Ok(Put::Exists) => {}
+            Err(unclear) => last = Some(unclear),
+        }
+        match read(store, &next.resource, next.version).await {
+            Ok(Some(there)) if there.nonce == next.nonce => return nothing_beyond(store, next).await,
+            Ok(Some(there)) => return Err(lost(next, &format!("run {} committed it first", there.run))),
+            Ok(None) => {}
+            Err(unclear) => last = Some(unclear),
+        }
+    }
+    Err(last.unwrap_or_else(|| {
+        Failure::new(Kind::StoreUnreachable, "commit")
+            .at(path)
+            .because("the store says that a manifest exists and does not show it")
+            .advise("run again")
+    }))
+}
+
+/// A version above ours must be our child, else our slot was a pruned hole.
+async fn nothing_beyond(store: &Store, next: &Version) -> Result<()> {
+    let above = versions(store, &next.resource).await?.into_iter().find(|version| *version > next.version);
+    let Some(above) = above else { return Ok(()) };
+    match read(store, &next.resource, above).await? {
+        Some(child) if child.version == next.version + 1 && child.parent.as_ref() == Some(&next.nonce) => Ok(()),
+        _ => Err(lost(next, "this run slept while others went on and old versions were pruned")),
+    }
+}
+
+fn lost(next: &Version, why: &str) -> Failure {
+    Failure::new(Kind::Lost, format!("commit version {}", next.version))
+        .at(next.resource.clone())
+        .because(why.to_owned())
+        .advise("nothing of this run was published for it; run again")
+}

@@ -1,0 +1,64 @@
+//! Reads versions and plans from the store.
+
+use bytes::Bytes;
+
+use crate::failure::{Failure, Kind, Result};
+use crate::manifest::format::{FORMAT, ScanPlan, Version};
+use crate::store::{Put, Store, paths};
+
+/// The numbers of a resource's versions, ascending.
+pub async fn versions(store: &Store, resource: &str) -> Result<Vec<u64>> {
+    let names = store.list_folder(&paths::manifests(resource)).await?;
+    Ok(names.iter().filter_map(|name| paths::version_of(name)).collect())
+}
+
+/// The newest version of a resource, or `None` when there is none.
+pub async fn head(store: &Store, resource: &str) -> Result<Option<Version>> {
+    loop {
+        let Some(newest) = versions(store, resource).await?.last().copied() else { return Ok(None) };
+        // A version that was listed can only be gone if it was pruned meanwhile: then a newer one exists.
+        if let Some(version) = read(store, resource, newest).await? {
+            return Ok(Some(version));
+        }
+    }
+}
+
+/// A version by its number.
+pub async fn read(store: &Store, resource: &str, number: u64) -> Result<Option<Version>> {
+    let path = paths::manifest(resource, number);
+    store.get(&path).await?.map(|bytes| parse(&path, &bytes)).transpose()
+}
+
+/// Reads a version's JSON; refuses (`Settings`) a newer format, and (`Damage`) what is no manifest.
+pub fn parse(path: &str, bytes: &Bytes) -> Result<Version> {
+    #[derive(serde::Deserialize)]
+    struct Format {
+        format: u32,
+    }
+    let damaged = |error: serde_json::Error| {
+        Failure::new(Kind::Damage, "read a manifest").at(path).caused(error).advise("restore it from a backup, or remove it")
+    };
+    let format: Format = serde_json::from_slice(bytes).map_err(damaged)?;
+    if format.format > FORMAT {
+        return Err(Failure::new(Kind::Settings, "read a manifest")
+            .at(path)
+            .because(format!("it is of format {}, and this program knows up to {FORMAT}", format.format))
+            .advise("use the newer pearlift that wrote it"));
+    }
+    serde_json::from_slice(bytes).map_err(damaged)
+}
+
+/// Puts a scan's plan where a later run finds it. A plan of the same scan that is there is the same plan.
+pub async fn write_plan(store: &Store, plan: &ScanPlan) -> Result<String> {
+    let path = paths::scan(&plan.resource, &plan.scan);
+    let bytes = serde_json::to_vec(plan).map_err(|error| Failure::new(Kind::Bug, "write a plan").caused(error))?;
+    match store.put_new(&path, bytes).await? {
+        Put::Created(_) | Put::Exists => Ok(path),
+    }
+}
+
+/// Reads a scan's plan; `None` when it is gone or not ours to read.
+pub async fn read_plan(store: &Store, path: &str) -> Result<Option<ScanPlan>> {
+    let Some(bytes) = store.get(path).await? else { return Ok(None) };
+    Ok(serde_json::from_slice::<ScanPlan>(&bytes).ok().filter(|plan| plan.format == FORMAT))
+}

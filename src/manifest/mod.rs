@@ -1,0 +1,22 @@
+//! The manifest: per resource a chain of immutable versions, whose newest, the head, names the live files together with
+//! the state of the scans.
+//!
+//! Takes a store, gives versions and decides commits: files and state move in one conditional put. A format that is
+//! newer than ours is refused.
+
+mod format;
+mod load;
+mod commit;
+mod publish;
+mod recover;
+mod lake;
+
+pub use commit::decide;
+pub use format::{
+    Cursor, DataFile, FORMAT, Key, LeftOut, MisfitFile, Owed, Scan, ScanKind, ScanPlan, SpecColumn, State, TableFiles,
+    Version,
+};
+pub use lake::claim_destination;
+pub use load::{head, read_plan, versions, write_plan};
+pub use publish::{publish, staged};
+pub use recover::{Claimant, recover};

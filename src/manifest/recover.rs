@@ -1,0 +1,88 @@
+//! What a writing command does first: finish what a dead run committed, and sweep what it did not.
+
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
+
+use crate::failure::Result;
+use crate::manifest::commit::decide;
+use crate::manifest::format::{FORMAT, State, Version};
+use crate::manifest::load::{head, read};
+use crate::manifest::publish::{publish, staged};
+use crate::schema::Resource;
+use crate::store::{Store, paths};
+
+/// Versions whose removes are issued again: a publisher that slept may have put back what a later version removed.
+const REPEATED: u64 = 5;
+
+/// Who recovers, for a claim version.
+#[derive(Clone, Copy, Debug)]
+pub struct Claimant<'a> {
+    pub account: &'a str,
+    pub run: &'a str,
+    /// Our clock, for the record.
+    pub now: Timestamp,
+    pub nonce: fn() -> String,
+}
+
+/// Finishes a resource whose lock we hold, and gives its head.
+///
+/// Committed but unpublished files are published, the removes of the last versions are issued again (never a file that
+/// the head names). Staged files of another run that no head names are swept, after a claim version has made sure that
+/// their run can no longer commit them.
+pub async fn recover(store: &Store, resource: &Resource, claimant: Claimant<'_>) -> Result<Option<Version>> {
+    let all_staged = staged(store).await?;
+    let mine = |path: &String| {
+        paths::of_staged(path).is_some_and(|(table, run)| {
+            run != claimant.run && resource.tables.iter().any(|ours| ours.name == table)
+        })
+    };
+    let of_dead_runs: BTreeSet<String> = all_staged.iter().filter(|path| mine(path)).cloned().collect();
+    let mut current = head(store, &resource.name).await?;
+    if !of_dead_runs.is_empty() {
+        let claim = claim(current.as_ref(), resource, claimant);
+        decide(store, &claim).await?;
+        current = Some(claim);
+    }
+    let Some(head) = current else { return Ok(None) };
+    publish(store, &head, &of_dead_runs).await?;
+    let named: BTreeSet<&str> = head.files().map(|file| file.staged.as_str()).collect();
+    let swept: Vec<String> = of_dead_runs.iter().filter(|path| !named.contains(path.as_str())).cloned().collect();
+    if !swept.is_empty() {
+        store.delete(&swept).await?;
+    }
+    remove_again(store, &head).await?;
+    Ok(Some(head))
+}
+
+/// A version with the same files and state, written by us: the run that staged files can no longer commit on the old one.
+fn claim(head: Option<&Version>, resource: &Resource, claimant: Claimant<'_>) -> Version {
+    let base = head.cloned();
+    Version {
+        format: FORMAT,
+        pearlift: env!("CARGO_PKG_VERSION").to_owned(),
+        account: claimant.account.to_owned(),
+        resource: resource.name.clone(),
+        version: base.as_ref().map_or(1, |head| head.version + 1),
+        nonce: (claimant.nonce)(),
+        parent: base.as_ref().map(|head| head.nonce.clone()),
+        run: claimant.run.to_owned(),
+        written_at: claimant.now,
+        schema_hash: base.as_ref().map_or_else(|| resource.hash.clone(), |head| head.schema_hash.clone()),
+        tables: base.as_ref().map(|head| head.tables.clone()).unwrap_or_default(),
+        removes: base.as_ref().map(|head| head.removes.clone()).unwrap_or_default(),
+        misfits: base.as_ref().map(|head| head.misfits.clone()).unwrap_or_default(),
+        state: base.map(|head| head.state).unwrap_or_else(State::default),
+    }
+}
+
+async fn remove_again(store: &Store, head: &Version) -> Result<()> {
+    let live = head.paths();
+    let mut gone: BTreeSet<String> = BTreeSet::new();
+    for number in head.version.saturating_sub(REPEATED) + 1..=head.version {
+        let version = if number == head.version { Some(head.clone()) } else { read(store, &head.resource, number).await? };
+        gone.extend(version.into_iter().flat_map(|version| version.removes));
+    }
+    let gone: Vec<String> = gone.into_iter().filter(|path| !live.contains(path.as_str())).collect();
+    if gone.is_empty() { Ok(()) } else { store.delete(&gone).await }
+}
