@@ -20,3 +20,4 @@ pub mod schema;
 pub mod config;
 pub mod store;
 pub mod manifest;
+pub mod plan;

@@ -1,0 +1,118 @@
+//! What a run will do, and why: from settings, catalogue, manifests and the time to jobs. Pure.
+//!
+//! Takes each resource's head and the clock, gives its steps in order. Decides only; asks nobody and writes nothing.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use jiff::tz::Offset;
+
+use crate::manifest::{Scan, ScanKind, State, Version};
+use crate::schema::{Resource, Style};
+
+/// A cadence counts as passed this much early: a nightly run does not start at the same second each night.
+const EARLY: f64 = 0.9;
+
+/// What is done for one resource in this run.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Job {
+    pub resource: String,
+    /// In order; none when nothing is due.
+    pub steps: Vec<Step>,
+    /// Why nothing is due.
+    pub idle: Option<String>,
+}
+
+/// One scan.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Step {
+    pub kind: ScanKind,
+    /// One line for people.
+    pub reason: String,
+    /// Changes are asked from here on.
+    pub since: Option<Timestamp>,
+    /// The unfinished scan to go on with.
+    pub resume: Option<Scan>,
+}
+
+/// What the plan depends on, beside the resource and its head.
+#[derive(Clone, Copy, Debug)]
+pub struct Wish {
+    /// Read everything again.
+    pub full: bool,
+    /// The cadence of whole reloads, where settings give one.
+    pub every: Option<Duration>,
+    pub now: Timestamp,
+}
+
+/// The steps of a resource.
+pub fn plan(resource: &Resource, head: Option<&Version>, wish: Wish) -> Job {
+    let blank = State::default();
+    let state = head.map_or(&blank, |head| &head.state);
+    let mut steps = Vec::new();
+    let mut idle = None;
+    let resumable = state.scan.clone().filter(|scan| scan.schema_hash == resource.hash);
+    if wish.full {
+        steps.push(full("asked for with --full".to_owned(), None));
+    } else if let Some(scan) = resumable {
+        let begun = format!("{:.0}", scan.started_at);
+        match scan.kind {
+            ScanKind::Full => steps.push(full(format!("goes on with the full read begun {begun}"), Some(scan))),
+            ScanKind::Changes => steps.push(Step {
+                kind: ScanKind::Changes,
+                reason: format!("goes on with the changes begun {begun}"),
+                since: state.watermark,
+                resume: Some(scan),
+            }),
+        }
+        if asks_changes(&resource.read.style) {
+            steps.push(Step {
+                kind: ScanKind::Changes,
+                reason: "then what changed since".to_owned(),
+                since: None,
+                resume: None,
+            });
+        }
+    } else if state.completed_at.is_none() {
+        steps.push(full("first load".to_owned(), None));
+    } else if let (true, Some(since)) = (asks_changes(&resource.read.style) && !resource.is_snapshot(), state.watermark) {
+        let reason = format!("changes since {since:.0}");
+        steps.push(Step { kind: ScanKind::Changes, reason, since: Some(since), resume: None });
+    } else {
+        match not_due(resource, state, wish) {
+            Some(reason) => idle = Some(reason),
+            None => steps.push(full(reload_reason(resource).to_owned(), None)),
+        }
+    }
+    Job { resource: resource.name.clone(), steps, idle }
+}
+
+fn full(reason: String, resume: Option<Scan>) -> Step {
+    Step { kind: ScanKind::Full, reason, since: None, resume }
+}
+
+fn reload_reason(resource: &Resource) -> &'static str {
+    if resource.is_snapshot() { "the day's snapshot" } else { "has no dates: read whole" }
+}
+
+/// Whether changes can be asked for.
+fn asks_changes(style: &Style) -> bool {
+    match style {
+        Style::IdSets { changes, .. } => changes.is_some(),
+        Style::Search(search) => !search.since.is_empty(),
+        Style::List { .. } => false,
+        Style::PerOwner { .. } => true,
+    }
+}
+
+/// Why a whole reload is not due yet, if it is not.
+fn not_due(resource: &Resource, state: &State, wish: Wish) -> Option<String> {
+    let every = wish.every.or(resource.read.every)?;
+    let last = state.reloaded_at?;
+    if resource.is_snapshot() && every == Duration::from_secs(24 * 3600) {
+        let day = |at: Timestamp| Offset::UTC.to_datetime(at).date();
+        return (day(last) >= day(wish.now)).then(|| format!("has the snapshot of {}", day(last)));
+    }
+    let age = Duration::try_from(wish.now.duration_since(last)).unwrap_or(Duration::ZERO);
+    (age < every.mul_f64(EARLY)).then(|| format!("read {last:.0}, due every {}", humantime::format_duration(every)))
+}
