@@ -21,3 +21,4 @@ pub mod config;
 pub mod store;
 pub mod manifest;
 pub mod plan;
+pub mod fetch;

@@ -1,0 +1,27 @@
+//! Asks the source: one client, one governor of its quota, and the order in which pages are asked and joined.
+//!
+//! Takes paths and filters, gives bodies as they came, with the source's clock. Only GET and OPTIONS are ever sent. Does no
+//! CPU work worth naming: callers inflate and decode on worker threads. Fails (`Credentials`, `Refused`, `Unreachable`,
+//! `Answer`) with the URL, never with a secret.
+
+mod body;
+mod inflate;
+mod refusal;
+mod idset;
+mod throttle;
+mod ledger;
+mod retry;
+mod auth;
+mod token;
+mod client;
+mod search;
+
+pub use auth::Auth;
+pub use body::{Body, Broken};
+pub use client::{Answer, Client, Method, Reply, Request};
+pub use idset::{IdRanges, collapse, expand, parse_set};
+pub use ledger::Ledger;
+pub use refusal::{ErrorBody, error_body};
+pub use retry::Patience;
+pub use search::{ColumnMeta, Filter, JoinedPage, Query, SearchPage, Walk};
+pub use throttle::{Governor, Permit, Quota};

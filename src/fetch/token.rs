@@ -1,0 +1,138 @@
+//! The OAuth token set on disk: written before it is used, readable by its owner only.
+
+use std::fs::{File, OpenOptions};
+use std::io::Write;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::failure::{Failure, Kind, Result};
+use crate::secret::Secret;
+
+/// A token set in use.
+#[derive(Clone, Debug)]
+pub struct TokenSet {
+    pub access: Secret,
+    pub refresh: Option<Secret>,
+    pub token_type: String,
+    pub expires_at: Option<Timestamp>,
+    /// Where the account lives, when the token answer said so: it may move (API notes §1).
+    pub api_domain: Option<String>,
+}
+
+/// The file's JSON.
+#[derive(Deserialize, Serialize)]
+struct Written {
+    access_token: String,
+    refresh_token: Option<String>,
+    token_type: String,
+    expires_at: Option<Timestamp>,
+    api_domain: Option<String>,
+    /// Fingerprint of the refresh token that was configured when this line of tokens began: another one configured
+    /// since means that the account was authorised anew.
+    began_with: String,
+}
+
+/// The file of one account's tokens.
+#[derive(Clone, Debug)]
+pub struct TokenFile {
+    path: PathBuf,
+    began_with: String,
+}
+
+impl TokenFile {
+    /// The file at a path; `configured` is the refresh token (or access token) that settings give.
+    pub fn new(path: PathBuf, configured: Option<&Secret>) -> Self {
+        let digest = Sha256::digest(configured.map_or("", Secret::reveal).as_bytes());
+        Self { path, began_with: digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect() }
+    }
+
+    /// Where it lies.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Held while a token is refreshed, so that two processes do not both spend the refresh token.
+    pub fn lock(&self) -> Result<File> {
+        self.make_folder()?;
+        let path = self.path.with_extension("lock");
+        let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&path);
+        let file = file.map_err(|error| self.failed("lock", error))?;
+        file.lock().map_err(|error| self.failed("lock", error))?;
+        Ok(file)
+    }
+
+    /// The set in the file; `None` where there is none, or when settings began anew since. Refuses a file that others may
+    /// read.
+    pub fn read(&self) -> Result<Option<TokenSet>> {
+        let metadata = match std::fs::metadata(&self.path) {
+            Ok(metadata) => metadata,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(self.failed("read", error)),
+        };
+        if metadata.permissions().mode() & 0o077 != 0 {
+            return Err(Failure::new(Kind::Settings, "trust the token file")
+                .at(self.path.display().to_string())
+                .because("others may read it")
+                .advise("`chmod 600` it, or delete it and authorise again"));
+        }
+        let text = std::fs::read(&self.path).map_err(|error| self.failed("read", error))?;
+        // A file that is no token set was not written by us whole; the configured tokens still stand.
+        let Ok(written) = serde_json::from_slice::<Written>(&text) else { return Ok(None) };
+        if written.began_with != self.began_with {
+            return Ok(None);
+        }
+        Ok(Some(TokenSet {
+            access: Secret::new(&written.access_token),
+            refresh: written.refresh_token.as_deref().map(Secret::new),
+            token_type: written.token_type,
+            expires_at: written.expires_at,
+            api_domain: written.api_domain,
+        }))
+    }
+
+    /// Writes a set, whole or not at all, for its owner only.
+    pub fn write(&self, set: &TokenSet) -> Result<()> {
+        self.make_folder()?;
+        let written = Written {
+            access_token: set.access.reveal().to_owned(),
+            refresh_token: set.refresh.as_ref().map(|token| token.reveal().to_owned()),
+            token_type: set.token_type.clone(),
+            expires_at: set.expires_at,
+            api_domain: set.api_domain.clone(),
+            began_with: self.began_with.clone(),
+        };
+        let bytes = serde_json::to_vec(&written).map_err(|error| Failure::new(Kind::Bug, "write tokens").caused(error))?;
+        let draft = self.path.with_extension(format!("{}.new", std::process::id()));
+        let mut file = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(&draft)
+            .map_err(|error| self.failed("write", error))?;
+        file.write_all(&bytes).and_then(|()| file.sync_all()).map_err(|error| self.failed("write", error))?;
+        std::fs::rename(&draft, &self.path).map_err(|error| self.failed("write", error))?;
+        if let Some(folder) = self.path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+            File::open(folder).and_then(|folder| folder.sync_all()).map_err(|error| self.failed("write", error))?;
+        }
+        Ok(())
+    }
+
+    fn make_folder(&self) -> Result<()> {
+        match self.path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+            Some(folder) => std::fs::create_dir_all(folder).map_err(|error| self.failed("make the folder of", error)),
+            None => Ok(()),
+        }
+    }
+
+    fn failed(&self, verb: &str, error: std::io::Error) -> Failure {
+        Failure::new(Kind::Settings, format!("{verb} the token file"))
+            .at(self.path.display().to_string())
+            .caused(error)
+            .advise("set `token_file` under [auth] to a path that we may write; refreshed tokens are kept there")
+    }
+}
