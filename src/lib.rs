@@ -22,3 +22,4 @@ pub mod store;
 pub mod manifest;
 pub mod plan;
 pub mod fetch;
+pub mod decode;

@@ -1,0 +1,186 @@
+//! Arrow builders of a table, fed with raw JSON values.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use arrow_array::builder::{
+    BooleanBuilder, Date32Builder, Decimal128Builder, Float64Builder, Int32Builder, Int64Builder, StringBuilder,
+    TimestampMicrosecondBuilder,
+};
+use arrow_array::{Array, ArrayRef};
+use sonic_rs::{JsonType, JsonValueTrait, LazyValue};
+
+use crate::decode::json::canonical;
+use crate::decode::moment::{date_days, timestamp_micros};
+use crate::decode::number::{decimal, float, whole};
+use crate::schema::Type;
+
+/// A value on its way into a column.
+#[derive(Clone, Debug)]
+pub enum Value<'v, 'a> {
+    Json(&'v LazyValue<'a>),
+    /// A map's key, or a label.
+    Text(&'v str),
+    Index(usize),
+}
+
+/// A value does not fit its column.
+#[derive(Debug)]
+pub struct NoFit;
+
+/// The growing column.
+pub enum ColumnBuilder {
+    Bool(BooleanBuilder),
+    Int32(Int32Builder),
+    Int64(Int64Builder),
+    Float64(Float64Builder),
+    Decimal { builder: Decimal128Builder, precision: u8, scale: u8 },
+    String(StringBuilder),
+    Date(Date32Builder),
+    Timestamp(TimestampMicrosecondBuilder),
+    Json { builder: StringBuilder, text: String },
+}
+
+impl ColumnBuilder {
+    /// An empty column of a type.
+    pub fn new(kind: Type) -> Self {
+        match kind {
+            Type::Bool => Self::Bool(BooleanBuilder::new()),
+            Type::Int32 => Self::Int32(Int32Builder::new()),
+            Type::Int64 => Self::Int64(Int64Builder::new()),
+            Type::Float64 => Self::Float64(Float64Builder::new()),
+            Type::Decimal { precision, scale } => Self::Decimal {
+                builder: Decimal128Builder::new().with_data_type(kind.arrow()),
+                precision,
+                scale,
+            },
+            Type::String => Self::String(StringBuilder::new()),
+            Type::Date => Self::Date(Date32Builder::new()),
+            Type::Timestamp => Self::Timestamp(TimestampMicrosecondBuilder::new().with_data_type(kind.arrow())),
+            Type::Json => Self::Json { builder: StringBuilder::new(), text: String::new() },
+        }
+    }
+
+    /// Appends null.
+    pub fn null(&mut self) {
+        match self {
+            Self::Bool(builder) => builder.append_null(),
+            Self::Int32(builder) => builder.append_null(),
+            Self::Int64(builder) => builder.append_null(),
+            Self::Float64(builder) => builder.append_null(),
+            Self::Decimal { builder, .. } => builder.append_null(),
+            Self::String(builder) | Self::Json { builder, .. } => builder.append_null(),
+            Self::Date(builder) => builder.append_null(),
+            Self::Timestamp(builder) => builder.append_null(),
+        }
+    }
+
+    /// Appends a value; `true` when something was appended that is not null. A value that does not fit appends nothing.
+    ///
+    /// An empty text in a column that is no text is null: so the source writes "none" (API notes, order rows' taxRate).
+    pub fn push(&mut self, value: &Value<'_, '_>) -> Result<bool, NoFit> {
+        if let Self::Json { builder, text } = self {
+            text.clear();
+            match value {
+                Value::Json(json) => canonical(json, text),
+                Value::Text(key) => text.push_str(&serde_json::to_string(key).expect("a text is JSON")),
+                Value::Index(index) => text.push_str(&index.to_string()),
+            }
+            builder.append_value(&*text);
+            return Ok(true);
+        }
+        let token = Token::of(value).ok_or(NoFit)?;
+        if token.text.is_empty() && !matches!(self, Self::String(_)) {
+            self.null();
+            return Ok(false);
+        }
+        self.push_token(&token)?;
+        Ok(true)
+    }
+
+    fn push_token(&mut self, token: &Token<'_>) -> Result<(), NoFit> {
+        let text = token.text.as_ref();
+        let bytes = text.as_bytes();
+        let number = |fits: bool| if fits && token.kind != TokenKind::Bool { Ok(()) } else { Err(NoFit) };
+        match self {
+            Self::Bool(builder) => match text {
+                "true" | "1" => builder.append_value(true),
+                "false" | "0" => builder.append_value(false),
+                _ => return Err(NoFit),
+            },
+            Self::Int32(builder) => {
+                number(true)?;
+                let value = whole(bytes).and_then(|value| i32::try_from(value).ok()).ok_or(NoFit)?;
+                builder.append_value(value);
+            }
+            Self::Int64(builder) => {
+                number(true)?;
+                builder.append_value(whole(bytes).ok_or(NoFit)?);
+            }
+            Self::Float64(builder) => {
+                number(true)?;
+                builder.append_value(float(bytes).ok_or(NoFit)?);
+            }
+            Self::Decimal { builder, precision, scale } => {
+                number(true)?;
+                builder.append_value(decimal(bytes, *precision, *scale).ok_or(NoFit)?);
+            }
+            Self::String(builder) => builder.append_value(text),
+            Self::Date(builder) => {
+                number(token.kind == TokenKind::Text)?;
+                builder.append_value(date_days(text).ok_or(NoFit)?);
+            }
+            Self::Timestamp(builder) => {
+                number(token.kind == TokenKind::Text)?;
+                builder.append_value(timestamp_micros(text).ok_or(NoFit)?);
+            }
+            Self::Json { .. } => return Err(NoFit),
+        }
+        Ok(())
+    }
+
+    /// The finished column.
+    pub fn finish(&mut self) -> ArrayRef {
+        match self {
+            Self::Bool(builder) => Arc::new(builder.finish()),
+            Self::Int32(builder) => Arc::new(builder.finish()),
+            Self::Int64(builder) => Arc::new(builder.finish()),
+            Self::Float64(builder) => Arc::new(builder.finish()),
+            Self::Decimal { builder, .. } => Arc::new(builder.finish()) as Arc<dyn Array>,
+            Self::String(builder) | Self::Json { builder, .. } => Arc::new(builder.finish()),
+            Self::Date(builder) => Arc::new(builder.finish()),
+            Self::Timestamp(builder) => Arc::new(builder.finish()),
+        }
+    }
+}
+
+/// What a scalar says, out of its quotes.
+#[derive(Debug)]
+pub struct Token<'t> {
+    pub text: Cow<'t, str>,
+    pub kind: TokenKind,
+}
+
+/// How a scalar was written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TokenKind {
+    Text,
+    Number,
+    Bool,
+}
+
+impl<'t> Token<'t> {
+    /// The scalar of a value; `None` for arrays, objects, null, and texts that are no Unicode.
+    pub fn of(value: &'t Value<'_, '_>) -> Option<Self> {
+        match value {
+            Value::Text(text) => Some(Self { text: Cow::Borrowed(text), kind: TokenKind::Text }),
+            Value::Index(index) => Some(Self { text: Cow::Owned(index.to_string()), kind: TokenKind::Number }),
+            Value::Json(json) => match json.get_type() {
+                JsonType::String => Some(Self { text: Cow::Borrowed(json.as_str()?), kind: TokenKind::Text }),
+                JsonType::Number => Some(Self { text: Cow::Borrowed(json.as_raw_str()), kind: TokenKind::Number }),
+                JsonType::Boolean => Some(Self { text: Cow::Borrowed(json.as_raw_str()), kind: TokenKind::Bool }),
+                _ => None,
+            },
+        }
+    }
+}

@@ -1,0 +1,46 @@
+//! The canonical form of JSON text.
+
+use sonic_rs::{JsonType, JsonValueTrait, LazyValue};
+
+/// A value as text with the keys of objects in order and no white space; numbers and strings stay as written. The
+/// source's maps come in any order, and a row is compared by its text.
+pub fn canonical(value: &LazyValue<'_>, out: &mut String) {
+    match value.get_type() {
+        JsonType::Object => {
+            let mut entries: Vec<(String, LazyValue<'_>)> = value
+                .clone()
+                .into_object_iter()
+                .into_iter()
+                .flatten()
+                .filter_map(|entry| entry.ok().map(|(key, value)| (key.to_string(), value)))
+                .collect();
+            entries.sort_by(|a, b| a.0.cmp(&b.0));
+            out.push('{');
+            for (index, (key, value)) in entries.iter().enumerate() {
+                if index > 0 {
+                    out.push(',');
+                }
+                push_key(key, out);
+                canonical(value, out);
+            }
+            out.push('}');
+        }
+        JsonType::Array => {
+            out.push('[');
+            for (index, value) in value.clone().into_array_iter().into_iter().flatten().flatten().enumerate() {
+                if index > 0 {
+                    out.push(',');
+                }
+                canonical(&value, out);
+            }
+            out.push(']');
+        }
+        _ => out.push_str(value.as_raw_str()),
+    }
+}
+
+/// A key with its quotes and colon.
+pub fn push_key(key: &str, out: &mut String) {
+    out.push_str(&serde_json::to_string(key).expect("a text is JSON"));
+    out.push(':');
+}

@@ -1,0 +1,22 @@
+//! From the bytes of a page to Arrow record batches: pure, on the CPU, without a document tree.
+//!
+//! Takes what was asked and what came back, gives a [`Page`]: for each table a batch of rows, and what did not fit. Values
+//! are read from their own digits and letters, never through a float. Refuses ([`Broken`](crate::fetch::Broken)) a body that is no whole JSON
+//! answer, for it is asked again; everything else that is odd becomes a misfit, never an error.
+
+mod json;
+mod number;
+mod moment;
+mod misfit;
+mod shape;
+mod builder;
+mod record;
+mod search;
+mod page;
+
+pub use misfit::{MisfitRecord, Misfits};
+pub use moment::{date_days, timestamp_micros};
+pub use number::decimal;
+pub use page::{Owner, Page, TableRows, documents, rows, uris};
+pub use search::{IdRow, IdRows, ids, meta_data};
+pub use shape::Shape;

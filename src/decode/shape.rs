@@ -1,0 +1,235 @@
+//! A resource's tables compiled for one walk over a record.
+//!
+//! The record is a *context*, and so is every entry of a `*`. A context has slots, filled while its fields are walked; a
+//! column knows the context (this one or one above) and the slot of each of its sources.
+
+use std::collections::HashMap;
+
+use crate::failure::{Failure, Kind, Result};
+use crate::schema::{Leaf, Origin, Partition, PartitionBy, Resource, Rows, Source, Step, Table, Type};
+
+/// The compiled form of a resource.
+#[derive(Debug)]
+pub struct Shape {
+    pub(super) nodes: Vec<Node>,
+    pub(super) contexts: Vec<Context>,
+    pub(super) tables: Vec<TableShape>,
+    pub(super) records: Vec<Step>,
+    pub(super) key: Pick,
+    pub(super) key_type: Type,
+    pub(super) newer: Vec<(Vec<Pick>, Type)>,
+    pub(super) partition: Option<(Vec<Pick>, PartitionBy)>,
+}
+
+/// A place in a record.
+#[derive(Debug, Default)]
+pub(super) struct Node {
+    /// The name in its parent; empty for a context's top.
+    pub name: String,
+    pub parent: Option<usize>,
+    pub fields: Vec<usize>,
+    /// The slot that takes the value here.
+    pub slot: Option<usize>,
+    /// Some column takes the value whole as JSON, so nothing below is unnamed.
+    pub whole: bool,
+    /// The context of each entry here.
+    pub each: Option<usize>,
+}
+
+/// The record, or the entries of a `*`.
+#[derive(Debug)]
+pub(super) struct Context {
+    pub top: usize,
+    pub depth: usize,
+    pub slots: usize,
+    /// Tables that have a row for each entry, with the branch's label.
+    pub tables: Vec<(usize, Option<String>)>,
+}
+
+/// A table's columns, compiled.
+#[derive(Debug)]
+pub(super) struct TableShape {
+    pub name: String,
+    /// For each branch of `rows` its context; sources are resolved by branch.
+    pub columns: Vec<ColumnShape>,
+}
+
+/// A column, compiled: for each context of its table the sources in their order.
+#[derive(Debug)]
+pub(super) struct ColumnShape {
+    pub name: String,
+    pub kind: Type,
+    pub required: bool,
+    pub picks: HashMap<usize, Vec<Pick>>,
+}
+
+/// Where a value is picked up: so many contexts above, and what there.
+#[derive(Clone, Debug)]
+pub(super) struct Pick {
+    pub above: usize,
+    pub take: Take,
+}
+
+/// What is picked up in a context.
+#[derive(Clone, Debug)]
+pub(super) enum Take {
+    Slot { slot: usize, node: usize },
+    Key,
+    Index,
+    Label,
+}
+
+impl Shape {
+    /// Compiles a resource.
+    pub fn compile(resource: &Resource) -> Result<Self> {
+        let mut shape = Self {
+            nodes: vec![Node::default()],
+            contexts: vec![Context { top: 0, depth: 0, slots: 0, tables: Vec::new() }],
+            tables: Vec::new(),
+            records: resource.read.records.clone(),
+            key: Pick { above: 0, take: Take::Key },
+            key_type: resource.read.key_type,
+            newer: Vec::new(),
+            partition: None,
+        };
+        shape.key = shape.pick(0, &resource.read.key, resource.read.key_type, 0)?;
+        for (index, table) in resource.tables.iter().enumerate() {
+            shape.add_table(index, table)?;
+        }
+        for newer in &resource.read.newer {
+            let column = &resource.tables[newer.table].columns[newer.column];
+            let picks = shape.picks(0, &column.from, column.kind)?;
+            shape.newer.push((picks, column.kind));
+        }
+        if let Partition::By { by, table, column, .. } = resource.partition() {
+            let column = &resource.tables[*table].columns[*column];
+            shape.partition = Some((shape.picks(0, &column.from, column.kind)?, *by));
+        }
+        Ok(shape)
+    }
+
+    fn add_table(&mut self, index: usize, table: &Table) -> Result<()> {
+        let branches: Vec<(Vec<Step>, Option<String>)> = match &table.rows {
+            Rows::Record => vec![(Vec::new(), None)],
+            Rows::Each(branches) => branches.clone(),
+        };
+        let mut columns: Vec<ColumnShape> = table
+            .columns
+            .iter()
+            .map(|column| ColumnShape {
+                name: column.name.clone(),
+                kind: column.kind,
+                required: column.required,
+                picks: HashMap::new(),
+            })
+            .collect();
+        for (steps, label) in branches {
+            // The contexts from the record down to the rows.
+            let mut chain = vec![0];
+            let mut node = 0;
+            for step in &steps {
+                match step {
+                    Step::Field(name) => node = self.child(node, name),
+                    Step::Each => {
+                        let context = self.entries(node, chain.len());
+                        chain.push(context);
+                        node = self.contexts[context].top;
+                    }
+                }
+            }
+            let context = *chain.last().expect("a chain has the record");
+            if self.contexts[context].tables.iter().any(|(other, _)| *other == index) {
+                return Err(Failure::new(Kind::Schema, "compile a table").at(&table.name).because("two branches are one path"));
+            }
+            self.contexts[context].tables.push((index, label));
+            for (column, shape) in table.columns.iter().zip(&mut columns) {
+                let picks = column
+                    .from
+                    .iter()
+                    .map(|source| {
+                        let depth = chain.len() - 1;
+                        let above = match source.origin {
+                            Origin::Record => depth,
+                            Origin::Above(above) => above,
+                        };
+                        self.pick(chain[depth - above], source, column.kind, above)
+                    })
+                    .collect::<Result<Vec<_>>>()?;
+                shape.picks.insert(context, picks);
+            }
+        }
+        self.tables.push(TableShape { name: table.name.clone(), columns });
+        Ok(())
+    }
+
+    fn picks(&mut self, context: usize, sources: &[Source], kind: Type) -> Result<Vec<Pick>> {
+        sources.iter().map(|source| self.pick(context, source, kind, 0)).collect()
+    }
+
+    fn pick(&mut self, context: usize, source: &Source, kind: Type, above: usize) -> Result<Pick> {
+        let take = match &source.leaf {
+            Leaf::Key => Take::Key,
+            Leaf::Index => Take::Index,
+            Leaf::Label => Take::Label,
+            Leaf::Fields(fields) => {
+                let mut node = self.contexts[context].top;
+                for field in fields {
+                    node = self.child(node, field);
+                }
+                if kind == Type::Json {
+                    self.nodes[node].whole = true;
+                }
+                let slot = match self.nodes[node].slot {
+                    Some(slot) => slot,
+                    None => {
+                        let slot = self.contexts[context].slots;
+                        self.contexts[context].slots += 1;
+                        self.nodes[node].slot = Some(slot);
+                        slot
+                    }
+                };
+                Take::Slot { slot, node }
+            }
+        };
+        Ok(Pick { above, take })
+    }
+
+    fn child(&mut self, node: usize, name: &str) -> usize {
+        let found = self.nodes[node].fields.iter().copied().find(|child| self.nodes[*child].name == name);
+        found.unwrap_or_else(|| {
+            let child = self.nodes.len();
+            self.nodes.push(Node { name: name.to_owned(), parent: Some(node), ..Node::default() });
+            self.nodes[node].fields.push(child);
+            child
+        })
+    }
+
+    fn entries(&mut self, node: usize, depth: usize) -> usize {
+        if let Some(context) = self.nodes[node].each {
+            return context;
+        }
+        let top = self.nodes.len();
+        self.nodes.push(Node::default());
+        let context = self.contexts.len();
+        self.contexts.push(Context { top, depth, slots: 0, tables: Vec::new() });
+        self.nodes[node].each = Some(context);
+        context
+    }
+
+    /// The path of a node within its context, `totalValue.total`.
+    pub(super) fn path(&self, node: usize) -> Vec<&str> {
+        let mut names = Vec::new();
+        let mut at = node;
+        while let Some(parent) = self.nodes[at].parent {
+            names.push(self.nodes[at].name.as_str());
+            at = parent;
+        }
+        names.reverse();
+        names
+    }
+
+    /// The column names of the record that a search must return.
+    pub fn record_fields(&self) -> Vec<&str> {
+        self.nodes[0].fields.iter().map(|node| self.nodes[*node].name.as_str()).collect()
+    }
+}
