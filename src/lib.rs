@@ -23,3 +23,4 @@ pub mod manifest;
 pub mod plan;
 pub mod fetch;
 pub mod decode;
+pub mod write;

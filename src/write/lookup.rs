@@ -1,0 +1,160 @@
+//! What we hold of given records: a few columns of the owner's table, read by ranges.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use arrow_array::cast::AsArray;
+use arrow_array::types::{Decimal128Type, Int32Type, Int64Type, TimestampMicrosecondType};
+use arrow_array::{Array, RecordBatch};
+use arrow_schema::DataType;
+use bytes::Bytes;
+use parquet::arrow::ProjectionMask;
+use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
+use parquet::errors::ParquetError;
+use parquet::file::metadata::RowGroupMetaData;
+use parquet::file::reader::{ChunkReader, Length};
+use parquet::file::statistics::Statistics;
+
+use crate::failure::{Failure, Kind, Result};
+use crate::manifest::{DataFile, Key};
+use crate::schema::EXTRACTED_AT;
+use crate::store::{RemoteFile, Store};
+use crate::write::parquet::READ_BATCH;
+
+/// A value that can be compared with what a search shows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Cell {
+    Null,
+    Bool(bool),
+    /// Whole numbers, days, microseconds, decimals' digits.
+    Number(i128),
+    Text(String),
+}
+
+/// What we hold of a record: the columns asked for, and when this content was first seen (microseconds).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Holding {
+    pub cells: Vec<Cell>,
+    pub extracted_at: i64,
+}
+
+/// A file of the store as the Parquet reader wants it.
+struct Chunks(RemoteFile);
+
+impl Length for Chunks {
+    fn len(&self) -> u64 {
+        self.0.size()
+    }
+}
+
+impl ChunkReader for Chunks {
+    type T = std::io::Cursor<Bytes>;
+
+    fn get_read(&self, start: u64) -> parquet::errors::Result<Self::T> {
+        let rest = self.0.size().saturating_sub(start);
+        Ok(std::io::Cursor::new(self.get_bytes(start, usize::try_from(rest).unwrap_or(usize::MAX))?))
+    }
+
+    fn get_bytes(&self, start: u64, length: usize) -> parquet::errors::Result<Bytes> {
+        let length = u64::try_from(length).map_err(|error| ParquetError::External(Box::new(error)))?;
+        self.0.read(start, length).map_err(|failure| ParquetError::External(Box::new(failure)))
+    }
+}
+
+/// What the owner's table holds of these ids (ascending): `key` is its key column, `columns` those wanted. Ids that are not
+/// held are not in the map.
+pub async fn held(
+    store: &Store,
+    files: &[DataFile],
+    key: &str,
+    columns: &[String],
+    ids: &[i64],
+) -> Result<HashMap<i64, Holding>> {
+    let ids: Arc<[i64]> = Arc::from(ids);
+    let names: Arc<[String]> = std::iter::once(key.to_owned())
+        .chain(columns.iter().cloned())
+        .chain(std::iter::once(EXTRACTED_AT.to_owned()))
+        .collect();
+    let mut holdings = HashMap::new();
+    for file in files.iter().filter(|file| may_hold(file, &ids)) {
+        let remote = store.remote_file(&file.path).await?.ok_or_else(|| {
+            Failure::new(Kind::Damage, "find a live file").at(&file.path).because("the manifest names it and it is not there")
+        })?;
+        let (ids, names, path) = (Arc::clone(&ids), Arc::clone(&names), file.path.clone());
+        let found = tokio::task::spawn_blocking(move || {
+            look(Chunks(remote), &names, &ids)
+                .map_err(|error| Failure::new(Kind::Damage, "read a data file").at(path).caused(error))
+        });
+        holdings.extend(found.await.expect("reading a file does not panic")?);
+    }
+    Ok(holdings)
+}
+
+fn may_hold(file: &DataFile, ids: &[i64]) -> bool {
+    let (Some(Key::Int(first)), Some(Key::Int(last))) = (&file.first, &file.last) else { return false };
+    any_within(ids, *first, *last)
+}
+
+fn any_within(ids: &[i64], first: i64, last: i64) -> bool {
+    ids.get(ids.partition_point(|id| *id < first)).is_some_and(|id| *id <= last)
+}
+
+fn look(file: Chunks, names: &[String], ids: &[i64]) -> parquet::errors::Result<Vec<(i64, Holding)>> {
+    let metadata = ArrowReaderMetadata::load(&file, ArrowReaderOptions::default())?;
+    let schema = metadata.metadata().file_metadata().schema_descr_ptr();
+    let key = schema.columns().iter().position(|column| column.name() == names[0]);
+    let groups: Vec<usize> = metadata
+        .metadata()
+        .row_groups()
+        .iter()
+        .enumerate()
+        .filter(|(_, group)| key.and_then(|key| range(group, key)).is_none_or(|(first, last)| any_within(ids, first, last)))
+        .map(|(place, _)| place)
+        .collect();
+    let mask = ProjectionMask::columns(&schema, names.iter().map(String::as_str));
+    let reader = ParquetRecordBatchReaderBuilder::new_with_metadata(file, metadata)
+        .with_row_groups(groups)
+        .with_projection(mask)
+        .with_batch_size(READ_BATCH)
+        .build()?;
+    let mut found = Vec::new();
+    for batch in reader {
+        collect(&batch?, names, ids, &mut found);
+    }
+    Ok(found)
+}
+
+fn range(group: &RowGroupMetaData, column: usize) -> Option<(i64, i64)> {
+    match group.column(column).statistics()? {
+        Statistics::Int64(values) => Some((*values.min_opt()?, *values.max_opt()?)),
+        _ => None,
+    }
+}
+
+fn collect(batch: &RecordBatch, names: &[String], ids: &[i64], found: &mut Vec<(i64, Holding)>) {
+    let column = |name: &str| batch.column_by_name(name);
+    let (Some(keys), Some(seen)) = (column(&names[0]), column(EXTRACTED_AT)) else { return };
+    let keys = keys.as_primitive::<Int64Type>();
+    let seen = seen.as_primitive::<TimestampMicrosecondType>();
+    for row in (0..batch.num_rows()).filter(|row| ids.binary_search(&keys.value(*row)).is_ok()) {
+        let wanted = &names[1..names.len() - 1];
+        let cells = wanted.iter().map(|name| column(name).map_or(Cell::Null, |column| cell(column, row))).collect();
+        found.push((keys.value(row), Holding { cells, extracted_at: seen.value(row) }));
+    }
+}
+
+fn cell(column: &dyn Array, row: usize) -> Cell {
+    if column.is_null(row) {
+        return Cell::Null;
+    }
+    match column.data_type() {
+        DataType::Boolean => Cell::Bool(column.as_boolean().value(row)),
+        DataType::Int32 => Cell::Number(column.as_primitive::<Int32Type>().value(row).into()),
+        DataType::Int64 => Cell::Number(column.as_primitive::<Int64Type>().value(row).into()),
+        DataType::Timestamp(..) => Cell::Number(column.as_primitive::<TimestampMicrosecondType>().value(row).into()),
+        DataType::Decimal128(..) => Cell::Number(column.as_primitive::<Decimal128Type>().value(row)),
+        DataType::Utf8 => Cell::Text(column.as_string::<i32>().value(row).to_owned()),
+        // Nothing else is compared with a search.
+        _ => Cell::Null,
+    }
+}

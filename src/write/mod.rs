@@ -1,0 +1,22 @@
+//! From decoded pages to Parquet files: pages gather in a spool on local disk, a commit merges the spool with the live
+//! files, and only partitions and tables whose rows really changed are rewritten.
+//!
+//! Takes pages and the live files, gives staged files and the list of what they replace. Memory is bounded by settings: what
+//! exceeds it is on disk. Nothing here decides a commit; see `manifest`.
+
+mod columns;
+mod partition;
+mod segment;
+mod spool;
+mod sorted;
+mod parquet;
+mod output;
+mod merge;
+mod table;
+mod lookup;
+
+pub use lookup::{Cell, Holding, held};
+pub use spool::{OwnerSet, Spool, Spooled};
+pub use merge::Changes;
+pub use partition::day_number;
+pub use table::{Commission, Replace, Sizes, Written, write_tables};

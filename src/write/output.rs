@@ -1,0 +1,151 @@
+//! The files of one partition being written: rows in key order, a new file when one is large enough, at an owner's end.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use arrow_array::RecordBatch;
+
+use crate::failure::Result;
+use crate::manifest::{DataFile, Key};
+use crate::store::{Scratch, Store, paths};
+use crate::write::parquet::{Form, Writer};
+use crate::write::sorted::owner;
+
+/// Where and how files of a table are written.
+pub struct Target<'a> {
+    pub store: &'a Store,
+    pub spool: &'a Path,
+    pub table: &'a str,
+    pub form: &'a Form,
+    pub run: &'a str,
+    pub file_bytes: u64,
+    /// Gives the next number of a file of this run.
+    pub number: &'a mut dyn FnMut() -> u64,
+}
+
+/// A file written, not yet staged.
+#[derive(Debug)]
+pub struct Draft {
+    pub scratch: Scratch,
+    pub file: DataFile,
+}
+
+/// The files of one partition.
+pub struct Output {
+    segment: Option<String>,
+    open: Option<Open>,
+    drafts: Vec<Draft>,
+}
+
+struct Open {
+    writer: Writer,
+    scratch: Scratch,
+    number: u64,
+    rows: u64,
+    first: Key,
+    last: Key,
+}
+
+impl Output {
+    /// No file yet, in this partition.
+    pub fn new(segment: Option<String>) -> Self {
+        Self { segment, open: None, drafts: Vec::new() }
+    }
+
+    /// Appends rows; they follow those before in key order.
+    pub fn write(&mut self, batch: &RecordBatch, target: &mut Target<'_>) -> Result<()> {
+        let mut at = 0;
+        while at < batch.num_rows() {
+            let key = target.form.key[0];
+            let full = self.open.as_ref().is_some_and(|open| {
+                u64::try_from(open.writer.bytes()).unwrap_or(u64::MAX) >= target.file_bytes
+                    && open.last != owner(batch, key, at)
+            });
+            if full {
+                self.close(target)?;
+            }
+            // A file ends where an owner does: rows go in by pieces that may be the last.
+            let length = self.piece(batch, at, target);
+            let piece = batch.slice(at, length);
+            if self.open.is_none() {
+                self.begin(&piece, target)?;
+            }
+            let open = self.open.as_mut().expect("a file was just begun");
+            open.writer.write(&piece, &open.scratch.path)?;
+            open.rows += u64::try_from(length).expect("a length fits");
+            open.last = owner(&piece, key, length - 1);
+            at += length;
+        }
+        Ok(())
+    }
+
+    /// How many rows to write before looking again whether the file is full.
+    fn piece(&self, batch: &RecordBatch, at: usize, target: &Target<'_>) -> usize {
+        let near = self.open.as_ref().is_some_and(|open| {
+            u64::try_from(open.writer.bytes()).unwrap_or(u64::MAX) >= target.file_bytes
+        });
+        let rest = batch.num_rows() - at;
+        if !near {
+            return rest;
+        }
+        // The file is full but its last owner goes on: just the rows of that owner.
+        let key = target.form.key[0];
+        let this = owner(batch, key, at);
+        (1..rest).find(|more| owner(batch, key, at + more) != this).unwrap_or(rest)
+    }
+
+    fn begin(&mut self, first: &RecordBatch, target: &mut Target<'_>) -> Result<()> {
+        let number = (target.number)();
+        let staged = paths::staged(target.table, target.run, number);
+        let scratch = target.store.scratch(&staged, target.spool)?;
+        let writer = Writer::create(&scratch.path, target.form, Some(first))?;
+        let key = owner(first, target.form.key[0], 0);
+        self.open = Some(Open { writer, scratch, number, rows: 0, first: key.clone(), last: key });
+        Ok(())
+    }
+
+    /// Ends the file in hand.
+    fn close(&mut self, target: &Target<'_>) -> Result<()> {
+        let Some(open) = self.open.take() else { return Ok(()) };
+        let finished = open.writer.finish(&open.scratch.path)?;
+        let file = DataFile {
+            path: paths::data(target.table, self.segment.as_deref(), target.run, open.number),
+            staged: open.scratch.staged.clone(),
+            partition: self.segment.clone(),
+            bytes: finished.bytes,
+            rows: open.rows,
+            sha256: finished.sha256,
+            first: Some(open.first),
+            last: Some(open.last),
+        };
+        self.drafts.push(Draft { scratch: open.scratch, file });
+        Ok(())
+    }
+
+    /// The finished files.
+    pub fn finish(mut self, target: &Target<'_>) -> Result<Vec<Draft>> {
+        self.close(target)?;
+        Ok(self.drafts)
+    }
+}
+
+/// An empty file, so that a table without rows can be queried.
+pub fn empty(segment: Option<String>, target: &mut Target<'_>) -> Result<Draft> {
+    let number = (target.number)();
+    let staged = paths::staged(target.table, target.run, number);
+    let scratch = target.store.scratch(&staged, target.spool)?;
+    let mut writer = Writer::create(&scratch.path, target.form, None)?;
+    writer.write(&RecordBatch::new_empty(Arc::clone(&target.form.schema)), &scratch.path)?;
+    let finished = writer.finish(&scratch.path)?;
+    let file = DataFile {
+        path: paths::data(target.table, segment.as_deref(), target.run, number),
+        staged,
+        partition: segment,
+        bytes: finished.bytes,
+        rows: 0,
+        sha256: finished.sha256,
+        first: None,
+        last: None,
+    };
+    Ok(Draft { scratch, file })
+}

@@ -1,0 +1,269 @@
+//! The spool: decoded pages gather here until a commit takes them.
+//!
+//! Every record that comes in gets a number; of the same record twice the newer one wins (the higher of the schema's
+//! `newer` columns, else the later request), never the one that arrived later. Losers' rows stay in the spool and are left
+//! out when it is read.
+
+use std::collections::{HashMap, HashSet};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use arrow_array::{Array, ArrayRef, BooleanArray, Int32Array, RecordBatch, TimestampMicrosecondArray, UInt64Array};
+use arrow_select::concat::concat_batches;
+use arrow_select::filter::filter_record_batch;
+use jiff::Timestamp;
+
+use crate::decode::{Page, TableRows};
+use crate::failure::{Failure, Kind, Result};
+use crate::manifest::Key;
+use crate::schema::Resource;
+use crate::write::columns::Layout;
+use crate::write::segment::{Segment, sort};
+
+/// The rows of one resource between two commits.
+#[derive(Debug)]
+pub struct Spool {
+    folder: PathBuf,
+    pub(super) layouts: Vec<Arc<Layout>>,
+    tables: Vec<TableSpool>,
+    winners: HashMap<Key, Winner>,
+    next_seq: u64,
+    segments_written: u64,
+    /// Rows in memory above this many bytes go to disk.
+    memory: u64,
+}
+
+#[derive(Debug, Default)]
+struct TableSpool {
+    pending: Vec<RecordBatch>,
+    pending_bytes: u64,
+    segments: Vec<Segment>,
+}
+
+/// The copy of a record that counts.
+#[derive(Clone, Debug)]
+struct Winner {
+    newer: Box<[Option<i64>]>,
+    asked_at: i64,
+    seq: u64,
+}
+
+impl Winner {
+    /// Whether this copy is newer than the other.
+    fn beats(&self, other: &Self) -> bool {
+        for (mine, others) in self.newer.iter().zip(&other.newer) {
+            if let (Some(mine), Some(others)) = (mine, others) {
+                if mine != others {
+                    return mine > others;
+                }
+            }
+        }
+        self.asked_at >= other.asked_at
+    }
+}
+
+/// The owners of a commit, sorted.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct OwnerSet(Vec<Key>);
+
+impl OwnerSet {
+    /// A set of these.
+    pub fn new(mut keys: Vec<Key>) -> Self {
+        keys.sort_unstable();
+        keys.dedup();
+        Self(keys)
+    }
+
+    /// Whether some owner lies within, ends included.
+    pub fn touches(&self, first: &Key, last: &Key) -> bool {
+        let from = self.0.partition_point(|key| key < first);
+        self.0.get(from).is_some_and(|key| key <= last)
+    }
+
+    /// Whether this owner is one of them.
+    pub fn contains(&self, key: &Key) -> bool {
+        self.0.binary_search(key).is_ok()
+    }
+
+    /// How many.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// All of them, ascending.
+    pub fn keys(&self) -> &[Key] {
+        &self.0
+    }
+}
+
+/// A spool taken for a commit: sorted runs of each table, and which rows of them count.
+#[derive(Debug)]
+pub struct Spooled {
+    pub owners: OwnerSet,
+    pub(super) tables: Vec<(Arc<Layout>, Vec<Segment>)>,
+    pub(super) winning: Arc<HashSet<u64>>,
+    /// Some record came twice, so rows must be looked at one by one.
+    pub(super) has_losers: bool,
+}
+
+impl Spool {
+    /// An empty spool of a resource in a folder of its own, with this many bytes of memory.
+    pub fn new(resource: &Resource, folder: &Path, memory: u64) -> Result<Self> {
+        std::fs::create_dir_all(folder).map_err(|error| {
+            Failure::new(Kind::StoreUnreachable, "make the spool")
+                .at(folder.display().to_string())
+                .caused(error)
+                .advise("set `spool` under [limits] to a folder that we may write")
+        })?;
+        let layouts: Vec<Arc<Layout>> = resource.tables.iter().map(|table| Arc::new(Layout::new(table))).collect();
+        Ok(Self {
+            folder: folder.to_owned(),
+            tables: layouts.iter().map(|_| TableSpool::default()).collect(),
+            layouts,
+            winners: HashMap::new(),
+            next_seq: 0,
+            segments_written: 0,
+            memory,
+        })
+    }
+
+    /// Takes in a page asked at this time; `partition` overrides that of the records (snapshots). Gives rows of all tables.
+    pub fn add(&mut self, page: &Page, asked_at: Timestamp, partition: Option<i32>) -> Result<u64> {
+        let first = self.next_seq;
+        self.next_seq += u64::try_from(page.owners.len()).expect("a page's length fits");
+        for (seq, owner) in (first..).zip(&page.owners).filter(|(_, owner)| owner.fits) {
+            let newer = owner.newer.clone().into_boxed_slice();
+            let copy = Winner { newer, asked_at: asked_at.as_microsecond(), seq };
+            let known = self.winners.get(&owner.key);
+            if known.is_none_or(|known| copy.beats(known)) {
+                self.winners.insert(owner.key.clone(), copy);
+            }
+        }
+        let mut rows = 0;
+        for (place, table) in page.tables.iter().enumerate() {
+            let batch = self.widen(place, table, page, first, asked_at, partition)?;
+            rows += u64::try_from(batch.num_rows()).expect("a page's length fits");
+            if batch.num_rows() > 0 {
+                let spool = &mut self.tables[place];
+                spool.pending_bytes += u64::try_from(batch.get_array_memory_size()).expect("a size fits");
+                spool.pending.push(batch);
+            }
+        }
+        while self.tables.iter().map(|table| table.pending_bytes).sum::<u64>() > self.memory {
+            let largest = (0..self.tables.len()).max_by_key(|place| self.tables[*place].pending_bytes);
+            self.flush(largest.expect("a resource has a table"), true)?;
+        }
+        Ok(rows)
+    }
+
+    /// Notes an owner without rows: what it had is replaced by nothing.
+    pub fn add_empty(&mut self, key: Key, asked_at: Timestamp) {
+        let seq = self.next_seq;
+        self.next_seq += 1;
+        let copy = Winner { newer: Box::default(), asked_at: asked_at.as_microsecond(), seq };
+        if self.winners.get(&key).is_none_or(|known| copy.beats(known)) {
+            self.winners.insert(key, copy);
+        }
+    }
+
+    /// Rows of a page with the spool's own columns, without those of records that do not fit.
+    fn widen(
+        &self,
+        place: usize,
+        rows: &TableRows,
+        page: &Page,
+        first: u64,
+        asked_at: Timestamp,
+        partition: Option<i32>,
+    ) -> Result<RecordBatch> {
+        let count = rows.owners.len();
+        let owner = |index: &u32| usize::try_from(*index).expect("an index fits");
+        let at: TimestampMicrosecondArray =
+            TimestampMicrosecondArray::from_iter_values(std::iter::repeat_n(asked_at.as_microsecond(), count)).with_timezone("UTC");
+        let seq = UInt64Array::from_iter_values(rows.owners.iter().map(|index| first + u64::from(*index)));
+        let partitions =
+            Int32Array::from_iter_values(rows.owners.iter().map(|index| partition.unwrap_or(page.owners[owner(index)].partition)));
+        let mut columns: Vec<ArrayRef> = rows.batch.columns().to_vec();
+        columns.push(Arc::new(at));
+        columns.push(Arc::new(seq));
+        columns.push(Arc::new(partitions));
+        let bug = |error| Failure::new(Kind::Bug, "spool a page").caused(error);
+        let batch = RecordBatch::try_new(Arc::clone(&self.layouts[place].spool), columns).map_err(bug)?;
+        if page.owners.iter().all(|owner| owner.fits) {
+            return Ok(batch);
+        }
+        let fits: BooleanArray = rows.owners.iter().map(|index| Some(page.owners[owner(index)].fits)).collect();
+        filter_record_batch(&batch, &fits).map_err(bug)
+    }
+
+    /// Sorts a table's rows in memory into a segment, on disk or not.
+    fn flush(&mut self, place: usize, to_disk: bool) -> Result<()> {
+        let layout = Arc::clone(&self.layouts[place]);
+        let table = &mut self.tables[place];
+        if table.pending.is_empty() {
+            return Ok(());
+        }
+        let pending = std::mem::take(&mut table.pending);
+        table.pending_bytes = 0;
+        let whole = concat_batches(&layout.spool, &pending)
+            .map_err(|error| Failure::new(Kind::Bug, "gather the spool").caused(error))?;
+        drop(pending);
+        let keys = layout.order(&layout.order_converter(), &whole);
+        let sorted = sort(&whole, &keys)?;
+        let segment = if to_disk {
+            self.segments_written += 1;
+            Segment::write(&sorted, self.folder.join(format!("{}-{}.arrow", place, self.segments_written)))?
+        } else {
+            Segment::Memory(sorted)
+        };
+        self.tables[place].segments.push(segment);
+        Ok(())
+    }
+
+    /// Bytes gathered so far, on disk and in memory.
+    pub fn bytes(&self) -> u64 {
+        let of = |table: &TableSpool| table.pending_bytes + table.segments.iter().map(Segment::bytes).sum::<u64>();
+        self.tables.iter().map(of).sum()
+    }
+
+    /// Records gathered so far.
+    pub fn owners(&self) -> usize {
+        self.winners.len()
+    }
+
+    /// Takes everything for a commit; the spool is empty afterwards.
+    pub fn take(&mut self) -> Result<Spooled> {
+        for place in 0..self.tables.len() {
+            self.flush(place, false)?;
+        }
+        let winners = std::mem::take(&mut self.winners);
+        let has_losers = u64::try_from(winners.len()).expect("a length fits") < self.next_seq;
+        let winning: HashSet<u64> =
+            if has_losers { winners.values().map(|winner| winner.seq).collect() } else { HashSet::new() };
+        let tables = self.tables.iter_mut().map(|table| std::mem::take(&mut table.segments));
+        let spooled = Spooled {
+            owners: OwnerSet::new(winners.into_keys().collect()),
+            tables: self.layouts.iter().cloned().zip(tables).collect(),
+            winning: Arc::new(winning),
+            has_losers,
+        };
+        self.next_seq = 0;
+        Ok(spooled)
+    }
+}
+
+impl Drop for Spooled {
+    fn drop(&mut self) {
+        for segment in self.tables.iter().flat_map(|(_, segments)| segments) {
+            if let Segment::Disk { path, .. } = segment {
+                // What stays behind is swept with the spool's folder.
+                let _ = std::fs::remove_file(path);
+            }
+        }
+    }
+}

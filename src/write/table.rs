@@ -1,0 +1,262 @@
+//! The files of a commit: for each table, partition by partition, live files merged with new rows.
+//!
+//! Live files of a partition have key ranges that do not overlap. New rows within a file's range are merged into it; rows
+//! outside every range are appended as files of their own, or joined with a small neighbour at a scan's last commit. A
+//! file in which nothing changed stays.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::sync::Arc;
+
+use tokio::runtime::Handle;
+
+use crate::failure::{Failure, Kind, Result};
+use crate::manifest::{DataFile, Key, TableFiles, Version};
+use crate::schema::{Resource, Table};
+use crate::store::{LocalCopy, Store};
+use crate::write::columns::Layout;
+use crate::write::merge::{Changes, Incoming, merge};
+use crate::write::output::{Draft, Output, Target, empty};
+use crate::write::parquet::Form;
+use crate::write::partition::{number, segment};
+use crate::write::sorted::Sorted;
+use crate::write::spool::{OwnerSet, Spooled};
+
+/// A file smaller than the target size divided by this is joined with rows that come beside it.
+const SMALL: u64 = 8;
+
+/// Whose old rows the new ones replace.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Replace {
+    /// Those of the owners that came.
+    Owners,
+    /// All of the table: what did not come is gone.
+    Everything,
+    /// All of one partition: a day's snapshot.
+    Partition(i32),
+}
+
+/// Sizes of what is written.
+#[derive(Clone, Copy, Debug)]
+pub struct Sizes {
+    pub file_bytes: u64,
+    pub row_group_rows: usize,
+}
+
+/// What a commit has written.
+#[derive(Debug, Default)]
+pub struct Written {
+    pub tables: BTreeMap<String, TableFiles>,
+    pub removes: Vec<String>,
+    pub files: u64,
+    pub bytes: u64,
+    pub changes: Changes,
+    /// Rows left out because their key stood twice in one record.
+    pub twice: u64,
+}
+
+/// What writing needs to know beside the rows.
+#[derive(Clone, Debug)]
+pub struct Commission<'a> {
+    pub store: &'a Store,
+    pub resource: &'a Resource,
+    pub head: Option<&'a Version>,
+    pub spool: &'a Path,
+    pub run: &'a str,
+    pub replace: Replace,
+    pub sizes: Sizes,
+    /// The scan's last commit: small neighbours are joined.
+    pub last: bool,
+}
+
+/// Writes and stages the files of a commit. Blocks: call it from a blocking thread. `next_number` numbers the run's files.
+pub fn write_tables(work: &Commission<'_>, spooled: &Spooled, runtime: &Handle, next_number: &mut u64) -> Result<Written> {
+    let mut written = Written::default();
+    for (table, (layout, segments)) in work.resource.tables.iter().zip(&spooled.tables) {
+        let mut sorted = Sorted::new(Arc::clone(layout), segments, Arc::clone(&spooled.winning), spooled.has_losers)?;
+        let form = Form {
+            schema: Arc::clone(&layout.file),
+            key: layout.key.clone(),
+            schema_hash: work.resource.hash.clone(),
+            row_group_rows: work.sizes.row_group_rows,
+        };
+        let mut number = || {
+            *next_number += 1;
+            *next_number
+        };
+        let mut target = Target {
+            store: work.store,
+            spool: work.spool,
+            table: &table.name,
+            form: &form,
+            run: work.run,
+            file_bytes: work.sizes.file_bytes,
+            number: &mut number,
+        };
+        let outcome = write_table(work, table, layout, &mut sorted, &spooled.owners, runtime, &mut target)?;
+        written.twice += sorted.twice;
+        written.changes.add(outcome.changes);
+        written.removes.extend(outcome.removes);
+        let mut files = outcome.kept;
+        for draft in outcome.drafts {
+            written.files += 1;
+            written.bytes += draft.file.bytes;
+            files.push(draft.file);
+            runtime.block_on(work.store.stage(draft.scratch))?;
+        }
+        files.sort_by(|a, b| (&a.partition, &a.first).cmp(&(&b.partition, &b.first)));
+        written.tables.insert(table.name.clone(), TableFiles { files, ..TableFiles::new(table) });
+    }
+    Ok(written)
+}
+
+#[derive(Default)]
+struct Outcome {
+    kept: Vec<DataFile>,
+    drafts: Vec<Draft>,
+    removes: Vec<String>,
+    changes: Changes,
+}
+
+fn write_table(
+    work: &Commission<'_>,
+    table: &Table,
+    layout: &Layout,
+    sorted: &mut Sorted,
+    owners: &OwnerSet,
+    runtime: &Handle,
+    target: &mut Target<'_>,
+) -> Result<Outcome> {
+    let mut outcome = Outcome::default();
+    let mut live: BTreeMap<i32, Vec<DataFile>> = BTreeMap::new();
+    let mut empties = Vec::new();
+    for file in work.head.and_then(|head| head.tables.get(&table.name)).into_iter().flat_map(|table| &table.files) {
+        if file.rows == 0 {
+            empties.push(file.clone());
+        } else {
+            live.entry(number(&table.partition, file.partition.as_deref())?).or_default().push(file.clone());
+        }
+    }
+    let mut partitions: BTreeSet<i32> = live.keys().copied().collect();
+    loop {
+        partitions.extend(sorted.peek().map(|(partition, _)| partition));
+        let Some(partition) = partitions.pop_first() else { break };
+        let mut files = live.remove(&partition).unwrap_or_default();
+        files.sort_by(|a, b| a.first.cmp(&b.first));
+        let side = Side { work, table, layout, owners, runtime, partition };
+        side.write(files, sorted, target, &mut outcome)?;
+    }
+    if outcome.kept.is_empty() && outcome.drafts.is_empty() {
+        // A table without rows has one file all the same, so that queries work from the first day.
+        match empties.pop() {
+            Some(file) => outcome.kept.push(file),
+            None => outcome.drafts.push(empty(segment(&table.partition, 0), target)?),
+        }
+    }
+    outcome.removes.extend(empties.into_iter().map(|file| file.path));
+    Ok(outcome)
+}
+
+/// One partition of a table.
+struct Side<'a> {
+    work: &'a Commission<'a>,
+    table: &'a Table,
+    layout: &'a Layout,
+    owners: &'a OwnerSet,
+    runtime: &'a Handle,
+    partition: i32,
+}
+
+impl Side<'_> {
+    fn replaces(&self, owner: &Key) -> bool {
+        match self.work.replace {
+            Replace::Everything => true,
+            Replace::Partition(partition) => partition == self.partition,
+            Replace::Owners => self.owners.contains(owner),
+        }
+    }
+
+    fn touches(&self, file: &DataFile) -> bool {
+        match self.work.replace {
+            Replace::Everything => true,
+            Replace::Partition(partition) => partition == self.partition,
+            Replace::Owners => {
+                file.first.as_ref().zip(file.last.as_ref()).is_some_and(|(first, last)| self.owners.touches(first, last))
+            }
+        }
+    }
+
+    fn write(&self, files: Vec<DataFile>, sorted: &mut Sorted, target: &mut Target<'_>, outcome: &mut Outcome) -> Result<()> {
+        let segment = segment(&self.table.partition, self.partition);
+        let mut output: Option<Output> = None;
+        let mut files = files.into_iter().peekable();
+        loop {
+            let next_first = files.peek().and_then(|file| file.first.clone());
+            // Rows before the next live file, or behind all of them.
+            let gap = |owner: &Key| next_first.as_ref().is_none_or(|first| owner < first);
+            while let Some(rows) = sorted.take(self.partition, gap)? {
+                let rows = self.layout.to_file(&rows, self.work.run);
+                outcome.changes.added += u64::try_from(rows.num_rows()).expect("a length fits");
+                output.get_or_insert_with(|| Output::new(segment.clone())).write(&rows, target)?;
+            }
+            let Some(file) = files.next() else { break };
+            let small = file.bytes < target.file_bytes / SMALL;
+            let joins = self.work.last && small && (output.is_some() || self.rows_follow(&file, files.peek(), sorted));
+            if !self.touches(&file) && !joins {
+                self.close(output.take(), target, outcome)?;
+                outcome.kept.push(file);
+                continue;
+            }
+            if !small {
+                // Kept apart, so that it can stay as it is when nothing in it changed.
+                self.close(output.take(), target, outcome)?;
+            }
+            let fresh = output.is_none();
+            let mut into = output.take().unwrap_or_else(|| Output::new(segment.clone()));
+            let changes = self.merge(&file, sorted, &mut into, target)?;
+            outcome.changes.add(changes);
+            if fresh && !changes.any() && !joins {
+                for draft in into.finish(target)? {
+                    self.work.store.discard(&draft.scratch)?;
+                }
+                outcome.kept.push(file);
+            } else {
+                outcome.removes.push(file.path);
+                output = Some(into);
+            }
+        }
+        self.close(output, target, outcome)
+    }
+
+    /// Whether new rows come right behind a file, before the next one.
+    fn rows_follow(&self, file: &DataFile, next: Option<&DataFile>, sorted: &Sorted) -> bool {
+        let Some((partition, owner)) = sorted.peek() else { return false };
+        let before_next = next.and_then(|next| next.first.as_ref()).is_none_or(|first| owner < *first);
+        partition == self.partition && file.last.as_ref().is_none_or(|last| owner > *last) && before_next
+    }
+
+    fn close(&self, output: Option<Output>, target: &Target<'_>, outcome: &mut Outcome) -> Result<()> {
+        if let Some(output) = output {
+            outcome.drafts.extend(output.finish(target)?);
+        }
+        Ok(())
+    }
+
+    fn merge(&self, file: &DataFile, sorted: &mut Sorted, output: &mut Output, target: &mut Target<'_>) -> Result<Changes> {
+        let copy = self.local_copy(file)?;
+        let last = file.last.clone().expect("a live file with rows has a last key");
+        let incoming =
+            Incoming { sorted, partition: self.partition, last, run: self.work.run, layout: self.layout };
+        merge(copy.path(), incoming, &|owner| self.replaces(owner), output, target)
+    }
+
+    fn local_copy(&self, file: &DataFile) -> Result<LocalCopy> {
+        let found = self.runtime.block_on(self.work.store.local_copy(&file.path, self.work.spool))?;
+        found.ok_or_else(|| {
+            Failure::new(Kind::Damage, "find a live file")
+                .at(&file.path)
+                .because("the manifest names it and it is not there")
+                .advise(format!("`pearlift run --full {}` reads the resource again", self.work.resource.name))
+        })
+    }
+}
