@@ -10,7 +10,7 @@ use arrow_array::builder::{
 use arrow_array::{Array, ArrayRef};
 use sonic_rs::{JsonType, JsonValueTrait, LazyValue};
 
-use crate::decode::json::canonical;
+use crate::decode::json::{canonical, raw};
 use crate::decode::moment::{date_days, timestamp_micros};
 use crate::decode::number::{decimal, float, whole};
 use crate::schema::Type;
@@ -22,6 +22,17 @@ pub enum Value<'v, 'a> {
     /// A map's key, or a label.
     Text(&'v str),
     Index(usize),
+}
+
+impl Value<'_, '_> {
+    /// Writes the value as canonical JSON.
+    pub fn write(&self, out: &mut String) {
+        match self {
+            Self::Json(json) => canonical(json, out),
+            Self::Text(key) => out.push_str(&serde_json::to_string(key).expect("a text is JSON")),
+            Self::Index(index) => out.push_str(&index.to_string()),
+        }
+    }
 }
 
 /// A value does not fit its column.
@@ -81,11 +92,7 @@ impl ColumnBuilder {
     pub fn push(&mut self, value: &Value<'_, '_>) -> Result<bool, NoFit> {
         if let Self::Json { builder, text } = self {
             text.clear();
-            match value {
-                Value::Json(json) => canonical(json, text),
-                Value::Text(key) => text.push_str(&serde_json::to_string(key).expect("a text is JSON")),
-                Value::Index(index) => text.push_str(&index.to_string()),
-            }
+            value.write(text);
             builder.append_value(&*text);
             return Ok(true);
         }
@@ -177,8 +184,8 @@ impl<'t> Token<'t> {
             Value::Index(index) => Some(Self { text: Cow::Owned(index.to_string()), kind: TokenKind::Number }),
             Value::Json(json) => match json.get_type() {
                 JsonType::String => Some(Self { text: Cow::Borrowed(json.as_str()?), kind: TokenKind::Text }),
-                JsonType::Number => Some(Self { text: Cow::Borrowed(json.as_raw_str()), kind: TokenKind::Number }),
-                JsonType::Boolean => Some(Self { text: Cow::Borrowed(json.as_raw_str()), kind: TokenKind::Bool }),
+                JsonType::Number => Some(Self { text: Cow::Borrowed(raw(json)), kind: TokenKind::Number }),
+                JsonType::Boolean => Some(Self { text: Cow::Borrowed(raw(json)), kind: TokenKind::Bool }),
                 _ => None,
             },
         }

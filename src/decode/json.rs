@@ -35,8 +35,13 @@ pub fn canonical(value: &LazyValue<'_>, out: &mut String) {
             }
             out.push(']');
         }
-        _ => out.push_str(value.as_raw_str()),
+        _ => out.push_str(raw(value)),
     }
+}
+
+/// A value as written: the reader's text of a number runs on over the white space behind it.
+pub fn raw<'v>(value: &'v LazyValue<'_>) -> &'v str {
+    value.as_raw_str().trim_ascii()
 }
 
 /// A key with its quotes and colon.

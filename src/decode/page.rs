@@ -56,17 +56,18 @@ pub struct Envelope<'a> {
 pub fn envelope(text: &[u8]) -> Result<Envelope<'_>, Broken> {
     let mut response = None;
     let mut pagination = None;
-    for entry in sonic_rs::to_object_iter(text) {
-        let (key, value) = entry.map_err(|error| Broken::new(format!("the body is no JSON object: {}", first_line(&error))))?;
+    let text = std::str::from_utf8(text).map_err(|error| Broken::new(format!("the body is no UTF-8: {error}")))?;
+    // This reads to the end: it refuses a cut off answer, and two answers in one body.
+    let whole: LazyValue<'_> = sonic_rs::from_str(text)
+        .map_err(|error| Broken::new(format!("the body is no whole JSON: {}", first_line(&error))))?;
+    let entries = whole.into_object_iter().ok_or_else(|| Broken::new("the body is no JSON object"))?;
+    for entry in entries {
+        let (key, value) = entry.map_err(|error| Broken::new(first_line(&error)))?;
         match key.as_ref() {
             "response" => response = Some(value),
             "pagination" => pagination = Some(value),
             _ => {}
         }
-    }
-    let end = text.iter().rposition(|byte| !byte.is_ascii_whitespace());
-    if end.is_none_or(|end| text[end] != b'}') {
-        return Err(Broken::new("the body is cut off"));
     }
     let response = response.ok_or_else(|| Broken::new("the body holds no `response`"))?;
     Ok(Envelope { response, pagination })

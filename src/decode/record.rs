@@ -242,12 +242,7 @@ impl<'s, 'a> Walker<'s, 'a> {
             self.emit_row(level, context, *table, label.as_deref(), place == 0);
         }
         let entries = std::mem::take(&mut self.frames[level].entries);
-        if shape.contexts[context].tables.is_empty() && entries.is_empty() {
-            let lost: Vec<_> = self.frames[level].extras.iter().map(|(path, raw)| (path.join("."), raw.clone())).collect();
-            for (path, raw) in lost {
-                self.misfits.count(format!("{path} (unnamed, in a record without rows)"), &raw);
-            }
-        }
+        let rows_before = self.row_count();
         for (context, value) in &entries {
             match value.get_type() {
                 JsonType::Object => {
@@ -264,9 +259,19 @@ impl<'s, 'a> Walker<'s, 'a> {
                 }
             }
         }
+        if shape.contexts[context].tables.is_empty() && self.row_count() == rows_before {
+            let lost: Vec<_> = self.frames[level].extras.iter().map(|(path, raw)| (path.join("."), raw.clone())).collect();
+            for (path, raw) in lost {
+                self.misfits.count(format!("{path} (unnamed, in a record without rows)"), &raw);
+            }
+        }
         let frame = &mut self.frames[level];
         frame.entries = entries;
         frame.entries.clear();
+    }
+
+    fn row_count(&self) -> usize {
+        self.tables.iter().map(|table| table.owners.len()).sum()
     }
 
     fn entry(&mut self, level: usize, context: usize, key: Option<Cow<'a, str>>, index: usize, value: LazyValue<'a>) {
@@ -281,7 +286,7 @@ impl<'s, 'a> Walker<'s, 'a> {
     fn emit_row(&mut self, level: usize, context: usize, table: usize, label: Option<&str>, first: bool) {
         let shape = self.shape;
         let mut columns = std::mem::take(&mut self.tables[table].columns);
-        let mut refused: Vec<(usize, String)> = Vec::new();
+        let mut refused: Vec<(&Pick, String)> = Vec::new();
         for (column, builder) in shape.tables[table].columns.iter().zip(&mut columns) {
             let picks = &column.picks[&context];
             let found = picks.iter().find_map(|pick| {
@@ -294,13 +299,9 @@ impl<'s, 'a> Walker<'s, 'a> {
                 }
                 Some((pick, value)) => builder.push(value).unwrap_or_else(|_| {
                     builder.null();
-                    if let (Take::Slot { node, .. }, Value::Json(json)) = (&pick.take, value) {
-                        let mut text = String::new();
-                        canonical(json, &mut text);
-                        if pick.above == 0 {
-                            refused.push((*node, text));
-                        }
-                    }
+                    let mut text = String::new();
+                    value.write(&mut text);
+                    refused.push((*pick, text));
                     false
                 }),
             };
@@ -308,11 +309,10 @@ impl<'s, 'a> Walker<'s, 'a> {
                 self.unfit.get_or_insert_with(|| format!("{}.{} has no value that fits", shape.tables[table].name, column.name));
             }
         }
-        for (node, text) in refused {
-            let path: Vec<String> = shape.path(node).into_iter().map(str::to_owned).collect();
+        for (pick, text) in refused {
+            let path = self.source(pick);
             let place = self.place(level, &path.join("."));
             self.misfits.count(place, &text);
-            let path = if path.is_empty() { vec![".".to_owned()] } else { path };
             self.frames[level].extras.push((path, text));
         }
         let extra = if first { self.render_extra(level) } else { None };
@@ -320,6 +320,18 @@ impl<'s, 'a> Walker<'s, 'a> {
         growing.columns = columns;
         growing.extra.append_option(extra);
         growing.owners.push(u32::try_from(self.owners.len() - 1).expect("a page has under 2^32 records"));
+    }
+
+    /// The path of a column's source, as a schema writes it but for `$`: `^` once for each context above.
+    fn source(&self, pick: &Pick) -> Vec<String> {
+        let mut path = vec!["^".to_owned(); pick.above];
+        match &pick.take {
+            Take::Slot { node, .. } => path.extend(self.shape.path(*node).into_iter().map(str::to_owned)),
+            Take::Key => path.push("@key".to_owned()),
+            Take::Index => path.push("@index".to_owned()),
+            Take::Label => path.push("@label".to_owned()),
+        }
+        if path.is_empty() { vec![".".to_owned()] } else { path }
     }
 
     /// A container whose fields are named one by one is no value of a scalar column.
@@ -378,10 +390,10 @@ impl Extra {
     fn insert(&mut self, path: &[String], text: &str) {
         match path {
             [] => {
-                // The same place twice: the first stays, the next ones are kept beside it.
+                // The same place twice: the first stays, others are kept beside it.
                 if self.text.is_none() {
                     self.text = Some(text.to_owned());
-                } else {
+                } else if self.text.as_deref() != Some(text) {
                     let name = format!("#{}", self.below.len() + 2);
                     self.below.entry(name).or_default().text = Some(text.to_owned());
                 }

@@ -83,6 +83,10 @@ pub fn read_search<'a>(
             return Err(Broken::new("a row of the search is no list"));
         }
         let cells: Vec<LazyValue<'_>> = result.clone().into_array_iter().into_iter().flatten().flatten().collect();
+        if cells.len() != columns.len() {
+            let counts = format!("{} values for {} columns", cells.len(), columns.len());
+            return Err(Broken::new(format!("a row of the search has {counts}")));
+        }
         if let Some(value) = row_place.and_then(|place| cells.get(place)).and_then(number) {
             first = first.or(Some(value));
             ascending &= last.is_none_or(|last| last < value);
