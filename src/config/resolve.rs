@@ -97,6 +97,11 @@ impl Settings {
             })?,
             None => String::new(),
         };
+        Self::from_text(path, &text, environment, resources)
+    }
+
+    /// Settings of a text, with the environment laid over it; `path` is where it was read, if anywhere.
+    pub fn from_text(path: Option<PathBuf>, text: &str, environment: Environment, resources: &[&str]) -> Result<Self> {
         let place = path.as_ref().map_or_else(|| "environment".to_owned(), |path| path.display().to_string());
         let wrong = |error: toml::de::Error| {
             Failure::new(Kind::Settings, "read the settings")
@@ -105,8 +110,8 @@ impl Settings {
                 .advise("docs/running.md lists every key; `pearlift init` writes a commented file")
         };
         // Once as written, for an error that shows the line; once more with the environment laid over it.
-        toml::from_str::<SettingsFile>(&text).map_err(wrong)?;
-        let mut table: toml::Table = toml::from_str(&text).map_err(wrong)?;
+        toml::from_str::<SettingsFile>(text).map_err(wrong)?;
+        let mut table: toml::Table = toml::from_str(text).map_err(wrong)?;
         environment.lay_over(&mut table, resources)?;
         let file: SettingsFile = table.try_into().map_err(wrong)?;
         let known = |name: &String| resources.contains(&name.as_str());
@@ -159,10 +164,9 @@ impl Settings {
                 format!("https://{domain}/public-api/{code}")
             }
         };
-        let base_url = Url::parse(&text)
-            .ok()
-            .filter(Url::has_host)
-            .ok_or_else(|| Failure::new(Kind::Settings, "read the address of the source").because(format!("`{text}` is no URL")))?;
+        let base_url = Url::parse(&text).ok().filter(Url::has_host).ok_or_else(|| {
+            Failure::new(Kind::Settings, "read the address of the source").because(format!("`{text}` is no URL"))
+        })?;
         refuse_plain_http(&base_url, "account.base_url")?;
         Ok(Account { code, base_url })
     }
@@ -175,9 +179,9 @@ impl Settings {
     /// Where tables go.
     pub fn destination(&self) -> Result<Destination> {
         let url = self.file.destination.url.clone().ok_or_else(|| {
-            Failure::new(Kind::Settings, "find the destination")
-                .because("`destination.url` is not set")
-                .advise("set `url` under [destination] to a folder or s3://bucket/prefix, or set PEARLIFT_DESTINATION_URL")
+            Failure::new(Kind::Settings, "find the destination").because("`destination.url` is not set").advise(
+                "set `url` under [destination] to a folder or s3://bucket/prefix, or set PEARLIFT_DESTINATION_URL",
+            )
         })?;
         let Some(rest) = url.strip_prefix("s3://") else {
             if url.contains("://") && !url.starts_with("file://") {
@@ -188,7 +192,9 @@ impl Settings {
         };
         let (bucket, prefix) = rest.split_once('/').unwrap_or((rest, ""));
         if bucket.is_empty() {
-            return Err(Failure::new(Kind::Settings, "accept the destination").because(format!("`{url}` names no bucket")));
+            return Err(
+                Failure::new(Kind::Settings, "accept the destination").because(format!("`{url}` names no bucket"))
+            );
         }
         let file = &self.file.destination.s3;
         let environment = |name: &str| self.environment.get(name).map(str::to_owned);
@@ -210,7 +216,8 @@ impl Settings {
                     .advise("set `allow_http = true` under [destination.s3]; it is accepted for loopback only"));
             }
         }
-        let region = file.region.clone().or_else(|| environment("AWS_REGION")).or_else(|| environment("AWS_DEFAULT_REGION"));
+        let region =
+            file.region.clone().or_else(|| environment("AWS_REGION")).or_else(|| environment("AWS_DEFAULT_REGION"));
         let lock_renew = duration("destination.s3.lock_renew", file.lock_renew.as_deref(), "20s")?;
         let lock_expire = duration("destination.s3.lock_expire", file.lock_expire.as_deref(), "2m")?;
         if lock_expire < lock_renew * 3 {
@@ -232,7 +239,8 @@ impl Settings {
     /// Bounds of every kind.
     pub fn limits(&self) -> Result<Limits> {
         let file = &self.file.limits;
-        let size = |key: &str, value: &Option<String>, default: &str| size::parse(key, value.as_deref().unwrap_or(default));
+        let size =
+            |key: &str, value: &Option<String>, default: &str| size::parse(key, value.as_deref().unwrap_or(default));
         let limits = Limits {
             requests_per_period: file.requests_per_period.unwrap_or(200),
             period: duration("limits.period", file.period.as_deref(), "60s")?,
@@ -252,9 +260,8 @@ impl Settings {
             row_group_rows: file.row_group_rows.unwrap_or(131_072),
             spool: file.spool.clone().map(PathBuf::from),
         };
-        let refuse = |key: &str, why: &str| {
-            Err(Failure::new(Kind::Settings, format!("accept `limits.{key}`")).because(why))
-        };
+        let refuse =
+            |key: &str, why: &str| Err(Failure::new(Kind::Settings, format!("accept `limits.{key}`")).because(why));
         if limits.requests_per_period > 0 && limits.reserve >= limits.requests_per_period {
             return refuse("reserve", "it leaves no request of `requests_per_period`");
         }
@@ -262,7 +269,10 @@ impl Settings {
             return refuse("concurrency", "it is 1 to 64");
         }
         if limits.page_size < 2 || limits.page_size > 500 {
-            return refuse("page_size", "it is 2 to 500: consecutive pages overlap by a row, and the source gives at most 500");
+            return refuse(
+                "page_size",
+                "it is 2 to 500: consecutive pages overlap by a row, and the source gives at most 500",
+            );
         }
         if limits.memory < 128 << 20 {
             return refuse("memory", "it is at least 128MiB");

@@ -60,11 +60,9 @@ impl ColumnBuilder {
             Type::Int32 => Self::Int32(Int32Builder::new()),
             Type::Int64 => Self::Int64(Int64Builder::new()),
             Type::Float64 => Self::Float64(Float64Builder::new()),
-            Type::Decimal { precision, scale } => Self::Decimal {
-                builder: Decimal128Builder::new().with_data_type(kind.arrow()),
-                precision,
-                scale,
-            },
+            Type::Decimal { precision, scale } => {
+                Self::Decimal { builder: Decimal128Builder::new().with_data_type(kind.arrow()), precision, scale }
+            }
             Type::String => Self::String(StringBuilder::new()),
             Type::Date => Self::Date(Date32Builder::new()),
             Type::Timestamp => Self::Timestamp(TimestampMicrosecondBuilder::new().with_data_type(kind.arrow())),

@@ -84,7 +84,8 @@ pub fn documents(shape: &Shape, body: &Body) -> Result<Page, Broken> {
     let envelope = envelope(&text)?;
     let mut walker = Walker::new(shape);
     each_record(&envelope.response, &shape.records, &mut |key, index, value| walker.document(key, index, value))?;
-    let more = envelope.pagination.as_ref().and_then(|pagination| flag(pagination, "morePagesAvailable")).unwrap_or(false);
+    let more =
+        envelope.pagination.as_ref().and_then(|pagination| flag(pagination, "morePagesAvailable")).unwrap_or(false);
     let (owners, tables, records, misfits) = walker.finish();
     Ok(Page { owners, tables, records, misfits, more, search: None })
 }
@@ -146,7 +147,9 @@ fn each_record<'a>(
         },
         Step::Each => match value.get_type() {
             JsonType::Object => {
-                for (index, (key, entry)) in value.clone().into_object_iter().into_iter().flatten().flatten().enumerate() {
+                for (index, (key, entry)) in
+                    value.clone().into_object_iter().into_iter().flatten().flatten().enumerate()
+                {
                     if rest.is_empty() { take(Some(key), index, entry) } else { each_record(&entry, rest, take)? }
                 }
                 Ok(())

@@ -79,7 +79,12 @@ impl<'s, 'a> Walker<'s, 'a> {
     }
 
     /// Walks a search row: for each cell the node of its column, or the column's name where the schema has none.
-    pub fn row(&mut self, index: usize, cells: impl Iterator<Item = (Result<usize, &'a str>, LazyValue<'a>)>, raw: &str) {
+    pub fn row(
+        &mut self,
+        index: usize,
+        cells: impl Iterator<Item = (Result<usize, &'a str>, LazyValue<'a>)>,
+        raw: &str,
+    ) {
         self.open(0, 0, None, index);
         for (column, value) in cells {
             match column {
@@ -217,9 +222,9 @@ impl<'s, 'a> Walker<'s, 'a> {
         let Some((picks, by)) = &self.shape.partition else { return 0 };
         let found = match by {
             PartitionBy::Month => self.pick_number(picks, Type::Timestamp).and_then(month_days),
-            PartitionBy::Bucket(count) => self
-                .pick_number(picks, Type::Int64)
-                .and_then(|id| i32::try_from(id.rem_euclid(i64::from(*count))).ok()),
+            PartitionBy::Bucket(count) => {
+                self.pick_number(picks, Type::Int64).and_then(|id| i32::try_from(id.rem_euclid(i64::from(*count))).ok())
+            }
         };
         found.unwrap_or(0)
     }
@@ -260,7 +265,8 @@ impl<'s, 'a> Walker<'s, 'a> {
             }
         }
         if shape.contexts[context].tables.is_empty() && self.row_count() == rows_before {
-            let lost: Vec<_> = self.frames[level].extras.iter().map(|(path, raw)| (path.join("."), raw.clone())).collect();
+            let lost: Vec<_> =
+                self.frames[level].extras.iter().map(|(path, raw)| (path.join("."), raw.clone())).collect();
             for (path, raw) in lost {
                 self.misfits.count(format!("{path} (unnamed, in a record without rows)"), &raw);
             }
@@ -290,7 +296,9 @@ impl<'s, 'a> Walker<'s, 'a> {
         for (column, builder) in shape.tables[table].columns.iter().zip(&mut columns) {
             let picks = &column.picks[&context];
             let found = picks.iter().find_map(|pick| {
-                self.value(level, pick, label).filter(|value| !self.is_elsewhere(pick, value, column.kind)).map(|value| (pick, value))
+                self.value(level, pick, label)
+                    .filter(|value| !self.is_elsewhere(pick, value, column.kind))
+                    .map(|value| (pick, value))
             });
             let filled = match &found {
                 None => {
@@ -306,7 +314,9 @@ impl<'s, 'a> Walker<'s, 'a> {
                 }),
             };
             if column.required && !filled {
-                self.unfit.get_or_insert_with(|| format!("{}.{} has no value that fits", shape.tables[table].name, column.name));
+                self.unfit.get_or_insert_with(|| {
+                    format!("{}.{} has no value that fits", shape.tables[table].name, column.name)
+                });
             }
         }
         for (pick, text) in refused {

@@ -33,7 +33,8 @@ pub fn ids(body: &Body, id: &str, row: &str, stamps: &[String], filter: Option<&
     let missing = |name: &str| Broken::new(format!("the search does not return the column `{name}`"));
     let id_place = place(id).ok_or_else(|| missing(id))?;
     let row_place = place(row).ok_or_else(|| missing(row))?;
-    let stamp_places = stamps.iter().map(|name| place(name).ok_or_else(|| missing(name))).collect::<Result<Vec<_>, _>>()?;
+    let stamp_places =
+        stamps.iter().map(|name| place(name).ok_or_else(|| missing(name))).collect::<Result<Vec<_>, _>>()?;
     let rows = results
         .into_iter()
         .map(|result| {
@@ -42,7 +43,8 @@ pub fn ids(body: &Body, id: &str, row: &str, stamps: &[String], filter: Option<&
             let number = |place: usize, name: &str| {
                 cell(place).and_then(number).ok_or_else(|| Broken::new(format!("a row of the search has no `{name}`")))
             };
-            let stamp = |place: &usize| cell(*place).and_then(|cell| Some(Token::of(&Value::Json(cell))?.text.into_owned()));
+            let stamp =
+                |place: &usize| cell(*place).and_then(|cell| Some(Token::of(&Value::Json(cell))?.text.into_owned()));
             Ok(IdRow {
                 id: number(id_place, id)?,
                 row: number(row_place, row)?,

@@ -139,7 +139,9 @@ impl Shape {
             }
             let context = *chain.last().expect("a chain has the record");
             if self.contexts[context].tables.iter().any(|(other, _)| *other == index) {
-                return Err(Failure::new(Kind::Schema, "compile a table").at(&table.name).because("two branches are one path"));
+                return Err(Failure::new(Kind::Schema, "compile a table")
+                    .at(&table.name)
+                    .because("two branches are one path"));
             }
             self.contexts[context].tables.push((index, label));
             for (column, shape) in table.columns.iter().zip(&mut columns) {

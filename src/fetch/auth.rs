@@ -79,7 +79,8 @@ impl Auth {
             }
             Credentials::AccountToken { app_ref, dev_ref, token } => {
                 redactor.learn(&token);
-                let mut pairs = vec![("brightpearl-app-ref", app_ref.as_str()), ("brightpearl-account-token", token.reveal())];
+                let mut pairs =
+                    vec![("brightpearl-app-ref", app_ref.as_str()), ("brightpearl-account-token", token.reveal())];
                 if let Some(dev_ref) = &dev_ref {
                     pairs.push(("brightpearl-dev-ref", dev_ref));
                 }
@@ -151,7 +152,8 @@ impl Tokens {
             redactor.learn(secret);
         }
         // What is used in practice (API notes §2.2); three spellings are known, so it is a setting.
-        let token_url = settings.token_url.clone().unwrap_or_else(|| format!("https://oauth.brightpearl.com/token/{account}"));
+        let token_url =
+            settings.token_url.clone().unwrap_or_else(|| format!("https://oauth.brightpearl.com/token/{account}"));
         Ok(Self { settings, token_url, file, current: RwLock::new((1, set)), refreshing: tokio::sync::Mutex::new(()) })
     }
 
@@ -174,7 +176,13 @@ impl Tokens {
     }
 
     /// Refreshes, unless somebody has since this generation.
-    async fn refresh(&self, http: &reqwest::Client, generation: u64, now: Timestamp, redactor: &Redactor) -> Result<()> {
+    async fn refresh(
+        &self,
+        http: &reqwest::Client,
+        generation: u64,
+        now: Timestamp,
+        redactor: &Redactor,
+    ) -> Result<()> {
         let _one = self.refreshing.lock().await;
         let (current, set) = self.current();
         if current != generation {
@@ -210,13 +218,16 @@ impl Tokens {
         };
         let refresh = set.refresh.as_ref().ok_or_else(|| refused("there is no refresh token".to_owned()))?;
         let mut form = vec![("grant_type", "refresh_token"), ("refresh_token", refresh.reveal())];
-        let client_id = self.settings.client_id.as_deref().ok_or_else(|| refused("`auth.client_id` is not set".to_owned()))?;
+        let client_id =
+            self.settings.client_id.as_deref().ok_or_else(|| refused("`auth.client_id` is not set".to_owned()))?;
         form.push(("client_id", client_id));
         if let Some(secret) = &self.settings.client_secret {
             form.push(("client_secret", secret.reveal()));
         }
         let unreachable = |error: reqwest::Error| {
-            Failure::new(Kind::Unreachable, "refresh the OAuth token").at(self.token_url.clone()).caused(error.without_url())
+            Failure::new(Kind::Unreachable, "refresh the OAuth token")
+                .at(self.token_url.clone())
+                .caused(error.without_url())
         };
         let answer = http.post(&self.token_url).timeout(TIMEOUT).form(&form).send().await.map_err(unreachable)?;
         let status = answer.status();
@@ -226,7 +237,8 @@ impl Tokens {
             let why = format!("HTTP {} {} {}", status.as_u16(), denied.error, denied.error_description);
             return Err(refused(why.trim_end().to_owned()));
         }
-        let granted: Granted = serde_json::from_slice(&body).map_err(|_| refused("the answer is no token".to_owned()))?;
+        let granted: Granted =
+            serde_json::from_slice(&body).map_err(|_| refused("the answer is no token".to_owned()))?;
         Ok(TokenSet {
             access: Secret::new(&granted.access_token),
             // An answer without one means that the old one stands.
@@ -240,9 +252,9 @@ impl Tokens {
 
 /// `$XDG_STATE_HOME/pearlift/{account}-token.json`, or below `~/.local/state`.
 fn default_path(account: &str) -> PathBuf {
-    let state = std::env::var_os("XDG_STATE_HOME").map(PathBuf::from).or_else(|| {
-        std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".local").join("state"))
-    });
+    let state = std::env::var_os("XDG_STATE_HOME")
+        .map(PathBuf::from)
+        .or_else(|| std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".local").join("state")));
     state.unwrap_or_else(|| PathBuf::from(".")).join("pearlift").join(format!("{account}-token.json"))
 }
 

@@ -67,7 +67,11 @@ pub struct Answer {
 pub enum Reply {
     Good(Answer),
     /// The source understood and refused; asking again would not help.
-    Refused { status: u16, error: ErrorBody },
+    Refused {
+        status: u16,
+        error: ErrorBody,
+        date: Timestamp,
+    },
 }
 
 /// The client. Cheap to clone.
@@ -290,16 +294,24 @@ impl Shared {
                 .advise("give the app or staff member the right to read it, or leave it out with `resources.exclude`")),
             300..=399 => Err(Failure::new(Kind::Refused, format!("read {}", request.resource))
                 .at(shown(url))
-                .because(format!("the source redirects elsewhere (HTTP {}), and credentials do not follow", seen.status))
+                .because(format!(
+                    "the source redirects elsewhere (HTTP {}), and credentials do not follow",
+                    seen.status
+                ))
                 .advise("set account.api_domain to the host that the account lives on")),
             _ if !is_json => Ok(Outcome::Again(format!("HTTP {} with a body that is no JSON", seen.status))),
             status => {
                 let mut error = error_body(&body);
                 error.message = self.clean(&error.message);
                 if status >= 500 && !error.is_final() {
-                    return Ok(Outcome::Again(format!("HTTP {status} {} {}", error.code.unwrap_or_default(), error.message)));
+                    return Ok(Outcome::Again(format!(
+                        "HTTP {status} {} {}",
+                        error.code.unwrap_or_default(),
+                        error.message
+                    )));
                 }
-                Ok(Outcome::Done(Reply::Refused { status, error }))
+                let date = date(&seen.headers).unwrap_or_else(Timestamp::now);
+                Ok(Outcome::Done(Reply::Refused { status, error, date }))
             }
         }
     }
@@ -313,7 +325,8 @@ impl Shared {
             .at(shown(url))
             .because(format!("{} after {tries} tries", self.clean(&reason)));
         if first_ever {
-            failure.advise("check account.api_domain (or account.base_url) and account.code, and the way to the network")
+            failure
+                .advise("check account.api_domain (or account.base_url) and account.code, and the way to the network")
         } else {
             failure.advise("the source is in trouble or overloaded; run again later, what was committed is intact")
         }

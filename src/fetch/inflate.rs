@@ -17,7 +17,9 @@ pub fn inflate(bytes: &[u8]) -> Result<Vec<u8>, Broken> {
     let tail: [u8; 4] = bytes[bytes.len() - 4..].try_into().expect("four bytes are four bytes");
     let length = usize::try_from(u32::from_le_bytes(tail)).unwrap_or(usize::MAX);
     if length > MAX_BODY {
-        return Err(Broken::new(format!("the gzip body says that it holds {length} bytes, and {MAX_BODY} is the bound")));
+        return Err(Broken::new(format!(
+            "the gzip body says that it holds {length} bytes, and {MAX_BODY} is the bound"
+        )));
     }
     let mut out = vec![0; length];
     match Decompressor::new().gzip_decompress(bytes, &mut out) {

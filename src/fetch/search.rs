@@ -136,7 +136,13 @@ pub struct Walk<T> {
 
 impl<T: Send + 'static> Walk<T> {
     /// A walk from the first row, or from where an earlier one was left: the greatest id home and the next row.
-    pub fn new(client: &Client, resource: &Arc<str>, query: Query, reader: Reader<T>, from: Option<(i64, u64)>) -> Self {
+    pub fn new(
+        client: &Client,
+        resource: &Arc<str>,
+        query: Query,
+        reader: Reader<T>,
+        from: Option<(i64, u64)>,
+    ) -> Self {
         Self {
             client: client.clone(),
             resource: Arc::clone(resource),
@@ -199,7 +205,10 @@ impl<T: Send + 'static> Walk<T> {
         self.ended = self.is_short(page, end) || (!brings && page.rows <= 1);
         self.last = self.last.max(Some(page_last));
         if !self.ended {
-            if self.step.is_none() {
+            // Only a page that is full, or says that more follow, tells how many rows a page has: what the source claims
+            // to have may be anything.
+            let tells = page.more == Some(true) || page.rows >= u64::from(self.query.page_size);
+            if self.step.is_none() && tells {
                 self.step = Some(page.rows.saturating_sub(1).max(1));
             }
             if self.ahead.front().is_some_and(|ahead| *ahead > end) {
@@ -224,7 +233,10 @@ impl<T: Send + 'static> Walk<T> {
                 .because("rows leave the search faster than it can be read")
                 .advise("run again at a quieter hour"));
         }
-        let back = self.step.unwrap_or_else(|| u64::from(self.query.page_size)).saturating_mul(1 << (self.rereads - 1).min(16));
+        let back = self
+            .step
+            .unwrap_or_else(|| u64::from(self.query.page_size))
+            .saturating_mul(1 << (self.rereads - 1).min(16));
         self.forget_ahead();
         self.next = first.saturating_sub(back).max(1);
         Ok(())
@@ -315,7 +327,7 @@ async fn read_page<T: Send + 'static>(
     loop {
         let answer = match client.ask(request).await? {
             Reply::Good(answer) => answer,
-            Reply::Refused { status, error } => {
+            Reply::Refused { status, error, .. } => {
                 return Err(Failure::new(Kind::Refused, format!("search {}", request.resource))
                     .at(request.path.clone())
                     .because(format!("HTTP {status} {} {}", error.code.unwrap_or_default(), error.message))
@@ -333,7 +345,9 @@ async fn read_page<T: Send + 'static>(
                     return Err(Failure::new(Kind::Answer, format!("read {}", request.resource))
                         .at(request.path.clone())
                         .because(broken.0)
-                        .advise("run `pearlift check`; if it persists, leave the resource out with `resources.exclude`"));
+                        .advise(
+                            "run `pearlift check`; if it persists, leave the resource out with `resources.exclude`",
+                        ));
                 }
             },
         }

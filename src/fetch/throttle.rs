@@ -186,7 +186,14 @@ impl State {
     }
 
     /// Requests are earned at the rate that spreads what may be spent over what is left of the period.
-    fn go_evenly(&mut self, now: Instant, budget: u32, known: Option<Known>, in_flight: u32, shared: &Shared) -> Verdict {
+    fn go_evenly(
+        &mut self,
+        now: Instant,
+        budget: u32,
+        known: Option<Known>,
+        in_flight: u32,
+        shared: &Shared,
+    ) -> Verdict {
         let full = f64::from(budget) / shared.period.as_secs_f64();
         let rate = known.map_or(full, |known| {
             let floor = shared.reserve.max(self.ledger.others_until(now, known.lapses));

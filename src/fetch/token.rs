@@ -105,7 +105,8 @@ impl TokenFile {
             api_domain: set.api_domain.clone(),
             began_with: self.began_with.clone(),
         };
-        let bytes = serde_json::to_vec(&written).map_err(|error| Failure::new(Kind::Bug, "write tokens").caused(error))?;
+        let bytes =
+            serde_json::to_vec(&written).map_err(|error| Failure::new(Kind::Bug, "write tokens").caused(error))?;
         let draft = self.path.with_extension(format!("{}.new", std::process::id()));
         let mut file = OpenOptions::new()
             .write(true)

@@ -16,8 +16,8 @@ const TRIES: u32 = 5;
 /// Puts a version, whose number is its parent's plus one. Refuses (`Lost`) when another run has won the slot.
 pub async fn decide(store: &Store, next: &Version) -> Result<()> {
     let path = paths::manifest(&next.resource, next.version);
-    let bytes = serde_json::to_vec_pretty(next)
-        .map_err(|error| Failure::new(Kind::Bug, "write a manifest").caused(error))?;
+    let bytes =
+        serde_json::to_vec_pretty(next).map_err(|error| Failure::new(Kind::Bug, "write a manifest").caused(error))?;
     let mut last = None;
     for _ in 0..TRIES {
         match store.put_new(&path, bytes.clone()).await {

@@ -33,9 +33,8 @@ pub struct Claimant<'a> {
 pub async fn recover(store: &Store, resource: &Resource, claimant: Claimant<'_>) -> Result<Option<Version>> {
     let all_staged = staged(store).await?;
     let mine = |path: &String| {
-        paths::of_staged(path).is_some_and(|(table, run)| {
-            run != claimant.run && resource.tables.iter().any(|ours| ours.name == table)
-        })
+        paths::of_staged(path)
+            .is_some_and(|(table, run)| run != claimant.run && resource.tables.iter().any(|ours| ours.name == table))
     };
     let of_dead_runs: BTreeSet<String> = all_staged.iter().filter(|path| mine(path)).cloned().collect();
     let mut current = head(store, &resource.name).await?;
@@ -80,7 +79,8 @@ async fn remove_again(store: &Store, head: &Version) -> Result<()> {
     let live = head.paths();
     let mut gone: BTreeSet<String> = BTreeSet::new();
     for number in head.version.saturating_sub(REPEATED) + 1..=head.version {
-        let version = if number == head.version { Some(head.clone()) } else { read(store, &head.resource, number).await? };
+        let version =
+            if number == head.version { Some(head.clone()) } else { read(store, &head.resource, number).await? };
         gone.extend(version.into_iter().flat_map(|version| version.removes));
     }
     let gone: Vec<String> = gone.into_iter().filter(|path| !live.contains(path.as_str())).collect();

@@ -75,7 +75,8 @@ pub fn plan(resource: &Resource, head: Option<&Version>, wish: Wish) -> Job {
         }
     } else if state.completed_at.is_none() {
         steps.push(full("first load".to_owned(), None));
-    } else if let (true, Some(since)) = (asks_changes(&resource.read.style) && !resource.is_snapshot(), state.watermark) {
+    } else if let (true, Some(since)) = (asks_changes(&resource.read.style) && !resource.is_snapshot(), state.watermark)
+    {
         let reason = format!("changes since {since:.0}");
         steps.push(Step { kind: ScanKind::Changes, reason, since: Some(since), resume: None });
     } else {

@@ -33,7 +33,8 @@ pub fn check(name: &str, text: &str) -> Result<Resource> {
             Failure::new(Kind::Schema, "read a table").at(format!("{name}.toml, {table_name}")).because(error.message())
         })?;
         partitions.push(table.partition.clone());
-        tables.push(check_table(table_name, table).map_err(|failure| failure.at(format!("{name}.toml, {table_name}")))?);
+        tables
+            .push(check_table(table_name, table).map_err(|failure| failure.at(format!("{name}.toml, {table_name}")))?);
     }
     if tables.is_empty() {
         return Err(wrong(name, "it has no table"));
@@ -54,8 +55,8 @@ fn hash(text: &str) -> Result<String> {
         toml::from_str(text).map_err(|error| Failure::new(Kind::Schema, "read a schema file").caused(error))?;
     whole.remove("about");
     whole.remove("priority");
-    let canonical = serde_json::to_vec(&whole)
-        .map_err(|error| Failure::new(Kind::Bug, "write a schema as JSON").caused(error))?;
+    let canonical =
+        serde_json::to_vec(&whole).map_err(|error| Failure::new(Kind::Bug, "write a schema as JSON").caused(error))?;
     let digest = Sha256::digest(&canonical);
     Ok(digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect())
 }
@@ -131,7 +132,10 @@ fn check_table(name: &str, file: TableFile) -> Result<Table> {
     if key.is_empty() {
         return Err(wrong("it has no key".into()));
     }
-    debug_assert!(![EXTRA, EXTRACTED_AT, RUN_ID].iter().any(|name| is_name(name)), "names of ours cannot be a schema's");
+    debug_assert!(
+        ![EXTRA, EXTRACTED_AT, RUN_ID].iter().any(|name| is_name(name)),
+        "names of ours cannot be a schema's"
+    );
     Ok(Table { name: name.to_owned(), rows, columns, key, partition: Partition::None })
 }
 
@@ -299,9 +303,9 @@ fn check_changes(name: &str, file: ChangesFile, tables: &[Table]) -> Result<Chan
         .same
         .iter()
         .map(|(search_column, ours)| {
-            let held = ours.as_str().and_then(|ours| {
-                owner_table.and_then(|table| table.columns.iter().find(|column| column.name == ours))
-            });
+            let held = ours
+                .as_str()
+                .and_then(|ours| owner_table.and_then(|table| table.columns.iter().find(|column| column.name == ours)));
             let held = held.ok_or_else(|| wrong(name, "`changes.same` names a column of the owner's table"))?;
             Ok((search_column.clone(), held.name.clone()))
         })
@@ -343,9 +347,9 @@ impl Table {
     pub fn depth(&self) -> usize {
         match &self.rows {
             Rows::Record => 0,
-            Rows::Each(branches) => branches
-                .first()
-                .map_or(0, |(steps, _)| steps.iter().filter(|step| **step == Step::Each).count()),
+            Rows::Each(branches) => {
+                branches.first().map_or(0, |(steps, _)| steps.iter().filter(|step| **step == Step::Each).count())
+            }
         }
     }
 }

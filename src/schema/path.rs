@@ -3,6 +3,8 @@
 //! A record is walked in *contexts*: the record itself, and one more for each `*` of a table's `rows`. A path begins at
 //! the row's own context, at an enclosing one (`^.`, repeatable) or at the record (`$.`).
 
+use std::fmt;
+
 use crate::failure::{Failure, Kind, Result};
 
 /// One step down: a named field, or every entry of an array or map.
@@ -41,6 +43,22 @@ pub struct Source {
     pub leaf: Leaf,
 }
 
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.origin {
+            Origin::Record => f.write_str("$.")?,
+            Origin::Above(above) => f.write_str(&"^.".repeat(above))?,
+        }
+        match &self.leaf {
+            Leaf::Fields(fields) if fields.is_empty() => f.write_str("."),
+            Leaf::Fields(fields) => f.write_str(&fields.join(".")),
+            Leaf::Key => f.write_str("@key"),
+            Leaf::Index => f.write_str("@index"),
+            Leaf::Label => f.write_str("@label"),
+        }
+    }
+}
+
 impl Source {
     /// Reads `totalValue.total`, `^.id`, `^.^.@key`, `$.id`, `@index`, `.`.
     pub fn parse(text: &str) -> Result<Self> {
@@ -75,10 +93,8 @@ impl Source {
 
 /// Reads the path of rows or records: `orderRows.*`, `priceLists.*.quantityPrice.*`. It must end in `*`.
 pub fn parse_rows(text: &str) -> Result<Vec<Step>> {
-    let steps: Vec<Step> = text
-        .split('.')
-        .map(|step| if step == "*" { Step::Each } else { Step::Field(step.to_owned()) })
-        .collect();
+    let steps: Vec<Step> =
+        text.split('.').map(|step| if step == "*" { Step::Each } else { Step::Field(step.to_owned()) }).collect();
     let named = |step: &Step| matches!(step, Step::Field(name) if name.is_empty() || name.starts_with(['@', '^', '$']));
     if steps.iter().any(named) || steps.last() != Some(&Step::Each) {
         return Err(Failure::new(Kind::Schema, "read a path of rows")

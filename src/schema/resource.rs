@@ -153,9 +153,16 @@ pub struct Table {
 pub enum Partition {
     None,
     /// By a column of the owner's table.
-    By { segment: String, by: PartitionBy, table: usize, column: usize },
+    By {
+        segment: String,
+        by: PartitionBy,
+        table: usize,
+        column: usize,
+    },
     /// By the day of the scan.
-    Snapshot { segment: String },
+    Snapshot {
+        segment: String,
+    },
 }
 
 /// The function of a partition.

@@ -179,7 +179,8 @@ impl RemoteFile {
 
 /// Syncs a file and every folder between it and the top, for a new folder must be durable too.
 fn make_durable(path: &FsPath, top: &FsPath) -> Result<()> {
-    let sync = |path: &FsPath| File::open(path).and_then(|file| file.sync_all()).map_err(|error| local("sync", path, error));
+    let sync =
+        |path: &FsPath| File::open(path).and_then(|file| file.sync_all()).map_err(|error| local("sync", path, error));
     sync(path)?;
     path.ancestors().skip(1).take_while(|folder| folder.starts_with(top)).try_for_each(sync)
 }

@@ -163,7 +163,13 @@ impl Locks {
         let path = self.lock_path(name);
         let parent = path.parent().expect("a lock lies in a folder");
         std::fs::create_dir_all(parent).map_err(|error| local("make the folder of", &path, error))?;
-        File::options().read(true).write(true).create(true).truncate(false).open(&path).map_err(|e| local("open", &path, e))
+        File::options()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(&path)
+            .map_err(|e| local("open", &path, e))
     }
 
     async fn take_objects(&mut self, names: &[&str], wait: bool) -> Result<()> {
@@ -196,8 +202,7 @@ impl Locks {
             if !wait {
                 let alive: Vec<String> = busy.iter().filter(|name| seen.is_alive(name)).cloned().collect();
                 busy.retain(|name| !alive.contains(name));
-                self.held_by_others
-                    .extend(alive.into_iter().map(|name| Held { by: seen.holder(&name), name }));
+                self.held_by_others.extend(alive.into_iter().map(|name| Held { by: seen.holder(&name), name }));
             }
         }
         Ok(())
@@ -233,7 +238,10 @@ impl Locks {
             });
         };
         let held: Paper = serde_json::from_slice(&bytes).map_err(|error| {
-            Failure::new(Kind::StoreRefused, "read a lock").at(&path).caused(error).advise("delete it if no run is going on")
+            Failure::new(Kind::StoreRefused, "read a lock")
+                .at(&path)
+                .caused(error)
+                .advise("delete it if no run is going on")
         })?;
         seen.note(name, &tag, &held.run, self.store.lock_timing.expire);
         if !held.released && !seen.is_dead(name) {
@@ -307,9 +315,11 @@ impl Drop for Locks {
 async fn recognise(store: &Store, run: &str, path: &str) -> Result<Option<Object>> {
     let Some((bytes, tag)) = store.get_tagged(path).await? else { return Ok(None) };
     let paper: Option<Paper> = serde_json::from_slice(&bytes).ok();
-    Ok(paper
-        .filter(|paper| paper.run == run && !paper.released)
-        .map(|paper| Object { tag, beat: paper.beat, lost: false }))
+    Ok(paper.filter(|paper| paper.run == run && !paper.released).map(|paper| Object {
+        tag,
+        beat: paper.beat,
+        lost: false,
+    }))
 }
 
 fn paper(run: &str, beat: u64, released: bool) -> Vec<u8> {
@@ -333,11 +343,17 @@ impl Observed {
         match self.0.get_mut(name) {
             Some(sight) if sight.tag == *tag => {}
             Some(sight) => {
-                *sight = Sight { tag: tag.clone(), holder: holder.to_owned(), since: Instant::now(), expire, changed: true };
+                *sight =
+                    Sight { tag: tag.clone(), holder: holder.to_owned(), since: Instant::now(), expire, changed: true };
             }
             None => {
-                let sight =
-                    Sight { tag: tag.clone(), holder: holder.to_owned(), since: Instant::now(), expire, changed: false };
+                let sight = Sight {
+                    tag: tag.clone(),
+                    holder: holder.to_owned(),
+                    since: Instant::now(),
+                    expire,
+                    changed: false,
+                };
                 self.0.insert(name.to_owned(), sight);
             }
         }

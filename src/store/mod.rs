@@ -110,7 +110,9 @@ impl Store {
         let options = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
         match self.inner.put_opts(&Path::from(path), bytes.into().into(), options).await {
             Ok(put) => Ok(Put::Created(Tag(put.e_tag, put.version))),
-            Err(object_store::Error::AlreadyExists { .. } | object_store::Error::Precondition { .. }) => Ok(Put::Exists),
+            Err(object_store::Error::AlreadyExists { .. } | object_store::Error::Precondition { .. }) => {
+                Ok(Put::Exists)
+            }
             Err(error) => Err(failure("write", path, error)),
         }
     }
@@ -138,7 +140,8 @@ impl Store {
             .try_collect()
             .await
             .map_err(|error| failure("list", prefix, error))?;
-        let mut paths: Vec<(String, u64)> = found.into_iter().map(|meta| (meta.location.to_string(), meta.size)).collect();
+        let mut paths: Vec<(String, u64)> =
+            found.into_iter().map(|meta| (meta.location.to_string(), meta.size)).collect();
         paths.sort();
         Ok(paths)
     }
@@ -146,7 +149,8 @@ impl Store {
     /// The names of what lies directly below a prefix, folders included, sorted.
     pub async fn list_folder(&self, prefix: &str) -> Result<Vec<String>> {
         let path = Path::from(prefix);
-        let found = self.inner.list_with_delimiter(Some(&path)).await.map_err(|error| failure("list", prefix, error))?;
+        let found =
+            self.inner.list_with_delimiter(Some(&path)).await.map_err(|error| failure("list", prefix, error))?;
         let files = found.objects.into_iter().map(|meta| meta.location);
         let mut names: Vec<String> = found
             .common_prefixes

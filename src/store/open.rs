@@ -52,16 +52,12 @@ impl Store {
             builder = builder.with_endpoint(endpoint);
         }
         let inner = builder.build().map_err(|error| {
-            Failure::new(Kind::StoreRefused, "open the bucket")
-                .at(&url)
-                .caused(error)
-                .advise("AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (or a profile's usual variables) give the credentials")
+            Failure::new(Kind::StoreRefused, "open the bucket").at(&url).caused(error).advise(
+                "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (or a profile's usual variables) give the credentials",
+            )
         })?;
-        let inner: Arc<dyn ObjectStore> = if s3.prefix.is_empty() {
-            Arc::new(inner)
-        } else {
-            Arc::new(PrefixStore::new(inner, s3.prefix.as_str()))
-        };
+        let inner: Arc<dyn ObjectStore> =
+            if s3.prefix.is_empty() { Arc::new(inner) } else { Arc::new(PrefixStore::new(inner, s3.prefix.as_str())) };
         let lock_timing = LockTiming { renew: s3.lock_renew, expire: s3.lock_expire };
         Ok(Self { inner, place: Place::Bucket(url), lock_timing })
     }

@@ -78,6 +78,7 @@ impl Layout {
     pub fn to_file(&self, batch: &RecordBatch, run: &str) -> RecordBatch {
         let mut columns: Vec<ArrayRef> = batch.columns()[..=self.content].to_vec();
         columns.push(Arc::new(StringArray::from_iter_values(std::iter::repeat_n(run, batch.num_rows()))));
-        RecordBatch::try_new(Arc::clone(&self.file), columns).expect("records without required values never reach the spool")
+        RecordBatch::try_new(Arc::clone(&self.file), columns)
+            .expect("records without required values never reach the spool")
     }
 }

@@ -78,7 +78,9 @@ pub async fn held(
     let mut holdings = HashMap::new();
     for file in files.iter().filter(|file| may_hold(file, &ids)) {
         let remote = store.remote_file(&file.path).await?.ok_or_else(|| {
-            Failure::new(Kind::Damage, "find a live file").at(&file.path).because("the manifest names it and it is not there")
+            Failure::new(Kind::Damage, "find a live file")
+                .at(&file.path)
+                .because("the manifest names it and it is not there")
         })?;
         let (ids, names, path) = (Arc::clone(&ids), Arc::clone(&names), file.path.clone());
         let found = tokio::task::spawn_blocking(move || {
@@ -108,7 +110,9 @@ fn look(file: Chunks, names: &[String], ids: &[i64]) -> parquet::errors::Result<
         .row_groups()
         .iter()
         .enumerate()
-        .filter(|(_, group)| key.and_then(|key| range(group, key)).is_none_or(|(first, last)| any_within(ids, first, last)))
+        .filter(|(_, group)| {
+            key.and_then(|key| range(group, key)).is_none_or(|(first, last)| any_within(ids, first, last))
+        })
         .map(|(place, _)| place)
         .collect();
     let mask = ProjectionMask::columns(&schema, names.iter().map(String::as_str));

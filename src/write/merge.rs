@@ -163,8 +163,16 @@ pub fn merge(
 }
 
 impl Picked {
-    fn write(&mut self, old: Option<&Side>, new: Option<&Side>, output: &mut Output, target: &mut Target<'_>) -> Result<()> {
-        let (Some((side, first)), Some((last_side, last))) = (self.rows.first(), self.rows.last()) else { return Ok(()) };
+    fn write(
+        &mut self,
+        old: Option<&Side>,
+        new: Option<&Side>,
+        output: &mut Output,
+        target: &mut Target<'_>,
+    ) -> Result<()> {
+        let (Some((side, first)), Some((last_side, last))) = (self.rows.first(), self.rows.last()) else {
+            return Ok(());
+        };
         let bug = || Failure::new(Kind::Bug, "merge rows");
         let batch_of = |side: usize| if side == 0 { old } else { new }.map(|side| &side.batch).ok_or_else(bug);
         let run = last.wrapping_sub(*first) + 1 == self.rows.len();

@@ -16,7 +16,7 @@ mod table;
 mod lookup;
 
 pub use lookup::{Cell, Holding, held};
-pub use spool::{OwnerSet, Spool, Spooled};
 pub use merge::Changes;
 pub use partition::day_number;
+pub use spool::{OwnerSet, Spool, Spooled};
 pub use table::{Commission, Replace, Sizes, Written, write_tables};

@@ -81,9 +81,10 @@ impl Output {
 
     /// How many rows to write before looking again whether the file is full.
     fn piece(&self, batch: &RecordBatch, at: usize, target: &Target<'_>) -> usize {
-        let near = self.open.as_ref().is_some_and(|open| {
-            u64::try_from(open.writer.bytes()).unwrap_or(u64::MAX) >= target.file_bytes
-        });
+        let near = self
+            .open
+            .as_ref()
+            .is_some_and(|open| u64::try_from(open.writer.bytes()).unwrap_or(u64::MAX) >= target.file_bytes);
         let rest = batch.num_rows() - at;
         if !near {
             return rest;

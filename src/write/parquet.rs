@@ -129,14 +129,20 @@ fn properties(form: &Form, first: Option<&RecordBatch>) -> WriterProperties {
         ]));
     for (place, field) in form.schema.fields().iter().enumerate() {
         let path = ColumnPath::from(field.name().as_str());
-        let unique = first.filter(|batch| batch.num_rows() > 0).is_none_or(|batch| is_mostly_unique(batch.column(place)));
+        let unique =
+            first.filter(|batch| batch.num_rows() > 0).is_none_or(|batch| is_mostly_unique(batch.column(place)));
         builder = encode(builder, path, field.data_type(), unique);
     }
     builder.build()
 }
 
 /// The encoding of a column: a dictionary for values that repeat, differences for whole numbers and instants.
-fn encode(builder: WriterPropertiesBuilder, path: ColumnPath, kind: &DataType, unique: bool) -> WriterPropertiesBuilder {
+fn encode(
+    builder: WriterPropertiesBuilder,
+    path: ColumnPath,
+    kind: &DataType,
+    unique: bool,
+) -> WriterPropertiesBuilder {
     if !unique || *kind == DataType::Boolean {
         return builder;
     }
@@ -180,5 +186,9 @@ pub fn read(path: &Path) -> Result<ParquetRecordBatchReader> {
             .caused(error)
             .advise("`pearlift run --full RESOURCE` reads the resource again")
     };
-    ParquetRecordBatchReaderBuilder::try_new(file).map_err(damaged)?.with_batch_size(READ_BATCH).build().map_err(damaged)
+    ParquetRecordBatchReaderBuilder::try_new(file)
+        .map_err(damaged)?
+        .with_batch_size(READ_BATCH)
+        .build()
+        .map_err(damaged)
 }

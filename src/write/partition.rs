@@ -22,7 +22,8 @@ pub fn segment(partition: &Partition, number: i32) -> Option<String> {
 /// The number of a partition's folder name; 0 for a table without partitions.
 pub fn number(partition: &Partition, segment: Option<&str>) -> Result<i32> {
     let Some(segment) = segment else { return Ok(0) };
-    let wrong = || Failure::new(Kind::Damage, "read a manifest").because(format!("`{segment}` is no partition of the table"));
+    let wrong =
+        || Failure::new(Kind::Damage, "read a manifest").because(format!("`{segment}` is no partition of the table"));
     let (_, value) = segment.split_once('=').ok_or_else(wrong)?;
     match partition {
         Partition::By { by: PartitionBy::Bucket(_), .. } => value.parse().map_err(|_| wrong()),

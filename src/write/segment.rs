@@ -70,7 +70,8 @@ impl Segment {
             Self::Memory(batch) => Ok(Batches::Memory(Some(batch.clone()))),
             Self::Disk { path, .. } => {
                 let file = File::open(path).map_err(|error| failed("read", path, error))?;
-                let reader = StreamReader::try_new(BufReader::new(file), None).map_err(|error| failed("read", path, error))?;
+                let reader =
+                    StreamReader::try_new(BufReader::new(file), None).map_err(|error| failed("read", path, error))?;
                 Ok(Batches::Disk(Box::new(reader), path.clone()))
             }
         }

@@ -48,7 +48,12 @@ struct Current {
 
 impl Sorted {
     /// Reads these sorted runs.
-    pub fn new(layout: Arc<Layout>, segments: &[Segment], winning: Arc<HashSet<u64>>, has_losers: bool) -> Result<Self> {
+    pub fn new(
+        layout: Arc<Layout>,
+        segments: &[Segment],
+        winning: Arc<HashSet<u64>>,
+        has_losers: bool,
+    ) -> Result<Self> {
         let order = layout.order_converter();
         let mut runs = Vec::new();
         for segment in segments {
@@ -73,9 +78,8 @@ impl Sorted {
         let Some(current) = &mut self.current else { return Ok(None) };
         let partitions = current.batch.column(self.layout.partition()).as_primitive::<Int32Type>();
         let rows = current.batch.num_rows();
-        let fits = |at: usize| {
-            partitions.value(at) == partition && admits(&owner(&current.batch, self.layout.key[0], at))
-        };
+        let fits =
+            |at: usize| partitions.value(at) == partition && admits(&owner(&current.batch, self.layout.key[0], at));
         if !fits(current.at) {
             return Ok(None);
         }
@@ -120,7 +124,8 @@ impl Sorted {
                     picked.push((place, self.runs[run].at));
                 }
                 self.runs[run].at += 1;
-                let exhausted = self.runs[run].batch.as_ref().is_none_or(|(batch, _)| self.runs[run].at >= batch.num_rows());
+                let exhausted =
+                    self.runs[run].batch.as_ref().is_none_or(|(batch, _)| self.runs[run].at >= batch.num_rows());
                 if exhausted {
                     let (layout, order) = (Arc::clone(&self.layout), &self.order);
                     self.runs[run].load(&layout, order)?;

@@ -8,7 +8,7 @@ use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use arrow_array::{Array, ArrayRef, BooleanArray, Int32Array, RecordBatch, TimestampMicrosecondArray, UInt64Array};
+use arrow_array::{ArrayRef, BooleanArray, Int32Array, RecordBatch, TimestampMicrosecondArray, UInt64Array};
 use arrow_select::concat::concat_batches;
 use arrow_select::filter::filter_record_batch;
 use jiff::Timestamp;
@@ -184,10 +184,12 @@ impl Spool {
         let count = rows.owners.len();
         let owner = |index: &u32| usize::try_from(*index).expect("an index fits");
         let at: TimestampMicrosecondArray =
-            TimestampMicrosecondArray::from_iter_values(std::iter::repeat_n(asked_at.as_microsecond(), count)).with_timezone("UTC");
+            TimestampMicrosecondArray::from_iter_values(std::iter::repeat_n(asked_at.as_microsecond(), count))
+                .with_timezone("UTC");
         let seq = UInt64Array::from_iter_values(rows.owners.iter().map(|index| first + u64::from(*index)));
-        let partitions =
-            Int32Array::from_iter_values(rows.owners.iter().map(|index| partition.unwrap_or(page.owners[owner(index)].partition)));
+        let partitions = Int32Array::from_iter_values(
+            rows.owners.iter().map(|index| partition.unwrap_or(page.owners[owner(index)].partition)),
+        );
         let mut columns: Vec<ArrayRef> = rows.batch.columns().to_vec();
         columns.push(Arc::new(at));
         columns.push(Arc::new(seq));

@@ -70,7 +70,12 @@ pub struct Commission<'a> {
 }
 
 /// Writes and stages the files of a commit. Blocks: call it from a blocking thread. `next_number` numbers the run's files.
-pub fn write_tables(work: &Commission<'_>, spooled: &Spooled, runtime: &Handle, next_number: &mut u64) -> Result<Written> {
+pub fn write_tables(
+    work: &Commission<'_>,
+    spooled: &Spooled,
+    runtime: &Handle,
+    next_number: &mut u64,
+) -> Result<Written> {
     let mut written = Written::default();
     for (table, (layout, segments)) in work.resource.tables.iter().zip(&spooled.tables) {
         let mut sorted = Sorted::new(Arc::clone(layout), segments, Arc::clone(&spooled.winning), spooled.has_losers)?;
@@ -180,13 +185,21 @@ impl Side<'_> {
         match self.work.replace {
             Replace::Everything => true,
             Replace::Partition(partition) => partition == self.partition,
-            Replace::Owners => {
-                file.first.as_ref().zip(file.last.as_ref()).is_some_and(|(first, last)| self.owners.touches(first, last))
-            }
+            Replace::Owners => file
+                .first
+                .as_ref()
+                .zip(file.last.as_ref())
+                .is_some_and(|(first, last)| self.owners.touches(first, last)),
         }
     }
 
-    fn write(&self, files: Vec<DataFile>, sorted: &mut Sorted, target: &mut Target<'_>, outcome: &mut Outcome) -> Result<()> {
+    fn write(
+        &self,
+        files: Vec<DataFile>,
+        sorted: &mut Sorted,
+        target: &mut Target<'_>,
+        outcome: &mut Outcome,
+    ) -> Result<()> {
         let segment = segment(&self.table.partition, self.partition);
         let mut output: Option<Output> = None;
         let mut files = files.into_iter().peekable();
@@ -242,11 +255,16 @@ impl Side<'_> {
         Ok(())
     }
 
-    fn merge(&self, file: &DataFile, sorted: &mut Sorted, output: &mut Output, target: &mut Target<'_>) -> Result<Changes> {
+    fn merge(
+        &self,
+        file: &DataFile,
+        sorted: &mut Sorted,
+        output: &mut Output,
+        target: &mut Target<'_>,
+    ) -> Result<Changes> {
         let copy = self.local_copy(file)?;
         let last = file.last.clone().expect("a live file with rows has a last key");
-        let incoming =
-            Incoming { sorted, partition: self.partition, last, run: self.work.run, layout: self.layout };
+        let incoming = Incoming { sorted, partition: self.partition, last, run: self.work.run, layout: self.layout };
         merge(copy.path(), incoming, &|owner| self.replaces(owner), output, target)
     }
 

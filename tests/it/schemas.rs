@@ -1,0 +1,236 @@
+//! Every schema file against its fixture, `tests/fixtures/<resource>.json`: the folder is walked, so that a resource
+//! without a fixture, or a column that no fixture fills, fails here.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::path::{Path, PathBuf};
+
+use arrow_array::cast::AsArray;
+use arrow_array::types::{Date32Type, Decimal128Type, Int64Type, TimestampMicrosecondType};
+use arrow_array::{Array, RecordBatch};
+use arrow_row::{RowConverter, SortField};
+use pearlift::decode::{Page, Shape, documents, rows};
+use pearlift::fetch::Body;
+use pearlift::schema::{Catalog, EXTRA, Resource, Style, Table};
+
+fn folder(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(name)
+}
+
+/// The files of a folder with this ending: name without it, and text.
+fn texts(folder: &Path, ending: &str) -> BTreeMap<String, String> {
+    std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|found| found == ending))
+        .map(|path| (path.file_stem().unwrap().to_str().unwrap().to_owned(), std::fs::read_to_string(&path).unwrap()))
+        .collect()
+}
+
+fn catalog() -> Catalog {
+    let texts: Vec<(String, String)> = texts(&folder("schemas"), "toml").into_iter().collect();
+    Catalog::from_texts(&texts).unwrap()
+}
+
+fn decode(resource: &Resource, text: &str) -> Page {
+    let shape = Shape::compile(resource).unwrap();
+    let body = Body { bytes: text.to_owned().into(), gzip: false };
+    match &resource.read.style {
+        Style::Search(search) => rows(&shape, &body, &search.row, None).unwrap(),
+        Style::IdSets { .. } | Style::List { .. } | Style::PerOwner { .. } => documents(&shape, &body).unwrap(),
+    }
+}
+
+/// Every resource with its fixture decoded.
+fn decoded() -> Vec<(Resource, Page)> {
+    let fixtures = texts(&folder("tests/fixtures"), "json");
+    let catalog = catalog();
+    let decode_one = |resource: &Resource| {
+        let text = fixtures.get(&resource.name).unwrap_or_else(|| panic!("{} has no fixture", resource.name));
+        (resource.clone(), decode(resource, text))
+    };
+    catalog.resources().iter().map(decode_one).collect()
+}
+
+/// The rows of one table of one resource's fixture.
+fn table_rows(resource: &str, table: &str) -> RecordBatch {
+    let (resource, page) = decoded().into_iter().find(|(found, _)| found.name == resource).unwrap();
+    let place = resource.tables.iter().position(|found| found.name == table).unwrap();
+    page.tables[place].batch.clone()
+}
+
+fn repeated_keys(table: &Table, batch: &RecordBatch) -> usize {
+    let columns: Vec<_> = table.key.iter().map(|column| batch.column(*column).clone()).collect();
+    let fields = columns.iter().map(|column| SortField::new(column.data_type().clone())).collect();
+    let keys = RowConverter::new(fields).unwrap().convert_columns(&columns).unwrap();
+    let distinct: HashSet<_> = keys.iter().map(|key| key.as_ref().to_vec()).collect();
+    batch.num_rows() - distinct.len()
+}
+
+#[test]
+fn every_schema_has_a_fixture_and_every_fixture_a_schema() {
+    let schemas: BTreeSet<String> = texts(&folder("schemas"), "toml").into_keys().collect();
+    let fixtures: BTreeSet<String> = texts(&folder("tests/fixtures"), "json").into_keys().collect();
+    assert!(!schemas.is_empty());
+    assert_eq!(schemas, fixtures);
+}
+
+#[test]
+fn the_schemas_in_the_binary_are_those_in_the_folder() {
+    let built_in = Catalog::load(None).unwrap();
+    let on_disk = catalog();
+    let hashes = |catalog: &Catalog| -> Vec<(String, String)> {
+        catalog.resources().iter().map(|resource| (resource.name.clone(), resource.hash.clone())).collect()
+    };
+    assert_eq!(hashes(&built_in), hashes(&on_disk));
+}
+
+#[test]
+fn every_schema_file_begins_with_a_comment_that_says_what_it_is() {
+    for (name, text) in texts(&folder("schemas"), "toml") {
+        assert!(text.starts_with("# "), "{name}.toml begins with no comment");
+    }
+}
+
+#[test]
+fn every_value_of_a_fixture_fits_its_column() {
+    for (resource, page) in decoded() {
+        let misfits: Vec<_> = page.misfits.iter().collect();
+        assert!(misfits.is_empty(), "{}: {misfits:?}", resource.name);
+        assert!(page.records.is_empty(), "{}: {:?}", resource.name, page.records);
+        assert!(page.owners.iter().all(|owner| owner.fits), "{}", resource.name);
+    }
+}
+
+#[test]
+fn every_field_of_a_fixture_has_a_column() {
+    for (resource, page) in decoded() {
+        for (table, rows) in resource.tables.iter().zip(&page.tables) {
+            let extra = rows.batch.column_by_name(EXTRA).unwrap().as_string::<i32>();
+            let unnamed: Vec<&str> = extra.iter().flatten().collect();
+            assert!(unnamed.is_empty(), "{}: {unnamed:?}", table.name);
+        }
+    }
+}
+
+#[test]
+fn every_column_is_filled_by_some_row_of_its_fixture() {
+    for (resource, page) in decoded() {
+        for (table, rows) in resource.tables.iter().zip(&page.tables) {
+            for column in &table.columns {
+                let values = rows.batch.column_by_name(&column.name).unwrap();
+                assert!(values.null_count() < values.len(), "{}.{} is never filled", table.name, column.name);
+            }
+        }
+    }
+}
+
+#[test]
+fn every_fixture_shows_a_record_that_lacks_what_may_be_missing() {
+    for (resource, page) in decoded() {
+        let optional = resource.tables.iter().zip(&page.tables).flat_map(|(table, rows)| {
+            table
+                .columns
+                .iter()
+                .filter(|column| !column.required)
+                .map(|column| rows.batch.column_by_name(&column.name).unwrap())
+        });
+        let nulls: usize = optional.map(|values| values.null_count()).sum();
+        // The four types of orders are constants of the source: nothing of them is ever missing.
+        assert!(nulls > 0 || resource.name == "order_type", "{} shows no sparse record", resource.name);
+    }
+}
+
+#[test]
+fn no_key_stands_twice_in_a_table() {
+    for (resource, page) in decoded() {
+        for (table, rows) in resource.tables.iter().zip(&page.tables) {
+            assert_eq!(repeated_keys(table, &rows.batch), 0, "{}", table.name);
+        }
+    }
+}
+
+#[test]
+fn every_row_belongs_to_the_owner_whose_key_it_carries() {
+    for (resource, page) in decoded() {
+        for (table, rows) in resource.tables.iter().zip(&page.tables) {
+            let keys = rows.batch.column(table.key[0]).as_primitive::<Int64Type>();
+            for (key, owner) in keys.values().iter().zip(&rows.owners) {
+                let owner = &page.owners[usize::try_from(*owner).unwrap()];
+                assert_eq!(owner.key, pearlift::manifest::Key::Int(*key), "{}", table.name);
+            }
+        }
+    }
+}
+
+/// Without the white space between values.
+fn compact(text: &str) -> String {
+    let mut out = String::new();
+    let mut in_text = false;
+    let mut escaped = false;
+    for c in text.chars() {
+        if in_text || !c.is_whitespace() {
+            out.push(c);
+        }
+        in_text = in_text != (c == '"' && !escaped);
+        escaped = in_text && c == '\\' && !escaped;
+    }
+    out
+}
+
+#[test]
+fn white_space_between_values_changes_nothing() {
+    let fixtures = texts(&folder("tests/fixtures"), "json");
+    for (resource, spaced) in decoded() {
+        let dense = decode(&resource, &compact(&fixtures[&resource.name]));
+        assert_eq!(dense.owners, spaced.owners, "{}", resource.name);
+        for (a, b) in dense.tables.iter().zip(&spaced.tables) {
+            assert_eq!(a.batch, b.batch, "{}", resource.name);
+        }
+    }
+}
+
+#[test]
+fn a_tax_date_keeps_the_day_as_written_beside_the_instant() {
+    let journals = table_rows("journal", "journal");
+    let instant = journals.column_by_name("tax_date").unwrap().as_primitive::<TimestampMicrosecondType>().value(0);
+    let day = journals.column_by_name("tax_date_local").unwrap().as_primitive::<Date32Type>().value(0);
+    // 2026-06-03T00:00:00.000+01:00 is the evening before in UTC.
+    assert_eq!(instant, 1_780_441_200_000_000);
+    assert_eq!(day, 20_607);
+}
+
+#[test]
+fn money_arrives_to_the_last_digit() {
+    let prices = table_rows("product_price", "product_price");
+    let column = prices.column_by_name("price").unwrap().as_primitive::<Decimal128Type>();
+    assert_eq!(column.values(), &[10_000_000, 9_555_000, 12_500_000]);
+}
+
+#[test]
+fn a_choice_in_a_custom_field_gives_its_text_and_its_id() {
+    let fields = table_rows("order", "order_custom_field");
+    let text = |column: &str, row: usize| {
+        let values = fields.column_by_name(column).unwrap().as_string::<i32>();
+        values.is_valid(row).then(|| values.value(row).to_owned())
+    };
+    let ids = fields.column_by_name("value_id").unwrap().as_primitive::<Int64Type>();
+    let zone = (0..fields.num_rows()).find(|row| text("code", *row).as_deref() == Some("PCF_ZONE")).unwrap();
+    assert_eq!(text("value_text", zone).as_deref(), Some("South"));
+    assert_eq!(ids.value(zone), 64);
+    assert_eq!(text("value_json", zone).as_deref(), Some(r#"{"id":64,"value":"South"}"#));
+    let wrapped = (0..fields.num_rows()).find(|row| text("code", *row).as_deref() == Some("PCF_WRAP")).unwrap();
+    assert_eq!(text("value_text", wrapped).as_deref(), Some("true"));
+    assert!(ids.is_null(wrapped));
+}
+
+#[test]
+fn lines_of_a_journal_carry_their_side() {
+    let lines = table_rows("journal", "journal_line");
+    let sides = lines.column_by_name("side").unwrap().as_string::<i32>();
+    let amounts = lines.column_by_name("transaction_amount").unwrap().as_primitive::<Decimal128Type>();
+    let sum = |side: &str| -> i128 {
+        (0..lines.num_rows()).filter(|row| sides.value(*row) == side).map(|row| amounts.value(row)).sum()
+    };
+    assert_eq!(sum("debit"), 120_010_000);
+    assert_eq!(sum("credit"), sum("debit"));
+}
