@@ -24,3 +24,4 @@ pub mod plan;
 pub mod fetch;
 pub mod decode;
 pub mod write;
+pub mod run;

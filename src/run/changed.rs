@@ -1,0 +1,100 @@
+//! Which records changed: one search for each date, united, less what we hold already (design of reading, rules 1 and 2).
+
+use std::collections::BTreeMap;
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::decode::timestamp_micros;
+use crate::failure::Result;
+use crate::fetch::Filter;
+use crate::manifest::Version;
+use crate::run::inventory::Asker;
+use crate::schema::{Changes, Resource, Rows, Type};
+use crate::store::Store;
+use crate::window::Window;
+use crate::write::{Cell, Holding, held};
+
+/// What the searches show of a record.
+#[derive(Clone, Debug, Default)]
+pub struct Sighting {
+    /// The latest of its dates, in microseconds.
+    pub stamp: Option<i64>,
+    /// Its dates as the source writes them.
+    pub text: String,
+    /// The values of the schema's `same` columns.
+    pub same: Vec<Option<String>>,
+}
+
+/// Records whose dates lie in the window.
+#[derive(Debug)]
+pub struct Found {
+    pub started_at: Timestamp,
+    pub sightings: BTreeMap<i64, Sighting>,
+}
+
+/// Asks for what changed since.
+pub async fn find(asker: &Asker<'_>, service: &str, changes: &Changes, since: Timestamp) -> Result<Found> {
+    let stamps: Vec<String> =
+        changes.since.iter().cloned().chain(changes.same.iter().map(|(column, _)| column.clone())).collect();
+    let mut started_at = None;
+    let mut sightings: BTreeMap<i64, Sighting> = BTreeMap::new();
+    for column in &changes.since {
+        let filter = Filter::Period { column: column.clone(), window: Window::since(since) };
+        let (answered, rows) = asker.search(service, &changes.search, &stamps, Some(filter)).await?;
+        started_at.get_or_insert(answered);
+        for row in rows {
+            let (dates, same) = row.stamps.split_at(changes.since.len());
+            let stamp = dates.iter().flatten().filter_map(|text| timestamp_micros(text)).max();
+            let text = dates.iter().flatten().map(String::as_str).collect::<Vec<_>>().join(" ");
+            let seen = sightings.entry(row.id).or_default();
+            *seen = Sighting { stamp: seen.stamp.max(stamp), text, same: same.to_vec() };
+        }
+    }
+    Ok(Found { started_at: started_at.expect("changes have a date"), sightings })
+}
+
+/// Takes out what we hold: the same values, in a copy taken more than `settle` after the record's stamp.
+pub async fn leave_out_held(
+    store: &Store,
+    resource: &Resource,
+    head: Option<&Version>,
+    same: &[(String, String)],
+    settle: SignedDuration,
+    sightings: &mut BTreeMap<i64, Sighting>,
+) -> Result<()> {
+    let table = resource.tables.iter().find(|table| table.rows == Rows::Record).unwrap_or(&resource.tables[0]);
+    let Some(files) = head.and_then(|head| head.tables.get(&table.name)) else { return Ok(()) };
+    let ours: Vec<String> = same.iter().map(|(_, ours)| ours.clone()).collect();
+    let kinds: Vec<Type> = ours
+        .iter()
+        .filter_map(|name| table.columns.iter().find(|column| column.name == *name))
+        .map(|column| column.kind)
+        .collect();
+    let ids: Vec<i64> = sightings.keys().copied().collect();
+    let key = &table.columns[table.key[0]].name;
+    let holdings = held(store, &files.files, key, &ours, &ids).await?;
+    let settle = i64::try_from(settle.as_micros()).unwrap_or(i64::MAX);
+    sightings
+        .retain(|id, sighting| !holdings.get(id).is_some_and(|holding| is_held(holding, &kinds, sighting, settle)));
+    Ok(())
+}
+
+fn is_held(holding: &Holding, kinds: &[Type], sighting: &Sighting, settle: i64) -> bool {
+    let taken_after = sighting.stamp.is_some_and(|stamp| holding.extracted_at > stamp.saturating_add(settle));
+    let mut values = holding.cells.iter().zip(kinds).zip(&sighting.same);
+    taken_after && values.all(|((cell, kind), text)| equals(cell, *kind, text.as_deref()))
+}
+
+/// Whether a value of ours is what the search shows.
+fn equals(cell: &Cell, kind: Type, text: Option<&str>) -> bool {
+    match (cell, text) {
+        (Cell::Null, None) => true,
+        (Cell::Bool(value), Some(text)) => text == if *value { "true" } else { "false" },
+        (Cell::Number(value), Some(text)) if kind == Type::Timestamp => {
+            timestamp_micros(text).is_some_and(|micros| i128::from(micros) == *value)
+        }
+        (Cell::Number(value), Some(text)) => text.parse() == Ok(*value),
+        (Cell::Text(value), Some(text)) => value == text,
+        (Cell::Null, Some(_)) | (_, None) => false,
+    }
+}

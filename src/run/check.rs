@@ -1,0 +1,175 @@
+//! Trying everything that a run needs, without reading data: settings, destination, credentials, and whether the
+//! account's searches still are what the schemas say.
+
+use std::sync::Arc;
+
+use crate::decode::meta_data;
+use crate::failure::{Failure, Kind, Result};
+use crate::fetch::{Auth, Client, ColumnMeta, Reply, Request};
+use crate::manifest::claim_destination;
+use crate::run::{Errand, choose, nonce};
+use crate::schema::{Inventory, Leaf, Resource, Source, Style};
+use crate::store::Store;
+
+/// What was tried, and what came of it.
+#[derive(Debug)]
+pub struct Finding {
+    pub what: String,
+    /// What was found, in a word or a sentence.
+    pub found: Result<String>,
+    /// Things that differ and do not stop a run.
+    pub drift: Vec<String>,
+}
+
+/// Tries everything, in the order in which a run needs it; stops early only where the rest makes no sense.
+pub async fn check(errand: &Errand) -> Result<Vec<Finding>> {
+    let chosen = choose(&errand.catalog, &errand.settings, &errand.names)?;
+    let account = errand.settings.account()?;
+    let credentials = errand.settings.credentials(errand.now)?;
+    let limits = errand.settings.limits()?;
+    let destination = errand.settings.destination()?;
+    let mut findings = vec![finding("settings", Ok(format!("account {} at {}", account.code, account.base_url)))];
+    let store = async {
+        let store = Store::open(&destination, true)?;
+        store.prove_conditional_put(&nonce()).await?;
+        claim_destination(&store, &account.code, errand.now, false).await?;
+        Ok(format!("{} can be written and honours conditional puts", store.describe()))
+    };
+    findings.push(finding("destination", store.await));
+    let auth = Auth::new(credentials, &account.code, errand.redactor.clone())?;
+    let client = Client::new(&account, auth, &limits, errand.seed, errand.events.clone())?;
+    let mut logged_in = false;
+    for resource in chosen {
+        for (search, wanted) in searches(resource) {
+            let looked = look(&client, resource, &search, &wanted).await;
+            let stops = looked
+                .as_ref()
+                .err()
+                .is_some_and(|failure| !logged_in && matches!(failure.kind(), Kind::Credentials | Kind::Unreachable));
+            if stops {
+                findings.push(finding("credentials", looked.map(|_| String::new())));
+                return Ok(findings);
+            }
+            if !logged_in {
+                findings.push(finding("credentials", Ok("the source takes them".to_owned())));
+                logged_in = true;
+            }
+            let what = format!("{}: {search}", resource.name);
+            findings.push(match looked {
+                Ok(drift) => Finding { what, found: Ok("as the schema says".to_owned()), drift },
+                Err(failure) => finding(&what, Err(failure)),
+            });
+        }
+    }
+    Ok(findings)
+}
+
+fn finding(what: &str, found: Result<String>) -> Finding {
+    Finding { what: what.to_owned(), found, drift: Vec::new() }
+}
+
+/// What a schema relies on in a search.
+struct Wanted {
+    /// Pages are sorted by it.
+    row: String,
+    filters: Vec<String>,
+    /// Columns that must come back.
+    columns: Vec<String>,
+    /// Every column that a table takes; others are new at the source.
+    mapped: Option<Vec<String>>,
+}
+
+/// The searches of a resource.
+fn searches(resource: &Resource) -> Vec<(String, Wanted)> {
+    let ids = |search: &crate::schema::IdSearch, filters: &[String], more: Vec<String>| {
+        let columns =
+            [search.id.clone(), search.row.clone()].into_iter().chain(filters.iter().cloned()).chain(more).collect();
+        (search.search.clone(), Wanted { row: search.row.clone(), filters: filters.to_vec(), columns, mapped: None })
+    };
+    match &resource.read.style {
+        Style::IdSets { inventory, changes, .. } => {
+            let mut found: Vec<(String, Wanted)> = changes
+                .iter()
+                .map(|changes| {
+                    ids(
+                        &changes.search,
+                        &changes.since,
+                        changes.same.iter().map(|(theirs, _)| theirs.clone()).collect(),
+                    )
+                })
+                .collect();
+            if let Inventory::Search(search) | Inventory::Windows(search) = inventory {
+                if found.iter().all(|(known, _)| *known != search.search) {
+                    found.push(ids(search, &[], Vec::new()));
+                }
+            }
+            found
+        }
+        Style::Search(search) => {
+            let mapped: Vec<String> = resource
+                .tables
+                .iter()
+                .flat_map(|table| &table.columns)
+                .flat_map(|column| &column.from)
+                .filter_map(|source: &Source| match &source.leaf {
+                    Leaf::Fields(fields) => fields.first().cloned(),
+                    Leaf::Key | Leaf::Index | Leaf::Label => None,
+                })
+                .collect();
+            let wanted = Wanted {
+                row: search.row.clone(),
+                filters: search.since.clone(),
+                columns: search.since.clone(),
+                mapped: Some(mapped),
+            };
+            vec![(search.search.clone(), wanted)]
+        }
+        Style::List { .. } | Style::PerOwner { .. } => Vec::new(),
+    }
+}
+
+/// Compares a search's own description with what we rely on; gives what merely differs.
+async fn look(client: &Client, resource: &Resource, search: &str, wanted: &Wanted) -> Result<Vec<String>> {
+    let name: Arc<str> = Arc::from(resource.name.as_str());
+    let request = Request::get(&name, format!("{}/{search}/meta-data", resource.read.service));
+    let answer = match client.ask(&request).await? {
+        Reply::Good(answer) => answer,
+        Reply::Refused { status, error, .. } => {
+            return Err(Failure::new(Kind::Refused, format!("look at {search}"))
+                .at(request.path)
+                .because(format!("HTTP {status} {} {}", error.code.unwrap_or_default(), error.message))
+                .advise("leave the resource out with `resources.exclude` if the account does not have it"));
+        }
+    };
+    let columns = meta_data(&answer.body).map_err(|broken| {
+        Failure::new(Kind::Answer, format!("look at {search}")).at(request.path.clone()).because(broken.0)
+    })?;
+    let column = |name: &String| columns.iter().find(|column| column.name == *name);
+    let mut wrong = Vec::new();
+    if !column(&wanted.row).is_some_and(|column: &ColumnMeta| column.sortable) {
+        wrong.push(format!("cannot be sorted by `{}`", wanted.row));
+    }
+    wrong.extend(
+        wanted
+            .filters
+            .iter()
+            .filter(|name| !column(name).is_some_and(|column| column.filterable))
+            .map(|name| format!("cannot be filtered by `{name}`")),
+    );
+    wrong.extend(
+        wanted.columns.iter().filter(|name| column(name).is_none()).map(|name| format!("has no column `{name}`")),
+    );
+    if !wrong.is_empty() {
+        return Err(Failure::new(Kind::Answer, format!("rely on {search}"))
+            .because(format!("it {}", wrong.join(", ")))
+            .advise("the source has changed: correct the schema with `--schemas`, or leave the resource out with `resources.exclude`"));
+    }
+    let Some(mapped) = &wanted.mapped else { return Ok(Vec::new()) };
+    let gone = mapped
+        .iter()
+        .filter(|name| column(name).is_none())
+        .map(|name| format!("no longer has `{name}`: the column stays null"));
+    let new = columns.iter().filter(|column| !mapped.contains(&column.name));
+    let new = new.map(|column| format!("has `{}`, which no table takes: it goes to `_extra`", column.name));
+    Ok(gone.chain(new).collect())
+}

@@ -1,0 +1,201 @@
+//! All ids of a resource: from OPTIONS, from a search for ids, or the span between the least and the greatest id.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use crate::decode::{IdRow, ids, uris};
+use crate::failure::{Failure, Kind, Result};
+use crate::fetch::{Answer, Client, Filter, IdRanges, Query, Reply, Request, Walk, collapse, count, expand, parse_set};
+use crate::run::stop::Stop;
+use crate::schema::{Changes, IdSearch, Inventory, Owners, Resource, Style};
+
+/// Where OPTIONS of everything fails, ids are asked by windows of this many numbers, halved where that fails too.
+const WINDOW: i64 = 65_536;
+/// The narrowest window: a source that cannot list these is in trouble.
+const NARROWEST: i64 = 1_024;
+
+/// The ids of a resource at a time.
+#[derive(Debug)]
+pub struct Ids {
+    pub ids: IdRanges,
+    /// The source's clock at the first answer.
+    pub started_at: Timestamp,
+    /// Every number of the ranges is an id; else some may be missing.
+    pub exact: bool,
+}
+
+/// Asks for ids on behalf of a resource.
+#[derive(Clone)]
+pub struct Asker<'a> {
+    pub client: &'a Client,
+    pub stop: &'a Stop,
+    /// On whose behalf, for events and failures.
+    pub name: Arc<str>,
+}
+
+impl Asker<'_> {
+    /// All ids of a resource read by id sets.
+    pub async fn all(&self, whose: &Resource) -> Result<Ids> {
+        let Style::IdSets { inventory, changes, .. } = &whose.read.style else {
+            return Err(Failure::new(Kind::Schema, format!("list the ids of {}", whose.name))
+                .because("only resources of style id-sets have an inventory of ids"));
+        };
+        let service = &whose.read.service;
+        match inventory {
+            Inventory::Options(path) => {
+                let path = format!("{service}/{path}");
+                match self.options(&path).await {
+                    Err(failure) if failure.kind() == Kind::Unreachable => {
+                        let search = changes.as_ref().map(|changes| &changes.search);
+                        let Some(search) = search else { return Err(failure) };
+                        let text = "OPTIONS of everything failed: asking for ids window by window".to_owned();
+                        self.client.events().warn(&self.name, text);
+                        self.options_by_windows(service, &path, search).await
+                    }
+                    outcome => outcome,
+                }
+            }
+            Inventory::Search(search) => {
+                let (started_at, rows) = self.search(service, search, &[], None).await?;
+                Ok(Ids { ids: collapse(rows.into_iter().map(|row| row.id)), started_at, exact: true })
+            }
+            Inventory::Windows(search) => {
+                let (started_at, least) = self.edge(service, search, "ASC").await?;
+                let (_, greatest) = self.edge(service, search, "DESC").await?;
+                let ids = least.zip(greatest).map(|span| vec![span]).unwrap_or_default();
+                Ok(Ids { ids, started_at, exact: false })
+            }
+        }
+    }
+
+    /// The ids of the owners of a per-owner resource: all, less those that the owner's search finds on the other side of
+    /// the filter.
+    pub async fn owners(&self, owner: &Resource, owners: &Owners) -> Result<Ids> {
+        let mut all = self.all(owner).await?;
+        if let Some((column, wanted)) = &owners.filter {
+            let Style::IdSets { changes: Some(Changes { search, .. }), .. } = &owner.read.style else {
+                return Err(Failure::new(Kind::Schema, format!("filter the owners of {}", self.name))
+                    .because(format!("{} has no search", owner.name)));
+            };
+            let filter = Filter::Bool { column: column.clone(), value: !wanted };
+            let (_, rows) = self.search(&owner.read.service, search, &[], Some(filter)).await?;
+            let others: BTreeSet<i64> = rows.into_iter().map(|row| row.id).collect();
+            all.ids = collapse(expand(&all.ids).filter(|id| !others.contains(id)));
+        }
+        Ok(all)
+    }
+
+    /// Every row of a search for ids, with `stamps` as more columns. Every row satisfies the filter.
+    pub async fn search(
+        &self,
+        service: &str,
+        search: &IdSearch,
+        stamps: &[String],
+        filter: Option<Filter>,
+    ) -> Result<(Timestamp, Vec<IdRow>)> {
+        let query = self.query(service, search, stamps, filter.clone());
+        let (id, row, stamps) = (search.id.clone(), search.row.clone(), stamps.to_vec());
+        let reader = Arc::new(move |answer: &Answer| {
+            let page = ids(&answer.body, &id, &row, &stamps, filter.as_ref())?;
+            Ok((page.search, page.rows))
+        });
+        let mut walk = Walk::new(self.client, &self.name, query, reader, None);
+        let mut rows = Vec::new();
+        while let Some(page) = self.stop.or(walk.next()).await? {
+            rows.extend(page.content);
+        }
+        let started_at = walk.started_at.expect("a walk that ended was answered");
+        Ok((started_at, rows))
+    }
+
+    fn query(&self, service: &str, search: &IdSearch, more: &[String], filter: Option<Filter>) -> Query {
+        let mut columns = vec![search.id.clone()];
+        let filtered = filter.as_ref().map(|filter| filter.column().to_owned());
+        for column in std::iter::once(&search.row).chain(more).chain(filtered.as_ref()) {
+            if !columns.contains(column) {
+                columns.push(column.clone());
+            }
+        }
+        Query {
+            path: format!("{service}/{}", search.search),
+            row: search.row.clone(),
+            columns,
+            filter,
+            page_size: self.client.limits().page_size,
+        }
+    }
+
+    /// The least (`ASC`) or greatest (`DESC`) id of a search.
+    async fn edge(&self, service: &str, search: &IdSearch, direction: &str) -> Result<(Timestamp, Option<i64>)> {
+        let columns = self.query(service, search, &[], None).columns.join(",");
+        let path = format!(
+            "{service}/{}?columns={columns}&sort={}.{direction}&pageSize=1&firstResult=1",
+            search.search, search.id
+        );
+        let answer = self.good(&Request::get(&self.name, path.clone())).await?;
+        let page =
+            ids(&answer.body, &search.id, &search.row, &[], None).map_err(|broken| self.unreadable(&path, broken.0))?;
+        Ok((answer.date, page.rows.first().map(|row| row.id)))
+    }
+
+    /// One OPTIONS, taken apart.
+    async fn options(&self, path: &str) -> Result<Ids> {
+        let answer = self.good(&Request::options(&self.name, path.to_owned())).await?;
+        let (date, place) = (answer.date, path.to_owned());
+        let read = tokio::task::spawn_blocking(move || {
+            let mut all: Vec<(i64, i64)> = Vec::new();
+            for uri in uris(&answer.body).map_err(|broken| broken.0)? {
+                let set = uri.rsplit('/').next().and_then(parse_set);
+                all.extend(set.ok_or_else(|| format!("`{uri}` ends in no id set"))?);
+            }
+            Ok::<_, String>(collapse(expand(&all)))
+        });
+        let ids = read.await.expect("reading an answer does not panic").map_err(|why| self.unreadable(&place, why))?;
+        Ok(Ids { ids, started_at: date, exact: true })
+    }
+
+    async fn options_by_windows(&self, service: &str, path: &str, search: &IdSearch) -> Result<Ids> {
+        let (started_at, least) = self.edge(service, search, "ASC").await?;
+        let (_, greatest) = self.edge(service, search, "DESC").await?;
+        let mut windows: Vec<(i64, i64)> = Vec::new();
+        if let Some((least, greatest)) = least.zip(greatest) {
+            let mut from = least;
+            while from <= greatest {
+                windows.push((from, greatest.min(from.saturating_add(WINDOW - 1))));
+                from = from.saturating_add(WINDOW);
+            }
+        }
+        let mut found: Vec<(i64, i64)> = Vec::new();
+        while let Some((from, to)) = windows.pop() {
+            match self.options(&format!("{path}/{from}-{to}")).await {
+                Ok(ids) => found.extend(ids.ids),
+                Err(failure) if failure.kind() == Kind::Unreachable && to - from >= NARROWEST => {
+                    let middle = from + (to - from) / 2;
+                    windows.extend([(from, middle), (middle + 1, to)]);
+                }
+                Err(failure) => return Err(failure),
+            }
+        }
+        debug_assert!(count(&found) > 0 || least.is_none(), "ids that a search shows are listed");
+        Ok(Ids { ids: collapse(expand(&found)), started_at, exact: true })
+    }
+
+    /// A good answer to a request that the source must take.
+    async fn good(&self, request: &Request) -> Result<Answer> {
+        match self.stop.or(self.client.ask(request)).await? {
+            Reply::Good(answer) => Ok(answer),
+            Reply::Refused { status, error, .. } => {
+                Err(Failure::new(Kind::Refused, format!("list the ids of {}", self.name))
+                    .at(request.path.clone())
+                    .because(format!("HTTP {status} {} {}", error.code.unwrap_or_default(), error.message))
+                    .advise("check account.code; if others work, leave the resource out with `resources.exclude`"))
+            }
+        }
+    }
+
+    fn unreadable(&self, path: &str, why: String) -> Failure {
+        Failure::new(Kind::Answer, format!("list the ids of {}", self.name)).at(path).because(why)
+    }
+}

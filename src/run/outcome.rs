@@ -1,0 +1,127 @@
+//! What became of a run: per resource and as a whole, with the exit code that follows.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::decode::Misfits;
+use crate::failure::{Failure, Kind, Result};
+use crate::store::{Store, paths};
+use crate::write::Changes;
+
+/// A run's end.
+#[derive(Debug)]
+pub struct Outcome {
+    pub run: String,
+    pub account: String,
+    pub destination: String,
+    pub started_at: Timestamp,
+    pub took: Duration,
+    /// In the order in which they were begun.
+    pub resources: Vec<ResourceOutcome>,
+    /// Requests sent, tries included.
+    pub requests: u64,
+    /// Somebody asked to stop.
+    pub interrupted: bool,
+    /// Where the tables are, for the run's report.
+    pub store: Store,
+}
+
+/// What became of a resource.
+#[derive(Debug)]
+pub struct ResourceOutcome {
+    pub resource: String,
+    pub end: End,
+    /// The scans made: what and why.
+    pub scans: Vec<String>,
+    /// The version of the head.
+    pub version: Option<u64>,
+    pub watermark: Option<Timestamp>,
+    /// Rows of all its tables now.
+    pub rows: u64,
+    pub requests: u64,
+    pub tally: Tally,
+    /// Ids that are owed.
+    pub owed: u64,
+}
+
+/// How a resource ended.
+#[derive(Debug)]
+pub enum End {
+    /// Up to date.
+    Complete,
+    /// Nothing was due; why.
+    Idle(String),
+    /// Stopped before its end; what was whole is committed.
+    Stopped,
+    /// Another run holds it.
+    Held(String),
+    Failed(Failure),
+}
+
+/// What a resource's scans did.
+#[derive(Clone, Debug, Default)]
+pub struct Tally {
+    /// Records read.
+    pub records: u64,
+    pub commits: u64,
+    pub files: u64,
+    pub bytes: u64,
+    pub changes: Changes,
+    pub misfits: Misfits,
+    /// Records kept whole because they did not fit.
+    pub misfit_records: u64,
+    /// Rows left out because their key stood twice in one record.
+    pub twice: u64,
+}
+
+impl ResourceOutcome {
+    /// The failure, if it failed.
+    pub fn failure(&self) -> Option<&Failure> {
+        match &self.end {
+            End::Failed(failure) => Some(failure),
+            End::Complete | End::Idle(_) | End::Stopped | End::Held(_) => None,
+        }
+    }
+}
+
+impl Outcome {
+    /// Keeps the run's report beside the tables.
+    pub async fn keep(&self, report: &str) -> Result<()> {
+        self.store.put_new(&paths::run(&self.run), report.to_owned()).await.map(|_| ())
+    }
+
+    /// The exit code (docs/running.md): what is worst decides, in the order 130, 1, 5, 6; when every resource failed
+    /// alike, their code; else 3 when anything did not complete.
+    pub fn exit_code(&self, fail_on_misfit: bool) -> u8 {
+        if self.interrupted {
+            return Kind::Interrupted.exit_code();
+        }
+        let codes: Vec<u8> = self
+            .resources
+            .iter()
+            .filter_map(ResourceOutcome::failure)
+            .map(|failure| failure.kind().exit_code())
+            .collect();
+        for worst in [Kind::Bug, Kind::StoreUnreachable] {
+            if codes.contains(&worst.exit_code()) {
+                return worst.exit_code();
+            }
+        }
+        let held = self.resources.iter().any(|resource| matches!(resource.end, End::Held(_)));
+        if held || codes.contains(&Kind::Lost.exit_code()) {
+            return Kind::Lost.exit_code();
+        }
+        let worked = self.resources.iter().filter(|resource| !matches!(resource.end, End::Idle(_))).count();
+        if let Some(code) =
+            codes.first().filter(|code| codes.len() == worked && codes.iter().all(|other| other == *code))
+        {
+            return *code;
+        }
+        let incomplete = self.resources.iter().any(|resource| {
+            let misfit = fail_on_misfit && !resource.tally.misfits.is_empty();
+            matches!(resource.end, End::Failed(_) | End::Stopped) || resource.owed > 0 || misfit
+        });
+        if incomplete { 3 } else { 0 }
+    }
+}

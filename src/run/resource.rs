@@ -1,0 +1,177 @@
+//! One resource from its job to its last commit: the steps of the plan, each by the resource's reading style.
+
+use std::collections::BTreeMap;
+
+use jiff::SignedDuration;
+use jiff::tz::Offset;
+
+use crate::failure::{Failure, Kind, Result};
+use crate::manifest::{Scan, ScanKind};
+use crate::plan::Step;
+use crate::run::changed::{Found, find, leave_out_held};
+use crate::run::inventory::Asker;
+use crate::run::rows;
+use crate::run::slices::SliceScan;
+use crate::run::whole;
+use crate::run::work::Work;
+use crate::schema::{Changes, Owners, Resource, Style};
+use crate::store::Store;
+use crate::write::{Replace, day_number};
+
+/// Makes one scan.
+pub async fn make(work: &mut Work<'_>, step: &Step) -> Result<()> {
+    let resource = std::sync::Arc::clone(&work.resource);
+    match (&resource.read.style, step.kind) {
+        (Style::List { get }, _) => whole::read_list(work, get).await,
+        (Style::Search(search), ScanKind::Full) => rows::read_all(work, search, step.resume.clone()).await,
+        (Style::Search(search), ScanKind::Changes) => rows::read_changes(work, search, since(work, step)?).await,
+        (Style::IdSets { get, max_ids, .. }, ScanKind::Full) => {
+            let scan = match resumed(work, step.resume.as_ref()).await? {
+                Some(scan) => scan,
+                None => {
+                    let ids = asker(work).all(&resource).await?;
+                    let mut scan = SliceScan::new(work, ScanKind::Full, ids.started_at, &ids.ids, ids.exact, *max_ids);
+                    if work.rebuild {
+                        scan.replace = Replace::Everything;
+                    }
+                    scan
+                }
+            };
+            finish(work, scan, get).await
+        }
+        (Style::IdSets { get, max_ids, changes, .. }, ScanKind::Changes) => {
+            let scan = match resumed(work, step.resume.as_ref()).await? {
+                Some(scan) => scan,
+                None => {
+                    let changes = changes.as_ref().ok_or_else(|| no_changes(&resource))?;
+                    let since = since(work, step)?;
+                    let mut found = find(&asker(work), &resource.read.service, changes, since).await?;
+                    let settle = settle(work);
+                    let (store, head) = (&work.site.store, work.head.as_ref());
+                    leave_out_held(store, &resource, head, &changes.same, settle, &mut found.sightings).await?;
+                    changed_scan(work, &found, *max_ids)
+                }
+            };
+            finish(work, scan, get).await
+        }
+        (Style::PerOwner { get, max_ids, owners }, ScanKind::Full) => {
+            let mut scan = all_owners(work, &resource, owners, *max_ids).await?;
+            scan.gradual = false;
+            scan.replace = Replace::Everything;
+            if resource.is_snapshot() {
+                let day = day_number(Offset::UTC.to_datetime(scan.started_at).date());
+                let day = day.ok_or_else(|| {
+                    Failure::new(Kind::Answer, "use the source's clock").because("its date is out of range")
+                })?;
+                scan.partition = Some(day);
+                scan.replace = Replace::Partition(day);
+            }
+            work.state.seen = BTreeMap::new();
+            finish(work, scan, get).await
+        }
+        (Style::PerOwner { get, max_ids, owners }, ScanKind::Changes) => {
+            let scan = match resumed(work, step.resume.as_ref()).await? {
+                Some(scan) => scan,
+                None => changed_owners(work, &resource, owners, step, *max_ids).await?,
+            };
+            finish(work, SliceScan { absent_is_empty: true, ..scan }, get).await
+        }
+    }
+}
+
+/// Brings the slices home and commits the scan's end.
+async fn finish(work: &mut Work<'_>, mut scan: SliceScan, get: &str) -> Result<()> {
+    let path = format!("{}/{get}", work.resource.read.service);
+    scan.run(work, &path).await?;
+    if matches!(scan.replace, Replace::Everything | Replace::Partition(_)) {
+        whole::refuse_empty(work)?;
+    }
+    work.complete(scan.kind, scan.started_at, false);
+    work.commit(scan.replace, true).await?;
+    if let Some(plan) = scan.plan {
+        work.site.store.delete(&[plan]).await?;
+    }
+    Ok(())
+}
+
+fn asker<'a>(work: &Work<'a>) -> Asker<'a> {
+    Asker { client: &work.site.client, stop: &work.site.stop, name: std::sync::Arc::clone(&work.name) }
+}
+
+async fn resumed(work: &Work<'_>, scan: Option<&Scan>) -> Result<Option<SliceScan>> {
+    match scan {
+        Some(scan) => SliceScan::resume(work, scan).await,
+        None => Ok(None),
+    }
+}
+
+/// From when on changes are asked.
+fn since(work: &Work<'_>, step: &Step) -> Result<jiff::Timestamp> {
+    step.since.or(work.state.watermark).ok_or_else(|| {
+        Failure::new(Kind::Bug, format!("ask for changes of {}", work.name)).because("no scan has been completed")
+    })
+}
+
+fn settle(work: &Work<'_>) -> SignedDuration {
+    SignedDuration::try_from(work.site.limits.settle).unwrap_or_default()
+}
+
+fn changed_scan(work: &Work<'_>, found: &Found, max_ids: usize) -> SliceScan {
+    let ids = crate::fetch::collapse(found.sightings.keys().copied());
+    SliceScan::new(work, ScanKind::Changes, found.started_at, &ids, true, max_ids)
+}
+
+fn no_changes(resource: &Resource) -> Failure {
+    Failure::new(Kind::Schema, format!("ask for changes of {}", resource.name)).because("its schema says no `changes`")
+}
+
+/// The owner of a per-owner resource, and how its changes are found.
+fn owner<'a>(work: &Work<'a>, owners: &Owners) -> Result<(&'a Resource, &'a Changes)> {
+    let owner = work.site.catalog.get(&owners.resource)?;
+    match &owner.read.style {
+        Style::IdSets { changes: Some(changes), .. } => Ok((owner, changes)),
+        Style::IdSets { .. } | Style::Search(_) | Style::List { .. } | Style::PerOwner { .. } => Err(no_changes(owner)),
+    }
+}
+
+async fn all_owners(work: &mut Work<'_>, resource: &Resource, owners: &Owners, max_ids: usize) -> Result<SliceScan> {
+    let owner = work.site.catalog.get(&owners.resource)?;
+    let ids = asker(work).owners(owner, owners).await?;
+    debug_assert_eq!(resource.name, work.resource.name, "a scan is of its own resource");
+    Ok(SliceScan::new(work, ScanKind::Full, ids.started_at, &ids.ids, ids.exact, max_ids))
+}
+
+/// Owners that changed, less those that were read since with the same stamp.
+async fn changed_owners(
+    work: &mut Work<'_>,
+    resource: &Resource,
+    owners: &Owners,
+    step: &Step,
+    max_ids: usize,
+) -> Result<SliceScan> {
+    let (owner, changes) = owner(work, owners)?;
+    let plain = Changes { same: Vec::new(), ..changes.clone() };
+    let mut found = find(&asker(work), &owner.read.service, &plain, since(work, step)?).await?;
+    let settle = settle(work);
+    // A stamp is worth remembering once a copy taken now is surely newer.
+    let micros = i64::try_from(settle.as_micros()).unwrap_or(i64::MAX);
+    let sure = found.started_at.as_microsecond().saturating_sub(micros);
+    let seen = found.sightings.iter().filter(|(_, sighting)| sighting.stamp.is_some_and(|stamp| stamp < sure));
+    let seen: BTreeMap<i64, String> = seen.map(|(id, sighting)| (*id, sighting.text.clone())).collect();
+    let known = std::mem::take(&mut work.state.seen);
+    found.sightings.retain(|id, sighting| known.get(id) != Some(&sighting.text));
+    hold_back(&work.site.store, resource, work, settle, &mut found).await?;
+    let scan = changed_scan(work, &found, max_ids);
+    work.state.seen = seen;
+    Ok(scan)
+}
+
+async fn hold_back(
+    store: &Store,
+    resource: &Resource,
+    work: &Work<'_>,
+    settle: SignedDuration,
+    found: &mut Found,
+) -> Result<()> {
+    leave_out_held(store, resource, work.head.as_ref(), &[], settle, &mut found.sightings).await
+}

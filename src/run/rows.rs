@@ -1,0 +1,123 @@
+//! A scan of rows from a search itself: whole, or since the watermark by each of its dates.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use crate::decode::{Page, rows};
+use crate::event::Event;
+use crate::failure::{Kind, Result};
+use crate::fetch::{Answer, Filter, JoinedPage, Query, Walk};
+use crate::manifest::{Cursor, Key, Owed, Scan, ScanKind};
+use crate::run::work::Work;
+use crate::schema::RowSearch;
+use crate::window::Window;
+use crate::write::Replace;
+
+/// Reads every row. A search with dates commits on the way and resumes; one without is a list, committed only when whole.
+pub async fn read_all(work: &mut Work<'_>, search: &RowSearch, resume: Option<Scan>) -> Result<()> {
+    let gradual = !search.since.is_empty() && !work.rebuild;
+    let from = match &resume {
+        Some(Scan { cursor: Cursor::Rows { last, next }, .. }) => Some((*last, *next)),
+        Some(_) | None => None,
+    };
+    let id = resume.as_ref().map_or_else(crate::run::nonce, |scan| scan.id.clone());
+    let mut started_at = resume.map(|scan| scan.started_at);
+    let mut walk = begin(work, search, None, from);
+    let stop = work.site.stop.clone();
+    let mut held = false;
+    let outcome = loop {
+        let page = match stop.or(walk.next()).await {
+            Ok(Some(page)) => page,
+            Ok(None) => break Ok(()),
+            Err(failure) => break Err(failure),
+        };
+        let began = *started_at.get_or_insert_with(|| walk.started_at.expect("a page was answered"));
+        held |= take_in(work, &page.content, began);
+        if let (true, Some(last)) = (gradual, page.last) {
+            work.state.scan = Some(Scan {
+                id: id.clone(),
+                kind: ScanKind::Full,
+                started_at: began,
+                schema_hash: work.resource.hash.clone(),
+                cursor: Cursor::Rows { last, next: page.next },
+            });
+        }
+        absorb(work, page).await?;
+        if gradual && work.commit_is_due() {
+            work.commit(Replace::Owners, false).await?;
+        }
+    };
+    match outcome {
+        Err(failure) if gradual && failure.kind() == Kind::Interrupted && work.has_spooled() => {
+            work.commit(Replace::Owners, false).await?;
+            return Err(failure);
+        }
+        outcome => outcome?,
+    }
+    let started_at = started_at.or(walk.started_at).expect("a walk that ended was answered");
+    let replace = if search.since.is_empty() || work.rebuild { Replace::Everything } else { Replace::Owners };
+    work.complete(ScanKind::Full, started_at, held);
+    if replace == Replace::Everything {
+        super::whole::refuse_empty(work)?;
+    }
+    work.commit(replace, true).await
+}
+
+/// Reads the rows that each date puts after `since`.
+pub async fn read_changes(work: &mut Work<'_>, search: &RowSearch, since: Timestamp) -> Result<()> {
+    let stop = work.site.stop.clone();
+    let mut started_at = None;
+    let mut held = false;
+    for column in &search.since {
+        let filter = Filter::Period { column: column.clone(), window: Window::since(since) };
+        let mut walk = begin(work, search, Some(filter), None);
+        while let Some(page) = stop.or(walk.next()).await? {
+            let began = *started_at.get_or_insert_with(|| walk.started_at.expect("a page was answered"));
+            held |= take_in(work, &page.content, began);
+            absorb(work, page).await?;
+        }
+        started_at = started_at.or(walk.started_at);
+    }
+    work.complete(ScanKind::Changes, started_at.expect("changes have a date"), held);
+    work.commit(Replace::Owners, true).await
+}
+
+fn begin(work: &Work<'_>, search: &RowSearch, filter: Option<Filter>, from: Option<(i64, u64)>) -> Walk<Page> {
+    let query = Query {
+        path: format!("{}/{}", work.resource.read.service, search.search),
+        row: search.row.clone(),
+        columns: Vec::new(),
+        filter: filter.clone(),
+        page_size: work.site.limits.page_size,
+    };
+    let (shape, row) = (Arc::clone(&work.shape), search.row.clone());
+    let reader = Arc::new(move |answer: &Answer| {
+        let mut page = rows(&shape, &answer.body, &row, filter.as_ref())?;
+        let search = page.search.take().expect("rows come with what the search says of itself");
+        Ok((search, page))
+    });
+    Walk::new(&work.site.client, &work.name, query, reader, from)
+}
+
+async fn absorb(work: &mut Work<'_>, page: JoinedPage<Page>) -> Result<()> {
+    work.absorb(vec![(page.content, page.asked_at)], None).await
+}
+
+/// Settles what a page brings of owed records; whether something came that keeps the watermark where it is, so that the
+/// next run reads it again.
+fn take_in(work: &mut Work<'_>, page: &Page, at: Timestamp) -> bool {
+    work.state.owed.retain(|owed| !page.owners.iter().any(|owner| owner.fits && owner.key == owed.id));
+    for record in &page.records {
+        let id = record.id.clone().unwrap_or_else(|| Key::Text("?".to_owned()));
+        if !work.state.owed.iter().any(|owed| owed.id == id) {
+            work.state.owed.push(Owed { id, reason: record.reason.clone(), since: at });
+        }
+    }
+    if page.records.is_empty() {
+        return false;
+    }
+    let text = format!("{} rows did not fit: the next run asks for them again", page.records.len());
+    work.site.events.tell(Event::Warning { resource: Some(work.resource.name.clone()), text });
+    true
+}

@@ -1,0 +1,55 @@
+//! What all resources of a run share: the store, the client, the clock, the limits.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use jiff::{SignedDuration, Timestamp};
+use tokio::sync::Semaphore;
+use tokio::time::Instant;
+
+use crate::config::Limits;
+use crate::event::Events;
+use crate::fetch::Client;
+use crate::run::Stop;
+use crate::schema::Catalog;
+use crate::store::{Locks, Store};
+
+/// The run's clock: read once at the start, counted on from there.
+#[derive(Clone, Copy, Debug)]
+pub struct Clock {
+    start: Timestamp,
+    begun: Instant,
+}
+
+impl Clock {
+    /// A clock that shows `now` now.
+    pub fn new(now: Timestamp) -> Self {
+        Self { start: now, begun: Instant::now() }
+    }
+
+    /// The time.
+    pub fn now(&self) -> Timestamp {
+        let passed = SignedDuration::try_from(self.begun.elapsed()).unwrap_or(SignedDuration::ZERO);
+        self.start.saturating_add(passed).unwrap_or(self.start)
+    }
+}
+
+/// What all resources of a run share.
+pub struct Site {
+    pub store: Store,
+    pub client: Client,
+    pub catalog: Arc<Catalog>,
+    pub locks: Locks,
+    pub account: String,
+    pub run: String,
+    pub clock: Clock,
+    /// Local scratch space, one folder a resource below it.
+    pub spool: PathBuf,
+    pub limits: Limits,
+    pub events: Events,
+    pub stop: Stop,
+    /// One commit is written at a time: a Parquet writer holds a row group in memory.
+    pub commit_turn: Semaphore,
+    /// Pages in memory, asked or decoded and not yet spooled, of all resources together.
+    pub pages: Arc<Semaphore>,
+}

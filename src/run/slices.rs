@@ -1,0 +1,256 @@
+//! A scan by id sets: slices asked at once and taken in as they come, committed on the way, resumed where a run stopped.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use jiff::{SignedDuration, Timestamp};
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::task::JoinSet;
+
+use crate::event::Event;
+use crate::failure::{Failure, Kind, Result};
+use crate::fetch::{IdRanges, chunks, collapse, count as ids_in, expand};
+use crate::manifest::{Cursor, FORMAT, Key, LeftOut, Owed, Scan, ScanKind, ScanPlan, read_plan, write_plan};
+use crate::run::documents::{Brought, Documents};
+use crate::run::stop::stopped;
+use crate::run::work::{Work, count};
+use crate::write::Replace;
+
+/// Ids that spoil their set are asked for again after this long (design of reading, rule 12).
+const LEFT_OUT_FOR: SignedDuration = SignedDuration::from_hours(30 * 24);
+/// More newly owed ids than this, and than a hundredth of all asked, fail the scan.
+const MAY_OWE: u64 = 50;
+
+/// A scan by id sets.
+pub struct SliceScan {
+    pub id: String,
+    pub kind: ScanKind,
+    pub started_at: Timestamp,
+    pub slices: Vec<IdRanges>,
+    pub done: BTreeSet<u64>,
+    /// Where the plan lies, once it does.
+    pub plan: Option<String>,
+    /// Commits on the way are of use: the scan replaces owner by owner.
+    pub gradual: bool,
+    pub replace: Replace,
+    /// Rows go to this partition whatever their record says.
+    pub partition: Option<i32>,
+    /// An owner that the source does not return has no rows.
+    pub absent_is_empty: bool,
+}
+
+impl SliceScan {
+    /// A new scan over these ids and those that are owed, without those left out for a while.
+    pub fn new(
+        work: &Work<'_>,
+        kind: ScanKind,
+        started_at: Timestamp,
+        ids: &IdRanges,
+        exact: bool,
+        max_ids: usize,
+    ) -> Self {
+        let owed = work.state.owed.iter().filter_map(|owed| match owed.id {
+            Key::Int(id) => Some(id),
+            Key::Text(_) => None,
+        });
+        let left_out: BTreeSet<i64> =
+            work.state.left_out.iter().filter(|out| out.until > started_at).map(|out| out.id).collect();
+        let owed: Vec<i64> = owed.collect();
+        let wanted = if exact || !owed.is_empty() || !left_out.is_empty() {
+            collapse(expand(ids).chain(owed).filter(|id| !left_out.contains(id)))
+        } else {
+            ids.clone()
+        };
+        let mut slices = chunks(&wanted, max_ids);
+        slices.reverse();
+        Self {
+            id: crate::run::nonce(),
+            kind,
+            started_at,
+            slices,
+            done: BTreeSet::new(),
+            plan: None,
+            gradual: !work.rebuild,
+            replace: Replace::Owners,
+            partition: None,
+            absent_is_empty: false,
+        }
+    }
+
+    /// The unfinished scan of an earlier run, or `None` when its plan is gone.
+    pub async fn resume(work: &Work<'_>, scan: &Scan) -> Result<Option<Self>> {
+        let Cursor::Slices { plan, done } = &scan.cursor else { return Ok(None) };
+        let Some(written) = read_plan(&work.site.store, plan).await? else { return Ok(None) };
+        Ok(Some(Self {
+            id: scan.id.clone(),
+            kind: scan.kind,
+            started_at: scan.started_at,
+            slices: written.slices,
+            done: done.iter().flat_map(|(first, last)| *first..=*last).collect(),
+            plan: Some(plan.clone()),
+            gradual: !work.rebuild,
+            replace: Replace::Owners,
+            partition: None,
+            absent_is_empty: false,
+        }))
+    }
+
+    /// Brings every slice home, commits on the way where it is due, and leaves the last commit to the caller. Stopped, it
+    /// commits what is whole and gives [`Kind::Interrupted`].
+    pub async fn run(&mut self, work: &mut Work<'_>, path: &str) -> Result<()> {
+        let documents = Documents {
+            client: work.site.client.clone(),
+            resource: Arc::clone(&work.resource),
+            name: Arc::clone(&work.name),
+            shape: Arc::clone(&work.shape),
+            path: path.to_owned(),
+            extra: Documents::budget(self.slices.len()),
+        };
+        let mut left: Vec<u64> = (0..count(self.slices.len())).filter(|slice| !self.done.contains(slice)).collect();
+        left.reverse();
+        work.site.events.tell(Event::Expecting { resource: work.resource.name.clone(), requests: count(left.len()) });
+        let outcome = self.all(work, &documents, left).await;
+        match outcome {
+            Err(failure) if self.gradual && worth_keeping(failure.kind()) && work.has_spooled() => {
+                // What came home is whole, slice by slice: it stays, and the rest is read another time.
+                self.commit_so_far(work).await?;
+                Err(failure)
+            }
+            outcome => outcome,
+        }
+    }
+
+    async fn all(&mut self, work: &mut Work<'_>, documents: &Documents, mut left: Vec<u64>) -> Result<()> {
+        let mut under_way: JoinSet<(u64, Result<Brought>, OwnedSemaphorePermit)> = JoinSet::new();
+        let stop = work.site.stop.clone();
+        let mut newly_owed = 0;
+        // Begins with one request and doubles: a source that refuses the resource is not asked sixteen times at once.
+        let mut at_once = 1;
+        loop {
+            while under_way.len() < at_once {
+                let Some(slice) = left.pop() else { break };
+                let ids = self.slices[usize::try_from(slice).expect("a slice's number fits")].clone();
+                let (documents, pages) = (documents.clone(), Arc::clone(&work.site.pages));
+                under_way.spawn(async move {
+                    let page = pages.acquire_owned().await.expect("the pages are never closed");
+                    (slice, documents.bring(&ids).await, page)
+                });
+            }
+            let arrived = tokio::select! {
+                biased;
+                () = stop.wait() => return Err(stopped()),
+                arrived = under_way.join_next() => arrived,
+            };
+            let Some(arrived) = arrived else { return Ok(()) };
+            let (slice, brought, _page) = arrived.expect("bringing a slice does not panic");
+            newly_owed += self.take_in(work, brought?).await?;
+            self.done.insert(slice);
+            at_once = (at_once * 2).min(work.site.limits.concurrency);
+            self.refuse_much_owed(newly_owed)?;
+            if self.gradual && work.commit_is_due() {
+                self.commit_so_far(work).await?;
+            }
+        }
+    }
+
+    /// Takes in what came of a slice; gives how many ids are newly owed.
+    async fn take_in(&self, work: &mut Work<'_>, brought: Brought) -> Result<u64> {
+        let at = self.started_at;
+        let mut settled: BTreeSet<Key> = brought.gone.iter().copied().map(Key::Int).collect();
+        let mut owed: Vec<(Key, String)> = Vec::new();
+        let unclear = "a record came whose id could not be read, and this one was missing";
+        owed.extend(brought.unclear.iter().map(|id| (Key::Int(*id), unclear.to_owned())));
+        for (page, _) in &brought.pages {
+            settled.extend(page.owners.iter().filter(|owner| owner.fits).map(|owner| owner.key.clone()));
+            owed.extend(page.records.iter().filter_map(|record| Some((record.id.clone()?, record.reason.clone()))));
+        }
+        for (id, code) in brought.refused {
+            settled.insert(Key::Int(id));
+            if work.resource.read.not_applicable.contains(&code) {
+                let until = at.saturating_add(LEFT_OUT_FOR).unwrap_or(at);
+                work.state.left_out.push(LeftOut { id, code, until });
+            } else {
+                owed.push((Key::Int(id), format!("the source refuses it with {code}")));
+            }
+        }
+        work.state.owed.retain(|known| !settled.contains(&known.id));
+        let mut newly = 0;
+        for (id, reason) in owed {
+            if !work.state.owed.iter().any(|known| known.id == id) {
+                newly += 1;
+                work.state.owed.push(Owed { id, reason, since: at });
+            }
+        }
+        let empty = if self.absent_is_empty { brought.gone } else { Vec::new() };
+        work.absorb_with_empty(brought.pages, self.partition, empty, at).await?;
+        Ok(newly)
+    }
+
+    fn refuse_much_owed(&self, newly_owed: u64) -> Result<()> {
+        let asked: u64 = self.slices.iter().map(|slice| ids_in(slice)).sum();
+        let most = MAY_OWE.max(asked / 100);
+        if newly_owed <= most {
+            return Ok(());
+        }
+        Err(Failure::new(Kind::Answer, "accept the scan")
+            .because(format!("more than {most} of {asked} records could not be brought home or mapped"))
+            .advise("look at the misfits below _pearlift/misfits: the schema may no longer describe the source"))
+    }
+
+    /// Commits what is spooled, with the cursor from which the scan goes on.
+    pub async fn commit_so_far(&mut self, work: &mut Work<'_>) -> Result<()> {
+        let plan = match &self.plan {
+            Some(plan) => plan.clone(),
+            None => {
+                let plan = ScanPlan {
+                    format: FORMAT,
+                    scan: self.id.clone(),
+                    resource: work.resource.name.clone(),
+                    schema_hash: work.resource.hash.clone(),
+                    slices: self.slices.clone(),
+                    stamps: Default::default(),
+                };
+                let path = write_plan(&work.site.store, &plan).await?;
+                self.plan = Some(path.clone());
+                path
+            }
+        };
+        work.state.scan = Some(Scan {
+            id: self.id.clone(),
+            kind: self.kind,
+            started_at: self.started_at,
+            schema_hash: work.resource.hash.clone(),
+            cursor: Cursor::Slices { plan, done: ranges(&self.done) },
+        });
+        work.commit(Replace::Owners, false).await
+    }
+}
+
+/// Whether what came home before such a failure is committed: not when the destination is the trouble, or we are.
+fn worth_keeping(kind: Kind) -> bool {
+    match kind {
+        Kind::Interrupted | Kind::Unreachable | Kind::Refused | Kind::Credentials => true,
+        Kind::Bug
+        | Kind::Usage
+        | Kind::Settings
+        | Kind::Schema
+        | Kind::Answer
+        | Kind::StoreRefused
+        | Kind::StoreUnreachable
+        | Kind::Held
+        | Kind::Lost
+        | Kind::Damage => false,
+    }
+}
+
+/// Numbers as inclusive ranges.
+fn ranges(numbers: &BTreeSet<u64>) -> Vec<(u64, u64)> {
+    let mut ranges: Vec<(u64, u64)> = Vec::new();
+    for number in numbers {
+        match ranges.last_mut() {
+            Some((_, last)) if *last + 1 == *number => *last = *number,
+            _ => ranges.push((*number, *number)),
+        }
+    }
+    ranges
+}

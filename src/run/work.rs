@@ -1,0 +1,328 @@
+//! One resource at work: its spool, the state that the next commit carries, and the commit itself.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use tokio::runtime::Handle;
+use tokio::time::Instant;
+
+use crate::decode::{MisfitRecord, Page, Shape};
+use crate::event::Event;
+use crate::failure::{Failure, Kind, Result};
+use crate::manifest::{FORMAT, Key, MisfitFile, ScanKind, State, TableFiles, Version, decide, publish};
+use crate::run::site::Site;
+use crate::run::{Tally, nonce};
+use crate::schema::Resource;
+use crate::store::{Put, paths};
+use crate::write::{Commission, Replace, Sizes, Spool, Written, write_tables};
+
+/// The spool of one resource may hold this part of the memory setting; three resources are at work at once, pages and
+/// one commit need the rest.
+const SPOOL_SHARE: u64 = 16;
+/// A reload in which more rows would go than this, and than a hundredth of all, is refused.
+const MAY_VANISH: u64 = 100;
+
+/// One resource at work.
+pub struct Work<'a> {
+    pub site: &'a Site,
+    pub resource: Arc<Resource>,
+    pub name: Arc<str>,
+    pub shape: Arc<Shape>,
+    pub head: Option<Version>,
+    /// What the next commit says of the scans.
+    pub state: State,
+    pub tally: Tally,
+    /// The files of the head are of another shape: a full read builds all files anew and swaps them in one commit.
+    pub rebuild: bool,
+    /// `--full` was asked for: rows may vanish.
+    pub forced: bool,
+    spool: Option<Spool>,
+    records: Vec<MisfitRecord>,
+    files_numbered: u64,
+    misfit_files: u64,
+    committed_at: Instant,
+}
+
+impl<'a> Work<'a> {
+    /// Prepares a resource; `forced` says that everything is read again by a person's wish.
+    ///
+    /// Refuses (`Schema`) when the files at the destination are of another shape than the schema's and nobody forced it.
+    pub fn new(site: &'a Site, resource: &Resource, head: Option<Version>, forced: bool) -> Result<Self> {
+        let differing = head.as_ref().and_then(|head| differing_table(head, resource));
+        if let (Some(table), false) = (&differing, forced) {
+            return Err(Failure::new(Kind::Schema, format!("go on with table `{table}`"))
+                .because("its files were written by another schema: other columns, key or partition")
+                .advise(format!(
+                    "`pearlift run --full {}` reads the resource again and swaps its files",
+                    resource.name
+                )));
+        }
+        let memory = (site.limits.memory / SPOOL_SHARE).max(8 << 20);
+        let folder = site.spool.join(&resource.name);
+        Ok(Self {
+            site,
+            name: Arc::from(resource.name.as_str()),
+            shape: Arc::new(Shape::compile(resource)?),
+            spool: Some(Spool::new(resource, &folder, memory)?),
+            resource: Arc::new(resource.clone()),
+            state: head.as_ref().map(|head| head.state.clone()).unwrap_or_default(),
+            head,
+            tally: Tally::default(),
+            rebuild: differing.is_some(),
+            forced,
+            records: Vec::new(),
+            files_numbered: 0,
+            misfit_files: 0,
+            committed_at: Instant::now(),
+        })
+    }
+
+    /// Takes in decoded pages, each with the time at which it was asked; `partition` overrides that of the records.
+    pub async fn absorb(&mut self, pages: Vec<(Page, Timestamp)>, partition: Option<i32>) -> Result<()> {
+        self.absorb_with_empty(pages, partition, Vec::new(), Timestamp::MIN).await
+    }
+
+    /// Takes in pages, and owners that had no rows at this time: what they had is replaced by nothing.
+    pub async fn absorb_with_empty(
+        &mut self,
+        mut pages: Vec<(Page, Timestamp)>,
+        partition: Option<i32>,
+        empty: Vec<i64>,
+        at: Timestamp,
+    ) -> Result<()> {
+        let mut owners = 0;
+        for (page, _) in &mut pages {
+            for (path, count, sample) in page.misfits.iter() {
+                self.site.events.tell(Event::Misfit {
+                    resource: self.resource.name.clone(),
+                    path: path.to_owned(),
+                    count,
+                    sample: sample.to_owned(),
+                });
+            }
+            self.tally.misfits.merge(std::mem::take(&mut page.misfits));
+            let records = std::mem::take(&mut page.records);
+            self.tally.misfit_records += count(records.len());
+            self.records.extend(records);
+            owners += count(page.owners.len());
+        }
+        let mut spool = self.spool.take().expect("the spool is back between calls");
+        let added = tokio::task::spawn_blocking(move || {
+            let mut rows = 0;
+            for (page, asked_at) in &pages {
+                rows += spool.add(page, *asked_at, partition)?;
+            }
+            for id in empty {
+                spool.add_empty(Key::Int(id), at);
+            }
+            Ok::<_, Failure>((spool, rows))
+        });
+        let (spool, rows) = added.await.expect("spooling does not panic")?;
+        self.spool = Some(spool);
+        self.tally.records += owners;
+        self.site.events.tell(Event::Spooled { resource: self.resource.name.clone(), owners, rows });
+        Ok(())
+    }
+
+    /// Whether a long scan should commit what it has.
+    pub fn commit_is_due(&self) -> bool {
+        let spool = self.spool.as_ref().expect("the spool is back between calls");
+        let limits = &self.site.limits;
+        !self.rebuild
+            && spool.owners() > 0
+            && (self.committed_at.elapsed() >= limits.commit_every || spool.bytes() >= limits.commit_bytes)
+    }
+
+    /// Whether anything waits for a commit.
+    pub fn has_spooled(&self) -> bool {
+        self.spool.as_ref().is_some_and(|spool| spool.owners() > 0)
+    }
+
+    /// Notes a scan's end in the state. The watermark never moves back; it stays where it is when `hold` says that
+    /// something came that could not be identified.
+    pub fn complete(&mut self, kind: ScanKind, started_at: Timestamp, hold: bool) {
+        let overlap = jiff::SignedDuration::try_from(self.site.limits.overlap).unwrap_or_default();
+        let mark = started_at.saturating_sub(overlap).unwrap_or(started_at);
+        if !hold {
+            self.state.watermark = self.state.watermark.max(Some(mark));
+        }
+        self.state.completed_at = Some(started_at);
+        if kind == ScanKind::Full {
+            self.state.reloaded_at = Some(started_at);
+        }
+        self.state.scan = None;
+        self.state.left_out.retain(|left_out| left_out.until > started_at);
+    }
+
+    /// Commits what is spooled together with the state, if either is new. `last` says that the scan ends with it.
+    pub async fn commit(&mut self, replace: Replace, last: bool) -> Result<()> {
+        let _turn = self.site.commit_turn.acquire().await.expect("the turn is never closed");
+        if self.site.locks.lost().iter().any(|lost| **lost == *self.name) {
+            return Err(
+                Failure::new(Kind::Lost, "commit").because("another run took over the lock while this one slept")
+            );
+        }
+        let written = self.write(replace, last).await?;
+        let staged = self.newly_staged(&written);
+        if let Err(refused) = self.refuse_vanishing(replace, &written) {
+            self.site.store.delete(&staged.into_iter().collect::<Vec<_>>()).await?;
+            return Err(refused);
+        }
+        let misfits = self.write_misfits().await?;
+        let same_files = written.files == 0 && written.removes.is_empty() && misfits.is_none();
+        if same_files && self.head.as_ref().is_some_and(|head| head.state == self.state) {
+            return Ok(());
+        }
+        let version = self.version(&written, misfits);
+        if let Err(lost) = decide(&self.site.store, &version).await {
+            if lost.kind() == Kind::Lost {
+                self.site.store.delete(&staged.into_iter().collect::<Vec<_>>()).await?;
+            }
+            return Err(lost);
+        }
+        publish(&self.site.store, &version, &staged).await?;
+        self.site.events.tell(Event::Committed {
+            resource: self.resource.name.clone(),
+            version: version.version,
+            files: written.files,
+            bytes: written.bytes,
+            changed: written.changes.total(),
+        });
+        if written.twice > 0 {
+            let text = format!("{} rows bear a key that stands twice in one record: the first is kept", written.twice);
+            self.site.events.warn(&self.name, text);
+        }
+        self.tally.commits += 1;
+        self.tally.files += written.files;
+        self.tally.bytes += written.bytes;
+        self.tally.changes.add(written.changes);
+        self.tally.twice += written.twice;
+        self.head = Some(version);
+        self.rebuild = false;
+        self.committed_at = Instant::now();
+        Ok(())
+    }
+
+    /// Writes and stages the files of a commit; none when nothing was spooled and nothing is to be replaced.
+    async fn write(&mut self, replace: Replace, last: bool) -> Result<Written> {
+        let mut spool = self.spool.take().expect("the spool is back between calls");
+        let (resource, head) = (Arc::clone(&self.resource), if self.rebuild { None } else { self.head.clone() });
+        let (store, run, folder) = (self.site.store.clone(), self.site.run.clone(), self.site.spool.join(&*self.name));
+        let sizes = Sizes { file_bytes: self.site.limits.file_bytes, row_group_rows: self.site.limits.row_group_rows };
+        let runtime = Handle::current();
+        let mut number = self.files_numbered;
+        let work = tokio::task::spawn_blocking(move || {
+            let spooled = spool.take()?;
+            if let (Some(head), true, Replace::Owners) = (&head, spooled.owners.is_empty(), replace) {
+                return Ok((spool, number, Written { tables: head.tables.clone(), ..Written::default() }));
+            }
+            let commission = Commission {
+                store: &store,
+                resource: &resource,
+                head: head.as_ref(),
+                spool: &folder,
+                run: &run,
+                replace,
+                sizes,
+                last,
+            };
+            let written = write_tables(&commission, &spooled, &runtime, &mut number)?;
+            Ok::<_, Failure>((spool, number, written))
+        });
+        let (spool, number, mut written) = work.await.expect("writing files does not panic")?;
+        self.spool = Some(spool);
+        self.files_numbered = number;
+        if let (true, Some(head)) = (self.rebuild, &self.head) {
+            written.removes.extend(head.paths().into_iter().map(str::to_owned));
+        }
+        Ok(written)
+    }
+
+    /// The staged paths of files that the head does not name.
+    fn newly_staged(&self, written: &Written) -> BTreeSet<String> {
+        let known: BTreeSet<&str> = self.head.iter().flat_map(Version::paths).collect();
+        let files = written.tables.values().flat_map(|table| &table.files);
+        files.filter(|file| !known.contains(file.path.as_str())).map(|file| file.staged.clone()).collect()
+    }
+
+    /// A reload in which most of what was there is missing is more likely a fault of the source than the truth.
+    fn refuse_vanishing(&self, replace: Replace, written: &Written) -> Result<()> {
+        let Some(head) = self.head.as_ref().filter(|_| replace == Replace::Everything && !self.forced) else {
+            return Ok(());
+        };
+        let most = MAY_VANISH.max(head.rows() / 100);
+        if written.changes.removed <= most {
+            return Ok(());
+        }
+        Err(Failure::new(Kind::Answer, format!("accept the new {}", self.name))
+            .because(format!(
+                "{} of {} rows would go, and at most {most} may at once",
+                written.changes.removed,
+                head.rows()
+            ))
+            .advise(format!("if they are truly gone at the source, `pearlift run --full {}` accepts it", self.name)))
+    }
+
+    /// Keeps records that did not fit in a file of their own.
+    async fn write_misfits(&mut self) -> Result<Option<MisfitFile>> {
+        if self.records.is_empty() {
+            return Ok(None);
+        }
+        let mut text = Vec::new();
+        for record in &self.records {
+            let line = serde_json::json!({ "id": record.id, "reason": record.reason, "record": record.raw });
+            serde_json::to_writer(&mut text, &line)
+                .map_err(|error| Failure::new(Kind::Bug, "write a misfit").caused(error))?;
+            text.push(b'\n');
+        }
+        self.misfit_files += 1;
+        let path = paths::misfits(&self.resource.name, &self.site.run, self.misfit_files);
+        match self.site.store.put_new(&path, text).await? {
+            Put::Created(_) | Put::Exists => {}
+        }
+        let records = count(self.records.len());
+        self.records.clear();
+        Ok(Some(MisfitFile { path, records }))
+    }
+
+    fn version(&self, written: &Written, misfits: Option<MisfitFile>) -> Version {
+        let head = self.head.as_ref();
+        let mut kept = head.map(|head| head.misfits.clone()).unwrap_or_default();
+        kept.extend(misfits);
+        Version {
+            format: FORMAT,
+            pearlift: env!("CARGO_PKG_VERSION").to_owned(),
+            account: self.site.account.clone(),
+            resource: self.resource.name.clone(),
+            version: head.map_or(1, |head| head.version + 1),
+            nonce: nonce(),
+            parent: head.map(|head| head.nonce.clone()),
+            run: self.site.run.clone(),
+            written_at: self.site.clock.now(),
+            schema_hash: self.resource.hash.clone(),
+            tables: written.tables.clone(),
+            removes: written.removes.clone(),
+            misfits: kept,
+            state: self.state.clone(),
+        }
+    }
+}
+
+/// A length as a count.
+pub fn count(length: usize) -> u64 {
+    u64::try_from(length).expect("a length fits")
+}
+
+/// A table whose files at the destination are of another shape than the schema's.
+fn differing_table(head: &Version, resource: &Resource) -> Option<String> {
+    if head.tables.is_empty() {
+        return None;
+    }
+    let differs = resource
+        .tables
+        .iter()
+        .find(|table| head.tables.get(&table.name).is_none_or(|files| !files.same_shape(&TableFiles::new(table))));
+    let dropped = head.tables.keys().find(|name| !resource.tables.iter().any(|table| table.name == **name));
+    differs.map(|table| table.name.clone()).or_else(|| dropped.cloned())
+}
