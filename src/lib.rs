@@ -25,3 +25,4 @@ pub mod fetch;
 pub mod decode;
 pub mod write;
 pub mod run;
+pub mod report;

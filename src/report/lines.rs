@@ -1,0 +1,76 @@
+//! A line for each event that matters: what a log keeps when there is no terminal.
+
+use std::io::Write;
+
+use crate::event::{Event, Events};
+use crate::failure::Failure;
+use crate::report::Verbosity;
+use crate::report::text::{bytes, number};
+use crate::run::Clock;
+
+/// Events as lines on stderr, each with the time.
+pub fn log(verbosity: Verbosity, clock: Clock) -> Events {
+    Events::new(move |event| {
+        if let Some(text) = line(event, verbosity) {
+            // A log that nobody reads any more is no reason to fail.
+            let _ = writeln!(std::io::stderr().lock(), "{:.0} {text}", clock.now());
+        }
+    })
+}
+
+/// The line of an event, if it is worth one.
+pub fn line(event: &Event, verbosity: Verbosity) -> Option<String> {
+    let normal = verbosity >= Verbosity::Normal;
+    let verbose = verbosity >= Verbosity::Verbose;
+    let of = |resource: &Option<String>| resource.as_ref().map(|name| format!("{name}: ")).unwrap_or_default();
+    match event {
+        Event::Started { resource, scan, reason, .. } if normal => Some(format!("{resource}: {scan} ({reason})")),
+        Event::Committed { resource, version, files, bytes: size, changed } if normal => {
+            let files = if *files == 0 {
+                "state only".to_owned()
+            } else {
+                format!("{} rows changed, {} files, {}", number(*changed), number(*files), bytes(*size))
+            };
+            Some(format!("{resource}: committed version {version}, {files}"))
+        }
+        Event::Finished { resource, rows, requests, failure } => match failure {
+            Some(failure) => Some(format!("{resource}: {failure}")),
+            None if normal => Some(format!("{resource}: {} rows, {} requests", number(*rows), number(*requests))),
+            None => None,
+        },
+        Event::Warning { resource, text } => Some(format!("warning: {}{text}", of(resource))),
+        Event::Waiting { until } if normal => Some(format!("the quota is spent: waiting until {until:.0}")),
+        Event::Misfit { resource, path, count, sample } if verbose => {
+            Some(format!("{resource}: {count} values of {path} do not fit, such as {sample}"))
+        }
+        Event::Retrying { resource, url, reason, wait_millis } if verbose => {
+            Some(format!("{resource}: again in {wait_millis} ms: {url}: {reason}"))
+        }
+        Event::Asked { resource, url, status, millis, bytes: size, tries } if verbose => {
+            let again = if *tries > 1 { format!(", try {tries}") } else { String::new() };
+            Some(format!("{resource}: {status} {url} ({millis} ms, {}{again})", bytes(*size)))
+        }
+        Event::Note { resource, text } if verbose => Some(format!("{}{text}", of(resource))),
+        Event::Expecting { resource, requests } if verbose => {
+            Some(format!("{resource}: {} requests to make", number(*requests)))
+        }
+        Event::Started { .. }
+        | Event::Expecting { .. }
+        | Event::Asked { .. }
+        | Event::Quota { .. }
+        | Event::Waiting { .. }
+        | Event::Retrying { .. }
+        | Event::Spooled { .. }
+        | Event::Committed { .. }
+        | Event::Misfit { .. }
+        | Event::Note { .. } => None,
+    }
+}
+
+/// A failure for people: what, where, why, and below it what to do.
+pub fn failure_text(failure: &Failure) -> String {
+    match failure.advice() {
+        Some(advice) => format!("pearlift {failure}\n  help: {advice}"),
+        None => format!("pearlift {failure}"),
+    }
+}

@@ -1,0 +1,70 @@
+//! Shows a run to people and machines: bars on a terminal, lines without one, JSON lines, the summary, the report file.
+//!
+//! Takes events and outcomes, gives text. Writes to stderr only; nothing here changes what a run does.
+
+mod text;
+mod lines;
+mod progress;
+mod json;
+mod summary;
+mod hints;
+
+use std::io::IsTerminal;
+
+use crate::event::Events;
+use crate::run::Clock;
+
+pub use hints::hints;
+pub use json::report;
+pub use lines::failure_text;
+pub use summary::{status_table, summary};
+pub use text::{bytes, duration, number, table};
+
+/// How a run is shown while it goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Style {
+    /// Bars on a terminal, else lines.
+    Auto,
+    /// Lines of text.
+    Lines,
+    /// One JSON object a line.
+    Json,
+}
+
+/// How much is said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Verbosity {
+    /// Warnings and failures.
+    Quiet,
+    Normal,
+    /// Every request.
+    Verbose,
+}
+
+/// A watcher of a run.
+pub struct Watch {
+    pub events: Events,
+    bars: Option<progress::Bars>,
+}
+
+impl Watch {
+    /// Begins to watch.
+    pub fn new(style: Style, verbosity: Verbosity, clock: Clock) -> Self {
+        let on_terminal = std::io::stderr().is_terminal();
+        match style {
+            Style::Json => Self { events: json::log(verbosity, clock), bars: None },
+            Style::Auto if on_terminal && verbosity == Verbosity::Normal => {
+                let bars = progress::Bars::new(clock);
+                Self { events: bars.events(), bars: Some(bars) }
+            }
+            Style::Auto | Style::Lines => Self { events: lines::log(verbosity, clock), bars: None },
+        }
+    }
+
+    /// Ends watching: bars go, what was said stays.
+    pub fn finish(self) {
+        if let Some(bars) = self.bars {
+            bars.finish();
+        }
+    }
+}

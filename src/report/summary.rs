@@ -1,0 +1,77 @@
+//! The tables at a run's end and of `status`.
+
+use jiff::Timestamp;
+
+use crate::manifest::Version;
+use crate::report::text::{bytes, duration, number, table};
+use crate::run::{End, Outcome, ResourceOutcome};
+
+/// The table at a run's end.
+pub fn summary(outcome: &Outcome) -> String {
+    let rows: Vec<Vec<String>> = outcome.resources.iter().map(row).collect();
+    let heads = ["resource", "rows", "read", "changed", "files", "written", "requests", "state"];
+    let table = table(&heads, &[1, 2, 3, 4, 5, 6], &rows);
+    let changed: u64 = outcome.resources.iter().map(|resource| resource.tally.changes.total()).sum();
+    let files: u64 = outcome.resources.iter().map(|resource| resource.tally.files).sum();
+    let rows: u64 = outcome.resources.iter().map(|resource| resource.rows).sum();
+    format!(
+        "{table}\n\n{} rows in {}; {} changed, {} files written, {} requests, {}",
+        number(rows),
+        outcome.destination,
+        number(changed),
+        number(files),
+        number(outcome.requests),
+        duration(outcome.took),
+    )
+}
+
+fn row(outcome: &ResourceOutcome) -> Vec<String> {
+    let tally = &outcome.tally;
+    let state = match &outcome.end {
+        End::Complete if outcome.owed > 0 => format!("complete, {} owed", number(outcome.owed)),
+        End::Complete => "complete".to_owned(),
+        End::Idle(reason) => format!("nothing due: {reason}"),
+        End::Stopped => "stopped, goes on next time".to_owned(),
+        End::Held(by) => format!("held by {by}"),
+        End::Failed(_) => "FAILED".to_owned(),
+    };
+    vec![
+        outcome.resource.clone(),
+        number(outcome.rows),
+        number(tally.records),
+        number(tally.changes.total()),
+        number(tally.files),
+        bytes(tally.bytes),
+        number(outcome.requests),
+        state,
+    ]
+}
+
+/// The table of `status`: each resource with its head (none before its first commit) and how many of its files wait to be
+/// published.
+pub fn status_table(heads: &[(String, Option<Version>, u64)], now: Timestamp) -> String {
+    let rows: Vec<Vec<String>> = heads
+        .iter()
+        .map(|(name, head, unpublished)| match head {
+            None => vec![name.clone(), "not loaded".to_owned()].into_iter().chain(vec![String::new(); 6]).collect(),
+            Some(head) => {
+                let state = &head.state;
+                let age = state.completed_at.and_then(|at| std::time::Duration::try_from(now.duration_since(at)).ok());
+                let word = if state.completed_at.is_some() { "complete" } else { "loading" };
+                let word =
+                    if *unpublished > 0 { format!("{word}, {unpublished} files unpublished") } else { word.to_owned() };
+                vec![
+                    name.clone(),
+                    word,
+                    state.watermark.map(|at| format!("{at:.0}")).unwrap_or_default(),
+                    age.map(duration).unwrap_or_default(),
+                    number(head.rows()),
+                    number(u64::try_from(head.files().count()).unwrap_or(u64::MAX)),
+                    bytes(head.files().map(|file| file.bytes).sum()),
+                    number(u64::try_from(state.owed.len()).unwrap_or(u64::MAX)),
+                ]
+            }
+        })
+        .collect();
+    table(&["resource", "state", "changes since", "age", "rows", "files", "size", "owed"], &[4, 5, 6, 7], &rows)
+}

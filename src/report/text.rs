@@ -1,0 +1,64 @@
+//! Numbers, sizes, durations and tables as people read them.
+
+use std::time::Duration;
+
+/// `1,234,567`.
+pub fn number(value: u64) -> String {
+    let digits = value.to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place) % 3 == 0 {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// `12.3 MiB`.
+pub fn bytes(value: u64) -> String {
+    const UNITS: [&str; 4] = ["KiB", "MiB", "GiB", "TiB"];
+    if value < 1024 {
+        return format!("{value} B");
+    }
+    // Tenths of a unit, whole numbers all the way.
+    let mut tenths = value.saturating_mul(10) / 1024;
+    let mut unit = 0;
+    while tenths >= 10_240 && unit + 1 < UNITS.len() {
+        tenths /= 1024;
+        unit += 1;
+    }
+    format!("{}.{} {}", tenths / 10, tenths % 10, UNITS[unit])
+}
+
+/// `1h 2m`, `3m 4s`, `5.6s`.
+pub fn duration(value: Duration) -> String {
+    let seconds = value.as_secs();
+    match seconds {
+        3600.. => format!("{}h {}m", seconds / 3600, seconds % 3600 / 60),
+        60.. => format!("{}m {}s", seconds / 60, seconds % 60),
+        _ => format!("{}.{}s", seconds, value.subsec_millis() / 100),
+    }
+}
+
+/// Columns padded to their widest cell; those whose place is in `right` are aligned to the right.
+pub fn table(heads: &[&str], right: &[usize], rows: &[Vec<String>]) -> String {
+    let width = |place: usize| {
+        let cells = rows.iter().filter_map(|row| row.get(place)).map(|cell| cell.chars().count());
+        cells.chain(std::iter::once(heads[place].chars().count())).max().unwrap_or(0)
+    };
+    let widths: Vec<usize> = (0..heads.len()).map(width).collect();
+    let line = |cells: &[String]| {
+        let padded: Vec<String> = cells
+            .iter()
+            .enumerate()
+            .map(|(place, cell)| {
+                let gap = " ".repeat(widths[place].saturating_sub(cell.chars().count()));
+                if right.contains(&place) { format!("{gap}{cell}") } else { format!("{cell}{gap}") }
+            })
+            .collect();
+        padded.join("  ").trim_end().to_owned()
+    };
+    let heads: Vec<String> = heads.iter().map(|head| (*head).to_owned()).collect();
+    std::iter::once(line(&heads)).chain(rows.iter().map(|row| line(row))).collect::<Vec<_>>().join("\n")
+}
