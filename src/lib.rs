@@ -26,3 +26,4 @@ pub mod decode;
 pub mod write;
 pub mod run;
 pub mod report;
+pub mod sandbox;

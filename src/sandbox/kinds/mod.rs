@@ -1,0 +1,202 @@
+//! What the account holds, kind by kind: each record's document and its search rows, from a seed.
+
+mod kind;
+pub mod list;
+pub mod order;
+pub mod product;
+pub mod price;
+pub mod availability;
+pub mod contact;
+pub mod goods_out;
+pub mod journal;
+pub mod payment;
+
+use jiff::tz::TimeZone;
+
+pub use kind::Kind;
+
+/// What a record is made from.
+#[derive(Clone, Copy, Debug)]
+pub struct Record {
+    pub id: i64,
+    /// Seconds since 1970.
+    pub created: i64,
+    /// None until the first edit.
+    pub updated: Option<i64>,
+    /// Grows with every edit: other content.
+    pub revision: u32,
+    /// Grows with every silent change: other content, no date moves.
+    pub touches: u32,
+}
+
+/// The account around a record: the ids that others bear lie within these (1 to the number).
+#[derive(Clone, Debug)]
+pub struct World {
+    pub seed: u64,
+    pub zone: TimeZone,
+    pub orders: i64,
+    pub products: i64,
+    pub contacts: i64,
+}
+
+/// Sections that are there only when asked for.
+#[derive(Clone, Copy, Debug)]
+pub struct With {
+    pub custom_fields: bool,
+    pub null_custom_fields: bool,
+    pub postal_addresses: bool,
+    pub locations: bool,
+}
+
+/// A cell of a search row.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Cell {
+    Null,
+    Int(i64),
+    Bool(bool),
+    Text(String),
+    /// Seconds since 1970.
+    Time(i64),
+}
+
+/// A column of a search.
+#[derive(Clone, Copy, Debug)]
+pub struct Column {
+    pub name: &'static str,
+    /// IDSET, INTEGER, STRING, SEARCH_STRING, BOOLEAN, PERIOD.
+    pub kind: &'static str,
+    pub sortable: bool,
+    pub filterable: bool,
+    /// The name of its reference data.
+    pub reference: Option<&'static str>,
+}
+
+impl Column {
+    /// A column that can be sorted and filtered by.
+    pub const fn of(name: &'static str, kind: &'static str) -> Self {
+        Self { name, kind, sortable: true, filterable: true, reference: None }
+    }
+}
+
+impl With {
+    /// Every section.
+    pub const ALL: Self =
+        Self { custom_fields: true, null_custom_fields: true, postal_addresses: true, locations: true };
+
+    /// The sections of an `includeOptional` parameter.
+    pub fn parse(text: &str) -> Self {
+        let asked = |name: &str| text.split(',').any(|part| part == name);
+        Self {
+            custom_fields: asked("customFields"),
+            null_custom_fields: asked("nullCustomFields"),
+            postal_addresses: asked("postalAddresses"),
+            locations: asked("breakDownByLocation"),
+        }
+    }
+}
+
+/// The document of a record, as its GET shows it; without the key where the source keeps it in a map.
+pub fn document(kind: Kind, world: &World, record: &Record, with: With, out: &mut String) {
+    match kind {
+        Kind::Order => order::document(world, record, with, out),
+        Kind::Product => product::document(world, record, with, out),
+        Kind::Contact => contact::document(world, record, with, out),
+        Kind::GoodsOutNote => goods_out::document(world, record, out),
+        Kind::Journal => journal::document(world, record, out),
+        Kind::PriceList => list::entry(list::List::PriceList, world, record, out),
+        Kind::OrderStatus => list::entry(list::List::OrderStatus, world, record, out),
+        Kind::OrderType => list::entry(list::List::OrderType, world, record, out),
+        Kind::Warehouse => list::entry(list::List::Warehouse, world, record, out),
+        Kind::Channel => list::entry(list::List::Channel, world, record, out),
+        Kind::Brand => list::entry(list::List::Brand, world, record, out),
+        Kind::TaxCode => list::entry(list::List::TaxCode, world, record, out),
+        Kind::NominalCode => list::nominal_document(world, record, out),
+        Kind::CustomerPayment | Kind::SupplierPayment | Kind::Currency => row_document(kind, world, record, out),
+    }
+}
+
+/// A search row as an object: column to value.
+fn row_document(kind: Kind, world: &World, record: &Record, out: &mut String) {
+    out.push('{');
+    let (columns, _) = search(kind).unwrap_or_default();
+    for (place, (column, cell)) in columns.iter().zip(rows(kind, world, record).into_iter().flatten()).enumerate() {
+        if place > 0 {
+            out.push(',');
+        }
+        crate::sandbox::text::string(out, column.name);
+        out.push(':');
+        cell.write(world, out);
+    }
+    out.push('}');
+}
+
+/// The columns of a kind's search, of which the first is its sorted id, and which column holds the record's id.
+pub fn search(kind: Kind) -> Option<(&'static [Column], usize)> {
+    let columns = match kind {
+        Kind::Order => order::COLUMNS,
+        Kind::Product => product::COLUMNS,
+        Kind::Contact => contact::COLUMNS,
+        Kind::GoodsOutNote => goods_out::COLUMNS,
+        Kind::Journal => journal::COLUMNS,
+        Kind::CustomerPayment => payment::CUSTOMER_COLUMNS,
+        Kind::SupplierPayment => payment::SUPPLIER_COLUMNS,
+        Kind::NominalCode => list::NOMINAL_COLUMNS,
+        Kind::Currency => list::CURRENCY_COLUMNS,
+        Kind::PriceList
+        | Kind::OrderStatus
+        | Kind::OrderType
+        | Kind::Warehouse
+        | Kind::Channel
+        | Kind::Brand
+        | Kind::TaxCode => return None,
+    };
+    let id = match kind {
+        Kind::Journal => "journalId",
+        _ => return Some((columns, 0)),
+    };
+    columns.iter().position(|column| column.name == id).map(|place| (columns, place))
+}
+
+/// The search rows of a record: one, or one a line.
+pub fn rows(kind: Kind, world: &World, record: &Record) -> Vec<Vec<Cell>> {
+    match kind {
+        Kind::Order => vec![order::row(world, record)],
+        Kind::Product => vec![product::row(world, record)],
+        Kind::Contact => vec![contact::row(world, record)],
+        Kind::GoodsOutNote => vec![goods_out::row(world, record)],
+        Kind::Journal => journal::rows(world, record),
+        Kind::CustomerPayment => vec![payment::customer_row(world, record)],
+        Kind::SupplierPayment => vec![payment::supplier_row(world, record)],
+        Kind::NominalCode => vec![list::nominal_row(world, record)],
+        Kind::Currency => vec![list::currency_row(world, record)],
+        Kind::PriceList
+        | Kind::OrderStatus
+        | Kind::OrderType
+        | Kind::Warehouse
+        | Kind::Channel
+        | Kind::Brand
+        | Kind::TaxCode => Vec::new(),
+    }
+}
+
+/// How many search rows a record has.
+pub fn row_count(kind: Kind, world: &World, record: &Record) -> usize {
+    if kind == Kind::Journal { journal::lines(world, record) } else { 1 }
+}
+
+impl Cell {
+    /// Writes the cell as JSON.
+    pub fn write(&self, world: &World, out: &mut String) {
+        match self {
+            Self::Null => out.push_str("null"),
+            Self::Int(value) => out.push_str(&value.to_string()),
+            Self::Bool(value) => out.push_str(if *value { "true" } else { "false" }),
+            Self::Text(text) => crate::sandbox::text::string(out, text),
+            Self::Time(seconds) => {
+                out.push('"');
+                out.push_str(&crate::sandbox::text::instant(&world.zone, *seconds));
+                out.push('"');
+            }
+        }
+    }
+}

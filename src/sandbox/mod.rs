@@ -1,0 +1,142 @@
+//! A Brightpearl account that runs on your machine: for `demo`, for `sandbox`, for the tests.
+//!
+//! Faithful to the API notes, traps included; what the notes only guess is a setting. Data are made from a seed, any
+//! size, and can be changed while they are served.
+
+mod seed;
+mod text;
+mod settings;
+mod throttle;
+pub mod kinds;
+mod account;
+mod idset;
+mod reply;
+mod documents;
+mod search;
+mod log;
+mod login;
+mod state;
+mod control;
+mod server;
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+
+use kinds::Kind;
+use state::State;
+
+pub use log::Log;
+pub use settings::{Ignored, Quota, Settings, Size};
+pub use throttle::{Throttle, Verdict};
+
+/// A running account; it ends when dropped.
+#[derive(Debug)]
+pub struct Sandbox {
+    state: Arc<Mutex<State>>,
+    address: SocketAddr,
+    server: JoinHandle<()>,
+    other_app: JoinHandle<()>,
+}
+
+impl Sandbox {
+    /// Serves an account on a port of 127.0.0.1; 0 takes any that is free.
+    pub async fn start(settings: Settings, size: &Size, port: u16) -> std::io::Result<Self> {
+        let listener = TcpListener::bind(("127.0.0.1", port)).await?;
+        let address = listener.local_addr()?;
+        let state = Arc::new(Mutex::new(State::new(settings, size, Timestamp::now())));
+        let server = tokio::spawn(server::serve(listener, Arc::clone(&state)));
+        let other_app = tokio::spawn(server::call_as_another(Arc::clone(&state)));
+        Ok(Self { state, address, server, other_app })
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().expect("no holder panics")
+    }
+
+    /// `http://127.0.0.1:PORT/public-api/acme`, for `account.base_url`.
+    pub fn url(&self) -> String {
+        format!("http://{}/public-api/{}", self.address, self.state().settings.account)
+    }
+
+    /// `http://127.0.0.1:PORT`, for the token endpoint and `/sandbox/…`.
+    pub fn root(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// Runs until the server ends, which it does only with the process.
+    pub async fn forever(mut self) {
+        // Its end can only be a cancellation.
+        let _ = (&mut self.server).await;
+    }
+
+    /// New records, created now; gives their ids.
+    pub fn insert(&self, kind: Kind, count: u64) -> Vec<i64> {
+        let mut state = self.state();
+        let now = state.now().as_second();
+        state.account.insert(kind, count, now)
+    }
+
+    /// Changes records; their `updatedOn` is now.
+    pub fn edit(&self, kind: Kind, ids: &[i64]) {
+        let mut state = self.state();
+        let now = state.now().as_second();
+        state.account.edit(kind, ids, now);
+    }
+
+    /// Changes what hangs on records; no date moves.
+    pub fn touch(&self, kind: Kind, ids: &[i64]) {
+        self.state().account.touch(kind, ids);
+    }
+
+    /// Deletes records without a trace.
+    pub fn delete(&self, kind: Kind, ids: &[i64]) {
+        self.state().account.delete(kind, ids);
+    }
+
+    /// Moves the account's clock on.
+    pub fn age(&self, by: Duration) {
+        self.state().age(SignedDuration::try_from(by).unwrap_or(SignedDuration::ZERO));
+    }
+
+    /// Every id, ascending.
+    pub fn ids(&self, kind: Kind) -> Vec<i64> {
+        self.state().account.ids(kind).collect()
+    }
+
+    /// What was asked since the start, or since it was last taken.
+    pub fn take_log(&self) -> Log {
+        std::mem::take(&mut self.state().log)
+    }
+
+    /// Changes settings while it serves.
+    pub fn change(&self, change: impl FnOnce(&mut Settings)) {
+        let mut state = self.state();
+        change(&mut state.settings);
+        let (limit, quota) = (state.settings.limit, state.settings.quota);
+        state.throttle.set(limit, quota);
+    }
+
+    /// Ends every access token.
+    pub fn expire_tokens(&self) {
+        self.state().tokens.expire();
+    }
+
+    /// The access tokens that are good now.
+    pub fn access_tokens(&self) -> Vec<String> {
+        let state = self.state();
+        let now = state.now().as_second();
+        state.tokens.good(now)
+    }
+}
+
+impl Drop for Sandbox {
+    fn drop(&mut self) {
+        self.server.abort();
+        self.other_app.abort();
+    }
+}

@@ -1,0 +1,188 @@
+//! The HTTP side: connections, routes, headers of every answer.
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt, Full, StreamBody};
+use hyper::body::{Frame, Incoming};
+use hyper::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, DATE};
+use hyper::service::service_fn;
+use hyper::{Method, Request, Response};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use jiff::Timestamp;
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+
+use crate::sandbox::control::{Truth, control};
+use crate::sandbox::reply::Reply;
+use crate::sandbox::state::{Ask, State, form, parameters};
+use crate::sandbox::throttle::Verdict;
+
+/// Records of the truth written at once.
+const TRUTH_CHUNK: usize = 500;
+
+type Shared = Arc<Mutex<State>>;
+type Body = UnsyncBoxBody<Bytes, Infallible>;
+
+/// Serves until dropped; connections go with it.
+pub async fn serve(listener: TcpListener, state: Shared) {
+    let address = listener.local_addr().expect("a bound socket has an address");
+    let mut connections = JoinSet::new();
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            Some(_) = connections.join_next() => continue,
+        };
+        // A connection that broke before it was one is the caller's affair.
+        let Ok((stream, _)) = accepted else { continue };
+        let state = Arc::clone(&state);
+        connections.spawn(async move {
+            let service = service_fn(move |request| {
+                let state = Arc::clone(&state);
+                async move { Ok::<_, Infallible>(route(state, address, request).await) }
+            });
+            let mut server = hyper::server::conn::http1::Builder::new();
+            // So is one that ends early.
+            let _ = server.timer(TokioTimer::new()).serve_connection(TokioIo::new(stream), service).await;
+        });
+    }
+}
+
+/// Another app of the account, calling evenly.
+pub async fn call_as_another(state: Shared) {
+    loop {
+        let rate = state.lock().expect("no holder panics").settings.foreign;
+        if rate == 0 {
+            tokio::time::sleep(Duration::from_millis(500)).await;
+            continue;
+        }
+        tokio::time::sleep(Duration::from_secs(60) / rate).await;
+        state.lock().expect("no holder panics").foreign_call();
+    }
+}
+
+async fn route(state: Shared, address: SocketAddr, request: Request<Incoming>) -> Response<Body> {
+    let (parts, body) = request.into_parts();
+    let path = parts.uri.path().to_owned();
+    let query = parts.uri.query().unwrap_or_default().to_owned();
+    let body = body.collect().await.map(|body| body.to_bytes()).unwrap_or_default();
+    if let Some(path) = path.strip_prefix("/sandbox/") {
+        return steer(state, path, &query, &body);
+    }
+    if parts.method == Method::POST && (path.ends_with("/oauth/token") || path.starts_with("/token/")) {
+        let mut state = state.lock().expect("no holder panics");
+        let State { settings, tokens, .. } = &mut *state;
+        let (status, answer) = tokens.grant(settings, Timestamp::now().as_second(), &form(&body), &address.to_string());
+        return json(status, answer);
+    }
+    let gzip = parts
+        .headers
+        .get(ACCEPT_ENCODING)
+        .and_then(|value| value.to_str().ok())
+        .is_some_and(|text| text.contains("gzip"));
+    let latency = state.lock().expect("no holder panics").settings.latency;
+    if latency > 0 {
+        tokio::time::sleep(Duration::from_millis(latency)).await;
+    }
+    let work = tokio::task::spawn_blocking(move || answer(&state, &parts, &path, &query, gzip));
+    work.await.expect("answering does not panic")
+}
+
+/// A request of the public API.
+fn answer(shared: &Shared, parts: &hyper::http::request::Parts, path: &str, query: &str, gzip: bool) -> Response<Body> {
+    let mut state = shared.lock().expect("no holder panics");
+    let prefix = format!("/public-api/{}/", state.settings.account);
+    let ask = Ask {
+        options: parts.method == Method::OPTIONS,
+        path: path.strip_prefix(&prefix).unwrap_or_default(),
+        parameters: parameters(query),
+    };
+    let verdict = state.admit(&ask);
+    let header = |name: &str| parts.headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
+    let judged = state.tokens.judge(&state.settings, state.now().as_second(), header);
+    let (reply, ids) = match (verdict.allowed, judged) {
+        (false, _) => {
+            (Reply::text(503, "You have sent too many requests. Please wait before sending another request"), 0)
+        }
+        (true, Err(refused)) => (refused, 0),
+        (true, Ok(())) if !path.starts_with(&prefix) => (Reply::wrong_address(path), 0),
+        (true, Ok(())) => state.answer(&ask),
+    };
+    state.note(ask.path, reply.status, ids);
+    let (now, gzip) = (state.now(), gzip && state.settings.gzip);
+    drop(state);
+    respond(reply, verdict, now, gzip)
+}
+
+fn respond(reply: Reply, verdict: Verdict, now: Timestamp, gzip: bool) -> Response<Body> {
+    let builder = Response::builder()
+        .status(reply.status)
+        .header(CONTENT_TYPE, "application/json;charset=UTF-8")
+        .header(DATE, now.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string())
+        .header("brightpearl-requests-remaining", verdict.remaining)
+        .header("brightpearl-next-throttle-period", verdict.returns_in.as_millis().to_string())
+        .header("message-type", reply.label)
+        .header("ruid", format!("{:032x}", now.as_nanosecond()))
+        .header("cache-control", "no-cache, must-revalidate");
+    let (builder, body) = if gzip {
+        (builder.header(CONTENT_ENCODING, "gzip"), compress(reply.body.as_bytes()))
+    } else {
+        (builder, Bytes::from(reply.body))
+    };
+    builder.body(Full::new(body).boxed_unsync()).expect("the headers are well formed")
+}
+
+fn compress(bytes: &[u8]) -> Bytes {
+    let mut compressor = libdeflater::Compressor::new(libdeflater::CompressionLvl::fastest());
+    let mut out = vec![0; compressor.gzip_compress_bound(bytes.len())];
+    let length = compressor.gzip_compress(bytes, &mut out).expect("the bound is enough");
+    out.truncate(length);
+    Bytes::from(out)
+}
+
+fn json(status: u16, body: String) -> Response<Body> {
+    Response::builder()
+        .status(status)
+        .header(CONTENT_TYPE, "application/json;charset=UTF-8")
+        .body(Full::new(Bytes::from(body)).boxed_unsync())
+        .expect("the headers are well formed")
+}
+
+/// A request of whoever plays with the sandbox.
+fn steer(state: Shared, path: &str, query: &str, body: &[u8]) -> Response<Body> {
+    if let Some(truth) = path.strip_prefix("truth/") {
+        let Some(truth) = Truth::parse(truth) else { return json(404, "{\"error\":\"no such kind\"}".to_owned()) };
+        return Response::builder()
+            .header(CONTENT_TYPE, "application/x-ndjson")
+            .body(BodyExt::boxed_unsync(StreamBody::new(lines(state, truth))))
+            .expect("the headers are well formed");
+    }
+    let outcome = control(&mut state.lock().expect("no holder panics"), path, query, body);
+    match outcome {
+        Some(Ok(value)) => json(200, value.to_string()),
+        Some(Err(why)) => json(400, serde_json::json!({"error": why}).to_string()),
+        None => json(404, "{\"error\":\"see src/sandbox/control.rs\"}".to_owned()),
+    }
+}
+
+/// The truth, some records at a time, as it is when they are written.
+fn lines(state: Shared, truth: Truth) -> impl futures_util::Stream<Item = Result<Frame<Bytes>, Infallible>> + Send {
+    futures_util::stream::unfold((state, Some(0)), move |(state, after)| async move {
+        let after = after?;
+        let mut out = String::new();
+        let next = {
+            let state = state.lock().expect("no holder panics");
+            let kind = truth.kind();
+            let ids: Vec<i64> = state.account.ids(kind).filter(|id| *id > after).take(TRUTH_CHUNK).collect();
+            for id in &ids {
+                truth.line(&state, &state.account.record(kind, *id), &mut out);
+            }
+            ids.last().copied().filter(|_| ids.len() == TRUTH_CHUNK)
+        };
+        Some((Ok(Frame::data(Bytes::from(out))), (state, next)))
+    })
+}

@@ -1,0 +1,126 @@
+//! The account as a server holds it: records, tokens, quota, clock and log, behind one lock.
+
+use std::collections::BTreeMap;
+
+use jiff::{SignedDuration, Timestamp};
+use tokio::time::Instant;
+
+use crate::sandbox::account::Account;
+use crate::sandbox::documents::{self, Asked};
+use crate::sandbox::kinds::With;
+use crate::sandbox::log::Log;
+use crate::sandbox::login::Tokens;
+use crate::sandbox::reply::Reply;
+use crate::sandbox::search;
+use crate::sandbox::settings::{Settings, Size};
+use crate::sandbox::throttle::{Throttle, Verdict};
+
+/// Everything that a request can see or change.
+#[derive(Debug)]
+pub struct State {
+    pub settings: Settings,
+    pub account: Account,
+    pub tokens: Tokens,
+    pub throttle: Throttle,
+    pub log: Log,
+    start: Timestamp,
+    begun: Instant,
+    aged: SignedDuration,
+}
+
+/// A request as far as the account is concerned.
+#[derive(Clone, Debug)]
+pub struct Ask<'a> {
+    pub options: bool,
+    /// Below the account, without parameters.
+    pub path: &'a str,
+    pub parameters: Vec<(String, String)>,
+}
+
+impl State {
+    /// An account of this size; `now` is the machine's clock.
+    pub fn new(settings: Settings, size: &Size, now: Timestamp) -> Self {
+        let start = settings.now.unwrap_or(now);
+        Self {
+            account: Account::new(&settings, size, start),
+            tokens: Tokens::new(&settings, start.as_second()),
+            throttle: Throttle::new(settings.limit, settings.quota, now),
+            log: Log::default(),
+            start,
+            begun: Instant::now(),
+            aged: SignedDuration::ZERO,
+            settings,
+        }
+    }
+
+    /// The account's clock.
+    pub fn now(&self) -> Timestamp {
+        let passed = SignedDuration::try_from(self.begun.elapsed()).unwrap_or(SignedDuration::ZERO);
+        self.start.saturating_add(passed + self.aged).unwrap_or(self.start)
+    }
+
+    /// Moves the account's clock on.
+    pub fn age(&mut self, by: SignedDuration) {
+        self.aged += by;
+    }
+
+    /// Counts a request against the quota, and notes it.
+    pub fn admit(&mut self, ask: &Ask<'_>) -> Verdict {
+        let verdict = self.throttle.ask();
+        let method = if ask.options { "OPTIONS" } else { "GET" };
+        let path = match documents::find(ask.path) {
+            Some((_, Some(set))) => ask.path.strip_suffix(set).unwrap_or(ask.path).trim_end_matches('/'),
+            Some((_, None)) | None => ask.path,
+        };
+        *self.log.requests.entry(format!("{method} {path}")).or_default() += 1;
+        self.log.throttled += u64::from(!verdict.allowed);
+        verdict
+    }
+
+    /// A call of the other app.
+    pub fn foreign_call(&mut self) {
+        let verdict = self.throttle.ask();
+        self.log.foreign += 1;
+        self.log.foreign_throttled += u64::from(!verdict.allowed);
+    }
+
+    /// Answers what was admitted and is logged in; the number is how many ids were asked for.
+    pub fn answer(&self, ask: &Ask<'_>) -> (Reply, usize) {
+        if let Some((name, kind, described)) = search::find(ask.path).filter(|_| !ask.options) {
+            let reply = if described {
+                search::describe(kind)
+            } else {
+                search::search(&self.account, &self.settings, name, kind, &ask.parameters)
+            };
+            return (reply, 0);
+        }
+        let Some((served, set)) = documents::find(ask.path) else { return (Reply::wrong_address(ask.path), 0) };
+        if ask.options {
+            return (documents::options(&self.account, &self.settings, served, set), 0);
+        }
+        let value =
+            |wanted: &str| ask.parameters.iter().find(|(name, _)| name == wanted).map(|(_, value)| value.as_str());
+        let with = With::parse(value("includeOptional").unwrap_or_default());
+        let first = value("firstResult").and_then(|text| text.parse().ok()).unwrap_or(1).max(1);
+        documents::get(&self.account, &self.settings, served, &Asked { set, with, first })
+    }
+
+    /// Notes how a request was answered.
+    pub fn note(&mut self, path: &str, status: u16, ids: usize) {
+        *self.log.statuses.entry(status).or_default() += 1;
+        if ids > 0 {
+            let service = path.rsplit_once('/').map_or(path, |(service, _)| service).to_owned();
+            *self.log.ids.entry(service).or_default() += u64::try_from(ids).unwrap_or(u64::MAX);
+        }
+    }
+}
+
+/// Parameters of a query string or a form, percent signs decoded.
+pub fn parameters(query: &str) -> Vec<(String, String)> {
+    url::form_urlencoded::parse(query.as_bytes()).into_owned().collect()
+}
+
+/// A form by name; of a name twice the last counts.
+pub fn form(body: &[u8]) -> BTreeMap<String, String> {
+    url::form_urlencoded::parse(body).into_owned().collect()
+}

@@ -1,0 +1,52 @@
+//! JSON text and instants as the source writes them.
+
+use std::fmt::Write;
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+
+/// Writes a JSON string, quotes included.
+pub fn string(out: &mut String, text: &str) {
+    out.push('"');
+    for c in text.chars() {
+        match c {
+            '"' => out.push_str("\\\""),
+            '\\' => out.push_str("\\\\"),
+            '\n' => out.push_str("\\n"),
+            '\r' => out.push_str("\\r"),
+            '\t' => out.push_str("\\t"),
+            c if c < ' ' => {
+                let _ = write!(out, "\\u{:04x}", u32::from(c));
+            }
+            c => out.push(c),
+        }
+    }
+    out.push('"');
+}
+
+/// An instant in the account's zone: `2026-07-01T09:00:00.000+01:00`, `Z` where the offset is none.
+pub fn instant(zone: &TimeZone, seconds: i64) -> String {
+    let at = Timestamp::from_second(seconds).expect("an instant of the sandbox is in range");
+    let offset = zone.to_offset(at);
+    let local = offset.to_datetime(at);
+    let minutes = offset.seconds() / 60;
+    if minutes == 0 {
+        return format!("{local:.3}Z");
+    }
+    let sign = if minutes < 0 { '-' } else { '+' };
+    format!("{local:.3}{sign}{:02}:{:02}", minutes.abs() / 60, minutes.abs() % 60)
+}
+
+/// Hundredths as money: `12.30`.
+pub fn cents(value: i64) -> String {
+    decimal(value, 2)
+}
+
+/// A whole number of `10^-scale` as a decimal with all its digits: `decimal(90909, 4)` is `9.0909`.
+pub fn decimal(value: i64, scale: u32) -> String {
+    let unit = 10_i64.pow(scale);
+    let sign = if value < 0 { "-" } else { "" };
+    let (whole, part) = (value.abs() / unit, value.abs() % unit);
+    let width = usize::try_from(scale).expect("a scale is small");
+    format!("{sign}{whole}.{part:0width$}")
+}
