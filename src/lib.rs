@@ -27,3 +27,4 @@ pub mod write;
 pub mod run;
 pub mod report;
 pub mod sandbox;
+pub mod cli;

@@ -1,0 +1,169 @@
+//! The arguments, as the help shows them.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+
+/// Lifts a Brightpearl account into Parquet, incrementally and so that nothing is lost.
+#[derive(Debug, Parser)]
+#[command(name = "pearlift", version, max_term_width = 100)]
+pub struct Arguments {
+    #[command(flatten)]
+    pub options: Options,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Options of every command.
+#[derive(Clone, Debug, Args)]
+pub struct Options {
+    /// The settings file [default: ./pearlift.toml where there is one]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// A folder with schema files of your own, added to or instead of the built-in ones
+    #[arg(long, global = true, value_name = "DIR")]
+    pub schemas: Option<PathBuf>,
+    /// How events are logged to stderr
+    #[arg(long, global = true, value_enum, default_value_t = LogFormat::Text)]
+    pub log_format: LogFormat,
+    /// Bars on a terminal, or lines always
+    #[arg(long, global = true, value_enum, default_value_t = Progress::Auto)]
+    pub progress: Progress,
+    /// Say more: every request
+    #[arg(short, long, global = true)]
+    pub verbose: bool,
+    /// Say only what is wrong
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    pub quiet: bool,
+}
+
+/// How events are logged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    Text,
+    Json,
+}
+
+/// Whether there are bars.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Progress {
+    Auto,
+    Never,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Export a simulated account to a folder: needs no account and no network
+    Demo(Demo),
+    /// Write a commented settings file
+    Init(Init),
+    /// Try settings, credentials and destination, and compare the schemas with the account
+    Check,
+    /// Bring tables up to date; goes on with what an earlier run left unfinished
+    Run(Run),
+    /// Show per resource whether it is complete, how old, how large
+    Status(Status),
+    /// List the resources, or show one's tables, columns and reading style
+    Resources(Resources),
+    /// Serve a simulated account on this machine
+    Sandbox(Sandbox),
+    /// Print shell completions
+    Completions(Completions),
+}
+
+#[derive(Debug, Args)]
+pub struct Demo {
+    /// The folder to export to
+    #[arg(long, value_name = "DIR", default_value = "pearlift-demo")]
+    pub out: PathBuf,
+    /// Orders of the simulated account
+    #[arg(long, value_name = "N", default_value_t = 2_000)]
+    pub orders: u64,
+}
+
+#[derive(Debug, Args)]
+pub struct Init {
+    /// Where to write it
+    #[arg(value_name = "FILE", default_value = "pearlift.toml")]
+    pub file: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub struct Run {
+    /// Resources by name [default: all that the settings include]
+    #[arg(value_name = "RESOURCE")]
+    pub resources: Vec<String>,
+    /// Read everything again; deletes nothing that was merely not found
+    #[arg(long)]
+    pub full: bool,
+    /// Say what would be done, from the manifests alone: no request, nothing written
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Wait for resources that another run works on
+    #[arg(long)]
+    pub wait: bool,
+    /// Stop asking after so many minutes, commit what is whole, go on next time
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub max_minutes: Option<u64>,
+    /// Exit 3 also for this
+    #[arg(long, value_enum, value_name = "WHAT")]
+    pub fail_on: Option<FailOn>,
+}
+
+/// What else makes a run fail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum FailOn {
+    /// A value or record that did not fit its schema
+    Misfit,
+}
+
+#[derive(Debug, Args)]
+pub struct Status {
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct Resources {
+    /// One resource, with its tables and columns
+    pub name: Option<String>,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct Sandbox {
+    /// The port on 127.0.0.1; 0 takes any that is free
+    #[arg(long, default_value_t = 8080)]
+    pub port: u16,
+    /// Orders of the account; the rest follows in proportion
+    #[arg(long, value_name = "N", default_value_t = 2_000)]
+    pub orders: u64,
+    /// Requests a minute; 0 is no quota
+    #[arg(long, value_name = "N", default_value_t = 200)]
+    pub limit: u32,
+    /// The seed that the data are made from
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub seed: u64,
+    /// Products, when not in proportion
+    #[arg(long, value_name = "N")]
+    pub products: Option<u64>,
+    /// Contacts, when not in proportion
+    #[arg(long, value_name = "N")]
+    pub contacts: Option<u64>,
+    /// Journals, when not in proportion
+    #[arg(long, value_name = "N")]
+    pub journals: Option<u64>,
+    /// A JSON file of settings, as `POST /sandbox/settings` takes them
+    #[arg(long, value_name = "FILE")]
+    pub settings: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub struct Completions {
+    pub shell: Shell,
+}

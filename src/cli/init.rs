@@ -1,0 +1,28 @@
+//! `pearlift init`: a commented settings file.
+
+use std::fs::File;
+use std::io::{ErrorKind, Write};
+
+use crate::cli::arguments::Init;
+use crate::cli::terminal::complain;
+use crate::failure::{Failure, Kind, Result};
+
+/// Every key with its default (`config` lists them; a test compares).
+pub const TEMPLATE: &str = include_str!("template.toml");
+
+/// Writes the file; one that is there is left alone.
+pub fn init(init: Init) -> Result<u8> {
+    let wrong = |error: std::io::Error| {
+        let exists = error.kind() == ErrorKind::AlreadyExists;
+        let failure =
+            Failure::new(Kind::Settings, "write the settings file").at(init.file.display().to_string()).caused(error);
+        if exists { failure.advise("give another name: `pearlift init FILE`") } else { failure }
+    };
+    let mut file = File::create_new(&init.file).map_err(wrong)?;
+    file.write_all(TEMPLATE.as_bytes()).map_err(wrong)?;
+    complain(&format!(
+        "wrote {}: fill in [account] and [destination], set BRIGHTPEARL_STAFF_TOKEN, then `pearlift check`",
+        init.file.display()
+    ));
+    Ok(0)
+}

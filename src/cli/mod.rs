@@ -1,0 +1,76 @@
+//! The command line: one file a command.
+//!
+//! Takes the process's arguments, variables, time and randomness (all read here and passed down), gives an exit code.
+//! stdout is for data, stderr for people. A reader that closes the pipe is no failure.
+
+mod arguments;
+mod terminal;
+mod start;
+mod demo;
+mod init;
+mod check;
+mod run;
+mod status;
+mod resources;
+mod sandbox;
+mod completions;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::Parser;
+use clap::error::ErrorKind;
+use jiff::Timestamp;
+
+use crate::cli::arguments::{Arguments, Command};
+use crate::cli::start::Start;
+use crate::config::Environment;
+use crate::failure::{Failure, Kind, Result};
+use crate::report::failure_text;
+
+/// Runs the command that the arguments name.
+pub fn main(
+    arguments: impl IntoIterator<Item = OsString>,
+    vars: impl IntoIterator<Item = (OsString, OsString)>,
+) -> ExitCode {
+    let arguments = match Arguments::try_parse_from(arguments) {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            // Printing help fails only when nobody reads it.
+            let _ = error.print();
+            let asked = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
+            return ExitCode::from(if asked { 0 } else { Kind::Usage.exit_code() });
+        }
+    };
+    let start = Start {
+        environment: Environment::new(vars),
+        now: Timestamp::now(),
+        seed: fastrand::u64(..),
+        options: arguments.options,
+    };
+    let outcome = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::new(Kind::Bug, "start the runtime").caused(error))
+        .and_then(|runtime| runtime.block_on(dispatch(start, arguments.command)));
+    match outcome {
+        Ok(code) => ExitCode::from(code),
+        Err(failure) => {
+            terminal::complain(&failure_text(&failure));
+            ExitCode::from(failure.kind().exit_code())
+        }
+    }
+}
+
+async fn dispatch(start: Start, command: Command) -> Result<u8> {
+    match command {
+        Command::Demo(demo) => demo::demo(start, demo).await,
+        Command::Init(init) => init::init(init),
+        Command::Check => check::check(start).await,
+        Command::Run(run) => run::run(start, run).await,
+        Command::Status(status) => status::status(start, status).await,
+        Command::Resources(resources) => resources::resources(start, resources),
+        Command::Sandbox(sandbox) => sandbox::sandbox(sandbox).await,
+        Command::Completions(completions) => completions::completions(completions),
+    }
+}

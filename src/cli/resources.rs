@@ -1,0 +1,96 @@
+//! `pearlift resources`: the catalogue.
+
+use serde_json::{Value, json};
+
+use crate::cli::arguments::Resources;
+use crate::cli::start::Start;
+use crate::cli::terminal::print;
+use crate::failure::Result;
+use crate::report::table;
+use crate::schema::{Resource, Table};
+
+/// Lists the resources, or shows one.
+pub fn resources(start: Start, resources: Resources) -> Result<u8> {
+    let catalog = start.catalog()?;
+    let shown = match &resources.name {
+        Some(name) => vec![catalog.get(name)?],
+        None => catalog.resources().iter().collect(),
+    };
+    let text = match (&resources.name, resources.json) {
+        (_, true) => {
+            let list: Vec<Value> = shown.iter().map(|resource| object(resource)).collect();
+            let value =
+                if resources.name.is_some() { list.into_iter().next().unwrap_or_default() } else { json!(list) };
+            serde_json::to_string_pretty(&value).expect("values are plain JSON")
+        }
+        (Some(_), false) => shown.iter().map(|resource| page(resource)).collect(),
+        (None, false) => {
+            let rows: Vec<Vec<String>> = shown
+                .iter()
+                .map(|resource| {
+                    let tables: Vec<&str> = resource.tables.iter().map(|table| table.name.as_str()).collect();
+                    vec![resource.name.clone(), resource.read.style.name().to_owned(), tables.join(", ")]
+                })
+                .collect();
+            table(&["resource", "style", "tables"], &[], &rows)
+        }
+    };
+    print(&text)?;
+    Ok(0)
+}
+
+fn page(resource: &Resource) -> String {
+    let every = resource.read.every.map(|every| format!(", every {}", humantime::format_duration(every)));
+    let mut text = format!(
+        "{}: {}\nread by {} from {}{}\npartition: {}\n",
+        resource.name,
+        resource.about,
+        resource.read.style.name(),
+        resource.read.service,
+        every.unwrap_or_default(),
+        resource.partition(),
+    );
+    for table in &resource.tables {
+        let rows: Vec<Vec<String>> = table
+            .columns
+            .iter()
+            .enumerate()
+            .map(|(place, column)| {
+                let key = if table.key.contains(&place) { "key" } else { "" };
+                vec![format!("  {}", column.name), column.kind.to_string(), key.to_owned(), from(table, place)]
+            })
+            .collect();
+        text.push_str(&format!("\n{}\n{}\n", table.name, self::table(&["  column", "type", "", "from"], &[], &rows)));
+    }
+    text
+}
+
+fn from(table: &Table, place: usize) -> String {
+    table.columns[place].from.iter().map(ToString::to_string).collect::<Vec<_>>().join(" | ")
+}
+
+fn object(resource: &Resource) -> Value {
+    let tables: Vec<Value> = resource
+        .tables
+        .iter()
+        .map(|table| {
+            let columns: Vec<Value> = (0..table.columns.len())
+                .map(|place| {
+                    let column = &table.columns[place];
+                    json!({"name": column.name, "type": column.kind.to_string(), "from": from(table, place)})
+                })
+                .collect();
+            let key: Vec<&str> = table.key.iter().map(|place| table.columns[*place].name.as_str()).collect();
+            json!({"table": table.name, "key": key, "partition": table.partition.segment(), "columns": columns})
+        })
+        .collect();
+    json!({
+        "resource": resource.name,
+        "about": resource.about,
+        "style": resource.read.style.name(),
+        "service": resource.read.service,
+        "priority": resource.priority,
+        "every_seconds": resource.read.every.map(|every| every.as_secs()),
+        "tables": tables,
+    })
+}

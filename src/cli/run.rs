@@ -1,0 +1,57 @@
+//! `pearlift run`: brings tables up to date.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::cli::arguments::Run;
+use crate::cli::start::{Start, Wish};
+use crate::cli::terminal::print;
+use crate::event::Events;
+use crate::failure::Result;
+use crate::report::table;
+use crate::run::{Errand, Stop, jobs};
+use crate::secret::Redactor;
+
+/// Runs, or says with `--dry-run` what it would do.
+pub async fn run(start: Start, run: Run) -> Result<u8> {
+    let catalog = start.catalog()?;
+    let settings = start.settings(&catalog)?;
+    if !run.dry_run {
+        let wish = Wish {
+            names: run.resources,
+            full: run.full,
+            wait: run.wait,
+            most: run.max_minutes.map(|minutes| Duration::from_secs(minutes * 60)),
+            fail_on_misfit: run.fail_on.is_some(),
+        };
+        return start.run(catalog, settings, wish).await;
+    }
+    let errand = Errand {
+        catalog: Arc::new(catalog),
+        settings,
+        names: run.resources,
+        full: run.full,
+        wait: false,
+        most: None,
+        now: start.now,
+        seed: start.seed,
+        events: Events::silent(),
+        redactor: Redactor::default(),
+        stop: Stop::default(),
+    };
+    let rows: Vec<Vec<String>> = jobs(&errand)
+        .await?
+        .into_iter()
+        .flat_map(|job| {
+            let resource = job.resource;
+            let steps = job.steps.into_iter().map(|step| vec![step.kind.name().to_owned(), step.reason]);
+            let idle = job.idle.map(|reason| vec!["nothing".to_owned(), reason]);
+            steps.chain(idle).map(move |mut row| {
+                row.insert(0, resource.clone());
+                row
+            })
+        })
+        .collect();
+    print(&table(&["resource", "scan", "why"], &[], &rows))?;
+    Ok(0)
+}

@@ -1,0 +1,40 @@
+//! `pearlift sandbox`: serves a simulated account until it is stopped.
+
+use crate::cli::arguments::Sandbox as Arguments;
+use crate::cli::terminal::{complain, print};
+use crate::failure::{Failure, Kind, Result};
+use crate::sandbox::{Sandbox, Settings, Size};
+
+/// Serves until the process ends. Prints the base URL on stdout once it listens.
+pub async fn sandbox(arguments: Arguments) -> Result<u8> {
+    let mut settings = Settings { limit: arguments.limit, seed: arguments.seed, ..Settings::default() };
+    if let Some(file) = &arguments.settings {
+        let wrong = |why: String| {
+            Failure::new(Kind::Usage, "read the sandbox's settings").at(file.display().to_string()).because(why)
+        };
+        let text = std::fs::read_to_string(file).map_err(|error| wrong(error.to_string()))?;
+        let values = serde_json::from_str(&text).map_err(|error| wrong(error.to_string()))?;
+        settings.change(values).map_err(wrong)?;
+    }
+    let size = Size {
+        orders: arguments.orders,
+        products: arguments.products,
+        contacts: arguments.contacts,
+        journals: arguments.journals,
+        ..Size::default()
+    };
+    let (app_ref, token) = (settings.app_ref.clone(), settings.staff_token.clone());
+    let sandbox = Sandbox::start(settings, &size, arguments.port).await.map_err(|error| {
+        Failure::new(Kind::Usage, "serve the sandbox")
+            .at(format!("127.0.0.1:{}", arguments.port))
+            .caused(error)
+            .advise("choose another port with --port, or 0 for any that is free")
+    })?;
+    print(&sandbox.url())?;
+    complain(&format!(
+        "app_ref is {app_ref}, BRIGHTPEARL_STAFF_TOKEN is {token}; {}/sandbox/… changes the account",
+        sandbox.root()
+    ));
+    sandbox.forever().await;
+    Ok(0)
+}

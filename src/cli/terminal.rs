@@ -1,0 +1,20 @@
+//! Writing to stdout and stderr, where a closed pipe is no failure.
+
+use std::io::{ErrorKind, Write};
+
+use crate::failure::{Failure, Kind, Result};
+
+/// Prints data to stdout. A reader that went away has all that it wanted.
+pub fn print(text: &str) -> Result<()> {
+    let mut out = std::io::stdout().lock();
+    match writeln!(out, "{}", text.trim_end_matches('\n')).and_then(|()| out.flush()) {
+        Ok(()) => Ok(()),
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        Err(error) => Err(Failure::new(Kind::Bug, "write to stdout").caused(error)),
+    }
+}
+
+/// Says something to people on stderr. Nobody may be there.
+pub fn complain(text: &str) {
+    let _ = writeln!(std::io::stderr().lock(), "{text}");
+}
