@@ -6,7 +6,6 @@ use super::list;
 use super::{Cell, Column, Record, With, World};
 use crate::sandbox::seed::Dice;
 
-#[path = "contact_sections.rs"]
 mod sections;
 use sections::{put_addresses, put_assignment, put_communication, put_custom, put_money, put_status};
 

@@ -205,7 +205,7 @@ fn put_rows(world: &World, order: i64, dice: &mut Dice, now: &mut Dice, out: &mu
     let rows = 1 + list::roll(dice, 4);
     // The newest row first, as maps have no order.
     for n in (0..rows).rev() {
-        let _ = write!(out, "{}\"{}\":[", if n + 1 == rows { "" } else { "," }, order * 8 + n);
+        let _ = write!(out, "{}\"{}\":[", if n + 1 == rows { "" } else { "," }, order * 16 + n);
         put_pick(world, dice, now, out);
         if dice.percent(10) {
             out.push(',');

@@ -118,12 +118,13 @@ fn journal(world: &World, record: &Record) -> Journal {
         }
     }
     // The debits share what the credits come to.
-    for n in 0..debits {
-        let left = i64::try_from(debits - n).expect("small");
-        lines[n].amount = amount / left;
-        lines[n].change = change / left;
-        amount -= lines[n].amount;
-        change -= lines[n].change;
+    let mut left = i64::try_from(debits).expect("small");
+    for line in &mut lines[..debits] {
+        line.amount = amount / left;
+        line.change = change / left;
+        amount -= line.amount;
+        change -= line.change;
+        left -= 1;
     }
     let day = record.created - list::roll(&mut now, 4) * DAY;
     let tax_date = midnight(world, day);

@@ -6,9 +6,7 @@ use super::{Record, World};
 use crate::sandbox::seed::Dice;
 use crate::sandbox::text;
 
-#[path = "chart.rs"]
 mod chart;
-#[path = "field.rs"]
 mod field;
 
 pub use chart::{

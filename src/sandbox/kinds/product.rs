@@ -6,7 +6,6 @@ use super::list::{self, List};
 use super::{Cell, Column, Record, With, World};
 use crate::sandbox::seed::Dice;
 
-#[path = "product_sections.rs"]
 mod sections;
 use sections::{put_composition, put_custom, put_sales, put_stock, put_warehouses};
 
