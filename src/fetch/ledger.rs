@@ -88,9 +88,16 @@ impl Ledger {
             // What was seen in a part of the period stands for the whole, once the part is a quarter.
             self.now = if span >= 0.25 { scale(seen, span) } else { 0 };
         } else {
-            self.now = self.now.max(others);
+            // Calls are taken to be even: what was seen in most of a period tells of the rest.
+            let span = now.saturating_duration_since(began).as_secs_f64() / self.period.as_secs_f64();
+            self.now = self.now.max(if span >= 0.5 { scale(others, span) } else { others });
         }
         own
+    }
+
+    /// Whether others have been watched for as long as a period.
+    pub fn has_watched(&self, now: Instant) -> bool {
+        self.before_us.is_some_and(|before| now.duration_since(before.at) >= self.period)
     }
 
     /// What others are expected to use in a whole period.

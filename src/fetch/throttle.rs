@@ -21,6 +21,12 @@ use crate::fetch::Ledger;
 const WORTH_TELLING: Duration = Duration::from_secs(2);
 /// An even pace may catch up this part of a period at once after it was held up.
 const CATCH_UP: f64 = 0.1;
+/// A burst keeps one request in so many for the rest of the period.
+const SPREAD: u32 = 10;
+/// So much of a request is a request.
+const ALMOST: f64 = 1e-6;
+/// Timers are no finer than this.
+const TICK: Duration = Duration::from_millis(1);
 
 /// What an answer says of the quota.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -174,7 +180,9 @@ impl State {
             };
         }
         match shared.pace {
-            Pace::Burst => self.go(now),
+            // Some requests are kept to be spread over the period: their answers tell what others use of it.
+            Pace::Burst if self.ledger.has_watched(now) && self.ledger.recent(now) < budget - budget / SPREAD => self.go(now),
+            Pace::Burst => self.go_evenly(now, budget, known, in_flight, shared),
             Pace::Even => self.go_evenly(now, budget, known, in_flight, shared),
         }
     }
@@ -203,12 +211,13 @@ impl State {
         let since = self.counted_at.map_or(0.0, |at| now.saturating_duration_since(at).as_secs_f64());
         self.counted_at = Some(now);
         self.earned = (self.earned + since * rate).min((f64::from(budget) * CATCH_UP).max(1.0));
-        if self.earned >= 1.0 {
-            self.earned -= 1.0;
+        // What rounding left of a whole request is one: waiting for it would take no time, again and again.
+        if self.earned >= 1.0 - ALMOST {
+            self.earned = (self.earned - 1.0).max(0.0);
             return self.go(now);
         }
         let wait = Duration::try_from_secs_f64((1.0 - self.earned) / rate.max(0.001)).unwrap_or(shared.period);
-        Verdict::Wait(Some(now + wait.min(shared.period)))
+        Verdict::Wait(Some(now + wait.clamp(TICK, shared.period)))
     }
 
     /// A little after a period's end: clocks differ, and not all should wake at once.
