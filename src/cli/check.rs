@@ -4,8 +4,7 @@ use std::sync::Arc;
 
 use crate::cli::start::Start;
 use crate::cli::terminal::print;
-use crate::failure::Result;
-use crate::report::failure_text;
+use crate::failure::{Failure, Result};
 use crate::run::{Errand, Stop};
 use crate::secret::Redactor;
 
@@ -36,7 +35,7 @@ pub async fn check(start: Start) -> Result<u8> {
         match &finding.found {
             Ok(found) => text.push_str(&format!("ok    {}: {found}\n", finding.what)),
             Err(failure) => {
-                text.push_str(&format!("FAIL  {}: {}\n", finding.what, failure_text(failure)));
+                text.push_str(&format!("FAIL  {}: {}\n", finding.what, text_of(failure)));
                 code = if code == 0 { failure.kind().exit_code() } else { code };
             }
         }
@@ -46,4 +45,12 @@ pub async fn check(start: Start) -> Result<u8> {
     }
     print(&redactor.clean(&text))?;
     Ok(code)
+}
+
+/// A failure in its place in the list.
+fn text_of(failure: &Failure) -> String {
+    match failure.advice() {
+        Some(advice) => format!("{failure}\n      help: {advice}"),
+        None => failure.to_string(),
+    }
 }

@@ -32,6 +32,10 @@ impl Environment {
     pub fn lay_over(&self, table: &mut Table, resources: &[&str]) -> Result<()> {
         for (name, value) in &self.0 {
             let Some(rest) = name.strip_prefix(PREFIX) else { continue };
+            // Kubernetes sets these for a service that happens to be called pearlift.
+            if rest.starts_with("SERVICE_") || rest == "PORT" || rest.starts_with("PORT_") {
+                continue;
+            }
             let (section, key, holds) = find(rest, resources).ok_or_else(|| {
                 Failure::new(Kind::Settings, format!("understand the variable {name}"))
                     .because("it names no setting")

@@ -29,6 +29,8 @@ pub struct Account {
     pub code: String,
     /// `https://…/public-api/{code}`, without a slash at its end.
     pub base_url: Url,
+    /// The settings name the address: no token answer moves it.
+    pub fixed: bool,
 }
 
 /// Where tables go.
@@ -145,8 +147,9 @@ impl Settings {
         };
         let file = &self.file.account;
         let injected = |name: &str| secrets::find(&self.environment, name);
-        let code = match &file.code {
-            Some(code) => code.clone(),
+        let set = |value: &Option<String>| value.clone().filter(|text| !text.is_empty());
+        let code = match set(&file.code) {
+            Some(code) => code,
             None => injected("OAUTH_ACCOUNT")?.ok_or_else(|| missing("`account.code`"))?,
         };
         let valid = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
@@ -154,11 +157,12 @@ impl Settings {
             return Err(Failure::new(Kind::Settings, "accept the account code")
                 .because(format!("`{code}` is not letters, digits, `-` and `_`")));
         }
-        let text = match &file.base_url {
+        let fixed = set(&file.base_url).is_some() || set(&file.api_domain).is_some();
+        let text = match set(&file.base_url) {
             Some(url) => url.trim_end_matches('/').to_owned(),
             None => {
-                let domain = match &file.api_domain {
-                    Some(domain) => domain.clone(),
+                let domain = match set(&file.api_domain) {
+                    Some(domain) => domain,
                     None => injected("OAUTH_API_DOMAIN")?.ok_or_else(|| missing("`account.api_domain`"))?,
                 };
                 format!("https://{domain}/public-api/{code}")
@@ -168,7 +172,7 @@ impl Settings {
             Failure::new(Kind::Settings, "read the address of the source").because(format!("`{text}` is no URL"))
         })?;
         refuse_plain_http(&base_url, "account.base_url")?;
-        Ok(Account { code, base_url })
+        Ok(Account { code, base_url, fixed })
     }
 
     /// Who we are at the source.

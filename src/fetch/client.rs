@@ -119,11 +119,10 @@ impl Client {
             .referer(false)
             .build()
             .map_err(|error| Failure::new(Kind::Bug, "set up the HTTP client").caused(error))?;
-        let derived = format!("/public-api/{}", account.code);
         Ok(Self {
             shared: Arc::new(Shared {
                 http,
-                base_is_fixed: account.base_url.scheme() == "http" || account.base_url.path() != derived,
+                base_is_fixed: account.fixed,
                 base: account.base_url.clone(),
                 auth,
                 governor: Governor::new(limits, seed, events.clone()),

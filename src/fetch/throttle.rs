@@ -181,7 +181,9 @@ impl State {
         }
         match shared.pace {
             // Some requests are kept to be spread over the period: their answers tell what others use of it.
-            Pace::Burst if self.ledger.has_watched(now) && self.ledger.recent(now) < budget - budget / SPREAD => self.go(now),
+            Pace::Burst if self.ledger.has_watched(now) && self.ledger.recent(now) < budget - budget / SPREAD => {
+                self.go(now)
+            }
             Pace::Burst => self.go_evenly(now, budget, known, in_flight, shared),
             Pace::Even => self.go_evenly(now, budget, known, in_flight, shared),
         }

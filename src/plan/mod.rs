@@ -75,7 +75,8 @@ pub fn plan(resource: &Resource, head: Option<&Version>, wish: Wish) -> Job {
         }
     } else if state.completed_at.is_none() {
         steps.push(full("first load".to_owned(), None));
-    } else if let (true, Some(since)) = (asks_changes(&resource.read.style) && !resource.is_snapshot(), state.watermark)
+    } else if let (true, Some(since), false) =
+        (changes_now(resource), state.watermark, reload_due(resource, state, wish))
     {
         let reason = format!("changes since {since:.0}");
         steps.push(Step { kind: ScanKind::Changes, reason, since: Some(since), resume: None });
@@ -93,7 +94,11 @@ fn full(reason: String, resume: Option<Scan>) -> Step {
 }
 
 fn reload_reason(resource: &Resource) -> &'static str {
-    if resource.is_snapshot() { "the day's snapshot" } else { "has no dates: read whole" }
+    match (resource.is_snapshot(), asks_changes(&resource.read.style)) {
+        (true, _) => "the day's snapshot",
+        (false, true) => "its cadence of whole reads is over",
+        (false, false) => "has no dates: read whole",
+    }
 }
 
 /// Whether changes can be asked for.
@@ -106,10 +111,23 @@ fn asks_changes(style: &Style) -> bool {
     }
 }
 
+/// Whether a nightly run asks for changes; a snapshot is taken whole.
+fn changes_now(resource: &Resource) -> bool {
+    asks_changes(&resource.read.style) && !resource.is_snapshot()
+}
+
+/// Whether what asks for changes is to be read whole this time.
+fn reload_due(resource: &Resource, state: &State, wish: Wish) -> bool {
+    wish.every.or(resource.read.every).is_some() && not_due(resource, state, wish).is_none()
+}
+
 /// Why a whole reload is not due yet, if it is not.
 fn not_due(resource: &Resource, state: &State, wish: Wish) -> Option<String> {
     let every = wish.every.or(resource.read.every)?;
     let last = state.reloaded_at?;
+    if !state.owed.is_empty() && !asks_changes(&resource.read.style) {
+        return None;
+    }
     if resource.is_snapshot() && every == Duration::from_secs(24 * 3600) {
         let day = |at: Timestamp| Offset::UTC.to_datetime(at).date();
         return (day(last) >= day(wish.now)).then(|| format!("has the snapshot of {}", day(last)));

@@ -44,7 +44,9 @@ pub async fn find(asker: &Asker<'_>, service: &str, changes: &Changes, since: Ti
         started_at.get_or_insert(answered);
         for row in rows {
             let (dates, same) = row.stamps.split_at(changes.since.len());
-            let stamp = dates.iter().flatten().filter_map(|text| timestamp_micros(text)).max();
+            // A date still to come was set by a person: it does not tell when the record was changed.
+            let past = |micros: &i64| *micros <= answered.as_microsecond();
+            let stamp = dates.iter().flatten().filter_map(|text| timestamp_micros(text)).filter(past).max();
             let text = dates.iter().flatten().map(String::as_str).collect::<Vec<_>>().join(" ");
             let seen = sightings.entry(row.id).or_default();
             *seen = Sighting { stamp: seen.stamp.max(stamp), text, same: same.to_vec() };

@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::decode::Misfits;
-use crate::failure::{Failure, Kind, Result};
+use crate::failure::{Failure, Kind, Recovery, Result};
 use crate::store::{Store, paths};
 use crate::write::Changes;
 
@@ -111,6 +111,15 @@ impl Outcome {
         let held = self.resources.iter().any(|resource| matches!(resource.end, End::Held(_)));
         if held || codes.contains(&Kind::Lost.exit_code()) {
             return Kind::Lost.exit_code();
+        }
+        // What stops the whole run decides, whatever became of the others.
+        let stops = self
+            .resources
+            .iter()
+            .filter_map(ResourceOutcome::failure)
+            .find(|failure| failure.kind().recovery() == Recovery::StopRun);
+        if let Some(failure) = stops {
+            return failure.kind().exit_code();
         }
         let worked = self.resources.iter().filter(|resource| !matches!(resource.end, End::Idle(_))).count();
         if let Some(code) =

@@ -66,7 +66,6 @@ pub async fn make(work: &mut Work<'_>, step: &Step) -> Result<()> {
                 scan.partition = Some(day);
                 scan.replace = Replace::Partition(day);
             }
-            work.state.seen = BTreeMap::new();
             finish(work, scan, get).await
         }
         (Style::PerOwner { get, max_ids, owners }, ScanKind::Changes) => {
@@ -85,13 +84,12 @@ async fn finish(work: &mut Work<'_>, mut scan: SliceScan, get: &str) -> Result<(
     scan.run(work, &path).await?;
     if matches!(scan.replace, Replace::Everything | Replace::Partition(_)) {
         whole::refuse_empty(work)?;
+        whole::refuse_holes(work, scan.gone)?;
     }
     work.complete(scan.kind, scan.started_at, false);
+    work.state.seen = std::mem::take(&mut scan.stamps);
     work.commit(scan.replace, true).await?;
-    if let Some(plan) = scan.plan {
-        work.site.store.delete(&[plan]).await?;
-    }
-    Ok(())
+    work.clear_plans(scan.plan).await
 }
 
 fn asker<'a>(work: &Work<'a>) -> Asker<'a> {
@@ -158,12 +156,9 @@ async fn changed_owners(
     let sure = found.started_at.as_microsecond().saturating_sub(micros);
     let seen = found.sightings.iter().filter(|(_, sighting)| sighting.stamp.is_some_and(|stamp| stamp < sure));
     let seen: BTreeMap<i64, String> = seen.map(|(id, sighting)| (*id, sighting.text.clone())).collect();
-    let known = std::mem::take(&mut work.state.seen);
-    found.sightings.retain(|id, sighting| known.get(id) != Some(&sighting.text));
+    found.sightings.retain(|id, sighting| work.state.seen.get(id) != Some(&sighting.text));
     hold_back(&work.site.store, resource, work, settle, &mut found).await?;
-    let scan = changed_scan(work, &found, max_ids);
-    work.state.seen = seen;
-    Ok(scan)
+    Ok(SliceScan { stamps: seen, ..changed_scan(work, &found, max_ids) })
 }
 
 async fn hold_back(

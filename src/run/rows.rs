@@ -22,10 +22,15 @@ pub async fn read_all(work: &mut Work<'_>, search: &RowSearch, resume: Option<Sc
         Some(_) | None => None,
     };
     let id = resume.as_ref().map_or_else(crate::run::nonce, |scan| scan.id.clone());
+    let walk_resumes = resume.is_some();
+    if !gradual {
+        work.state.owed.clear();
+    }
     let mut started_at = resume.map(|scan| scan.started_at);
     let mut walk = begin(work, search, None, from);
     let stop = work.site.stop.clone();
-    let mut held = false;
+    // What did not fit before the interruption is read again by the next run too.
+    let mut held = walk_resumes && !work.state.owed.is_empty();
     let outcome = loop {
         let page = match stop.or(walk.next()).await {
             Ok(Some(page)) => page,

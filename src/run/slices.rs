@@ -1,6 +1,6 @@
 //! A scan by id sets: slices asked at once and taken in as they come, committed on the way, resumed where a run stopped.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
@@ -37,6 +37,10 @@ pub struct SliceScan {
     pub partition: Option<i32>,
     /// An owner that the source does not return has no rows.
     pub absent_is_empty: bool,
+    /// Owners found by their change stamp: remembered once the scan is complete.
+    pub stamps: BTreeMap<i64, String>,
+    /// Ids asked for that the source did not return.
+    pub gone: u64,
 }
 
 impl SliceScan {
@@ -74,6 +78,8 @@ impl SliceScan {
             replace: Replace::Owners,
             partition: None,
             absent_is_empty: false,
+            stamps: BTreeMap::new(),
+            gone: 0,
         }
     }
 
@@ -92,6 +98,8 @@ impl SliceScan {
             replace: Replace::Owners,
             partition: None,
             absent_is_empty: false,
+            stamps: written.stamps,
+            gone: 0,
         }))
     }
 
@@ -154,8 +162,9 @@ impl SliceScan {
     }
 
     /// Takes in what came of a slice; gives how many ids are newly owed.
-    async fn take_in(&self, work: &mut Work<'_>, brought: Brought) -> Result<u64> {
+    async fn take_in(&mut self, work: &mut Work<'_>, brought: Brought) -> Result<u64> {
         let at = self.started_at;
+        self.gone += count(brought.gone.len());
         let mut settled: BTreeSet<Key> = brought.gone.iter().copied().map(Key::Int).collect();
         let mut owed: Vec<(Key, String)> = Vec::new();
         let unclear = "a record came whose id could not be read, and this one was missing";
@@ -173,6 +182,7 @@ impl SliceScan {
                 owed.push((Key::Int(id), format!("the source refuses it with {code}")));
             }
         }
+        work.spare(owed.iter().map(|(id, _)| id.clone()));
         work.state.owed.retain(|known| !settled.contains(&known.id));
         let mut newly = 0;
         for (id, reason) in owed {
@@ -194,7 +204,7 @@ impl SliceScan {
         }
         Err(Failure::new(Kind::Answer, "accept the scan")
             .because(format!("more than {most} of {asked} records could not be brought home or mapped"))
-            .advise("look at the misfits below _pearlift/misfits: the schema may no longer describe the source"))
+            .advise("the schema may no longer describe the source: `-v` shows what did not fit"))
     }
 
     /// Commits what is spooled, with the cursor from which the scan goes on.
@@ -208,7 +218,7 @@ impl SliceScan {
                     resource: work.resource.name.clone(),
                     schema_hash: work.resource.hash.clone(),
                     slices: self.slices.clone(),
-                    stamps: Default::default(),
+                    stamps: self.stamps.clone(),
                 };
                 let path = write_plan(&work.site.store, &plan).await?;
                 self.plan = Some(path.clone());

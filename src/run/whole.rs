@@ -1,6 +1,5 @@
 //! A list: one GET, all of it.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::failure::{Failure, Kind, Result};
@@ -8,6 +7,9 @@ use crate::manifest::{Key, Owed, ScanKind};
 use crate::run::documents::Documents;
 use crate::run::work::Work;
 use crate::write::Replace;
+
+/// So many owners may lack what is read of them, or a hundredth.
+const MAY_LACK: u64 = 100;
 
 /// Reads a list and replaces what is there.
 pub async fn read_list(work: &mut Work<'_>, get: &str) -> Result<()> {
@@ -21,22 +23,12 @@ pub async fn read_list(work: &mut Work<'_>, get: &str) -> Result<()> {
     };
     let stop = work.site.stop.clone();
     let list = stop.or(documents.list()).await?;
-    let misfits = list.page.as_ref().map(|(page, _)| page.records.clone()).unwrap_or_default();
-    work.state.owed = misfits
-        .into_iter()
-        .map(|record| Owed {
-            id: record.id.unwrap_or_else(|| Key::Text("?".to_owned())),
-            reason: record.reason,
-            since: list.date,
-        })
-        .collect();
-    work.state.owed.dedup_by(|a, b| a.id == b.id);
-    let kept: BTreeSet<&Key> = work.state.owed.iter().map(|owed| &owed.id).collect();
-    if !kept.is_empty() {
-        // A list replaces all of its table: what cannot be mapped would lose its former row.
-        return Err(Failure::new(Kind::Answer, format!("accept the new {}", work.name))
-            .because(format!("{} of its entries cannot be mapped", kept.len()))
-            .advise("the former table stays as it is; look at the misfits with -v"));
+    work.state.owed.clear();
+    for record in list.page.iter().flat_map(|(page, _)| &page.records) {
+        let id = record.id.clone().unwrap_or_else(|| Key::Text("?".to_owned()));
+        if !work.state.owed.iter().any(|owed| owed.id == id) {
+            work.state.owed.push(Owed { id, reason: record.reason.clone(), since: list.date });
+        }
     }
     work.absorb(list.page.into_iter().collect(), None).await?;
     refuse_empty(work)?;
@@ -53,4 +45,15 @@ pub fn refuse_empty(work: &Work<'_>) -> Result<()> {
     Err(Failure::new(Kind::Answer, format!("accept the new {}", work.name))
         .because(format!("the source gives nothing, and the tables hold {had} rows"))
         .advise("the tables stay as they are; look into the account, and run again"))
+}
+
+/// Owners that were just listed and are not returned are more likely a fault of the source than deleted.
+pub fn refuse_holes(work: &Work<'_>, gone: u64) -> Result<()> {
+    let most = MAY_LACK.max(work.tally.records / 100);
+    if gone <= most || work.head.is_none() || work.forced {
+        return Ok(());
+    }
+    Err(Failure::new(Kind::Answer, format!("accept the new {}", work.name))
+        .because(format!("{gone} of the ids that the source lists are not returned, and at most {most} may be"))
+        .advise(format!("the tables stay as they are; `pearlift run --full {}` accepts it", work.name)))
 }

@@ -10,12 +10,12 @@ use tokio::time::Instant;
 use crate::decode::{MisfitRecord, Page, Shape};
 use crate::event::Event;
 use crate::failure::{Failure, Kind, Result};
-use crate::manifest::{FORMAT, Key, MisfitFile, ScanKind, State, TableFiles, Version, decide, publish};
+use crate::manifest::{Cursor, FORMAT, Key, MisfitFile, ScanKind, State, TableFiles, Version, decide, publish};
 use crate::run::site::Site;
 use crate::run::{Tally, nonce};
 use crate::schema::Resource;
 use crate::store::{Put, paths};
-use crate::write::{Commission, Replace, Sizes, Spool, Written, write_tables};
+use crate::write::{Commission, OwnerSet, Replace, Sizes, Spool, Written, write_tables};
 
 /// The spool of one resource may hold this part of the memory setting; three resources are at work at once, pages and
 /// one commit need the rest.
@@ -39,6 +39,12 @@ pub struct Work<'a> {
     pub forced: bool,
     spool: Option<Spool>,
     records: Vec<MisfitRecord>,
+    /// Owners that could not be read in this scan: their old rows stay.
+    spared: Vec<Key>,
+    /// A record came whose owner could not be told: no old row may go.
+    keyless: bool,
+    /// The plan of an unfinished scan of an earlier run.
+    old_plan: Option<String>,
     files_numbered: u64,
     misfit_files: u64,
     committed_at: Instant,
@@ -58,6 +64,10 @@ impl<'a> Work<'a> {
                     resource.name
                 )));
         }
+        let old_plan = head.as_ref().and_then(|head| match &head.state.scan.as_ref()?.cursor {
+            Cursor::Slices { plan, .. } => Some(plan.clone()),
+            Cursor::Rows { .. } => None,
+        });
         let memory = (site.limits.memory / SPOOL_SHARE).max(8 << 20);
         let folder = site.spool.join(&resource.name);
         Ok(Self {
@@ -72,6 +82,9 @@ impl<'a> Work<'a> {
             rebuild: differing.is_some(),
             forced,
             records: Vec::new(),
+            spared: Vec::new(),
+            keyless: false,
+            old_plan,
             files_numbered: 0,
             misfit_files: 0,
             committed_at: Instant::now(),
@@ -103,6 +116,7 @@ impl<'a> Work<'a> {
             }
             self.tally.misfits.merge(std::mem::take(&mut page.misfits));
             let records = std::mem::take(&mut page.records);
+            self.tell_of(&records);
             self.tally.misfit_records += count(records.len());
             self.records.extend(records);
             owners += count(page.owners.len());
@@ -123,6 +137,27 @@ impl<'a> Work<'a> {
         self.tally.records += owners;
         self.site.events.tell(Event::Spooled { resource: self.resource.name.clone(), owners, rows });
         Ok(())
+    }
+
+    /// Notes records that did not fit, and tells of them.
+    fn tell_of(&mut self, records: &[MisfitRecord]) {
+        for record in records {
+            self.keyless |= record.id.is_none();
+            self.spared.extend(record.id.clone());
+            let name = record.id.as_ref().map_or_else(|| "a record".to_owned(), |id| format!("record {id}"));
+            self.site.events.note(&self.name, format!("{name} does not fit and is kept whole: {}", record.reason));
+        }
+    }
+
+    /// Notes owners that could not be read: their old rows stay.
+    pub fn spare(&mut self, ids: impl IntoIterator<Item = Key>) {
+        self.spared.extend(ids);
+    }
+
+    /// Removes the plans of scans that are over: this one's, and one that it took the place of.
+    pub async fn clear_plans(&mut self, plan: Option<String>) -> Result<()> {
+        let plans: Vec<String> = plan.into_iter().chain(self.old_plan.take()).collect();
+        if plans.is_empty() { Ok(()) } else { self.site.store.delete(&plans).await }
     }
 
     /// Whether a long scan should commit what it has.
@@ -157,6 +192,7 @@ impl<'a> Work<'a> {
 
     /// Commits what is spooled together with the state, if either is new. `last` says that the scan ends with it.
     pub async fn commit(&mut self, replace: Replace, last: bool) -> Result<()> {
+        let replace = if replace == Replace::Everything && self.keyless { Replace::Owners } else { replace };
         let _turn = self.site.commit_turn.acquire().await.expect("the turn is never closed");
         if self.site.locks.lost().iter().any(|lost| **lost == *self.name) {
             return Err(
@@ -210,6 +246,7 @@ impl<'a> Work<'a> {
         let (resource, head) = (Arc::clone(&self.resource), if self.rebuild { None } else { self.head.clone() });
         let (store, run, folder) = (self.site.store.clone(), self.site.run.clone(), self.site.spool.join(&*self.name));
         let sizes = Sizes { file_bytes: self.site.limits.file_bytes, row_group_rows: self.site.limits.row_group_rows };
+        let spare = OwnerSet::new(std::mem::take(&mut self.spared));
         let runtime = Handle::current();
         let mut number = self.files_numbered;
         let work = tokio::task::spawn_blocking(move || {
@@ -224,6 +261,7 @@ impl<'a> Work<'a> {
                 spool: &folder,
                 run: &run,
                 replace,
+                spare: &spare,
                 sizes,
                 last,
             };

@@ -18,7 +18,7 @@ use crate::store::error::local;
 use crate::store::{Place, Put, Store, Tag, paths};
 
 /// The name of the lock under which all others are taken, so that of two equal runs one gets all.
-const START: &str = "start";
+const START: &str = "_start";
 
 /// How locks in a bucket live.
 #[derive(Clone, Copy, Debug)]

@@ -195,8 +195,17 @@ impl Store {
         let path = paths::probe(run);
         let first = self.put_new(&path, "probe").await?;
         let second = self.put_new(&path, "probe again").await;
+        let renewed = match (&first, &self.place) {
+            // Locks in a bucket are renewed by their tag; a folder's locks are the system's.
+            (Put::Created(tag), Place::Bucket(_)) => {
+                let next = self.put_over(&path, tag, "probe renewed").await?;
+                next.is_some() && self.put_over(&path, tag, "probe late").await?.is_none()
+            }
+            (Put::Created(_), Place::Folder(_)) => true,
+            (Put::Exists, _) => false,
+        };
         let clean = self.delete(std::slice::from_ref(&path)).await;
-        if matches!(first, Put::Created(_)) && second? == Put::Exists {
+        if renewed && second? == Put::Exists {
             return clean;
         }
         Err(error::no_conditional_put(&self.describe()))

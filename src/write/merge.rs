@@ -175,7 +175,7 @@ impl Picked {
         };
         let bug = || Failure::new(Kind::Bug, "merge rows");
         let batch_of = |side: usize| if side == 0 { old } else { new }.map(|side| &side.batch).ok_or_else(bug);
-        let run = last.wrapping_sub(*first) + 1 == self.rows.len();
+        let run = last.checked_sub(*first).is_some_and(|span| span + 1 == self.rows.len());
         let one_side = self.rows.iter().all(|(other, _)| other == side) && side == last_side;
         if run && one_side {
             // Nothing in between: the rows as they lie.

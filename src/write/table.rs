@@ -64,6 +64,8 @@ pub struct Commission<'a> {
     pub spool: &'a Path,
     pub run: &'a str,
     pub replace: Replace,
+    /// Owners whose old rows stay where everything is replaced: they could not be read.
+    pub spare: &'a OwnerSet,
     pub sizes: Sizes,
     /// The scan's last commit: small neighbours are joined.
     pub last: bool,
@@ -175,8 +177,8 @@ struct Side<'a> {
 impl Side<'_> {
     fn replaces(&self, owner: &Key) -> bool {
         match self.work.replace {
-            Replace::Everything => true,
-            Replace::Partition(partition) => partition == self.partition,
+            Replace::Everything => !self.work.spare.contains(owner),
+            Replace::Partition(partition) => partition == self.partition && !self.work.spare.contains(owner),
             Replace::Owners => self.owners.contains(owner),
         }
     }

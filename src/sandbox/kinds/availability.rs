@@ -15,6 +15,8 @@ struct Stock {
 
 /// The value of `{"<productId>": VALUE}`.
 pub fn document(world: &World, record: &Record, with: With, out: &mut String) {
+    // Stock moves by itself, not with an edit of the product.
+    let record = &Record { revision: 0, updated: None, ..*record };
     let mut base = Dice::new(world.seed, record.id, 0x50);
     let mut now = Dice::new(world.seed, record.id, list::salt(0x51, record));
     let mut places = [Stock::default(); 3];

@@ -32,7 +32,7 @@ pub const COLUMNS: &[Column] = &[
 /// Event codes of the steps from placed to shipped.
 const STEPS: [&str; 5] = ["PLA", "PRI", "PIC", "PAC", "SHW"];
 /// When a step of the first version was done, in seconds after the creation.
-const DELAYS: [i64; 5] = [0, 600, 3_600, 7_200, 86_400];
+const DELAYS: [i64; 5] = [0, 60, 120, 180, 300];
 
 /// What the document and the search row both show.
 struct Facts {
@@ -138,7 +138,7 @@ pub fn document(world: &World, record: &Record, out: &mut String) {
         out.push_str(",\"transferRows\":[");
         for n in 0..=list::roll(&mut dice, 3) {
             out.push_str(if n == 0 { "" } else { "," });
-            put_pick(world, &mut dice, &mut now, out);
+            put_pick(world, &mut dice, &mut now, false, out);
         }
         out.push(']');
     } else {
@@ -206,24 +206,24 @@ fn put_rows(world: &World, order: i64, dice: &mut Dice, now: &mut Dice, out: &mu
     // The newest row first, as maps have no order.
     for n in (0..rows).rev() {
         let _ = write!(out, "{}\"{}\":[", if n + 1 == rows { "" } else { "," }, order * 16 + n);
-        put_pick(world, dice, now, out);
+        put_pick(world, dice, now, true, out);
         if dice.percent(10) {
             out.push(',');
-            put_pick(world, dice, now, out);
+            put_pick(world, dice, now, true, out);
         }
         out.push(']');
     }
     out.push('}');
 }
 
-/// What is taken of a product at one place.
-fn put_pick(world: &World, dice: &mut Dice, now: &mut Dice, out: &mut String) {
+/// What is taken of a product at one place; rows of orders may name a batch.
+fn put_pick(world: &World, dice: &mut Dice, now: &mut Dice, batch: bool, out: &mut String) {
     let product = 1 + list::roll(dice, world.products);
     let _ = write!(out, "{{\"productId\":{product},\"quantity\":{}", 1 + list::roll(dice, 5));
     if dice.percent(95) {
         list::put(out, "locationId", list::nth(&[2, 7, 0, 12, 31], list::roll(now, 5)));
     }
-    if dice.percent(8) {
+    if batch && dice.percent(8) {
         list::put_text(out, "userBatchReference", now.pick(&["B-9", "Los Ä/4", ""]));
     }
     out.push('}');

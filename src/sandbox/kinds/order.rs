@@ -63,6 +63,7 @@ struct Head {
     paid: u64,
     tax_date: Option<i64>,
     delivery: Option<i64>,
+    currency: &'static str,
 }
 
 fn head(world: &World, record: &Record) -> Head {
@@ -95,8 +96,9 @@ fn head(world: &World, record: &Record) -> Head {
         staff,
         channel,
         paid,
-        tax_date: invoiced.then_some(record.created / DAY * DAY),
-        delivery: edits.percent(50).then_some((record.created / DAY + 3) * DAY),
+        tax_date: invoiced.then(|| midnight(world, record.created)),
+        currency: CURRENCIES[usize::try_from(Dice::new(world.seed, record.id, 16).below(3)).expect("it is small")],
+        delivery: edits.percent(50).then(|| midnight(world, record.created + 3 * DAY)),
     }
 }
 
@@ -197,8 +199,9 @@ pub fn document(world: &World, record: &Record, with: With, out: &mut String) {
         }
         let _ = write!(out, "{{\"invoiceReference\":\"{code}-{}-{invoice}\"", record.id);
         if invoice == 0 {
-            let day = record.created / DAY * DAY;
-            let _ = write!(out, ",\"taxDate\":\"{}\",\"dueDate\":\"{}\"", at(day), at(day + 30 * DAY));
+            // The one is midnight in the account's zone, the other in UTC: so they are at the source.
+            let (tax, due) = (midnight(world, record.created), (record.created / DAY + 30) * DAY);
+            let _ = write!(out, ",\"taxDate\":\"{}\",\"dueDate\":\"{}\"", at(tax), at(due));
         }
         out.push('}');
     }
@@ -212,7 +215,7 @@ pub fn document(world: &World, record: &Record, with: With, out: &mut String) {
         dice.below(5),
     );
     parties(&head, &mut dice, out);
-    rows(world, record, out);
+    rows(world, record, head.currency, out);
     let _ = write!(out, ",\"warehouseId\":{}", head.warehouse);
     custom_fields(world, record, with, out);
     let _ = write!(out, ",\"acknowledged\":{},\"costPriceListId\":1,\"historicalOrder\":false", dice.below(2));
@@ -223,15 +226,16 @@ pub fn document(world: &World, record: &Record, with: With, out: &mut String) {
 }
 
 fn money(world: &World, record: &Record, head: &Head, dice: &mut Dice, out: &mut String) {
-    let currency = dice.pick(&CURRENCIES);
+    let currency = head.currency;
     let rate = if currency == "GBP" {
-        "1.000000".to_owned()
+        1_000_000
     } else {
-        decimal(i64::try_from(1_000_000 + dice.below(400_000)).expect("it is small"), 6)
+        i64::try_from(1_000_000 + dice.below(400_000)).expect("it is small")
     };
+    let rate_text = decimal(rate, 6);
     let _ = write!(
         out,
-        ",\"currency\":{{\"accountingCurrencyCode\":\"GBP\",\"orderCurrencyCode\":\"{currency}\",\"exchangeRate\":\"{rate}\",\"fixedExchangeRate\":{}}}",
+        ",\"currency\":{{\"accountingCurrencyCode\":\"GBP\",\"orderCurrencyCode\":\"{currency}\",\"exchangeRate\":\"{rate_text}\",\"fixedExchangeRate\":{}}}",
         dice.percent(20),
     );
     let mut edits = Dice::new(world.seed, record.id, 2_000 + u64::from(record.revision));
@@ -240,11 +244,15 @@ fn money(world: &World, record: &Record, head: &Head, dice: &mut Dice, out: &mut
         net = -net;
     }
     let tax = net / 5;
+    let base = |amount: i64| amount * 1_000_000 / rate;
     let _ = write!(
         out,
-        ",\"totalValue\":{{\"net\":\"{0}\",\"taxAmount\":\"{1}\",\"baseNet\":\"{0}\",\"baseTaxAmount\":\"{1}\",\"baseTotal\":\"{2}\",\"total\":\"{2}\"}}",
+        ",\"totalValue\":{{\"net\":\"{}\",\"taxAmount\":\"{}\",\"baseNet\":\"{}\",\"baseTaxAmount\":\"{}\",\"baseTotal\":\"{}\",\"total\":\"{}\"}}",
         cents(net),
         cents(tax),
+        cents(base(net)),
+        cents(base(tax)),
+        cents(base(net) + base(tax)),
         cents(net + tax),
     );
 }
@@ -285,7 +293,7 @@ fn parties(head: &Head, dice: &mut Dice, out: &mut String) {
 }
 
 /// Lines: some stay, some go, some come with every revision. Their ids are the order's times sixteen, and a number.
-fn rows(world: &World, record: &Record, out: &mut String) {
+fn rows(world: &World, record: &Record, currency: &str, out: &mut String) {
     let mut base = Dice::new(world.seed, record.id, 13);
     let count = 1 + base.below(5);
     let revision = u64::from(record.revision);
@@ -304,12 +312,19 @@ fn rows(world: &World, record: &Record, out: &mut String) {
             out.push(',');
         }
         first = false;
-        row_document(world, record.id * 16 + i64::try_from(place).expect("it is small"), place, &mut dice, out);
+        row_document(
+            world,
+            currency,
+            record.id * 16 + i64::try_from(place).expect("it is small"),
+            place,
+            &mut dice,
+            out,
+        );
     }
     out.push('}');
 }
 
-fn row_document(world: &World, id: i64, place: u64, dice: &mut Dice, out: &mut String) {
+fn row_document(world: &World, currency: &str, id: i64, place: u64, dice: &mut Dice, out: &mut String) {
     let product = dice.below(world.products.unsigned_abs().max(1)) + 1;
     let (quantity, price) = (1 + dice.below(12), dice.below(900_000));
     let cost = i64::try_from(price / 2).expect("it is small");
@@ -325,7 +340,7 @@ fn row_document(world: &World, id: i64, place: u64, dice: &mut Dice, out: &mut S
     );
     let _ = write!(
         out,
-        ",\"productSku\":\"SKU-{product}\",\"quantity\":{{\"magnitude\":\"{quantity}.0000\"}},\"itemCost\":{{\"currencyCode\":\"GBP\",\"value\":\"{}\"}},\"productPrice\":{{\"currencyCode\":\"GBP\",\"value\":\"{}\"}}",
+        ",\"productSku\":\"SKU-{product}\",\"quantity\":{{\"magnitude\":\"{quantity}.0000\"}},\"itemCost\":{{\"currencyCode\":\"GBP\",\"value\":\"{}\"}},\"productPrice\":{{\"currencyCode\":\"{currency}\",\"value\":\"{}\"}}",
         decimal(cost, 4),
         decimal(i64::try_from(price).expect("it is small"), 4),
     );
@@ -337,7 +352,7 @@ fn row_document(world: &World, id: i64, place: u64, dice: &mut Dice, out: &mut S
     }
     let _ = write!(
         out,
-        ",\"rowValue\":{{\"taxRate\":\"20.0000\",\"taxCode\":\"T20\",\"taxCalculator\":\"brightpearl\",\"rowNet\":{{\"currencyCode\":\"GBP\",\"value\":\"{}\"}},\"rowTax\":{{\"currencyCode\":\"GBP\",\"value\":\"{}\"}},\"taxClassId\":7}},\"nominalCode\":\"4000\",\"composition\":{{\"bundleParent\":false,\"bundleChild\":false,\"parentOrderRowId\":0}}",
+        ",\"rowValue\":{{\"taxRate\":\"20.0000\",\"taxCode\":\"T20\",\"taxCalculator\":\"brightpearl\",\"rowNet\":{{\"currencyCode\":\"{currency}\",\"value\":\"{}\"}},\"rowTax\":{{\"currencyCode\":\"{currency}\",\"value\":\"{}\"}},\"taxClassId\":7}},\"nominalCode\":\"4000\",\"composition\":{{\"bundleParent\":false,\"bundleChild\":false,\"parentOrderRowId\":0}}",
         decimal(net, 4),
         decimal(net / 5, 4),
     );
@@ -384,4 +399,15 @@ fn custom_fields(world: &World, record: &Record, with: With, out: &mut String) {
     if with.null_custom_fields && !nulls.is_empty() {
         let _ = write!(out, ",\"nullCustomFields\":[\"{}\"]", nulls.join("\",\""));
     }
+}
+
+/// Midnight of an instant's day in the account's zone.
+fn midnight(world: &World, seconds: i64) -> i64 {
+    let offset = |seconds: i64| {
+        let at = jiff::Timestamp::from_second(seconds).expect("an instant of the sandbox is in range");
+        i64::from(world.zone.to_offset(at).seconds())
+    };
+    let day = (seconds + offset(seconds)) / DAY * DAY;
+    // The day may begin before a change of the clocks.
+    day - offset(day - offset(seconds))
 }

@@ -123,7 +123,6 @@ pub fn put_assignment(dice: &mut Dice, now: &mut Dice, out: &mut String) {
 
 pub fn put_custom(with: With, dice: &mut Dice, now: &mut Dice, out: &mut String) {
     let (code, region, note) = (dice.percent(50), dice.percent(40), dice.percent(30));
-    let mut names = Vec::new();
     if with.custom_fields {
         out.push_str(",\"customFields\":{");
         if code {
@@ -138,11 +137,5 @@ pub fn put_custom(with: With, dice: &mut Dice, now: &mut Dice, out: &mut String)
             text::string(out, now.pick(&["", "call\nback ☎", "\"quoted\"", "naïve"]));
         }
         out.push('}');
-    }
-    if with.null_custom_fields {
-        names.extend([(code, "\"PCF_CODE\""), (region, "\"PCF_REGION\""), (note, "\"PCF_NOTE\"")]);
-        names.retain(|(set, _)| !set);
-        let names: Vec<&str> = names.into_iter().map(|(_, name)| name).collect();
-        list::put_raw(out, "nullCustomFields", &format!("[{}]", names.join(",")));
     }
 }
