@@ -1,0 +1,35 @@
+//! What the tests share: the program, readers of Parquet, an S3 server, places to write.
+
+mod program;
+mod python;
+mod weed;
+
+pub use program::{Done, Program};
+pub use python::{check_truth, query};
+pub use weed::Weed;
+
+use jiff::Timestamp;
+use jiff::tz::Offset;
+use pearlift::sandbox::{Sandbox, Settings, Size};
+
+/// A simulated account without a quota.
+pub async fn account(orders: u64) -> Sandbox {
+    start(Settings { limit: 0, now: Some(this_morning()), ..Settings::default() }, Size { orders, ..Size::default() })
+        .await
+}
+
+/// Six o'clock UTC of today: the account's clock can go on by hours and the day stays.
+pub fn this_morning() -> Timestamp {
+    let today = Timestamp::now().as_second() / 86_400 * 86_400;
+    Timestamp::from_second(today + 6 * 3600).expect("today is in range")
+}
+
+/// The day of the snapshots that a test takes.
+pub fn today() -> String {
+    Offset::UTC.to_datetime(this_morning()).date().to_string()
+}
+
+/// A simulated account.
+pub async fn start(settings: Settings, size: Size) -> Sandbox {
+    Sandbox::start(settings, &size, 0).await.expect("the sandbox starts")
+}

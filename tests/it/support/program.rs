@@ -1,0 +1,87 @@
+//! The program as its users run it.
+
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use pearlift::sandbox::Sandbox;
+
+/// The program, with the environment of an account and a destination.
+#[derive(Clone, Debug)]
+pub struct Program {
+    vars: Vec<(String, String)>,
+}
+
+/// A run of the program that has ended.
+#[derive(Debug)]
+pub struct Done {
+    pub code: i32,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl Done {
+    /// Everything that it said.
+    pub fn said(&self) -> String {
+        format!("{}{}", self.stdout, self.stderr)
+    }
+
+    /// Panics with what it said unless it ended with this code.
+    #[track_caller]
+    pub fn expect(self, code: i32) -> Self {
+        assert_eq!(self.code, code, "stdout:\n{}\nstderr:\n{}", self.stdout, self.stderr);
+        self
+    }
+}
+
+impl Program {
+    /// For a sandbox's account, writing to a folder or a bucket.
+    pub fn new(sandbox: &Sandbox, destination: impl AsRef<Path>) -> Self {
+        Self { vars: Vec::new() }
+            .with("BRIGHTPEARL_STAFF_TOKEN", "sandbox-staff-token")
+            .with("PEARLIFT_ACCOUNT_CODE", "acme")
+            .with("PEARLIFT_ACCOUNT_BASE_URL", &sandbox.url())
+            .with("PEARLIFT_AUTH_KIND", "staff-token")
+            .with("PEARLIFT_AUTH_APP_REF", "acme_export")
+            .with("PEARLIFT_DESTINATION_URL", destination.as_ref().to_str().expect("the path is text"))
+            .with("PEARLIFT_LIMITS_REQUESTS_PER_PERIOD", "0")
+    }
+
+    /// With this variable, instead of one of the same name.
+    pub fn with(mut self, name: &str, value: &str) -> Self {
+        self.vars.retain(|(known, _)| known != name);
+        self.vars.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Without this variable.
+    pub fn without(mut self, name: &str) -> Self {
+        self.vars.retain(|(known, _)| known != name);
+        self
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_pearlift"));
+        let kept = ["PATH", "HOME", "TMPDIR"].map(|name| (name, std::env::var_os(name)));
+        command.env_clear().envs(kept.into_iter().filter_map(|(name, value)| Some((name, value?))));
+        command.envs(self.vars.iter().map(|(name, value)| (name, value)));
+        command.args(arguments).current_dir(std::env::temp_dir());
+        command
+    }
+
+    /// Runs it to its end.
+    pub fn run(&self, arguments: &[&str]) -> Done {
+        let output = self.command(arguments).stdin(Stdio::null()).output().expect("the program starts");
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("the program writes UTF-8");
+        Done { code: output.status.code().unwrap_or(-1), stdout: text(output.stdout), stderr: text(output.stderr) }
+    }
+
+    /// Starts it; what it says is thrown away.
+    pub fn start(&self, arguments: &[&str]) -> Child {
+        self.command(arguments)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("the program starts")
+    }
+}

@@ -1,0 +1,49 @@
+//! Readers of Parquet that are not ours: Python with DuckDB, as `make test` installs them.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use pearlift::sandbox::Sandbox;
+
+/// The credentials of the tests' S3 server.
+pub const S3_KEY: &str = "lake-key";
+pub const S3_SECRET: &str = "lake-secret";
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// A program of the virtual environment.
+pub fn tool(name: &str) -> PathBuf {
+    let path = root().join(".venv/bin").join(name);
+    assert!(path.exists(), "{} is missing: `make test` installs it", path.display());
+    path
+}
+
+/// Compares every table with the sandbox's truth, by a second implementation of the mapping. `more` are more arguments.
+#[track_caller]
+pub fn check_truth(sandbox: &Sandbox, tables: &str, more: &[&str]) {
+    let output = Command::new(tool("python"))
+        .arg(root().join("tests/truth/check.py"))
+        .args(["--truth", &sandbox.root(), "--tables", tables, "--day", &super::today()])
+        .args(more)
+        // The keys of the tests' own S3 server; a folder needs none.
+        .env("AWS_ACCESS_KEY_ID", S3_KEY)
+        .env("AWS_SECRET_ACCESS_KEY", S3_SECRET)
+        .output()
+        .expect("Python starts");
+    let said = String::from_utf8_lossy(&output.stdout);
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "the tables differ from the truth:\n{said}\n{errors}");
+    assert!(said.contains("equal the truth"), "the check says nothing:\n{said}\n{errors}");
+}
+
+/// What DuckDB answers, a line a row, cells parted by `|`.
+#[track_caller]
+pub fn query(sql: &str) -> Vec<String> {
+    let script =
+        "import duckdb, sys\nfor row in duckdb.sql(sys.argv[1]).fetchall(): print('|'.join(str(cell) for cell in row))";
+    let output = Command::new(tool("python")).args(["-c", script, sql]).output().expect("Python starts");
+    assert!(output.status.success(), "{sql}\n{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8_lossy(&output.stdout).lines().map(str::to_owned).collect()
+}
