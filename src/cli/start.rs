@@ -127,6 +127,7 @@ async fn listen(stop: &Stop) -> Result<Result<Outcome>> {
             _ = terminate.recv() => {}
         }
         if asked_before {
+            #[expect(clippy::disallowed_methods, reason = "asked twice: nothing more is to be waited for")]
             std::process::exit(i32::from(Kind::Interrupted.exit_code()));
         }
         complain("stopping: committing what is whole (once more to stop at once)");

@@ -40,7 +40,6 @@ pub(super) struct Node {
 #[derive(Debug)]
 pub(super) struct Context {
     pub top: usize,
-    pub depth: usize,
     pub slots: usize,
     /// Tables that have a row for each entry, with the branch's label.
     pub tables: Vec<(usize, Option<String>)>,
@@ -84,7 +83,7 @@ impl Shape {
     pub fn compile(resource: &Resource) -> Result<Self> {
         let mut shape = Self {
             nodes: vec![Node::default()],
-            contexts: vec![Context { top: 0, depth: 0, slots: 0, tables: Vec::new() }],
+            contexts: vec![Context { top: 0, slots: 0, tables: Vec::new() }],
             tables: Vec::new(),
             records: resource.read.records.clone(),
             key: Pick { above: 0, take: Take::Key },
@@ -131,7 +130,7 @@ impl Shape {
                 match step {
                     Step::Field(name) => node = self.child(node, name),
                     Step::Each => {
-                        let context = self.entries(node, chain.len());
+                        let context = self.entries(node);
                         chain.push(context);
                         node = self.contexts[context].top;
                     }
@@ -206,14 +205,14 @@ impl Shape {
         })
     }
 
-    fn entries(&mut self, node: usize, depth: usize) -> usize {
+    fn entries(&mut self, node: usize) -> usize {
         if let Some(context) = self.nodes[node].each {
             return context;
         }
         let top = self.nodes.len();
         self.nodes.push(Node::default());
         let context = self.contexts.len();
-        self.contexts.push(Context { top, depth, slots: 0, tables: Vec::new() });
+        self.contexts.push(Context { top, slots: 0, tables: Vec::new() });
         self.nodes[node].each = Some(context);
         context
     }

@@ -173,7 +173,7 @@ impl Client {
             match shared.once(request, &url, patience.tries(), replayed).await? {
                 Outcome::Done(reply) => return Ok(reply),
                 Outcome::Replay => replayed = true,
-                Outcome::Again(reason) => match patience.next() {
+                Outcome::Again(reason) => match patience.another() {
                     Some(wait) => {
                         shared.events.tell(Event::Retrying {
                             resource: request.resource.to_string(),

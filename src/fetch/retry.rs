@@ -42,7 +42,7 @@ impl Patience {
     }
 
     /// The wait before the next try, or `None` when patience is at an end.
-    pub fn next(&mut self) -> Option<Duration> {
+    pub fn another(&mut self) -> Option<Duration> {
         if self.tries >= self.most || Instant::now() >= self.until {
             return None;
         }

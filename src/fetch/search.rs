@@ -339,7 +339,7 @@ async fn read_page<T: Send + 'static>(
         let read = tokio::task::spawn_blocking(move || reader(&answer)).await.expect("reading a page does not panic");
         match read {
             Ok((page, content)) => return Ok((page, content, asked_at, date)),
-            Err(broken) => match patience.next() {
+            Err(broken) => match patience.another() {
                 Some(wait) => tokio::time::sleep(wait).await,
                 None => {
                     return Err(Failure::new(Kind::Answer, format!("read {}", request.resource))

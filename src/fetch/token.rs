@@ -3,7 +3,7 @@
 use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -48,11 +48,6 @@ impl TokenFile {
     pub fn new(path: PathBuf, configured: Option<&Secret>) -> Self {
         let digest = Sha256::digest(configured.map_or("", Secret::reveal).as_bytes());
         Self { path, began_with: digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect() }
-    }
-
-    /// Where it lies.
-    pub fn path(&self) -> &Path {
-        &self.path
     }
 
     /// Held while a token is refreshed, so that two processes do not both spend the refresh token.

@@ -98,10 +98,10 @@ fn searches(resource: &Resource) -> Vec<(String, Wanted)> {
                     )
                 })
                 .collect();
-            if let Inventory::Search(search) | Inventory::Windows(search) = inventory {
-                if found.iter().all(|(known, _)| *known != search.search) {
-                    found.push(ids(search, &[], Vec::new()));
-                }
+            if let Inventory::Search(search) | Inventory::Windows(search) = inventory
+                && found.iter().all(|(known, _)| *known != search.search)
+            {
+                found.push(ids(search, &[], Vec::new()));
             }
             found
         }

@@ -157,7 +157,7 @@ impl Documents {
             let read = tokio::task::spawn_blocking(move || documents(&shape, &answer.body));
             match read.await.expect("decoding does not panic") {
                 Ok(page) => return Ok(Part::Page(Box::new(page), asked_at, date)),
-                Err(broken) => match patience.next() {
+                Err(broken) => match patience.another() {
                     Some(wait) => tokio::time::sleep(wait).await,
                     None => {
                         return Err(Failure::new(Kind::Answer, format!("read {}", self.name))

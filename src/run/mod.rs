@@ -152,10 +152,10 @@ pub async fn jobs(errand: &Errand) -> Result<Vec<Job>> {
 /// The heads of these resources; none where the destination does not exist yet.
 pub async fn read_heads(settings: &Settings, chosen: &[&Resource]) -> Result<BTreeMap<String, Version>> {
     let destination = settings.destination()?;
-    if let crate::config::Destination::Local(folder) = &destination {
-        if !folder.exists() {
-            return Ok(BTreeMap::new());
-        }
+    if let crate::config::Destination::Local(folder) = &destination
+        && !folder.exists()
+    {
+        return Ok(BTreeMap::new());
     }
     let store = Store::open(&destination, false)?;
     if let Ok(account) = settings.account() {
@@ -201,10 +201,10 @@ async fn work_through(site: &Site, chosen: &[&Resource], errand: &Errand, counts
             at_work.push(async move { (place, work_on(site, resource, errand).await) });
         }
         let Some((place, mut outcome)) = at_work.next().await else { break };
-        if let Some(failure) = outcome.failure() {
-            if failure.kind().recovery() == Recovery::StopRun {
-                site.stop.ask(Why::Failed);
-            }
+        if let Some(failure) = outcome.failure()
+            && failure.kind().recovery() == Recovery::StopRun
+        {
+            site.stop.ask(Why::Failed);
         }
         outcome.requests = counts.lock().expect("no holder panics").get(&outcome.resource).copied().unwrap_or(0);
         site.events.tell(Event::Finished {

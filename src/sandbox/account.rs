@@ -14,6 +14,8 @@ use crate::sandbox::settings::{Settings, Size};
 
 /// The account's records were created over this long before its start.
 const HISTORY: i64 = 3 * 365 * 24 * 3600;
+/// Nothing happened so shortly before the start, in seconds: a first copy is surely later than every change.
+const QUIET: i64 = 600;
 /// A first edit comes at most this long after a record's creation.
 const EDIT_WITHIN: u64 = 20 * 24 * 3600;
 
@@ -118,13 +120,13 @@ impl Account {
         let change = stock.changes.get(&id).copied().unwrap_or_default();
         let created = stock.inserted.get(&id).copied().unwrap_or_else(|| {
             let from_end = (stock.greatest - id) * (HISTORY / 60) / stock.greatest.max(1) * 60;
-            self.start - from_end - 60
+            self.start - from_end - QUIET
         });
         let made_edit = || {
             let edited =
                 !stock.inserted.contains_key(&id) && hash(self.world.seed, id, kind.salt() + 1) % 100 < stock.edited;
             let later = i64::try_from(hash(self.world.seed, id, kind.salt() + 2) % EDIT_WITHIN).expect("it is small");
-            edited.then_some((created + 30 + later).min(self.start))
+            edited.then_some((created + 30 + later).min(self.start - QUIET))
         };
         Record {
             id,
@@ -166,5 +168,5 @@ impl Account {
 }
 
 fn is_gap(seed: u64, kind: Kind, has_gaps: bool, id: i64) -> bool {
-    has_gaps && hash(seed, id, kind.salt()) % 100 == 0
+    has_gaps && hash(seed, id, kind.salt()).is_multiple_of(100)
 }

@@ -90,7 +90,7 @@ impl Batches {
 
 /// The rows of `batch` in the order of these keys.
 pub fn sort(batch: &RecordBatch, keys: &arrow_row::Rows) -> Result<RecordBatch> {
-    let mut places: Vec<u32> = (0..batch.num_rows()).map(|place| u32::usize_as(place)).collect();
+    let mut places: Vec<u32> = (0..batch.num_rows()).map(u32::usize_as).collect();
     if places.is_sorted_by_key(|place| keys.row(place.as_usize())) {
         return Ok(batch.clone());
     }

@@ -52,10 +52,10 @@ impl Winner {
     /// Whether this copy is newer than the other.
     fn beats(&self, other: &Self) -> bool {
         for (mine, others) in self.newer.iter().zip(&other.newer) {
-            if let (Some(mine), Some(others)) = (mine, others) {
-                if mine != others {
-                    return mine > others;
-                }
+            if let (Some(mine), Some(others)) = (mine, others)
+                && mine != others
+            {
+                return mine > others;
             }
         }
         self.asked_at >= other.asked_at
