@@ -1,7 +1,13 @@
 //! All integration tests in one binary.
 
+#![allow(clippy::unwrap_used, reason = "a test that panics has found something")]
+
+mod crash;
 mod decode;
+mod errors;
 mod export;
+mod layers;
+mod reading;
 mod schemas;
 mod support;
 mod throttle;

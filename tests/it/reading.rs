@@ -1,0 +1,138 @@
+//! How few requests are spent, and what the source may do without being believed.
+
+use pearlift::sandbox::kinds::Kind;
+use pearlift::sandbox::{Ignored, Settings, Size};
+
+use crate::support::{Program, account, check_truth, query, start, this_morning};
+
+fn folder() -> tempfile::TempDir {
+    tempfile::tempdir().expect("a folder can be made")
+}
+
+fn text(folder: &tempfile::TempDir) -> &str {
+    folder.path().to_str().expect("it is text")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_filter_that_the_source_ignores_stops_its_resource_by_name_and_no_other() {
+    // GIVEN an exported account, whose source then ignores a filter of the order search
+    let sandbox = account(400).await;
+    let lake = folder();
+    let program = Program::new(&sandbox, lake.path());
+    program.run(&["run"]).expect(0);
+    sandbox.change(|settings| {
+        settings.ignored = vec![Ignored { search: "order-search".to_owned(), filter: "updatedOn".to_owned() }];
+    });
+    sandbox.take_log();
+
+    // WHEN it runs again
+    let done = program.run(&["run"]).expect(3);
+
+    // THEN orders stop within three requests, named with their filter, and everything else is complete
+    assert!(sandbox.take_log().of("GET order-service/order-search") <= 3);
+    assert!(done.stderr.contains("order: could not trust the answers for order"), "{}", done.stderr);
+    assert!(done.stderr.contains("ignores the filter on `updatedOn`"), "{}", done.stderr);
+    assert_eq!(done.stderr.matches("FAILED").count(), 1, "{}", done.stderr);
+    check_truth(&sandbox, text(&lake), &[]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn availability_asks_for_stock_tracked_products_only() {
+    // GIVEN 60,000 products of which 5 % are not stock-tracked
+    let settings = Settings { limit: 0, now: Some(this_morning()), ..Settings::default() };
+    let sandbox = start(settings, Size { orders: 1, products: Some(60_000), ..Size::default() }).await;
+    let lake = folder();
+    let program = Program::new(&sandbox, lake.path()).with("PEARLIFT_RESOURCE_PRODUCT_AVAILABILITY_EVERY", "1ms");
+    for scan in ["first", "second"] {
+        // WHEN a day's snapshot is taken
+        sandbox.take_log();
+        program.run(&["run", "product_availability"]).expect(0);
+
+        // THEN it takes at most 303 requests
+        let log = sandbox.take_log();
+        assert!(log.total() <= 303, "{scan}: {log:?}");
+        assert!(log.total() > 285, "{scan}: {log:?}");
+    }
+    let glob = format!("{}/product_availability/**/*.parquet", lake.path().display());
+    let rows: usize =
+        query(&format!("SELECT count(DISTINCT product_id) FROM read_parquet('{glob}')"))[0].parse().expect("a count");
+    assert!((56_000..58_000).contains(&rows), "{rows}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_refusal_with_another_code_stops_the_resource_at_once() {
+    // GIVEN a source that refuses every set of availability with a code that the schema does not name
+    let sandbox = account(2_000).await;
+    sandbox.change(|settings| {
+        settings.availability_refuses_all = true;
+        settings.availability_code = "WHSC-999".to_owned();
+    });
+    let lake = folder();
+
+    // WHEN it runs
+    let done = Program::new(&sandbox, lake.path()).run(&["run", "product_availability", "brand"]).expect(3);
+
+    // THEN it stops within ten requests, says why, and the others are complete
+    let log = sandbox.take_log();
+    assert!(log.total() <= 10, "{log:?}");
+    assert!(done.stderr.contains("WHSC-999"), "{}", done.stderr);
+    assert_eq!(done.stderr.matches("complete").count(), 1, "{}", done.stderr);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_single_product_that_spoils_its_set_is_found_by_halving_and_left_out_afterwards() {
+    // GIVEN a product that is deleted between the listing and the reading of availability: it spoils its set
+    let settings = Settings { limit: 0, now: Some(this_morning()), ..Settings::default() };
+    let sandbox = start(settings, Size { orders: 10, products: Some(900), ..Size::default() }).await;
+    sandbox.change(|settings| settings.ignored = Vec::new());
+    let lake = folder();
+    let schemas = folder();
+    // The schema's own filter would spare the set; without it every product is asked for, and 5 % spoil their sets.
+    let written =
+        include_str!("../../schemas/product_availability.toml").replace(", where = \"stockTracked = true\"", "");
+    std::fs::write(schemas.path().join("product_availability.toml"), written).expect("it can be written");
+    let program = Program::new(&sandbox, lake.path()).with("PEARLIFT_SCHEMAS", text(&schemas));
+
+    // WHEN so many spoil theirs that finding them would cost too much
+    let done = program.run(&["run", "product_availability"]).expect(4);
+
+    // THEN the resource stops, and says why
+    assert!(done.stderr.contains("WHSC-097"), "{}", done.stderr);
+    assert!(sandbox.take_log().of("GET warehouse-service/product-availability") < 150);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn ids_are_found_window_by_window_where_options_fails() {
+    // GIVEN a source whose OPTIONS fails for more than 1,500 ids
+    let sandbox = account(3_000).await;
+    sandbox.change(|settings| settings.options_fail_above = 1_500);
+    let lake = folder();
+
+    // WHEN orders are read
+    Program::new(&sandbox, lake.path()).with("PEARLIFT_LIMITS_RETRY_FOR", "1s").run(&["run", "order"]).expect(0);
+
+    // THEN they are all there
+    let glob = format!("{}/order/**/*.parquet", lake.path().display());
+    let found = query(&format!("SELECT count(*), count(DISTINCT id) FROM read_parquet('{glob}')"));
+    let there = sandbox.ids(Kind::Order).len();
+    assert_eq!(found, [format!("{there}|{there}")]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_real_quota_is_never_overrun() {
+    // GIVEN a source that allows 1,200 requests a minute, to a program that leaves 200 of them
+    let settings = Settings { limit: 1_200, now: Some(this_morning()), ..Settings::default() };
+    let sandbox = start(settings, Size { orders: 300, ..Size::default() }).await;
+    let lake = folder();
+    let program = Program::new(&sandbox, lake.path())
+        .with("PEARLIFT_LIMITS_REQUESTS_PER_PERIOD", "1200")
+        .with("PEARLIFT_LIMITS_RESERVE", "200");
+
+    // WHEN it exports an account
+    program.run(&["run"]).expect(0);
+
+    // THEN no answer was a refusal
+    let log = sandbox.take_log();
+    assert_eq!(log.throttled, 0, "{log:?}");
+    assert!(log.total() > 30, "{log:?}");
+}
