@@ -161,6 +161,7 @@ async fn every_secret_is_found_under_every_name_and_never_said() {
     // GIVEN a staff token, an account token, an OAuth token; each under the names of the contract
     let sandbox = account(50).await;
     let oauth = [("PEARLIFT_AUTH_KIND", "oauth"), ("PEARLIFT_AUTH_DEV_REF", "acme-dev")];
+    #[expect(clippy::type_complexity, reason = "name, token, settings")]
     let cases: [(&str, &str, &[(&str, &str)]); 5] = [
         ("BRIGHTPEARL_STAFF_TOKEN", "sandbox-staff-token", &[]),
         ("PAN_SEC_BRIGHTPEARL-STAFF_TOKEN", "sandbox-staff-token", &[]),

@@ -7,6 +7,8 @@ mod decode;
 mod errors;
 mod export;
 mod layers;
+mod oauth;
+mod properties;
 mod reading;
 mod schemas;
 mod support;

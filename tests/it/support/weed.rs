@@ -54,6 +54,7 @@ impl Weed {
             if TcpStream::connect(("127.0.0.1", self.port)).is_ok() && self.has_bucket() {
                 return;
             }
+            #[expect(clippy::disallowed_methods, reason = "the server is another process, on the wall clock")]
             std::thread::sleep(Duration::from_millis(100));
         }
         panic!("the S3 server does not serve");
