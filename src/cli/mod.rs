@@ -28,6 +28,10 @@ use crate::config::Environment;
 use crate::failure::{Failure, Kind, Result};
 use crate::report::failure_text;
 
+/// Threads for decoding and writing. Each keeps a heap of its own, so more of them than can work at once cost memory: a
+/// commit, three resources that look up what they hold, and the work on pages of a few cores.
+const BLOCKING: usize = 8;
+
 /// Runs the command that the arguments name.
 pub fn main(
     arguments: impl IntoIterator<Item = OsString>,
@@ -50,6 +54,7 @@ pub fn main(
     };
     let outcome = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
+        .max_blocking_threads(BLOCKING)
         .build()
         .map_err(|error| Failure::new(Kind::Bug, "start the runtime").caused(error))
         .and_then(|runtime| runtime.block_on(dispatch(start, arguments.command)));

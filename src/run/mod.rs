@@ -101,7 +101,7 @@ pub async fn run(errand: Errand) -> Result<Outcome> {
         run: run.clone(),
         clock,
         spool: spool.path().to_owned(),
-        pages: Arc::new(Semaphore::new(limits.concurrency * 3 / 2)),
+        pages: Arc::new(Semaphore::new(limits.concurrency)),
         limits,
         events,
         stop: errand.stop.clone(),

@@ -14,7 +14,7 @@ use arrow_ipc::writer::{IpcWriteOptions, StreamWriter};
 use crate::failure::{Failure, Kind, Result};
 
 /// Rows of a batch on disk: as many as a merge holds of each segment at a time.
-const BATCH: usize = 2048;
+const BATCH: usize = 512;
 
 /// A sorted run.
 #[derive(Debug)]
