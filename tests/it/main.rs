@@ -4,6 +4,7 @@
 
 mod crash;
 mod decode;
+mod docs;
 mod errors;
 mod export;
 mod layers;

@@ -1,0 +1,48 @@
+//! What the pages say exists.
+
+/// The texts between backticks.
+fn quoted(text: &str) -> impl Iterator<Item = &str> {
+    text.split('`').skip(1).step_by(2)
+}
+
+fn read(path: &str) -> String {
+    std::fs::read_to_string(format!("{}/{path}", env!("CARGO_MANIFEST_DIR"))).unwrap()
+}
+
+#[test]
+fn every_test_that_the_guarantees_name_exists() {
+    let page = read("docs/guarantees.md");
+    let mut named = 0;
+    for name in quoted(&page).filter(|name| name.contains("::") && !name.contains(' ')) {
+        let (module, test) = name.split_once("::").unwrap();
+        let text = read(&format!("tests/it/{module}.rs"));
+        assert!(text.contains(&format!("fn {test}(")), "{name} does not exist");
+        named += 1;
+    }
+    assert!(named > 8, "{named}");
+    for promise in 1..=7 {
+        let section = page.split(&format!("## {promise}.")).nth(1).unwrap().split("\n## ").next().unwrap();
+        assert!(section.contains("**Shown by**"), "promise {promise} names no test");
+    }
+}
+
+#[test]
+fn every_source_file_that_the_pages_name_exists() {
+    for page in ["README.md", "CONTRIBUTING.md", "docs/guarantees.md", "docs/format.md", "docs/running.md", "schemas/README.md"] {
+        let text = read(page);
+        for name in quoted(&text).filter(|name| name.starts_with("src/") && name.ends_with(".rs")) {
+            assert!(std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(name).exists(), "{page} names {name}");
+        }
+    }
+}
+
+#[test]
+fn every_resource_stands_in_the_readme() {
+    let readme = read("README.md");
+    for resource in pearlift::schema::Catalog::load(None).unwrap().resources() {
+        assert!(readme.contains(&format!("`{}`", resource.name)), "{} is missing", resource.name);
+        for table in &resource.tables {
+            assert!(readme.contains(&format!("`{}`", table.name)), "{} is missing", table.name);
+        }
+    }
+}
