@@ -48,6 +48,6 @@ pub async fn demo(start: Start, demo: Demo) -> Result<u8> {
 /// Revenue by month and currency, from two tables.
 fn query(folder: &str) -> String {
     format!(
-        "duckdb -c \"\n  SELECT created_month, order_currency_code, count(DISTINCT o.id) AS orders, sum(r.quantity) AS pieces, sum(r.row_net) AS net\n  FROM read_parquet('{folder}/order/**/*.parquet', hive_partitioning = true) AS o\n  JOIN read_parquet('{folder}/order_row/**/*.parquet', hive_partitioning = true) AS r ON r.order_id = o.id\n  WHERE o.order_type_code = 'SO'\n  GROUP BY ALL ORDER BY ALL DESC LIMIT 12\""
+        "duckdb -c \"\n  SELECT o.created_month, o.order_currency_code, count(DISTINCT o.id) AS orders, sum(r.quantity) AS pieces, sum(r.row_net) AS net\n  FROM read_parquet('{folder}/order/**/*.parquet', hive_partitioning = true) AS o\n  JOIN read_parquet('{folder}/order_row/**/*.parquet', hive_partitioning = true) AS r ON r.order_id = o.id\n  WHERE o.order_type_code = 'SO'\n  GROUP BY ALL ORDER BY ALL DESC LIMIT 12\""
     )
 }

@@ -35,7 +35,12 @@ pub fn line(event: &Event, verbosity: Verbosity) -> Option<String> {
         }
         Event::Finished { resource, rows, requests, failure } => match failure {
             Some(failure) => Some(format!("{resource}: {failure}")),
-            None if normal => Some(format!("{resource}: {} rows, {} requests", number(*rows), number(*requests))),
+            None if normal => Some(format!(
+                "{resource}: {} rows, {} {}",
+                number(*rows),
+                number(*requests),
+                if *requests == 1 { "request" } else { "requests" }
+            )),
             None => None,
         },
         Event::Warning { resource, text } => Some(format!("warning: {}{text}", of(resource))),

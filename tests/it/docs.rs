@@ -28,7 +28,9 @@ fn every_test_that_the_guarantees_name_exists() {
 
 #[test]
 fn every_source_file_that_the_pages_name_exists() {
-    for page in ["README.md", "CONTRIBUTING.md", "docs/guarantees.md", "docs/format.md", "docs/running.md", "schemas/README.md"] {
+    for page in
+        ["README.md", "CONTRIBUTING.md", "docs/guarantees.md", "docs/format.md", "docs/running.md", "schemas/README.md"]
+    {
         let text = read(page);
         for name in quoted(&text).filter(|name| name.starts_with("src/") && name.ends_with(".rs")) {
             assert!(std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(name).exists(), "{page} names {name}");

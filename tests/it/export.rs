@@ -158,3 +158,23 @@ async fn money_is_exact_and_every_table_can_be_queried_from_the_first_day() {
     let glob = format!("{}/order/**/*.parquet", lake.path().display());
     assert_eq!(query(&format!("SELECT typeof(sum(total)) FROM read_parquet('{glob}')")), ["DECIMAL(38,6)"]);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn the_demo_needs_no_settings_and_prints_a_query_that_works() {
+    // GIVEN a folder that does not exist
+    let folder = tempfile::tempdir().expect("a folder can be made");
+    let out = folder.path().join("demo");
+    let sandbox = account(1).await;
+    let program = Program::new(&sandbox, folder.path()).with("PEARLIFT_ACCOUNT_CODE", "nobody");
+
+    for time in ["first", "again"] {
+        // WHEN the demo runs, whatever the environment says of another account
+        let done = program.run(&["demo", "--out", out.to_str().expect("it is text"), "--orders", "300"]).expect(0);
+
+        // THEN the query that it prints answers
+        let (_, sql) = done.stdout.split_once("duckdb -c \"").expect("it prints a query");
+        let months = query(sql.trim_end().trim_end_matches('"'));
+        assert_eq!(months.len(), 12, "{time}: {months:?}");
+    }
+    assert_eq!(sandbox.take_log().total(), 0, "the demo asks nobody else");
+}
