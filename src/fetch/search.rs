@@ -16,6 +16,8 @@ use crate::window::Window;
 
 /// A page is read again from further ahead at most this often in a row: rows that leave faster than we read end the scan.
 const REREADS: u32 = 100;
+/// 1990-01-01T00:00:00Z: no record of the source is older.
+const LONG_AGO: i64 = 631_152_000;
 
 /// A filter that was sent, which every row must satisfy.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -76,6 +78,8 @@ pub struct Query {
     /// The columns asked for; empty asks for all.
     pub columns: Vec<String>,
     pub filter: Option<Filter>,
+    /// A date by whose windows the search is read where it cannot be sorted by `row`.
+    pub by: Option<String>,
     pub page_size: u32,
 }
 
@@ -92,6 +96,15 @@ impl Query {
         }
         path.push_str(&format!("sort={}.ASC&pageSize={}&firstResult={first}", self.row, self.page_size));
         path
+    }
+}
+
+impl Query {
+    /// The path of what lies in a window of the date, in whatever order.
+    fn within(&self, by: &str, window: Window) -> String {
+        let columns =
+            if self.columns.is_empty() { String::new() } else { format!("columns={}&", self.columns.join(",")) };
+        format!("{}?{by}={}&{columns}pageSize={}&firstResult=1", self.path, window.period(), self.page_size)
     }
 }
 
@@ -129,6 +142,8 @@ pub struct Walk<T> {
     /// The greatest number of rows that the source has claimed.
     claimed: u64,
     rereads: u32,
+    /// Windows still to be read, where pages cannot be sorted.
+    windows: Option<Vec<Window>>,
     ended: bool,
     /// The source's clock at the first answer.
     pub started_at: Option<jiff::Timestamp>,
@@ -156,6 +171,7 @@ impl<T: Send + 'static> Walk<T> {
             step: None,
             claimed: 0,
             rereads: 0,
+            windows: None,
             ended: false,
             started_at: None,
         }
@@ -172,16 +188,66 @@ impl<T: Send + 'static> Walk<T> {
             if self.ended {
                 return Ok(None);
             }
+            if self.windows.is_some() {
+                return self.next_window().await;
+            }
             self.ask_ahead();
             let (first, fetched) = self.arrival().await;
             let (page, content, asked_at, date) = fetched?;
             self.started_at.get_or_insert(date);
+            if first == 1 && self.is_unsorted(&page) && self.query.by.is_some() {
+                self.read_by_windows();
+                continue;
+            }
             self.check(first, &page)?;
             self.claimed = self.claimed.max(page.results_available.unwrap_or(0));
             if let Some(joined) = self.join(first, &page)? {
                 let home = JoinedPage { content, asked_at, last: self.last, next: self.next };
                 return Ok(if joined { Some(home) } else { None });
             }
+        }
+    }
+
+    /// Whether more than one page is there, and they cannot be told apart by their first and last rows.
+    fn is_unsorted(&self, page: &SearchPage) -> bool {
+        let column = page.columns.iter().find(|column| column.name == self.query.row);
+        !self.is_short(page, page.rows) && (!page.ascending || column.is_none_or(|column| !column.sortable))
+    }
+
+    /// From now on the search is read window by window, each small enough to fit a page.
+    fn read_by_windows(&mut self) {
+        self.forget_ahead();
+        let text = format!("the search cannot be sorted by `{}`: it is read by windows of time", self.query.row);
+        self.client.events().warn(&self.resource, text);
+        self.windows = Some(vec![match &self.query.filter {
+            Some(Filter::Period { window, .. }) => *window,
+            Some(Filter::Bool { .. }) | None => Window { from: None, to: None },
+        }]);
+    }
+
+    /// The next window that fits a page.
+    async fn next_window(&mut self) -> Result<Option<JoinedPage<T>>> {
+        let by = self.query.by.clone().expect("windows are of a date");
+        loop {
+            let Some(window) = self.windows.as_mut().and_then(Vec::pop) else {
+                self.ended = true;
+                return Ok(None);
+            };
+            let request = Request::get(&self.resource, self.query.within(&by, window));
+            let (page, content, asked_at, date) = read_page(&self.client, &request, Arc::clone(&self.reader)).await?;
+            self.started_at.get_or_insert(date);
+            if self.is_short(&page, page.rows) {
+                return Ok(Some(JoinedPage { content, asked_at, last: None, next: 1 }));
+            }
+            let (early, late) = split(window, date).ok_or_else(|| {
+                Failure::new(Kind::Answer, format!("read {} completely", self.resource))
+                    .at(request.path.clone())
+                    .because("more rows than a page holds bear the same date, and they cannot be sorted")
+                    .advise(
+                        "leave the resource out with `resources.exclude`, or name another unique column in its schema",
+                    )
+            })?;
+            self.windows.as_mut().expect("windows are being read").extend([late, early]);
         }
     }
 
@@ -314,6 +380,17 @@ impl<T: Send + 'static> Walk<T> {
         let full = page.rows >= u64::from(self.query.page_size);
         let counted = page.last_result.unwrap_or(end) >= page.results_available.unwrap_or(0);
         !full && page.more != Some(true) && counted
+    }
+}
+
+/// Cuts a window in two; open ends are cut where next to nothing lies behind: before 1990, after the source's clock.
+fn split(window: Window, now: jiff::Timestamp) -> Option<(Window, Window)> {
+    let long_ago = jiff::Timestamp::from_second(LONG_AGO).ok()?;
+    let cut = |at| (Window { from: window.from, to: Some(at) }, Window { from: Some(at), to: window.to });
+    match (window.from, window.to) {
+        (None, to) => to.is_none_or(|to| to > long_ago).then(|| cut(long_ago)),
+        (Some(from), None) => (from < now).then(|| cut(now)),
+        (Some(_), Some(_)) => window.halves(),
     }
 }
 

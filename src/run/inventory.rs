@@ -122,6 +122,10 @@ impl Asker<'_> {
             path: format!("{service}/{}", search.search),
             row: search.row.clone(),
             columns,
+            by: match &filter {
+                Some(Filter::Period { column, .. }) => Some(column.clone()),
+                Some(Filter::Bool { .. }) | None => None,
+            },
             filter,
             page_size: self.client.limits().page_size,
         }

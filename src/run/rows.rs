@@ -94,6 +94,10 @@ fn begin(work: &Work<'_>, search: &RowSearch, filter: Option<Filter>, from: Opti
         row: search.row.clone(),
         columns: Vec::new(),
         filter: filter.clone(),
+        by: match &filter {
+            Some(filter) => Some(filter.column().to_owned()),
+            None => search.since.first().cloned(),
+        },
         page_size: work.site.limits.page_size,
     };
     let (shape, row) = (Arc::clone(&work.shape), search.row.clone());

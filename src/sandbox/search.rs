@@ -59,12 +59,18 @@ pub fn search(
     parameters: &[(String, String)],
 ) -> Reply {
     let (columns, id_place) = kinds::search(kind).expect("a search has columns");
+    let unsorted = settings.unsorted.iter().any(|unsorted| unsorted == name);
+    let columns: Vec<Column> =
+        columns.iter().map(|column| Column { sortable: column.sortable && !unsorted, ..*column }).collect();
+    let columns = columns.as_slice();
     let filters = match filters(settings, name, kind, columns, parameters) {
         Ok(filters) => filters,
         Err(refused) => return refused,
     };
     let value = |wanted: &str| parameters.iter().find(|(name, _)| name == wanted).map(|(_, value)| value.as_str());
+    // Where nothing can be sorted, the newest come first, and a wish to sort is ignored.
     let (sorted, descending) = match sorting(columns, value("sort")) {
+        _ if unsorted => (0, true),
         Ok(sorting) => sorting,
         Err(refused) => return refused,
     };
@@ -127,7 +133,7 @@ struct Query<'a> {
     account: &'a Account,
     settings: &'a Settings,
     kind: Kind,
-    columns: &'static [Column],
+    columns: &'a [Column],
     id_place: usize,
     filters: Vec<Filter>,
     sorted: usize,

@@ -89,6 +89,8 @@ pub struct Settings {
     /// Whether an unknown filter is refused; else it is ignored.
     pub refuses_unknown_filter: bool,
     pub ignored: Vec<Ignored>,
+    /// Searches that cannot be sorted by their id.
+    pub unsorted: Vec<String>,
     pub shuffles: bool,
     pub gzip: bool,
     /// Whether supplier-payment-search always claims 500 results and ignores ranges of ids.
@@ -140,6 +142,7 @@ impl Default for Settings {
             bad_filter_status: 500,
             refuses_unknown_filter: false,
             ignored: Vec::new(),
+            unsorted: Vec::new(),
             shuffles: true,
             gzip: true,
             supplier_payment_lies: true,

@@ -119,6 +119,32 @@ async fn ids_are_found_window_by_window_where_options_fails() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_search_that_cannot_be_sorted_is_read_by_windows_of_time() {
+    // GIVEN payments and orders whose searches cannot be sorted, more than a page of them
+    let sandbox = account(1_500).await;
+    sandbox.change(|settings| {
+        settings.unsorted = vec!["customer-payment-search".to_owned(), "order-search".to_owned()];
+        settings.page_cap = 100;
+    });
+    let lake = folder();
+    let program = Program::new(&sandbox, lake.path());
+
+    // WHEN they are read, change, and are read again
+    program.run(&["run"]).expect(0);
+    sandbox.age(std::time::Duration::from_secs(3 * 3600));
+    sandbox.insert(Kind::CustomerPayment, 30);
+    sandbox.edit(Kind::Order, &sandbox.ids(Kind::Order)[..90]);
+    sandbox.age(std::time::Duration::from_secs(3600));
+    sandbox.edit(Kind::Order, &sandbox.ids(Kind::Order)[90..180]);
+    sandbox.age(std::time::Duration::from_secs(600));
+    let done = program.run(&["run"]).expect(0);
+
+    // THEN nothing is missing
+    assert!(done.stderr.contains("read by windows of time"), "{}", done.stderr);
+    check_truth(&sandbox, text(&lake), &[]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_real_quota_is_never_overrun() {
     // GIVEN a source that allows 1,200 requests a minute, to a program that leaves 200 of them
     let settings = Settings { limit: 1_200, now: Some(this_morning()), ..Settings::default() };
