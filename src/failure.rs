@@ -26,6 +26,8 @@ pub enum Kind {
     Unreachable,
     /// The source answered what cannot be accepted: an ignored filter, unsorted pages, too much owed.
     Answer,
+    /// What is asked for looks more like a fault than like the truth: a person must insist.
+    Doubtful,
     /// The destination refused: permission, missing bucket, no conditional put.
     StoreRefused,
     /// The destination could not be reached, or is full.
@@ -64,6 +66,7 @@ impl Kind {
             | Kind::Refused
             | Kind::Unreachable
             | Kind::Answer
+            | Kind::Doubtful
             | Kind::Held
             | Kind::Lost
             | Kind::Damage => Recovery::StopResource,
@@ -76,6 +79,7 @@ impl Kind {
             Kind::Bug => 1,
             Kind::Usage | Kind::Settings | Kind::Schema => 2,
             Kind::Credentials | Kind::Refused | Kind::Unreachable | Kind::Answer => 4,
+            Kind::Doubtful => 3,
             Kind::StoreRefused | Kind::StoreUnreachable => 5,
             Kind::Held | Kind::Lost => 6,
             Kind::Damage => 7,
@@ -94,6 +98,7 @@ impl Kind {
             Kind::Refused => "refused",
             Kind::Unreachable => "unreachable",
             Kind::Answer => "answer",
+            Kind::Doubtful => "doubtful",
             Kind::StoreRefused => "destination-refused",
             Kind::StoreUnreachable => "destination-unreachable",
             Kind::Held => "held",

@@ -63,6 +63,10 @@ pub enum Command {
     Check,
     /// Bring tables up to date; goes on with what an earlier run left unfinished
     Run(Run),
+    /// Read given ids or a range of a date again, and merge them; watermarks stay
+    Backfill(Backfill),
+    /// Find records deleted at the source and take them out of the tables
+    Reconcile(Reconcile),
     /// Show per resource whether it is complete, how old, how large
     Status(Status),
     /// List the resources, or show one's tables, columns and reading style
@@ -110,6 +114,42 @@ pub struct Run {
     /// Exit 3 also for this
     #[arg(long, value_enum, value_name = "WHAT")]
     pub fail_on: Option<FailOn>,
+}
+
+#[derive(Debug, Args)]
+#[command(group = clap::ArgGroup::new("selection").required(true).multiple(true).args(["ids", "from", "to"]))]
+pub struct Backfill {
+    /// Resources by name
+    #[arg(value_name = "RESOURCE", required = true)]
+    pub resources: Vec<String>,
+    /// Ids: 123,456-500
+    #[arg(long, value_name = "IDS", conflicts_with_all = ["from", "to", "by"])]
+    pub ids: Option<String>,
+    /// From the beginning of this day, UTC
+    #[arg(long, value_name = "DATE", requires = "to")]
+    pub from: Option<jiff::civil::Date>,
+    /// To the beginning of this day, UTC: the day itself is not read
+    #[arg(long, value_name = "DATE", requires = "from")]
+    pub to: Option<jiff::civil::Date>,
+    /// The date of the search [default: that of creation]
+    #[arg(long, value_name = "FIELD")]
+    pub by: Option<String>,
+    /// Wait for resources that another run works on
+    #[arg(long)]
+    pub wait: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct Reconcile {
+    /// Resources by name [default: all whose deletions can be found]
+    #[arg(value_name = "RESOURCE")]
+    pub resources: Vec<String>,
+    /// Take out however many are gone
+    #[arg(long)]
+    pub force: bool,
+    /// Wait for resources that another run works on
+    #[arg(long)]
+    pub wait: bool,
 }
 
 /// What else makes a run fail.

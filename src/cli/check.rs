@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::cli::start::Start;
 use crate::cli::terminal::print;
 use crate::failure::{Failure, Result};
-use crate::run::{Errand, Stop};
+use crate::run::{Errand, Stop, Task};
 use crate::secret::Redactor;
 
 /// Tries everything and says what was found; the exit code is that of the first thing that failed.
@@ -18,7 +18,7 @@ pub async fn check(start: Start) -> Result<u8> {
         catalog: Arc::new(catalog),
         settings,
         names: Vec::new(),
-        full: false,
+        task: Task::Update { full: false },
         wait: false,
         most: None,
         now: start.now,

@@ -7,6 +7,7 @@ use crate::cli::start::{Start, Wish};
 use crate::cli::terminal::{complain, print};
 use crate::config::{Environment, Settings};
 use crate::failure::{Failure, Kind, Result};
+use crate::run::Task;
 use crate::sandbox::{self, Sandbox, Size};
 use crate::schema::Catalog;
 
@@ -38,7 +39,7 @@ pub async fn demo(start: Start, demo: Demo) -> Result<u8> {
     // The account is made anew each time: what an earlier demo left is read again whole.
     let full = demo.out.join("_pearlift").exists();
     complain(&format!("exporting a simulated account of {} orders to {folder}\n", demo.orders.max(1)));
-    let code = start.run(catalog, settings, Wish { full, ..Wish::default() }).await?;
+    let code = start.run(catalog, settings, Wish { task: Task::Update { full }, ..Wish::default() }).await?;
     if code == 0 {
         print(&format!("\nTry, with DuckDB in this folder:\n\n{}", query(&folder)))?;
     }

@@ -10,6 +10,8 @@ mod demo;
 mod init;
 mod check;
 mod run;
+mod backfill;
+mod reconcile;
 mod status;
 mod resources;
 mod sandbox;
@@ -73,6 +75,8 @@ async fn dispatch(start: Start, command: Command) -> Result<u8> {
         Command::Init(init) => init::init(init),
         Command::Check => check::check(start).await,
         Command::Run(run) => run::run(start, run).await,
+        Command::Backfill(backfill) => backfill::backfill(start, backfill).await,
+        Command::Reconcile(reconcile) => reconcile::reconcile(start, reconcile).await,
         Command::Status(status) => status::status(start, status).await,
         Command::Resources(resources) => resources::resources(start, resources),
         Command::Sandbox(sandbox) => sandbox::sandbox(sandbox).await,

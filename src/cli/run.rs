@@ -9,7 +9,7 @@ use crate::cli::terminal::print;
 use crate::event::Events;
 use crate::failure::Result;
 use crate::report::table;
-use crate::run::{Errand, Stop, jobs};
+use crate::run::{Errand, Stop, Task, jobs};
 use crate::secret::Redactor;
 
 /// Runs, or says with `--dry-run` what it would do.
@@ -19,7 +19,7 @@ pub async fn run(start: Start, run: Run) -> Result<u8> {
     if !run.dry_run {
         let wish = Wish {
             names: run.resources,
-            full: run.full,
+            task: Task::Update { full: run.full },
             wait: run.wait,
             most: run.max_minutes.map(|minutes| Duration::from_secs(minutes * 60)),
             fail_on_misfit: run.fail_on.is_some(),
@@ -30,7 +30,7 @@ pub async fn run(start: Start, run: Run) -> Result<u8> {
         catalog: Arc::new(catalog),
         settings,
         names: run.resources,
-        full: run.full,
+        task: Task::Update { full: run.full },
         wait: false,
         most: None,
         now: start.now,

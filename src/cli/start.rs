@@ -10,7 +10,7 @@ use crate::cli::terminal::complain;
 use crate::config::{Environment, Settings};
 use crate::failure::{Failure, Kind, Result};
 use crate::report::{Style, Verbosity, Watch, hints, report, summary};
-use crate::run::{Clock, Errand, Outcome, Stop, Why};
+use crate::run::{Clock, Errand, Outcome, Stop, Task, Why};
 use crate::schema::Catalog;
 use crate::secret::Redactor;
 
@@ -64,7 +64,7 @@ impl Start {
             catalog: Arc::new(catalog),
             settings,
             names: wish.names,
-            full: wish.full,
+            task: wish.task,
             wait: wish.wait,
             most: wish.most,
             now: self.now,
@@ -106,10 +106,10 @@ impl Start {
 }
 
 /// What a run is wanted for.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Wish {
     pub names: Vec<String>,
-    pub full: bool,
+    pub task: Task,
     pub wait: bool,
     pub most: Option<Duration>,
     pub fail_on_misfit: bool,
@@ -134,4 +134,10 @@ async fn listen(stop: &Stop) -> Result<Result<Outcome>> {
         stop.ask(Why::Interrupted);
     }
     Ok(std::future::pending().await)
+}
+
+impl Default for Wish {
+    fn default() -> Self {
+        Self { names: Vec::new(), task: Task::Update { full: false }, wait: false, most: None, fail_on_misfit: false }
+    }
 }

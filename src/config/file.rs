@@ -54,7 +54,18 @@ pub const KEYS: &[(&str, &str, Holds)] = &[
 ];
 
 /// The keys of each `[resource.NAME]`.
-pub const RESOURCE_KEYS: &[(&str, Holds)] = &[("every", Holds::Text)];
+pub const RESOURCE_KEYS: &[(&str, Holds)] = &[("every", Holds::Text), ("deletes", Holds::Text)];
+
+/// What becomes of the rows of records that are found deleted.
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "kebab-case")]
+pub enum Deletes {
+    /// They leave the tables and are kept apart, with when they were found gone.
+    #[default]
+    Move,
+    /// They leave the tables and are not kept.
+    Drop,
+}
 
 /// The whole file.
 #[derive(Debug, Default, Deserialize)]
@@ -166,4 +177,5 @@ pub struct ResourcesFile {
 #[serde(deny_unknown_fields, default)]
 pub struct ResourceFile {
     pub every: Option<String>,
+    pub deletes: Option<Deletes>,
 }

@@ -11,6 +11,6 @@ mod secrets;
 mod resolve;
 
 pub use environment::Environment;
-pub use file::{KEYS, Pace};
+pub use file::{Deletes, KEYS, Pace};
 pub use resolve::{Account, Destination, Limits, S3, Settings};
 pub use secrets::{Credentials, OAuth};

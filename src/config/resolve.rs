@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use url::Url;
 
 use crate::config::environment::Environment;
-use crate::config::file::{Pace, SettingsFile};
+use crate::config::file::{Deletes, Pace, SettingsFile};
 use crate::config::secrets::{self, Credentials};
 use crate::config::size;
 use crate::failure::{Failure, Kind, Result};
@@ -293,6 +293,11 @@ impl Settings {
             patterns.as_ref().map_or(otherwise, |patterns| patterns.iter().any(|pattern| glob(pattern, resource)))
         };
         matches(&self.file.resources.include, true) && !matches(&self.file.resources.exclude, false)
+    }
+
+    /// `[resource.NAME] deletes`: what becomes of the rows of records that are found deleted.
+    pub fn deletes(&self, resource: &str) -> Deletes {
+        self.file.resource.get(resource).and_then(|file| file.deletes).unwrap_or_default()
     }
 
     /// `[resource.NAME] every`, the cadence of whole reloads.

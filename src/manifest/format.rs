@@ -48,6 +48,9 @@ pub struct Version {
     /// Data files of the version before that this one no longer names.
     pub removes: Vec<String>,
     pub misfits: Vec<MisfitFile>,
+    /// Files of rows that were found deleted, oldest first; no part of the tables.
+    #[serde(default)]
+    pub deleted: Vec<DataFile>,
     pub state: State,
 }
 
@@ -104,6 +107,9 @@ pub struct State {
     pub completed_at: Option<Timestamp>,
     /// The server's clock at the start of the last scan that read everything.
     pub reloaded_at: Option<Timestamp>,
+    /// The server's clock when the ids were last compared with the source's.
+    #[serde(default)]
+    pub reconciled_at: Option<Timestamp>,
     /// A scan that stopped before its end.
     pub scan: Option<Scan>,
     /// Ids that could not be brought home; asked for again each run.

@@ -16,7 +16,7 @@ const AT_ONCE: usize = 16;
 /// and its delete.
 pub async fn publish(store: &Store, version: &Version, staged: &BTreeSet<String>) -> Result<()> {
     let mut partitions: BTreeMap<&str, (Vec<&DataFile>, Vec<String>)> = BTreeMap::new();
-    for file in version.files().filter(|file| staged.contains(&file.staged)) {
+    for file in version.files().chain(&version.deleted).filter(|file| staged.contains(&file.staged)) {
         partitions.entry(folder(&file.path)).or_default().0.push(file);
     }
     let live = version.paths();

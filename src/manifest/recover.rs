@@ -45,7 +45,7 @@ pub async fn recover(store: &Store, resource: &Resource, claimant: Claimant<'_>)
     }
     let Some(head) = current else { return Ok(None) };
     publish(store, &head, &of_dead_runs).await?;
-    let named: BTreeSet<&str> = head.files().map(|file| file.staged.as_str()).collect();
+    let named: BTreeSet<&str> = head.files().chain(&head.deleted).map(|file| file.staged.as_str()).collect();
     let swept: Vec<String> = of_dead_runs.iter().filter(|path| !named.contains(path.as_str())).cloned().collect();
     if !swept.is_empty() {
         store.delete(&swept).await?;
@@ -71,6 +71,7 @@ fn claim(head: Option<&Version>, resource: &Resource, claimant: Claimant<'_>) ->
         tables: base.as_ref().map(|head| head.tables.clone()).unwrap_or_default(),
         removes: base.as_ref().map(|head| head.removes.clone()).unwrap_or_default(),
         misfits: base.as_ref().map(|head| head.misfits.clone()).unwrap_or_default(),
+        deleted: base.as_ref().map(|head| head.deleted.clone()).unwrap_or_default(),
         state: base.map(|head| head.state).unwrap_or_else(State::default),
     }
 }

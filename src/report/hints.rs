@@ -11,6 +11,7 @@ pub fn hints(outcome: &Outcome) -> Vec<String> {
     let mut hints = Vec::new();
     for resource in &outcome.resources {
         let name = &resource.resource;
+        hints.extend(resource.found.iter().map(|found| format!("{name}: {found}")));
         if let Some(failure) = resource.failure() {
             hints.push(format!("{name}: {failure}"));
             hints.extend(failure.advice().map(|advice| format!("  help: {advice}")));

@@ -120,5 +120,6 @@ fn resource(outcome: &ResourceOutcome) -> Value {
         "misfits": misfits,
         "misfit_records": tally.misfit_records,
         "owed": outcome.owed,
+        "found": outcome.found,
     })
 }

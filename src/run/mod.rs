@@ -14,6 +14,8 @@ mod slices;
 mod rows;
 mod whole;
 mod resource;
+mod reconcile;
+mod backfill;
 mod check;
 
 use std::collections::BTreeMap;
@@ -37,6 +39,7 @@ use crate::schema::{Catalog, Resource};
 use crate::secret::Redactor;
 use crate::store::Store;
 
+pub use backfill::Selection;
 pub use check::{Finding, check};
 pub use outcome::{End, Outcome, ResourceOutcome, Tally};
 pub use site::Clock;
@@ -45,14 +48,31 @@ pub use stop::{Stop, Why};
 /// Resources worked on at once: enough that one which waits leaves no quota unused, few enough to share the memory.
 const AT_ONCE: usize = 3;
 
+/// What is done for each resource.
+#[derive(Clone, Debug)]
+pub enum Task {
+    /// Brings it up to date; `full` reads everything again.
+    Update { full: bool },
+    /// Compares ids and takes out what was deleted; `force` however much.
+    Reconcile { force: bool },
+    /// Reads a part again.
+    Backfill(Selection),
+}
+
+impl Task {
+    /// Whether everything is read again.
+    pub fn is_full(&self) -> bool {
+        matches!(self, Self::Update { full: true })
+    }
+}
+
 /// What a run is to do.
 pub struct Errand {
     pub catalog: Arc<Catalog>,
     pub settings: Settings,
     /// Resources by name; none means all that the settings select.
     pub names: Vec<String>,
-    /// Read everything again.
-    pub full: bool,
+    pub task: Task,
     /// Wait for resources that another run holds.
     pub wait: bool,
     /// Stop asking after this long, and commit what is whole.
@@ -143,7 +163,8 @@ pub async fn jobs(errand: &Errand) -> Result<Vec<Job>> {
     chosen
         .iter()
         .map(|resource| {
-            let wish = Wish { full: errand.full, every: errand.settings.every(&resource.name)?, now: errand.now };
+            let wish =
+                Wish { full: errand.task.is_full(), every: errand.settings.every(&resource.name)?, now: errand.now };
             Ok(plan(resource, heads.get(&resource.name), wish))
         })
         .collect()
@@ -230,6 +251,7 @@ async fn work_on(site: &Site, resource: &Resource, errand: &Errand) -> ResourceO
         requests: 0,
         tally: Tally::default(),
         owed: 0,
+        found: None,
     };
     if !site.locks.holds(&resource.name) {
         let by = site.locks.held_by_others.iter().find(|held| held.name == resource.name);
@@ -251,12 +273,15 @@ async fn all_steps(site: &Site, resource: &Resource, errand: &Errand, outcome: &
     let claimant = Claimant { account: &site.account, run: &site.run, now: site.clock.now(), nonce };
     let head = recover(&site.store, resource, claimant).await?;
     describe(outcome, head.as_ref());
-    let wish = Wish { full: errand.full, every: errand.settings.every(&resource.name)?, now: errand.now };
+    if !matches!(errand.task, Task::Update { .. }) {
+        return beside(site, resource, errand, head, outcome).await;
+    }
+    let wish = Wish { full: errand.task.is_full(), every: errand.settings.every(&resource.name)?, now: errand.now };
     let job = plan(resource, head.as_ref(), wish);
     if let Some(reason) = job.idle {
         return Ok(End::Idle(reason));
     }
-    let mut work = Work::new(site, resource, head, errand.full)?;
+    let mut work = Work::new(site, resource, head, errand.task.is_full())?;
     let mut end = Ok(End::Complete);
     for step in &job.steps {
         outcome.scans.push(format!("{}: {}", step.kind.name(), step.reason));
@@ -271,6 +296,53 @@ async fn all_steps(site: &Site, resource: &Resource, errand: &Errand, outcome: &
             break;
         }
     }
+    outcome.tally = work.tally.clone();
+    describe(outcome, work.head.as_ref());
+    end
+}
+
+/// What is done beside the nightly run.
+async fn beside(
+    site: &Site,
+    resource: &Resource,
+    errand: &Errand,
+    head: Option<Version>,
+    outcome: &mut ResourceOutcome,
+) -> Result<End> {
+    let deletes = errand.settings.deletes(&resource.name);
+    let mut work = Work::new(site, resource, head, false)?;
+    let begun = |scan: &str, reason: &str| Event::Started {
+        resource: resource.name.clone(),
+        scan: scan.to_owned(),
+        reason: reason.to_owned(),
+        requests: None,
+    };
+    let end = match &errand.task {
+        Task::Update { .. } => Ok(End::Complete),
+        Task::Reconcile { force } => {
+            if let (Some(why), true) = (reconcile::refuse(resource), errand.names.is_empty()) {
+                return Ok(End::Idle(why));
+            }
+            site.events.tell(begun("reconcile", "compares the ids"));
+            reconcile::reconcile(&mut work, deletes, *force).await.map(|found| {
+                outcome.found = Some(format!(
+                    "{} listed, {} held, {} not listed, {} of them gone, {} read that were missing",
+                    found.listed, found.held, found.candidates, found.gone, found.missing
+                ));
+                End::Complete
+            })
+        }
+        Task::Backfill(selection) => {
+            site.events.tell(begun("backfill", "reads a part again"));
+            backfill::backfill(&mut work, selection, deletes).await.map(|done| {
+                outcome.found = Some(format!(
+                    "{} ids asked for, {} not returned, {} taken out of the tables",
+                    done.asked, done.absent, done.gone
+                ));
+                End::Complete
+            })
+        }
+    };
     outcome.tally = work.tally.clone();
     describe(outcome, work.head.as_ref());
     end

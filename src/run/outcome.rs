@@ -43,6 +43,8 @@ pub struct ResourceOutcome {
     pub tally: Tally,
     /// Ids that are owed.
     pub owed: u64,
+    /// What a command beside the nightly run found, a sentence.
+    pub found: Option<String>,
 }
 
 /// How a resource ended.

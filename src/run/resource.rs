@@ -84,7 +84,7 @@ async fn finish(work: &mut Work<'_>, mut scan: SliceScan, get: &str) -> Result<(
     scan.run(work, &path).await?;
     if matches!(scan.replace, Replace::Everything | Replace::Partition(_)) {
         whole::refuse_empty(work)?;
-        whole::refuse_holes(work, scan.gone)?;
+        whole::refuse_holes(work, crate::run::work::count(scan.gone.len()))?;
     }
     work.complete(scan.kind, scan.started_at, false);
     work.state.seen = std::mem::take(&mut scan.stamps);

@@ -88,6 +88,18 @@ pub async fn read_changes(work: &mut Work<'_>, search: &RowSearch, since: Timest
     work.commit(Replace::Owners, true).await
 }
 
+/// Reads the rows whose date lies in a window; watermarks stay.
+pub async fn read_window(work: &mut Work<'_>, search: &RowSearch, by: &str, window: Window) -> Result<()> {
+    let stop = work.site.stop.clone();
+    let mut walk = begin(work, search, Some(Filter::Period { column: by.to_owned(), window }), None);
+    while let Some(page) = stop.or(walk.next()).await? {
+        let began = walk.started_at.expect("a page was answered");
+        take_in(work, &page.content, began);
+        absorb(work, page).await?;
+    }
+    work.commit(Replace::Owners, true).await
+}
+
 fn begin(work: &Work<'_>, search: &RowSearch, filter: Option<Filter>, from: Option<(i64, u64)>) -> Walk<Page> {
     let query = Query {
         path: format!("{}/{}", work.resource.read.service, search.search),

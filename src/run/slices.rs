@@ -37,10 +37,12 @@ pub struct SliceScan {
     pub partition: Option<i32>,
     /// An owner that the source does not return has no rows.
     pub absent_is_empty: bool,
+    /// The scan is to confirm which ids are gone: they are remembered.
+    pub confirms: bool,
     /// Owners found by their change stamp: remembered once the scan is complete.
     pub stamps: BTreeMap<i64, String>,
     /// Ids asked for that the source did not return.
-    pub gone: u64,
+    pub gone: BTreeSet<i64>,
 }
 
 impl SliceScan {
@@ -78,8 +80,9 @@ impl SliceScan {
             replace: Replace::Owners,
             partition: None,
             absent_is_empty: false,
+            confirms: false,
             stamps: BTreeMap::new(),
-            gone: 0,
+            gone: BTreeSet::new(),
         }
     }
 
@@ -98,8 +101,9 @@ impl SliceScan {
             replace: Replace::Owners,
             partition: None,
             absent_is_empty: false,
+            confirms: false,
             stamps: written.stamps,
-            gone: 0,
+            gone: BTreeSet::new(),
         }))
     }
 
@@ -164,7 +168,9 @@ impl SliceScan {
     /// Takes in what came of a slice; gives how many ids are newly owed.
     async fn take_in(&mut self, work: &mut Work<'_>, brought: Brought) -> Result<u64> {
         let at = self.started_at;
-        self.gone += count(brought.gone.len());
+        if self.replace != Replace::Owners || self.confirms {
+            self.gone.extend(&brought.gone);
+        }
         let mut settled: BTreeSet<Key> = brought.gone.iter().copied().map(Key::Int).collect();
         let mut owed: Vec<(Key, String)> = Vec::new();
         let unclear = "a record came whose id could not be read, and this one was missing";
@@ -245,6 +251,7 @@ fn worth_keeping(kind: Kind) -> bool {
         | Kind::Settings
         | Kind::Schema
         | Kind::Answer
+        | Kind::Doubtful
         | Kind::StoreRefused
         | Kind::StoreUnreachable
         | Kind::Held

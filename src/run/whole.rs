@@ -42,7 +42,7 @@ pub fn refuse_empty(work: &Work<'_>) -> Result<()> {
     if work.has_spooled() || had == 0 || work.resource.read.empty_ok {
         return Ok(());
     }
-    Err(Failure::new(Kind::Answer, format!("accept the new {}", work.name))
+    Err(Failure::new(Kind::Doubtful, format!("accept the new {}", work.name))
         .because(format!("the source gives nothing, and the tables hold {had} rows"))
         .advise("the tables stay as they are; look into the account, and run again"))
 }
@@ -53,7 +53,7 @@ pub fn refuse_holes(work: &Work<'_>, gone: u64) -> Result<()> {
     if gone <= most || work.head.is_none() || work.forced {
         return Ok(());
     }
-    Err(Failure::new(Kind::Answer, format!("accept the new {}", work.name))
+    Err(Failure::new(Kind::Doubtful, format!("accept the new {}", work.name))
         .because(format!("{gone} of the ids that the source lists are not returned, and at most {most} may be"))
         .advise(format!("the tables stay as they are; `pearlift run --full {}` accepts it", work.name)))
 }

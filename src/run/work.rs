@@ -15,13 +15,22 @@ use crate::run::site::Site;
 use crate::run::{Tally, nonce};
 use crate::schema::Resource;
 use crate::store::{Put, paths};
-use crate::write::{Commission, OwnerSet, Replace, Sizes, Spool, Written, write_tables};
+use crate::write::{Aside, Commission, OwnerSet, Replace, Sizes, Spool, Written, set_aside, write_tables};
 
 /// The spool of one resource may hold this part of the memory setting; three resources are at work at once, pages and
 /// one commit need the rest.
 const SPOOL_SHARE: u64 = 16;
 /// A reload in which more rows would go than this, and than a hundredth of all, is refused.
 const MAY_VANISH: u64 = 100;
+
+/// Owners found deleted.
+#[derive(Debug)]
+struct Gone {
+    owners: OwnerSet,
+    at: Timestamp,
+    /// Their rows are kept apart.
+    kept: bool,
+}
 
 /// One resource at work.
 pub struct Work<'a> {
@@ -45,6 +54,8 @@ pub struct Work<'a> {
     keyless: bool,
     /// The plan of an unfinished scan of an earlier run.
     old_plan: Option<String>,
+    /// Owners found deleted: the next commit takes their rows out of the tables.
+    gone: Option<Gone>,
     files_numbered: u64,
     misfit_files: u64,
     committed_at: Instant,
@@ -85,6 +96,7 @@ impl<'a> Work<'a> {
             spared: Vec::new(),
             keyless: false,
             old_plan,
+            gone: None,
             files_numbered: 0,
             misfit_files: 0,
             committed_at: Instant::now(),
@@ -158,6 +170,13 @@ impl<'a> Work<'a> {
     pub async fn clear_plans(&mut self, plan: Option<String>) -> Result<()> {
         let plans: Vec<String> = plan.into_iter().chain(self.old_plan.take()).collect();
         if plans.is_empty() { Ok(()) } else { self.site.store.delete(&plans).await }
+    }
+
+    /// Takes the rows of owners that were found deleted at this time out of the tables with the next commit; `kept` says
+    /// that they are kept apart.
+    pub fn bury(&mut self, ids: Vec<i64>, at: Timestamp, kept: bool) {
+        let owners = OwnerSet::new(ids.into_iter().map(Key::Int).collect());
+        self.gone = Some(Gone { owners, at, kept });
     }
 
     /// Whether a long scan should commit what it has.
@@ -249,7 +268,19 @@ impl<'a> Work<'a> {
         let spare = OwnerSet::new(std::mem::take(&mut self.spared));
         let runtime = Handle::current();
         let mut number = self.files_numbered;
+        let gone = self.gone.take();
         let work = tokio::task::spawn_blocking(move || {
+            for (key, gone) in gone.iter().flat_map(|gone| gone.owners.keys().iter().map(move |key| (key, gone))) {
+                spool.add_empty(key.clone(), gone.at);
+            }
+            let deleted = match (&gone, &head) {
+                (Some(Gone { owners, at, kept: true }), Some(head)) => {
+                    let aside =
+                        Aside { store: &store, resource: &resource, head, spool: &folder, run: &run, sizes, at: *at };
+                    set_aside(&aside, owners, &runtime, &mut number)?
+                }
+                (Some(_) | None, _) => Vec::new(),
+            };
             let spooled = spool.take()?;
             if let (Some(head), true, Replace::Owners) = (&head, spooled.owners.is_empty(), replace) {
                 return Ok((spool, number, Written { tables: head.tables.clone(), ..Written::default() }));
@@ -265,7 +296,7 @@ impl<'a> Work<'a> {
                 sizes,
                 last,
             };
-            let written = write_tables(&commission, &spooled, &runtime, &mut number)?;
+            let written = Written { deleted, ..write_tables(&commission, &spooled, &runtime, &mut number)? };
             Ok::<_, Failure>((spool, number, written))
         });
         let (spool, number, mut written) = work.await.expect("writing files does not panic")?;
@@ -280,7 +311,7 @@ impl<'a> Work<'a> {
     /// The staged paths of files that the head does not name.
     fn newly_staged(&self, written: &Written) -> BTreeSet<String> {
         let known: BTreeSet<&str> = self.head.iter().flat_map(Version::paths).collect();
-        let files = written.tables.values().flat_map(|table| &table.files);
+        let files = written.tables.values().flat_map(|table| &table.files).chain(&written.deleted);
         files.filter(|file| !known.contains(file.path.as_str())).map(|file| file.staged.clone()).collect()
     }
 
@@ -293,7 +324,7 @@ impl<'a> Work<'a> {
         if written.changes.removed <= most {
             return Ok(());
         }
-        Err(Failure::new(Kind::Answer, format!("accept the new {}", self.name))
+        Err(Failure::new(Kind::Doubtful, format!("accept the new {}", self.name))
             .because(format!(
                 "{} of {} rows would go, and at most {most} may at once",
                 written.changes.removed,
@@ -342,6 +373,7 @@ impl<'a> Work<'a> {
             tables: written.tables.clone(),
             removes: written.removes.clone(),
             misfits: kept,
+            deleted: head.iter().flat_map(|head| &head.deleted).chain(&written.deleted).cloned().collect(),
             state: self.state.clone(),
         }
     }

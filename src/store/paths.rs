@@ -6,6 +6,7 @@
 //! _pearlift/manifests/order/00000000000000000042.json        version 42 of a resource
 //! _pearlift/staging/<run>/<name>.part                        complete files not yet published
 //! _pearlift/scans/order/<scan>.json                          an unfinished scan's plan
+//! _pearlift/deleted/order/order-<run>-<n>.parquet            rows of deleted records
 //! _pearlift/misfits/order/<run>-<n>.jsonl                    records that did not fit
 //! _pearlift/locks/<resource>  _pearlift/runs/<run>.json
 //! ```
@@ -71,6 +72,11 @@ pub fn scan(resource: &str, scan: &str) -> String {
 /// Records that did not fit, one JSON object a line.
 pub fn misfits(resource: &str, run: &str, number: u64) -> String {
     format!("{OURS}/misfits/{resource}/{run}-{number}.jsonl")
+}
+
+/// Rows of deleted records of a table.
+pub fn deleted(table: &str, run: &str, number: u64) -> String {
+    format!("{OURS}/deleted/{table}/{table}-{run}-{number}.parquet")
 }
 
 /// The lock of a resource, or of the start.

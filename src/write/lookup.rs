@@ -19,6 +19,7 @@ use crate::failure::{Failure, Kind, Result};
 use crate::manifest::{DataFile, Key};
 use crate::schema::EXTRACTED_AT;
 use crate::store::{RemoteFile, Store};
+use crate::window::Window;
 use crate::write::parquet::READ_BATCH;
 
 /// A value that can be compared with what a search shows.
@@ -77,11 +78,7 @@ pub async fn held(
         .collect();
     let mut holdings = HashMap::new();
     for file in files.iter().filter(|file| may_hold(file, &ids)) {
-        let remote = store.remote_file(&file.path).await?.ok_or_else(|| {
-            Failure::new(Kind::Damage, "find a live file")
-                .at(&file.path)
-                .because("the manifest names it and it is not there")
-        })?;
+        let remote = store.remote_file(&file.path).await?.ok_or_else(|| missing(file))?;
         let (ids, names, path) = (Arc::clone(&ids), Arc::clone(&names), file.path.clone());
         let found = tokio::task::spawn_blocking(move || {
             look(Chunks(remote), &names, &ids)
@@ -90,6 +87,70 @@ pub async fn held(
         holdings.extend(found.await.expect("reading a file does not panic")?);
     }
     Ok(holdings)
+}
+
+/// Every id that the owner's table holds, ascending: its key column `key` alone is read.
+pub async fn held_ids(store: &Store, files: &[DataFile], key: &str) -> Result<Vec<i64>> {
+    pick(store, files, key, None).await
+}
+
+/// The ids, ascending, whose instant in `column` lies in the window.
+pub async fn held_between(
+    store: &Store,
+    files: &[DataFile],
+    key: &str,
+    column: &str,
+    window: Window,
+) -> Result<Vec<i64>> {
+    pick(store, files, key, Some((column.to_owned(), window))).await
+}
+
+async fn pick(store: &Store, files: &[DataFile], key: &str, within: Option<(String, Window)>) -> Result<Vec<i64>> {
+    let mut ids: Vec<i64> = Vec::new();
+    for file in files.iter().filter(|file| file.rows > 0) {
+        let remote = store.remote_file(&file.path).await?.ok_or_else(|| missing(file))?;
+        let (key, path, within) = (key.to_owned(), file.path.clone(), within.clone());
+        let read = tokio::task::spawn_blocking(move || {
+            keys(Chunks(remote), &key, within.as_ref())
+                .map_err(|error| Failure::new(Kind::Damage, "read a data file").at(path).caused(error))
+        });
+        ids.extend(read.await.expect("reading a file does not panic")?);
+    }
+    ids.sort_unstable();
+    ids.dedup();
+    Ok(ids)
+}
+
+fn missing(file: &DataFile) -> Failure {
+    Failure::new(Kind::Damage, "find a live file").at(&file.path).because("the manifest names it and it is not there")
+}
+
+fn keys(file: Chunks, key: &str, within: Option<&(String, Window)>) -> parquet::errors::Result<Vec<i64>> {
+    let metadata = ArrowReaderMetadata::load(&file, ArrowReaderOptions::default())?;
+    let wanted = std::iter::once(key).chain(within.map(|(column, _)| column.as_str()));
+    let mask = ProjectionMask::columns(&metadata.metadata().file_metadata().schema_descr_ptr(), wanted);
+    let reader = ParquetRecordBatchReaderBuilder::new_with_metadata(file, metadata)
+        .with_projection(mask)
+        .with_batch_size(READ_BATCH)
+        .build()?;
+    let mut ids = Vec::new();
+    for batch in reader {
+        let batch = batch?;
+        let Some(keys) = batch.column_by_name(key) else { continue };
+        let keys = keys.as_primitive::<Int64Type>();
+        let dates = within
+            .and_then(|(column, _)| batch.column_by_name(column))
+            .map(|dates| dates.as_primitive::<TimestampMicrosecondType>());
+        let inside = |row: usize| match (within, dates) {
+            (None, _) => true,
+            (Some((_, window)), Some(dates)) if dates.is_valid(row) => {
+                jiff::Timestamp::from_microsecond(dates.value(row)).is_ok_and(|at| window.contains(at))
+            }
+            (Some(_), _) => false,
+        };
+        ids.extend((0..batch.num_rows()).filter(|row| inside(*row)).map(|row| keys.value(row)));
+    }
+    Ok(ids)
 }
 
 fn may_hold(file: &DataFile, ids: &[i64]) -> bool {

@@ -14,8 +14,10 @@ mod output;
 mod merge;
 mod table;
 mod lookup;
+mod aside;
 
-pub use lookup::{Cell, Holding, held};
+pub use aside::{Aside, DELETED_AT, set_aside};
+pub use lookup::{Cell, Holding, held, held_between, held_ids};
 pub use merge::Changes;
 pub use partition::day_number;
 pub use spool::{OwnerSet, Spool, Spooled};

@@ -53,6 +53,8 @@ pub struct Written {
     pub changes: Changes,
     /// Rows left out because their key stood twice in one record.
     pub twice: u64,
+    /// Files of rows set aside because their records were found deleted.
+    pub deleted: Vec<DataFile>,
 }
 
 /// What writing needs to know beside the rows.

@@ -11,6 +11,7 @@ mod layers;
 mod oauth;
 mod properties;
 mod reading;
+mod repair;
 mod schemas;
 mod support;
 mod throttle;

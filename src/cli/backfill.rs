@@ -1,0 +1,41 @@
+//! `pearlift backfill`: reads given ids or a range of a date again.
+
+use jiff::civil::Date;
+use jiff::tz::Offset;
+
+use crate::cli::arguments::Backfill;
+use crate::cli::start::{Start, Wish};
+use crate::failure::{Failure, Kind, Result};
+use crate::fetch::parse_set;
+use crate::run::{Selection, Task};
+use crate::window::Window;
+
+/// Reads the selection again for each resource named.
+pub async fn backfill(start: Start, backfill: Backfill) -> Result<u8> {
+    let catalog = start.catalog()?;
+    let settings = start.settings(&catalog)?;
+    let selection = match (&backfill.ids, backfill.from, backfill.to) {
+        (Some(text), _, _) => Selection::Ids(parse_set(text).ok_or_else(|| {
+            Failure::new(Kind::Usage, "read `--ids`")
+                .because(format!("`{text}` is no set of ids"))
+                .advise("write it as `--ids 123,456-500`")
+        })?),
+        (None, Some(from), Some(to)) if from < to => {
+            Selection::Range { window: Window::between(midnight(from)?, midnight(to)?), by: backfill.by.clone() }
+        }
+        (None, from, to) => {
+            let shown = |date: Option<Date>| date.map_or_else(String::new, |date| date.to_string());
+            return Err(Failure::new(Kind::Usage, "read the range")
+                .because(format!("from `{}` to `{}` is nothing", shown(from), shown(to)))
+                .advise("write it as `--from 2026-03-01 --to 2026-04-01`: days in UTC, the last one not included"));
+        }
+    };
+    let task = Task::Backfill(selection);
+    start.run(catalog, settings, Wish { names: backfill.resources, task, wait: backfill.wait, ..Wish::default() }).await
+}
+
+/// The beginning of a day in UTC.
+fn midnight(date: Date) -> Result<jiff::Timestamp> {
+    let begins = date.at(0, 0, 0, 0);
+    Offset::UTC.to_timestamp(begins).map_err(|error| Failure::new(Kind::Usage, format!("use {date}")).caused(error))
+}

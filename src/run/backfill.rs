@@ -1,0 +1,183 @@
+//! Reading a part again: given ids, or a range of a date. Watermarks stay where they are; doing it twice changes nothing.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use crate::config::Deletes;
+use crate::decode::timestamp_micros;
+use crate::failure::{Failure, Kind, Result};
+use crate::fetch::{Filter, IdRanges, chunks, collapse, count as ids_in, expand};
+use crate::manifest::ScanKind;
+use crate::run::inventory::Asker;
+use crate::run::rows;
+use crate::run::slices::SliceScan;
+use crate::run::work::{Work, count};
+use crate::schema::{Changes, Leaf, Resource, Rows, Style, Table};
+use crate::window::Window;
+use crate::write::{Replace, held_between};
+
+/// What is read again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Selection {
+    Ids(IdRanges),
+    /// Records whose date `by` lies in the window; none is the date of their creation.
+    Range {
+        window: Window,
+        by: Option<String>,
+    },
+}
+
+/// What a backfill did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Backfilled {
+    /// Ids found and asked for; rows of a search are not counted.
+    pub asked: u64,
+    /// Not returned by the source.
+    pub absent: u64,
+    /// Of what we held in a range of creation dates: confirmed gone, and taken out of the tables.
+    pub gone: u64,
+}
+
+/// Reads the selection again and merges it.
+pub async fn backfill(work: &mut Work<'_>, selection: &Selection, deletes: Deletes) -> Result<Backfilled> {
+    let resource = Arc::clone(&work.resource);
+    if work.head.as_ref().is_none_or(|head| head.state.completed_at.is_none()) {
+        return Err(cannot(
+            &resource,
+            "its first load is not complete",
+            &format!("`pearlift run {}` first", resource.name),
+        ));
+    }
+    match (&resource.read.style, selection) {
+        (Style::List { .. }, _) => Err(cannot(&resource, "a list is read whole", &whole(&resource))),
+        (Style::PerOwner { .. }, Selection::Range { .. }) => Err(cannot(
+            &resource,
+            "what is read by the ids of others has no date of its own",
+            "name its owners: `--ids`",
+        )),
+        (Style::PerOwner { .. }, _) if resource.is_snapshot() => {
+            Err(cannot(&resource, "a snapshot is of its day: the past cannot be read again", &whole(&resource)))
+        }
+        (Style::PerOwner { get, max_ids, .. }, Selection::Ids(ids)) => by_ids(work, get, ids, *max_ids, true).await,
+        (Style::IdSets { get, max_ids, .. }, Selection::Ids(ids)) => by_ids(work, get, ids, *max_ids, false).await,
+        (Style::IdSets { get, max_ids, changes, .. }, Selection::Range { window, by }) => {
+            let Some(changes) = changes else {
+                return Err(cannot(&resource, "it has no search by date", &whole(&resource)));
+            };
+            by_date(work, get, *max_ids, changes, *window, by.as_deref(), deletes).await
+        }
+        (Style::Search(_), Selection::Ids(_)) => {
+            Err(cannot(&resource, "its records have no GET", "select them by date: `--from` and `--to`"))
+        }
+        (Style::Search(search), Selection::Range { window, by }) => {
+            let by = by.as_deref().or(search.since.first().map(String::as_str));
+            let Some(by) = by else { return Err(cannot(&resource, "its search has no date", &whole(&resource))) };
+            rows::read_window(work, search, by, *window).await?;
+            Ok(Backfilled::default())
+        }
+    }
+}
+
+fn cannot(resource: &Resource, why: &str, instead: &str) -> Failure {
+    Failure::new(Kind::Usage, format!("backfill {}", resource.name)).because(why).advise(instead.to_owned())
+}
+
+fn whole(resource: &Resource) -> String {
+    format!("`pearlift run --full {}` reads it whole", resource.name)
+}
+
+/// Reads these ids; owners that are not returned have no rows (`absent_is_empty`), other records are left alone.
+async fn by_ids(
+    work: &mut Work<'_>,
+    get: &str,
+    ids: &IdRanges,
+    max_ids: usize,
+    absent_is_empty: bool,
+) -> Result<Backfilled> {
+    let mut scan = SliceScan::new(work, ScanKind::Changes, work.site.clock.now(), &Vec::new(), true, max_ids);
+    scan.slices.extend(chunks(ids, max_ids));
+    (scan.gradual, scan.confirms, scan.absent_is_empty) = (false, true, absent_is_empty);
+    let path = format!("{}/{get}", work.resource.read.service);
+    scan.run(work, &path).await?;
+    work.commit(Replace::Owners, true).await?;
+    Ok(Backfilled { asked: ids_in(ids), absent: count(scan.gone.len()), gone: 0 })
+}
+
+/// Reads what a date selects; where it is the date of creation, what we hold of the range and the source does not is
+/// asked for too, and goes when a GET confirms it.
+async fn by_date(
+    work: &mut Work<'_>,
+    get: &str,
+    max_ids: usize,
+    changes: &Changes,
+    window: Window,
+    by: Option<&str>,
+    deletes: Deletes,
+) -> Result<Backfilled> {
+    let resource = Arc::clone(&work.resource);
+    let created = creation(changes);
+    let by = by.unwrap_or(created).to_owned();
+    let asker = Asker { client: &work.site.client, stop: &work.site.stop, name: Arc::clone(&work.name) };
+    let filter = Filter::Period { column: by.clone(), window };
+    let (started_at, rows) =
+        asker.search(&resource.read.service, &changes.search, std::slice::from_ref(&by), Some(filter)).await?;
+    // Asked a second wider on either side: what lies outside is cut here.
+    let inside = |text: &str| {
+        let micros = timestamp_micros(text)?;
+        Timestamp::from_microsecond(micros).ok().filter(|at| window.contains(*at))
+    };
+    let found = rows.into_iter().filter(|row| row.stamps[0].as_deref().is_some_and(|text| inside(text).is_some()));
+    let found: BTreeSet<i64> = found.map(|row| row.id).collect();
+    let held = if by == created { held_created(work, &resource, changes, &by, window).await? } else { Vec::new() };
+    let candidates: BTreeSet<i64> = held.into_iter().filter(|id| !found.contains(id)).collect();
+    let ids = collapse(found.iter().chain(&candidates).copied());
+    let mut scan = SliceScan::new(work, ScanKind::Changes, started_at, &Vec::new(), true, max_ids);
+    scan.slices.extend(chunks(&ids, max_ids));
+    (scan.gradual, scan.confirms) = (false, true);
+    let path = format!("{}/{get}", resource.read.service);
+    scan.run(work, &path).await?;
+    let gone: Vec<i64> = candidates.intersection(&scan.gone).copied().collect();
+    let done = Backfilled { asked: ids_in(&ids), absent: count(scan.gone.len()), gone: count(gone.len()) };
+    work.bury(gone, started_at, deletes == Deletes::Move);
+    work.commit(Replace::Owners, true).await?;
+    Ok(done)
+}
+
+/// The date of creation among the dates of a search: the one that does not also tell of changes.
+fn creation(changes: &Changes) -> &str {
+    let tells_of_changes = |date: &&String| changes.same.iter().any(|(theirs, _)| theirs == *date);
+    changes.since.iter().find(|date| !tells_of_changes(date)).or(changes.since.first()).expect("changes have a date")
+}
+
+/// The ids that we hold whose date of creation lies in the window; none where no column keeps that date.
+async fn held_created(
+    work: &Work<'_>,
+    resource: &Resource,
+    changes: &Changes,
+    by: &str,
+    window: Window,
+) -> Result<Vec<i64>> {
+    let Some(table) = resource.tables.iter().find(|table| table.rows == Rows::Record) else { return Ok(Vec::new()) };
+    let Some(column) = column_of(table, changes, by) else { return Ok(Vec::new()) };
+    let head = work.head.as_ref().and_then(|head| head.tables.get(&table.name));
+    let files = head.map(|table| table.files.clone()).unwrap_or_default();
+    let key = &table.columns[table.key[0]].name;
+    let held = held_between(&work.site.store, &files, key, &column, window).await?;
+    debug_assert!(expand(&collapse(held.iter().copied())).count() == held.len(), "ids are distinct");
+    Ok(held)
+}
+
+/// Our column of a search's date.
+fn column_of(table: &Table, changes: &Changes, by: &str) -> Option<String> {
+    let same = changes.same.iter().find(|(theirs, _)| theirs == by).map(|(_, ours)| ours.clone());
+    same.or_else(|| {
+        let takes = |leaf: &Leaf| matches!(leaf, Leaf::Fields(fields) if fields.len() == 1 && fields[0] == by);
+        table
+            .columns
+            .iter()
+            .find(|column| column.from.iter().any(|source| takes(&source.leaf)))
+            .map(|column| column.name.clone())
+    })
+}

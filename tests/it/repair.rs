@@ -1,0 +1,162 @@
+//! Keeping tables true beside the nightly run: deleted records found, parts read again.
+
+use std::time::Duration;
+
+use pearlift::sandbox::Sandbox;
+use pearlift::sandbox::kinds::Kind;
+
+use crate::support::{Program, account, check_truth, query};
+
+fn text(folder: &tempfile::TempDir) -> &str {
+    folder.path().to_str().unwrap()
+}
+
+async fn loaded(orders: u64) -> (Sandbox, tempfile::TempDir, Program) {
+    let sandbox = account(orders).await;
+    let lake = tempfile::tempdir().unwrap();
+    let program = Program::new(&sandbox, lake.path());
+    program.run(&["run"]).expect(0);
+    sandbox.take_log();
+    (sandbox, lake, program)
+}
+
+fn one_in(sandbox: &Sandbox, kind: Kind, step: usize) -> Vec<i64> {
+    sandbox.ids(kind).into_iter().step_by(step).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn deleted_records_leave_every_table_and_are_kept_apart() {
+    // GIVEN an exported account, some of whose records are deleted without a trace
+    let (sandbox, lake, program) = loaded(700).await;
+    for kind in [Kind::Order, Kind::Product, Kind::Contact, Kind::GoodsOutNote, Kind::Journal] {
+        let gone: Vec<i64> = one_in(&sandbox, kind, 40);
+        sandbox.delete(kind, &gone);
+    }
+    sandbox.insert(Kind::Order, 3);
+    let gone = 700 / 40 + 1;
+
+    // WHEN the ids are compared
+    let done = program.run(&["reconcile"]).expect(0);
+
+    // THEN the tables equal the truth: what is gone is gone, what was missing is there
+    let owners = ["order", "product", "contact", "goods_out_note", "journal"];
+    for owner in owners {
+        assert!(done.stderr.contains(&format!("{owner}: ")), "{}", done.stderr);
+    }
+    program.run(&["run", "--full", "product_price", "product_availability"]).expect(0);
+    check_truth(&sandbox, text(&lake), &[]);
+    // AND what left is kept, with when
+    let glob = format!("{}/_pearlift/deleted/order/*.parquet", lake.path().display());
+    let kept = query(&format!("SELECT count(*), count(DISTINCT id), count(_deleted_at) FROM read_parquet('{glob}')"));
+    assert_eq!(kept, [format!("{gone}|{gone}|{gone}")]);
+
+    // WHEN they are compared again
+    sandbox.take_log();
+    program.run(&["reconcile", "order"]).expect(0);
+
+    // THEN that takes one request
+    assert_eq!(sandbox.take_log().total(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn comparing_takes_one_request_and_one_for_every_two_hundred_candidates() {
+    // GIVEN 20,000 orders of which 150 are deleted
+    let sandbox = account(20_000).await;
+    let lake = tempfile::tempdir().unwrap();
+    let program = Program::new(&sandbox, lake.path()).with("PEARLIFT_RESOURCE_ORDER_DELETES", "drop");
+    program.run(&["run", "order"]).expect(0);
+    let gone: Vec<i64> = sandbox.ids(Kind::Order).into_iter().step_by(133).take(150).collect();
+    sandbox.delete(Kind::Order, &gone);
+    sandbox.take_log();
+
+    // WHEN the ids are compared
+    program.run(&["reconcile", "order"]).expect(0);
+
+    // THEN it took two requests, and exactly the deleted ones are gone, kept nowhere
+    assert_eq!(sandbox.take_log().total(), 2);
+    let glob = format!("{}/order/**/*.parquet", lake.path().display());
+    let left = query(&format!("SELECT count(*) FROM read_parquet('{glob}')"));
+    assert_eq!(left, [format!("{}", 20_000 - 150)]);
+    assert!(!lake.path().join("_pearlift/deleted/order").exists());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn too_many_deletions_at_once_are_refused_until_a_person_insists() {
+    // GIVEN an account that has lost an eighth of its orders
+    let (sandbox, lake, program) = loaded(1_200).await;
+    let gone = one_in(&sandbox, Kind::Order, 8);
+    sandbox.delete(Kind::Order, &gone);
+    let count = format!("SELECT count(*) FROM read_parquet('{}/order/**/*.parquet')", lake.path().display());
+    let before = query(&count);
+
+    // WHEN the ids are compared
+    let done = program.run(&["reconcile", "order"]).expect(3);
+
+    // THEN it is refused, the way out is named, and nothing changed
+    assert!(done.stderr.contains("--force"), "{}", done.stderr);
+    assert_eq!(query(&count), before);
+
+    // WHEN a person insists
+    program.run(&["reconcile", "--force", "order"]).expect(0);
+
+    // THEN they are gone
+    assert_eq!(query(&count), [(1_200 - gone.len()).to_string()]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_range_of_creation_dates_is_read_again_with_what_has_gone_from_it() {
+    // GIVEN orders changed silently, and some deleted
+    let (sandbox, lake, program) = loaded(600).await;
+    let all = sandbox.ids(Kind::Order);
+    sandbox.delete(Kind::Order, &all[100..110]);
+
+    // WHEN all of the past is read again by the date of creation
+    let done = program.run(&["backfill", "order", "--from", "2000-01-01", "--to", "2100-01-01"]).expect(0);
+
+    // THEN what was deleted is gone, and the rest stands
+    assert!(done.stderr.contains("10 taken out of the tables"), "{}", done.stderr);
+    check_truth(&sandbox, text(&lake), &[]);
+
+    // WHEN it is done again
+    let again = program.run(&["backfill", "order", "--from", "2000-01-01", "--to", "2100-01-01"]).expect(0);
+
+    // THEN nothing changes
+    assert!(again.stderr.contains("0 taken out of the tables"), "{}", again.stderr);
+    assert!(
+        again.stderr.contains("order: 0 ") || again.stderr.contains("0 changed, 0 files written"),
+        "{}",
+        again.stderr
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn given_ids_are_read_again_and_nothing_else() {
+    // GIVEN products whose prices moved without a date
+    let (sandbox, lake, program) = loaded(400).await;
+    let moved = one_in(&sandbox, Kind::Product, 5);
+    sandbox.touch(Kind::Product, &moved);
+    sandbox.age(Duration::from_secs(600));
+    let ids = moved.iter().map(i64::to_string).collect::<Vec<_>>().join(",");
+
+    // WHEN their prices are read again by id
+    program.run(&["backfill", "product_price", "--ids", &ids]).expect(0);
+
+    // THEN one request brought them, and the tables equal the truth
+    assert_eq!(sandbox.take_log().total(), 1);
+    check_truth(&sandbox, text(&lake), &["--only", "product_price,product_price_list"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn what_cannot_be_selected_is_refused_with_the_way_that_works() {
+    let (_sandbox, _lake, program) = loaded(50).await;
+    for (arguments, names) in [
+        (&["backfill", "brand", "--ids", "1"][..], "run --full brand"),
+        (&["backfill", "product_price", "--from", "2026-01-01", "--to", "2026-02-01"], "--ids"),
+        (&["backfill", "customer_payment", "--ids", "1"], "--from"),
+        (&["backfill", "order", "--ids", "x"], "--ids 123"),
+        (&["backfill", "order", "--from", "2026-02-01", "--to", "2026-01-01"], "--from 2026"),
+    ] {
+        let done = program.run(arguments).expect(2);
+        assert!(done.stderr.contains(names), "{arguments:?}: {}", done.stderr);
+    }
+}
