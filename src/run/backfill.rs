@@ -41,7 +41,7 @@ pub struct Backfilled {
 }
 
 /// Reads the selection again and merges it.
-pub async fn backfill(work: &mut Work<'_>, selection: &Selection, deletes: Deletes) -> Result<Backfilled> {
+pub async fn backfill(work: &mut Work<'_>, selection: &Selection) -> Result<Backfilled> {
     let resource = Arc::clone(&work.resource);
     if work.head.as_ref().is_none_or(|head| head.state.completed_at.is_none()) {
         return Err(cannot(
@@ -66,7 +66,7 @@ pub async fn backfill(work: &mut Work<'_>, selection: &Selection, deletes: Delet
             let Some(changes) = changes else {
                 return Err(cannot(&resource, "it has no search by date", &whole(&resource)));
             };
-            by_date(work, get, *max_ids, changes, *window, by.as_deref(), deletes).await
+            by_date(work, get, *max_ids, changes, *window, by.as_deref()).await
         }
         (Style::Search(_), Selection::Ids(_)) => {
             Err(cannot(&resource, "its records have no GET", "select them by date: `--from` and `--to`"))
@@ -114,7 +114,6 @@ async fn by_date(
     changes: &Changes,
     window: Window,
     by: Option<&str>,
-    deletes: Deletes,
 ) -> Result<Backfilled> {
     let resource = Arc::clone(&work.resource);
     let created = creation(changes);
@@ -140,7 +139,7 @@ async fn by_date(
     scan.run(work, &path).await?;
     let gone: Vec<i64> = candidates.intersection(&scan.gone).copied().collect();
     let done = Backfilled { asked: ids_in(&ids), absent: count(scan.gone.len()), gone: count(gone.len()) };
-    work.bury(gone, started_at, deletes == Deletes::Move);
+    work.bury(gone, started_at, work.deletes == Deletes::Move);
     work.commit(Replace::Owners, true).await?;
     Ok(done)
 }

@@ -1,18 +1,18 @@
 //! Which records changed: one search for each date, united, less what we hold already (design of reading, rules 1 and 2).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::decode::timestamp_micros;
+use crate::decode::{IdRow, timestamp_micros};
 use crate::failure::Result;
 use crate::fetch::Filter;
 use crate::manifest::Version;
 use crate::run::inventory::Asker;
-use crate::schema::{Changes, Resource, Rows, Type};
+use crate::schema::{Changes, Resource, Rows, Table, Type};
 use crate::store::Store;
 use crate::window::Window;
-use crate::write::{Cell, Holding, held};
+use crate::write::{Cell, Holding, held, held_where};
 
 /// What the searches show of a record.
 #[derive(Clone, Debug, Default)]
@@ -36,23 +36,61 @@ pub struct Found {
 pub async fn find(asker: &Asker<'_>, service: &str, changes: &Changes, since: Timestamp) -> Result<Found> {
     let stamps: Vec<String> =
         changes.since.iter().cloned().chain(changes.same.iter().map(|(column, _)| column.clone())).collect();
-    let mut started_at = None;
-    let mut sightings: BTreeMap<i64, Sighting> = BTreeMap::new();
+    let mut found: Option<Found> = None;
     for column in &changes.since {
         let filter = Filter::Period { column: column.clone(), window: Window::since(since) };
-        let (answered, rows) = asker.search(service, &changes.search, &stamps, Some(filter)).await?;
-        started_at.get_or_insert(answered);
+        let (started_at, rows) = asker.search(service, &changes.search, &stamps, Some(filter)).await?;
+        let found = found.get_or_insert_with(|| Found { started_at, sightings: BTreeMap::new() });
         for row in rows {
-            let (dates, same) = row.stamps.split_at(changes.since.len());
-            // A date still to come was set by a person: it does not tell when the record was changed.
-            let past = |micros: &i64| *micros <= answered.as_microsecond();
-            let stamp = dates.iter().flatten().filter_map(|text| timestamp_micros(text)).filter(past).max();
-            let text = dates.iter().flatten().map(String::as_str).collect::<Vec<_>>().join(" ");
-            let seen = sightings.entry(row.id).or_default();
-            *seen = Sighting { stamp: seen.stamp.max(stamp), text, same: same.to_vec() };
+            found.add(row, changes.since.len());
         }
     }
-    Ok(Found { started_at: started_at.expect("changes have a date"), sightings })
+    Ok(found.expect("changes have a date"))
+}
+
+/// Asks for what is open, and finds what we hold as open that is not in tonight's list: it was closed with a date of the
+/// past, or deleted (design of reading, rule 4). Sightings of open ones join the others; the ids that were not listed are
+/// given back.
+pub async fn find_open(
+    asker: &Asker<'_>,
+    store: &Store,
+    resource: &Resource,
+    head: Option<&Version>,
+    changes: &Changes,
+    found: &mut Found,
+) -> Result<Vec<i64>> {
+    let Some(open) = &changes.open else { return Ok(Vec::new()) };
+    let stamps: Vec<String> =
+        changes.since.iter().cloned().chain(changes.same.iter().map(|(column, _)| column.clone())).collect();
+    let (column, value) = open.filter.clone();
+    let filter = Filter::Bool { column, value };
+    let (_, rows) = asker.search(&resource.read.service, &changes.search, &stamps, Some(filter)).await?;
+    let listed: BTreeSet<i64> = rows.iter().map(|row| row.id).collect();
+    for row in rows {
+        found.add(row, changes.since.len());
+    }
+    let table = owner_table(resource);
+    let files = head.and_then(|head| head.tables.get(&table.name)).map(|table| table.files.clone()).unwrap_or_default();
+    let held = held_where(store, &files, &table.columns[table.key[0]].name, &open.column, value).await?;
+    Ok(held.into_iter().filter(|id| !listed.contains(id)).collect())
+}
+
+impl Found {
+    /// Takes in a row: its dates come first among its stamps.
+    fn add(&mut self, row: IdRow, dates: usize) {
+        let (dates, same) = row.stamps.split_at(dates);
+        // A date still to come was set by a person: it does not tell when the record was changed.
+        let past = |micros: &i64| *micros <= self.started_at.as_microsecond();
+        let stamp = dates.iter().flatten().filter_map(|text| timestamp_micros(text)).filter(past).max();
+        let text = dates.iter().flatten().map(String::as_str).collect::<Vec<_>>().join(" ");
+        let seen = self.sightings.entry(row.id).or_default();
+        *seen = Sighting { stamp: seen.stamp.max(stamp), text, same: same.to_vec() };
+    }
+}
+
+/// The table with one row a record, or the first.
+fn owner_table(resource: &Resource) -> &Table {
+    resource.tables.iter().find(|table| table.rows == Rows::Record).unwrap_or(&resource.tables[0])
 }
 
 /// Takes out what we hold: the same values, in a copy taken more than `settle` after the record's stamp.
@@ -64,7 +102,7 @@ pub async fn leave_out_held(
     settle: SignedDuration,
     sightings: &mut BTreeMap<i64, Sighting>,
 ) -> Result<()> {
-    let table = resource.tables.iter().find(|table| table.rows == Rows::Record).unwrap_or(&resource.tables[0]);
+    let table = owner_table(resource);
     let Some(files) = head.and_then(|head| head.tables.get(&table.name)) else { return Ok(()) };
     let ours: Vec<String> = same.iter().map(|(_, ours)| ours.clone()).collect();
     let kinds: Vec<Type> = ours

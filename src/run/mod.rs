@@ -281,7 +281,7 @@ async fn all_steps(site: &Site, resource: &Resource, errand: &Errand, outcome: &
     if let Some(reason) = job.idle {
         return Ok(End::Idle(reason));
     }
-    let mut work = Work::new(site, resource, head, errand.task.is_full())?;
+    let mut work = Work::new(site, resource, head, errand.task.is_full(), errand.settings.deletes(&resource.name))?;
     let mut end = Ok(End::Complete);
     for step in &job.steps {
         outcome.scans.push(format!("{}: {}", step.kind.name(), step.reason));
@@ -309,8 +309,7 @@ async fn beside(
     head: Option<Version>,
     outcome: &mut ResourceOutcome,
 ) -> Result<End> {
-    let deletes = errand.settings.deletes(&resource.name);
-    let mut work = Work::new(site, resource, head, false)?;
+    let mut work = Work::new(site, resource, head, false, errand.settings.deletes(&resource.name))?;
     let begun = |scan: &str, reason: &str| Event::Started {
         resource: resource.name.clone(),
         scan: scan.to_owned(),
@@ -324,7 +323,7 @@ async fn beside(
                 return Ok(End::Idle(why));
             }
             site.events.tell(begun("reconcile", "compares the ids"));
-            reconcile::reconcile(&mut work, deletes, *force).await.map(|found| {
+            reconcile::reconcile(&mut work, *force).await.map(|found| {
                 outcome.found = Some(format!(
                     "{} listed, {} held, {} not listed, {} of them gone, {} read that were missing",
                     found.listed, found.held, found.candidates, found.gone, found.missing
@@ -334,7 +333,7 @@ async fn beside(
         }
         Task::Backfill(selection) => {
             site.events.tell(begun("backfill", "reads a part again"));
-            backfill::backfill(&mut work, selection, deletes).await.map(|done| {
+            backfill::backfill(&mut work, selection).await.map(|done| {
                 outcome.found = Some(format!(
                     "{} ids asked for, {} not returned, {} taken out of the tables",
                     done.asked, done.absent, done.gone

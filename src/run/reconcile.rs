@@ -49,7 +49,7 @@ pub fn refuse(resource: &Resource) -> Option<String> {
 
 /// Compares ids, reads what is missing here, and takes out of the tables what is confirmed gone. `force` takes out
 /// however many.
-pub async fn reconcile(work: &mut Work<'_>, deletes: Deletes, force: bool) -> Result<Reconciled> {
+pub async fn reconcile(work: &mut Work<'_>, force: bool) -> Result<Reconciled> {
     let resource = Arc::clone(&work.resource);
     let Style::IdSets { get, max_ids, inventory, changes } = &resource.read.style else {
         return Err(Failure::new(Kind::Usage, format!("reconcile {}", resource.name))
@@ -97,7 +97,7 @@ pub async fn reconcile(work: &mut Work<'_>, deletes: Deletes, force: bool) -> Re
         return Err(refused(work, found.gone, found.held).0);
     }
     work.state.reconciled_at = Some(listed.started_at);
-    work.bury(gone, listed.started_at, deletes == Deletes::Move);
+    work.bury(gone, listed.started_at, work.deletes == Deletes::Move);
     work.commit(Replace::Owners, true).await?;
     Ok(found)
 }

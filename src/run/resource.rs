@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 use jiff::SignedDuration;
 use jiff::tz::Offset;
 
+use crate::config::Deletes;
 use crate::failure::{Failure, Kind, Result};
 use crate::manifest::{Scan, ScanKind};
 use crate::plan::Step;
-use crate::run::changed::{Found, find, leave_out_held};
+use crate::run::changed::{Found, find, find_open, leave_out_held};
 use crate::run::inventory::Asker;
 use crate::run::rows;
 use crate::run::slices::SliceScan;
@@ -17,6 +18,9 @@ use crate::run::work::Work;
 use crate::schema::{Changes, Owners, Resource, Style};
 use crate::store::Store;
 use crate::write::{Replace, day_number};
+
+/// So many open records may be deleted from one night to the next, or a hundredth of all rows.
+const MAY_BE_DELETED: u64 = 100;
 
 /// Makes one scan.
 pub async fn make(work: &mut Work<'_>, step: &Step) -> Result<()> {
@@ -45,11 +49,12 @@ pub async fn make(work: &mut Work<'_>, step: &Step) -> Result<()> {
                 None => {
                     let changes = changes.as_ref().ok_or_else(|| no_changes(&resource))?;
                     let since = since(work, step)?;
-                    let mut found = find(&asker(work), &resource.read.service, changes, since).await?;
-                    let settle = settle(work);
+                    let asker = asker(work);
+                    let mut found = find(&asker, &resource.read.service, changes, since).await?;
                     let (store, head) = (&work.site.store, work.head.as_ref());
-                    leave_out_held(store, &resource, head, &changes.same, settle, &mut found.sightings).await?;
-                    changed_scan(work, &found, *max_ids)
+                    let closed = find_open(&asker, store, &resource, head, changes, &mut found).await?;
+                    leave_out_held(store, &resource, head, &changes.same, settle(work), &mut found.sightings).await?;
+                    SliceScan { confirms: !closed.is_empty(), ..changed_scan(work, &found, &closed, *max_ids) }
                 }
             };
             finish(work, scan, get).await
@@ -86,10 +91,30 @@ async fn finish(work: &mut Work<'_>, mut scan: SliceScan, get: &str) -> Result<(
         whole::refuse_empty(work)?;
         whole::refuse_holes(work, crate::run::work::count(scan.gone.len()))?;
     }
+    if scan.confirms {
+        bury_closed(work, &scan);
+    }
     work.complete(scan.kind, scan.started_at, false);
     work.state.seen = std::mem::take(&mut scan.stamps);
     work.commit(scan.replace, true).await?;
     work.clear_plans(scan.plan).await
+}
+
+/// What we held as open, and neither tonight's list of open ones nor a GET returned, is deleted. More of them than could
+/// be true are left to `reconcile`.
+fn bury_closed(work: &mut Work<'_>, scan: &SliceScan) {
+    let gone: Vec<i64> = scan.gone.iter().copied().collect();
+    let most = MAY_BE_DELETED.max(work.head.as_ref().map_or(0, crate::manifest::Version::rows) / 100);
+    if crate::run::work::count(gone.len()) > most {
+        let text = format!(
+            "{} records that were open are not returned any more: `pearlift reconcile` looks into it",
+            gone.len()
+        );
+        work.site.events.warn(&work.name, text);
+        return;
+    }
+    let kept = work.deletes == Deletes::Move;
+    work.bury(gone, scan.started_at, kept);
 }
 
 fn asker<'a>(work: &Work<'a>) -> Asker<'a> {
@@ -114,8 +139,8 @@ fn settle(work: &Work<'_>) -> SignedDuration {
     SignedDuration::try_from(work.site.limits.settle).unwrap_or_default()
 }
 
-fn changed_scan(work: &Work<'_>, found: &Found, max_ids: usize) -> SliceScan {
-    let ids = crate::fetch::collapse(found.sightings.keys().copied());
+fn changed_scan(work: &Work<'_>, found: &Found, more: &[i64], max_ids: usize) -> SliceScan {
+    let ids = crate::fetch::collapse(found.sightings.keys().chain(more).copied());
     SliceScan::new(work, ScanKind::Changes, found.started_at, &ids, true, max_ids)
 }
 
@@ -158,7 +183,7 @@ async fn changed_owners(
     let seen: BTreeMap<i64, String> = seen.map(|(id, sighting)| (*id, sighting.text.clone())).collect();
     found.sightings.retain(|id, sighting| work.state.seen.get(id) != Some(&sighting.text));
     hold_back(&work.site.store, resource, work, settle, &mut found).await?;
-    Ok(SliceScan { stamps: seen, ..changed_scan(work, &found, max_ids) })
+    Ok(SliceScan { stamps: seen, ..changed_scan(work, &found, &[], max_ids) })
 }
 
 async fn hold_back(

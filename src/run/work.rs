@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use tokio::runtime::Handle;
 use tokio::time::Instant;
 
+use crate::config::Deletes;
 use crate::decode::{MisfitRecord, Page, Shape};
 use crate::event::Event;
 use crate::failure::{Failure, Kind, Result};
@@ -46,6 +47,8 @@ pub struct Work<'a> {
     pub rebuild: bool,
     /// `--full` was asked for: rows may vanish.
     pub forced: bool,
+    /// What becomes of the rows of deleted records.
+    pub deletes: Deletes,
     spool: Option<Spool>,
     records: Vec<MisfitRecord>,
     /// Owners that could not be read in this scan: their old rows stay.
@@ -65,7 +68,13 @@ impl<'a> Work<'a> {
     /// Prepares a resource; `forced` says that everything is read again by a person's wish.
     ///
     /// Refuses (`Schema`) when the files at the destination are of another shape than the schema's and nobody forced it.
-    pub fn new(site: &'a Site, resource: &Resource, head: Option<Version>, forced: bool) -> Result<Self> {
+    pub fn new(
+        site: &'a Site,
+        resource: &Resource,
+        head: Option<Version>,
+        forced: bool,
+        deletes: Deletes,
+    ) -> Result<Self> {
         let differing = head.as_ref().and_then(|head| differing_table(head, resource));
         if let (Some(table), false) = (&differing, forced) {
             return Err(Failure::new(Kind::Schema, format!("go on with table `{table}`"))
@@ -92,6 +101,7 @@ impl<'a> Work<'a> {
             tally: Tally::default(),
             rebuild: differing.is_some(),
             forced,
+            deletes,
             records: Vec::new(),
             spared: Vec::new(),
             keyless: false,

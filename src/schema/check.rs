@@ -6,12 +6,12 @@ use sha2::{Digest, Sha256};
 
 use crate::failure::{Failure, Kind, Result};
 use crate::schema::file::{
-    BranchFile, ChangesFile, InventoryFile, OwnersFile, ReadFile, RowsFile, SchemaFile, StyleName, TableFile,
+    BranchFile, ChangesFile, InventoryFile, OpenFile, OwnersFile, ReadFile, RowsFile, SchemaFile, StyleName, TableFile,
 };
 use crate::schema::path::parse_rows;
 use crate::schema::{
-    Changes, Column, EXTRA, EXTRACTED_AT, IdSearch, Inventory, Leaf, Newer, Origin, Owners, Partition, PartitionBy,
-    RUN_ID, Read, Resource, RowSearch, Rows, Source, Step, Style, Table, Type,
+    Changes, Column, EXTRA, EXTRACTED_AT, IdSearch, Inventory, Leaf, Newer, Open, Origin, Owners, Partition,
+    PartitionBy, RUN_ID, Read, Resource, RowSearch, Rows, Source, Step, Style, Table, Type,
 };
 
 /// The most ids of a GET where the file does not say (API notes §5).
@@ -312,21 +312,30 @@ fn check_changes(name: &str, file: ChangesFile, tables: &[Table]) -> Result<Chan
         .collect::<Result<_>>()?;
     Ok(Changes {
         search: IdSearch { search, row: file.row.unwrap_or_else(|| id.clone()), id },
+        open: file.open.map(|open| check_open(name, open, owner_table)).transpose()?,
         since: file.since,
         same,
     })
 }
 
+fn check_open(name: &str, file: OpenFile, owner_table: Option<&Table>) -> Result<Open> {
+    let filter = boolean_filter(name, "changes.open.where", &file.filter)?;
+    let column = owner_table.and_then(|table| table.columns.iter().find(|column| column.name == file.column));
+    match column {
+        Some(column) if column.kind == Type::Bool => Ok(Open { filter, column: file.column }),
+        _ => Err(wrong(name, "`changes.open.column` names a bool column of the owner's table")),
+    }
+}
+
+/// `name = true`, `name = false`.
+fn boolean_filter(name: &str, key: &str, text: &str) -> Result<(String, bool)> {
+    let explain = || wrong(name, format!("`{key}` is `name = true` or `name = false`"));
+    let (column, value) = text.split_once('=').ok_or_else(explain)?;
+    Ok((column.trim().to_owned(), value.trim().parse().map_err(|_| explain())?))
+}
+
 fn check_owners(name: &str, file: OwnersFile) -> Result<Owners> {
-    let filter = file
-        .filter
-        .map(|text| {
-            let explain = || wrong(name, "`owners.where` is `name = true` or `name = false`");
-            let (column, value) = text.split_once('=').ok_or_else(explain)?;
-            let value = value.trim().parse::<bool>().map_err(|_| explain())?;
-            Ok::<_, Failure>((column.trim().to_owned(), value))
-        })
-        .transpose()?;
+    let filter = file.filter.map(|text| boolean_filter(name, "owners.where", &text)).transpose()?;
     Ok(Owners { resource: file.resource, filter })
 }
 

@@ -76,6 +76,16 @@ pub struct ChangesFile {
     pub since: Vec<String>,
     #[serde(default)]
     pub same: toml::Table,
+    pub open: Option<OpenFile>,
+}
+
+/// `changes.open`: records that change without a date while a flag stands so.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OpenFile {
+    #[serde(rename = "where")]
+    pub filter: String,
+    pub column: String,
 }
 
 /// `owners`: whose ids a per-owner resource is read by.

@@ -101,6 +101,15 @@ pub struct Changes {
     pub since: Vec<String>,
     /// Search column and our column: an id whose values are those that we hold is not fetched again.
     pub same: Vec<(String, String)>,
+    /// Records that change without a date while they are open.
+    pub open: Option<Open>,
+}
+
+/// Which records are open: a boolean filter of the search, and our column of the same meaning.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Open {
+    pub filter: (String, bool),
+    pub column: String,
 }
 
 /// A search that yields rows.

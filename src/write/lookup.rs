@@ -91,7 +91,7 @@ pub async fn held(
 
 /// Every id that the owner's table holds, ascending: its key column `key` alone is read.
 pub async fn held_ids(store: &Store, files: &[DataFile], key: &str) -> Result<Vec<i64>> {
-    pick(store, files, key, None).await
+    pick(store, files, key, &Which::All).await
 }
 
 /// The ids, ascending, whose instant in `column` lies in the window.
@@ -102,16 +102,51 @@ pub async fn held_between(
     column: &str,
     window: Window,
 ) -> Result<Vec<i64>> {
-    pick(store, files, key, Some((column.to_owned(), window))).await
+    pick(store, files, key, &Which::Between(column.to_owned(), window)).await
 }
 
-async fn pick(store: &Store, files: &[DataFile], key: &str, within: Option<(String, Window)>) -> Result<Vec<i64>> {
+/// The ids, ascending, whose flag in `column` stands so.
+pub async fn held_where(store: &Store, files: &[DataFile], key: &str, column: &str, value: bool) -> Result<Vec<i64>> {
+    pick(store, files, key, &Which::Flag(column.to_owned(), value)).await
+}
+
+/// Which rows are wanted.
+#[derive(Clone, Debug)]
+enum Which {
+    All,
+    Between(String, Window),
+    Flag(String, bool),
+}
+
+impl Which {
+    fn column(&self) -> Option<&str> {
+        match self {
+            Self::All => None,
+            Self::Between(column, _) | Self::Flag(column, _) => Some(column),
+        }
+    }
+
+    /// Whether a row is wanted, by its cell of [`Which::column`].
+    fn admits(&self, cell: Option<Cell>) -> bool {
+        match (self, cell) {
+            (Self::All, _) => true,
+            (Self::Between(_, window), Some(Cell::Number(micros))) => i64::try_from(micros)
+                .ok()
+                .and_then(|micros| jiff::Timestamp::from_microsecond(micros).ok())
+                .is_some_and(|at| window.contains(at)),
+            (Self::Flag(_, value), Some(Cell::Bool(flag))) => flag == *value,
+            (Self::Between(..) | Self::Flag(..), _) => false,
+        }
+    }
+}
+
+async fn pick(store: &Store, files: &[DataFile], key: &str, which: &Which) -> Result<Vec<i64>> {
     let mut ids: Vec<i64> = Vec::new();
     for file in files.iter().filter(|file| file.rows > 0) {
         let remote = store.remote_file(&file.path).await?.ok_or_else(|| missing(file))?;
-        let (key, path, within) = (key.to_owned(), file.path.clone(), within.clone());
+        let (key, path, which) = (key.to_owned(), file.path.clone(), which.clone());
         let read = tokio::task::spawn_blocking(move || {
-            keys(Chunks(remote), &key, within.as_ref())
+            keys(Chunks(remote), &key, &which)
                 .map_err(|error| Failure::new(Kind::Damage, "read a data file").at(path).caused(error))
         });
         ids.extend(read.await.expect("reading a file does not panic")?);
@@ -125,9 +160,9 @@ fn missing(file: &DataFile) -> Failure {
     Failure::new(Kind::Damage, "find a live file").at(&file.path).because("the manifest names it and it is not there")
 }
 
-fn keys(file: Chunks, key: &str, within: Option<&(String, Window)>) -> parquet::errors::Result<Vec<i64>> {
+fn keys(file: Chunks, key: &str, which: &Which) -> parquet::errors::Result<Vec<i64>> {
     let metadata = ArrowReaderMetadata::load(&file, ArrowReaderOptions::default())?;
-    let wanted = std::iter::once(key).chain(within.map(|(column, _)| column.as_str()));
+    let wanted = std::iter::once(key).chain(which.column());
     let mask = ProjectionMask::columns(&metadata.metadata().file_metadata().schema_descr_ptr(), wanted);
     let reader = ParquetRecordBatchReaderBuilder::new_with_metadata(file, metadata)
         .with_projection(mask)
@@ -138,17 +173,9 @@ fn keys(file: Chunks, key: &str, within: Option<&(String, Window)>) -> parquet::
         let batch = batch?;
         let Some(keys) = batch.column_by_name(key) else { continue };
         let keys = keys.as_primitive::<Int64Type>();
-        let dates = within
-            .and_then(|(column, _)| batch.column_by_name(column))
-            .map(|dates| dates.as_primitive::<TimestampMicrosecondType>());
-        let inside = |row: usize| match (within, dates) {
-            (None, _) => true,
-            (Some((_, window)), Some(dates)) if dates.is_valid(row) => {
-                jiff::Timestamp::from_microsecond(dates.value(row)).is_ok_and(|at| window.contains(at))
-            }
-            (Some(_), _) => false,
-        };
-        ids.extend((0..batch.num_rows()).filter(|row| inside(*row)).map(|row| keys.value(row)));
+        let judged = which.column().and_then(|column| batch.column_by_name(column));
+        let rows = (0..batch.num_rows()).filter(|row| which.admits(judged.map(|judged| cell(judged, *row))));
+        ids.extend(rows.map(|row| keys.value(row)));
     }
     Ok(ids)
 }

@@ -17,7 +17,7 @@ mod lookup;
 mod aside;
 
 pub use aside::{Aside, DELETED_AT, set_aside};
-pub use lookup::{Cell, Holding, held, held_between, held_ids};
+pub use lookup::{Cell, Holding, held, held_between, held_ids, held_where};
 pub use merge::Changes;
 pub use partition::day_number;
 pub use spool::{OwnerSet, Spool, Spooled};

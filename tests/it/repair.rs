@@ -160,3 +160,32 @@ async fn what_cannot_be_selected_is_refused_with_the_way_that_works() {
         assert!(done.stderr.contains(names), "{arguments:?}: {}", done.stderr);
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn open_notes_that_move_without_a_date_or_vanish_are_right_after_one_night() {
+    // GIVEN goods-out notes, of which some are open: packed, shipped with a date of the past, or deleted since
+    let (sandbox, lake, program) = loaded(900).await;
+    let glob = format!("{}/goods_out_note/**/*.parquet", lake.path().display());
+    let open: Vec<i64> = query(&format!("SELECT id FROM read_parquet('{glob}') WHERE NOT shipped ORDER BY id"))
+        .iter()
+        .map(|id| id.parse().unwrap())
+        .collect();
+    assert!(open.len() > 30, "{}", open.len());
+    sandbox.touch(Kind::GoodsOutNote, &open[..25]);
+    sandbox.touch(Kind::GoodsOutNote, &open[..9]);
+    sandbox.delete(Kind::GoodsOutNote, &open[26..29]);
+    sandbox.age(Duration::from_secs(24 * 3600));
+
+    // WHEN one night goes by
+    let tables = "goods_out_note,goods_out_note_row,goods_out_note_transfer_row,goods_out_note_event";
+    program.run(&["run", "goods_out_note"]).expect(0);
+
+    // THEN the notes equal the truth
+    check_truth(&sandbox, text(&lake), &["--only", tables]);
+
+    // AND a quiet night asks for no documents
+    sandbox.take_log();
+    program.run(&["run", "goods_out_note"]).expect(0);
+    let log = sandbox.take_log();
+    assert_eq!(log.documents(), 0, "{log:?}");
+}
