@@ -110,6 +110,9 @@ pub struct State {
     /// The server's clock when the ids were last compared with the source's.
     #[serde(default)]
     pub reconciled_at: Option<Timestamp>,
+    /// Ids of other resources, by their names, that changed rows of ours name: to be read again there.
+    #[serde(default)]
+    pub handed: BTreeMap<String, BTreeSet<i64>>,
     /// A scan that stopped before its end.
     pub scan: Option<Scan>,
     /// Ids that could not be brought home; asked for again each run.

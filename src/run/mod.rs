@@ -16,9 +16,11 @@ mod whole;
 mod resource;
 mod reconcile;
 mod backfill;
+mod follow;
 mod check;
 
 use std::collections::BTreeMap;
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -116,6 +118,13 @@ pub async fn run(errand: Errand) -> Result<Outcome> {
         client: Client::new(&account, auth, &limits, errand.seed, events.clone())?,
         store,
         catalog: Arc::clone(&errand.catalog),
+        selected: errand
+            .catalog
+            .resources()
+            .iter()
+            .map(|resource| resource.name.clone())
+            .filter(|name| errand.settings.selects(name))
+            .collect(),
         locks,
         account: account.code.clone(),
         run: run.clone(),
@@ -126,6 +135,8 @@ pub async fn run(errand: Errand) -> Result<Outcome> {
         events,
         stop: errand.stop.clone(),
         commit_turn: Semaphore::new(1),
+        files_numbered: AtomicU64::new(0),
+        misfits_numbered: AtomicU64::new(0),
     };
     let deadline = async {
         match errand.most {
@@ -227,7 +238,7 @@ async fn work_through(site: &Site, chosen: &[&Resource], errand: &Errand, counts
         {
             site.stop.ask(Why::Failed);
         }
-        outcome.requests = counts.lock().expect("no holder panics").get(&outcome.resource).copied().unwrap_or(0);
+        outcome.requests = asked(counts, &outcome.resource);
         site.events.tell(Event::Finished {
             resource: outcome.resource.clone(),
             rows: outcome.rows,
@@ -236,7 +247,19 @@ async fn work_through(site: &Site, chosen: &[&Resource], errand: &Errand, counts
         });
         done.insert(place, outcome);
     }
+    if matches!(errand.task, Task::Update { .. }) {
+        for (place, resource) in chosen.iter().enumerate().filter(|(_, resource)| !resource.read.also_from.is_empty()) {
+            let outcome = done.get_mut(&place).expect("every resource has ended");
+            follow::follow(site, resource, errand, outcome).await;
+            outcome.requests = asked(counts, &outcome.resource);
+        }
+    }
     done.into_values().collect()
+}
+
+/// Requests that were asked for a resource.
+fn asked(counts: &Counts, resource: &str) -> u64 {
+    counts.lock().expect("no holder panics").get(resource).copied().unwrap_or(0)
 }
 
 /// One resource to its end.

@@ -77,6 +77,20 @@ pub struct Tally {
     pub twice: u64,
 }
 
+impl Tally {
+    /// Adds another scan's.
+    pub fn add(&mut self, other: &Self) {
+        self.records += other.records;
+        self.commits += other.commits;
+        self.files += other.files;
+        self.bytes += other.bytes;
+        self.changes.add(other.changes);
+        self.misfits.merge(other.misfits.clone());
+        self.misfit_records += other.misfit_records;
+        self.twice += other.twice;
+    }
+}
+
 impl ResourceOutcome {
     /// The failure, if it failed.
     pub fn failure(&self) -> Option<&Failure> {

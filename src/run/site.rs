@@ -1,7 +1,9 @@
 //! What all resources of a run share: the store, the client, the clock, the limits.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::Semaphore;
@@ -39,6 +41,8 @@ pub struct Site {
     pub store: Store,
     pub client: Client,
     pub catalog: Arc<Catalog>,
+    /// Resources that the settings select.
+    pub selected: BTreeSet<String>,
     pub locks: Locks,
     pub account: String,
     pub run: String,
@@ -50,6 +54,9 @@ pub struct Site {
     pub stop: Stop,
     /// One commit is written at a time: a Parquet writer holds a row group in memory.
     pub commit_turn: Semaphore,
+    /// The numbers of this run's files: a name is never used twice. Moved on under the commit's turn.
+    pub files_numbered: AtomicU64,
+    pub misfits_numbered: AtomicU64,
     /// Pages in memory, asked or decoded and not yet spooled, of all resources together.
     pub pages: Arc<Semaphore>,
 }

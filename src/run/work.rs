@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use jiff::Timestamp;
 use tokio::runtime::Handle;
@@ -57,10 +58,10 @@ pub struct Work<'a> {
     keyless: bool,
     /// The plan of an unfinished scan of an earlier run.
     old_plan: Option<String>,
+    /// Resources that read again what changed rows of ours name, with the places of table and column.
+    followers: Vec<(String, usize, usize)>,
     /// Owners found deleted: the next commit takes their rows out of the tables.
     gone: Option<Gone>,
-    files_numbered: u64,
-    misfit_files: u64,
     committed_at: Instant,
 }
 
@@ -88,6 +89,11 @@ impl<'a> Work<'a> {
             Cursor::Slices { plan, .. } => Some(plan.clone()),
             Cursor::Rows { .. } => None,
         });
+        // A first load names everything; what is named is loaded too, or will be.
+        let loaded = head.as_ref().is_some_and(|head| head.state.completed_at.is_some());
+        let followers = if loaded { site.catalog.followers(resource) } else { Vec::new() };
+        let followers = followers.into_iter().filter(|(follower, ..)| site.selected.contains(&follower.name));
+        let followers = followers.map(|(follower, table, column)| (follower.name.clone(), table, column)).collect();
         let memory = (site.limits.memory / SPOOL_SHARE).max(8 << 20);
         let folder = site.spool.join(&resource.name);
         Ok(Self {
@@ -107,8 +113,7 @@ impl<'a> Work<'a> {
             keyless: false,
             old_plan,
             gone: None,
-            files_numbered: 0,
-            misfit_files: 0,
+            followers,
             committed_at: Instant::now(),
         })
     }
@@ -234,6 +239,12 @@ impl<'a> Work<'a> {
             self.site.store.delete(&staged.into_iter().collect::<Vec<_>>()).await?;
             return Err(refused);
         }
+        for ((follower, ..), met) in self.followers.iter().zip(&written.met) {
+            // 0 stands for none at the source (API notes §8).
+            let ids = met.iter().copied().filter(|id| *id > 0);
+            self.state.handed.entry(follower.clone()).or_default().extend(ids);
+        }
+        self.state.handed.retain(|_, ids| !ids.is_empty());
         let misfits = self.write_misfits().await?;
         let same_files = written.files == 0 && written.removes.is_empty() && misfits.is_none();
         if same_files && self.head.as_ref().is_some_and(|head| head.state == self.state) {
@@ -277,8 +288,9 @@ impl<'a> Work<'a> {
         let sizes = Sizes { file_bytes: self.site.limits.file_bytes, row_group_rows: self.site.limits.row_group_rows };
         let spare = OwnerSet::new(std::mem::take(&mut self.spared));
         let runtime = Handle::current();
-        let mut number = self.files_numbered;
+        let mut number = self.site.files_numbered.load(Ordering::Relaxed);
         let gone = self.gone.take();
+        let watch: Vec<(usize, usize)> = self.followers.iter().map(|(_, table, column)| (*table, *column)).collect();
         let work = tokio::task::spawn_blocking(move || {
             for (key, gone) in gone.iter().flat_map(|gone| gone.owners.keys().iter().map(move |key| (key, gone))) {
                 spool.add_empty(key.clone(), gone.at);
@@ -305,13 +317,14 @@ impl<'a> Work<'a> {
                 spare: &spare,
                 sizes,
                 last,
+                watch: &watch,
             };
             let written = Written { deleted, ..write_tables(&commission, &spooled, &runtime, &mut number)? };
             Ok::<_, Failure>((spool, number, written))
         });
         let (spool, number, mut written) = work.await.expect("writing files does not panic")?;
         self.spool = Some(spool);
-        self.files_numbered = number;
+        self.site.files_numbered.store(number, Ordering::Relaxed);
         if let (true, Some(head)) = (self.rebuild, &self.head) {
             written.removes.extend(head.paths().into_iter().map(str::to_owned));
         }
@@ -355,8 +368,8 @@ impl<'a> Work<'a> {
                 .map_err(|error| Failure::new(Kind::Bug, "write a misfit").caused(error))?;
             text.push(b'\n');
         }
-        self.misfit_files += 1;
-        let path = paths::misfits(&self.resource.name, &self.site.run, self.misfit_files);
+        let number = self.site.misfits_numbered.fetch_add(1, Ordering::Relaxed);
+        let path = paths::misfits(&self.resource.name, &self.site.run, number);
         match self.site.store.put_new(&path, text).await? {
             Put::Created(_) | Put::Exists => {}
         }

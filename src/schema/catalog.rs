@@ -6,7 +6,7 @@ use include_dir::{Dir, include_dir};
 
 use crate::failure::{Failure, Kind, Result};
 use crate::schema::check::check;
-use crate::schema::{Resource, Style};
+use crate::schema::{Resource, Style, Type};
 
 /// The schema files that ship inside the binary.
 static BUILT_IN: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/schemas");
@@ -57,6 +57,16 @@ impl Catalog {
                 }
                 tables.push((&table.name, &resource.name));
             }
+            for also in &resource.read.also_from {
+                let elsewhere = self.resources.iter().filter(|other| other.name != resource.name);
+                let table = elsewhere.flat_map(|other| &other.tables).find(|table| table.name == also.table);
+                let column = table.and_then(|table| table.columns.iter().find(|column| column.name == also.column));
+                if column.is_none_or(|column| column.kind != Type::Int64) {
+                    let why =
+                        format!("`also_from`: no other resource has an int64 column {}.{}", also.table, also.column);
+                    return refuse(&resource.name, why);
+                }
+            }
             if let Style::PerOwner { owners, .. } = &resource.read.style {
                 let owner = self.find(&owners.resource).map(|owner| &owner.read.style);
                 if !matches!(owner, Some(Style::IdSets { .. })) {
@@ -70,6 +80,19 @@ impl Catalog {
     /// Every resource, in reading order.
     pub fn resources(&self) -> &[Resource] {
         &self.resources
+    }
+
+    /// The columns of a resource's tables that name records of others: which resource, and places of table and column.
+    pub fn followers(&self, of: &Resource) -> Vec<(&Resource, usize, usize)> {
+        let mut found = Vec::new();
+        for follower in &self.resources {
+            for also in &follower.read.also_from {
+                let Some(table) = of.tables.iter().position(|table| table.name == also.table) else { continue };
+                let column = of.tables[table].columns.iter().position(|column| column.name == also.column);
+                found.extend(column.map(|column| (follower, table, column)));
+            }
+        }
+        found
     }
 
     /// A resource by name.

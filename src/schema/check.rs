@@ -6,11 +6,12 @@ use sha2::{Digest, Sha256};
 
 use crate::failure::{Failure, Kind, Result};
 use crate::schema::file::{
-    BranchFile, ChangesFile, InventoryFile, OpenFile, OwnersFile, ReadFile, RowsFile, SchemaFile, StyleName, TableFile,
+    AlsoFromFile, BranchFile, ChangesFile, InventoryFile, OpenFile, OwnersFile, ReadFile, RowsFile, SchemaFile,
+    StyleName, TableFile,
 };
 use crate::schema::path::parse_rows;
 use crate::schema::{
-    Changes, Column, EXTRA, EXTRACTED_AT, IdSearch, Inventory, Leaf, Newer, Open, Origin, Owners, Partition,
+    AlsoFrom, Changes, Column, EXTRA, EXTRACTED_AT, IdSearch, Inventory, Leaf, Newer, Open, Origin, Owners, Partition,
     PartitionBy, RUN_ID, Read, Resource, RowSearch, Rows, Source, Step, Style, Table, Type,
 };
 
@@ -267,6 +268,7 @@ fn check_read(name: &str, file: ReadFile, key: Source, key_type: Type, tables: &
         key_type,
         records: parse_rows(file.records.as_deref().unwrap_or("*"))?,
         newer: file.newer.iter().map(|column| find_newer(name, column, tables)).collect::<Result<_>>()?,
+        also_from: check_also_from(name, file.style, file.also_from)?,
         every: file.every.as_deref().map(|every| cadence(name, every)).transpose()?,
         empty_ok: file.empty_ok,
         none_found: file.none_found,
@@ -316,6 +318,14 @@ fn check_changes(name: &str, file: ChangesFile, tables: &[Table]) -> Result<Chan
         since: file.since,
         same,
     })
+}
+
+/// Only what is read by id sets can be read again by the ids that others name; that the columns exist is checked together.
+fn check_also_from(name: &str, style: StyleName, file: Vec<AlsoFromFile>) -> Result<Vec<AlsoFrom>> {
+    if style != StyleName::IdSets && !file.is_empty() {
+        return Err(wrong(name, "`also_from` goes with style id-sets"));
+    }
+    Ok(file.into_iter().map(|also| AlsoFrom { table: also.table, column: also.column }).collect())
 }
 
 fn check_open(name: &str, file: OpenFile, owner_table: Option<&Table>) -> Result<Open> {

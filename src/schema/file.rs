@@ -34,6 +34,8 @@ pub struct ReadFile {
     pub inventory: Option<InventoryFile>,
     pub changes: Option<ChangesFile>,
     pub owners: Option<OwnersFile>,
+    #[serde(default)]
+    pub also_from: Vec<AlsoFromFile>,
     pub every: Option<String>,
     #[serde(default)]
     pub empty_ok: bool,
@@ -85,6 +87,14 @@ pub struct ChangesFile {
 pub struct OpenFile {
     #[serde(rename = "where")]
     pub filter: String,
+    pub column: String,
+}
+
+/// `also_from`: a column elsewhere whose new and changed rows name records to read again.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AlsoFromFile {
+    pub table: String,
     pub column: String,
 }
 

@@ -15,6 +15,6 @@ pub use catalog::Catalog;
 pub use column::{Column, EXTRA, EXTRACTED_AT, RUN_ID, Type};
 pub use path::{Leaf, Origin, Source, Step};
 pub use resource::{
-    Changes, IdSearch, Inventory, Newer, Open, Owners, Partition, PartitionBy, Read, Resource, RowSearch, Rows, Style,
-    Table,
+    AlsoFrom, Changes, IdSearch, Inventory, Newer, Open, Owners, Partition, PartitionBy, Read, Resource, RowSearch,
+    Rows, Style, Table,
 };

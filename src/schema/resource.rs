@@ -35,6 +35,8 @@ pub struct Read {
     pub records: Vec<Step>,
     /// Of two copies of a record the one higher in the first of these (columns of the owner's table) is newer.
     pub newer: Vec<Newer>,
+    /// Columns elsewhere whose new, changed and removed rows name records of this resource that changed without a date.
+    pub also_from: Vec<AlsoFrom>,
     /// The cadence of whole reloads; `None` is every run.
     pub every: Option<Duration>,
     /// An empty answer for a list that has rows is accepted.
@@ -45,6 +47,13 @@ pub struct Read {
     pub split_on: Vec<String>,
     /// Error codes of single ids that mean "has no such record": not owed.
     pub not_applicable: Vec<String>,
+}
+
+/// A column of another resource's table that holds our ids.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AlsoFrom {
+    pub table: String,
+    pub column: String,
 }
 
 /// The reading styles.

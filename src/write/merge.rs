@@ -4,9 +4,12 @@
 //! it was first seen) leaves the old one as it is.
 
 use std::cmp::Ordering;
+use std::collections::BTreeSet;
 use std::path::Path;
 
-use arrow_array::RecordBatch;
+use arrow_array::cast::AsArray;
+use arrow_array::types::Int64Type;
+use arrow_array::{Array, RecordBatch};
 use arrow_ord::ord::{DynComparator, make_comparator};
 use arrow_row::{RowConverter, Rows};
 use arrow_schema::SortOptions;
@@ -84,6 +87,38 @@ struct Picked {
     rows: Vec<(usize, usize)>,
 }
 
+/// Values of watched columns in rows that differ from before.
+pub struct Met<'a> {
+    /// (place of the column in the table, where its values go)
+    columns: Vec<(usize, &'a mut BTreeSet<i64>)>,
+}
+
+impl<'a> Met<'a> {
+    /// Of the watched columns those of the table at this place.
+    pub fn new(watch: &[(usize, usize)], table: usize, into: &'a mut [BTreeSet<i64>]) -> Self {
+        let columns =
+            watch.iter().zip(into).filter(|((of, _), _)| *of == table).map(|((_, column), into)| (*column, into));
+        Self { columns: columns.collect() }
+    }
+
+    /// Takes the values of one row.
+    fn take(&mut self, batch: &RecordBatch, row: usize) {
+        for (column, into) in &mut self.columns {
+            let values = batch.column(*column).as_primitive::<Int64Type>();
+            if values.is_valid(row) {
+                into.insert(values.value(row));
+            }
+        }
+    }
+
+    /// Takes the values of every row.
+    pub fn take_all(&mut self, batch: &RecordBatch) {
+        if !self.columns.is_empty() {
+            (0..batch.num_rows()).for_each(|row| self.take(batch, row));
+        }
+    }
+}
+
 /// Merges the file at `path` with what comes in, into `output`. `replaced` says whose old rows go.
 pub fn merge(
     path: &Path,
@@ -91,6 +126,7 @@ pub fn merge(
     replaced: &dyn Fn(&Key) -> bool,
     output: &mut Output,
     target: &mut Target<'_>,
+    met: &mut Met<'_>,
 ) -> Result<Changes> {
     let layout = incoming.layout;
     let converter = layout.key_converter();
@@ -118,6 +154,7 @@ pub fn merge(
                 let side = old.as_mut().expect("it is the lesser");
                 if replaced(&owner(&side.batch, layout.key[0], side.at)) {
                     changes.removed += 1;
+                    met.take(&side.batch, side.at);
                 } else {
                     picked.rows.push((0, side.at));
                 }
@@ -126,6 +163,7 @@ pub fn merge(
             Ordering::Greater => {
                 let side = new.as_mut().expect("it is the lesser");
                 changes.added += 1;
+                met.take(&side.batch, side.at);
                 picked.rows.push((1, side.at));
                 side.at += 1;
             }
@@ -139,6 +177,8 @@ pub fn merge(
                     picked.rows.push((0, old.at));
                 } else {
                     changes.changed += 1;
+                    met.take(&old.batch, old.at);
+                    met.take(&new.batch, new.at);
                     picked.rows.push((1, new.at));
                 }
                 old.at += 1;

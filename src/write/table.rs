@@ -15,7 +15,7 @@ use crate::manifest::{DataFile, Key, TableFiles, Version};
 use crate::schema::{Resource, Table};
 use crate::store::{LocalCopy, Store};
 use crate::write::columns::Layout;
-use crate::write::merge::{Changes, Incoming, merge};
+use crate::write::merge::{Changes, Incoming, Met, merge};
 use crate::write::output::{Draft, Output, Target, empty};
 use crate::write::parquet::Form;
 use crate::write::partition::{number, segment};
@@ -55,6 +55,8 @@ pub struct Written {
     pub twice: u64,
     /// Files of rows set aside because their records were found deleted.
     pub deleted: Vec<DataFile>,
+    /// For each watched column, its values in rows that differ from before.
+    pub met: Vec<BTreeSet<i64>>,
 }
 
 /// What writing needs to know beside the rows.
@@ -71,6 +73,8 @@ pub struct Commission<'a> {
     pub sizes: Sizes,
     /// The scan's last commit: small neighbours are joined.
     pub last: bool,
+    /// Places of tables and int64 columns whose values in new, changed and removed rows are wanted.
+    pub watch: &'a [(usize, usize)],
 }
 
 /// Writes and stages the files of a commit. Blocks: call it from a blocking thread. `next_number` numbers the run's files.
@@ -80,8 +84,8 @@ pub fn write_tables(
     runtime: &Handle,
     next_number: &mut u64,
 ) -> Result<Written> {
-    let mut written = Written::default();
-    for (table, (layout, segments)) in work.resource.tables.iter().zip(&spooled.tables) {
+    let mut written = Written { met: vec![BTreeSet::new(); work.watch.len()], ..Written::default() };
+    for (place, (table, (layout, segments))) in work.resource.tables.iter().zip(&spooled.tables).enumerate() {
         let mut sorted = Sorted::new(Arc::clone(layout), segments, Arc::clone(&spooled.winning), spooled.has_losers)?;
         let form = Form {
             schema: Arc::clone(&layout.file),
@@ -102,7 +106,8 @@ pub fn write_tables(
             file_bytes: work.sizes.file_bytes,
             number: &mut number,
         };
-        let outcome = write_table(work, table, layout, &mut sorted, &spooled.owners, runtime, &mut target)?;
+        let mut met = Met::new(work.watch, place, &mut written.met);
+        let outcome = write_table(work, table, layout, &mut sorted, &spooled.owners, runtime, &mut target, &mut met)?;
         written.twice += sorted.twice;
         written.changes.add(outcome.changes);
         written.removes.extend(outcome.removes);
@@ -127,6 +132,7 @@ struct Outcome {
     changes: Changes,
 }
 
+#[expect(clippy::too_many_arguments, reason = "the sides of one table, each used on its own")]
 fn write_table(
     work: &Commission<'_>,
     table: &Table,
@@ -135,6 +141,7 @@ fn write_table(
     owners: &OwnerSet,
     runtime: &Handle,
     target: &mut Target<'_>,
+    met: &mut Met<'_>,
 ) -> Result<Outcome> {
     let mut outcome = Outcome::default();
     let mut live: BTreeMap<i32, Vec<DataFile>> = BTreeMap::new();
@@ -153,7 +160,7 @@ fn write_table(
         let mut files = live.remove(&partition).unwrap_or_default();
         files.sort_by(|a, b| a.first.cmp(&b.first));
         let side = Side { work, table, layout, owners, runtime, partition };
-        side.write(files, sorted, target, &mut outcome)?;
+        side.write(files, sorted, target, &mut outcome, met)?;
     }
     if outcome.kept.is_empty() && outcome.drafts.is_empty() {
         // A table without rows has one file all the same, so that queries work from the first day.
@@ -203,6 +210,7 @@ impl Side<'_> {
         sorted: &mut Sorted,
         target: &mut Target<'_>,
         outcome: &mut Outcome,
+        met: &mut Met<'_>,
     ) -> Result<()> {
         let segment = segment(&self.table.partition, self.partition);
         let mut output: Option<Output> = None;
@@ -214,6 +222,7 @@ impl Side<'_> {
             while let Some(rows) = sorted.take(self.partition, gap)? {
                 let rows = self.layout.to_file(&rows, self.work.run);
                 outcome.changes.added += u64::try_from(rows.num_rows()).expect("a length fits");
+                met.take_all(&rows);
                 output.get_or_insert_with(|| Output::new(segment.clone())).write(&rows, target)?;
             }
             let Some(file) = files.next() else { break };
@@ -230,7 +239,7 @@ impl Side<'_> {
             }
             let fresh = output.is_none();
             let mut into = output.take().unwrap_or_else(|| Output::new(segment.clone()));
-            let changes = self.merge(&file, sorted, &mut into, target)?;
+            let changes = self.merge(&file, sorted, &mut into, target, met)?;
             outcome.changes.add(changes);
             if fresh && !changes.any() && !joins {
                 for draft in into.finish(target)? {
@@ -265,11 +274,12 @@ impl Side<'_> {
         sorted: &mut Sorted,
         output: &mut Output,
         target: &mut Target<'_>,
+        met: &mut Met<'_>,
     ) -> Result<Changes> {
         let copy = self.local_copy(file)?;
         let last = file.last.clone().expect("a live file with rows has a last key");
         let incoming = Incoming { sorted, partition: self.partition, last, run: self.work.run, layout: self.layout };
-        merge(copy.path(), incoming, &|owner| self.replaces(owner), output, target)
+        merge(copy.path(), incoming, &|owner| self.replaces(owner), output, target, met)
     }
 
     fn local_copy(&self, file: &DataFile) -> Result<LocalCopy> {

@@ -189,3 +189,56 @@ async fn open_notes_that_move_without_a_date_or_vanish_are_right_after_one_night
     let log = sandbox.take_log();
     assert_eq!(log.documents(), 0, "{log:?}");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn an_order_that_a_payment_changed_without_a_date_is_right_after_one_night() {
+    // GIVEN an exported account, then payments and postings of orders whose own date stays
+    let (sandbox, lake, program) = loaded(700).await;
+    sandbox.age(Duration::from_secs(5 * 3600));
+    sandbox.insert(Kind::CustomerPayment, 40);
+    sandbox.insert(Kind::Journal, 20);
+    let paid: std::collections::BTreeSet<i64> =
+        named_orders(&sandbox, "customer_payment", 40).await.into_iter().collect();
+    assert!(paid.len() > 20, "{paid:?}");
+    sandbox.touch(Kind::Order, &paid.iter().copied().collect::<Vec<i64>>());
+    sandbox.age(Duration::from_secs(600));
+    sandbox.take_log();
+
+    // WHEN one night goes by
+    let done = program.run(&["run"]).expect(0);
+
+    // THEN the orders equal the truth, and only those named were read
+    check_truth(&sandbox, text(&lake), &["--only", "order,order_row,order_party,order_invoice,order_custom_field"]);
+    let asked = sandbox.take_log().ids["order-service/order"];
+    assert!(asked < 90, "{asked}: {}", done.stderr);
+
+    // AND a quiet night reads none
+    program.run(&["run"]).expect(0);
+    assert!(!sandbox.take_log().ids.contains_key("order-service/order"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn what_was_handed_on_is_read_by_the_next_run_when_this_one_could_not() {
+    // GIVEN payments that name orders, and a run that may not read orders
+    let (sandbox, lake, program) = loaded(400).await;
+    sandbox.age(Duration::from_secs(5 * 3600));
+    sandbox.insert(Kind::CustomerPayment, 30);
+    let paid = named_orders(&sandbox, "customer_payment", 30).await;
+    sandbox.touch(Kind::Order, &paid);
+    sandbox.age(Duration::from_secs(600));
+
+    // WHEN payments alone are brought up to date, and a day later orders alone
+    program.run(&["run", "customer_payment"]).expect(0);
+    program.run(&["run", "order"]).expect(0);
+
+    // THEN the orders equal the truth
+    check_truth(&sandbox, text(&lake), &["--only", "order,order_row,order_party,order_invoice,order_custom_field"]);
+}
+
+/// The orders that the newest records of a kind name.
+async fn named_orders(sandbox: &Sandbox, kind: &str, newest: usize) -> Vec<i64> {
+    let url = format!("{}/sandbox/truth/{kind}", sandbox.root());
+    let text = reqwest::get(url).await.unwrap().text().await.unwrap();
+    let lines = text.lines().rev().take(newest).map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+    lines.filter_map(|payment| payment["orderId"].as_i64()).filter(|id| *id > 0).collect()
+}

@@ -84,7 +84,8 @@ fn head(world: &World, record: &Record) -> Head {
     let channel = small(dice.below(5)) + 1;
     let mut edits = Dice::new(world.seed, record.id, 1_000 + u64::from(record.revision));
     let status = usize::try_from(edits.below(6)).expect("it is small");
-    let paid = edits.below(4);
+    // Payments come without moving the order's date.
+    let paid = (edits.below(4) + u64::from(record.touches)) % 4;
     let invoiced = status >= 3;
     Head {
         kind: kind.unwrap_or(0),
