@@ -79,24 +79,55 @@ async fn a_refusal_with_another_code_stops_the_resource_at_once() {
     assert_eq!(done.stderr.matches("complete").count(), 1, "{}", done.stderr);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_single_product_that_spoils_its_set_is_found_by_halving_and_left_out_afterwards() {
-    // GIVEN a product that is deleted between the listing and the reading of availability: it spoils its set
-    let settings = Settings { limit: 0, now: Some(this_morning()), ..Settings::default() };
-    let sandbox = start(settings, Size { orders: 10, products: Some(900), ..Size::default() }).await;
-    sandbox.change(|settings| settings.ignored = Vec::new());
-    let lake = folder();
+/// A schema folder in which availability is asked of every product, stock-tracked or not: some spoil their sets.
+fn without_filter() -> tempfile::TempDir {
     let schemas = folder();
-    // The schema's own filter would spare the set; without it every product is asked for, and 5 % spoil their sets.
-    let written =
-        include_str!("../../schemas/product_availability.toml").replace(", where = \"stockTracked = true\"", "");
-    std::fs::write(schemas.path().join("product_availability.toml"), written).expect("it can be written");
-    let program = Program::new(&sandbox, lake.path()).with("PEARLIFT_SCHEMAS", text(&schemas));
+    let written = include_str!("../../schemas/product_availability.toml");
+    let unfiltered = written.replace(", where = \"stockTracked = true\"", "");
+    assert_ne!(written, unfiltered);
+    std::fs::write(schemas.path().join("product_availability.toml"), unfiltered).expect("it can be written");
+    schemas
+}
 
-    // WHEN so many spoil theirs that finding them would cost too much
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_product_that_spoils_its_set_is_found_by_halving_and_left_out_afterwards() {
+    // GIVEN 100 products, a few of which spoil every set that holds them
+    let settings = Settings { limit: 0, now: Some(this_morning()), ..Settings::default() };
+    let sandbox = start(settings, Size { orders: 1, products: Some(100), ..Size::default() }).await;
+    let (lake, schemas) = (folder(), without_filter());
+    let program = Program::new(&sandbox, lake.path())
+        .with("PEARLIFT_SCHEMAS", text(&schemas))
+        .with("PEARLIFT_RESOURCE_PRODUCT_AVAILABILITY_EVERY", "1ms");
+
+    // WHEN availability is read, and read again
+    program.run(&["run", "product_availability"]).expect(0);
+    let first = sandbox.take_log().of("GET warehouse-service/product-availability");
+    program.run(&["run", "product_availability"]).expect(0);
+    let second = sandbox.take_log().of("GET warehouse-service/product-availability");
+
+    // THEN the first time they are found by halving, the second time left out
+    assert!((9..100).contains(&first), "{first}");
+    assert_eq!(second, 1);
+    // AND all others are there
+    check_truth(
+        &sandbox,
+        text(&lake),
+        &["--only", "product_availability,product_availability_warehouse,product_availability_location"],
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn too_many_products_that_spoil_their_sets_stop_the_resource() {
+    // GIVEN 900 products of which one in twenty spoils every set that holds it
+    let settings = Settings { limit: 0, now: Some(this_morning()), ..Settings::default() };
+    let sandbox = start(settings, Size { orders: 1, products: Some(900), ..Size::default() }).await;
+    let (lake, schemas) = (folder(), without_filter());
+
+    // WHEN availability is read
+    let program = Program::new(&sandbox, lake.path()).with("PEARLIFT_SCHEMAS", text(&schemas));
     let done = program.run(&["run", "product_availability"]).expect(4);
 
-    // THEN the resource stops, and says why
+    // THEN it stops before it has cost too much, and says why
     assert!(done.stderr.contains("WHSC-097"), "{}", done.stderr);
     assert!(sandbox.take_log().of("GET warehouse-service/product-availability") < 150);
 }
