@@ -108,6 +108,11 @@ impl Sandbox {
         self.state().account.ids(kind).collect()
     }
 
+    /// What was asked so far; the counts go on.
+    pub fn peek_log(&self) -> Log {
+        self.state().log.clone()
+    }
+
     /// What was asked since the start, or since it was last taken.
     pub fn take_log(&self) -> Log {
         std::mem::take(&mut self.state().log)
