@@ -7,7 +7,9 @@ use jiff::Timestamp;
 
 use crate::decode::{IdRow, ids, uris};
 use crate::failure::{Failure, Kind, Result};
-use crate::fetch::{Answer, Client, Filter, IdRanges, Query, Reply, Request, Walk, collapse, count, expand, parse_set};
+use crate::fetch::{
+    Answer, Broken, Client, Filter, IdRanges, Query, Reply, Request, Walk, collapse, count, expand, parse_set,
+};
 use crate::run::stop::Stop;
 use crate::schema::{Changes, IdSearch, Inventory, Owners, Resource, Style};
 
@@ -15,6 +17,9 @@ use crate::schema::{Changes, IdSearch, Inventory, Owners, Resource, Style};
 const WINDOW: i64 = 65_536;
 /// The narrowest window: a source that cannot list these is in trouble.
 const NARROWEST: i64 = 1_024;
+
+/// How an answer is read on a worker.
+type Read<T> = Arc<dyn Fn(&Answer) -> std::result::Result<T, Broken> + Send + Sync>;
 
 /// The ids of a resource at a time.
 #[derive(Debug)]
@@ -138,26 +143,26 @@ impl Asker<'_> {
             "{service}/{}?columns={columns}&sort={}.{direction}&pageSize=1&firstResult=1",
             search.search, search.id
         );
-        let answer = self.good(&Request::get(&self.name, path.clone())).await?;
-        let page =
-            ids(&answer.body, &search.id, &search.row, &[], None).map_err(|broken| self.unreadable(&path, broken.0))?;
-        Ok((answer.date, page.rows.first().map(|row| row.id)))
+        let (id, row) = (search.id.clone(), search.row.clone());
+        let read = move |answer: &Answer| {
+            let page = ids(&answer.body, &id, &row, &[], None)?;
+            Ok(page.rows.first().map(|row| row.id))
+        };
+        self.whole(&Request::get(&self.name, path), Arc::new(read)).await
     }
 
     /// One OPTIONS, taken apart.
     async fn options(&self, path: &str) -> Result<Ids> {
-        let answer = self.good(&Request::options(&self.name, path.to_owned())).await?;
-        let (date, place) = (answer.date, path.to_owned());
-        let read = tokio::task::spawn_blocking(move || {
+        let read = |answer: &Answer| {
             let mut all: Vec<(i64, i64)> = Vec::new();
-            for uri in uris(&answer.body).map_err(|broken| broken.0)? {
+            for uri in uris(&answer.body)? {
                 let set = uri.rsplit('/').next().and_then(parse_set);
-                all.extend(set.ok_or_else(|| format!("`{uri}` ends in no id set"))?);
+                all.extend(set.ok_or_else(|| Broken::new(format!("`{uri}` ends in no id set")))?);
             }
-            Ok::<_, String>(collapse(expand(&all)))
-        });
-        let ids = read.await.expect("reading an answer does not panic").map_err(|why| self.unreadable(&place, why))?;
-        Ok(Ids { ids, started_at: date, exact: true })
+            Ok(collapse(expand(&all)))
+        };
+        let (started_at, ids) = self.whole(&Request::options(&self.name, path.to_owned()), Arc::new(read)).await?;
+        Ok(Ids { ids, started_at, exact: true })
     }
 
     async fn options_by_windows(&self, service: &str, path: &str, search: &IdSearch) -> Result<Ids> {
@@ -184,6 +189,23 @@ impl Asker<'_> {
         }
         debug_assert!(count(&found) > 0 || least.is_none(), "ids that a search shows are listed");
         Ok(Ids { ids: collapse(expand(&found)), started_at, exact: true })
+    }
+
+    /// A good answer, read on a worker; asked again while its body is broken. Gives the source's clock too.
+    async fn whole<T: Send + 'static>(&self, request: &Request, read: Read<T>) -> Result<(Timestamp, T)> {
+        let mut patience = self.client.patience();
+        loop {
+            let answer = self.good(request).await?;
+            let (date, read) = (answer.date, Arc::clone(&read));
+            let outcome = tokio::task::spawn_blocking(move || read(&answer));
+            match outcome.await.expect("reading an answer does not panic") {
+                Ok(content) => return Ok((date, content)),
+                Err(broken) => match patience.another() {
+                    Some(wait) => tokio::time::sleep(wait).await,
+                    None => return Err(self.unreadable(&request.path, broken.0)),
+                },
+            }
+        }
     }
 
     /// A good answer to a request that the source must take.

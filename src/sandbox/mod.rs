@@ -5,6 +5,7 @@
 
 mod seed;
 mod text;
+mod fault;
 mod settings;
 mod throttle;
 pub mod kinds;
@@ -30,6 +31,7 @@ use tokio::task::JoinHandle;
 use kinds::Kind;
 use state::State;
 
+pub use fault::{Fault, Faults};
 pub use log::Log;
 pub use settings::{Ignored, Quota, Settings, Size};
 pub use throttle::{Throttle, Verdict};

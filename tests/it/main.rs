@@ -7,6 +7,7 @@ mod decode;
 mod docs;
 mod errors;
 mod export;
+mod faults;
 mod layers;
 mod oauth;
 mod properties;
