@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::decode::timestamp_micros;
+use crate::decode::{IdRow, timestamp_micros};
 use crate::failure::Result;
 use crate::fetch::Filter;
 use crate::manifest::Version;
@@ -34,25 +34,34 @@ pub struct Found {
 
 /// Asks for what changed since.
 pub async fn find(asker: &Asker<'_>, service: &str, changes: &Changes, since: Timestamp) -> Result<Found> {
-    let stamps: Vec<String> =
-        changes.since.iter().cloned().chain(changes.same.iter().map(|(column, _)| column.clone())).collect();
+    let stamps = stamps(changes);
     let mut started_at = None;
     let mut sightings: BTreeMap<i64, Sighting> = BTreeMap::new();
     for column in &changes.since {
         let filter = Filter::Period { column: column.clone(), window: Window::since(since) };
         let (answered, rows) = asker.search(service, &changes.search, &stamps, Some(filter)).await?;
         started_at.get_or_insert(answered);
-        for row in rows {
-            let (dates, same) = row.stamps.split_at(changes.since.len());
-            // A date still to come was set by a person: it does not tell when the record was changed.
-            let past = |micros: &i64| *micros <= answered.as_microsecond();
-            let stamp = dates.iter().flatten().filter_map(|text| timestamp_micros(text)).filter(past).max();
-            let text = dates.iter().flatten().map(String::as_str).collect::<Vec<_>>().join(" ");
-            let seen = sightings.entry(row.id).or_default();
-            *seen = Sighting { stamp: seen.stamp.max(stamp), text, same: same.to_vec() };
-        }
+        sight(&mut sightings, changes, answered, rows);
     }
     Ok(Found { started_at: started_at.expect("changes have a date"), sightings })
+}
+
+/// The columns that are asked for beside the ids: the dates, then what is compared.
+pub fn stamps(changes: &Changes) -> Vec<String> {
+    changes.since.iter().cloned().chain(changes.same.iter().map(|(column, _)| column.clone())).collect()
+}
+
+/// Adds rows of a search, answered then, to what was seen of the records.
+pub fn sight(sightings: &mut BTreeMap<i64, Sighting>, changes: &Changes, answered: Timestamp, rows: Vec<IdRow>) {
+    for row in rows {
+        let (dates, same) = row.stamps.split_at(changes.since.len());
+        // A date still to come was set by a person: it does not tell when the record was changed.
+        let past = |micros: &i64| *micros <= answered.as_microsecond();
+        let stamp = dates.iter().flatten().filter_map(|text| timestamp_micros(text)).filter(past).max();
+        let text = dates.iter().flatten().map(String::as_str).collect::<Vec<_>>().join(" ");
+        let seen = sightings.entry(row.id).or_default();
+        *seen = Sighting { stamp: seen.stamp.max(stamp), text, same: same.to_vec() };
+    }
 }
 
 /// Takes out what we hold: the same values, in a copy taken more than `settle` after the record's stamp.

@@ -110,7 +110,8 @@ impl Asker<'_> {
         Ok((started_at, rows))
     }
 
-    fn query(&self, service: &str, search: &IdSearch, more: &[String], filter: Option<Filter>) -> Query {
+    /// A search for ids with more columns, as [`Asker::search`] asks it.
+    pub fn query(&self, service: &str, search: &IdSearch, more: &[String], filter: Option<Filter>) -> Query {
         let mut columns = vec![search.id.clone()];
         let filtered = filter.as_ref().map(|filter| filter.column().to_owned());
         for column in std::iter::once(&search.row).chain(more).chain(filtered.as_ref()) {
@@ -129,29 +130,24 @@ impl Asker<'_> {
 
     /// The least (`ASC`) or greatest (`DESC`) id of a search.
     async fn edge(&self, service: &str, search: &IdSearch, direction: &str) -> Result<(Timestamp, Option<i64>)> {
-        let columns = self.query(service, search, &[], None).columns.join(",");
-        let path = format!(
-            "{service}/{}?columns={columns}&sort={}.{direction}&pageSize=1&firstResult=1",
-            search.search, search.id
-        );
+        let path = self.edge_path(service, search, direction);
         let answer = self.good(&Request::get(&self.name, path.clone())).await?;
         let page =
             ids(&answer.body, &search.id, &search.row, &[], None).map_err(|broken| self.unreadable(&path, broken.0))?;
         Ok((answer.date, page.rows.first().map(|row| row.id)))
     }
 
+    /// The path that asks for the least (`ASC`) or greatest (`DESC`) id.
+    pub fn edge_path(&self, service: &str, search: &IdSearch, direction: &str) -> String {
+        let columns = self.query(service, search, &[], None).columns.join(",");
+        format!("{service}/{}?columns={columns}&sort={}.{direction}&pageSize=1&firstResult=1", search.search, search.id)
+    }
+
     /// One OPTIONS, taken apart.
     async fn options(&self, path: &str) -> Result<Ids> {
         let answer = self.good(&Request::options(&self.name, path.to_owned())).await?;
         let (date, place) = (answer.date, path.to_owned());
-        let read = tokio::task::spawn_blocking(move || {
-            let mut all: Vec<(i64, i64)> = Vec::new();
-            for uri in uris(&answer.body).map_err(|broken| broken.0)? {
-                let set = uri.rsplit('/').next().and_then(parse_set);
-                all.extend(set.ok_or_else(|| format!("`{uri}` ends in no id set"))?);
-            }
-            Ok::<_, String>(collapse(expand(&all)))
-        });
+        let read = tokio::task::spawn_blocking(move || listed(&answer));
         let ids = read.await.expect("reading an answer does not panic").map_err(|why| self.unreadable(&place, why))?;
         Ok(Ids { ids, started_at: date, exact: true })
     }
@@ -198,4 +194,14 @@ impl Asker<'_> {
     fn unreadable(&self, path: &str, why: String) -> Failure {
         Failure::new(Kind::Answer, format!("list the ids of {}", self.name)).at(path).because(why)
     }
+}
+
+/// The ids that an answer to OPTIONS lists, or why it cannot be read.
+pub fn listed(answer: &Answer) -> Result<IdRanges, String> {
+    let mut all: Vec<(i64, i64)> = Vec::new();
+    for uri in uris(&answer.body).map_err(|broken| broken.0)? {
+        let set = uri.rsplit('/').next().and_then(parse_set);
+        all.extend(set.ok_or_else(|| format!("`{uri}` ends in no id set"))?);
+    }
+    Ok(collapse(expand(&all)))
 }
