@@ -15,6 +15,11 @@ mod rows;
 mod whole;
 mod resource;
 mod check;
+mod amount;
+mod probe;
+mod estimate;
+mod cost;
+mod freshness;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -37,7 +42,10 @@ use crate::schema::{Catalog, Resource};
 use crate::secret::Redactor;
 use crate::store::Store;
 
+pub use amount::Amount;
 pub use check::{Finding, check};
+pub use cost::{Cost, Forecast, ResourceForecast, ScanForecast, forecast};
+pub use freshness::stale;
 pub use outcome::{End, Outcome, ResourceOutcome, Tally};
 pub use site::Clock;
 pub use stop::{Stop, Why};
