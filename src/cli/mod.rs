@@ -10,6 +10,7 @@ mod demo;
 mod init;
 mod check;
 mod run;
+mod plan;
 mod status;
 mod resources;
 mod sandbox;
@@ -73,6 +74,7 @@ async fn dispatch(start: Start, command: Command) -> Result<u8> {
         Command::Init(init) => init::init(init),
         Command::Check => check::check(start).await,
         Command::Run(run) => run::run(start, run).await,
+        Command::Plan(plan) => plan::plan(start, plan).await,
         Command::Status(status) => status::status(start, status).await,
         Command::Resources(resources) => resources::resources(start, resources),
         Command::Sandbox(sandbox) => sandbox::sandbox(sandbox).await,
