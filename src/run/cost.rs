@@ -100,7 +100,7 @@ impl Forecast {
     /// All scans together; what could not be told makes it an estimate.
     pub fn total(&self) -> Cost {
         let scans = self.resources.iter().flat_map(|resource| &resource.scans);
-        let mut total = scans.fold(Cost::NOTHING, |total, scan| total.plus(scan.cost));
+        let mut total = scans.map(|scan| scan.cost).reduce(Cost::plus).unwrap_or(Cost::NOTHING);
         total.requests.exact &= self.resources.iter().all(|resource| resource.failure.is_none());
         total
     }

@@ -18,6 +18,7 @@ mod check;
 mod amount;
 mod probe;
 mod estimate;
+mod inventoried;
 mod cost;
 mod freshness;
 

@@ -9,6 +9,7 @@ mod errors;
 mod export;
 mod layers;
 mod oauth;
+mod plan;
 mod properties;
 mod reading;
 mod schemas;
