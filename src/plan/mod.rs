@@ -112,7 +112,7 @@ fn asks_changes(style: &Style) -> bool {
 }
 
 /// Whether a nightly run asks for changes; a snapshot is taken whole.
-fn changes_now(resource: &Resource) -> bool {
+pub fn changes_now(resource: &Resource) -> bool {
     asks_changes(&resource.read.style) && !resource.is_snapshot()
 }
 

@@ -115,7 +115,8 @@ impl Asker<'_> {
         Ok((started_at, rows))
     }
 
-    fn query(&self, service: &str, search: &IdSearch, more: &[String], filter: Option<Filter>) -> Query {
+    /// A search for ids with more columns, as [`Asker::search`] asks it.
+    pub fn query(&self, service: &str, search: &IdSearch, more: &[String], filter: Option<Filter>) -> Query {
         let mut columns = vec![search.id.clone()];
         let filtered = filter.as_ref().map(|filter| filter.column().to_owned());
         for column in std::iter::once(&search.row).chain(more).chain(filtered.as_ref()) {
@@ -138,11 +139,7 @@ impl Asker<'_> {
 
     /// The least (`ASC`) or greatest (`DESC`) id of a search.
     async fn edge(&self, service: &str, search: &IdSearch, direction: &str) -> Result<(Timestamp, Option<i64>)> {
-        let columns = self.query(service, search, &[], None).columns.join(",");
-        let path = format!(
-            "{service}/{}?columns={columns}&sort={}.{direction}&pageSize=1&firstResult=1",
-            search.search, search.id
-        );
+        let path = self.edge_path(service, search, direction);
         let (id, row) = (search.id.clone(), search.row.clone());
         let read = move |answer: &Answer| {
             let page = ids(&answer.body, &id, &row, &[], None)?;
@@ -151,17 +148,15 @@ impl Asker<'_> {
         self.whole(&Request::get(&self.name, path), Arc::new(read)).await
     }
 
+    /// The path that asks for the least (`ASC`) or greatest (`DESC`) id.
+    pub fn edge_path(&self, service: &str, search: &IdSearch, direction: &str) -> String {
+        let columns = self.query(service, search, &[], None).columns.join(",");
+        format!("{service}/{}?columns={columns}&sort={}.{direction}&pageSize=1&firstResult=1", search.search, search.id)
+    }
+
     /// One OPTIONS, taken apart.
     async fn options(&self, path: &str) -> Result<Ids> {
-        let read = |answer: &Answer| {
-            let mut all: Vec<(i64, i64)> = Vec::new();
-            for uri in uris(&answer.body)? {
-                let set = uri.rsplit('/').next().and_then(parse_set);
-                all.extend(set.ok_or_else(|| Broken::new(format!("`{uri}` ends in no id set")))?);
-            }
-            Ok(collapse(expand(&all)))
-        };
-        let (started_at, ids) = self.whole(&Request::options(&self.name, path.to_owned()), Arc::new(read)).await?;
+        let (started_at, ids) = self.whole(&Request::options(&self.name, path.to_owned()), Arc::new(listed)).await?;
         Ok(Ids { ids, started_at, exact: true })
     }
 
@@ -224,4 +219,14 @@ impl Asker<'_> {
     fn unreadable(&self, path: &str, why: String) -> Failure {
         Failure::new(Kind::Answer, format!("list the ids of {}", self.name)).at(path).because(why)
     }
+}
+
+/// The ids that an answer to OPTIONS lists.
+pub fn listed(answer: &Answer) -> Result<IdRanges, Broken> {
+    let mut all: Vec<(i64, i64)> = Vec::new();
+    for uri in uris(&answer.body)? {
+        let set = uri.rsplit('/').next().and_then(parse_set);
+        all.extend(set.ok_or_else(|| Broken::new(format!("`{uri}` ends in no id set")))?);
+    }
+    Ok(collapse(expand(&all)))
 }

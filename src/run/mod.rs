@@ -18,6 +18,12 @@ mod reconcile;
 mod backfill;
 mod follow;
 mod check;
+mod amount;
+mod probe;
+mod estimate;
+mod inventoried;
+mod cost;
+mod freshness;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::AtomicU64;
@@ -41,8 +47,11 @@ use crate::schema::{Catalog, Resource};
 use crate::secret::Redactor;
 use crate::store::Store;
 
+pub use amount::Amount;
 pub use backfill::Selection;
 pub use check::{Finding, check};
+pub use cost::{Cost, Forecast, ResourceForecast, ScanForecast, forecast};
+pub use freshness::stale;
 pub use outcome::{End, Outcome, ResourceOutcome, Tally};
 pub use site::Clock;
 pub use stop::{Stop, Why};

@@ -10,6 +10,7 @@ mod export;
 mod faults;
 mod layers;
 mod oauth;
+mod plan;
 mod properties;
 mod reading;
 mod repair;
