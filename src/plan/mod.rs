@@ -73,7 +73,7 @@ pub fn plan(resource: &Resource, head: Option<&Version>, wish: Wish) -> Job {
                 resume: None,
             });
         }
-    } else if state.completed_at.is_none() {
+    } else if state.completed_at.is_none() || (changes_now(resource) && state.watermark.is_none()) {
         steps.push(full("first load".to_owned(), None));
     } else if let (true, Some(since), false) =
         (changes_now(resource), state.watermark, reload_due(resource, state, wish))

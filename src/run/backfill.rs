@@ -18,6 +18,9 @@ use crate::schema::{Changes, Leaf, Resource, Rows, Style, Table};
 use crate::window::Window;
 use crate::write::{Replace, held_between};
 
+/// More deletions at once than this, and than a hundredth of all rows, are left to `reconcile`.
+const MAY_GO: u64 = 100;
+
 /// What is read again.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Selection {
@@ -139,6 +142,12 @@ async fn by_date(
     scan.run(work, &path).await?;
     let gone: Vec<i64> = candidates.intersection(&scan.gone).copied().collect();
     let done = Backfilled { asked: ids_in(&ids), absent: count(scan.gone.len()), gone: count(gone.len()) };
+    let held = crate::manifest::Version::rows(work.head.as_ref().expect("a backfill has a head"));
+    if done.gone > MAY_GO.max(held / 100) {
+        return Err(Failure::new(Kind::Doubtful, format!("take deleted {} out of the tables", work.name))
+            .because(format!("{} of the range are gone, more than {MAY_GO} and more than 1 % of all rows", done.gone))
+            .advise(format!("nothing was changed; `pearlift reconcile --force {}` takes them out", work.name)));
+    }
     work.bury(gone, started_at, work.deletes == Deletes::Move);
     work.commit(Replace::Owners, true).await?;
     Ok(done)

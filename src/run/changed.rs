@@ -19,6 +19,8 @@ use crate::write::{Cell, Holding, held, held_where};
 pub struct Sighting {
     /// The latest of its dates, in microseconds.
     pub stamp: Option<i64>,
+    /// The latest of all its dates, those after the scan's start too.
+    pub latest: Option<i64>,
     /// Its dates as the source writes them.
     pub text: String,
     /// The values of the schema's `same` columns.
@@ -85,10 +87,11 @@ pub fn sight(sightings: &mut BTreeMap<i64, Sighting>, changes: &Changes, answere
         let (dates, same) = row.stamps.split_at(changes.since.len());
         // A date still to come was set by a person: it does not tell when the record was changed.
         let past = |micros: &i64| *micros <= answered.as_microsecond();
-        let stamp = dates.iter().flatten().filter_map(|text| timestamp_micros(text)).filter(past).max();
+        let all = || dates.iter().flatten().filter_map(|text| timestamp_micros(text));
+        let (stamp, latest) = (all().filter(past).max(), all().max());
         let text = dates.iter().flatten().map(String::as_str).collect::<Vec<_>>().join(" ");
         let seen = sightings.entry(row.id).or_default();
-        *seen = Sighting { stamp: seen.stamp.max(stamp), text, same: same.to_vec() };
+        *seen = Sighting { stamp: seen.stamp.max(stamp), latest: seen.latest.max(latest), text, same: same.to_vec() };
     }
 }
 

@@ -14,7 +14,7 @@ use crate::manifest::{ScanKind, Version, head};
 use crate::run::site::Site;
 use crate::run::slices::SliceScan;
 use crate::run::work::{Work, count};
-use crate::run::{End, Errand, ResourceOutcome};
+use crate::run::{End, Errand, ResourceOutcome, describe};
 use crate::schema::{Resource, Style};
 use crate::write::Replace;
 
@@ -57,8 +57,7 @@ async fn read_handed(site: &Site, resource: &Resource, errand: &Errand, outcome:
     scan.run(&mut work, &format!("{}/{get}", resource.read.service)).await?;
     work.commit(Replace::Owners, true).await?;
     outcome.tally.add(&work.tally);
-    outcome.version = work.head.as_ref().map(|head| head.version);
-    outcome.rows = work.head.as_ref().map_or(outcome.rows, Version::rows);
+    describe(outcome, work.head.as_ref());
     for (source, _) in sources.iter().filter(|(source, _)| site.locks.holds(&source.name)) {
         strike_off(site, source, resource, errand, &ids).await?;
     }

@@ -39,7 +39,7 @@ use crate::config::Settings;
 use crate::event::{Event, Events};
 use crate::failure::{Failure, Kind, Recovery, Result};
 use crate::fetch::{Auth, Client};
-use crate::manifest::{Claimant, Version, claim_destination, head, recover, staged};
+use crate::manifest::{Claimant, ScanKind, Version, claim_destination, head, recover, staged};
 use crate::plan::{Job, Wish, plan};
 use crate::run::site::Site;
 use crate::run::work::Work;
@@ -317,6 +317,10 @@ async fn all_steps(site: &Site, resource: &Resource, errand: &Errand, outcome: &
     work.keep = errand.settings.keep(&resource.name)?;
     let mut end = Ok(End::Complete);
     for step in &job.steps {
+        // A first load that could not vouch for its rows is read again, not asked for changes.
+        if step.kind == ScanKind::Changes && step.since.or(work.state.watermark).is_none() && step.resume.is_none() {
+            continue;
+        }
         outcome.scans.push(format!("{}: {}", step.kind.name(), step.reason));
         site.events.tell(Event::Started {
             resource: resource.name.clone(),
@@ -347,10 +351,10 @@ async fn reconcile_if_due(
     let Some(every) = errand.settings.reconcile_every(&resource.name)? else { return Ok(()) };
     if let Some(why) = reconcile::refuse(resource) {
         return Err(
-            Failure::new(Kind::Settings, format!("keep `resource.{}.reconcile_every`", resource.name)).because(why)
+            Failure::new(Kind::Schema, format!("keep `resource.{}.reconcile_every`", resource.name)).because(why)
         );
     }
-    let last = work.state.reconciled_at.or(work.state.reloaded_at);
+    let last = work.state.reconciled_at;
     let age = last.and_then(|last| Duration::try_from(errand.now.duration_since(last)).ok());
     // As for whole reloads: a nightly run does not begin at the same second each night.
     if age.is_some_and(|age| age < every.mul_f64(0.9)) {
@@ -380,7 +384,10 @@ async fn beside(
     let end = match &errand.task {
         Task::Update { .. } => Ok(End::Complete),
         Task::Reconcile { force } => {
-            if let (Some(why), true) = (reconcile::refuse(resource), errand.names.is_empty()) {
+            let unready = work.head.as_ref().is_none_or(|head| head.state.completed_at.is_none());
+            let why =
+                reconcile::refuse(resource).or_else(|| unready.then(|| "its first load is not complete".to_owned()));
+            if let (Some(why), true) = (why, errand.names.is_empty()) {
                 return Ok(End::Idle(why));
             }
             site.events.tell(begun("reconcile", "compares the ids"));

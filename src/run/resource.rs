@@ -54,7 +54,11 @@ pub async fn make(work: &mut Work<'_>, step: &Step) -> Result<()> {
                     let (store, head) = (&work.site.store, work.head.as_ref());
                     let closed = find_open(&asker, store, &resource, head, changes, &mut found).await?;
                     leave_out_held(store, &resource, head, &changes.same, settle(work), &mut found.sightings).await?;
-                    SliceScan { confirms: !closed.is_empty(), ..changed_scan(work, &found, &closed, *max_ids) }
+                    SliceScan {
+                        confirms: !closed.is_empty(),
+                        candidates: closed.iter().copied().collect(),
+                        ..changed_scan(work, &found, &closed, *max_ids)
+                    }
                 }
             };
             finish(work, scan, get).await
@@ -105,7 +109,7 @@ async fn finish(work: &mut Work<'_>, mut scan: SliceScan, get: &str) -> Result<(
 /// What we held as open, and neither tonight's list of open ones nor a GET returned, is deleted. More of them than could
 /// be true are left to `reconcile`.
 fn bury_closed(work: &mut Work<'_>, scan: &SliceScan) {
-    let gone: Vec<i64> = scan.gone.iter().copied().collect();
+    let gone: Vec<i64> = scan.gone.intersection(&scan.candidates).copied().collect();
     let most = MAY_BE_DELETED.max(work.head.as_ref().map_or(0, crate::manifest::Version::rows) / 100);
     if crate::run::work::count(gone.len()) > most {
         let text = format!(
@@ -181,7 +185,7 @@ async fn changed_owners(
     // A stamp is worth remembering once a copy taken now is surely newer.
     let micros = i64::try_from(settle.as_micros()).unwrap_or(i64::MAX);
     let sure = found.started_at.as_microsecond().saturating_sub(micros);
-    let seen = found.sightings.iter().filter(|(_, sighting)| sighting.stamp.is_some_and(|stamp| stamp < sure));
+    let seen = found.sightings.iter().filter(|(_, sighting)| sighting.latest.is_some_and(|latest| latest < sure));
     let seen: BTreeMap<i64, String> = seen.map(|(id, sighting)| (*id, sighting.text.clone())).collect();
     found.sightings.retain(|id, sighting| work.state.seen.get(id) != Some(&sighting.text));
     hold_back(&work.site.store, resource, work, settle, &mut found).await?;

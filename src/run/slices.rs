@@ -39,6 +39,8 @@ pub struct SliceScan {
     pub absent_is_empty: bool,
     /// The scan is to confirm which ids are gone: they are remembered.
     pub confirms: bool,
+    /// What a confirmation may take out: ids held as open that were not listed.
+    pub candidates: BTreeSet<i64>,
     /// Owners found by their change stamp: remembered once the scan is complete.
     pub stamps: BTreeMap<i64, String>,
     /// Ids asked for that the source did not return.
@@ -81,6 +83,7 @@ impl SliceScan {
             partition: None,
             absent_is_empty: false,
             confirms: false,
+            candidates: BTreeSet::new(),
             stamps: BTreeMap::new(),
             gone: BTreeSet::new(),
         }
@@ -102,6 +105,7 @@ impl SliceScan {
             partition: None,
             absent_is_empty: false,
             confirms: false,
+            candidates: BTreeSet::new(),
             stamps: written.stamps,
             gone: BTreeSet::new(),
         }))

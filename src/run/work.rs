@@ -12,7 +12,7 @@ use crate::config::Deletes;
 use crate::decode::{MisfitRecord, Page, Shape};
 use crate::event::Event;
 use crate::failure::{Failure, Kind, Result};
-use crate::manifest::{Cursor, FORMAT, Key, MisfitFile, ScanKind, State, TableFiles, Version, decide, publish};
+use crate::manifest::{Cursor, FORMAT, Key, MisfitFile, ScanKind, State, TableFiles, Version, decide, head, publish};
 use crate::run::site::Site;
 use crate::run::{Tally, nonce};
 use crate::schema::Resource;
@@ -67,6 +67,8 @@ pub struct Work<'a> {
     /// Owners found deleted: the next commit takes their rows out of the tables.
     gone: Option<Gone>,
     committed_at: Instant,
+    /// From which month on rows hand on what they name, once it is known.
+    met_from: Option<i32>,
 }
 
 impl<'a> Work<'a> {
@@ -93,10 +95,11 @@ impl<'a> Work<'a> {
             Cursor::Slices { plan, .. } => Some(plan.clone()),
             Cursor::Rows { .. } => None,
         });
-        // A first load names everything; what is named is loaded too, or will be.
-        let loaded = head.as_ref().is_some_and(|head| head.state.completed_at.is_some());
-        let followers = if loaded { site.catalog.followers(resource) } else { Vec::new() };
-        let followers = followers.into_iter().filter(|(follower, ..)| site.selected.contains(&follower.name));
+        let followers = site
+            .catalog
+            .followers(resource)
+            .into_iter()
+            .filter(|(follower, ..)| site.selected.contains(&follower.name));
         let followers = followers.map(|(follower, table, column)| (follower.name.clone(), table, column)).collect();
         let memory = (site.limits.memory / SPOOL_SHARE).max(8 << 20);
         let folder = site.spool.join(&resource.name);
@@ -121,7 +124,36 @@ impl<'a> Work<'a> {
             gone: None,
             followers,
             committed_at: Instant::now(),
+            met_from: None,
         })
+    }
+
+    /// From which month on rows hand on what they name. A first load names everything: of interest are the newest rows, to
+    /// resources that an earlier run has loaded, which may have been before these rows came.
+    async fn met_from(&mut self) -> Result<i32> {
+        if let Some(known) = self.met_from {
+            return Ok(known);
+        }
+        let mut met_from = i32::MIN;
+        if self.head.as_ref().is_none_or(|head| head.state.completed_at.is_none()) {
+            let mut from = self.site.clock.now();
+            for (follower, table, column) in std::mem::take(&mut self.followers) {
+                let theirs = head(&self.site.store, &follower).await?.filter(|theirs| theirs.run != self.site.run);
+                if let Some(read) = theirs
+                    .filter(|theirs| theirs.state.completed_at.is_some())
+                    .and_then(|theirs| theirs.state.reloaded_at)
+                {
+                    from = from.min(read);
+                    self.followers.push((follower, table, column));
+                }
+            }
+            // A day for clocks that differ.
+            let day = from.saturating_sub(jiff::SignedDuration::from_hours(24)).unwrap_or(from);
+            let month = jiff::tz::Offset::UTC.to_datetime(day).date().first_of_month();
+            met_from = crate::write::day_number(month).unwrap_or(i32::MIN);
+        }
+        self.met_from = Some(met_from);
+        Ok(met_from)
     }
 
     /// Takes in decoded pages, each with the time at which it was asked; `partition` overrides that of the records.
@@ -222,6 +254,10 @@ impl<'a> Work<'a> {
         if !hold {
             self.state.watermark = self.state.watermark.max(Some(mark));
         }
+        if self.state.completed_at.is_none() {
+            // A first load holds what the source lists: there is nothing to be found gone yet.
+            self.state.reconciled_at = Some(started_at);
+        }
         self.state.completed_at = Some(started_at);
         if kind == ScanKind::Full {
             self.state.reloaded_at = Some(started_at);
@@ -297,6 +333,7 @@ impl<'a> Work<'a> {
         let mut number = self.site.files_numbered.load(Ordering::Relaxed);
         let gone = self.gone.take();
         let keep_from = self.keep_from;
+        let met_from = self.met_from().await?;
         let watch: Vec<(usize, usize)> = self.followers.iter().map(|(_, table, column)| (*table, *column)).collect();
         let work = tokio::task::spawn_blocking(move || {
             for (key, gone) in gone.iter().flat_map(|gone| gone.owners.keys().iter().map(move |key| (key, gone))) {
@@ -326,6 +363,7 @@ impl<'a> Work<'a> {
                 keep_from,
                 last,
                 watch: &watch,
+                met_from,
             };
             let written = Written { deleted, ..write_tables(&commission, &spooled, &runtime, &mut number)? };
             Ok::<_, Failure>((spool, number, written))

@@ -12,7 +12,7 @@ use tokio::runtime::Handle;
 
 use crate::failure::{Failure, Kind, Result};
 use crate::manifest::{DataFile, Key, TableFiles, Version};
-use crate::schema::{Partition, Resource, Table};
+use crate::schema::{Partition, PartitionBy, Resource, Table};
 use crate::store::{LocalCopy, Store};
 use crate::write::columns::Layout;
 use crate::write::merge::{Changes, Incoming, Met, merge};
@@ -77,6 +77,8 @@ pub struct Commission<'a> {
     pub last: bool,
     /// Places of tables and int64 columns whose values in new, changed and removed rows are wanted.
     pub watch: &'a [(usize, usize)],
+    /// Of tables by month, rows of months before this one are not watched, in days since 1970.
+    pub met_from: i32,
 }
 
 /// Writes and stages the files of a commit. Blocks: call it from a blocking thread. `next_number` numbers the run's files.
@@ -167,7 +169,12 @@ fn write_table(
         }
         files.sort_by(|a, b| a.first.cmp(&b.first));
         let side = Side { work, table, layout, owners, runtime, partition };
-        side.write(files, sorted, target, &mut outcome, met)?;
+        let by_month = matches!(table.partition, Partition::By { by: PartitionBy::Month, .. });
+        if by_month && partition < work.met_from {
+            side.write(files, sorted, target, &mut outcome, &mut Met::new(&[], 0, &mut []))?;
+        } else {
+            side.write(files, sorted, target, &mut outcome, met)?;
+        }
     }
     if outcome.kept.is_empty() && outcome.drafts.is_empty() {
         // A table without rows has one file all the same, so that queries work from the first day.

@@ -283,3 +283,91 @@ async fn snapshots_of_old_days_go_and_those_to_be_kept_stay() {
     // THEN there are two
     assert_eq!(query(&days), ["2"]);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_resource_loaded_later_hands_on_what_its_newest_rows_name() {
+    let sandbox = account(400).await;
+    let lake = tempfile::tempdir().unwrap();
+    let program = Program::new(&sandbox, lake.path());
+    // orders are loaded first
+    program.run(&["run", "order"]).expect(0);
+    sandbox.age(Duration::from_secs(5 * 3600));
+    // then payments change some without a date
+    sandbox.insert(Kind::CustomerPayment, 30);
+    let paid = named_orders(&sandbox, "customer_payment", 30).await;
+    sandbox.touch(Kind::Order, &paid);
+    sandbox.age(Duration::from_secs(600));
+    // the first load of payments
+    program.run(&["run"]).expect(0);
+    program.run(&["run"]).expect(0);
+    check_truth(&sandbox, text(&lake), &["--only", "order,order_row,order_party,order_invoice,order_custom_field"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_product_edited_while_it_is_searched_has_its_new_price_the_next_night() {
+    let (sandbox, lake, program) = loaded(100).await;
+    let new = sandbox.insert(Kind::Product, 3);
+    sandbox.age(Duration::from_secs(600));
+    program.run(&["run", "product_price"]).expect(0);
+    sandbox.age(Duration::from_secs(600));
+    sandbox.take_log();
+    sandbox.change(|settings| settings.latency = 3000);
+    let mut child = program.start(&["run", "product_price"]);
+    let mut seen = 0;
+    while seen < 1 {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        seen += sandbox.take_log().of("GET product-service/product-search");
+    }
+    tokio::time::sleep(Duration::from_millis(1000)).await;
+    sandbox.edit(Kind::Product, &new);
+    assert!(child.wait().unwrap().success());
+    sandbox.change(|settings| settings.latency = 0);
+    for _ in 0..3 {
+        sandbox.age(Duration::from_secs(3600));
+        program.run(&["run", "product_price"]).expect(0);
+    }
+    check_truth(&sandbox, text(&lake), &["--only", "product_price,product_price_list"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn whole_reads_do_not_put_off_looking_for_deletions() {
+    use pearlift::sandbox::{Settings, Size};
+    let now = jiff::Timestamp::now() - jiff::SignedDuration::from_hours(10);
+    let sandbox = crate::support::start(
+        Settings { limit: 0, now: Some(now), ..Settings::default() },
+        Size { orders: 300, ..Size::default() },
+    )
+    .await;
+    let lake = tempfile::tempdir().unwrap();
+    let program = Program::new(&sandbox, lake.path());
+    program.run(&["run", "order"]).expect(0);
+    let program = program.with("PEARLIFT_RESOURCE_ORDER_RECONCILE_EVERY", "4h");
+    sandbox.delete(Kind::Order, &one_in(&sandbox, Kind::Order, 50));
+    sandbox.age(Duration::from_secs(9 * 3600));
+    let program = program.with("PEARLIFT_RESOURCE_ORDER_EVERY", "4h");
+    let done = program.run(&["run", "order"]).expect(0);
+    println!("{}", done.stderr);
+    check_truth(&sandbox, text(&lake), &["--only", "order,order_row,order_party,order_invoice,order_custom_field"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_resource_not_loaded_yet_does_not_stop_the_comparison_of_others() {
+    let sandbox = account(300).await;
+    let lake = tempfile::tempdir().unwrap();
+    let program = Program::new(&sandbox, lake.path());
+    program.run(&["run", "order"]).expect(0);
+    sandbox.delete(Kind::Order, &one_in(&sandbox, Kind::Order, 50));
+    let done = program.run(&["reconcile"]);
+    println!("RECONCILE {} {}", done.code, done.stderr);
+    check_truth(&sandbox, text(&lake), &["--only", "order"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_cadence_that_makes_no_sense_stops_its_resource_alone() {
+    let sandbox = account(300).await;
+    let lake = tempfile::tempdir().unwrap();
+    let program = Program::new(&sandbox, lake.path()).with("PEARLIFT_RESOURCE_BRAND_RECONCILE_EVERY", "1d");
+    let done = program.run(&["run"]);
+    println!("LISTEVERY {} {}", done.code, done.stderr);
+    check_truth(&sandbox, text(&lake), &["--only", "order"]);
+}
