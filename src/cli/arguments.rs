@@ -69,6 +69,8 @@ pub enum Command {
     Reconcile(Reconcile),
     /// Show per resource whether it is complete, how old, how large
     Status(Status),
+    /// Compare the files at the destination with the manifests; exit code 7 where anything is damaged
+    Verify(Verify),
     /// List the resources, or show one's tables, columns and reading style
     Resources(Resources),
     /// Serve a simulated account on this machine
@@ -161,6 +163,19 @@ pub enum FailOn {
 
 #[derive(Debug, Args)]
 pub struct Status {
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct Verify {
+    /// Resources by name [default: all that have manifests]
+    #[arg(value_name = "RESOURCE")]
+    pub resources: Vec<String>,
+    /// Read every byte: checksums, keys, owners, partitions
+    #[arg(long)]
+    pub deep: bool,
     /// Print JSON
     #[arg(long)]
     pub json: bool,

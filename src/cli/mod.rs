@@ -13,6 +13,7 @@ mod run;
 mod backfill;
 mod reconcile;
 mod status;
+mod verify;
 mod resources;
 mod sandbox;
 mod completions;
@@ -78,6 +79,7 @@ async fn dispatch(start: Start, command: Command) -> Result<u8> {
         Command::Backfill(backfill) => backfill::backfill(start, backfill).await,
         Command::Reconcile(reconcile) => reconcile::reconcile(start, reconcile).await,
         Command::Status(status) => status::status(start, status).await,
+        Command::Verify(verify) => verify::verify(start, verify).await,
         Command::Resources(resources) => resources::resources(start, resources),
         Command::Sandbox(sandbox) => sandbox::sandbox(sandbox).await,
         Command::Completions(completions) => completions::completions(completions),

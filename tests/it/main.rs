@@ -15,3 +15,4 @@ mod repair;
 mod schemas;
 mod support;
 mod throttle;
+mod verify;
