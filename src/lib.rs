@@ -26,7 +26,7 @@ pub mod decode;
 pub mod write;
 pub mod run;
 pub mod verify;
-
+pub mod clean;
 pub mod report;
 pub mod sandbox;
 pub mod cli;

@@ -71,6 +71,8 @@ pub enum Command {
     Status(Status),
     /// Compare the files at the destination with the manifests; exit code 7 where anything is damaged
     Verify(Verify),
+    /// Remove what no manifest needs; never anything that pearlift did not write
+    Clean(Clean),
     /// List the resources, or show one's tables, columns and reading style
     Resources(Resources),
     /// Serve a simulated account on this machine
@@ -176,6 +178,16 @@ pub struct Verify {
     /// Read every byte: checksums, keys, owners, partitions
     #[arg(long)]
     pub deep: bool,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct Clean {
+    /// Say what would go: nothing is deleted
+    #[arg(long)]
+    pub dry_run: bool,
     /// Print JSON
     #[arg(long)]
     pub json: bool,

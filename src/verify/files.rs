@@ -14,6 +14,9 @@ use crate::write::{DELETED_AT, Flaw, Located, footer};
 
 /// Files looked at at once: a bucket answers in tens of milliseconds.
 const AT_ONCE: usize = 16;
+/// Footers read at once: each holds a thread for blocking work while the store may need another for it, and the program
+/// has eight.
+const FOOTERS: usize = 4;
 
 /// The live files that were found: by table, and those of deleted rows.
 #[derive(Debug, Default)]
@@ -76,7 +79,7 @@ pub async fn look(store: &Store, head: &Version, files: Files) -> Result<Vec<Fin
             let flaw = look_at(store, &located, columns).await?;
             Ok::<_, Failure>(flaw.map(|flaw| finding(&head.resource, Some(&located.at), What::Flawed(flaw))))
         })
-        .buffered(AT_ONCE)
+        .buffered(FOOTERS)
         .try_collect()
         .await?;
     Ok(flaws.into_iter().flatten().collect())

@@ -160,11 +160,12 @@ async fn foreign_parquet_is_damage_and_other_strays_are_not() {
     let lake = tempfile::tempdir().unwrap();
     let program = Program::new(&sandbox, lake.path());
     program.run(&["run", "brand"]).expect(0);
+    let ours = the_file(lake.path(), "brand");
     std::fs::write(lake.path().join("brand/notes.txt"), "mine").unwrap();
     assert_eq!(findings(&program, &[], 0), ["brand: stray"]);
 
     // WHEN one of them would be read by a glob
-    std::fs::copy(the_file(lake.path(), "brand").with_extension("parquet"), lake.path().join("copy")).unwrap();
+    std::fs::copy(&ours, lake.path().join("copy")).unwrap();
     std::fs::rename(lake.path().join("copy"), lake.path().join("brand/old.parquet")).unwrap();
     // THEN it is damage
     assert_eq!(findings(&program, &[], 7), ["brand: stray", "brand: !foreign"]);
