@@ -95,6 +95,7 @@ async fn look_at(store: &Store, located: &Located, columns: Vec<(String, DataTyp
     let read = tokio::task::spawn_blocking(move || footer(remote)).await;
     let read = read.unwrap_or_else(|_| Ok(Err(Flaw::Unreadable("its footer makes no sense".to_owned()))))?;
     Ok(match read {
+        Err(_) if store.size(&located.at).await?.is_none() => Some(Flaw::Missing),
         Err(flaw) => Some(flaw),
         Ok(footer) if footer.rows != file.rows => Some(Flaw::Rows(footer.rows, file.rows)),
         Ok(footer) => footer.differs(&columns),

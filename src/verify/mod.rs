@@ -178,33 +178,41 @@ fn unread(resource: &str, failure: Failure) -> Result<Finding> {
 
 /// One resource by its head; again by a newer one where files went away under us.
 async fn look_at(inquiry: Inquiry<'_>, name: &str) -> Result<Option<(Version, Vec<Finding>)>> {
-    let Some(mut current) = head(inquiry.store, name).await? else { return Ok(None) };
-    for _ in 1..TRIES {
-        let findings = look_once(inquiry, name, &current).await?;
-        let is_missing = findings.iter().any(|finding| finding.what == What::Flawed(Flaw::Missing));
-        let newer = if is_missing { head(inquiry.store, name).await? } else { None };
-        match newer {
-            Some(newer) if newer.nonce != current.nonce => current = newer,
-            Some(_) | None => return Ok(Some((current, findings))),
+    for _ in 0..TRIES {
+        let Some(current) = head(inquiry.store, name).await? else { return Ok(None) };
+        if current.resource != name {
+            let why = format!("version {} says that it is of `{}`", current.version, current.resource);
+            return Ok(Some((current, vec![finding(name, None, What::Manifest(why))])));
         }
+        let mut findings = Vec::new();
+        let located = files::locate(inquiry.store, &current, &mut findings).await?;
+        if any_missing(&findings) && has_moved(inquiry, &current).await? {
+            continue;
+        }
+        let seen = if inquiry.deep {
+            tables::compare_all(inquiry, &current, located).await?
+        } else {
+            files::look(inquiry.store, &current, located).await?
+        };
+        // It was there a moment ago: replaced, or published from staging.
+        if any_missing(&seen) {
+            continue;
+        }
+        findings.extend(seen);
+        return Ok(Some((current, findings)));
     }
-    let why = "runs replaced its files faster than they could be looked at: verify it when no run is going on";
+    let Some(current) = head(inquiry.store, name).await? else { return Ok(None) };
+    let why = "its files went away faster than they could be looked at: verify it when no run is going on";
     Ok(Some((current, vec![finding(name, None, What::Skipped(why.to_owned()))])))
 }
 
-async fn look_once(inquiry: Inquiry<'_>, name: &str, head: &Version) -> Result<Vec<Finding>> {
-    if head.resource != name {
-        let why = format!("version {} says that it is of `{}`", head.version, head.resource);
-        return Ok(vec![finding(name, None, What::Manifest(why))]);
-    }
-    let mut findings = Vec::new();
-    let located = files::locate(inquiry.store, head, &mut findings).await?;
-    if inquiry.deep {
-        findings.extend(tables::compare_all(inquiry, head, located).await?);
-    } else {
-        findings.extend(files::look(inquiry.store, head, located).await?);
-    }
-    Ok(findings)
+fn any_missing(findings: &[Finding]) -> bool {
+    findings.iter().any(|finding| finding.what == What::Flawed(Flaw::Missing))
+}
+
+/// Whether a newer version has replaced this head.
+async fn has_moved(inquiry: Inquiry<'_>, current: &Version) -> Result<bool> {
+    Ok(head(inquiry.store, &current.resource).await?.is_some_and(|newest| newest.nonce != current.nonce))
 }
 
 fn finding(resource: &str, path: Option<&str>, what: What) -> Finding {

@@ -148,8 +148,7 @@ fn unreadable(error: ParquetError) -> Result<Flaw> {
 }
 
 /// The SHA-256 of a local file, hexadecimal, and its size in bytes.
-pub(super) fn checksum(path: &Path) -> Result<(String, u64)> {
-    let mut file = File::open(path).map_err(|error| failed("read", path, error))?;
+pub(super) fn checksum(file: &mut File, path: &Path) -> Result<(String, u64)> {
     let (mut hash, mut bytes, mut chunk) = (Sha256::new(), 0, vec![0; CHUNK]);
     loop {
         let length = file.read(&mut chunk).map_err(|error| failed("read", path, error))?;

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fs::File;
+use std::io::ErrorKind;
 use std::path::Path;
 
 use arrow_array::RecordBatch;
@@ -215,14 +216,19 @@ impl<'a> Cursor<'a> {
 impl Stream {
     /// Opens a file at its first row; none where it has no rows, a flaw where it is not what was written.
     fn open(file: usize, copy: LocalCopy, located: &Located, part: &Part) -> Result<Result<Option<Self>, Flaw>> {
-        let (sha256, bytes) = checksum(copy.path())?;
+        // Opened once: what a run deletes meanwhile can still be read to its end.
+        let mut opened = match File::open(copy.path()) {
+            Ok(opened) => opened,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Err(Flaw::Missing)),
+            Err(error) => return Err(failed("read", copy.path(), error)),
+        };
+        let (sha256, bytes) = checksum(&mut opened, copy.path())?;
         if bytes != located.file.bytes {
             return Ok(Err(Flaw::Size(bytes, located.file.bytes)));
         }
         if sha256 != located.file.sha256 {
             return Ok(Err(Flaw::Checksum));
         }
-        let opened = File::open(copy.path()).map_err(|error| failed("read", copy.path(), error))?;
         let unreadable = |error: parquet::errors::ParquetError| Flaw::Unreadable(error.to_string());
         let metadata = match ArrowReaderMetadata::load(&opened, ArrowReaderOptions::default()) {
             Ok(metadata) => metadata,
