@@ -9,8 +9,8 @@ use tokio::runtime::Handle;
 use crate::failure::Result;
 use crate::schema::Partition;
 use crate::store::Store;
+use crate::write::cursor::{Cursor, Reading};
 use crate::write::inspect::{Fault, Flaw, Located};
-use crate::write::stream::{Cursor, Reading};
 
 /// Tables that belong together: those of a resource, of one day where it is a snapshot.
 #[derive(Clone, Debug)]

@@ -17,6 +17,7 @@ mod lookup;
 mod aside;
 mod inspect;
 mod stream;
+mod cursor;
 mod compare;
 
 pub use aside::{Aside, DELETED_AT, set_aside};
