@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use pearlift::sandbox::kinds::Kind;
+
 use crate::support::{Done, Program, Weed, account, files, python};
 
 /// The only file of a table without partitions.
@@ -75,7 +77,7 @@ async fn a_clean_lake_verifies_with_nothing_to_say() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_clean_bucket_verifies_with_nothing_to_say() {
+async fn a_clean_bucket_verifies_with_nothing_to_say_and_nothing_to_clean() {
     let sandbox = account(50).await;
     let weed = Weed::start();
     let program = weed.reach(Program::new(&sandbox, "s3://lake/verified"));
@@ -83,6 +85,8 @@ async fn a_clean_bucket_verifies_with_nothing_to_say() {
     for arguments in [&[][..], &["--deep"]] {
         assert_eq!(findings(&program, arguments, 0), Vec::<String>::new());
     }
+    let done = program.run(&["clean"]).expect(0);
+    assert!(done.stdout.starts_with("0 files"), "{}", done.stdout);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -269,4 +273,55 @@ async fn keys_owners_and_partitions_are_compared_with_the_rows() {
     rewrite(lake.path(), "product", &product, "table = table.drop_columns(['sku'])");
     assert_eq!(findings(&program, &["product"], 7), ["product: !columns"]);
     restore();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn rows_of_deleted_records_are_looked_at_too() {
+    // GIVEN a lake whose account has lost orders, and after days of changes
+    let sandbox = account(300).await;
+    let lake = tempfile::tempdir().unwrap();
+    let program = Program::new(&sandbox, lake.path());
+    program.run(&["run", "order"]).expect(0);
+    sandbox.delete(Kind::Order, &sandbox.ids(Kind::Order)[5..9]);
+    sandbox.insert(Kind::Order, 3);
+    program.run(&["reconcile", "order"]).expect(0);
+    program.run(&["run", "order"]).expect(0);
+    // WHEN it is whole THEN nothing is found, and there is nothing to clean
+    for arguments in [&[][..], &["--deep"]] {
+        assert_eq!(findings(&program, arguments, 0), Vec::<String>::new());
+    }
+    let done = program.run(&["clean"]).expect(0);
+    assert!(done.stdout.starts_with("0 files"), "{}", done.stdout);
+
+    // WHEN one of the files kept apart is changed THEN it is found
+    let kept = files(&lake.path().join("_pearlift/deleted/order")).pop().unwrap();
+    let mut bytes = std::fs::read(&kept).unwrap();
+    bytes[10] ^= 1;
+    std::fs::write(&kept, bytes).unwrap();
+    assert_eq!(findings(&program, &["--deep"], 7), ["order: !checksum"]);
+    std::fs::remove_file(&kept).unwrap();
+    assert_eq!(findings(&program, &[], 7), ["order: !missing"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_run_that_goes_on_is_no_damage() {
+    // GIVEN a run that commits and replaces files all the time
+    let sandbox = account(3_000).await;
+    let lake = tempfile::tempdir().unwrap();
+    let program = Program::new(&sandbox, lake.path());
+    program.run(&["run", "order"]).expect(0);
+    let busy = program.clone().with("PEARLIFT_LIMITS_COMMIT_EVERY", "1ms").with("PEARLIFT_LIMITS_CONCURRENCY", "1");
+    for step in [2, 3, 5] {
+        sandbox.edit(Kind::Order, &sandbox.ids(Kind::Order).into_iter().step_by(step).collect::<Vec<_>>());
+        let mut child = busy.start(&["run", "--full", "order"]);
+        // WHEN it is verified beside the run, again and again
+        let mut looks = 0;
+        while looks == 0 || child.try_wait().unwrap().is_none() {
+            let arguments = [&["--deep"][..], &[]][looks % 2];
+            // THEN nothing is damaged, ever
+            let found = findings(&program, arguments, 0);
+            assert!(found.iter().all(|finding| !finding.contains('!')), "{found:?}");
+            looks += 1;
+        }
+    }
 }
