@@ -1,6 +1,7 @@
 //! The arguments, as the help shows them.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
@@ -67,6 +68,8 @@ pub enum Command {
     Backfill(Backfill),
     /// Find records deleted at the source and take them out of the tables
     Reconcile(Reconcile),
+    /// Say what `run` would do and cost: scans, requests, minutes, rows
+    Plan(Plan),
     /// Show per resource whether it is complete, how old, how large
     Status(Status),
     /// Compare the files at the destination with the manifests; exit code 7 where anything is damaged
@@ -164,10 +167,26 @@ pub enum FailOn {
 }
 
 #[derive(Debug, Args)]
+pub struct Plan {
+    /// Resources by name [default: all that the settings include]
+    #[arg(value_name = "RESOURCE")]
+    pub resources: Vec<String>,
+    /// As if everything were to be read again
+    #[arg(long)]
+    pub full: bool,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
 pub struct Status {
     /// Print JSON
     #[arg(long)]
     pub json: bool,
+    /// Exit 3 when a resource is incomplete, owes records, or was last scanned longer ago, such as 26h
+    #[arg(long, value_name = "AGE", value_parser = humantime::parse_duration)]
+    pub max_age: Option<Duration>,
 }
 
 #[derive(Debug, Args)]

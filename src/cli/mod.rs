@@ -12,6 +12,7 @@ mod check;
 mod run;
 mod backfill;
 mod reconcile;
+mod plan;
 mod status;
 mod verify;
 mod clean;
@@ -79,6 +80,7 @@ async fn dispatch(start: Start, command: Command) -> Result<u8> {
         Command::Run(run) => run::run(start, run).await,
         Command::Backfill(backfill) => backfill::backfill(start, backfill).await,
         Command::Reconcile(reconcile) => reconcile::reconcile(start, reconcile).await,
+        Command::Plan(plan) => plan::plan(start, plan).await,
         Command::Status(status) => status::status(start, status).await,
         Command::Verify(verify) => verify::verify(start, verify).await,
         Command::Clean(clean) => clean::clean(start, clean).await,

@@ -6,9 +6,11 @@ use crate::cli::arguments::Status;
 use crate::cli::start::Start;
 use crate::cli::terminal::print;
 use crate::failure::Result;
-use crate::manifest::Version;
-use crate::report::status_table;
-use crate::run::{choose, read_heads, unpublished};
+use crate::report::{StatusRow, status_table};
+use crate::run::{choose, read_heads, stale, unpublished};
+
+/// The exit code when something is stale: some resources are not complete.
+const STALE: u8 = 3;
 
 /// Shows the state of every selected resource.
 pub async fn status(start: Start, status: Status) -> Result<u8> {
@@ -17,26 +19,41 @@ pub async fn status(start: Start, status: Status) -> Result<u8> {
     let chosen = choose(&catalog, &settings, &[])?;
     let mut heads = read_heads(&settings, &chosen).await?;
     let waiting = unpublished(&settings, &heads).await?;
-    let rows: Vec<(String, Option<Version>, u64)> = chosen
-        .iter()
-        .map(|resource| {
-            let name = resource.name.clone();
-            (name.clone(), heads.remove(&name), waiting.get(&name).copied().unwrap_or(0))
-        })
-        .collect();
+    let mut rows = Vec::new();
+    for resource in chosen {
+        let name = resource.name.clone();
+        let head = heads.remove(&name);
+        let every = settings.every(&name)?.or(resource.read.every);
+        let stale = status.max_age.and_then(|most| stale(resource, head.as_ref(), every, most, start.now));
+        let unpublished = waiting.get(&name).copied().unwrap_or(0);
+        rows.push(StatusRow { resource: name, head, unpublished, stale });
+    }
+    let any_stale = rows.iter().any(|row| row.stale.is_some());
     if status.json {
-        let resources: Vec<Value> =
-            rows.iter().map(|(name, head, waiting)| object(name, head.as_ref(), *waiting)).collect();
-        let text = serde_json::to_string_pretty(&json!({"format": 1, "now": start.now, "resources": resources}));
-        print(&text.expect("values are plain JSON"))?;
+        let asked = status.max_age.is_some();
+        let resources: Vec<Value> = rows.iter().map(|row| judged(object(row), row, asked)).collect();
+        let mut all = json!({"format": 1, "now": start.now, "resources": resources});
+        if asked {
+            all["stale"] = json!(any_stale);
+        }
+        print(&serde_json::to_string_pretty(&all).expect("values are plain JSON"))?;
     } else {
         print(&status_table(&rows, start.now))?;
     }
-    Ok(0)
+    Ok(if any_stale { STALE } else { 0 })
 }
 
-fn object(name: &str, head: Option<&Version>, unpublished: u64) -> Value {
-    let Some(head) = head else { return json!({"resource": name, "state": "not-loaded"}) };
+/// With what `--max-age` makes of it, where that was asked.
+fn judged(mut object: Value, row: &StatusRow, asked: bool) -> Value {
+    if asked {
+        object["stale"] = json!(row.stale.is_some());
+        object["stale_because"] = json!(row.stale);
+    }
+    object
+}
+
+fn object(row: &StatusRow) -> Value {
+    let Some(head) = &row.head else { return json!({"resource": row.resource, "state": "not-loaded"}) };
     let state = &head.state;
     let tables: serde_json::Map<String, Value> = head
         .tables
@@ -48,7 +65,7 @@ fn object(name: &str, head: Option<&Version>, unpublished: u64) -> Value {
         })
         .collect();
     json!({
-        "resource": name,
+        "resource": row.resource,
         "state": if state.completed_at.is_some() { "complete" } else { "loading" },
         "version": head.version,
         "written_at": head.written_at,
@@ -63,6 +80,6 @@ fn object(name: &str, head: Option<&Version>, unpublished: u64) -> Value {
         "owed": state.owed.iter().map(|owed| json!({"id": owed.id, "reason": owed.reason, "since": owed.since})).collect::<Vec<_>>(),
         "left_out": state.left_out.len(),
         "misfit_files": head.misfits.iter().map(|file| &file.path).collect::<Vec<_>>(),
-        "unpublished_files": unpublished,
+        "unpublished_files": row.unpublished,
     })
 }

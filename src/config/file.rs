@@ -54,7 +54,8 @@ pub const KEYS: &[(&str, &str, Holds)] = &[
 ];
 
 /// The keys of each `[resource.NAME]`.
-pub const RESOURCE_KEYS: &[(&str, Holds)] = &[("every", Holds::Text), ("deletes", Holds::Text)];
+pub const RESOURCE_KEYS: &[(&str, Holds)] =
+    &[("every", Holds::Text), ("deletes", Holds::Text), ("reconcile_every", Holds::Text), ("keep", Holds::Text)];
 
 /// What becomes of the rows of records that are found deleted.
 #[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
@@ -178,4 +179,6 @@ pub struct ResourcesFile {
 pub struct ResourceFile {
     pub every: Option<String>,
     pub deletes: Option<Deletes>,
+    pub reconcile_every: Option<String>,
+    pub keep: Option<String>,
 }

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use url::Url;
 
 use crate::config::environment::Environment;
-use crate::config::file::{Deletes, Pace, SettingsFile};
+use crate::config::file::{Deletes, Pace, ResourceFile, SettingsFile};
 use crate::config::secrets::{self, Credentials};
 use crate::config::size;
 use crate::failure::{Failure, Kind, Result};
@@ -302,8 +302,27 @@ impl Settings {
 
     /// `[resource.NAME] every`, the cadence of whole reloads.
     pub fn every(&self, resource: &str) -> Result<Option<Duration>> {
-        let text = self.file.resource.get(resource).and_then(|file| file.every.as_deref());
-        text.map(|text| duration(&format!("resource.{resource}.every"), Some(text), text)).transpose()
+        self.resource_duration(resource, "every", |file| file.every.as_deref())
+    }
+
+    /// `[resource.NAME] reconcile_every`, the cadence at which the nightly run looks for deletions.
+    pub fn reconcile_every(&self, resource: &str) -> Result<Option<Duration>> {
+        self.resource_duration(resource, "reconcile_every", |file| file.reconcile_every.as_deref())
+    }
+
+    /// `[resource.NAME] keep`, how long the snapshots of a day are kept; for ever where it is not set.
+    pub fn keep(&self, resource: &str) -> Result<Option<Duration>> {
+        self.resource_duration(resource, "keep", |file| file.keep.as_deref())
+    }
+
+    fn resource_duration(
+        &self,
+        resource: &str,
+        key: &str,
+        text: impl Fn(&ResourceFile) -> Option<&str>,
+    ) -> Result<Option<Duration>> {
+        let text = self.file.resource.get(resource).and_then(text);
+        text.map(|text| duration(&format!("resource.{resource}.{key}"), Some(text), text)).transpose()
     }
 }
 

@@ -166,25 +166,24 @@ impl Client {
         }
         let mut replayed = false;
         loop {
-            let first_ever = shared.answered.load(Ordering::Relaxed) == 0;
-            if first_ever {
-                patience.at_most(FIRST_TRIES);
-            }
             match shared.once(request, &url, patience.tries(), replayed).await? {
                 Outcome::Done(reply) => return Ok(reply),
                 Outcome::Replay => replayed = true,
-                Outcome::Again(reason) => match patience.another() {
-                    Some(wait) => {
-                        shared.events.tell(Event::Retrying {
-                            resource: request.resource.to_string(),
-                            url: shown(&url),
-                            reason,
-                            wait_millis: u64::try_from(wait.as_millis()).unwrap_or(u64::MAX),
-                        });
-                        tokio::time::sleep(wait).await;
-                    }
-                    None => return Err(shared.gave_up(request, &url, reason, patience.tries(), first_ever)),
-                },
+                Outcome::Again(reason) => {
+                    // Where nothing has ever answered, the address is more likely wrong than the source in trouble.
+                    let first_ever = shared.answered.load(Ordering::Relaxed) == 0;
+                    let spent = first_ever && patience.tries() >= FIRST_TRIES;
+                    let Some(wait) = patience.another().filter(|_| !spent) else {
+                        return Err(shared.gave_up(request, &url, reason, patience.tries(), first_ever));
+                    };
+                    shared.events.tell(Event::Retrying {
+                        resource: request.resource.to_string(),
+                        url: shown(&url),
+                        reason,
+                        wait_millis: u64::try_from(wait.as_millis()).unwrap_or(u64::MAX),
+                    });
+                    tokio::time::sleep(wait).await;
+                }
             }
         }
     }

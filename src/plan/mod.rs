@@ -112,7 +112,7 @@ fn asks_changes(style: &Style) -> bool {
 }
 
 /// Whether a nightly run asks for changes; a snapshot is taken whole.
-fn changes_now(resource: &Resource) -> bool {
+pub fn changes_now(resource: &Resource) -> bool {
     asks_changes(&resource.read.style) && !resource.is_snapshot()
 }
 
@@ -132,6 +132,7 @@ fn not_due(resource: &Resource, state: &State, wish: Wish) -> Option<String> {
         let day = |at: Timestamp| Offset::UTC.to_datetime(at).date();
         return (day(last) >= day(wish.now)).then(|| format!("has the snapshot of {}", day(last)));
     }
-    let age = Duration::try_from(wish.now.duration_since(last)).unwrap_or(Duration::ZERO);
+    // Read in our future: our clock or the source's is wrong, and once too often is better than never.
+    let age = Duration::try_from(wish.now.duration_since(last)).ok()?;
     (age < every.mul_f64(EARLY)).then(|| format!("read {last:.0}, due every {}", humantime::format_duration(every)))
 }

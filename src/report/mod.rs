@@ -7,6 +7,7 @@ mod lines;
 mod progress;
 mod json;
 mod summary;
+mod forecast;
 mod hints;
 
 use std::io::IsTerminal;
@@ -14,10 +15,11 @@ use std::io::IsTerminal;
 use crate::event::Events;
 use crate::run::Clock;
 
+pub use forecast::{forecast_object, forecast_table};
 pub use hints::hints;
 pub use json::report;
 pub use lines::failure_text;
-pub use summary::{status_table, summary};
+pub use summary::{StatusRow, status_table, summary};
 pub use text::{bytes, duration, number, table};
 
 /// How a run is shown while it goes on.

@@ -47,31 +47,50 @@ fn row(outcome: &ResourceOutcome) -> Vec<String> {
     ]
 }
 
-/// The table of `status`: each resource with its head (none before its first commit) and how many of its files wait to be
-/// published.
-pub fn status_table(heads: &[(String, Option<Version>, u64)], now: Timestamp) -> String {
-    let rows: Vec<Vec<String>> = heads
-        .iter()
-        .map(|(name, head, unpublished)| match head {
-            None => vec![name.clone(), "not loaded".to_owned()].into_iter().chain(vec![String::new(); 6]).collect(),
-            Some(head) => {
-                let state = &head.state;
-                let age = state.completed_at.and_then(|at| std::time::Duration::try_from(now.duration_since(at)).ok());
-                let word = if state.completed_at.is_some() { "complete" } else { "loading" };
-                let word =
-                    if *unpublished > 0 { format!("{word}, {unpublished} files unpublished") } else { word.to_owned() };
-                vec![
-                    name.clone(),
-                    word,
-                    state.watermark.map(|at| format!("{at:.0}")).unwrap_or_default(),
-                    age.map(duration).unwrap_or_default(),
-                    number(head.rows()),
-                    number(u64::try_from(head.files().count()).unwrap_or(u64::MAX)),
-                    bytes(head.files().map(|file| file.bytes).sum()),
-                    number(u64::try_from(state.owed.len()).unwrap_or(u64::MAX)),
-                ]
-            }
-        })
-        .collect();
+/// A resource in `status`.
+pub struct StatusRow {
+    pub resource: String,
+    /// None before its first commit.
+    pub head: Option<Version>,
+    /// Files of the head that wait to be published.
+    pub unpublished: u64,
+    /// Why it is not as it should be, where that was asked.
+    pub stale: Option<String>,
+}
+
+/// The table of `status`.
+pub fn status_table(rows: &[StatusRow], now: Timestamp) -> String {
+    let rows: Vec<Vec<String>> = rows.iter().map(|row| status_cells(row, now)).collect();
     table(&["resource", "state", "changes since", "age", "rows", "files", "size", "owed"], &[4, 5, 6, 7], &rows)
+}
+
+fn status_cells(row: &StatusRow, now: Timestamp) -> Vec<String> {
+    let completed = row.head.as_ref().and_then(|head| head.state.completed_at);
+    let mut word = match (&row.head, completed) {
+        (None, _) => "not loaded",
+        (Some(_), Some(_)) => "complete",
+        (Some(_), None) => "loading",
+    }
+    .to_owned();
+    if row.unpublished > 0 {
+        word.push_str(&format!(", {} files unpublished", row.unpublished));
+    }
+    if let Some(why) = &row.stale {
+        word.push_str(&format!("; STALE: {why}"));
+    }
+    let Some(head) = &row.head else {
+        return [row.resource.clone(), word].into_iter().chain(vec![String::new(); 6]).collect();
+    };
+    let state = &head.state;
+    let age = completed.and_then(|at| std::time::Duration::try_from(now.duration_since(at)).ok());
+    vec![
+        row.resource.clone(),
+        word,
+        state.watermark.map(|at| format!("{at:.0}")).unwrap_or_default(),
+        age.map(duration).unwrap_or_default(),
+        number(head.rows()),
+        number(u64::try_from(head.files().count()).unwrap_or(u64::MAX)),
+        bytes(head.files().map(|file| file.bytes).sum()),
+        number(u64::try_from(state.owed.len()).unwrap_or(u64::MAX)),
+    ]
 }

@@ -34,16 +34,13 @@ pub struct Found {
 
 /// Asks for what changed since.
 pub async fn find(asker: &Asker<'_>, service: &str, changes: &Changes, since: Timestamp) -> Result<Found> {
-    let stamps: Vec<String> =
-        changes.since.iter().cloned().chain(changes.same.iter().map(|(column, _)| column.clone())).collect();
+    let stamps = stamps(changes);
     let mut found: Option<Found> = None;
     for column in &changes.since {
         let filter = Filter::Period { column: column.clone(), window: Window::since(since) };
         let (started_at, rows) = asker.search(service, &changes.search, &stamps, Some(filter)).await?;
         let found = found.get_or_insert_with(|| Found { started_at, sightings: BTreeMap::new() });
-        for row in rows {
-            found.add(row, changes.since.len());
-        }
+        sight(&mut found.sightings, changes, started_at, rows);
     }
     Ok(found.expect("changes have a date"))
 }
@@ -60,37 +57,39 @@ pub async fn find_open(
     found: &mut Found,
 ) -> Result<Vec<i64>> {
     let Some(open) = &changes.open else { return Ok(Vec::new()) };
-    let stamps: Vec<String> =
-        changes.since.iter().cloned().chain(changes.same.iter().map(|(column, _)| column.clone())).collect();
+    let stamps = stamps(changes);
     let (column, value) = open.filter.clone();
     let filter = Filter::Bool { column, value };
     let (_, rows) = asker.search(&resource.read.service, &changes.search, &stamps, Some(filter)).await?;
     let listed: BTreeSet<i64> = rows.iter().map(|row| row.id).collect();
-    for row in rows {
-        found.add(row, changes.since.len());
-    }
+    sight(&mut found.sightings, changes, found.started_at, rows);
     let table = owner_table(resource);
     let files = head.and_then(|head| head.tables.get(&table.name)).map(|table| table.files.clone()).unwrap_or_default();
     let held = held_where(store, &files, &table.columns[table.key[0]].name, &open.column, value).await?;
     Ok(held.into_iter().filter(|id| !listed.contains(id)).collect())
 }
 
-impl Found {
-    /// Takes in a row: its dates come first among its stamps.
-    fn add(&mut self, row: IdRow, dates: usize) {
-        let (dates, same) = row.stamps.split_at(dates);
-        // A date still to come was set by a person: it does not tell when the record was changed.
-        let past = |micros: &i64| *micros <= self.started_at.as_microsecond();
-        let stamp = dates.iter().flatten().filter_map(|text| timestamp_micros(text)).filter(past).max();
-        let text = dates.iter().flatten().map(String::as_str).collect::<Vec<_>>().join(" ");
-        let seen = self.sightings.entry(row.id).or_default();
-        *seen = Sighting { stamp: seen.stamp.max(stamp), text, same: same.to_vec() };
-    }
-}
-
 /// The table with one row a record, or the first.
 fn owner_table(resource: &Resource) -> &Table {
     resource.tables.iter().find(|table| table.rows == Rows::Record).unwrap_or(&resource.tables[0])
+}
+
+/// The columns that are asked for beside the ids: the dates, then what is compared.
+pub fn stamps(changes: &Changes) -> Vec<String> {
+    changes.since.iter().cloned().chain(changes.same.iter().map(|(column, _)| column.clone())).collect()
+}
+
+/// Adds rows of a search, answered then, to what was seen of the records.
+pub fn sight(sightings: &mut BTreeMap<i64, Sighting>, changes: &Changes, answered: Timestamp, rows: Vec<IdRow>) {
+    for row in rows {
+        let (dates, same) = row.stamps.split_at(changes.since.len());
+        // A date still to come was set by a person: it does not tell when the record was changed.
+        let past = |micros: &i64| *micros <= answered.as_microsecond();
+        let stamp = dates.iter().flatten().filter_map(|text| timestamp_micros(text)).filter(past).max();
+        let text = dates.iter().flatten().map(String::as_str).collect::<Vec<_>>().join(" ");
+        let seen = sightings.entry(row.id).or_default();
+        *seen = Sighting { stamp: seen.stamp.max(stamp), text, same: same.to_vec() };
+    }
 }
 
 /// Takes out what we hold: the same values, in a copy taken more than `settle` after the record's stamp.

@@ -7,7 +7,9 @@ use jiff::Timestamp;
 
 use crate::decode::{IdRow, ids, uris};
 use crate::failure::{Failure, Kind, Result};
-use crate::fetch::{Answer, Client, Filter, IdRanges, Query, Reply, Request, Walk, collapse, count, expand, parse_set};
+use crate::fetch::{
+    Answer, Broken, Client, Filter, IdRanges, Query, Reply, Request, Walk, collapse, count, expand, parse_set,
+};
 use crate::run::stop::Stop;
 use crate::schema::{Changes, IdSearch, Inventory, Owners, Resource, Style};
 
@@ -15,6 +17,9 @@ use crate::schema::{Changes, IdSearch, Inventory, Owners, Resource, Style};
 const WINDOW: i64 = 65_536;
 /// The narrowest window: a source that cannot list these is in trouble.
 const NARROWEST: i64 = 1_024;
+
+/// How an answer is read on a worker.
+type Read<T> = Arc<dyn Fn(&Answer) -> std::result::Result<T, Broken> + Send + Sync>;
 
 /// The ids of a resource at a time.
 #[derive(Debug)]
@@ -110,7 +115,8 @@ impl Asker<'_> {
         Ok((started_at, rows))
     }
 
-    fn query(&self, service: &str, search: &IdSearch, more: &[String], filter: Option<Filter>) -> Query {
+    /// A search for ids with more columns, as [`Asker::search`] asks it.
+    pub fn query(&self, service: &str, search: &IdSearch, more: &[String], filter: Option<Filter>) -> Query {
         let mut columns = vec![search.id.clone()];
         let filtered = filter.as_ref().map(|filter| filter.column().to_owned());
         for column in std::iter::once(&search.row).chain(more).chain(filtered.as_ref()) {
@@ -133,31 +139,25 @@ impl Asker<'_> {
 
     /// The least (`ASC`) or greatest (`DESC`) id of a search.
     async fn edge(&self, service: &str, search: &IdSearch, direction: &str) -> Result<(Timestamp, Option<i64>)> {
+        let path = self.edge_path(service, search, direction);
+        let (id, row) = (search.id.clone(), search.row.clone());
+        let read = move |answer: &Answer| {
+            let page = ids(&answer.body, &id, &row, &[], None)?;
+            Ok(page.rows.first().map(|row| row.id))
+        };
+        self.whole(&Request::get(&self.name, path), Arc::new(read)).await
+    }
+
+    /// The path that asks for the least (`ASC`) or greatest (`DESC`) id.
+    pub fn edge_path(&self, service: &str, search: &IdSearch, direction: &str) -> String {
         let columns = self.query(service, search, &[], None).columns.join(",");
-        let path = format!(
-            "{service}/{}?columns={columns}&sort={}.{direction}&pageSize=1&firstResult=1",
-            search.search, search.id
-        );
-        let answer = self.good(&Request::get(&self.name, path.clone())).await?;
-        let page =
-            ids(&answer.body, &search.id, &search.row, &[], None).map_err(|broken| self.unreadable(&path, broken.0))?;
-        Ok((answer.date, page.rows.first().map(|row| row.id)))
+        format!("{service}/{}?columns={columns}&sort={}.{direction}&pageSize=1&firstResult=1", search.search, search.id)
     }
 
     /// One OPTIONS, taken apart.
     async fn options(&self, path: &str) -> Result<Ids> {
-        let answer = self.good(&Request::options(&self.name, path.to_owned())).await?;
-        let (date, place) = (answer.date, path.to_owned());
-        let read = tokio::task::spawn_blocking(move || {
-            let mut all: Vec<(i64, i64)> = Vec::new();
-            for uri in uris(&answer.body).map_err(|broken| broken.0)? {
-                let set = uri.rsplit('/').next().and_then(parse_set);
-                all.extend(set.ok_or_else(|| format!("`{uri}` ends in no id set"))?);
-            }
-            Ok::<_, String>(collapse(expand(&all)))
-        });
-        let ids = read.await.expect("reading an answer does not panic").map_err(|why| self.unreadable(&place, why))?;
-        Ok(Ids { ids, started_at: date, exact: true })
+        let (started_at, ids) = self.whole(&Request::options(&self.name, path.to_owned()), Arc::new(listed)).await?;
+        Ok(Ids { ids, started_at, exact: true })
     }
 
     async fn options_by_windows(&self, service: &str, path: &str, search: &IdSearch) -> Result<Ids> {
@@ -186,6 +186,23 @@ impl Asker<'_> {
         Ok(Ids { ids: collapse(expand(&found)), started_at, exact: true })
     }
 
+    /// A good answer, read on a worker; asked again while its body is broken. Gives the source's clock too.
+    async fn whole<T: Send + 'static>(&self, request: &Request, read: Read<T>) -> Result<(Timestamp, T)> {
+        let mut patience = self.client.patience();
+        loop {
+            let answer = self.good(request).await?;
+            let (date, read) = (answer.date, Arc::clone(&read));
+            let outcome = tokio::task::spawn_blocking(move || read(&answer));
+            match outcome.await.expect("reading an answer does not panic") {
+                Ok(content) => return Ok((date, content)),
+                Err(broken) => match patience.another() {
+                    Some(wait) => tokio::time::sleep(wait).await,
+                    None => return Err(self.unreadable(&request.path, broken.0)),
+                },
+            }
+        }
+    }
+
     /// A good answer to a request that the source must take.
     async fn good(&self, request: &Request) -> Result<Answer> {
         match self.stop.or(self.client.ask(request)).await? {
@@ -202,4 +219,14 @@ impl Asker<'_> {
     fn unreadable(&self, path: &str, why: String) -> Failure {
         Failure::new(Kind::Answer, format!("list the ids of {}", self.name)).at(path).because(why)
     }
+}
+
+/// The ids that an answer to OPTIONS lists.
+pub fn listed(answer: &Answer) -> Result<IdRanges, Broken> {
+    let mut all: Vec<(i64, i64)> = Vec::new();
+    for uri in uris(&answer.body)? {
+        let set = uri.rsplit('/').next().and_then(parse_set);
+        all.extend(set.ok_or_else(|| Broken::new(format!("`{uri}` ends in no id set")))?);
+    }
+    Ok(collapse(expand(&all)))
 }

@@ -18,6 +18,12 @@ mod reconcile;
 mod backfill;
 mod follow;
 mod check;
+mod amount;
+mod probe;
+mod estimate;
+mod inventoried;
+mod cost;
+mod freshness;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::AtomicU64;
@@ -41,8 +47,11 @@ use crate::schema::{Catalog, Resource};
 use crate::secret::Redactor;
 use crate::store::Store;
 
+pub use amount::Amount;
 pub use backfill::Selection;
 pub use check::{Finding, check};
+pub use cost::{Cost, Forecast, ResourceForecast, ScanForecast, forecast};
+pub use freshness::stale;
 pub use outcome::{End, Outcome, ResourceOutcome, Tally};
 pub use site::Clock;
 pub use stop::{Stop, Why};
@@ -305,6 +314,7 @@ async fn all_steps(site: &Site, resource: &Resource, errand: &Errand, outcome: &
         return Ok(End::Idle(reason));
     }
     let mut work = Work::new(site, resource, head, errand.task.is_full(), errand.settings.deletes(&resource.name))?;
+    work.keep = errand.settings.keep(&resource.name)?;
     let mut end = Ok(End::Complete);
     for step in &job.steps {
         outcome.scans.push(format!("{}: {}", step.kind.name(), step.reason));
@@ -319,9 +329,37 @@ async fn all_steps(site: &Site, resource: &Resource, errand: &Errand, outcome: &
             break;
         }
     }
+    if end.is_ok() {
+        end = reconcile_if_due(&mut work, resource, errand, outcome).await.map(|()| End::Complete);
+    }
     outcome.tally = work.tally.clone();
     describe(outcome, work.head.as_ref());
     end
+}
+
+/// Looks for deletions where the settings say how often, and that time is over.
+async fn reconcile_if_due(
+    work: &mut Work<'_>,
+    resource: &Resource,
+    errand: &Errand,
+    outcome: &mut ResourceOutcome,
+) -> Result<()> {
+    let Some(every) = errand.settings.reconcile_every(&resource.name)? else { return Ok(()) };
+    if let Some(why) = reconcile::refuse(resource) {
+        return Err(
+            Failure::new(Kind::Settings, format!("keep `resource.{}.reconcile_every`", resource.name)).because(why)
+        );
+    }
+    let last = work.state.reconciled_at.or(work.state.reloaded_at);
+    let age = last.and_then(|last| Duration::try_from(errand.now.duration_since(last)).ok());
+    // As for whole reloads: a nightly run does not begin at the same second each night.
+    if age.is_some_and(|age| age < every.mul_f64(0.9)) {
+        return Ok(());
+    }
+    outcome.scans.push("reconcile: due".to_owned());
+    let found = reconcile::reconcile(work, false).await?;
+    outcome.found = Some(found.to_string());
+    Ok(())
 }
 
 /// What is done beside the nightly run.
@@ -347,10 +385,7 @@ async fn beside(
             }
             site.events.tell(begun("reconcile", "compares the ids"));
             reconcile::reconcile(&mut work, *force).await.map(|found| {
-                outcome.found = Some(format!(
-                    "{} listed, {} held, {} not listed, {} of them gone, {} read that were missing",
-                    found.listed, found.held, found.candidates, found.gone, found.missing
-                ));
+                outcome.found = Some(found.to_string());
                 End::Complete
             })
         }

@@ -2,6 +2,7 @@
 //! (design of reading, rule 14).
 
 use std::collections::HashSet;
+use std::fmt;
 use std::sync::Arc;
 
 use crate::config::Deletes;
@@ -29,6 +30,16 @@ pub struct Reconciled {
     pub gone: u64,
     /// Listed and not held: read.
     pub missing: u64,
+}
+
+impl fmt::Display for Reconciled {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} listed, {} held, {} not listed, {} of them gone, {} read that were missing",
+            self.listed, self.held, self.candidates, self.gone, self.missing
+        )
+    }
 }
 
 /// Why a resource cannot be reconciled, if it cannot.

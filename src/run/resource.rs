@@ -68,6 +68,8 @@ pub async fn make(work: &mut Work<'_>, step: &Step) -> Result<()> {
                 let day = day.ok_or_else(|| {
                     Failure::new(Kind::Answer, "use the source's clock").because("its date is out of range")
                 })?;
+                let kept = work.keep.map(|keep| i32::try_from(keep.as_secs() / 86_400).unwrap_or(i32::MAX));
+                work.keep_from = kept.map(|days| day.saturating_sub(days.max(1) - 1));
                 scan.partition = Some(day);
                 scan.replace = Replace::Partition(day);
             }

@@ -50,6 +50,10 @@ pub struct Work<'a> {
     pub forced: bool,
     /// What becomes of the rows of deleted records.
     pub deletes: Deletes,
+    /// How long the snapshots of a day are kept.
+    pub keep: Option<std::time::Duration>,
+    /// Snapshots of days before this one go with the next commit, in days since 1970.
+    pub keep_from: Option<i32>,
     spool: Option<Spool>,
     records: Vec<MisfitRecord>,
     /// Owners that could not be read in this scan: their old rows stay.
@@ -108,6 +112,8 @@ impl<'a> Work<'a> {
             rebuild: differing.is_some(),
             forced,
             deletes,
+            keep: None,
+            keep_from: None,
             records: Vec::new(),
             spared: Vec::new(),
             keyless: false,
@@ -290,6 +296,7 @@ impl<'a> Work<'a> {
         let runtime = Handle::current();
         let mut number = self.site.files_numbered.load(Ordering::Relaxed);
         let gone = self.gone.take();
+        let keep_from = self.keep_from;
         let watch: Vec<(usize, usize)> = self.followers.iter().map(|(_, table, column)| (*table, *column)).collect();
         let work = tokio::task::spawn_blocking(move || {
             for (key, gone) in gone.iter().flat_map(|gone| gone.owners.keys().iter().map(move |key| (key, gone))) {
@@ -316,6 +323,7 @@ impl<'a> Work<'a> {
                 replace,
                 spare: &spare,
                 sizes,
+                keep_from,
                 last,
                 watch: &watch,
             };

@@ -14,6 +14,8 @@ pub struct Log {
     pub ids: BTreeMap<String, u64>,
     /// Requests refused for haste.
     pub throttled: u64,
+    /// Answers gone wrong on purpose.
+    pub faults: u64,
     /// Calls of the other app, and those of them refused for haste.
     pub foreign: u64,
     pub foreign_throttled: u64,

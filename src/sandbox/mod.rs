@@ -5,6 +5,7 @@
 
 mod seed;
 mod text;
+mod fault;
 mod settings;
 mod throttle;
 pub mod kinds;
@@ -30,6 +31,7 @@ use tokio::task::JoinHandle;
 use kinds::Kind;
 use state::State;
 
+pub use fault::{Fault, Faults};
 pub use log::Log;
 pub use settings::{Ignored, Quota, Settings, Size};
 pub use throttle::{Throttle, Verdict};
@@ -106,6 +108,11 @@ impl Sandbox {
     /// Every id, ascending.
     pub fn ids(&self, kind: Kind) -> Vec<i64> {
         self.state().account.ids(kind).collect()
+    }
+
+    /// What was asked so far; the counts go on.
+    pub fn peek_log(&self) -> Log {
+        self.state().log.clone()
     }
 
     /// What was asked since the start, or since it was last taken.

@@ -4,6 +4,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::sandbox::fault::Faults;
+
 /// How the quota's window moves (API notes §3).
 #[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -101,6 +103,8 @@ pub struct Settings {
     pub availability_code: String,
     /// Availability refuses every set.
     pub availability_refuses_all: bool,
+    /// Answers gone wrong.
+    pub faults: Faults,
     /// OPTIONS of more ids than this fails with an internal error; 0 never does.
     pub options_fail_above: usize,
 }
@@ -149,6 +153,7 @@ impl Default for Settings {
             latency: 0,
             availability_code: "WHSC-097".to_owned(),
             availability_refuses_all: false,
+            faults: Faults::default(),
             options_fail_above: 0,
         }
     }

@@ -12,7 +12,7 @@ use tokio::runtime::Handle;
 
 use crate::failure::{Failure, Kind, Result};
 use crate::manifest::{DataFile, Key, TableFiles, Version};
-use crate::schema::{Resource, Table};
+use crate::schema::{Partition, Resource, Table};
 use crate::store::{LocalCopy, Store};
 use crate::write::columns::Layout;
 use crate::write::merge::{Changes, Incoming, Met, merge};
@@ -71,6 +71,8 @@ pub struct Commission<'a> {
     /// Owners whose old rows stay where everything is replaced: they could not be read.
     pub spare: &'a OwnerSet,
     pub sizes: Sizes,
+    /// Snapshots of days before this one go, in days since 1970.
+    pub keep_from: Option<i32>,
     /// The scan's last commit: small neighbours are joined.
     pub last: bool,
     /// Places of tables and int64 columns whose values in new, changed and removed rows are wanted.
@@ -158,6 +160,11 @@ fn write_table(
         partitions.extend(sorted.peek().map(|(partition, _)| partition));
         let Some(partition) = partitions.pop_first() else { break };
         let mut files = live.remove(&partition).unwrap_or_default();
+        if work.keep_from.is_some_and(|from| partition < from) && matches!(table.partition, Partition::Snapshot { .. })
+        {
+            outcome.removes.extend(files.into_iter().map(|file| file.path));
+            continue;
+        }
         files.sort_by(|a, b| a.first.cmp(&b.first));
         let side = Side { work, table, layout, owners, runtime, partition };
         side.write(files, sorted, target, &mut outcome, met)?;

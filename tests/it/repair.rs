@@ -243,3 +243,43 @@ async fn named_orders(sandbox: &Sandbox, kind: &str, newest: usize) -> Vec<i64> 
     let lines = text.lines().rev().take(newest).map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
     lines.filter_map(|payment| payment["orderId"].as_i64()).filter(|id| *id > 0).collect()
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn the_nightly_run_looks_for_deletions_when_it_is_due() {
+    // GIVEN deleted orders, and a setting that says how often to look
+    let (sandbox, lake, program) = loaded(500).await;
+    sandbox.delete(Kind::Order, &one_in(&sandbox, Kind::Order, 50));
+    let tables = "order,order_row,order_party,order_invoice,order_custom_field";
+
+    // WHEN it is not due yet THEN it does not look
+    program.clone().with("PEARLIFT_RESOURCE_ORDER_RECONCILE_EVERY", "7d").run(&["run", "order"]).expect(0);
+    assert_eq!(sandbox.take_log().of("OPTIONS"), 0);
+
+    // WHEN it is due THEN the tables equal the truth
+    let done = program.with("PEARLIFT_RESOURCE_ORDER_RECONCILE_EVERY", "1ms").run(&["run", "order"]).expect(0);
+    assert!(done.stderr.contains("10 of them gone"), "{}", done.stderr);
+    check_truth(&sandbox, text(&lake), &["--only", tables]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn snapshots_of_old_days_go_and_those_to_be_kept_stay() {
+    // GIVEN the snapshots of three days
+    let (sandbox, lake, program) = loaded(100).await;
+    let program = program.with("PEARLIFT_RESOURCE_PRODUCT_AVAILABILITY_EVERY", "1ms");
+    for _ in 0..2 {
+        sandbox.age(Duration::from_secs(24 * 3600));
+        program.run(&["run", "product_availability"]).expect(0);
+    }
+    let days = format!(
+        "SELECT count(DISTINCT snapshot_date) FROM read_parquet('{}/product_availability/**/*.parquet', hive_partitioning = true)",
+        lake.path().display()
+    );
+    assert_eq!(query(&days), ["3"]);
+
+    // WHEN a fourth is taken, and two are to be kept
+    sandbox.age(Duration::from_secs(24 * 3600));
+    program.with("PEARLIFT_RESOURCE_PRODUCT_AVAILABILITY_KEEP", "2d").run(&["run", "product_availability"]).expect(0);
+
+    // THEN there are two
+    assert_eq!(query(&days), ["2"]);
+}

@@ -1,0 +1,50 @@
+//! `pearlift plan`: what `run` would do and cost, without doing it.
+
+use std::sync::Arc;
+
+use crate::cli::arguments::Plan;
+use crate::cli::start::Start;
+use crate::cli::terminal::{complain, print};
+use crate::event::Events;
+use crate::failure::Result;
+use crate::report::{Verbosity, failure_text, forecast_object, forecast_table};
+use crate::run::{Errand, Stop, Task, forecast};
+use crate::secret::Redactor;
+
+/// Shows scans, requests, minutes, rows and bytes; exits 3 where something could not be told.
+pub async fn plan(start: Start, plan: Plan) -> Result<u8> {
+    let catalog = start.catalog()?;
+    let settings = start.settings(&catalog)?;
+    let redactor = Redactor::default();
+    // Requests are worth a line only to those who want every request.
+    let watch = (start.verbosity() == Verbosity::Verbose).then(|| start.watch());
+    let errand = Errand {
+        catalog: Arc::new(catalog),
+        settings,
+        names: plan.resources,
+        task: Task::Update { full: plan.full },
+        wait: false,
+        most: None,
+        now: start.now,
+        seed: start.seed,
+        events: watch.as_ref().map_or_else(Events::silent, |watch| watch.events.clone()),
+        redactor: redactor.clone(),
+        stop: Stop::default(),
+    };
+    let found = forecast(&errand).await;
+    if let Some(watch) = watch {
+        watch.finish();
+    }
+    let found = found?;
+    let text = if plan.json {
+        let object = forecast_object(&found, start.now);
+        serde_json::to_string_pretty(&object).expect("values are plain JSON")
+    } else {
+        forecast_table(&found)
+    };
+    print(&redactor.clean(&text))?;
+    for failure in found.resources.iter().filter_map(|resource| resource.failure.as_ref()) {
+        complain(&redactor.clean(&failure_text(failure)));
+    }
+    Ok(found.exit_code())
+}

@@ -1,0 +1,132 @@
+//! What `plan` shows: the table for people, the object for machines. `~` marks an estimate, `≤` a bound, `–` what has no
+//! answer beforehand.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use crate::manifest::ScanKind;
+use crate::report::text::{bytes, number, table};
+use crate::run::{Amount, Cost, Forecast, ResourceForecast};
+
+/// What has no answer.
+const NONE: &str = "–";
+
+/// The table, with a line for each scan and one for all.
+pub fn forecast_table(forecast: &Forecast) -> String {
+    let mut rows: Vec<Vec<String>> = forecast.resources.iter().flat_map(|resource| lines(forecast, resource)).collect();
+    let total = forecast.total();
+    rows.push(line(forecast, ["total", ""], &total, "≤ ", ""));
+    let heads = ["resource", "scan", "requests", "minutes", "records", "rows", "rewrites", "why"];
+    let spent = match forecast.spent {
+        1 => "1 request".to_owned(),
+        spent => format!("{} requests", number(spent)),
+    };
+    format!("{}\n\n{spent} spent on this plan", table(&heads, &[2, 3, 4, 5, 6], &rows))
+}
+
+fn lines(forecast: &Forecast, resource: &ResourceForecast) -> Vec<Vec<String>> {
+    let name = resource.resource.as_str();
+    let mut lines: Vec<Vec<String>> = resource
+        .scans
+        .iter()
+        .map(|scan| {
+            let bound = match scan.kind {
+                ScanKind::Full => "~",
+                ScanKind::Changes => "≤ ",
+            };
+            line(forecast, [name, scan.kind.name()], &scan.cost, bound, &scan.reason)
+        })
+        .collect();
+    if let Some(reason) = &resource.idle {
+        lines.push(line(forecast, [name, "nothing"], &Cost::NOTHING, "", reason));
+    }
+    if let Some(failure) = &resource.failure {
+        let blank = std::iter::repeat_n(NONE.to_owned(), 5);
+        let ends = (std::iter::once(failure.to_string()), [name.to_owned(), "unknown".to_owned()]);
+        lines.push(ends.1.into_iter().chain(blank).chain(ends.0).collect());
+    }
+    lines
+}
+
+/// The cells of a line; `bound` says how the bytes are meant.
+fn line(forecast: &Forecast, [name, scan]: [&str; 2], cost: &Cost, bound: &str, reason: &str) -> Vec<String> {
+    let time = forecast.time(cost.requests.value);
+    vec![
+        name.to_owned(),
+        scan.to_owned(),
+        amount(cost.requests),
+        time.map_or_else(|| NONE.to_owned(), |time| minutes(time, cost.requests.exact)),
+        cost.records.map_or_else(|| NONE.to_owned(), amount),
+        cost.rows.map_or_else(
+            || NONE.to_owned(),
+            |rows| if rows == 0 { "0".to_owned() } else { format!("~{}", number(rows)) },
+        ),
+        cost.bytes.map_or_else(
+            || NONE.to_owned(),
+            |size| {
+                if size == 0 { bytes(0) } else { format!("{bound}{}", bytes(size)) }
+            },
+        ),
+        reason.to_owned(),
+    ]
+}
+
+fn amount(amount: Amount) -> String {
+    let mark = if amount.exact { "" } else { "~" };
+    format!("{mark}{}", number(amount.value))
+}
+
+/// Minutes to a tenth, rounded up: a request takes its time.
+fn minutes(time: Duration, exact: bool) -> String {
+    let tenths = time.as_millis().div_ceil(6_000);
+    format!("{}{}.{}", if exact { "" } else { "~" }, tenths / 10, tenths % 10)
+}
+
+/// The object of `plan --json` (docs/running.md).
+pub fn forecast_object(forecast: &Forecast, now: Timestamp) -> Value {
+    let resources: Vec<Value> = forecast
+        .resources
+        .iter()
+        .map(|resource| {
+            let scans: Vec<Value> = resource
+                .scans
+                .iter()
+                .map(|scan| {
+                    let mut object = cost(forecast, &scan.cost);
+                    object["scan"] = json!(scan.kind.name());
+                    object["reason"] = json!(scan.reason);
+                    object
+                })
+                .collect();
+            json!({
+                "resource": resource.resource,
+                "scans": scans,
+                "idle": resource.idle,
+                "error": resource.failure.as_ref().map(ToString::to_string),
+                "spent": resource.spent,
+            })
+        })
+        .collect();
+    json!({
+        "format": 1,
+        "now": now,
+        "resources": resources,
+        "total": cost(forecast, &forecast.total()),
+        "spent": forecast.spent,
+    })
+}
+
+fn cost(forecast: &Forecast, cost: &Cost) -> Value {
+    let time = forecast.time(cost.requests.value);
+    json!({
+        "requests": cost.requests.value,
+        "requests_exact": cost.requests.exact,
+        "minutes": time.map(|time| time.as_secs_f64() / 60.0),
+        "records": cost.records.map(|records| records.value),
+        "records_exact": cost.records.is_some_and(|records| records.exact),
+        "rows": cost.rows,
+        "bytes_at_most": cost.bytes,
+    })
+}

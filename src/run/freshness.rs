@@ -1,0 +1,33 @@
+//! Whether what lies at the destination is as fresh and whole as somebody expects.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::manifest::Version;
+use crate::plan::changes_now;
+use crate::schema::Resource;
+
+/// Why a resource is not complete and scanned within `most`, if it is not. One that is only ever read whole, at a cadence
+/// longer than that, may be older by its cadence; one that is asked for changes each night may not.
+pub fn stale(
+    resource: &Resource,
+    head: Option<&Version>,
+    every: Option<Duration>,
+    most: Duration,
+    now: Timestamp,
+) -> Option<String> {
+    let Some(head) = head else { return Some("never read".to_owned()) };
+    let state = &head.state;
+    let Some(completed) = state.completed_at else { return Some("its first load is not finished".to_owned()) };
+    if state.scan.is_some() {
+        return Some("a scan is not finished".to_owned());
+    }
+    if !state.owed.is_empty() {
+        return Some("records are owed".to_owned());
+    }
+    let slack = every.filter(|every| *every > most && !changes_now(resource)).unwrap_or_default();
+    let most = most.saturating_add(slack);
+    let age = Duration::try_from(now.duration_since(completed)).unwrap_or(Duration::ZERO);
+    (age > most).then(|| format!("last scanned {completed:.0}, over {} ago", humantime::format_duration(most)))
+}

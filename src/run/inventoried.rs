@@ -1,0 +1,129 @@
+//! The ids that a scan by id sets would ask for, as far as a plan can learn them, and the requests that they take.
+
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
+
+use crate::failure::{Kind, Result};
+use crate::fetch::{Filter, IdRanges, collapse, count, expand};
+use crate::manifest::{Key, State};
+use crate::run::amount::Amount;
+use crate::run::cost::held_records;
+use crate::run::estimate::{Estimate, Estimator, Held, no_changes};
+use crate::run::probe::Extent;
+use crate::schema::{Changes, Inventory, Owners, Resource, Style};
+
+/// The ids that a scan would ask for, and what it takes to learn them.
+pub struct Inventoried {
+    pub requests: Amount,
+    /// None where only their number is known.
+    pub ids: Option<IdRanges>,
+    pub number: Amount,
+    /// The source's clock when they were told.
+    pub at: Timestamp,
+}
+
+impl Estimator<'_> {
+    /// All ids of a resource that is read by id sets.
+    pub async fn inventory(&mut self, held: Held<'_>, whose: &Resource) -> Result<Inventoried> {
+        let Style::IdSets { inventory, changes, .. } = &whose.read.style else { return Err(no_changes(whose)) };
+        let service = &whose.read.service;
+        let held = Amount::about(held.head.and_then(|head| held_records(held.resource, head)).unwrap_or(0));
+        let unknown =
+            |requests| Inventoried { requests: Amount::about(requests), ids: None, number: held, at: Timestamp::MIN };
+        match inventory {
+            Inventory::Options(path) => match self.probe.options(&format!("{service}/{path}")).await {
+                Ok(Some(found)) => Ok(listed(1, found.ids, true, found.started_at)),
+                Ok(None) => Ok(unknown(1)),
+                Err(failure) if failure.kind() == Kind::Unreachable => {
+                    // A run would try twice, then ask for the ends and for windows between them.
+                    let Some(changes) = changes else { return Err(failure) };
+                    let query = self.probe.asker().query(service, &changes.search, &[], None);
+                    let Some(extent) = self.probe.extent(&query, &changes.search.id, &[]).await? else {
+                        return Err(failure);
+                    };
+                    let number = Amount::about(extent.rows.value);
+                    Ok(Inventoried { requests: Amount::about(5), ids: None, number, at: extent.answered })
+                }
+                Err(failure) => Err(failure),
+            },
+            Inventory::Search(search) => {
+                let query = self.probe.asker().query(service, search, &[], None);
+                let Some(extent) = self.probe.extent(&query, &search.id, &[]).await? else { return Ok(unknown(1)) };
+                let number = Amount { exact: extent.rows.exact && search.id == search.row, ..extent.rows };
+                let ids = extent.whole.then(|| collapse(extent.page.iter().map(|row| row.id)));
+                Ok(Inventoried { requests: extent.pages, ids, number, at: extent.answered })
+            }
+            Inventory::Windows(search) => {
+                let Some((at, least)) = self.probe.edge(service, search, "ASC").await? else { return Ok(unknown(2)) };
+                let Some((_, greatest)) = self.probe.edge(service, search, "DESC").await? else {
+                    return Ok(unknown(2));
+                };
+                let span = least.zip(greatest).map(|span| vec![span]).unwrap_or_default();
+                Ok(listed(2, span, false, at))
+            }
+        }
+    }
+
+    /// The ids of the owners of a per-owner resource.
+    pub async fn owners(&mut self, held: Held<'_>, owners: &Owners) -> Result<Inventoried> {
+        let owner = self.catalog.get(&owners.resource)?;
+        let mut all = self.inventory(held, owner).await?;
+        let Some((column, wanted)) = &owners.filter else { return Ok(all) };
+        let Style::IdSets { changes: Some(Changes { search, .. }), .. } = &owner.read.style else {
+            return Err(no_changes(owner));
+        };
+        let filter = Filter::Bool { column: column.clone(), value: !wanted };
+        let query = self.probe.asker().query(&owner.read.service, search, &[], Some(filter));
+        match self.probe.extent(&query, &search.id, &[]).await? {
+            None => {
+                all.requests = all.requests.plus(Amount::about(1));
+                all.number.exact = false;
+            }
+            Some(Extent { whole: true, page, pages, .. }) if all.ids.is_some() => {
+                let others: BTreeSet<i64> = page.into_iter().map(|row| row.id).collect();
+                let ids = all.ids.iter().flatten().copied().collect::<Vec<_>>();
+                let left = collapse(expand(&ids).filter(|id| !others.contains(id)));
+                let exact = all.number.exact;
+                all.number = Amount { value: count(&left), exact };
+                all.ids = Some(left);
+                all.requests = all.requests.plus(pages);
+            }
+            Some(extent) => {
+                let exact = all.number.exact && extent.rows.exact && search.id == search.row;
+                all.number = Amount { value: all.number.value.saturating_sub(extent.rows.value), exact };
+                all.ids = None;
+                all.requests = all.requests.plus(extent.pages);
+            }
+        }
+        Ok(all)
+    }
+}
+
+/// Ids that are known, or all numbers between two of them.
+pub fn listed(requests: u64, ids: IdRanges, exact: bool, at: Timestamp) -> Inventoried {
+    let number = Amount { value: count(&ids), exact };
+    Inventoried { requests: Amount::exact(requests), ids: Some(ids), number, at }
+}
+
+/// The documents of these ids and of what is owed, less what is left out for a while: a request for each set.
+pub fn documents(state: &State, found: Inventoried, max_ids: usize) -> Estimate {
+    let owed: Vec<i64> =
+        state.owed.iter().filter_map(|owed| if let Key::Int(id) = owed.id { Some(id) } else { None }).collect();
+    let left_out: BTreeSet<i64> = state.left_out.iter().filter(|out| out.until > found.at).map(|out| out.id).collect();
+    let plain = owed.is_empty() && left_out.is_empty();
+    let (asked, exact) = match &found.ids {
+        Some(ids) if plain => (count(ids), true),
+        Some(ids) => (count(&collapse(expand(ids).chain(owed).filter(|id| !left_out.contains(id)))), true),
+        None => {
+            let length = |length: usize| u64::try_from(length).expect("a length fits");
+            let more = found.number.value.saturating_add(length(owed.len()));
+            (more.saturating_sub(length(left_out.len())), plain && found.number.exact)
+        }
+    };
+    let sets = Amount { value: asked, exact }.sets(max_ids);
+    Estimate {
+        requests: found.requests.plus(sets),
+        records: Some(Amount { value: asked, exact: exact && found.number.exact }),
+    }
+}
