@@ -25,6 +25,8 @@ pub mod fetch;
 pub mod decode;
 pub mod write;
 pub mod run;
+pub mod verify;
+pub mod clean;
 pub mod report;
 pub mod sandbox;
 pub mod cli;

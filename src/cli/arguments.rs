@@ -72,6 +72,10 @@ pub enum Command {
     Plan(Plan),
     /// Show per resource whether it is complete, how old, how large
     Status(Status),
+    /// Compare the files at the destination with the manifests; exit code 7 where anything is damaged
+    Verify(Verify),
+    /// Remove what no manifest needs; never anything that pearlift did not write
+    Clean(Clean),
     /// List the resources, or show one's tables, columns and reading style
     Resources(Resources),
     /// Serve a simulated account on this machine
@@ -183,6 +187,29 @@ pub struct Status {
     /// Exit 3 when a resource is incomplete, owes records, or was last scanned longer ago, such as 26h
     #[arg(long, value_name = "AGE", value_parser = humantime::parse_duration)]
     pub max_age: Option<Duration>,
+}
+
+#[derive(Debug, Args)]
+pub struct Verify {
+    /// Resources by name [default: all that have manifests]
+    #[arg(value_name = "RESOURCE")]
+    pub resources: Vec<String>,
+    /// Read every byte: checksums, keys, owners, partitions
+    #[arg(long)]
+    pub deep: bool,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct Clean {
+    /// Say what would go: nothing is deleted
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 #[derive(Debug, Args)]

@@ -14,6 +14,8 @@ mod backfill;
 mod reconcile;
 mod plan;
 mod status;
+mod verify;
+mod clean;
 mod resources;
 mod sandbox;
 mod completions;
@@ -80,6 +82,8 @@ async fn dispatch(start: Start, command: Command) -> Result<u8> {
         Command::Reconcile(reconcile) => reconcile::reconcile(start, reconcile).await,
         Command::Plan(plan) => plan::plan(start, plan).await,
         Command::Status(status) => status::status(start, status).await,
+        Command::Verify(verify) => verify::verify(start, verify).await,
+        Command::Clean(clean) => clean::clean(start, clean).await,
         Command::Resources(resources) => resources::resources(start, resources),
         Command::Sandbox(sandbox) => sandbox::sandbox(sandbox).await,
         Command::Completions(completions) => completions::completions(completions),

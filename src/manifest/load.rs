@@ -6,6 +6,14 @@ use crate::failure::{Failure, Kind, Result};
 use crate::manifest::format::{FORMAT, ScanPlan, Version};
 use crate::store::{Put, Store, paths};
 
+/// The resources that have manifests, by the folders on disk: the catalogue may know others.
+pub async fn resources(store: &Store) -> Result<Vec<String>> {
+    let is_word = |name: &String| {
+        !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_')
+    };
+    Ok(store.list_folder(paths::MANIFESTS).await?.into_iter().filter(is_word).collect())
+}
+
 /// The numbers of a resource's versions, ascending.
 pub async fn versions(store: &Store, resource: &str) -> Result<Vec<u64>> {
     let names = store.list_folder(&paths::manifests(resource)).await?;

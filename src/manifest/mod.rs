@@ -17,6 +17,6 @@ pub use format::{
     Version,
 };
 pub use lake::claim_destination;
-pub use load::{head, read_plan, versions, write_plan};
+pub use load::{head, read, read_plan, resources, versions, write_plan};
 pub use publish::{publish, staged};
-pub use recover::{Claimant, recover};
+pub use recover::{Claimant, Holding, recover, recover_holding};

@@ -25,21 +25,46 @@ pub struct Claimant<'a> {
     pub nonce: fn() -> String,
 }
 
+/// What recovery needs to know of a resource, whether the catalogue has it or only the manifests on disk.
+#[derive(Clone, Debug)]
+pub struct Holding {
+    pub resource: String,
+    /// The tables whose staged files are the resource's.
+    pub tables: BTreeSet<String>,
+    /// For a claim where there is no version yet.
+    pub schema_hash: String,
+}
+
+impl Holding {
+    /// That of a resource of the catalogue.
+    pub fn new(resource: &Resource) -> Self {
+        Self {
+            resource: resource.name.clone(),
+            tables: resource.tables.iter().map(|table| table.name.clone()).collect(),
+            schema_hash: resource.hash.clone(),
+        }
+    }
+}
+
+/// [`recover_holding`] for a resource of the catalogue.
+pub async fn recover(store: &Store, resource: &Resource, claimant: Claimant<'_>) -> Result<Option<Version>> {
+    recover_holding(store, &Holding::new(resource), claimant).await
+}
+
 /// Finishes a resource whose lock we hold, and gives its head.
 ///
 /// Committed but unpublished files are published, the removes of the last versions are issued again (never a file that
 /// the head names). Staged files of another run that no head names are swept, after a claim version has made sure that
 /// their run can no longer commit them.
-pub async fn recover(store: &Store, resource: &Resource, claimant: Claimant<'_>) -> Result<Option<Version>> {
+pub async fn recover_holding(store: &Store, holding: &Holding, claimant: Claimant<'_>) -> Result<Option<Version>> {
     let all_staged = staged(store).await?;
     let mine = |path: &String| {
-        paths::of_staged(path)
-            .is_some_and(|(table, run)| run != claimant.run && resource.tables.iter().any(|ours| ours.name == table))
+        paths::of_staged(path).is_some_and(|(table, run)| run != claimant.run && holding.tables.contains(table))
     };
     let of_dead_runs: BTreeSet<String> = all_staged.iter().filter(|path| mine(path)).cloned().collect();
-    let mut current = head(store, &resource.name).await?;
+    let mut current = head(store, &holding.resource).await?;
     if !of_dead_runs.is_empty() {
-        let claim = claim(current.as_ref(), resource, claimant);
+        let claim = claim(current.as_ref(), holding, claimant);
         decide(store, &claim).await?;
         current = Some(claim);
     }
@@ -55,19 +80,19 @@ pub async fn recover(store: &Store, resource: &Resource, claimant: Claimant<'_>)
 }
 
 /// A version with the same files and state, written by us: the run that staged files can no longer commit on the old one.
-fn claim(head: Option<&Version>, resource: &Resource, claimant: Claimant<'_>) -> Version {
+fn claim(head: Option<&Version>, holding: &Holding, claimant: Claimant<'_>) -> Version {
     let base = head.cloned();
     Version {
         format: FORMAT,
         pearlift: env!("CARGO_PKG_VERSION").to_owned(),
         account: claimant.account.to_owned(),
-        resource: resource.name.clone(),
+        resource: holding.resource.clone(),
         version: base.as_ref().map_or(1, |head| head.version + 1),
         nonce: (claimant.nonce)(),
         parent: base.as_ref().map(|head| head.nonce.clone()),
         run: claimant.run.to_owned(),
         written_at: claimant.now,
-        schema_hash: base.as_ref().map_or_else(|| resource.hash.clone(), |head| head.schema_hash.clone()),
+        schema_hash: base.as_ref().map_or_else(|| holding.schema_hash.clone(), |head| head.schema_hash.clone()),
         tables: base.as_ref().map(|head| head.tables.clone()).unwrap_or_default(),
         removes: base.as_ref().map(|head| head.removes.clone()).unwrap_or_default(),
         misfits: base.as_ref().map(|head| head.misfits.clone()).unwrap_or_default(),

@@ -18,6 +18,8 @@
 pub const OURS: &str = "_pearlift";
 /// Below it: complete files not yet published.
 pub const STAGING: &str = "_pearlift/staging";
+/// Below it: a folder of versions for each resource.
+pub const MANIFESTS: &str = "_pearlift/manifests";
 /// Below it: one file a run.
 pub const RUNS: &str = "_pearlift/runs";
 
@@ -50,6 +52,24 @@ pub fn data(table: &str, segment: Option<&str>, run: &str, number: u64) -> Strin
     }
 }
 
+/// The table and the run in the path of a data file, when its name is one of ours and lies in its table's folder.
+pub fn of_data(path: &str) -> Option<(&str, &str)> {
+    let (table, _) = path.split_once('/')?;
+    let (_, name) = path.rsplit_once('/')?;
+    let rest = name.strip_prefix(table)?.strip_prefix('-')?;
+    let (run, number) = rest.strip_suffix(".parquet")?.split_once('-')?;
+    (is_run(run) && is_number(number)).then_some((table, run))
+}
+
+/// Whether a text has the form of a run's or a scan's name: 128 bits, hexadecimal.
+pub fn is_run(text: &str) -> bool {
+    text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
+}
+
+fn is_number(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
+}
+
 /// Where a data file waits until it is published.
 pub fn staged(table: &str, run: &str, number: u64) -> String {
     format!("{STAGING}/{run}/{table}-{run}-{number}.part")
@@ -60,8 +80,18 @@ pub fn of_staged(path: &str) -> Option<(&str, &str)> {
     let (run, name) = path.strip_prefix(STAGING)?.strip_prefix('/')?.split_once('/')?;
     let (table, rest) = name.strip_suffix(".part")?.split_once('-')?;
     let number = rest.strip_prefix(run)?.strip_prefix('-')?;
-    let is_number = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
-    is_number.then_some((table, run))
+    is_number(number).then_some((table, run))
+}
+
+/// The folder of a resource's plans.
+pub fn scans(resource: &str) -> String {
+    format!("{OURS}/scans/{resource}")
+}
+
+/// Whether a path is that of a resource's plan.
+pub fn is_scan(path: &str, resource: &str) -> bool {
+    let name = path.strip_prefix(&scans(resource)).and_then(|rest| rest.strip_prefix('/'));
+    name.and_then(|name| name.strip_suffix(".json")).is_some_and(is_run)
 }
 
 /// The plan of an unfinished scan.
@@ -72,6 +102,18 @@ pub fn scan(resource: &str, scan: &str) -> String {
 /// Records that did not fit, one JSON object a line.
 pub fn misfits(resource: &str, run: &str, number: u64) -> String {
     format!("{OURS}/misfits/{resource}/{run}-{number}.jsonl")
+}
+
+/// The folder of a resource's misfit files.
+pub fn misfits_of(resource: &str) -> String {
+    format!("{OURS}/misfits/{resource}")
+}
+
+/// Whether a path is that of a resource's misfit file.
+pub fn is_misfits(path: &str, resource: &str) -> bool {
+    let name = path.strip_prefix(&misfits_of(resource)).and_then(|rest| rest.strip_prefix('/'));
+    let parts = name.and_then(|name| name.strip_suffix(".jsonl")).and_then(|name| name.split_once('-'));
+    parts.is_some_and(|(run, number)| is_run(run) && is_number(number))
 }
 
 /// Rows of deleted records of a table.

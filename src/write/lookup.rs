@@ -40,7 +40,7 @@ pub struct Holding {
 }
 
 /// A file of the store as the Parquet reader wants it.
-struct Chunks(RemoteFile);
+pub(super) struct Chunks(pub(super) RemoteFile);
 
 impl Length for Chunks {
     fn len(&self) -> u64 {

@@ -15,8 +15,14 @@ mod merge;
 mod table;
 mod lookup;
 mod aside;
+mod inspect;
+mod stream;
+mod cursor;
+mod compare;
 
 pub use aside::{Aside, DELETED_AT, set_aside};
+pub use compare::{Group, Part, compare};
+pub use inspect::{Fault, Flaw, Footer, Located, footer};
 pub use lookup::{Cell, Holding, held, held_between, held_ids, held_where};
 pub use merge::Changes;
 pub use partition::day_number;

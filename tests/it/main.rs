@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that panics has found something")]
 
+mod clean;
 mod crash;
 mod decode;
 mod docs;
@@ -18,3 +19,4 @@ mod schemas;
 mod support;
 mod throttle;
 mod together;
+mod verify;

@@ -5,8 +5,10 @@ mod python;
 mod weed;
 
 pub use program::{Done, Program};
-pub use python::{check_truth, query};
+pub use python::{check_truth, python, query};
 pub use weed::Weed;
+
+use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 use jiff::tz::Offset;
@@ -32,4 +34,18 @@ pub fn today() -> String {
 /// A simulated account.
 pub async fn start(settings: Settings, size: Size) -> Sandbox {
     Sandbox::start(settings, &size, 0).await.expect("the sandbox starts")
+}
+
+/// Every file below a folder, sorted; none where it does not exist.
+pub fn files(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+        if entry.path().is_dir() {
+            found.extend(files(&entry.path()));
+        } else {
+            found.push(entry.path());
+        }
+    }
+    found.sort();
+    found
 }

@@ -47,3 +47,10 @@ pub fn query(sql: &str) -> Vec<String> {
     assert!(output.status.success(), "{sql}\n{}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8_lossy(&output.stdout).lines().map(str::to_owned).collect()
 }
+
+/// Runs a script of the tests' own; panics where it fails.
+#[track_caller]
+pub fn python(script: &str, arguments: &[&str]) {
+    let output = Command::new(tool("python")).args(["-c", script]).args(arguments).output().expect("Python starts");
+    assert!(output.status.success(), "{script}\n{}", String::from_utf8_lossy(&output.stderr));
+}

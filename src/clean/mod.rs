@@ -1,0 +1,160 @@
+//! Removes what no manifest needs any more: superseded files, staging of dead runs, old versions, plans, misfit files and
+//! reports.
+//!
+//! Takes a store and the catalogue, gives what was removed and what was left. Goes by the manifests on disk. A resource's
+//! things are touched under its lock only, after what a dead run committed has been published; what is not known by its
+//! name and by a manifest is listed and left.
+
+mod survey;
+mod reports;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+
+use crate::failure::{Failure, Result};
+use crate::manifest::{Claimant, Holding, head, recover_holding, resources};
+use crate::run::nonce;
+use crate::schema::Catalog;
+use crate::store::{Held, Store};
+
+use survey::{Survey, survey};
+
+/// What is to be cleaned.
+#[derive(Clone, Copy, Debug)]
+pub struct Cleaning<'a> {
+    pub store: &'a Store,
+    pub catalog: &'a Catalog,
+    pub account: &'a str,
+    /// By our clock, which only tells the age of versions and reports.
+    pub now: Timestamp,
+    /// Only say what would go: nothing is deleted and no lock taken.
+    pub dry_run: bool,
+}
+
+/// Something that goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Waste {
+    pub path: String,
+    pub bytes: u64,
+    pub why: Why,
+}
+
+/// Why something is needed no more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Why {
+    /// A version took it out of its table.
+    Superseded,
+    /// A run staged it and can no longer commit it.
+    Staging,
+    /// A version among neither the last hundred nor the last seven days.
+    Version,
+    /// The plan of a scan that is over.
+    Plan,
+    /// Misfits of a commit that never was.
+    Misfits,
+    /// The report of a run long ago.
+    Report,
+}
+
+impl Why {
+    /// The words for people.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Superseded => "superseded",
+            Self::Staging => "staging of a dead run",
+            Self::Version => "old version",
+            Self::Plan => "plan of a scan that is over",
+            Self::Misfits => "misfits of a commit that never was",
+            Self::Report => "old report",
+        }
+    }
+}
+
+/// What was done.
+#[derive(Debug, Default)]
+pub struct Outcome {
+    pub waste: Vec<Waste>,
+    /// Files that nobody knows: left alone.
+    pub unknown: Vec<String>,
+    /// Resources that another run works on: left alone.
+    pub held: Vec<Held>,
+    /// Resources that could not be cleaned.
+    pub failures: Vec<(String, Failure)>,
+}
+
+/// Cleans, or says with `dry_run` what would go.
+pub async fn clean(work: Cleaning<'_>) -> Result<Outcome> {
+    let mut names: BTreeSet<String> = resources(work.store).await?.into_iter().collect();
+    names.extend(work.catalog.resources().iter().map(|resource| resource.name.clone()));
+    let mut outcome = Outcome::default();
+    if work.dry_run {
+        for name in &names {
+            let found = look(work, name).await;
+            note(&mut outcome, name, found.map(|(_, survey)| survey));
+        }
+    } else {
+        let run = nonce();
+        work.store.prove_conditional_put(&run).await?;
+        let wanted: Vec<&str> = names.iter().map(String::as_str).collect();
+        let locks = work.store.lock(&wanted, &run, false).await?;
+        outcome.held.clone_from(&locks.held_by_others);
+        for name in names.iter().filter(|name| locks.holds(name)) {
+            let done = sweep(work, name, &run).await;
+            note(&mut outcome, name, done);
+        }
+        locks.release().await?;
+    }
+    reports::sweep(work, &mut outcome).await?;
+    outcome.unknown.extend(survey::unknown_staging(work.store, &names, work.catalog).await?);
+    outcome.unknown.sort();
+    outcome.unknown.dedup();
+    Ok(outcome)
+}
+
+fn note(outcome: &mut Outcome, name: &str, done: Result<Survey>) {
+    match done {
+        Ok(survey) => {
+            outcome.waste.extend(survey.waste);
+            outcome.unknown.extend(survey.unknown);
+        }
+        Err(failure) => outcome.failures.push((name.to_owned(), failure)),
+    }
+}
+
+/// What of a resource nobody needs, by its head.
+async fn look(work: Cleaning<'_>, name: &str) -> Result<(Holding, Survey)> {
+    let current = head(work.store, name).await?;
+    let known = work.catalog.find(name).map(Holding::new);
+    let mut holding = known.unwrap_or_else(|| Holding {
+        resource: name.to_owned(),
+        tables: BTreeSet::new(),
+        schema_hash: String::new(),
+    });
+    holding.tables.extend(current.iter().flat_map(|head| head.tables.keys().cloned()));
+    let survey = survey(work, &mut holding, current.as_ref()).await?;
+    Ok((holding, survey))
+}
+
+/// One resource whose lock we hold.
+async fn sweep(work: Cleaning<'_>, name: &str, run: &str) -> Result<Survey> {
+    let (holding, mut survey) = look(work, name).await?;
+    let claimant = Claimant { account: work.account, run, now: work.now, nonce };
+    let head = recover_holding(work.store, &holding, claimant).await?;
+    // Nothing of this can be live: we hold the lock, and whoever lost it is fenced by now. Looked at again all the same.
+    let live: BTreeSet<&str> = head
+        .iter()
+        .flat_map(|head| head.files().chain(&head.deleted))
+        .flat_map(|file| [file.path.as_str(), file.staged.as_str()])
+        .collect();
+    survey.waste.retain(|waste| !live.contains(waste.path.as_str()));
+    let mut by_kind: BTreeMap<Why, Vec<String>> = BTreeMap::new();
+    for waste in &survey.waste {
+        by_kind.entry(waste.why).or_default().push(waste.path.clone());
+    }
+    // Superseded files first, versions after: as long as a file lies there a version tells that it is ours.
+    for paths in by_kind.into_values() {
+        work.store.delete(&paths).await?;
+    }
+    Ok(survey)
+}

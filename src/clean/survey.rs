@@ -1,0 +1,160 @@
+//! What of a resource nobody needs any more, and what nobody knows.
+
+use std::collections::BTreeSet;
+
+use futures_util::{StreamExt, TryStreamExt};
+use jiff::SignedDuration;
+
+use crate::clean::{Cleaning, Waste, Why};
+use crate::failure::{Failure, Kind, Result};
+use crate::manifest::{Cursor, Holding, Version, head, read, resources, versions};
+use crate::schema::Catalog;
+use crate::store::{Store, paths};
+
+/// Versions that are kept in any case, and for how long all are.
+const KEPT_VERSIONS: usize = 100;
+const KEPT_FOR: SignedDuration = SignedDuration::from_hours(7 * 24);
+/// Versions read at once.
+const AT_ONCE: usize = 16;
+
+/// What was seen of a resource.
+#[derive(Debug, Default)]
+pub struct Survey {
+    pub waste: Vec<Waste>,
+    pub unknown: Vec<String>,
+}
+
+impl Survey {
+    fn take(&mut self, path: String, bytes: u64, why: Why) {
+        self.waste.push(Waste { path, bytes, why });
+    }
+}
+
+/// Looks at everything of a resource. Tables that only old versions name are added to the holding.
+pub async fn survey(work: Cleaning<'_>, holding: &mut Holding, head: Option<&Version>) -> Result<Survey> {
+    let mut survey = Survey::default();
+    let removed = old_versions(work, &holding.resource, &mut survey).await?;
+    let of_ours = removed.iter().filter_map(|path| paths::of_data(path));
+    holding.tables.extend(of_ours.map(|(table, _)| table.to_owned()));
+    tables(work.store, holding, &removed, &mut survey).await?;
+    staging(work.store, holding, head, &mut survey).await?;
+    beside(work.store, &holding.resource, head, &mut survey).await?;
+    Ok(survey)
+}
+
+/// Versions to prune; gives what all versions took out of the tables.
+async fn old_versions(work: Cleaning<'_>, resource: &str, survey: &mut Survey) -> Result<BTreeSet<String>> {
+    let numbers = versions(work.store, resource).await?;
+    let prunable = numbers.len().saturating_sub(KEPT_VERSIONS);
+    let read_each: Vec<Option<Version>> = futures_util::stream::iter(&numbers)
+        .map(|number| readable(work.store, resource, *number))
+        .buffered(AT_ONCE)
+        .map_ok(|version| version.map(|version| Version { tables: Default::default(), ..version }))
+        .try_collect()
+        .await?;
+    let mut removed = BTreeSet::new();
+    let mut aging = true;
+    for (place, version) in read_each.into_iter().enumerate() {
+        let Some(version) = version else { continue };
+        // From the oldest on, as long as they are old: the chain keeps no holes.
+        aging = aging && place < prunable && work.now.duration_since(version.written_at) > KEPT_FOR;
+        if aging {
+            let path = paths::manifest(resource, version.version);
+            let bytes = work.store.size(&path).await?.unwrap_or(0);
+            survey.take(path, bytes, Why::Version);
+        }
+        removed.extend(version.removes);
+    }
+    Ok(removed)
+}
+
+/// A version, unless it is damaged: then it is nobody's to judge by.
+async fn readable(store: &Store, resource: &str, number: u64) -> Result<Option<Version>> {
+    match read(store, resource, number).await {
+        Err(failure) if failure.kind() == Kind::Damage => Ok(None),
+        outcome => outcome,
+    }
+}
+
+/// Data files that no head names.
+async fn tables(store: &Store, holding: &Holding, removed: &BTreeSet<String>, survey: &mut Survey) -> Result<()> {
+    let mut listed = Vec::new();
+    for table in &holding.tables {
+        listed.extend(store.list(table).await?);
+    }
+    if listed.is_empty() {
+        return Ok(());
+    }
+    // Another resource may have taken a table over: what any head names is live.
+    let mut live: BTreeSet<String> = BTreeSet::new();
+    for resource in resources(store).await? {
+        live.extend(head(store, &resource).await?.iter().flat_map(|head| head.paths()).map(str::to_owned));
+    }
+    for (path, bytes) in listed.into_iter().filter(|(path, _)| !live.contains(path)) {
+        let ours = paths::of_data(&path).is_some_and(|(table, _)| holding.tables.contains(table));
+        if ours && removed.contains(&path) {
+            survey.take(path, bytes, Why::Superseded);
+        } else {
+            survey.unknown.push(path);
+        }
+    }
+    Ok(())
+}
+
+/// Staged files of the resource's tables that the head does not name.
+async fn staging(store: &Store, holding: &Holding, head: Option<&Version>, survey: &mut Survey) -> Result<()> {
+    let live: BTreeSet<&str> =
+        head.iter().flat_map(|head| head.files().chain(&head.deleted)).map(|file| file.staged.as_str()).collect();
+    for (path, bytes) in store.list(paths::STAGING).await? {
+        let ours =
+            paths::of_staged(&path).is_some_and(|(table, run)| paths::is_run(run) && holding.tables.contains(table));
+        if ours && !live.contains(path.as_str()) {
+            survey.take(path, bytes, Why::Staging);
+        }
+    }
+    Ok(())
+}
+
+/// Plans and misfit files that the head does not name.
+async fn beside(store: &Store, resource: &str, head: Option<&Version>, survey: &mut Survey) -> Result<()> {
+    let plan = head.and_then(|head| head.state.scan.as_ref()).and_then(|scan| match &scan.cursor {
+        Cursor::Slices { plan, .. } => Some(plan.as_str()),
+        Cursor::Rows { .. } => None,
+    });
+    for (path, bytes) in store.list(&paths::scans(resource)).await? {
+        if plan == Some(path.as_str()) {
+            continue;
+        }
+        if paths::is_scan(&path, resource) { survey.take(path, bytes, Why::Plan) } else { survey.unknown.push(path) }
+    }
+    let named: BTreeSet<&str> = head.iter().flat_map(|head| &head.misfits).map(|file| file.path.as_str()).collect();
+    for (path, bytes) in store.list(&paths::misfits_of(resource)).await? {
+        if named.contains(path.as_str()) {
+            continue;
+        }
+        if paths::is_misfits(&path, resource) {
+            survey.take(path, bytes, Why::Misfits);
+        } else {
+            survey.unknown.push(path);
+        }
+    }
+    Ok(())
+}
+
+/// Staged files of no table that anybody knows.
+pub async fn unknown_staging(store: &Store, names: &BTreeSet<String>, catalog: &Catalog) -> Result<Vec<String>> {
+    let mut known: BTreeSet<String> =
+        catalog.resources().iter().flat_map(|resource| &resource.tables).map(|table| table.name.clone()).collect();
+    for name in names {
+        match head(store, name).await {
+            Ok(head) => known.extend(head.into_iter().flat_map(|head| head.tables.into_keys())),
+            // Told where the resource itself was looked at.
+            Err(failure) if failure.kind() == Kind::Damage => {}
+            Err(failure) => return Err(Failure::new(failure.kind(), "look at staging").caused(failure)),
+        }
+    }
+    let staged = store.list(paths::STAGING).await?.into_iter().map(|(path, _)| path);
+    Ok(staged
+        .filter(|path| !paths::of_staged(path).is_some_and(|(table, run)| paths::is_run(run) && known.contains(table)))
+        .collect())
+}

@@ -1,0 +1,76 @@
+//! `pearlift clean`: removes what no manifest needs.
+
+use serde_json::{Value, json};
+
+use crate::clean::{Cleaning, Outcome, clean as sweep};
+use crate::cli::arguments::Clean;
+use crate::cli::start::Start;
+use crate::cli::terminal::{complain, print};
+use crate::failure::{Kind, Result};
+use crate::manifest::claim_destination;
+use crate::report::{bytes, failure_text, number};
+use crate::store::Store;
+
+/// Cleans and prints what went; exit code 6 where another run holds a resource, that of a failure where one could not be
+/// cleaned.
+pub async fn clean(start: Start, clean: Clean) -> Result<u8> {
+    let catalog = start.catalog()?;
+    let settings = start.settings(&catalog)?;
+    let account = settings.account()?;
+    let store = Store::open(&settings.destination()?, false)?;
+    claim_destination(&store, &account.code, start.now, false).await?;
+    let work =
+        Cleaning { store: &store, catalog: &catalog, account: &account.code, now: start.now, dry_run: clean.dry_run };
+    let outcome = sweep(work).await?;
+    print(&if clean.json { object(&outcome, clean.dry_run) } else { lines(&outcome, clean.dry_run) })?;
+    for (resource, failure) in &outcome.failures {
+        complain(&format!("{resource}: {}", failure_text(failure)));
+    }
+    let failed = outcome.failures.first().map(|(_, failure)| failure.kind().exit_code());
+    Ok(failed.unwrap_or(if outcome.held.is_empty() { 0 } else { Kind::Held.exit_code() }))
+}
+
+fn total(outcome: &Outcome) -> u64 {
+    outcome.waste.iter().map(|waste| waste.bytes).sum()
+}
+
+fn lines(outcome: &Outcome, dry_run: bool) -> String {
+    let mut text = String::new();
+    for waste in &outcome.waste {
+        text.push_str(&format!("{}: {}, {}\n", waste.path, waste.why.name(), bytes(waste.bytes)));
+    }
+    for path in &outcome.unknown {
+        text.push_str(&format!("{path}: not known, left alone\n"));
+    }
+    for held in &outcome.held {
+        text.push_str(&format!("{}: held by {}, left alone\n", held.name, held.by));
+    }
+    let count = number(u64::try_from(outcome.waste.len()).unwrap_or(u64::MAX));
+    let verb = if dry_run { "would be removed" } else { "removed" };
+    text.push_str(&format!("{count} files, {} {verb}", bytes(total(outcome))));
+    text
+}
+
+fn object(outcome: &Outcome, dry_run: bool) -> String {
+    let waste: Vec<Value> = outcome
+        .waste
+        .iter()
+        .map(|waste| json!({"path": waste.path, "why": waste.why.name(), "bytes": waste.bytes}))
+        .collect();
+    let held: Vec<Value> = outcome.held.iter().map(|held| json!({"resource": held.name, "by": held.by})).collect();
+    let failures: Vec<Value> = outcome
+        .failures
+        .iter()
+        .map(|(resource, failure)| json!({"resource": resource, "failure": failure.to_string()}))
+        .collect();
+    let value = json!({
+        "format": 1,
+        "dry_run": dry_run,
+        "bytes": total(outcome),
+        "removed": waste,
+        "unknown": outcome.unknown,
+        "held": held,
+        "failures": failures,
+    });
+    serde_json::to_string_pretty(&value).expect("values are plain JSON")
+}

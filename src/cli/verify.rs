@@ -1,0 +1,106 @@
+//! `pearlift verify`: compares the files at the destination with the manifests.
+
+use serde_json::{Value, json};
+
+use crate::cli::arguments::Verify;
+use crate::cli::start::Start;
+use crate::cli::terminal::print;
+use crate::failure::{Failure, Kind, Result};
+use crate::manifest::claim_destination;
+use crate::report::{bytes, number};
+use crate::store::Store;
+use crate::verify::{Finding, Inquiry, Report, verify as look};
+
+/// Looks at every live file and prints what was found; exit code 7 where anything is damaged.
+pub async fn verify(start: Start, verify: Verify) -> Result<u8> {
+    let catalog = start.catalog()?;
+    let settings = start.settings(&catalog)?;
+    let store = Store::open(&settings.destination()?, false)?;
+    if let Ok(account) = settings.account() {
+        claim_destination(&store, &account.code, start.now, false).await?;
+    }
+    let spool = settings.limits()?.spool.unwrap_or_else(std::env::temp_dir);
+    let spool = std::fs::create_dir_all(&spool)
+        .and_then(|()| tempfile::Builder::new().prefix("pearlift-").tempdir_in(&spool))
+        .map_err(|error| {
+            Failure::new(Kind::Settings, "make a folder for copies")
+                .at(spool.display().to_string())
+                .caused(error)
+                .advise("set `limits.spool` to a folder that we may write")
+        })?;
+    let inquiry =
+        Inquiry { store: &store, catalog: &catalog, names: &verify.resources, deep: verify.deep, spool: spool.path() };
+    let report = look(inquiry).await?;
+    let text = if verify.json { object(&report, verify.deep) } else { lines(&report, verify.deep) };
+    print(&text)?;
+    Ok(if report.damaged() > 0 { Kind::Damage.exit_code() } else { 0 })
+}
+
+fn lines(report: &Report, deep: bool) -> String {
+    let mut text: String = report.findings.iter().map(|finding| format!("{}\n", line(finding))).collect();
+    let files: u64 = report.resources.iter().map(|looked| looked.files).sum();
+    let rows: u64 = report.resources.iter().map(|looked| looked.rows).sum();
+    let size: u64 = report.resources.iter().map(|looked| looked.bytes).sum();
+    let how = if deep { "read whole" } else { "sizes and footers" };
+    let count = |count: usize| number(u64::try_from(count).unwrap_or(u64::MAX));
+    let verdict = match report.damaged() {
+        0 => "nothing is damaged".to_owned(),
+        1 => "1 finding is damage".to_owned(),
+        damaged => format!("{} findings are damage", count(damaged)),
+    };
+    text.push_str(&format!(
+        "{} resources, {} files, {} rows, {} ({how}): {verdict}",
+        count(report.resources.len()),
+        number(files),
+        number(rows),
+        bytes(size),
+    ));
+    text
+}
+
+fn line(finding: &Finding) -> String {
+    let word = if finding.what.is_damage() { "DAMAGE" } else { "note  " };
+    let path = finding.path.as_ref().map_or_else(String::new, |path| format!(" {path}"));
+    let times = if finding.count > 1 { format!(" ({} times)", number(finding.count)) } else { String::new() };
+    let remedy = finding.remedy().map_or_else(String::new, |remedy| format!("; {remedy}"));
+    format!("{word} {}:{path}: {}{times}{remedy}", finding.resource, finding.what)
+}
+
+fn object(report: &Report, deep: bool) -> String {
+    let resources: Vec<Value> = report
+        .resources
+        .iter()
+        .map(|looked| {
+            json!({
+                "resource": looked.resource,
+                "version": looked.version,
+                "files": looked.files,
+                "rows": looked.rows,
+                "bytes": looked.bytes,
+            })
+        })
+        .collect();
+    let findings: Vec<Value> = report
+        .findings
+        .iter()
+        .map(|finding| {
+            json!({
+                "resource": finding.resource,
+                "finding": finding.what.name(),
+                "damage": finding.what.is_damage(),
+                "path": finding.path,
+                "text": finding.what.to_string(),
+                "count": finding.count,
+                "remedy": finding.remedy(),
+            })
+        })
+        .collect();
+    let value = json!({
+        "format": 1,
+        "deep": deep,
+        "damaged": report.damaged(),
+        "resources": resources,
+        "findings": findings,
+    });
+    serde_json::to_string_pretty(&value).expect("values are plain JSON")
+}

@@ -1,0 +1,127 @@
+//! Where the live files are, and what their sizes and footers say.
+
+use std::collections::BTreeMap;
+
+use arrow_schema::{DataType, TimeUnit};
+use futures_util::{StreamExt, TryStreamExt};
+
+use crate::failure::{Failure, Kind, Result};
+use crate::manifest::{DataFile, TableFiles, Version};
+use crate::schema::{EXTRA, EXTRACTED_AT, RUN_ID, Type};
+use crate::store::Store;
+use crate::verify::{Finding, What, finding};
+use crate::write::{DELETED_AT, Flaw, Located, footer};
+
+/// Files looked at at once: a bucket answers in tens of milliseconds.
+const AT_ONCE: usize = 16;
+/// Footers read at once: each holds a thread for blocking work while the store may need another for it, and the program
+/// has eight.
+const FOOTERS: usize = 4;
+
+/// The live files that were found: by table, and those of deleted rows.
+#[derive(Debug, Default)]
+pub struct Files {
+    pub tables: BTreeMap<String, Vec<Located>>,
+    pub deleted: Vec<Located>,
+}
+
+/// Finds every file that a head names, at its final path or where it was staged; what is missing or unpublished becomes a
+/// finding.
+pub async fn locate(store: &Store, head: &Version, findings: &mut Vec<Finding>) -> Result<Files> {
+    let of_tables = head.tables.iter().flat_map(|(name, table)| table.files.iter().map(move |file| (Some(name), file)));
+    let named = of_tables.chain(head.deleted.iter().map(|file| (None, file)));
+    let places: Vec<_> = futures_util::stream::iter(named)
+        .map(|(table, file)| async move { place(store, file).await.map(|at| (table, file, at)) })
+        .buffered(AT_ONCE)
+        .try_collect()
+        .await?;
+    let mut files = Files::default();
+    for (table, file, at) in places {
+        let Some(at) = at else {
+            findings.push(finding(&head.resource, Some(&file.path), What::Flawed(Flaw::Missing)));
+            continue;
+        };
+        if at == file.staged {
+            findings.push(finding(&head.resource, Some(&file.path), What::Unpublished));
+        }
+        let located = Located { file: file.clone(), at };
+        match table {
+            Some(table) => files.tables.entry(table.clone()).or_default().push(located),
+            None => files.deleted.push(located),
+        }
+    }
+    Ok(files)
+}
+
+/// Where a file lies. One that is published between our two looks is looked for once more.
+async fn place(store: &Store, file: &DataFile) -> Result<Option<String>> {
+    for path in [&file.path, &file.staged, &file.path] {
+        if store.size(path).await?.is_some() {
+            return Ok(Some(path.clone()));
+        }
+    }
+    Ok(None)
+}
+
+/// Compares size and footer of every file with the manifest.
+pub async fn look(store: &Store, head: &Version, files: Files) -> Result<Vec<Finding>> {
+    let mut all: Vec<(Located, Vec<(String, DataType)>)> = Vec::new();
+    for (name, located) in files.tables {
+        let columns = columns(&head.tables[&name])?;
+        all.extend(located.into_iter().map(|located| (located, columns.clone())));
+    }
+    for located in files.deleted {
+        let columns = deleted_columns(head, &located)?;
+        all.extend(columns.map(|columns| (located, columns)));
+    }
+    let flaws: Vec<_> = futures_util::stream::iter(all)
+        .map(|(located, columns)| async move {
+            let flaw = look_at(store, &located, columns).await?;
+            Ok::<_, Failure>(flaw.map(|flaw| finding(&head.resource, Some(&located.at), What::Flawed(flaw))))
+        })
+        .buffered(FOOTERS)
+        .try_collect()
+        .await?;
+    Ok(flaws.into_iter().flatten().collect())
+}
+
+async fn look_at(store: &Store, located: &Located, columns: Vec<(String, DataType)>) -> Result<Option<Flaw>> {
+    let Some(remote) = store.remote_file(&located.at).await? else { return Ok(Some(Flaw::Missing)) };
+    let file = &located.file;
+    if remote.size() != file.bytes {
+        return Ok(Some(Flaw::Size(remote.size(), file.bytes)));
+    }
+    // What a reader makes of bytes that nobody wrote is not known: that it gives up is a flaw of the file too.
+    let read = tokio::task::spawn_blocking(move || footer(remote)).await;
+    let read = read.unwrap_or_else(|_| Ok(Err(Flaw::Unreadable("its footer makes no sense".to_owned()))))?;
+    Ok(match read {
+        Err(_) if store.size(&located.at).await?.is_none() => Some(Flaw::Missing),
+        Err(flaw) => Some(flaw),
+        Ok(footer) if footer.rows != file.rows => Some(Flaw::Rows(footer.rows, file.rows)),
+        Ok(footer) => footer.differs(&columns),
+    })
+}
+
+/// The columns of a table's files, by its manifest.
+pub fn columns(table: &TableFiles) -> Result<Vec<(String, DataType)>> {
+    let at = || DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()));
+    let mut columns = Vec::new();
+    for column in &table.columns {
+        let kind = Type::parse(&column.kind)
+            .map_err(|error| Failure::new(Kind::Damage, "read a manifest").at(&column.name).caused(error))?;
+        columns.push((column.name.clone(), kind.arrow()));
+    }
+    columns.push((EXTRA.to_owned(), DataType::Utf8));
+    columns.push((EXTRACTED_AT.to_owned(), at()));
+    columns.push((RUN_ID.to_owned(), DataType::Utf8));
+    Ok(columns)
+}
+
+/// The columns of a file of deleted rows, which is as its table was then; none where the table is another by now.
+pub fn deleted_columns(head: &Version, located: &Located) -> Result<Option<Vec<(String, DataType)>>> {
+    let table = located.file.path.rsplit('/').nth(1).and_then(|name| head.tables.get(name));
+    let Some(table) = table else { return Ok(None) };
+    let mut columns = columns(table)?;
+    columns.push((DELETED_AT.to_owned(), DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()))));
+    Ok(Some(columns))
+}

@@ -1,0 +1,161 @@
+//! The keys of one file, row by row, once its bytes are what was written.
+
+use std::fs::File;
+use std::io::ErrorKind;
+
+use arrow_array::RecordBatch;
+use arrow_array::cast::AsArray;
+use arrow_array::types::{Int32Type, Int64Type, TimestampMicrosecondType};
+use arrow_row::{RowConverter, Rows, SortField};
+use arrow_schema::DataType;
+use jiff::Timestamp;
+use jiff::tz::Offset;
+use parquet::arrow::ProjectionMask;
+use parquet::arrow::arrow_reader::{
+    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
+};
+
+use crate::failure::Result;
+use crate::manifest::Key;
+use crate::schema::{Partition, PartitionBy};
+use crate::store::LocalCopy;
+use crate::write::compare::Part;
+use crate::write::inspect::{Flaw, Footer, Located, checksum};
+use crate::write::parquet::{READ_BATCH, failed};
+use crate::write::partition::day_number;
+use crate::write::sorted::owner;
+
+/// An open file, at a row.
+pub struct Stream {
+    pub file: usize,
+    batches: ParquetRecordBatchReader,
+    converter: RowConverter,
+    pub batch: RecordBatch,
+    pub keys: Rows,
+    pub at: usize,
+    /// Rows so far, the one in hand included.
+    pub rows: u64,
+    /// The owner of the row before.
+    pub last: Key,
+    _copy: LocalCopy,
+}
+
+impl Stream {
+    /// Opens a file at its first row; none where it has no rows, a flaw where it is not what was written.
+    pub fn open(file: usize, copy: LocalCopy, located: &Located, part: &Part) -> Result<Result<Option<Self>, Flaw>> {
+        // Opened once: what a run deletes meanwhile can still be read to its end.
+        let mut opened = match File::open(copy.path()) {
+            Ok(opened) => opened,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Err(Flaw::Missing)),
+            Err(error) => return Err(failed("read", copy.path(), error)),
+        };
+        let (sha256, bytes) = checksum(&mut opened, copy.path())?;
+        if bytes != located.file.bytes {
+            return Ok(Err(Flaw::Size(bytes, located.file.bytes)));
+        }
+        if sha256 != located.file.sha256 {
+            return Ok(Err(Flaw::Checksum));
+        }
+        let unreadable = |error: parquet::errors::ParquetError| Flaw::Unreadable(error.to_string());
+        let metadata = match ArrowReaderMetadata::load(&opened, ArrowReaderOptions::default()) {
+            Ok(metadata) => metadata,
+            Err(error) => return Ok(Err(unreadable(error))),
+        };
+        let footer = Footer::new(&metadata);
+        if let Some(flaw) = footer.differs(&part.columns) {
+            return Ok(Err(flaw));
+        }
+        if footer.rows == 0 {
+            let named = located.file.rows;
+            return Ok(if named == 0 { Ok(None) } else { Err(Flaw::Rows(0, named)) });
+        }
+        let names = part.key.iter().chain(part.dated.iter().map(|(_, column)| column)).map(String::as_str);
+        let mask = ProjectionMask::columns(metadata.metadata().file_metadata().schema_descr(), names);
+        let reader = ParquetRecordBatchReaderBuilder::new_with_metadata(opened, metadata)
+            .with_projection(mask)
+            .with_batch_size(READ_BATCH)
+            .build();
+        Ok(reader.map_err(unreadable).and_then(|batches| Self::first(file, batches, copy, part)))
+    }
+
+    fn first(
+        file: usize,
+        mut batches: ParquetRecordBatchReader,
+        copy: LocalCopy,
+        part: &Part,
+    ) -> Result<Option<Self>, Flaw> {
+        let kinds = part.key.iter().filter_map(|name| part.columns.iter().find(|(known, _)| known == name));
+        let fields: Vec<SortField> = kinds.map(|(_, kind)| SortField::new(kind.clone())).collect();
+        let converter = RowConverter::new(fields).map_err(|error| Flaw::Unreadable(error.to_string()))?;
+        let Some(batch) = next_batch(&mut batches)? else { return Ok(None) };
+        let keys = keys(&converter, &batch, part)?;
+        let last = owner_of(&batch, &part.key[0], 0);
+        Ok(Some(Self { file, batches, converter, batch, keys, at: 0, rows: 1, last, _copy: copy }))
+    }
+
+    /// Goes to the next row; `false` at the end.
+    pub fn forward(&mut self, part: &Part) -> Result<bool, Flaw> {
+        self.last = self.owner(&part.key[0]);
+        self.at += 1;
+        while self.at >= self.batch.num_rows() {
+            let Some(batch) = next_batch(&mut self.batches)? else { return Ok(false) };
+            self.keys = keys(&self.converter, &batch, part)?;
+            self.batch = batch;
+            self.at = 0;
+        }
+        self.rows += 1;
+        Ok(true)
+    }
+
+    /// The owner of the row in hand.
+    pub fn owner(&self, column: &str) -> Key {
+        owner_of(&self.batch, column, self.at)
+    }
+
+    /// The key of the row in hand, for people.
+    pub fn shown(&self, part: &Part) -> String {
+        let cells = part.key.iter().map(|name| {
+            let column = self.batch.column_by_name(name).expect("the key was read");
+            match column.data_type() {
+                DataType::Int64 => column.as_primitive::<Int64Type>().value(self.at).to_string(),
+                DataType::Int32 => column.as_primitive::<Int32Type>().value(self.at).to_string(),
+                DataType::Utf8 => column.as_string::<i32>().value(self.at).to_owned(),
+                _ => "…".to_owned(),
+            }
+        });
+        cells.collect::<Vec<_>>().join(", ")
+    }
+}
+
+fn next_batch(batches: &mut ParquetRecordBatchReader) -> Result<Option<RecordBatch>, Flaw> {
+    batches
+        .find(|batch| batch.as_ref().map_or(true, |batch| batch.num_rows() > 0))
+        .transpose()
+        .map_err(|error| Flaw::Unreadable(error.to_string()))
+}
+
+fn keys(converter: &RowConverter, batch: &RecordBatch, part: &Part) -> Result<Rows, Flaw> {
+    let columns = part.key.iter().filter_map(|name| batch.column_by_name(name).cloned()).collect::<Vec<_>>();
+    converter.convert_columns(&columns).map_err(|error| Flaw::Unreadable(error.to_string()))
+}
+
+fn owner_of(batch: &RecordBatch, column: &str, row: usize) -> Key {
+    owner(batch, batch.schema_ref().index_of(column).expect("the key was read"), row)
+}
+
+/// The partition that a row belongs to, by its own column; without a value it is the first.
+pub fn belongs(partition: &Partition, batch: &RecordBatch, column: &str, row: usize) -> i32 {
+    let column = batch.column_by_name(column).filter(|column| column.is_valid(row));
+    let (Some(column), Partition::By { by, .. }) = (column, partition) else { return 0 };
+    let found = match (by, column.data_type()) {
+        (PartitionBy::Month, DataType::Timestamp(..)) => {
+            let at = Timestamp::from_microsecond(column.as_primitive::<TimestampMicrosecondType>().value(row)).ok();
+            at.and_then(|at| day_number(Offset::UTC.to_datetime(at).date().first_of_month()))
+        }
+        (PartitionBy::Bucket(count), DataType::Int64) => {
+            i32::try_from(column.as_primitive::<Int64Type>().value(row).rem_euclid(i64::from(*count))).ok()
+        }
+        _ => None,
+    };
+    found.unwrap_or(0)
+}
