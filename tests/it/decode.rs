@@ -130,22 +130,3 @@ fn an_unnamed_field_of_a_record_is_kept_with_its_rows() {
     assert!(page.misfits.is_empty());
     assert_eq!(extras(&page), [Some(r#"{"^":{"^":{"colour":"red"}},"tip":1}"#)]);
 }
-
-#[test]
-fn rv_null_entry_of_a_map() {
-    let schema = r#"
-about = "x"
-[read]
-style = "list"
-service = "s"
-get = "g"
-key = "@key"
-[tables.amount]
-key = ["id"]
-columns = [ { name = "id", from = "@key", type = "int64", required = true }, { name = "n", from = "n", type = "int64" } ]
-"#;
-    for text in [&br#"{"response":{"7":null}}"#[..], br#"{"response":{"7":"gone"}}"#, br#"{"response":{}}"#] {
-        let page = read(schema, text);
-        println!("{:?}", page.map(|p| (p.owners, p.tables[0].batch.clone(), p.records, p.misfits)));
-    }
-}
