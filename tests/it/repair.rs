@@ -345,7 +345,7 @@ async fn whole_reads_do_not_put_off_looking_for_deletions() {
     sandbox.delete(Kind::Order, &one_in(&sandbox, Kind::Order, 50));
     sandbox.age(Duration::from_secs(9 * 3600));
     let program = program.with("PEARLIFT_RESOURCE_ORDER_EVERY", "4h");
-    let done = program.run(&["run", "order"]).expect(0);
+    program.run(&["run", "order"]).expect(0);
     check_truth(&sandbox, text(&lake), &["--only", "order,order_row,order_party,order_invoice,order_custom_field"]);
 }
 
@@ -356,7 +356,7 @@ async fn a_resource_not_loaded_yet_does_not_stop_the_comparison_of_others() {
     let program = Program::new(&sandbox, lake.path());
     program.run(&["run", "order"]).expect(0);
     sandbox.delete(Kind::Order, &one_in(&sandbox, Kind::Order, 50));
-    let done = program.run(&["reconcile"]);
+    program.run(&["reconcile"]);
     check_truth(&sandbox, text(&lake), &["--only", "order"]);
 }
 
@@ -365,6 +365,6 @@ async fn a_cadence_that_makes_no_sense_stops_its_resource_alone() {
     let sandbox = account(300).await;
     let lake = tempfile::tempdir().unwrap();
     let program = Program::new(&sandbox, lake.path()).with("PEARLIFT_RESOURCE_BRAND_RECONCILE_EVERY", "1d");
-    let done = program.run(&["run"]);
+    program.run(&["run"]);
     check_truth(&sandbox, text(&lake), &["--only", "order"]);
 }
