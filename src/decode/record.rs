@@ -74,8 +74,20 @@ impl<'s, 'a> Walker<'s, 'a> {
         self.open(0, 0, key, index);
         if value.get_type() == JsonType::Object {
             self.walk(0, 0, value.clone(), false);
+            self.finish_record(value.as_raw_str());
+        } else {
+            self.no_record(value.as_raw_str());
         }
-        self.finish_record(value.as_raw_str());
+    }
+
+    /// Keeps an entry that is no record: rows of nulls would take the place of what is held.
+    fn no_record(&mut self, raw: &str) {
+        let id = self.owner_key();
+        if let Some(key) = id.clone() {
+            self.owners.push(Owner { key, newer: Vec::new(), partition: 0, fits: false });
+        }
+        let reason = "it is no object".to_owned();
+        self.records.push(MisfitRecord { id, reason, raw: raw.to_owned() });
     }
 
     /// Walks a search row: for each cell the node of its column, or the column's name where the schema has none.

@@ -243,33 +243,32 @@ impl Permit {
     }
 
     /// The answer came, with or without word of the quota.
-    pub fn answered(mut self, quota: Option<Quota>) {
-        self.settled = true;
-        let now = Instant::now();
-        let shared = Arc::clone(&self.shared);
-        let mut state = shared.state.lock().expect("no holder panics");
-        state.in_flight -= 1;
-        state.answered = true;
-        if let Some(quota) = quota {
-            state.learn(now, self.sent, quota, &shared);
+    pub fn answered(self, quota: Option<Quota>) {
+        let sent = self.sent;
+        self.settle(|state, now, shared| {
+            let Some(quota) = quota else { return };
+            state.learn(now, sent, quota, shared);
             let returns_at = jiff::Timestamp::now().saturating_add(quota.returns_in).unwrap_or(jiff::Timestamp::MAX);
             shared.events.tell(Event::Quota { remaining: quota.remaining, returns_at });
-        }
-        drop(state);
-        shared.changed.notify_one();
+        });
     }
 
     /// The source refused for haste (503, 429): everybody waits until the period ends, or for as long as it said.
-    pub fn throttled(mut self, wait: Option<Duration>) {
+    pub fn throttled(self, wait: Option<Duration>) {
+        self.settle(|state, now, shared| {
+            let until = now + wait.unwrap_or(shared.period) + state.jitter(shared.period);
+            state.not_before = Some(state.not_before.map_or(until, |known| known.max(until)));
+        });
+    }
+
+    /// Gives the place in flight back, notes what the answer said, and lets the next in line look.
+    fn settle(mut self, note: impl FnOnce(&mut State, Instant, &Shared)) {
         self.settled = true;
-        let now = Instant::now();
         let shared = Arc::clone(&self.shared);
         let mut state = shared.state.lock().expect("no holder panics");
         state.in_flight -= 1;
         state.answered = true;
-        let until = now + wait.unwrap_or(shared.period);
-        let until = until + state.jitter(shared.period);
-        state.not_before = Some(state.not_before.map_or(until, |known| known.max(until)));
+        note(&mut state, Instant::now(), &shared);
         drop(state);
         shared.changed.notify_one();
     }

@@ -28,7 +28,7 @@ pub async fn publish(store: &Store, version: &Version, staged: &BTreeSet<String>
     futures_util::stream::iter(partitions.into_values().map(Ok))
         .try_for_each_concurrent(AT_ONCE, |(files, removes)| async move {
             for file in files {
-                swap_in(store, version, file).await?;
+                swap_in(store, file).await?;
             }
             if removes.is_empty() { Ok(()) } else { store.delete(&removes).await }
         })
@@ -36,14 +36,14 @@ pub async fn publish(store: &Store, version: &Version, staged: &BTreeSet<String>
     if published.is_empty() { Ok(()) } else { store.delete(&published).await }
 }
 
-async fn swap_in(store: &Store, version: &Version, file: &DataFile) -> Result<()> {
+async fn swap_in(store: &Store, file: &DataFile) -> Result<()> {
     if store.copy(&file.staged, &file.path).await? || store.size(&file.path).await?.is_some() {
         return Ok(());
     }
     Err(Failure::new(Kind::Damage, "publish a file")
         .at(&file.path)
         .because("it is neither staged nor in its place")
-        .advise(format!("`pearlift run --full {}` reads the resource again", version.resource)))
+        .advise("`pearlift verify` says what is damaged, and the way back"))
 }
 
 /// The paths of everything staged.

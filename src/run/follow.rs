@@ -8,7 +8,7 @@
 use std::collections::BTreeSet;
 
 use crate::event::Event;
-use crate::failure::Result;
+use crate::failure::{Kind, Result};
 use crate::fetch::{chunks, collapse};
 use crate::manifest::{ScanKind, Version, head};
 use crate::run::site::Site;
@@ -25,10 +25,7 @@ pub async fn follow(site: &Site, resource: &Resource, errand: &Errand, outcome: 
         return;
     }
     if let Err(failure) = read_handed(site, resource, errand, outcome).await {
-        outcome.end = match failure.kind() {
-            crate::failure::Kind::Interrupted => End::Stopped,
-            _ => End::Failed(failure),
-        };
+        outcome.end = if failure.kind() == Kind::Interrupted { End::Stopped } else { End::Failed(failure) };
     }
 }
 

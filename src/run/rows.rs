@@ -9,7 +9,7 @@ use crate::event::Event;
 use crate::failure::{Kind, Result};
 use crate::fetch::{Answer, Filter, JoinedPage, Query, Walk};
 use crate::manifest::{Cursor, Key, Owed, Scan, ScanKind};
-use crate::run::work::Work;
+use crate::run::work::{UNIDENTIFIED, Work};
 use crate::schema::RowSearch;
 use crate::window::Window;
 use crate::write::Replace;
@@ -130,7 +130,7 @@ async fn absorb(work: &mut Work<'_>, page: JoinedPage<Page>) -> Result<()> {
 fn take_in(work: &mut Work<'_>, page: &Page, at: Timestamp) -> bool {
     work.state.owed.retain(|owed| !page.owners.iter().any(|owner| owner.fits && owner.key == owed.id));
     for record in &page.records {
-        let id = record.id.clone().unwrap_or_else(|| Key::Text("?".to_owned()));
+        let id = record.id.clone().unwrap_or_else(|| Key::Text(UNIDENTIFIED.to_owned()));
         if !work.state.owed.iter().any(|owed| owed.id == id) {
             work.state.owed.push(Owed { id, reason: record.reason.clone(), since: at });
         }

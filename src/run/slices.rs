@@ -187,6 +187,7 @@ impl SliceScan {
             settled.insert(Key::Int(id));
             if work.resource.read.not_applicable.contains(&code) {
                 let until = at.saturating_add(LEFT_OUT_FOR).unwrap_or(at);
+                work.state.left_out.retain(|known| known.id != id);
                 work.state.left_out.push(LeftOut { id, code, until });
             } else {
                 owed.push((Key::Int(id), format!("the source refuses it with {code}")));

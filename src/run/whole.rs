@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::failure::{Failure, Kind, Result};
 use crate::manifest::{Key, Owed, ScanKind};
 use crate::run::documents::Documents;
-use crate::run::work::Work;
+use crate::run::work::{UNIDENTIFIED, Work};
 use crate::write::Replace;
 
 /// So many owners may lack what is read of them, or a hundredth.
@@ -25,14 +25,15 @@ pub async fn read_list(work: &mut Work<'_>, get: &str) -> Result<()> {
     let list = stop.or(documents.list()).await?;
     work.state.owed.clear();
     for record in list.page.iter().flat_map(|(page, _)| &page.records) {
-        let id = record.id.clone().unwrap_or_else(|| Key::Text("?".to_owned()));
+        let id = record.id.clone().unwrap_or_else(|| Key::Text(UNIDENTIFIED.to_owned()));
         if !work.state.owed.iter().any(|owed| owed.id == id) {
             work.state.owed.push(Owed { id, reason: record.reason.clone(), since: list.date });
         }
     }
     work.absorb(list.page.into_iter().collect(), None).await?;
     refuse_empty(work)?;
-    work.complete(ScanKind::Full, list.date, false);
+    let unfit = !work.state.owed.is_empty();
+    work.complete(ScanKind::Full, list.date, unfit);
     work.commit(Replace::Everything, true).await
 }
 

@@ -22,6 +22,8 @@ use crate::write::{Aside, Commission, OwnerSet, Replace, Sizes, Spool, Written, 
 /// The spool of one resource may hold this part of the memory setting; three resources are at work at once, pages and
 /// one commit need the rest.
 const SPOOL_SHARE: u64 = 16;
+/// Stands for what is owed and bears no key.
+pub const UNIDENTIFIED: &str = "?";
 /// A reload in which more rows would go than this, and than a hundredth of all, is refused.
 const MAY_VANISH: u64 = 100;
 
@@ -264,6 +266,10 @@ impl<'a> Work<'a> {
         }
         self.state.scan = None;
         self.state.left_out.retain(|left_out| left_out.until > started_at);
+        if !hold {
+            // What could not be identified was read again, and all of it is identified now.
+            self.state.owed.retain(|owed| owed.id != Key::Text(UNIDENTIFIED.to_owned()));
+        }
     }
 
     /// Commits what is spooled together with the state, if either is new. `last` says that the scan ends with it.

@@ -77,7 +77,7 @@ pub fn set_aside(
                 Failure::new(Kind::Damage, "find a live file")
                     .at(&file.path)
                     .because("the manifest names it and it is not there")
-                    .advise(format!("`pearlift run --full {}` reads the resource again", work.resource.name))
+                    .advise("`pearlift verify` says what is damaged, and the way back")
             })?;
             for batch in read(copy.path())? {
                 let batch = batch

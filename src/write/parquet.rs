@@ -184,7 +184,7 @@ pub fn read(path: &Path) -> Result<ParquetRecordBatchReader> {
         Failure::new(Kind::Damage, "read a data file")
             .at(path.display().to_string())
             .caused(error)
-            .advise("`pearlift run --full RESOURCE` reads the resource again")
+            .advise("`pearlift verify` says what is damaged, and the way back")
     };
     ParquetRecordBatchReaderBuilder::try_new(file)
         .map_err(damaged)?

@@ -302,7 +302,7 @@ impl Side<'_> {
             Failure::new(Kind::Damage, "find a live file")
                 .at(&file.path)
                 .because("the manifest names it and it is not there")
-                .advise(format!("`pearlift run --full {}` reads the resource again", self.work.resource.name))
+                .advise("`pearlift verify` says what is damaged, and the way back")
         })
     }
 }

@@ -130,3 +130,18 @@ fn an_unnamed_field_of_a_record_is_kept_with_its_rows() {
     assert!(page.misfits.is_empty());
     assert_eq!(extras(&page), [Some(r#"{"^":{"^":{"colour":"red"}},"tip":1}"#)]);
 }
+
+#[test]
+fn an_entry_that_is_no_object_is_kept_whole_and_takes_the_place_of_nothing() {
+    let schema = CODES
+        .replace("style = \"search\"", "style = \"list\"")
+        .replace("search = \"code-search\"", "get = \"code\"")
+        .replace("key = \"id\"\n", "key = \"@key\"\n")
+        .replace("from = \"id\",   type = \"int64\"", "from = \"@key\", type = \"int64\"");
+    let page = read(&schema, br#"{"response":{"7":null,"8":"gone","9":{"name":"nine"}}}"#).unwrap();
+    let kept: Vec<(String, &str)> =
+        page.records.iter().map(|record| (record.id.as_ref().unwrap().to_string(), record.raw.as_str())).collect();
+    assert_eq!(kept, [("7".to_owned(), "null"), ("8".to_owned(), "\"gone\"")]);
+    assert_eq!(page.owners.iter().map(|owner| owner.fits).collect::<Vec<bool>>(), [false, false, true]);
+    assert_eq!(page.tables[0].batch.num_rows(), 1);
+}
