@@ -9,6 +9,7 @@ mod environment;
 mod size;
 mod secrets;
 mod resolve;
+mod resource;
 
 pub use environment::Environment;
 pub use file::{Deletes, KEYS, Pace};

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use url::Url;
 
 use crate::config::environment::Environment;
-use crate::config::file::{Deletes, Pace, ResourceFile, SettingsFile};
+use crate::config::file::{Pace, SettingsFile};
 use crate::config::secrets::{self, Credentials};
 use crate::config::size;
 use crate::failure::{Failure, Kind, Result};
@@ -17,7 +17,7 @@ const DEFAULT_FILE: &str = "pearlift.toml";
 
 /// Settings, resolved part by part when asked for.
 pub struct Settings {
-    file: SettingsFile,
+    pub(super) file: SettingsFile,
     environment: Environment,
     /// The settings file that was read, if any.
     pub path: Option<PathBuf>,
@@ -286,47 +286,9 @@ impl Settings {
         }
         Ok(limits)
     }
-
-    /// Whether a resource is selected by `[resources] include` and `exclude`; patterns may hold `*`.
-    pub fn selects(&self, resource: &str) -> bool {
-        let matches = |patterns: &Option<Vec<String>>, otherwise: bool| {
-            patterns.as_ref().map_or(otherwise, |patterns| patterns.iter().any(|pattern| glob(pattern, resource)))
-        };
-        matches(&self.file.resources.include, true) && !matches(&self.file.resources.exclude, false)
-    }
-
-    /// `[resource.NAME] deletes`: what becomes of the rows of records that are found deleted.
-    pub fn deletes(&self, resource: &str) -> Deletes {
-        self.file.resource.get(resource).and_then(|file| file.deletes).unwrap_or_default()
-    }
-
-    /// `[resource.NAME] every`, the cadence of whole reloads.
-    pub fn every(&self, resource: &str) -> Result<Option<Duration>> {
-        self.resource_duration(resource, "every", |file| file.every.as_deref())
-    }
-
-    /// `[resource.NAME] reconcile_every`, the cadence at which the nightly run looks for deletions.
-    pub fn reconcile_every(&self, resource: &str) -> Result<Option<Duration>> {
-        self.resource_duration(resource, "reconcile_every", |file| file.reconcile_every.as_deref())
-    }
-
-    /// `[resource.NAME] keep`, how long the snapshots of a day are kept; for ever where it is not set.
-    pub fn keep(&self, resource: &str) -> Result<Option<Duration>> {
-        self.resource_duration(resource, "keep", |file| file.keep.as_deref())
-    }
-
-    fn resource_duration(
-        &self,
-        resource: &str,
-        key: &str,
-        text: impl Fn(&ResourceFile) -> Option<&str>,
-    ) -> Result<Option<Duration>> {
-        let text = self.file.resource.get(resource).and_then(text);
-        text.map(|text| duration(&format!("resource.{resource}.{key}"), Some(text), text)).transpose()
-    }
 }
 
-fn duration(key: &str, text: Option<&str>, default: &str) -> Result<Duration> {
+pub(super) fn duration(key: &str, text: Option<&str>, default: &str) -> Result<Duration> {
     let text = text.unwrap_or(default);
     humantime::parse_duration(text).map_err(|error| {
         Failure::new(Kind::Settings, format!("read `{key}`"))
@@ -351,19 +313,4 @@ fn refuse_plain_http(url: &Url, key: &str) -> Result<()> {
             .because("it is not https")
             .advise("plain http is accepted for loopback only")),
     }
-}
-
-/// Whether a name fits a pattern in which `*` stands for any letters.
-fn glob(pattern: &str, name: &str) -> bool {
-    let mut parts = pattern.split('*');
-    let first = parts.next().unwrap_or_default();
-    let Some(mut rest) = name.strip_prefix(first) else { return false };
-    let mut last = None;
-    for part in parts {
-        if let Some(part) = last.replace(part) {
-            let Some(at) = rest.find(part) else { return false };
-            rest = &rest[at + str::len(part)..];
-        }
-    }
-    last.map_or(rest.is_empty(), |last| rest.ends_with(last))
 }

@@ -13,8 +13,9 @@ use crate::fetch::{chunks, collapse};
 use crate::manifest::{ScanKind, Version, head};
 use crate::run::site::Site;
 use crate::run::slices::SliceScan;
+use crate::run::steps::describe;
 use crate::run::work::{Work, count};
-use crate::run::{End, Errand, ResourceOutcome, describe};
+use crate::run::{End, Errand, ResourceOutcome};
 use crate::schema::{Resource, Style};
 use crate::write::Replace;
 

@@ -7,6 +7,7 @@ mod stop;
 mod outcome;
 mod site;
 mod work;
+mod commit;
 mod documents;
 mod inventory;
 mod changed;
@@ -16,6 +17,7 @@ mod whole;
 mod resource;
 mod reconcile;
 mod backfill;
+mod steps;
 mod follow;
 mod check;
 mod amount;
@@ -24,6 +26,7 @@ mod estimate;
 mod inventoried;
 mod cost;
 mod freshness;
+mod heads;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::AtomicU64;
@@ -39,10 +42,9 @@ use crate::config::Settings;
 use crate::event::{Event, Events};
 use crate::failure::{Failure, Kind, Recovery, Result};
 use crate::fetch::{Auth, Client};
-use crate::manifest::{Claimant, ScanKind, Version, claim_destination, head, recover, staged};
-use crate::plan::{Job, Wish, plan};
+use crate::manifest::claim_destination;
 use crate::run::site::Site;
-use crate::run::work::Work;
+use crate::run::steps::work_on;
 use crate::schema::{Catalog, Resource};
 use crate::secret::Redactor;
 use crate::store::Store;
@@ -52,6 +54,7 @@ pub use backfill::Selection;
 pub use check::{Finding, check};
 pub use cost::{Cost, Forecast, ResourceForecast, ScanForecast, forecast};
 pub use freshness::stale;
+pub use heads::{choose, jobs, read_heads, unpublished};
 pub use outcome::{End, Outcome, ResourceOutcome, Tally};
 pub use site::Clock;
 pub use stop::{Stop, Why};
@@ -176,61 +179,6 @@ pub async fn run(errand: Errand) -> Result<Outcome> {
     Ok(outcome)
 }
 
-/// What a run would do, from the heads alone: nothing is asked of the source and nothing is written.
-pub async fn jobs(errand: &Errand) -> Result<Vec<Job>> {
-    let chosen = choose(&errand.catalog, &errand.settings, &errand.names)?;
-    let heads = read_heads(&errand.settings, &chosen).await?;
-    chosen
-        .iter()
-        .map(|resource| {
-            let wish =
-                Wish { full: errand.task.is_full(), every: errand.settings.every(&resource.name)?, now: errand.now };
-            Ok(plan(resource, heads.get(&resource.name), wish))
-        })
-        .collect()
-}
-
-/// The heads of these resources; none where the destination does not exist yet.
-pub async fn read_heads(settings: &Settings, chosen: &[&Resource]) -> Result<BTreeMap<String, Version>> {
-    let destination = settings.destination()?;
-    if let crate::config::Destination::Local(folder) = &destination
-        && !folder.exists()
-    {
-        return Ok(BTreeMap::new());
-    }
-    let store = Store::open(&destination, false)?;
-    if let Ok(account) = settings.account() {
-        claim_destination(&store, &account.code, Timestamp::UNIX_EPOCH, false).await?;
-    }
-    let mut heads = BTreeMap::new();
-    for resource in chosen {
-        if let Some(version) = head(&store, &resource.name).await? {
-            heads.insert(resource.name.clone(), version);
-        }
-    }
-    Ok(heads)
-}
-
-/// The resources named, or all that the settings select, in the order in which they are read.
-pub fn choose<'a>(catalog: &'a Catalog, settings: &Settings, names: &[String]) -> Result<Vec<&'a Resource>> {
-    for name in names {
-        catalog.get(name)?;
-    }
-    let chosen: Vec<&Resource> = catalog
-        .resources()
-        .iter()
-        .filter(
-            |resource| if names.is_empty() { settings.selects(&resource.name) } else { names.contains(&resource.name) },
-        )
-        .collect();
-    if chosen.is_empty() {
-        return Err(Failure::new(Kind::Settings, "find anything to do")
-            .because("`resources.include` and `resources.exclude` leave no resource")
-            .advise("`pearlift resources` lists them all"));
-    }
-    Ok(chosen)
-}
-
 /// Works on a few resources at once, in their order, each to its end.
 async fn work_through(site: &Site, chosen: &[&Resource], errand: &Errand, counts: &Counts) -> Vec<ResourceOutcome> {
     let mut waiting = chosen.iter().enumerate();
@@ -271,156 +219,6 @@ fn asked(counts: &Counts, resource: &str) -> u64 {
     counts.lock().expect("no holder panics").get(resource).copied().unwrap_or(0)
 }
 
-/// One resource to its end.
-async fn work_on(site: &Site, resource: &Resource, errand: &Errand) -> ResourceOutcome {
-    let mut outcome = ResourceOutcome {
-        resource: resource.name.clone(),
-        end: End::Stopped,
-        scans: Vec::new(),
-        version: None,
-        watermark: None,
-        rows: 0,
-        requests: 0,
-        tally: Tally::default(),
-        owed: 0,
-        found: None,
-    };
-    if !site.locks.holds(&resource.name) {
-        let by = site.locks.held_by_others.iter().find(|held| held.name == resource.name);
-        outcome.end = End::Held(by.map_or_else(|| "another run".to_owned(), |held| held.by.clone()));
-        return outcome;
-    }
-    if site.stop.asked().is_some() {
-        return outcome;
-    }
-    outcome.end = match all_steps(site, resource, errand, &mut outcome).await {
-        Ok(end) => end,
-        Err(failure) if failure.kind() == Kind::Interrupted => End::Stopped,
-        Err(failure) => End::Failed(failure),
-    };
-    outcome
-}
-
-async fn all_steps(site: &Site, resource: &Resource, errand: &Errand, outcome: &mut ResourceOutcome) -> Result<End> {
-    let claimant = Claimant { account: &site.account, run: &site.run, now: site.clock.now(), nonce };
-    let head = recover(&site.store, resource, claimant).await?;
-    describe(outcome, head.as_ref());
-    if !matches!(errand.task, Task::Update { .. }) {
-        return beside(site, resource, errand, head, outcome).await;
-    }
-    let wish = Wish { full: errand.task.is_full(), every: errand.settings.every(&resource.name)?, now: errand.now };
-    let job = plan(resource, head.as_ref(), wish);
-    if let Some(reason) = job.idle {
-        return Ok(End::Idle(reason));
-    }
-    let mut work = Work::new(site, resource, head, errand.task.is_full(), errand.settings.deletes(&resource.name))?;
-    work.keep = errand.settings.keep(&resource.name)?;
-    let mut end = Ok(End::Complete);
-    for step in &job.steps {
-        // A first load that could not vouch for its rows is read again, not asked for changes.
-        if step.kind == ScanKind::Changes && step.since.or(work.state.watermark).is_none() && step.resume.is_none() {
-            continue;
-        }
-        outcome.scans.push(format!("{}: {}", step.kind.name(), step.reason));
-        site.events.tell(Event::Started {
-            resource: resource.name.clone(),
-            scan: step.kind.name().to_owned(),
-            reason: step.reason.clone(),
-            requests: None,
-        });
-        if let Err(failure) = resource::make(&mut work, step).await {
-            end = Err(failure);
-            break;
-        }
-    }
-    if end.is_ok() {
-        end = reconcile_if_due(&mut work, resource, errand, outcome).await.map(|()| End::Complete);
-    }
-    outcome.tally = work.tally.clone();
-    describe(outcome, work.head.as_ref());
-    end
-}
-
-/// Looks for deletions where the settings say how often, and that time is over.
-async fn reconcile_if_due(
-    work: &mut Work<'_>,
-    resource: &Resource,
-    errand: &Errand,
-    outcome: &mut ResourceOutcome,
-) -> Result<()> {
-    let Some(every) = errand.settings.reconcile_every(&resource.name)? else { return Ok(()) };
-    if let Some(why) = reconcile::refuse(resource) {
-        return Err(
-            Failure::new(Kind::Schema, format!("keep `resource.{}.reconcile_every`", resource.name)).because(why)
-        );
-    }
-    let last = work.state.reconciled_at;
-    let age = last.and_then(|last| Duration::try_from(errand.now.duration_since(last)).ok());
-    // As for whole reloads: a nightly run does not begin at the same second each night.
-    if age.is_some_and(|age| age < every.mul_f64(0.9)) {
-        return Ok(());
-    }
-    outcome.scans.push("reconcile: due".to_owned());
-    let found = reconcile::reconcile(work, false).await?;
-    outcome.found = Some(found.to_string());
-    Ok(())
-}
-
-/// What is done beside the nightly run.
-async fn beside(
-    site: &Site,
-    resource: &Resource,
-    errand: &Errand,
-    head: Option<Version>,
-    outcome: &mut ResourceOutcome,
-) -> Result<End> {
-    let mut work = Work::new(site, resource, head, false, errand.settings.deletes(&resource.name))?;
-    let begun = |scan: &str, reason: &str| Event::Started {
-        resource: resource.name.clone(),
-        scan: scan.to_owned(),
-        reason: reason.to_owned(),
-        requests: None,
-    };
-    let end = match &errand.task {
-        Task::Update { .. } => Ok(End::Complete),
-        Task::Reconcile { force } => {
-            let unready = work.head.as_ref().is_none_or(|head| head.state.completed_at.is_none());
-            let why =
-                reconcile::refuse(resource).or_else(|| unready.then(|| "its first load is not complete".to_owned()));
-            if let (Some(why), true) = (why, errand.names.is_empty()) {
-                return Ok(End::Idle(why));
-            }
-            site.events.tell(begun("reconcile", "compares the ids"));
-            reconcile::reconcile(&mut work, *force).await.map(|found| {
-                outcome.found = Some(found.to_string());
-                End::Complete
-            })
-        }
-        Task::Backfill(selection) => {
-            site.events.tell(begun("backfill", "reads a part again"));
-            backfill::backfill(&mut work, selection).await.map(|done| {
-                outcome.found = Some(format!(
-                    "{} ids asked for, {} not returned, {} taken out of the tables",
-                    done.asked, done.absent, done.gone
-                ));
-                End::Complete
-            })
-        }
-    };
-    outcome.tally = work.tally.clone();
-    describe(outcome, work.head.as_ref());
-    end
-}
-
-fn describe(outcome: &mut ResourceOutcome, head: Option<&Version>) {
-    if let Some(head) = head {
-        outcome.version = Some(head.version);
-        outcome.watermark = head.state.watermark;
-        outcome.rows = head.rows();
-        outcome.owed = u64::try_from(head.state.owed.len()).expect("a length fits");
-    }
-}
-
 /// A folder for the run's scratch files, removed at its end.
 fn spool_folder(below: Option<&std::path::Path>) -> Result<tempfile::TempDir> {
     let below = below.map_or_else(std::env::temp_dir, std::path::Path::to_owned);
@@ -447,15 +245,4 @@ fn counted(events: &Events) -> (Counts, Events) {
         onward.tell(event.clone());
     });
     (counts, events)
-}
-
-/// How many files of these heads still wait in staging, by resource.
-pub async fn unpublished(settings: &Settings, heads: &BTreeMap<String, Version>) -> Result<BTreeMap<String, u64>> {
-    if heads.is_empty() {
-        return Ok(BTreeMap::new());
-    }
-    let store = Store::open(&settings.destination()?, false)?;
-    let waiting = staged(&store).await?;
-    let of = |head: &Version| head.files().filter(|file| waiting.contains(&file.staged)).count();
-    Ok(heads.iter().map(|(name, head)| (name.clone(), u64::try_from(of(head)).expect("a count fits"))).collect())
 }

@@ -1,0 +1,62 @@
+//! Settings of single resources: which are selected, and `[resource.NAME]`.
+
+use std::time::Duration;
+
+use crate::config::file::{Deletes, ResourceFile};
+use crate::config::resolve::{Settings, duration};
+use crate::failure::Result;
+
+impl Settings {
+    /// Whether a resource is selected by `[resources] include` and `exclude`; patterns may hold `*`.
+    pub fn selects(&self, resource: &str) -> bool {
+        let matches = |patterns: &Option<Vec<String>>, otherwise: bool| {
+            patterns.as_ref().map_or(otherwise, |patterns| patterns.iter().any(|pattern| glob(pattern, resource)))
+        };
+        matches(&self.file.resources.include, true) && !matches(&self.file.resources.exclude, false)
+    }
+
+    /// `[resource.NAME] deletes`: what becomes of the rows of records that are found deleted.
+    pub fn deletes(&self, resource: &str) -> Deletes {
+        self.file.resource.get(resource).and_then(|file| file.deletes).unwrap_or_default()
+    }
+
+    /// `[resource.NAME] every`, the cadence of whole reloads.
+    pub fn every(&self, resource: &str) -> Result<Option<Duration>> {
+        self.resource_duration(resource, "every", |file| file.every.as_deref())
+    }
+
+    /// `[resource.NAME] reconcile_every`, the cadence at which the nightly run looks for deletions.
+    pub fn reconcile_every(&self, resource: &str) -> Result<Option<Duration>> {
+        self.resource_duration(resource, "reconcile_every", |file| file.reconcile_every.as_deref())
+    }
+
+    /// `[resource.NAME] keep`, how long the snapshots of a day are kept; for ever where it is not set.
+    pub fn keep(&self, resource: &str) -> Result<Option<Duration>> {
+        self.resource_duration(resource, "keep", |file| file.keep.as_deref())
+    }
+
+    fn resource_duration(
+        &self,
+        resource: &str,
+        key: &str,
+        text: impl Fn(&ResourceFile) -> Option<&str>,
+    ) -> Result<Option<Duration>> {
+        let text = self.file.resource.get(resource).and_then(text);
+        text.map(|text| duration(&format!("resource.{resource}.{key}"), Some(text), text)).transpose()
+    }
+}
+
+/// Whether a name fits a pattern in which `*` stands for any letters.
+fn glob(pattern: &str, name: &str) -> bool {
+    let mut parts = pattern.split('*');
+    let first = parts.next().unwrap_or_default();
+    let Some(mut rest) = name.strip_prefix(first) else { return false };
+    let mut last = None;
+    for part in parts {
+        if let Some(part) = last.replace(part) {
+            let Some(at) = rest.find(part) else { return false };
+            rest = &rest[at + str::len(part)..];
+        }
+    }
+    last.map_or(rest.is_empty(), |last| rest.ends_with(last))
+}

@@ -1,0 +1,202 @@
+//! The commit of one resource: what is spooled becomes files, and files and state move in one conditional put.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use tokio::runtime::Handle;
+use tokio::time::Instant;
+
+use crate::event::Event;
+use crate::failure::{Failure, Kind, Result};
+use crate::manifest::{FORMAT, MisfitFile, Version, decide, publish};
+use crate::run::nonce;
+use crate::run::work::{Gone, Work, count};
+use crate::store::{Put, paths};
+use crate::write::{Aside, Commission, OwnerSet, Replace, Sizes, Written, set_aside, write_tables};
+
+/// A reload in which more rows would go than this, and than a hundredth of all, is refused.
+const MAY_VANISH: u64 = 100;
+
+impl Work<'_> {
+    /// Commits what is spooled together with the state, if either is new. `last` says that the scan ends with it.
+    pub async fn commit(&mut self, replace: Replace, last: bool) -> Result<()> {
+        let replace = if replace == Replace::Everything && self.keyless { Replace::Owners } else { replace };
+        let _turn = self.site.commit_turn.acquire().await.expect("the turn is never closed");
+        if self.site.locks.lost().iter().any(|lost| **lost == *self.name) {
+            return Err(
+                Failure::new(Kind::Lost, "commit").because("another run took over the lock while this one slept")
+            );
+        }
+        let written = self.write(replace, last).await?;
+        let staged = self.newly_staged(&written);
+        if let Err(refused) = self.refuse_vanishing(replace, &written) {
+            self.site.store.delete(&staged.into_iter().collect::<Vec<_>>()).await?;
+            return Err(refused);
+        }
+        for ((follower, ..), met) in self.followers.iter().zip(&written.met) {
+            // 0 stands for none at the source (API notes §8).
+            let ids = met.iter().copied().filter(|id| *id > 0);
+            self.state.handed.entry(follower.clone()).or_default().extend(ids);
+        }
+        self.state.handed.retain(|_, ids| !ids.is_empty());
+        let misfits = self.write_misfits().await?;
+        let same_files = written.files == 0 && written.removes.is_empty() && misfits.is_none();
+        if same_files && self.head.as_ref().is_some_and(|head| head.state == self.state) {
+            return Ok(());
+        }
+        let version = self.version(&written, misfits);
+        if let Err(lost) = decide(&self.site.store, &version).await {
+            if lost.kind() == Kind::Lost {
+                self.site.store.delete(&staged.into_iter().collect::<Vec<_>>()).await?;
+            }
+            return Err(lost);
+        }
+        publish(&self.site.store, &version, &staged).await?;
+        self.site.events.tell(Event::Committed {
+            resource: self.resource.name.clone(),
+            version: version.version,
+            files: written.files,
+            bytes: written.bytes,
+            changed: written.changes.total(),
+        });
+        if written.twice > 0 {
+            let text = format!("{} rows bear a key that stands twice in one record: the first is kept", written.twice);
+            self.site.events.warn(&self.name, text);
+        }
+        self.tally.commits += 1;
+        self.tally.files += written.files;
+        self.tally.bytes += written.bytes;
+        self.tally.changes.add(written.changes);
+        self.tally.twice += written.twice;
+        self.head = Some(version);
+        self.rebuild = false;
+        self.committed_at = Instant::now();
+        Ok(())
+    }
+
+    /// Writes and stages the files of a commit; none when nothing was spooled and nothing is to be replaced.
+    async fn write(&mut self, replace: Replace, last: bool) -> Result<Written> {
+        let mut spool = self.spool.take().expect("the spool is back between calls");
+        let (resource, head) = (Arc::clone(&self.resource), if self.rebuild { None } else { self.head.clone() });
+        let (store, run, folder) = (self.site.store.clone(), self.site.run.clone(), self.site.spool.join(&*self.name));
+        let sizes = Sizes { file_bytes: self.site.limits.file_bytes, row_group_rows: self.site.limits.row_group_rows };
+        let spare = OwnerSet::new(std::mem::take(&mut self.spared));
+        let runtime = Handle::current();
+        let mut number = self.site.files_numbered.load(Ordering::Relaxed);
+        let gone = self.gone.take();
+        let keep_from = self.keep_from;
+        let met_from = self.met_from().await?;
+        let watch: Vec<(usize, usize)> = self.followers.iter().map(|(_, table, column)| (*table, *column)).collect();
+        let work = tokio::task::spawn_blocking(move || {
+            for (key, gone) in gone.iter().flat_map(|gone| gone.owners.keys().iter().map(move |key| (key, gone))) {
+                spool.add_empty(key.clone(), gone.at);
+            }
+            let deleted = match (&gone, &head) {
+                (Some(Gone { owners, at, kept: true }), Some(head)) => {
+                    let aside =
+                        Aside { store: &store, resource: &resource, head, spool: &folder, run: &run, sizes, at: *at };
+                    set_aside(&aside, owners, &runtime, &mut number)?
+                }
+                (Some(_) | None, _) => Vec::new(),
+            };
+            let spooled = spool.take()?;
+            if let (Some(head), true, Replace::Owners) = (&head, spooled.owners.is_empty(), replace) {
+                return Ok((spool, number, Written { tables: head.tables.clone(), ..Written::default() }));
+            }
+            let commission = Commission {
+                store: &store,
+                resource: &resource,
+                head: head.as_ref(),
+                spool: &folder,
+                run: &run,
+                replace,
+                spare: &spare,
+                sizes,
+                keep_from,
+                last,
+                watch: &watch,
+                met_from,
+            };
+            let written = Written { deleted, ..write_tables(&commission, &spooled, &runtime, &mut number)? };
+            Ok::<_, Failure>((spool, number, written))
+        });
+        let (spool, number, mut written) = work.await.expect("writing files does not panic")?;
+        self.spool = Some(spool);
+        self.site.files_numbered.store(number, Ordering::Relaxed);
+        if let (true, Some(head)) = (self.rebuild, &self.head) {
+            written.removes.extend(head.paths().into_iter().map(str::to_owned));
+        }
+        Ok(written)
+    }
+
+    /// The staged paths of files that the head does not name.
+    fn newly_staged(&self, written: &Written) -> BTreeSet<String> {
+        let known: BTreeSet<&str> = self.head.iter().flat_map(Version::paths).collect();
+        let files = written.tables.values().flat_map(|table| &table.files).chain(&written.deleted);
+        files.filter(|file| !known.contains(file.path.as_str())).map(|file| file.staged.clone()).collect()
+    }
+
+    /// A reload in which most of what was there is missing is more likely a fault of the source than the truth.
+    fn refuse_vanishing(&self, replace: Replace, written: &Written) -> Result<()> {
+        let Some(head) = self.head.as_ref().filter(|_| replace == Replace::Everything && !self.forced) else {
+            return Ok(());
+        };
+        let most = MAY_VANISH.max(head.rows() / 100);
+        if written.changes.removed <= most {
+            return Ok(());
+        }
+        Err(Failure::new(Kind::Doubtful, format!("accept the new {}", self.name))
+            .because(format!(
+                "{} of {} rows would go, and at most {most} may at once",
+                written.changes.removed,
+                head.rows()
+            ))
+            .advise(format!("if they are truly gone at the source, `pearlift run --full {}` accepts it", self.name)))
+    }
+
+    /// Keeps records that did not fit in a file of their own.
+    async fn write_misfits(&mut self) -> Result<Option<MisfitFile>> {
+        if self.records.is_empty() {
+            return Ok(None);
+        }
+        let mut text = Vec::new();
+        for record in &self.records {
+            let line = serde_json::json!({ "id": record.id, "reason": record.reason, "record": record.raw });
+            serde_json::to_writer(&mut text, &line)
+                .map_err(|error| Failure::new(Kind::Bug, "write a misfit").caused(error))?;
+            text.push(b'\n');
+        }
+        let number = self.site.misfits_numbered.fetch_add(1, Ordering::Relaxed);
+        let path = paths::misfits(&self.resource.name, &self.site.run, number);
+        match self.site.store.put_new(&path, text).await? {
+            Put::Created(_) | Put::Exists => {}
+        }
+        let records = count(self.records.len());
+        self.records.clear();
+        Ok(Some(MisfitFile { path, records }))
+    }
+
+    fn version(&self, written: &Written, misfits: Option<MisfitFile>) -> Version {
+        let head = self.head.as_ref();
+        let mut kept = head.map(|head| head.misfits.clone()).unwrap_or_default();
+        kept.extend(misfits);
+        Version {
+            format: FORMAT,
+            pearlift: env!("CARGO_PKG_VERSION").to_owned(),
+            account: self.site.account.clone(),
+            resource: self.resource.name.clone(),
+            version: head.map_or(1, |head| head.version + 1),
+            nonce: nonce(),
+            parent: head.map(|head| head.nonce.clone()),
+            run: self.site.run.clone(),
+            written_at: self.site.clock.now(),
+            schema_hash: self.resource.hash.clone(),
+            tables: written.tables.clone(),
+            removes: written.removes.clone(),
+            misfits: kept,
+            deleted: head.iter().flat_map(|head| &head.deleted).chain(&written.deleted).cloned().collect(),
+            state: self.state.clone(),
+        }
+    }
+}

@@ -1,0 +1,163 @@
+//! One resource through its run: the steps of its job, or what a command beside the nightly run wants of it.
+
+use std::time::Duration;
+
+use crate::event::Event;
+use crate::failure::{Failure, Kind, Result};
+use crate::manifest::{Claimant, ScanKind, Version, recover};
+use crate::plan::{Wish, plan};
+use crate::run::site::Site;
+use crate::run::work::Work;
+use crate::run::{End, Errand, ResourceOutcome, Tally, Task, backfill, nonce, reconcile, resource};
+use crate::schema::Resource;
+
+/// One resource to its end.
+pub async fn work_on(site: &Site, resource: &Resource, errand: &Errand) -> ResourceOutcome {
+    let mut outcome = ResourceOutcome {
+        resource: resource.name.clone(),
+        end: End::Stopped,
+        scans: Vec::new(),
+        version: None,
+        watermark: None,
+        rows: 0,
+        requests: 0,
+        tally: Tally::default(),
+        owed: 0,
+        found: None,
+    };
+    if !site.locks.holds(&resource.name) {
+        let by = site.locks.held_by_others.iter().find(|held| held.name == resource.name);
+        outcome.end = End::Held(by.map_or_else(|| "another run".to_owned(), |held| held.by.clone()));
+        return outcome;
+    }
+    if site.stop.asked().is_some() {
+        return outcome;
+    }
+    outcome.end = match all_steps(site, resource, errand, &mut outcome).await {
+        Ok(end) => end,
+        Err(failure) if failure.kind() == Kind::Interrupted => End::Stopped,
+        Err(failure) => End::Failed(failure),
+    };
+    outcome
+}
+
+async fn all_steps(site: &Site, resource: &Resource, errand: &Errand, outcome: &mut ResourceOutcome) -> Result<End> {
+    let claimant = Claimant { account: &site.account, run: &site.run, now: site.clock.now(), nonce };
+    let head = recover(&site.store, resource, claimant).await?;
+    describe(outcome, head.as_ref());
+    if !matches!(errand.task, Task::Update { .. }) {
+        return beside(site, resource, errand, head, outcome).await;
+    }
+    let wish = Wish { full: errand.task.is_full(), every: errand.settings.every(&resource.name)?, now: errand.now };
+    let job = plan(resource, head.as_ref(), wish);
+    if let Some(reason) = job.idle {
+        return Ok(End::Idle(reason));
+    }
+    let mut work = Work::new(site, resource, head, errand.task.is_full(), errand.settings.deletes(&resource.name))?;
+    work.keep = errand.settings.keep(&resource.name)?;
+    let mut end = Ok(End::Complete);
+    for step in &job.steps {
+        // A first load that could not vouch for its rows is read again, not asked for changes.
+        if step.kind == ScanKind::Changes && step.since.or(work.state.watermark).is_none() && step.resume.is_none() {
+            continue;
+        }
+        outcome.scans.push(format!("{}: {}", step.kind.name(), step.reason));
+        site.events.tell(Event::Started {
+            resource: resource.name.clone(),
+            scan: step.kind.name().to_owned(),
+            reason: step.reason.clone(),
+            requests: None,
+        });
+        if let Err(failure) = resource::make(&mut work, step).await {
+            end = Err(failure);
+            break;
+        }
+    }
+    if end.is_ok() {
+        end = reconcile_if_due(&mut work, resource, errand, outcome).await.map(|()| End::Complete);
+    }
+    outcome.tally = work.tally.clone();
+    describe(outcome, work.head.as_ref());
+    end
+}
+
+/// Looks for deletions where the settings say how often, and that time is over.
+async fn reconcile_if_due(
+    work: &mut Work<'_>,
+    resource: &Resource,
+    errand: &Errand,
+    outcome: &mut ResourceOutcome,
+) -> Result<()> {
+    let Some(every) = errand.settings.reconcile_every(&resource.name)? else { return Ok(()) };
+    if let Some(why) = reconcile::refuse(resource) {
+        return Err(
+            Failure::new(Kind::Schema, format!("keep `resource.{}.reconcile_every`", resource.name)).because(why)
+        );
+    }
+    let last = work.state.reconciled_at;
+    let age = last.and_then(|last| Duration::try_from(errand.now.duration_since(last)).ok());
+    // As for whole reloads: a nightly run does not begin at the same second each night.
+    if age.is_some_and(|age| age < every.mul_f64(0.9)) {
+        return Ok(());
+    }
+    outcome.scans.push("reconcile: due".to_owned());
+    let found = reconcile::reconcile(work, false).await?;
+    outcome.found = Some(found.to_string());
+    Ok(())
+}
+
+/// What is done beside the nightly run.
+async fn beside(
+    site: &Site,
+    resource: &Resource,
+    errand: &Errand,
+    head: Option<Version>,
+    outcome: &mut ResourceOutcome,
+) -> Result<End> {
+    let mut work = Work::new(site, resource, head, false, errand.settings.deletes(&resource.name))?;
+    let begun = |scan: &str, reason: &str| Event::Started {
+        resource: resource.name.clone(),
+        scan: scan.to_owned(),
+        reason: reason.to_owned(),
+        requests: None,
+    };
+    let end = match &errand.task {
+        Task::Update { .. } => Ok(End::Complete),
+        Task::Reconcile { force } => {
+            let unready = work.head.as_ref().is_none_or(|head| head.state.completed_at.is_none());
+            let why =
+                reconcile::refuse(resource).or_else(|| unready.then(|| "its first load is not complete".to_owned()));
+            if let (Some(why), true) = (why, errand.names.is_empty()) {
+                return Ok(End::Idle(why));
+            }
+            site.events.tell(begun("reconcile", "compares the ids"));
+            reconcile::reconcile(&mut work, *force).await.map(|found| {
+                outcome.found = Some(found.to_string());
+                End::Complete
+            })
+        }
+        Task::Backfill(selection) => {
+            site.events.tell(begun("backfill", "reads a part again"));
+            backfill::backfill(&mut work, selection).await.map(|done| {
+                outcome.found = Some(format!(
+                    "{} ids asked for, {} not returned, {} taken out of the tables",
+                    done.asked, done.absent, done.gone
+                ));
+                End::Complete
+            })
+        }
+    };
+    outcome.tally = work.tally.clone();
+    describe(outcome, work.head.as_ref());
+    end
+}
+
+/// Lays what a head says over an outcome.
+pub fn describe(outcome: &mut ResourceOutcome, head: Option<&Version>) {
+    if let Some(head) = head {
+        outcome.version = Some(head.version);
+        outcome.watermark = head.state.watermark;
+        outcome.rows = head.rows();
+        outcome.owed = u64::try_from(head.state.owed.len()).expect("a length fits");
+    }
+}
