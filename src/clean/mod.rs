@@ -97,7 +97,7 @@ pub async fn clean(work: Cleaning<'_>) -> Result<Outcome> {
         let run = nonce();
         work.store.prove_conditional_put(&run).await?;
         let wanted: Vec<&str> = names.iter().map(String::as_str).collect();
-        let locks = work.store.lock(&wanted, &run, false).await?;
+        let locks = work.store.lock(&wanted, &run, false, std::future::pending()).await?;
         outcome.held.clone_from(&locks.held_by_others);
         for name in names.iter().filter(|name| locks.holds(name)) {
             let done = sweep(work, name, &run).await;

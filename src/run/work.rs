@@ -13,6 +13,7 @@ use crate::manifest::{Cursor, Key, ScanKind, State, TableFiles, Version, head};
 use crate::run::Tally;
 use crate::run::site::Site;
 use crate::schema::Resource;
+use crate::store::Step;
 use crate::write::{OwnerSet, Spool};
 
 /// The spool of one resource may hold this part of the memory setting; three resources are at work at once, pages and
@@ -195,6 +196,7 @@ impl<'a> Work<'a> {
         });
         let (spool, rows) = added.await.expect("spooling does not panic")?;
         self.spool = Some(spool);
+        self.site.store.reach(Step::Spooled, &self.name)?;
         self.tally.records += owners;
         self.site.events.tell(Event::Spooled { resource: self.resource.name.clone(), owners, rows });
         Ok(())

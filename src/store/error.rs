@@ -58,6 +58,14 @@ pub fn local(verb: &str, path: &std::path::Path, error: std::io::Error) -> Failu
         .advise("check the folder's permissions and free space; what was committed is intact, run again")
 }
 
+/// The store says that something exists and does not show it.
+pub fn unclear(path: &str) -> Failure {
+    Failure::new(Kind::StoreUnreachable, "write in the destination")
+        .at(path)
+        .because("it says that something is there and does not show it")
+        .advise("run again")
+}
+
 /// The store lets a second writer overwrite the first: commits could be lost.
 pub fn no_conditional_put(place: &str) -> Failure {
     Failure::new(Kind::StoreRefused, "use the destination")

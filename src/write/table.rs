@@ -13,7 +13,7 @@ use tokio::runtime::Handle;
 use crate::failure::{Failure, Kind, Result};
 use crate::manifest::{DataFile, Key, TableFiles, Version};
 use crate::schema::{Partition, PartitionBy, Resource, Table};
-use crate::store::{LocalCopy, Store};
+use crate::store::{LocalCopy, Step, Store};
 use crate::write::columns::Layout;
 use crate::write::merge::{Changes, Incoming, Met, merge};
 use crate::write::output::{Draft, Output, Target, empty};
@@ -122,6 +122,7 @@ pub fn write_tables(
             files.push(draft.file);
             runtime.block_on(work.store.stage(draft.scratch))?;
         }
+        work.store.reach(Step::TableStaged, &table.name)?;
         files.sort_by(|a, b| (&a.partition, &a.first).cmp(&(&b.partition, &b.first)));
         written.tables.insert(table.name.clone(), TableFiles { files, ..TableFiles::new(table) });
     }

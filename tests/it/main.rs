@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that panics has found something")]
 
 mod clean;
+mod commit;
 mod crash;
 mod decode;
 mod docs;
@@ -16,6 +17,7 @@ mod properties;
 mod reading;
 mod repair;
 mod schemas;
+mod steps;
 mod support;
 mod throttle;
 mod together;

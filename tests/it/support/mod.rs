@@ -1,11 +1,13 @@
 //! What the tests share: the program, readers of Parquet, an S3 server, places to write.
 
+mod faulty;
 mod program;
 mod python;
 mod weed;
 
+pub use faulty::{Fault, Faults, Gate, Sorry, Verb};
 pub use program::{Done, Program};
-pub use python::{check_truth, python, query};
+pub use python::{check_truth, look, python, query};
 pub use weed::Weed;
 
 use std::path::{Path, PathBuf};
@@ -34,6 +36,19 @@ pub fn today() -> String {
 /// A simulated account.
 pub async fn start(settings: Settings, size: Size) -> Sandbox {
     Sandbox::start(settings, &size, 0).await.expect("the sandbox starts")
+}
+
+/// Copies a folder with everything in it.
+pub fn copy_folder(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap().flatten() {
+        let target = to.join(entry.file_name());
+        if entry.path().is_dir() {
+            copy_folder(&entry.path(), &target);
+        } else {
+            std::fs::copy(entry.path(), target).unwrap();
+        }
+    }
 }
 
 /// Every file below a folder, sorted; none where it does not exist.
