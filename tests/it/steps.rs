@@ -13,7 +13,7 @@ use pearlift::store::Step;
 use pearlift::verify::{Inquiry, verify};
 use serde_json::Value;
 
-use crate::support::{Faults, Program, account, copy_folder, look};
+use crate::support::{Faults, Program, account, copy_folder, fast_folder, look};
 
 /// What the runs are about: a resource of five tables read by ids, a list, and a list of which some records do not fit.
 const RESOURCES: [&str; 3] = ["order", "brand", "tax_code"];
@@ -194,12 +194,6 @@ fn tables<'a>(look: &'a Value, resource: &str) -> impl Iterator<Item = (&'a Stri
 
 fn digests(look: &Value, resource: &str) -> Vec<(String, Value)> {
     tables(look, resource).map(|(name, table)| (name.clone(), table["digest"].clone())).collect()
-}
-
-/// A folder in memory where the system has one: thousands of files are synced here, and no power fails.
-fn fast_folder() -> tempfile::TempDir {
-    let memory = Path::new("/dev/shm");
-    if memory.is_dir() { tempfile::tempdir_in(memory).unwrap() } else { tempfile::tempdir().unwrap() }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
