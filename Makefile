@@ -4,7 +4,7 @@ CARGO ?= cargo
 PYTHON ?= python3
 VENV := .venv
 
-.PHONY: demo test check lint bench clean
+.PHONY: demo test check lint bench soak clean
 
 # An account that runs on this machine, exported to ./pearlift-demo.
 demo:
@@ -30,6 +30,10 @@ lint:
 bench:
 	$(CARGO) build --release
 	$(PYTHON) benches/export.py
+
+# Kills runs at random moments, in a folder and in a bucket; SOAK_KILLS says how often, SOAK_SEED repeats the choices.
+soak: $(VENV)/ready
+	SOAK_KILLS=$${SOAK_KILLS:-500} $(CARGO) test --test it -- kill:: --nocapture
 
 # Readers of Parquet and an S3 server, from PyPI.
 $(VENV)/ready: tests/requirements.txt

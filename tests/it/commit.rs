@@ -71,6 +71,17 @@ async fn a_conflict_with_nothing_written_is_no_loss() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_bears_our_name_is_written_whatever_the_store_says() {
+    for fault in [Fault::Exists, Fault::DoneThenExists] {
+        let (store, faults) = (Store::memory(), Faults::default());
+        let path = paths::misfits("brand", &nonce(), 1);
+        faults.once(Verb::Put, "misfits", fault.clone());
+        faults.before(&store).put_own(&path, "text").await.unwrap();
+        assert_eq!(store.get(&path).await.unwrap().as_deref(), Some(&b"text"[..]), "{fault:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn of_two_children_of_a_version_one_is_lost_whatever_the_store_says() {
     for fault in [None, Some(Fault::Before(Sorry::Unreachable)), Some(Fault::Exists)] {
         let (store, faults) = (Store::memory(), Faults::default());
