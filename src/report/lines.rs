@@ -24,7 +24,10 @@ pub fn line(event: &Event, verbosity: Verbosity) -> Option<String> {
     let verbose = verbosity >= Verbosity::Verbose;
     let of = |resource: &Option<String>| resource.as_ref().map(|name| format!("{name}: ")).unwrap_or_default();
     match event {
-        Event::Started { resource, scan, reason, .. } if normal => Some(format!("{resource}: {scan} ({reason})")),
+        Event::Started { resource, scan, reason, requests } if normal => {
+            let cost = requests.map(|requests| format!("; {} requests to make", number(requests))).unwrap_or_default();
+            Some(format!("{resource}: {scan} ({reason}{cost})"))
+        }
         Event::Committed { resource, version, files, bytes: size, changed } if normal => {
             let files = if *files == 0 {
                 "state only".to_owned()

@@ -6,6 +6,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::config::Deletes;
+use crate::event::Event;
 use crate::failure::{Failure, Kind, Result};
 use crate::fetch::{IdRanges, chunks, collapse, count as ids_in, expand};
 use crate::manifest::ScanKind;
@@ -94,6 +95,12 @@ pub async fn reconcile(work: &mut Work<'_>, force: bool) -> Result<Reconciled> {
     scan.slices.extend(chunks(&candidates, *max_ids));
     scan.slices.extend(chunks(&missing, *max_ids));
     (scan.gradual, scan.confirms) = (false, true);
+    work.site.events.tell(Event::Started {
+        resource: work.resource.name.clone(),
+        scan: "reconcile".to_owned(),
+        reason: format!("{} held and not listed, {} listed and not held", ids_in(&candidates), ids_in(&missing)),
+        requests: Some(count(scan.slices.len())),
+    });
     let path = format!("{}/{get}", resource.read.service);
     scan.run(work, &path).await?;
     let gone: Vec<i64> = expand(&candidates).filter(|id| scan.gone.contains(id)).collect();
