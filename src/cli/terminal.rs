@@ -3,6 +3,7 @@
 use std::io::{ErrorKind, Write};
 
 use crate::failure::{Failure, Kind, Result};
+use crate::report::visible;
 
 /// Prints data to stdout. A reader that went away has all that it wanted.
 pub fn print(text: &str) -> Result<()> {
@@ -14,7 +15,8 @@ pub fn print(text: &str) -> Result<()> {
     }
 }
 
-/// Says something to people on stderr. Nobody may be there.
+/// Says something to people on stderr, line by line. Nobody may be there.
 pub fn complain(text: &str) {
-    let _ = writeln!(std::io::stderr().lock(), "{text}");
+    let lines: Vec<String> = text.split('\n').map(visible).collect();
+    let _ = writeln!(std::io::stderr().lock(), "{}", lines.join("\n"));
 }

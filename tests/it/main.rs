@@ -9,6 +9,7 @@ mod docs;
 mod errors;
 mod export;
 mod faults;
+mod hostile;
 mod layers;
 mod oauth;
 mod plan;
