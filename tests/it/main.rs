@@ -11,6 +11,7 @@ mod export;
 mod faults;
 mod hostile;
 mod layers;
+mod merge;
 mod oauth;
 mod plan;
 mod properties;
