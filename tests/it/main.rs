@@ -9,6 +9,7 @@ mod docs;
 mod errors;
 mod export;
 mod faults;
+mod fuzz;
 mod hostile;
 mod layers;
 mod merge;
