@@ -10,7 +10,11 @@ use std::sync::{Arc, RwLock};
 /// What is printed in place of a secret.
 const PLACEHOLDER: &str = "[secret]";
 
-/// A secret text. Compared by content, printed as a placeholder.
+/// A secret text. Compared by content, printed as a placeholder, and not to be serialised:
+///
+/// ```compile_fail,E0277
+/// serde_json::to_string(&pearlift::secret::Secret::new("a token"));
+/// ```
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
 

@@ -349,10 +349,14 @@ impl Seen {
 
 /// The body of an answer, or why it could not be had: an endless one is given up, or it would fill the memory.
 async fn whole_body(mut answer: reqwest::Response) -> Result<Bytes, String> {
+    let too_long = || format!("the body is longer than {MAX_BODY} bytes");
+    if answer.content_length().is_some_and(|length| usize::try_from(length).unwrap_or(usize::MAX) > MAX_BODY) {
+        return Err(too_long());
+    }
     let mut body = Vec::new();
     while let Some(chunk) = answer.chunk().await.map_err(|error| reason(&error))? {
         if body.len() + chunk.len() > MAX_BODY {
-            return Err(format!("the body is longer than {MAX_BODY} bytes"));
+            return Err(too_long());
         }
         body.extend_from_slice(&chunk);
     }

@@ -139,3 +139,7 @@ impl TokenFile {
             .advise("set `token_file` under [auth] to a path that we may write; refreshed tokens are kept there")
     }
 }
+
+#[cfg(test)]
+#[path = "token_tests.rs"]
+mod tests;

@@ -68,7 +68,7 @@ pub fn table(heads: &[&str], right: &[usize], rows: &[Vec<String>]) -> String {
 pub fn visible(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
-        if c.is_control() { out.extend(c.escape_default()) } else { out.push(c) }
+        if c.is_control() && c != '\t' { out.extend(c.escape_default()) } else { out.push(c) }
     }
     out
 }

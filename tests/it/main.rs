@@ -19,6 +19,7 @@ mod properties;
 mod reading;
 mod repair;
 mod schemas;
+mod secrets;
 mod support;
 mod throttle;
 mod together;

@@ -5,6 +5,8 @@ use std::process::{Child, Command, Stdio};
 
 use pearlift::sandbox::Sandbox;
 
+use super::Leaks;
+
 /// The program, with the environment of an account and a destination.
 #[derive(Clone, Debug)]
 pub struct Program {
@@ -36,10 +38,15 @@ impl Done {
 impl Program {
     /// For a sandbox's account, writing to a folder or a bucket.
     pub fn new(sandbox: &Sandbox, destination: impl AsRef<Path>) -> Self {
-        Self { vars: Vec::new() }
+        Self::bare(destination)
             .with("BRIGHTPEARL_STAFF_TOKEN", "sandbox-staff-token")
-            .with("PEARLIFT_ACCOUNT_CODE", "acme")
             .with("PEARLIFT_ACCOUNT_BASE_URL", &sandbox.url())
+    }
+
+    /// For an account that is not told yet where it is, nor who asks.
+    pub fn bare(destination: impl AsRef<Path>) -> Self {
+        Self { vars: Vec::new() }
+            .with("PEARLIFT_ACCOUNT_CODE", "acme")
             .with("PEARLIFT_AUTH_KIND", "staff-token")
             .with("PEARLIFT_AUTH_APP_REF", "acme_export")
             .with("PEARLIFT_DESTINATION_URL", destination.as_ref().to_str().expect("the path is text"))
@@ -68,11 +75,20 @@ impl Program {
         command
     }
 
-    /// Runs it to its end.
+    /// Runs it to its end. Whatever it was asked, it says no secret and leaves none at a local destination.
+    #[track_caller]
     pub fn run(&self, arguments: &[&str]) -> Done {
         let output = self.command(arguments).stdin(Stdio::null()).output().expect("the program starts");
         let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("the program writes UTF-8");
-        Done { code: output.status.code().unwrap_or(-1), stdout: text(output.stdout), stderr: text(output.stderr) }
+        let done =
+            Done { code: output.status.code().unwrap_or(-1), stdout: text(output.stdout), stderr: text(output.stderr) };
+        let leaks = Leaks::of(&self.vars);
+        leaks.refuse("what it said", &done.said());
+        let destination = self.vars.iter().find(|(name, _)| name == "PEARLIFT_DESTINATION_URL");
+        if let Some((_, folder)) = destination.filter(|(_, url)| !url.contains("://")) {
+            leaks.refuse_below(Path::new(folder));
+        }
+        done
     }
 
     /// Starts it; what it says is thrown away.
