@@ -7,6 +7,7 @@ use arrow_array::types::{Decimal128Type, Int64Type, TimestampMicrosecondType};
 use arrow_array::{Array, RecordBatch};
 use jiff::Timestamp;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use pearlift::config::Destination;
 use pearlift::decode::{Shape, documents};
 use pearlift::fetch::Body;
 use pearlift::manifest::{DataFile, FORMAT, Key, State, Version, parse, publish};
@@ -381,6 +382,41 @@ fn commits_equal_the_model(rounds: &[Round], partition: &str) {
         assert_eq!(Counts { added: changes.added, changed: changes.changed, removed: changes.removed }, counts);
         head = Some(next);
     }
+}
+
+#[test]
+fn a_link_that_lies_where_a_file_is_to_be_staged_is_not_written_through() {
+    // GIVEN a folder in which somebody has laid links that lead elsewhere, under the names that a run is about to use
+    let folder = tempfile::tempdir().unwrap();
+    let kept = folder.path().join("kept");
+    std::fs::write(&kept, "kept").unwrap();
+    let run = "1".repeat(32);
+    let staging = folder.path().join("lake/_pearlift/staging").join(&run);
+    std::fs::create_dir_all(&staging).unwrap();
+    std::os::unix::fs::symlink(&kept, staging.join(format!("thing-{run}-1.part"))).unwrap();
+    let store = Store::open(&Destination::Local(folder.path().join("lake")), false).unwrap();
+    let resource = resource("month(created_on)");
+    let mut spool = Spool::new(&resource, &folder.path().join("spool"), 1 << 20).unwrap();
+    let commission = Commission {
+        store: &store,
+        resource: &resource,
+        head: None,
+        spool: folder.path(),
+        run: &run,
+        replace: Replace::Owners,
+        spare: &OwnerSet::default(),
+        sizes: Sizes { file_bytes: 1, row_group_rows: 1 },
+        keep_from: None,
+        last: false,
+        watch: &[],
+        met_from: i32::MIN,
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    // WHEN the run writes there
+    let failure = write_tables(&commission, &spool.take().unwrap(), runtime.handle(), &mut 0).unwrap_err();
+    // THEN it stops, and what the link leads to is as it was
+    assert!(failure.to_string().contains("thing-"), "{failure}");
+    assert_eq!(std::fs::read_to_string(&kept).unwrap(), "kept");
 }
 
 proptest! {
