@@ -12,6 +12,7 @@ mod faults;
 mod fuzz;
 mod hostile;
 mod layers;
+mod licences;
 mod merge;
 mod oauth;
 mod plan;
