@@ -3,9 +3,12 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use pearlift::config::Destination;
 use pearlift::failure::Kind;
 use pearlift::manifest::parse;
 use pearlift::schema::Catalog;
+use pearlift::store::Store;
+use pearlift::verify::{Inquiry, verify};
 use serde_json::{Value, json};
 
 use crate::support::{Program, account, files};
@@ -150,6 +153,49 @@ async fn a_manifest_that_names_what_is_not_ours_is_damage_and_nothing_is_touched
     std::fs::write(&head, good.to_string()).unwrap();
     program.run(&["run", "brand"]).expect(0);
     assert!(outside.exists() && lake.join("notes/kept.parquet").exists() && lake.join("brand/kept.parquet").exists());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_data_file_that_was_changed_anywhere_is_damage_and_no_panic() {
+    // GIVEN a whole lake
+    let sandbox = account(50).await;
+    let lake = tempfile::tempdir().unwrap();
+    let program = Program::new(&sandbox, lake.path());
+    program.run(&["run", "order_status"]).expect(0);
+    let path = files(&lake.path().join("order_status")).pop().unwrap();
+    let whole = std::fs::read(&path).unwrap();
+    let store = Store::open(&Destination::Local(lake.path().to_owned()), false).unwrap();
+    let (catalog, spool) = (Catalog::load(None).unwrap(), tempfile::tempdir().unwrap());
+    let mut random = fastrand::Rng::with_seed(1);
+    for round in 0..300 {
+        // WHEN bytes of its data file are others: most of all in the footer, which says where everything is
+        let mut bytes = whole.clone();
+        for _ in 0..random.usize(1..4) {
+            let from = if random.bool() { 0 } else { bytes.len() * 2 / 3 };
+            let at = random.usize(from..bytes.len());
+            bytes[at] = if random.bool() { random.u8(..) } else { bytes[at] ^ (1 << random.u8(..8)) };
+        }
+        if random.u8(..10) == 0 {
+            bytes.truncate(random.usize(..bytes.len()));
+        }
+        std::fs::write(&path, &bytes).unwrap();
+        // THEN a deep look finds it, and neither look panics
+        for deep in [false, true] {
+            let inquiry = Inquiry { store: &store, catalog: &catalog, names: &[], deep, spool: spool.path() };
+            let report = verify(inquiry).await.unwrap();
+            assert!(!deep || bytes == whole || report.damaged() > 0, "round {round}: nothing was found");
+        }
+    }
+    // AND one that is read for a merge stops the resource, whatever its bytes are
+    for round in 0..6 {
+        let mut bytes = whole.clone();
+        let at = bytes.len() - 9 - random.usize(..bytes.len() / 3);
+        bytes[at] ^= 0xff;
+        std::fs::write(&path, &bytes).unwrap();
+        let done = program.run(&["run", "--full", "order_status"]);
+        assert!(!done.said().contains("panicked") && matches!(done.code, 0 | 7), "round {round}: {}", done.said());
+        std::fs::write(&path, &whole).unwrap();
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
