@@ -30,10 +30,13 @@ fn staged(table: &str) -> String {
     format!("_pearlift/staging/{OTHER_RUN}/{table}-{OTHER_RUN}-1.part")
 }
 
+/// A change of a manifest.
+type Change = Box<dyn Fn(&mut Value)>;
+
 /// What an attacker writes into a good manifest: a name, and the change.
-fn attacks(outside: &str) -> Vec<(&'static str, Box<dyn Fn(&mut Value)>)> {
+fn attacks(outside: &str) -> Vec<(&'static str, Change)> {
     let outside = outside.to_owned();
-    let mut found: Vec<(&'static str, Box<dyn Fn(&mut Value)>)> = Vec::new();
+    let mut found: Vec<(&'static str, Change)> = Vec::new();
     let paths = [
         ("an absolute path", outside.clone()),
         ("a path upwards", "brand/../../outside/kept.parquet".to_owned()),
