@@ -1,5 +1,7 @@
 //! The program as its users run it.
 
+use std::fs::File;
+use std::ops::{Deref, DerefMut};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
@@ -32,6 +34,38 @@ impl Done {
     pub fn expect(self, code: i32) -> Self {
         assert_eq!(self.code, code, "stdout:\n{}\nstderr:\n{}", self.stdout, self.stderr);
         self
+    }
+}
+
+/// A run of the program that goes on.
+#[derive(Debug)]
+pub struct Running {
+    child: Child,
+    said: tempfile::NamedTempFile,
+    leaks: Leaks,
+}
+
+impl Deref for Running {
+    type Target = Child;
+
+    fn deref(&self) -> &Child {
+        &self.child
+    }
+}
+
+impl DerefMut for Running {
+    fn deref_mut(&mut self) -> &mut Child {
+        &mut self.child
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let text = std::fs::read_to_string(self.said.path()).unwrap_or_default();
+        // A second panic would end all tests.
+        if !std::thread::panicking() {
+            self.leaks.refuse("what it said", &text);
+        }
     }
 }
 
@@ -91,13 +125,18 @@ impl Program {
         done
     }
 
-    /// Starts it; what it says is thrown away.
-    pub fn start(&self, arguments: &[&str]) -> Child {
-        self.command(arguments)
+    /// Starts it; what it says is looked through for secrets at its end.
+    pub fn start(&self, arguments: &[&str]) -> Running {
+        let said = tempfile::NamedTempFile::new().expect("a file can be made");
+        // Both append: neither writes over the other.
+        let append = || File::options().append(true).open(said.path()).expect("the file is there");
+        let child = self
+            .command(arguments)
             .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
+            .stdout(append())
+            .stderr(append())
             .spawn()
-            .expect("the program starts")
+            .expect("the program starts");
+        Running { child, said, leaks: Leaks::of(&self.vars) }
     }
 }
