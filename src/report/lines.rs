@@ -5,13 +5,15 @@ use std::io::Write;
 use crate::event::{Event, Events};
 use crate::failure::Failure;
 use crate::report::Verbosity;
-use crate::report::text::{bytes, number};
+use crate::report::text::{bytes, number, visible};
 use crate::run::Clock;
+use crate::secret::Redactor;
 
-/// Events as lines on stderr, each with the time.
-pub fn log(verbosity: Verbosity, clock: Clock) -> Events {
+/// Events as lines on stderr, each with the time. What the source says can neither show a secret nor steer the terminal.
+pub fn log(verbosity: Verbosity, clock: Clock, redactor: Redactor) -> Events {
     Events::new(move |event| {
         if let Some(text) = line(event, verbosity) {
+            let text = visible(&redactor.clean(&text));
             // A log that nobody reads any more is no reason to fail.
             let _ = writeln!(std::io::stderr().lock(), "{:.0} {text}", clock.now());
         }

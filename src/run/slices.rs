@@ -93,12 +93,13 @@ impl SliceScan {
     pub async fn resume(work: &Work<'_>, scan: &Scan) -> Result<Option<Self>> {
         let Cursor::Slices { plan, done } = &scan.cursor else { return Ok(None) };
         let Some(written) = read_plan(&work.site.store, plan).await? else { return Ok(None) };
+        let end = count(written.slices.len());
         Ok(Some(Self {
             id: scan.id.clone(),
             kind: scan.kind,
             started_at: scan.started_at,
             slices: written.slices,
-            done: done.iter().flat_map(|(first, last)| *first..=*last).collect(),
+            done: done.iter().flat_map(|(first, last)| *first..end.min(last.saturating_add(1))).collect(),
             plan: Some(plan.clone()),
             gradual: !work.rebuild,
             replace: Replace::Owners,

@@ -24,8 +24,9 @@ pub fn check(name: &str, text: &str) -> Result<Resource> {
     let file: SchemaFile = toml::from_str(text).map_err(|error| {
         Failure::new(Kind::Schema, "read a schema file").at(format!("{name}.toml")).because(error.to_string())
     })?;
-    if !is_name(name) {
-        return Err(wrong(name, "a resource's name is small letters, digits and `_`, and begins with a letter"));
+    if !is_name(name) || is_device(name) {
+        let rule = "a resource's name is small letters, digits and `_`, at most 63, begins with a letter, and is no device of Windows";
+        return Err(wrong(name, rule));
     }
     let mut tables = Vec::new();
     let mut partitions = Vec::new();
@@ -73,10 +74,18 @@ fn is_name(text: &str) -> bool {
         && text.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
 }
 
+/// Names that no folder can bear where a destination is copied to Windows.
+fn is_device(name: &str) -> bool {
+    let numbered = name.strip_prefix("com").or_else(|| name.strip_prefix("lpt"));
+    matches!(name, "con" | "prn" | "aux" | "nul")
+        || numbered.is_some_and(|rest| matches!(rest.as_bytes(), [b'0'..=b'9']))
+}
+
 fn check_table(name: &str, file: TableFile) -> Result<Table> {
     let wrong = |why: String| Failure::new(Kind::Schema, "accept a table").because(why);
-    if !is_name(name) {
-        return Err(wrong("a table's name is small letters, digits and `_`".into()));
+    if !is_name(name) || is_device(name) {
+        let rule = "a table's name is small letters, digits and `_`, at most 63, begins with a letter, and is no device of Windows";
+        return Err(wrong(rule.into()));
     }
     let rows = match file.rows {
         None => Rows::Record,
