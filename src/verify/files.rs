@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 use arrow_schema::{DataType, TimeUnit};
 use futures_util::{StreamExt, TryStreamExt};
 
-use crate::failure::{Failure, Kind, Result};
+use crate::failure::{Failure, Result};
 use crate::manifest::{DataFile, TableFiles, Version};
-use crate::schema::{EXTRA, EXTRACTED_AT, RUN_ID, Type};
+use crate::schema::DELETED_AT;
 use crate::store::Store;
 use crate::verify::{Finding, What, finding};
-use crate::write::{DELETED_AT, Flaw, Located, footer};
+use crate::write::{Flaw, Located, footer};
 
 /// Files looked at at once: a bucket answers in tens of milliseconds.
 const AT_ONCE: usize = 16;
@@ -104,17 +104,8 @@ async fn look_at(store: &Store, located: &Located, columns: Vec<(String, DataTyp
 
 /// The columns of a table's files, by its manifest.
 pub fn columns(table: &TableFiles) -> Result<Vec<(String, DataType)>> {
-    let at = || DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()));
-    let mut columns = Vec::new();
-    for column in &table.columns {
-        let kind = Type::parse(&column.kind)
-            .map_err(|error| Failure::new(Kind::Damage, "read a manifest").at(&column.name).caused(error))?;
-        columns.push((column.name.clone(), kind.arrow()));
-    }
-    columns.push((EXTRA.to_owned(), DataType::Utf8));
-    columns.push((EXTRACTED_AT.to_owned(), at()));
-    columns.push((RUN_ID.to_owned(), DataType::Utf8));
-    Ok(columns)
+    let schema = table.arrow()?;
+    Ok(schema.fields().iter().map(|field| (field.name().clone(), field.data_type().clone())).collect())
 }
 
 /// The columns of a file of deleted rows, which is as its table was then; none where the table is another by now.

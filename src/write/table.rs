@@ -10,10 +10,11 @@ use std::sync::Arc;
 
 use tokio::runtime::Handle;
 
-use crate::failure::{Failure, Kind, Result};
+use crate::failure::Result;
 use crate::manifest::{DataFile, Key, TableFiles, Version};
 use crate::schema::{Partition, PartitionBy, Resource, Table};
-use crate::store::{LocalCopy, Store};
+use crate::store::Store;
+use crate::write::aside::live_copy;
 use crate::write::columns::Layout;
 use crate::write::merge::{Changes, Incoming, Met, merge};
 use crate::write::output::{Draft, Output, Target, empty};
@@ -123,7 +124,8 @@ pub fn write_tables(
             runtime.block_on(work.store.stage(draft.scratch))?;
         }
         files.sort_by(|a, b| (&a.partition, &a.first).cmp(&(&b.partition, &b.first)));
-        written.tables.insert(table.name.clone(), TableFiles { files, ..TableFiles::new(table) });
+        let before = work.head.and_then(|head| head.tables.get(&table.name));
+        written.tables.insert(table.name.clone(), TableFiles { files, ..TableFiles::going_on(table, before) });
     }
     Ok(written)
 }
@@ -290,19 +292,9 @@ impl Side<'_> {
         target: &mut Target<'_>,
         met: &mut Met<'_>,
     ) -> Result<Changes> {
-        let copy = self.local_copy(file)?;
+        let copy = live_copy(self.work.store, file, self.work.spool, self.runtime)?;
         let last = file.last.clone().expect("a live file with rows has a last key");
         let incoming = Incoming { sorted, partition: self.partition, last, run: self.work.run, layout: self.layout };
         merge(copy.path(), incoming, &|owner| self.replaces(owner), output, target, met)
-    }
-
-    fn local_copy(&self, file: &DataFile) -> Result<LocalCopy> {
-        let found = self.runtime.block_on(self.work.store.local_copy(&file.path, self.work.spool))?;
-        found.ok_or_else(|| {
-            Failure::new(Kind::Damage, "find a live file")
-                .at(&file.path)
-                .because("the manifest names it and it is not there")
-                .advise("`pearlift verify` says what is damaged, and the way back")
-        })
     }
 }

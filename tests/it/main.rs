@@ -15,6 +15,7 @@ mod plan;
 mod properties;
 mod reading;
 mod repair;
+mod reshape;
 mod schemas;
 mod support;
 mod throttle;
