@@ -22,7 +22,7 @@ mod cursor;
 mod compare;
 
 pub use aside::{Aside, Which, set_aside};
-pub use compare::{Group, Part, compare};
+pub use compare::{Columns, Group, Part, compare};
 pub use inspect::{Fault, Flaw, Footer, Located, footer};
 pub use lookup::{Cell, Holding, held, held_between, held_ids, held_where};
 pub use merge::Changes;
