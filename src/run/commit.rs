@@ -16,7 +16,8 @@ use crate::run::nonce;
 use crate::run::work::{Gone, Work, count};
 use crate::store::{Put, paths};
 use crate::write::{
-    Aside, Commission, OwnerSet, Replace, Reshaping, Sizes, Which, Written, reshape_tables, set_aside, write_tables,
+    Aside, Commission, Marks, OwnerSet, Replace, Reshaping, Sizes, Which, Written, marked_tables, reshape_tables,
+    set_aside, write_tables,
 };
 
 /// A reload in which more rows would go than this, and than a hundredth of all, is refused.
@@ -127,22 +128,36 @@ impl Work<'_> {
         let runtime = Handle::current();
         let mut number = self.site.files_numbered.load(Ordering::Relaxed);
         let gone = self.gone.take();
+        let (keeps_marked, forgets) = (self.deletes == Deletes::Mark, self.deletes == Deletes::Drop);
+        let at = gone.as_ref().map(|gone| gone.at).or(self.state.completed_at).unwrap_or_else(|| self.site.clock.now());
+        let leaving = if self.rebuild { self.head.clone() } else { None };
         let keep_from = self.keep_from;
         let met_from = self.met_from().await?;
         let watch: Vec<(usize, usize)> = self.followers.iter().map(|(_, table, column)| (*table, *column)).collect();
         let work = tokio::task::spawn_blocking(move || {
-            for (key, gone) in gone.iter().flat_map(|gone| gone.owners.keys().iter().map(move |key| (key, gone))) {
+            let out = gone.iter().filter(|_| !keeps_marked);
+            for (key, gone) in out.flat_map(|gone| gone.owners.keys().iter().map(move |key| (key, gone))) {
                 spool.add_empty(key.clone(), gone.at);
             }
-            let deleted = match (&gone, &head) {
-                (Some(Gone { owners, at, kept: true }), Some(head)) => {
-                    let aside = Aside { store: &store, resource: &resource, head, spool: &folder, run: &run, sizes };
-                    set_aside(&aside, &Which::Of(owners, *at), &runtime, &mut number)?
-                }
-                (Some(_) | None, _) => Vec::new(),
+            let aside = |head, which: &Which<'_>, number: &mut u64| {
+                let aside = Aside { store: &store, resource: &resource, head, spool: &folder, run: &run, sizes };
+                set_aside(&aside, which, &runtime, number)
             };
+            let deleted = match (&gone, &head, &leaving) {
+                (Some(Gone { owners, at, kept: true }), Some(head), _) => {
+                    aside(head, &Which::Of(owners, *at), &mut number)?
+                }
+                // Files that are built anew hold nothing of records that the source no longer has.
+                (_, _, Some(head)) if !forgets => {
+                    aside(head, &Which::Marked(&marked_tables(&head.tables)), &mut number)?
+                }
+                (_, _, _) => Vec::new(),
+            };
+            let marked = gone.filter(|_| keeps_marked).map(|gone| gone.owners).unwrap_or_default();
+            let marks = keeps_marked.then_some(Marks { owners: &marked, at });
             let spooled = spool.take()?;
-            if let (Some(head), true, Replace::Owners) = (&head, spooled.owners.is_empty(), replace) {
+            let nobody = spooled.owners.is_empty() && marked.is_empty();
+            if let (Some(head), true, Replace::Owners) = (&head, nobody, replace) {
                 return Ok((spool, number, Written { tables: head.tables.clone(), ..Written::default() }));
             }
             let commission = Commission {
@@ -153,6 +168,7 @@ impl Work<'_> {
                 run: &run,
                 replace,
                 spare: &spare,
+                marks,
                 sizes,
                 keep_from,
                 last,

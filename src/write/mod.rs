@@ -29,4 +29,4 @@ pub use merge::Changes;
 pub use partition::day_number;
 pub use reshape::{Reshaping, marked_tables, reshape_tables};
 pub use spool::{OwnerSet, Spool, Spooled};
-pub use table::{Commission, Replace, Sizes, Written, write_tables};
+pub use table::{Commission, Marks, Replace, Sizes, Written, write_tables};

@@ -10,6 +10,7 @@ mod errors;
 mod export;
 mod faults;
 mod layers;
+mod marks;
 mod oauth;
 mod plan;
 mod properties;
