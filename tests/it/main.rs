@@ -22,3 +22,4 @@ mod support;
 mod throttle;
 mod together;
 mod verify;
+mod wishes;
