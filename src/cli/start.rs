@@ -25,11 +25,12 @@ pub struct Start {
 }
 
 impl Start {
-    /// The resources: built in, and the user's own.
+    /// The resources: built in, and the user's own, as the settings wish them.
     pub fn catalog(&self) -> Result<Catalog> {
         let own = self.options.schemas.clone();
         let own = own.or_else(|| Settings::schemas(self.options.config.as_deref(), &self.environment));
-        Catalog::load(own.as_deref())
+        let catalog = Catalog::load(own.as_deref())?;
+        self.settings(&catalog)?.shape(catalog)
     }
 
     /// The settings of the file and the environment.

@@ -13,7 +13,7 @@ use crate::manifest::ScanKind;
 use crate::run::inventory::{Asker, Ids};
 use crate::run::slices::SliceScan;
 use crate::run::work::{Work, count};
-use crate::schema::{Inventory, Resource, Rows, Style};
+use crate::schema::{Inventory, Resource, Style};
 use crate::write::{Replace, held_ids};
 
 /// More deletions at once than this, and than a hundredth of all, are refused: a source that lost its mind is more likely.
@@ -81,7 +81,7 @@ pub async fn reconcile(work: &mut Work<'_>, force: bool) -> Result<Reconciled> {
         }
         (Inventory::Options(_) | Inventory::Search(_), _) => asker.all(&resource).await?,
     };
-    let table = resource.tables.iter().find(|table| table.rows == Rows::Record).unwrap_or(&resource.tables[0]);
+    let table = resource.owner_table();
     let files = head.tables.get(&table.name).map(|table| table.files.clone()).unwrap_or_default();
     let held = held_ids(&work.site.store, &files, &table.columns[table.key[0]].name).await?;
     if listed.ids.is_empty() && !held.is_empty() && !force {

@@ -8,8 +8,9 @@ use tokio::time::Instant;
 use crate::config::Deletes;
 use crate::decode::{MisfitRecord, Page, Shape};
 use crate::event::Event;
-use crate::failure::{Failure, Kind, Result};
-use crate::manifest::{Cursor, Key, ScanKind, State, TableFiles, Version, head};
+use crate::failure::{Failure, Result};
+use crate::manifest::{Cursor, Key, ScanKind, State, Version, head};
+use crate::plan::Fit;
 use crate::run::Tally;
 use crate::run::site::Site;
 use crate::schema::Resource;
@@ -78,14 +79,9 @@ impl<'a> Work<'a> {
         forced: bool,
         deletes: Deletes,
     ) -> Result<Self> {
-        let differing = head.as_ref().and_then(|head| differing_table(head, resource));
-        if let (Some(table), false) = (&differing, forced) {
-            return Err(Failure::new(Kind::Schema, format!("go on with table `{table}`"))
-                .because("its files were written by another schema: other columns, key or partition")
-                .advise(format!(
-                    "`pearlift run --full {}` reads the resource again and swaps its files",
-                    resource.name
-                )));
+        let fit = head.as_ref().map_or(Fit::Same, |head| Fit::of(head, resource));
+        if let (Some(refusal), false) = (fit.refusal(resource), forced) {
+            return Err(refusal);
         }
         let old_plan = head.as_ref().and_then(|head| match &head.state.scan.as_ref()?.cursor {
             Cursor::Slices { plan, .. } => Some(plan.clone()),
@@ -108,7 +104,7 @@ impl<'a> Work<'a> {
             state: head.as_ref().map(|head| head.state.clone()).unwrap_or_default(),
             head,
             tally: Tally::default(),
-            rebuild: differing.is_some(),
+            rebuild: matches!(fit, Fit::Anew { .. }),
             forced,
             deletes,
             keep: None,
@@ -270,17 +266,4 @@ impl<'a> Work<'a> {
 /// A length as a count.
 pub fn count(length: usize) -> u64 {
     u64::try_from(length).expect("a length fits")
-}
-
-/// A table whose files at the destination are of another shape than the schema's.
-fn differing_table(head: &Version, resource: &Resource) -> Option<String> {
-    if head.tables.is_empty() {
-        return None;
-    }
-    let differs = resource
-        .tables
-        .iter()
-        .find(|table| head.tables.get(&table.name).is_none_or(|files| !files.same_shape(&TableFiles::new(table))));
-    let dropped = head.tables.keys().find(|name| !resource.tables.iter().any(|table| table.name == **name));
-    differs.map(|table| table.name.clone()).or_else(|| dropped.cloned())
 }

@@ -48,7 +48,15 @@ pub fn check(name: &str, text: &str) -> Result<Resource> {
         table.partition = partition.clone();
     }
     let read = check_read(name, file.read, key, key_type, &tables)?;
-    Ok(Resource { name: name.to_owned(), about: file.about, priority: file.priority, read, tables, hash: hash(text)? })
+    Ok(Resource {
+        name: name.to_owned(),
+        about: file.about,
+        priority: file.priority,
+        read,
+        tables,
+        left_out: Vec::new(),
+        hash: hash(text)?,
+    })
 }
 
 /// Hash of what a file says about reading and mapping; comments, `about` and `priority` do not count.
@@ -146,7 +154,7 @@ fn check_table(name: &str, file: TableFile) -> Result<Table> {
         ![EXTRA, EXTRACTED_AT, RUN_ID].iter().any(|name| is_name(name)),
         "names of ours cannot be a schema's"
     );
-    Ok(Table { name: name.to_owned(), rows, columns, key, partition: Partition::None })
+    Ok(Table { name: name.to_owned(), rows, columns, left_out: Vec::new(), key, partition: Partition::None })
 }
 
 /// The first key column of every table is the owner key, and of one type.

@@ -1,4 +1,5 @@
-//! What we hold of given records: a few columns of the owner's table, read by ranges.
+//! What we hold of given records: a few columns of the owner's table, read by ranges. Rows of deleted records that stay in
+//! the table are not held.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -17,7 +18,7 @@ use parquet::file::statistics::Statistics;
 
 use crate::failure::{Failure, Kind, Result};
 use crate::manifest::{DataFile, Key};
-use crate::schema::EXTRACTED_AT;
+use crate::schema::{DELETED_AT, EXTRACTED_AT};
 use crate::store::{RemoteFile, Store};
 use crate::window::Window;
 use crate::write::parquet::READ_BATCH;
@@ -162,7 +163,7 @@ fn missing(file: &DataFile) -> Failure {
 
 fn keys(file: Chunks, key: &str, which: &Which) -> parquet::errors::Result<Vec<i64>> {
     let metadata = ArrowReaderMetadata::load(&file, ArrowReaderOptions::default())?;
-    let wanted = std::iter::once(key).chain(which.column());
+    let wanted = [key, DELETED_AT].into_iter().chain(which.column());
     let mask = ProjectionMask::columns(&metadata.metadata().file_metadata().schema_descr_ptr(), wanted);
     let reader = ParquetRecordBatchReaderBuilder::new_with_metadata(file, metadata)
         .with_projection(mask)
@@ -174,7 +175,8 @@ fn keys(file: Chunks, key: &str, which: &Which) -> parquet::errors::Result<Vec<i
         let Some(keys) = batch.column_by_name(key) else { continue };
         let keys = keys.as_primitive::<Int64Type>();
         let judged = which.column().and_then(|column| batch.column_by_name(column));
-        let rows = (0..batch.num_rows()).filter(|row| which.admits(judged.map(|judged| cell(judged, *row))));
+        let rows = (0..batch.num_rows()).filter(|row| is_live(&batch, *row));
+        let rows = rows.filter(|row| which.admits(judged.map(|judged| cell(judged, *row))));
         ids.extend(rows.map(|row| keys.value(row)));
     }
     Ok(ids)
@@ -203,7 +205,7 @@ fn look(file: Chunks, names: &[String], ids: &[i64]) -> parquet::errors::Result<
         })
         .map(|(place, _)| place)
         .collect();
-    let mask = ProjectionMask::columns(&schema, names.iter().map(String::as_str));
+    let mask = ProjectionMask::columns(&schema, names.iter().map(String::as_str).chain([DELETED_AT]));
     let reader = ParquetRecordBatchReaderBuilder::new_with_metadata(file, metadata)
         .with_row_groups(groups)
         .with_projection(mask)
@@ -228,11 +230,17 @@ fn collect(batch: &RecordBatch, names: &[String], ids: &[i64], found: &mut Vec<(
     let (Some(keys), Some(seen)) = (column(&names[0]), column(EXTRACTED_AT)) else { return };
     let keys = keys.as_primitive::<Int64Type>();
     let seen = seen.as_primitive::<TimestampMicrosecondType>();
-    for row in (0..batch.num_rows()).filter(|row| ids.binary_search(&keys.value(*row)).is_ok()) {
+    let wanted = |row: &usize| ids.binary_search(&keys.value(*row)).is_ok() && is_live(batch, *row);
+    for row in (0..batch.num_rows()).filter(wanted) {
         let wanted = &names[1..names.len() - 1];
         let cells = wanted.iter().map(|name| column(name).map_or(Cell::Null, |column| cell(column, row))).collect();
         found.push((keys.value(row), Holding { cells, extracted_at: seen.value(row) }));
     }
+}
+
+/// Whether a row bears no mark of a deleted record.
+fn is_live(batch: &RecordBatch, row: usize) -> bool {
+    batch.column_by_name(DELETED_AT).is_none_or(|marks| marks.is_null(row))
 }
 
 fn cell(column: &dyn Array, row: usize) -> Cell {
