@@ -168,7 +168,7 @@ async fn held_created(
     window: Window,
 ) -> Result<Vec<i64>> {
     let Some(table) = resource.tables.iter().find(|table| table.rows == Rows::Record) else { return Ok(Vec::new()) };
-    let Some(column) = column_of(table, changes, by) else { return Ok(Vec::new()) };
+    let Some(column) = column_of(table, Some(changes), by) else { return Ok(Vec::new()) };
     let head = work.head.as_ref().and_then(|head| head.tables.get(&table.name));
     let files = head.map(|table| table.files.clone()).unwrap_or_default();
     let key = &table.columns[table.key[0]].name;
@@ -178,8 +178,9 @@ async fn held_created(
 }
 
 /// Our column of a search's date.
-fn column_of(table: &Table, changes: &Changes, by: &str) -> Option<String> {
-    let same = changes.same.iter().find(|(theirs, _)| theirs == by).map(|(_, ours)| ours.clone());
+pub fn column_of(table: &Table, changes: Option<&Changes>, by: &str) -> Option<String> {
+    let mut pairs = changes.into_iter().flat_map(|changes| &changes.same);
+    let same = pairs.find(|(theirs, _)| theirs == by).map(|(_, ours)| ours.clone());
     same.or_else(|| {
         let takes = |leaf: &Leaf| matches!(leaf, Leaf::Fields(fields) if fields.len() == 1 && fields[0] == by);
         table

@@ -7,6 +7,7 @@ mod stop;
 mod outcome;
 mod site;
 mod work;
+mod apart;
 mod commit;
 mod documents;
 mod inventory;
@@ -17,6 +18,8 @@ mod whole;
 mod resource;
 mod reconcile;
 mod backfill;
+mod suspects;
+mod mend;
 mod steps;
 mod follow;
 mod check;
@@ -71,6 +74,8 @@ pub enum Task {
     Reconcile { force: bool },
     /// Reads a part again.
     Backfill(Selection),
+    /// Reads again what damaged files held; `force` gives up what cannot be.
+    Mend { force: bool },
 }
 
 impl Task {

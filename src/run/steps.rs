@@ -6,9 +6,10 @@ use crate::event::Event;
 use crate::failure::{Failure, Kind, Result};
 use crate::manifest::{Claimant, ScanKind, Version, recover};
 use crate::plan::{Wish, plan};
+use crate::run::mend::Mended;
 use crate::run::site::Site;
 use crate::run::work::Work;
-use crate::run::{End, Errand, ResourceOutcome, Tally, Task, backfill, nonce, reconcile, resource};
+use crate::run::{End, Errand, ResourceOutcome, Tally, Task, backfill, mend, nonce, reconcile, resource};
 use crate::schema::Resource;
 
 /// One resource to its end.
@@ -135,6 +136,13 @@ async fn beside(
                 outcome.found = Some(found.to_string());
                 End::Complete
             })
+        }
+        Task::Mend { force } => {
+            site.events.tell(begun("backfill", "looks at every file and reads again what is damaged"));
+            let mut mended = Mended::default();
+            let done = mend::mend(&mut work, *force, &mut mended).await;
+            outcome.found = Some(mended.to_string());
+            done.map(|()| End::Complete)
         }
         Task::Backfill(selection) => {
             site.events.tell(begun("backfill", "reads a part again"));

@@ -11,6 +11,7 @@ use crate::event::Event;
 use crate::failure::{Failure, Kind, Result};
 use crate::manifest::{Cursor, Key, ScanKind, State, TableFiles, Version, head};
 use crate::run::Tally;
+use crate::run::apart::Apart;
 use crate::run::site::Site;
 use crate::schema::Resource;
 use crate::write::{OwnerSet, Spool};
@@ -63,6 +64,10 @@ pub struct Work<'a> {
     /// Owners found deleted: the next commit takes their rows out of the tables.
     pub(super) gone: Option<Gone>,
     pub(super) committed_at: Instant,
+    /// Damaged files of the head, which `head` does not name here.
+    pub(super) apart: Vec<Apart>,
+    /// Damaged files that the next commit takes out of the tables.
+    pub(super) dropped: Vec<Apart>,
     /// From which month on rows hand on what they name, once it is known.
     met_from: Option<i32>,
 }
@@ -120,6 +125,8 @@ impl<'a> Work<'a> {
             gone: None,
             followers,
             committed_at: Instant::now(),
+            apart: Vec::new(),
+            dropped: Vec::new(),
             met_from: None,
         })
     }

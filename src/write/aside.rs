@@ -74,14 +74,10 @@ pub fn set_aside(
         });
         for file in touched {
             let copy = runtime.block_on(work.store.local_copy(&file.path, work.spool))?.ok_or_else(|| {
-                Failure::new(Kind::Damage, "find a live file")
-                    .at(&file.path)
-                    .because("the manifest names it and it is not there")
-                    .advise("`pearlift verify` says what is damaged, and the way back")
+                Failure::damaged("find a live file", &file.path).because("the manifest names it and it is not there")
             })?;
             for batch in read(copy.path())? {
-                let batch = batch
-                    .map_err(|error| Failure::new(Kind::Damage, "read a data file").at(&file.path).caused(error))?;
+                let batch = batch.map_err(|error| Failure::damaged("read a data file", &file.path).caused(error))?;
                 let wanted: BooleanArray = (0..batch.num_rows())
                     .map(|row| Some(owners.contains(&owner(&batch, layout.key[0], row))))
                     .collect();

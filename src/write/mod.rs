@@ -25,6 +25,6 @@ pub use compare::{Group, Part, compare};
 pub use inspect::{Fault, Flaw, Footer, Located, footer};
 pub use lookup::{Cell, Holding, held, held_between, held_ids, held_where};
 pub use merge::Changes;
-pub use partition::day_number;
+pub use partition::{day_number, number, segment};
 pub use spool::{OwnerSet, Spool, Spooled};
 pub use table::{Commission, Replace, Sizes, Written, write_tables};

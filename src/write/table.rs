@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use tokio::runtime::Handle;
 
-use crate::failure::{Failure, Kind, Result};
+use crate::failure::{Failure, Result};
 use crate::manifest::{DataFile, Key, TableFiles, Version};
 use crate::schema::{Partition, PartitionBy, Resource, Table};
 use crate::store::{LocalCopy, Store};
@@ -299,10 +299,7 @@ impl Side<'_> {
     fn local_copy(&self, file: &DataFile) -> Result<LocalCopy> {
         let found = self.runtime.block_on(self.work.store.local_copy(&file.path, self.work.spool))?;
         found.ok_or_else(|| {
-            Failure::new(Kind::Damage, "find a live file")
-                .at(&file.path)
-                .because("the manifest names it and it is not there")
-                .advise("`pearlift verify` says what is damaged, and the way back")
+            Failure::damaged("find a live file", &file.path).because("the manifest names it and it is not there")
         })
     }
 }
