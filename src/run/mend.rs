@@ -77,6 +77,11 @@ impl Bad {
             Flaw::Unreadable(_) | Flaw::Rows(..) | Flaw::Columns(_) => false,
         })
     }
+
+    /// Whether rows that the manifest says it has may be missing in it.
+    pub fn is_short(&self) -> bool {
+        !self.is_readable() || self.flaws.iter().any(|flaw| matches!(flaw, Flaw::Range { .. }))
+    }
 }
 
 /// What a look found.
@@ -203,7 +208,7 @@ async fn by_month(
     for month in months {
         work.give_up(|apart| apart.file.partition.as_deref() == Some(month.partition.as_str()));
         note(work, mended);
-        rows::read_window(work, search, &month.by, month.window).await?;
+        rows::read_window(work, search, &month.by, month.window, None).await?;
         work.commit(Replace::Owners, false).await?;
     }
     Ok(())

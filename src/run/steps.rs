@@ -147,10 +147,7 @@ async fn beside(
         Task::Backfill(selection) => {
             site.events.tell(begun("backfill", "reads a part again"));
             backfill::backfill(&mut work, selection).await.map(|done| {
-                outcome.found = Some(format!(
-                    "{} ids asked for, {} not returned, {} taken out of the tables",
-                    done.asked, done.absent, done.gone
-                ));
+                outcome.found = Some(done.to_string());
                 End::Complete
             })
         }

@@ -61,7 +61,7 @@ impl Suspects {
             let files = whole_files(work, table, partition, &spans);
             held.extend(held_ids(store, &files, key(&resource, &table.name)).await?);
         }
-        for bad in bad.iter().filter(|bad| !bad.is_readable()) {
+        for bad in bad.iter().filter(|bad| bad.is_short()) {
             let Some(span) = span(&bad.file) else { continue };
             wanted.extend(held.iter().copied().filter(|id| within(&[span], *id)));
             // Each owner has a row in the owner's table: a file of another table holds none that are not there.

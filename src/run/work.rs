@@ -59,6 +59,8 @@ pub struct Work<'a> {
     pub(super) keyless: bool,
     /// The plan of an unfinished scan of an earlier run.
     old_plan: Option<String>,
+    /// The plan of an unfinished backfill of an earlier run, which a new one takes the place of.
+    pub(super) old_backfill: Option<String>,
     /// Resources that read again what changed rows of ours name, with the places of table and column.
     pub(super) followers: Vec<(String, usize, usize)>,
     /// Owners found deleted: the next commit takes their rows out of the tables.
@@ -92,10 +94,15 @@ impl<'a> Work<'a> {
                     resource.name
                 )));
         }
-        let old_plan = head.as_ref().and_then(|head| match &head.state.scan.as_ref()?.cursor {
+        let plan = |cursor: &Cursor| match cursor {
             Cursor::Slices { plan, .. } => Some(plan.clone()),
             Cursor::Rows { .. } => None,
-        });
+        };
+        let unfinished = head.as_ref().map(|head| &head.state);
+        let old_plan = unfinished.and_then(|state| plan(&state.scan.as_ref()?.cursor));
+        let old_backfill = unfinished.and_then(|state| plan(&state.backfill.as_ref()?.cursor));
+        let mut state = head.as_ref().map(|head| head.state.clone()).unwrap_or_default();
+        state.backfill.take_if(|backfill| backfill.schema_hash != resource.hash);
         let followers = site
             .catalog
             .followers(resource)
@@ -110,7 +117,7 @@ impl<'a> Work<'a> {
             shape: Arc::new(Shape::compile(resource)?),
             spool: Some(Spool::new(resource, &folder, memory)?),
             resource: Arc::new(resource.clone()),
-            state: head.as_ref().map(|head| head.state.clone()).unwrap_or_default(),
+            state,
             head,
             tally: Tally::default(),
             rebuild: differing.is_some(),
@@ -122,6 +129,7 @@ impl<'a> Work<'a> {
             spared: Vec::new(),
             keyless: false,
             old_plan,
+            old_backfill,
             gone: None,
             followers,
             committed_at: Instant::now(),

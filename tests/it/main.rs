@@ -4,6 +4,7 @@
 
 mod clean;
 mod crash;
+mod damage;
 mod decode;
 mod docs;
 mod errors;
@@ -15,6 +16,7 @@ mod plan;
 mod properties;
 mod reading;
 mod repair;
+mod resume;
 mod schemas;
 mod support;
 mod throttle;

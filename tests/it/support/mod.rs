@@ -1,9 +1,11 @@
 //! What the tests share: the program, readers of Parquet, an S3 server, places to write.
 
+mod harm;
 mod program;
 mod python;
 mod weed;
 
+pub use harm::{cut, findings, flip, head, largest, rewrite};
 pub use program::{Done, Program};
 pub use python::{check_truth, python, query};
 pub use weed::Weed;
