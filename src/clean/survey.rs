@@ -10,6 +10,7 @@ use crate::failure::{Failure, Kind, Result};
 use crate::manifest::{Cursor, Holding, Version, head, read, resources, versions};
 use crate::schema::Catalog;
 use crate::store::{Store, paths};
+use crate::write::Joint;
 
 /// Versions that are kept in any case, and for how long all are.
 const KEPT_VERSIONS: usize = 100;
@@ -21,6 +22,8 @@ const AT_ONCE: usize = 16;
 #[derive(Debug, Default)]
 pub struct Survey {
     pub waste: Vec<Waste>,
+    /// Small files that became fewer.
+    pub joints: Vec<Joint>,
     pub unknown: Vec<String>,
 }
 

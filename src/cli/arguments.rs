@@ -219,6 +219,9 @@ pub struct Clean {
     /// Say what would go: nothing is deleted
     #[arg(long)]
     pub dry_run: bool,
+    /// Join small neighbouring files of a partition into larger ones, up to `limits.file_bytes`
+    #[arg(long)]
+    pub compact: bool,
     /// Print JSON
     #[arg(long)]
     pub json: bool,

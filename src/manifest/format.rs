@@ -260,6 +260,21 @@ impl TableFiles {
 }
 
 impl Version {
+    /// The version that follows, by this run: the same files and state, and nothing removed.
+    pub fn next(&self, run: &str, nonce: String, written_at: Timestamp) -> Self {
+        Self {
+            format: FORMAT,
+            pearlift: env!("CARGO_PKG_VERSION").to_owned(),
+            version: self.version + 1,
+            nonce,
+            parent: Some(self.nonce.clone()),
+            run: run.to_owned(),
+            written_at,
+            removes: Vec::new(),
+            ..self.clone()
+        }
+    }
+
     /// The live files of all tables.
     pub fn files(&self) -> impl Iterator<Item = &DataFile> {
         self.tables.values().flat_map(|table| &table.files)

@@ -44,10 +44,10 @@ pub fn parse(path: &str, bytes: &Bytes) -> Result<Version> {
         format: u32,
     }
     let damaged = |error: serde_json::Error| {
-        Failure::new(Kind::Damage, "read a manifest")
-            .at(path)
-            .caused(error)
-            .advise("restore it from a backup, or remove it")
+        Failure::new(Kind::Damage, "read a manifest").at(path).caused(error).advise(
+            "restore it from a backup; or move it away, and `pearlift backfill RESOURCE --damaged` mends the version \
+                 before",
+        )
     };
     let format: Format = serde_json::from_slice(bytes).map_err(damaged)?;
     if format.format > FORMAT {

@@ -124,7 +124,10 @@ impl Finding {
             What::Flawed(_) => Some(format!(
                 "`pearlift backfill {name} --damaged` reads again what it may have held; or restore it from a backup"
             )),
-            What::Manifest(_) => Some("restore it from a backup".to_owned()),
+            What::Manifest(_) => Some(format!(
+                "restore it from a backup; without one move it away, and `pearlift backfill {name} --damaged` mends the \
+                 version before"
+            )),
             What::Foreign => Some("move it out of the table's folder".to_owned()),
             What::Unpublished => Some(format!("`pearlift run {name}` or `pearlift clean` publishes it")),
             What::Superseded => Some("`pearlift clean` removes it".to_owned()),

@@ -14,6 +14,7 @@ use crate::manifest::{DataFile, Version};
 use crate::schema::Resource;
 use crate::store::{Store, paths};
 use crate::write::columns::Layout;
+use crate::write::inspect::refuse_altered;
 use crate::write::output::{Output, Target};
 use crate::write::parquet::{Form, read};
 use crate::write::sorted::owner;
@@ -76,6 +77,7 @@ pub fn set_aside(
             let copy = runtime.block_on(work.store.local_copy(&file.path, work.spool))?.ok_or_else(|| {
                 Failure::damaged("find a live file", &file.path).because("the manifest names it and it is not there")
             })?;
+            refuse_altered(&copy, file)?;
             for batch in read(copy.path())? {
                 let batch = batch.map_err(|error| Failure::damaged("read a data file", &file.path).caused(error))?;
                 let wanted: BooleanArray = (0..batch.num_rows())

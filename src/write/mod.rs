@@ -19,8 +19,10 @@ mod inspect;
 mod stream;
 mod cursor;
 mod compare;
+mod compact;
 
 pub use aside::{Aside, DELETED_AT, set_aside};
+pub use compact::{Joined, Joining, Joint, join, joint, small_neighbours};
 pub use compare::{Group, Part, compare};
 pub use inspect::{Fault, Flaw, Footer, Located, footer};
 pub use lookup::{Cell, Holding, held, held_between, held_ids, held_where};

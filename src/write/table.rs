@@ -15,6 +15,7 @@ use crate::manifest::{DataFile, Key, TableFiles, Version};
 use crate::schema::{Partition, PartitionBy, Resource, Table};
 use crate::store::{LocalCopy, Store};
 use crate::write::columns::Layout;
+use crate::write::inspect::refuse_altered;
 use crate::write::merge::{Changes, Incoming, Met, merge};
 use crate::write::output::{Draft, Output, Target, empty};
 use crate::write::parquet::Form;
@@ -22,8 +23,8 @@ use crate::write::partition::{number, segment};
 use crate::write::sorted::Sorted;
 use crate::write::spool::{OwnerSet, Spooled};
 
-/// A file smaller than the target size divided by this is joined with rows that come beside it.
-const SMALL: u64 = 8;
+/// A file smaller than the target size divided by this is joined with rows that come beside it, or with small neighbours.
+pub const SMALL: u64 = 8;
 
 /// Whose old rows the new ones replace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -298,8 +299,10 @@ impl Side<'_> {
 
     fn local_copy(&self, file: &DataFile) -> Result<LocalCopy> {
         let found = self.runtime.block_on(self.work.store.local_copy(&file.path, self.work.spool))?;
-        found.ok_or_else(|| {
+        let copy = found.ok_or_else(|| {
             Failure::damaged("find a live file", &file.path).because("the manifest names it and it is not there")
-        })
+        })?;
+        refuse_altered(&copy, file)?;
+        Ok(copy)
     }
 }

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that panics has found something")]
 
 mod clean;
+mod compact;
 mod crash;
 mod damage;
 mod decode;

@@ -48,7 +48,7 @@ fn home(lake: &Path) -> (u64, String) {
 async fn killed_after(child: &mut Child, lake: &Path, slices: u64) -> u64 {
     let begun = Instant::now();
     while home(lake).0 < slices {
-        assert!(begun.elapsed() < Duration::from_secs(60), "it does not commit");
+        assert!(begun.elapsed() < Duration::from_secs(240), "it does not commit");
         assert!(child.try_wait().unwrap().is_none(), "it ended before it could be killed");
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
@@ -118,15 +118,20 @@ async fn a_killed_backfill_goes_on_with_its_own_plan_though_a_night_and_a_clean_
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn what_was_found_gone_before_an_interruption_is_asked_for_again() {
-    // GIVEN so many deleted orders that they take three slices, and a backfill killed among these
+    // GIVEN so many deleted orders that they take three slices, and a backfill killed when it comes to these
     let lake = tempfile::tempdir().unwrap();
     let (sandbox, program, _schemas) = slow(500, lake.path().to_str().unwrap(), &["order"]).await;
     let gone: Vec<i64> = sandbox.ids(Kind::Order).into_iter().step_by(4).take(100).collect();
     sandbox.delete(Kind::Order, &gone);
     // 400 orders take ten slices, those in doubt three more.
     sandbox.change(|settings| settings.latency = 300);
-    let done = killed_after(&mut program.start(&ALL_TIME), lake.path(), 11).await;
-    assert!((11..13).contains(&done), "{done}");
+    let done = killed_after(&mut program.start(&ALL_TIME), lake.path(), 10).await;
+    assert_eq!(done, 10);
+    // AND, as if some of them had come back and been committed, all slices count as done
+    let newest = files(&lake.path().join("_pearlift/manifests/order")).pop().unwrap();
+    let mut version = head(lake.path(), "order");
+    version["state"]["backfill"]["cursor"]["slices"]["done"] = serde_json::json!([[0, 12]]);
+    std::fs::write(newest, version.to_string()).unwrap();
     sandbox.change(|settings| settings.latency = 0);
     sandbox.take_log();
 
@@ -189,7 +194,7 @@ async fn a_backfill_of_rows_of_a_search_goes_on_at_its_page() {
     let cursor = || head(lake.path(), "customer_payment")["state"]["backfill"]["cursor"]["rows"]["next"].as_u64();
     let begun = Instant::now();
     while cursor().unwrap_or(0) < 800 {
-        assert!(begun.elapsed() < Duration::from_secs(60), "it does not commit");
+        assert!(begun.elapsed() < Duration::from_secs(240), "it does not commit");
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     assert_eq!(interrupt(&mut child), Some(130));
@@ -219,7 +224,7 @@ async fn an_unfinished_nightly_scan_outlives_a_backfill() {
     let scan = || head(lake.path(), "order")["state"]["scan"].clone();
     let begun = Instant::now();
     while scan().is_null() {
-        assert!(begun.elapsed() < Duration::from_secs(60), "it does not commit");
+        assert!(begun.elapsed() < Duration::from_secs(240), "it does not commit");
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     child.kill().unwrap();
