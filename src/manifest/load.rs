@@ -44,7 +44,12 @@ pub fn parse(resource: &str, number: u64, bytes: &[u8]) -> Result<Version> {
         format: u32,
     }
     let path = paths::manifest(resource, number);
-    let damaged = || Failure::new(Kind::Damage, "read a manifest").at(&path).advise("restore it from a backup");
+    let damaged = || {
+        Failure::new(Kind::Damage, "read a manifest").at(&path).advise(
+            "restore it from a backup; or move it away, and `pearlift backfill RESOURCE --damaged` mends the version \
+             before",
+        )
+    };
     let format: Format = serde_json::from_slice(bytes).map_err(|error| damaged().caused(error))?;
     if format.format > FORMAT {
         return Err(Failure::new(Kind::Settings, "read a manifest")

@@ -14,8 +14,8 @@ mod lake;
 
 pub use commit::decide;
 pub use format::{
-    Cursor, DataFile, FORMAT, Key, LeftOut, MisfitFile, Owed, Scan, ScanKind, ScanPlan, SpecColumn, State, TableFiles,
-    Version,
+    Backfill, Cursor, DataFile, FORMAT, Key, LeftOut, MisfitFile, Owed, Scan, ScanKind, ScanPlan, Selected, SpecColumn,
+    State, TableFiles, Version,
 };
 pub use lake::claim_destination;
 pub use load::{head, parse, read, read_plan, resources, versions, write_plan};

@@ -6,9 +6,10 @@ use crate::event::Event;
 use crate::failure::{Failure, Kind, Result};
 use crate::manifest::{Claimant, ScanKind, Version, recover};
 use crate::plan::{Fit, Wish, plan};
+use crate::run::mend::Mended;
 use crate::run::site::Site;
 use crate::run::work::Work;
-use crate::run::{End, Errand, ResourceOutcome, Tally, Task, backfill, nonce, reconcile, resource};
+use crate::run::{End, Errand, ResourceOutcome, Tally, Task, backfill, mend, nonce, reconcile, resource};
 use crate::schema::Resource;
 
 /// One resource to its end.
@@ -164,13 +165,17 @@ async fn beside(
                 End::Complete
             })
         }
+        Task::Mend { force } => {
+            site.events.tell(begun("backfill", "looks at every file and reads again what is damaged"));
+            let mut mended = Mended::default();
+            let done = mend::mend(&mut work, *force, &mut mended).await;
+            outcome.found = Some(mended.to_string());
+            done.map(|()| End::Complete)
+        }
         Task::Backfill(selection) => {
             site.events.tell(begun("backfill", "reads a part again"));
             backfill::backfill(&mut work, selection).await.map(|done| {
-                outcome.found = Some(format!(
-                    "{} ids asked for, {} not returned, {} taken out of the tables",
-                    done.asked, done.absent, done.gone
-                ));
+                outcome.found = Some(done.to_string());
                 End::Complete
             })
         }

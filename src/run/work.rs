@@ -12,6 +12,7 @@ use crate::failure::{Failure, Result};
 use crate::manifest::{Cursor, Key, ScanKind, State, Version, head};
 use crate::plan::Fit;
 use crate::run::Tally;
+use crate::run::apart::Apart;
 use crate::run::site::Site;
 use crate::schema::Resource;
 use crate::write::{OwnerSet, Spool};
@@ -59,11 +60,17 @@ pub struct Work<'a> {
     pub(super) keyless: bool,
     /// The plan of an unfinished scan of an earlier run.
     old_plan: Option<String>,
+    /// The plan of an unfinished backfill of an earlier run, which a new one takes the place of.
+    pub(super) old_backfill: Option<String>,
     /// Resources that read again what changed rows of ours name, with the places of table and column.
     pub(super) followers: Vec<(String, usize, usize)>,
     /// Owners found deleted: the next commit takes their rows out of the tables.
     pub(super) gone: Option<Gone>,
     pub(super) committed_at: Instant,
+    /// Damaged files of the head, which `head` does not name here.
+    pub(super) apart: Vec<Apart>,
+    /// Damaged files that the next commit takes out of the tables.
+    pub(super) dropped: Vec<Apart>,
     /// From which month on rows hand on what they name, once it is known.
     met_from: Option<i32>,
 }
@@ -83,10 +90,15 @@ impl<'a> Work<'a> {
         if let (Some(refusal), false) = (fit.refusal(resource), forced) {
             return Err(refusal);
         }
-        let old_plan = head.as_ref().and_then(|head| match &head.state.scan.as_ref()?.cursor {
+        let plan = |cursor: &Cursor| match cursor {
             Cursor::Slices { plan, .. } => Some(plan.clone()),
             Cursor::Rows { .. } => None,
-        });
+        };
+        let unfinished = head.as_ref().map(|head| &head.state);
+        let old_plan = unfinished.and_then(|state| plan(&state.scan.as_ref()?.cursor));
+        let old_backfill = unfinished.and_then(|state| plan(&state.backfill.as_ref()?.cursor));
+        let mut state = head.as_ref().map(|head| head.state.clone()).unwrap_or_default();
+        state.backfill.take_if(|backfill| backfill.schema_hash != resource.hash);
         let followers = site
             .catalog
             .followers(resource)
@@ -101,7 +113,7 @@ impl<'a> Work<'a> {
             shape: Arc::new(Shape::compile(resource)?),
             spool: Some(Spool::new(resource, &folder, memory)?),
             resource: Arc::new(resource.clone()),
-            state: head.as_ref().map(|head| head.state.clone()).unwrap_or_default(),
+            state,
             head,
             tally: Tally::default(),
             rebuild: matches!(fit, Fit::Anew { .. }),
@@ -113,9 +125,12 @@ impl<'a> Work<'a> {
             spared: Vec::new(),
             keyless: false,
             old_plan,
+            old_backfill,
             gone: None,
             followers,
             committed_at: Instant::now(),
+            apart: Vec::new(),
+            dropped: Vec::new(),
             met_from: None,
         })
     }

@@ -16,7 +16,7 @@ use parquet::file::metadata::RowGroupMetaData;
 use parquet::file::reader::{ChunkReader, Length};
 use parquet::file::statistics::Statistics;
 
-use crate::failure::{Failure, Kind, Result};
+use crate::failure::{Failure, Result};
 use crate::manifest::{DataFile, Key};
 use crate::schema::{DELETED_AT, EXTRACTED_AT};
 use crate::store::{RemoteFile, Store};
@@ -82,8 +82,7 @@ pub async fn held(
         let remote = store.remote_file(&file.path).await?.ok_or_else(|| missing(file))?;
         let (ids, names, path) = (Arc::clone(&ids), Arc::clone(&names), file.path.clone());
         let found = tokio::task::spawn_blocking(move || {
-            look(Chunks(remote), &names, &ids)
-                .map_err(|error| Failure::new(Kind::Damage, "read a data file").at(path).caused(error))
+            look(Chunks(remote), &names, &ids).map_err(|error| Failure::damaged("read a data file", path).caused(error))
         });
         holdings.extend(found.await.expect("reading a file does not panic")?);
     }
@@ -147,8 +146,7 @@ async fn pick(store: &Store, files: &[DataFile], key: &str, which: &Which) -> Re
         let remote = store.remote_file(&file.path).await?.ok_or_else(|| missing(file))?;
         let (key, path, which) = (key.to_owned(), file.path.clone(), which.clone());
         let read = tokio::task::spawn_blocking(move || {
-            keys(Chunks(remote), &key, &which)
-                .map_err(|error| Failure::new(Kind::Damage, "read a data file").at(path).caused(error))
+            keys(Chunks(remote), &key, &which).map_err(|error| Failure::damaged("read a data file", path).caused(error))
         });
         ids.extend(read.await.expect("reading a file does not panic")?);
     }
@@ -158,7 +156,7 @@ async fn pick(store: &Store, files: &[DataFile], key: &str, which: &Which) -> Re
 }
 
 fn missing(file: &DataFile) -> Failure {
-    Failure::new(Kind::Damage, "find a live file").at(&file.path).because("the manifest names it and it is not there")
+    Failure::damaged("find a live file", &file.path).because("the manifest names it and it is not there")
 }
 
 fn keys(file: Chunks, key: &str, which: &Which) -> parquet::errors::Result<Vec<i64>> {

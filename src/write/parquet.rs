@@ -182,10 +182,7 @@ fn distinct<T: std::hash::Hash + Eq>(values: impl IntoIterator<Item = Option<T>>
 pub fn read(path: &Path) -> Result<ParquetRecordBatchReader> {
     let file = File::open(path).map_err(|error| failed("read", path, error))?;
     let damaged = |error: parquet::errors::ParquetError| {
-        Failure::new(Kind::Damage, "read a data file")
-            .at(path.display().to_string())
-            .caused(error)
-            .advise("`pearlift verify` says what is damaged, and the way back")
+        Failure::damaged("read a data file", path.display().to_string()).caused(error)
     };
     ParquetRecordBatchReaderBuilder::try_new(file)
         .map_err(damaged)?

@@ -3,7 +3,9 @@
 #![allow(clippy::unwrap_used, reason = "a test that panics has found something")]
 
 mod clean;
+mod compact;
 mod crash;
+mod damage;
 mod decode;
 mod docs;
 mod errors;
@@ -21,6 +23,7 @@ mod properties;
 mod reading;
 mod repair;
 mod reshape;
+mod resume;
 mod schemas;
 mod secrets;
 mod sequences;

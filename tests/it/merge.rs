@@ -83,6 +83,7 @@ struct Round {
     spared: Vec<i64>,
     day: usize,
     last: bool,
+    marks: None,
     file_bytes: u64,
     row_group_rows: usize,
     memory: u64,
@@ -110,6 +111,7 @@ fn round() -> impl Strategy<Value = Round> {
             spared,
             day,
             last,
+            marks: None,
             file_bytes,
             row_group_rows,
             memory,
@@ -326,6 +328,7 @@ fn commits_equal_the_model(rounds: &[Round], partition: &str) {
             sizes: Sizes { file_bytes: round.file_bytes, row_group_rows: round.row_group_rows },
             keep_from: None,
             last: round.last,
+            marks: None,
             watch: &[],
             met_from: i32::MIN,
         };
@@ -408,6 +411,7 @@ fn a_link_that_lies_where_a_file_is_to_be_staged_is_not_written_through() {
         sizes: Sizes { file_bytes: 1, row_group_rows: 1 },
         keep_from: None,
         last: false,
+        marks: None,
         watch: &[],
         met_from: i32::MIN,
     };
