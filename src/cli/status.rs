@@ -73,6 +73,7 @@ fn object(row: &StatusRow) -> Value {
         "completed_at": state.completed_at,
         "reloaded_at": state.reloaded_at,
         "unfinished_scan": state.scan.as_ref().map(|scan| json!({"kind": scan.kind.name(), "started_at": scan.started_at})),
+        "unfinished_backfill": state.backfill.as_ref().map(|backfill| json!({"selected": backfill.selected.to_string(), "started_at": backfill.started_at})),
         "rows": head.rows(),
         "files": head.files().count(),
         "bytes": head.files().map(|file| file.bytes).sum::<u64>(),

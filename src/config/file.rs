@@ -54,8 +54,14 @@ pub const KEYS: &[(&str, &str, Holds)] = &[
 ];
 
 /// The keys of each `[resource.NAME]`.
-pub const RESOURCE_KEYS: &[(&str, Holds)] =
-    &[("every", Holds::Text), ("deletes", Holds::Text), ("reconcile_every", Holds::Text), ("keep", Holds::Text)];
+pub const RESOURCE_KEYS: &[(&str, Holds)] = &[
+    ("every", Holds::Text),
+    ("deletes", Holds::Text),
+    ("reconcile_every", Holds::Text),
+    ("keep", Holds::Text),
+    ("tables", Holds::List),
+    ("drop_columns", Holds::List),
+];
 
 /// What becomes of the rows of records that are found deleted.
 #[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
@@ -64,6 +70,8 @@ pub enum Deletes {
     /// They leave the tables and are kept apart, with when they were found gone.
     #[default]
     Move,
+    /// They stay in the tables, with when they were found gone.
+    Mark,
     /// They leave the tables and are not kept.
     Drop,
 }
@@ -181,4 +189,6 @@ pub struct ResourceFile {
     pub deletes: Option<Deletes>,
     pub reconcile_every: Option<String>,
     pub keep: Option<String>,
+    pub tables: Option<Vec<String>>,
+    pub drop_columns: Option<Vec<String>>,
 }

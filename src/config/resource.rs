@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::config::file::{Deletes, ResourceFile};
 use crate::config::resolve::{Settings, duration};
 use crate::failure::Result;
+use crate::schema::{Catalog, Wishes};
 
 impl Settings {
     /// Whether a resource is selected by `[resources] include` and `exclude`; patterns may hold `*`.
@@ -18,6 +19,22 @@ impl Settings {
     /// `[resource.NAME] deletes`: what becomes of the rows of records that are found deleted.
     pub fn deletes(&self, resource: &str) -> Deletes {
         self.file.resource.get(resource).and_then(|file| file.deletes).unwrap_or_default()
+    }
+
+    /// The catalogue as these settings wish it: `tables`, `drop_columns` and `deletes` of each resource decide what is
+    /// written.
+    pub fn shape(&self, catalog: Catalog) -> Result<Catalog> {
+        let wishes = |resource: &str| Wishes {
+            tables: self.file.resource.get(resource).and_then(|file| file.tables.clone()),
+            drop_columns: self
+                .file
+                .resource
+                .get(resource)
+                .and_then(|file| file.drop_columns.clone())
+                .unwrap_or_default(),
+            marks: self.deletes(resource) == Deletes::Mark,
+        };
+        catalog.shaped(wishes, |resource| self.selects(resource))
     }
 
     /// `[resource.NAME] every`, the cadence of whole reloads.

@@ -58,10 +58,7 @@ async fn swap_in(store: &Store, version: &Version, file: &DataFile) -> Result<()
             .because("this run slept while another took over and went on")
             .advise("nothing is lost: the other run published it; run again"));
     }
-    Err(Failure::new(Kind::Damage, "publish a file")
-        .at(&file.path)
-        .because("it is neither staged nor in its place")
-        .advise("`pearlift verify` says what is damaged, and the way back"))
+    Err(Failure::damaged("publish a file", &file.path).because("it is neither staged nor in its place"))
 }
 
 /// The paths of everything staged.

@@ -2,6 +2,8 @@
 //!
 //! Takes each resource's head and the clock, gives its steps in order. Decides only; asks nobody and writes nothing.
 
+mod reshape;
+
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -9,6 +11,8 @@ use jiff::tz::Offset;
 
 use crate::manifest::{Scan, ScanKind, State, Version};
 use crate::schema::{Resource, Style};
+
+pub use reshape::{Fit, Origin, Reshape, TableReshape};
 
 /// A cadence counts as passed this much early: a nightly run does not start at the same second each night.
 const EARLY: f64 = 0.9;
@@ -86,7 +90,27 @@ pub fn plan(resource: &Resource, head: Option<&Version>, wish: Wish) -> Job {
             None => steps.push(full(reload_reason(resource).to_owned(), None)),
         }
     }
-    Job { resource: resource.name.clone(), steps, idle }
+    let mut job = Job { resource: resource.name.clone(), steps, idle };
+    if let Some(head) = head {
+        say_fit(&mut job, &Fit::of(head, resource), resource, wish.full);
+    }
+    job
+}
+
+/// Lets the reason say what the files of the head need first.
+fn say_fit(job: &mut Job, fit: &Fit, resource: &Resource, full: bool) {
+    let idle = job.idle.is_some();
+    let step = job.steps.first_mut().map(|step| &mut step.reason);
+    match (fit, step.or(job.idle.as_mut())) {
+        (Fit::Reshape(reshape), Some(reason)) => *reason = format!("{}; then: {reason}", reshape.describe(resource)),
+        (Fit::Anew { table, why }, Some(reason)) if full => {
+            *reason = format!("{reason}; builds all files anew: {table}: {why}");
+        }
+        (Fit::Anew { table, why }, Some(reason)) if !idle => {
+            *reason = format!("refused without --full: {table}: {why}");
+        }
+        (Fit::Same | Fit::Reshape(_) | Fit::Anew { .. }, _) => {}
+    }
 }
 
 fn full(reason: String, resume: Option<Scan>) -> Step {

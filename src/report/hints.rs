@@ -38,7 +38,7 @@ pub fn hints(outcome: &Outcome) -> Vec<String> {
         }
     }
     if outcome.resources.iter().any(|resource| matches!(resource.end, End::Stopped)) {
-        hints.push("what was whole is committed; `pearlift run` goes on from there".to_owned());
+        hints.push("what was whole is committed; the same command goes on from there".to_owned());
     }
     hints
 }

@@ -75,6 +75,9 @@ fn status_cells(row: &StatusRow, now: Timestamp) -> Vec<String> {
     if row.unpublished > 0 {
         word.push_str(&format!(", {} files unpublished", row.unpublished));
     }
+    if let Some(backfill) = row.head.as_ref().and_then(|head| head.state.backfill.as_ref()) {
+        word.push_str(&format!(", backfill unfinished ({})", backfill.selected));
+    }
     if let Some(why) = &row.stale {
         word.push_str(&format!("; STALE: {why}"));
     }

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use crate::decode::{IdRow, ids, uris};
 use crate::failure::{Failure, Kind, Result};
 use crate::fetch::{
-    Answer, Broken, Client, Filter, IdRanges, Query, Reply, Request, Walk, collapse, count, expand, parse_set,
+    Answer, Broken, Client, Filter, IdRanges, MOST_IDS, Query, Reply, Request, Walk, collapse, count, expand, parse_set,
 };
 use crate::run::stop::Stop;
 use crate::schema::{Changes, IdSearch, Inventory, Owners, Resource, Style};
@@ -70,7 +70,7 @@ impl Asker<'_> {
                 let (started_at, least) = self.edge(service, search, "ASC").await?;
                 let (_, greatest) = self.edge(service, search, "DESC").await?;
                 let ids = least.zip(greatest).map(|span| vec![span]).unwrap_or_default();
-                Ok(Ids { ids, started_at, exact: false })
+                Ok(Ids { ids: self.believable(ids)?, started_at, exact: false })
             }
         }
     }
@@ -164,7 +164,7 @@ impl Asker<'_> {
         let (started_at, least) = self.edge(service, search, "ASC").await?;
         let (_, greatest) = self.edge(service, search, "DESC").await?;
         let mut windows: Vec<(i64, i64)> = Vec::new();
-        if let Some((least, greatest)) = least.zip(greatest) {
+        for (least, greatest) in self.believable(least.zip(greatest).into_iter().collect())? {
             let mut from = least;
             while from <= greatest {
                 windows.push((from, greatest.min(from.saturating_add(WINDOW - 1))));
@@ -184,6 +184,16 @@ impl Asker<'_> {
         }
         debug_assert!(count(&found) > 0 || least.is_none(), "ids that a search shows are listed");
         Ok(Ids { ids: collapse(expand(&found)), started_at, exact: true })
+    }
+
+    /// Refuses ids from here to there that no account can have.
+    fn believable(&self, span: IdRanges) -> Result<IdRanges> {
+        if span.iter().all(|(least, greatest)| greatest.abs_diff(*least) < MOST_IDS) {
+            return Ok(span);
+        }
+        Err(Failure::new(Kind::Answer, format!("list the ids of {}", self.name))
+            .because(format!("its search shows ids more than {MOST_IDS} apart"))
+            .advise("look into the account; leave the resource out with `resources.exclude` meanwhile"))
     }
 
     /// A good answer, read on a worker; asked again while its body is broken. Gives the source's clock too.
@@ -227,6 +237,9 @@ pub fn listed(answer: &Answer) -> Result<IdRanges, Broken> {
     for uri in uris(&answer.body)? {
         let set = uri.rsplit('/').next().and_then(parse_set);
         all.extend(set.ok_or_else(|| Broken::new(format!("`{uri}` ends in no id set")))?);
+        if count(&all) > MOST_IDS {
+            return Err(Broken::new(format!("it lists more than {MOST_IDS} ids")));
+        }
     }
     Ok(collapse(expand(&all)))
 }

@@ -7,6 +7,7 @@ mod stop;
 mod outcome;
 mod site;
 mod work;
+mod apart;
 mod commit;
 mod documents;
 mod inventory;
@@ -17,6 +18,8 @@ mod whole;
 mod resource;
 mod reconcile;
 mod backfill;
+mod suspects;
+mod mend;
 mod steps;
 mod follow;
 mod check;
@@ -71,6 +74,8 @@ pub enum Task {
     Reconcile { force: bool },
     /// Reads a part again.
     Backfill(Selection),
+    /// Reads again what damaged files held; `force` gives up what cannot be.
+    Mend { force: bool },
 }
 
 impl Task {
@@ -229,8 +234,8 @@ fn asked(counts: &Counts, resource: &str) -> u64 {
     counts.lock().expect("no holder panics").get(resource).copied().unwrap_or(0)
 }
 
-/// A folder for the run's scratch files, removed at its end.
-fn spool_folder(below: Option<&std::path::Path>) -> Result<tempfile::TempDir> {
+/// A folder for scratch files, removed at the end.
+pub fn spool_folder(below: Option<&std::path::Path>) -> Result<tempfile::TempDir> {
     let below = below.map_or_else(std::env::temp_dir, std::path::Path::to_owned);
     std::fs::create_dir_all(&below)
         .and_then(|()| tempfile::Builder::new().prefix("pearlift-").tempdir_in(&below))

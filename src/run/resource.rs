@@ -17,7 +17,7 @@ use crate::run::whole;
 use crate::run::work::Work;
 use crate::schema::{Changes, Owners, Resource, Style};
 use crate::store::Store;
-use crate::write::{Replace, day_number};
+use crate::write::{Replace, day_number, segment};
 
 /// So many open records may be deleted from one night to the next, or a hundredth of all rows.
 const MAY_BE_DELETED: u64 = 100;
@@ -74,6 +74,8 @@ pub async fn make(work: &mut Work<'_>, step: &Step) -> Result<()> {
                 })?;
                 let kept = work.keep.map(|keep| i32::try_from(keep.as_secs() / 86_400).unwrap_or(i32::MAX));
                 work.keep_from = kept.map(|days| day.saturating_sub(days.max(1) - 1));
+                let segment = segment(resource.partition(), day);
+                work.give_up(|apart| apart.file.partition == segment);
                 scan.partition = Some(day);
                 scan.replace = Replace::Partition(day);
             }

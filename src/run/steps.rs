@@ -5,10 +5,11 @@ use std::time::Duration;
 use crate::event::Event;
 use crate::failure::{Failure, Kind, Result};
 use crate::manifest::{Claimant, ScanKind, Version, recover};
-use crate::plan::{Wish, plan};
+use crate::plan::{Fit, Wish, plan};
+use crate::run::mend::Mended;
 use crate::run::site::Site;
 use crate::run::work::Work;
-use crate::run::{End, Errand, ResourceOutcome, Tally, Task, backfill, nonce, reconcile, resource};
+use crate::run::{End, Errand, ResourceOutcome, Tally, Task, backfill, mend, nonce, reconcile, resource};
 use crate::schema::Resource;
 
 /// One resource to its end.
@@ -45,6 +46,7 @@ async fn all_steps(site: &Site, resource: &Resource, errand: &Errand, outcome: &
     let claimant = Claimant { account: &site.account, run: &site.run, now: site.clock.now(), nonce };
     let head = recover(&site.store, resource, claimant).await?;
     describe(outcome, head.as_ref());
+    let head = reshape(site, resource, errand, head, outcome).await?;
     if !matches!(errand.task, Task::Update { .. }) {
         return beside(site, resource, errand, head, outcome).await;
     }
@@ -76,9 +78,36 @@ async fn all_steps(site: &Site, resource: &Resource, errand: &Errand, outcome: &
     if end.is_ok() {
         end = reconcile_if_due(&mut work, resource, errand, outcome).await.map(|()| End::Complete);
     }
-    outcome.tally = work.tally.clone();
+    outcome.tally.add(&work.tally);
     describe(outcome, work.head.as_ref());
     end
+}
+
+/// Rewrites in place what the catalogue wants otherwise, before anything is asked of the source; gives the new head.
+async fn reshape(
+    site: &Site,
+    resource: &Resource,
+    errand: &Errand,
+    head: Option<Version>,
+    outcome: &mut ResourceOutcome,
+) -> Result<Option<Version>> {
+    let Some(Fit::Reshape(reshape)) = head.as_ref().map(|head| Fit::of(head, resource)) else { return Ok(head) };
+    let reason = reshape.describe(resource);
+    outcome.scans.push(format!("reshape: {reason}"));
+    let scan = "reshape".to_owned();
+    site.events.tell(Event::Started { resource: resource.name.clone(), scan, reason, requests: None });
+    let mut work = Work::new(site, resource, head, false, errand.settings.deletes(&resource.name))?;
+    let unfilled = work.reshape(reshape).await?;
+    if !unfilled.is_empty() {
+        let text = format!(
+            "{} cannot be filled from `_extra`: null until the record is read again, by `backfill` or `run --full`",
+            unfilled.join(", ")
+        );
+        site.events.warn(&work.name, text);
+    }
+    outcome.tally.add(&work.tally);
+    describe(outcome, work.head.as_ref());
+    Ok(work.head.clone())
 }
 
 /// Looks for deletions where the settings say how often, and that time is over.
@@ -136,18 +165,22 @@ async fn beside(
                 End::Complete
             })
         }
+        Task::Mend { force } => {
+            site.events.tell(begun("backfill", "looks at every file and reads again what is damaged"));
+            let mut mended = Mended::default();
+            let done = mend::mend(&mut work, *force, &mut mended).await;
+            outcome.found = Some(mended.to_string());
+            done.map(|()| End::Complete)
+        }
         Task::Backfill(selection) => {
             site.events.tell(begun("backfill", "reads a part again"));
             backfill::backfill(&mut work, selection).await.map(|done| {
-                outcome.found = Some(format!(
-                    "{} ids asked for, {} not returned, {} taken out of the tables",
-                    done.asked, done.absent, done.gone
-                ));
+                outcome.found = Some(done.to_string());
                 End::Complete
             })
         }
     };
-    outcome.tally = work.tally.clone();
+    outcome.tally.add(&work.tally);
     describe(outcome, work.head.as_ref());
     end
 }

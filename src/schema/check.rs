@@ -24,8 +24,9 @@ pub fn check(name: &str, text: &str) -> Result<Resource> {
     let file: SchemaFile = toml::from_str(text).map_err(|error| {
         Failure::new(Kind::Schema, "read a schema file").at(format!("{name}.toml")).because(error.to_string())
     })?;
-    if !is_name(name) {
-        return Err(wrong(name, "a resource's name is small letters, digits and `_`, and begins with a letter"));
+    if !is_name(name) || is_device(name) {
+        let rule = "a resource's name is small letters, digits and `_`, at most 63, begins with a letter, and is no device of Windows";
+        return Err(wrong(name, rule));
     }
     let mut tables = Vec::new();
     let mut partitions = Vec::new();
@@ -47,7 +48,15 @@ pub fn check(name: &str, text: &str) -> Result<Resource> {
         table.partition = partition.clone();
     }
     let read = check_read(name, file.read, key, key_type, &tables)?;
-    Ok(Resource { name: name.to_owned(), about: file.about, priority: file.priority, read, tables, hash: hash(text)? })
+    Ok(Resource {
+        name: name.to_owned(),
+        about: file.about,
+        priority: file.priority,
+        read,
+        tables,
+        left_out: Vec::new(),
+        hash: hash(text)?,
+    })
 }
 
 /// Hash of what a file says about reading and mapping; comments, `about` and `priority` do not count.
@@ -73,10 +82,18 @@ fn is_name(text: &str) -> bool {
         && text.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
 }
 
+/// Names that no folder can bear where a destination is copied to Windows.
+fn is_device(name: &str) -> bool {
+    let numbered = name.strip_prefix("com").or_else(|| name.strip_prefix("lpt"));
+    matches!(name, "con" | "prn" | "aux" | "nul")
+        || numbered.is_some_and(|rest| matches!(rest.as_bytes(), [b'0'..=b'9']))
+}
+
 fn check_table(name: &str, file: TableFile) -> Result<Table> {
     let wrong = |why: String| Failure::new(Kind::Schema, "accept a table").because(why);
-    if !is_name(name) {
-        return Err(wrong("a table's name is small letters, digits and `_`".into()));
+    if !is_name(name) || is_device(name) {
+        let rule = "a table's name is small letters, digits and `_`, at most 63, begins with a letter, and is no device of Windows";
+        return Err(wrong(rule.into()));
     }
     let rows = match file.rows {
         None => Rows::Record,
@@ -137,7 +154,7 @@ fn check_table(name: &str, file: TableFile) -> Result<Table> {
         ![EXTRA, EXTRACTED_AT, RUN_ID].iter().any(|name| is_name(name)),
         "names of ours cannot be a schema's"
     );
-    Ok(Table { name: name.to_owned(), rows, columns, key, partition: Partition::None })
+    Ok(Table { name: name.to_owned(), rows, columns, left_out: Vec::new(), key, partition: Partition::None })
 }
 
 /// The first key column of every table is the owner key, and of one type.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use arrow_schema::{DataType, Field, Schema, TimeUnit};
 
-use crate::schema::{Column, EXTRA, EXTRACTED_AT, RUN_ID, Step, Type};
+use crate::schema::{Column, DELETED_AT, EXTRA, EXTRACTED_AT, RUN_ID, Step, Type};
 
 /// Something the source serves, and the tables it becomes.
 #[derive(Clone, Debug)]
@@ -18,6 +18,8 @@ pub struct Resource {
     pub read: Read,
     /// In the file's order; at least one.
     pub tables: Vec<Table>,
+    /// Tables that the settings leave out: what they would hold is known, and written nowhere.
+    pub left_out: Vec<Table>,
     /// Hash of what decides reading and mapping; another hash drops an unfinished scan's plan.
     pub hash: String,
 }
@@ -161,6 +163,8 @@ pub struct Table {
     pub name: String,
     pub rows: Rows,
     pub columns: Vec<Column>,
+    /// Columns that the settings leave out: their values are known, and written nowhere.
+    pub left_out: Vec<Column>,
     /// Indices of the key columns; the first is the owner key.
     pub key: Vec<usize>,
     pub partition: Partition,
@@ -214,17 +218,32 @@ impl fmt::Display for Partition {
 }
 
 impl Table {
+    /// The place of the column that tells of deleted records, where the table keeps their rows.
+    pub fn mark(&self) -> Option<usize> {
+        self.columns.iter().position(|column| column.name == DELETED_AT)
+    }
+
     /// The Arrow schema of the table's files: its columns, then `_extra`, `_extracted_at`, `_run_id`.
     pub fn arrow(&self) -> Schema {
-        let mut fields: Vec<Field> = self.columns.iter().map(Column::field).collect();
-        fields.push(Field::new(EXTRA, DataType::Utf8, true));
-        fields.push(Field::new(EXTRACTED_AT, DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())), false));
-        fields.push(Field::new(RUN_ID, DataType::Utf8, false));
-        Schema::new(fields)
+        file_schema(&self.columns)
     }
 }
 
+/// The Arrow schema of files with these columns: behind them `_extra`, `_extracted_at`, `_run_id`.
+pub fn file_schema(columns: &[Column]) -> Schema {
+    let mut fields: Vec<Field> = columns.iter().map(Column::field).collect();
+    fields.push(Field::new(EXTRA, DataType::Utf8, true));
+    fields.push(Field::new(EXTRACTED_AT, DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())), false));
+    fields.push(Field::new(RUN_ID, DataType::Utf8, false));
+    Schema::new(fields)
+}
+
 impl Resource {
+    /// The table with one row a record, or the first: by it is told what is held.
+    pub fn owner_table(&self) -> &Table {
+        self.tables.iter().find(|table| table.rows == Rows::Record).unwrap_or(&self.tables[0])
+    }
+
     /// The resource's partition: that of its tables.
     pub fn partition(&self) -> &Partition {
         &self.tables[0].partition

@@ -70,6 +70,7 @@ struct Object {
 #[derive(Debug, Deserialize, Serialize)]
 struct Paper {
     run: String,
+    /// Another number with each renewal, so that the object's tag is another; somebody may have written the last one there is.
     beat: u64,
     released: bool,
 }
@@ -117,8 +118,10 @@ impl Locks {
         let objects = std::mem::take(&mut *self.objects.lock().expect("no holder panics"));
         let mut outcome = Ok(());
         for (name, object) in objects.into_iter().filter(|(_, object)| !object.lost) {
-            let released =
-                self.store.put_over(&paths::lock(&name), &object.tag, self.paper(object.beat + 1, true)).await;
+            let released = self
+                .store
+                .put_over(&paths::lock(&name), &object.tag, self.paper(object.beat.wrapping_add(1), true))
+                .await;
             outcome = outcome.and(released.map(|_| ()));
         }
         outcome
@@ -261,7 +264,7 @@ impl Locks {
     }
 
     async fn let_go(&self, name: &str, object: Object) -> Result<()> {
-        self.store.put_over(&paths::lock(name), &object.tag, self.paper(object.beat + 1, true)).await?;
+        self.store.put_over(&paths::lock(name), &object.tag, self.paper(object.beat.wrapping_add(1), true)).await?;
         Ok(())
     }
 
@@ -300,7 +303,7 @@ impl Locks {
         if !held.released && !seen.is_dead(name) {
             return Ok(None);
         }
-        let beat = held.beat + 1;
+        let beat = held.beat.wrapping_add(1);
         Ok(match self.store.put_over(&path, &tag, self.paper(beat, false)).await? {
             Some(tag) => Some(Object { tag, beat, lost: false }),
             None => recognise(&self.store, &self.run, &path).await?,
@@ -337,7 +340,7 @@ impl Locks {
                     objects.iter().map(|(name, object)| (name.clone(), object.clone())).collect()
                 };
                 for (name, object) in held.into_iter().filter(|(_, object)| !object.lost) {
-                    let beat = object.beat + 1;
+                    let beat = object.beat.wrapping_add(1);
                     let renewed = store.put_over(&paths::lock(&name), &object.tag, paper(&run, beat, false)).await;
                     let next = match renewed {
                         Ok(Some(tag)) => Object { tag, beat, lost: false },

@@ -268,16 +268,19 @@ async fn a_run_that_wakes_after_its_lock_was_taken_loses_cleanly() {
         let (faults, gate) = (Faults::default(), Gate::new());
         faults.once(stalls_at, place, Fault::Waits(gate.clone()));
         faults.times(Verb::Put, "locks/brand", 1, usize::MAX, Fault::Before(Sorry::Unreachable));
-        let sleeper = tokio::spawn(run_in(program.errand(&["brand"]), faults.before(&store)));
-        gate.somebody_waits().await;
+        let sleeper = run(&program, faults.before(&store));
 
         // WHEN another takes over and commits something else, and the first wakes
-        sandbox.edit(kinds::Kind::Brand, &sandbox.ids(kinds::Kind::Brand)[..1]);
-        let other = run(&program, store.clone()).await;
-        assert_eq!(other.exit_code(false), 0, "{:?}", other.resources);
-        let (paths, version) = (store.list("brand").await.unwrap(), of(&other, "brand").version);
-        gate.open();
-        let outcome = sleeper.await.unwrap().unwrap();
+        let another = async {
+            gate.somebody_waits().await;
+            sandbox.edit(kinds::Kind::Brand, &sandbox.ids(kinds::Kind::Brand)[..1]);
+            let other = run(&program, store.clone()).await;
+            assert_eq!(other.exit_code(false), 0, "{:?}", other.resources);
+            let seen = (store.list("brand").await.unwrap(), of(&other, "brand").version);
+            gate.open();
+            seen
+        };
+        let (outcome, (paths, version)) = futures_util::future::join(sleeper, another).await;
 
         // THEN the first has lost, with 6, and nothing of it is to be seen
         let End::Failed(failure) = &of(&outcome, "brand").end else { panic!("{outcome:?}") };

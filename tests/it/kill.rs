@@ -1,7 +1,6 @@
 //! The program killed at random moments, again and again, while the source changes; and what is left at the end.
 
 use std::path::Path;
-use std::process::Child;
 use std::time::{Duration, Instant};
 
 use pearlift::sandbox::kinds::Kind;
@@ -51,7 +50,7 @@ async fn kill_one(sandbox: &Sandbox, program: &Program, lake: Option<&Path>, ran
     let lake = lake.filter(|_| random.bool());
     let at = count(lake) + random.usize(0..if lake.is_some() { 60 } else { 24 });
     let later = Duration::from_micros(random.u64(0..20_000));
-    let mut child: Child = program.start(&["run"]);
+    let mut child = program.start(&["run"]);
     let begun = Instant::now();
     while count(lake) < at {
         if let Some(status) = child.try_wait().unwrap() {

@@ -191,16 +191,20 @@ async fn of_two_accounts_that_want_an_empty_destination_one_is_refused_and_write
     faults.once(Verb::Put, "destination.json", Fault::Waits(gate.clone()));
     let program = Program::new(&sandbox, "unused");
     let other = program.clone().with("PEARLIFT_ACCOUNT_CODE", "other");
-    let late = tokio::spawn(run_in(other.errand(&["brand"]), faults.before(&store)));
-    gate.somebody_waits().await;
+    let late = run_in(other.errand(&["brand"]), faults.before(&store));
 
     // WHEN another account takes it meanwhile
-    assert_eq!(run_in(program.errand(&["brand"]), store.clone()).await.unwrap().exit_code(false), 0);
-    let (paths, asked) = (store.list("").await.unwrap(), sandbox.peek_log().total());
-    gate.open();
+    let another = async {
+        gate.somebody_waits().await;
+        assert_eq!(run_in(program.errand(&["brand"]), store.clone()).await.unwrap().exit_code(false), 0);
+        let seen = (store.list("").await.unwrap(), sandbox.peek_log().total());
+        gate.open();
+        seen
+    };
+    let (late, (paths, asked)) = futures_util::future::join(late, another).await;
 
     // THEN the first is refused with 2, asks nothing and leaves nothing
-    let refused = late.await.unwrap().unwrap_err();
+    let refused = late.unwrap_err();
     assert_eq!(refused.kind().exit_code(), 2, "{refused}");
     assert_eq!(store.list("").await.unwrap().len(), paths.len(), "its probe is gone, and nothing came");
     assert_eq!(sandbox.peek_log().total(), asked);

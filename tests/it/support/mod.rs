@@ -1,12 +1,18 @@
 //! What the tests share: the program, readers of Parquet, an S3 server, places to write.
 
 mod faulty;
+mod echo;
+mod harm;
+mod leaks;
 mod program;
 mod proxy;
 mod python;
 mod weed;
 
+pub use echo::Echo;
 pub use faulty::{Fault, Faults, Gate, Sorry, Verb};
+pub use harm::{cut, findings, flip, head, largest, rewrite};
+pub use leaks::{Leaks, refuse_in_bucket};
 pub use program::{Done, Program};
 pub use proxy::{Answer, Proxy};
 pub use python::{check_truth, look, python, query};
