@@ -100,8 +100,9 @@ async fn tokens_of_a_process_that_died_while_it_wrote_them_are_used_when_they_ar
     assert_ne!(former, newest);
 
     // WHEN a process died after it wrote the new ones, before they were in their place THEN the next run uses them
+    std::fs::rename(&file, &draft).unwrap();
+    std::fs::copy(&draft, &file).unwrap();
     std::fs::write(&file, &former).unwrap();
-    std::fs::write(&draft, &newest).unwrap();
     program.run(&["run", "brand"]).expect(0);
     assert_eq!(std::fs::read_to_string(&file).unwrap(), newest);
     assert_eq!(drafts(&lake), Vec::<std::ffi::OsString>::new());
