@@ -419,6 +419,10 @@ async fn a_file_that_a_sleeper_put_back_is_removed_again_by_the_next_run() {
     sandbox.edit(kinds::Kind::Brand, &sandbox.ids(kinds::Kind::Brand)[..1]);
     run(&program, store.clone()).await;
     assert_eq!(store.get(&path).await.unwrap(), None);
+    // AND the head is not that version
+    run(&program, store.clone()).await;
+    let newest = head(&store, "brand").await.unwrap().unwrap();
+    assert!(!newest.removes.contains(&path));
 
     // WHEN it is back THEN the next run removes it, though it has nothing to commit
     store.put_new(&path, bytes).await.unwrap();
