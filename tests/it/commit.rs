@@ -420,6 +420,7 @@ async fn a_file_that_a_sleeper_put_back_is_removed_again_by_the_next_run() {
     run(&program, store.clone()).await;
     assert_eq!(store.get(&path).await.unwrap(), None);
     // AND the head is not that version
+    sandbox.age(Duration::from_secs(60));
     run(&program, store.clone()).await;
     let newest = head(&store, "brand").await.unwrap().unwrap();
     assert!(!newest.removes.contains(&path));
