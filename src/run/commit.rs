@@ -40,6 +40,7 @@ impl Work<'_> {
             self.state.handed.entry(follower.clone()).or_default().extend(ids);
         }
         self.state.handed.retain(|_, ids| !ids.is_empty());
+        let suspects = self.suspects(&written).await?;
         let misfits = self.write_misfits().await?;
         let same_files = written.files == 0 && written.removes.is_empty() && misfits.is_none();
         if same_files && self.head.as_ref().is_some_and(|head| head.state == self.state) {
@@ -69,6 +70,7 @@ impl Work<'_> {
         self.tally.bytes += written.bytes;
         self.tally.changes.add(written.changes);
         self.tally.twice += written.twice;
+        self.count_missed(suspects, &version).await?;
         self.head = Some(version);
         self.rebuild = false;
         self.committed_at = Instant::now();
@@ -87,7 +89,8 @@ impl Work<'_> {
         let gone = self.gone.take();
         let keep_from = self.keep_from;
         let met_from = self.met_from().await?;
-        let watch: Vec<(usize, usize)> = self.followers.iter().map(|(_, table, column)| (*table, *column)).collect();
+        let watch = self.followers.iter().map(|(_, table, column)| (*table, *column));
+        let watch: Vec<(usize, usize)> = watch.chain(self.owners_watched()).collect();
         let work = tokio::task::spawn_blocking(move || {
             for (key, gone) in gone.iter().flat_map(|gone| gone.owners.keys().iter().map(move |key| (key, gone))) {
                 spool.add_empty(key.clone(), gone.at);

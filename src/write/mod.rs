@@ -23,7 +23,7 @@ mod compare;
 pub use aside::{Aside, DELETED_AT, set_aside};
 pub use compare::{Group, Part, compare};
 pub use inspect::{Fault, Flaw, Footer, Located, footer};
-pub use lookup::{Cell, Holding, held, held_between, held_ids, held_where};
+pub use lookup::{Cell, Holding, held, held_after, held_between, held_ids, held_where};
 pub use merge::Changes;
 pub use partition::day_number;
 pub use spool::{OwnerSet, Spool, Spooled};
