@@ -102,6 +102,7 @@ async fn a_full_read_counts_neither_what_is_dated_nor_what_is_followed_anyway() 
     sandbox.touch(Kind::GoodsOutNote, &notes("shipped")[..7]);
     sandbox.touch(Kind::GoodsOutNote, &notes("NOT shipped")[..5]);
     sandbox.edit(Kind::Order, &every(&sandbox, Kind::Order, 50));
+    sandbox.edit(Kind::Product, &every(&sandbox, Kind::Product, 10));
     sandbox.insert(Kind::CustomerPayment, 30);
     sandbox.touch(Kind::Order, &paid(&sandbox, 30).await);
     sandbox.age(Duration::from_secs(600));
@@ -111,6 +112,7 @@ async fn a_full_read_counts_neither_what_is_dated_nor_what_is_followed_anyway() 
 
     // THEN the tables equal the truth, and only the shipped notes were missed
     check_truth(&sandbox, text(&lake), &[]);
+    assert_eq!(missed(&full, "product_price"), 0);
     assert_eq!(missed(&full, "goods_out_note"), 7);
     assert_eq!(missed(&full, "order"), 0);
 }
