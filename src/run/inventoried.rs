@@ -50,7 +50,9 @@ impl Estimator<'_> {
             },
             Inventory::Search(search) => {
                 let query = self.probe.asker().query(service, search, &[], None);
-                let Some(extent) = self.probe.extent(&query, &search.id, &[]).await? else { return Ok(unknown(1)) };
+                let Some(extent) = self.probe.extent(&query, &search.id, &[]).await? else {
+                    return Ok(unknown(pages(held.value, 1, u64::from(self.limits.page_size))));
+                };
                 let number = Amount { exact: extent.rows.exact && search.id == search.row, ..extent.rows };
                 let ids = extent.whole.then(|| collapse(extent.page.iter().map(|row| row.id)));
                 Ok(Inventoried { requests: extent.pages, ids, number, at: extent.answered })
