@@ -50,6 +50,10 @@ pub struct Work<'a> {
     pub deletes: Deletes,
     /// How long the snapshots of a day are kept.
     pub keep: Option<std::time::Duration>,
+    /// A full read takes what was created from then on.
+    pub start: Option<Timestamp>,
+    /// The scan reads again what is held: what differs though no date told of it is counted.
+    pub(super) reads_again: bool,
     /// Snapshots of days before this one go with the next commit, in days since 1970.
     pub keep_from: Option<i32>,
     pub(super) spool: Option<Spool>,
@@ -121,6 +125,8 @@ impl<'a> Work<'a> {
             deletes,
             keep: None,
             keep_from: None,
+            start: None,
+            reads_again: false,
             records: Vec::new(),
             spared: Vec::new(),
             keyless: false,

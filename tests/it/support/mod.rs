@@ -10,7 +10,7 @@ mod weed;
 pub use echo::Echo;
 pub use harm::{cut, findings, flip, head, largest, rewrite};
 pub use leaks::{Leaks, refuse_in_bucket};
-pub use program::{Done, Program};
+pub use program::{Done, Program, Running};
 pub use python::{check_truth, python, query};
 pub use weed::Weed;
 
