@@ -4,7 +4,7 @@ CARGO ?= cargo
 PYTHON ?= python3
 VENV := .venv
 
-.PHONY: demo test check lint bench clean
+.PHONY: demo test check lint bench stir clean
 
 # An account that runs on this machine, exported to ./pearlift-demo.
 demo:
@@ -30,6 +30,10 @@ lint:
 bench:
 	$(CARGO) build --release
 	$(PYTHON) benches/export.py
+
+# An account that changes while it is read, for many seeds; an hour. PEARLIFT_STIR=7 or 100-400 chooses them.
+stir: $(VENV)/ready
+	$(CARGO) test --test it -- --ignored --exact stir::many --nocapture
 
 # Readers of Parquet and an S3 server, from PyPI.
 $(VENV)/ready: tests/requirements.txt

@@ -16,6 +16,7 @@ mod properties;
 mod reading;
 mod repair;
 mod schemas;
+mod stir;
 mod support;
 mod throttle;
 mod together;
