@@ -235,8 +235,7 @@ impl Estimator<'_> {
             sightings.retain(|id, sighting| held.state.seen.get(id) != Some(&sighting.text));
         }
         if let Some(store) = self.store {
-            let settle = SignedDuration::try_from(self.limits.settle).unwrap_or_default();
-            leave_out_held(store, held.resource, held.head, &changes.same, settle, &mut sightings).await?;
+            leave_out_held(store, held.resource, held.head, &changes.same, self.limits, &mut sightings).await?;
         }
         if let (true, Some(open)) = (whose.name == held.resource.name, &changes.open) {
             // The list of open ones, as many as are held; what it brings beside what changed is not foreseen.

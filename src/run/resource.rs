@@ -15,7 +15,6 @@ use crate::run::slices::SliceScan;
 use crate::run::work::Work;
 use crate::run::{rows, start, whole};
 use crate::schema::{Changes, Owners, Resource, Style};
-use crate::store::Store;
 use crate::write::{Replace, day_number, segment};
 
 /// So many open records may be deleted from one night to the next, or a hundredth of all rows.
@@ -56,7 +55,8 @@ pub async fn make(work: &mut Work<'_>, step: &Step, kind: ScanKind) -> Result<()
                     let mut found = find(&asker, &resource.read.service, changes, since).await?;
                     let (store, head) = (&work.site.store, work.head.as_ref());
                     let closed = find_open(&asker, store, &resource, head, changes, &mut found).await?;
-                    leave_out_held(store, &resource, head, &changes.same, settle(work), &mut found.sightings).await?;
+                    leave_out_held(store, &resource, head, &changes.same, &work.site.limits, &mut found.sightings)
+                        .await?;
                     SliceScan {
                         confirms: !closed.is_empty(),
                         candidates: closed.iter().copied().collect(),
@@ -195,16 +195,7 @@ async fn changed_owners(
     let seen = found.sightings.iter().filter(|(_, sighting)| sighting.latest.is_some_and(|latest| latest < sure));
     let seen: BTreeMap<i64, String> = seen.map(|(id, sighting)| (*id, sighting.text.clone())).collect();
     found.sightings.retain(|id, sighting| work.state.seen.get(id) != Some(&sighting.text));
-    hold_back(&work.site.store, resource, work, settle, &mut found).await?;
+    let (store, limits) = (&work.site.store, &work.site.limits);
+    leave_out_held(store, resource, work.head.as_ref(), &plain.same, limits, &mut found.sightings).await?;
     Ok(SliceScan { stamps: seen, ..changed_scan(work, &found, &[], max_ids) })
-}
-
-async fn hold_back(
-    store: &Store,
-    resource: &Resource,
-    work: &Work<'_>,
-    settle: SignedDuration,
-    found: &mut Found,
-) -> Result<()> {
-    leave_out_held(store, resource, work.head.as_ref(), &[], settle, &mut found.sightings).await
 }

@@ -142,7 +142,7 @@ impl<'a> Work<'a> {
     }
 
     /// From which month on rows hand on what they name. A first load names everything: of interest are the newest rows, to
-    /// resources that an earlier run has loaded, which may have been before these rows came.
+    /// resources that have been read, or are being read, before these rows came.
     pub(super) async fn met_from(&mut self) -> Result<i32> {
         if let Some(known) = self.met_from {
             return Ok(known);
@@ -151,11 +151,8 @@ impl<'a> Work<'a> {
         if self.head.as_ref().is_none_or(|head| head.state.completed_at.is_none()) {
             let mut from = self.site.clock.now();
             for (follower, table, column) in std::mem::take(&mut self.followers) {
-                let theirs = head(&self.site.store, &follower).await?.filter(|theirs| theirs.run != self.site.run);
-                if let Some(read) = theirs
-                    .filter(|theirs| theirs.state.completed_at.is_some())
-                    .and_then(|theirs| theirs.state.reloaded_at)
-                {
+                let theirs = head(&self.site.store, &follower).await?;
+                if let Some(read) = self.read_since(&follower, theirs.as_ref()) {
                     from = from.min(read);
                     self.followers.push((follower, table, column));
                 }
@@ -167,6 +164,17 @@ impl<'a> Work<'a> {
         }
         self.met_from = Some(met_from);
         Ok(met_from)
+    }
+
+    /// Since when a follower may hold records as they were before rows of ours came: the start of its first load or whole
+    /// read, unfinished or not; this run's start where it is this run's to read. `None` where it holds nothing.
+    fn read_since(&self, follower: &str, theirs: Option<&Version>) -> Option<Timestamp> {
+        let this_run = self.site.locks.holds(follower).then(|| self.site.clock.start());
+        let before = theirs.filter(|theirs| theirs.run != self.site.run).and_then(|theirs| {
+            let under_way = theirs.state.scan.as_ref().map(|scan| scan.started_at);
+            under_way.into_iter().chain(theirs.state.reloaded_at).min()
+        });
+        this_run.into_iter().chain(before).min()
     }
 
     /// Takes in decoded pages, each with the time at which it was asked; `partition` overrides that of the records.

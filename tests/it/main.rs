@@ -29,6 +29,7 @@ mod resume;
 mod schemas;
 mod secrets;
 mod sequences;
+mod stir;
 mod support;
 mod throttle;
 mod together;

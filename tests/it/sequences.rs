@@ -87,7 +87,7 @@ impl Case {
             now: Some(this_morning()),
             page_cap: 60,
             // Few months, for each makes a file of each table.
-            history_days: 70,
+            history: 70,
             ..Settings::default()
         };
         let sandbox = start(settings, Size { orders: 160, ..Size::default() }).await;
