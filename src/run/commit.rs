@@ -41,17 +41,14 @@ impl Work<'_> {
             self.state.handed.entry(follower.clone()).or_default().extend(ids);
         }
         self.state.handed.retain(|_, ids| !ids.is_empty());
-        let suspects = self.suspects(&written).await?;
+        let differing = self.differing(&written).await?;
         let misfits = self.write_misfits().await?;
         let same_files = written.files == 0 && written.removes.is_empty() && misfits.is_none();
         if same_files && self.head.as_ref().is_some_and(|head| head.state == self.state) {
             return Ok(());
         }
         self.put(written, staged, misfits).await?;
-        let head = self.head.take().expect("a head was just put");
-        let counted = self.count_missed(suspects, &head).await;
-        self.head = Some(head);
-        counted
+        self.count_missed(differing).await
     }
 
     /// Commits one rewrite of the tables that the catalogue wants otherwise; nothing is asked of the source, and the state

@@ -15,7 +15,7 @@ use crate::schema::{Open, Resource, Style, Type};
 use crate::write::{Cell, Written, held};
 
 /// Records that differ, with what we held of their dates; none where no table keeps any.
-pub struct Suspects {
+pub struct Differing {
     ids: Vec<i64>,
     dates: Option<HashMap<i64, Vec<Cell>>>,
 }
@@ -31,7 +31,7 @@ impl Work<'_> {
     }
 
     /// Of the records that differ those that we held and that are not followed anyway, before their files go.
-    pub(super) async fn suspects(&self, written: &Written) -> Result<Option<Suspects>> {
+    pub(super) async fn differing(&self, written: &Written) -> Result<Option<Differing>> {
         // What is watched for others comes first.
         let differing: BTreeSet<i64> = written.met.iter().skip(self.followers.len()).flatten().copied().collect();
         let Some(head) = self.head.as_ref().filter(|_| !differing.is_empty()) else { return Ok(None) };
@@ -40,21 +40,22 @@ impl Work<'_> {
         let mut columns = date_columns(&self.resource);
         columns.extend(open.map(|open| open.column.clone()));
         let Some(mut dates) = self.dates(head, &columns, &ids).await? else {
-            return Ok(Some(Suspects { ids, dates: None }));
+            return Ok(Some(Differing { ids, dates: None }));
         };
         if let Some(open) = open {
             dates.retain(|_, cells| cells.pop() != Some(Cell::Bool(open.filter.1)));
         }
-        Ok(Some(Suspects { ids, dates: Some(dates) }))
+        Ok(Some(Differing { ids, dates: Some(dates) }))
     }
 
     /// Counts those whose dates are in the new version what they were.
-    pub(super) async fn count_missed(&mut self, suspects: Option<Suspects>, new: &Version) -> Result<()> {
-        let Some(Suspects { ids, dates }) = suspects else { return Ok(()) };
+    pub(super) async fn count_missed(&mut self, differing: Option<Differing>) -> Result<()> {
+        let Some(Differing { ids, dates }) = differing else { return Ok(()) };
         let Some(before) = dates else {
             self.tally.missed.extend(ids);
             return Ok(());
         };
+        let Some(new) = &self.head else { return Ok(()) };
         let after = self.dates(new, &date_columns(&self.resource), &ids).await?.unwrap_or_default();
         self.tally
             .missed

@@ -60,7 +60,6 @@ pub async fn reread(work: &mut Work<'_>, requests: u64) -> Result<()> {
     let (Style::IdSets { get, max_ids, .. } | Style::PerOwner { get, max_ids, .. }) = &resource.read.style else {
         return Err(Failure::new(Kind::Bug, format!("read records of {} again", resource.name)));
     };
-    work.reads_again = true;
     let most = usize::try_from(requests).unwrap_or(usize::MAX).saturating_mul(*max_ids);
     let Some(head) = work.head.clone() else { return Ok(()) };
     let ids = held_after(&work.site.store, &owners(&resource, &head), work.state.reread_to, most).await?;

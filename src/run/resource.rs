@@ -23,9 +23,6 @@ const MAY_BE_DELETED: u64 = 100;
 /// Makes one scan.
 pub async fn make(work: &mut Work<'_>, step: &Step, kind: ScanKind) -> Result<()> {
     let resource = std::sync::Arc::clone(&work.resource);
-    // Read by others' ids, nothing tells what the night's changes would have found: they must have gone before.
-    let unknown = work.forced && matches!(resource.read.style, Style::PerOwner { .. });
-    work.reads_again = kind == ScanKind::Full && resource.has_dates() && !unknown;
     match (&resource.read.style, kind) {
         (Style::List { get }, _) => whole::read_list(work, get).await,
         (Style::Search(search), ScanKind::Full) => rows::read_all(work, search, step.resume.clone()).await,

@@ -9,7 +9,7 @@ use crate::run::mend::Mended;
 use crate::run::site::Site;
 use crate::run::work::Work;
 use crate::run::{End, Errand, ResourceOutcome, Tally, Task, backfill, mend, nonce, reconcile, reread, resource};
-use crate::schema::Resource;
+use crate::schema::{Resource, Style};
 
 /// One resource to the end of its steps; gives also those that are made once every resource has come so far.
 pub async fn work_on(site: &Site, resource: &Resource, errand: &Errand) -> (ResourceOutcome, Vec<Step>) {
@@ -83,6 +83,10 @@ pub async fn make_all(work: &mut Work<'_>, steps: &[Step], outcome: &mut Resourc
             reason: step.reason.clone(),
             requests: None,
         });
+        // Read by others' ids, nothing tells what the night's changes would have found: they must have gone before.
+        let unknown = work.forced && matches!(work.resource.read.style, Style::PerOwner { .. });
+        let whole = step.kind == StepKind::Scan(ScanKind::Full) && work.resource.has_dates() && !unknown;
+        work.reads_again = whole || matches!(step.kind, StepKind::Reread(_));
         match step.kind {
             StepKind::Scan(kind) => resource::make(work, step, kind).await?,
             StepKind::Reread(requests) => reread::reread(work, requests).await?,
