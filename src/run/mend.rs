@@ -51,7 +51,8 @@ impl fmt::Display for Mended {
             return f.write_str("nothing to mend");
         }
         let Self { files, rows, asked, gone, came } = self;
-        write!(f, "{files} damaged files with {rows} rows replaced: {asked} ids asked for, {came} rows came")?;
+        let s = if *files == 1 { "" } else { "s" };
+        write!(f, "{files} damaged file{s} with {rows} rows replaced: {asked} ids asked for, {came} rows came")?;
         if *gone > 0 {
             write!(f, ", {gone} records are gone at the source and were taken out of the tables")?;
         }
