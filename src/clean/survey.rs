@@ -109,8 +109,7 @@ async fn staging(store: &Store, holding: &Holding, head: Option<&Version>, surve
     let live: BTreeSet<&str> =
         head.iter().flat_map(|head| head.files().chain(&head.deleted)).map(|file| file.staged.as_str()).collect();
     for (path, bytes) in store.list(paths::STAGING).await? {
-        let ours =
-            paths::of_staged(&path).is_some_and(|(table, run)| paths::is_run(run) && holding.tables.contains(table));
+        let ours = paths::of_staged(&path).is_some_and(|(table, _)| holding.tables.contains(table));
         if ours && !live.contains(path.as_str()) {
             survey.take(path, bytes, Why::Staging);
         }
@@ -163,7 +162,5 @@ pub async fn unknown_staging(store: &Store, names: &BTreeSet<String>, catalog: &
         }
     }
     let staged = store.list(paths::STAGING).await?.into_iter().map(|(path, _)| path);
-    Ok(staged
-        .filter(|path| !paths::of_staged(path).is_some_and(|(table, run)| paths::is_run(run) && known.contains(table)))
-        .collect())
+    Ok(staged.filter(|path| !paths::of_staged(path).is_some_and(|(table, _)| known.contains(table))).collect())
 }

@@ -14,7 +14,7 @@ use crate::config::Deletes;
 use crate::failure::{Failure, Kind, Result};
 use crate::fetch::count as ids_in;
 use crate::manifest::{DataFile, ScanKind};
-use crate::plan::Step;
+use crate::plan::{Step, StepKind};
 use crate::run::apart::Apart;
 use crate::run::resource::make;
 use crate::run::rows;
@@ -180,11 +180,11 @@ async fn replace(work: &mut Work<'_>, bad: &[Bad], mended: &mut Mended) -> Resul
 async fn whole(work: &mut Work<'_>, mended: &mut Mended) -> Result<()> {
     work.give_up(|_| true);
     note(work, mended);
-    make(work, &full()).await
+    make(work, &full(), ScanKind::Full).await
 }
 
 fn full() -> Step {
-    Step { kind: ScanKind::Full, reason: "damaged".to_owned(), since: None, resume: None }
+    Step { kind: StepKind::Scan(ScanKind::Full), reason: "damaged".to_owned(), since: None, resume: None }
 }
 
 /// Counts what the next commit takes out.
@@ -223,7 +223,7 @@ async fn snapshot(work: &mut Work<'_>, resource: &Resource, bad: &[Bad], mended:
     if days.collect::<Result<Vec<i32>>>()?.into_iter().any(|day| day >= today) {
         let before = work.apart.len();
         let rows = work.apart.iter().map(|apart| apart.file.rows).sum::<u64>();
-        make(work, &full()).await?;
+        make(work, &full(), ScanKind::Full).await?;
         mended.files += count(before - work.apart.len());
         mended.rows += rows - work.apart.iter().map(|apart| apart.file.rows).sum::<u64>();
     }

@@ -11,10 +11,9 @@ use crate::manifest::{Scan, ScanKind};
 use crate::plan::Step;
 use crate::run::changed::{Found, find, find_open, leave_out_held};
 use crate::run::inventory::Asker;
-use crate::run::rows;
 use crate::run::slices::SliceScan;
-use crate::run::whole;
 use crate::run::work::Work;
+use crate::run::{rows, start, whole};
 use crate::schema::{Changes, Owners, Resource, Style};
 use crate::store::Store;
 use crate::write::{Replace, day_number, segment};
@@ -23,9 +22,12 @@ use crate::write::{Replace, day_number, segment};
 const MAY_BE_DELETED: u64 = 100;
 
 /// Makes one scan.
-pub async fn make(work: &mut Work<'_>, step: &Step) -> Result<()> {
+pub async fn make(work: &mut Work<'_>, step: &Step, kind: ScanKind) -> Result<()> {
     let resource = std::sync::Arc::clone(&work.resource);
-    match (&resource.read.style, step.kind) {
+    // Read by others' ids, nothing tells what the night's changes would have found: they must have gone before.
+    let unknown = work.forced && matches!(resource.read.style, Style::PerOwner { .. });
+    work.reads_again = kind == ScanKind::Full && resource.has_dates() && !unknown;
+    match (&resource.read.style, kind) {
         (Style::List { get }, _) => whole::read_list(work, get).await,
         (Style::Search(search), ScanKind::Full) => rows::read_all(work, search, step.resume.clone()).await,
         (Style::Search(search), ScanKind::Changes) => rows::read_changes(work, search, since(work, step)?).await,
@@ -33,7 +35,8 @@ pub async fn make(work: &mut Work<'_>, step: &Step) -> Result<()> {
             let scan = match resumed(work, step.resume.as_ref()).await? {
                 Some(scan) => scan,
                 None => {
-                    let ids = asker(work).all(&resource).await?;
+                    work.state.start = work.start;
+                    let ids = start::all_ids(work, &resource).await?;
                     let mut scan = SliceScan::new(work, ScanKind::Full, ids.started_at, &ids.ids, ids.exact, *max_ids);
                     if work.rebuild {
                         scan.replace = Replace::Everything;
@@ -103,7 +106,9 @@ async fn finish(work: &mut Work<'_>, mut scan: SliceScan, get: &str) -> Result<(
         bury_closed(work, &scan);
     }
     work.complete(scan.kind, scan.started_at, false);
-    work.state.seen = std::mem::take(&mut scan.stamps);
+    if scan.kind == ScanKind::Changes {
+        work.state.seen = std::mem::take(&mut scan.stamps);
+    }
     work.commit(scan.replace, true).await?;
     work.clear_plans(scan.plan).await
 }

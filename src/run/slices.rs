@@ -99,8 +99,10 @@ impl SliceScan {
     pub async fn resume(work: &Work<'_>, scan: &Scan) -> Result<Option<Self>> {
         let Cursor::Slices { plan, done } = &scan.cursor else { return Ok(None) };
         let Some(written) = read_plan(&work.site.store, plan).await? else { return Ok(None) };
+        let end = count(written.slices.len());
         let candidates: BTreeSet<i64> = expand(&written.candidates).collect();
-        let mut done: BTreeSet<u64> = done.iter().flat_map(|(first, last)| *first..=*last).collect();
+        let mut done: BTreeSet<u64> =
+            done.iter().flat_map(|(first, last)| *first..end.min(last.saturating_add(1))).collect();
         let confirmed = |slice: &IdRanges| expand(slice).any(|id| candidates.contains(&id));
         for (place, _) in written.slices.iter().enumerate().filter(|(_, slice)| confirmed(slice)) {
             done.remove(&count(place));

@@ -100,6 +100,11 @@ impl Sandbox {
         self.state().account.delete(kind, ids);
     }
 
+    /// Brings deleted records back as they were, their dates too.
+    pub fn restore(&self, kind: Kind, ids: &[i64]) {
+        self.state().account.restore(kind, ids);
+    }
+
     /// Moves the account's clock on.
     pub fn age(&self, by: Duration) {
         self.state().age(SignedDuration::try_from(by).unwrap_or(SignedDuration::ZERO));

@@ -63,6 +63,8 @@ pub struct Settings {
     pub zone: String,
     /// The account's clock at the start; none is the machine's.
     pub now: Option<Timestamp>,
+    /// The records were created over so many days before the start.
+    pub history_days: u32,
     pub app_ref: String,
     pub dev_ref: String,
     pub staff_token: String,
@@ -84,6 +86,8 @@ pub struct Settings {
     pub page_cap: usize,
     /// Ids of a GET at most.
     pub max_ids: usize,
+    /// The same of goods-out notes.
+    pub max_note_ids: usize,
     /// Whether PERIOD bounds include their instants.
     pub inclusive: bool,
     /// The status of a filter that cannot be parsed: 500 as recorded in 2022, or 400 as a client of 2026 sees it.
@@ -107,6 +111,8 @@ pub struct Settings {
     pub faults: Faults,
     /// OPTIONS of more ids than this fails with an internal error; 0 never does.
     pub options_fail_above: usize,
+    /// OPTIONS leaves out so many ids of a hundred, though they are there.
+    pub options_hides: u64,
 }
 
 impl Settings {
@@ -127,6 +133,7 @@ impl Default for Settings {
             seed: 1,
             zone: "Europe/London".to_owned(),
             now: None,
+            history_days: 3 * 365,
             app_ref: "acme_export".to_owned(),
             dev_ref: "acme-dev".to_owned(),
             staff_token: "sandbox-staff-token".to_owned(),
@@ -142,6 +149,7 @@ impl Default for Settings {
             foreign: 0,
             page_cap: 500,
             max_ids: 200,
+            max_note_ids: 500,
             inclusive: true,
             bad_filter_status: 500,
             refuses_unknown_filter: false,
@@ -155,6 +163,7 @@ impl Default for Settings {
             availability_refuses_all: false,
             faults: Faults::default(),
             options_fail_above: 0,
+            options_hides: 0,
         }
     }
 }

@@ -188,10 +188,6 @@ fn unread(resource: &str, failure: Failure) -> Result<Finding> {
 pub async fn look_at(inquiry: Inquiry<'_>, name: &str) -> Result<Option<(Version, Vec<Finding>)>> {
     for _ in 0..TRIES {
         let Some(current) = head(inquiry.store, name).await? else { return Ok(None) };
-        if current.resource != name {
-            let why = format!("version {} says that it is of `{}`", current.version, current.resource);
-            return Ok(Some((current, vec![finding(name, None, What::Manifest(why))])));
-        }
         let mut findings = Vec::new();
         let located = files::locate(inquiry.store, &current, &mut findings).await?;
         if any_missing(&findings) && has_moved(inquiry, &current).await? {

@@ -13,6 +13,7 @@ use sha2::{Digest, Sha256};
 use crate::failure::{Failure, Kind, Result};
 use crate::manifest::{DataFile, Key};
 use crate::store::{LocalCopy, RemoteFile};
+use crate::write::compare::Columns;
 use crate::write::lookup::Chunks;
 use crate::write::parquet::failed;
 
@@ -116,7 +117,14 @@ impl Footer {
     }
 
     /// The first column that is not as it should be.
-    pub fn differs(&self, columns: &[(String, DataType)]) -> Option<Flaw> {
+    pub fn differs(&self, columns: &Columns) -> Option<Flaw> {
+        let columns = match columns {
+            Columns::Just(columns) => columns,
+            Columns::Among(names) => {
+                let lacks = |name: &&String| self.columns.iter().all(|(found, _)| found != *name);
+                return names.iter().find(lacks).map(|name| Flaw::Columns(format!("there is no `{name}`")));
+            }
+        };
         if let Some((found, named)) = self.columns.iter().zip(columns).find(|(found, named)| found != named) {
             let why = format!("`{}` ({}) is in the place of `{}` ({})", found.0, found.1, named.0, named.1);
             return Some(Flaw::Columns(why));

@@ -78,9 +78,10 @@ pub fn failed(verb: &str, path: &Path, error: impl std::error::Error + Send + Sy
 }
 
 impl Writer {
-    /// Begins a file; encodings follow the first batch, which is not yet written.
+    /// Begins a file where none is; encodings follow the first batch, which is not yet written.
     pub fn create(path: &Path, form: &Form, first: Option<&RecordBatch>) -> Result<Self> {
-        let file = File::create(path).map_err(|error| failed("write", path, error))?;
+        // Never what lies there, nor what a link there leads to: the name is ours alone.
+        let file = File::create_new(path).map_err(|error| failed("write", path, error))?;
         let target = HashingFile { file: BufWriter::with_capacity(1 << 18, file), hash: Sha256::new(), bytes: 0 };
         let inner = ArrowWriter::try_new(target, Arc::clone(&form.schema), Some(properties(form, first)))
             .map_err(|error| failed("write", path, error))?;
