@@ -120,6 +120,13 @@ pub async fn mend(work: &mut Work<'_>, force: bool, mended: &mut Mended) -> Resu
         .advise("`pearlift verify --deep` tells what is found: restore that from a backup, and report a bug"))
 }
 
+/// Takes damaged files out of what a rewrite for another schema reads; they are mended after it.
+pub async fn set_damaged_apart(work: &mut Work<'_>) -> Result<()> {
+    let found = look(work).await?;
+    work.set_apart(found.bad.iter().map(apart).collect());
+    Ok(())
+}
+
 fn apart(bad: &Bad) -> Apart {
     Apart { table: Some(bad.table.clone()), file: bad.file.clone() }
 }
