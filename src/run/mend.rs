@@ -51,7 +51,8 @@ impl fmt::Display for Mended {
             return f.write_str("nothing to mend");
         }
         let Self { files, rows, asked, gone, came } = self;
-        write!(f, "{files} damaged files with {rows} rows replaced: {asked} ids asked for, {came} rows came")?;
+        let s = if *files == 1 { "" } else { "s" };
+        write!(f, "{files} damaged file{s} with {rows} rows replaced: {asked} ids asked for, {came} rows came")?;
         if *gone > 0 {
             write!(f, ", {gone} records are gone at the source and were taken out of the tables")?;
         }
@@ -117,6 +118,13 @@ pub async fn mend(work: &mut Work<'_>, force: bool, mended: &mut Mended) -> Resu
     Err(Failure::new(Kind::Damage, format!("mend {}", work.name))
         .because("it is damaged still, however often it is read again")
         .advise("`pearlift verify --deep` tells what is found: restore that from a backup, and report a bug"))
+}
+
+/// Takes damaged files out of what a rewrite for another schema reads; they are mended after it.
+pub async fn set_damaged_apart(work: &mut Work<'_>) -> Result<()> {
+    let found = look(work).await?;
+    work.set_apart(found.bad.iter().map(apart).collect());
+    Ok(())
 }
 
 fn apart(bad: &Bad) -> Apart {

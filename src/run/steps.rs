@@ -2,7 +2,7 @@
 
 use crate::event::Event;
 use crate::failure::Result;
-use crate::manifest::{Claimant, ScanKind, Version, recover};
+use crate::manifest::{Claimant, ScanKind, Version, head as newest, recover};
 use crate::plan::{Fit, Step, StepKind, plan};
 use crate::run::heads::wish;
 use crate::run::mend::Mended;
@@ -112,6 +112,10 @@ async fn reshape(
     let scan = "reshape".to_owned();
     site.events.tell(Event::Started { resource: resource.name.clone(), scan, reason, requests: None });
     let mut work = Work::new(site, resource, head, false, errand.settings.deletes(&resource.name))?;
+    let mends = matches!(errand.task, Task::Mend { .. });
+    if mends {
+        mend::set_damaged_apart(&mut work).await?;
+    }
     let unfilled = work.reshape(reshape).await?;
     if !unfilled.is_empty() {
         let text = format!(
@@ -122,7 +126,8 @@ async fn reshape(
     }
     outcome.tally.add(&work.tally);
     describe(outcome, work.head.as_ref());
-    Ok(work.head.clone())
+    // With the damaged files, which are still to be mended.
+    if mends { newest(&site.store, &resource.name).await } else { Ok(work.head.clone()) }
 }
 
 /// What is done beside the nightly run.
