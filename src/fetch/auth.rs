@@ -195,7 +195,7 @@ impl Tokens {
             // Another process was faster.
             Some(written) => written,
             None => {
-                let next = self.ask(http, &set, now).await?;
+                let next = self.ask(http, &set, now, redactor).await?;
                 self.file.write(&next)?;
                 next
             }
@@ -209,7 +209,13 @@ impl Tokens {
         Ok(())
     }
 
-    async fn ask(&self, http: &reqwest::Client, set: &TokenSet, now: Timestamp) -> Result<TokenSet> {
+    async fn ask(
+        &self,
+        http: &reqwest::Client,
+        set: &TokenSet,
+        now: Timestamp,
+        redactor: &Redactor,
+    ) -> Result<TokenSet> {
         let refused = |why: String| {
             Failure::new(Kind::Credentials, "refresh the OAuth token")
                 .at(self.token_url.clone())
@@ -235,7 +241,7 @@ impl Tokens {
         if !status.is_success() {
             let denied: Denied = serde_json::from_slice(&body).unwrap_or_default();
             let why = format!("HTTP {} {} {}", status.as_u16(), denied.error, denied.error_description);
-            return Err(refused(why.trim_end().to_owned()));
+            return Err(refused(redactor.clean(why.trim_end())));
         }
         let granted: Granted =
             serde_json::from_slice(&body).map_err(|_| refused("the answer is no token".to_owned()))?;

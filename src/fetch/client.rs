@@ -13,6 +13,7 @@ use url::Url;
 use crate::config::{Account, Limits};
 use crate::event::{Event, Events};
 use crate::failure::{Failure, Kind, Result};
+use crate::fetch::inflate::MAX_BODY;
 use crate::fetch::{Auth, Body, ErrorBody, Governor, Patience, Permit, Quota, error_body};
 
 /// A connection is made within this, or counts as failed.
@@ -225,13 +226,13 @@ impl Shared {
         let status = answer.status().as_u16();
         let headers = answer.headers().clone();
         let quota = quota(&headers);
-        let body = answer.bytes().await;
+        let body = whole_body(answer).await;
         let elapsed = begun.elapsed();
         let bytes = match body {
             Ok(bytes) => bytes,
-            Err(error) => {
+            Err(reason) => {
                 permit.answered(quota);
-                return Ok(Outcome::Again(reason(&error)));
+                return Ok(Outcome::Again(reason));
             }
         };
         self.answered.fetch_add(1, Ordering::Relaxed);
@@ -344,6 +345,22 @@ impl Seen {
     fn is(&self, wanted: &str, header: reqwest::header::HeaderName) -> bool {
         self.headers.get(header).and_then(|value| value.to_str().ok()).is_some_and(|value| value.contains(wanted))
     }
+}
+
+/// The body of an answer, or why it could not be had: an endless one is given up, or it would fill the memory.
+async fn whole_body(mut answer: reqwest::Response) -> Result<Bytes, String> {
+    let too_long = || format!("the body is longer than {MAX_BODY} bytes");
+    if answer.content_length().is_some_and(|length| usize::try_from(length).unwrap_or(usize::MAX) > MAX_BODY) {
+        return Err(too_long());
+    }
+    let mut body = Vec::new();
+    while let Some(chunk) = answer.chunk().await.map_err(|error| reason(&error))? {
+        if body.len() + chunk.len() > MAX_BODY {
+            return Err(too_long());
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body.into())
 }
 
 /// A URL for people: host and path, its query included; nothing secret is ever in it.

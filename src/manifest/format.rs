@@ -140,6 +140,9 @@ pub struct State {
     pub handed: BTreeMap<String, BTreeSet<i64>>,
     /// A scan that stopped before its end.
     pub scan: Option<Scan>,
+    /// A backfill that stopped before its end: no scan of the nightly run touches it.
+    #[serde(default)]
+    pub backfill: Option<Backfill>,
     /// Ids that could not be brought home; asked for again each run.
     #[serde(default)]
     pub owed: Vec<Owed>,
@@ -149,6 +152,12 @@ pub struct State {
     /// Owners read lately, with the change stamp that they bore: not read again while it is the same.
     #[serde(default)]
     pub seen: BTreeMap<i64, String>,
+    /// The last read of everything left out what was created before.
+    #[serde(default)]
+    pub start: Option<Timestamp>,
+    /// The rolling re-read has come up to this id.
+    #[serde(default)]
+    pub reread_to: Option<i64>,
 }
 
 /// An unfinished scan.
@@ -160,6 +169,40 @@ pub struct Scan {
     pub started_at: Timestamp,
     pub schema_hash: String,
     pub cursor: Cursor,
+}
+
+/// An unfinished backfill: it goes on when the same is asked for again.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub struct Backfill {
+    pub id: String,
+    pub selected: Selected,
+    /// The server's clock at its first answer, or ours before there was one.
+    pub started_at: Timestamp,
+    pub schema_hash: String,
+    pub cursor: Cursor,
+}
+
+/// What a backfill reads again.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Selected {
+    /// Inclusive ranges of ids.
+    Ids(Vec<(i64, i64)>),
+    /// Records whose date `by`, a filter of the search, lies in `[from, to)`.
+    Range { by: String, from: Option<Timestamp>, to: Option<Timestamp> },
+}
+
+impl fmt::Display for Selected {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let edge = |at: &Option<Timestamp>| at.map_or_else(|| "…".to_owned(), |at| format!("{at:.0}"));
+        match self {
+            Self::Ids(ranges) => {
+                let ids: i64 = ranges.iter().map(|(first, last)| last.saturating_sub(*first).saturating_add(1)).sum();
+                write!(f, "{ids} ids")
+            }
+            Self::Range { by, from, to } => write!(f, "{by} from {} to {}", edge(from), edge(to)),
+        }
+    }
 }
 
 /// What a scan is for.
@@ -201,6 +244,9 @@ pub struct ScanPlan {
     pub slices: Vec<Vec<(i64, i64)>>,
     /// Owners found by their change stamp, for [`State::seen`].
     pub stamps: BTreeMap<i64, String>,
+    /// Ids that are taken out of the tables where the source does not return them, as inclusive ranges.
+    #[serde(default)]
+    pub candidates: Vec<(i64, i64)>,
 }
 
 /// An id that is owed.
@@ -263,6 +309,21 @@ impl TableFiles {
 }
 
 impl Version {
+    /// The version that follows, by this run: the same files and state, and nothing removed.
+    pub fn next(&self, run: &str, nonce: String, written_at: Timestamp) -> Self {
+        Self {
+            format: FORMAT,
+            pearlift: env!("CARGO_PKG_VERSION").to_owned(),
+            version: self.version + 1,
+            nonce,
+            parent: Some(self.nonce.clone()),
+            run: run.to_owned(),
+            written_at,
+            removes: Vec::new(),
+            ..self.clone()
+        }
+    }
+
     /// The live files of all tables.
     pub fn files(&self) -> impl Iterator<Item = &DataFile> {
         self.tables.values().flat_map(|table| &table.files)

@@ -41,12 +41,17 @@ impl Work<'_> {
             self.state.handed.entry(follower.clone()).or_default().extend(ids);
         }
         self.state.handed.retain(|_, ids| !ids.is_empty());
+        let suspects = self.suspects(&written).await?;
         let misfits = self.write_misfits().await?;
         let same_files = written.files == 0 && written.removes.is_empty() && misfits.is_none();
         if same_files && self.head.as_ref().is_some_and(|head| head.state == self.state) {
             return Ok(());
         }
-        self.put(written, staged, misfits).await
+        self.put(written, staged, misfits).await?;
+        let head = self.head.take().expect("a head was just put");
+        let counted = self.count_missed(suspects, &head).await;
+        self.head = Some(head);
+        counted
     }
 
     /// Commits one rewrite of the tables that the catalogue wants otherwise; nothing is asked of the source, and the state
@@ -112,7 +117,8 @@ impl Work<'_> {
         self.tally.bytes += written.bytes;
         self.tally.changes.add(written.changes);
         self.tally.twice += written.twice;
-        self.head = Some(version);
+        self.head = Some(self.without_apart(version));
+        self.dropped.clear();
         self.rebuild = false;
         self.committed_at = Instant::now();
         Ok(())
@@ -132,8 +138,10 @@ impl Work<'_> {
         let at = gone.as_ref().map(|gone| gone.at).or(self.state.completed_at).unwrap_or_else(|| self.site.clock.now());
         let leaving = if self.rebuild { self.head.clone() } else { None };
         let keep_from = self.keep_from;
+        let none_dropped = self.dropped.is_empty();
         let met_from = self.met_from().await?;
-        let watch: Vec<(usize, usize)> = self.followers.iter().map(|(_, table, column)| (*table, *column)).collect();
+        let watch = self.followers.iter().map(|(_, table, column)| (*table, *column));
+        let watch: Vec<(usize, usize)> = watch.chain(self.owners_watched()).collect();
         let work = tokio::task::spawn_blocking(move || {
             let out = gone.iter().filter(|_| !keeps_marked);
             for (key, gone) in out.flat_map(|gone| gone.owners.keys().iter().map(move |key| (key, gone))) {
@@ -156,7 +164,7 @@ impl Work<'_> {
             let marked = gone.filter(|_| keeps_marked).map(|gone| gone.owners).unwrap_or_default();
             let marks = keeps_marked.then_some(Marks { owners: &marked, at });
             let spooled = spool.take()?;
-            let nobody = spooled.owners.is_empty() && marked.is_empty();
+            let nobody = spooled.owners.is_empty() && marked.is_empty() && none_dropped;
             if let (Some(head), true, Replace::Owners) = (&head, nobody, replace) {
                 return Ok((spool, number, Written { tables: head.tables.clone(), ..Written::default() }));
             }
@@ -184,6 +192,7 @@ impl Work<'_> {
         if let (true, Some(head)) = (self.rebuild, &self.head) {
             written.removes.extend(head.paths().into_iter().map(str::to_owned));
         }
+        written.removes.extend(self.dropped.iter().map(|dropped| dropped.file.path.clone()));
         Ok(written)
     }
 
@@ -196,20 +205,20 @@ impl Work<'_> {
 
     /// A reload in which most of what was there is missing is more likely a fault of the source than the truth.
     fn refuse_vanishing(&self, replace: Replace, written: &Written) -> Result<()> {
-        let Some(head) = self.head.as_ref().filter(|_| replace == Replace::Everything && !self.forced) else {
-            return Ok(());
-        };
-        let most = MAY_VANISH.max(head.rows() / 100);
-        if written.changes.removed <= most {
+        if self.forced {
             return Ok(());
         }
+        let mut lost = if replace == Replace::Everything { written.changes.removed } else { 0 };
+        let damaged = self.dropped_rows();
+        lost += damaged.saturating_sub(written.changes.added);
+        let most = MAY_VANISH.max(self.had_rows() / 100);
+        if lost <= most {
+            return Ok(());
+        }
+        let way = if damaged > 0 { "backfill --damaged --force" } else { "run --full" };
         Err(Failure::new(Kind::Doubtful, format!("accept the new {}", self.name))
-            .because(format!(
-                "{} of {} rows would go, and at most {most} may at once",
-                written.changes.removed,
-                head.rows()
-            ))
-            .advise(format!("if they are truly gone at the source, `pearlift run --full {}` accepts it", self.name)))
+            .because(format!("{lost} of {} rows would go, and at most {most} may at once", self.had_rows()))
+            .advise(format!("if they are truly gone at the source, `pearlift {way} {}` accepts it", self.name)))
     }
 
     /// Keeps records that did not fit in a file of their own.
@@ -238,6 +247,8 @@ impl Work<'_> {
         let head = self.head.as_ref();
         let mut kept = head.map(|head| head.misfits.clone()).unwrap_or_default();
         kept.extend(misfits);
+        let dropped = |path: &String| self.dropped.iter().any(|dropped| dropped.file.path == *path);
+        let deleted = head.iter().flat_map(|head| &head.deleted).filter(|file| !dropped(&file.path));
         Version {
             format: FORMAT,
             pearlift: env!("CARGO_PKG_VERSION").to_owned(),
@@ -249,10 +260,10 @@ impl Work<'_> {
             run: self.site.run.clone(),
             written_at: self.site.clock.now(),
             schema_hash: self.resource.hash.clone(),
-            tables: written.tables.clone(),
+            tables: self.with_apart(written.tables.clone()),
             removes: written.removes.clone(),
             misfits: kept,
-            deleted: head.iter().flat_map(|head| &head.deleted).chain(&written.deleted).cloned().collect(),
+            deleted: deleted.chain(&written.deleted).cloned().collect(),
             state: self.state.clone(),
         }
     }

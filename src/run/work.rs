@@ -12,6 +12,7 @@ use crate::failure::{Failure, Result};
 use crate::manifest::{Cursor, Key, ScanKind, State, Version, head};
 use crate::plan::Fit;
 use crate::run::Tally;
+use crate::run::apart::Apart;
 use crate::run::site::Site;
 use crate::schema::Resource;
 use crate::write::{OwnerSet, Spool};
@@ -49,6 +50,10 @@ pub struct Work<'a> {
     pub deletes: Deletes,
     /// How long the snapshots of a day are kept.
     pub keep: Option<std::time::Duration>,
+    /// A full read takes what was created from then on.
+    pub start: Option<Timestamp>,
+    /// The scan reads again what is held: what differs though no date told of it is counted.
+    pub(super) reads_again: bool,
     /// Snapshots of days before this one go with the next commit, in days since 1970.
     pub keep_from: Option<i32>,
     pub(super) spool: Option<Spool>,
@@ -59,11 +64,17 @@ pub struct Work<'a> {
     pub(super) keyless: bool,
     /// The plan of an unfinished scan of an earlier run.
     old_plan: Option<String>,
+    /// The plan of an unfinished backfill of an earlier run, which a new one takes the place of.
+    pub(super) old_backfill: Option<String>,
     /// Resources that read again what changed rows of ours name, with the places of table and column.
     pub(super) followers: Vec<(String, usize, usize)>,
     /// Owners found deleted: the next commit takes their rows out of the tables.
     pub(super) gone: Option<Gone>,
     pub(super) committed_at: Instant,
+    /// Damaged files of the head, which `head` does not name here.
+    pub(super) apart: Vec<Apart>,
+    /// Damaged files that the next commit takes out of the tables.
+    pub(super) dropped: Vec<Apart>,
     /// From which month on rows hand on what they name, once it is known.
     met_from: Option<i32>,
 }
@@ -83,10 +94,15 @@ impl<'a> Work<'a> {
         if let (Some(refusal), false) = (fit.refusal(resource), forced) {
             return Err(refusal);
         }
-        let old_plan = head.as_ref().and_then(|head| match &head.state.scan.as_ref()?.cursor {
+        let plan = |cursor: &Cursor| match cursor {
             Cursor::Slices { plan, .. } => Some(plan.clone()),
             Cursor::Rows { .. } => None,
-        });
+        };
+        let unfinished = head.as_ref().map(|head| &head.state);
+        let old_plan = unfinished.and_then(|state| plan(&state.scan.as_ref()?.cursor));
+        let old_backfill = unfinished.and_then(|state| plan(&state.backfill.as_ref()?.cursor));
+        let mut state = head.as_ref().map(|head| head.state.clone()).unwrap_or_default();
+        state.backfill.take_if(|backfill| backfill.schema_hash != resource.hash);
         let followers = site
             .catalog
             .followers(resource)
@@ -101,7 +117,7 @@ impl<'a> Work<'a> {
             shape: Arc::new(Shape::compile(resource)?),
             spool: Some(Spool::new(resource, &folder, memory)?),
             resource: Arc::new(resource.clone()),
-            state: head.as_ref().map(|head| head.state.clone()).unwrap_or_default(),
+            state,
             head,
             tally: Tally::default(),
             rebuild: matches!(fit, Fit::Anew { .. }),
@@ -109,19 +125,24 @@ impl<'a> Work<'a> {
             deletes,
             keep: None,
             keep_from: None,
+            start: None,
+            reads_again: false,
             records: Vec::new(),
             spared: Vec::new(),
             keyless: false,
             old_plan,
+            old_backfill,
             gone: None,
             followers,
             committed_at: Instant::now(),
+            apart: Vec::new(),
+            dropped: Vec::new(),
             met_from: None,
         })
     }
 
     /// From which month on rows hand on what they name. A first load names everything: of interest are the newest rows, to
-    /// resources that an earlier run has loaded, which may have been before these rows came.
+    /// resources that have been read, or are being read, before these rows came.
     pub(super) async fn met_from(&mut self) -> Result<i32> {
         if let Some(known) = self.met_from {
             return Ok(known);
@@ -130,11 +151,8 @@ impl<'a> Work<'a> {
         if self.head.as_ref().is_none_or(|head| head.state.completed_at.is_none()) {
             let mut from = self.site.clock.now();
             for (follower, table, column) in std::mem::take(&mut self.followers) {
-                let theirs = head(&self.site.store, &follower).await?.filter(|theirs| theirs.run != self.site.run);
-                if let Some(read) = theirs
-                    .filter(|theirs| theirs.state.completed_at.is_some())
-                    .and_then(|theirs| theirs.state.reloaded_at)
-                {
+                let theirs = head(&self.site.store, &follower).await?;
+                if let Some(read) = self.read_since(&follower, theirs.as_ref()) {
                     from = from.min(read);
                     self.followers.push((follower, table, column));
                 }
@@ -146,6 +164,17 @@ impl<'a> Work<'a> {
         }
         self.met_from = Some(met_from);
         Ok(met_from)
+    }
+
+    /// Since when a follower may hold records as they were before rows of ours came: the start of its first load or whole
+    /// read, unfinished or not; this run's start where it is this run's to read. `None` where it holds nothing.
+    fn read_since(&self, follower: &str, theirs: Option<&Version>) -> Option<Timestamp> {
+        let this_run = self.site.locks.holds(follower).then(|| self.site.clock.start());
+        let before = theirs.filter(|theirs| theirs.run != self.site.run).and_then(|theirs| {
+            let under_way = theirs.state.scan.as_ref().map(|scan| scan.started_at);
+            under_way.into_iter().chain(theirs.state.reloaded_at).min()
+        });
+        this_run.into_iter().chain(before).min()
     }
 
     /// Takes in decoded pages, each with the time at which it was asked; `partition` overrides that of the records.

@@ -12,8 +12,6 @@ use crate::sandbox::kinds::{Kind, Record, World};
 use crate::sandbox::seed::hash;
 use crate::sandbox::settings::{Settings, Size};
 
-/// The account's records were created over this long before its start.
-const HISTORY: i64 = 3 * 365 * 24 * 3600;
 /// Nothing happened so shortly before the start, in seconds: a first copy is surely later than every change.
 const QUIET: i64 = 600;
 /// A first edit comes at most this long after a record's creation.
@@ -25,6 +23,8 @@ pub struct Account {
     pub world: World,
     stocks: BTreeMap<Kind, Stock>,
     start: i64,
+    /// The records were created over this long before the start, in seconds.
+    history: i64,
 }
 
 /// The records of a kind.
@@ -82,7 +82,7 @@ impl Account {
         for kind in Kind::LISTS {
             stock(kind, kind.list_size().unsigned_abs(), 0);
         }
-        Self { world, stocks, start: now.as_second() }
+        Self { world, stocks, start: now.as_second(), history: i64::from(settings.history) * 24 * 3600 }
     }
 
     fn stock(&self, kind: Kind) -> &Stock {
@@ -119,7 +119,7 @@ impl Account {
         let stock = self.stock(kind);
         let change = stock.changes.get(&id).copied().unwrap_or_default();
         let created = stock.inserted.get(&id).copied().unwrap_or_else(|| {
-            let from_end = (stock.greatest - id) * (HISTORY / 60) / stock.greatest.max(1) * 60;
+            let from_end = (stock.greatest - id) * (self.history / 60) / stock.greatest.max(1) * 60;
             self.start - from_end - QUIET
         });
         let made_edit = || {
@@ -164,6 +164,11 @@ impl Account {
     /// Deletes records without a trace.
     pub fn delete(&mut self, kind: Kind, ids: &[i64]) {
         self.stock_mut(kind).deleted.extend(ids);
+    }
+
+    /// Brings deleted records back as they were.
+    pub fn restore(&mut self, kind: Kind, ids: &[i64]) {
+        self.stock_mut(kind).deleted.retain(|id| !ids.contains(id));
     }
 }
 

@@ -6,8 +6,9 @@
 //! | `POST /sandbox/edit/{kind}?ids=1,2` or `?count=N` | other content, `updatedOn` now (without ids: the newest) |
 //! | `POST /sandbox/touch/{kind}?…` | other content, no date moves |
 //! | `POST /sandbox/delete/{kind}?…` | gone without a trace |
+//! | `POST /sandbox/restore/{kind}?ids=1,2` | deleted ones are back as they were |
 //! | `POST /sandbox/age?seconds=N` | the account's clock goes on |
-//! | `POST /sandbox/settings` | a JSON object of settings to change |
+//! | `POST /sandbox/settings` | a JSON object of settings to change, `faults` and `stir` among them; a new plan counts from 1 |
 //! | `POST /sandbox/expire` | ends every access token |
 //! | `GET /sandbox/log`, `POST /sandbox/log/clear` | what was asked |
 //! | `GET /sandbox/ids/{kind}` | every id |
@@ -97,7 +98,7 @@ pub fn control(state: &mut State, path: &str, query: &str, body: &[u8]) -> Optio
         ["ids", kind] => Truth::parse(kind)
             .ok_or_else(|| format!("{kind} is no kind"))
             .map(|truth| json!(state.account.ids(truth.kind()).collect::<Vec<i64>>())),
-        [verb @ ("insert" | "edit" | "touch" | "delete"), name] => {
+        [verb @ ("insert" | "edit" | "touch" | "delete" | "restore"), name] => {
             let Some(kind) = Truth::parse(name).map(Truth::kind) else {
                 return Some(Err(format!("{name} is no kind")));
             };
@@ -119,8 +120,12 @@ pub fn control(state: &mut State, path: &str, query: &str, body: &[u8]) -> Optio
                     state.account.touch(kind, &ids);
                     ids
                 }
-                _ => {
+                "delete" => {
                     state.account.delete(kind, &ids);
+                    ids
+                }
+                _ => {
+                    state.account.restore(kind, &ids);
                     ids
                 }
             };
@@ -135,7 +140,6 @@ fn change_settings(state: &mut State, body: &[u8]) -> Result<Value, String> {
     let changed: serde_json::Map<String, Value> = serde_json::from_slice(body).map_err(|error| error.to_string())?;
     let mut settings = state.settings.clone();
     settings.change(changed)?;
-    state.throttle.set(settings.limit, settings.quota);
-    state.settings = settings;
+    state.set(settings);
     Ok(json!({}))
 }

@@ -14,6 +14,8 @@ pub struct Log {
     pub ids: BTreeMap<String, u64>,
     /// Requests refused for haste.
     pub throttled: u64,
+    /// What happened to the account between requests, in order.
+    pub stirred: Vec<String>,
     /// Answers gone wrong on purpose.
     pub faults: u64,
     /// Calls of the other app, and those of them refused for haste.

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::sandbox::fault::Faults;
+use crate::sandbox::stir::Stir;
 
 /// How the quota's window moves (API notes §3).
 #[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq, Serialize)]
@@ -63,6 +64,8 @@ pub struct Settings {
     pub zone: String,
     /// The account's clock at the start; none is the machine's.
     pub now: Option<Timestamp>,
+    /// Days over which the records were created until then.
+    pub history: u32,
     pub app_ref: String,
     pub dev_ref: String,
     pub staff_token: String,
@@ -78,12 +81,16 @@ pub struct Settings {
     /// Requests a minute; 0 is no quota.
     pub limit: u32,
     pub quota: Quota,
+    /// Milliseconds of the quota's period; a minute at the source.
+    pub period: u64,
     /// Calls a minute of another app of the same account, evenly spread.
     pub foreign: u32,
     /// Rows of a search page at most; larger wishes are cut silently.
     pub page_cap: usize,
     /// Ids of a GET at most.
     pub max_ids: usize,
+    /// The same of goods-out notes.
+    pub max_note_ids: usize,
     /// Whether PERIOD bounds include their instants.
     pub inclusive: bool,
     /// The status of a filter that cannot be parsed: 500 as recorded in 2022, or 400 as a client of 2026 sees it.
@@ -105,8 +112,12 @@ pub struct Settings {
     pub availability_refuses_all: bool,
     /// Answers gone wrong.
     pub faults: Faults,
+    /// Changes between requests.
+    pub stir: Stir,
     /// OPTIONS of more ids than this fails with an internal error; 0 never does.
     pub options_fail_above: usize,
+    /// OPTIONS leaves out so many ids of a hundred, though they are there.
+    pub options_hides: u64,
 }
 
 impl Settings {
@@ -127,6 +138,7 @@ impl Default for Settings {
             seed: 1,
             zone: "Europe/London".to_owned(),
             now: None,
+            history: 3 * 365,
             app_ref: "acme_export".to_owned(),
             dev_ref: "acme-dev".to_owned(),
             staff_token: "sandbox-staff-token".to_owned(),
@@ -139,9 +151,11 @@ impl Default for Settings {
             token_life: 604_800,
             limit: 200,
             quota: Quota::Fixed,
+            period: 60_000,
             foreign: 0,
             page_cap: 500,
             max_ids: 200,
+            max_note_ids: 500,
             inclusive: true,
             bad_filter_status: 500,
             refuses_unknown_filter: false,
@@ -154,7 +168,9 @@ impl Default for Settings {
             availability_code: "WHSC-097".to_owned(),
             availability_refuses_all: false,
             faults: Faults::default(),
+            stir: Stir::default(),
             options_fail_above: 0,
+            options_hides: 0,
         }
     }
 }

@@ -2,18 +2,25 @@
 
 use std::collections::BTreeMap;
 
+use bytes::Bytes;
 use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
 
 use crate::sandbox::account::Account;
 use crate::sandbox::documents::{self, Asked};
+use crate::sandbox::fault::Fault;
 use crate::sandbox::kinds::With;
 use crate::sandbox::log::Log;
 use crate::sandbox::login::Tokens;
+use crate::sandbox::mishap::compress;
 use crate::sandbox::reply::Reply;
 use crate::sandbox::search;
 use crate::sandbox::settings::{Settings, Size};
+use crate::sandbox::stir::Stirring;
 use crate::sandbox::throttle::{Throttle, Verdict};
+
+/// The size of the bomb, more than any client should take.
+const BOMB: usize = 300 << 20;
 
 /// Everything that a request can see or change.
 #[derive(Debug)]
@@ -26,6 +33,10 @@ pub struct State {
     start: Timestamp,
     begun: Instant,
     aged: SignedDuration,
+    stirring: Stirring,
+    /// Answers of which the fault plan has been asked.
+    judged: u64,
+    bomb: Option<Bytes>,
 }
 
 /// A request as far as the account is concerned.
@@ -44,13 +55,25 @@ impl State {
         Self {
             account: Account::new(&settings, size, start),
             tokens: Tokens::new(&settings, start.as_second()),
-            throttle: Throttle::new(settings.limit, settings.quota, now),
+            throttle: Throttle::new(settings.limit, settings.quota, now).every(settings.period),
             log: Log::default(),
             start,
             begun: Instant::now(),
             aged: SignedDuration::ZERO,
+            stirring: Stirring::default(),
+            judged: 0,
+            bomb: None,
             settings,
         }
+    }
+
+    /// Takes other settings; another fault plan counts anew.
+    pub fn set(&mut self, settings: Settings) {
+        if self.settings.faults != settings.faults {
+            self.judged = 0;
+        }
+        self.throttle.set(settings.limit, settings.quota);
+        self.settings = settings;
     }
 
     /// The account's clock.
@@ -62,6 +85,18 @@ impl State {
     /// Moves the account's clock on.
     pub fn age(&mut self, by: SignedDuration) {
         self.aged += by;
+    }
+
+    /// Lets happen what happens before the next request.
+    pub fn stir(&mut self) {
+        if self.settings.stir.percent == 0 {
+            return;
+        }
+        let now = self.now().as_second();
+        for (what, moved) in self.stirring.next(&self.settings.stir, &mut self.account, now) {
+            self.log.stirred.push(format!("{} {what}", self.now()));
+            self.age(moved);
+        }
     }
 
     /// Counts a request against the quota, and notes it.
@@ -103,6 +138,21 @@ impl State {
         let with = With::parse(value("includeOptional").unwrap_or_default());
         let first = value("firstResult").and_then(|text| text.parse().ok()).unwrap_or(1).max(1);
         documents::get(&self.account, &self.settings, served, &Asked { set, with, first })
+    }
+
+    /// What goes wrong with the answer for a path.
+    pub fn fault(&mut self, path: &str) -> Option<Fault> {
+        let faults = &self.settings.faults;
+        if !path.contains(&faults.path) {
+            return None;
+        }
+        self.judged += 1;
+        faults.draw(self.settings.seed, self.judged)
+    }
+
+    /// A little gzip that becomes much; made once.
+    pub fn bomb(&mut self) -> Bytes {
+        self.bomb.get_or_insert_with(|| compress(&vec![b' '; BOMB])).clone()
     }
 
     /// Notes how a request was answered.

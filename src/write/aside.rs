@@ -13,6 +13,7 @@ use crate::failure::{Failure, Kind, Result};
 use crate::manifest::{DataFile, TableFiles, Version};
 use crate::schema::{DELETED_AT, Resource};
 use crate::store::{LocalCopy, Store, paths};
+use crate::write::inspect::refuse_altered;
 use crate::write::output::{Output, Target};
 use crate::write::parquet::{Form, read};
 use crate::write::sorted::owner;
@@ -91,11 +92,10 @@ pub fn set_aside(
         for file in table.files.iter().filter(|file| which.concerns(name, file)) {
             let copy = live_copy(work.store, file, work.spool, runtime)?;
             for batch in read(copy.path())? {
-                let batch = batch
-                    .map_err(|error| Failure::new(Kind::Damage, "read a data file").at(&file.path).caused(error))?;
+                let batch = batch.map_err(|error| Failure::damaged("read a data file", &file.path).caused(error))?;
                 let owner_key = batch.schema_ref().index_of(&table.key[0]);
-                let owner_key = owner_key
-                    .map_err(|error| Failure::new(Kind::Damage, "read a data file").at(&file.path).caused(error))?;
+                let owner_key =
+                    owner_key.map_err(|error| Failure::damaged("read a data file", &file.path).caused(error))?;
                 let wanted: BooleanArray =
                     (0..batch.num_rows()).map(|row| Some(which.wants(&batch, owner_key, row))).collect();
                 let rows = filter_record_batch(&batch, &wanted)
@@ -116,14 +116,13 @@ pub fn set_aside(
     Ok(kept)
 }
 
-/// A local file with the content of a live one.
+/// A local file with the content of a live one; refuses (`Damage`) what is not what the manifest says.
 pub fn live_copy(store: &Store, file: &DataFile, spool: &Path, runtime: &Handle) -> Result<LocalCopy> {
-    runtime.block_on(store.local_copy(&file.path, spool))?.ok_or_else(|| {
-        Failure::new(Kind::Damage, "find a live file")
-            .at(&file.path)
-            .because("the manifest names it and it is not there")
-            .advise("`pearlift verify` says what is damaged, and the way back")
-    })
+    let copy = runtime.block_on(store.local_copy(&file.path, spool))?.ok_or_else(|| {
+        Failure::damaged("find a live file", &file.path).because("the manifest names it and it is not there")
+    })?;
+    refuse_altered(&copy, file)?;
+    Ok(copy)
 }
 
 /// The places of a table's key in a schema.

@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 
 use crate::failure::{Failure, Kind, Result};
 use crate::manifest::{DataFile, Key};
-use crate::store::RemoteFile;
+use crate::store::{LocalCopy, RemoteFile};
 use crate::write::compare::Columns;
 use crate::write::lookup::Chunks;
 use crate::write::parquet::failed;
@@ -167,6 +167,18 @@ pub(super) fn checksum(file: &mut File, path: &Path) -> Result<(String, u64)> {
         bytes += u64::try_from(length).expect("a length fits");
     }
     Ok((hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect(), bytes))
+}
+
+/// Refuses (`Damage`) a copy of a live file whose bytes are not those that were written: what is merged from it would look
+/// like written by us from then on.
+pub(super) fn refuse_altered(copy: &LocalCopy, file: &DataFile) -> Result<()> {
+    let path = copy.path();
+    let mut opened = File::open(path).map_err(|error| failed("read", path, error))?;
+    let (sha256, _) = checksum(&mut opened, path)?;
+    if sha256 == file.sha256 {
+        return Ok(());
+    }
+    Err(Failure::damaged("read a data file", &file.path).because("its checksum is not that of the manifest"))
 }
 
 /// A range of owners for people.

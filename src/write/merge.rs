@@ -145,9 +145,10 @@ pub fn merge(
     let converter = layout.key_converter();
     let mut old_batches = read(path)?;
     let mut next_old = || -> Result<Option<Side>> {
-        let batch = old_batches.next().transpose().map_err(|error| {
-            Failure::new(Kind::Damage, "read a data file").at(path.display().to_string()).caused(error)
-        })?;
+        let batch = old_batches
+            .next()
+            .transpose()
+            .map_err(|error| Failure::damaged("read a data file", path.display().to_string()).caused(error))?;
         Ok(batch.map(|batch| Side::new(batch, layout, &converter)))
     };
     let mut changes = Changes::default();

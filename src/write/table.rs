@@ -24,8 +24,8 @@ use crate::write::partition::{number, segment};
 use crate::write::sorted::Sorted;
 use crate::write::spool::{OwnerSet, Spooled};
 
-/// A file smaller than the target size divided by this is joined with rows that come beside it.
-const SMALL: u64 = 8;
+/// A file smaller than the target size divided by this is joined with rows that come beside it, or with small neighbours.
+pub const SMALL: u64 = 8;
 
 /// Whose old rows the new ones replace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -47,7 +47,8 @@ async fn each_fault_by_itself_is_overcome() {
 async fn a_resource_that_only_fails_stops_and_the_others_are_complete() {
     // GIVEN a source that never answers for orders but with an error
     let sandbox = account(300).await;
-    let faults = Faults { percent: 100, kinds: vec![Fault::Internal], path: "order-service/order/".to_owned() };
+    let path = "order-service/order/".to_owned();
+    let faults = Faults { percent: 100, kinds: vec![Fault::Internal], path, ..Faults::default() };
     sandbox.change(|settings| settings.faults = faults);
     let lake = tempfile::tempdir().unwrap();
     let program = Program::new(&sandbox, lake.path()).with("PEARLIFT_LIMITS_RETRY_TRIES", "2");
