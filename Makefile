@@ -37,6 +37,10 @@ bench:
 	$(CARGO) build --release
 	$(PYTHON) benches/export.py
 
+# Kills runs at random moments, in a folder and in a bucket; SOAK_KILLS says how often, SOAK_SEED repeats the choices.
+soak: $(VENV)/ready
+	SOAK_KILLS=$${SOAK_KILLS:-500} $(CARGO) test --test it -- kill:: --nocapture
+
 # Spoils the examples of fuzz/corpus/TARGET for SECONDS, with libFuzzer on stable Rust; needs a C++ compiler. What it finds is
 # left in fuzz/found/. The coverage flags are those of cargo-fuzz; no sanitizer, for there is no unsafe code of ours.
 TARGET ?= pages

@@ -112,7 +112,7 @@ pub async fn clean(work: Cleaning<'_>) -> Result<Outcome> {
         let run = nonce();
         work.store.prove_conditional_put(&run).await?;
         let wanted: Vec<&str> = names.iter().map(String::as_str).collect();
-        let locks = work.store.lock(&wanted, &run, false).await?;
+        let locks = work.store.lock(&wanted, &run, false, std::future::pending()).await?;
         outcome.held.clone_from(&locks.held_by_others);
         let mut number = 0;
         for name in names.iter().filter(|name| locks.holds(name)) {

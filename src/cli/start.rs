@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::cli::arguments::{LogFormat, Options, Progress};
 use crate::cli::terminal::complain;
@@ -76,9 +77,11 @@ impl Start {
             redactor: redactor.clone(),
             stop: stop.clone(),
         };
+        // Before anything is begun: a signal that nobody hears would end the process.
+        let ears = Ears::new()?;
         let outcome = tokio::select! {
             outcome = crate::run::run(errand) => outcome,
-            never = listen(&stop) => never?,
+            never = ears.listen(&stop) => never,
         };
         watch.finish();
         let outcome = outcome?;
@@ -118,25 +121,36 @@ pub struct Wish {
     pub fail_on_misfit: bool,
 }
 
-/// Passes signals on to the run: the first asks it to stop, the second ends the process at once.
-async fn listen(stop: &Stop) -> Result<Result<Outcome>> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let wrong = |error| Failure::new(Kind::Bug, "listen for signals").caused(error);
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(wrong)?;
-    let mut terminate = signal(SignalKind::terminate()).map_err(wrong)?;
-    for asked_before in [false, true] {
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-        }
-        if asked_before {
-            #[expect(clippy::disallowed_methods, reason = "asked twice: nothing more is to be waited for")]
-            std::process::exit(i32::from(Kind::Interrupted.exit_code()));
-        }
-        complain("stopping: committing what is whole (once more to stop at once)");
-        stop.ask(Why::Interrupted);
+/// The signals that ask a run to stop.
+struct Ears {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Ears {
+    fn new() -> Result<Self> {
+        let wrong = |error| Failure::new(Kind::Bug, "listen for signals").caused(error);
+        let interrupt = signal(SignalKind::interrupt()).map_err(wrong)?;
+        let terminate = signal(SignalKind::terminate()).map_err(wrong)?;
+        Ok(Self { interrupt, terminate })
     }
-    Ok(std::future::pending().await)
+
+    /// Passes signals on to the run: the first asks it to stop, the second ends the process at once.
+    async fn listen(mut self, stop: &Stop) -> Result<Outcome> {
+        for asked_before in [false, true] {
+            tokio::select! {
+                _ = self.interrupt.recv() => {}
+                _ = self.terminate.recv() => {}
+            }
+            if asked_before {
+                #[expect(clippy::disallowed_methods, reason = "asked twice: nothing more is to be waited for")]
+                std::process::exit(i32::from(Kind::Interrupted.exit_code()));
+            }
+            complain("stopping: committing what is whole (once more to stop at once)");
+            stop.ask(Why::Interrupted);
+        }
+        std::future::pending().await
+    }
 }
 
 impl Default for Wish {

@@ -3,7 +3,7 @@
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -50,14 +50,42 @@ impl TokenFile {
         Self { path, began_with: digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect() }
     }
 
-    /// Held while a token is refreshed, so that two processes do not both spend the refresh token.
+    /// Held while a token is refreshed, so that two processes do not both spend the refresh token. What a process wrote that
+    /// died before it was in its place is put there first: the source may know no other tokens any more.
     pub fn lock(&self) -> Result<File> {
         self.make_folder()?;
         let path = self.path.with_extension("lock");
         let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&path);
         let file = file.map_err(|error| self.failed("lock", error))?;
         file.lock().map_err(|error| self.failed("lock", error))?;
+        self.adopt_drafts()?;
         Ok(file)
+    }
+
+    /// Drafts of processes that are dead, for the lock is ours: one that is whole is newer than the file, for whoever writes
+    /// the file adopts drafts first; half of one is nothing.
+    fn adopt_drafts(&self) -> Result<()> {
+        let folder = self.path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let stem = self.path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        let is_draft = |name: &str| {
+            let number = name.strip_prefix(&stem).and_then(|rest| rest.strip_prefix('.')?.strip_suffix(".new"));
+            number.is_some_and(|number| !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()))
+        };
+        let failed = |error| self.failed("look for drafts of", error);
+        for entry in std::fs::read_dir(folder).map_err(failed)? {
+            let entry = entry.map_err(failed)?;
+            if !entry.file_name().to_str().is_some_and(is_draft) {
+                continue;
+            }
+            let text = std::fs::read(entry.path()).map_err(failed)?;
+            let ours = serde_json::from_slice::<Written>(&text).is_ok_and(|draft| draft.began_with == self.began_with);
+            if ours {
+                std::fs::rename(entry.path(), &self.path).map_err(failed)?;
+            } else {
+                std::fs::remove_file(entry.path()).map_err(failed)?;
+            }
+        }
+        Ok(())
     }
 
     /// The set in the file; `None` where there is none, or when settings began anew since. Refuses a file that others may

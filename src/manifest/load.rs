@@ -3,7 +3,7 @@
 use crate::failure::{Failure, Kind, Result};
 use crate::manifest::format::{FORMAT, ScanPlan, Version};
 use crate::manifest::integrity::{check, is_plan};
-use crate::store::{Put, Store, paths};
+use crate::store::{Step, Store, paths};
 
 /// The resources that have manifests, by the folders on disk: the catalogue may know others.
 pub async fn resources(store: &Store) -> Result<Vec<String>> {
@@ -66,9 +66,9 @@ pub fn parse(resource: &str, number: u64, bytes: &[u8]) -> Result<Version> {
 pub async fn write_plan(store: &Store, plan: &ScanPlan) -> Result<String> {
     let path = paths::scan(&plan.resource, &plan.scan);
     let bytes = serde_json::to_vec(plan).map_err(|error| Failure::new(Kind::Bug, "write a plan").caused(error))?;
-    match store.put_new(&path, bytes).await? {
-        Put::Created(_) | Put::Exists => Ok(path),
-    }
+    store.put_own(&path, bytes).await?;
+    store.reach(Step::PlanKept, &path)?;
+    Ok(path)
 }
 
 /// Reads a scan's plan; `None` when it is gone or not ours to read.

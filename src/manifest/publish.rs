@@ -4,9 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::TryStreamExt;
 
-use crate::failure::{Failure, Result};
+use crate::failure::{Failure, Kind, Result};
 use crate::manifest::format::{DataFile, Version};
-use crate::store::{Store, paths};
+use crate::manifest::load::versions;
+use crate::store::{Step, Store, paths};
 
 /// Partitions published at once: a bucket answers a copy in tens of milliseconds.
 const AT_ONCE: usize = 16;
@@ -27,18 +28,35 @@ pub async fn publish(store: &Store, version: &Version, staged: &BTreeSet<String>
         partitions.values().flat_map(|(files, _)| files.iter().map(|file| file.staged.clone())).collect();
     futures_util::stream::iter(partitions.into_values().map(Ok))
         .try_for_each_concurrent(AT_ONCE, |(files, removes)| async move {
-            for file in files {
-                swap_in(store, file).await?;
+            for file in &files {
+                swap_in(store, version, file).await?;
+                store.reach(Step::Copied, &file.path)?;
             }
-            if removes.is_empty() { Ok(()) } else { store.delete(&removes).await }
+            if let Some(file) = files.first() {
+                store.reach(Step::CopiedAll, &file.path)?;
+            }
+            let Some(removed) = removes.first() else { return Ok(()) };
+            store.delete(&removes).await?;
+            store.reach(Step::Replaced, removed)
         })
         .await?;
-    if published.is_empty() { Ok(()) } else { store.delete(&published).await }
+    store.reach(Step::Published, &version.resource)?;
+    if !published.is_empty() {
+        store.delete(&published).await?;
+    }
+    store.reach(Step::Cleared, &version.resource)
 }
 
-async fn swap_in(store: &Store, file: &DataFile) -> Result<()> {
+async fn swap_in(store: &Store, version: &Version, file: &DataFile) -> Result<()> {
     if store.copy(&file.staged, &file.path).await? || store.size(&file.path).await?.is_some() {
         return Ok(());
+    }
+    // A run that slept here finds that another took over, published this version for it, and went on from there.
+    if versions(store, &version.resource).await?.last().is_some_and(|newest| *newest > version.version) {
+        return Err(Failure::new(Kind::Lost, format!("publish version {}", version.version))
+            .at(version.resource.clone())
+            .because("this run slept while another took over and went on")
+            .advise("nothing is lost: the other run published it; run again"));
     }
     Err(Failure::damaged("publish a file", &file.path).because("it is neither staged nor in its place"))
 }

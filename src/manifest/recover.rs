@@ -10,7 +10,7 @@ use crate::manifest::format::{FORMAT, State, Version};
 use crate::manifest::load::{head, read};
 use crate::manifest::publish::{publish, staged};
 use crate::schema::Resource;
-use crate::store::{Store, paths};
+use crate::store::{Step, Store, paths};
 
 /// Versions whose removes are issued again: a publisher that slept may have put back what a later version removed.
 const REPEATED: u64 = 5;
@@ -66,16 +66,20 @@ pub async fn recover_holding(store: &Store, holding: &Holding, claimant: Claiman
     if !of_dead_runs.is_empty() {
         let claim = claim(current.as_ref(), holding, claimant);
         decide(store, &claim).await?;
+        store.reach(Step::Claimed, &holding.resource)?;
         current = Some(claim);
     }
     let Some(head) = current else { return Ok(None) };
     publish(store, &head, &of_dead_runs).await?;
+    store.reach(Step::Recovered, &holding.resource)?;
     let named: BTreeSet<&str> = head.files().chain(&head.deleted).map(|file| file.staged.as_str()).collect();
     let swept: Vec<String> = of_dead_runs.iter().filter(|path| !named.contains(path.as_str())).cloned().collect();
     if !swept.is_empty() {
         store.delete(&swept).await?;
+        store.reach(Step::Swept, &holding.resource)?;
     }
     remove_again(store, &head).await?;
+    store.reach(Step::RemovedAgain, &holding.resource)?;
     Ok(Some(head))
 }
 

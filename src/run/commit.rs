@@ -14,7 +14,7 @@ use crate::manifest::{FORMAT, MisfitFile, Version, decide, publish};
 use crate::plan::Reshape;
 use crate::run::nonce;
 use crate::run::work::{Gone, Work, count};
-use crate::store::{Put, paths};
+use crate::store::{Step, paths};
 use crate::write::{
     Aside, Commission, Marks, OwnerSet, Replace, Reshaping, Sizes, Which, Written, marked_tables, reshape_tables,
     set_aside, write_tables,
@@ -91,12 +91,14 @@ impl Work<'_> {
     /// The put that decides, then publishing.
     async fn put(&mut self, written: Written, staged: BTreeSet<String>, misfits: Option<MisfitFile>) -> Result<()> {
         let version = self.version(&written, misfits);
+        self.site.store.reach(Step::Ready, &self.name)?;
         if let Err(lost) = decide(&self.site.store, &version).await {
             if lost.kind() == Kind::Lost {
                 self.site.store.delete(&staged.into_iter().collect::<Vec<_>>()).await?;
             }
             return Err(lost);
         }
+        self.site.store.reach(Step::Decided, &self.name)?;
         publish(&self.site.store, &version, &staged).await?;
         self.site.events.tell(Event::Committed {
             resource: self.resource.name.clone(),
@@ -232,9 +234,8 @@ impl Work<'_> {
         }
         let number = self.site.misfits_numbered.fetch_add(1, Ordering::Relaxed);
         let path = paths::misfits(&self.resource.name, &self.site.run, number);
-        match self.site.store.put_new(&path, text).await? {
-            Put::Created(_) | Put::Exists => {}
-        }
+        self.site.store.put_own(&path, text).await?;
+        self.site.store.reach(Step::MisfitsKept, &path)?;
         let records = count(self.records.len());
         self.records.clear();
         Ok(Some(MisfitFile { path, records }))

@@ -55,7 +55,7 @@ use crate::run::site::Site;
 use crate::run::steps::work_on;
 use crate::schema::{Catalog, Resource};
 use crate::secret::Redactor;
-use crate::store::Store;
+use crate::store::{self, Store};
 
 pub use amount::Amount;
 pub use backfill::Selection;
@@ -118,26 +118,31 @@ pub fn nonce() -> String {
 
 /// Brings the resources up to date.
 pub async fn run(errand: Errand) -> Result<Outcome> {
+    let store = Store::open(&errand.settings.destination()?, true)?;
+    run_in(errand, store).await
+}
+
+/// Brings the resources up to date at this destination, whatever the settings say of it.
+pub async fn run_in(errand: Errand, store: Store) -> Result<Outcome> {
     let clock = Clock::new(errand.now);
     let begun = Instant::now();
     let chosen = choose(&errand.catalog, &errand.settings, &errand.names)?;
     let account = errand.settings.account()?;
     let credentials = errand.settings.credentials(errand.now)?;
     let limits = errand.settings.limits()?;
-    let destination = errand.settings.destination()?;
     let run = nonce();
 
-    let store = Store::open(&destination, true)?;
     store.prove_conditional_put(&run).await?;
     claim_destination(&store, &account.code, errand.now, true).await?;
     let names: Vec<&str> = chosen.iter().map(|resource| resource.name.as_str()).collect();
-    let locks = store.lock(&names, &run, errand.wait).await?;
-
     let (counts, events) = counted(&errand.events);
     let spool = spool_folder(limits.spool.as_deref())?;
     let auth = Auth::new(credentials, &account.code, errand.redactor.clone())?;
+    let client = Client::new(&account, auth, &limits, errand.seed, events.clone())?;
+    // Last of all that can fail: in a bucket a lock that is not given back holds others up until it expires.
+    let locks = store.lock(&names, &run, errand.wait, errand.stop.wait()).await?;
     let site = Site {
-        client: Client::new(&account, auth, &limits, errand.seed, events.clone())?,
+        client,
         store,
         catalog: Arc::clone(&errand.catalog),
         selected: errand
@@ -170,6 +175,7 @@ pub async fn run(errand: Errand) -> Result<Outcome> {
             None => std::future::pending().await,
         }
     };
+    site.store.reach(store::Step::Locked, &site.run)?;
     let resources = tokio::select! {
         resources = work_through(&site, &chosen, &errand, &counts) => resources,
         never = deadline => never,
@@ -185,7 +191,11 @@ pub async fn run(errand: Errand) -> Result<Outcome> {
         interrupted: site.stop.asked() == Some(Why::Interrupted),
         store: site.store.clone(),
     };
-    site.locks.release().await?;
+    site.store.reach(store::Step::Done, &site.run)?;
+    if let Err(failure) = site.locks.release().await {
+        // What was done is done; the next run waits until they expire.
+        site.events.tell(Event::Warning { resource: None, text: format!("locks were not given back: {failure}") });
+    }
     Ok(outcome)
 }
 

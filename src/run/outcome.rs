@@ -115,7 +115,7 @@ impl ResourceOutcome {
 impl Outcome {
     /// Keeps the run's report beside the tables.
     pub async fn keep(&self, report: &str) -> Result<()> {
-        self.store.put_new(&paths::run(&self.run), report.to_owned()).await.map(|_| ())
+        self.store.put_own(&paths::run(&self.run), report.to_owned()).await
     }
 
     /// The exit code (docs/running.md): what is worst decides, in the order 130, 1, 5, 6; when every resource failed

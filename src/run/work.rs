@@ -15,6 +15,7 @@ use crate::run::Tally;
 use crate::run::apart::Apart;
 use crate::run::site::Site;
 use crate::schema::Resource;
+use crate::store::Step;
 use crate::write::{OwnerSet, Spool};
 
 /// The spool of one resource may hold this part of the memory setting; three resources are at work at once, pages and
@@ -220,6 +221,7 @@ impl<'a> Work<'a> {
         });
         let (spool, rows) = added.await.expect("spooling does not panic")?;
         self.spool = Some(spool);
+        self.site.store.reach(Step::Spooled, &self.name)?;
         self.tally.records += owners;
         self.site.events.tell(Event::Spooled { resource: self.resource.name.clone(), owners, rows });
         Ok(())

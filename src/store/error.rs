@@ -5,6 +5,18 @@ use std::io::ErrorKind;
 
 use crate::failure::{Failure, Kind};
 
+/// Codes of S3 that are refusals though the client does not say so: they come with a status of a mere wrong request, or of
+/// a list, whose status it does not look at.
+const REFUSALS: [&str; 7] = [
+    "AccessDenied",
+    "ExpiredToken",
+    "InvalidAccessKeyId",
+    "InvalidToken",
+    "NoSuchBucket",
+    "RequestTimeTooSkewed",
+    "SignatureDoesNotMatch",
+];
+
 /// A failure of a verb on a path.
 pub fn failure(verb: &str, path: &str, error: object_store::Error) -> Failure {
     let kind = match &error {
@@ -14,6 +26,7 @@ pub fn failure(verb: &str, path: &str, error: object_store::Error) -> Failure {
         | object_store::Error::InvalidPath { .. }
         | object_store::Error::NotSupported { .. }
         | object_store::Error::NotImplemented { .. } => Kind::StoreRefused,
+        _ if REFUSALS.iter().any(|code| error.to_string().contains(code)) => Kind::StoreRefused,
         _ => io_kind(&error),
     };
     let failure = Failure::new(kind, format!("{verb} in the destination")).at(path).caused(error);
@@ -56,6 +69,14 @@ pub fn local(verb: &str, path: &std::path::Path, error: std::io::Error) -> Failu
         .at(path.display().to_string())
         .caused(error)
         .advise("check the folder's permissions and free space; what was committed is intact, run again")
+}
+
+/// The store says that something exists and does not show it.
+pub fn unclear(path: &str) -> Failure {
+    Failure::new(Kind::StoreUnreachable, "write in the destination")
+        .at(path)
+        .because("it says that something is there and does not show it")
+        .advise("run again")
 }
 
 /// The store lets a second writer overwrite the first: commits could be lost.

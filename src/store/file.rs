@@ -15,7 +15,7 @@ use tokio::io::AsyncReadExt;
 
 use crate::failure::Result;
 use crate::store::error::{failure, local};
-use crate::store::{Place, Store};
+use crate::store::{Place, Step, Store};
 
 /// Files above this go up in parts of this size; S3 takes parts from 5 MiB.
 const PART: usize = 8 << 20;
@@ -68,14 +68,17 @@ impl Store {
 
     /// Makes a written scratch file durable at its staged path.
     pub async fn stage(&self, scratch: Scratch) -> Result<()> {
+        self.reach(Step::Written, &scratch.staged)?;
         if let (true, Place::Folder(folder)) = (scratch.in_place, &self.place) {
             let (path, top) = (scratch.path.clone(), folder.clone());
-            return tokio::task::spawn_blocking(move || make_durable(&path, &top))
+            tokio::task::spawn_blocking(move || make_durable(&path, &top))
                 .await
-                .expect("making a file durable does not panic");
+                .expect("making a file durable does not panic")?;
+        } else {
+            self.upload(&scratch.path, &scratch.staged).await?;
+            std::fs::remove_file(&scratch.path).map_err(|error| local("remove", &scratch.path, error))?;
         }
-        self.upload(&scratch.path, &scratch.staged).await?;
-        std::fs::remove_file(&scratch.path).map_err(|error| local("remove", &scratch.path, error))
+        self.reach(Step::Staged, &scratch.staged)
     }
 
     /// Gives up a scratch file.

@@ -4,8 +4,9 @@
 //! lock is an OS file lock that dies with its process. In a bucket it is an object renewed by its tag; one that stays
 //! unchanged for [`LockTiming::expire`] on the observer's own clock is dead and may be taken over.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::fs::{File, TryLockError};
+use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -19,6 +20,9 @@ use crate::store::{Place, Put, Store, Tag, paths};
 
 /// The name of the lock under which all others are taken, so that of two equal runs one gets all.
 const START: &str = "_start";
+
+/// How often a lock file that another process holds is tried again.
+const POLL: Duration = Duration::from_millis(50);
 
 /// How locks in a bucket live.
 #[derive(Clone, Copy, Debug)]
@@ -72,8 +76,9 @@ struct Paper {
 }
 
 impl Store {
-    /// Takes the locks of these names for a run, all that can be had. With `wait` it waits for those that others hold.
-    pub async fn lock(&self, names: &[&str], run: &str, wait: bool) -> Result<Locks> {
+    /// Takes the locks of these names for a run, all that can be had. With `wait` it waits for those that others hold, and
+    /// until `stop` is over at most.
+    pub async fn lock(&self, names: &[&str], run: &str, wait: bool, stop: impl Future<Output = ()>) -> Result<Locks> {
         let mut locks = Locks {
             files: BTreeMap::new(),
             objects: Arc::default(),
@@ -82,9 +87,12 @@ impl Store {
             store: self.clone(),
             run: run.to_owned(),
         };
+        let mut names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+        names.sort_unstable();
+        let mut patience = Patience { stop: std::pin::pin!(stop), over: false };
         match &self.place {
-            Place::Folder(_) => locks.take_files(names, wait).await?,
-            Place::Bucket(_) => locks.take_objects(names, wait).await?,
+            Place::Folder(_) => locks.take_files(names, wait, &mut patience).await?,
+            Place::Bucket(_) => locks.take_objects(names, wait, &mut patience).await?,
         }
         Ok(locks)
     }
@@ -102,57 +110,77 @@ impl Locks {
         objects.iter().filter(|(_, object)| object.lost).map(|(name, _)| name.clone()).collect()
     }
 
-    /// Gives all locks back.
+    /// Gives all locks back; of several that could not be given back the first is told.
     pub async fn release(mut self) -> Result<()> {
         if let Some(renewal) = self.renewal.take() {
             renewal.abort();
         }
         let objects = std::mem::take(&mut *self.objects.lock().expect("no holder panics"));
+        let mut outcome = Ok(());
         for (name, object) in objects.into_iter().filter(|(_, object)| !object.lost) {
-            self.store
+            let released = self
+                .store
                 .put_over(&paths::lock(&name), &object.tag, self.paper(object.beat.wrapping_add(1), true))
-                .await?;
+                .await;
+            outcome = outcome.and(released.map(|_| ()));
         }
-        Ok(())
+        outcome
     }
 
     fn paper(&self, beat: u64, released: bool) -> Vec<u8> {
         paper(&self.run, beat, released)
     }
 
-    async fn take_files(&mut self, names: &[&str], wait: bool) -> Result<()> {
-        let start = self.open_lock_file(START)?;
-        let blocking = start.try_clone().map_err(|error| local("lock", &self.lock_path(START), error))?;
-        let path = self.lock_path(START);
-        tokio::task::spawn_blocking(move || blocking.lock().map_err(|error| local("lock", &path, error)))
-            .await
-            .expect("waiting for a lock does not panic")?;
-        let mut busy = Vec::new();
+    async fn take_files(
+        &mut self,
+        names: Vec<String>,
+        wait: bool,
+        patience: &mut Patience<'_, impl Future<Output = ()>>,
+    ) -> Result<()> {
+        let start = loop {
+            match self.try_file(START)? {
+                Some(file) => break Some(file),
+                None if patience.lasts(POLL).await => {}
+                None => break None,
+            }
+        };
+        let mut busy = VecDeque::new();
         for name in names {
-            let file = self.open_lock_file(name)?;
-            match file.try_lock() {
-                Ok(()) => {
-                    self.files.insert((*name).to_owned(), file);
+            let taken = if start.is_none() || out_of_turn(wait, busy.len()) { None } else { self.try_file(&name)? };
+            match taken {
+                Some(file) => {
+                    self.files.insert(name, file);
                 }
-                Err(TryLockError::WouldBlock) => busy.push(((*name).to_owned(), file)),
-                Err(TryLockError::Error(error)) => return Err(local("lock", &self.lock_path(name), error)),
+                None => busy.push_back(name),
             }
         }
         drop(start);
-        for (name, file) in busy {
-            if !wait {
-                self.held_by_others.push(Held { name, by: "another run on this folder".to_owned() });
-                continue;
+        while wait && !busy.is_empty() && patience.lasts(POLL).await {
+            while let Some(name) = busy.pop_front() {
+                match self.try_file(&name)? {
+                    Some(file) => {
+                        self.files.insert(name, file);
+                    }
+                    None => {
+                        busy.push_front(name);
+                        break;
+                    }
+                }
             }
-            let path = self.lock_path(&name);
-            let file = tokio::task::spawn_blocking(move || {
-                file.lock().map_err(|error| local("lock", &path, error)).map(|()| file)
-            })
-            .await
-            .expect("waiting for a lock does not panic")?;
-            self.files.insert(name, file);
         }
+        let by = "another run on this folder";
+        self.held_by_others.extend(busy.into_iter().map(|name| Held { name, by: by.to_owned() }));
         Ok(())
+    }
+
+    /// Takes a lock file; `None` when another holds it.
+    fn try_file(&self, name: &str) -> Result<Option<File>> {
+        let file = self.open_lock_file(name)?;
+        match file.try_lock() {
+            Ok(()) => Ok(Some(file)),
+            Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(error)) => Err(local("lock", &self.lock_path(name), error)),
+        }
     }
 
     fn lock_path(&self, name: &str) -> std::path::PathBuf {
@@ -175,40 +203,64 @@ impl Locks {
             .map_err(|e| local("open", &path, e))
     }
 
-    async fn take_objects(&mut self, names: &[&str], wait: bool) -> Result<()> {
-        let timing = self.store.lock_timing;
+    async fn take_objects(
+        &mut self,
+        names: Vec<String>,
+        wait: bool,
+        patience: &mut Patience<'_, impl Future<Output = ()>>,
+    ) -> Result<()> {
+        let pause = self.store.lock_timing.renew / 4;
         let mut seen = Observed::default();
-        // The start lock is short, so its holder is alive or dead; either way it comes free.
-        let start = loop {
-            if let Some(object) = self.try_object(START, &mut seen).await? {
-                break object;
-            }
-            tokio::time::sleep(timing.renew / 4).await;
-        };
-        let mut busy = self.try_objects(names.iter().map(|name| (*name).to_owned()).collect(), &mut seen).await?;
-        self.let_go(START, start).await?;
+        let mut busy = names;
+        if let Some(start) = self.take_start(&mut seen, pause, patience).await? {
+            busy = self.try_objects(busy, wait, &mut seen).await?;
+            self.let_go(START, start).await?;
+        }
         self.renewal = Some(self.renew_in_background());
-        while !busy.is_empty() {
-            tokio::time::sleep(timing.renew / 4).await;
-            let ripe = self.look(&busy, &mut seen).await?;
-            if !ripe.is_empty() {
-                let start = loop {
-                    if let Some(object) = self.try_object(START, &mut seen).await? {
-                        break object;
-                    }
-                    tokio::time::sleep(timing.renew / 4).await;
-                };
-                let still = self.try_objects(ripe.clone(), &mut seen).await?;
+        while !busy.is_empty() && patience.lasts(pause).await {
+            let mut ripe = self.look(&busy, &mut seen).await?;
+            if wait {
+                let in_turn = busy.iter().zip(&ripe).take_while(|(busy, ripe)| busy == ripe).count();
+                ripe.truncate(in_turn);
+            }
+            if !ripe.is_empty()
+                && let Some(start) = self.take_start(&mut seen, pause, patience).await?
+            {
+                let still = self.try_objects(ripe.clone(), wait, &mut seen).await?;
                 self.let_go(START, start).await?;
                 busy.retain(|name| !ripe.contains(name) || still.contains(name));
             }
             if !wait {
-                let alive: Vec<String> = busy.iter().filter(|name| seen.is_alive(name)).cloned().collect();
-                busy.retain(|name| !alive.contains(name));
-                self.held_by_others.extend(alive.into_iter().map(|name| Held { by: seen.holder(&name), name }));
+                let (alive, unclear) = busy.into_iter().partition(|name| seen.is_alive(name));
+                busy = unclear;
+                self.leave(alive, &seen);
             }
         }
+        self.leave(busy, &seen);
         Ok(())
+    }
+
+    /// Notes locks that others hold and are not waited for.
+    fn leave(&mut self, names: Vec<String>, seen: &Observed) {
+        self.held_by_others.extend(names.into_iter().map(|name| Held { by: seen.holder(&name), name }));
+    }
+
+    /// Takes the start lock. It is short, so its holder is alive or dead; either way it comes free. `None` when the wait was
+    /// ended.
+    async fn take_start(
+        &self,
+        seen: &mut Observed,
+        pause: Duration,
+        patience: &mut Patience<'_, impl Future<Output = ()>>,
+    ) -> Result<Option<Object>> {
+        loop {
+            if let Some(object) = self.try_object(START, seen).await? {
+                return Ok(Some(object));
+            }
+            if !patience.lasts(pause).await {
+                return Ok(None);
+            }
+        }
     }
 
     async fn let_go(&self, name: &str, object: Object) -> Result<()> {
@@ -217,10 +269,11 @@ impl Locks {
     }
 
     /// Tries these locks; gives back those that others hold.
-    async fn try_objects(&self, names: Vec<String>, seen: &mut Observed) -> Result<Vec<String>> {
+    async fn try_objects(&self, names: Vec<String>, wait: bool, seen: &mut Observed) -> Result<Vec<String>> {
         let mut busy = Vec::new();
         for name in names {
-            match self.try_object(&name, seen).await? {
+            let taken = if out_of_turn(wait, busy.len()) { None } else { self.try_object(&name, seen).await? };
+            match taken {
                 Some(object) => {
                     self.objects.lock().expect("no holder panics").insert(name, object);
                 }
@@ -312,6 +365,31 @@ impl Drop for Locks {
             renewal.abort();
         }
     }
+}
+
+/// How long somebody waits: until the end of a future.
+struct Patience<'a, F> {
+    stop: Pin<&'a mut F>,
+    over: bool,
+}
+
+impl<F: Future<Output = ()>> Patience<'_, F> {
+    /// Pauses this long; `false` when the wait is to end.
+    async fn lasts(&mut self, pause: Duration) -> bool {
+        if !self.over {
+            tokio::select! {
+                () = &mut self.stop => self.over = true,
+                () = tokio::time::sleep(pause) => {}
+            }
+        }
+        !self.over
+    }
+}
+
+/// Who waits takes locks in the order of their names and none behind one that it waits for: two that wait for each other
+/// would wait for ever.
+fn out_of_turn(wait: bool, busy: usize) -> bool {
+    wait && busy > 0
 }
 
 /// The lock at a path if its paper bears our run: a put that was retried succeeded after all.

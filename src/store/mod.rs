@@ -8,6 +8,7 @@ mod error;
 mod open;
 mod file;
 mod lock;
+mod step;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -20,9 +21,14 @@ use object_store::{CopyMode, CopyOptions, ObjectStore, ObjectStoreExt, PutMode, 
 
 use crate::failure::Result;
 use crate::store::error::failure;
+use crate::store::step::Watcher;
 
 pub use file::{LocalCopy, RemoteFile, Scratch};
 pub use lock::{Held, LockTiming, Locks};
+pub use step::Step;
+
+/// A put of which the store says that it exists, and does not show it, is tried this often.
+const PUT_TRIES: u32 = 5;
 
 /// The destination of a run.
 #[derive(Clone, Debug)]
@@ -30,6 +36,7 @@ pub struct Store {
     inner: Arc<dyn ObjectStore>,
     place: Place,
     lock_timing: LockTiming,
+    watcher: Watcher,
 }
 
 /// What the store is, as far as it matters beyond its verbs.
@@ -117,6 +124,21 @@ impl Store {
         }
     }
 
+    /// Puts bytes at a path that bears our run's or scan's name, so that what is there is ours. After "exists" it is read
+    /// back: a conflict may be answered though nothing was written.
+    pub async fn put_own(&self, path: &str, bytes: impl Into<Bytes>) -> Result<()> {
+        let bytes = bytes.into();
+        for _ in 0..PUT_TRIES {
+            if let Put::Created(_) = self.put_new(path, bytes.clone()).await? {
+                return Ok(());
+            }
+            if self.size(path).await?.is_some() {
+                return Ok(());
+            }
+        }
+        Err(error::unclear(path))
+    }
+
     /// Overwrites what bears this tag; `None` when it has changed since.
     pub async fn put_over(&self, path: &str, tag: &Tag, bytes: impl Into<Bytes>) -> Result<Option<Tag>> {
         let version = UpdateVersion { e_tag: tag.0.clone(), version: tag.1.clone() };
@@ -171,7 +193,12 @@ impl Store {
         };
         let options = CopyOptions::new().with_mode(mode);
         match self.inner.copy_opts(&Path::from(from), &Path::from(to), options).await {
-            Ok(()) | Err(object_store::Error::AlreadyExists { .. }) => Ok(true),
+            Ok(()) => Ok(true),
+            // A bucket may answer a conflict though nothing was copied, and the staged file is deleted next.
+            Err(object_store::Error::AlreadyExists { .. }) => match self.size(to).await? {
+                Some(_) => Ok(true),
+                None => Err(error::unclear(to)),
+            },
             Err(object_store::Error::NotFound { .. }) => Ok(false),
             Err(error) => Err(failure("publish", to, error)),
         }

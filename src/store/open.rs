@@ -12,6 +12,7 @@ use object_store::{ClientOptions, ObjectStore, RetryConfig};
 
 use crate::config::{Destination, S3};
 use crate::failure::{Failure, Kind, Result};
+use crate::store::step::Watcher;
 use crate::store::{LockTiming, Place, Store, error};
 
 /// A request to the store is tried this often, and for this long: a store that is down is told within a minute.
@@ -35,7 +36,8 @@ impl Store {
         let inner = LocalFileSystem::new_with_prefix(&folder)
             .map_err(|e| error::failure("open", &folder.display().to_string(), e))?
             .with_fsync(true);
-        Ok(Self { inner: Arc::new(inner), place: Place::Folder(folder), lock_timing: LockTiming::default() })
+        let place = Place::Folder(folder);
+        Ok(Self { inner: Arc::new(inner), place, lock_timing: LockTiming::default(), watcher: Watcher::default() })
     }
 
     fn bucket(s3: &S3) -> Result<Self> {
@@ -60,7 +62,7 @@ impl Store {
         let inner: Arc<dyn ObjectStore> =
             if s3.prefix.is_empty() { Arc::new(inner) } else { Arc::new(PrefixStore::new(inner, s3.prefix.as_str())) };
         let lock_timing = LockTiming { renew: s3.lock_renew, expire: s3.lock_expire };
-        Ok(Self { inner, place: Place::Bucket(url), lock_timing })
+        Ok(Self { inner, place: Place::Bucket(url), lock_timing, watcher: Watcher::default() })
     }
 
     /// A destination that lives as long as the process, for tests.
@@ -69,6 +71,7 @@ impl Store {
             inner: Arc::new(InMemory::new()),
             place: Place::Bucket("memory".to_owned()),
             lock_timing: LockTiming::default(),
+            watcher: Watcher::default(),
         }
     }
 }

@@ -14,7 +14,7 @@ use tokio::runtime::Handle;
 use crate::failure::Result;
 use crate::manifest::{DataFile, Key, TableFiles, Version};
 use crate::schema::{Partition, PartitionBy, Resource, Table};
-use crate::store::Store;
+use crate::store::{Step, Store};
 use crate::write::aside::live_copy;
 use crate::write::columns::Layout;
 use crate::write::merge::{Changes, Fate, Incoming, Met, merge};
@@ -134,6 +134,7 @@ pub fn write_tables(
             files.push(draft.file);
             runtime.block_on(work.store.stage(draft.scratch))?;
         }
+        work.store.reach(Step::TableStaged, &table.name)?;
         files.sort_by(|a, b| (&a.partition, &a.first).cmp(&(&b.partition, &b.first)));
         let before = work.head.and_then(|head| head.tables.get(&table.name));
         written.tables.insert(table.name.clone(), TableFiles { files, ..TableFiles::going_on(table, before) });

@@ -3,16 +3,19 @@
 #![allow(clippy::unwrap_used, reason = "a test that panics has found something")]
 
 mod clean;
+mod commit;
 mod compact;
 mod crash;
 mod damage;
 mod decode;
+mod destination;
 mod docs;
 mod errors;
 mod export;
 mod faults;
 mod fuzz;
 mod hostile;
+mod kill;
 mod layers;
 mod licences;
 mod loading;
@@ -29,6 +32,8 @@ mod resume;
 mod schemas;
 mod secrets;
 mod sequences;
+mod signals;
+mod steps;
 mod stir;
 mod support;
 mod throttle;

@@ -74,3 +74,73 @@ async fn a_refresh_that_is_denied_is_told_without_a_secret() {
     assert!(done.said().contains("invalid_grant") || done.said().contains("does not exist"), "{}", done.said());
     assert!(!done.said().contains("planted-refresh"), "{}", done.said());
 }
+
+/// Ends the access token and lets a run refresh it; gives the token file's text.
+fn refreshed(sandbox: &Sandbox, program: &Program, lake: &tempfile::TempDir) -> String {
+    sandbox.expire_tokens();
+    program.run(&["run", "brand"]).expect(0);
+    std::fs::read_to_string(lake.path().join("tokens.json")).unwrap()
+}
+
+/// Files beside the token file but its lock.
+fn drafts(lake: &tempfile::TempDir) -> Vec<std::ffi::OsString> {
+    let names = std::fs::read_dir(lake.path()).unwrap().map(|entry| entry.unwrap().file_name());
+    names.filter(|name| name.to_str().is_some_and(|name| name.ends_with(".new"))).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn tokens_of_a_process_that_died_while_it_wrote_them_are_used_when_they_are_whole() {
+    // GIVEN a source where each refresh ends the former refresh token
+    let sandbox = account(50).await;
+    let lake = tempfile::tempdir().unwrap();
+    let program = program(&sandbox, &lake).with("PEARLIFT_RESOURCE_BRAND_EVERY", "1ms");
+    let (file, draft) = (lake.path().join("tokens.json"), lake.path().join("tokens.4194304.new"));
+    let former = refreshed(&sandbox, &program, &lake);
+    let newest = refreshed(&sandbox, &program, &lake);
+    assert_ne!(former, newest);
+
+    // WHEN a process died after it wrote the new ones, before they were in their place THEN the next run uses them
+    std::fs::rename(&file, &draft).unwrap();
+    std::fs::copy(&draft, &file).unwrap();
+    std::fs::write(&file, &former).unwrap();
+    program.run(&["run", "brand"]).expect(0);
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), newest);
+    assert_eq!(drafts(&lake), Vec::<std::ffi::OsString>::new());
+
+    // WHEN it died while it wrote them THEN what is half is nothing, and the file stands
+    for torn in [&newest[..newest.len() / 2], "", "{}"] {
+        std::fs::write(&draft, torn).unwrap();
+        let next = refreshed(&sandbox, &program, &lake);
+        assert!(next.contains(&sandbox.access_tokens()[0]));
+        assert_eq!(drafts(&lake), Vec::<std::ffi::OsString>::new());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn half_a_token_file_is_no_token_file() {
+    // GIVEN a source that lets refresh tokens stand, and half a file
+    let sandbox = account(50).await;
+    sandbox.change(|settings| settings.rotates = false);
+    let lake = tempfile::tempdir().unwrap();
+    let program = program(&sandbox, &lake).with("PEARLIFT_RESOURCE_BRAND_EVERY", "1ms");
+    let whole = refreshed(&sandbox, &program, &lake);
+    std::fs::write(lake.path().join("tokens.json"), &whole[..whole.len() / 2]).unwrap();
+    // WHEN it runs THEN the configured tokens count, and the file is whole again
+    let next = refreshed(&sandbox, &program, &lake);
+    assert!(next.contains(&sandbox.access_tokens()[0]));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn two_processes_that_need_a_new_token_refresh_once() {
+    // GIVEN tokens that have ended, at a source where each refresh ends the former refresh token
+    let sandbox = account(50).await;
+    sandbox.change(|settings| settings.latency = 50);
+    let lake = tempfile::tempdir().unwrap();
+    sandbox.expire_tokens();
+    let first = program(&sandbox, &lake);
+    let second = first.clone().with("PEARLIFT_DESTINATION_URL", lake.path().join("other").to_str().unwrap());
+    // WHEN two runs need one at the same time THEN both go well, with the same one
+    let mut runs = [first.start(&["run", "brand"]), second.start(&["run", "brand"])];
+    assert!(runs.iter_mut().all(|run| run.wait().unwrap().success()));
+    assert_eq!(sandbox.access_tokens().len(), 1, "{:?}", sandbox.access_tokens());
+}

@@ -3,9 +3,12 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use pearlift::config::Destination;
+use pearlift::run::run_in;
 use pearlift::sandbox::{Sandbox, Settings, Size};
+use pearlift::store::Store;
 
-use crate::support::{Program, Weed, check_truth, start, this_morning};
+use crate::support::{Fault, Faults, Gate, Program, Verb, Weed, check_truth, start, this_morning};
 
 async fn slow_account(orders: u64) -> Sandbox {
     let settings = Settings { limit: 0, latency: 60, now: Some(this_morning()), ..Settings::default() };
@@ -14,8 +17,12 @@ async fn slow_account(orders: u64) -> Sandbox {
 
 /// Waits until the source has been asked for documents of orders.
 async fn until_orders_are_read(sandbox: &Sandbox) {
+    until_orders_are_read_times(sandbox, 1).await;
+}
+
+async fn until_orders_are_read_times(sandbox: &Sandbox, times: u64) {
     let begun = Instant::now();
-    while sandbox.peek_log().of("GET order-service/order") == 0 {
+    while sandbox.peek_log().of("GET order-service/order") < times {
         assert!(begun.elapsed() < Duration::from_secs(60), "no order was asked for");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
@@ -84,8 +91,7 @@ async fn an_interrupted_run_commits_what_is_whole_and_the_next_goes_on() {
     let lake = tempfile::tempdir().unwrap();
     let program = Program::new(&sandbox, lake.path()).with("PEARLIFT_LIMITS_CONCURRENCY", "1");
     let mut run = program.start(&["run", "order"]);
-    until_orders_are_read(&sandbox).await;
-    tokio::time::sleep(Duration::from_millis(400)).await;
+    until_orders_are_read_times(&sandbox, 5).await;
 
     // WHEN it is interrupted
     let asked = Instant::now();
@@ -105,4 +111,101 @@ async fn an_interrupted_run_commits_what_is_whole_and_the_next_goes_on() {
     let rest = sandbox.take_log().of("GET order-service/order");
     assert!((40..=42).contains(&(read + rest - 1)), "{read} and {rest}");
     check_truth(&sandbox, lake.path().to_str().unwrap(), &["--only", "order,order_row"]);
+}
+
+/// Runs two equal programs at once; gives their codes, the lesser first.
+fn both(program: &Program, arguments: &[&str]) -> [Option<i32>; 2] {
+    let mut children = [program.start(arguments), program.start(arguments)];
+    let mut codes = children.each_mut().map(|child| child.wait().unwrap().code());
+    codes.sort_unstable();
+    codes
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn of_two_equal_runs_started_together_one_does_everything_and_the_other_asks_nothing() {
+    // GIVEN a folder, and a bucket
+    let weed = Weed::start();
+    let folder = tempfile::tempdir().unwrap();
+    for lake in [folder.path().to_str().unwrap(), "s3://lake/shop"] {
+        let sandbox = slow_account(1_000).await;
+        let program = weed
+            .reach(Program::new(&sandbox, lake))
+            .with("PEARLIFT_LIMITS_CONCURRENCY", "1")
+            .with("PEARLIFT_DESTINATION_S3_LOCK_RENEW", "200ms");
+        let run = ["run", "order", "brand", "currency"];
+
+        // WHEN two runs are started together THEN one does everything, and the other nothing
+        assert_eq!(both(&program, &run), [Some(0), Some(6)], "{lake}");
+        let log = sandbox.take_log();
+        assert_eq!((log.of("OPTIONS order-service/order"), log.of("GET order-service/order")), (1, 5), "{lake}");
+        assert_eq!(log.total(), 8, "{lake}: the second asked too: {log:?}");
+
+        // AND with --wait both do it, one after the other
+        let wait = ["run", "order", "brand", "currency", "--wait"];
+        assert_eq!(both(&program, &wait), [Some(0), Some(0)], "{lake}");
+        let only = ["--only", "order,order_row,brand,currency", "--s3-endpoint", &weed.endpoint()];
+        check_truth(&sandbox, lake, &only);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn who_waits_for_several_locks_never_waits_for_one_who_waits_for_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let local = Store::open(&Destination::Local(folder.path().to_owned()), true).unwrap();
+    let bucket = Store::memory().with_lock_timing(Duration::from_millis(40), Duration::from_secs(60));
+    for store in [local, bucket] {
+        // GIVEN two locks, each held by a run, and a third run that waits for both
+        let never = std::future::pending;
+        let a = store.lock(&["a"], "first", false, never()).await.unwrap();
+        let b = store.lock(&["b"], "second", false, never()).await.unwrap();
+        let mut third = std::pin::pin!(store.lock(&["b", "a"], "third", true, never()));
+        let waits = futures_util::future::poll_immediate(&mut third).await.is_none();
+        assert!(waits);
+
+        // WHEN one comes free, and a fourth run wants both too, before the other comes free
+        b.release().await.unwrap();
+        let mut fourth = std::pin::pin!(store.lock(&["a", "b"], "fourth", true, never()));
+        assert!(futures_util::future::poll_immediate(&mut fourth).await.is_none());
+        a.release().await.unwrap();
+
+        // THEN both get both, one after the other
+        let one_after_the_other = async {
+            let take = |locks: pearlift::store::Locks| async move {
+                assert!(locks.holds("a") && locks.holds("b") && locks.held_by_others.is_empty());
+                locks.release().await.unwrap();
+            };
+            let third = async { take(third.await.unwrap()).await };
+            let fourth = async { take(fourth.await.unwrap()).await };
+            futures_util::future::join(third, fourth).await;
+        };
+        tokio::time::timeout(Duration::from_secs(30), one_after_the_other).await.expect("nobody waits for ever");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn of_two_accounts_that_want_an_empty_destination_one_is_refused_and_writes_nothing() {
+    // GIVEN an empty bucket, and a run that stalls before it writes whose it is
+    let sandbox = slow_account(50).await;
+    let store = Store::memory();
+    let (faults, gate) = (Faults::default(), Gate::new());
+    faults.once(Verb::Put, "destination.json", Fault::Waits(gate.clone()));
+    let program = Program::new(&sandbox, "unused");
+    let other = program.clone().with("PEARLIFT_ACCOUNT_CODE", "other");
+    let late = run_in(other.errand(&["brand"]), faults.before(&store));
+
+    // WHEN another account takes it meanwhile
+    let another = async {
+        gate.somebody_waits().await;
+        assert_eq!(run_in(program.errand(&["brand"]), store.clone()).await.unwrap().exit_code(false), 0);
+        let seen = (store.list("").await.unwrap(), sandbox.peek_log().total());
+        gate.open();
+        seen
+    };
+    let (late, (paths, asked)) = futures_util::future::join(late, another).await;
+
+    // THEN the first is refused with 2, asks nothing and leaves nothing
+    let refused = late.unwrap_err();
+    assert_eq!(refused.kind().exit_code(), 2, "{refused}");
+    assert_eq!(store.list("").await.unwrap().len(), paths.len(), "its probe is gone, and nothing came");
+    assert_eq!(sandbox.peek_log().total(), asked);
 }

@@ -1,17 +1,21 @@
 //! What the tests share: the program, readers of Parquet, an S3 server, places to write.
 
+mod faulty;
 mod echo;
 mod harm;
 mod leaks;
 mod program;
+mod proxy;
 mod python;
 mod weed;
 
 pub use echo::Echo;
+pub use faulty::{Fault, Faults, Gate, Sorry, Verb};
 pub use harm::{cut, findings, flip, head, largest, rewrite};
 pub use leaks::{Leaks, refuse_in_bucket};
 pub use program::{Done, Program, Running};
-pub use python::{check_truth, python, query};
+pub use proxy::{Answer, Proxy};
+pub use python::{check_truth, look, python, query};
 pub use weed::Weed;
 
 use std::path::{Path, PathBuf};
@@ -40,6 +44,25 @@ pub fn today() -> String {
 /// A simulated account.
 pub async fn start(settings: Settings, size: Size) -> Sandbox {
     Sandbox::start(settings, &size, 0).await.expect("the sandbox starts")
+}
+
+/// Copies a folder with everything in it.
+pub fn copy_folder(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap().flatten() {
+        let target = to.join(entry.file_name());
+        if entry.path().is_dir() {
+            copy_folder(&entry.path(), &target);
+        } else {
+            std::fs::copy(entry.path(), target).unwrap();
+        }
+    }
+}
+
+/// A folder in memory where the system has one: thousands of files are synced here, and no power fails.
+pub fn fast_folder() -> tempfile::TempDir {
+    let memory = Path::new("/dev/shm");
+    if memory.is_dir() { tempfile::tempdir_in(memory).unwrap() } else { tempfile::tempdir().unwrap() }
 }
 
 /// Every file below a folder, sorted; none where it does not exist.

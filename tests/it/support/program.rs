@@ -4,8 +4,16 @@ use std::fs::File;
 use std::ops::{Deref, DerefMut};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 
+use jiff::Timestamp;
+use pearlift::config;
+use pearlift::event::Events;
+use pearlift::run::{Errand, Stop, Task};
 use pearlift::sandbox::Sandbox;
+use pearlift::schema::Catalog;
+use pearlift::secret::Redactor;
+use pearlift::store::Store;
 
 use super::Leaks;
 
@@ -100,7 +108,36 @@ impl Program {
         self
     }
 
-    fn command(&self, arguments: &[&str]) -> Command {
+    /// What `run` would be asked to do, for a run inside the test.
+    pub fn errand(&self, names: &[&str]) -> Errand {
+        let vars = self.vars.iter().map(|(name, value)| (name.into(), value.into()));
+        let environment = config::Environment::new(vars);
+        let own = environment.get("PEARLIFT_SCHEMAS").map(Path::new);
+        let catalog = Catalog::load(own).expect("the schemas are right");
+        let known: Vec<&str> = catalog.resources().iter().map(|resource| resource.name.as_str()).collect();
+        let settings = config::Settings::from_text(None, "", environment.clone(), &known);
+        Errand {
+            settings: settings.expect("the settings are right"),
+            catalog: Arc::new(catalog),
+            names: names.iter().map(|name| (*name).to_owned()).collect(),
+            task: Task::Update { full: false },
+            wait: false,
+            most: None,
+            now: Timestamp::now(),
+            seed: 1,
+            events: Events::silent(),
+            redactor: Redactor::default(),
+            stop: Stop::default(),
+        }
+    }
+
+    /// The program's destination, opened.
+    pub fn store(&self) -> Store {
+        let settings = self.errand(&[]).settings;
+        Store::open(&settings.destination().expect("it is set"), true).expect("it opens")
+    }
+
+    pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_pearlift"));
         let kept = ["PATH", "HOME", "TMPDIR"].map(|name| (name, std::env::var_os(name)));
         command.env_clear().envs(kept.into_iter().filter_map(|(name, value)| Some((name, value?))));

@@ -54,3 +54,16 @@ pub fn python(script: &str, arguments: &[&str]) {
     let output = Command::new(tool("python")).args(["-c", script]).args(arguments).output().expect("Python starts");
     assert!(output.status.success(), "{script}\n{}", String::from_utf8_lossy(&output.stderr));
 }
+
+/// What readers see of these resources in folders (`tests/readers/look.py`), one object a folder.
+#[track_caller]
+pub fn look(resources: &str, folders: &[&Path]) -> Vec<serde_json::Value> {
+    let output = Command::new(tool("python"))
+        .arg(root().join("tests/readers/look.py"))
+        .arg(resources)
+        .args(folders)
+        .output()
+        .expect("Python starts");
+    assert!(output.status.success(), "{folders:?}\n{}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).expect("it prints JSON")
+}

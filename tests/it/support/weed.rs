@@ -68,6 +68,39 @@ impl Weed {
         asked.is_ok() && stream.read_to_string(&mut answer).is_ok() && answer.contains(" 200 ")
     }
 
+    /// Unfinished uploads of parts, as the server keeps them.
+    pub fn uploads(&self) -> Vec<String> {
+        self.objects("lake/.uploads/")
+    }
+
+    /// What lies in a folder of the file store below, without folders; none where it does not exist.
+    pub fn objects(&self, folder: &str) -> Vec<String> {
+        let mut stream = TcpStream::connect(("127.0.0.1", self.filer)).expect("the file store listens");
+        let asked = format!(
+            "GET /buckets/{folder}?limit=10000 HTTP/1.1\r\nHost: 127.0.0.1\r\nAccept: application/json\r\nConnection: close\r\n\r\n"
+        );
+        stream.write_all(asked.as_bytes()).expect("it can be asked");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("it answers");
+        if answer.starts_with("HTTP/1.1 404") {
+            return Vec::new();
+        }
+        let json = &answer[answer.find('{').unwrap_or_else(|| panic!("no list: {answer}"))..];
+        let json = &json[..=json.rfind('}').expect("it ends")];
+        let listed: serde_json::Value = serde_json::from_str(json).unwrap_or_else(|error| panic!("{error}: {answer}"));
+        let mut found = Vec::new();
+        for entry in listed["Entries"].as_array().into_iter().flatten() {
+            let path = entry["FullPath"].as_str().expect("an entry has a path");
+            // A folder has the bit of folders in its mode.
+            if entry["Mode"].as_u64().unwrap_or(0) & (1 << 31) == 0 {
+                found.push(path.to_owned());
+            } else {
+                found.extend(self.objects(&format!("{}/", path.trim_start_matches("/buckets/"))));
+            }
+        }
+        found
+    }
+
     /// Where it listens.
     pub fn endpoint(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)

@@ -1,0 +1,103 @@
+//! The steps between which a process may die, by name: a test stops at each of them and looks at what is left.
+//!
+//! The stages say [`Store::reach`] when a step is done; who watches the store may make that the last thing that happens.
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::failure::Result;
+use crate::store::Store;
+
+/// Something that is just done, in the order of a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Step {
+    /// The locks are taken; nothing is asked or written yet.
+    Locked,
+    /// A version of our own stands, so that a dead run can no longer commit.
+    Claimed,
+    /// What a dead run had committed is published.
+    Recovered,
+    /// What a dead run had staged and not committed is deleted.
+    Swept,
+    /// The last versions' removes are deleted once more.
+    RemovedAgain,
+    /// A page is in the spool.
+    Spooled,
+    /// A file is written; it is not synced or uploaded yet.
+    Written,
+    /// The file is durable at its staged path.
+    Staged,
+    /// All files of a table are staged, perhaps not those of the next.
+    TableStaged,
+    /// The plan of an unfinished scan stands.
+    PlanKept,
+    /// The records that did not fit stand.
+    MisfitsKept,
+    /// Everything that a version names is durable; the version is not put.
+    Ready,
+    /// The version stands; nothing of it is published.
+    Decided,
+    /// One file of a partition is at its final path.
+    Copied,
+    /// All files of a partition are; what they replace is still there.
+    CopiedAll,
+    /// What the partition's files replace is deleted.
+    Replaced,
+    /// Every partition is published; staging is not cleared.
+    Published,
+    /// Staging is cleared.
+    Cleared,
+    /// Everything is done; the locks are still held.
+    Done,
+}
+
+impl Step {
+    /// Every step.
+    pub const ALL: [Self; 19] = [
+        Self::Locked,
+        Self::Claimed,
+        Self::Recovered,
+        Self::Swept,
+        Self::RemovedAgain,
+        Self::Spooled,
+        Self::Written,
+        Self::Staged,
+        Self::TableStaged,
+        Self::PlanKept,
+        Self::MisfitsKept,
+        Self::Ready,
+        Self::Decided,
+        Self::Copied,
+        Self::CopiedAll,
+        Self::Replaced,
+        Self::Published,
+        Self::Cleared,
+        Self::Done,
+    ];
+}
+
+type Watch = dyn Fn(Step, &str) -> Result<()> + Send + Sync;
+
+/// Who is told of steps; nobody by default.
+#[derive(Clone, Default)]
+pub(super) struct Watcher(Option<Arc<Watch>>);
+
+impl fmt::Debug for Watcher {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.0.is_some() { "Watcher" } else { "nobody" })
+    }
+}
+
+impl Store {
+    /// The same store, watched: `watch` is told of each step and of the path or resource that it concerns. A failure that
+    /// it gives is that of the step.
+    pub fn watched(mut self, watch: impl Fn(Step, &str) -> Result<()> + Send + Sync + 'static) -> Self {
+        self.watcher = Watcher(Some(Arc::new(watch)));
+        self
+    }
+
+    /// A step is done, for this path or resource.
+    pub fn reach(&self, step: Step, of: &str) -> Result<()> {
+        self.watcher.0.as_ref().map_or(Ok(()), |watch| watch(step, of))
+    }
+}

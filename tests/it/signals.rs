@@ -1,0 +1,123 @@
+//! Signals: what is whole is committed in a bounded time, and who asks twice does not wait.
+
+use std::io::{BufRead, BufReader};
+use std::net::TcpListener;
+use std::process::{Child, Stdio};
+use std::time::{Duration, Instant};
+
+use pearlift::sandbox::{Sandbox, Settings, Size};
+
+use crate::support::{Program, account, check_truth, start, this_morning};
+
+/// Longer than ending takes on a busy machine, shorter than anything that is waited for.
+const SOON: Duration = Duration::from_secs(15);
+
+fn signal(name: &str, child: &Child) {
+    let sent = std::process::Command::new("kill").args([name, &child.id().to_string()]).status().unwrap();
+    assert!(sent.success());
+}
+
+/// The code with which it ends, soon.
+fn ends_soon(child: &mut Child) -> Option<i32> {
+    let begun = Instant::now();
+    let code = child.wait().unwrap().code();
+    assert!(begun.elapsed() < SOON, "it took {:?}", begun.elapsed());
+    code
+}
+
+/// A program whose words can be waited for.
+struct Speaker {
+    child: Child,
+    lines: std::io::Lines<BufReader<std::process::ChildStderr>>,
+}
+
+impl Speaker {
+    fn start(program: &Program, arguments: &[&str]) -> Self {
+        let mut command = program.command(arguments);
+        let mut child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        let lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        Self { child, lines }
+    }
+
+    fn wait_for(&mut self, word: &str) {
+        let said = self.lines.by_ref().map(Result::unwrap).find(|line| line.contains(word));
+        assert!(said.is_some(), "it ended and did not say {word}");
+    }
+}
+
+async fn slow_account(orders: u64) -> Sandbox {
+    let settings = Settings { limit: 0, latency: 60, now: Some(this_morning()), ..Settings::default() };
+    start(settings, Size { orders, ..Size::default() }).await
+}
+
+async fn until_orders_are_read(sandbox: &Sandbox, times: u64) {
+    let begun = Instant::now();
+    while sandbox.peek_log().of("GET order-service/order") < times {
+        assert!(begun.elapsed() < Duration::from_secs(60), "no order was asked for");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_terminated_run_commits_what_is_whole_and_the_next_goes_on() {
+    let sandbox = slow_account(2_400).await;
+    let lake = tempfile::tempdir().unwrap();
+    let program = Program::new(&sandbox, lake.path()).with("PEARLIFT_LIMITS_CONCURRENCY", "1");
+    let mut run = program.start(&["run", "order"]);
+    until_orders_are_read(&sandbox, 4).await;
+    signal("-TERM", &run);
+    assert_eq!(ends_soon(&mut run), Some(130));
+    assert_eq!(std::fs::read_dir(lake.path().join("_pearlift/manifests/order")).unwrap().count(), 1);
+    let done = program.with("PEARLIFT_LIMITS_CONCURRENCY", "16").run(&["run", "order"]).expect(0);
+    assert!(done.stderr.contains("goes on with the full read"), "{}", done.stderr);
+    check_truth(&sandbox, lake.path().to_str().unwrap(), &["--only", "order,order_row"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_second_signal_ends_at_once_whatever_is_in_hand() {
+    // GIVEN a bucket that takes connections and never answers
+    let sandbox = account(50).await;
+    let deaf = TcpListener::bind("127.0.0.1:0").unwrap();
+    let program = Program::new(&sandbox, "s3://lake/shop")
+        .with("AWS_ACCESS_KEY_ID", "key")
+        .with("AWS_SECRET_ACCESS_KEY", "secret")
+        .with("PEARLIFT_DESTINATION_S3_ENDPOINT", &format!("http://{}", deaf.local_addr().unwrap()))
+        .with("PEARLIFT_DESTINATION_S3_ALLOW_HTTP", "true");
+    for name in ["-INT", "-TERM"] {
+        let mut run = Speaker::start(&program, &["run", "brand"]);
+        let (stream, _) = deaf.accept().unwrap();
+        // WHEN it is asked to stop THEN it finishes what is in hand
+        signal(name, &run.child);
+        run.wait_for("stopping");
+        assert!(run.child.try_wait().unwrap().is_none(), "it waits for the answer");
+        // WHEN it is asked again THEN it ends
+        signal(name, &run.child);
+        assert_eq!(ends_soon(&mut run.child), Some(130));
+        drop(stream);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_run_that_waits_for_another_ends_when_it_is_told_to() {
+    // GIVEN a run that works on orders, and one that waits for it
+    let sandbox = slow_account(20_000).await;
+    let lake = tempfile::tempdir().unwrap();
+    let program = Program::new(&sandbox, lake.path()).with("PEARLIFT_LIMITS_CONCURRENCY", "1");
+    let mut first = program.start(&["run", "order"]);
+    until_orders_are_read(&sandbox, 1).await;
+    let mut second = program.start(&["run", "order", "brand", "--wait"]);
+    let brand = lake.path().join("_pearlift/locks/brand");
+    let begun = Instant::now();
+    while !brand.exists() {
+        assert!(begun.elapsed() < Duration::from_secs(60), "it does not come");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+
+    // WHEN it is interrupted THEN it ends, and the first goes on
+    signal("-INT", &second);
+    assert_eq!(ends_soon(&mut second), Some(130));
+    assert!(first.try_wait().unwrap().is_none(), "the first goes on");
+    assert!(!lake.path().join("_pearlift/manifests/brand").exists(), "it began nothing");
+    signal("-INT", &first);
+    assert_eq!(ends_soon(&mut first), Some(130));
+}

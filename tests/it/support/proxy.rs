@@ -1,0 +1,131 @@
+//! Stands between the program and an S3 server, and answers in its place where it is told to.
+
+use std::convert::Infallible;
+use std::sync::{Arc, Mutex};
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper::{Request, Response};
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+
+/// What it does with a request.
+#[derive(Clone, Debug)]
+pub enum Answer {
+    /// Answers this status with this S3 code; the server hears nothing.
+    Refuse(u16, &'static str),
+    /// Lets the server do it, and answers this status all the same.
+    DoneBut(u16, &'static str),
+    /// Answers that it is done, whatever is there; the server hears nothing.
+    Pretend,
+}
+
+#[derive(Debug)]
+struct Rule {
+    method: &'static str,
+    path: String,
+    times: usize,
+    answer: Answer,
+}
+
+/// A proxy; it ends when dropped.
+pub struct Proxy {
+    address: std::net::SocketAddr,
+    rules: Arc<Mutex<Vec<Rule>>>,
+    server: tokio::task::JoinHandle<()>,
+}
+
+impl Proxy {
+    /// Before the server at this address.
+    pub async fn start(to: String) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let rules: Arc<Mutex<Vec<Rule>>> = Arc::default();
+        let known = Arc::clone(&rules);
+        let server = tokio::spawn(async move {
+            let client = reqwest::Client::builder().no_proxy().build().unwrap();
+            let mut connections = JoinSet::new();
+            loop {
+                let (stream, _) = listener.accept().await.unwrap();
+                let (client, rules, to) = (client.clone(), Arc::clone(&known), to.clone());
+                connections.spawn(async move {
+                    let service = service_fn(move |request| {
+                        let (client, rules, to) = (client.clone(), Arc::clone(&rules), to.clone());
+                        async move { Ok::<_, Infallible>(pass(&client, &rules, &to, request).await) }
+                    });
+                    // A killed program breaks its connections.
+                    let _ = hyper::server::conn::http1::Builder::new()
+                        .serve_connection(TokioIo::new(stream), service)
+                        .await;
+                });
+            }
+        });
+        Self { address, rules, server }
+    }
+
+    pub fn endpoint(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// So many requests of this method whose path and query hold this text.
+    pub fn answer(&self, method: &'static str, path: &str, times: usize, answer: Answer) {
+        self.rules.lock().unwrap().push(Rule { method, path: path.to_owned(), times, answer });
+    }
+
+    /// Passes everything on from now on; gives how many answers were never wanted.
+    pub fn heal(&self) -> usize {
+        self.rules.lock().unwrap().drain(..).map(|rule| rule.times).sum()
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        self.server.abort();
+    }
+}
+
+async fn pass(
+    client: &reqwest::Client,
+    rules: &Mutex<Vec<Rule>>,
+    to: &str,
+    request: Request<Incoming>,
+) -> Response<Full<Bytes>> {
+    let path = request.uri().path_and_query().unwrap().to_string();
+    let answer = {
+        let mut rules = rules.lock().unwrap();
+        let rule = rules
+            .iter_mut()
+            .find(|rule| rule.times > 0 && rule.method == request.method().as_str() && path.contains(&rule.path));
+        rule.map(|rule| {
+            rule.times -= 1;
+            rule.answer.clone()
+        })
+    };
+    let refusal = |status: u16, code: &str| {
+        let body = format!("<Error><Code>{code}</Code><Message>as the test wants it</Message></Error>");
+        Response::builder().status(status).body(Full::new(Bytes::from(body))).unwrap()
+    };
+    let (parts, body) = request.into_parts();
+    let Ok(body) = body.collect().await else { return refusal(500, "InternalError") };
+    match answer {
+        Some(Answer::Refuse(status, code)) => return refusal(status, code),
+        Some(Answer::Pretend) => return Response::builder().header("etag", "\"1\"").body(Full::default()).unwrap(),
+        Some(Answer::DoneBut(..)) | None => {}
+    }
+    let sent =
+        client.request(parts.method, format!("{to}{path}")).headers(parts.headers).body(body.to_bytes()).send().await;
+    let found = sent.expect("the server answers");
+    let (status, headers) = (found.status(), found.headers().clone());
+    let bytes = found.bytes().await.expect("the answer is whole");
+    if let Some(Answer::DoneBut(status, code)) = answer {
+        return refusal(status, code);
+    }
+    let mut response = Response::builder().status(status);
+    for (name, value) in headers.iter().filter(|(name, _)| name.as_str() != "transfer-encoding") {
+        response = response.header(name, value);
+    }
+    response.body(Full::new(bytes)).unwrap()
+}
