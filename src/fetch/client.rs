@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use jiff::{SignedDuration, Timestamp};
 use reqwest::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, DATE, HeaderMap, RETRY_AFTER};
 use reqwest::redirect::Policy;
@@ -13,6 +13,7 @@ use url::Url;
 use crate::config::{Account, Limits};
 use crate::event::{Event, Events};
 use crate::failure::{Failure, Kind, Result};
+use crate::fetch::inflate::MAX_BODY;
 use crate::fetch::{Auth, Body, ErrorBody, Governor, Patience, Permit, Quota, error_body};
 
 /// A connection is made within this, or counts as failed.
@@ -225,13 +226,13 @@ impl Shared {
         let status = answer.status().as_u16();
         let headers = answer.headers().clone();
         let quota = quota(&headers);
-        let body = answer.bytes().await;
+        let body = whole(answer).await;
         let elapsed = begun.elapsed();
         let bytes = match body {
             Ok(bytes) => bytes,
-            Err(error) => {
+            Err(why) => {
                 permit.answered(quota);
-                return Ok(Outcome::Again(reason(&error)));
+                return Ok(Outcome::Again(why));
             }
         };
         self.answered.fetch_add(1, Ordering::Relaxed);
@@ -344,6 +345,18 @@ impl Seen {
     fn is(&self, wanted: &str, header: reqwest::header::HeaderName) -> bool {
         self.headers.get(header).and_then(|value| value.to_str().ok()).is_some_and(|value| value.contains(wanted))
     }
+}
+
+/// The body, unless it is longer than any honest one; then it is not read on.
+async fn whole(mut answer: reqwest::Response) -> std::result::Result<Bytes, String> {
+    let mut body = BytesMut::new();
+    while let Some(part) = answer.chunk().await.map_err(|error| reason(&error))? {
+        if body.len() + part.len() > MAX_BODY {
+            return Err(format!("the body is longer than {MAX_BODY} bytes"));
+        }
+        body.extend_from_slice(&part);
+    }
+    Ok(body.freeze())
 }
 
 /// A URL for people: host and path, its query included; nothing secret is ever in it.
