@@ -204,7 +204,10 @@ impl<'s, 'a> Walker<'s, 'a> {
     fn finish_record(&mut self, raw: &str) {
         self.unfit = None;
         let Some(key) = self.owner_key() else {
-            let reason = "it has no key".to_owned();
+            let reason = match &self.frames[0].key {
+                Some(key) => format!("`{key}` is no key of a record"),
+                None => "it has no key".to_owned(),
+            };
             self.records.push(MisfitRecord { id: None, reason, raw: raw.to_owned() });
             return;
         };

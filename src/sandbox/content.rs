@@ -60,15 +60,15 @@ fn last_row(body: &str) -> Option<Place> {
 
 /// Records begin with their id, or stand in a map under it.
 fn first_record(body: &str) -> Option<Place> {
-    if let Some(at) = body.find("[{\"") {
-        let colon = at + body[at..].find(':')? + 1;
-        let digits = body[colon..].bytes().take_while(u8::is_ascii_digit).count();
-        return (digits > 0).then_some(Place { inside: Some(at + 2), id: (colon, colon + digits) });
+    let digits = |at: usize| body[at..].bytes().take_while(u8::is_ascii_digit).count();
+    let map = "{\"response\":{\"";
+    if body.starts_with(map) && digits(map.len()) > 0 {
+        let inside = body[map.len()..].find('{').map(|at| map.len() + at + 1)?;
+        return Some(Place { inside: Some(inside), id: (map.len(), map.len() + digits(map.len())) });
     }
-    let at = body.find("{\"response\":{\"")? + "{\"response\":{\"".len();
-    let digits = body[at..].bytes().take_while(u8::is_ascii_digit).count();
-    let inside = Some(at + body[at..].find('{')? + 1);
-    (digits > 0).then_some(Place { inside, id: (at, at + digits) })
+    let at = body.find("[{\"")?;
+    let colon = at + body[at..].find(':')? + 1;
+    (digits(colon) > 0).then_some(Place { inside: Some(at + 2), id: (colon, colon + digits(colon)) })
 }
 
 /// `"name":value` of the first field.

@@ -134,12 +134,8 @@ async fn read_with(fault: Fault) -> (Sandbox, tempfile::TempDir, Program, Done) 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_record_that_cannot_be_read_is_kept_whole_and_owed_and_settled_when_the_source_is_well() {
     let tables = "order,order_row,goods_out_note,goods_out_note_row,contact,contact_postal_address";
-    for (fault, mark) in [
-        (Fault::Deep, "[[[[[[[["),
-        (Fault::HugeId, "99999999999999999999"),
-        (Fault::NegativeId, "-"),
-        (Fault::ImpossibleDate, "-13-45T"),
-    ] {
+    for (fault, mark) in [(Fault::Deep, "[[[[[[[["), (Fault::HugeId, "99999999999999999999"), (Fault::NegativeId, "-")]
+    {
         // GIVEN records with something that cannot be read
         let (sandbox, lake, program, status) = read_with(fault).await;
 
@@ -159,8 +155,12 @@ async fn a_record_that_cannot_be_read_is_kept_whole_and_owed_and_settled_when_th
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_value_that_does_not_fit_is_kept_beside_its_row_and_told() {
-    // GIVEN a number of 400 digits, and a key that stands twice
-    for (fault, kept) in [(Fault::HugeNumber, "7".repeat(400)), (Fault::NamedTwice, "\"id\":".to_owned())] {
+    // GIVEN a number of 400 digits, a date of a thirteenth month, and a key that stands twice
+    for (fault, kept) in [
+        (Fault::HugeNumber, "7".repeat(400)),
+        (Fault::ImpossibleDate, "-13-45T".to_owned()),
+        (Fault::NamedTwice, "\"id\":".to_owned()),
+    ] {
         let (_sandbox, lake, program, _) = read_with(fault).await;
 
         // THEN the row is there, and what does not fit is in `_extra`
