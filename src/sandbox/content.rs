@@ -1,4 +1,4 @@
-//! Content gone wrong inside an answer that is well formed: one record of it, the first.
+//! Content gone wrong inside an answer that is well formed: one record of it, the first; of a search the last row.
 
 /// Levels of a value that nests too deep.
 const DEEP: usize = 10_000;
@@ -19,11 +19,15 @@ pub enum Content {
 
 /// The answer with this in its first record; as it was where there is none, or nothing for it to be wrong with.
 pub fn spoil(body: &str, content: Content) -> String {
-    let Some(record) = first_record(body) else { return body.to_owned() };
-    let (head, rest) = body.split_at(record.inside);
+    let Some(record) = last_row(body).or_else(|| first_record(body)) else { return body.to_owned() };
+    let (head, rest) = match record.inside {
+        Some(inside) => body.split_at(inside),
+        None => ("", ""),
+    };
     let replaced = match content {
         Content::NamedTwice => first_field(rest).map(|field| format!("{field},{rest}")),
         Content::HugeNumber => spoil_number(rest),
+        Content::Deep if rest.is_empty() => None,
         Content::Deep => Some(format!("\"deep\":{}{},{rest}", "[".repeat(DEEP), "]".repeat(DEEP))),
         Content::HugeId => return replace(body, record.id, "99999999999999999999"),
         Content::NegativeId => {
@@ -39,23 +43,32 @@ pub fn spoil(body: &str, content: Content) -> String {
     replaced.map_or_else(|| body.to_owned(), |rest| format!("{head}{rest}"))
 }
 
-/// Where a record begins behind its `{`, and where its id stands.
+/// Where a record begins behind its `{`, and where its id stands. A row of a search has but an id to be wrong.
 struct Place {
-    inside: usize,
+    inside: Option<usize>,
     id: (usize, usize),
+}
+
+/// The last row of a search.
+fn last_row(body: &str) -> Option<Place> {
+    let rows = body.strip_prefix("{\"response\":{\"results\":[[").and_then(|rows| rows.split_once("]],\"metaData\""));
+    let before = "{\"response\":{\"results\":[[".len();
+    let at = rows.map(|(rows, _)| before + rows.rfind("],[").map_or(0, |at| at + 3))?;
+    let digits = body[at..].bytes().take_while(u8::is_ascii_digit).count();
+    (digits > 0).then_some(Place { inside: None, id: (at, at + digits) })
 }
 
 /// Records begin with their id, or stand in a map under it.
 fn first_record(body: &str) -> Option<Place> {
-    if let Some(at) = body.find("[{\"") {
-        let colon = at + body[at..].find(':')? + 1;
-        let digits = body[colon..].bytes().take_while(u8::is_ascii_digit).count();
-        return (digits > 0).then_some(Place { inside: at + 2, id: (colon, colon + digits) });
+    let digits = |at: usize| body[at..].bytes().take_while(u8::is_ascii_digit).count();
+    let map = "{\"response\":{\"";
+    if body.starts_with(map) && digits(map.len()) > 0 {
+        let inside = body[map.len()..].find('{').map(|at| map.len() + at + 1)?;
+        return Some(Place { inside: Some(inside), id: (map.len(), map.len() + digits(map.len())) });
     }
-    let at = body.find("{\"response\":{\"")? + "{\"response\":{\"".len();
-    let digits = body[at..].bytes().take_while(u8::is_ascii_digit).count();
-    let inside = at + body[at..].find('{')? + 1;
-    (digits > 0).then_some(Place { inside, id: (at, at + digits) })
+    let at = body.find("[{\"")?;
+    let colon = at + body[at..].find(':')? + 1;
+    (digits(colon) > 0).then_some(Place { inside: Some(at + 2), id: (colon, colon + digits(colon)) })
 }
 
 /// `"name":value` of the first field.

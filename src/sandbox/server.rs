@@ -74,6 +74,7 @@ async fn route(state: Shared, address: SocketAddr, request: Request<Incoming>) -
     }
     if parts.method == Method::POST && (path.ends_with("/oauth/token") || path.starts_with("/token/")) {
         let mut state = state.lock().expect("no holder panics");
+        state.log.grants += 1;
         let State { settings, tokens, .. } = &mut *state;
         let (status, answer) = tokens.grant(settings, Timestamp::now().as_second(), &form(&body), &address.to_string());
         return json(status, answer);

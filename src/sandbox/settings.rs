@@ -78,6 +78,8 @@ pub struct Settings {
     pub rotates: bool,
     /// Life of an access token in seconds.
     pub token_life: i64,
+    /// Access tokens end before the answer of this number, counted in the log; 0 is never.
+    pub expire_at: u64,
     /// Requests a minute; 0 is no quota.
     pub limit: u32,
     pub quota: Quota,
@@ -149,6 +151,7 @@ impl Default for Settings {
             refresh_token: "sandbox+refresh/token=".to_owned(),
             rotates: true,
             token_life: 604_800,
+            expire_at: 0,
             limit: 200,
             quota: Quota::Fixed,
             period: 60_000,

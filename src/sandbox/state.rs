@@ -109,6 +109,9 @@ impl State {
         };
         *self.log.requests.entry(format!("{method} {path}")).or_default() += 1;
         self.log.throttled += u64::from(!verdict.allowed);
+        if self.log.total() == self.settings.expire_at {
+            self.tokens.expire();
+        }
         verdict
     }
 

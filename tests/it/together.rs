@@ -91,15 +91,7 @@ async fn an_interrupted_run_commits_what_is_whole_and_the_next_goes_on() {
     let lake = tempfile::tempdir().unwrap();
     let program = Program::new(&sandbox, lake.path()).with("PEARLIFT_LIMITS_CONCURRENCY", "1");
     let mut run = program.start(&["run", "order"]);
-<<<<<<< HEAD
     until_orders_are_read_times(&sandbox, 5).await;
-=======
-    // One at a time: when the third is asked for, the first is home.
-    while sandbox.peek_log().of("GET order-service/order") < 3 {
-        assert!(run.try_wait().unwrap().is_none(), "it ended before it could be interrupted");
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
->>>>>>> fuzz
 
     // WHEN it is interrupted
     let asked = Instant::now();
