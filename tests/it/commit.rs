@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
+use pearlift::clean::{Cleaning, Why, clean};
 use pearlift::failure::Kind;
 use pearlift::manifest::{FORMAT, State, Version, decide, head, versions};
 use pearlift::run::{End, Outcome, ResourceOutcome, nonce, run_in};
@@ -293,6 +294,38 @@ async fn a_run_that_wakes_after_its_lock_was_taken_loses_cleanly() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn what_was_swept_of_a_run_that_sleeps_can_no_longer_be_committed_by_it() {
+    // GIVEN a run that has staged its files and stalls before its commit is put
+    let sandbox = account(50).await;
+    let store = bucket();
+    let program = program(&sandbox, std::path::Path::new("unused"));
+    assert_eq!(run(&program, store.clone()).await.exit_code(false), 0);
+    sandbox.edit(kinds::Kind::Brand, &sandbox.ids(kinds::Kind::Brand)[..1]);
+    let (faults, gate) = (Faults::default(), Gate::new());
+    faults.once(Verb::Put, "manifests/brand", Fault::Waits(gate.clone()));
+    faults.times(Verb::Put, "locks/brand", 1, usize::MAX, Fault::Before(Sorry::Unreachable));
+    let sleeper = run(&program, faults.before(&store));
+
+    // WHEN its staging is cleaned by who has nothing to commit, and it wakes
+    let errand = program.errand(&[]);
+    let cleaner = async {
+        gate.somebody_waits().await;
+        let now = Timestamp::now();
+        let work =
+            Cleaning { store: &store, catalog: &errand.catalog, account: "acme", now, dry_run: false, compact: None };
+        let outcome = clean(work).await.unwrap();
+        assert_eq!(outcome.waste.iter().filter(|waste| waste.why == Why::Staging).count(), 1, "{outcome:?}");
+        gate.open();
+    };
+    let (outcome, ()) = futures_util::future::join(sleeper, cleaner).await;
+
+    // THEN it has lost, and the next run makes all right
+    assert_eq!(outcome.exit_code(false), 6, "{:?}", outcome.resources);
+    assert_eq!(run(&program, store.clone()).await.exit_code(false), 0);
+    is_whole(&sandbox, &store).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_run_that_lists_what_was_there_before_loses_cleanly() {
     // GIVEN a store whose list lags a version behind
     let sandbox = account(50).await;
@@ -386,6 +419,10 @@ async fn a_file_that_a_sleeper_put_back_is_removed_again_by_the_next_run() {
     sandbox.edit(kinds::Kind::Brand, &sandbox.ids(kinds::Kind::Brand)[..1]);
     run(&program, store.clone()).await;
     assert_eq!(store.get(&path).await.unwrap(), None);
+    // AND the head is not that version
+    run(&program, store.clone()).await;
+    let newest = head(&store, "brand").await.unwrap().unwrap();
+    assert!(!newest.removes.contains(&path));
 
     // WHEN it is back THEN the next run removes it, though it has nothing to commit
     store.put_new(&path, bytes).await.unwrap();

@@ -1,6 +1,7 @@
 //! OAuth: tokens that end, and what is kept of new ones.
 
 use std::os::unix::fs::PermissionsExt;
+use std::time::Duration;
 
 use pearlift::sandbox::Sandbox;
 
@@ -134,13 +135,26 @@ async fn half_a_token_file_is_no_token_file() {
 async fn two_processes_that_need_a_new_token_refresh_once() {
     // GIVEN tokens that have ended, at a source where each refresh ends the former refresh token
     let sandbox = account(50).await;
-    sandbox.change(|settings| settings.latency = 50);
     let lake = tempfile::tempdir().unwrap();
     sandbox.expire_tokens();
+    // AND somebody who refreshes them just now
+    let other = std::fs::File::create(lake.path().join("tokens.lock")).unwrap();
+    other.lock().unwrap();
     let first = program(&sandbox, &lake);
     let second = first.clone().with("PEARLIFT_DESTINATION_URL", lake.path().join("other").to_str().unwrap());
     // WHEN two runs need one at the same time THEN both go well, with the same one
     let mut runs = [first.start(&["run", "brand"]), second.start(&["run", "brand"])];
+    let until = async |so: &dyn Fn() -> bool| {
+        while !so() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    let both_refused = || sandbox.peek_log().statuses.get(&401) == Some(&2);
+    tokio::time::timeout(Duration::from_secs(60), until(&both_refused)).await.expect("both are refused");
+    let refreshed = || !sandbox.access_tokens().is_empty();
+    let early = tokio::time::timeout(Duration::from_millis(500), until(&refreshed)).await;
+    assert!(early.is_err(), "it waits for who refreshes already");
+    drop(other);
     assert!(runs.iter_mut().all(|run| run.wait().unwrap().success()));
     assert_eq!(sandbox.access_tokens().len(), 1, "{:?}", sandbox.access_tokens());
 }
