@@ -4,7 +4,7 @@ CARGO ?= cargo
 PYTHON ?= python3
 VENV := .venv
 
-.PHONY: demo test check lint bench soak fuzz clean
+.PHONY: demo test check lint bench fuzz stir soak clean
 
 # An account that runs on this machine, exported to ./pearlift-demo.
 demo:
@@ -54,6 +54,10 @@ fuzz:
 	mkdir -p fuzz/found/$(TARGET) fuzz/target/corpus/$(TARGET)
 	FUZZ_TARGET=$(TARGET) fuzz/target/$(HOST)/release/pearlift-fuzz -max_total_time=$(SECONDS) -timeout=10 -rss_limit_mb=2048 \
 		-max_len=8192 -artifact_prefix=fuzz/found/$(TARGET)/ fuzz/target/corpus/$(TARGET) fuzz/corpus/$(TARGET)
+
+# An account that changes while it is read, for many seeds; an hour. PEARLIFT_STIR=7 or 100-400 chooses them.
+stir: $(VENV)/ready
+	$(CARGO) test --test it -- --ignored --exact stir::many --nocapture
 
 # Readers of Parquet and an S3 server, from PyPI.
 $(VENV)/ready: tests/requirements.txt

@@ -171,6 +171,11 @@ impl Failure {
         self.inner.kind
     }
 
+    /// The reason in words; empty where none was given.
+    pub fn reason(&self) -> &str {
+        self.inner.because.as_deref().unwrap_or_default()
+    }
+
     /// What to do about it, if something can be said.
     pub fn advice(&self) -> Option<&str> {
         self.inner.advice.as_deref()

@@ -43,7 +43,8 @@ pub async fn run(start: Start, run: Run) -> Result<u8> {
         .into_iter()
         .flat_map(|job| {
             let resource = job.resource;
-            let steps = job.steps.into_iter().map(|step| vec![step.kind.name().to_owned(), step.reason]);
+            let steps =
+                job.steps.into_iter().chain(job.later).map(|step| vec![step.kind.name().to_owned(), step.reason]);
             let idle = job.idle.map(|reason| vec!["nothing".to_owned(), reason]);
             steps.chain(idle).map(move |mut row| {
                 row.insert(0, resource.clone());

@@ -80,6 +80,8 @@ pub struct Limits {
     pub file_bytes: u64,
     pub row_group_rows: usize,
     pub spool: Option<PathBuf>,
+    /// Requests a run and resource that read again the records least recently read.
+    pub reread_requests: u64,
 }
 
 impl Settings {
@@ -271,6 +273,7 @@ impl Settings {
             file_bytes: size("limits.file_bytes", &file.file_bytes, "128MiB")?,
             row_group_rows: file.row_group_rows.unwrap_or(131_072),
             spool: file.spool.clone().map(PathBuf::from),
+            reread_requests: file.reread_requests.unwrap_or(0),
         };
         let refuse =
             |key: &str, why: &str| Err(Failure::new(Kind::Settings, format!("accept `limits.{key}`")).because(why));

@@ -6,7 +6,12 @@
 use jiff::civil::{Date, DateTime, Time};
 use jiff::tz::Offset;
 
-/// Microseconds since 1970 of an instant. `None` when it is none, lacks its offset, or has digits below a microsecond.
+/// The first instant of the year 0, in microseconds: an earlier one has a year that four digits cannot say, and neither can the
+/// folder of its month.
+const YEAR_ZERO: i64 = -62_167_219_200_000_000;
+
+/// Microseconds since 1970 of an instant. `None` when it is none, lacks its offset, has digits below a microsecond, or lies
+/// before the year 0.
 pub fn timestamp_micros(text: &str) -> Option<i64> {
     let text = text.as_bytes();
     let date = civil_date(text.get(..10)?)?;
@@ -30,7 +35,8 @@ pub fn timestamp_micros(text: &str) -> Option<i64> {
     let offset = offset_seconds(rest)?;
     let time = Time::new(hour, minute, second, micros * 1_000).ok()?;
     let offset = Offset::from_seconds(offset).ok()?;
-    Some(offset.to_timestamp(DateTime::from_parts(date, time)).ok()?.as_microsecond())
+    let micros = offset.to_timestamp(DateTime::from_parts(date, time)).ok()?.as_microsecond();
+    (micros >= YEAR_ZERO).then_some(micros)
 }
 
 /// Days since 1970 of a date, or of the calendar date of an instant as written.

@@ -82,7 +82,7 @@ fn first_line(error: &sonic_rs::Error) -> String {
 pub fn documents(shape: &Shape, body: &Body) -> Result<Page, Broken> {
     let text = body.text()?;
     let envelope = envelope(&text)?;
-    let mut walker = Walker::new(shape);
+    let mut walker = Walker::new(shape, text.deep);
     each_record(&envelope.response, &shape.records, &mut |key, index, value| walker.document(key, index, value))?;
     let more =
         envelope.pagination.as_ref().and_then(|pagination| flag(pagination, "morePagesAvailable")).unwrap_or(false);
@@ -105,7 +105,7 @@ pub fn rows(shape: &Shape, body: &Body, row: &str, filter: Option<&Filter>) -> R
         .collect();
     // Column names outlive the walk: they are copied once a page.
     let names: Vec<String> = search.columns.iter().map(|column| column.name.clone()).collect();
-    let mut walker = Walker::new(shape);
+    let mut walker = Walker::new(shape, text.deep);
     for (index, result) in results.into_iter().enumerate() {
         let raw = result.as_raw_str().to_owned();
         let cells = result.into_array_iter().into_iter().flatten().flatten();

@@ -16,6 +16,7 @@ use crate::decode::moment::{month_days, timestamp_micros};
 use crate::decode::number::whole;
 use crate::decode::page::{Owner, TableRows};
 use crate::decode::shape::{Pick, Shape, Take};
+use crate::fetch::DEEP;
 use crate::manifest::Key;
 use crate::schema::{EXTRA, PartitionBy, Type};
 
@@ -49,10 +50,12 @@ pub struct Walker<'s, 'a> {
     misfits: Misfits,
     /// Why the record in hand does not fit.
     unfit: Option<String>,
+    /// Some record of the page nests too deep.
+    deep: bool,
 }
 
 impl<'s, 'a> Walker<'s, 'a> {
-    pub fn new(shape: &'s Shape) -> Self {
+    pub fn new(shape: &'s Shape, deep: bool) -> Self {
         let growing = |kinds: Vec<Type>| Growing {
             columns: kinds.into_iter().map(ColumnBuilder::new).collect(),
             extra: StringBuilder::new(),
@@ -66,6 +69,7 @@ impl<'s, 'a> Walker<'s, 'a> {
             records: Vec::new(),
             misfits: Misfits::default(),
             unfit: None,
+            deep,
         }
     }
 
@@ -216,10 +220,19 @@ impl<'s, 'a> Walker<'s, 'a> {
     fn finish_record(&mut self, raw: &str) {
         self.unfit = None;
         let Some(key) = self.owner_key() else {
-            let reason = "it has no key".to_owned();
+            let reason = match &self.frames[0].key {
+                Some(key) => format!("`{key}` is no key of a record"),
+                None => "it has no key".to_owned(),
+            };
             self.records.push(MisfitRecord { id: None, reason, raw: raw.to_owned() });
             return;
         };
+        if self.deep && raw.contains(DEEP) {
+            self.owners.push(Owner { key: key.clone(), newer: Vec::new(), partition: 0, fits: false });
+            let reason = "a value nests deeper than can be read".to_owned();
+            self.records.push(MisfitRecord { id: Some(key), reason, raw: raw.to_owned() });
+            return;
+        }
         let newer = self.shape.newer.iter().map(|(picks, kind)| self.pick_number(picks, *kind)).collect();
         let partition = self.partition();
         self.owners.push(Owner { key: key.clone(), newer, partition, fits: true });
@@ -234,7 +247,8 @@ impl<'s, 'a> Walker<'s, 'a> {
         let value = self.value(0, &self.shape.key, None)?;
         let token = Token::of(&value)?;
         match self.shape.key_type {
-            Type::Int64 => whole(token.text.as_bytes()).map(Key::Int),
+            // Where records are asked for by their ids, one that is not positive is none of them.
+            Type::Int64 => whole(token.text.as_bytes()).filter(|id| *id > 0 || !self.shape.by_id).map(Key::Int),
             _ => Some(Key::Text(token.text.into_owned())).filter(|key| *key != Key::Text(String::new())),
         }
     }

@@ -95,7 +95,7 @@ impl Rest {
     /// The values of columns (by their places in the table), and the `_extra` that is left.
     pub fn take(&self, extras: &StringArray) -> (Vec<(usize, ArrayRef)>, ArrayRef) {
         let nothing: LazyValue<'_> = sonic_rs::from_str("{}").expect("it is JSON");
-        let mut walker = Walker::new(&self.shape);
+        let mut walker = Walker::new(&self.shape, false);
         let mut untouched = vec![false; extras.len()];
         for (row, text) in extras.iter().enumerate() {
             let object = text.filter(|text| !text.contains(TWICE)).and_then(|text| sonic_rs::from_str(text).ok());

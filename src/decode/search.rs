@@ -78,9 +78,10 @@ pub fn read_search<'a>(
     let filter_place = filter.and_then(|filter| columns.iter().position(|column| column.name == filter.column()));
     let mut first = None;
     let mut last: Option<i64> = None;
+    let mut last_at = 0;
     let mut ascending = true;
     let mut unfiltered = None;
-    for result in &results {
+    for (at, result) in results.iter().enumerate() {
         if result.get_type() != JsonType::Array {
             return Err(Broken::new("a row of the search is no list"));
         }
@@ -93,6 +94,7 @@ pub fn read_search<'a>(
             first = first.or(Some(value));
             ascending &= last.is_none_or(|last| last < value);
             last = Some(value);
+            last_at = at;
         }
         if let Some(filter) = filter {
             let cell = filter_place.and_then(|place| cells.get(place));
@@ -113,6 +115,7 @@ pub fn read_search<'a>(
         columns,
         first,
         last,
+        last_at: u64::try_from(last_at).expect("a place fits"),
         ascending,
         unfiltered,
     };

@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 
 use crate::failure::{Failure, Kind, Result};
-use crate::schema::{Column, Leaf, Partition, PartitionBy, Resource, Rows, Source, Step, Table, Type};
+use crate::schema::{Column, Leaf, Partition, PartitionBy, Resource, Rows, Source, Step, Style, Table, Type};
 
 /// The compiled form of a resource.
 #[derive(Debug)]
@@ -17,6 +17,8 @@ pub struct Shape {
     pub(super) records: Vec<Step>,
     pub(super) key: Pick,
     pub(super) key_type: Type,
+    /// Records are asked for by their ids.
+    pub(super) by_id: bool,
     pub(super) newer: Vec<(Vec<Pick>, Type)>,
     pub(super) partition: Option<(Vec<Pick>, PartitionBy)>,
 }
@@ -117,6 +119,7 @@ impl Shape {
             records: resource.read.records.clone(),
             key: Pick { above: 0, take: Take::Key },
             key_type: resource.read.key_type,
+            by_id: matches!(resource.read.style, Style::IdSets { .. } | Style::PerOwner { .. }),
             newer: Vec::new(),
             partition: None,
         }

@@ -41,7 +41,8 @@ struct Tokens {
     token_url: String,
     file: TokenFile,
     current: RwLock<(u64, TokenSet)>,
-    refreshing: tokio::sync::Mutex<()>,
+    /// One refresh at a time; of which generation one was denied, and why: it is not tried again.
+    refreshing: tokio::sync::Mutex<Option<(u64, String)>>,
 }
 
 /// The token endpoint's answer.
@@ -154,7 +155,13 @@ impl Tokens {
         // What is used in practice (API notes §2.2); three spellings are known, so it is a setting.
         let token_url =
             settings.token_url.clone().unwrap_or_else(|| format!("https://oauth.brightpearl.com/token/{account}"));
-        Ok(Self { settings, token_url, file, current: RwLock::new((1, set)), refreshing: tokio::sync::Mutex::new(()) })
+        Ok(Self {
+            settings,
+            token_url,
+            file,
+            current: RwLock::new((1, set)),
+            refreshing: tokio::sync::Mutex::new(None),
+        })
     }
 
     fn current(&self) -> (u64, TokenSet) {
@@ -183,10 +190,13 @@ impl Tokens {
         now: Timestamp,
         redactor: &Redactor,
     ) -> Result<()> {
-        let _one = self.refreshing.lock().await;
+        let mut denied = self.refreshing.lock().await;
         let (current, set) = self.current();
         if current != generation {
             return Ok(());
+        }
+        if let Some((_, why)) = denied.as_ref().filter(|(of, _)| *of == generation) {
+            return Err(self.refused(why.clone()));
         }
         let file = self.file.clone();
         let lock = tokio::task::spawn_blocking(move || file.lock()).await.expect("locking a file does not panic")?;
@@ -195,7 +205,13 @@ impl Tokens {
             // Another process was faster.
             Some(written) => written,
             None => {
-                let next = self.ask(http, &set, now, redactor).await?;
+                let next = self.ask(http, &set, now, redactor).await;
+                if let Err(failure) = next.as_ref()
+                    && failure.kind() == Kind::Credentials
+                {
+                    *denied = Some((generation, failure.reason().to_owned()));
+                }
+                let next = next?;
                 self.file.write(&next)?;
                 next
             }
@@ -209,6 +225,12 @@ impl Tokens {
         Ok(())
     }
 
+    fn refused(&self, why: String) -> Failure {
+        Failure::new(Kind::Credentials, "refresh the OAuth token").at(self.token_url.clone()).because(why).advise(
+            "authorise the app again and set BRIGHTPEARL_OAUTH_REFRESH_TOKEN; check auth.client_id and auth.token_url",
+        )
+    }
+
     async fn ask(
         &self,
         http: &reqwest::Client,
@@ -216,12 +238,7 @@ impl Tokens {
         now: Timestamp,
         redactor: &Redactor,
     ) -> Result<TokenSet> {
-        let refused = |why: String| {
-            Failure::new(Kind::Credentials, "refresh the OAuth token")
-                .at(self.token_url.clone())
-                .because(why)
-                .advise("authorise the app again and set BRIGHTPEARL_OAUTH_REFRESH_TOKEN; check auth.client_id and auth.token_url")
-        };
+        let refused = |why| self.refused(why);
         let refresh = set.refresh.as_ref().ok_or_else(|| refused("there is no refresh token".to_owned()))?;
         let mut form = vec![("grant_type", "refresh_token"), ("refresh_token", refresh.reveal())];
         let client_id =

@@ -1,4 +1,4 @@
-//! A body as it came, and its text: inflated, bounded in size and depth.
+//! A body as it came, and its text: inflated, bounded in size, and without values that nest too deep.
 
 use std::borrow::Cow;
 
@@ -6,29 +6,45 @@ use bytes::Bytes;
 
 use crate::fetch::inflate::{MAX_BODY, inflate};
 
-/// Documents of the source nest about eight deep. The reader takes up to 28 KiB of stack for each level, and a worker's stack is
-/// 2 MiB: 72 levels would end the process.
+/// Documents of the source nest about eight deep. The reader takes up to 28 KiB of stack for each level, and a worker's
+/// stack is 2 MiB: 72 levels would end the process.
 const MAX_DEPTH: usize = 32;
+/// Begins the JSON string that stands for a value which nests too deep; its text follows. No text of the source begins with
+/// a zero byte.
+pub const DEEP: &str = "\"\\u0000nests too deep: ";
 
-/// Refuses text that nests deeper than any document of the source: readers recurse.
-fn check_depth(bytes: &[u8]) -> Result<(), Broken> {
-    let mut depth: usize = 0;
-    let mut at = 0;
+/// The text, with values that nest deeper than any document of the source as strings of their text: readers recurse.
+fn flatten(bytes: &[u8]) -> Option<Vec<u8>> {
+    let mut flat: Option<Vec<u8>> = None;
+    let (mut depth, mut at, mut written, mut deep) = (0_usize, 0, 0, 0);
     while let Some(byte) = bytes.get(at) {
         match byte {
             b'"' => at += string_length(&bytes[at + 1..]),
             b'{' | b'[' => {
                 depth += 1;
-                if depth > MAX_DEPTH {
-                    return Err(Broken::new(format!("the answer nests deeper than {MAX_DEPTH}")));
+                if depth == MAX_DEPTH + 1 {
+                    deep = at;
                 }
             }
-            b'}' | b']' => depth = depth.saturating_sub(1),
+            b'}' | b']' => {
+                if depth == MAX_DEPTH + 1 {
+                    let flat = flat.get_or_insert_default();
+                    flat.extend_from_slice(&bytes[written..deep]);
+                    flat.extend_from_slice(DEEP.as_bytes());
+                    let text = String::from_utf8_lossy(&bytes[deep..=at]);
+                    let quoted = serde_json::to_string(&text).expect("a text is JSON");
+                    flat.extend_from_slice(&quoted.as_bytes()[1..]);
+                    written = at + 1;
+                }
+                depth = depth.saturating_sub(1);
+            }
             _ => {}
         }
         at += 1;
     }
-    Ok(())
+    let mut flat = flat?;
+    flat.extend_from_slice(&bytes[written..]);
+    Some(flat)
 }
 
 /// The bytes from behind an opening quote to the closing one, that included.
@@ -64,12 +80,30 @@ impl Broken {
 
 impl Body {
     /// The text, ready for a reader that recurses. CPU work: call it from a worker.
-    pub fn text(&self) -> Result<Cow<'_, [u8]>, Broken> {
+    pub fn text(&self) -> Result<Text<'_>, Broken> {
         let text = if self.gzip { Cow::Owned(inflate(&self.bytes)?) } else { Cow::Borrowed(self.bytes.as_ref()) };
         if text.len() > MAX_BODY {
             return Err(Broken::new(format!("the body is longer than {MAX_BODY} bytes")));
         }
-        check_depth(&text)?;
-        Ok(text)
+        Ok(match flatten(&text) {
+            Some(flat) => Text { bytes: Cow::Owned(flat), deep: true },
+            None => Text { bytes: text, deep: false },
+        })
+    }
+}
+
+/// A body's text.
+#[derive(Debug)]
+pub struct Text<'a> {
+    bytes: Cow<'a, [u8]>,
+    /// Somewhere in it a value nests too deep: [`DEEP`] is its place.
+    pub deep: bool,
+}
+
+impl std::ops::Deref for Text<'_> {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.bytes
     }
 }

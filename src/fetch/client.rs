@@ -230,9 +230,9 @@ impl Shared {
         let elapsed = begun.elapsed();
         let bytes = match body {
             Ok(bytes) => bytes,
-            Err(reason) => {
+            Err(why) => {
                 permit.answered(quota);
-                return Ok(Outcome::Again(reason));
+                return Ok(Outcome::Again(why));
             }
         };
         self.answered.fetch_add(1, Ordering::Relaxed);

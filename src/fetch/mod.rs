@@ -17,7 +17,7 @@ mod client;
 mod search;
 
 pub use auth::Auth;
-pub use body::{Body, Broken};
+pub use body::{Body, Broken, DEEP};
 pub use client::{Answer, Client, Method, Reply, Request};
 pub use idset::{IdRanges, MOST_IDS, chunks, collapse, count, expand, parse_set, render};
 pub use ledger::Ledger;

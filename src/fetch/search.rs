@@ -62,6 +62,8 @@ pub struct SearchPage {
     /// The unique column's values in the first and last row.
     pub first: Option<i64>,
     pub last: Option<i64>,
+    /// The place of that last row among the page's: those behind it bear no id that can be read.
+    pub last_at: u64,
     /// Whether the unique column ascends throughout.
     pub ascending: bool,
     /// A row that does not satisfy the filter, as text.
@@ -255,6 +257,9 @@ impl<T: Send + 'static> Walk<T> {
     /// not join and was given up.
     fn join(&mut self, first: u64, page: &SearchPage) -> Result<Option<bool>> {
         let (Some(page_first), Some(page_last)) = (page.first, page.last) else {
+            if page.rows > 0 {
+                return self.join_unreadable(first, page);
+            }
             // Empty: the end, unless rows before it left and took the rest with them.
             if first <= 1 || self.last.is_none() {
                 self.ended = true;
@@ -270,6 +275,9 @@ impl<T: Send + 'static> Walk<T> {
         // Nothing but the row that overlaps is the end too, whatever the source claims.
         self.ended = self.is_short(page, end) || (!brings && page.rows <= 1);
         self.last = self.last.max(Some(page_last));
+        if !self.ended && page.last_at == 0 && page.rows > 1 {
+            return self.join_unreadable(first, page);
+        }
         if !self.ended {
             // Only a page that is full, or says that more follow, tells how many rows a page has: what the source claims
             // to have may be anything.
@@ -282,12 +290,28 @@ impl<T: Send + 'static> Walk<T> {
                 self.forget_ahead();
                 self.step = Some(page.rows.saturating_sub(1).max(1));
             }
-            self.next = end;
+            // The next page overlaps by the last row that can be told, and is asked anew where that is not the last.
+            self.next = first + page.last_at;
+            if self.next < end {
+                self.forget_ahead();
+            }
         }
         if brings {
             self.rereads = 0;
         }
         Ok(Some(true))
+    }
+
+    /// A page of which no row can be told from others: it is taken as it is where it is the last.
+    fn join_unreadable(&mut self, first: u64, page: &SearchPage) -> Result<Option<bool>> {
+        self.ended = self.is_short(page, first + page.rows - 1);
+        if self.ended {
+            return Ok(Some(true));
+        }
+        Err(Failure::new(Kind::Answer, format!("read {} completely", self.resource))
+            .at(self.query.page(first))
+            .because(format!("no row of a page bears a `{}` that can be read", self.query.row))
+            .advise("run `pearlift check`; leave the resource out with `resources.exclude` meanwhile"))
     }
 
     /// Rows left ahead of us: read again from a page earlier.

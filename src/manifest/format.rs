@@ -152,6 +152,12 @@ pub struct State {
     /// Owners read lately, with the change stamp that they bore: not read again while it is the same.
     #[serde(default)]
     pub seen: BTreeMap<i64, String>,
+    /// The last read of everything left out what was created before.
+    #[serde(default)]
+    pub start: Option<Timestamp>,
+    /// The rolling re-read has come up to this id.
+    #[serde(default)]
+    pub reread_to: Option<i64>,
 }
 
 /// An unfinished scan.

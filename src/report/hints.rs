@@ -1,6 +1,6 @@
 //! Advice after a run, from what it counted.
 
-use crate::report::text::number;
+use crate::report::text::{length, number};
 use crate::run::{End, Outcome};
 
 /// Misfit paths named in a hint; the report has them all.
@@ -32,6 +32,13 @@ pub fn hints(outcome: &Outcome) -> Vec<String> {
         if resource.owed > 0 {
             let text = "could not be brought home; every run asks for them again (`pearlift status --json` names them)";
             hints.push(format!("{name}: {} records {text}", number(resource.owed)));
+        }
+        if !resource.tally.missed.is_empty() {
+            let text = "had changed though no date told of it; `reload_every` and `reread_requests`";
+            hints.push(format!(
+                "{name}: {} records {text} under [resource.{name}] say how often that is looked for",
+                length(resource.tally.missed.len())
+            ));
         }
         if let End::Held(by) = &resource.end {
             hints.push(format!("{name}: left alone, for {by} works on it; `--wait` waits for it"));

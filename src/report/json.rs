@@ -118,6 +118,7 @@ fn resource(outcome: &ResourceOutcome) -> Value {
         "rows_changed": tally.changes.changed,
         "rows_removed": tally.changes.removed,
         "rows_with_repeated_key": tally.twice,
+        "missed_changes": tally.missed.len(),
         "misfits": misfits,
         "misfit_records": tally.misfit_records,
         "owed": outcome.owed,

@@ -15,6 +15,11 @@ pub fn number(value: u64) -> String {
     text
 }
 
+/// A length, as [`number`].
+pub fn length(value: usize) -> String {
+    number(u64::try_from(value).unwrap_or(u64::MAX))
+}
+
 /// `12.3 MiB`.
 pub fn bytes(value: u64) -> String {
     const UNITS: [&str; 4] = ["KiB", "MiB", "GiB", "TiB"];

@@ -19,7 +19,7 @@ use crate::run::nonce;
 use crate::run::rows;
 use crate::run::slices::SliceScan;
 use crate::run::work::{Work, count};
-use crate::schema::{Changes, Leaf, Resource, Rows, Style, Table};
+use crate::schema::{Changes, Resource, Style};
 use crate::window::Window;
 use crate::write::{Replace, held_between};
 
@@ -178,7 +178,7 @@ async fn by_date(
     by: Option<&str>,
 ) -> Result<Backfilled> {
     let resource = Arc::clone(&work.resource);
-    let by = by.unwrap_or(creation(changes)).to_owned();
+    let by = by.unwrap_or(changes.created()).to_owned();
     let selected = Selected::Range { by: by.clone(), from: window.from, to: window.to };
     let known = resumed(work, &selected).await?;
     let resumed = known.is_some();
@@ -224,8 +224,7 @@ async fn selected_by_date(
     };
     let found = rows.into_iter().filter(|row| row.stamps[0].as_deref().is_some_and(|text| inside(text).is_some()));
     let found: BTreeSet<i64> = found.map(|row| row.id).collect();
-    let held =
-        if by == creation(changes) { held_created(work, &resource, changes, by, window).await? } else { Vec::new() };
+    let held = if by == changes.created() { held_created(work, &resource, by, window).await? } else { Vec::new() };
     let mut scan = SliceScan::new(work, ScanKind::Changes, started_at, &Vec::new(), true, max_ids);
     scan.candidates = held.into_iter().filter(|id| !found.contains(id)).collect();
     scan.slices.extend(chunks(&collapse(found), max_ids));
@@ -233,40 +232,15 @@ async fn selected_by_date(
     Ok(scan)
 }
 
-/// The date of creation among the dates of a search: the one that does not also tell of changes.
-fn creation(changes: &Changes) -> &str {
-    let tells_of_changes = |date: &&String| changes.same.iter().any(|(theirs, _)| theirs == *date);
-    changes.since.iter().find(|date| !tells_of_changes(date)).or(changes.since.first()).expect("changes have a date")
-}
-
 /// The ids that we hold whose date of creation lies in the window; none where no column keeps that date.
-async fn held_created(
-    work: &Work<'_>,
-    resource: &Resource,
-    changes: &Changes,
-    by: &str,
-    window: Window,
-) -> Result<Vec<i64>> {
-    let Some(table) = resource.tables.iter().find(|table| table.rows == Rows::Record) else { return Ok(Vec::new()) };
-    let Some(column) = column_of(table, Some(changes), by) else { return Ok(Vec::new()) };
+async fn held_created(work: &Work<'_>, resource: &Resource, by: &str, window: Window) -> Result<Vec<i64>> {
+    let (Some(table), Some(column)) = (resource.record_table(), resource.date_column(by)) else {
+        return Ok(Vec::new());
+    };
     let head = work.head.as_ref().and_then(|head| head.tables.get(&table.name));
     let files = head.map(|table| table.files.clone()).unwrap_or_default();
     let key = &table.columns[table.key[0]].name;
-    let held = held_between(&work.site.store, &files, key, &column, window).await?;
+    let held = held_between(&work.site.store, &files, key, &column.name, window).await?;
     debug_assert!(expand(&collapse(held.iter().copied())).count() == held.len(), "ids are distinct");
     Ok(held)
-}
-
-/// Our column of a search's date.
-pub fn column_of(table: &Table, changes: Option<&Changes>, by: &str) -> Option<String> {
-    let mut pairs = changes.into_iter().flat_map(|changes| &changes.same);
-    let same = pairs.find(|(theirs, _)| theirs == by).map(|(_, ours)| ours.clone());
-    same.or_else(|| {
-        let takes = |leaf: &Leaf| matches!(leaf, Leaf::Fields(fields) if fields.len() == 1 && fields[0] == by);
-        table
-            .columns
-            .iter()
-            .find(|column| column.from.iter().any(|source| takes(&source.leaf)))
-            .map(|column| column.name.clone())
-    })
 }

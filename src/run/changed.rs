@@ -2,8 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
+use crate::config::Limits;
 use crate::decode::{IdRow, timestamp_micros};
 use crate::failure::Result;
 use crate::fetch::Filter;
@@ -90,13 +91,15 @@ pub fn sight(sightings: &mut BTreeMap<i64, Sighting>, changes: &Changes, answere
     }
 }
 
-/// Takes out what we hold: the same values, in a copy taken more than `settle` after the record's stamp.
+/// Takes out what we hold: the same values, in a copy taken more than `limits.settle` after the record's stamp. Where there
+/// are no values to compare, the copy's time alone speaks for it, and the source's clock may have been set back meanwhile:
+/// then half the overlap must lie between.
 pub async fn leave_out_held(
     store: &Store,
     resource: &Resource,
     head: Option<&Version>,
     same: &[(String, String)],
-    settle: SignedDuration,
+    limits: &Limits,
     sightings: &mut BTreeMap<i64, Sighting>,
 ) -> Result<()> {
     let table = resource.owner_table();
@@ -110,14 +113,17 @@ pub async fn leave_out_held(
     let ids: Vec<i64> = sightings.keys().copied().collect();
     let key = &table.columns[table.key[0]].name;
     let holdings = held(store, &files.files, key, &ours, &ids).await?;
-    let settle = i64::try_from(settle.as_micros()).unwrap_or(i64::MAX);
+    let apart = if same.is_empty() { limits.settle.max(limits.overlap / 2) } else { limits.settle };
+    let settle = i64::try_from(apart.as_micros()).unwrap_or(i64::MAX);
     sightings
         .retain(|id, sighting| !holdings.get(id).is_some_and(|holding| is_held(holding, &kinds, sighting, settle)));
     Ok(())
 }
 
 fn is_held(holding: &Holding, kinds: &[Type], sighting: &Sighting, settle: i64) -> bool {
-    let taken_after = sighting.stamp.is_some_and(|stamp| holding.extracted_at > stamp.saturating_add(settle));
+    // Without values, a date still to come counts too: it was set before the clock was set back.
+    let stamp = if kinds.is_empty() { sighting.latest } else { sighting.stamp };
+    let taken_after = stamp.is_some_and(|stamp| holding.extracted_at > stamp.saturating_add(settle));
     let mut values = holding.cells.iter().zip(kinds).zip(&sighting.same);
     taken_after && values.all(|((cell, kind), text)| equals(cell, *kind, text.as_deref()))
 }

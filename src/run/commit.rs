@@ -41,12 +41,14 @@ impl Work<'_> {
             self.state.handed.entry(follower.clone()).or_default().extend(ids);
         }
         self.state.handed.retain(|_, ids| !ids.is_empty());
+        let differing = self.differing(&written).await?;
         let misfits = self.write_misfits().await?;
         let same_files = written.files == 0 && written.removes.is_empty() && misfits.is_none();
         if same_files && self.head.as_ref().is_some_and(|head| head.state == self.state) {
             return Ok(());
         }
-        self.put(written, staged, misfits).await
+        self.put(written, staged, misfits).await?;
+        self.count_missed(differing).await
     }
 
     /// Commits one rewrite of the tables that the catalogue wants otherwise; nothing is asked of the source, and the state
@@ -137,7 +139,8 @@ impl Work<'_> {
         let keep_from = self.keep_from;
         let none_dropped = self.dropped.is_empty();
         let met_from = self.met_from().await?;
-        let watch: Vec<(usize, usize)> = self.followers.iter().map(|(_, table, column)| (*table, *column)).collect();
+        let watch = self.followers.iter().map(|(_, table, column)| (*table, *column));
+        let watch: Vec<(usize, usize)> = watch.chain(self.owners_watched()).collect();
         let work = tokio::task::spawn_blocking(move || {
             let out = gone.iter().filter(|_| !keeps_marked);
             for (key, gone) in out.flat_map(|gone| gone.owners.keys().iter().map(move |key| (key, gone))) {

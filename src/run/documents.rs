@@ -58,6 +58,15 @@ enum Part {
     Halve(String),
 }
 
+/// What is still to be done about a set.
+enum Rest {
+    Nothing,
+    /// The source refuses the set with this code.
+    Halve(String),
+    /// These were on none of its pages: while pages are read, records that go shift others from one to the one before.
+    Again(IdRanges),
+}
+
 impl Documents {
     /// The budget of halving for a scan of so many sets.
     pub fn budget(sets: usize) -> Arc<AtomicU64> {
@@ -71,8 +80,9 @@ impl Documents {
         let mut sets: Vec<IdRanges> = vec![ids.clone()];
         while let Some(set) = sets.pop() {
             match self.whole_set(&set, &mut brought).await? {
-                None => {}
-                Some(code) => match halves(&set) {
+                Rest::Nothing => {}
+                Rest::Again(missing) => sets.push(missing),
+                Rest::Halve(code) => match halves(&set) {
                     Some((low, high)) => {
                         self.spend(2, &code)?;
                         sets.extend([high, low]);
@@ -94,8 +104,8 @@ impl Documents {
         }
     }
 
-    /// Every page of a set. Gives the code when the set is to be halved.
-    async fn whole_set(&self, set: &IdRanges, brought: &mut Brought) -> Result<Option<String>> {
+    /// Every page of a set.
+    async fn whole_set(&self, set: &IdRanges, brought: &mut Brought) -> Result<Rest> {
         let path = self.path.replace("{ids}", &render(set));
         let mut missing: HashSet<i64> = expand(set).collect();
         let mut first = 1;
@@ -103,7 +113,7 @@ impl Documents {
         loop {
             let request = Request::get(&self.name, if first == 1 { path.clone() } else { paged(&path, first) });
             match self.part(&request).await? {
-                Part::Halve(code) => return Ok(Some(code)),
+                Part::Halve(code) => return Ok(Rest::Halve(code)),
                 Part::None(_) => break,
                 Part::Page(page, asked_at, _) => {
                     self.strike_off(&page, set, &mut missing)?;
@@ -118,6 +128,9 @@ impl Documents {
                 }
             }
         }
+        if first > 1 && !missing.is_empty() {
+            return Ok(Rest::Again(collapse(missing)));
+        }
         let mut missing: Vec<i64> = missing.into_iter().collect();
         missing.sort_unstable();
         if keyless {
@@ -125,7 +138,7 @@ impl Documents {
         } else {
             brought.gone.extend(missing)
         }
-        Ok(None)
+        Ok(Rest::Nothing)
     }
 
     /// Removes from `missing` what a page brings; what was not asked for is refused.

@@ -100,19 +100,30 @@ impl Asker<'_> {
         stamps: &[String],
         filter: Option<Filter>,
     ) -> Result<(Timestamp, Vec<IdRow>)> {
-        let query = self.query(service, search, stamps, filter.clone());
-        let (id, row, stamps) = (search.id.clone(), search.row.clone(), stamps.to_vec());
-        let reader = Arc::new(move |answer: &Answer| {
-            let page = ids(&answer.body, &id, &row, &stamps, filter.as_ref())?;
-            Ok((page.search, page.rows))
-        });
-        let mut walk = Walk::new(self.client, &self.name, query, reader, None);
+        let mut walk = self.walk(service, search, stamps, filter);
         let mut rows = Vec::new();
         while let Some(page) = self.stop.or(walk.next()).await? {
             rows.extend(page.content);
         }
         let started_at = walk.started_at.expect("a walk that ended was answered");
         Ok((started_at, rows))
+    }
+
+    /// A walk through a search for ids.
+    pub fn walk(
+        &self,
+        service: &str,
+        search: &IdSearch,
+        stamps: &[String],
+        filter: Option<Filter>,
+    ) -> Walk<Vec<IdRow>> {
+        let query = self.query(service, search, stamps, filter.clone());
+        let (id, row, stamps) = (search.id.clone(), search.row.clone(), stamps.to_vec());
+        let reader = Arc::new(move |answer: &Answer| {
+            let page = ids(&answer.body, &id, &row, &stamps, filter.as_ref())?;
+            Ok((page.search, page.rows))
+        });
+        Walk::new(self.client, &self.name, query, reader, None)
     }
 
     /// A search for ids with more columns, as [`Asker::search`] asks it.
@@ -138,7 +149,7 @@ impl Asker<'_> {
     }
 
     /// The least (`ASC`) or greatest (`DESC`) id of a search.
-    async fn edge(&self, service: &str, search: &IdSearch, direction: &str) -> Result<(Timestamp, Option<i64>)> {
+    pub async fn edge(&self, service: &str, search: &IdSearch, direction: &str) -> Result<(Timestamp, Option<i64>)> {
         let path = self.edge_path(service, search, direction);
         let (id, row) = (search.id.clone(), search.row.clone());
         let read = move |answer: &Answer| {

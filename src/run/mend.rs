@@ -14,7 +14,7 @@ use crate::config::Deletes;
 use crate::failure::{Failure, Kind, Result};
 use crate::fetch::count as ids_in;
 use crate::manifest::{DataFile, ScanKind};
-use crate::plan::Step;
+use crate::plan::{Step, StepKind};
 use crate::run::apart::Apart;
 use crate::run::resource::make;
 use crate::run::rows;
@@ -51,7 +51,8 @@ impl fmt::Display for Mended {
             return f.write_str("nothing to mend");
         }
         let Self { files, rows, asked, gone, came } = self;
-        write!(f, "{files} damaged files with {rows} rows replaced: {asked} ids asked for, {came} rows came")?;
+        let s = if *files == 1 { "" } else { "s" };
+        write!(f, "{files} damaged file{s} with {rows} rows replaced: {asked} ids asked for, {came} rows came")?;
         if *gone > 0 {
             write!(f, ", {gone} records are gone at the source and were taken out of the tables")?;
         }
@@ -119,6 +120,13 @@ pub async fn mend(work: &mut Work<'_>, force: bool, mended: &mut Mended) -> Resu
         .advise("`pearlift verify --deep` tells what is found: restore that from a backup, and report a bug"))
 }
 
+/// Takes damaged files out of what a rewrite for another schema reads; they are mended after it.
+pub async fn set_damaged_apart(work: &mut Work<'_>) -> Result<()> {
+    let found = look(work).await?;
+    work.set_apart(found.bad.iter().map(apart).collect());
+    Ok(())
+}
+
 fn apart(bad: &Bad) -> Apart {
     Apart { table: Some(bad.table.clone()), file: bad.file.clone() }
 }
@@ -179,11 +187,11 @@ async fn replace(work: &mut Work<'_>, bad: &[Bad], mended: &mut Mended) -> Resul
 async fn whole(work: &mut Work<'_>, mended: &mut Mended) -> Result<()> {
     work.give_up(|_| true);
     note(work, mended);
-    make(work, &full()).await
+    make(work, &full(), ScanKind::Full).await
 }
 
 fn full() -> Step {
-    Step { kind: ScanKind::Full, reason: "damaged".to_owned(), since: None, resume: None }
+    Step { kind: StepKind::Scan(ScanKind::Full), reason: "damaged".to_owned(), since: None, resume: None }
 }
 
 /// Counts what the next commit takes out.
@@ -222,7 +230,7 @@ async fn snapshot(work: &mut Work<'_>, resource: &Resource, bad: &[Bad], mended:
     if days.collect::<Result<Vec<i32>>>()?.into_iter().any(|day| day >= today) {
         let before = work.apart.len();
         let rows = work.apart.iter().map(|apart| apart.file.rows).sum::<u64>();
-        make(work, &full()).await?;
+        make(work, &full(), ScanKind::Full).await?;
         mended.files += count(before - work.apart.len());
         mended.rows += rows - work.apart.iter().map(|apart| apart.file.rows).sum::<u64>();
     }

@@ -11,6 +11,7 @@ mod apart;
 mod commit;
 mod documents;
 mod inventory;
+mod start;
 mod changed;
 mod slices;
 mod rows;
@@ -27,9 +28,12 @@ mod amount;
 mod probe;
 mod estimate;
 mod inventoried;
+mod foresee;
 mod cost;
 mod freshness;
 mod heads;
+mod missed;
+mod reread;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::AtomicU64;
@@ -46,18 +50,19 @@ use crate::event::{Event, Events};
 use crate::failure::{Failure, Kind, Recovery, Result};
 use crate::fetch::{Auth, Client};
 use crate::manifest::claim_destination;
+use crate::plan::Step;
 use crate::run::site::Site;
 use crate::run::steps::work_on;
 use crate::schema::{Catalog, Resource};
 use crate::secret::Redactor;
-use crate::store::{Step, Store};
+use crate::store::{self, Store};
 
 pub use amount::Amount;
 pub use backfill::Selection;
 pub use check::{Finding, check};
 pub use cost::{Cost, Forecast, ResourceForecast, ScanForecast, forecast};
 pub use freshness::stale;
-pub use heads::{choose, jobs, read_heads, unpublished};
+pub use heads::{Progress, choose, jobs, progress, read_heads, unpublished};
 pub use outcome::{End, Outcome, ResourceOutcome, Tally};
 pub use site::Clock;
 pub use stop::{Stop, Why};
@@ -170,7 +175,7 @@ pub async fn run_in(errand: Errand, store: Store) -> Result<Outcome> {
             None => std::future::pending().await,
         }
     };
-    site.store.reach(Step::Locked, &site.run)?;
+    site.store.reach(store::Step::Locked, &site.run)?;
     let resources = tokio::select! {
         resources = work_through(&site, &chosen, &errand, &counts) => resources,
         never = deadline => never,
@@ -186,7 +191,7 @@ pub async fn run_in(errand: Errand, store: Store) -> Result<Outcome> {
         interrupted: site.stop.asked() == Some(Why::Interrupted),
         store: site.store.clone(),
     };
-    site.store.reach(Step::Done, &site.run)?;
+    site.store.reach(store::Step::Done, &site.run)?;
     if let Err(failure) = site.locks.release().await {
         // What was done is done; the next run waits until they expire.
         site.events.tell(Event::Warning { resource: None, text: format!("locks were not given back: {failure}") });
@@ -199,12 +204,13 @@ async fn work_through(site: &Site, chosen: &[&Resource], errand: &Errand, counts
     let mut waiting = chosen.iter().enumerate();
     let mut at_work = FuturesUnordered::new();
     let mut done: BTreeMap<usize, ResourceOutcome> = BTreeMap::new();
+    let mut later: BTreeMap<usize, Vec<Step>> = BTreeMap::new();
     loop {
         while at_work.len() < AT_ONCE {
             let Some((place, resource)) = waiting.next() else { break };
             at_work.push(async move { (place, work_on(site, resource, errand).await) });
         }
-        let Some((place, mut outcome)) = at_work.next().await else { break };
+        let Some((place, (mut outcome, steps))) = at_work.next().await else { break };
         if let Some(failure) = outcome.failure()
             && failure.kind().recovery() == Recovery::StopRun
         {
@@ -218,15 +224,32 @@ async fn work_through(site: &Site, chosen: &[&Resource], errand: &Errand, counts
             failure: outcome.failure().map(ToString::to_string),
         });
         done.insert(place, outcome);
-    }
-    if matches!(errand.task, Task::Update { .. }) {
-        for (place, resource) in chosen.iter().enumerate().filter(|(_, resource)| !resource.read.also_from.is_empty()) {
-            let outcome = done.get_mut(&place).expect("every resource has ended");
-            follow::follow(site, resource, errand, outcome).await;
-            outcome.requests = asked(counts, &outcome.resource);
+        if !steps.is_empty() {
+            later.insert(place, steps);
         }
     }
+    if matches!(errand.task, Task::Update { .. }) {
+        follow_all(site, chosen, errand, &mut done).await;
+        for (place, steps) in &later {
+            let outcome = done.get_mut(place).expect("every resource has ended");
+            reread::look_again(site, chosen[*place], errand, steps, outcome).await;
+        }
+        if !later.is_empty() {
+            follow_all(site, chosen, errand, &mut done).await;
+        }
+    }
+    for outcome in done.values_mut() {
+        outcome.requests = asked(counts, &outcome.resource);
+    }
     done.into_values().collect()
+}
+
+/// What rows of some name is read again by others.
+async fn follow_all(site: &Site, chosen: &[&Resource], errand: &Errand, done: &mut BTreeMap<usize, ResourceOutcome>) {
+    for (place, resource) in chosen.iter().enumerate().filter(|(_, resource)| !resource.read.also_from.is_empty()) {
+        let outcome = done.get_mut(&place).expect("every resource has ended");
+        follow::follow(site, resource, errand, outcome).await;
+    }
 }
 
 /// Requests that were asked for a resource.

@@ -210,6 +210,7 @@ mod tests {
             last_result: (rows > 0).then_some(rows),
             more,
             first: Some(1),
+            last_at: 0,
             last: Some(1),
             ascending: true,
             unfiltered: None,

@@ -12,6 +12,7 @@ use crate::fetch::{IdRanges, chunks, collapse, count as ids_in, expand};
 use crate::manifest::ScanKind;
 use crate::run::inventory::{Asker, Ids};
 use crate::run::slices::SliceScan;
+use crate::run::start::above;
 use crate::run::work::{Work, count};
 use crate::schema::{Inventory, Resource, Style};
 use crate::write::{Replace, held_ids};
@@ -90,7 +91,15 @@ pub async fn reconcile(work: &mut Work<'_>, force: bool) -> Result<Reconciled> {
     let there: HashSet<i64> = expand(&listed.ids).collect();
     let here: HashSet<i64> = held.iter().copied().collect();
     let candidates: IdRanges = collapse(held.iter().copied().filter(|id| !there.contains(id)));
-    let missing: IdRanges = collapse(expand(&listed.ids).filter(|id| !here.contains(id)));
+    let wanted = match (work.state.start, changes) {
+        // What is older than the first load was not wanted, and is not missing.
+        (Some(start), Some(changes)) => {
+            let (_, least) = asker.least_from(&resource.read.service, changes, start).await?;
+            above(&listed.ids, least)
+        }
+        (Some(_), None) | (None, _) => listed.ids.clone(),
+    };
+    let missing: IdRanges = collapse(expand(&wanted).filter(|id| !here.contains(id)));
     let mut scan = SliceScan::new(work, ScanKind::Changes, listed.started_at, &Vec::new(), true, *max_ids);
     scan.slices.extend(chunks(&candidates, *max_ids));
     scan.slices.extend(chunks(&missing, *max_ids));

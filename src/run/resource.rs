@@ -11,21 +11,19 @@ use crate::manifest::{Scan, ScanKind};
 use crate::plan::Step;
 use crate::run::changed::{Found, find, find_open, leave_out_held};
 use crate::run::inventory::Asker;
-use crate::run::rows;
 use crate::run::slices::SliceScan;
-use crate::run::whole;
 use crate::run::work::Work;
+use crate::run::{rows, start, whole};
 use crate::schema::{Changes, Owners, Resource, Style};
-use crate::store::Store;
 use crate::write::{Replace, day_number, segment};
 
 /// So many open records may be deleted from one night to the next, or a hundredth of all rows.
 const MAY_BE_DELETED: u64 = 100;
 
 /// Makes one scan.
-pub async fn make(work: &mut Work<'_>, step: &Step) -> Result<()> {
+pub async fn make(work: &mut Work<'_>, step: &Step, kind: ScanKind) -> Result<()> {
     let resource = std::sync::Arc::clone(&work.resource);
-    match (&resource.read.style, step.kind) {
+    match (&resource.read.style, kind) {
         (Style::List { get }, _) => whole::read_list(work, get).await,
         (Style::Search(search), ScanKind::Full) => rows::read_all(work, search, step.resume.clone()).await,
         (Style::Search(search), ScanKind::Changes) => rows::read_changes(work, search, since(work, step)?).await,
@@ -33,7 +31,8 @@ pub async fn make(work: &mut Work<'_>, step: &Step) -> Result<()> {
             let scan = match resumed(work, step.resume.as_ref()).await? {
                 Some(scan) => scan,
                 None => {
-                    let ids = asker(work).all(&resource).await?;
+                    work.state.start = work.start;
+                    let ids = start::all_ids(work, &resource).await?;
                     let mut scan = SliceScan::new(work, ScanKind::Full, ids.started_at, &ids.ids, ids.exact, *max_ids);
                     if work.rebuild {
                         scan.replace = Replace::Everything;
@@ -53,7 +52,8 @@ pub async fn make(work: &mut Work<'_>, step: &Step) -> Result<()> {
                     let mut found = find(&asker, &resource.read.service, changes, since).await?;
                     let (store, head) = (&work.site.store, work.head.as_ref());
                     let closed = find_open(&asker, store, &resource, head, changes, &mut found).await?;
-                    leave_out_held(store, &resource, head, &changes.same, settle(work), &mut found.sightings).await?;
+                    leave_out_held(store, &resource, head, &changes.same, &work.site.limits, &mut found.sightings)
+                        .await?;
                     SliceScan {
                         confirms: !closed.is_empty(),
                         candidates: closed.iter().copied().collect(),
@@ -103,7 +103,9 @@ async fn finish(work: &mut Work<'_>, mut scan: SliceScan, get: &str) -> Result<(
         bury_closed(work, &scan);
     }
     work.complete(scan.kind, scan.started_at, false);
-    work.state.seen = std::mem::take(&mut scan.stamps);
+    if scan.kind == ScanKind::Changes {
+        work.state.seen = std::mem::take(&mut scan.stamps);
+    }
     work.commit(scan.replace, true).await?;
     work.clear_plans(scan.plan).await
 }
@@ -190,16 +192,7 @@ async fn changed_owners(
     let seen = found.sightings.iter().filter(|(_, sighting)| sighting.latest.is_some_and(|latest| latest < sure));
     let seen: BTreeMap<i64, String> = seen.map(|(id, sighting)| (*id, sighting.text.clone())).collect();
     found.sightings.retain(|id, sighting| work.state.seen.get(id) != Some(&sighting.text));
-    hold_back(&work.site.store, resource, work, settle, &mut found).await?;
+    let (store, limits) = (&work.site.store, &work.site.limits);
+    leave_out_held(store, resource, work.head.as_ref(), &plain.same, limits, &mut found.sightings).await?;
     Ok(SliceScan { stamps: seen, ..changed_scan(work, &found, &[], max_ids) })
-}
-
-async fn hold_back(
-    store: &Store,
-    resource: &Resource,
-    work: &Work<'_>,
-    settle: SignedDuration,
-    found: &mut Found,
-) -> Result<()> {
-    leave_out_held(store, resource, work.head.as_ref(), &[], settle, &mut found.sightings).await
 }

@@ -28,7 +28,14 @@ pub async fn read_all(work: &mut Work<'_>, search: &RowSearch, resume: Option<Sc
         work.state.owed.clear();
     }
     let mut started_at = resume.map(|scan| scan.started_at);
-    let mut walk = begin(work, search, None, from);
+    let start = start(work);
+    if !walk_resumes {
+        work.state.start = start;
+    }
+    // Gone on with from another day, the rows lie elsewhere: pages are joined by their ids all the same.
+    let created = search.since.first().zip(start);
+    let filter = created.map(|(column, start)| Filter::Period { column: column.clone(), window: Window::since(start) });
+    let mut walk = begin(work, search, filter, from);
     let stop = work.site.stop.clone();
     // What did not fit before the interruption is read again by the next run too.
     let mut held = walk_resumes && !work.state.owed.is_empty();
@@ -68,6 +75,11 @@ pub async fn read_all(work: &mut Work<'_>, search: &RowSearch, resume: Option<Sc
         super::whole::refuse_empty(work)?;
     }
     work.commit(replace, true).await
+}
+
+/// From when on everything is read. Files that are built anew lose nothing that the former ones held.
+fn start(work: &Work<'_>) -> Option<Timestamp> {
+    if work.rebuild { work.start.zip(work.state.start).map(|(wanted, held)| wanted.min(held)) } else { work.start }
 }
 
 /// Reads the rows that each date puts after `since`.

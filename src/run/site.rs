@@ -29,6 +29,11 @@ impl Clock {
         Self { start: now, begun: Instant::now() }
     }
 
+    /// The time at which it was read.
+    pub fn start(&self) -> Timestamp {
+        self.start
+    }
+
     /// The time.
     pub fn now(&self) -> Timestamp {
         let passed = SignedDuration::try_from(self.begun.elapsed()).unwrap_or(SignedDuration::ZERO);

@@ -11,11 +11,10 @@ use jiff::tz::Offset;
 use crate::failure::Result;
 use crate::fetch::{Filter, IdRanges, collapse, expand};
 use crate::manifest::{DataFile, Key};
-use crate::run::backfill::column_of;
 use crate::run::inventory::Asker;
 use crate::run::mend::Bad;
 use crate::run::work::Work;
-use crate::schema::{Changes, Inventory, Partition, PartitionBy, Resource, Rows, Style, Table};
+use crate::schema::{Inventory, Partition, PartitionBy, Resource, Rows, Style, Table};
 use crate::window::Window;
 use crate::write::held_ids;
 
@@ -142,12 +141,8 @@ fn whole_files(work: &Work<'_>, table: &Table, partition: Option<&str>, spans: &
 pub fn month_of(resource: &Resource, since: &[String], partition: Option<&str>) -> Option<Month> {
     let Partition::By { by: PartitionBy::Month, table, column, .. } = resource.partition() else { return None };
     let table = &resource.tables[*table];
-    let changes: Option<&Changes> = match &resource.read.style {
-        Style::IdSets { changes, .. } => changes.as_ref(),
-        Style::Search(_) | Style::List { .. } | Style::PerOwner { .. } => None,
-    };
     let ours = &table.columns[*column].name;
-    let by = since.iter().find(|date| column_of(table, changes, date).as_ref() == Some(ours))?;
+    let by = since.iter().find(|date| resource.date_column(date).is_some_and(|column| column.name == *ours))?;
     let (_, first) = partition?.split_once('=')?;
     let first: Date = first.parse().ok().filter(|first: &Date| first.year() > 1970)?;
     let instant = |day: Date| Offset::UTC.to_timestamp(day.at(0, 0, 0, 0)).ok();

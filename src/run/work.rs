@@ -51,6 +51,10 @@ pub struct Work<'a> {
     pub deletes: Deletes,
     /// How long the snapshots of a day are kept.
     pub keep: Option<std::time::Duration>,
+    /// A full read takes what was created from then on.
+    pub start: Option<Timestamp>,
+    /// The scan reads again what is held: what differs though no date told of it is counted.
+    pub(super) reads_again: bool,
     /// Snapshots of days before this one go with the next commit, in days since 1970.
     pub keep_from: Option<i32>,
     pub(super) spool: Option<Spool>,
@@ -122,6 +126,8 @@ impl<'a> Work<'a> {
             deletes,
             keep: None,
             keep_from: None,
+            start: None,
+            reads_again: false,
             records: Vec::new(),
             spared: Vec::new(),
             keyless: false,
@@ -137,7 +143,7 @@ impl<'a> Work<'a> {
     }
 
     /// From which month on rows hand on what they name. A first load names everything: of interest are the newest rows, to
-    /// resources that an earlier run has loaded, which may have been before these rows came.
+    /// resources that have been read, or are being read, before these rows came.
     pub(super) async fn met_from(&mut self) -> Result<i32> {
         if let Some(known) = self.met_from {
             return Ok(known);
@@ -146,11 +152,8 @@ impl<'a> Work<'a> {
         if self.head.as_ref().is_none_or(|head| head.state.completed_at.is_none()) {
             let mut from = self.site.clock.now();
             for (follower, table, column) in std::mem::take(&mut self.followers) {
-                let theirs = head(&self.site.store, &follower).await?.filter(|theirs| theirs.run != self.site.run);
-                if let Some(read) = theirs
-                    .filter(|theirs| theirs.state.completed_at.is_some())
-                    .and_then(|theirs| theirs.state.reloaded_at)
-                {
+                let theirs = head(&self.site.store, &follower).await?;
+                if let Some(read) = self.read_since(&follower, theirs.as_ref()) {
                     from = from.min(read);
                     self.followers.push((follower, table, column));
                 }
@@ -162,6 +165,17 @@ impl<'a> Work<'a> {
         }
         self.met_from = Some(met_from);
         Ok(met_from)
+    }
+
+    /// Since when a follower may hold records as they were before rows of ours came: the start of its first load or whole
+    /// read, unfinished or not; this run's start where it is this run's to read. `None` where it holds nothing.
+    fn read_since(&self, follower: &str, theirs: Option<&Version>) -> Option<Timestamp> {
+        let this_run = self.site.locks.holds(follower).then(|| self.site.clock.start());
+        let before = theirs.filter(|theirs| theirs.run != self.site.run).and_then(|theirs| {
+            let under_way = theirs.state.scan.as_ref().map(|scan| scan.started_at);
+            under_way.into_iter().chain(theirs.state.reloaded_at).min()
+        });
+        this_run.into_iter().chain(before).min()
     }
 
     /// Takes in decoded pages, each with the time at which it was asked; `partition` overrides that of the records.

@@ -82,7 +82,7 @@ impl Account {
         for kind in Kind::LISTS {
             stock(kind, kind.list_size().unsigned_abs(), 0);
         }
-        Self { world, stocks, start: now.as_second(), history: i64::from(settings.history_days) * 24 * 3600 }
+        Self { world, stocks, start: now.as_second(), history: i64::from(settings.history) * 24 * 3600 }
     }
 
     fn stock(&self, kind: Kind) -> &Stock {

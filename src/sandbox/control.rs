@@ -8,7 +8,7 @@
 //! | `POST /sandbox/delete/{kind}?…` | gone without a trace |
 //! | `POST /sandbox/restore/{kind}?ids=1,2` | deleted ones are back as they were |
 //! | `POST /sandbox/age?seconds=N` | the account's clock goes on |
-//! | `POST /sandbox/settings` | a JSON object of settings to change |
+//! | `POST /sandbox/settings` | a JSON object of settings to change, `faults` and `stir` among them; a new plan counts from 1 |
 //! | `POST /sandbox/expire` | ends every access token |
 //! | `GET /sandbox/log`, `POST /sandbox/log/clear` | what was asked |
 //! | `GET /sandbox/ids/{kind}` | every id |
@@ -140,7 +140,6 @@ fn change_settings(state: &mut State, body: &[u8]) -> Result<Value, String> {
     let changed: serde_json::Map<String, Value> = serde_json::from_slice(body).map_err(|error| error.to_string())?;
     let mut settings = state.settings.clone();
     settings.change(changed)?;
-    state.throttle.set(settings.limit, settings.quota);
-    state.settings = settings;
+    state.set(settings);
     Ok(json!({}))
 }

@@ -12,8 +12,12 @@ pub struct Log {
     pub statuses: BTreeMap<u16, u64>,
     /// Ids asked for by GET, by path.
     pub ids: BTreeMap<String, u64>,
+    /// Requests to the token endpoint.
+    pub grants: u64,
     /// Requests refused for haste.
     pub throttled: u64,
+    /// What happened to the account between requests, in order.
+    pub stirred: Vec<String>,
     /// Answers gone wrong on purpose.
     pub faults: u64,
     /// Calls of the other app, and those of them refused for haste.

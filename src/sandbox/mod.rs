@@ -5,11 +5,13 @@
 
 mod seed;
 mod text;
+mod content;
 mod fault;
 mod settings;
 mod throttle;
 pub mod kinds;
 mod account;
+mod stir;
 mod idset;
 mod reply;
 mod documents;
@@ -18,6 +20,7 @@ mod log;
 mod login;
 mod state;
 mod control;
+mod mishap;
 mod server;
 
 use std::net::SocketAddr;
@@ -34,6 +37,7 @@ use state::State;
 pub use fault::{Fault, Faults};
 pub use log::Log;
 pub use settings::{Ignored, Quota, Settings, Size};
+pub use stir::{Stir, Verb};
 pub use throttle::{Throttle, Verdict};
 
 /// A running account; it ends when dropped.
@@ -105,6 +109,11 @@ impl Sandbox {
         self.state().account.restore(kind, ids);
     }
 
+    /// The account's clock.
+    pub fn now(&self) -> Timestamp {
+        self.state().now()
+    }
+
     /// Moves the account's clock on.
     pub fn age(&self, by: Duration) {
         self.state().age(SignedDuration::try_from(by).unwrap_or(SignedDuration::ZERO));
@@ -128,9 +137,9 @@ impl Sandbox {
     /// Changes settings while it serves.
     pub fn change(&self, change: impl FnOnce(&mut Settings)) {
         let mut state = self.state();
-        change(&mut state.settings);
-        let (limit, quota) = (state.settings.limit, state.settings.quota);
-        state.throttle.set(limit, quota);
+        let mut settings = state.settings.clone();
+        change(&mut settings);
+        state.set(settings);
     }
 
     /// Ends every access token.

@@ -6,28 +6,26 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http_body_util::combinators::UnsyncBoxBody;
-use http_body_util::{BodyExt, Full, StreamBody};
+use http_body_util::{BodyExt, StreamBody};
 use hyper::body::{Frame, Incoming};
-use hyper::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, DATE};
+use hyper::header::{ACCEPT_ENCODING, CONTENT_TYPE};
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
 use crate::sandbox::control::{Truth, control};
-use crate::sandbox::fault::{Fault, http_date};
+use crate::sandbox::fault::Fault;
+use crate::sandbox::mishap::{Body, Mishap, respond, whole};
 use crate::sandbox::reply::Reply;
 use crate::sandbox::state::{Ask, State, form, parameters};
-use crate::sandbox::throttle::Verdict;
 
 /// Records of the truth written at once.
 const TRUTH_CHUNK: usize = 500;
 
 type Shared = Arc<Mutex<State>>;
-type Body = UnsyncBoxBody<Bytes, std::io::Error>;
 
 /// Serves until dropped; connections go with it.
 pub async fn serve(listener: TcpListener, state: Shared) {
@@ -76,6 +74,7 @@ async fn route(state: Shared, address: SocketAddr, request: Request<Incoming>) -
     }
     if parts.method == Method::POST && (path.ends_with("/oauth/token") || path.starts_with("/token/")) {
         let mut state = state.lock().expect("no holder panics");
+        state.log.grants += 1;
         let State { settings, tokens, .. } = &mut *state;
         let (status, answer) = tokens.grant(settings, Timestamp::now().as_second(), &form(&body), &address.to_string());
         return json(status, answer);
@@ -90,12 +89,23 @@ async fn route(state: Shared, address: SocketAddr, request: Request<Incoming>) -
         tokio::time::sleep(Duration::from_millis(latency)).await;
     }
     let work = tokio::task::spawn_blocking(move || answer(&state, &parts, &path, &query, gzip));
-    work.await.expect("answering does not panic")
+    match work.await.expect("answering does not panic") {
+        Some(response) => response,
+        // Until the caller gives up.
+        None => std::future::pending().await,
+    }
 }
 
-/// A request of the public API.
-fn answer(shared: &Shared, parts: &hyper::http::request::Parts, path: &str, query: &str, gzip: bool) -> Response<Body> {
+/// A request of the public API; `None` is never answered.
+fn answer(
+    shared: &Shared,
+    parts: &hyper::http::request::Parts,
+    path: &str,
+    query: &str,
+    gzip: bool,
+) -> Option<Response<Body>> {
     let mut state = shared.lock().expect("no holder panics");
+    state.stir();
     let prefix = format!("/public-api/{}/", state.settings.account);
     let ask = Ask {
         options: parts.method == Method::OPTIONS,
@@ -115,93 +125,19 @@ fn answer(shared: &Shared, parts: &hyper::http::request::Parts, path: &str, quer
     };
     state.note(ask.path, reply.status, ids);
     let (now, gzip) = (state.now(), gzip && state.settings.gzip);
-    let fault =
-        state.settings.faults.draw(state.settings.seed, state.log.total(), path).filter(|_| reply.status == 200);
+    let fault = state.fault(path).filter(|_| reply.status == 200);
     state.log.faults += u64::from(fault.is_some());
+    let mishap = fault.map(|fault| Mishap {
+        fault,
+        bomb: if fault == Fault::GzipBomb { state.bomb() } else { Bytes::new() },
+        here: parts.uri.to_string(),
+        elsewhere: format!("{}{}", state.settings.faults.elsewhere, parts.uri),
+    });
     drop(state);
-    match fault {
-        Some(fault) => wrong(fault, reply, verdict, now),
-        None => respond(reply, verdict, now, gzip),
+    match mishap {
+        Some(mishap) => mishap.answer(reply, verdict, now, gzip),
+        None => Some(respond(reply, verdict, now, gzip)),
     }
-}
-
-fn respond(reply: Reply, verdict: Verdict, now: Timestamp, gzip: bool) -> Response<Body> {
-    let builder = Response::builder()
-        .status(reply.status)
-        .header(CONTENT_TYPE, "application/json;charset=UTF-8")
-        .header(DATE, http_date(now))
-        .header("brightpearl-requests-remaining", verdict.remaining)
-        .header("brightpearl-next-throttle-period", verdict.returns_in.as_millis().to_string())
-        .header("message-type", reply.label)
-        .header("ruid", format!("{:032x}", now.as_nanosecond()))
-        .header("cache-control", "no-cache, must-revalidate");
-    let (builder, body) = if gzip {
-        (builder.header(CONTENT_ENCODING, "gzip"), compress(reply.body.as_bytes()))
-    } else {
-        (builder, Bytes::from(reply.body))
-    };
-    builder.body(whole(body)).expect("the headers are well formed")
-}
-
-/// An answer gone wrong.
-fn wrong(fault: Fault, reply: Reply, verdict: Verdict, now: Timestamp) -> Response<Body> {
-    let html = |status: u16| {
-        let page = "<html><body><h1>Something went wrong</h1></body></html>";
-        Response::builder().status(status).header(CONTENT_TYPE, "text/html").body(whole(Bytes::from(page)))
-    };
-    let bare = |status: u16, name: &'static str, value: String| {
-        let builder = Response::builder().status(status).header(CONTENT_TYPE, "application/json").header(name, value);
-        builder.body(whole(Bytes::from("{\"response\":\"Service Temporarily Unavailable\"}")))
-    };
-    let with_body = |body: Vec<u8>, gzip: bool| {
-        let mut answer = respond(Reply { body: String::new(), ..reply.clone() }, verdict, now, false);
-        if gzip {
-            answer.headers_mut().insert(CONTENT_ENCODING, hyper::header::HeaderValue::from_static("gzip"));
-        }
-        *answer.body_mut() = whole(Bytes::from(body));
-        Ok(answer)
-    };
-    let half = reply.body.as_bytes()[..reply.body.len() / 2].to_vec();
-    let answer = match fault {
-        Fault::Internal => Ok(respond(Reply::error(500, "CMNU-003", "Internal Server Error"), verdict, now, false)),
-        Fault::Html500 => html(500),
-        Fault::Html520 => html(520),
-        Fault::LoginPage => html(200),
-        Fault::Unavailable => Ok(respond(Reply::text(503, "Service Temporarily Unavailable"), verdict, now, false)),
-        Fault::UnavailableBare => bare(503, "x-cache", "none".to_owned()),
-        Fault::TooManySeconds => bare(429, "retry-after", "1".to_owned()),
-        Fault::TooManyDate => bare(429, "retry-after", http_date(Timestamp::now() + SignedDuration::from_secs(1))),
-        Fault::ResetBefore => Ok(Response::new(broken(Vec::new()))),
-        Fault::ResetInside => Ok(Response::builder()
-            .header(CONTENT_TYPE, "application/json")
-            .body(broken(half))
-            .expect("the headers are well formed")),
-        Fault::Truncated => with_body(half, false),
-        Fault::InvalidJson => with_body(reply.body.replacen(':', ";", 1).into_bytes(), false),
-        Fault::InvalidUtf8 => with_body([reply.body.as_bytes(), b"\xff\xfe"].concat(), false),
-        Fault::GzipGarbage => with_body(b"this is no gzip".to_vec(), true),
-    };
-    answer.expect("the headers are well formed")
-}
-
-/// A body that is all there.
-fn whole(bytes: Bytes) -> Body {
-    Full::new(bytes).map_err(|never| match never {}).boxed_unsync()
-}
-
-/// A body that breaks off behind these bytes, and the connection with it.
-fn broken(bytes: Vec<u8>) -> Body {
-    let begun = Ok(Frame::data(Bytes::from(bytes)));
-    let end = Err(std::io::Error::from(std::io::ErrorKind::ConnectionReset));
-    BodyExt::boxed_unsync(StreamBody::new(futures_util::stream::iter([begun, end])))
-}
-
-fn compress(bytes: &[u8]) -> Bytes {
-    let mut compressor = libdeflater::Compressor::new(libdeflater::CompressionLvl::fastest());
-    let mut out = vec![0; compressor.gzip_compress_bound(bytes.len())];
-    let length = compressor.gzip_compress(bytes, &mut out).expect("the bound is enough");
-    out.truncate(length);
-    Bytes::from(out)
 }
 
 fn json(status: u16, body: String) -> Response<Body> {

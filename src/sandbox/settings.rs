@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::sandbox::fault::Faults;
+use crate::sandbox::stir::Stir;
 
 /// How the quota's window moves (API notes §3).
 #[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq, Serialize)]
@@ -63,8 +64,8 @@ pub struct Settings {
     pub zone: String,
     /// The account's clock at the start; none is the machine's.
     pub now: Option<Timestamp>,
-    /// The records were created over so many days before the start.
-    pub history_days: u32,
+    /// Days over which the records were created until then.
+    pub history: u32,
     pub app_ref: String,
     pub dev_ref: String,
     pub staff_token: String,
@@ -77,9 +78,13 @@ pub struct Settings {
     pub rotates: bool,
     /// Life of an access token in seconds.
     pub token_life: i64,
+    /// Access tokens end before the answer of this number, counted in the log; 0 is never.
+    pub expire_at: u64,
     /// Requests a minute; 0 is no quota.
     pub limit: u32,
     pub quota: Quota,
+    /// Milliseconds of the quota's period; a minute at the source.
+    pub period: u64,
     /// Calls a minute of another app of the same account, evenly spread.
     pub foreign: u32,
     /// Rows of a search page at most; larger wishes are cut silently.
@@ -109,6 +114,8 @@ pub struct Settings {
     pub availability_refuses_all: bool,
     /// Answers gone wrong.
     pub faults: Faults,
+    /// Changes between requests.
+    pub stir: Stir,
     /// OPTIONS of more ids than this fails with an internal error; 0 never does.
     pub options_fail_above: usize,
     /// OPTIONS leaves out so many ids of a hundred, though they are there.
@@ -133,7 +140,7 @@ impl Default for Settings {
             seed: 1,
             zone: "Europe/London".to_owned(),
             now: None,
-            history_days: 3 * 365,
+            history: 3 * 365,
             app_ref: "acme_export".to_owned(),
             dev_ref: "acme-dev".to_owned(),
             staff_token: "sandbox-staff-token".to_owned(),
@@ -144,8 +151,10 @@ impl Default for Settings {
             refresh_token: "sandbox+refresh/token=".to_owned(),
             rotates: true,
             token_life: 604_800,
+            expire_at: 0,
             limit: 200,
             quota: Quota::Fixed,
+            period: 60_000,
             foreign: 0,
             page_cap: 500,
             max_ids: 200,
@@ -162,6 +171,7 @@ impl Default for Settings {
             availability_code: "WHSC-097".to_owned(),
             availability_refuses_all: false,
             faults: Faults::default(),
+            stir: Stir::default(),
             options_fail_above: 0,
             options_hides: 0,
         }

@@ -2,18 +2,25 @@
 
 use std::collections::BTreeMap;
 
+use bytes::Bytes;
 use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
 
 use crate::sandbox::account::Account;
 use crate::sandbox::documents::{self, Asked};
+use crate::sandbox::fault::Fault;
 use crate::sandbox::kinds::With;
 use crate::sandbox::log::Log;
 use crate::sandbox::login::Tokens;
+use crate::sandbox::mishap::compress;
 use crate::sandbox::reply::Reply;
 use crate::sandbox::search;
 use crate::sandbox::settings::{Settings, Size};
+use crate::sandbox::stir::Stirring;
 use crate::sandbox::throttle::{Throttle, Verdict};
+
+/// The size of the bomb, more than any client should take.
+const BOMB: usize = 300 << 20;
 
 /// Everything that a request can see or change.
 #[derive(Debug)]
@@ -26,6 +33,10 @@ pub struct State {
     start: Timestamp,
     begun: Instant,
     aged: SignedDuration,
+    stirring: Stirring,
+    /// Answers of which the fault plan has been asked.
+    judged: u64,
+    bomb: Option<Bytes>,
 }
 
 /// A request as far as the account is concerned.
@@ -44,13 +55,25 @@ impl State {
         Self {
             account: Account::new(&settings, size, start),
             tokens: Tokens::new(&settings, start.as_second()),
-            throttle: Throttle::new(settings.limit, settings.quota, now),
+            throttle: Throttle::new(settings.limit, settings.quota, now).every(settings.period),
             log: Log::default(),
             start,
             begun: Instant::now(),
             aged: SignedDuration::ZERO,
+            stirring: Stirring::default(),
+            judged: 0,
+            bomb: None,
             settings,
         }
+    }
+
+    /// Takes other settings; another fault plan counts anew.
+    pub fn set(&mut self, settings: Settings) {
+        if self.settings.faults != settings.faults {
+            self.judged = 0;
+        }
+        self.throttle.set(settings.limit, settings.quota);
+        self.settings = settings;
     }
 
     /// The account's clock.
@@ -64,6 +87,18 @@ impl State {
         self.aged += by;
     }
 
+    /// Lets happen what happens before the next request.
+    pub fn stir(&mut self) {
+        if self.settings.stir.percent == 0 {
+            return;
+        }
+        let now = self.now().as_second();
+        for (what, moved) in self.stirring.next(&self.settings.stir, &mut self.account, now) {
+            self.log.stirred.push(format!("{} {what}", self.now()));
+            self.age(moved);
+        }
+    }
+
     /// Counts a request against the quota, and notes it.
     pub fn admit(&mut self, ask: &Ask<'_>) -> Verdict {
         let verdict = self.throttle.ask();
@@ -74,6 +109,9 @@ impl State {
         };
         *self.log.requests.entry(format!("{method} {path}")).or_default() += 1;
         self.log.throttled += u64::from(!verdict.allowed);
+        if self.log.total() == self.settings.expire_at {
+            self.tokens.expire();
+        }
         verdict
     }
 
@@ -103,6 +141,21 @@ impl State {
         let with = With::parse(value("includeOptional").unwrap_or_default());
         let first = value("firstResult").and_then(|text| text.parse().ok()).unwrap_or(1).max(1);
         documents::get(&self.account, &self.settings, served, &Asked { set, with, first })
+    }
+
+    /// What goes wrong with the answer for a path.
+    pub fn fault(&mut self, path: &str) -> Option<Fault> {
+        let faults = &self.settings.faults;
+        if !path.contains(&faults.path) {
+            return None;
+        }
+        self.judged += 1;
+        faults.draw(self.settings.seed, self.judged)
+    }
+
+    /// A little gzip that becomes much; made once.
+    pub fn bomb(&mut self) -> Bytes {
+        self.bomb.get_or_insert_with(|| compress(&vec![b' '; BOMB])).clone()
     }
 
     /// Notes how a request was answered.

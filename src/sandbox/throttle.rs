@@ -10,13 +10,14 @@ use tokio::time::Instant;
 
 use crate::sandbox::settings::Quota;
 
-const PERIOD: Duration = Duration::from_secs(60);
+const MINUTE: Duration = Duration::from_secs(60);
 
 /// Counts the requests of all apps.
 #[derive(Debug)]
 pub struct Throttle {
     limit: u32,
     quota: Quota,
+    period: Duration,
     /// Since the last full minute at the anchor.
     into_minute: Duration,
     anchor: Instant,
@@ -41,12 +42,19 @@ impl Throttle {
         Self {
             limit,
             quota,
+            period: MINUTE,
             into_minute: Duration::from_millis(into_minute.unsigned_abs()),
             anchor: Instant::now(),
             minute: 0,
             used: 0,
             recent: VecDeque::new(),
         }
+    }
+
+    /// With a period of so many milliseconds instead of a minute.
+    pub fn every(mut self, millis: u64) -> Self {
+        self.period = Duration::from_millis(millis.max(1));
+        self
     }
 
     /// Another limit from now on.
@@ -58,7 +66,7 @@ impl Throttle {
     pub fn ask(&mut self) -> Verdict {
         let now = Instant::now();
         if self.limit == 0 {
-            return Verdict { allowed: true, remaining: 199, returns_in: PERIOD };
+            return Verdict { allowed: true, remaining: 199, returns_in: self.period };
         }
         match self.quota {
             Quota::Fixed => self.ask_fixed(now),
@@ -68,18 +76,18 @@ impl Throttle {
 
     fn ask_fixed(&mut self, now: Instant) -> Verdict {
         let since = now.duration_since(self.anchor) + self.into_minute;
-        let minute = since.as_secs() / 60;
+        let minute = u64::try_from(since.as_millis() / self.period.as_millis()).unwrap_or(u64::MAX);
         if minute != self.minute {
             (self.minute, self.used) = (minute, 0);
         }
-        let returns_in = PERIOD * u32::try_from(minute + 1).unwrap_or(u32::MAX) - since;
+        let returns_in = self.period * u32::try_from(minute + 1).unwrap_or(u32::MAX) - since;
         let allowed = self.used < self.limit;
         self.used += u32::from(allowed);
         Verdict { allowed, remaining: self.limit - self.used, returns_in }
     }
 
     fn ask_rolling(&mut self, now: Instant) -> Verdict {
-        while self.recent.front().is_some_and(|sent| now.duration_since(*sent) >= PERIOD) {
+        while self.recent.front().is_some_and(|sent| now.duration_since(*sent) >= self.period) {
             self.recent.pop_front();
         }
         let used = u32::try_from(self.recent.len()).unwrap_or(u32::MAX);
@@ -89,6 +97,6 @@ impl Throttle {
         }
         let used = used + u32::from(allowed);
         let oldest = self.recent.front().copied().unwrap_or(now);
-        Verdict { allowed, remaining: self.limit.saturating_sub(used), returns_in: oldest + PERIOD - now }
+        Verdict { allowed, remaining: self.limit.saturating_sub(used), returns_in: oldest + self.period - now }
     }
 }

@@ -48,15 +48,25 @@ pub fn check(name: &str, text: &str) -> Result<Resource> {
         table.partition = partition.clone();
     }
     let read = check_read(name, file.read, key, key_type, &tables)?;
-    Ok(Resource {
+    let hash = hash(text)?;
+    let resource = Resource {
         name: name.to_owned(),
         about: file.about,
         priority: file.priority,
         read,
         tables,
         left_out: Vec::new(),
-        hash: hash(text)?,
-    })
+        hash,
+    };
+    match (resource.has_dates(), resource.read.every, resource.read.reload_every) {
+        (true, Some(_), _) => {
+            Err(wrong(name, "`every` is for what has no dates; what has is read whole by `reload_every`"))
+        }
+        (false, _, Some(_)) => {
+            Err(wrong(name, "`reload_every` is for what has dates; what has none is read whole by `every`"))
+        }
+        (true, None, _) | (false, _, None) => Ok(resource),
+    }
 }
 
 /// Hash of what a file says about reading and mapping; comments, `about` and `priority` do not count.
@@ -286,7 +296,8 @@ fn check_read(name: &str, file: ReadFile, key: Source, key_type: Type, tables: &
         records: parse_rows(file.records.as_deref().unwrap_or("*"))?,
         newer: file.newer.iter().map(|column| find_newer(name, column, tables)).collect::<Result<_>>()?,
         also_from: check_also_from(name, file.style, file.also_from)?,
-        every: file.every.as_deref().map(|every| cadence(name, every)).transpose()?,
+        every: file.every.as_deref().map(|text| cadence(name, "every", text)).transpose()?,
+        reload_every: file.reload_every.as_deref().map(|text| cadence(name, "reload_every", text)).transpose()?,
         empty_ok: file.empty_ok,
         none_found: file.none_found,
         split_on: file.split_on,
@@ -294,8 +305,8 @@ fn check_read(name: &str, file: ReadFile, key: Source, key_type: Type, tables: &
     })
 }
 
-fn cadence(name: &str, text: &str) -> Result<Duration> {
-    humantime::parse_duration(text).map_err(|error| wrong(name, format!("`every = \"{text}\"`: {error}")))
+fn cadence(name: &str, key: &str, text: &str) -> Result<Duration> {
+    humantime::parse_duration(text).map_err(|error| wrong(name, format!("`{key} = \"{text}\"`: {error}")))
 }
 
 fn check_inventory(name: &str, file: InventoryFile) -> Result<Inventory> {

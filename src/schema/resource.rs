@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use arrow_schema::{DataType, Field, Schema, TimeUnit};
 
-use crate::schema::{Column, DELETED_AT, EXTRA, EXTRACTED_AT, RUN_ID, Step, Type};
+use crate::schema::{Column, DELETED_AT, EXTRA, EXTRACTED_AT, Leaf, RUN_ID, Step, Type};
 
 /// Something the source serves, and the tables it becomes.
 #[derive(Clone, Debug)]
@@ -39,8 +39,10 @@ pub struct Read {
     pub newer: Vec<Newer>,
     /// Columns elsewhere whose new, changed and removed rows name records of this resource that changed without a date.
     pub also_from: Vec<AlsoFrom>,
-    /// The cadence of whole reloads; `None` is every run.
+    /// How often what has no dates is read whole; `None` is every run.
     pub every: Option<Duration>,
+    /// How often what has dates is read whole again, for what they do not tell; `None` is never.
+    pub reload_every: Option<Duration>,
     /// An empty answer for a list that has rows is accepted.
     pub empty_ok: bool,
     /// Texts of a 404 that mean "none of these ids"; any other 404 is a wrong URL (API notes §5).
@@ -114,6 +116,14 @@ pub struct Changes {
     pub same: Vec<(String, String)>,
     /// Records that change without a date while they are open.
     pub open: Option<Open>,
+}
+
+impl Changes {
+    /// The date of creation among the dates: the one that does not also tell of changes.
+    pub fn created(&self) -> &str {
+        let tells_of_changes = |date: &&String| self.same.iter().any(|(theirs, _)| theirs == *date);
+        self.since.iter().find(|date| !tells_of_changes(date)).or(self.since.first()).expect("changes have a date")
+    }
 }
 
 /// Which records are open: a boolean filter of the search, and our column of the same meaning.
@@ -252,5 +262,34 @@ impl Resource {
     /// Whether a scan reads it whole and replaces what is there.
     pub fn is_snapshot(&self) -> bool {
         matches!(self.partition(), Partition::Snapshot { .. })
+    }
+
+    /// Whether a nightly run asks for changes by date, its own or its owner's; what has no dates is read whole.
+    pub fn has_dates(&self) -> bool {
+        match &self.read.style {
+            Style::IdSets { changes, .. } => changes.is_some(),
+            Style::Search(search) => !search.since.is_empty(),
+            Style::List { .. } => false,
+            Style::PerOwner { .. } => !self.is_snapshot(),
+        }
+    }
+
+    /// The table with one row a record, if there is one.
+    pub fn record_table(&self) -> Option<&Table> {
+        self.tables.iter().find(|table| table.rows == Rows::Record)
+    }
+
+    /// Our column of a date that the search shows, in the table with one row a record.
+    pub fn date_column(&self, date: &str) -> Option<&Column> {
+        let table = self.record_table()?;
+        let same = match &self.read.style {
+            Style::IdSets { changes: Some(changes), .. } => changes.same.iter().find(|(theirs, _)| theirs == date),
+            Style::IdSets { .. } | Style::Search(_) | Style::List { .. } | Style::PerOwner { .. } => None,
+        };
+        let takes = |leaf: &Leaf| matches!(leaf, Leaf::Fields(fields) if fields.len() == 1 && fields[0] == date);
+        match same {
+            Some((_, ours)) => table.columns.iter().find(|column| column.name == *ours),
+            None => table.columns.iter().find(|column| column.from.iter().any(|source| takes(&source.leaf))),
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! What we hold of given records: a few columns of the owner's table, read by ranges. Rows of deleted records that stay in
 //! the table are not held.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
@@ -92,6 +92,53 @@ pub async fn held(
 /// Every id that the owner's table holds, ascending: its key column `key` alone is read.
 pub async fn held_ids(store: &Store, files: &[DataFile], key: &str) -> Result<Vec<i64>> {
     pick(store, files, key, &Which::All).await
+}
+
+/// At most so many ids that the tables hold, going round: those above `after`, ascending, then from the least on. Of each
+/// table its key column and its files; files that cannot hold them are not read.
+pub async fn held_after(
+    store: &Store,
+    tables: &[(String, Vec<DataFile>)],
+    after: Option<i64>,
+    most: usize,
+) -> Result<Vec<i64>> {
+    let mut ids: Vec<i64> = least_above(store, tables, after, most).await?.into_iter().collect();
+    if let Some(after) = after
+        && ids.len() < most
+    {
+        let round = least_above(store, tables, None, most - ids.len()).await?;
+        ids.extend(round.into_iter().filter(|id| *id <= after));
+    }
+    Ok(ids)
+}
+
+/// The least ids above a number, at most so many.
+async fn least_above(
+    store: &Store,
+    tables: &[(String, Vec<DataFile>)],
+    above: Option<i64>,
+    most: usize,
+) -> Result<BTreeSet<i64>> {
+    let mut files: Vec<(i64, &str, &DataFile)> = Vec::new();
+    for (key, file) in tables.iter().flat_map(|(key, files)| files.iter().map(move |file| (key, file))) {
+        let (Some(Key::Int(first)), Some(Key::Int(last))) = (&file.first, &file.last) else { continue };
+        if above.is_none_or(|above| *last > above) {
+            files.push((*first, key, file));
+        }
+    }
+    files.sort_by_key(|(first, ..)| *first);
+    let mut found = BTreeSet::new();
+    for (first, key, file) in files {
+        if found.len() >= most && found.last().is_none_or(|greatest| first > *greatest) {
+            break;
+        }
+        let ids = pick(store, std::slice::from_ref(file), key, &Which::All).await?;
+        found.extend(ids.into_iter().filter(|id| above.is_none_or(|above| *id > above)));
+        while found.len() > most {
+            found.pop_last();
+        }
+    }
+    Ok(found)
 }
 
 /// The ids, ascending, whose instant in `column` lies in the window.

@@ -76,7 +76,9 @@ pub fn reshape_tables(
         let table = &work.resource.tables[change.place];
         let old = work.head.tables.get(&table.name);
         let mould = Mould::new(&before, work.resource, change)?;
-        unfilled.extend(mould.rest.unfilled().iter().map(|column| format!("{}.{column}", table.name)));
+        if old.is_some_and(|old| old.files.iter().any(|file| file.rows > 0)) {
+            unfilled.extend(mould.rest.unfilled().iter().map(|column| format!("{}.{column}", table.name)));
+        }
         let mut files = Vec::new();
         for draft in rewrite(work, table, old, &mould, runtime, next_number)? {
             written.files += 1;

@@ -107,7 +107,7 @@ async fn files_end_where_the_setting_says_and_joining_comes_to_rest() {
     let lake = tempfile::tempdir().unwrap();
     let program = Program::new(&sandbox, lake.path());
     crumbs(&program, &["product"], 40);
-    let program = program.with("PEARLIFT_LIMITS_FILE_BYTES", "256KiB");
+    let program = program.with("PEARLIFT_LIMITS_FILE_BYTES", "36KiB");
     // WHEN they are joined THEN there are fewer, not one, and once more changes nothing
     let joined = compacted(&program, &[], 0);
     assert!(joined.iter().any(|joint| joint["into"].as_u64() > Some(1)), "{joined:?}");

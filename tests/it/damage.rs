@@ -423,3 +423,25 @@ async fn without_the_newest_version_the_one_before_is_mended() {
     program.run(&["run", "order"]).expect(0);
     check_truth(&sandbox, text(&lake), &["--only", ORDERS]);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_damaged_file_does_not_stand_in_the_way_of_a_new_column() {
+    // GIVEN products without a column, a file of which is damaged
+    let sandbox = account(300).await;
+    let lake = tempfile::tempdir().unwrap();
+    let program = Program::new(&sandbox, lake.path());
+    let schemas = tempfile::tempdir().unwrap();
+    let schema = include_str!("../../schemas/product.toml");
+    let without: Vec<&str> = schema.lines().filter(|line| !line.contains("name = \"ean\"")).collect();
+    assert_eq!(without.len() + 1, schema.lines().count());
+    std::fs::write(schemas.path().join("product.toml"), without.join("\n")).unwrap();
+    program.run(&["--schemas", schemas.path().to_str().unwrap(), "run", "product"]).expect(0);
+    flip(&largest(lake.path(), "product", "product").0);
+    cut(&largest(lake.path(), "product", "product_custom_field").0);
+
+    // WHEN the column comes THEN a run stops at the damage, and mending gives both
+    let done = program.run(&["run", "product"]).expect(7);
+    assert!(done.stderr.contains("--damaged"), "{}", done.stderr);
+    mended(&program, lake.path(), &["product"]);
+    check_truth(&sandbox, text(&lake), &["--only", "product,product_custom_field,product_variation"]);
+}

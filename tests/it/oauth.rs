@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use pearlift::sandbox::Sandbox;
 
-use crate::support::{Program, account};
+use crate::support::{Done, Program, account, files};
 
 fn program(sandbox: &Sandbox, lake: &tempfile::TempDir) -> Program {
     Program::new(sandbox, lake.path().join("lake"))
@@ -157,4 +157,86 @@ async fn two_processes_that_need_a_new_token_refresh_once() {
     drop(other);
     assert!(runs.iter_mut().all(|run| run.wait().unwrap().success()));
     assert_eq!(sandbox.access_tokens().len(), 1, "{:?}", sandbox.access_tokens());
+}
+
+/// No secret is in what was said, nor in any file but the token file.
+#[track_caller]
+fn nothing_is_told(sandbox: &Sandbox, lake: &tempfile::TempDir, done: &Done) {
+    let mut secrets: Vec<String> =
+        ["sandbox+access/token=", "sandbox+refresh/token=", "sandbox-client-secret"].map(str::to_owned).into();
+    secrets.extend(sandbox.access_tokens());
+    let encoded = secrets.iter().map(|secret| secret.replace('+', "%2B").replace('/', "%2F").replace('=', "%3D"));
+    let mut spelt: Vec<String> = encoded.collect();
+    spelt.extend(secrets.iter().map(|secret| secret.replace('=', "\\u003d")));
+    spelt.extend(secrets);
+    let mut texts = vec![("what was said".to_owned(), done.said())];
+    for file in files(lake.path()).into_iter().filter(|file| !file.ends_with("tokens.json")) {
+        texts.push((file.display().to_string(), String::from_utf8_lossy(&std::fs::read(&file).unwrap()).into_owned()));
+    }
+    assert!(texts.len() > 10, "{}", texts.len());
+    for (place, text) in texts {
+        for secret in &spelt {
+            assert!(!text.contains(secret), "{place} tells {secret}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_token_that_ends_with_eight_requests_in_flight_is_refreshed_once() {
+    // GIVEN a slow source whose tokens end before its twelfth answer, when eight requests are under way
+    let sandbox = account(3_000).await;
+    sandbox.change(|settings| (settings.latency, settings.expire_at) = (300, 12));
+    let lake = tempfile::tempdir().unwrap();
+    let program = program(&sandbox, &lake).with("PEARLIFT_LIMITS_CONCURRENCY", "8");
+
+    // WHEN it runs
+    let done = program.run(&["-v", "run", "order"]).expect(0);
+
+    // THEN several were refused, one refresh served them all, and each was asked again once
+    let log = sandbox.take_log();
+    assert!(log.statuses[&401] > 1, "{log:?}");
+    assert_eq!(log.grants, 1, "{log:?}");
+    assert_eq!(log.total(), 16 + log.statuses[&401], "{log:?}");
+    nothing_is_told(&sandbox, &lake, &done);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_refresh_token_that_rotates_is_followed_from_run_to_run() {
+    // GIVEN a source that ends a refresh token when it is used, and access tokens after every run
+    let sandbox = account(50).await;
+    let lake = tempfile::tempdir().unwrap();
+    let program = program(&sandbox, &lake);
+    for _ in 0..3 {
+        sandbox.expire_tokens();
+
+        // WHEN it runs THEN the token of the last refresh is good for the next
+        let done = program.run(&["-v", "run", "brand", "order", "journal"]).expect(0);
+        assert_eq!(sandbox.take_log().grants, 1);
+        nothing_is_told(&sandbox, &lake, &done);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_refresh_that_is_denied_in_the_middle_of_a_run_is_asked_once_and_what_was_whole_stays() {
+    // GIVEN tokens that end in the middle of a run, and a refresh token that is good for nothing
+    let sandbox = account(3_000).await;
+    sandbox.change(|settings| (settings.latency, settings.expire_at) = (300, 12));
+    let lake = tempfile::tempdir().unwrap();
+    let program = program(&sandbox, &lake)
+        .with("PAN_SEC_BRIGHTPEARL-OAUTH_REFRESH_TOKEN", "planted-refresh")
+        .with("PEARLIFT_LIMITS_CONCURRENCY", "8");
+
+    // WHEN it runs
+    let done = program.run(&["-v", "run", "order"]).expect(4);
+
+    // THEN the token service was asked once, it says why, and what came home before is committed
+    assert_eq!(sandbox.take_log().grants, 1);
+    assert!(done.said().contains("invalid_grant"), "{}", done.said());
+    assert!(!done.said().contains("planted-refresh"), "{}", done.said());
+    nothing_is_told(&sandbox, &lake, &done);
+
+    // WHEN a good one is given THEN the next run goes on from there
+    let program = program.with("PAN_SEC_BRIGHTPEARL-OAUTH_REFRESH_TOKEN", "sandbox+refresh/token=");
+    let done = program.run(&["run", "order"]).expect(0);
+    assert!(done.stderr.contains("goes on with the full read"), "{}", done.stderr);
 }

@@ -187,6 +187,13 @@ proptest! {
 }
 
 #[test]
+fn an_instant_before_the_year_zero_does_not_fit() {
+    assert_eq!(timestamp_micros("0000-01-01T00:00:00+00:00"), Some(-62_167_219_200_000_000));
+    assert_eq!(timestamp_micros("0000-01-01T01:00:00+01:00"), Some(-62_167_219_200_000_000));
+    assert_eq!(timestamp_micros("0000-01-01T00:59:59.999999+01:00"), None);
+}
+
+#[test]
 fn windows_at_the_ends_of_time_can_be_asked() {
     for window in
         [Window::between(Timestamp::MIN, Timestamp::MAX), Window::since(Timestamp::MIN), Window::since(Timestamp::MAX)]

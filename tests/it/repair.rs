@@ -372,7 +372,7 @@ async fn whole_reads_do_not_put_off_looking_for_deletions() {
     let program = program.with("PEARLIFT_RESOURCE_ORDER_RECONCILE_EVERY", "4h");
     sandbox.delete(Kind::Order, &one_in(&sandbox, Kind::Order, 50));
     sandbox.age(Duration::from_secs(9 * 3600));
-    let program = program.with("PEARLIFT_RESOURCE_ORDER_EVERY", "4h");
+    let program = program.with("PEARLIFT_RESOURCE_ORDER_RELOAD_EVERY", "4h");
     program.run(&["run", "order"]).expect(0);
     check_truth(&sandbox, text(&lake), &["--only", "order,order_row,order_party,order_invoice,order_custom_field"]);
 }

@@ -17,7 +17,7 @@ use pearlift::schema::{Catalog, Table};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, FileFailurePersistence, RngAlgorithm, TestRng, TestRunner};
 
-use crate::support::{Program, check_truth, files, start, this_morning};
+use crate::support::{Program, check_truth, files, flip, start, this_morning};
 
 /// Cases of a plain `make test`; each takes some seconds.
 const CASES: u32 = 6;
@@ -44,6 +44,14 @@ enum Step {
     BackfillIds(Kind, usize),
     Reconcile,
     Clean,
+    /// Small files are joined.
+    Compact,
+    /// A byte of some data file flips; what it held is read again.
+    Damage(usize),
+    /// The schema of orders gains columns and digits, where it lacked them.
+    Schema,
+    /// Least recently read records are read again in each run from here on.
+    Reread,
 }
 
 fn kind() -> impl Strategy<Value = Kind> {
@@ -65,6 +73,10 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (kind(), 3_usize..30).prop_map(|(kind, every)| Step::BackfillIds(kind, every)),
         1 => Just(Step::Reconcile),
         1 => Just(Step::Clean),
+        1 => Just(Step::Compact),
+        1 => (0_usize..1_000).prop_map(Step::Damage),
+        1 => Just(Step::Schema),
+        1 => Just(Step::Reread),
     ]
 }
 
@@ -78,6 +90,8 @@ struct Case {
     /// Kinds changed without a date: only reading them again can tell.
     touched: Vec<Kind>,
     deleted: Vec<(Kind, Vec<i64>)>,
+    /// Where the schema lies that lacks something.
+    _schemas: tempfile::TempDir,
 }
 
 impl Case {
@@ -87,7 +101,7 @@ impl Case {
             now: Some(this_morning()),
             page_cap: 60,
             // Few months, for each makes a file of each table.
-            history_days: 70,
+            history: 70,
             ..Settings::default()
         };
         let sandbox = start(settings, Size { orders: 160, ..Size::default() }).await;
@@ -97,7 +111,10 @@ impl Case {
             .with("PEARLIFT_LIMITS_CONCURRENCY", "3")
             // The day's last snapshot wins: it is taken again each time.
             .with("PEARLIFT_RESOURCE_PRODUCT_AVAILABILITY_EVERY", "1ms");
-        Self { sandbox, lake, program, loaded: false, touched: Vec::new(), deleted: Vec::new() }
+        let schemas = lean();
+        let program = program.with("PEARLIFT_SCHEMAS", schemas.path().to_str().unwrap());
+        let (touched, deleted) = (Vec::new(), Vec::new());
+        Self { sandbox, lake, program, loaded: false, touched, deleted, _schemas: schemas }
     }
 
     fn every(&self, kind: Kind, every: usize) -> Vec<i64> {
@@ -143,8 +160,12 @@ impl Case {
                 self.tell(&["backfill", name(kind), "--ids", &ids.join(",")]);
             }
             Step::Reconcile if self.loaded => self.tell(&["reconcile"]),
-            Step::BackfillRange(..) | Step::BackfillIds(..) | Step::Reconcile => {}
+            Step::Damage(pick) if self.loaded => self.damage(pick),
+            Step::BackfillRange(..) | Step::BackfillIds(..) | Step::Reconcile | Step::Damage(_) => {}
             Step::Clean => self.tell(&["clean"]),
+            Step::Compact => self.tell(&["clean", "--compact"]),
+            Step::Schema => self.program = self.program.clone().without("PEARLIFT_SCHEMAS"),
+            Step::Reread => self.program = self.program.clone().with("PEARLIFT_LIMITS_REREAD_REQUESTS", "1"),
         }
     }
 
@@ -152,6 +173,24 @@ impl Case {
     fn tell(&self, arguments: &[&str]) {
         self.program.run(arguments).expect(0);
         keys_are_unique(self.lake.path());
+    }
+
+    /// Flips a byte of a data file, and mends it.
+    fn damage(&self, pick: usize) {
+        let catalog = Catalog::load(None).unwrap();
+        let mut of: Vec<_> = Vec::new();
+        for resource in catalog.resources() {
+            let tables = resource.tables.iter().map(|table| self.lake.path().join(&table.name));
+            let data = tables.flat_map(|folder| files(&folder)).filter(is_data);
+            of.extend(data.map(|path| (resource.name.clone(), path)));
+        }
+        if of.is_empty() {
+            return;
+        }
+        let (resource, path) = &of[pick % of.len()];
+        flip(path);
+        self.program.run(&["verify", "--deep"]).expect(7);
+        self.tell(&["backfill", resource, "--damaged"]);
     }
 
     /// A run that is killed once the account has answered so many requests, unless it ends before.
@@ -167,7 +206,8 @@ impl Case {
     }
 
     /// A quiet night, deletions looked for, and what no date tells read again.
-    fn settle(&self) {
+    fn settle(&mut self) {
+        self.program = self.program.clone().without("PEARLIFT_SCHEMAS").with("PEARLIFT_LIMITS_REREAD_REQUESTS", "0");
         self.sandbox.age(Duration::from_secs(600));
         self.tell(&["run"]);
         self.tell(&["reconcile"]);
@@ -193,6 +233,22 @@ impl Case {
             .collect();
         assert!(strays.is_empty(), "{strays:?}");
     }
+}
+
+/// A folder with a schema of orders that lacks columns, and digits of another.
+fn lean() -> tempfile::TempDir {
+    let text = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("schemas/order.toml")).unwrap();
+    let lacks = ["\"placed_on\"", "\"lead_source_id\"", "\"base_total\"", "\"acknowledged\""];
+    let lines = text.lines().filter(|line| !lacks.iter().any(|name| line.contains(&format!("name = {name}"))));
+    let lean: String = lines.map(|line| format!("{line}\n")).collect();
+    let lean = lean.replace("decimal(18,10)", "decimal(14,10)");
+    assert!(
+        lean.lines().count() + lacks.len() <= text.lines().count() && lean.contains("(14,10)"),
+        "it lacks something"
+    );
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("order.toml"), lean).unwrap();
+    folder
 }
 
 #[expect(clippy::ptr_arg, reason = "a filter of paths")]

@@ -1,9 +1,12 @@
 //! The kinds of records, and where each is served.
 
+use serde::{Deserialize, Serialize};
+
 use crate::sandbox::kinds::list::{self, List};
 
 /// A kind of record. Prices and availability are views of a product.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Kind {
     Order,
     Product,

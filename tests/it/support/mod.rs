@@ -13,7 +13,7 @@ pub use echo::Echo;
 pub use faulty::{Fault, Faults, Gate, Sorry, Verb};
 pub use harm::{cut, findings, flip, head, largest, rewrite};
 pub use leaks::{Leaks, refuse_in_bucket};
-pub use program::{Done, Program};
+pub use program::{Done, Program, Running};
 pub use proxy::{Answer, Proxy};
 pub use python::{check_truth, look, python, query};
 pub use weed::Weed;

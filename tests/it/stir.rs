@@ -1,0 +1,209 @@
+//! An account that changes between any two requests: when it rests, one quiet run makes the tables true.
+//!
+//! Each case is made from its seed, which is said where it fails. `make stir` tries many more.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use jiff::tz::Offset;
+use pearlift::sandbox::kinds::Kind;
+use pearlift::sandbox::{Sandbox, Settings, Size, Stir, Verb};
+
+use crate::support::{Program, check_truth, start, this_morning};
+
+/// A case; one that fails says its seed, and what was asked and done.
+struct Case {
+    seed: u64,
+    sandbox: Sandbox,
+    program: Program,
+    said: Vec<String>,
+}
+
+impl Case {
+    /// Runs the program to its end.
+    fn run(&mut self, command: &str) {
+        let done = self.program.run(&["-v", command]);
+        self.said.push(format!("{command}: exit code {}\n{}", done.code, done.said()));
+        self.said.push(self.sandbox.take_log().stirred.join("\n"));
+        assert_eq!(done.code, 0, "{}", done.said());
+    }
+}
+
+impl Drop for Case {
+    #[expect(clippy::print_stderr, reason = "what a failed case was made from")]
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("{}", self.said.join("\n"));
+            eprintln!("the seed is {}: PEARLIFT_STIR={} make stir", self.seed, self.seed);
+        }
+    }
+}
+
+/// The built-in schemas, with id sets of at most `most` ids; of contacts more, for they page silently.
+fn schemas_with_sets_of(most: usize, folder: &Path) {
+    for entry in std::fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("schemas")).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|ending| ending == "toml") {
+            let most = if path.ends_with("contact.toml") { 3 * most + 1 } else { most };
+            let lines = std::fs::read_to_string(&path).unwrap();
+            let lines = lines.lines().map(|line| match line.strip_prefix("max_ids = ") {
+                Some(_) => format!("max_ids = {most}\n"),
+                None => format!("{line}\n"),
+            });
+            std::fs::write(folder.join(path.file_name().unwrap()), lines.collect::<String>()).unwrap();
+        }
+    }
+}
+
+/// One of these, by the seed.
+fn pick<T: Copy>(of: &[T], seed: u64) -> T {
+    of[usize::try_from(seed).unwrap() % of.len()]
+}
+
+/// The account of a case: served in small pages and sets; one in four about the hour in which summer time ends or begins,
+/// one in five with a quota that another app eats.
+fn settings(seed: u64) -> Settings {
+    let mut settings = Settings {
+        seed,
+        limit: 0,
+        history: 40,
+        now: Some(this_morning()),
+        page_cap: pick(&[7, 50, 13, 3], seed),
+        max_ids: pick(&[5, 20, 11], seed),
+        inclusive: !seed.is_multiple_of(3),
+        ..Settings::default()
+    };
+    if seed % 4 == 1 {
+        let (zone, now) =
+            pick(&[("Europe/London", "2026-10-25T00:20:00Z"), ("America/New_York", "2026-03-08T06:20:00Z")], seed / 4);
+        (settings.zone, settings.now) = (zone.to_owned(), Some(now.parse().unwrap()));
+    }
+    if seed % 5 == 2 {
+        (settings.limit, settings.period, settings.foreign) = (120, 1_000, 2_000);
+    }
+    settings
+}
+
+/// A first load and two nights while the account is stirred, then a quiet night and a comparison of ids.
+///
+/// Gives what happened.
+async fn tables_are_true_in_the_end(seed: u64, percent: u64) -> BTreeSet<String> {
+    // GIVEN an account of some hundred records, enough of each that no table is empty
+    let settings = settings(seed);
+    let scarce = settings.limit > 0;
+    let (lake, schemas) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    schemas_with_sets_of(settings.max_ids, schemas.path());
+    let size = Size { orders: 50 + seed % 4 * 30, products: Some(40), goods_out_notes: Some(120), ..Size::default() };
+    let sandbox = start(settings, size).await;
+    let mut program = Program::new(&sandbox, lake.path())
+        .with("PEARLIFT_SCHEMAS", schemas.path().to_str().unwrap())
+        .with("PEARLIFT_LIMITS_CONCURRENCY", pick(&["1", "16"], seed))
+        .with("PEARLIFT_LIMITS_PACE", "burst")
+        // The account may reach the next day; its truth has one.
+        .with("PEARLIFT_RESOURCE_PRODUCT_AVAILABILITY_KEEP", "1d")
+        .with("PEARLIFT_RESOURCE_PRODUCT_AVAILABILITY_EVERY", "1ms");
+    if scarce {
+        program = program
+            .with("PEARLIFT_LIMITS_REQUESTS_PER_PERIOD", "120")
+            .with("PEARLIFT_LIMITS_PERIOD", "1s")
+            .with("PEARLIFT_LIMITS_RESERVE", "40")
+            .with("PEARLIFT_LIMITS_RETRY_TRIES", "20");
+    }
+    let mut case = Case { seed, sandbox, program, said: Vec::new() };
+
+    // WHEN it is loaded and brought up to date while it changes
+    case.sandbox.change(|settings| settings.stir = Stir { seed, percent, ..Stir::default() });
+    case.run("run");
+    for _ in 0..2 {
+        case.sandbox.age(Duration::from_secs(seed % 3 * 5_000));
+        case.run("run");
+    }
+    // AND then rests for as long as it takes to tell two edits apart
+    case.sandbox.change(|settings| settings.stir = Stir::default());
+    case.sandbox.age(Duration::from_secs(70));
+    case.run("run");
+    case.run("reconcile");
+
+    // THEN the tables equal the truth; only prices of products that are gone wait for the next whole read of prices
+    let day = Offset::UTC.to_datetime(case.sandbox.now()).date().to_string();
+    let more = ["--allow-extra", "product_price,product_price_list", "--day", &day];
+    check_truth(&case.sandbox, lake.path().to_str().unwrap(), &more);
+    case.said.iter().flat_map(|said| said.lines()).filter_map(|line| Some(line.split(' ').nth(1)?.to_owned())).collect()
+}
+
+/// Cases of these seeds; between them everything has happened that can.
+async fn tables_are_true_for(seeds: std::ops::Range<u64>, percent: u64) {
+    let mut happened = BTreeSet::new();
+    for seed in seeds {
+        happened.extend(tables_are_true_in_the_end(seed, percent).await);
+    }
+    for verb in ["Insert", "Edit", "EditAgain", "Pay", "Delete", "Age", "StepBack"] {
+        assert!(happened.contains(verb), "nothing of {verb} happened");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn an_account_that_changes_between_any_two_requests_is_true_after_a_quiet_night() {
+    tables_are_true_for(0..12, 30).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn an_account_that_never_rests_is_true_after_a_quiet_night() {
+    tables_are_true_for(12..24, 80).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_payment_that_lands_while_its_order_and_payments_are_first_read_is_in_both() {
+    // GIVEN orders and payments that are read at the same time, in pages of three rows and sets of five, while with every
+    // request a payment lands
+    let stir = Stir { seed: 3, percent: 100, verbs: vec![Verb::Pay], ..Stir::default() };
+    let settings = Settings { limit: 0, page_cap: 3, now: Some(Timestamp::now()), stir, ..Settings::default() };
+    let sandbox = start(settings, Size { orders: 60, ..Size::default() }).await;
+    let (lake, schemas) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    schemas_with_sets_of(5, schemas.path());
+    let program = Program::new(&sandbox, lake.path()).with("PEARLIFT_SCHEMAS", schemas.path().to_str().unwrap());
+
+    // WHEN they are loaded, and a quiet night goes by
+    program.run(&["run", "customer_payment", "order"]).expect(0);
+    assert!(sandbox.take_log().stirred.len() > 40);
+    sandbox.change(|settings| settings.stir = Stir::default());
+    sandbox.age(Duration::from_secs(70));
+    program.run(&["run", "customer_payment", "order"]).expect(0);
+
+    // THEN every order shows its payments
+    let tables = "customer_payment,order,order_row,order_party,order_invoice,order_custom_field";
+    check_truth(&sandbox, lake.path().to_str().unwrap(), &["--only", tables]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_record_that_moves_to_an_earlier_page_of_its_set_is_read_all_the_same() {
+    // GIVEN contacts asked for in sets of sixteen and given in pages of five, while with every request one is deleted
+    let kinds = vec![Kind::Contact];
+    let stir = Stir { seed: 5, percent: 100, kinds, verbs: vec![Verb::Delete] };
+    let settings = Settings { limit: 0, max_ids: 5, stir, ..Settings::default() };
+    let sandbox = start(settings, Size { orders: 10, contacts: Some(150), ..Size::default() }).await;
+    let (lake, schemas) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    schemas_with_sets_of(5, schemas.path());
+    let program = Program::new(&sandbox, lake.path()).with("PEARLIFT_SCHEMAS", schemas.path().to_str().unwrap());
+
+    // WHEN they are loaded
+    program.run(&["run", "contact"]).expect(0);
+    assert!(sandbox.take_log().stirred.len() > 20);
+
+    // THEN all that are left are there
+    let tables = "contact,contact_postal_address,contact_status_history,contact_custom_field";
+    check_truth(&sandbox, lake.path().to_str().unwrap(), &["--only", tables, "--allow-extra", tables]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+#[ignore = "an hour of it, with `make stir`; PEARLIFT_STIR is a seed or a range of them"]
+async fn many() {
+    let text =
+        std::env::var_os("PEARLIFT_STIR").map_or_else(|| "100-400".to_owned(), |text| text.into_string().unwrap());
+    let (from, to) = text.split_once('-').unwrap_or((&text, &text));
+    for seed in from.parse::<u64>().unwrap()..=to.parse().unwrap() {
+        tables_are_true_in_the_end(seed, 10 + seed * 7 % 90).await;
+    }
+}
