@@ -4,7 +4,7 @@ CARGO ?= cargo
 PYTHON ?= python3
 VENV := .venv
 
-.PHONY: demo test check lint bench stir clean
+.PHONY: demo test check lint bench fuzz stir soak clean
 
 # An account that runs on this machine, exported to ./pearlift-demo.
 demo:
@@ -24,12 +24,32 @@ lint:
 	$(CARGO) fmt --check
 	$(CARGO) clippy --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --no-deps --document-private-items
-	@if command -v cargo-deny > /dev/null; then cargo deny check; else echo "cargo-deny is not installed: licences and advisories were not checked"; fi
+	@if ! command -v cargo-deny > /dev/null; then \
+		echo "cargo-deny is not installed: advisories were not checked; licences and sources are, by the tests"; \
+	elif cargo deny fetch db; then \
+		cargo deny check; \
+	else \
+		cargo deny check bans licenses sources && echo "the database of advisories cannot be had: they were not checked"; \
+	fi
 
 # Measures memory and speed of a large export; minutes.
 bench:
 	$(CARGO) build --release
 	$(PYTHON) benches/export.py
+
+# Spoils the examples of fuzz/corpus/TARGET for SECONDS, with libFuzzer on stable Rust; needs a C++ compiler. What it finds is
+# left in fuzz/found/. The coverage flags are those of cargo-fuzz; no sanitizer, for there is no unsafe code of ours.
+TARGET ?= pages
+SECONDS ?= 600
+FUZZ_FLAGS := -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
+	-Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table \
+	-Cllvm-args=-sanitizer-coverage-trace-compares -Ccodegen-units=1
+HOST := $(shell rustc -vV | sed -n 's/^host: //p')
+fuzz:
+	RUSTFLAGS="$(FUZZ_FLAGS)" $(CARGO) build --release --manifest-path fuzz/Cargo.toml --target $(HOST)
+	mkdir -p fuzz/found/$(TARGET) fuzz/target/corpus/$(TARGET)
+	FUZZ_TARGET=$(TARGET) fuzz/target/$(HOST)/release/pearlift-fuzz -max_total_time=$(SECONDS) -timeout=10 -rss_limit_mb=2048 \
+		-max_len=8192 -artifact_prefix=fuzz/found/$(TARGET)/ fuzz/target/corpus/$(TARGET) fuzz/corpus/$(TARGET)
 
 # An account that changes while it is read, for many seeds; an hour. PEARLIFT_STIR=7 or 100-400 chooses them.
 stir: $(VENV)/ready

@@ -135,6 +135,13 @@ impl Failure {
         Self { inner: Box::new(inner) }
     }
 
+    /// A data file that is not what the manifest says, with the way back; `what` fits after "could not".
+    pub fn damaged(what: impl Into<String>, path: impl Into<String>) -> Self {
+        Self::new(Kind::Damage, what).at(path).advise(
+            "`pearlift verify --deep` names what is damaged, and `pearlift backfill RESOURCE --damaged` reads it again",
+        )
+    }
+
     /// Adds the place: a resource and page, a path, a URL without secrets.
     pub fn at(mut self, place: impl Into<String>) -> Self {
         self.inner.place = Some(place.into());

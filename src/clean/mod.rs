@@ -1,11 +1,12 @@
 //! Removes what no manifest needs any more: superseded files, staging of dead runs, old versions, plans, misfit files and
-//! reports.
+//! reports; and joins small files where that is wanted.
 //!
 //! Takes a store and the catalogue, gives what was removed and what was left. Goes by the manifests on disk. A resource's
 //! things are touched under its lock only, after what a dead run committed has been published; what is not known by its
 //! name and by a manifest is listed and left.
 
 mod survey;
+mod compact;
 mod reports;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -18,7 +19,12 @@ use crate::run::nonce;
 use crate::schema::Catalog;
 use crate::store::{Held, Store};
 
+use crate::write::Joint;
+
+use compact::would_join;
 use survey::{Survey, survey};
+
+pub use compact::Compact;
 
 /// What is to be cleaned.
 #[derive(Clone, Copy, Debug)]
@@ -30,6 +36,8 @@ pub struct Cleaning<'a> {
     pub now: Timestamp,
     /// Only say what would go: nothing is deleted and no lock taken.
     pub dry_run: bool,
+    /// Join small files too.
+    pub compact: Option<Compact<'a>>,
 }
 
 /// Something that goes.
@@ -75,6 +83,8 @@ impl Why {
 #[derive(Debug, Default)]
 pub struct Outcome {
     pub waste: Vec<Waste>,
+    /// Small files that became fewer.
+    pub joints: Vec<Joint>,
     /// Files that nobody knows: left alone.
     pub unknown: Vec<String>,
     /// Resources that another run works on: left alone.
@@ -92,6 +102,11 @@ pub async fn clean(work: Cleaning<'_>) -> Result<Outcome> {
         for name in &names {
             let found = look(work, name).await;
             note(&mut outcome, name, found.map(|(_, survey)| survey));
+            if let Some(compact) = work.compact
+                && let Ok(Some(head)) = head(work.store, name).await
+            {
+                outcome.joints.extend(would_join(compact, &head));
+            }
         }
     } else {
         let run = nonce();
@@ -99,8 +114,9 @@ pub async fn clean(work: Cleaning<'_>) -> Result<Outcome> {
         let wanted: Vec<&str> = names.iter().map(String::as_str).collect();
         let locks = work.store.lock(&wanted, &run, false).await?;
         outcome.held.clone_from(&locks.held_by_others);
+        let mut number = 0;
         for name in names.iter().filter(|name| locks.holds(name)) {
-            let done = sweep(work, name, &run).await;
+            let done = sweep(work, name, &run, &mut number).await;
             note(&mut outcome, name, done);
         }
         locks.release().await?;
@@ -116,6 +132,7 @@ fn note(outcome: &mut Outcome, name: &str, done: Result<Survey>) {
     match done {
         Ok(survey) => {
             outcome.waste.extend(survey.waste);
+            outcome.joints.extend(survey.joints);
             outcome.unknown.extend(survey.unknown);
         }
         Err(failure) => outcome.failures.push((name.to_owned(), failure)),
@@ -137,7 +154,7 @@ async fn look(work: Cleaning<'_>, name: &str) -> Result<(Holding, Survey)> {
 }
 
 /// One resource whose lock we hold.
-async fn sweep(work: Cleaning<'_>, name: &str, run: &str) -> Result<Survey> {
+async fn sweep(work: Cleaning<'_>, name: &str, run: &str, number: &mut u64) -> Result<Survey> {
     let (holding, mut survey) = look(work, name).await?;
     let claimant = Claimant { account: work.account, run, now: work.now, nonce };
     let head = recover_holding(work.store, &holding, claimant).await?;
@@ -155,6 +172,9 @@ async fn sweep(work: Cleaning<'_>, name: &str, run: &str) -> Result<Survey> {
     // Superseded files first, versions after: as long as a file lies there a version tells that it is ours.
     for paths in by_kind.into_values() {
         work.store.delete(&paths).await?;
+    }
+    if let (Some(how), Some(head)) = (work.compact, &head) {
+        survey.joints = compact::compact(work, how, head, run, number).await?;
     }
     Ok(survey)
 }

@@ -10,6 +10,7 @@ use crate::failure::{Failure, Kind, Result};
 use crate::manifest::{Cursor, Holding, Version, head, read, resources, versions};
 use crate::schema::Catalog;
 use crate::store::{Store, paths};
+use crate::write::Joint;
 
 /// Versions that are kept in any case, and for how long all are.
 const KEPT_VERSIONS: usize = 100;
@@ -21,6 +22,8 @@ const AT_ONCE: usize = 16;
 #[derive(Debug, Default)]
 pub struct Survey {
     pub waste: Vec<Waste>,
+    /// Small files that became fewer.
+    pub joints: Vec<Joint>,
     pub unknown: Vec<String>,
 }
 
@@ -106,8 +109,7 @@ async fn staging(store: &Store, holding: &Holding, head: Option<&Version>, surve
     let live: BTreeSet<&str> =
         head.iter().flat_map(|head| head.files().chain(&head.deleted)).map(|file| file.staged.as_str()).collect();
     for (path, bytes) in store.list(paths::STAGING).await? {
-        let ours =
-            paths::of_staged(&path).is_some_and(|(table, run)| paths::is_run(run) && holding.tables.contains(table));
+        let ours = paths::of_staged(&path).is_some_and(|(table, _)| holding.tables.contains(table));
         if ours && !live.contains(path.as_str()) {
             survey.take(path, bytes, Why::Staging);
         }
@@ -117,12 +119,18 @@ async fn staging(store: &Store, holding: &Holding, head: Option<&Version>, surve
 
 /// Plans and misfit files that the head does not name.
 async fn beside(store: &Store, resource: &str, head: Option<&Version>, survey: &mut Survey) -> Result<()> {
-    let plan = head.and_then(|head| head.state.scan.as_ref()).and_then(|scan| match &scan.cursor {
-        Cursor::Slices { plan, .. } => Some(plan.as_str()),
-        Cursor::Rows { .. } => None,
-    });
+    let scan = head.and_then(|head| head.state.scan.as_ref()).map(|scan| &scan.cursor);
+    let backfill = head.and_then(|head| head.state.backfill.as_ref()).map(|backfill| &backfill.cursor);
+    let plans: BTreeSet<&str> = scan
+        .into_iter()
+        .chain(backfill)
+        .filter_map(|cursor| match cursor {
+            Cursor::Slices { plan, .. } => Some(plan.as_str()),
+            Cursor::Rows { .. } => None,
+        })
+        .collect();
     for (path, bytes) in store.list(&paths::scans(resource)).await? {
-        if plan == Some(path.as_str()) {
+        if plans.contains(path.as_str()) {
             continue;
         }
         if paths::is_scan(&path, resource) { survey.take(path, bytes, Why::Plan) } else { survey.unknown.push(path) }
@@ -154,7 +162,5 @@ pub async fn unknown_staging(store: &Store, names: &BTreeSet<String>, catalog: &
         }
     }
     let staged = store.list(paths::STAGING).await?.into_iter().map(|(path, _)| path);
-    Ok(staged
-        .filter(|path| !paths::of_staged(path).is_some_and(|(table, run)| paths::is_run(run) && known.contains(table)))
-        .collect())
+    Ok(staged.filter(|path| !paths::of_staged(path).is_some_and(|(table, _)| known.contains(table))).collect())
 }

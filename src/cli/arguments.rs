@@ -64,7 +64,7 @@ pub enum Command {
     Check,
     /// Bring tables up to date; goes on with what an earlier run left unfinished
     Run(Run),
-    /// Read given ids or a range of a date again, and merge them; watermarks stay
+    /// Read given ids, a range of a date or what is damaged again, and merge it; watermarks stay
     Backfill(Backfill),
     /// Find records deleted at the source and take them out of the tables
     Reconcile(Reconcile),
@@ -124,7 +124,7 @@ pub struct Run {
 }
 
 #[derive(Debug, Args)]
-#[command(group = clap::ArgGroup::new("selection").required(true).multiple(true).args(["ids", "from", "to"]))]
+#[command(group = clap::ArgGroup::new("selection").required(true).multiple(true).args(["ids", "from", "to", "damaged"]))]
 pub struct Backfill {
     /// Resources by name
     #[arg(value_name = "RESOURCE", required = true)]
@@ -141,6 +141,18 @@ pub struct Backfill {
     /// The date of the search [default: that of creation]
     #[arg(long, value_name = "FIELD")]
     pub by: Option<String>,
+    /// What files hold that `verify --deep` finds damaged
+    #[arg(long, conflicts_with_all = ["ids", "from", "to", "by"])]
+    pub damaged: bool,
+    /// Give up what was damaged and the source cannot give again
+    #[arg(long, requires = "damaged")]
+    pub force: bool,
+    /// Stop asking after so many minutes, commit what is whole; the same command goes on from there
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub max_minutes: Option<u64>,
+    /// Exit 3 also for this
+    #[arg(long, value_enum, value_name = "WHAT")]
+    pub fail_on: Option<FailOn>,
     /// Wait for resources that another run works on
     #[arg(long)]
     pub wait: bool,
@@ -207,6 +219,9 @@ pub struct Clean {
     /// Say what would go: nothing is deleted
     #[arg(long)]
     pub dry_run: bool,
+    /// Join small neighbouring files of a partition into larger ones, up to `limits.file_bytes`
+    #[arg(long)]
+    pub compact: bool,
     /// Print JSON
     #[arg(long)]
     pub json: bool,

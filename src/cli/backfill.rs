@@ -1,4 +1,6 @@
-//! `pearlift backfill`: reads given ids or a range of a date again.
+//! `pearlift backfill`: reads given ids, a range of a date, or what is damaged again.
+
+use std::time::Duration;
 
 use jiff::civil::Date;
 use jiff::tz::Offset;
@@ -14,7 +16,21 @@ use crate::window::Window;
 pub async fn backfill(start: Start, backfill: Backfill) -> Result<u8> {
     let catalog = start.catalog()?;
     let settings = start.settings(&catalog)?;
-    let selection = match (&backfill.ids, backfill.from, backfill.to) {
+    let task =
+        if backfill.damaged { Task::Mend { force: backfill.force } } else { Task::Backfill(selection(&backfill)?) };
+    let wish = Wish {
+        names: backfill.resources,
+        task,
+        wait: backfill.wait,
+        most: backfill.max_minutes.map(|minutes| Duration::from_secs(minutes * 60)),
+        fail_on_misfit: backfill.fail_on.is_some(),
+    };
+    start.run(catalog, settings, wish).await
+}
+
+/// What the flags select.
+fn selection(backfill: &Backfill) -> Result<Selection> {
+    Ok(match (&backfill.ids, backfill.from, backfill.to) {
         (Some(text), _, _) => Selection::Ids(parse_set(text).ok_or_else(|| {
             Failure::new(Kind::Usage, "read `--ids`")
                 .because(format!("`{text}` is no set of ids"))
@@ -29,9 +45,7 @@ pub async fn backfill(start: Start, backfill: Backfill) -> Result<u8> {
                 .because(format!("from `{}` to `{}` is nothing", shown(from), shown(to)))
                 .advise("write it as `--from 2026-03-01 --to 2026-04-01`: days in UTC, the last one not included"));
         }
-    };
-    let task = Task::Backfill(selection);
-    start.run(catalog, settings, Wish { names: backfill.resources, task, wait: backfill.wait, ..Wish::default() }).await
+    })
 }
 
 /// The beginning of a day in UTC.

@@ -6,14 +6,13 @@ use crate::cli::start::Start;
 use crate::cli::terminal::print;
 use crate::failure::{Failure, Result};
 use crate::run::{Errand, Stop, Task};
-use crate::secret::Redactor;
 
 /// Tries everything and says what was found; the exit code is that of the first thing that failed.
 pub async fn check(start: Start) -> Result<u8> {
     let catalog = start.catalog()?;
     let settings = start.settings(&catalog)?;
     let watch = start.watch();
-    let redactor = Redactor::default();
+    let redactor = start.redactor.clone();
     let errand = Errand {
         catalog: Arc::new(catalog),
         settings,

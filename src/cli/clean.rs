@@ -2,14 +2,16 @@
 
 use serde_json::{Value, json};
 
-use crate::clean::{Cleaning, Outcome, clean as sweep};
+use crate::clean::{Cleaning, Compact, Outcome, clean as sweep};
 use crate::cli::arguments::Clean;
 use crate::cli::start::Start;
 use crate::cli::terminal::{complain, print};
 use crate::failure::{Kind, Result};
 use crate::manifest::claim_destination;
 use crate::report::{bytes, failure_text, number};
+use crate::run::spool_folder;
 use crate::store::Store;
+use crate::write::{Joint, Sizes};
 
 /// Cleans and prints what went; exit code 6 where another run holds a resource, that of a failure where one could not be
 /// cleaned.
@@ -19,8 +21,17 @@ pub async fn clean(start: Start, clean: Clean) -> Result<u8> {
     let account = settings.account()?;
     let store = Store::open(&settings.destination()?, false)?;
     claim_destination(&store, &account.code, start.now, false).await?;
-    let work =
-        Cleaning { store: &store, catalog: &catalog, account: &account.code, now: start.now, dry_run: clean.dry_run };
+    let limits = settings.limits()?;
+    let spool = spool_folder(limits.spool.as_deref())?;
+    let sizes = Sizes { file_bytes: limits.file_bytes, row_group_rows: limits.row_group_rows };
+    let work = Cleaning {
+        store: &store,
+        catalog: &catalog,
+        account: &account.code,
+        now: start.now,
+        dry_run: clean.dry_run,
+        compact: clean.compact.then_some(Compact { sizes, spool: spool.path() }),
+    };
     let outcome = sweep(work).await?;
     print(&if clean.json { object(&outcome, clean.dry_run) } else { lines(&outcome, clean.dry_run) })?;
     for (resource, failure) in &outcome.failures {
@@ -38,6 +49,10 @@ fn lines(outcome: &Outcome, dry_run: bool) -> String {
     let mut text = String::new();
     for waste in &outcome.waste {
         text.push_str(&format!("{}: {}, {}\n", waste.path, waste.why.name(), bytes(waste.bytes)));
+    }
+    for Joint { folder, files, bytes: size, into } in &outcome.joints {
+        let joined = if dry_run { "would be joined".to_owned() } else { format!("joined into {}", number(*into)) };
+        text.push_str(&format!("{folder}: {} small files, {}, {joined}\n", number(*files), bytes(*size)));
     }
     for path in &outcome.unknown {
         text.push_str(&format!("{path}: not known, left alone\n"));
@@ -57,6 +72,12 @@ fn object(outcome: &Outcome, dry_run: bool) -> String {
         .iter()
         .map(|waste| json!({"path": waste.path, "why": waste.why.name(), "bytes": waste.bytes}))
         .collect();
+    let into = |joint: &Joint| (!dry_run).then_some(joint.into);
+    let joined = outcome
+        .joints
+        .iter()
+        .map(|joint| json!({"folder": joint.folder, "files": joint.files, "bytes": joint.bytes, "into": into(joint)}));
+    let joined: Vec<Value> = joined.collect();
     let held: Vec<Value> = outcome.held.iter().map(|held| json!({"resource": held.name, "by": held.by})).collect();
     let failures: Vec<Value> = outcome
         .failures
@@ -68,6 +89,7 @@ fn object(outcome: &Outcome, dry_run: bool) -> String {
         "dry_run": dry_run,
         "bytes": total(outcome),
         "removed": waste,
+        "joined": joined,
         "unknown": outcome.unknown,
         "held": held,
         "failures": failures,

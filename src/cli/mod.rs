@@ -32,10 +32,13 @@ use crate::cli::start::Start;
 use crate::config::Environment;
 use crate::failure::{Failure, Kind, Result};
 use crate::report::failure_text;
+use crate::secret::{Redactor, Secret};
 
 /// Threads for decoding and writing. Each keeps a heap of its own, so more of them than can work at once cost memory: a
 /// commit, three resources that look up what they hold, and the work on pages of a few cores.
 const BLOCKING: usize = 8;
+/// Secrets that the store's client takes from the environment by itself.
+const STORE_SECRETS: [&str; 2] = ["AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"];
 
 /// Runs the command that the arguments name.
 pub fn main(
@@ -51,11 +54,17 @@ pub fn main(
             return ExitCode::from(if asked { 0 } else { Kind::Usage.exit_code() });
         }
     };
+    let environment = Environment::new(vars);
+    let redactor = Redactor::default();
+    for name in STORE_SECRETS {
+        environment.get(name).into_iter().for_each(|secret| redactor.learn(&Secret::new(secret)));
+    }
     let start = Start {
-        environment: Environment::new(vars),
+        environment,
         now: Timestamp::now(),
         seed: fastrand::u64(..),
         options: arguments.options,
+        redactor: redactor.clone(),
     };
     let outcome = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -66,7 +75,7 @@ pub fn main(
     match outcome {
         Ok(code) => ExitCode::from(code),
         Err(failure) => {
-            terminal::complain(&failure_text(&failure));
+            terminal::complain(&redactor.clean(&failure_text(&failure)));
             ExitCode::from(failure.kind().exit_code())
         }
     }

@@ -9,13 +9,12 @@ use crate::event::Events;
 use crate::failure::Result;
 use crate::report::{Verbosity, failure_text, forecast_object, forecast_table};
 use crate::run::{Errand, Stop, Task, forecast};
-use crate::secret::Redactor;
 
 /// Shows scans, requests, minutes, rows and bytes; exits 3 where something could not be told.
 pub async fn plan(start: Start, plan: Plan) -> Result<u8> {
     let catalog = start.catalog()?;
     let settings = start.settings(&catalog)?;
-    let redactor = Redactor::default();
+    let redactor = start.redactor.clone();
     // Requests are worth a line only to those who want every request.
     let watch = (start.verbosity() == Verbosity::Verbose).then(|| start.watch());
     let errand = Errand {

@@ -40,14 +40,16 @@ pub fn resources(start: Start, resources: Resources) -> Result<u8> {
 }
 
 fn page(resource: &Resource) -> String {
-    let every = resource.read.every.map(|every| format!(", every {}", humantime::format_duration(every)));
+    let shown = |word: &str, every: Option<std::time::Duration>| {
+        every.map(|every| format!(", {word} every {}", humantime::format_duration(every))).unwrap_or_default()
+    };
+    let (every, again) = (shown("whole", resource.read.every), shown("whole again", resource.read.reload_every));
     let mut text = format!(
-        "{}: {}\nread by {} from {}{}\npartition: {}\n",
+        "{}: {}\nread by {} from {}{every}{again}\npartition: {}\n",
         resource.name,
         resource.about,
         resource.read.style.name(),
         resource.read.service,
-        every.unwrap_or_default(),
         resource.partition(),
     );
     for table in &resource.tables {
@@ -91,6 +93,7 @@ fn object(resource: &Resource) -> Value {
         "service": resource.read.service,
         "priority": resource.priority,
         "every_seconds": resource.read.every.map(|every| every.as_secs()),
+        "reload_every_seconds": resource.read.reload_every.map(|every| every.as_secs()),
         "tables": tables,
     })
 }

@@ -10,7 +10,6 @@ use crate::event::Events;
 use crate::failure::Result;
 use crate::report::table;
 use crate::run::{Errand, Stop, Task, jobs};
-use crate::secret::Redactor;
 
 /// Runs, or says with `--dry-run` what it would do.
 pub async fn run(start: Start, run: Run) -> Result<u8> {
@@ -36,7 +35,7 @@ pub async fn run(start: Start, run: Run) -> Result<u8> {
         now: start.now,
         seed: start.seed,
         events: Events::silent(),
-        redactor: Redactor::default(),
+        redactor: start.redactor.clone(),
         stop: Stop::default(),
     };
     let rows: Vec<Vec<String>> = jobs(&errand)
@@ -44,7 +43,8 @@ pub async fn run(start: Start, run: Run) -> Result<u8> {
         .into_iter()
         .flat_map(|job| {
             let resource = job.resource;
-            let steps = job.steps.into_iter().map(|step| vec![step.kind.name().to_owned(), step.reason]);
+            let steps =
+                job.steps.into_iter().chain(job.later).map(|step| vec![step.kind.name().to_owned(), step.reason]);
             let idle = job.idle.map(|reason| vec!["nothing".to_owned(), reason]);
             steps.chain(idle).map(move |mut row| {
                 row.insert(0, resource.clone());

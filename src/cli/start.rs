@@ -20,14 +20,17 @@ pub struct Start {
     pub now: Timestamp,
     pub seed: u64,
     pub options: Options,
+    /// Knows every secret that the command has met.
+    pub redactor: Redactor,
 }
 
 impl Start {
-    /// The resources: built in, and the user's own.
+    /// The resources: built in, and the user's own, as the settings wish them.
     pub fn catalog(&self) -> Result<Catalog> {
         let own = self.options.schemas.clone();
         let own = own.or_else(|| Settings::schemas(self.options.config.as_deref(), &self.environment));
-        Catalog::load(own.as_deref())
+        let catalog = Catalog::load(own.as_deref())?;
+        self.settings(&catalog)?.shape(catalog)
     }
 
     /// The settings of the file and the environment.
@@ -52,14 +55,14 @@ impl Start {
             (LogFormat::Text, Progress::Auto) => Style::Auto,
             (LogFormat::Text, Progress::Never) => Style::Lines,
         };
-        Watch::new(style, self.verbosity(), Clock::new(self.now))
+        Watch::new(style, self.verbosity(), Clock::new(self.now), self.redactor.clone())
     }
 
     /// Runs, shows what happened, keeps the report; gives the exit code.
     pub async fn run(&self, catalog: Catalog, settings: Settings, wish: Wish) -> Result<u8> {
         let watch = self.watch();
         let stop = Stop::default();
-        let redactor = Redactor::default();
+        let redactor = self.redactor.clone();
         let errand = Errand {
             catalog: Arc::new(catalog),
             settings,

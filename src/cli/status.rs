@@ -6,8 +6,9 @@ use crate::cli::arguments::Status;
 use crate::cli::start::Start;
 use crate::cli::terminal::print;
 use crate::failure::Result;
+use crate::manifest::Scan;
 use crate::report::{StatusRow, status_table};
-use crate::run::{choose, read_heads, stale, unpublished};
+use crate::run::{Progress, choose, progress, read_heads, stale, unpublished};
 
 /// The exit code when something is stale: some resources are not complete.
 const STALE: u8 = 3;
@@ -19,6 +20,7 @@ pub async fn status(start: Start, status: Status) -> Result<u8> {
     let chosen = choose(&catalog, &settings, &[])?;
     let mut heads = read_heads(&settings, &chosen).await?;
     let waiting = unpublished(&settings, &heads).await?;
+    let mut scans = progress(&settings, &heads).await?;
     let mut rows = Vec::new();
     for resource in chosen {
         let name = resource.name.clone();
@@ -26,7 +28,8 @@ pub async fn status(start: Start, status: Status) -> Result<u8> {
         let every = settings.every(&name)?.or(resource.read.every);
         let stale = status.max_age.and_then(|most| stale(resource, head.as_ref(), every, most, start.now));
         let unpublished = waiting.get(&name).copied().unwrap_or(0);
-        rows.push(StatusRow { resource: name, head, unpublished, stale });
+        let progress = scans.remove(&name);
+        rows.push(StatusRow { resource: name, head, unpublished, progress, stale });
     }
     let any_stale = rows.iter().any(|row| row.stale.is_some());
     if status.json {
@@ -52,6 +55,16 @@ fn judged(mut object: Value, row: &StatusRow, asked: bool) -> Value {
     object
 }
 
+/// An unfinished scan, and how far it has come: sets of ids of all, or rows of an unknown number.
+fn unfinished(scan: &Scan, progress: Option<Progress>) -> Value {
+    let (unit, done, of) = match progress {
+        Some(Progress::Sets { done, of }) => (Some("sets"), Some(done), Some(of)),
+        Some(Progress::Rows { done }) => (Some("rows"), Some(done), None),
+        None => (None, None, None),
+    };
+    json!({"kind": scan.kind.name(), "started_at": scan.started_at, "unit": unit, "done": done, "of": of})
+}
+
 fn object(row: &StatusRow) -> Value {
     let Some(head) = &row.head else { return json!({"resource": row.resource, "state": "not-loaded"}) };
     let state = &head.state;
@@ -72,7 +85,9 @@ fn object(row: &StatusRow) -> Value {
         "watermark": state.watermark,
         "completed_at": state.completed_at,
         "reloaded_at": state.reloaded_at,
-        "unfinished_scan": state.scan.as_ref().map(|scan| json!({"kind": scan.kind.name(), "started_at": scan.started_at})),
+        "start": state.start,
+        "unfinished_scan": state.scan.as_ref().map(|scan| unfinished(scan, row.progress)),
+        "unfinished_backfill": state.backfill.as_ref().map(|backfill| json!({"selected": backfill.selected.to_string(), "started_at": backfill.started_at})),
         "rows": head.rows(),
         "files": head.files().count(),
         "bytes": head.files().map(|file| file.bytes).sum::<u64>(),

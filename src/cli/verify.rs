@@ -5,9 +5,10 @@ use serde_json::{Value, json};
 use crate::cli::arguments::Verify;
 use crate::cli::start::Start;
 use crate::cli::terminal::print;
-use crate::failure::{Failure, Kind, Result};
+use crate::failure::{Kind, Result};
 use crate::manifest::claim_destination;
 use crate::report::{bytes, number};
+use crate::run::spool_folder;
 use crate::store::Store;
 use crate::verify::{Finding, Inquiry, Report, verify as look};
 
@@ -19,15 +20,7 @@ pub async fn verify(start: Start, verify: Verify) -> Result<u8> {
     if let Ok(account) = settings.account() {
         claim_destination(&store, &account.code, start.now, false).await?;
     }
-    let spool = settings.limits()?.spool.unwrap_or_else(std::env::temp_dir);
-    let spool = std::fs::create_dir_all(&spool)
-        .and_then(|()| tempfile::Builder::new().prefix("pearlift-").tempdir_in(&spool))
-        .map_err(|error| {
-            Failure::new(Kind::Settings, "make a folder for copies")
-                .at(spool.display().to_string())
-                .caused(error)
-                .advise("set `limits.spool` to a folder that we may write")
-        })?;
+    let spool = spool_folder(settings.limits()?.spool.as_deref())?;
     let inquiry =
         Inquiry { store: &store, catalog: &catalog, names: &verify.resources, deep: verify.deep, spool: spool.path() };
     let report = look(inquiry).await?;

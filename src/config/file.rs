@@ -49,13 +49,23 @@ pub const KEYS: &[(&str, &str, Holds)] = &[
     ("limits", "file_bytes", Holds::Text),
     ("limits", "row_group_rows", Holds::Number),
     ("limits", "spool", Holds::Text),
+    ("limits", "reread_requests", Holds::Number),
     ("resources", "include", Holds::List),
     ("resources", "exclude", Holds::List),
 ];
 
 /// The keys of each `[resource.NAME]`.
-pub const RESOURCE_KEYS: &[(&str, Holds)] =
-    &[("every", Holds::Text), ("deletes", Holds::Text), ("reconcile_every", Holds::Text), ("keep", Holds::Text)];
+pub const RESOURCE_KEYS: &[(&str, Holds)] = &[
+    ("start", Holds::Text),
+    ("every", Holds::Text),
+    ("reload_every", Holds::Text),
+    ("reread_requests", Holds::Number),
+    ("reconcile_every", Holds::Text),
+    ("deletes", Holds::Text),
+    ("keep", Holds::Text),
+    ("tables", Holds::List),
+    ("drop_columns", Holds::List),
+];
 
 /// What becomes of the rows of records that are found deleted.
 #[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
@@ -64,6 +74,8 @@ pub enum Deletes {
     /// They leave the tables and are kept apart, with when they were found gone.
     #[default]
     Move,
+    /// They stay in the tables, with when they were found gone.
+    Mark,
     /// They leave the tables and are not kept.
     Drop,
 }
@@ -152,6 +164,7 @@ pub struct LimitsFile {
     pub file_bytes: Option<String>,
     pub row_group_rows: Option<usize>,
     pub spool: Option<String>,
+    pub reread_requests: Option<u64>,
 }
 
 /// How the quota of a period is spent.
@@ -177,8 +190,13 @@ pub struct ResourcesFile {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ResourceFile {
+    pub start: Option<String>,
     pub every: Option<String>,
+    pub reload_every: Option<String>,
+    pub reread_requests: Option<u64>,
     pub deletes: Option<Deletes>,
     pub reconcile_every: Option<String>,
     pub keep: Option<String>,
+    pub tables: Option<Vec<String>>,
+    pub drop_columns: Option<Vec<String>>,
 }

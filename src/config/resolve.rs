@@ -80,6 +80,8 @@ pub struct Limits {
     pub file_bytes: u64,
     pub row_group_rows: usize,
     pub spool: Option<PathBuf>,
+    /// Requests a run and resource that read again the records least recently read.
+    pub reread_requests: u64,
 }
 
 impl Settings {
@@ -171,12 +173,20 @@ impl Settings {
         let base_url = Url::parse(&text).ok().filter(Url::has_host).ok_or_else(|| {
             Failure::new(Kind::Settings, "read the address of the source").because(format!("`{text}` is no URL"))
         })?;
-        refuse_plain_http(&base_url, "account.base_url")?;
+        check_address(&base_url, "account.base_url")?;
         Ok(Account { code, base_url, fixed })
     }
 
     /// Who we are at the source.
     pub fn credentials(&self, now: Timestamp) -> Result<Credentials> {
+        if let Some(text) = &self.file.auth.token_url {
+            let url = Url::parse(text).map_err(|error| {
+                Failure::new(Kind::Settings, "read `auth.token_url`")
+                    .because(format!("`{text}` is no URL"))
+                    .caused(error)
+            })?;
+            check_address(&url, "auth.token_url")?;
+        }
         secrets::resolve(&self.file.auth, &self.environment, now)
     }
 
@@ -212,7 +222,7 @@ impl Settings {
             let url = Url::parse(endpoint).map_err(|error| {
                 Failure::new(Kind::Settings, "read `destination.s3.endpoint`").at(endpoint.as_str()).caused(error)
             })?;
-            refuse_plain_http(&url, "destination.s3.endpoint")?;
+            check_address(&url, "destination.s3.endpoint")?;
             if url.scheme() == "http" && !allow_http {
                 return Err(Failure::new(Kind::Settings, "accept `destination.s3.endpoint`")
                     .at(endpoint.as_str())
@@ -263,6 +273,7 @@ impl Settings {
             file_bytes: size("limits.file_bytes", &file.file_bytes, "128MiB")?,
             row_group_rows: file.row_group_rows.unwrap_or(131_072),
             spool: file.spool.clone().map(PathBuf::from),
+            reread_requests: file.reread_requests.unwrap_or(0),
         };
         let refuse =
             |key: &str, why: &str| Err(Failure::new(Kind::Settings, format!("accept `limits.{key}`")).because(why));
@@ -297,8 +308,12 @@ pub(super) fn duration(key: &str, text: Option<&str>, default: &str) -> Result<D
     })
 }
 
-/// Credentials must not travel in the clear: http is accepted for loopback only.
-fn refuse_plain_http(url: &Url, key: &str) -> Result<()> {
+/// Credentials must not travel in the clear, so http is accepted for loopback only; nor stand in an address, which is shown.
+fn check_address(url: &Url, key: &str) -> Result<()> {
+    let refuse = |why: &str| Failure::new(Kind::Settings, format!("accept `{key}`")).because(why);
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(refuse("it holds a user or a password").advise("credentials come from the environment only"));
+    }
     let loopback = match url.host() {
         Some(url::Host::Domain(name)) => name == "localhost",
         Some(url::Host::Ipv4(address)) => address.is_loopback(),
@@ -308,9 +323,6 @@ fn refuse_plain_http(url: &Url, key: &str) -> Result<()> {
     match url.scheme() {
         "https" => Ok(()),
         "http" if loopback => Ok(()),
-        _ => Err(Failure::new(Kind::Settings, format!("accept `{key}`"))
-            .at(url.as_str())
-            .because("it is not https")
-            .advise("plain http is accepted for loopback only")),
+        _ => Err(refuse("it is not https").at(url.as_str()).advise("plain http is accepted for loopback only")),
     }
 }

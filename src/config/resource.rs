@@ -2,9 +2,14 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
+use jiff::civil::Date;
+use jiff::tz::Offset;
+
 use crate::config::file::{Deletes, ResourceFile};
 use crate::config::resolve::{Settings, duration};
-use crate::failure::Result;
+use crate::failure::{Failure, Kind, Result};
+use crate::schema::{Catalog, Wishes};
 
 impl Settings {
     /// Whether a resource is selected by `[resources] include` and `exclude`; patterns may hold `*`.
@@ -20,7 +25,46 @@ impl Settings {
         self.file.resource.get(resource).and_then(|file| file.deletes).unwrap_or_default()
     }
 
-    /// `[resource.NAME] every`, the cadence of whole reloads.
+    /// The catalogue as these settings wish it: `tables`, `drop_columns` and `deletes` of each resource decide what is
+    /// written.
+    pub fn shape(&self, catalog: Catalog) -> Result<Catalog> {
+        let wishes = |resource: &str| Wishes {
+            tables: self.file.resource.get(resource).and_then(|file| file.tables.clone()),
+            drop_columns: self
+                .file
+                .resource
+                .get(resource)
+                .and_then(|file| file.drop_columns.clone())
+                .unwrap_or_default(),
+            marks: self.deletes(resource) == Deletes::Mark,
+        };
+        catalog.shaped(wishes, |resource| self.selects(resource))
+    }
+
+    /// `[resource.NAME] start`: a full read takes what was created from the beginning of this day on, UTC.
+    pub fn start(&self, resource: &str) -> Result<Option<Timestamp>> {
+        let Some(text) = self.file.resource.get(resource).and_then(|file| file.start.as_deref()) else {
+            return Ok(None);
+        };
+        let day = text.parse::<Date>().ok().and_then(|day| Offset::UTC.to_timestamp(day.at(0, 0, 0, 0)).ok());
+        day.map(Some).ok_or_else(|| {
+            Failure::new(Kind::Settings, format!("read `resource.{resource}.start`"))
+                .because(format!("`{text}` is no day"))
+                .advise(format!("write `start = \"2023-01-01\"` under [resource.{resource}]: a day, UTC"))
+        })
+    }
+
+    /// `[resource.NAME] reload_every`, how often what has dates is read whole again.
+    pub fn reload_every(&self, resource: &str) -> Result<Option<Duration>> {
+        self.resource_duration(resource, "reload_every", |file| file.reload_every.as_deref())
+    }
+
+    /// `[resource.NAME] reread_requests`, where it is set.
+    pub fn reread_requests(&self, resource: &str) -> Option<u64> {
+        self.file.resource.get(resource).and_then(|file| file.reread_requests)
+    }
+
+    /// `[resource.NAME] every`, how often what has no dates is read whole.
     pub fn every(&self, resource: &str) -> Result<Option<Duration>> {
         self.resource_duration(resource, "every", |file| file.every.as_deref())
     }

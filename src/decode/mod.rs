@@ -13,10 +13,12 @@ mod builder;
 mod record;
 mod search;
 mod page;
+mod rest;
 
 pub use misfit::{MisfitRecord, Misfits};
 pub use moment::{date_days, timestamp_micros};
 pub use number::decimal;
 pub use page::{Owner, Page, TableRows, documents, rows, uris};
+pub use rest::Rest;
 pub use search::{IdRow, IdRows, ids, meta_data};
 pub use shape::Shape;

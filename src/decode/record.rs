@@ -84,6 +84,14 @@ impl<'s, 'a> Walker<'s, 'a> {
         }
     }
 
+    /// Walks the `_extra` of a row: the columns take what is theirs, what is left is the row's `_extra`.
+    pub fn rest(&mut self, value: LazyValue<'a>) {
+        self.owners.push(Owner { key: Key::Int(0), newer: Vec::new(), partition: 0, fits: true });
+        self.open(0, 0, None, 0);
+        self.walk(0, 0, value, false);
+        self.emit(0);
+    }
+
     /// Keeps an entry that is no record: rows of nulls would take the place of what is held.
     fn no_record(&mut self, raw: &str) {
         let id = self.owner_key();
@@ -130,7 +138,7 @@ impl<'s, 'a> Walker<'s, 'a> {
         let shape = self.shape;
         let here = &shape.nodes[node];
         let kind = value.get_type();
-        if kind == JsonType::Null {
+        if kind == JsonType::Null || here.skipped {
             return;
         }
         let frame = &mut self.frames[level];
@@ -162,14 +170,19 @@ impl<'s, 'a> Walker<'s, 'a> {
                     None => self.unnamed(level, node, &key, &value),
                 }
             }
-        } else if here.slot.is_none() {
+        } else if here.slot.is_none() && !here.left_out {
             self.refuse(level, node, &value, "of another kind than the schema says");
         }
     }
 
+    /// Whether the context is of rows that are left out.
+    fn is_muted(&self, level: usize) -> bool {
+        self.shape.contexts[self.frames[level].context].muted
+    }
+
     /// A field that the schema does not name.
     fn unnamed(&mut self, level: usize, node: usize, name: &str, value: &LazyValue<'_>) {
-        if value.is_null() {
+        if value.is_null() || self.is_muted(level) {
             return;
         }
         let mut path: Vec<String> = self.shape.path(node).into_iter().map(str::to_owned).collect();
@@ -185,6 +198,9 @@ impl<'s, 'a> Walker<'s, 'a> {
 
     /// A value that does not fit where it stands.
     fn refuse(&mut self, level: usize, node: usize, value: &LazyValue<'_>, why: &str) {
+        if self.is_muted(level) {
+            return;
+        }
         let path: Vec<String> = self.shape.path(node).into_iter().map(str::to_owned).collect();
         let place = self.place(level, &path.join("."));
         self.misfits.count(format!("{place} ({why})"), value.as_raw_str());

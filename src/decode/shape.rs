@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 
 use crate::failure::{Failure, Kind, Result};
-use crate::schema::{Leaf, Origin, Partition, PartitionBy, Resource, Rows, Source, Step, Style, Table, Type};
+use crate::schema::{Column, Leaf, Partition, PartitionBy, Resource, Rows, Source, Step, Style, Table, Type};
 
 /// The compiled form of a resource.
 #[derive(Debug)]
@@ -36,6 +36,10 @@ pub(super) struct Node {
     pub whole: bool,
     /// The context of each entry here.
     pub each: Option<usize>,
+    /// A column that the settings leave out takes the value here.
+    pub left_out: bool,
+    /// Nothing of what lies here or below is written: only what is left out takes it.
+    pub skipped: bool,
 }
 
 /// The record, or the entries of a `*`.
@@ -45,6 +49,8 @@ pub(super) struct Context {
     pub slots: usize,
     /// Tables that have a row for each entry, with the branch's label.
     pub tables: Vec<(usize, Option<String>)>,
+    /// Its rows are of a table that is left out, and so is what no column names.
+    pub muted: bool,
 }
 
 /// A table's columns, compiled.
@@ -83,20 +89,13 @@ pub(super) enum Take {
 impl Shape {
     /// Compiles a resource.
     pub fn compile(resource: &Resource) -> Result<Self> {
-        let mut shape = Self {
-            nodes: vec![Node::default()],
-            contexts: vec![Context { top: 0, slots: 0, tables: Vec::new() }],
-            tables: Vec::new(),
-            records: resource.read.records.clone(),
-            key: Pick { above: 0, take: Take::Key },
-            key_type: resource.read.key_type,
-            by_id: matches!(resource.read.style, Style::IdSets { .. } | Style::PerOwner { .. }),
-            newer: Vec::new(),
-            partition: None,
-        };
+        let mut shape = Self::empty(resource);
         shape.key = shape.pick(0, &resource.read.key, resource.read.key_type, 0)?;
         for (index, table) in resource.tables.iter().enumerate() {
             shape.add_table(index, table)?;
+        }
+        for table in &resource.left_out {
+            shape.leave_out_table(table);
         }
         for newer in &resource.read.newer {
             let column = &resource.tables[newer.table].columns[newer.column];
@@ -107,10 +106,26 @@ impl Shape {
             let column = &resource.tables[*table].columns[*column];
             shape.partition = Some((shape.picks(0, &column.from, column.kind)?, *by));
         }
+        shape.skip_left_out();
         Ok(shape)
     }
 
-    fn add_table(&mut self, index: usize, table: &Table) -> Result<()> {
+    /// Only the record, without a table.
+    pub(super) fn empty(resource: &Resource) -> Self {
+        Self {
+            nodes: vec![Node::default()],
+            contexts: vec![Context { top: 0, slots: 0, tables: Vec::new(), muted: false }],
+            tables: Vec::new(),
+            records: resource.read.records.clone(),
+            key: Pick { above: 0, take: Take::Key },
+            key_type: resource.read.key_type,
+            by_id: matches!(resource.read.style, Style::IdSets { .. } | Style::PerOwner { .. }),
+            newer: Vec::new(),
+            partition: None,
+        }
+    }
+
+    pub(super) fn add_table(&mut self, index: usize, table: &Table) -> Result<()> {
         let branches: Vec<(Vec<Step>, Option<String>)> = match &table.rows {
             Rows::Record => vec![(Vec::new(), None)],
             Rows::Each(branches) => branches.clone(),
@@ -126,19 +141,7 @@ impl Shape {
             })
             .collect();
         for (steps, label) in branches {
-            // The contexts from the record down to the rows.
-            let mut chain = vec![0];
-            let mut node = 0;
-            for step in &steps {
-                match step {
-                    Step::Field(name) => node = self.child(node, name),
-                    Step::Each => {
-                        let context = self.entries(node);
-                        chain.push(context);
-                        node = self.contexts[context].top;
-                    }
-                }
-            }
+            let chain = self.chain(&steps);
             let context = *chain.last().expect("a chain has the record");
             if self.contexts[context].tables.iter().any(|(other, _)| *other == index) {
                 return Err(Failure::new(Kind::Schema, "compile a table")
@@ -151,19 +154,80 @@ impl Shape {
                     .from
                     .iter()
                     .map(|source| {
-                        let depth = chain.len() - 1;
-                        let above = match source.origin {
-                            Origin::Record => depth,
-                            Origin::Above(above) => above,
-                        };
-                        self.pick(chain[depth - above], source, column.kind, above)
+                        let above = source.above(chain.len() - 1);
+                        self.pick(chain[chain.len() - 1 - above], source, column.kind, above)
                     })
                     .collect::<Result<Vec<_>>>()?;
                 shape.picks.insert(context, picks);
             }
+            for column in &table.left_out {
+                self.leave_out(&chain, column);
+            }
         }
         self.tables.push(TableShape { name: table.name.clone(), columns });
         Ok(())
+    }
+
+    /// The contexts from the record down to rows.
+    fn chain(&mut self, steps: &[Step]) -> Vec<usize> {
+        let mut chain = vec![0];
+        let mut node = 0;
+        for step in steps {
+            match step {
+                Step::Field(name) => node = self.child(node, name),
+                Step::Each => {
+                    let context = self.entries(node);
+                    chain.push(context);
+                    node = self.contexts[context].top;
+                }
+            }
+        }
+        chain
+    }
+
+    fn leave_out_table(&mut self, table: &Table) {
+        let none = [(Vec::new(), None)];
+        let branches = match &table.rows {
+            Rows::Record => none.as_slice(),
+            Rows::Each(branches) => branches.as_slice(),
+        };
+        for (steps, _) in branches {
+            let chain = self.chain(steps);
+            let context = *chain.last().expect("a chain has the record");
+            self.contexts[context].muted = self.contexts[context].tables.is_empty();
+            for column in table.columns.iter().chain(&table.left_out) {
+                self.leave_out(&chain, column);
+            }
+        }
+    }
+
+    /// Notes where the value of a column lies that is left out.
+    fn leave_out(&mut self, chain: &[usize], column: &Column) {
+        for source in &column.from {
+            let Leaf::Fields(fields) = &source.leaf else { continue };
+            let context = chain[chain.len() - 1 - source.above(chain.len() - 1)];
+            let mut node = self.contexts[context].top;
+            for field in fields {
+                node = self.child(node, field);
+            }
+            self.nodes[node].left_out = true;
+            self.nodes[node].whole |= column.kind == Type::Json;
+        }
+    }
+
+    /// Finds the places of which nothing is written. The top of an entry is none: what is unnamed in it counts.
+    pub(super) fn skip_left_out(&mut self) {
+        for node in 0..self.nodes.len() {
+            self.nodes[node].skipped = self.nodes[node].parent.is_some() && !self.is_written(node);
+        }
+    }
+
+    /// Whether something here or below is written.
+    fn is_written(&self, node: usize) -> bool {
+        let here = &self.nodes[node];
+        let entries =
+            |context: usize| !self.contexts[context].tables.is_empty() || self.is_written(self.contexts[context].top);
+        here.slot.is_some() || here.fields.iter().any(|field| self.is_written(*field)) || here.each.is_some_and(entries)
     }
 
     fn picks(&mut self, context: usize, sources: &[Source], kind: Type) -> Result<Vec<Pick>> {
@@ -215,7 +279,7 @@ impl Shape {
         let top = self.nodes.len();
         self.nodes.push(Node::default());
         let context = self.contexts.len();
-        self.contexts.push(Context { top, slots: 0, tables: Vec::new() });
+        self.contexts.push(Context { top, slots: 0, tables: Vec::new(), muted: false });
         self.nodes[node].each = Some(context);
         context
     }

@@ -205,7 +205,7 @@ impl Tokens {
             // Another process was faster.
             Some(written) => written,
             None => {
-                let next = self.ask(http, &set, now).await;
+                let next = self.ask(http, &set, now, redactor).await;
                 if let Err(failure) = next.as_ref()
                     && failure.kind() == Kind::Credentials
                 {
@@ -231,7 +231,13 @@ impl Tokens {
         )
     }
 
-    async fn ask(&self, http: &reqwest::Client, set: &TokenSet, now: Timestamp) -> Result<TokenSet> {
+    async fn ask(
+        &self,
+        http: &reqwest::Client,
+        set: &TokenSet,
+        now: Timestamp,
+        redactor: &Redactor,
+    ) -> Result<TokenSet> {
         let refused = |why| self.refused(why);
         let refresh = set.refresh.as_ref().ok_or_else(|| refused("there is no refresh token".to_owned()))?;
         let mut form = vec![("grant_type", "refresh_token"), ("refresh_token", refresh.reveal())];
@@ -252,7 +258,7 @@ impl Tokens {
         if !status.is_success() {
             let denied: Denied = serde_json::from_slice(&body).unwrap_or_default();
             let why = format!("HTTP {} {} {}", status.as_u16(), denied.error, denied.error_description);
-            return Err(refused(why.trim_end().to_owned()));
+            return Err(refused(redactor.clean(why.trim_end())));
         }
         let granted: Granted =
             serde_json::from_slice(&body).map_err(|_| refused("the answer is no token".to_owned()))?;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use jiff::{SignedDuration, Timestamp};
 use reqwest::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, DATE, HeaderMap, RETRY_AFTER};
 use reqwest::redirect::Policy;
@@ -226,13 +226,13 @@ impl Shared {
         let status = answer.status().as_u16();
         let headers = answer.headers().clone();
         let quota = quota(&headers);
-        let body = whole(answer).await;
+        let body = whole_body(answer).await;
         let elapsed = begun.elapsed();
         let bytes = match body {
             Ok(bytes) => bytes,
-            Err(why) => {
+            Err(reason) => {
                 permit.answered(quota);
-                return Ok(Outcome::Again(why));
+                return Ok(Outcome::Again(reason));
             }
         };
         self.answered.fetch_add(1, Ordering::Relaxed);
@@ -347,16 +347,20 @@ impl Seen {
     }
 }
 
-/// The body, unless it is longer than any honest one; then it is not read on.
-async fn whole(mut answer: reqwest::Response) -> std::result::Result<Bytes, String> {
-    let mut body = BytesMut::new();
-    while let Some(part) = answer.chunk().await.map_err(|error| reason(&error))? {
-        if body.len() + part.len() > MAX_BODY {
-            return Err(format!("the body is longer than {MAX_BODY} bytes"));
-        }
-        body.extend_from_slice(&part);
+/// The body of an answer, or why it could not be had: an endless one is given up, or it would fill the memory.
+async fn whole_body(mut answer: reqwest::Response) -> Result<Bytes, String> {
+    let too_long = || format!("the body is longer than {MAX_BODY} bytes");
+    if answer.content_length().is_some_and(|length| usize::try_from(length).unwrap_or(usize::MAX) > MAX_BODY) {
+        return Err(too_long());
     }
-    Ok(body.freeze())
+    let mut body = Vec::new();
+    while let Some(chunk) = answer.chunk().await.map_err(|error| reason(&error))? {
+        if body.len() + chunk.len() > MAX_BODY {
+            return Err(too_long());
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body.into())
 }
 
 /// A URL for people: host and path, its query included; nothing secret is ever in it.

@@ -1,5 +1,8 @@
 //! Id sets (API notes §5): `1-3,6-15,20`, ascending, consecutive known ids collapsed to ranges.
 
+/// More ids than any account holds: a set that claims more is a mistake, or is meant to fill the memory.
+pub const MOST_IDS: u64 = 100_000_000;
+
 /// Inclusive ranges of ids, ascending, not touching.
 pub type IdRanges = Vec<(i64, i64)>;
 
@@ -39,7 +42,7 @@ pub fn render(ranges: &[(i64, i64)]) -> String {
     text
 }
 
-/// Reads a set, `,` or `.` between its parts; `None` when it is none. Ranges ascend and hold at most `i64::MAX` ids.
+/// Reads a set, `,` or `.` between its parts; `None` when it is none, or holds more than [`MOST_IDS`]. Ranges ascend.
 pub fn parse_set(text: &str) -> Option<IdRanges> {
     let mut ranges = Vec::new();
     for part in text.split([',', '.']) {
@@ -58,7 +61,7 @@ pub fn parse_set(text: &str) -> Option<IdRanges> {
             _ => joined.push((start, end)),
         }
     }
-    Some(joined)
+    Some(joined).filter(|ranges| count(ranges) <= MOST_IDS)
 }
 
 fn digits(text: &str) -> Option<i64> {

@@ -19,7 +19,7 @@ mod search;
 pub use auth::Auth;
 pub use body::{Body, Broken, DEEP};
 pub use client::{Answer, Client, Method, Reply, Request};
-pub use idset::{IdRanges, chunks, collapse, count, expand, parse_set, render};
+pub use idset::{IdRanges, MOST_IDS, chunks, collapse, count, expand, parse_set, render};
 pub use ledger::Ledger;
 pub use refusal::{ErrorBody, error_body};
 pub use retry::Patience;

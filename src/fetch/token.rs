@@ -1,7 +1,7 @@
 //! The OAuth token set on disk: written before it is used, readable by its owner only.
 
 use std::fs::{File, OpenOptions};
-use std::io::Write;
+use std::io::{Read, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::PathBuf;
 
@@ -63,18 +63,21 @@ impl TokenFile {
     /// The set in the file; `None` where there is none, or when settings began anew since. Refuses a file that others may
     /// read.
     pub fn read(&self) -> Result<Option<TokenSet>> {
-        let metadata = match std::fs::metadata(&self.path) {
-            Ok(metadata) => metadata,
+        let mut file = match File::open(&self.path) {
+            Ok(file) => file,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(self.failed("read", error)),
         };
+        // Of the file that was opened: the name may be another's by now.
+        let metadata = file.metadata().map_err(|error| self.failed("read", error))?;
         if metadata.permissions().mode() & 0o077 != 0 {
             return Err(Failure::new(Kind::Settings, "trust the token file")
                 .at(self.path.display().to_string())
                 .because("others may read it")
                 .advise("`chmod 600` it, or delete it and authorise again"));
         }
-        let text = std::fs::read(&self.path).map_err(|error| self.failed("read", error))?;
+        let mut text = Vec::new();
+        file.read_to_end(&mut text).map_err(|error| self.failed("read", error))?;
         // A file that is no token set was not written by us whole; the configured tokens still stand.
         let Ok(written) = serde_json::from_slice::<Written>(&text) else { return Ok(None) };
         if written.began_with != self.began_with {
@@ -103,10 +106,14 @@ impl TokenFile {
         let bytes =
             serde_json::to_vec(&written).map_err(|error| Failure::new(Kind::Bug, "write tokens").caused(error))?;
         let draft = self.path.with_extension(format!("{}.new", std::process::id()));
+        // What a dead process left there, or somebody laid there, is not written into: its mode would stay.
+        match std::fs::remove_file(&draft) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(self.failed("write", error)),
+            Ok(()) | Err(_) => {}
+        }
         let mut file = OpenOptions::new()
             .write(true)
-            .create(true)
-            .truncate(true)
+            .create_new(true)
             .mode(0o600)
             .open(&draft)
             .map_err(|error| self.failed("write", error))?;
@@ -132,3 +139,7 @@ impl TokenFile {
             .advise("set `token_file` under [auth] to a path that we may write; refreshed tokens are kept there")
     }
 }
+
+#[cfg(test)]
+#[path = "token_tests.rs"]
+mod tests;

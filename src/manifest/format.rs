@@ -3,10 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
+use arrow_schema::Schema;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::schema::Table;
+use crate::failure::{Failure, Kind, Result};
+use crate::schema::{Column, Table, Type, file_schema};
 
 /// The format that this program writes; a higher one is refused.
 pub const FORMAT: u32 = 1;
@@ -61,6 +63,9 @@ pub struct TableFiles {
     pub key: Vec<String>,
     /// The name of the partition in paths, if the table has one.
     pub partition: Option<String>,
+    /// Columns that the source may fill and whose values these files have given away: left out, or dropped since.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub left_out: Vec<SpecColumn>,
     /// Sorted by partition, then key; key ranges within a partition do not overlap.
     pub files: Vec<DataFile>,
 }
@@ -72,6 +77,26 @@ pub struct SpecColumn {
     #[serde(rename = "type")]
     pub kind: String,
     pub required: bool,
+    /// Where its value comes from, as the schema file writes it; unknown where empty.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub from: Vec<String>,
+}
+
+impl SpecColumn {
+    /// A column of the schema.
+    pub fn new(column: &Column) -> Self {
+        Self {
+            name: column.name.clone(),
+            kind: column.kind.to_string(),
+            required: column.required,
+            from: column.from.iter().map(ToString::to_string).collect(),
+        }
+    }
+
+    /// Whether the values of both fit one file; where they come from does not count.
+    pub fn same_shape(&self, other: &Self) -> bool {
+        self.name == other.name && self.kind == other.kind && self.required == other.required
+    }
 }
 
 /// A live Parquet file.
@@ -115,6 +140,9 @@ pub struct State {
     pub handed: BTreeMap<String, BTreeSet<i64>>,
     /// A scan that stopped before its end.
     pub scan: Option<Scan>,
+    /// A backfill that stopped before its end: no scan of the nightly run touches it.
+    #[serde(default)]
+    pub backfill: Option<Backfill>,
     /// Ids that could not be brought home; asked for again each run.
     #[serde(default)]
     pub owed: Vec<Owed>,
@@ -124,6 +152,12 @@ pub struct State {
     /// Owners read lately, with the change stamp that they bore: not read again while it is the same.
     #[serde(default)]
     pub seen: BTreeMap<i64, String>,
+    /// The last read of everything left out what was created before.
+    #[serde(default)]
+    pub start: Option<Timestamp>,
+    /// The rolling re-read has come up to this id.
+    #[serde(default)]
+    pub reread_to: Option<i64>,
 }
 
 /// An unfinished scan.
@@ -135,6 +169,40 @@ pub struct Scan {
     pub started_at: Timestamp,
     pub schema_hash: String,
     pub cursor: Cursor,
+}
+
+/// An unfinished backfill: it goes on when the same is asked for again.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub struct Backfill {
+    pub id: String,
+    pub selected: Selected,
+    /// The server's clock at its first answer, or ours before there was one.
+    pub started_at: Timestamp,
+    pub schema_hash: String,
+    pub cursor: Cursor,
+}
+
+/// What a backfill reads again.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Selected {
+    /// Inclusive ranges of ids.
+    Ids(Vec<(i64, i64)>),
+    /// Records whose date `by`, a filter of the search, lies in `[from, to)`.
+    Range { by: String, from: Option<Timestamp>, to: Option<Timestamp> },
+}
+
+impl fmt::Display for Selected {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let edge = |at: &Option<Timestamp>| at.map_or_else(|| "…".to_owned(), |at| format!("{at:.0}"));
+        match self {
+            Self::Ids(ranges) => {
+                let ids: i64 = ranges.iter().map(|(first, last)| last.saturating_sub(*first).saturating_add(1)).sum();
+                write!(f, "{ids} ids")
+            }
+            Self::Range { by, from, to } => write!(f, "{by} from {} to {}", edge(from), edge(to)),
+        }
+    }
 }
 
 /// What a scan is for.
@@ -176,6 +244,9 @@ pub struct ScanPlan {
     pub slices: Vec<Vec<(i64, i64)>>,
     /// Owners found by their change stamp, for [`State::seen`].
     pub stamps: BTreeMap<i64, String>,
+    /// Ids that are taken out of the tables where the source does not return them, as inclusive ranges.
+    #[serde(default)]
+    pub candidates: Vec<(i64, i64)>,
 }
 
 /// An id that is owed.
@@ -198,28 +269,61 @@ impl TableFiles {
     /// A table without files, as the schema describes it.
     pub fn new(table: &Table) -> Self {
         Self {
-            columns: table
-                .columns
-                .iter()
-                .map(|column| SpecColumn {
-                    name: column.name.clone(),
-                    kind: column.kind.to_string(),
-                    required: column.required,
-                })
-                .collect(),
+            columns: table.columns.iter().map(SpecColumn::new).collect(),
             key: table.key.iter().map(|index| table.columns[*index].name.clone()).collect(),
             partition: table.partition.segment().map(str::to_owned),
+            left_out: table.left_out.iter().map(SpecColumn::new).collect(),
             files: Vec::new(),
         }
     }
 
+    /// A table without files, as the schema describes it, that goes on from this one: what was given away before stays so.
+    pub fn going_on(table: &Table, before: Option<&Self>) -> Self {
+        let mut next = Self::new(table);
+        for column in before.iter().flat_map(|before| &before.left_out) {
+            if next.left_out.iter().all(|known| known.name != column.name) {
+                next.left_out.push(column.clone());
+            }
+        }
+        next
+    }
+
     /// Whether files of the other description can stand beside ours.
     pub fn same_shape(&self, other: &Self) -> bool {
-        self.columns == other.columns && self.key == other.key && self.partition == other.partition
+        self.columns.len() == other.columns.len()
+            && self.columns.iter().zip(&other.columns).all(|(ours, theirs)| ours.same_shape(theirs))
+            && self.key == other.key
+            && self.partition == other.partition
+    }
+
+    /// The Arrow schema of its files. Refuses (`Damage`) types that no schema file can say.
+    pub fn arrow(&self) -> Result<Schema> {
+        let mut columns = Vec::new();
+        for column in &self.columns {
+            let kind = Type::parse(&column.kind)
+                .map_err(|error| Failure::new(Kind::Damage, "read a manifest").at(&column.name).caused(error))?;
+            columns.push(Column { name: column.name.clone(), from: Vec::new(), kind, required: column.required });
+        }
+        Ok(file_schema(&columns))
     }
 }
 
 impl Version {
+    /// The version that follows, by this run: the same files and state, and nothing removed.
+    pub fn next(&self, run: &str, nonce: String, written_at: Timestamp) -> Self {
+        Self {
+            format: FORMAT,
+            pearlift: env!("CARGO_PKG_VERSION").to_owned(),
+            version: self.version + 1,
+            nonce,
+            parent: Some(self.nonce.clone()),
+            run: run.to_owned(),
+            written_at,
+            removes: Vec::new(),
+            ..self.clone()
+        }
+    }
+
     /// The live files of all tables.
     pub fn files(&self) -> impl Iterator<Item = &DataFile> {
         self.tables.values().flat_map(|table| &table.files)

@@ -1,9 +1,8 @@
 //! Reads versions and plans from the store.
 
-use bytes::Bytes;
-
 use crate::failure::{Failure, Kind, Result};
 use crate::manifest::format::{FORMAT, ScanPlan, Version};
+use crate::manifest::integrity::{check, is_plan};
 use crate::store::{Put, Store, paths};
 
 /// The resources that have manifests, by the folders on disk: the catalogue may know others.
@@ -34,29 +33,33 @@ pub async fn head(store: &Store, resource: &str) -> Result<Option<Version>> {
 /// A version by its number.
 pub async fn read(store: &Store, resource: &str, number: u64) -> Result<Option<Version>> {
     let path = paths::manifest(resource, number);
-    store.get(&path).await?.map(|bytes| parse(&path, &bytes)).transpose()
+    store.get(&path).await?.map(|bytes| parse(resource, number, &bytes)).transpose()
 }
 
-/// Reads a version's JSON; refuses (`Settings`) a newer format, and (`Damage`) what is no manifest.
-pub fn parse(path: &str, bytes: &Bytes) -> Result<Version> {
+/// Reads the JSON of a resource's version; refuses (`Settings`) a newer format, and (`Damage`) what is no manifest or names
+/// what no run of ours can have written.
+pub fn parse(resource: &str, number: u64, bytes: &[u8]) -> Result<Version> {
     #[derive(serde::Deserialize)]
     struct Format {
         format: u32,
     }
-    let damaged = |error: serde_json::Error| {
-        Failure::new(Kind::Damage, "read a manifest")
-            .at(path)
-            .caused(error)
-            .advise("restore it from a backup, or remove it")
+    let path = paths::manifest(resource, number);
+    let damaged = || {
+        Failure::new(Kind::Damage, "read a manifest").at(&path).advise(
+            "restore it from a backup; or move it away, and `pearlift backfill RESOURCE --damaged` mends the version \
+             before",
+        )
     };
-    let format: Format = serde_json::from_slice(bytes).map_err(damaged)?;
+    let format: Format = serde_json::from_slice(bytes).map_err(|error| damaged().caused(error))?;
     if format.format > FORMAT {
         return Err(Failure::new(Kind::Settings, "read a manifest")
-            .at(path)
+            .at(&path)
             .because(format!("it is of format {}, and this program knows up to {FORMAT}", format.format))
             .advise("use the newer pearlift that wrote it"));
     }
-    serde_json::from_slice(bytes).map_err(damaged)
+    let version: Version = serde_json::from_slice(bytes).map_err(|error| damaged().caused(error))?;
+    check(&version, resource, number).map_err(|why| damaged().because(why))?;
+    Ok(version)
 }
 
 /// Puts a scan's plan where a later run finds it. A plan of the same scan that is there is the same plan.
@@ -71,5 +74,5 @@ pub async fn write_plan(store: &Store, plan: &ScanPlan) -> Result<String> {
 /// Reads a scan's plan; `None` when it is gone or not ours to read.
 pub async fn read_plan(store: &Store, path: &str) -> Result<Option<ScanPlan>> {
     let Some(bytes) = store.get(path).await? else { return Ok(None) };
-    Ok(serde_json::from_slice::<ScanPlan>(&bytes).ok().filter(|plan| plan.format == FORMAT))
+    Ok(serde_json::from_slice::<ScanPlan>(&bytes).ok().filter(is_plan))
 }

@@ -2,9 +2,10 @@
 //! the state of the scans.
 //!
 //! Takes a store, gives versions and decides commits: files and state move in one conditional put. A format that is
-//! newer than ours is refused.
+//! newer than ours is refused, and so is a version that names what is not ours.
 
 mod format;
+mod integrity;
 mod load;
 mod commit;
 mod publish;
@@ -13,10 +14,10 @@ mod lake;
 
 pub use commit::decide;
 pub use format::{
-    Cursor, DataFile, FORMAT, Key, LeftOut, MisfitFile, Owed, Scan, ScanKind, ScanPlan, SpecColumn, State, TableFiles,
-    Version,
+    Backfill, Cursor, DataFile, FORMAT, Key, LeftOut, MisfitFile, Owed, Scan, ScanKind, ScanPlan, Selected, SpecColumn,
+    State, TableFiles, Version,
 };
 pub use lake::claim_destination;
-pub use load::{head, read, read_plan, resources, versions, write_plan};
+pub use load::{head, parse, read, read_plan, resources, versions, write_plan};
 pub use publish::{publish, staged};
 pub use recover::{Claimant, Holding, recover, recover_holding};

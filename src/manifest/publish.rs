@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::TryStreamExt;
 
-use crate::failure::{Failure, Kind, Result};
+use crate::failure::{Failure, Result};
 use crate::manifest::format::{DataFile, Version};
 use crate::store::{Store, paths};
 
@@ -40,10 +40,7 @@ async fn swap_in(store: &Store, file: &DataFile) -> Result<()> {
     if store.copy(&file.staged, &file.path).await? || store.size(&file.path).await?.is_some() {
         return Ok(());
     }
-    Err(Failure::new(Kind::Damage, "publish a file")
-        .at(&file.path)
-        .because("it is neither staged nor in its place")
-        .advise("`pearlift verify` says what is damaged, and the way back"))
+    Err(Failure::damaged("publish a file", &file.path).because("it is neither staged nor in its place"))
 }
 
 /// The paths of everything staged.

@@ -2,6 +2,8 @@
 //!
 //! Takes each resource's head and the clock, gives its steps in order. Decides only; asks nobody and writes nothing.
 
+mod reshape;
+
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -9,6 +11,8 @@ use jiff::tz::Offset;
 
 use crate::manifest::{Scan, ScanKind, State, Version};
 use crate::schema::{Resource, Style};
+
+pub use reshape::{Fit, Origin, Reshape, TableReshape};
 
 /// A cadence counts as passed this much early: a nightly run does not start at the same second each night.
 const EARLY: f64 = 0.9;
@@ -19,14 +23,40 @@ pub struct Job {
     pub resource: String,
     /// In order; none when nothing is due.
     pub steps: Vec<Step>,
+    /// What looks for changes that no date told: done once every resource has had its steps.
+    pub later: Vec<Step>,
     /// Why nothing is due.
     pub idle: Option<String>,
+}
+
+/// What a step does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StepKind {
+    Scan(ScanKind),
+    /// Compares the ids of the source with those of the tables.
+    Reconcile,
+    /// Reads records that rows of other resources name: which, only the run itself finds out.
+    Touched,
+    /// Reads again the records least recently read, with so many requests.
+    Reread(u64),
+}
+
+impl StepKind {
+    /// The word for people.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Scan(kind) => kind.name(),
+            Self::Reconcile => "reconcile",
+            Self::Touched => "touched",
+            Self::Reread(_) => "reread",
+        }
+    }
 }
 
 /// One scan.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Step {
-    pub kind: ScanKind,
+    pub kind: StepKind,
     /// One line for people.
     pub reason: String,
     /// Changes are asked from here on.
@@ -40,8 +70,16 @@ pub struct Step {
 pub struct Wish {
     /// Read everything again.
     pub full: bool,
-    /// The cadence of whole reloads, where settings give one.
+    /// A full read takes what was created from then on.
+    pub start: Option<Timestamp>,
+    /// The cadence of what has no dates, where settings give one.
     pub every: Option<Duration>,
+    /// The cadence at which what has dates is read whole again, where settings give one.
+    pub reload_every: Option<Duration>,
+    /// The cadence of looking for deletions; none is never.
+    pub reconcile_every: Option<Duration>,
+    /// Requests that read again the records least recently read.
+    pub reread_requests: u64,
     pub now: Timestamp,
 }
 
@@ -51,88 +89,129 @@ pub fn plan(resource: &Resource, head: Option<&Version>, wish: Wish) -> Job {
     let state = head.map_or(&blank, |head| &head.state);
     let mut steps = Vec::new();
     let mut idle = None;
-    let resumable = state.scan.clone().filter(|scan| scan.schema_hash == resource.hash);
+    // A snapshot is of its day: nothing of an earlier one is gone on with.
+    let resumable = state.scan.clone().filter(|scan| scan.schema_hash == resource.hash && !resource.is_snapshot());
     if wish.full {
-        steps.push(full("asked for with --full".to_owned(), None));
+        steps.push(full(from(wish.start, "asked for with --full"), None));
     } else if let Some(scan) = resumable {
         let begun = format!("{:.0}", scan.started_at);
         match scan.kind {
             ScanKind::Full => steps.push(full(format!("goes on with the full read begun {begun}"), Some(scan))),
             ScanKind::Changes => steps.push(Step {
-                kind: ScanKind::Changes,
-                reason: format!("goes on with the changes begun {begun}"),
-                since: state.watermark,
                 resume: Some(scan),
+                ..changes(format!("goes on with the changes begun {begun}"), state.watermark)
             }),
         }
-        if asks_changes(&resource.read.style) {
-            steps.push(Step {
-                kind: ScanKind::Changes,
-                reason: "then what changed since".to_owned(),
-                since: None,
-                resume: None,
-            });
+        if resource.has_dates() {
+            steps.push(changes("then what changed since".to_owned(), None));
         }
-    } else if state.completed_at.is_none() || (changes_now(resource) && state.watermark.is_none()) {
-        steps.push(full("first load".to_owned(), None));
-    } else if let (true, Some(since), false) =
-        (changes_now(resource), state.watermark, reload_due(resource, state, wish))
-    {
-        let reason = format!("changes since {since:.0}");
-        steps.push(Step { kind: ScanKind::Changes, reason, since: Some(since), resume: None });
+    } else if state.completed_at.is_none() || (resource.has_dates() && state.watermark.is_none()) {
+        steps.push(full(from(wish.start, "first load"), None));
+    } else if let (true, Some(since)) = (resource.has_dates(), state.watermark) {
+        steps.push(changes(format!("changes since {since:.0}"), Some(since)));
     } else {
         match not_due(resource, state, wish) {
             Some(reason) => idle = Some(reason),
             None => steps.push(full(reload_reason(resource).to_owned(), None)),
         }
     }
-    Job { resource: resource.name.clone(), steps, idle }
+    if let Some(every) = wish.reconcile_every
+        && state.completed_at.is_some()
+        && is_over(state.reconciled_at, every, wish.now)
+    {
+        let reason = format!("looks for deletions every {}", humantime::format_duration(every));
+        steps.push(Step { kind: StepKind::Reconcile, reason, since: None, resume: None });
+        idle = None;
+    }
+    let later = later(resource, state, wish, &steps).into_iter().collect();
+    let mut job = Job { resource: resource.name.clone(), steps, later, idle };
+    if let Some(head) = head {
+        say_fit(&mut job, &Fit::of(head, resource), resource, wish.full);
+    }
+    job
+}
+
+/// Lets the reason say what the files of the head need first.
+fn say_fit(job: &mut Job, fit: &Fit, resource: &Resource, full: bool) {
+    let idle = job.idle.is_some();
+    let step = job.steps.first_mut().map(|step| &mut step.reason);
+    match (fit, step.or(job.idle.as_mut())) {
+        (Fit::Reshape(reshape), Some(reason)) => *reason = format!("{}; then: {reason}", reshape.describe(resource)),
+        (Fit::Anew { table, why }, Some(reason)) if full => {
+            *reason = format!("{reason}; builds all files anew: {table}: {why}");
+        }
+        (Fit::Anew { table, why }, Some(reason)) if !idle => {
+            *reason = format!("refused without --full: {table}: {why}");
+        }
+        (Fit::Same | Fit::Reshape(_) | Fit::Anew { .. }, _) => {}
+    }
+}
+
+/// What looks for changes that no date told; nothing where this run reads everything anyway.
+fn later(resource: &Resource, state: &State, wish: Wish, steps: &[Step]) -> Option<Step> {
+    let reads_all = steps.iter().any(|step| step.kind == StepKind::Scan(ScanKind::Full));
+    if !resource.has_dates() || reads_all {
+        return None;
+    }
+    let every = wish.reload_every.or(resource.read.reload_every);
+    if let Some(every) = every.filter(|every| is_over(state.reloaded_at, *every, wish.now)) {
+        return Some(full(format!("read whole again every {}", humantime::format_duration(every)), None));
+    }
+    let requests = wish.reread_requests;
+    (requests > 0 && can_reread(resource)).then(|| Step {
+        kind: StepKind::Reread(requests),
+        reason: "reads again what was read least recently".to_owned(),
+        since: None,
+        resume: None,
+    })
+}
+
+/// Whether single records can be read again: rows of a search have no GET.
+pub fn can_reread(resource: &Resource) -> bool {
+    match resource.read.style {
+        Style::IdSets { .. } | Style::PerOwner { .. } => resource.has_dates(),
+        Style::Search(_) | Style::List { .. } => false,
+    }
 }
 
 fn full(reason: String, resume: Option<Scan>) -> Step {
-    Step { kind: ScanKind::Full, reason, since: None, resume }
+    Step { kind: StepKind::Scan(ScanKind::Full), reason, since: None, resume }
+}
+
+fn changes(reason: String, since: Option<Timestamp>) -> Step {
+    Step { kind: StepKind::Scan(ScanKind::Changes), reason, since, resume: None }
+}
+
+/// A reason, with the day from which on things are read.
+fn from(start: Option<Timestamp>, reason: &str) -> String {
+    match start {
+        Some(start) => format!("{reason}, from {}", Offset::UTC.to_datetime(start).date()),
+        None => reason.to_owned(),
+    }
 }
 
 fn reload_reason(resource: &Resource) -> &'static str {
-    match (resource.is_snapshot(), asks_changes(&resource.read.style)) {
-        (true, _) => "the day's snapshot",
-        (false, true) => "its cadence of whole reads is over",
-        (false, false) => "has no dates: read whole",
-    }
+    if resource.is_snapshot() { "the day's snapshot" } else { "has no dates: read whole" }
 }
 
-/// Whether changes can be asked for.
-fn asks_changes(style: &Style) -> bool {
-    match style {
-        Style::IdSets { changes, .. } => changes.is_some(),
-        Style::Search(search) => !search.since.is_empty(),
-        Style::List { .. } => false,
-        Style::PerOwner { .. } => true,
-    }
+/// Whether a cadence has passed since then. In our future: our clock or the source's is wrong, and once too often is
+/// better than never.
+fn is_over(last: Option<Timestamp>, every: Duration, now: Timestamp) -> bool {
+    let age = last.and_then(|last| Duration::try_from(now.duration_since(last)).ok());
+    age.is_none_or(|age| age >= every.mul_f64(EARLY))
 }
 
-/// Whether a nightly run asks for changes; a snapshot is taken whole.
-pub fn changes_now(resource: &Resource) -> bool {
-    asks_changes(&resource.read.style) && !resource.is_snapshot()
-}
-
-/// Whether what asks for changes is to be read whole this time.
-fn reload_due(resource: &Resource, state: &State, wish: Wish) -> bool {
-    wish.every.or(resource.read.every).is_some() && not_due(resource, state, wish).is_none()
-}
-
-/// Why a whole reload is not due yet, if it is not.
+/// Why what has no dates is not to be read yet, if it is not.
 fn not_due(resource: &Resource, state: &State, wish: Wish) -> Option<String> {
     let every = wish.every.or(resource.read.every)?;
     let last = state.reloaded_at?;
-    if !state.owed.is_empty() && !asks_changes(&resource.read.style) {
+    if !state.owed.is_empty() && !matches!(resource.read.style, Style::PerOwner { .. }) {
         return None;
     }
     if resource.is_snapshot() && every == Duration::from_secs(24 * 3600) {
         let day = |at: Timestamp| Offset::UTC.to_datetime(at).date();
         return (day(last) >= day(wish.now)).then(|| format!("has the snapshot of {}", day(last)));
     }
-    // Read in our future: our clock or the source's is wrong, and once too often is better than never.
-    let age = Duration::try_from(wish.now.duration_since(last)).ok()?;
-    (age < every.mul_f64(EARLY)).then(|| format!("read {last:.0}, due every {}", humantime::format_duration(every)))
+    (!is_over(Some(last), every, wish.now))
+        .then(|| format!("read {last:.0}, due every {}", humantime::format_duration(every)))
 }

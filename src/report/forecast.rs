@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::manifest::ScanKind;
+use crate::plan::StepKind;
 use crate::report::text::{bytes, number, table};
 use crate::run::{Amount, Cost, Forecast, ResourceForecast};
 
@@ -33,8 +34,10 @@ fn lines(forecast: &Forecast, resource: &ResourceForecast) -> Vec<Vec<String>> {
         .iter()
         .map(|scan| {
             let bound = match scan.kind {
-                ScanKind::Full => "~",
-                ScanKind::Changes => "≤ ",
+                StepKind::Scan(ScanKind::Full) => "~",
+                StepKind::Scan(ScanKind::Changes) | StepKind::Reconcile | StepKind::Touched | StepKind::Reread(_) => {
+                    "≤ "
+                }
             };
             line(forecast, [name, scan.kind.name()], &scan.cost, bound, &scan.reason)
         })

@@ -1,6 +1,6 @@
 //! Advice after a run, from what it counted.
 
-use crate::report::text::number;
+use crate::report::text::{length, number};
 use crate::run::{End, Outcome};
 
 /// Misfit paths named in a hint; the report has them all.
@@ -33,12 +33,19 @@ pub fn hints(outcome: &Outcome) -> Vec<String> {
             let text = "could not be brought home; every run asks for them again (`pearlift status --json` names them)";
             hints.push(format!("{name}: {} records {text}", number(resource.owed)));
         }
+        if !resource.tally.missed.is_empty() {
+            let text = "had changed though no date told of it; `reload_every` and `reread_requests`";
+            hints.push(format!(
+                "{name}: {} records {text} under [resource.{name}] say how often that is looked for",
+                length(resource.tally.missed.len())
+            ));
+        }
         if let End::Held(by) = &resource.end {
             hints.push(format!("{name}: left alone, for {by} works on it; `--wait` waits for it"));
         }
     }
     if outcome.resources.iter().any(|resource| matches!(resource.end, End::Stopped)) {
-        hints.push("what was whole is committed; `pearlift run` goes on from there".to_owned());
+        hints.push("what was whole is committed; the same command goes on from there".to_owned());
     }
     hints
 }

@@ -7,14 +7,15 @@ use serde_json::{Value, json};
 use crate::event::{Event, Events};
 use crate::report::Verbosity;
 use crate::run::{Clock, End, Outcome, ResourceOutcome};
+use crate::secret::Redactor;
 
-/// Events as JSON objects, one a line, on stderr.
-pub fn log(verbosity: Verbosity, clock: Clock) -> Events {
+/// Events as JSON objects, one a line, on stderr, without secrets.
+pub fn log(verbosity: Verbosity, clock: Clock, redactor: Redactor) -> Events {
     Events::new(move |event| {
         if let Some(mut value) = object(event, verbosity) {
             value["time"] = json!(clock.now());
             // A log that nobody reads any more is no reason to fail.
-            let _ = writeln!(std::io::stderr().lock(), "{value}");
+            let _ = writeln!(std::io::stderr().lock(), "{}", redactor.clean(&value.to_string()));
         }
     })
 }
@@ -117,6 +118,7 @@ fn resource(outcome: &ResourceOutcome) -> Value {
         "rows_changed": tally.changes.changed,
         "rows_removed": tally.changes.removed,
         "rows_with_repeated_key": tally.twice,
+        "missed_changes": tally.missed.len(),
         "misfits": misfits,
         "misfit_records": tally.misfit_records,
         "owed": outcome.owed,

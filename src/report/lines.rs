@@ -5,13 +5,15 @@ use std::io::Write;
 use crate::event::{Event, Events};
 use crate::failure::Failure;
 use crate::report::Verbosity;
-use crate::report::text::{bytes, number};
+use crate::report::text::{bytes, number, visible};
 use crate::run::Clock;
+use crate::secret::Redactor;
 
-/// Events as lines on stderr, each with the time.
-pub fn log(verbosity: Verbosity, clock: Clock) -> Events {
+/// Events as lines on stderr, each with the time. What the source says can neither show a secret nor steer the terminal.
+pub fn log(verbosity: Verbosity, clock: Clock, redactor: Redactor) -> Events {
     Events::new(move |event| {
         if let Some(text) = line(event, verbosity) {
+            let text = visible(&redactor.clean(&text));
             // A log that nobody reads any more is no reason to fail.
             let _ = writeln!(std::io::stderr().lock(), "{:.0} {text}", clock.now());
         }
@@ -24,7 +26,10 @@ pub fn line(event: &Event, verbosity: Verbosity) -> Option<String> {
     let verbose = verbosity >= Verbosity::Verbose;
     let of = |resource: &Option<String>| resource.as_ref().map(|name| format!("{name}: ")).unwrap_or_default();
     match event {
-        Event::Started { resource, scan, reason, .. } if normal => Some(format!("{resource}: {scan} ({reason})")),
+        Event::Started { resource, scan, reason, requests } if normal => {
+            let cost = requests.map(|requests| format!("; {} requests to make", number(requests))).unwrap_or_default();
+            Some(format!("{resource}: {scan} ({reason}{cost})"))
+        }
         Event::Committed { resource, version, files, bytes: size, changed } if normal => {
             let files = if *files == 0 {
                 "state only".to_owned()

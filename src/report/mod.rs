@@ -14,13 +14,14 @@ use std::io::IsTerminal;
 
 use crate::event::Events;
 use crate::run::Clock;
+use crate::secret::Redactor;
 
 pub use forecast::{forecast_object, forecast_table};
 pub use hints::hints;
 pub use json::report;
 pub use lines::failure_text;
 pub use summary::{StatusRow, status_table, summary};
-pub use text::{bytes, duration, number, table};
+pub use text::{bytes, duration, number, table, visible};
 
 /// How a run is shown while it goes on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,16 +51,16 @@ pub struct Watch {
 }
 
 impl Watch {
-    /// Begins to watch.
-    pub fn new(style: Style, verbosity: Verbosity, clock: Clock) -> Self {
+    /// Begins to watch. What the redactor knows is never shown.
+    pub fn new(style: Style, verbosity: Verbosity, clock: Clock, redactor: Redactor) -> Self {
         let on_terminal = std::io::stderr().is_terminal();
         match style {
-            Style::Json => Self { events: json::log(verbosity, clock), bars: None },
+            Style::Json => Self { events: json::log(verbosity, clock, redactor), bars: None },
             Style::Auto if on_terminal && verbosity == Verbosity::Normal => {
-                let bars = progress::Bars::new(clock);
+                let bars = progress::Bars::new(clock, redactor);
                 Self { events: bars.events(), bars: Some(bars) }
             }
-            Style::Auto | Style::Lines => Self { events: lines::log(verbosity, clock), bars: None },
+            Style::Auto | Style::Lines => Self { events: lines::log(verbosity, clock, redactor), bars: None },
         }
     }
 

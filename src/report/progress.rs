@@ -9,8 +9,9 @@ use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use crate::event::{Event, Events};
 use crate::report::Verbosity;
 use crate::report::lines::line;
-use crate::report::text::number;
+use crate::report::text::{number, visible};
 use crate::run::Clock;
+use crate::secret::Redactor;
 
 /// Redraws are at most this far apart, so that elapsed times go on while a request waits.
 const TICK: Duration = Duration::from_millis(250);
@@ -21,6 +22,7 @@ pub struct Bars {
     screen: MultiProgress,
     state: Arc<Mutex<State>>,
     clock: Clock,
+    redactor: Redactor,
 }
 
 struct State {
@@ -35,12 +37,12 @@ struct Resource {
 }
 
 impl Bars {
-    pub fn new(clock: Clock) -> Self {
+    pub fn new(clock: Clock, redactor: Redactor) -> Self {
         let screen = MultiProgress::new();
         let quota = screen.add(ProgressBar::new_spinner());
         quota.set_style(style("{msg}"));
         let state = State { resources: HashMap::new(), quota };
-        Self { screen, state: Arc::new(Mutex::new(state)), clock }
+        Self { screen, state: Arc::new(Mutex::new(state)), clock, redactor }
     }
 
     /// Events that move the bars.
@@ -109,7 +111,7 @@ impl Bars {
     fn say(&self, event: &Event) {
         if let Some(text) = line(event, Verbosity::Normal) {
             // As for bars: a terminal that is gone is no failure.
-            let _ = self.screen.println(text);
+            let _ = self.screen.println(visible(&self.redactor.clean(&text)));
         }
     }
 }

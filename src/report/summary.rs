@@ -3,8 +3,8 @@
 use jiff::Timestamp;
 
 use crate::manifest::Version;
-use crate::report::text::{bytes, duration, number, table};
-use crate::run::{End, Outcome, ResourceOutcome};
+use crate::report::text::{bytes, duration, length, number, table};
+use crate::run::{End, Outcome, Progress, ResourceOutcome};
 
 /// The table at a run's end.
 pub fn summary(outcome: &Outcome) -> String {
@@ -27,7 +27,7 @@ pub fn summary(outcome: &Outcome) -> String {
 
 fn row(outcome: &ResourceOutcome) -> Vec<String> {
     let tally = &outcome.tally;
-    let state = match &outcome.end {
+    let mut state = match &outcome.end {
         End::Complete if outcome.owed > 0 => format!("complete, {} owed", number(outcome.owed)),
         End::Complete => "complete".to_owned(),
         End::Idle(reason) => format!("nothing due: {reason}"),
@@ -35,6 +35,9 @@ fn row(outcome: &ResourceOutcome) -> Vec<String> {
         End::Held(by) => format!("held by {by}"),
         End::Failed(_) => "FAILED".to_owned(),
     };
+    if !tally.missed.is_empty() {
+        state.push_str(&format!(", {} missed changes", length(tally.missed.len())));
+    }
     vec![
         outcome.resource.clone(),
         number(outcome.rows),
@@ -54,6 +57,8 @@ pub struct StatusRow {
     pub head: Option<Version>,
     /// Files of the head that wait to be published.
     pub unpublished: u64,
+    /// How far an unfinished scan has come.
+    pub progress: Option<Progress>,
     /// Why it is not as it should be, where that was asked.
     pub stale: Option<String>,
 }
@@ -66,14 +71,23 @@ pub fn status_table(rows: &[StatusRow], now: Timestamp) -> String {
 
 fn status_cells(row: &StatusRow, now: Timestamp) -> Vec<String> {
     let completed = row.head.as_ref().and_then(|head| head.state.completed_at);
-    let mut word = match (&row.head, completed) {
-        (None, _) => "not loaded",
-        (Some(_), Some(_)) => "complete",
-        (Some(_), None) => "loading",
+    let mut word = match (&row.head, completed, row.progress) {
+        (None, _, _) => "not loaded",
+        (Some(_), None, _) => "loading",
+        (Some(_), Some(_), None) => "complete",
+        (Some(_), Some(_), Some(_)) => "complete; reading",
     }
     .to_owned();
+    match row.progress {
+        Some(Progress::Sets { done, of }) => word.push_str(&format!(", {} of {} sets", number(done), number(of))),
+        Some(Progress::Rows { done }) => word.push_str(&format!(", {} rows so far", number(done))),
+        None => {}
+    }
     if row.unpublished > 0 {
         word.push_str(&format!(", {} files unpublished", row.unpublished));
+    }
+    if let Some(backfill) = row.head.as_ref().and_then(|head| head.state.backfill.as_ref()) {
+        word.push_str(&format!(", backfill unfinished ({})", backfill.selected));
     }
     if let Some(why) = &row.stale {
         word.push_str(&format!("; STALE: {why}"));
@@ -89,8 +103,8 @@ fn status_cells(row: &StatusRow, now: Timestamp) -> Vec<String> {
         state.watermark.map(|at| format!("{at:.0}")).unwrap_or_default(),
         age.map(duration).unwrap_or_default(),
         number(head.rows()),
-        number(u64::try_from(head.files().count()).unwrap_or(u64::MAX)),
+        length(head.files().count()),
         bytes(head.files().map(|file| file.bytes).sum()),
-        number(u64::try_from(state.owed.len()).unwrap_or(u64::MAX)),
+        length(state.owed.len()),
     ]
 }

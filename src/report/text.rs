@@ -15,6 +15,11 @@ pub fn number(value: u64) -> String {
     text
 }
 
+/// A length, as [`number`].
+pub fn length(value: usize) -> String {
+    number(u64::try_from(value).unwrap_or(u64::MAX))
+}
+
 /// `12.3 MiB`.
 pub fn bytes(value: u64) -> String {
     const UNITS: [&str; 4] = ["KiB", "MiB", "GiB", "TiB"];
@@ -61,4 +66,14 @@ pub fn table(heads: &[&str], right: &[usize], rows: &[Vec<String>]) -> String {
     };
     let heads: Vec<String> = heads.iter().map(|head| (*head).to_owned()).collect();
     std::iter::once(line(&heads)).chain(rows.iter().map(|row| line(row))).collect::<Vec<_>>().join("\n")
+}
+
+/// A text whose control characters are written out (`\u{1b}`): what the source says must not steer a terminal, nor look
+/// like another line of the log.
+pub fn visible(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c.is_control() && c != '\t' { out.extend(c.escape_default()) } else { out.push(c) }
+    }
+    out
 }

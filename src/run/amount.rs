@@ -8,7 +8,7 @@ pub struct Amount {
 }
 
 impl Amount {
-    pub fn exact(value: u64) -> Self {
+    pub const fn exact(value: u64) -> Self {
         Self { value, exact: true }
     }
 

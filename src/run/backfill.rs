@@ -1,6 +1,10 @@
 //! Reading a part again: given ids, or a range of a date. Watermarks stay where they are; doing it twice changes nothing.
+//!
+//! Commits on the way. One that stopped before its end goes on when the same is asked for again; its plan and cursor stand
+//! apart from those of the nightly run's scans, and another selection takes their place.
 
 use std::collections::BTreeSet;
+use std::fmt;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -9,12 +13,13 @@ use crate::config::Deletes;
 use crate::decode::timestamp_micros;
 use crate::failure::{Failure, Kind, Result};
 use crate::fetch::{Filter, IdRanges, chunks, collapse, count as ids_in, expand};
-use crate::manifest::ScanKind;
+use crate::manifest::{Backfill, Cursor, Scan, ScanKind, Selected};
 use crate::run::inventory::Asker;
+use crate::run::nonce;
 use crate::run::rows;
 use crate::run::slices::SliceScan;
 use crate::run::work::{Work, count};
-use crate::schema::{Changes, Leaf, Resource, Rows, Style, Table};
+use crate::schema::{Changes, Resource, Style};
 use crate::window::Window;
 use crate::write::{Replace, held_between};
 
@@ -41,6 +46,18 @@ pub struct Backfilled {
     pub absent: u64,
     /// Of what we held in a range of creation dates: confirmed gone, and taken out of the tables.
     pub gone: u64,
+    /// It went on with one that had stopped.
+    pub resumed: bool,
+}
+
+impl fmt::Display for Backfilled {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.resumed {
+            f.write_str("went on where it had stopped; ")?;
+        }
+        let Self { asked, absent, gone, .. } = self;
+        write!(f, "{asked} ids asked for, {absent} not returned, {gone} taken out of the tables")
+    }
 }
 
 /// Reads the selection again and merges it.
@@ -77,8 +94,19 @@ pub async fn backfill(work: &mut Work<'_>, selection: &Selection) -> Result<Back
         (Style::Search(search), Selection::Range { window, by }) => {
             let by = by.as_deref().or(search.since.first().map(String::as_str));
             let Some(by) = by else { return Err(cannot(&resource, "its search has no date", &whole(&resource))) };
-            rows::read_window(work, search, by, *window).await?;
-            Ok(Backfilled::default())
+            let selected = Selected::Range { by: by.to_owned(), from: window.from, to: window.to };
+            let known = known(work, &selected);
+            let resumed = known.is_some();
+            let backfill = known.unwrap_or_else(|| Backfill {
+                id: nonce(),
+                selected,
+                started_at: work.site.clock.now(),
+                schema_hash: resource.hash.clone(),
+                cursor: Cursor::Rows { last: 0, next: 1 },
+            });
+            rows::read_window(work, search, by, *window, Some(backfill)).await?;
+            finish(work).await?;
+            Ok(Backfilled { resumed, ..Backfilled::default() })
         }
     }
 }
@@ -91,6 +119,31 @@ fn whole(resource: &Resource) -> String {
     format!("`pearlift run --full {}` reads it whole", resource.name)
 }
 
+/// The unfinished backfill of the same selection.
+fn known(work: &Work<'_>, selected: &Selected) -> Option<Backfill> {
+    work.state.backfill.clone().filter(|known| known.selected == *selected)
+}
+
+/// The scan of an unfinished backfill of the same selection.
+async fn resumed(work: &Work<'_>, selected: &Selected) -> Result<Option<SliceScan>> {
+    let Some(known) = known(work, selected) else { return Ok(None) };
+    let Backfill { id, started_at, schema_hash, cursor, .. } = known;
+    let scan = Scan { id, kind: ScanKind::Changes, started_at, schema_hash, cursor };
+    SliceScan::resume(work, &scan).await
+}
+
+/// Commits a backfill's end; no plan of a backfill is needed any more.
+async fn finish(work: &mut Work<'_>) -> Result<()> {
+    let plan = |known: Option<&Backfill>| match known.map(|known| &known.cursor) {
+        Some(Cursor::Slices { plan, .. }) => Some(plan.clone()),
+        Some(Cursor::Rows { .. }) | None => None,
+    };
+    let ours = plan(work.state.backfill.take().as_ref());
+    let plans: Vec<String> = ours.into_iter().chain(work.old_backfill.take()).collect();
+    work.commit(Replace::Owners, true).await?;
+    if plans.is_empty() { Ok(()) } else { work.site.store.delete(&plans).await }
+}
+
 /// Reads these ids; owners that are not returned have no rows (`absent_is_empty`), other records are left alone.
 async fn by_ids(
     work: &mut Work<'_>,
@@ -99,13 +152,19 @@ async fn by_ids(
     max_ids: usize,
     absent_is_empty: bool,
 ) -> Result<Backfilled> {
-    let mut scan = SliceScan::new(work, ScanKind::Changes, work.site.clock.now(), &Vec::new(), true, max_ids);
-    scan.slices.extend(chunks(ids, max_ids));
-    (scan.gradual, scan.confirms, scan.absent_is_empty) = (false, true, absent_is_empty);
+    let selected = Selected::Ids(ids.clone());
+    let known = resumed(work, &selected).await?;
+    let resumed = known.is_some();
+    let mut scan = known.unwrap_or_else(|| {
+        let mut scan = SliceScan::new(work, ScanKind::Changes, work.site.clock.now(), &Vec::new(), true, max_ids);
+        scan.slices.extend(chunks(ids, max_ids));
+        scan
+    });
+    (scan.confirms, scan.absent_is_empty, scan.selected) = (true, absent_is_empty, Some(selected));
     let path = format!("{}/{get}", work.resource.read.service);
     scan.run(work, &path).await?;
-    work.commit(Replace::Owners, true).await?;
-    Ok(Backfilled { asked: ids_in(ids), absent: count(scan.gone.len()), gone: 0 })
+    finish(work).await?;
+    Ok(Backfilled { asked: ids_in(ids), absent: count(scan.gone.len()), gone: 0, resumed })
 }
 
 /// Reads what a date selects; where it is the date of creation, what we hold of the range and the source does not is
@@ -119,12 +178,45 @@ async fn by_date(
     by: Option<&str>,
 ) -> Result<Backfilled> {
     let resource = Arc::clone(&work.resource);
-    let created = creation(changes);
-    let by = by.unwrap_or(created).to_owned();
+    let by = by.unwrap_or(changes.created()).to_owned();
+    let selected = Selected::Range { by: by.clone(), from: window.from, to: window.to };
+    let known = resumed(work, &selected).await?;
+    let resumed = known.is_some();
+    let mut scan = match known {
+        Some(scan) => scan,
+        None => selected_by_date(work, max_ids, changes, window, &by).await?,
+    };
+    (scan.confirms, scan.selected) = (true, Some(selected));
+    let path = format!("{}/{get}", resource.read.service);
+    scan.run(work, &path).await?;
+    let gone: Vec<i64> = scan.candidates.intersection(&scan.gone).copied().collect();
+    let asked = scan.slices.iter().map(|slice| ids_in(slice)).sum();
+    let done = Backfilled { asked, absent: count(scan.gone.len()), gone: count(gone.len()), resumed };
+    let held = crate::manifest::Version::rows(work.head.as_ref().expect("a backfill has a head"));
+    if done.gone > MAY_GO.max(held / 100) {
+        return Err(Failure::new(Kind::Doubtful, format!("take deleted {} out of the tables", work.name))
+            .because(format!("{} of the range are gone, more than {MAY_GO} and more than 1 % of all rows", done.gone))
+            .advise(format!("they were left; `pearlift reconcile --force {}` takes them out", work.name)));
+    }
+    let at = if resumed { work.site.clock.now() } else { scan.started_at };
+    work.bury(gone, at, work.deletes == Deletes::Move);
+    finish(work).await?;
+    Ok(done)
+}
+
+/// A scan over what a date selects; what we hold of the range and the search did not show comes last, in slices of its
+/// own, for it is asked for again after an interruption.
+async fn selected_by_date(
+    work: &mut Work<'_>,
+    max_ids: usize,
+    changes: &Changes,
+    window: Window,
+    by: &str,
+) -> Result<SliceScan> {
+    let resource = Arc::clone(&work.resource);
     let asker = Asker { client: &work.site.client, stop: &work.site.stop, name: Arc::clone(&work.name) };
-    let filter = Filter::Period { column: by.clone(), window };
-    let (started_at, rows) =
-        asker.search(&resource.read.service, &changes.search, std::slice::from_ref(&by), Some(filter)).await?;
+    let (stamps, filter) = ([by.to_owned()], Filter::Period { column: by.to_owned(), window });
+    let (started_at, rows) = asker.search(&resource.read.service, &changes.search, &stamps, Some(filter)).await?;
     // Asked a second wider on either side: what lies outside is cut here.
     let inside = |text: &str| {
         let micros = timestamp_micros(text)?;
@@ -132,60 +224,23 @@ async fn by_date(
     };
     let found = rows.into_iter().filter(|row| row.stamps[0].as_deref().is_some_and(|text| inside(text).is_some()));
     let found: BTreeSet<i64> = found.map(|row| row.id).collect();
-    let held = if by == created { held_created(work, &resource, changes, &by, window).await? } else { Vec::new() };
-    let candidates: BTreeSet<i64> = held.into_iter().filter(|id| !found.contains(id)).collect();
-    let ids = collapse(found.iter().chain(&candidates).copied());
+    let held = if by == changes.created() { held_created(work, &resource, by, window).await? } else { Vec::new() };
     let mut scan = SliceScan::new(work, ScanKind::Changes, started_at, &Vec::new(), true, max_ids);
-    scan.slices.extend(chunks(&ids, max_ids));
-    (scan.gradual, scan.confirms) = (false, true);
-    let path = format!("{}/{get}", resource.read.service);
-    scan.run(work, &path).await?;
-    let gone: Vec<i64> = candidates.intersection(&scan.gone).copied().collect();
-    let done = Backfilled { asked: ids_in(&ids), absent: count(scan.gone.len()), gone: count(gone.len()) };
-    let held = crate::manifest::Version::rows(work.head.as_ref().expect("a backfill has a head"));
-    if done.gone > MAY_GO.max(held / 100) {
-        return Err(Failure::new(Kind::Doubtful, format!("take deleted {} out of the tables", work.name))
-            .because(format!("{} of the range are gone, more than {MAY_GO} and more than 1 % of all rows", done.gone))
-            .advise(format!("nothing was changed; `pearlift reconcile --force {}` takes them out", work.name)));
-    }
-    work.bury(gone, started_at, work.deletes == Deletes::Move);
-    work.commit(Replace::Owners, true).await?;
-    Ok(done)
-}
-
-/// The date of creation among the dates of a search: the one that does not also tell of changes.
-fn creation(changes: &Changes) -> &str {
-    let tells_of_changes = |date: &&String| changes.same.iter().any(|(theirs, _)| theirs == *date);
-    changes.since.iter().find(|date| !tells_of_changes(date)).or(changes.since.first()).expect("changes have a date")
+    scan.candidates = held.into_iter().filter(|id| !found.contains(id)).collect();
+    scan.slices.extend(chunks(&collapse(found), max_ids));
+    scan.slices.extend(chunks(&collapse(scan.candidates.iter().copied()), max_ids));
+    Ok(scan)
 }
 
 /// The ids that we hold whose date of creation lies in the window; none where no column keeps that date.
-async fn held_created(
-    work: &Work<'_>,
-    resource: &Resource,
-    changes: &Changes,
-    by: &str,
-    window: Window,
-) -> Result<Vec<i64>> {
-    let Some(table) = resource.tables.iter().find(|table| table.rows == Rows::Record) else { return Ok(Vec::new()) };
-    let Some(column) = column_of(table, changes, by) else { return Ok(Vec::new()) };
+async fn held_created(work: &Work<'_>, resource: &Resource, by: &str, window: Window) -> Result<Vec<i64>> {
+    let (Some(table), Some(column)) = (resource.record_table(), resource.date_column(by)) else {
+        return Ok(Vec::new());
+    };
     let head = work.head.as_ref().and_then(|head| head.tables.get(&table.name));
     let files = head.map(|table| table.files.clone()).unwrap_or_default();
     let key = &table.columns[table.key[0]].name;
-    let held = held_between(&work.site.store, &files, key, &column, window).await?;
+    let held = held_between(&work.site.store, &files, key, &column.name, window).await?;
     debug_assert!(expand(&collapse(held.iter().copied())).count() == held.len(), "ids are distinct");
     Ok(held)
-}
-
-/// Our column of a search's date.
-fn column_of(table: &Table, changes: &Changes, by: &str) -> Option<String> {
-    let same = changes.same.iter().find(|(theirs, _)| theirs == by).map(|(_, ours)| ours.clone());
-    same.or_else(|| {
-        let takes = |leaf: &Leaf| matches!(leaf, Leaf::Fields(fields) if fields.len() == 1 && fields[0] == by);
-        table
-            .columns
-            .iter()
-            .find(|column| column.from.iter().any(|source| takes(&source.leaf)))
-            .map(|column| column.name.clone())
-    })
 }

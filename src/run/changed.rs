@@ -10,7 +10,7 @@ use crate::failure::Result;
 use crate::fetch::Filter;
 use crate::manifest::Version;
 use crate::run::inventory::Asker;
-use crate::schema::{Changes, Resource, Rows, Table, Type};
+use crate::schema::{Changes, Resource, Type};
 use crate::store::Store;
 use crate::window::Window;
 use crate::write::{Cell, Holding, held, held_where};
@@ -66,15 +66,10 @@ pub async fn find_open(
     let (_, rows) = asker.search(&resource.read.service, &changes.search, &stamps, Some(filter)).await?;
     let listed: BTreeSet<i64> = rows.iter().map(|row| row.id).collect();
     sight(&mut found.sightings, changes, found.started_at, rows);
-    let table = owner_table(resource);
+    let table = resource.owner_table();
     let files = head.and_then(|head| head.tables.get(&table.name)).map(|table| table.files.clone()).unwrap_or_default();
     let held = held_where(store, &files, &table.columns[table.key[0]].name, &open.column, value).await?;
     Ok(held.into_iter().filter(|id| !listed.contains(id)).collect())
-}
-
-/// The table with one row a record, or the first.
-fn owner_table(resource: &Resource) -> &Table {
-    resource.tables.iter().find(|table| table.rows == Rows::Record).unwrap_or(&resource.tables[0])
 }
 
 /// The columns that are asked for beside the ids: the dates, then what is compared.
@@ -107,7 +102,7 @@ pub async fn leave_out_held(
     limits: &Limits,
     sightings: &mut BTreeMap<i64, Sighting>,
 ) -> Result<()> {
-    let table = owner_table(resource);
+    let table = resource.owner_table();
     let Some(files) = head.and_then(|head| head.tables.get(&table.name)) else { return Ok(()) };
     let ours: Vec<String> = same.iter().map(|(_, ours)| ours.clone()).collect();
     let kinds: Vec<Type> = ours

@@ -109,7 +109,7 @@ fn searches(resource: &Resource) -> Vec<(String, Wanted)> {
             let mapped: Vec<String> = resource
                 .tables
                 .iter()
-                .flat_map(|table| &table.columns)
+                .flat_map(|table| table.columns.iter().chain(&table.left_out))
                 .flat_map(|column| &column.from)
                 .filter_map(|source: &Source| match &source.leaf {
                     Leaf::Fields(fields) => fields.first().cloned(),

@@ -7,13 +7,18 @@ use std::sync::atomic::Ordering;
 use tokio::runtime::Handle;
 use tokio::time::Instant;
 
+use crate::config::Deletes;
 use crate::event::Event;
 use crate::failure::{Failure, Kind, Result};
 use crate::manifest::{FORMAT, MisfitFile, Version, decide, publish};
+use crate::plan::Reshape;
 use crate::run::nonce;
 use crate::run::work::{Gone, Work, count};
 use crate::store::{Put, paths};
-use crate::write::{Aside, Commission, OwnerSet, Replace, Sizes, Written, set_aside, write_tables};
+use crate::write::{
+    Aside, Commission, Marks, OwnerSet, Replace, Reshaping, Sizes, Which, Written, marked_tables, reshape_tables,
+    set_aside, write_tables,
+};
 
 /// A reload in which more rows would go than this, and than a hundredth of all, is refused.
 const MAY_VANISH: u64 = 100;
@@ -23,11 +28,7 @@ impl Work<'_> {
     pub async fn commit(&mut self, replace: Replace, last: bool) -> Result<()> {
         let replace = if replace == Replace::Everything && self.keyless { Replace::Owners } else { replace };
         let _turn = self.site.commit_turn.acquire().await.expect("the turn is never closed");
-        if self.site.locks.lost().iter().any(|lost| **lost == *self.name) {
-            return Err(
-                Failure::new(Kind::Lost, "commit").because("another run took over the lock while this one slept")
-            );
-        }
+        self.refuse_lost_lock()?;
         let written = self.write(replace, last).await?;
         let staged = self.newly_staged(&written);
         if let Err(refused) = self.refuse_vanishing(replace, &written) {
@@ -40,11 +41,55 @@ impl Work<'_> {
             self.state.handed.entry(follower.clone()).or_default().extend(ids);
         }
         self.state.handed.retain(|_, ids| !ids.is_empty());
+        let differing = self.differing(&written).await?;
         let misfits = self.write_misfits().await?;
         let same_files = written.files == 0 && written.removes.is_empty() && misfits.is_none();
         if same_files && self.head.as_ref().is_some_and(|head| head.state == self.state) {
             return Ok(());
         }
+        self.put(written, staged, misfits).await?;
+        self.count_missed(differing).await
+    }
+
+    /// Commits one rewrite of the tables that the catalogue wants otherwise; nothing is asked of the source, and the state
+    /// goes on. Gives the new columns that stay null until their record is read again.
+    pub async fn reshape(&mut self, reshape: Reshape) -> Result<Vec<String>> {
+        let _turn = self.site.commit_turn.acquire().await.expect("the turn is never closed");
+        self.refuse_lost_lock()?;
+        let Some(head) = self.head.clone() else { return Ok(Vec::new()) };
+        let (resource, kept) = (Arc::clone(&self.resource), self.deletes != Deletes::Drop);
+        let (store, run, folder) = (self.site.store.clone(), self.site.run.clone(), self.site.spool.join(&*self.name));
+        let sizes = self.sizes();
+        let runtime = Handle::current();
+        let mut number = self.site.files_numbered.load(Ordering::Relaxed);
+        let work = tokio::task::spawn_blocking(move || {
+            let work =
+                Reshaping { store: &store, resource: &resource, head: &head, spool: &folder, run: &run, sizes, kept };
+            let done = reshape_tables(&work, &reshape, &runtime, &mut number)?;
+            Ok::<_, Failure>((number, done))
+        });
+        let (number, (written, unfilled)) = work.await.expect("writing files does not panic")?;
+        self.site.files_numbered.store(number, Ordering::Relaxed);
+        // An unfinished scan of another schema is not gone on with.
+        self.state.scan = self.state.scan.take().filter(|scan| scan.schema_hash == self.resource.hash);
+        let staged = self.newly_staged(&written);
+        self.put(written, staged, None).await?;
+        Ok(unfilled)
+    }
+
+    fn refuse_lost_lock(&self) -> Result<()> {
+        if !self.site.locks.lost().iter().any(|lost| **lost == *self.name) {
+            return Ok(());
+        }
+        Err(Failure::new(Kind::Lost, "commit").because("another run took over the lock while this one slept"))
+    }
+
+    fn sizes(&self) -> Sizes {
+        Sizes { file_bytes: self.site.limits.file_bytes, row_group_rows: self.site.limits.row_group_rows }
+    }
+
+    /// The put that decides, then publishing.
+    async fn put(&mut self, written: Written, staged: BTreeSet<String>, misfits: Option<MisfitFile>) -> Result<()> {
         let version = self.version(&written, misfits);
         if let Err(lost) = decide(&self.site.store, &version).await {
             if lost.kind() == Kind::Lost {
@@ -69,7 +114,8 @@ impl Work<'_> {
         self.tally.bytes += written.bytes;
         self.tally.changes.add(written.changes);
         self.tally.twice += written.twice;
-        self.head = Some(version);
+        self.head = Some(self.without_apart(version));
+        self.dropped.clear();
         self.rebuild = false;
         self.committed_at = Instant::now();
         Ok(())
@@ -80,28 +126,43 @@ impl Work<'_> {
         let mut spool = self.spool.take().expect("the spool is back between calls");
         let (resource, head) = (Arc::clone(&self.resource), if self.rebuild { None } else { self.head.clone() });
         let (store, run, folder) = (self.site.store.clone(), self.site.run.clone(), self.site.spool.join(&*self.name));
-        let sizes = Sizes { file_bytes: self.site.limits.file_bytes, row_group_rows: self.site.limits.row_group_rows };
+        let sizes = self.sizes();
         let spare = OwnerSet::new(std::mem::take(&mut self.spared));
         let runtime = Handle::current();
         let mut number = self.site.files_numbered.load(Ordering::Relaxed);
         let gone = self.gone.take();
+        let (keeps_marked, forgets) = (self.deletes == Deletes::Mark, self.deletes == Deletes::Drop);
+        let at = gone.as_ref().map(|gone| gone.at).or(self.state.completed_at).unwrap_or_else(|| self.site.clock.now());
+        let leaving = if self.rebuild { self.head.clone() } else { None };
         let keep_from = self.keep_from;
+        let none_dropped = self.dropped.is_empty();
         let met_from = self.met_from().await?;
-        let watch: Vec<(usize, usize)> = self.followers.iter().map(|(_, table, column)| (*table, *column)).collect();
+        let watch = self.followers.iter().map(|(_, table, column)| (*table, *column));
+        let watch: Vec<(usize, usize)> = watch.chain(self.owners_watched()).collect();
         let work = tokio::task::spawn_blocking(move || {
-            for (key, gone) in gone.iter().flat_map(|gone| gone.owners.keys().iter().map(move |key| (key, gone))) {
+            let out = gone.iter().filter(|_| !keeps_marked);
+            for (key, gone) in out.flat_map(|gone| gone.owners.keys().iter().map(move |key| (key, gone))) {
                 spool.add_empty(key.clone(), gone.at);
             }
-            let deleted = match (&gone, &head) {
-                (Some(Gone { owners, at, kept: true }), Some(head)) => {
-                    let aside =
-                        Aside { store: &store, resource: &resource, head, spool: &folder, run: &run, sizes, at: *at };
-                    set_aside(&aside, owners, &runtime, &mut number)?
-                }
-                (Some(_) | None, _) => Vec::new(),
+            let aside = |head, which: &Which<'_>, number: &mut u64| {
+                let aside = Aside { store: &store, resource: &resource, head, spool: &folder, run: &run, sizes };
+                set_aside(&aside, which, &runtime, number)
             };
+            let deleted = match (&gone, &head, &leaving) {
+                (Some(Gone { owners, at, kept: true }), Some(head), _) => {
+                    aside(head, &Which::Of(owners, *at), &mut number)?
+                }
+                // Files that are built anew hold nothing of records that the source no longer has.
+                (_, _, Some(head)) if !forgets => {
+                    aside(head, &Which::Marked(&marked_tables(&head.tables)), &mut number)?
+                }
+                (_, _, _) => Vec::new(),
+            };
+            let marked = gone.filter(|_| keeps_marked).map(|gone| gone.owners).unwrap_or_default();
+            let marks = keeps_marked.then_some(Marks { owners: &marked, at });
             let spooled = spool.take()?;
-            if let (Some(head), true, Replace::Owners) = (&head, spooled.owners.is_empty(), replace) {
+            let nobody = spooled.owners.is_empty() && marked.is_empty() && none_dropped;
+            if let (Some(head), true, Replace::Owners) = (&head, nobody, replace) {
                 return Ok((spool, number, Written { tables: head.tables.clone(), ..Written::default() }));
             }
             let commission = Commission {
@@ -112,6 +173,7 @@ impl Work<'_> {
                 run: &run,
                 replace,
                 spare: &spare,
+                marks,
                 sizes,
                 keep_from,
                 last,
@@ -127,6 +189,7 @@ impl Work<'_> {
         if let (true, Some(head)) = (self.rebuild, &self.head) {
             written.removes.extend(head.paths().into_iter().map(str::to_owned));
         }
+        written.removes.extend(self.dropped.iter().map(|dropped| dropped.file.path.clone()));
         Ok(written)
     }
 
@@ -139,20 +202,20 @@ impl Work<'_> {
 
     /// A reload in which most of what was there is missing is more likely a fault of the source than the truth.
     fn refuse_vanishing(&self, replace: Replace, written: &Written) -> Result<()> {
-        let Some(head) = self.head.as_ref().filter(|_| replace == Replace::Everything && !self.forced) else {
-            return Ok(());
-        };
-        let most = MAY_VANISH.max(head.rows() / 100);
-        if written.changes.removed <= most {
+        if self.forced {
             return Ok(());
         }
+        let mut lost = if replace == Replace::Everything { written.changes.removed } else { 0 };
+        let damaged = self.dropped_rows();
+        lost += damaged.saturating_sub(written.changes.added);
+        let most = MAY_VANISH.max(self.had_rows() / 100);
+        if lost <= most {
+            return Ok(());
+        }
+        let way = if damaged > 0 { "backfill --damaged --force" } else { "run --full" };
         Err(Failure::new(Kind::Doubtful, format!("accept the new {}", self.name))
-            .because(format!(
-                "{} of {} rows would go, and at most {most} may at once",
-                written.changes.removed,
-                head.rows()
-            ))
-            .advise(format!("if they are truly gone at the source, `pearlift run --full {}` accepts it", self.name)))
+            .because(format!("{lost} of {} rows would go, and at most {most} may at once", self.had_rows()))
+            .advise(format!("if they are truly gone at the source, `pearlift {way} {}` accepts it", self.name)))
     }
 
     /// Keeps records that did not fit in a file of their own.
@@ -181,6 +244,8 @@ impl Work<'_> {
         let head = self.head.as_ref();
         let mut kept = head.map(|head| head.misfits.clone()).unwrap_or_default();
         kept.extend(misfits);
+        let dropped = |path: &String| self.dropped.iter().any(|dropped| dropped.file.path == *path);
+        let deleted = head.iter().flat_map(|head| &head.deleted).filter(|file| !dropped(&file.path));
         Version {
             format: FORMAT,
             pearlift: env!("CARGO_PKG_VERSION").to_owned(),
@@ -192,10 +257,10 @@ impl Work<'_> {
             run: self.site.run.clone(),
             written_at: self.site.clock.now(),
             schema_hash: self.resource.hash.clone(),
-            tables: written.tables.clone(),
+            tables: self.with_apart(written.tables.clone()),
             removes: written.removes.clone(),
             misfits: kept,
-            deleted: head.iter().flat_map(|head| &head.deleted).chain(&written.deleted).cloned().collect(),
+            deleted: deleted.chain(&written.deleted).cloned().collect(),
             state: self.state.clone(),
         }
     }

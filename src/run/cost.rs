@@ -10,9 +10,11 @@ use crate::config::Limits;
 use crate::failure::{Failure, Kind, Recovery, Result};
 use crate::fetch::{Auth, Client};
 use crate::manifest::{ScanKind, Version, staged};
-use crate::plan::{Wish, plan};
+use crate::plan::{Step, StepKind, Wish, plan};
 use crate::run::amount::Amount;
 use crate::run::estimate::{Estimate, Estimator};
+use crate::run::foresee::{Brings, touched};
+use crate::run::heads::wish;
 use crate::run::probe::Probe;
 use crate::run::{Errand, choose, read_heads};
 use crate::schema::{Resource, Rows, Style};
@@ -44,7 +46,7 @@ pub struct ResourceForecast {
 /// A scan and its cost.
 #[derive(Clone, Debug)]
 pub struct ScanForecast {
-    pub kind: ScanKind,
+    pub kind: StepKind,
     pub reason: String,
     pub cost: Cost,
 }
@@ -131,13 +133,20 @@ pub async fn forecast(errand: &Errand) -> Result<Forecast> {
         limits: &limits,
     };
     let mut resources = Vec::new();
+    let mut brought: BTreeMap<String, Brings> = BTreeMap::new();
     for resource in chosen {
         let head = heads.get(&resource.name);
-        let wish = Wish { full: errand.task.is_full(), every: errand.settings.every(&resource.name)?, now: errand.now };
         let before = client.requests();
-        let mut found = look_ahead(&mut estimator, resource, head, wish).await?;
+        let (mut found, fresh) = look_ahead(&mut estimator, resource, head, wish(errand, resource)).await?;
         found.spent = client.requests() - before;
+        brought.insert(resource.name.clone(), fresh);
         resources.push(found);
+    }
+    if let Some(store) = &store {
+        for found in &mut resources {
+            let resource = errand.catalog.get(&found.resource)?;
+            found.scans.extend(touched(store, errand, resource, heads.get(&resource.name), &brought).await?);
+        }
     }
     Ok(Forecast { resources, spent: client.requests(), pace: pace(&limits) })
 }
@@ -164,34 +173,46 @@ async fn look_ahead(
     estimator: &mut Estimator<'_>,
     resource: &Resource,
     head: Option<&Version>,
-    wish: Wish,
-) -> Result<ResourceForecast> {
-    let job = plan(resource, head, wish);
-    let mut found = ResourceForecast {
-        resource: job.resource.clone(),
-        scans: Vec::new(),
-        idle: job.idle.clone(),
-        failure: None,
-        spent: 0,
+    wish: Result<Wish>,
+) -> Result<(ResourceForecast, Brings)> {
+    let name = resource.name.clone();
+    let mut found = ResourceForecast { resource: name, scans: Vec::new(), idle: None, failure: None, spent: 0 };
+    let wish = match wish {
+        Ok(wish) => wish,
+        Err(failure) if failure.kind().recovery() == Recovery::StopRun => return Err(failure),
+        Err(failure) => {
+            found.failure = Some(failure);
+            return Ok((found, Brings::default()));
+        }
     };
+    let job = plan(resource, head, wish);
+    found.idle = job.idle;
+    let steps: Vec<&Step> = job.steps.iter().chain(&job.later).collect();
+    let mut brings = Brings::default();
     estimator.probe.turn_to(&resource.name);
-    match estimator.steps(resource, head, &job.steps).await {
+    match estimator.steps(resource, head, wish.start, &steps).await {
         Ok(estimates) => {
-            for (step, estimate) in job.steps.into_iter().zip(estimates) {
+            for (step, estimate) in steps.into_iter().zip(estimates) {
                 let cost = cost(resource, head, step.kind, estimate);
-                found.scans.push(ScanForecast { kind: step.kind, reason: step.reason, cost });
+                let whole = step.kind == StepKind::Scan(ScanKind::Full);
+                brings.everything |= whole;
+                // Of what is read again most is as it was.
+                if !whole && !matches!(step.kind, StepKind::Reread(_)) {
+                    brings.fresh = brings.fresh.plus(estimate.fresh);
+                }
+                found.scans.push(ScanForecast { kind: step.kind, reason: step.reason.clone(), cost });
             }
         }
         Err(failure) if failure.kind().recovery() == Recovery::StopRun => return Err(failure),
         Err(failure) if failure.kind() == Kind::Unreachable && !estimator.probe.was_answered() => return Err(failure),
         Err(failure) => found.failure = Some(failure),
     }
-    Ok(found)
+    Ok((found, brings))
 }
 
 /// What an estimate means in rows and bytes, going by the head.
-fn cost(resource: &Resource, head: Option<&Version>, kind: ScanKind, estimate: Estimate) -> Cost {
-    let Estimate { requests, records } = estimate;
+pub fn cost(resource: &Resource, head: Option<&Version>, kind: StepKind, estimate: Estimate) -> Cost {
+    let Estimate { requests, records, .. } = estimate;
     let Some(head) = head else { return Cost { requests, records, rows: None, bytes: None } };
     if records == Some(Amount::exact(0)) {
         return Cost { requests, records, rows: Some(0), bytes: Some(0) };
@@ -203,7 +224,7 @@ fn cost(resource: &Resource, head: Option<&Version>, kind: ScanKind, estimate: E
             Some(u64::try_from(rows).unwrap_or(u64::MAX))
         }
         // Read whole, and not counted by the source: as many as last time.
-        (_, _) if kind == ScanKind::Full && !resource.is_snapshot() => Some(head.rows()),
+        (_, _) if kind == StepKind::Scan(ScanKind::Full) && !resource.is_snapshot() => Some(head.rows()),
         (_, _) => None,
     };
     let records = records.or_else(|| held.filter(|_| is_list(resource)).map(Amount::about));

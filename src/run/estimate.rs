@@ -9,7 +9,7 @@ use crate::config::Limits;
 use crate::failure::{Failure, Kind, Result};
 use crate::fetch::{Filter, Query, collapse, count};
 use crate::manifest::{Cursor, Scan, ScanKind, State, Version, read_plan};
-use crate::plan::Step;
+use crate::plan::{Step, StepKind};
 use crate::run::amount::Amount;
 use crate::run::changed::{Sighting, leave_out_held, sight, stamps};
 use crate::run::cost::held_records;
@@ -25,6 +25,14 @@ pub struct Estimate {
     pub requests: Amount,
     /// None where only the answer itself would tell.
     pub records: Option<Amount>,
+    /// Records that are new or changed, as far as it can be told: what they name is read again by others.
+    pub fresh: Amount,
+}
+
+impl Estimate {
+    /// Asks nothing and brings nothing.
+    pub const NOTHING: Self =
+        Self { requests: Amount::exact(0), records: Some(Amount::exact(0)), fresh: Amount::exact(0) };
 }
 
 /// Counts what scans would ask.
@@ -42,6 +50,8 @@ pub struct Held<'a> {
     pub resource: &'a Resource,
     pub head: Option<&'a Version>,
     pub state: &'a State,
+    /// A full read takes what was created from then on.
+    pub start: Option<Timestamp>,
 }
 
 impl Estimator<'_> {
@@ -50,16 +60,23 @@ impl Estimator<'_> {
         &mut self,
         resource: &Resource,
         head: Option<&Version>,
-        steps: &[Step],
+        start: Option<Timestamp>,
+        steps: &[&Step],
     ) -> Result<Vec<Estimate>> {
         let blank = State::default();
-        let held = Held { resource, head, state: head.map_or(&blank, |head| &head.state) };
+        let held = Held { resource, head, state: head.map_or(&blank, |head| &head.state), start };
         let mut mark = held.state.watermark;
-        let mut estimates = Vec::new();
+        let mut estimates: Vec<Estimate> = Vec::new();
         for step in steps {
-            let mut estimate = self.step(held, step, step.since.or(mark)).await?;
-            // What the scan before brings is held by then.
-            estimate.requests.exact &= estimates.is_empty();
+            let mut estimate = match step.kind {
+                StepKind::Scan(kind) => self.scan(held, step, kind, step.since.or(mark)).await?,
+                StepKind::Reconcile => self.comparison(held).await?,
+                StepKind::Reread(requests) => self.reread(held, requests).await?,
+                StepKind::Touched => Estimate::NOTHING,
+            };
+            // What was brought before is held by then.
+            let known = estimates.iter().all(|before| before.fresh == Amount::exact(0));
+            estimate.requests.exact &= known || matches!(step.kind, StepKind::Reread(_));
             if let Some(scan) = &step.resume {
                 let overlap = SignedDuration::try_from(self.limits.overlap).unwrap_or_default();
                 mark = mark.max(scan.started_at.saturating_sub(overlap).ok());
@@ -69,7 +86,13 @@ impl Estimator<'_> {
         Ok(estimates)
     }
 
-    async fn step(&mut self, held: Held<'_>, step: &Step, since: Option<Timestamp>) -> Result<Estimate> {
+    async fn scan(
+        &mut self,
+        held: Held<'_>,
+        step: &Step,
+        kind: ScanKind,
+        since: Option<Timestamp>,
+    ) -> Result<Estimate> {
         let resource = held.resource;
         if let Some(estimate) = self.resumed(step.resume.as_ref()).await? {
             return Ok(estimate);
@@ -80,12 +103,15 @@ impl Estimator<'_> {
                     .because("no scan was completed")
             })
         };
-        match (&resource.read.style, step.kind) {
-            (Style::List { .. }, _) => Ok(Estimate { requests: Amount::exact(1), records: None }),
+        match (&resource.read.style, kind) {
+            (Style::List { .. }, _) => Ok(unknown(Amount::exact(1))),
             (Style::Search(search), ScanKind::Full) => self.all_rows(held, search, step.resume.as_ref()).await,
-            (Style::Search(search), ScanKind::Changes) => self.changed_rows(resource, search, since()?).await,
-            (Style::IdSets { max_ids, .. }, ScanKind::Full) => {
-                let found = self.inventory(held, resource).await?;
+            (Style::Search(search), ScanKind::Changes) => self.changed_rows(held, search, since()?).await,
+            (Style::IdSets { max_ids, changes, .. }, ScanKind::Full) => {
+                let found = match (held.start, changes) {
+                    (Some(start), Some(changes)) => self.inventory_from(held, changes, start).await?,
+                    (Some(_), None) | (None, _) => self.inventory(held, resource).await?,
+                };
                 Ok(documents(held.state, found, *max_ids))
             }
             (Style::IdSets { max_ids, changes, .. }, ScanKind::Changes) => {
@@ -117,42 +143,57 @@ impl Estimator<'_> {
         let left: Vec<u64> =
             (0..).zip(&plan.slices).filter(|(slice, _)| !is_done(*slice)).map(|(_, ids)| count(ids)).collect();
         let slices = u64::try_from(left.len()).expect("a length fits");
-        Ok(Some(Estimate { requests: Amount::exact(slices), records: Some(Amount::about(left.iter().sum())) }))
+        let records = Amount::about(left.iter().sum());
+        Ok(Some(Estimate { requests: Amount::exact(slices), records: Some(records), fresh: records }))
     }
 
     async fn all_rows(&mut self, held: Held<'_>, search: &RowSearch, resume: Option<&Scan>) -> Result<Estimate> {
-        let query = self.rows_query(held.resource, search, None);
-        let Some(mut extent) = self.probe.extent(&query, &search.row, &[]).await? else { return Ok(unknown(1)) };
+        let from = held.start.zip(search.since.first()).map(|(start, column)| after(column, start));
+        let whole = from.is_none();
+        let query = self.rows_query(held.resource, search, from);
+        let Some(mut extent) = self.probe.extent(&query, &search.row, &[]).await? else {
+            return Ok(unknown(Amount::about(1)));
+        };
         let size = u64::from(query.page_size);
-        if let (false, Some(known)) = (extent.rows.exact, held.head.and_then(|head| held_records(held.resource, head)))
+        if let (false, true, Some(known)) =
+            (extent.rows.exact, whole, held.head.and_then(|head| held_records(held.resource, head)))
         {
             extent.rows.value = extent.rows.value.max(known);
             extent.pages.value = pages(extent.rows.value, 1, size);
         }
         match resume {
-            Some(Scan { cursor: Cursor::Rows { next, .. }, .. }) => Ok(Estimate {
-                requests: Amount { value: pages(extent.rows.value, *next, size), exact: extent.pages.exact },
-                records: Some(Amount { value: extent.rows.value.saturating_sub(*next), exact: extent.rows.exact }),
-            }),
-            Some(_) | None => Ok(Estimate { requests: extent.pages, records: Some(extent.rows) }),
+            Some(Scan { cursor: Cursor::Rows { next, .. }, .. }) => {
+                let requests = Amount { value: pages(extent.rows.value, *next, size), exact: extent.pages.exact };
+                let rows = Amount { value: extent.rows.value.saturating_sub(*next), exact: extent.rows.exact };
+                Ok(Estimate { requests, records: Some(rows), fresh: Amount::about(rows.value) })
+            }
+            Some(_) | None => {
+                let fresh = Amount::about(0);
+                Ok(Estimate { requests: extent.pages, records: Some(extent.rows), fresh })
+            }
         }
     }
 
-    async fn changed_rows(&mut self, resource: &Resource, search: &RowSearch, since: Timestamp) -> Result<Estimate> {
+    async fn changed_rows(&mut self, held: Held<'_>, search: &RowSearch, since: Timestamp) -> Result<Estimate> {
         let mut requests = Amount::exact(0);
         // A row that bears both dates comes twice.
         let mut records = Amount { value: 0, exact: search.since.len() == 1 };
+        let mut shown: Vec<i64> = Vec::new();
         for column in &search.since {
-            let query = self.rows_query(resource, search, Some(after(column, since)));
+            let query = self.rows_query(held.resource, search, Some(after(column, since)));
             match self.probe.extent(&query, &search.row, &[]).await? {
                 Some(extent) => {
                     requests = requests.plus(extent.pages);
                     records = records.plus(extent.rows);
+                    shown.extend(extent.page.into_iter().map(|row| row.id));
                 }
                 None => requests = requests.plus(Amount::about(1)),
             }
         }
-        Ok(Estimate { requests, records: Some(records) })
+        // A row that we hold is most likely the same.
+        let known = self.known(held, shown).await?;
+        let fresh = Amount { value: records.value.saturating_sub(known), exact: records.exact };
+        Ok(Estimate { requests, records: Some(records), fresh })
     }
 
     /// The query of a search for rows, with no column but those that the count depends on.
@@ -196,17 +237,16 @@ impl Estimator<'_> {
         if let Some(store) = self.store {
             leave_out_held(store, held.resource, held.head, &changes.same, self.limits, &mut sightings).await?;
         }
-        if whose.name == held.resource.name {
-            if changes.open.is_some() {
-                // The list of open ones; what it brings beside what changed is not foreseen.
-                requests = requests.plus(Amount::about(1));
-            }
-            // Nor is what rows of others will name.
-            requests.exact &= held.resource.read.also_from.is_empty();
+        if let (true, Some(open)) = (whose.name == held.resource.name, &changes.open) {
+            // The list of open ones, as many as are held; what it brings beside what changed is not foreseen.
+            let open = self.held_open(held, open).await?;
+            requests = requests.plus(Amount::about(pages(open, 1, u64::from(self.limits.page_size))));
         }
+        let foreseen = whose.name != held.resource.name || changes.open.is_none();
         let ids = collapse(sightings.into_keys());
         if whole {
-            return Ok(documents(held.state, Inventoried { requests, ..listed(0, ids, true, at) }, max_ids));
+            let found = Inventoried { requests, ..listed(0, ids, foreseen, at) };
+            return Ok(documents(held.state, found, max_ids));
         }
         // What was not shown is taken to be like what was.
         let number = u128::from(count(&ids)) * u128::from(rows) / u128::from(shown.max(1));
@@ -219,8 +259,8 @@ fn after(column: &str, since: Timestamp) -> Filter {
     Filter::Period { column: column.to_owned(), window: Window::since(since) }
 }
 
-fn unknown(requests: u64) -> Estimate {
-    Estimate { requests: Amount::about(requests), records: None }
+fn unknown(requests: Amount) -> Estimate {
+    Estimate { requests, records: None, fresh: Amount::about(0) }
 }
 
 /// A schema that lacks what a scan of this kind needs.

@@ -8,7 +8,7 @@
 use std::collections::BTreeSet;
 
 use crate::event::Event;
-use crate::failure::{Kind, Result};
+use crate::failure::Result;
 use crate::fetch::{chunks, collapse};
 use crate::manifest::{ScanKind, Version, head};
 use crate::run::site::Site;
@@ -26,7 +26,7 @@ pub async fn follow(site: &Site, resource: &Resource, errand: &Errand, outcome: 
         return;
     }
     if let Err(failure) = read_handed(site, resource, errand, outcome).await {
-        outcome.end = if failure.kind() == Kind::Interrupted { End::Stopped } else { End::Failed(failure) };
+        outcome.end = End::of(failure);
     }
 }
 
@@ -34,6 +34,8 @@ async fn read_handed(site: &Site, resource: &Resource, errand: &Errand, outcome:
     let sources = sources(site, resource).await?;
     let ids: BTreeSet<i64> =
         sources.iter().filter_map(|(_, head)| head.state.handed.get(&resource.name)).flatten().copied().collect();
+    // What this reads again is found without a date of ours, and not missed.
+    outcome.tally.missed.retain(|id| !ids.contains(id));
     let Style::IdSets { get, max_ids, .. } = &resource.read.style else { return Ok(()) };
     if ids.is_empty() {
         return Ok(());

@@ -5,7 +5,6 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::manifest::Version;
-use crate::plan::changes_now;
 use crate::schema::Resource;
 
 /// Why a resource is not complete and scanned within `most`, if it is not. One that is only ever read whole, at a cadence
@@ -26,7 +25,7 @@ pub fn stale(
     if !state.owed.is_empty() {
         return Some("records are owed".to_owned());
     }
-    let slack = every.filter(|every| *every > most && !changes_now(resource)).unwrap_or_default();
+    let slack = every.filter(|every| *every > most && !resource.has_dates()).unwrap_or_default();
     let most = most.saturating_add(slack);
     let age = Duration::try_from(now.duration_since(completed)).unwrap_or(Duration::ZERO);
     (age > most).then(|| format!("last scanned {completed:.0}, over {} ago", humantime::format_duration(most)))

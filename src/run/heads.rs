@@ -6,24 +6,69 @@ use jiff::Timestamp;
 
 use crate::config::{Destination, Settings};
 use crate::failure::{Failure, Kind, Result};
-use crate::manifest::{Version, claim_destination, head, staged};
-use crate::plan::{Job, Wish, plan};
-use crate::run::Errand;
-use crate::schema::{Catalog, Resource};
+use crate::manifest::{Cursor, Version, claim_destination, head, read_plan, staged};
+use crate::plan::{Job, Wish, can_reread, plan};
+use crate::run::{Errand, reconcile};
+use crate::schema::{Catalog, Resource, Style};
 use crate::store::Store;
 
 /// What a run would do, from the heads alone: nothing is asked of the source and nothing is written.
 pub async fn jobs(errand: &Errand) -> Result<Vec<Job>> {
     let chosen = choose(&errand.catalog, &errand.settings, &errand.names)?;
     let heads = read_heads(&errand.settings, &chosen).await?;
-    chosen
-        .iter()
-        .map(|resource| {
-            let wish =
-                Wish { full: errand.task.is_full(), every: errand.settings.every(&resource.name)?, now: errand.now };
-            Ok(plan(resource, heads.get(&resource.name), wish))
-        })
-        .collect()
+    chosen.iter().map(|resource| Ok(plan(resource, heads.get(&resource.name), wish(errand, resource)?))).collect()
+}
+
+/// What settings and command line want of a resource. Refuses (`Schema`: this resource stops) what makes no sense for it.
+pub fn wish(errand: &Errand, resource: &Resource) -> Result<Wish> {
+    let (name, settings) = (resource.name.as_str(), &errand.settings);
+    let wish = Wish {
+        full: errand.task.is_full(),
+        start: settings.start(name)?,
+        every: settings.every(name)?,
+        reload_every: settings.reload_every(name)?,
+        reconcile_every: settings.reconcile_every(name)?,
+        reread_requests: settings.reread_requests(name).unwrap_or(settings.limits()?.reread_requests),
+        now: errand.now,
+    };
+    let whole = "it is read whole each time: `every` says how often";
+    let dated = resource.has_dates();
+    let refused = [
+        ("start", wish.start.and_then(|_| refuse_start(resource))),
+        (
+            "every",
+            wish.every.filter(|_| dated).map(|_| "it has dates: `reload_every` says how often it is read whole".into()),
+        ),
+        ("reload_every", wish.reload_every.filter(|_| !dated).map(|_| whole.into())),
+        (
+            "reread_requests",
+            settings.reread_requests(name).filter(|_| !can_reread(resource)).map(|_| {
+                if dated {
+                    "rows of a search cannot be read one by one: set `reload_every`".into()
+                } else {
+                    whole.into()
+                }
+            }),
+        ),
+        ("reconcile_every", wish.reconcile_every.and_then(|_| reconcile::refuse(resource))),
+    ];
+    match refused.into_iter().find_map(|(key, why): (&str, Option<String>)| Some((key, why?))) {
+        Some((key, why)) => Err(Failure::new(Kind::Schema, format!("keep `resource.{name}.{key}`")).because(why)),
+        None => Ok(wish),
+    }
+}
+
+/// Why a resource cannot begin at a date, if it cannot.
+fn refuse_start(resource: &Resource) -> Option<String> {
+    match &resource.read.style {
+        Style::IdSets { changes: Some(_), .. } => None,
+        Style::Search(search) if !search.since.is_empty() => None,
+        Style::IdSets { changes: None, .. } | Style::Search(_) => Some("its search has no date of creation".into()),
+        Style::List { .. } => Some("a list is read whole: its records have no date of creation".into()),
+        Style::PerOwner { owners, .. } => {
+            Some(format!("it is read by the ids of {}, whatever their date", owners.resource))
+        }
+    }
 }
 
 /// The heads of these resources; none where the destination does not exist yet.
@@ -65,6 +110,33 @@ pub fn choose<'a>(catalog: &'a Catalog, settings: &Settings, names: &[String]) -
             .advise("`pearlift resources` lists them all"));
     }
     Ok(chosen)
+}
+
+/// How far an unfinished scan has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Progress {
+    /// Requests for documents that are home, of so many.
+    Sets { done: u64, of: u64 },
+    /// Rows of a search that are home; how many there are is not known.
+    Rows { done: u64 },
+}
+
+/// How far the unfinished scans of these heads have come, by resource. One whose plan is gone begins again.
+pub async fn progress(settings: &Settings, heads: &BTreeMap<String, Version>) -> Result<BTreeMap<String, Progress>> {
+    let mut found = BTreeMap::new();
+    for (name, scan) in heads.iter().filter_map(|(name, head)| Some((name, head.state.scan.as_ref()?))) {
+        let progress = match &scan.cursor {
+            Cursor::Rows { next, .. } => Progress::Rows { done: next.saturating_sub(1) },
+            Cursor::Slices { plan, done } => {
+                let store = Store::open(&settings.destination()?, false)?;
+                let Some(plan) = read_plan(&store, plan).await? else { continue };
+                let of = u64::try_from(plan.slices.len()).expect("a length fits");
+                Progress::Sets { done: done.iter().map(|(first, last)| last - first + 1).sum(), of }
+            }
+        };
+        found.insert(name.clone(), progress);
+    }
+    Ok(found)
 }
 
 /// How many files of these heads still wait in staging, by resource.

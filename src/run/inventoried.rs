@@ -10,7 +10,8 @@ use crate::manifest::{Key, State};
 use crate::run::amount::Amount;
 use crate::run::cost::held_records;
 use crate::run::estimate::{Estimate, Estimator, Held, no_changes};
-use crate::run::probe::Extent;
+use crate::run::probe::{Extent, pages};
+use crate::run::start::{above, is_from, least_of, since};
 use crate::schema::{Changes, Inventory, Owners, Resource, Style};
 
 /// The ids that a scan would ask for, and what it takes to learn them.
@@ -49,7 +50,9 @@ impl Estimator<'_> {
             },
             Inventory::Search(search) => {
                 let query = self.probe.asker().query(service, search, &[], None);
-                let Some(extent) = self.probe.extent(&query, &search.id, &[]).await? else { return Ok(unknown(1)) };
+                let Some(extent) = self.probe.extent(&query, &search.id, &[]).await? else {
+                    return Ok(unknown(pages(held.value, 1, u64::from(self.limits.page_size))));
+                };
                 let number = Amount { exact: extent.rows.exact && search.id == search.row, ..extent.rows };
                 let ids = extent.whole.then(|| collapse(extent.page.iter().map(|row| row.id)));
                 Ok(Inventoried { requests: extent.pages, ids, number, at: extent.answered })
@@ -63,6 +66,61 @@ impl Estimator<'_> {
                 Ok(listed(2, span, false, at))
             }
         }
+    }
+
+    /// What a full read that begins at a date asks for: ids from there on, what is open, and what is held.
+    pub async fn inventory_from(&mut self, held: Held<'_>, changes: &Changes, start: Timestamp) -> Result<Inventoried> {
+        let Style::IdSets { inventory, .. } = &held.resource.read.style else { return Err(no_changes(held.resource)) };
+        let service = &held.resource.read.service;
+        let created = [changes.created().to_owned()];
+        let query = self.probe.asker().query(service, &changes.search, &created, Some(since(changes, start)));
+        let known = Amount::about(held.head.and_then(|head| held_records(held.resource, head)).unwrap_or(0));
+        let unknown = |at| Inventoried { requests: Amount::about(2), ids: None, number: known, at };
+        let Some(extent) = self.probe.extent(&query, &changes.search.id, &created).await? else {
+            return Ok(unknown(Timestamp::MIN));
+        };
+        let least = least_of(&extent.page, start);
+        let mut found = match inventory {
+            Inventory::Search(_) => {
+                let exact = extent.rows.exact && changes.search.id == changes.search.row;
+                let rows = extent.page.iter().filter(|row| is_from(row, start));
+                let ids = extent.whole.then(|| collapse(rows.map(|row| row.id)));
+                Inventoried {
+                    requests: extent.pages,
+                    ids,
+                    number: Amount { exact, ..extent.rows },
+                    at: extent.answered,
+                }
+            }
+            Inventory::Options(path) => match self.probe.options(&format!("{service}/{path}")).await {
+                Ok(Some(all)) => listed(2, above(&all.ids, least), true, all.started_at),
+                Ok(None) => unknown(extent.answered),
+                // A run would ask for windows of ids: what the search counts is as many.
+                Err(failure) if failure.kind() == Kind::Unreachable => {
+                    Inventoried { number: Amount::about(extent.rows.value), ..unknown(extent.answered) }
+                }
+                Err(failure) => return Err(failure),
+            },
+            Inventory::Windows(search) => match self.probe.edge(service, search, "DESC").await? {
+                Some((_, Some(greatest))) => listed(2, above(&[(i64::MIN, greatest)], least), false, extent.answered),
+                Some((_, None)) => listed(2, Vec::new(), true, extent.answered),
+                None => unknown(extent.answered),
+            },
+        };
+        // Older ones that are held are asked for too.
+        if let (Some(ids), Some(least)) = (&mut found.ids, least) {
+            let older = self.held_below(held, least).await?;
+            if !older.is_empty() {
+                *ids = collapse(expand(ids).chain(older));
+                found.number.value = count(ids);
+            }
+        }
+        if let Some(open) = &changes.open {
+            let open = self.held_open(held, open).await?;
+            found.requests = found.requests.plus(Amount::about(pages(open, 1, u64::from(self.limits.page_size))));
+            found.number.exact = false;
+        }
+        Ok(found)
     }
 
     /// The ids of the owners of a per-owner resource.
@@ -122,8 +180,6 @@ pub fn documents(state: &State, found: Inventoried, max_ids: usize) -> Estimate 
         }
     };
     let sets = Amount { value: asked, exact }.sets(max_ids);
-    Estimate {
-        requests: found.requests.plus(sets),
-        records: Some(Amount { value: asked, exact: exact && found.number.exact }),
-    }
+    let records = Amount { value: asked, exact: exact && found.number.exact };
+    Estimate { requests: found.requests.plus(sets), records: Some(records), fresh: records }
 }

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use crate::decode::{IdRow, ids, uris};
 use crate::failure::{Failure, Kind, Result};
 use crate::fetch::{
-    Answer, Broken, Client, Filter, IdRanges, Query, Reply, Request, Walk, collapse, count, expand, parse_set,
+    Answer, Broken, Client, Filter, IdRanges, MOST_IDS, Query, Reply, Request, Walk, collapse, count, expand, parse_set,
 };
 use crate::run::stop::Stop;
 use crate::schema::{Changes, IdSearch, Inventory, Owners, Resource, Style};
@@ -70,7 +70,7 @@ impl Asker<'_> {
                 let (started_at, least) = self.edge(service, search, "ASC").await?;
                 let (_, greatest) = self.edge(service, search, "DESC").await?;
                 let ids = least.zip(greatest).map(|span| vec![span]).unwrap_or_default();
-                Ok(Ids { ids, started_at, exact: false })
+                Ok(Ids { ids: self.believable(ids)?, started_at, exact: false })
             }
         }
     }
@@ -100,19 +100,30 @@ impl Asker<'_> {
         stamps: &[String],
         filter: Option<Filter>,
     ) -> Result<(Timestamp, Vec<IdRow>)> {
-        let query = self.query(service, search, stamps, filter.clone());
-        let (id, row, stamps) = (search.id.clone(), search.row.clone(), stamps.to_vec());
-        let reader = Arc::new(move |answer: &Answer| {
-            let page = ids(&answer.body, &id, &row, &stamps, filter.as_ref())?;
-            Ok((page.search, page.rows))
-        });
-        let mut walk = Walk::new(self.client, &self.name, query, reader, None);
+        let mut walk = self.walk(service, search, stamps, filter);
         let mut rows = Vec::new();
         while let Some(page) = self.stop.or(walk.next()).await? {
             rows.extend(page.content);
         }
         let started_at = walk.started_at.expect("a walk that ended was answered");
         Ok((started_at, rows))
+    }
+
+    /// A walk through a search for ids.
+    pub fn walk(
+        &self,
+        service: &str,
+        search: &IdSearch,
+        stamps: &[String],
+        filter: Option<Filter>,
+    ) -> Walk<Vec<IdRow>> {
+        let query = self.query(service, search, stamps, filter.clone());
+        let (id, row, stamps) = (search.id.clone(), search.row.clone(), stamps.to_vec());
+        let reader = Arc::new(move |answer: &Answer| {
+            let page = ids(&answer.body, &id, &row, &stamps, filter.as_ref())?;
+            Ok((page.search, page.rows))
+        });
+        Walk::new(self.client, &self.name, query, reader, None)
     }
 
     /// A search for ids with more columns, as [`Asker::search`] asks it.
@@ -138,7 +149,7 @@ impl Asker<'_> {
     }
 
     /// The least (`ASC`) or greatest (`DESC`) id of a search.
-    async fn edge(&self, service: &str, search: &IdSearch, direction: &str) -> Result<(Timestamp, Option<i64>)> {
+    pub async fn edge(&self, service: &str, search: &IdSearch, direction: &str) -> Result<(Timestamp, Option<i64>)> {
         let path = self.edge_path(service, search, direction);
         let (id, row) = (search.id.clone(), search.row.clone());
         let read = move |answer: &Answer| {
@@ -164,7 +175,7 @@ impl Asker<'_> {
         let (started_at, least) = self.edge(service, search, "ASC").await?;
         let (_, greatest) = self.edge(service, search, "DESC").await?;
         let mut windows: Vec<(i64, i64)> = Vec::new();
-        if let Some((least, greatest)) = least.zip(greatest) {
+        for (least, greatest) in self.believable(least.zip(greatest).into_iter().collect())? {
             let mut from = least;
             while from <= greatest {
                 windows.push((from, greatest.min(from.saturating_add(WINDOW - 1))));
@@ -184,6 +195,16 @@ impl Asker<'_> {
         }
         debug_assert!(count(&found) > 0 || least.is_none(), "ids that a search shows are listed");
         Ok(Ids { ids: collapse(expand(&found)), started_at, exact: true })
+    }
+
+    /// Refuses ids from here to there that no account can have.
+    fn believable(&self, span: IdRanges) -> Result<IdRanges> {
+        if span.iter().all(|(least, greatest)| greatest.abs_diff(*least) < MOST_IDS) {
+            return Ok(span);
+        }
+        Err(Failure::new(Kind::Answer, format!("list the ids of {}", self.name))
+            .because(format!("its search shows ids more than {MOST_IDS} apart"))
+            .advise("look into the account; leave the resource out with `resources.exclude` meanwhile"))
     }
 
     /// A good answer, read on a worker; asked again while its body is broken. Gives the source's clock too.
@@ -227,6 +248,9 @@ pub fn listed(answer: &Answer) -> Result<IdRanges, Broken> {
     for uri in uris(&answer.body)? {
         let set = uri.rsplit('/').next().and_then(parse_set);
         all.extend(set.ok_or_else(|| Broken::new(format!("`{uri}` ends in no id set")))?);
+        if count(&all) > MOST_IDS {
+            return Err(Broken::new(format!("it lists more than {MOST_IDS} ids")));
+        }
     }
     Ok(collapse(expand(&all)))
 }

@@ -7,9 +7,11 @@ mod stop;
 mod outcome;
 mod site;
 mod work;
+mod apart;
 mod commit;
 mod documents;
 mod inventory;
+mod start;
 mod changed;
 mod slices;
 mod rows;
@@ -17,6 +19,8 @@ mod whole;
 mod resource;
 mod reconcile;
 mod backfill;
+mod suspects;
+mod mend;
 mod steps;
 mod follow;
 mod check;
@@ -24,9 +28,12 @@ mod amount;
 mod probe;
 mod estimate;
 mod inventoried;
+mod foresee;
 mod cost;
 mod freshness;
 mod heads;
+mod missed;
+mod reread;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::AtomicU64;
@@ -43,6 +50,7 @@ use crate::event::{Event, Events};
 use crate::failure::{Failure, Kind, Recovery, Result};
 use crate::fetch::{Auth, Client};
 use crate::manifest::claim_destination;
+use crate::plan::Step;
 use crate::run::site::Site;
 use crate::run::steps::work_on;
 use crate::schema::{Catalog, Resource};
@@ -54,7 +62,7 @@ pub use backfill::Selection;
 pub use check::{Finding, check};
 pub use cost::{Cost, Forecast, ResourceForecast, ScanForecast, forecast};
 pub use freshness::stale;
-pub use heads::{choose, jobs, read_heads, unpublished};
+pub use heads::{Progress, choose, jobs, progress, read_heads, unpublished};
 pub use outcome::{End, Outcome, ResourceOutcome, Tally};
 pub use site::Clock;
 pub use stop::{Stop, Why};
@@ -71,6 +79,8 @@ pub enum Task {
     Reconcile { force: bool },
     /// Reads a part again.
     Backfill(Selection),
+    /// Reads again what damaged files held; `force` gives up what cannot be.
+    Mend { force: bool },
 }
 
 impl Task {
@@ -184,12 +194,13 @@ async fn work_through(site: &Site, chosen: &[&Resource], errand: &Errand, counts
     let mut waiting = chosen.iter().enumerate();
     let mut at_work = FuturesUnordered::new();
     let mut done: BTreeMap<usize, ResourceOutcome> = BTreeMap::new();
+    let mut later: BTreeMap<usize, Vec<Step>> = BTreeMap::new();
     loop {
         while at_work.len() < AT_ONCE {
             let Some((place, resource)) = waiting.next() else { break };
             at_work.push(async move { (place, work_on(site, resource, errand).await) });
         }
-        let Some((place, mut outcome)) = at_work.next().await else { break };
+        let Some((place, (mut outcome, steps))) = at_work.next().await else { break };
         if let Some(failure) = outcome.failure()
             && failure.kind().recovery() == Recovery::StopRun
         {
@@ -203,15 +214,32 @@ async fn work_through(site: &Site, chosen: &[&Resource], errand: &Errand, counts
             failure: outcome.failure().map(ToString::to_string),
         });
         done.insert(place, outcome);
-    }
-    if matches!(errand.task, Task::Update { .. }) {
-        for (place, resource) in chosen.iter().enumerate().filter(|(_, resource)| !resource.read.also_from.is_empty()) {
-            let outcome = done.get_mut(&place).expect("every resource has ended");
-            follow::follow(site, resource, errand, outcome).await;
-            outcome.requests = asked(counts, &outcome.resource);
+        if !steps.is_empty() {
+            later.insert(place, steps);
         }
     }
+    if matches!(errand.task, Task::Update { .. }) {
+        follow_all(site, chosen, errand, &mut done).await;
+        for (place, steps) in &later {
+            let outcome = done.get_mut(place).expect("every resource has ended");
+            reread::look_again(site, chosen[*place], errand, steps, outcome).await;
+        }
+        if !later.is_empty() {
+            follow_all(site, chosen, errand, &mut done).await;
+        }
+    }
+    for outcome in done.values_mut() {
+        outcome.requests = asked(counts, &outcome.resource);
+    }
     done.into_values().collect()
+}
+
+/// What rows of some name is read again by others.
+async fn follow_all(site: &Site, chosen: &[&Resource], errand: &Errand, done: &mut BTreeMap<usize, ResourceOutcome>) {
+    for (place, resource) in chosen.iter().enumerate().filter(|(_, resource)| !resource.read.also_from.is_empty()) {
+        let outcome = done.get_mut(&place).expect("every resource has ended");
+        follow::follow(site, resource, errand, outcome).await;
+    }
 }
 
 /// Requests that were asked for a resource.
@@ -219,8 +247,8 @@ fn asked(counts: &Counts, resource: &str) -> u64 {
     counts.lock().expect("no holder panics").get(resource).copied().unwrap_or(0)
 }
 
-/// A folder for the run's scratch files, removed at its end.
-fn spool_folder(below: Option<&std::path::Path>) -> Result<tempfile::TempDir> {
+/// A folder for scratch files, removed at the end.
+pub fn spool_folder(below: Option<&std::path::Path>) -> Result<tempfile::TempDir> {
     let below = below.map_or_else(std::env::temp_dir, std::path::Path::to_owned);
     std::fs::create_dir_all(&below)
         .and_then(|()| tempfile::Builder::new().prefix("pearlift-").tempdir_in(&below))

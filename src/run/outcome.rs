@@ -1,5 +1,6 @@
 //! What became of a run: per resource and as a whole, with the exit code that follows.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -61,6 +62,13 @@ pub enum End {
     Failed(Failure),
 }
 
+impl End {
+    /// The end that a failure makes.
+    pub fn of(failure: Failure) -> Self {
+        if failure.kind() == Kind::Interrupted { Self::Stopped } else { Self::Failed(failure) }
+    }
+}
+
 /// What a resource's scans did.
 #[derive(Clone, Debug, Default)]
 pub struct Tally {
@@ -75,6 +83,8 @@ pub struct Tally {
     pub misfit_records: u64,
     /// Rows left out because their key stood twice in one record.
     pub twice: u64,
+    /// Records found changed by reading them again, though no date told of it.
+    pub missed: BTreeSet<i64>,
 }
 
 impl Tally {
@@ -88,6 +98,7 @@ impl Tally {
         self.misfits.merge(other.misfits.clone());
         self.misfit_records += other.misfit_records;
         self.twice += other.twice;
+        self.missed.extend(&other.missed);
     }
 }
 

@@ -6,13 +6,15 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::config::Deletes;
+use crate::event::Event;
 use crate::failure::{Failure, Kind, Result};
 use crate::fetch::{IdRanges, chunks, collapse, count as ids_in, expand};
 use crate::manifest::ScanKind;
 use crate::run::inventory::{Asker, Ids};
 use crate::run::slices::SliceScan;
+use crate::run::start::above;
 use crate::run::work::{Work, count};
-use crate::schema::{Inventory, Resource, Rows, Style};
+use crate::schema::{Inventory, Resource, Style};
 use crate::write::{Replace, held_ids};
 
 /// More deletions at once than this, and than a hundredth of all, are refused: a source that lost its mind is more likely.
@@ -80,7 +82,7 @@ pub async fn reconcile(work: &mut Work<'_>, force: bool) -> Result<Reconciled> {
         }
         (Inventory::Options(_) | Inventory::Search(_), _) => asker.all(&resource).await?,
     };
-    let table = resource.tables.iter().find(|table| table.rows == Rows::Record).unwrap_or(&resource.tables[0]);
+    let table = resource.owner_table();
     let files = head.tables.get(&table.name).map(|table| table.files.clone()).unwrap_or_default();
     let held = held_ids(&work.site.store, &files, &table.columns[table.key[0]].name).await?;
     if listed.ids.is_empty() && !held.is_empty() && !force {
@@ -89,11 +91,25 @@ pub async fn reconcile(work: &mut Work<'_>, force: bool) -> Result<Reconciled> {
     let there: HashSet<i64> = expand(&listed.ids).collect();
     let here: HashSet<i64> = held.iter().copied().collect();
     let candidates: IdRanges = collapse(held.iter().copied().filter(|id| !there.contains(id)));
-    let missing: IdRanges = collapse(expand(&listed.ids).filter(|id| !here.contains(id)));
+    let wanted = match (work.state.start, changes) {
+        // What is older than the first load was not wanted, and is not missing.
+        (Some(start), Some(changes)) => {
+            let (_, least) = asker.least_from(&resource.read.service, changes, start).await?;
+            above(&listed.ids, least)
+        }
+        (Some(_), None) | (None, _) => listed.ids.clone(),
+    };
+    let missing: IdRanges = collapse(expand(&wanted).filter(|id| !here.contains(id)));
     let mut scan = SliceScan::new(work, ScanKind::Changes, listed.started_at, &Vec::new(), true, *max_ids);
     scan.slices.extend(chunks(&candidates, *max_ids));
     scan.slices.extend(chunks(&missing, *max_ids));
     (scan.gradual, scan.confirms) = (false, true);
+    work.site.events.tell(Event::Started {
+        resource: work.resource.name.clone(),
+        scan: "reconcile".to_owned(),
+        reason: format!("{} held and not listed, {} listed and not held", ids_in(&candidates), ids_in(&missing)),
+        requests: Some(count(scan.slices.len())),
+    });
     let path = format!("{}/{get}", resource.read.service);
     scan.run(work, &path).await?;
     let gone: Vec<i64> = expand(&candidates).filter(|id| scan.gone.contains(id)).collect();

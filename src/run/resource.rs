@@ -11,20 +11,19 @@ use crate::manifest::{Scan, ScanKind};
 use crate::plan::Step;
 use crate::run::changed::{Found, find, find_open, leave_out_held};
 use crate::run::inventory::Asker;
-use crate::run::rows;
 use crate::run::slices::SliceScan;
-use crate::run::whole;
 use crate::run::work::Work;
+use crate::run::{rows, start, whole};
 use crate::schema::{Changes, Owners, Resource, Style};
-use crate::write::{Replace, day_number};
+use crate::write::{Replace, day_number, segment};
 
 /// So many open records may be deleted from one night to the next, or a hundredth of all rows.
 const MAY_BE_DELETED: u64 = 100;
 
 /// Makes one scan.
-pub async fn make(work: &mut Work<'_>, step: &Step) -> Result<()> {
+pub async fn make(work: &mut Work<'_>, step: &Step, kind: ScanKind) -> Result<()> {
     let resource = std::sync::Arc::clone(&work.resource);
-    match (&resource.read.style, step.kind) {
+    match (&resource.read.style, kind) {
         (Style::List { get }, _) => whole::read_list(work, get).await,
         (Style::Search(search), ScanKind::Full) => rows::read_all(work, search, step.resume.clone()).await,
         (Style::Search(search), ScanKind::Changes) => rows::read_changes(work, search, since(work, step)?).await,
@@ -32,7 +31,8 @@ pub async fn make(work: &mut Work<'_>, step: &Step) -> Result<()> {
             let scan = match resumed(work, step.resume.as_ref()).await? {
                 Some(scan) => scan,
                 None => {
-                    let ids = asker(work).all(&resource).await?;
+                    work.state.start = work.start;
+                    let ids = start::all_ids(work, &resource).await?;
                     let mut scan = SliceScan::new(work, ScanKind::Full, ids.started_at, &ids.ids, ids.exact, *max_ids);
                     if work.rebuild {
                         scan.replace = Replace::Everything;
@@ -74,6 +74,8 @@ pub async fn make(work: &mut Work<'_>, step: &Step) -> Result<()> {
                 })?;
                 let kept = work.keep.map(|keep| i32::try_from(keep.as_secs() / 86_400).unwrap_or(i32::MAX));
                 work.keep_from = kept.map(|days| day.saturating_sub(days.max(1) - 1));
+                let segment = segment(resource.partition(), day);
+                work.give_up(|apart| apart.file.partition == segment);
                 scan.partition = Some(day);
                 scan.replace = Replace::Partition(day);
             }
@@ -101,7 +103,9 @@ async fn finish(work: &mut Work<'_>, mut scan: SliceScan, get: &str) -> Result<(
         bury_closed(work, &scan);
     }
     work.complete(scan.kind, scan.started_at, false);
-    work.state.seen = std::mem::take(&mut scan.stamps);
+    if scan.kind == ScanKind::Changes {
+        work.state.seen = std::mem::take(&mut scan.stamps);
+    }
     work.commit(scan.replace, true).await?;
     work.clear_plans(scan.plan).await
 }

@@ -8,7 +8,7 @@ use crate::decode::{Page, rows};
 use crate::event::Event;
 use crate::failure::{Kind, Result};
 use crate::fetch::{Answer, Filter, JoinedPage, Query, Walk};
-use crate::manifest::{Cursor, Key, Owed, Scan, ScanKind};
+use crate::manifest::{Backfill, Cursor, Key, Owed, Scan, ScanKind};
 use crate::run::work::{UNIDENTIFIED, Work};
 use crate::schema::RowSearch;
 use crate::window::Window;
@@ -16,7 +16,8 @@ use crate::write::Replace;
 
 /// Reads every row. A search with dates commits on the way and resumes; one without is a list, committed only when whole.
 pub async fn read_all(work: &mut Work<'_>, search: &RowSearch, resume: Option<Scan>) -> Result<()> {
-    let gradual = !search.since.is_empty() && !work.rebuild;
+    // What is read in place of damaged files takes their place whole.
+    let gradual = !search.since.is_empty() && !work.rebuild && work.dropped_rows() == 0;
     let from = match &resume {
         Some(Scan { cursor: Cursor::Rows { last, next }, .. }) => Some((*last, *next)),
         Some(_) | None => None,
@@ -27,7 +28,14 @@ pub async fn read_all(work: &mut Work<'_>, search: &RowSearch, resume: Option<Sc
         work.state.owed.clear();
     }
     let mut started_at = resume.map(|scan| scan.started_at);
-    let mut walk = begin(work, search, None, from);
+    let start = start(work);
+    if !walk_resumes {
+        work.state.start = start;
+    }
+    // Gone on with from another day, the rows lie elsewhere: pages are joined by their ids all the same.
+    let created = search.since.first().zip(start);
+    let filter = created.map(|(column, start)| Filter::Period { column: column.clone(), window: Window::since(start) });
+    let mut walk = begin(work, search, filter, from);
     let stop = work.site.stop.clone();
     // What did not fit before the interruption is read again by the next run too.
     let mut held = walk_resumes && !work.state.owed.is_empty();
@@ -69,6 +77,11 @@ pub async fn read_all(work: &mut Work<'_>, search: &RowSearch, resume: Option<Sc
     work.commit(replace, true).await
 }
 
+/// From when on everything is read. Files that are built anew lose nothing that the former ones held.
+fn start(work: &Work<'_>) -> Option<Timestamp> {
+    if work.rebuild { work.start.zip(work.state.start).map(|(wanted, held)| wanted.min(held)) } else { work.start }
+}
+
 /// Reads the rows that each date puts after `since`.
 pub async fn read_changes(work: &mut Work<'_>, search: &RowSearch, since: Timestamp) -> Result<()> {
     let stop = work.site.stop.clone();
@@ -88,16 +101,46 @@ pub async fn read_changes(work: &mut Work<'_>, search: &RowSearch, since: Timest
     work.commit(Replace::Owners, true).await
 }
 
-/// Reads the rows whose date lies in a window; watermarks stay.
-pub async fn read_window(work: &mut Work<'_>, search: &RowSearch, by: &str, window: Window) -> Result<()> {
+/// Reads the rows whose date lies in a window, and leaves the last commit to the caller; watermarks stay. A backfill goes
+/// on from its cursor and commits on the way.
+pub async fn read_window(
+    work: &mut Work<'_>,
+    search: &RowSearch,
+    by: &str,
+    window: Window,
+    mut backfill: Option<Backfill>,
+) -> Result<()> {
     let stop = work.site.stop.clone();
-    let mut walk = begin(work, search, Some(Filter::Period { column: by.to_owned(), window }), None);
-    while let Some(page) = stop.or(walk.next()).await? {
+    let from = match backfill.as_ref().map(|backfill| &backfill.cursor) {
+        Some(Cursor::Rows { last, next }) if *next > 1 => Some((*last, *next)),
+        Some(Cursor::Rows { .. } | Cursor::Slices { .. }) | None => None,
+    };
+    let mut walk = begin(work, search, Some(Filter::Period { column: by.to_owned(), window }), from);
+    let outcome = loop {
+        let page = match stop.or(walk.next()).await {
+            Ok(Some(page)) => page,
+            Ok(None) => break Ok(()),
+            Err(failure) => break Err(failure),
+        };
         let began = walk.started_at.expect("a page was answered");
         take_in(work, &page.content, began);
+        let home = page.last.map(|last| Cursor::Rows { last, next: page.next });
         absorb(work, page).await?;
+        if let (Some(backfill), Some(home)) = (&mut backfill, home) {
+            backfill.cursor = home;
+            work.state.backfill = Some(backfill.clone());
+            if work.commit_is_due() {
+                work.commit(Replace::Owners, false).await?;
+            }
+        }
+    };
+    match outcome {
+        Err(failure) if backfill.is_some() && failure.kind() == Kind::Interrupted && work.has_spooled() => {
+            work.commit(Replace::Owners, false).await?;
+            Err(failure)
+        }
+        outcome => outcome,
     }
-    work.commit(Replace::Owners, true).await
 }
 
 fn begin(work: &Work<'_>, search: &RowSearch, filter: Option<Filter>, from: Option<(i64, u64)>) -> Walk<Page> {

@@ -10,7 +10,9 @@ use tokio::task::JoinSet;
 use crate::event::Event;
 use crate::failure::{Failure, Kind, Result};
 use crate::fetch::{IdRanges, chunks, collapse, count as ids_in, expand};
-use crate::manifest::{Cursor, FORMAT, Key, LeftOut, Owed, Scan, ScanKind, ScanPlan, read_plan, write_plan};
+use crate::manifest::{
+    Backfill, Cursor, FORMAT, Key, LeftOut, Owed, Scan, ScanKind, ScanPlan, Selected, read_plan, write_plan,
+};
 use crate::run::documents::{Brought, Documents};
 use crate::run::stop::stopped;
 use crate::run::work::{Work, count};
@@ -39,8 +41,10 @@ pub struct SliceScan {
     pub absent_is_empty: bool,
     /// The scan is to confirm which ids are gone: they are remembered.
     pub confirms: bool,
-    /// What a confirmation may take out: ids held as open that were not listed.
+    /// What a confirmation may take out: ids that we hold and that were not listed.
     pub candidates: BTreeSet<i64>,
+    /// The backfill whose scan it is; none for those of a run.
+    pub selected: Option<Selected>,
     /// Owners found by their change stamp: remembered once the scan is complete.
     pub stamps: BTreeMap<i64, String>,
     /// Ids asked for that the source did not return.
@@ -84,28 +88,39 @@ impl SliceScan {
             absent_is_empty: false,
             confirms: false,
             candidates: BTreeSet::new(),
+            selected: None,
             stamps: BTreeMap::new(),
             gone: BTreeSet::new(),
         }
     }
 
-    /// The unfinished scan of an earlier run, or `None` when its plan is gone.
+    /// The unfinished scan of an earlier run, or `None` when its plan is gone. What it found gone is asked for again: it
+    /// may have come back since.
     pub async fn resume(work: &Work<'_>, scan: &Scan) -> Result<Option<Self>> {
         let Cursor::Slices { plan, done } = &scan.cursor else { return Ok(None) };
         let Some(written) = read_plan(&work.site.store, plan).await? else { return Ok(None) };
+        let end = count(written.slices.len());
+        let candidates: BTreeSet<i64> = expand(&written.candidates).collect();
+        let mut done: BTreeSet<u64> =
+            done.iter().flat_map(|(first, last)| *first..end.min(last.saturating_add(1))).collect();
+        let confirmed = |slice: &IdRanges| expand(slice).any(|id| candidates.contains(&id));
+        for (place, _) in written.slices.iter().enumerate().filter(|(_, slice)| confirmed(slice)) {
+            done.remove(&count(place));
+        }
         Ok(Some(Self {
             id: scan.id.clone(),
             kind: scan.kind,
             started_at: scan.started_at,
             slices: written.slices,
-            done: done.iter().flat_map(|(first, last)| *first..=*last).collect(),
+            done,
             plan: Some(plan.clone()),
             gradual: !work.rebuild,
             replace: Replace::Owners,
             partition: None,
             absent_is_empty: false,
-            confirms: false,
-            candidates: BTreeSet::new(),
+            confirms: !candidates.is_empty(),
+            candidates,
+            selected: None,
             stamps: written.stamps,
             gone: BTreeSet::new(),
         }))
@@ -230,19 +245,21 @@ impl SliceScan {
                     schema_hash: work.resource.hash.clone(),
                     slices: self.slices.clone(),
                     stamps: self.stamps.clone(),
+                    candidates: collapse(self.candidates.iter().copied()),
                 };
                 let path = write_plan(&work.site.store, &plan).await?;
                 self.plan = Some(path.clone());
                 path
             }
         };
-        work.state.scan = Some(Scan {
-            id: self.id.clone(),
-            kind: self.kind,
-            started_at: self.started_at,
-            schema_hash: work.resource.hash.clone(),
-            cursor: Cursor::Slices { plan, done: ranges(&self.done) },
-        });
+        let (id, started_at, schema_hash) = (self.id.clone(), self.started_at, work.resource.hash.clone());
+        let cursor = Cursor::Slices { plan, done: ranges(&self.done) };
+        match self.selected.clone() {
+            Some(selected) => {
+                work.state.backfill = Some(Backfill { id, selected, started_at, schema_hash, cursor });
+            }
+            None => work.state.scan = Some(Scan { id, kind: self.kind, started_at, schema_hash, cursor }),
+        }
         work.commit(Replace::Owners, false).await
     }
 }

@@ -1,18 +1,19 @@
 //! One resource through its run: the steps of its job, or what a command beside the nightly run wants of it.
 
-use std::time::Duration;
-
 use crate::event::Event;
-use crate::failure::{Failure, Kind, Result};
-use crate::manifest::{Claimant, ScanKind, Version, recover};
-use crate::plan::{Wish, plan};
+use crate::failure::Result;
+use crate::manifest::{Claimant, ScanKind, Version, head as newest, recover};
+use crate::plan::{Fit, Step, StepKind, plan};
+use crate::run::heads::wish;
+use crate::run::mend::Mended;
 use crate::run::site::Site;
 use crate::run::work::Work;
-use crate::run::{End, Errand, ResourceOutcome, Tally, Task, backfill, nonce, reconcile, resource};
-use crate::schema::Resource;
+use crate::run::{End, Errand, ResourceOutcome, Tally, Task, backfill, mend, nonce, reconcile, reread, resource};
+use crate::schema::{Resource, Style};
 
-/// One resource to its end.
-pub async fn work_on(site: &Site, resource: &Resource, errand: &Errand) -> ResourceOutcome {
+/// One resource to the end of its steps; gives also those that are made once every resource has come so far.
+pub async fn work_on(site: &Site, resource: &Resource, errand: &Errand) -> (ResourceOutcome, Vec<Step>) {
+    let mut later = Vec::new();
     let mut outcome = ResourceOutcome {
         resource: resource.name.clone(),
         end: End::Stopped,
@@ -28,82 +29,105 @@ pub async fn work_on(site: &Site, resource: &Resource, errand: &Errand) -> Resou
     if !site.locks.holds(&resource.name) {
         let by = site.locks.held_by_others.iter().find(|held| held.name == resource.name);
         outcome.end = End::Held(by.map_or_else(|| "another run".to_owned(), |held| held.by.clone()));
-        return outcome;
+        return (outcome, later);
     }
     if site.stop.asked().is_some() {
-        return outcome;
+        return (outcome, later);
     }
-    outcome.end = match all_steps(site, resource, errand, &mut outcome).await {
-        Ok(end) => end,
-        Err(failure) if failure.kind() == Kind::Interrupted => End::Stopped,
-        Err(failure) => End::Failed(failure),
-    };
-    outcome
+    match all_steps(site, resource, errand, &mut outcome).await {
+        Ok((end, steps)) => (outcome.end, later) = (end, steps),
+        Err(failure) => outcome.end = End::of(failure),
+    }
+    (outcome, later)
 }
 
-async fn all_steps(site: &Site, resource: &Resource, errand: &Errand, outcome: &mut ResourceOutcome) -> Result<End> {
+async fn all_steps(
+    site: &Site,
+    resource: &Resource,
+    errand: &Errand,
+    outcome: &mut ResourceOutcome,
+) -> Result<(End, Vec<Step>)> {
     let claimant = Claimant { account: &site.account, run: &site.run, now: site.clock.now(), nonce };
     let head = recover(&site.store, resource, claimant).await?;
     describe(outcome, head.as_ref());
+    let head = reshape(site, resource, errand, head, outcome).await?;
     if !matches!(errand.task, Task::Update { .. }) {
-        return beside(site, resource, errand, head, outcome).await;
+        return beside(site, resource, errand, head, outcome).await.map(|end| (end, Vec::new()));
     }
-    let wish = Wish { full: errand.task.is_full(), every: errand.settings.every(&resource.name)?, now: errand.now };
+    let wish = wish(errand, resource)?;
     let job = plan(resource, head.as_ref(), wish);
     if let Some(reason) = job.idle {
-        return Ok(End::Idle(reason));
+        return Ok((End::Idle(reason), job.later));
     }
     let mut work = Work::new(site, resource, head, errand.task.is_full(), errand.settings.deletes(&resource.name))?;
     work.keep = errand.settings.keep(&resource.name)?;
-    let mut end = Ok(End::Complete);
-    for step in &job.steps {
+    work.start = wish.start;
+    let done = make_all(&mut work, &job.steps, outcome).await;
+    outcome.tally.add(&work.tally);
+    describe(outcome, work.head.as_ref());
+    done.map(|()| (End::Complete, job.later))
+}
+
+/// Makes steps in their order.
+pub async fn make_all(work: &mut Work<'_>, steps: &[Step], outcome: &mut ResourceOutcome) -> Result<()> {
+    for step in steps {
+        let changes = step.kind == StepKind::Scan(ScanKind::Changes);
         // A first load that could not vouch for its rows is read again, not asked for changes.
-        if step.kind == ScanKind::Changes && step.since.or(work.state.watermark).is_none() && step.resume.is_none() {
+        if changes && step.since.or(work.state.watermark).is_none() && step.resume.is_none() {
             continue;
         }
         outcome.scans.push(format!("{}: {}", step.kind.name(), step.reason));
-        site.events.tell(Event::Started {
-            resource: resource.name.clone(),
+        work.site.events.tell(Event::Started {
+            resource: outcome.resource.clone(),
             scan: step.kind.name().to_owned(),
             reason: step.reason.clone(),
             requests: None,
         });
-        if let Err(failure) = resource::make(&mut work, step).await {
-            end = Err(failure);
-            break;
+        // Read by others' ids, nothing tells what the night's changes would have found: they must have gone before.
+        let unknown = work.forced && matches!(work.resource.read.style, Style::PerOwner { .. });
+        let whole = step.kind == StepKind::Scan(ScanKind::Full) && work.resource.has_dates() && !unknown;
+        work.reads_again = whole || matches!(step.kind, StepKind::Reread(_));
+        match step.kind {
+            StepKind::Scan(kind) => resource::make(work, step, kind).await?,
+            StepKind::Reread(requests) => reread::reread(work, requests).await?,
+            StepKind::Reconcile => outcome.found = Some(reconcile::reconcile(work, false).await?.to_string()),
+            // Found out and made when all have ended: see `follow`.
+            StepKind::Touched => {}
         }
     }
-    if end.is_ok() {
-        end = reconcile_if_due(&mut work, resource, errand, outcome).await.map(|()| End::Complete);
-    }
-    outcome.tally = work.tally.clone();
-    describe(outcome, work.head.as_ref());
-    end
+    Ok(())
 }
 
-/// Looks for deletions where the settings say how often, and that time is over.
-async fn reconcile_if_due(
-    work: &mut Work<'_>,
+/// Rewrites in place what the catalogue wants otherwise, before anything is asked of the source; gives the new head.
+async fn reshape(
+    site: &Site,
     resource: &Resource,
     errand: &Errand,
+    head: Option<Version>,
     outcome: &mut ResourceOutcome,
-) -> Result<()> {
-    let Some(every) = errand.settings.reconcile_every(&resource.name)? else { return Ok(()) };
-    if let Some(why) = reconcile::refuse(resource) {
-        return Err(
-            Failure::new(Kind::Schema, format!("keep `resource.{}.reconcile_every`", resource.name)).because(why)
+) -> Result<Option<Version>> {
+    let Some(Fit::Reshape(reshape)) = head.as_ref().map(|head| Fit::of(head, resource)) else { return Ok(head) };
+    let reason = reshape.describe(resource);
+    outcome.scans.push(format!("reshape: {reason}"));
+    let scan = "reshape".to_owned();
+    site.events.tell(Event::Started { resource: resource.name.clone(), scan, reason, requests: None });
+    let mut work = Work::new(site, resource, head, false, errand.settings.deletes(&resource.name))?;
+    let mends = matches!(errand.task, Task::Mend { .. });
+    if mends {
+        mend::set_damaged_apart(&mut work).await?;
+    }
+    let unfilled = work.reshape(reshape).await?;
+    if !unfilled.is_empty() {
+        let text = format!(
+            "{} cannot be filled from `_extra`: null until the record is read again, by `backfill` or `run --full`",
+            unfilled.join(", ")
         );
+        site.events.warn(&work.name, text);
     }
-    let last = work.state.reconciled_at;
-    let age = last.and_then(|last| Duration::try_from(errand.now.duration_since(last)).ok());
-    // As for whole reloads: a nightly run does not begin at the same second each night.
-    if age.is_some_and(|age| age < every.mul_f64(0.9)) {
-        return Ok(());
-    }
-    outcome.scans.push("reconcile: due".to_owned());
-    let found = reconcile::reconcile(work, false).await?;
-    outcome.found = Some(found.to_string());
-    Ok(())
+    outcome.tally.add(&work.tally);
+    describe(outcome, work.head.as_ref());
+    // With the damaged files, which are still to be mended.
+    if mends { newest(&site.store, &resource.name).await } else { Ok(work.head.clone()) }
 }
 
 /// What is done beside the nightly run.
@@ -136,18 +160,22 @@ async fn beside(
                 End::Complete
             })
         }
+        Task::Mend { force } => {
+            site.events.tell(begun("backfill", "looks at every file and reads again what is damaged"));
+            let mut mended = Mended::default();
+            let done = mend::mend(&mut work, *force, &mut mended).await;
+            outcome.found = Some(mended.to_string());
+            done.map(|()| End::Complete)
+        }
         Task::Backfill(selection) => {
             site.events.tell(begun("backfill", "reads a part again"));
             backfill::backfill(&mut work, selection).await.map(|done| {
-                outcome.found = Some(format!(
-                    "{} ids asked for, {} not returned, {} taken out of the tables",
-                    done.asked, done.absent, done.gone
-                ));
+                outcome.found = Some(done.to_string());
                 End::Complete
             })
         }
     };
-    outcome.tally = work.tally.clone();
+    outcome.tally.add(&work.tally);
     describe(outcome, work.head.as_ref());
     end
 }

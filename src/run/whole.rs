@@ -39,7 +39,7 @@ pub async fn read_list(work: &mut Work<'_>, get: &str) -> Result<()> {
 
 /// An empty answer for something that has rows is more likely a fault of the source than the truth.
 pub fn refuse_empty(work: &Work<'_>) -> Result<()> {
-    let had = work.head.as_ref().map_or(0, crate::manifest::Version::rows);
+    let had = work.had_rows();
     if work.has_spooled() || had == 0 || work.resource.read.empty_ok {
         return Ok(());
     }

@@ -8,9 +8,11 @@ use tokio::time::Instant;
 use crate::config::Deletes;
 use crate::decode::{MisfitRecord, Page, Shape};
 use crate::event::Event;
-use crate::failure::{Failure, Kind, Result};
-use crate::manifest::{Cursor, Key, ScanKind, State, TableFiles, Version, head};
+use crate::failure::{Failure, Result};
+use crate::manifest::{Cursor, Key, ScanKind, State, Version, head};
+use crate::plan::Fit;
 use crate::run::Tally;
+use crate::run::apart::Apart;
 use crate::run::site::Site;
 use crate::schema::Resource;
 use crate::write::{OwnerSet, Spool};
@@ -48,6 +50,10 @@ pub struct Work<'a> {
     pub deletes: Deletes,
     /// How long the snapshots of a day are kept.
     pub keep: Option<std::time::Duration>,
+    /// A full read takes what was created from then on.
+    pub start: Option<Timestamp>,
+    /// The scan reads again what is held: what differs though no date told of it is counted.
+    pub(super) reads_again: bool,
     /// Snapshots of days before this one go with the next commit, in days since 1970.
     pub keep_from: Option<i32>,
     pub(super) spool: Option<Spool>,
@@ -58,11 +64,17 @@ pub struct Work<'a> {
     pub(super) keyless: bool,
     /// The plan of an unfinished scan of an earlier run.
     old_plan: Option<String>,
+    /// The plan of an unfinished backfill of an earlier run, which a new one takes the place of.
+    pub(super) old_backfill: Option<String>,
     /// Resources that read again what changed rows of ours name, with the places of table and column.
     pub(super) followers: Vec<(String, usize, usize)>,
     /// Owners found deleted: the next commit takes their rows out of the tables.
     pub(super) gone: Option<Gone>,
     pub(super) committed_at: Instant,
+    /// Damaged files of the head, which `head` does not name here.
+    pub(super) apart: Vec<Apart>,
+    /// Damaged files that the next commit takes out of the tables.
+    pub(super) dropped: Vec<Apart>,
     /// From which month on rows hand on what they name, once it is known.
     met_from: Option<i32>,
 }
@@ -78,19 +90,19 @@ impl<'a> Work<'a> {
         forced: bool,
         deletes: Deletes,
     ) -> Result<Self> {
-        let differing = head.as_ref().and_then(|head| differing_table(head, resource));
-        if let (Some(table), false) = (&differing, forced) {
-            return Err(Failure::new(Kind::Schema, format!("go on with table `{table}`"))
-                .because("its files were written by another schema: other columns, key or partition")
-                .advise(format!(
-                    "`pearlift run --full {}` reads the resource again and swaps its files",
-                    resource.name
-                )));
+        let fit = head.as_ref().map_or(Fit::Same, |head| Fit::of(head, resource));
+        if let (Some(refusal), false) = (fit.refusal(resource), forced) {
+            return Err(refusal);
         }
-        let old_plan = head.as_ref().and_then(|head| match &head.state.scan.as_ref()?.cursor {
+        let plan = |cursor: &Cursor| match cursor {
             Cursor::Slices { plan, .. } => Some(plan.clone()),
             Cursor::Rows { .. } => None,
-        });
+        };
+        let unfinished = head.as_ref().map(|head| &head.state);
+        let old_plan = unfinished.and_then(|state| plan(&state.scan.as_ref()?.cursor));
+        let old_backfill = unfinished.and_then(|state| plan(&state.backfill.as_ref()?.cursor));
+        let mut state = head.as_ref().map(|head| head.state.clone()).unwrap_or_default();
+        state.backfill.take_if(|backfill| backfill.schema_hash != resource.hash);
         let followers = site
             .catalog
             .followers(resource)
@@ -105,21 +117,26 @@ impl<'a> Work<'a> {
             shape: Arc::new(Shape::compile(resource)?),
             spool: Some(Spool::new(resource, &folder, memory)?),
             resource: Arc::new(resource.clone()),
-            state: head.as_ref().map(|head| head.state.clone()).unwrap_or_default(),
+            state,
             head,
             tally: Tally::default(),
-            rebuild: differing.is_some(),
+            rebuild: matches!(fit, Fit::Anew { .. }),
             forced,
             deletes,
             keep: None,
             keep_from: None,
+            start: None,
+            reads_again: false,
             records: Vec::new(),
             spared: Vec::new(),
             keyless: false,
             old_plan,
+            old_backfill,
             gone: None,
             followers,
             committed_at: Instant::now(),
+            apart: Vec::new(),
+            dropped: Vec::new(),
             met_from: None,
         })
     }
@@ -278,17 +295,4 @@ impl<'a> Work<'a> {
 /// A length as a count.
 pub fn count(length: usize) -> u64 {
     u64::try_from(length).expect("a length fits")
-}
-
-/// A table whose files at the destination are of another shape than the schema's.
-fn differing_table(head: &Version, resource: &Resource) -> Option<String> {
-    if head.tables.is_empty() {
-        return None;
-    }
-    let differs = resource
-        .tables
-        .iter()
-        .find(|table| head.tables.get(&table.name).is_none_or(|files| !files.same_shape(&TableFiles::new(table))));
-    let dropped = head.tables.keys().find(|name| !resource.tables.iter().any(|table| table.name == **name));
-    differs.map(|table| table.name.clone()).or_else(|| dropped.cloned())
 }

@@ -165,6 +165,11 @@ impl Account {
     pub fn delete(&mut self, kind: Kind, ids: &[i64]) {
         self.stock_mut(kind).deleted.extend(ids);
     }
+
+    /// Brings deleted records back as they were.
+    pub fn restore(&mut self, kind: Kind, ids: &[i64]) {
+        self.stock_mut(kind).deleted.retain(|id| !ids.contains(id));
+    }
 }
 
 fn is_gap(seed: u64, kind: Kind, has_gaps: bool, id: i64) -> bool {

@@ -6,6 +6,7 @@
 //! | `POST /sandbox/edit/{kind}?ids=1,2` or `?count=N` | other content, `updatedOn` now (without ids: the newest) |
 //! | `POST /sandbox/touch/{kind}?…` | other content, no date moves |
 //! | `POST /sandbox/delete/{kind}?…` | gone without a trace |
+//! | `POST /sandbox/restore/{kind}?ids=1,2` | deleted ones are back as they were |
 //! | `POST /sandbox/age?seconds=N` | the account's clock goes on |
 //! | `POST /sandbox/settings` | a JSON object of settings to change, `faults` and `stir` among them; a new plan counts from 1 |
 //! | `POST /sandbox/expire` | ends every access token |
@@ -97,7 +98,7 @@ pub fn control(state: &mut State, path: &str, query: &str, body: &[u8]) -> Optio
         ["ids", kind] => Truth::parse(kind)
             .ok_or_else(|| format!("{kind} is no kind"))
             .map(|truth| json!(state.account.ids(truth.kind()).collect::<Vec<i64>>())),
-        [verb @ ("insert" | "edit" | "touch" | "delete"), name] => {
+        [verb @ ("insert" | "edit" | "touch" | "delete" | "restore"), name] => {
             let Some(kind) = Truth::parse(name).map(Truth::kind) else {
                 return Some(Err(format!("{name} is no kind")));
             };
@@ -119,8 +120,12 @@ pub fn control(state: &mut State, path: &str, query: &str, body: &[u8]) -> Optio
                     state.account.touch(kind, &ids);
                     ids
                 }
-                _ => {
+                "delete" => {
                     state.account.delete(kind, &ids);
+                    ids
+                }
+                _ => {
+                    state.account.restore(kind, &ids);
                     ids
                 }
             };

@@ -92,12 +92,13 @@ pub fn get(account: &Account, settings: &Settings, served: Served, asked: &Asked
     }
     let mut found: Vec<i64> = ids().filter(|id| account.exists(kind, *id)).collect();
     let paged = kind == Kind::Contact;
-    if found.len() > settings.max_ids && !paged {
-        return (Reply::error(400, "CMNC-100", &format!("At most {} ids may be asked for", settings.max_ids)), count);
+    let most = if kind == Kind::GoodsOutNote { settings.max_note_ids } else { settings.max_ids };
+    if found.len() > most && !paged {
+        return (Reply::error(400, "CMNC-100", &format!("At most {most} ids may be asked for")), count);
     }
     let total = found.len();
     if paged {
-        found = found.into_iter().skip(asked.first - 1).take(settings.max_ids).collect();
+        found = found.into_iter().skip(asked.first - 1).take(most).collect();
     }
     let returned = found.len();
     if settings.shuffles {
@@ -177,7 +178,8 @@ pub fn options(account: &Account, settings: &Settings, served: Served, set: Opti
     };
     let wanted =
         |id: &i64| ranges.as_ref().is_none_or(|ranges| ranges.iter().any(|(from, to)| (from..=to).contains(&id)));
-    let ids: Vec<i64> = account.ids(kind).filter(wanted).collect();
+    let shown = |id: &i64| hash(account.world.seed, *id, 503) % 100 >= settings.options_hides;
+    let ids: Vec<i64> = account.ids(kind).filter(wanted).filter(shown).collect();
     if settings.options_fail_above > 0 && ids.len() > settings.options_fail_above {
         return Reply::error(500, "CMNU-003", "Internal Server Error");
     }

@@ -104,6 +104,11 @@ impl Sandbox {
         self.state().account.delete(kind, ids);
     }
 
+    /// Brings deleted records back as they were, their dates too.
+    pub fn restore(&self, kind: Kind, ids: &[i64]) {
+        self.state().account.restore(kind, ids);
+    }
+
     /// The account's clock.
     pub fn now(&self) -> Timestamp {
         self.state().now()

@@ -91,6 +91,8 @@ pub struct Settings {
     pub page_cap: usize,
     /// Ids of a GET at most.
     pub max_ids: usize,
+    /// The same of goods-out notes.
+    pub max_note_ids: usize,
     /// Whether PERIOD bounds include their instants.
     pub inclusive: bool,
     /// The status of a filter that cannot be parsed: 500 as recorded in 2022, or 400 as a client of 2026 sees it.
@@ -116,6 +118,8 @@ pub struct Settings {
     pub stir: Stir,
     /// OPTIONS of more ids than this fails with an internal error; 0 never does.
     pub options_fail_above: usize,
+    /// OPTIONS leaves out so many ids of a hundred, though they are there.
+    pub options_hides: u64,
 }
 
 impl Settings {
@@ -154,6 +158,7 @@ impl Default for Settings {
             foreign: 0,
             page_cap: 500,
             max_ids: 200,
+            max_note_ids: 500,
             inclusive: true,
             bad_filter_status: 500,
             refuses_unknown_filter: false,
@@ -168,6 +173,7 @@ impl Default for Settings {
             faults: Faults::default(),
             stir: Stir::default(),
             options_fail_above: 0,
+            options_hides: 0,
         }
     }
 }

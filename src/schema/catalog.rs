@@ -6,7 +6,8 @@ use include_dir::{Dir, include_dir};
 
 use crate::failure::{Failure, Kind, Result};
 use crate::schema::check::check;
-use crate::schema::{Resource, Style, Type};
+use crate::schema::wishes::Need;
+use crate::schema::{Resource, Style, Type, Wishes};
 
 /// The schema files that ship inside the binary.
 static BUILT_IN: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/schemas");
@@ -43,6 +44,28 @@ impl Catalog {
         let catalog = Self { resources };
         catalog.check_together()?;
         Ok(catalog)
+    }
+
+    /// The catalog as the settings wish it; `selects` says which resources are read. Refuses (`Settings`) what cannot be
+    /// left out, and names that do not exist.
+    pub fn shaped(self, wishes: impl Fn(&str) -> Wishes, selects: impl Fn(&str) -> bool) -> Result<Self> {
+        let followers = self.resources.iter().filter(|resource| selects(&resource.name));
+        let needs: Vec<Need> = followers
+            .flat_map(|follower| {
+                follower.read.also_from.iter().map(|also| Need {
+                    table: also.table.clone(),
+                    column: Some(also.column.clone()),
+                    why: format!("`{}` is read again when its rows change", follower.name),
+                })
+            })
+            .collect();
+        let shape = |resource: Resource| {
+            let theirs: Vec<&Need> =
+                needs.iter().filter(|need| resource.tables.iter().any(|table| table.name == need.table)).collect();
+            let wished = wishes(&resource.name);
+            resource.shaped(&wished, &theirs)
+        };
+        Ok(Self { resources: self.resources.into_iter().map(shape).collect::<Result<_>>()? })
     }
 
     fn check_together(&self) -> Result<()> {

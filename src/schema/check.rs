@@ -24,8 +24,9 @@ pub fn check(name: &str, text: &str) -> Result<Resource> {
     let file: SchemaFile = toml::from_str(text).map_err(|error| {
         Failure::new(Kind::Schema, "read a schema file").at(format!("{name}.toml")).because(error.to_string())
     })?;
-    if !is_name(name) {
-        return Err(wrong(name, "a resource's name is small letters, digits and `_`, and begins with a letter"));
+    if !is_name(name) || is_device(name) {
+        let rule = "a resource's name is small letters, digits and `_`, at most 63, begins with a letter, and is no device of Windows";
+        return Err(wrong(name, rule));
     }
     let mut tables = Vec::new();
     let mut partitions = Vec::new();
@@ -47,7 +48,25 @@ pub fn check(name: &str, text: &str) -> Result<Resource> {
         table.partition = partition.clone();
     }
     let read = check_read(name, file.read, key, key_type, &tables)?;
-    Ok(Resource { name: name.to_owned(), about: file.about, priority: file.priority, read, tables, hash: hash(text)? })
+    let hash = hash(text)?;
+    let resource = Resource {
+        name: name.to_owned(),
+        about: file.about,
+        priority: file.priority,
+        read,
+        tables,
+        left_out: Vec::new(),
+        hash,
+    };
+    match (resource.has_dates(), resource.read.every, resource.read.reload_every) {
+        (true, Some(_), _) => {
+            Err(wrong(name, "`every` is for what has no dates; what has is read whole by `reload_every`"))
+        }
+        (false, _, Some(_)) => {
+            Err(wrong(name, "`reload_every` is for what has dates; what has none is read whole by `every`"))
+        }
+        (true, None, _) | (false, _, None) => Ok(resource),
+    }
 }
 
 /// Hash of what a file says about reading and mapping; comments, `about` and `priority` do not count.
@@ -73,10 +92,18 @@ fn is_name(text: &str) -> bool {
         && text.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
 }
 
+/// Names that no folder can bear where a destination is copied to Windows.
+fn is_device(name: &str) -> bool {
+    let numbered = name.strip_prefix("com").or_else(|| name.strip_prefix("lpt"));
+    matches!(name, "con" | "prn" | "aux" | "nul")
+        || numbered.is_some_and(|rest| matches!(rest.as_bytes(), [b'0'..=b'9']))
+}
+
 fn check_table(name: &str, file: TableFile) -> Result<Table> {
     let wrong = |why: String| Failure::new(Kind::Schema, "accept a table").because(why);
-    if !is_name(name) {
-        return Err(wrong("a table's name is small letters, digits and `_`".into()));
+    if !is_name(name) || is_device(name) {
+        let rule = "a table's name is small letters, digits and `_`, at most 63, begins with a letter, and is no device of Windows";
+        return Err(wrong(rule.into()));
     }
     let rows = match file.rows {
         None => Rows::Record,
@@ -137,7 +164,7 @@ fn check_table(name: &str, file: TableFile) -> Result<Table> {
         ![EXTRA, EXTRACTED_AT, RUN_ID].iter().any(|name| is_name(name)),
         "names of ours cannot be a schema's"
     );
-    Ok(Table { name: name.to_owned(), rows, columns, key, partition: Partition::None })
+    Ok(Table { name: name.to_owned(), rows, columns, left_out: Vec::new(), key, partition: Partition::None })
 }
 
 /// The first key column of every table is the owner key, and of one type.
@@ -269,7 +296,8 @@ fn check_read(name: &str, file: ReadFile, key: Source, key_type: Type, tables: &
         records: parse_rows(file.records.as_deref().unwrap_or("*"))?,
         newer: file.newer.iter().map(|column| find_newer(name, column, tables)).collect::<Result<_>>()?,
         also_from: check_also_from(name, file.style, file.also_from)?,
-        every: file.every.as_deref().map(|every| cadence(name, every)).transpose()?,
+        every: file.every.as_deref().map(|text| cadence(name, "every", text)).transpose()?,
+        reload_every: file.reload_every.as_deref().map(|text| cadence(name, "reload_every", text)).transpose()?,
         empty_ok: file.empty_ok,
         none_found: file.none_found,
         split_on: file.split_on,
@@ -277,8 +305,8 @@ fn check_read(name: &str, file: ReadFile, key: Source, key_type: Type, tables: &
     })
 }
 
-fn cadence(name: &str, text: &str) -> Result<Duration> {
-    humantime::parse_duration(text).map_err(|error| wrong(name, format!("`every = \"{text}\"`: {error}")))
+fn cadence(name: &str, key: &str, text: &str) -> Result<Duration> {
+    humantime::parse_duration(text).map_err(|error| wrong(name, format!("`{key} = \"{text}\"`: {error}")))
 }
 
 fn check_inventory(name: &str, file: InventoryFile) -> Result<Inventory> {

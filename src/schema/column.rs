@@ -26,6 +26,9 @@ pub const EXTRACTED_AT: &str = "_extracted_at";
 /// The run that first saw this content.
 pub const RUN_ID: &str = "_run_id";
 
+/// When the record was found deleted at the source, by its clock: in tables that keep such rows, and beside those kept apart.
+pub const DELETED_AT: &str = "_deleted_at";
+
 /// The most digits of a 128-bit decimal.
 const MAX_PRECISION: u8 = 38;
 

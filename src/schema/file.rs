@@ -37,6 +37,7 @@ pub struct ReadFile {
     #[serde(default)]
     pub also_from: Vec<AlsoFromFile>,
     pub every: Option<String>,
+    pub reload_every: Option<String>,
     #[serde(default)]
     pub empty_ok: bool,
     #[serde(default)]

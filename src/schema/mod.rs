@@ -9,12 +9,14 @@ mod path;
 mod column;
 mod resource;
 mod check;
+mod wishes;
 mod catalog;
 
 pub use catalog::Catalog;
-pub use column::{Column, EXTRA, EXTRACTED_AT, RUN_ID, Type};
+pub use column::{Column, DELETED_AT, EXTRA, EXTRACTED_AT, RUN_ID, Type};
 pub use path::{Leaf, Origin, Source, Step};
 pub use resource::{
     AlsoFrom, Changes, IdSearch, Inventory, Newer, Open, Owners, Partition, PartitionBy, Read, Resource, RowSearch,
-    Rows, Style, Table,
+    Rows, Style, Table, file_schema,
 };
+pub use wishes::Wishes;

@@ -60,6 +60,14 @@ impl fmt::Display for Source {
 }
 
 impl Source {
+    /// How many contexts above that of a row, `depth` contexts below the record, the path begins.
+    pub fn above(&self, depth: usize) -> usize {
+        match self.origin {
+            Origin::Record => depth,
+            Origin::Above(above) => above,
+        }
+    }
+
     /// Reads `totalValue.total`, `^.id`, `^.^.@key`, `$.id`, `@index`, `.`.
     pub fn parse(text: &str) -> Result<Self> {
         let wrong = |why: &str| Failure::new(Kind::Schema, "read a column's `from`").at(text).because(why);

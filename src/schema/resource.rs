@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use arrow_schema::{DataType, Field, Schema, TimeUnit};
 
-use crate::schema::{Column, EXTRA, EXTRACTED_AT, RUN_ID, Step, Type};
+use crate::schema::{Column, DELETED_AT, EXTRA, EXTRACTED_AT, Leaf, RUN_ID, Step, Type};
 
 /// Something the source serves, and the tables it becomes.
 #[derive(Clone, Debug)]
@@ -18,6 +18,8 @@ pub struct Resource {
     pub read: Read,
     /// In the file's order; at least one.
     pub tables: Vec<Table>,
+    /// Tables that the settings leave out: what they would hold is known, and written nowhere.
+    pub left_out: Vec<Table>,
     /// Hash of what decides reading and mapping; another hash drops an unfinished scan's plan.
     pub hash: String,
 }
@@ -37,8 +39,10 @@ pub struct Read {
     pub newer: Vec<Newer>,
     /// Columns elsewhere whose new, changed and removed rows name records of this resource that changed without a date.
     pub also_from: Vec<AlsoFrom>,
-    /// The cadence of whole reloads; `None` is every run.
+    /// How often what has no dates is read whole; `None` is every run.
     pub every: Option<Duration>,
+    /// How often what has dates is read whole again, for what they do not tell; `None` is never.
+    pub reload_every: Option<Duration>,
     /// An empty answer for a list that has rows is accepted.
     pub empty_ok: bool,
     /// Texts of a 404 that mean "none of these ids"; any other 404 is a wrong URL (API notes §5).
@@ -114,6 +118,14 @@ pub struct Changes {
     pub open: Option<Open>,
 }
 
+impl Changes {
+    /// The date of creation among the dates: the one that does not also tell of changes.
+    pub fn created(&self) -> &str {
+        let tells_of_changes = |date: &&String| self.same.iter().any(|(theirs, _)| theirs == *date);
+        self.since.iter().find(|date| !tells_of_changes(date)).or(self.since.first()).expect("changes have a date")
+    }
+}
+
 /// Which records are open: a boolean filter of the search, and our column of the same meaning.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Open {
@@ -161,6 +173,8 @@ pub struct Table {
     pub name: String,
     pub rows: Rows,
     pub columns: Vec<Column>,
+    /// Columns that the settings leave out: their values are known, and written nowhere.
+    pub left_out: Vec<Column>,
     /// Indices of the key columns; the first is the owner key.
     pub key: Vec<usize>,
     pub partition: Partition,
@@ -214,17 +228,32 @@ impl fmt::Display for Partition {
 }
 
 impl Table {
+    /// The place of the column that tells of deleted records, where the table keeps their rows.
+    pub fn mark(&self) -> Option<usize> {
+        self.columns.iter().position(|column| column.name == DELETED_AT)
+    }
+
     /// The Arrow schema of the table's files: its columns, then `_extra`, `_extracted_at`, `_run_id`.
     pub fn arrow(&self) -> Schema {
-        let mut fields: Vec<Field> = self.columns.iter().map(Column::field).collect();
-        fields.push(Field::new(EXTRA, DataType::Utf8, true));
-        fields.push(Field::new(EXTRACTED_AT, DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())), false));
-        fields.push(Field::new(RUN_ID, DataType::Utf8, false));
-        Schema::new(fields)
+        file_schema(&self.columns)
     }
 }
 
+/// The Arrow schema of files with these columns: behind them `_extra`, `_extracted_at`, `_run_id`.
+pub fn file_schema(columns: &[Column]) -> Schema {
+    let mut fields: Vec<Field> = columns.iter().map(Column::field).collect();
+    fields.push(Field::new(EXTRA, DataType::Utf8, true));
+    fields.push(Field::new(EXTRACTED_AT, DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())), false));
+    fields.push(Field::new(RUN_ID, DataType::Utf8, false));
+    Schema::new(fields)
+}
+
 impl Resource {
+    /// The table with one row a record, or the first: by it is told what is held.
+    pub fn owner_table(&self) -> &Table {
+        self.tables.iter().find(|table| table.rows == Rows::Record).unwrap_or(&self.tables[0])
+    }
+
     /// The resource's partition: that of its tables.
     pub fn partition(&self) -> &Partition {
         &self.tables[0].partition
@@ -233,5 +262,34 @@ impl Resource {
     /// Whether a scan reads it whole and replaces what is there.
     pub fn is_snapshot(&self) -> bool {
         matches!(self.partition(), Partition::Snapshot { .. })
+    }
+
+    /// Whether a nightly run asks for changes by date, its own or its owner's; what has no dates is read whole.
+    pub fn has_dates(&self) -> bool {
+        match &self.read.style {
+            Style::IdSets { changes, .. } => changes.is_some(),
+            Style::Search(search) => !search.since.is_empty(),
+            Style::List { .. } => false,
+            Style::PerOwner { .. } => !self.is_snapshot(),
+        }
+    }
+
+    /// The table with one row a record, if there is one.
+    pub fn record_table(&self) -> Option<&Table> {
+        self.tables.iter().find(|table| table.rows == Rows::Record)
+    }
+
+    /// Our column of a date that the search shows, in the table with one row a record.
+    pub fn date_column(&self, date: &str) -> Option<&Column> {
+        let table = self.record_table()?;
+        let same = match &self.read.style {
+            Style::IdSets { changes: Some(changes), .. } => changes.same.iter().find(|(theirs, _)| theirs == date),
+            Style::IdSets { .. } | Style::Search(_) | Style::List { .. } | Style::PerOwner { .. } => None,
+        };
+        let takes = |leaf: &Leaf| matches!(leaf, Leaf::Fields(fields) if fields.len() == 1 && fields[0] == date);
+        match same {
+            Some((_, ours)) => table.columns.iter().find(|column| column.name == *ours),
+            None => table.columns.iter().find(|column| column.from.iter().any(|source| takes(&source.leaf))),
+        }
     }
 }

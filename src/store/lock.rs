@@ -66,6 +66,7 @@ struct Object {
 #[derive(Debug, Deserialize, Serialize)]
 struct Paper {
     run: String,
+    /// Another number with each renewal, so that the object's tag is another; somebody may have written the last one there is.
     beat: u64,
     released: bool,
 }
@@ -108,7 +109,9 @@ impl Locks {
         }
         let objects = std::mem::take(&mut *self.objects.lock().expect("no holder panics"));
         for (name, object) in objects.into_iter().filter(|(_, object)| !object.lost) {
-            self.store.put_over(&paths::lock(&name), &object.tag, self.paper(object.beat + 1, true)).await?;
+            self.store
+                .put_over(&paths::lock(&name), &object.tag, self.paper(object.beat.wrapping_add(1), true))
+                .await?;
         }
         Ok(())
     }
@@ -209,7 +212,7 @@ impl Locks {
     }
 
     async fn let_go(&self, name: &str, object: Object) -> Result<()> {
-        self.store.put_over(&paths::lock(name), &object.tag, self.paper(object.beat + 1, true)).await?;
+        self.store.put_over(&paths::lock(name), &object.tag, self.paper(object.beat.wrapping_add(1), true)).await?;
         Ok(())
     }
 
@@ -247,7 +250,7 @@ impl Locks {
         if !held.released && !seen.is_dead(name) {
             return Ok(None);
         }
-        let beat = held.beat + 1;
+        let beat = held.beat.wrapping_add(1);
         Ok(match self.store.put_over(&path, &tag, self.paper(beat, false)).await? {
             Some(tag) => Some(Object { tag, beat, lost: false }),
             None => recognise(&self.store, &self.run, &path).await?,
@@ -284,7 +287,7 @@ impl Locks {
                     objects.iter().map(|(name, object)| (name.clone(), object.clone())).collect()
                 };
                 for (name, object) in held.into_iter().filter(|(_, object)| !object.lost) {
-                    let beat = object.beat + 1;
+                    let beat = object.beat.wrapping_add(1);
                     let renewed = store.put_over(&paths::lock(&name), &object.tag, paper(&run, beat, false)).await;
                     let next = match renewed {
                         Ok(Some(tag)) => Object { tag, beat, lost: false },

@@ -46,7 +46,8 @@ impl Store {
             .with_region(s3.region.as_deref().unwrap_or("us-east-1"))
             .with_virtual_hosted_style_request(!s3.path_style)
             .with_conditional_put(S3ConditionalPut::ETagMatch)
-            .with_client_options(ClientOptions::new().with_allow_http(s3.allow_http))
+            // Never for an endpoint that the client finds in the environment by itself.
+            .with_client_options(ClientOptions::new().with_allow_http(s3.allow_http && s3.endpoint.is_some()))
             .with_retry(retry);
         if let Some(endpoint) = &s3.endpoint {
             builder = builder.with_endpoint(endpoint);

@@ -12,7 +12,7 @@
 //! ```
 //!
 //! Names of resources, tables and partitions are checked words (`schema`), run ids are hexadecimal: no path can leave
-//! the destination.
+//! the destination. What reads a path back (`of_…`, `is_…`) takes only what is made here.
 
 /// The folder of everything that is not a table.
 pub const OURS: &str = "_pearlift";
@@ -54,11 +54,45 @@ pub fn data(table: &str, segment: Option<&str>, run: &str, number: u64) -> Strin
 
 /// The table and the run in the path of a data file, when its name is one of ours and lies in its table's folder.
 pub fn of_data(path: &str) -> Option<(&str, &str)> {
-    let (table, _) = path.split_once('/')?;
-    let (_, name) = path.rsplit_once('/')?;
+    let (table, rest) = path.split_once('/')?;
+    let (segment, name) = rest.split_once('/').map_or((None, rest), |(segment, name)| (Some(segment), name));
+    let run = of_name(name, table)?;
+    (is_word(table) && segment.is_none_or(is_segment)).then_some((table, run))
+}
+
+/// The table and the run in the path of a file of deleted rows, when it is one of ours.
+pub fn of_deleted(path: &str) -> Option<(&str, &str)> {
+    let (table, name) = path.strip_prefix(OURS)?.strip_prefix("/deleted/")?.split_once('/')?;
+    let run = of_name(name, table)?;
+    is_word(table).then_some((table, run))
+}
+
+/// The run in `order-<run>-<n>.parquet`.
+fn of_name<'a>(name: &'a str, table: &str) -> Option<&'a str> {
     let rest = name.strip_prefix(table)?.strip_prefix('-')?;
     let (run, number) = rest.strip_suffix(".parquet")?.split_once('-')?;
-    (is_run(run) && is_number(number)).then_some((table, run))
+    (is_run(run) && is_number(number)).then_some(run)
+}
+
+/// The number at the end of a data file's name.
+pub fn number_of(path: &str) -> Option<u64> {
+    path.rsplit('-').next()?.split('.').next()?.parse().ok()
+}
+
+/// Whether a text is a name as schema files may give it to a resource, a table or a column.
+pub fn is_word(text: &str) -> bool {
+    text.len() <= 63
+        && text.starts_with(|c: char| c.is_ascii_lowercase())
+        && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_')
+}
+
+/// Whether a text is a partition's folder, `created_month=2026-03-01`.
+fn is_segment(text: &str) -> bool {
+    let is_name =
+        |name: &str| name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_');
+    let is_value = |value: &str| value.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-');
+    let both = text.split_once('=').filter(|(name, value)| !name.is_empty() && !value.is_empty());
+    both.is_some_and(|(name, value)| is_name(name) && is_value(value))
 }
 
 /// Whether a text has the form of a run's or a scan's name: 128 bits, hexadecimal.
@@ -80,7 +114,7 @@ pub fn of_staged(path: &str) -> Option<(&str, &str)> {
     let (run, name) = path.strip_prefix(STAGING)?.strip_prefix('/')?.split_once('/')?;
     let (table, rest) = name.strip_suffix(".part")?.split_once('-')?;
     let number = rest.strip_prefix(run)?.strip_prefix('-')?;
-    is_number(number).then_some((table, run))
+    (is_word(table) && is_run(run) && is_number(number)).then_some((table, run))
 }
 
 /// The folder of a resource's plans.

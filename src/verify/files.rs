@@ -2,15 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use arrow_schema::{DataType, TimeUnit};
 use futures_util::{StreamExt, TryStreamExt};
 
-use crate::failure::{Failure, Kind, Result};
+use crate::failure::{Failure, Result};
 use crate::manifest::{DataFile, TableFiles, Version};
-use crate::schema::{EXTRA, EXTRACTED_AT, RUN_ID, Type};
+use crate::schema::{DELETED_AT, EXTRA, EXTRACTED_AT, RUN_ID};
 use crate::store::Store;
 use crate::verify::{Finding, What, finding};
-use crate::write::{DELETED_AT, Flaw, Located, footer};
+use crate::write::{Columns, Flaw, Located, footer};
 
 /// Files looked at at once: a bucket answers in tens of milliseconds.
 const AT_ONCE: usize = 16;
@@ -65,13 +64,13 @@ async fn place(store: &Store, file: &DataFile) -> Result<Option<String>> {
 
 /// Compares size and footer of every file with the manifest.
 pub async fn look(store: &Store, head: &Version, files: Files) -> Result<Vec<Finding>> {
-    let mut all: Vec<(Located, Vec<(String, DataType)>)> = Vec::new();
+    let mut all: Vec<(Located, Columns)> = Vec::new();
     for (name, located) in files.tables {
         let columns = columns(&head.tables[&name])?;
         all.extend(located.into_iter().map(|located| (located, columns.clone())));
     }
     for located in files.deleted {
-        let columns = deleted_columns(head, &located)?;
+        let columns = deleted_columns(head, &located);
         all.extend(columns.map(|columns| (located, columns)));
     }
     let flaws: Vec<_> = futures_util::stream::iter(all)
@@ -85,7 +84,7 @@ pub async fn look(store: &Store, head: &Version, files: Files) -> Result<Vec<Fin
     Ok(flaws.into_iter().flatten().collect())
 }
 
-async fn look_at(store: &Store, located: &Located, columns: Vec<(String, DataType)>) -> Result<Option<Flaw>> {
+async fn look_at(store: &Store, located: &Located, columns: Columns) -> Result<Option<Flaw>> {
     let Some(remote) = store.remote_file(&located.at).await? else { return Ok(Some(Flaw::Missing)) };
     let file = &located.file;
     if remote.size() != file.bytes {
@@ -103,25 +102,16 @@ async fn look_at(store: &Store, located: &Located, columns: Vec<(String, DataTyp
 }
 
 /// The columns of a table's files, by its manifest.
-pub fn columns(table: &TableFiles) -> Result<Vec<(String, DataType)>> {
-    let at = || DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()));
-    let mut columns = Vec::new();
-    for column in &table.columns {
-        let kind = Type::parse(&column.kind)
-            .map_err(|error| Failure::new(Kind::Damage, "read a manifest").at(&column.name).caused(error))?;
-        columns.push((column.name.clone(), kind.arrow()));
-    }
-    columns.push((EXTRA.to_owned(), DataType::Utf8));
-    columns.push((EXTRACTED_AT.to_owned(), at()));
-    columns.push((RUN_ID.to_owned(), DataType::Utf8));
-    Ok(columns)
+pub fn columns(table: &TableFiles) -> Result<Columns> {
+    let schema = table.arrow()?;
+    let fields = schema.fields().iter();
+    Ok(Columns::Just(fields.map(|field| (field.name().clone(), field.data_type().clone())).collect()))
 }
 
-/// The columns of a file of deleted rows, which is as its table was then; none where the table is another by now.
-pub fn deleted_columns(head: &Version, located: &Located) -> Result<Option<Vec<(String, DataType)>>> {
-    let table = located.file.path.rsplit('/').nth(1).and_then(|name| head.tables.get(name));
-    let Some(table) = table else { return Ok(None) };
-    let mut columns = columns(table)?;
-    columns.push((DELETED_AT.to_owned(), DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()))));
-    Ok(Some(columns))
+/// The columns that a file of deleted rows must have, which is as its table was then: the key and ours. None where there is
+/// no such table any more.
+pub fn deleted_columns(head: &Version, located: &Located) -> Option<Columns> {
+    let table = located.file.path.rsplit('/').nth(1).and_then(|name| head.tables.get(name))?;
+    let ours = [EXTRA, EXTRACTED_AT, RUN_ID, DELETED_AT].map(str::to_owned);
+    Some(Columns::Among(table.key.iter().cloned().chain(ours).collect()))
 }

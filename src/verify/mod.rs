@@ -122,10 +122,12 @@ impl Finding {
         let name = &self.resource;
         match &self.what {
             What::Flawed(_) => Some(format!(
-                "restore it from a backup; without one move `_pearlift/manifests/{name}` and the folders of its tables \
-                 away, and `pearlift run {name}` reads the resource anew"
+                "`pearlift backfill {name} --damaged` reads again what it may have held; or restore it from a backup"
             )),
-            What::Manifest(_) => Some("restore it from a backup".to_owned()),
+            What::Manifest(_) => Some(format!(
+                "restore it from a backup; without one move it away, and `pearlift backfill {name} --damaged` mends the \
+                 version before"
+            )),
             What::Foreign => Some("move it out of the table's folder".to_owned()),
             What::Unpublished => Some(format!("`pearlift run {name}` or `pearlift clean` publishes it")),
             What::Superseded => Some("`pearlift clean` removes it".to_owned()),
@@ -167,6 +169,12 @@ pub async fn verify(inquiry: Inquiry<'_>) -> Result<Report> {
     Ok(report)
 }
 
+/// What lies in the folders of a resource's tables, and no head names.
+pub async fn strays_of(store: &Store, head: &Version) -> Result<Vec<Finding>> {
+    let tables: Vec<_> = head.tables.keys().map(|table| (head.resource.clone(), table.clone())).collect();
+    strays::find(store, &resources(store).await?, &tables).await
+}
+
 /// A manifest that is damaged is a finding; anything else is a failure.
 fn unread(resource: &str, failure: Failure) -> Result<Finding> {
     if failure.kind() != Kind::Damage {
@@ -176,14 +184,10 @@ fn unread(resource: &str, failure: Failure) -> Result<Finding> {
     Ok(Finding { resource: resource.to_owned(), path: None, what, count: 1 })
 }
 
-/// One resource by its head; again by a newer one where files went away under us.
-async fn look_at(inquiry: Inquiry<'_>, name: &str) -> Result<Option<(Version, Vec<Finding>)>> {
+/// One resource by its head; again by a newer one where files went away under us. None where nothing was ever committed.
+pub async fn look_at(inquiry: Inquiry<'_>, name: &str) -> Result<Option<(Version, Vec<Finding>)>> {
     for _ in 0..TRIES {
         let Some(current) = head(inquiry.store, name).await? else { return Ok(None) };
-        if current.resource != name {
-            let why = format!("version {} says that it is of `{}`", current.version, current.resource);
-            return Ok(Some((current, vec![finding(name, None, What::Manifest(why))])));
-        }
         let mut findings = Vec::new();
         let located = files::locate(inquiry.store, &current, &mut findings).await?;
         if any_missing(&findings) && has_moved(inquiry, &current).await? {

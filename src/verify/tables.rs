@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 
-use arrow_schema::DataType;
 use tokio::runtime::Handle;
 
 use crate::failure::Result;
@@ -10,7 +9,7 @@ use crate::manifest::Version;
 use crate::schema::{Partition, Resource};
 use crate::verify::files::{Files, columns, deleted_columns};
 use crate::verify::{Finding, Inquiry, What, finding};
-use crate::write::{Fault, Group, Located, Part, compare};
+use crate::write::{Columns, Fault, Group, Located, Part, compare};
 
 /// Reads every file of a head.
 pub async fn compare_all(inquiry: Inquiry<'_>, head: &Version, files: Files) -> Result<Vec<Finding>> {
@@ -60,18 +59,13 @@ fn groups(head: &Version, resource: Option<&Resource>, files: Files, missing: bo
     }
     for located in files.deleted {
         let table = located.file.path.rsplit('/').nth(1).and_then(|name| head.tables.get(name));
-        let (Some(table), Some(columns)) = (table, deleted_columns(head, &located)?) else { continue };
+        let (Some(table), Some(columns)) = (table, deleted_columns(head, &located)) else { continue };
         groups.push(Group { parts: vec![part(&table.key, columns, vec![located], None)], owner: None });
     }
     Ok(groups)
 }
 
-fn part(
-    key: &[String],
-    columns: Vec<(String, DataType)>,
-    files: Vec<Located>,
-    dated: Option<(Partition, String)>,
-) -> Part {
+fn part(key: &[String], columns: Columns, files: Vec<Located>, dated: Option<(Partition, String)>) -> Part {
     Part { key: key.to_vec(), columns, files, dated }
 }
 

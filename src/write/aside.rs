@@ -3,25 +3,22 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use arrow_array::{BooleanArray, RecordBatch, TimestampMicrosecondArray};
+use arrow_array::{Array, ArrayRef, BooleanArray, RecordBatch, TimestampMicrosecondArray};
 use arrow_schema::{DataType, Field, Schema, TimeUnit};
 use arrow_select::filter::filter_record_batch;
 use jiff::Timestamp;
 use tokio::runtime::Handle;
 
 use crate::failure::{Failure, Kind, Result};
-use crate::manifest::{DataFile, Version};
-use crate::schema::Resource;
-use crate::store::{Store, paths};
-use crate::write::columns::Layout;
+use crate::manifest::{DataFile, TableFiles, Version};
+use crate::schema::{DELETED_AT, Resource};
+use crate::store::{LocalCopy, Store, paths};
+use crate::write::inspect::refuse_altered;
 use crate::write::output::{Output, Target};
 use crate::write::parquet::{Form, read};
 use crate::write::sorted::owner;
 use crate::write::spool::OwnerSet;
 use crate::write::table::Sizes;
-
-/// The column of when a record was found gone.
-pub const DELETED_AT: &str = "_deleted_at";
 
 /// What setting aside needs to know.
 #[derive(Clone, Debug)]
@@ -32,27 +29,50 @@ pub struct Aside<'a> {
     pub spool: &'a Path,
     pub run: &'a str,
     pub sizes: Sizes,
-    /// The source's clock when the record was found gone.
-    pub at: Timestamp,
 }
 
-/// Writes and stages the rows of these owners, table by table. Blocks: call it from a blocking thread. Gives the files,
+/// Which rows are set aside.
+#[derive(Clone, Copy, Debug)]
+pub enum Which<'a> {
+    /// Those of these owners, found gone at this time by the source's clock.
+    Of(&'a OwnerSet, Timestamp),
+    /// Those of these tables that bear a mark, with the time that it tells.
+    Marked(&'a [&'a str]),
+}
+
+impl Which<'_> {
+    fn concerns(&self, table: &str, file: &DataFile) -> bool {
+        match self {
+            Self::Of(owners, _) => {
+                file.first.as_ref().zip(file.last.as_ref()).is_some_and(|(first, last)| owners.touches(first, last))
+            }
+            Self::Marked(tables) => file.rows > 0 && tables.contains(&table),
+        }
+    }
+
+    fn wants(&self, batch: &RecordBatch, key: usize, row: usize) -> bool {
+        match self {
+            Self::Of(owners, _) => owners.contains(&owner(batch, key, row)),
+            Self::Marked(_) => batch.column_by_name(DELETED_AT).is_some_and(|marks| marks.is_valid(row)),
+        }
+    }
+}
+
+/// Writes and stages these rows of the live files, table by table. Blocks: call it from a blocking thread. Gives the files,
 /// whose final place is below `_pearlift/deleted/`.
 pub fn set_aside(
     work: &Aside<'_>,
-    owners: &OwnerSet,
+    which: &Which<'_>,
     runtime: &Handle,
     next_number: &mut u64,
 ) -> Result<Vec<DataFile>> {
     let mut kept = Vec::new();
-    for table in &work.resource.tables {
-        let Some(files) = work.head.tables.get(&table.name) else { continue };
-        let layout = Layout::new(table);
-        let schema = Arc::new(with_deleted_at(&layout.file));
+    for (name, table) in &work.head.tables {
+        let schema = Arc::new(with_deleted_at(&table.arrow()?));
         let form = Form {
+            key: key(table, &schema)?,
             schema: Arc::clone(&schema),
-            key: layout.key.clone(),
-            schema_hash: work.resource.hash.clone(),
+            schema_hash: work.head.schema_hash.clone(),
             row_group_rows: work.sizes.row_group_rows,
         };
         let mut number = || {
@@ -62,40 +82,33 @@ pub fn set_aside(
         let mut target = Target {
             store: work.store,
             spool: work.spool,
-            table: &table.name,
+            table: name,
             form: &form,
             run: work.run,
             file_bytes: work.sizes.file_bytes,
             number: &mut number,
         };
         let mut output = Output::new(None);
-        let touched = files.files.iter().filter(|file| {
-            file.first.as_ref().zip(file.last.as_ref()).is_some_and(|(first, last)| owners.touches(first, last))
-        });
-        for file in touched {
-            let copy = runtime.block_on(work.store.local_copy(&file.path, work.spool))?.ok_or_else(|| {
-                Failure::new(Kind::Damage, "find a live file")
-                    .at(&file.path)
-                    .because("the manifest names it and it is not there")
-                    .advise("`pearlift verify` says what is damaged, and the way back")
-            })?;
+        for file in table.files.iter().filter(|file| which.concerns(name, file)) {
+            let copy = live_copy(work.store, file, work.spool, runtime)?;
             for batch in read(copy.path())? {
-                let batch = batch
-                    .map_err(|error| Failure::new(Kind::Damage, "read a data file").at(&file.path).caused(error))?;
-                let wanted: BooleanArray = (0..batch.num_rows())
-                    .map(|row| Some(owners.contains(&owner(&batch, layout.key[0], row))))
-                    .collect();
+                let batch = batch.map_err(|error| Failure::damaged("read a data file", &file.path).caused(error))?;
+                let owner_key = batch.schema_ref().index_of(&table.key[0]);
+                let owner_key =
+                    owner_key.map_err(|error| Failure::damaged("read a data file", &file.path).caused(error))?;
+                let wanted: BooleanArray =
+                    (0..batch.num_rows()).map(|row| Some(which.wants(&batch, owner_key, row))).collect();
                 let rows = filter_record_batch(&batch, &wanted)
                     .map_err(|error| Failure::new(Kind::Bug, "pick deleted rows").caused(error))?;
                 if rows.num_rows() > 0 {
-                    output.write(&stamped(&rows, &schema, work.at), &mut target)?;
+                    output.write(&stamped(&rows, &schema, which), &mut target)?;
                 }
             }
         }
         for draft in output.finish(&target)? {
             let number = draft.file.path.rsplit('-').next().and_then(|rest| rest.strip_suffix(".parquet"));
             let number = number.and_then(|digits| digits.parse().ok()).expect("a data file's name ends in its number");
-            let path = paths::deleted(&table.name, work.run, number);
+            let path = paths::deleted(name, work.run, number);
             kept.push(DataFile { path, ..draft.file });
             runtime.block_on(work.store.stage(draft.scratch))?;
         }
@@ -103,15 +116,41 @@ pub fn set_aside(
     Ok(kept)
 }
 
+/// A local file with the content of a live one; refuses (`Damage`) what is not what the manifest says.
+pub fn live_copy(store: &Store, file: &DataFile, spool: &Path, runtime: &Handle) -> Result<LocalCopy> {
+    let copy = runtime.block_on(store.local_copy(&file.path, spool))?.ok_or_else(|| {
+        Failure::damaged("find a live file", &file.path).because("the manifest names it and it is not there")
+    })?;
+    refuse_altered(&copy, file)?;
+    Ok(copy)
+}
+
+/// The places of a table's key in a schema.
+fn key(table: &TableFiles, schema: &Schema) -> Result<Vec<usize>> {
+    let place = |name: &String| {
+        schema.index_of(name).map_err(|error| Failure::new(Kind::Damage, "read a manifest").caused(error))
+    };
+    table.key.iter().map(place).collect()
+}
+
+/// A table's columns, and when the record was found gone; last, wherever the table itself has it.
 fn with_deleted_at(schema: &Schema) -> Schema {
-    let mut fields: Vec<Field> = schema.fields().iter().map(|field| field.as_ref().clone()).collect();
+    let own = schema.fields().iter().filter(|field| field.name() != DELETED_AT);
+    let mut fields: Vec<Field> = own.map(|field| field.as_ref().clone()).collect();
     fields.push(Field::new(DELETED_AT, DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())), false));
     Schema::new(fields)
 }
 
-fn stamped(rows: &RecordBatch, schema: &Arc<Schema>, at: Timestamp) -> RecordBatch {
-    let stamps = std::iter::repeat_n(at.as_microsecond(), rows.num_rows());
-    let mut columns = rows.columns().to_vec();
-    columns.push(Arc::new(TimestampMicrosecondArray::from_iter_values(stamps).with_timezone("UTC")));
+fn stamped(rows: &RecordBatch, schema: &Arc<Schema>, which: &Which<'_>) -> RecordBatch {
+    let column = |name: &str| rows.column_by_name(name).cloned();
+    let own = schema.fields().iter().filter(|field| field.name() != DELETED_AT);
+    let mut columns: Vec<ArrayRef> = own.filter_map(|field| column(field.name())).collect();
+    match which {
+        Which::Of(_, at) => {
+            let stamps = std::iter::repeat_n(at.as_microsecond(), rows.num_rows());
+            columns.push(Arc::new(TimestampMicrosecondArray::from_iter_values(stamps).with_timezone("UTC")));
+        }
+        Which::Marked(_) => columns.extend(column(DELETED_AT)),
+    }
     RecordBatch::try_new(Arc::clone(schema), columns).expect("rows of a file have its columns")
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow_array::{ArrayRef, RecordBatch, StringArray};
+use arrow_array::{Array, ArrayRef, RecordBatch, StringArray};
 use arrow_row::{RowConverter, Rows, SortField};
 use arrow_schema::{DataType, Field, Schema, SchemaRef, TimeUnit};
 
@@ -21,6 +21,8 @@ pub struct Layout {
     pub spool: SchemaRef,
     /// Places of the key columns.
     pub key: Vec<usize>,
+    /// The place of the mark of deleted records, in tables that keep their rows.
+    pub mark: Option<usize>,
     /// The number of columns that are content: the table's own and `_extra`.
     pub content: usize,
 }
@@ -35,7 +37,12 @@ impl Layout {
         fields.push(Field::new(EXTRACTED_AT, DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())), true));
         fields.push(Field::new(SEQ, DataType::UInt64, true));
         fields.push(Field::new(PARTITION, DataType::Int32, true));
-        Self { file, spool: Arc::new(Schema::new(fields)), key: table.key.clone(), content }
+        Self { file, spool: Arc::new(Schema::new(fields)), key: table.key.clone(), mark: table.mark(), content }
+    }
+
+    /// Whether a row, in either layout, is of a record that was found deleted.
+    pub fn is_marked(&self, batch: &RecordBatch, row: usize) -> bool {
+        self.mark.is_some_and(|place| batch.column(place).is_valid(row))
     }
 
     /// The place of `#seq` in the spool.

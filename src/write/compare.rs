@@ -25,11 +25,20 @@ pub struct Group {
 pub struct Part {
     /// Names of the key columns; the first is the owner, a whole number or a text.
     pub key: Vec<String>,
-    /// All columns of its files.
-    pub columns: Vec<(String, DataType)>,
+    /// The columns that its files must have.
+    pub columns: Columns,
     pub files: Vec<Located>,
     /// The column of its own that tells a row's partition.
     pub dated: Option<(Partition, String)>,
+}
+
+/// What columns files must have.
+#[derive(Clone, Debug)]
+pub enum Columns {
+    /// These, in this order, and no others.
+    Just(Vec<(String, DataType)>),
+    /// These among others: the files are older than the table's columns.
+    Among(Vec<String>),
 }
 
 /// Compares the files of a group with their manifest and with each other; every byte of them is read. Blocks: call it from

@@ -12,7 +12,8 @@ use sha2::{Digest, Sha256};
 
 use crate::failure::{Failure, Kind, Result};
 use crate::manifest::{DataFile, Key};
-use crate::store::RemoteFile;
+use crate::store::{LocalCopy, RemoteFile};
+use crate::write::compare::Columns;
 use crate::write::lookup::Chunks;
 use crate::write::parquet::failed;
 
@@ -116,7 +117,14 @@ impl Footer {
     }
 
     /// The first column that is not as it should be.
-    pub fn differs(&self, columns: &[(String, DataType)]) -> Option<Flaw> {
+    pub fn differs(&self, columns: &Columns) -> Option<Flaw> {
+        let columns = match columns {
+            Columns::Just(columns) => columns,
+            Columns::Among(names) => {
+                let lacks = |name: &&String| self.columns.iter().all(|(found, _)| found != *name);
+                return names.iter().find(lacks).map(|name| Flaw::Columns(format!("there is no `{name}`")));
+            }
+        };
         if let Some((found, named)) = self.columns.iter().zip(columns).find(|(found, named)| found != named) {
             let why = format!("`{}` ({}) is in the place of `{}` ({})", found.0, found.1, named.0, named.1);
             return Some(Flaw::Columns(why));
@@ -159,6 +167,18 @@ pub(super) fn checksum(file: &mut File, path: &Path) -> Result<(String, u64)> {
         bytes += u64::try_from(length).expect("a length fits");
     }
     Ok((hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect(), bytes))
+}
+
+/// Refuses (`Damage`) a copy of a live file whose bytes are not those that were written: what is merged from it would look
+/// like written by us from then on.
+pub(super) fn refuse_altered(copy: &LocalCopy, file: &DataFile) -> Result<()> {
+    let path = copy.path();
+    let mut opened = File::open(path).map_err(|error| failed("read", path, error))?;
+    let (sha256, _) = checksum(&mut opened, path)?;
+    if sha256 == file.sha256 {
+        return Ok(());
+    }
+    Err(Failure::damaged("read a data file", &file.path).because("its checksum is not that of the manifest"))
 }
 
 /// A range of owners for people.

@@ -1,6 +1,7 @@
-//! What we hold of given records: a few columns of the owner's table, read by ranges.
+//! What we hold of given records: a few columns of the owner's table, read by ranges. Rows of deleted records that stay in
+//! the table are not held.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
@@ -15,9 +16,9 @@ use parquet::file::metadata::RowGroupMetaData;
 use parquet::file::reader::{ChunkReader, Length};
 use parquet::file::statistics::Statistics;
 
-use crate::failure::{Failure, Kind, Result};
+use crate::failure::{Failure, Result};
 use crate::manifest::{DataFile, Key};
-use crate::schema::EXTRACTED_AT;
+use crate::schema::{DELETED_AT, EXTRACTED_AT};
 use crate::store::{RemoteFile, Store};
 use crate::window::Window;
 use crate::write::parquet::READ_BATCH;
@@ -81,8 +82,7 @@ pub async fn held(
         let remote = store.remote_file(&file.path).await?.ok_or_else(|| missing(file))?;
         let (ids, names, path) = (Arc::clone(&ids), Arc::clone(&names), file.path.clone());
         let found = tokio::task::spawn_blocking(move || {
-            look(Chunks(remote), &names, &ids)
-                .map_err(|error| Failure::new(Kind::Damage, "read a data file").at(path).caused(error))
+            look(Chunks(remote), &names, &ids).map_err(|error| Failure::damaged("read a data file", path).caused(error))
         });
         holdings.extend(found.await.expect("reading a file does not panic")?);
     }
@@ -92,6 +92,53 @@ pub async fn held(
 /// Every id that the owner's table holds, ascending: its key column `key` alone is read.
 pub async fn held_ids(store: &Store, files: &[DataFile], key: &str) -> Result<Vec<i64>> {
     pick(store, files, key, &Which::All).await
+}
+
+/// At most so many ids that the tables hold, going round: those above `after`, ascending, then from the least on. Of each
+/// table its key column and its files; files that cannot hold them are not read.
+pub async fn held_after(
+    store: &Store,
+    tables: &[(String, Vec<DataFile>)],
+    after: Option<i64>,
+    most: usize,
+) -> Result<Vec<i64>> {
+    let mut ids: Vec<i64> = least_above(store, tables, after, most).await?.into_iter().collect();
+    if let Some(after) = after
+        && ids.len() < most
+    {
+        let round = least_above(store, tables, None, most - ids.len()).await?;
+        ids.extend(round.into_iter().filter(|id| *id <= after));
+    }
+    Ok(ids)
+}
+
+/// The least ids above a number, at most so many.
+async fn least_above(
+    store: &Store,
+    tables: &[(String, Vec<DataFile>)],
+    above: Option<i64>,
+    most: usize,
+) -> Result<BTreeSet<i64>> {
+    let mut files: Vec<(i64, &str, &DataFile)> = Vec::new();
+    for (key, file) in tables.iter().flat_map(|(key, files)| files.iter().map(move |file| (key, file))) {
+        let (Some(Key::Int(first)), Some(Key::Int(last))) = (&file.first, &file.last) else { continue };
+        if above.is_none_or(|above| *last > above) {
+            files.push((*first, key, file));
+        }
+    }
+    files.sort_by_key(|(first, ..)| *first);
+    let mut found = BTreeSet::new();
+    for (first, key, file) in files {
+        if found.len() >= most && found.last().is_none_or(|greatest| first > *greatest) {
+            break;
+        }
+        let ids = pick(store, std::slice::from_ref(file), key, &Which::All).await?;
+        found.extend(ids.into_iter().filter(|id| above.is_none_or(|above| *id > above)));
+        while found.len() > most {
+            found.pop_last();
+        }
+    }
+    Ok(found)
 }
 
 /// The ids, ascending, whose instant in `column` lies in the window.
@@ -146,8 +193,7 @@ async fn pick(store: &Store, files: &[DataFile], key: &str, which: &Which) -> Re
         let remote = store.remote_file(&file.path).await?.ok_or_else(|| missing(file))?;
         let (key, path, which) = (key.to_owned(), file.path.clone(), which.clone());
         let read = tokio::task::spawn_blocking(move || {
-            keys(Chunks(remote), &key, &which)
-                .map_err(|error| Failure::new(Kind::Damage, "read a data file").at(path).caused(error))
+            keys(Chunks(remote), &key, &which).map_err(|error| Failure::damaged("read a data file", path).caused(error))
         });
         ids.extend(read.await.expect("reading a file does not panic")?);
     }
@@ -157,12 +203,12 @@ async fn pick(store: &Store, files: &[DataFile], key: &str, which: &Which) -> Re
 }
 
 fn missing(file: &DataFile) -> Failure {
-    Failure::new(Kind::Damage, "find a live file").at(&file.path).because("the manifest names it and it is not there")
+    Failure::damaged("find a live file", &file.path).because("the manifest names it and it is not there")
 }
 
 fn keys(file: Chunks, key: &str, which: &Which) -> parquet::errors::Result<Vec<i64>> {
     let metadata = ArrowReaderMetadata::load(&file, ArrowReaderOptions::default())?;
-    let wanted = std::iter::once(key).chain(which.column());
+    let wanted = [key, DELETED_AT].into_iter().chain(which.column());
     let mask = ProjectionMask::columns(&metadata.metadata().file_metadata().schema_descr_ptr(), wanted);
     let reader = ParquetRecordBatchReaderBuilder::new_with_metadata(file, metadata)
         .with_projection(mask)
@@ -174,7 +220,8 @@ fn keys(file: Chunks, key: &str, which: &Which) -> parquet::errors::Result<Vec<i
         let Some(keys) = batch.column_by_name(key) else { continue };
         let keys = keys.as_primitive::<Int64Type>();
         let judged = which.column().and_then(|column| batch.column_by_name(column));
-        let rows = (0..batch.num_rows()).filter(|row| which.admits(judged.map(|judged| cell(judged, *row))));
+        let rows = (0..batch.num_rows()).filter(|row| is_live(&batch, *row));
+        let rows = rows.filter(|row| which.admits(judged.map(|judged| cell(judged, *row))));
         ids.extend(rows.map(|row| keys.value(row)));
     }
     Ok(ids)
@@ -203,7 +250,7 @@ fn look(file: Chunks, names: &[String], ids: &[i64]) -> parquet::errors::Result<
         })
         .map(|(place, _)| place)
         .collect();
-    let mask = ProjectionMask::columns(&schema, names.iter().map(String::as_str));
+    let mask = ProjectionMask::columns(&schema, names.iter().map(String::as_str).chain([DELETED_AT]));
     let reader = ParquetRecordBatchReaderBuilder::new_with_metadata(file, metadata)
         .with_row_groups(groups)
         .with_projection(mask)
@@ -228,11 +275,17 @@ fn collect(batch: &RecordBatch, names: &[String], ids: &[i64], found: &mut Vec<(
     let (Some(keys), Some(seen)) = (column(&names[0]), column(EXTRACTED_AT)) else { return };
     let keys = keys.as_primitive::<Int64Type>();
     let seen = seen.as_primitive::<TimestampMicrosecondType>();
-    for row in (0..batch.num_rows()).filter(|row| ids.binary_search(&keys.value(*row)).is_ok()) {
+    let wanted = |row: &usize| ids.binary_search(&keys.value(*row)).is_ok() && is_live(batch, *row);
+    for row in (0..batch.num_rows()).filter(wanted) {
         let wanted = &names[1..names.len() - 1];
         let cells = wanted.iter().map(|name| column(name).map_or(Cell::Null, |column| cell(column, row))).collect();
         found.push((keys.value(row), Holding { cells, extracted_at: seen.value(row) }));
     }
+}
+
+/// Whether a row bears no mark of a deleted record.
+fn is_live(batch: &RecordBatch, row: usize) -> bool {
+    batch.column_by_name(DELETED_AT).is_none_or(|marks| marks.is_null(row))
 }
 
 fn cell(column: &dyn Array, row: usize) -> Cell {

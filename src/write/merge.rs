@@ -9,7 +9,7 @@ use std::path::Path;
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::Int64Type;
-use arrow_array::{Array, RecordBatch};
+use arrow_array::{Array, RecordBatch, TimestampMicrosecondArray};
 use arrow_ord::ord::{DynComparator, make_comparator};
 use arrow_row::{RowConverter, Rows};
 use arrow_schema::SortOptions;
@@ -17,16 +17,27 @@ use arrow_select::interleave::interleave_record_batch;
 
 use crate::failure::{Failure, Kind, Result};
 use crate::manifest::Key;
+use crate::schema::DELETED_AT;
 use crate::write::columns::Layout;
 use crate::write::output::{Output, Target};
 use crate::write::parquet::read;
 use crate::write::sorted::{Sorted, owner};
+
+/// What becomes of an old row of which no new one came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    Stays,
+    Goes,
+    /// It stays, marked as of a record found deleted at this time (microseconds); a mark that is there stays.
+    Marked(i64),
+}
 
 /// What a merge did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Changes {
     pub added: u64,
     pub changed: u64,
+    /// Taken out of the table, or marked as deleted.
     pub removed: u64,
 }
 
@@ -83,8 +94,10 @@ impl Side {
 /// Rows picked from the batches at hand, written when a batch is done.
 #[derive(Default)]
 struct Picked {
-    /// (which side, row)
+    /// (which side, row): 0 is old, 1 new, 2 old and marked.
     rows: Vec<(usize, usize)>,
+    /// The mark of rows of side 2.
+    mark: Option<i64>,
 }
 
 /// Values of watched columns in rows that differ from before.
@@ -119,11 +132,11 @@ impl<'a> Met<'a> {
     }
 }
 
-/// Merges the file at `path` with what comes in, into `output`. `replaced` says whose old rows go.
+/// Merges the file at `path` with what comes in, into `output`. `fate` says what becomes of an owner's old rows.
 pub fn merge(
     path: &Path,
     mut incoming: Incoming<'_>,
-    replaced: &dyn Fn(&Key) -> bool,
+    fate: &dyn Fn(&Key) -> Fate,
     output: &mut Output,
     target: &mut Target<'_>,
     met: &mut Met<'_>,
@@ -132,9 +145,10 @@ pub fn merge(
     let converter = layout.key_converter();
     let mut old_batches = read(path)?;
     let mut next_old = || -> Result<Option<Side>> {
-        let batch = old_batches.next().transpose().map_err(|error| {
-            Failure::new(Kind::Damage, "read a data file").at(path.display().to_string()).caused(error)
-        })?;
+        let batch = old_batches
+            .next()
+            .transpose()
+            .map_err(|error| Failure::damaged("read a data file", path.display().to_string()).caused(error))?;
         Ok(batch.map(|batch| Side::new(batch, layout, &converter)))
     };
     let mut changes = Changes::default();
@@ -152,11 +166,19 @@ pub fn merge(
         match order {
             Ordering::Less => {
                 let side = old.as_mut().expect("it is the lesser");
-                if replaced(&owner(&side.batch, layout.key[0], side.at)) {
-                    changes.removed += 1;
-                    met.take(&side.batch, side.at);
-                } else {
-                    picked.rows.push((0, side.at));
+                match fate(&owner(&side.batch, layout.key[0], side.at)) {
+                    Fate::Stays => picked.rows.push((0, side.at)),
+                    Fate::Marked(_) if layout.is_marked(&side.batch, side.at) => picked.rows.push((0, side.at)),
+                    Fate::Marked(at) => {
+                        changes.removed += 1;
+                        met.take(&side.batch, side.at);
+                        picked.mark = Some(at);
+                        picked.rows.push((2, side.at));
+                    }
+                    Fate::Goes => {
+                        changes.removed += 1;
+                        met.take(&side.batch, side.at);
+                    }
                 }
                 side.at += 1;
             }
@@ -214,22 +236,33 @@ impl Picked {
             return Ok(());
         };
         let bug = || Failure::new(Kind::Bug, "merge rows");
-        let batch_of = |side: usize| if side == 0 { old } else { new }.map(|side| &side.batch).ok_or_else(bug);
+        let empty = RecordBatch::new_empty(std::sync::Arc::clone(&target.form.schema));
+        let mut sides = [old, new].map(|side| side.map_or(&empty, |side| &side.batch)).to_vec();
+        let marked = self.mark.take().map(|at| marked(sides[0], at)).transpose()?;
+        sides.extend(&marked);
         let run = last.checked_sub(*first).is_some_and(|span| span + 1 == self.rows.len());
         let one_side = self.rows.iter().all(|(other, _)| other == side) && side == last_side;
         if run && one_side {
             // Nothing in between: the rows as they lie.
-            let slice = batch_of(*side)?.slice(*first, self.rows.len());
+            let slice = sides.get(*side).ok_or_else(bug)?.slice(*first, self.rows.len());
             output.write(&slice, target)?;
         } else {
-            let empty = RecordBatch::new_empty(std::sync::Arc::clone(&target.form.schema));
-            let sides = [old.map_or(&empty, |side| &side.batch), new.map_or(&empty, |side| &side.batch)];
             let batch = interleave_record_batch(&sides, &self.rows).map_err(|error| bug().caused(error))?;
             output.write(&batch, target)?;
         }
         self.rows.clear();
         Ok(())
     }
+}
+
+/// The same rows, marked as of records found deleted.
+fn marked(batch: &RecordBatch, at: i64) -> Result<RecordBatch> {
+    let bug = |error| Failure::new(Kind::Bug, "mark rows").caused(error);
+    let place = batch.schema_ref().index_of(DELETED_AT).map_err(bug)?;
+    let stamps = TimestampMicrosecondArray::from_iter_values(std::iter::repeat_n(at, batch.num_rows()));
+    let mut columns = batch.columns().to_vec();
+    columns[place] = std::sync::Arc::new(stamps.with_timezone("UTC"));
+    RecordBatch::try_new(batch.schema(), columns).map_err(bug)
 }
 
 /// Comparators of the content columns of two batches.

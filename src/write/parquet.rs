@@ -78,9 +78,10 @@ pub fn failed(verb: &str, path: &Path, error: impl std::error::Error + Send + Sy
 }
 
 impl Writer {
-    /// Begins a file; encodings follow the first batch, which is not yet written.
+    /// Begins a file where none is; encodings follow the first batch, which is not yet written.
     pub fn create(path: &Path, form: &Form, first: Option<&RecordBatch>) -> Result<Self> {
-        let file = File::create(path).map_err(|error| failed("write", path, error))?;
+        // Never what lies there, nor what a link there leads to: the name is ours alone.
+        let file = File::create_new(path).map_err(|error| failed("write", path, error))?;
         let target = HashingFile { file: BufWriter::with_capacity(1 << 18, file), hash: Sha256::new(), bytes: 0 };
         let inner = ArrowWriter::try_new(target, Arc::clone(&form.schema), Some(properties(form, first)))
             .map_err(|error| failed("write", path, error))?;
@@ -181,10 +182,7 @@ fn distinct<T: std::hash::Hash + Eq>(values: impl IntoIterator<Item = Option<T>>
 pub fn read(path: &Path) -> Result<ParquetRecordBatchReader> {
     let file = File::open(path).map_err(|error| failed("read", path, error))?;
     let damaged = |error: parquet::errors::ParquetError| {
-        Failure::new(Kind::Damage, "read a data file")
-            .at(path.display().to_string())
-            .caused(error)
-            .advise("`pearlift verify` says what is damaged, and the way back")
+        Failure::damaged("read a data file", path.display().to_string()).caused(error)
     };
     ParquetRecordBatchReaderBuilder::try_new(file)
         .map_err(damaged)?

@@ -75,7 +75,7 @@ impl Stream {
             .with_projection(mask)
             .with_batch_size(READ_BATCH)
             .build();
-        Ok(reader.map_err(unreadable).and_then(|batches| Self::first(file, batches, copy, part)))
+        Ok(reader.map_err(unreadable).and_then(|batches| Self::first(file, batches, copy, part, &footer)))
     }
 
     fn first(
@@ -83,8 +83,9 @@ impl Stream {
         mut batches: ParquetRecordBatchReader,
         copy: LocalCopy,
         part: &Part,
+        footer: &Footer,
     ) -> Result<Option<Self>, Flaw> {
-        let kinds = part.key.iter().filter_map(|name| part.columns.iter().find(|(known, _)| known == name));
+        let kinds = part.key.iter().filter_map(|name| footer.columns.iter().find(|(known, _)| known == name));
         let fields: Vec<SortField> = kinds.map(|(_, kind)| SortField::new(kind.clone())).collect();
         let converter = RowConverter::new(fields).map_err(|error| Flaw::Unreadable(error.to_string()))?;
         let Some(batch) = next_batch(&mut batches)? else { return Ok(None) };

@@ -8,22 +8,24 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use tokio::runtime::Handle;
 
-use crate::failure::{Failure, Kind, Result};
+use crate::failure::Result;
 use crate::manifest::{DataFile, Key, TableFiles, Version};
 use crate::schema::{Partition, PartitionBy, Resource, Table};
-use crate::store::{LocalCopy, Store};
+use crate::store::Store;
+use crate::write::aside::live_copy;
 use crate::write::columns::Layout;
-use crate::write::merge::{Changes, Incoming, Met, merge};
+use crate::write::merge::{Changes, Fate, Incoming, Met, merge};
 use crate::write::output::{Draft, Output, Target, empty};
 use crate::write::parquet::Form;
 use crate::write::partition::{number, segment};
 use crate::write::sorted::Sorted;
 use crate::write::spool::{OwnerSet, Spooled};
 
-/// A file smaller than the target size divided by this is joined with rows that come beside it.
-const SMALL: u64 = 8;
+/// A file smaller than the target size divided by this is joined with rows that come beside it, or with small neighbours.
+pub const SMALL: u64 = 8;
 
 /// Whose old rows the new ones replace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,6 +36,14 @@ pub enum Replace {
     Everything,
     /// All of one partition: a day's snapshot.
     Partition(i32),
+}
+
+/// Who is marked as deleted instead of taken out.
+#[derive(Clone, Copy, Debug)]
+pub struct Marks<'a> {
+    pub owners: &'a OwnerSet,
+    /// By the source's clock.
+    pub at: Timestamp,
 }
 
 /// Sizes of what is written.
@@ -70,6 +80,8 @@ pub struct Commission<'a> {
     pub replace: Replace,
     /// Owners whose old rows stay where everything is replaced: they could not be read.
     pub spare: &'a OwnerSet,
+    /// In tables that keep rows of deleted records: owners found deleted, and the time at which whoever is missing was.
+    pub marks: Option<Marks<'a>>,
     pub sizes: Sizes,
     /// Snapshots of days before this one go, in days since 1970.
     pub keep_from: Option<i32>,
@@ -123,7 +135,8 @@ pub fn write_tables(
             runtime.block_on(work.store.stage(draft.scratch))?;
         }
         files.sort_by(|a, b| (&a.partition, &a.first).cmp(&(&b.partition, &b.first)));
-        written.tables.insert(table.name.clone(), TableFiles { files, ..TableFiles::new(table) });
+        let before = work.head.and_then(|head| head.tables.get(&table.name));
+        written.tables.insert(table.name.clone(), TableFiles { files, ..TableFiles::going_on(table, before) });
     }
     Ok(written)
 }
@@ -198,11 +211,26 @@ struct Side<'a> {
 }
 
 impl Side<'_> {
-    fn replaces(&self, owner: &Key) -> bool {
-        match self.work.replace {
-            Replace::Everything => !self.work.spare.contains(owner),
-            Replace::Partition(partition) => partition == self.partition && !self.work.spare.contains(owner),
-            Replace::Owners => self.owners.contains(owner),
+    /// What becomes of an owner's old rows of which no new ones came.
+    fn fate(&self, owner: &Key) -> Fate {
+        let came = self.owners.contains(owner);
+        let spared = self.work.spare.contains(owner);
+        let missing = match self.work.replace {
+            Replace::Everything => !came && !spared,
+            Replace::Partition(_) | Replace::Owners => false,
+        };
+        match self.work.marks {
+            Some(marks) if missing || (!came && marks.owners.contains(owner)) => {
+                Fate::Marked(marks.at.as_microsecond())
+            }
+            Some(_) | None => {
+                let goes = match self.work.replace {
+                    Replace::Everything => !spared,
+                    Replace::Partition(partition) => partition == self.partition && !spared,
+                    Replace::Owners => came,
+                };
+                if goes { Fate::Goes } else { Fate::Stays }
+            }
         }
     }
 
@@ -210,11 +238,10 @@ impl Side<'_> {
         match self.work.replace {
             Replace::Everything => true,
             Replace::Partition(partition) => partition == self.partition,
-            Replace::Owners => file
-                .first
-                .as_ref()
-                .zip(file.last.as_ref())
-                .is_some_and(|(first, last)| self.owners.touches(first, last)),
+            Replace::Owners => file.first.as_ref().zip(file.last.as_ref()).is_some_and(|(first, last)| {
+                let marked = self.work.marks.is_some_and(|marks| marks.owners.touches(first, last));
+                marked || self.owners.touches(first, last)
+            }),
         }
     }
 
@@ -290,19 +317,9 @@ impl Side<'_> {
         target: &mut Target<'_>,
         met: &mut Met<'_>,
     ) -> Result<Changes> {
-        let copy = self.local_copy(file)?;
+        let copy = live_copy(self.work.store, file, self.work.spool, self.runtime)?;
         let last = file.last.clone().expect("a live file with rows has a last key");
         let incoming = Incoming { sorted, partition: self.partition, last, run: self.work.run, layout: self.layout };
-        merge(copy.path(), incoming, &|owner| self.replaces(owner), output, target, met)
-    }
-
-    fn local_copy(&self, file: &DataFile) -> Result<LocalCopy> {
-        let found = self.runtime.block_on(self.work.store.local_copy(&file.path, self.work.spool))?;
-        found.ok_or_else(|| {
-            Failure::new(Kind::Damage, "find a live file")
-                .at(&file.path)
-                .because("the manifest names it and it is not there")
-                .advise("`pearlift verify` says what is damaged, and the way back")
-        })
+        merge(copy.path(), incoming, &|owner| self.fate(owner), output, target, met)
     }
 }

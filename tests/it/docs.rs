@@ -12,8 +12,9 @@ fn read(path: &str) -> String {
 #[test]
 fn every_test_that_the_guarantees_name_exists() {
     let page = read("docs/guarantees.md");
+    let security = read("docs/security.md");
     let mut named = 0;
-    for name in quoted(&page).filter(|name| name.contains("::") && !name.contains(' ')) {
+    for name in quoted(&page).chain(quoted(&security)).filter(|name| name.contains("::") && !name.contains(' ')) {
         let (module, test) = name.split_once("::").unwrap();
         let text = read(&format!("tests/it/{module}.rs"));
         assert!(text.contains(&format!("fn {test}(")), "{name} does not exist");
@@ -28,11 +29,19 @@ fn every_test_that_the_guarantees_name_exists() {
 
 #[test]
 fn every_source_file_that_the_pages_name_exists() {
-    for page in
-        ["README.md", "CONTRIBUTING.md", "docs/guarantees.md", "docs/format.md", "docs/running.md", "schemas/README.md"]
-    {
+    for page in [
+        "README.md",
+        "CONTRIBUTING.md",
+        "docs/guarantees.md",
+        "docs/format.md",
+        "docs/running.md",
+        "docs/security.md",
+        "schemas/README.md",
+    ] {
         let text = read(page);
-        for name in quoted(&text).filter(|name| name.starts_with("src/") && name.ends_with(".rs")) {
+        let is_source =
+            |name: &&str| name.ends_with(".rs") && ["src/", "tests/", "fuzz/"].iter().any(|top| name.starts_with(top));
+        for name in quoted(&text).filter(is_source) {
             assert!(std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(name).exists(), "{page} names {name}");
         }
     }

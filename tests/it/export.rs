@@ -7,7 +7,7 @@ use std::time::Duration;
 use pearlift::sandbox::Sandbox;
 use pearlift::sandbox::kinds::Kind;
 
-use crate::support::{Program, Weed, account, check_truth, query};
+use crate::support::{Program, Weed, account, check_truth, query, refuse_in_bucket};
 
 /// Data files below the tables, relative to the destination.
 fn data_files(lake: &Path) -> BTreeSet<String> {
@@ -102,6 +102,8 @@ async fn tables_in_a_bucket_equal_the_truth_after_a_first_load_and_a_day() {
 
     // THEN the tables equal the truth
     check();
+    // AND no manifest, lock or report in the bucket holds a secret
+    refuse_in_bucket(&weed);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

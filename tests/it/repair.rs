@@ -104,6 +104,34 @@ async fn too_many_deletions_at_once_are_refused_until_a_person_insists() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn an_inventory_that_lacks_living_records_deletes_none_and_says_so() {
+    // GIVEN a source whose list of ids leaves out five of a hundred orders, all of them there
+    let sandbox = account(4_000).await;
+    let lake = tempfile::tempdir().unwrap();
+    let program = Program::new(&sandbox, lake.path()).with("PEARLIFT_LIMITS_COMMIT_EVERY", "10m");
+    program.run(&["run", "order"]).expect(0);
+    sandbox.change(|settings| settings.options_hides = 5);
+    sandbox.take_log();
+
+    // WHEN the ids are compared
+    let done = program.run(&["reconcile", "order"]).expect(0);
+
+    // THEN each that was not listed was asked for, its cost was told before, and none is gone
+    let asked = sandbox.take_log();
+    let sets = asked.of("GET order-service/order");
+    let hidden = asked.ids["order-service/order"];
+    assert!((120..=280).contains(&hidden), "{asked:?}");
+    assert_eq!((sets, asked.total()), (hidden.div_ceil(200), 1 + hidden.div_ceil(200)));
+    assert!(
+        done.stderr.contains(&format!("{hidden} held and not listed, 0 listed and not held; {sets} requests")),
+        "{}",
+        done.stderr
+    );
+    assert!(done.stderr.contains(&format!("{hidden} not listed, 0 of them gone")), "{}", done.stderr);
+    check_truth(&sandbox, text(&lake), &["--only", "order,order_row"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_range_of_creation_dates_is_read_again_with_what_has_gone_from_it() {
     // GIVEN orders changed silently, and some deleted
     let (sandbox, lake, program) = loaded(600).await;
@@ -344,7 +372,7 @@ async fn whole_reads_do_not_put_off_looking_for_deletions() {
     let program = program.with("PEARLIFT_RESOURCE_ORDER_RECONCILE_EVERY", "4h");
     sandbox.delete(Kind::Order, &one_in(&sandbox, Kind::Order, 50));
     sandbox.age(Duration::from_secs(9 * 3600));
-    let program = program.with("PEARLIFT_RESOURCE_ORDER_EVERY", "4h");
+    let program = program.with("PEARLIFT_RESOURCE_ORDER_RELOAD_EVERY", "4h");
     program.run(&["run", "order"]).expect(0);
     check_truth(&sandbox, text(&lake), &["--only", "order,order_row,order_party,order_invoice,order_custom_field"]);
 }

@@ -31,7 +31,8 @@ fn catalog() -> Catalog {
     Catalog::from_texts(&texts).unwrap()
 }
 
-fn decode(resource: &Resource, text: &str) -> Page {
+/// An answer as the resource reads it.
+pub fn decode(resource: &Resource, text: &str) -> Page {
     let shape = Shape::compile(resource).unwrap();
     let body = Body { bytes: text.to_owned().into(), gzip: false };
     match &resource.read.style {

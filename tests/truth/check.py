@@ -1,12 +1,12 @@
 """Checks exported tables against the truth of the sandbox, value by value: an opinion of its own, in Python and DuckDB.
 
     check.py --truth http://HOST:PORT --tables FOLDER|s3://BUCKET/PREFIX [--s3-endpoint http://127.0.0.1:PORT]
-             [--only TABLE,…] [--allow-extra TABLE,…] [--day 2026-11-24]
+             [--only TABLE,…] [--allow-extra TABLE,…] [--day 2026-11-24] [--marked]
 
 What a record must become is written out by hand in `flatten_*.py`, from the API's documentation; nothing is read from the schema
 files. Compared are the keys (none twice, missing or extra), every value of every column, the columns and their types in every
 file, the partitions, and that `_extra` is null and `_extracted_at`, `_run_id` are not. A table without a single row compared is
-a difference where its truth has records.
+a difference where its truth has records. With --marked every table bears `_deleted_at`, and rows where it is set do not count.
 
 Needs the packages duckdb and, for s3, pyarrow; the keys are then AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY.
 Exits with 1 on any difference.
@@ -47,8 +47,9 @@ ROWS_AT_ONCE = 20_000
 class Comparison:
     """One table: its rows as found, taken away one by one as the truth accounts for them."""
 
-    def __init__(self, table, folder):
+    def __init__(self, table, folder, marked):
         self.table = table
+        self.marked = marked
         self.found = {}
         self.compared = 0
         self.tolerated = 0
@@ -79,6 +80,8 @@ class Comparison:
     def check_columns(self, database):
         table = self.table
         expected = {column: TYPES[kind][1] for column, kind in table.types.items()} | OWN_TYPES
+        if self.marked:
+            expected["_deleted_at"] = "TIMESTAMP WITH TIME ZONE"
         seen = database.execute(
             "select file_name, list(name),"
             " list([name, type, logical_type::varchar, precision::varchar, scale::varchar] order by name)"
@@ -104,6 +107,9 @@ class Comparison:
         files = ", ".join("'" + name.replace("'", "''") + "'" for name in self.files)
         return f"read_parquet([{files}], hive_partitioning = true)"
 
+    def live(self):
+        return " where _deleted_at is null" if self.marked else ""
+
     def read_rows(self, database):
         table = self.table
         wanted = [
@@ -112,7 +118,7 @@ class Comparison:
         ]
         wanted += ['"_extra"', '"_extracted_at" is not null', '"_run_id" is not null']
         wanted.append(f'"{table.partition}"' if table.partition else "null")
-        answer = database.execute(f"select {', '.join(wanted)} from {self.source()}")
+        answer = database.execute(f"select {', '.join(wanted)} from {self.source()}{self.live()}")
         width = len(table.columns)
         while rows := answer.fetchmany(ROWS_AT_ONCE):
             for row in rows:
@@ -194,7 +200,7 @@ def records(truth, kind):
 
 
 def check_kind(kind, tables, options, folder, database):
-    comparisons = [Comparison(table, folder) for table in tables]
+    comparisons = [Comparison(table, folder, options.marked) for table in tables]
     for comparison in comparisons:
         comparison.read(database)
     owners = set()
@@ -279,6 +285,7 @@ def main():
     parser.add_argument(
         "--day", type=date.fromisoformat, default=datetime.now(timezone.utc).date(), help="of the snapshots, today when left out"
     )
+    parser.add_argument("--marked", action="store_true", help="the tables keep rows of deleted records, with `_deleted_at`")
     options = parser.parse_args()
     if not options.tables.startswith("s3://"):
         if not os.path.isdir(options.tables):

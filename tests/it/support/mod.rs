@@ -1,10 +1,16 @@
 //! What the tests share: the program, readers of Parquet, an S3 server, places to write.
 
+mod echo;
+mod harm;
+mod leaks;
 mod program;
 mod python;
 mod weed;
 
-pub use program::{Done, Program};
+pub use echo::Echo;
+pub use harm::{cut, findings, flip, head, largest, rewrite};
+pub use leaks::{Leaks, refuse_in_bucket};
+pub use program::{Done, Program, Running};
 pub use python::{check_truth, python, query};
 pub use weed::Weed;
 

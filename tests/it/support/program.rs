@@ -1,9 +1,13 @@
 //! The program as its users run it.
 
+use std::fs::File;
+use std::ops::{Deref, DerefMut};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use pearlift::sandbox::Sandbox;
+
+use super::Leaks;
 
 /// The program, with the environment of an account and a destination.
 #[derive(Clone, Debug)]
@@ -33,13 +37,50 @@ impl Done {
     }
 }
 
+/// A run of the program that goes on.
+#[derive(Debug)]
+pub struct Running {
+    child: Child,
+    said: tempfile::NamedTempFile,
+    leaks: Leaks,
+}
+
+impl Deref for Running {
+    type Target = Child;
+
+    fn deref(&self) -> &Child {
+        &self.child
+    }
+}
+
+impl DerefMut for Running {
+    fn deref_mut(&mut self) -> &mut Child {
+        &mut self.child
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let text = std::fs::read_to_string(self.said.path()).unwrap_or_default();
+        // A second panic would end all tests.
+        if !std::thread::panicking() {
+            self.leaks.refuse("what it said", &text);
+        }
+    }
+}
+
 impl Program {
     /// For a sandbox's account, writing to a folder or a bucket.
     pub fn new(sandbox: &Sandbox, destination: impl AsRef<Path>) -> Self {
-        Self { vars: Vec::new() }
+        Self::bare(destination)
             .with("BRIGHTPEARL_STAFF_TOKEN", "sandbox-staff-token")
-            .with("PEARLIFT_ACCOUNT_CODE", "acme")
             .with("PEARLIFT_ACCOUNT_BASE_URL", &sandbox.url())
+    }
+
+    /// For an account that is not told yet where it is, nor who asks.
+    pub fn bare(destination: impl AsRef<Path>) -> Self {
+        Self { vars: Vec::new() }
+            .with("PEARLIFT_ACCOUNT_CODE", "acme")
             .with("PEARLIFT_AUTH_KIND", "staff-token")
             .with("PEARLIFT_AUTH_APP_REF", "acme_export")
             .with("PEARLIFT_DESTINATION_URL", destination.as_ref().to_str().expect("the path is text"))
@@ -68,20 +109,34 @@ impl Program {
         command
     }
 
-    /// Runs it to its end.
+    /// Runs it to its end. Whatever it was asked, it says no secret and leaves none at a local destination.
+    #[track_caller]
     pub fn run(&self, arguments: &[&str]) -> Done {
         let output = self.command(arguments).stdin(Stdio::null()).output().expect("the program starts");
         let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("the program writes UTF-8");
-        Done { code: output.status.code().unwrap_or(-1), stdout: text(output.stdout), stderr: text(output.stderr) }
+        let done =
+            Done { code: output.status.code().unwrap_or(-1), stdout: text(output.stdout), stderr: text(output.stderr) };
+        let leaks = Leaks::of(&self.vars);
+        leaks.refuse("what it said", &done.said());
+        let destination = self.vars.iter().find(|(name, _)| name == "PEARLIFT_DESTINATION_URL");
+        if let Some((_, folder)) = destination.filter(|(_, url)| !url.contains("://")) {
+            leaks.refuse_below(Path::new(folder));
+        }
+        done
     }
 
-    /// Starts it; what it says is thrown away.
-    pub fn start(&self, arguments: &[&str]) -> Child {
-        self.command(arguments)
+    /// Starts it; what it says is looked through for secrets at its end.
+    pub fn start(&self, arguments: &[&str]) -> Running {
+        let said = tempfile::NamedTempFile::new().expect("a file can be made");
+        // Both append: neither writes over the other.
+        let append = || File::options().append(true).open(said.path()).expect("the file is there");
+        let child = self
+            .command(arguments)
             .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
+            .stdout(append())
+            .stderr(append())
             .spawn()
-            .expect("the program starts")
+            .expect("the program starts");
+        Running { child, said, leaks: Leaks::of(&self.vars) }
     }
 }

@@ -1,0 +1,167 @@
+//! Columns taken out of the `_extra` of rows that were written before the columns were known.
+//!
+//! Takes the tables as they were and as they are to be, and the `_extra` of old rows; gives the values of new columns and
+//! what is left. It is the walk over a fresh record, with `_extra` in the place of the record, so that a value is what
+//! reading the record again would give. What `_extra` cannot tell (a place that another column took, `^`, `@key`) is not
+//! guessed: such a column stays null, and the entry stays where it is.
+
+use arrow_array::cast::AsArray;
+use arrow_array::{Array, ArrayRef, StringArray};
+use sonic_rs::{JsonType, JsonValueTrait, LazyValue};
+
+use crate::decode::record::Walker;
+use crate::decode::shape::Shape;
+use crate::failure::Result;
+use crate::schema::{Column, Leaf, Origin, Partition, Resource, Rows, Source, Table};
+
+/// Stands in `_extra` where one place held two values: which of them a fresh read would take is not told.
+const TWICE: &str = "\"#2\":";
+
+/// What is taken out of the `_extra` of one table.
+pub struct Rest {
+    shape: Shape,
+    /// Places, in the table, of the columns that are taken.
+    places: Vec<usize>,
+    /// New columns that `_extra` cannot fill.
+    unfilled: Vec<String>,
+    needed: bool,
+}
+
+impl Rest {
+    /// Of the table at `place` of `after` the columns at `wanted`, all of them where `_extra` can tell; those at `wider`
+    /// were there before, of a narrower type. `before` has the same tables with the columns of the old files.
+    pub fn new(before: &Resource, after: &Resource, place: usize, wanted: &[usize], wider: &[usize]) -> Result<Self> {
+        let table = &after.tables[place];
+        let depth = table.depth();
+        let taken = Taken::new(before, place)?;
+        let plain = |source: &Source| match &source.leaf {
+            Leaf::Fields(fields) if source.above(depth) == 0 && !fields.is_empty() => Some(fields.clone()),
+            Leaf::Fields(_) | Leaf::Key | Leaf::Index | Leaf::Label => None,
+        };
+        let free = |source: &Source| plain(source).is_some_and(|fields| !taken.has(&fields));
+        let alone = |column: &Column| {
+            let others = table.columns.iter().filter(|other| other.name != column.name);
+            column.from.len() == 1
+                && plain(&column.from[0]).is_some()
+                && others.flat_map(|other| &other.from).all(|source| plain(source) != plain(&column.from[0]))
+        };
+        let (mut places, mut unfilled) = (Vec::new(), Vec::new());
+        for wanted in wanted {
+            let column = &table.columns[*wanted];
+            if taken.bears && !column.from.is_empty() && column.from.iter().all(free) {
+                places.push(*wanted);
+            } else if !column.from.is_empty() {
+                unfilled.push(column.name.clone());
+            }
+        }
+        places.extend(wider.iter().filter(|wider| taken.bears && alone(&table.columns[**wider])));
+        let at_top = |column: &Column, path: Vec<String>| {
+            let from = vec![Source { origin: Origin::Above(0), leaf: Leaf::Fields(path) }];
+            Column { from, required: false, ..column.clone() }
+        };
+        let columns = places.iter().map(|place| {
+            let column = &table.columns[*place];
+            let from = column.from.iter().map(|source| Source { origin: Origin::Above(0), ..source.clone() }).collect();
+            Column { from, required: false, ..column.clone() }
+        });
+        let given_away = table
+            .left_out
+            .iter()
+            .flat_map(|column| column.from.iter().filter_map(|source| Some(at_top(column, spelled(source, depth)?))));
+        let pseudo = Table {
+            name: table.name.clone(),
+            rows: Rows::Record,
+            columns: columns.collect(),
+            left_out: given_away.collect(),
+            key: Vec::new(),
+            partition: Partition::None,
+        };
+        let mut shape = Shape::empty(after);
+        shape.add_table(0, &pseudo)?;
+        shape.skip_left_out();
+        Ok(Self { shape, needed: !places.is_empty() || !pseudo.left_out.is_empty(), places, unfilled })
+    }
+
+    /// Whether there is anything to take.
+    pub fn is_needed(&self) -> bool {
+        self.needed
+    }
+
+    /// New columns that stay null until their record is read again.
+    pub fn unfilled(&self) -> &[String] {
+        &self.unfilled
+    }
+
+    /// The values of columns (by their places in the table), and the `_extra` that is left.
+    pub fn take(&self, extras: &StringArray) -> (Vec<(usize, ArrayRef)>, ArrayRef) {
+        let nothing: LazyValue<'_> = sonic_rs::from_str("{}").expect("it is JSON");
+        let mut walker = Walker::new(&self.shape, false);
+        let mut untouched = vec![false; extras.len()];
+        for (row, text) in extras.iter().enumerate() {
+            let object = text.filter(|text| !text.contains(TWICE)).and_then(|text| sonic_rs::from_str(text).ok());
+            let object: Option<LazyValue<'_>> =
+                object.filter(|value: &LazyValue<'_>| value.get_type() == JsonType::Object);
+            untouched[row] = object.is_none();
+            walker.rest(object.unwrap_or_else(|| nothing.clone()));
+        }
+        let (_, mut tables, _, _) = walker.finish();
+        let batch = tables.pop().expect("there is one table").batch;
+        let left = batch.column(self.places.len()).as_string::<i32>();
+        let left: StringArray = (0..extras.len())
+            .map(|row| {
+                let from = if untouched[row] { extras } else { left };
+                from.is_valid(row).then(|| from.value(row))
+            })
+            .collect();
+        let columns = self.places.iter().copied().zip(batch.columns().iter().cloned()).collect();
+        (columns, std::sync::Arc::new(left))
+    }
+}
+
+/// How `_extra` spells the place of a source; none where it is the whole of an enclosing entry.
+fn spelled(source: &Source, depth: usize) -> Option<Vec<String>> {
+    let above = source.above(depth);
+    let mut path = vec!["^".to_owned(); above];
+    match &source.leaf {
+        Leaf::Fields(fields) if fields.is_empty() && above > 0 => return None,
+        Leaf::Fields(fields) if fields.is_empty() => path.push(".".to_owned()),
+        Leaf::Fields(fields) => path.extend(fields.iter().cloned()),
+        Leaf::Key => path.push("@key".to_owned()),
+        Leaf::Index => path.push("@index".to_owned()),
+        Leaf::Label => path.push("@label".to_owned()),
+    }
+    Some(path)
+}
+
+/// The places of a table's entries that old columns took: they are not in `_extra`.
+struct Taken {
+    shape: Shape,
+    contexts: Vec<usize>,
+    /// The table bears the `_extra` of its entries.
+    bears: bool,
+}
+
+impl Taken {
+    fn new(before: &Resource, place: usize) -> Result<Self> {
+        let shape = Shape::compile(before)?;
+        let of = |context: &usize| shape.contexts[*context].tables.iter().any(|(table, _)| *table == place);
+        let contexts: Vec<usize> = (0..shape.contexts.len()).filter(of).collect();
+        let first = |context: &usize| shape.contexts[*context].tables.first().is_some_and(|(table, _)| *table == place);
+        let bears = contexts.iter().all(first);
+        Ok(Self { shape, contexts, bears })
+    }
+
+    /// Whether some column, or the rows of a table, lie there or below.
+    fn has(&self, fields: &[String]) -> bool {
+        self.contexts.iter().any(|context| {
+            let mut node = self.shape.contexts[*context].top;
+            fields.iter().all(|field| {
+                let next = self.shape.nodes[node].fields.iter().find(|child| self.shape.nodes[**child].name == *field);
+                next.is_some_and(|next| {
+                    node = *next;
+                    true
+                })
+            })
+        })
+    }
+}

@@ -1,0 +1,46 @@
+//! How the token file is written, and what is done with what lies in its way.
+
+use std::os::unix::fs::{PermissionsExt, symlink};
+
+use super::{TokenFile, TokenSet};
+use crate::secret::Secret;
+
+fn set() -> TokenSet {
+    TokenSet {
+        access: Secret::new("an access token"),
+        refresh: Some(Secret::new("a refresh token")),
+        token_type: "Bearer".to_owned(),
+        expires_at: None,
+        api_domain: None,
+    }
+}
+
+#[test]
+fn tokens_are_written_for_their_owner_only_whatever_lies_in_the_way() {
+    // GIVEN a draft that anybody may read, left where the new one is written; and one that leads elsewhere
+    let folder = tempfile::tempdir().expect("a folder can be made");
+    let path = folder.path().join("tokens.json");
+    let draft = path.with_extension(format!("{}.new", std::process::id()));
+    let elsewhere = folder.path().join("elsewhere");
+    std::fs::write(&elsewhere, "kept").expect("it can be written");
+    let lay: [&dyn Fn(); 2] = [
+        &|| {
+            std::fs::write(&draft, "").expect("it can be written");
+            std::fs::set_permissions(&draft, std::fs::Permissions::from_mode(0o666)).expect("it is ours");
+        },
+        &|| symlink(&elsewhere, &draft).expect("it can be made"),
+    ];
+    for lay in lay {
+        lay();
+        // WHEN tokens are written
+        let file = TokenFile::new(path.clone(), None);
+        file.write(&set()).expect("it can be written");
+        // THEN nobody else may read them, they are whole, and what the way led to is as it was
+        let mode = std::fs::symlink_metadata(&path).expect("it is there").permissions().mode();
+        assert_eq!(mode & 0o7777, 0o600);
+        let read = file.read().expect("it is ours").expect("it is there");
+        assert_eq!((read.access, read.refresh), (set().access, set().refresh));
+        assert_eq!(std::fs::read_to_string(&elsewhere).expect("it is there"), "kept");
+        assert!(!draft.exists());
+    }
+}

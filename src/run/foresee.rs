@@ -1,0 +1,160 @@
+//! What a plan says of the steps beside scans: comparing ids, reading again, and what rows of other resources will name.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+
+use crate::failure::Result;
+use crate::fetch::expand;
+use crate::manifest::{DataFile, Version};
+use crate::manifest::{Key, head as newest};
+use crate::plan::StepKind;
+use crate::run::Errand;
+use crate::run::amount::Amount;
+use crate::run::cost::{ScanForecast, cost};
+use crate::run::estimate::{Estimate, Estimator, Held};
+use crate::run::inventoried::Inventoried;
+use crate::run::probe::pages;
+use crate::run::reread::owners;
+use crate::schema::{Inventory, Open, Resource, Style};
+use crate::store::Store;
+use crate::write::{held, held_after, held_ids, held_where};
+
+/// What the scans of a resource bring that others may have to follow.
+#[derive(Clone, Copy, Debug)]
+pub struct Brings {
+    /// Records that are new or changed.
+    pub fresh: Amount,
+    /// Everything is read: what of it is new cannot be told.
+    pub everything: bool,
+}
+
+impl Default for Brings {
+    fn default() -> Self {
+        Self { fresh: Amount::exact(0), everything: false }
+    }
+}
+
+impl Estimator<'_> {
+    /// The comparison of ids: the inventory, and documents of what only one side has.
+    pub async fn comparison(&mut self, held: Held<'_>) -> Result<Estimate> {
+        let Style::IdSets { inventory, max_ids, .. } = &held.resource.read.style else { return Ok(Estimate::NOTHING) };
+        let mut listed = match inventory {
+            Inventory::Options(_) | Inventory::Search(_) => self.inventory(held, held.resource).await?,
+            Inventory::Windows(search) => {
+                let query = self.probe.asker().query(&held.resource.read.service, search, &[], None);
+                let most = held.head.iter().flat_map(|head| head.tables.values());
+                let most = most.map(|table| table.files.iter().map(|file| file.rows).sum::<u64>()).max().unwrap_or(0);
+                let requests = match self.probe.extent(&query, &search.id, &[]).await? {
+                    Some(extent) => extent.pages,
+                    // A row for each line of a record, as the largest table has.
+                    None => Amount::about(pages(most, 1, u64::from(self.limits.page_size))),
+                };
+                Inventoried { requests, ids: None, number: Amount::about(most), at: jiff::Timestamp::MIN }
+            }
+        };
+        if held.state.start.is_some() {
+            // Where the first load began; what is older is not missing.
+            listed.requests = listed.requests.plus(Amount::exact(1));
+        }
+        let owed = held.state.owed.iter().filter(|owed| matches!(owed.id, Key::Int(_))).count();
+        let owed = Amount::exact(u64::try_from(owed).expect("a length fits")).sets(*max_ids);
+        let (Some(ids), Some(head), Some(store)) = (&listed.ids, held.head, self.store) else {
+            let requests = listed.requests.plus(owed).plus(Amount::about(0));
+            return Ok(Estimate { requests, records: Some(Amount::about(0)), fresh: Amount::about(0) });
+        };
+        let (key, files) = owners(held.resource, head).swap_remove(0);
+        let here: HashSet<i64> = held_ids(store, &files, &key).await?.into_iter().collect();
+        let there: HashSet<i64> = expand(ids).collect();
+        let only = |one: &HashSet<i64>, other: &HashSet<i64>| {
+            let exact = held.state.start.is_none();
+            Amount { value: u64::try_from(one.difference(other).count()).expect("a length fits"), exact }
+        };
+        let gone = only(&here, &there);
+        let missing = if held.state.start.is_some() { Amount::about(0) } else { only(&there, &here) };
+        let records = gone.plus(missing);
+        let requests = listed.requests.plus(owed).plus(gone.sets(*max_ids)).plus(missing.sets(*max_ids));
+        Ok(Estimate { requests, records: Some(records), fresh: records })
+    }
+
+    /// The rolling re-read: as many requests as it may spend, unless fewer bring everything.
+    pub async fn reread(&mut self, held: Held<'_>, requests: u64) -> Result<Estimate> {
+        let (Style::IdSets { max_ids, .. } | Style::PerOwner { max_ids, .. }) = &held.resource.read.style else {
+            return Ok(Estimate::NOTHING);
+        };
+        let most = usize::try_from(requests).unwrap_or(usize::MAX).saturating_mul(*max_ids);
+        let ids = match (held.head, self.store) {
+            (Some(head), Some(store)) => {
+                held_after(store, &owners(held.resource, head), held.state.reread_to, most).await?.len()
+            }
+            (Some(_) | None, _) => 0,
+        };
+        // Where less than the budget is held, what this run brings before adds to it.
+        let records = Amount { value: u64::try_from(ids).expect("a length fits"), exact: ids == most };
+        Ok(Estimate { requests: records.sets(*max_ids), records: Some(records), fresh: Amount::about(0) })
+    }
+
+    /// How many of these records are held.
+    pub async fn known(&self, of: Held<'_>, mut ids: Vec<i64>) -> Result<u64> {
+        let (Some(store), Some((key, files))) = (self.store, record_files(of)) else { return Ok(0) };
+        ids.sort_unstable();
+        ids.dedup();
+        let known = held(store, files, key, &[], &ids).await?.len();
+        Ok(u64::try_from(known).expect("a length fits"))
+    }
+
+    /// How many records are held as open.
+    pub async fn held_open(&self, of: Held<'_>, open: &Open) -> Result<u64> {
+        let (Some(store), Some((key, files))) = (self.store, record_files(of)) else { return Ok(0) };
+        let found = held_where(store, files, key, &open.column, open.filter.1).await?.len();
+        Ok(u64::try_from(found).expect("a length fits"))
+    }
+
+    /// The ids held below this one.
+    pub async fn held_below(&self, of: Held<'_>, id: i64) -> Result<Vec<i64>> {
+        let (Some(store), Some((key, files))) = (self.store, record_files(of)) else { return Ok(Vec::new()) };
+        let below = |file: &&DataFile| file.first.as_ref().is_some_and(|first| *first < Key::Int(id));
+        let files: Vec<DataFile> = files.iter().filter(below).cloned().collect();
+        Ok(held_ids(store, &files, key).await?.into_iter().filter(|held| *held < id).collect())
+    }
+}
+
+/// The key and the files of the table with one row a record.
+fn record_files<'a>(of: Held<'a>) -> Option<(&'a str, &'a [DataFile])> {
+    let table = of.resource.record_table()?;
+    let files = &of.head?.tables.get(&table.name)?.files;
+    Some((&table.columns[table.key[0]].name, files))
+}
+
+/// What a run will read again of a resource because rows of others name it: what was handed on already, and one record for
+/// each that is new or changed there. None where there is surely nothing.
+pub async fn touched(
+    store: &Store,
+    errand: &Errand,
+    resource: &Resource,
+    head: Option<&Version>,
+    brought: &BTreeMap<String, Brings>,
+) -> Result<Option<ScanForecast>> {
+    let Style::IdSets { max_ids, .. } = &resource.read.style else { return Ok(None) };
+    let loaded = |head: Option<&Version>| head.is_some_and(|head| head.state.completed_at.is_some());
+    let mut handed: BTreeSet<i64> = BTreeSet::new();
+    let mut fresh = Amount::exact(0);
+    for source in errand.catalog.resources() {
+        if !errand.catalog.followers(source).iter().any(|(follower, ..)| follower.name == resource.name) {
+            continue;
+        }
+        let theirs = newest(store, &source.name).await?;
+        handed.extend(theirs.iter().filter_map(|theirs| theirs.state.handed.get(&resource.name)).flatten());
+        if let Some(brings) = brought.get(&source.name) {
+            fresh = fresh.plus(brings.fresh);
+            fresh.exact &= !(brings.everything && (loaded(theirs.as_ref()) || loaded(head)));
+        }
+    }
+    let number = Amount { value: u64::try_from(handed.len()).expect("a length fits"), exact: true }.plus(fresh);
+    if number == Amount::exact(0) {
+        return Ok(None);
+    }
+    // One record may be named by several.
+    let records = Amount { exact: fresh == Amount::exact(0), ..number };
+    let estimate = Estimate { requests: records.sets(*max_ids), records: Some(records), fresh: records };
+    let reason = "what rows of other resources name".to_owned();
+    Ok(Some(ScanForecast { kind: StepKind::Touched, reason, cost: cost(resource, head, StepKind::Touched, estimate) }))
+}

@@ -1,0 +1,310 @@
+//! The way back from damage: what damaged files held is read again, and they leave the tables in the commit that brings it.
+//!
+//! Looks at every file of a resource as `verify --deep` does. Commits partition by partition, so that an interrupted one
+//! goes on by looking again: what is mended is mended. What the source cannot give again is left as it is, with a failure
+//! that says so, until a person gives it up; what pearlift did not write is never touched.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::sync::Arc;
+
+use jiff::tz::Offset;
+
+use crate::config::Deletes;
+use crate::failure::{Failure, Kind, Result};
+use crate::fetch::count as ids_in;
+use crate::manifest::{DataFile, ScanKind};
+use crate::plan::{Step, StepKind};
+use crate::run::apart::Apart;
+use crate::run::resource::make;
+use crate::run::rows;
+use crate::run::slices::SliceScan;
+use crate::run::suspects::{Suspects, month_of};
+use crate::run::work::{Work, count};
+use crate::schema::{Resource, RowSearch, Style};
+use crate::verify::{Inquiry, What, look_at, strays_of};
+use crate::write::{Flaw, Replace, day_number, number};
+
+/// What is told only once something else is mended (children of an owner whose file was missing) is mended in another
+/// round; more rounds than this are no progress.
+const ROUNDS: u32 = 4;
+/// Paths named in a failure.
+const NAMED: usize = 5;
+
+/// What was mended.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Mended {
+    /// Damaged files that left the tables, and their rows by the manifest.
+    pub files: u64,
+    pub rows: u64,
+    /// Ids asked for; 0 where a resource has none.
+    pub asked: u64,
+    /// Of these, held in other files and not returned by the source: taken out of the tables.
+    pub gone: u64,
+    /// Rows that came which were not in the files that are whole.
+    pub came: u64,
+}
+
+impl fmt::Display for Mended {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if *self == Self::default() {
+            return f.write_str("nothing to mend");
+        }
+        let Self { files, rows, asked, gone, came } = self;
+        let s = if *files == 1 { "" } else { "s" };
+        write!(f, "{files} damaged file{s} with {rows} rows replaced: {asked} ids asked for, {came} rows came")?;
+        if *gone > 0 {
+            write!(f, ", {gone} records are gone at the source and were taken out of the tables")?;
+        }
+        Ok(())
+    }
+}
+
+/// A damaged file, and what is wrong with it.
+#[derive(Debug)]
+pub struct Bad {
+    pub table: String,
+    pub file: DataFile,
+    pub flaws: Vec<Flaw>,
+}
+
+impl Bad {
+    /// Whether its bytes are those that were written, so that its own rows tell whose they are.
+    pub fn is_readable(&self) -> bool {
+        self.flaws.iter().all(|flaw| match flaw {
+            Flaw::Range { .. } | Flaw::Unsorted(_) | Flaw::Repeated { .. } => true,
+            Flaw::Orphan(_) | Flaw::Partition { .. } => true,
+            Flaw::Missing | Flaw::Size(..) | Flaw::Checksum => false,
+            Flaw::Unreadable(_) | Flaw::Rows(..) | Flaw::Columns(_) => false,
+        })
+    }
+
+    /// Whether rows that the manifest says it has may be missing in it.
+    pub fn is_short(&self) -> bool {
+        !self.is_readable() || self.flaws.iter().any(|flaw| matches!(flaw, Flaw::Range { .. }))
+    }
+}
+
+/// What a look found.
+#[derive(Debug, Default)]
+struct Found {
+    bad: Vec<Bad>,
+    /// Damaged files of deleted rows.
+    deleted: Vec<DataFile>,
+}
+
+/// Mends the resource; `force` gives up what the source cannot give again. `mended` says what was done, whatever comes.
+pub async fn mend(work: &mut Work<'_>, force: bool, mended: &mut Mended) -> Result<()> {
+    work.forced = force;
+    for _ in 0..ROUNDS {
+        let found = look(work).await?;
+        if found.bad.is_empty() && found.deleted.is_empty() {
+            return refuse_strays(work).await;
+        }
+        work.set_apart(found.bad.iter().map(apart).collect());
+        let before = (work.tally.changes.added, mended.clone());
+        if !found.bad.is_empty() {
+            replace(work, &found.bad, mended).await?;
+        }
+        mended.came += work.tally.changes.added - before.0;
+        if work.apart.is_empty() && found.deleted.is_empty() {
+            continue;
+        }
+        if !force {
+            return Err(cannot(work, &found.deleted));
+        }
+        give_up(work, &found.deleted, mended).await?;
+    }
+    Err(Failure::new(Kind::Damage, format!("mend {}", work.name))
+        .because("it is damaged still, however often it is read again")
+        .advise("`pearlift verify --deep` tells what is found: restore that from a backup, and report a bug"))
+}
+
+/// Takes damaged files out of what a rewrite for another schema reads; they are mended after it.
+pub async fn set_damaged_apart(work: &mut Work<'_>) -> Result<()> {
+    let found = look(work).await?;
+    work.set_apart(found.bad.iter().map(apart).collect());
+    Ok(())
+}
+
+fn apart(bad: &Bad) -> Apart {
+    Apart { table: Some(bad.table.clone()), file: bad.file.clone() }
+}
+
+/// Looks at every file by the newest head, which is ours.
+async fn look(work: &Work<'_>) -> Result<Found> {
+    let inquiry = Inquiry {
+        store: &work.site.store,
+        catalog: &work.site.catalog,
+        names: &[],
+        deep: true,
+        spool: &work.site.spool,
+    };
+    let mut found = Found::default();
+    let Some((head, findings)) = look_at(inquiry, &work.name).await? else { return Ok(found) };
+    if work.head.as_ref().is_none_or(|ours| ours.nonce != head.nonce) {
+        return Err(Failure::new(Kind::Lost, format!("mend {}", work.name)).because("another run committed it"));
+    }
+    let mut bad: BTreeMap<String, Bad> = BTreeMap::new();
+    for finding in findings {
+        let flaw = match finding.what {
+            What::Flawed(flaw) => flaw,
+            What::Manifest(why) => {
+                return Err(Failure::new(Kind::Damage, format!("mend {}", work.name)).because(why));
+            }
+            What::Foreign | What::Unpublished | What::Superseded | What::Stray | What::Skipped(_) => continue,
+        };
+        let Some(path) = finding.path else { continue };
+        work.site.events.warn(&work.name, format!("{path}: {flaw}"));
+        let is_it = |file: &&DataFile| file.path == path || file.staged == path;
+        let of_table = head.tables.iter().find_map(|(name, table)| Some((name, table.files.iter().find(is_it)?)));
+        match (of_table, head.deleted.iter().find(is_it)) {
+            (Some((table, file)), _) => {
+                let fresh = || Bad { table: table.clone(), file: file.clone(), flaws: Vec::new() };
+                bad.entry(path).or_insert_with(fresh).flaws.push(flaw);
+            }
+            (None, Some(file)) => found.deleted.push(file.clone()),
+            (None, None) => {}
+        }
+    }
+    found.bad = bad.into_values().collect();
+    Ok(found)
+}
+
+/// Reads again what the files may hold, each style in its way.
+async fn replace(work: &mut Work<'_>, bad: &[Bad], mended: &mut Mended) -> Result<()> {
+    let resource = Arc::clone(&work.resource);
+    match &resource.read.style {
+        Style::List { .. } => whole(work, mended).await,
+        Style::Search(search) => by_month(work, &resource, search, bad, mended).await,
+        Style::PerOwner { .. } if resource.is_snapshot() => snapshot(work, &resource, bad, mended).await,
+        Style::IdSets { get, max_ids, .. } => by_owners(work, get, *max_ids, bad, mended).await,
+        Style::PerOwner { get, max_ids, .. } => by_owners(work, get, *max_ids, bad, mended).await,
+    }
+}
+
+/// Reads the resource whole, as `run --full` would were its damaged files not there.
+async fn whole(work: &mut Work<'_>, mended: &mut Mended) -> Result<()> {
+    work.give_up(|_| true);
+    note(work, mended);
+    make(work, &full(), ScanKind::Full).await
+}
+
+fn full() -> Step {
+    Step { kind: StepKind::Scan(ScanKind::Full), reason: "damaged".to_owned(), since: None, resume: None }
+}
+
+/// Counts what the next commit takes out.
+fn note(work: &Work<'_>, mended: &mut Mended) {
+    mended.files += count(work.dropped.len());
+    mended.rows += work.dropped_rows();
+}
+
+/// A search is read again month by month, where the month of a file tells the date of its rows; else whole.
+async fn by_month(
+    work: &mut Work<'_>,
+    resource: &Resource,
+    search: &RowSearch,
+    bad: &[Bad],
+    mended: &mut Mended,
+) -> Result<()> {
+    let astray = |bad: &Bad| bad.flaws.iter().any(|flaw| matches!(flaw, Flaw::Partition { .. }));
+    let partitions: BTreeSet<&Option<String>> = bad.iter().map(|bad| &bad.file.partition).collect();
+    let months: Option<Vec<_>> =
+        partitions.into_iter().map(|partition| month_of(resource, &search.since, partition.as_deref())).collect();
+    let Some(months) = months.filter(|_| !bad.iter().any(astray)) else { return whole(work, mended).await };
+    for month in months {
+        work.give_up(|apart| apart.file.partition.as_deref() == Some(month.partition.as_str()));
+        note(work, mended);
+        rows::read_window(work, search, &month.by, month.window, None).await?;
+        work.commit(Replace::Owners, false).await?;
+    }
+    Ok(())
+}
+
+/// The snapshot of today is taken again; those of earlier days stay set apart.
+async fn snapshot(work: &mut Work<'_>, resource: &Resource, bad: &[Bad], mended: &mut Mended) -> Result<()> {
+    let today = day_number(Offset::UTC.to_datetime(work.site.clock.now()).date()).unwrap_or(i32::MAX);
+    let days = bad.iter().map(|bad| number(resource.partition(), bad.file.partition.as_deref()));
+    // The source's clock may be ahead of ours: it is what tells the day of a snapshot.
+    if days.collect::<Result<Vec<i32>>>()?.into_iter().any(|day| day >= today) {
+        let before = work.apart.len();
+        let rows = work.apart.iter().map(|apart| apart.file.rows).sum::<u64>();
+        make(work, &full(), ScanKind::Full).await?;
+        mended.files += count(before - work.apart.len());
+        mended.rows += rows - work.apart.iter().map(|apart| apart.file.rows).sum::<u64>();
+    }
+    Ok(())
+}
+
+/// Reads the owners that the files may hold, a partition after the other.
+async fn by_owners(work: &mut Work<'_>, get: &str, max_ids: usize, bad: &[Bad], mended: &mut Mended) -> Result<()> {
+    let mut partitions: BTreeMap<&Option<String>, Vec<&Bad>> = BTreeMap::new();
+    for bad in bad {
+        partitions.entry(&bad.file.partition).or_default().push(bad);
+    }
+    let per_owner = matches!(work.resource.read.style, Style::PerOwner { .. });
+    let mut suspects = Suspects::default();
+    let path = format!("{}/{get}", work.resource.read.service);
+    for (partition, bad) in partitions {
+        let ids = suspects.of(work, partition.as_deref(), &bad).await?;
+        let mut scan = SliceScan::new(work, ScanKind::Changes, work.site.clock.now(), &ids.wanted, true, max_ids);
+        (scan.gradual, scan.confirms, scan.absent_is_empty) = (false, true, per_owner);
+        scan.run(work, &path).await?;
+        if !per_owner {
+            let gone: Vec<i64> = scan.gone.intersection(&ids.held).copied().collect();
+            mended.gone += count(gone.len());
+            work.bury(gone, scan.started_at, work.deletes == Deletes::Move);
+        }
+        work.give_up(|apart| apart.file.partition == *partition);
+        mended.asked += ids_in(&ids.wanted);
+        note(work, mended);
+        work.commit(Replace::Owners, false).await?;
+    }
+    Ok(())
+}
+
+/// Gives up what cannot be read again: whole days of snapshots, for their tables belong together, and rows of deleted
+/// records.
+async fn give_up(work: &mut Work<'_>, deleted: &[DataFile], mended: &mut Mended) -> Result<()> {
+    let partitions: BTreeSet<Option<String>> = work.apart.iter().map(|apart| apart.file.partition.clone()).collect();
+    for partition in partitions.into_iter().flatten() {
+        work.give_up_partition(&partition);
+    }
+    work.dropped.extend(deleted.iter().map(|file| Apart { table: None, file: file.clone() }));
+    note(work, mended);
+    work.commit(Replace::Owners, false).await
+}
+
+/// What stays damaged, for the source cannot give it again.
+fn cannot(work: &Work<'_>, deleted: &[DataFile]) -> Failure {
+    let days = work.apart.iter().map(|apart| apart.file.path.as_str());
+    let paths: Vec<&str> = days.chain(deleted.iter().map(|file| file.path.as_str())).collect();
+    let why = "hold what the source cannot give again: snapshots of earlier days, or rows of deleted records";
+    Failure::new(Kind::Damage, format!("mend all of {}", work.name))
+        .because(format!("{} files {why} ({})", paths.len(), shown(&paths)))
+        .advise(format!(
+            "restore them from a backup, or give them up with `pearlift backfill {} --damaged --force`: a day of \
+             snapshots then leaves all tables of the resource",
+            work.name
+        ))
+}
+
+/// Files of others in the folders of our tables are theirs to move.
+async fn refuse_strays(work: &Work<'_>) -> Result<()> {
+    let Some(head) = &work.head else { return Ok(()) };
+    let strays = strays_of(&work.site.store, head).await?;
+    let foreign = strays.iter().filter(|stray| stray.what == What::Foreign).filter_map(|stray| stray.path.as_deref());
+    let paths: Vec<&str> = foreign.collect();
+    if paths.is_empty() {
+        return Ok(());
+    }
+    Err(Failure::new(Kind::Damage, format!("mend all of {}", work.name))
+        .because(format!("{} files that no version names lie in its folders ({})", paths.len(), shown(&paths)))
+        .advise("a glob reads their rows, and pearlift deletes only what it knows as its own: move them away"))
+}
+
+fn shown(paths: &[&str]) -> String {
+    let more = if paths.len() > NAMED { ", …" } else { "" };
+    format!("{}{more}", paths.iter().take(NAMED).copied().collect::<Vec<_>>().join(", "))
+}

@@ -1,0 +1,86 @@
+//! Looking for changes that no date told, once every resource has had its nightly scans: a read of everything where its
+//! cadence is over, else the records least recently read, with a budget of requests (design of reading, rule 7).
+//!
+//! Nothing is kept of when a record that did not change was last read. The rolling re-read goes round the ids that the
+//! tables hold instead, in their order, and the state keeps how far it has come: in the same commit as what it brought.
+//! Nothing is deleted: an id that the source does not return stays until it is looked for among the deletions.
+
+use crate::failure::{Failure, Kind, Result};
+use crate::fetch::{chunks, collapse};
+use crate::manifest::{DataFile, ScanKind, Version, head};
+use crate::plan::Step;
+use crate::run::heads::wish;
+use crate::run::site::Site;
+use crate::run::slices::SliceScan;
+use crate::run::steps::{describe, make_all};
+use crate::run::work::Work;
+use crate::run::{End, Errand, ResourceOutcome};
+use crate::schema::{Resource, Style, Table};
+use crate::write::{Replace, held_after};
+
+/// Requests between two commits: what is lost when the run stops in between.
+const GROUP: usize = 50;
+
+/// Makes these steps of a resource whose own scans went well.
+pub async fn look_again(
+    site: &Site,
+    resource: &Resource,
+    errand: &Errand,
+    steps: &[Step],
+    outcome: &mut ResourceOutcome,
+) {
+    let went_well = matches!(outcome.end, End::Complete | End::Idle(_)) && site.stop.asked().is_none();
+    if !went_well {
+        return;
+    }
+    if let Err(failure) = make_later(site, resource, errand, steps, outcome).await {
+        outcome.end = End::of(failure);
+    }
+}
+
+async fn make_later(
+    site: &Site,
+    resource: &Resource,
+    errand: &Errand,
+    steps: &[Step],
+    outcome: &mut ResourceOutcome,
+) -> Result<()> {
+    let head = head(&site.store, &resource.name).await?;
+    let mut work = Work::new(site, resource, head, false, errand.settings.deletes(&resource.name))?;
+    work.start = wish(errand, resource)?.start;
+    let made = make_all(&mut work, steps, outcome).await;
+    outcome.tally.add(&work.tally);
+    describe(outcome, work.head.as_ref());
+    made
+}
+
+/// Reads again the records least recently read, with at most so many requests but for halved sets.
+pub async fn reread(work: &mut Work<'_>, requests: u64) -> Result<()> {
+    let resource = std::sync::Arc::clone(&work.resource);
+    let (Style::IdSets { get, max_ids, .. } | Style::PerOwner { get, max_ids, .. }) = &resource.read.style else {
+        return Err(Failure::new(Kind::Bug, format!("read records of {} again", resource.name)));
+    };
+    let most = usize::try_from(requests).unwrap_or(usize::MAX).saturating_mul(*max_ids);
+    let Some(head) = work.head.clone() else { return Ok(()) };
+    let ids = held_after(&work.site.store, &owners(&resource, &head), work.state.reread_to, most).await?;
+    let path = format!("{}/{get}", resource.read.service);
+    for group in ids.chunks(GROUP.saturating_mul(*max_ids)) {
+        let mut scan = SliceScan::new(work, ScanKind::Changes, work.site.clock.now(), &Vec::new(), true, *max_ids);
+        scan.slices = chunks(&collapse(group.iter().copied()), *max_ids);
+        scan.gradual = false;
+        scan.run(work, &path).await?;
+        work.state.reread_to = group.last().copied();
+        work.commit(Replace::Owners, true).await?;
+    }
+    Ok(())
+}
+
+/// Where owners stand: the name of their column and its files. One table has them all where it has one row a record.
+pub fn owners(resource: &Resource, head: &Version) -> Vec<(String, Vec<DataFile>)> {
+    let tables: Vec<&Table> = match resource.record_table() {
+        Some(table) => vec![table],
+        None => resource.tables.iter().collect(),
+    };
+    let files = |table: &Table| head.tables.get(&table.name).map(|table| table.files.clone()).unwrap_or_default();
+    tables.into_iter().map(|table| (table.columns[table.key[0]].name.clone(), files(table))).collect()
+}

@@ -1,0 +1,200 @@
+//! What the settings change in a resource: only some tables, without some columns, with a mark on rows of deleted records.
+//!
+//! Takes a checked resource and plain wishes, gives the resource as it is written. Refuses (`Settings`) names that do not
+//! exist, and to leave out what reading goes by: keys, the partition's column, columns that are compared with the source.
+
+use std::collections::BTreeSet;
+
+use sha2::{Digest, Sha256};
+
+use crate::failure::{Failure, Kind, Result};
+use crate::schema::{Changes, Column, DELETED_AT, Leaf, Newer, Partition, Resource, Style, Table, Type};
+
+/// What is wished of one resource; the default changes nothing.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Wishes {
+    /// Only these tables; none means all.
+    pub tables: Option<Vec<String>>,
+    /// Columns to leave out, as `table.column`.
+    pub drop_columns: Vec<String>,
+    /// Rows of deleted records stay, with when they were found gone.
+    pub marks: bool,
+}
+
+/// Something that goes by a column, and so cannot do without it.
+pub(super) struct Need {
+    pub table: String,
+    /// None where the table must be there, with whatever columns.
+    pub column: Option<String>,
+    pub why: String,
+}
+
+impl Resource {
+    /// The resource as the settings wish it. `needed` is what other resources go by.
+    pub(super) fn shaped(self, wishes: &Wishes, needed: &[&Need]) -> Result<Self> {
+        let wanted = self.wanted_tables(wishes)?;
+        let dropped = self.dropped_columns(wishes, &wanted)?;
+        for need in self.own_needs().iter().chain(needed.iter().copied()) {
+            let refuse = |key: &str, what: String| {
+                Err(Failure::new(Kind::Settings, format!("accept `resource.{}.{key}`", self.name))
+                    .because(format!("{what} is needed: {}", need.why)))
+            };
+            if !wanted.contains(&need.table) {
+                return refuse("tables", format!("table `{}`", need.table))
+                    .map_err(|failure| failure.advise(format!("add `{}` to the list", need.table)));
+            }
+            let Some(column) = &need.column else { continue };
+            if dropped.contains(&(need.table.clone(), column.clone())) {
+                return refuse("drop_columns", format!("column `{}.{column}`", need.table))
+                    .map_err(|failure| failure.advise(format!("take `{}.{column}` off the list", need.table)));
+            }
+        }
+        let hash = self.hash_with(wishes, &wanted, &dropped);
+        let before = self.tables.clone();
+        let (mut tables, left_out): (Vec<Table>, Vec<Table>) =
+            self.tables.into_iter().partition(|table| wanted.contains(&table.name));
+        for table in &mut tables {
+            without(table, &dropped);
+            if wishes.marks {
+                let name = DELETED_AT.to_owned();
+                table.columns.push(Column { name, from: Vec::new(), kind: Type::Timestamp, required: false });
+            }
+        }
+        // Places of tables and columns move as others go; those that are named by place are needed, so they are there.
+        let place = |table: usize, column: usize| {
+            let (table, column) = (&before[table].name, &before[table].columns[column].name);
+            let table = tables.iter().position(|kept| kept.name == *table).expect("a needed table is kept");
+            let column = tables[table].columns.iter().position(|kept| kept.name == *column);
+            (table, column.expect("a needed column is kept"))
+        };
+        let newer = |newer: &Newer| {
+            let (table, column) = place(newer.table, newer.column);
+            Newer { table, column }
+        };
+        let mut read = self.read;
+        read.newer = read.newer.iter().map(newer).collect();
+        let partition = match before[0].partition.clone() {
+            Partition::By { segment, by, table, column } => {
+                let (table, column) = place(table, column);
+                Partition::By { segment, by, table, column }
+            }
+            other @ (Partition::None | Partition::Snapshot { .. }) => other,
+        };
+        for table in &mut tables {
+            table.partition = partition.clone();
+        }
+        Ok(Self { read, tables, left_out, hash, ..self })
+    }
+
+    fn wanted_tables(&self, wishes: &Wishes) -> Result<BTreeSet<String>> {
+        let all = || self.tables.iter().map(|table| table.name.clone());
+        let Some(wanted) = &wishes.tables else { return Ok(all().collect()) };
+        let known: Vec<String> = all().collect();
+        let refuse = |why: String| {
+            Err(Failure::new(Kind::Settings, format!("accept `resource.{}.tables`", self.name))
+                .because(why)
+                .advise(format!("its tables are: {}", known.join(", "))))
+        };
+        if let Some(unknown) = wanted.iter().find(|name| !known.contains(name)) {
+            return refuse(format!("it has no table `{unknown}`"));
+        }
+        if wanted.is_empty() {
+            return refuse("it leaves no table".to_owned());
+        }
+        Ok(wanted.iter().cloned().collect())
+    }
+
+    fn dropped_columns(&self, wishes: &Wishes, wanted: &BTreeSet<String>) -> Result<BTreeSet<(String, String)>> {
+        let mut dropped = BTreeSet::new();
+        for name in &wishes.drop_columns {
+            let refuse = |why: String, advice: String| {
+                Err(Failure::new(Kind::Settings, format!("accept `resource.{}.drop_columns`", self.name))
+                    .because(why)
+                    .advise(advice))
+            };
+            let Some((table, column)) = name.split_once('.') else {
+                return refuse(
+                    format!("`{name}` names no table"),
+                    format!("write it as `{}.{name}`: the table, a dot, the column", self.owner_table().name),
+                );
+            };
+            let Some(table) = self.tables.iter().find(|known| known.name == table) else {
+                let known: Vec<&str> = self.tables.iter().map(|table| table.name.as_str()).collect();
+                return refuse(format!("it has no table `{table}`"), format!("its tables are: {}", known.join(", ")));
+            };
+            let Some(place) = table.columns.iter().position(|known| known.name == column) else {
+                let known: Vec<&str> = table.columns.iter().map(|column| column.name.as_str()).collect();
+                return refuse(
+                    format!("table `{}` has no column `{column}`", table.name),
+                    format!("its columns are: {}", known.join(", ")),
+                );
+            };
+            if table.key.contains(&place) {
+                return refuse(
+                    format!("column `{name}` is part of the key"),
+                    format!("take `{name}` off the list; `resource.{}.tables` leaves out whole tables", self.name),
+                );
+            }
+            if wanted.contains(&table.name) {
+                dropped.insert((table.name.clone(), column.to_owned()));
+            }
+        }
+        Ok(dropped)
+    }
+
+    /// What reading the resource itself goes by.
+    fn own_needs(&self) -> Vec<Need> {
+        let owner = self.owner_table();
+        let need = |column: &str, why: &str| Need {
+            table: owner.name.clone(),
+            column: Some(column.to_owned()),
+            why: why.to_owned(),
+        };
+        let mut needs = vec![Need {
+            table: owner.name.clone(),
+            column: None,
+            why: "by its rows is told which records are held".to_owned(),
+        }];
+        let at = |table: usize, column: usize, why: &str| Need {
+            table: self.tables[table].name.clone(),
+            column: Some(self.tables[table].columns[column].name.clone()),
+            why: why.to_owned(),
+        };
+        if let Partition::By { table, column, .. } = self.partition() {
+            needs.push(at(*table, *column, "the files are divided by it"));
+        }
+        let newer = self.read.newer.iter();
+        needs.extend(newer.map(|newer| at(newer.table, newer.column, "by it the newer of two copies is told")));
+        if let Style::IdSets { changes: Some(Changes { since, same, open, .. }), .. } = &self.read.style {
+            needs.extend(same.iter().map(|(_, ours)| need(ours, "what the source shows is compared with it")));
+            needs.extend(open.iter().map(|open| need(&open.column, "by it is told which records are open")));
+            let dated = |column: &&Column| {
+                let takes =
+                    |date: &String| column.from.iter().any(|source| source.leaf == Leaf::Fields(vec![date.clone()]));
+                since.iter().any(takes)
+            };
+            let dated = owner.columns.iter().filter(dated);
+            needs.extend(dated.map(|column| need(&column.name, "`backfill` compares it with the source")));
+        }
+        needs
+    }
+
+    /// Another hash where anything is otherwise; names that change nothing do not count.
+    fn hash_with(&self, wishes: &Wishes, wanted: &BTreeSet<String>, dropped: &BTreeSet<(String, String)>) -> String {
+        if wanted.len() == self.tables.len() && dropped.is_empty() && !wishes.marks {
+            return self.hash.clone();
+        }
+        let text = serde_json::json!([self.hash, wanted, dropped, wishes.marks]).to_string();
+        Sha256::digest(text.as_bytes()).iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+    }
+}
+
+/// Takes columns out of a table, and keeps them as known.
+fn without(table: &mut Table, dropped: &BTreeSet<(String, String)>) {
+    let key: Vec<String> = table.key.iter().map(|place| table.columns[*place].name.clone()).collect();
+    let goes = |column: &Column| dropped.contains(&(table.name.clone(), column.name.clone()));
+    let (left_out, columns) = std::mem::take(&mut table.columns).into_iter().partition(goes);
+    (table.left_out, table.columns) = (left_out, columns);
+    let place = |name: &String| table.columns.iter().position(|column| column.name == *name);
+    table.key = key.iter().map(|name| place(name).expect("a key column is kept")).collect();
+}

@@ -1,0 +1,155 @@
+//! Small neighbouring files of a partition joined into larger ones. Rows, their order, and when and by which run they were
+//! first seen stay as they are.
+//!
+//! Takes a head, gives staged files and what they replace. Goes by the files alone: no schema file is needed. Refuses
+//! (`Damage`) a file whose checksum is not that of the manifest, so that nobody takes what is in it for written by us.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use arrow_array::{RecordBatch, RecordBatchReader};
+use arrow_schema::{Schema, SchemaRef};
+use tokio::runtime::Handle;
+
+use crate::failure::{Failure, Kind, Result};
+use crate::manifest::{DataFile, TableFiles, Version};
+use crate::store::{LocalCopy, Store};
+use crate::write::inspect::refuse_altered;
+use crate::write::output::{Draft, Output, Target};
+use crate::write::parquet::{Form, read};
+use crate::write::table::{SMALL, Sizes};
+
+/// What joining needs to know.
+#[derive(Clone, Debug)]
+pub struct Joining<'a> {
+    pub store: &'a Store,
+    pub head: &'a Version,
+    pub spool: &'a Path,
+    pub run: &'a str,
+    pub sizes: Sizes,
+}
+
+/// Neighbours that become fewer files.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Joint {
+    /// The folder that they lie in.
+    pub folder: String,
+    pub files: u64,
+    pub bytes: u64,
+    /// How many they became.
+    pub into: u64,
+}
+
+/// What was joined.
+#[derive(Debug, Default)]
+pub struct Joined {
+    pub tables: BTreeMap<String, TableFiles>,
+    pub removes: Vec<String>,
+    pub joints: Vec<Joint>,
+    /// The staged paths of the new files.
+    pub staged: Vec<String>,
+}
+
+/// Runs of two and more small files of a table that are neighbours in a partition: none lies between them, and their key
+/// ranges do not overlap.
+pub fn small_neighbours(table: &TableFiles, sizes: Sizes) -> Vec<Vec<&DataFile>> {
+    let mut files: Vec<&DataFile> = table.files.iter().filter(|file| file.rows > 0).collect();
+    files.sort_by(|a, b| (&a.partition, &a.first).cmp(&(&b.partition, &b.first)));
+    let small = |file: &DataFile| file.bytes < sizes.file_bytes / SMALL;
+    let follows = |a: &&DataFile, b: &&DataFile| {
+        small(a) && small(b) && a.partition == b.partition && a.last.as_ref() < b.first.as_ref()
+    };
+    files.chunk_by(follows).filter(|run| run.len() > 1).map(<[&DataFile]>::to_vec).collect()
+}
+
+/// Neighbours before they are joined.
+pub fn joint(run: &[&DataFile]) -> Joint {
+    let folder = run[0].path.rsplit_once('/').map_or("", |(folder, _)| folder).to_owned();
+    let files = u64::try_from(run.len()).expect("a length fits");
+    Joint { folder, files, bytes: run.iter().map(|file| file.bytes).sum(), into: 1 }
+}
+
+/// Joins the small neighbours of every table, and stages the new files. Blocks: call it from a blocking thread.
+pub fn join(work: &Joining<'_>, runtime: &Handle, next_number: &mut u64) -> Result<Joined> {
+    let mut joined = Joined { tables: work.head.tables.clone(), ..Joined::default() };
+    for (name, table) in &work.head.tables {
+        for run in small_neighbours(table, work.sizes) {
+            let drafts = join_run(work, name, table, &run, runtime, next_number)?;
+            if drafts.len() >= run.len() {
+                // Rows that take more room than they seem to: nothing is won.
+                drafts.iter().try_for_each(|draft| work.store.discard(&draft.scratch))?;
+                continue;
+            }
+            let into = u64::try_from(drafts.len()).expect("a length fits");
+            joined.joints.push(Joint { into, ..joint(&run) });
+            joined.removes.extend(run.iter().map(|file| file.path.clone()));
+            let files = &mut joined.tables.get_mut(name).expect("it is a table of the head").files;
+            files.retain(|file| !run.iter().any(|gone| gone.path == file.path));
+            for draft in drafts {
+                joined.staged.push(draft.file.staged.clone());
+                files.push(draft.file);
+                runtime.block_on(work.store.stage(draft.scratch))?;
+            }
+            files.sort_by(|a, b| (&a.partition, &a.first).cmp(&(&b.partition, &b.first)));
+        }
+    }
+    Ok(joined)
+}
+
+fn join_run(
+    work: &Joining<'_>,
+    name: &str,
+    table: &TableFiles,
+    run: &[&DataFile],
+    runtime: &Handle,
+    next_number: &mut u64,
+) -> Result<Vec<Draft>> {
+    let mut number = || {
+        *next_number += 1;
+        *next_number
+    };
+    let form = form(work, table, whole_copy(work, run[0], runtime)?.path())?;
+    let mut target = Target {
+        store: work.store,
+        spool: work.spool,
+        table: name,
+        form: &form,
+        run: work.run,
+        file_bytes: work.sizes.file_bytes,
+        number: &mut number,
+    };
+    let mut output = Output::new(run[0].partition.clone());
+    for file in run {
+        let copy = whole_copy(work, file, runtime)?;
+        for batch in read(copy.path())? {
+            let batch = batch.map_err(|error| Failure::damaged("read a data file", &file.path).caused(error))?;
+            let batch = RecordBatch::try_new(Arc::clone(&form.schema), batch.columns().to_vec())
+                .map_err(|error| Failure::damaged("join files of a table", &file.path).caused(error))?;
+            output.write(&batch, &mut target)?;
+        }
+    }
+    output.finish(&target)
+}
+
+/// The form of a table's files, as one of them shows it.
+fn form(work: &Joining<'_>, table: &TableFiles, path: &Path) -> Result<Form> {
+    let schema: SchemaRef = Arc::new(Schema::new(read(path)?.schema().fields().clone()));
+    let place = |name: &String| {
+        let found = schema.index_of(name);
+        found.map_err(|error| Failure::new(Kind::Damage, "find the key of a table").at(name).caused(error))
+    };
+    let key = table.key.iter().map(place).collect::<Result<Vec<_>>>()?;
+    let row_group_rows = work.sizes.row_group_rows;
+    Ok(Form { key, schema, schema_hash: work.head.schema_hash.clone(), row_group_rows })
+}
+
+/// A local file with the bytes that were written.
+fn whole_copy(work: &Joining<'_>, file: &DataFile, runtime: &Handle) -> Result<LocalCopy> {
+    let copy = runtime.block_on(work.store.local_copy(&file.path, work.spool))?;
+    let copy = copy.ok_or_else(|| {
+        Failure::damaged("find a live file", &file.path).because("the manifest names it and it is not there")
+    })?;
+    refuse_altered(&copy, file)?;
+    Ok(copy)
+}

@@ -1,0 +1,255 @@
+//! Live files rewritten in place as the catalogue wants them, without asking the source.
+//!
+//! Takes a head and what is to be changed in it, gives staged files: each old file becomes one of the same rows in the same
+//! order (or several, where it has grown too large), batch by batch. When and by which run a row was first seen stays.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use arrow_array::cast::AsArray;
+use arrow_array::types::{Decimal128Type, Int32Type};
+use arrow_array::{Array, ArrayRef, BooleanArray, Decimal128Array, Int64Array, RecordBatch, new_null_array};
+use arrow_schema::{DataType, SchemaRef};
+use arrow_select::filter::filter_record_batch;
+use arrow_select::zip::zip;
+use tokio::runtime::Handle;
+
+use crate::decode::Rest;
+use crate::failure::{Failure, Kind, Result};
+use crate::manifest::{DataFile, SpecColumn, TableFiles, Version};
+use crate::plan::{Origin, Reshape, TableReshape};
+use crate::schema::{Column, DELETED_AT, EXTRA, EXTRACTED_AT, Partition, RUN_ID, Resource, Source, Table, Type};
+use crate::store::Store;
+use crate::write::aside::{Aside, Which, live_copy, set_aside};
+use crate::write::output::{Draft, Output, Target, empty};
+use crate::write::parquet::{Form, read};
+use crate::write::partition::segment;
+use crate::write::table::{Sizes, Written};
+
+/// What rewriting needs to know.
+#[derive(Clone, Debug)]
+pub struct Reshaping<'a> {
+    pub store: &'a Store,
+    pub resource: &'a Resource,
+    pub head: &'a Version,
+    pub spool: &'a Path,
+    pub run: &'a str,
+    pub sizes: Sizes,
+    /// Rows of deleted records that leave their table are kept apart.
+    pub kept: bool,
+}
+
+/// Rewrites and stages the tables of a reshape; the others stay. Blocks: call it from a blocking thread. Gives the files,
+/// and the new columns (`table.column`) that nothing at the destination can fill.
+pub fn reshape_tables(
+    work: &Reshaping<'_>,
+    reshape: &Reshape,
+    runtime: &Handle,
+    next_number: &mut u64,
+) -> Result<(Written, Vec<String>)> {
+    let mut written = Written { tables: work.head.tables.clone(), ..Written::default() };
+    let mut unfilled = Vec::new();
+    for name in &reshape.gone {
+        let files = written.tables.remove(name).map(|table| table.files).unwrap_or_default();
+        written.removes.extend(files.into_iter().map(|file| file.path));
+    }
+    let unmarked: Vec<&str> = reshape
+        .tables
+        .iter()
+        .filter(|change| change.unmarks && work.kept)
+        .map(|change| work.resource.tables[change.place].name.as_str())
+        .collect();
+    if !unmarked.is_empty() {
+        let aside = Aside {
+            store: work.store,
+            resource: work.resource,
+            head: work.head,
+            spool: work.spool,
+            run: work.run,
+            sizes: work.sizes,
+        };
+        written.deleted = set_aside(&aside, &Which::Marked(&unmarked), runtime, next_number)?;
+    }
+    let before = before(work.resource, work.head)?;
+    for change in &reshape.tables {
+        let table = &work.resource.tables[change.place];
+        let old = work.head.tables.get(&table.name);
+        let mould = Mould::new(&before, work.resource, change)?;
+        if old.is_some_and(|old| old.files.iter().any(|file| file.rows > 0)) {
+            unfilled.extend(mould.rest.unfilled().iter().map(|column| format!("{}.{column}", table.name)));
+        }
+        let mut files = Vec::new();
+        for draft in rewrite(work, table, old, &mould, runtime, next_number)? {
+            written.files += 1;
+            written.bytes += draft.file.bytes;
+            files.push(draft.file);
+            runtime.block_on(work.store.stage(draft.scratch))?;
+        }
+        files.sort_by(|a, b| (&a.partition, &a.first).cmp(&(&b.partition, &b.first)));
+        written.removes.extend(old.iter().flat_map(|old| &old.files).map(|file| file.path.clone()));
+        let mut next = TableFiles { files, ..TableFiles::going_on(table, old) };
+        let known: Vec<String> = next.left_out.iter().map(|column| column.name.clone()).collect();
+        next.left_out.extend(change.dropped.iter().filter(|column| !known.contains(&column.name)).cloned());
+        written.tables.insert(table.name.clone(), next);
+    }
+    Ok((written, unfilled))
+}
+
+/// The resource with the columns that its files have now.
+fn before(resource: &Resource, head: &Version) -> Result<Resource> {
+    let mut before = resource.clone();
+    before.read.newer.clear();
+    for table in &mut before.tables {
+        let new = std::mem::take(&mut table.columns);
+        let old = head.tables.get(&table.name);
+        let column = |old: &SpecColumn| {
+            let from = match (old.from.as_slice(), new.iter().find(|new| new.name == old.name)) {
+                ([], Some(new)) => new.from.clone(),
+                (from, _) => from.iter().map(|from| Source::parse(from)).collect::<Result<_>>()?,
+            };
+            Ok(Column { name: old.name.clone(), from, kind: Type::parse(&old.kind)?, required: old.required })
+        };
+        let columns = old.map(|old| old.columns.as_slice()).unwrap_or_default();
+        table.columns = columns.iter().map(column).collect::<Result<_>>()?;
+        let left_out = old.map(|old| old.left_out.as_slice()).unwrap_or_default();
+        table.left_out = left_out.iter().map(column).collect::<Result<_>>()?;
+        table.partition = Partition::None;
+    }
+    Ok(before)
+}
+
+/// How rows of old files become rows of new ones.
+struct Mould<'a> {
+    table: &'a Table,
+    change: &'a TableReshape,
+    rest: Rest,
+    schema: SchemaRef,
+}
+
+impl<'a> Mould<'a> {
+    fn new(before: &Resource, resource: &'a Resource, change: &'a TableReshape) -> Result<Self> {
+        let table = &resource.tables[change.place];
+        let of = |wanted: Origin| -> Vec<usize> {
+            let origins = change.origins.iter().enumerate();
+            origins.filter(|(_, origin)| **origin == wanted).map(|(place, _)| place).collect()
+        };
+        let rest = Rest::new(before, resource, change.place, &of(Origin::Filled), &of(Origin::Widened))?;
+        Ok(Self { table, change, rest, schema: Arc::new(table.arrow()) })
+    }
+
+    fn recast(&self, old: &RecordBatch) -> Result<RecordBatch> {
+        let bug = |error| Failure::new(Kind::Bug, "rewrite rows").caused(error);
+        let column = |name: &str| {
+            old.column_by_name(name).ok_or_else(|| {
+                Failure::new(Kind::Damage, "rewrite rows").because(format!("a data file has no column `{name}`"))
+            })
+        };
+        let extra = column(EXTRA)?;
+        let (taken, extra) =
+            if self.rest.is_needed() { self.rest.take(extra.as_string()) } else { (Vec::new(), Arc::clone(extra)) };
+        let taken = |place: usize| taken.iter().find(|(known, _)| *known == place).map(|(_, values)| values);
+        let mut columns: Vec<ArrayRef> = Vec::new();
+        for (place, (new, origin)) in self.table.columns.iter().zip(&self.change.origins).enumerate() {
+            columns.push(match origin {
+                Origin::Kept => Arc::clone(column(&new.name)?),
+                Origin::Widened => {
+                    let wide = widen(column(&new.name)?, new.kind)?;
+                    match taken(place) {
+                        Some(more) => zip(&there(&wide), &wide, more).map_err(bug)?,
+                        None => wide,
+                    }
+                }
+                Origin::Filled => match taken(place) {
+                    Some(values) => Arc::clone(values),
+                    None => new_null_array(&new.kind.arrow(), old.num_rows()),
+                },
+            });
+        }
+        columns.extend([extra, Arc::clone(column(EXTRACTED_AT)?), Arc::clone(column(RUN_ID)?)]);
+        RecordBatch::try_new(Arc::clone(&self.schema), columns).map_err(bug)
+    }
+}
+
+/// Where a column has values.
+fn there(column: &dyn Array) -> BooleanArray {
+    (0..column.len()).map(|row| Some(column.is_valid(row))).collect()
+}
+
+/// The same values as a wider type.
+fn widen(column: &dyn Array, kind: Type) -> Result<ArrayRef> {
+    match (column.data_type(), kind) {
+        (DataType::Int32, Type::Int64) => {
+            let values = column.as_primitive::<Int32Type>();
+            Ok(Arc::new(values.iter().map(|value| value.map(i64::from)).collect::<Int64Array>()))
+        }
+        (DataType::Decimal128(_, old), Type::Decimal { scale, .. }) => {
+            let more = i8::try_from(scale).ok().and_then(|scale| u32::try_from(scale - old).ok());
+            let factor = 10i128.pow(more.expect("a wider scale is not less"));
+            let values = column.as_primitive::<Decimal128Type>();
+            let values: Decimal128Array = values.iter().map(|value| value.map(|value| value * factor)).collect();
+            Ok(Arc::new(values.with_data_type(kind.arrow())))
+        }
+        (old, _) => Err(Failure::new(Kind::Bug, "widen a column").because(format!("{old} does not become {kind}"))),
+    }
+}
+
+/// The new files of one table.
+fn rewrite(
+    work: &Reshaping<'_>,
+    table: &Table,
+    old: Option<&TableFiles>,
+    mould: &Mould<'_>,
+    runtime: &Handle,
+    next_number: &mut u64,
+) -> Result<Vec<Draft>> {
+    let form = Form {
+        schema: Arc::clone(&mould.schema),
+        key: table.key.clone(),
+        schema_hash: work.resource.hash.clone(),
+        row_group_rows: work.sizes.row_group_rows,
+    };
+    let mut number = || {
+        *next_number += 1;
+        *next_number
+    };
+    let mut target = Target {
+        store: work.store,
+        spool: work.spool,
+        table: &table.name,
+        form: &form,
+        run: work.run,
+        file_bytes: work.sizes.file_bytes,
+        number: &mut number,
+    };
+    let mut drafts = Vec::new();
+    for file in old.iter().flat_map(|old| &old.files).filter(|file| file.rows > 0) {
+        let mut output = Output::new(file.partition.clone());
+        let copy = live_copy(work.store, file, work.spool, runtime)?;
+        for batch in read(copy.path())? {
+            let batch =
+                batch.map_err(|error| Failure::new(Kind::Damage, "read a data file").at(&file.path).caused(error))?;
+            let rows = mould.recast(&without_marked(batch, mould.change.unmarks)?)?;
+            output.write(&rows, &mut target)?;
+        }
+        drafts.extend(output.finish(&target)?);
+    }
+    if drafts.is_empty() {
+        let empty_before = old.and_then(|old| old.files.first()).and_then(|file: &DataFile| file.partition.clone());
+        drafts.push(empty(empty_before.or_else(|| segment(&table.partition, 0)), &mut target)?);
+    }
+    Ok(drafts)
+}
+
+/// The rows of records that are not deleted, where those of others leave.
+fn without_marked(batch: RecordBatch, unmarks: bool) -> Result<RecordBatch> {
+    let Some(marks) = batch.column_by_name(DELETED_AT).filter(|_| unmarks) else { return Ok(batch) };
+    let live: BooleanArray = (0..batch.num_rows()).map(|row| Some(marks.is_null(row))).collect();
+    filter_record_batch(&batch, &live).map_err(|error| Failure::new(Kind::Bug, "pick rows").caused(error))
+}
+
+/// The tables of a version by name, those that keep rows of deleted records.
+pub fn marked_tables(tables: &BTreeMap<String, TableFiles>) -> Vec<&str> {
+    let marked = |table: &TableFiles| table.columns.iter().any(|column| column.name == DELETED_AT);
+    tables.iter().filter(|(_, table)| marked(table)).map(|(name, _)| name.as_str()).collect()
+}

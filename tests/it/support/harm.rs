@@ -1,0 +1,70 @@
+//! Files of a lake spoiled on purpose, and what `verify` says of it.
+
+use std::path::{Path, PathBuf};
+
+use super::{Program, files, python};
+
+/// The words of the findings of `verify`, damage marked with `!`, each with its resource.
+#[track_caller]
+pub fn findings(program: &Program, arguments: &[&str], code: i32) -> Vec<String> {
+    let done = program.run(&[&["verify", "--json"], arguments].concat()).expect(code);
+    let report: serde_json::Value = serde_json::from_str(&done.stdout).unwrap();
+    let word = |finding: &serde_json::Value| {
+        let mark = if finding["damage"] == true { "!" } else { "" };
+        format!("{}: {mark}{}", finding["resource"].as_str().unwrap(), finding["finding"].as_str().unwrap())
+    };
+    report["findings"].as_array().unwrap().iter().map(word).collect()
+}
+
+/// Rewrites a Parquet file with pyarrow: `change` makes `table` from `table`. The newest manifest of the resource then says
+/// of it what is true of its bytes, as if we had written it so ourselves.
+#[track_caller]
+pub fn rewrite(lake: &Path, resource: &str, file: &Path, change: &str) {
+    let script = format!(
+        r#"
+import hashlib, json, pathlib, sys
+import pyarrow as pa, pyarrow.parquet as pq, pyarrow.compute as pc
+lake, resource, path = pathlib.Path(sys.argv[1]), sys.argv[2], pathlib.Path(sys.argv[3])
+table = pq.read_table(path, partitioning=None)
+{change}
+pq.write_table(table, path, compression="zstd")
+content = path.read_bytes()
+head = max((lake / "_pearlift/manifests" / resource).glob("*.json"))
+version = json.loads(head.read_text())
+named = [f for t in version["tables"].values() for f in t["files"] if (lake / f["path"]) == path]
+assert len(named) == 1
+named[0].update(bytes=len(content), sha256=hashlib.sha256(content).hexdigest(), rows=table.num_rows)
+head.write_text(json.dumps(version))
+"#
+    );
+    python(&script, &[lake.to_str().unwrap(), resource, file.to_str().unwrap()]);
+}
+
+/// Flips a byte in a file's data.
+pub fn flip(file: &Path) {
+    let mut bytes = std::fs::read(file).unwrap();
+    bytes[10] ^= 1;
+    std::fs::write(file, bytes).unwrap();
+}
+
+/// Cuts a file short.
+pub fn cut(file: &Path) {
+    let bytes = std::fs::read(file).unwrap();
+    std::fs::write(file, &bytes[..bytes.len() / 2]).unwrap();
+}
+
+/// The newest version of a resource.
+pub fn head(lake: &Path, resource: &str) -> serde_json::Value {
+    // A process that was killed may leave the beginning of a put beside them.
+    let mut versions = files(&lake.join("_pearlift/manifests").join(resource)).into_iter();
+    let path = versions.rfind(|path| path.extension().is_some_and(|ending| ending == "json")).unwrap();
+    serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
+}
+
+/// The largest live file of a table, and the rows that the head says it has.
+pub fn largest(lake: &Path, resource: &str, table: &str) -> (PathBuf, u64) {
+    let head = head(lake, resource);
+    let files = head["tables"][table]["files"].as_array().unwrap();
+    let file = files.iter().max_by_key(|file| file["rows"].as_u64()).unwrap();
+    (lake.join(file["path"].as_str().unwrap()), file["rows"].as_u64().unwrap())
+}
