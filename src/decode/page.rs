@@ -80,7 +80,7 @@ fn first_line(error: &sonic_rs::Error) -> String {
 
 /// Decodes documents.
 pub fn documents(shape: &Shape, body: &Body) -> Result<Page, Broken> {
-    let text = body.text()?;
+    let text = body.flat_text()?;
     let envelope = envelope(&text)?;
     let mut walker = Walker::new(shape, text.deep);
     each_record(&envelope.response, &shape.records, &mut |key, index, value| walker.document(key, index, value))?;
@@ -92,7 +92,7 @@ pub fn documents(shape: &Shape, body: &Body) -> Result<Page, Broken> {
 
 /// Decodes search rows.
 pub fn rows(shape: &Shape, body: &Body, row: &str, filter: Option<&Filter>) -> Result<Page, Broken> {
-    let text = body.text()?;
+    let text = body.flat_text()?;
     let envelope = envelope(&text)?;
     let (search, results) = read_search(&envelope.response, row, filter)?;
     let columns: Vec<Result<usize, &str>> = search

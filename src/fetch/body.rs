@@ -14,7 +14,7 @@ const MAX_DEPTH: usize = 32;
 pub const DEEP: &str = "\"\\u0000nests too deep: ";
 
 /// The text, with values that nest deeper than any document of the source as strings of their text: readers recurse.
-fn flatten(bytes: &[u8]) -> Option<Vec<u8>> {
+fn flatten(bytes: &[u8]) -> Result<Option<Vec<u8>>, Broken> {
     let mut flat: Option<Vec<u8>> = None;
     let (mut depth, mut at, mut written, mut deep) = (0_usize, 0, 0, 0);
     while let Some(byte) = bytes.get(at) {
@@ -42,9 +42,13 @@ fn flatten(bytes: &[u8]) -> Option<Vec<u8>> {
         }
         at += 1;
     }
-    let mut flat = flat?;
-    flat.extend_from_slice(&bytes[written..]);
-    Some(flat)
+    if depth > MAX_DEPTH {
+        return Err(Broken::new(format!("the answer nests deeper than {MAX_DEPTH} and breaks off there")));
+    }
+    if let Some(flat) = &mut flat {
+        flat.extend_from_slice(&bytes[written..]);
+    }
+    Ok(flat)
 }
 
 /// The bytes from behind an opening quote to the closing one, that included.
@@ -79,13 +83,22 @@ impl Broken {
 }
 
 impl Body {
-    /// The text, ready for a reader that recurses. CPU work: call it from a worker.
+    /// The text, ready for a reader that recurses; one that nests too deep is refused. CPU work: call it from a worker.
     pub fn text(&self) -> Result<Text<'_>, Broken> {
+        let text = self.flat_text()?;
+        if text.deep {
+            return Err(Broken::new(format!("the answer nests deeper than {MAX_DEPTH}")));
+        }
+        Ok(text)
+    }
+
+    /// The text with a string in the place of each value that nests too deep. CPU work: call it from a worker.
+    pub fn flat_text(&self) -> Result<Text<'_>, Broken> {
         let text = if self.gzip { Cow::Owned(inflate(&self.bytes)?) } else { Cow::Borrowed(self.bytes.as_ref()) };
         if text.len() > MAX_BODY {
             return Err(Broken::new(format!("the body is longer than {MAX_BODY} bytes")));
         }
-        Ok(match flatten(&text) {
+        Ok(match flatten(&text)? {
             Some(flat) => Text { bytes: Cow::Owned(flat), deep: true },
             None => Text { bytes: text, deep: false },
         })
