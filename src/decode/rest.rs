@@ -82,11 +82,6 @@ impl Rest {
         Ok(Self { shape, needed: !places.is_empty() || !pseudo.left_out.is_empty(), places, unfilled })
     }
 
-    /// Whether there is anything to take.
-    pub fn is_needed(&self) -> bool {
-        self.needed
-    }
-
     /// New columns that stay null until their record is read again.
     pub fn unfilled(&self) -> &[String] {
         &self.unfilled
@@ -94,6 +89,9 @@ impl Rest {
 
     /// The values of columns (by their places in the table), and the `_extra` that is left.
     pub fn take(&self, extras: &StringArray) -> (Vec<(usize, ArrayRef)>, ArrayRef) {
+        if !self.needed {
+            return (Vec::new(), std::sync::Arc::new(extras.clone()));
+        }
         let nothing: LazyValue<'_> = sonic_rs::from_str("{}").expect("it is JSON");
         let mut walker = Walker::new(&self.shape, false);
         let mut untouched = vec![false; extras.len()];
@@ -151,17 +149,21 @@ impl Taken {
         Ok(Self { shape, contexts, bears })
     }
 
-    /// Whether some column, or the rows of a table, lie there or below.
+    /// Whether some column, or the rows of a table, lie there or below, or a column takes it as a part of its JSON.
     fn has(&self, fields: &[String]) -> bool {
         self.contexts.iter().any(|context| {
             let mut node = self.shape.contexts[*context].top;
-            fields.iter().all(|field| {
-                let next = self.shape.nodes[node].fields.iter().find(|child| self.shape.nodes[**child].name == *field);
-                next.is_some_and(|next| {
-                    node = *next;
-                    true
-                })
-            })
+            for field in fields {
+                let here = &self.shape.nodes[node];
+                if here.whole {
+                    return true;
+                }
+                match here.fields.iter().find(|child| self.shape.nodes[**child].name == *field) {
+                    Some(child) => node = *child,
+                    None => return false,
+                }
+            }
+            true
         })
     }
 }

@@ -146,8 +146,7 @@ impl<'a> Mould<'a> {
             })
         };
         let extra = column(EXTRA)?;
-        let (taken, extra) =
-            if self.rest.is_needed() { self.rest.take(extra.as_string()) } else { (Vec::new(), Arc::clone(extra)) };
+        let (taken, extra) = self.rest.take(extra.as_string());
         let taken = |place: usize| taken.iter().find(|(known, _)| *known == place).map(|(_, values)| values);
         let mut columns: Vec<ArrayRef> = Vec::new();
         for (place, (new, origin)) in self.table.columns.iter().zip(&self.change.origins).enumerate() {
