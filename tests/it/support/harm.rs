@@ -56,8 +56,8 @@ pub fn cut(file: &Path) {
 /// The newest version of a resource.
 pub fn head(lake: &Path, resource: &str) -> serde_json::Value {
     // A process that was killed may leave the beginning of a put beside them.
-    let versions = files(&lake.join("_pearlift/manifests").join(resource)).into_iter();
-    let path = versions.filter(|path| path.extension().is_some_and(|ending| ending == "json")).next_back().unwrap();
+    let mut versions = files(&lake.join("_pearlift/manifests").join(resource)).into_iter();
+    let path = versions.rfind(|path| path.extension().is_some_and(|ending| ending == "json")).unwrap();
     serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
 }
 
