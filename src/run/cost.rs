@@ -142,11 +142,10 @@ pub async fn forecast(errand: &Errand) -> Result<Forecast> {
         brought.insert(resource.name.clone(), fresh);
         resources.push(found);
     }
-    if let Some(store) = &store {
-        for found in &mut resources {
-            let resource = errand.catalog.get(&found.resource)?;
-            found.scans.extend(touched(store, errand, resource, heads.get(&resource.name), &brought).await?);
-        }
+    for found in &mut resources {
+        let resource = errand.catalog.get(&found.resource)?;
+        let head = heads.get(&resource.name);
+        found.scans.extend(touched(store.as_ref(), errand, resource, head, &brought).await?);
     }
     Ok(Forecast { resources, spent: client.requests(), pace: pace(&limits) })
 }

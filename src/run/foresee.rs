@@ -127,25 +127,30 @@ fn record_files<'a>(of: Held<'a>) -> Option<(&'a str, &'a [DataFile])> {
 /// What a run will read again of a resource because rows of others name it: what was handed on already, and one record for
 /// each that is new or changed there. None where there is surely nothing.
 pub async fn touched(
-    store: &Store,
+    store: Option<&Store>,
     errand: &Errand,
     resource: &Resource,
     head: Option<&Version>,
     brought: &BTreeMap<String, Brings>,
 ) -> Result<Option<ScanForecast>> {
     let Style::IdSets { max_ids, .. } = &resource.read.style else { return Ok(None) };
-    let loaded = |head: Option<&Version>| head.is_some_and(|head| head.state.completed_at.is_some());
     let mut handed: BTreeSet<i64> = BTreeSet::new();
     let mut fresh = Amount::exact(0);
     for source in errand.catalog.resources() {
         if !errand.catalog.followers(source).iter().any(|(follower, ..)| follower.name == resource.name) {
             continue;
         }
-        let theirs = newest(store, &source.name).await?;
+        let theirs = match store {
+            Some(store) => newest(store, &source.name).await?,
+            None => None,
+        };
         handed.extend(theirs.iter().filter_map(|theirs| theirs.state.handed.get(&resource.name)).flatten());
         if let Some(brings) = brought.get(&source.name) {
             fresh = fresh.plus(brings.fresh);
-            fresh.exact &= !(brings.everything && (loaded(theirs.as_ref()) || loaded(head)));
+            if brings.everything {
+                // What of it is newer than our copies is not known, and a first load hands on its newest rows.
+                fresh = fresh.plus(Amount::about(1));
+            }
         }
     }
     let number = Amount { value: u64::try_from(handed.len()).expect("a length fits"), exact: true }.plus(fresh);
