@@ -23,15 +23,20 @@ pub fn check(version: &Version, resource: &str, number: u64) -> Result<(), Strin
         let (table, run) = paths::of_deleted(&file.path).ok_or_else(|| not_ours(&file.path))?;
         check_file(file, table, run, paths::deleted)?;
     }
-    if let Some(path) = version.removes.iter().find(|path| paths::of_data(path).is_none()) {
+    let removable = |path: &str| paths::of_data(path).is_some() || paths::of_deleted(path).is_some();
+    if let Some(path) = version.removes.iter().find(|path| !removable(path)) {
         return Err(not_ours(path));
     }
     if let Some(file) = version.misfits.iter().find(|file| !paths::is_misfits(&file.path, resource)) {
         return Err(not_ours(&file.path));
     }
-    match version.state.scan.as_ref().map(|scan| &scan.cursor) {
-        Some(Cursor::Slices { plan, .. }) if !paths::is_scan(plan, resource) => return Err(not_ours(plan)),
-        Some(Cursor::Slices { .. } | Cursor::Rows { .. }) | None => {}
+    let scan = version.state.scan.as_ref().map(|scan| &scan.cursor);
+    let backfill = version.state.backfill.as_ref().map(|backfill| &backfill.cursor);
+    for cursor in scan.into_iter().chain(backfill) {
+        match cursor {
+            Cursor::Slices { plan, .. } if !paths::is_scan(plan, resource) => return Err(not_ours(plan)),
+            Cursor::Slices { .. } | Cursor::Rows { .. } => {}
+        }
     }
     let mut named = BTreeSet::new();
     let mut totals = (0_u64, 0_u64);

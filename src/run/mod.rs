@@ -118,12 +118,16 @@ pub fn nonce() -> String {
 
 /// Brings the resources up to date.
 pub async fn run(errand: Errand) -> Result<Outcome> {
-    let store = Store::open(&errand.settings.destination()?, true)?;
-    run_in(errand, store).await
+    at(errand, |settings| Store::open(&settings.destination()?, true)).await
 }
 
 /// Brings the resources up to date at this destination, whatever the settings say of it.
 pub async fn run_in(errand: Errand, store: Store) -> Result<Outcome> {
+    at(errand, |_| Ok(store)).await
+}
+
+/// Nothing is made at the destination before the settings are known to make sense.
+async fn at(errand: Errand, open: impl FnOnce(&Settings) -> Result<Store>) -> Result<Outcome> {
     let clock = Clock::new(errand.now);
     let begun = Instant::now();
     let chosen = choose(&errand.catalog, &errand.settings, &errand.names)?;
@@ -132,6 +136,7 @@ pub async fn run_in(errand: Errand, store: Store) -> Result<Outcome> {
     let limits = errand.settings.limits()?;
     let run = nonce();
 
+    let store = open(&errand.settings)?;
     store.prove_conditional_put(&run).await?;
     claim_destination(&store, &account.code, errand.now, true).await?;
     let names: Vec<&str> = chosen.iter().map(|resource| resource.name.as_str()).collect();

@@ -49,7 +49,8 @@ fn attacks(outside: &str) -> Vec<(&'static str, Change)> {
         ("an empty path", String::new()),
     ];
     for (name, path) in paths {
-        let (a, b, c, d, e, f) = (path.clone(), path.clone(), path.clone(), path.clone(), path.clone(), path);
+        let (a, b, c, d, e, f, g) =
+            (path.clone(), path.clone(), path.clone(), path.clone(), path.clone(), path.clone(), path);
         found.push((name, Box::new(move |version| version["removes"] = json!([a]))));
         found.push((name, Box::new(move |version| version["tables"]["brand"]["files"][0]["path"] = json!(b))));
         found.push((name, Box::new(move |version| version["tables"]["brand"]["files"][0]["staged"] = json!(c))));
@@ -69,6 +70,15 @@ fn attacks(outside: &str) -> Vec<(&'static str, Change)> {
                 version["state"]["scan"] = json!({
                     "id": OTHER_RUN, "kind": "full", "started_at": "2026-01-01T00:00:00Z", "schema_hash": "0",
                     "cursor": {"slices": {"plan": f, "done": []}},
+                });
+            }),
+        ));
+        found.push((
+            name,
+            Box::new(move |version| {
+                version["state"]["backfill"] = json!({
+                    "id": OTHER_RUN, "selected": {"ids": [[1, 2]]}, "started_at": "2026-01-01T00:00:00Z",
+                    "schema_hash": "0", "cursor": {"slices": {"plan": g, "done": []}},
                 });
             }),
         ));

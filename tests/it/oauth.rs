@@ -183,9 +183,9 @@ fn nothing_is_told(sandbox: &Sandbox, lake: &tempfile::TempDir, done: &Done) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_token_that_ends_with_eight_requests_in_flight_is_refreshed_once() {
-    // GIVEN a slow source whose tokens end before its twelfth answer, when eight requests are under way
-    let sandbox = account(3_000).await;
-    sandbox.change(|settings| (settings.latency, settings.expire_at) = (300, 12));
+    // GIVEN a slow source whose tokens end before its eighteenth answer, when eight requests are under way
+    let sandbox = account(5_000).await;
+    sandbox.change(|settings| (settings.latency, settings.expire_at) = (1_000, 18));
     let lake = tempfile::tempdir().unwrap();
     let program = program(&sandbox, &lake).with("PEARLIFT_LIMITS_CONCURRENCY", "8");
 
@@ -196,7 +196,7 @@ async fn a_token_that_ends_with_eight_requests_in_flight_is_refreshed_once() {
     let log = sandbox.take_log();
     assert!(log.statuses[&401] > 1, "{log:?}");
     assert_eq!(log.grants, 1, "{log:?}");
-    assert_eq!(log.total(), 16 + log.statuses[&401], "{log:?}");
+    assert_eq!(log.total(), 26 + log.statuses[&401], "{log:?}");
     nothing_is_told(&sandbox, &lake, &done);
 }
 
