@@ -1,7 +1,7 @@
 //! The requests and records of one resource's scans, by its reading style: what [`make`](super::resource::make) would ask,
 //! counted instead of asked.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -18,6 +18,7 @@ use crate::run::probe::{Probe, pages};
 use crate::schema::{Catalog, Changes, IdSearch, Resource, RowSearch, Style};
 use crate::store::Store;
 use crate::window::Window;
+use crate::write::held_between;
 
 /// What a scan would ask and bring.
 #[derive(Clone, Copy, Debug)]
@@ -216,6 +217,7 @@ impl Estimator<'_> {
         let mut requests = Amount::exact(0);
         let mut sightings: BTreeMap<i64, Sighting> = BTreeMap::new();
         let (mut rows, mut shown, mut whole, mut at) = (0, 0, true, Timestamp::MIN);
+        let mut fresh = (whose.name == held.resource.name).then_some(0);
         for column in &changes.since {
             let query =
                 self.probe.asker().query(&whose.read.service, &changes.search, &stamps, Some(after(column, since)));
@@ -226,9 +228,19 @@ impl Estimator<'_> {
             };
             requests = requests.plus(extent.pages);
             rows += extent.rows.value;
-            shown += u64::try_from(extent.page.len()).expect("a length fits");
+            let on_page = u64::try_from(extent.page.len()).expect("a length fits");
+            shown += on_page;
             whole &= extent.whole;
             at = at.max(extent.answered);
+            if !extent.whole {
+                // A search may have several rows a record.
+                let distinct = u64::try_from(extent.page.iter().map(|row| row.id).collect::<BTreeSet<i64>>().len());
+                let records = extent.rows.value * distinct.expect("a length fits") / on_page.max(1);
+                let known = self.held_since(held, column, since).await?;
+                fresh = fresh.zip(known).map(|(fresh, known)| fresh + records.saturating_sub(known));
+            } else {
+                fresh = fresh.map(|fresh| fresh + on_page);
+            }
             sight(&mut sightings, changes, extent.answered, extent.page);
         }
         if whose.name != held.resource.name {
@@ -248,10 +260,26 @@ impl Estimator<'_> {
             let found = Inventoried { requests, ..listed(0, ids, foreseen, at) };
             return Ok(documents(held.state, found, max_ids));
         }
-        // What was not shown is taken to be like what was.
-        let number = u128::from(count(&ids)) * u128::from(rows) / u128::from(shown.max(1));
-        let number = Amount::about(u64::try_from(number).unwrap_or(u64::MAX));
+        // Where our own column keeps the date, what the source dates and we do not hold has changed; else what was not shown is
+        // taken to be like what was.
+        let alike = || u128::from(count(&ids)) * u128::from(rows) / u128::from(shown.max(1));
+        let number = fresh.unwrap_or_else(|| u64::try_from(alike()).unwrap_or(u64::MAX));
+        let number = Amount::about(number);
         Ok(documents(held.state, Inventoried { requests, ids: None, number, at }, max_ids))
+    }
+}
+
+impl Estimator<'_> {
+    /// How many records we hold whose date lies after then; none where no column of ours keeps it.
+    async fn held_since(&self, held: Held<'_>, date: &str, since: Timestamp) -> Result<Option<u64>> {
+        let (Some(table), Some(column)) = (held.resource.record_table(), held.resource.date_column(date)) else {
+            return Ok(None);
+        };
+        let files = held.head.and_then(|head| head.tables.get(&table.name)).map(|table| table.files.as_slice());
+        let Some((store, files)) = self.store.zip(files) else { return Ok(Some(0)) };
+        let key = &table.columns[table.key[0]].name;
+        let ids = held_between(store, files, key, &column.name, Window::since(since)).await?;
+        Ok(Some(u64::try_from(ids.len()).expect("a length fits")))
     }
 }
 
