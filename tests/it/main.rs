@@ -24,6 +24,7 @@ mod merge;
 mod oauth;
 mod plan;
 mod properties;
+mod readers;
 mod reading;
 mod repair;
 mod reread;

@@ -17,7 +17,7 @@ use pearlift::schema::{Catalog, Table};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, FileFailurePersistence, RngAlgorithm, TestRng, TestRunner};
 
-use crate::support::{Program, check_truth, files, flip, start, this_morning};
+use crate::support::{Program, check_truth, files, flip, lean_orders, start, this_morning};
 
 /// Cases of a plain `make test`; each takes some seconds.
 const CASES: u32 = 6;
@@ -111,7 +111,7 @@ impl Case {
             .with("PEARLIFT_LIMITS_CONCURRENCY", "3")
             // The day's last snapshot wins: it is taken again each time.
             .with("PEARLIFT_RESOURCE_PRODUCT_AVAILABILITY_EVERY", "1ms");
-        let schemas = lean();
+        let schemas = lean_orders();
         let program = program.with("PEARLIFT_SCHEMAS", schemas.path().to_str().unwrap());
         let (touched, deleted) = (Vec::new(), Vec::new());
         Self { sandbox, lake, program, loaded: false, touched, deleted, _schemas: schemas }
@@ -233,22 +233,6 @@ impl Case {
             .collect();
         assert!(strays.is_empty(), "{strays:?}");
     }
-}
-
-/// A folder with a schema of orders that lacks columns, and digits of another.
-fn lean() -> tempfile::TempDir {
-    let text = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("schemas/order.toml")).unwrap();
-    let lacks = ["\"placed_on\"", "\"lead_source_id\"", "\"base_total\"", "\"acknowledged\""];
-    let lines = text.lines().filter(|line| !lacks.iter().any(|name| line.contains(&format!("name = {name}"))));
-    let lean: String = lines.map(|line| format!("{line}\n")).collect();
-    let lean = lean.replace("decimal(18,10)", "decimal(14,10)");
-    assert!(
-        lean.lines().count() + lacks.len() <= text.lines().count() && lean.contains("(14,10)"),
-        "it lacks something"
-    );
-    let folder = tempfile::tempdir().unwrap();
-    std::fs::write(folder.path().join("order.toml"), lean).unwrap();
-    folder
 }
 
 #[expect(clippy::ptr_arg, reason = "a filter of paths")]
