@@ -4,7 +4,7 @@ CARGO ?= cargo
 PYTHON ?= python3
 VENV := .venv
 
-.PHONY: demo test check lint bench fuzz stir soak clean
+.PHONY: demo test check lint bench night fuzz stir soak clean
 
 # An account that runs on this machine, exported to ./pearlift-demo.
 demo:
@@ -37,9 +37,15 @@ bench:
 	$(CARGO) build --release
 	$(PYTHON) benches/export.py
 
+# Plans and makes the first load of a large account, and a night; minutes.
+night:
+	$(CARGO) build --release
+	$(PYTHON) benches/night.py
+
 # Kills runs at random moments, in a folder and in a bucket; SOAK_KILLS says how often, SOAK_SEED repeats the choices.
 soak: $(VENV)/ready
 	SOAK_KILLS=$${SOAK_KILLS:-500} $(CARGO) test --test it -- kill:: --nocapture
+	PROPTEST_CASES=$${SOAK_SEQUENCES:-100} $(CARGO) test --test it -- sequences:: --nocapture
 
 # Spoils the examples of fuzz/corpus/TARGET for SECONDS, with libFuzzer on stable Rust; needs a C++ compiler. What it finds is
 # left in fuzz/found/. The coverage flags are those of cargo-fuzz; no sanitizer, for there is no unsafe code of ours.

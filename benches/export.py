@@ -26,6 +26,20 @@ def serve(orders):
     return sandbox, sandbox.stdout.readline().strip()
 
 
+def settings(url, lake):
+    kept = {name: value for name, value in os.environ.items() if name.startswith(("MALLOC_", "PEARLIFT_", "TMPDIR"))}
+    return {
+        "PATH": os.environ["PATH"], **kept,
+        "BRIGHTPEARL_STAFF_TOKEN": "sandbox-staff-token",
+        "PEARLIFT_ACCOUNT_CODE": "acme",
+        "PEARLIFT_ACCOUNT_BASE_URL": url,
+        "PEARLIFT_AUTH_KIND": "staff-token",
+        "PEARLIFT_AUTH_APP_REF": "acme_export",
+        "PEARLIFT_DESTINATION_URL": lake,
+        "PEARLIFT_LIMITS_REQUESTS_PER_PERIOD": "0",
+    }
+
+
 def run(arguments, environment):
     began = time.monotonic()
     process = subprocess.Popen([PROGRAM, *arguments], env=environment, stderr=subprocess.PIPE, text=True)
@@ -49,16 +63,7 @@ def main():
     try:
         for number in range(options.runs):
             lake = tempfile.mkdtemp(prefix="pearlift-bench-")
-            environment = {
-                "PATH": os.environ["PATH"], **{k: v for k, v in os.environ.items() if k.startswith(("MALLOC_", "PEARLIFT_"))},
-                "BRIGHTPEARL_STAFF_TOKEN": "sandbox-staff-token",
-                "PEARLIFT_ACCOUNT_CODE": "acme",
-                "PEARLIFT_ACCOUNT_BASE_URL": url,
-                "PEARLIFT_AUTH_KIND": "staff-token",
-                "PEARLIFT_AUTH_APP_REF": "acme_export",
-                "PEARLIFT_DESTINATION_URL": lake,
-                "PEARLIFT_LIMITS_REQUESTS_PER_PERIOD": "0",
-            }
+            environment = settings(url, lake)
             try:
                 took, memory, cpu, report = run(["run", "--log-format", "json", *options.resource], environment)
             finally:

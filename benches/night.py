@@ -7,7 +7,6 @@ night the bytes rewritten and the wall time. Needs `cargo build --release`.
 
 import argparse
 import json
-import os
 import pathlib
 import random
 import shutil
@@ -16,8 +15,7 @@ import tempfile
 import time
 import urllib.request
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
-PROGRAM = ROOT / "target/release/pearlift"
+from export import PROGRAM, settings
 
 
 def serve(options):
@@ -84,22 +82,14 @@ def main():
                         help="KIND=N: so many records change; journals are never edited, so that they come in anew")
     parser.add_argument("--resource", nargs="*", default=[], help="all when left out")
     parser.add_argument("--nights", type=int, default=1)
+    parser.add_argument("--old", type=float, default=0.1, help="share of edited records that may be of any age")
     options = parser.parse_args()
     sandbox, url = serve(options)
     lake = tempfile.mkdtemp(prefix="pearlift-bench-")
     dice = random.Random(1)
     try:
-        environment = {
-            "PATH": os.environ["PATH"], **{k: v for k, v in os.environ.items() if k.startswith(("MALLOC_", "PEARLIFT_", "TMPDIR"))},
-            "BRIGHTPEARL_STAFF_TOKEN": "sandbox-staff-token",
-            "PEARLIFT_ACCOUNT_CODE": "acme",
-            "PEARLIFT_ACCOUNT_BASE_URL": url,
-            "PEARLIFT_AUTH_KIND": "staff-token",
-            "PEARLIFT_AUTH_APP_REF": "acme_export",
-            "PEARLIFT_DESTINATION_URL": lake,
-            "PEARLIFT_LIMITS_REQUESTS_PER_PERIOD": "0",
-            "PEARLIFT_RESOURCE_PRODUCT_AVAILABILITY_EVERY": "1ms",
-        }
+        # The day's snapshot is taken again each night, though the machine's day stays.
+        environment = {**settings(url, lake), "PEARLIFT_RESOURCE_PRODUCT_AVAILABILITY_EVERY": "1ms"}
         scan(url, environment, options.resource, lake, "first load")
         for night in range(options.nights):
             post(url, "age?seconds=20000")
@@ -107,10 +97,10 @@ def main():
                 known, count = ids(url, kind), int(count)
                 new = count if kind == "journal" else count // 3
                 post(url, f"insert/{kind}?count={new}")
-                # Of ten edited records seven are of the last twentieth, two of the last fifth, one of any age.
+                # By default one of ten edited records is of any age; of the others most are of the last twentieth.
                 edited = set()
                 while len(edited) < count - new:
-                    part = dice.choice([0.05] * 7 + [0.2] * 2 + [1.0])
+                    part = 1.0 if dice.random() < options.old else dice.choice([0.05] * 7 + [0.2] * 2)
                     edited.add(known[-1 - int(dice.random() * part * len(known))])
                 edited = sorted(edited)
                 for at in range(0, len(edited), 500):

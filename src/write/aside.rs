@@ -75,10 +75,6 @@ pub fn set_aside(
             schema_hash: work.head.schema_hash.clone(),
             row_group_rows: work.sizes.row_group_rows,
         };
-        let mut number = || {
-            *next_number += 1;
-            *next_number
-        };
         let mut target = Target {
             store: work.store,
             spool: work.spool,
@@ -86,7 +82,7 @@ pub fn set_aside(
             form: &form,
             run: work.run,
             file_bytes: work.sizes.file_bytes,
-            number: &mut number,
+            number: next_number,
         };
         let mut output = Output::new(None);
         for file in table.files.iter().filter(|file| which.concerns(name, file)) {

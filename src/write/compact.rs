@@ -105,10 +105,6 @@ fn join_run(
     runtime: &Handle,
     next_number: &mut u64,
 ) -> Result<Vec<Draft>> {
-    let mut number = || {
-        *next_number += 1;
-        *next_number
-    };
     let form = form(work, table, whole_copy(work, run[0], runtime)?.path())?;
     let mut target = Target {
         store: work.store,
@@ -117,7 +113,7 @@ fn join_run(
         form: &form,
         run: work.run,
         file_bytes: work.sizes.file_bytes,
-        number: &mut number,
+        number: next_number,
     };
     let mut output = Output::new(run[0].partition.clone());
     for file in run {

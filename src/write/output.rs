@@ -19,8 +19,16 @@ pub struct Target<'a> {
     pub form: &'a Form,
     pub run: &'a str,
     pub file_bytes: u64,
-    /// Gives the next number of a file of this run.
-    pub number: &'a mut dyn FnMut() -> u64,
+    /// The number of this run's last file.
+    pub number: &'a mut u64,
+}
+
+impl Target<'_> {
+    /// A number that no file of this run bears.
+    fn next_number(&mut self) -> u64 {
+        *self.number += 1;
+        *self.number
+    }
 }
 
 /// A file written, not yet staged.
@@ -96,7 +104,7 @@ impl Output {
     }
 
     fn begin(&mut self, first: &RecordBatch, target: &mut Target<'_>) -> Result<()> {
-        let number = (target.number)();
+        let number = target.next_number();
         let staged = paths::staged(target.table, target.run, number);
         let scratch = target.store.scratch(&staged, target.spool)?;
         let writer = Writer::create(&scratch.path, target.form, Some(first))?;
@@ -132,7 +140,7 @@ impl Output {
 
 /// An empty file, so that a table without rows can be queried.
 pub fn empty(segment: Option<String>, target: &mut Target<'_>) -> Result<Draft> {
-    let number = (target.number)();
+    let number = target.next_number();
     let staged = paths::staged(target.table, target.run, number);
     let scratch = target.store.scratch(&staged, target.spool)?;
     let mut writer = Writer::create(&scratch.path, target.form, None)?;

@@ -208,10 +208,6 @@ fn rewrite(
         schema_hash: work.resource.hash.clone(),
         row_group_rows: work.sizes.row_group_rows,
     };
-    let mut number = || {
-        *next_number += 1;
-        *next_number
-    };
     let mut target = Target {
         store: work.store,
         spool: work.spool,
@@ -219,7 +215,7 @@ fn rewrite(
         form: &form,
         run: work.run,
         file_bytes: work.sizes.file_bytes,
-        number: &mut number,
+        number: next_number,
     };
     let mut drafts = Vec::new();
     for file in old.iter().flat_map(|old| &old.files).filter(|file| file.rows > 0) {

@@ -109,10 +109,6 @@ pub fn write_tables(
             schema_hash: work.resource.hash.clone(),
             row_group_rows: work.sizes.row_group_rows,
         };
-        let mut number = || {
-            *next_number += 1;
-            *next_number
-        };
         let mut target = Target {
             store: work.store,
             spool: work.spool,
@@ -120,7 +116,7 @@ pub fn write_tables(
             form: &form,
             run: work.run,
             file_bytes: work.sizes.file_bytes,
-            number: &mut number,
+            number: next_number,
         };
         let mut met = Met::new(work.watch, place, &mut written.met);
         let outcome = write_table(work, table, layout, &mut sorted, &spooled.owners, runtime, &mut target, &mut met)?;
