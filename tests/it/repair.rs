@@ -190,6 +190,38 @@ async fn what_cannot_be_selected_is_refused_with_the_way_that_works() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn an_order_that_an_allocation_changed_without_a_date_is_right_after_one_night() {
+    // GIVEN exported orders; stock is allocated to some that are not closed, which no row of anything names, and others of
+    // these are deleted
+    let (sandbox, lake, program) = loaded(700).await;
+    let glob = format!("{}/order/**/*.parquet", lake.path().display());
+    let open: Vec<i64> = query(&format!("SELECT id FROM read_parquet('{glob}') WHERE closed_on IS NULL ORDER BY id"))
+        .iter()
+        .map(|id| id.parse().unwrap())
+        .collect();
+    assert!(open.len() > 10, "{}", open.len());
+    sandbox.touch(Kind::Order, &open[..7]);
+    sandbox.delete(Kind::Order, &open[8..10]);
+    sandbox.age(Duration::from_secs(24 * 3600));
+
+    // WHEN one night goes by
+    let done = program.run(&["run", "order"]).expect(0);
+
+    // THEN the orders equal the truth, and only what is open was read
+    assert!(done.stderr.contains("what is open"), "{}", done.stderr);
+    check_truth(&sandbox, text(&lake), &["--only", "order,order_row,order_party,order_invoice,order_custom_field"]);
+    let asked = sandbox.take_log().ids["order-service/order"];
+    assert_eq!(asked, u64::try_from(open.len()).unwrap(), "{}", done.stderr);
+
+    // AND what is open is not read again before it is due
+    sandbox.age(Duration::from_secs(3600));
+    program.run(&["run", "order"]).expect(0);
+    assert!(!sandbox.take_log().ids.contains_key("order-service/order"));
+    program.with("PEARLIFT_RESOURCE_ORDER_OPEN_EVERY", "1h").run(&["run", "order"]).expect(0);
+    assert!(sandbox.take_log().ids.contains_key("order-service/order"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn open_notes_that_move_without_a_date_or_vanish_are_right_after_one_night() {
     // GIVEN goods-out notes, of which some are open: packed, shipped with a date of the past, or deleted since
     let (sandbox, lake, program) = loaded(900).await;
