@@ -41,8 +41,6 @@ TABLES = [table.name for kind in KINDS for table in kind.tables]
 # of every table, behind its own columns
 OWN_TYPES = {"_extra": "VARCHAR", "_extracted_at": "TIMESTAMP WITH TIME ZONE", "_run_id": "VARCHAR"}
 SHOWN = 5
-# folders of a table that is divided by its id
-BUCKETS = 16
 ROWS_AT_ONCE = 20_000
 
 
@@ -98,7 +96,7 @@ class Comparison:
         if self.differences:
             return
         if table.partition:
-            expected[table.partition] = "BIGINT" if table.partition == "id_bucket" else "DATE"
+            expected[table.partition] = "DATE"
         described = database.execute(f"describe select * from {self.source()}").fetchall()
         types = {name: kind for name, kind, *_ in described}
         for name in sorted(set(types) | set(expected)):
@@ -212,9 +210,8 @@ def check_kind(kind, tables, options, folder, database):
             sys.exit(f"the truth of {kind.name} has {owner} twice")
         owners.add(owner)
         created = month(kind.created_on(record)) if kind.created_on else None
-        partitions = {"snapshot_date": options.day, "id_bucket": owner % BUCKETS if isinstance(owner, int) else None}
         for comparison in comparisons:
-            comparison.compare(record, partitions.get(comparison.table.partition, created))
+            comparison.compare(record, options.day if comparison.table.partition == "snapshot_date" else created)
     for comparison in comparisons:
         comparison.finish(owners, comparison.table.name in options.allow_extra, comparison.table.name in options.may_be_empty)
         comparison.report()

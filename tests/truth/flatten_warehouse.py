@@ -246,9 +246,9 @@ KINDS = [
             flag="cleared value_confirmed allocated quarantine", instant="created_on updated_on",
         ),
     ]),
-    Kind("goods_movement", owner=lambda record: record["goodsMovementId"], created_on=None, tables=[
+    Kind("goods_movement", owner=lambda record: record["goodsMovementId"], created_on=lambda record: record["updatedOn"], tables=[
         Table(
-            "goods_movement", movement, key="id", partition="id_bucket",
+            "goods_movement", movement, key="id", partition="updated_month",
             whole="id product_id sales_order_row_id purchase_order_row_id destination_location_id warehouse_id goods_note_id"
             " order_id batch_id",
             money="quantity product_value", text="currency_code goods_note_type_code", flag="is_cleared is_quarantine",
