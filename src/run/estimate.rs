@@ -181,19 +181,22 @@ impl Estimator<'_> {
         // A row that bears both dates comes twice.
         let mut records = Amount { value: 0, exact: search.since.len() == 1 };
         let mut shown: Vec<i64> = Vec::new();
+        let mut known = 0;
         for column in &search.since {
             let query = self.rows_query(held.resource, search, Some(after(column, since)));
-            match self.probe.extent(&query, &search.row, &[]).await? {
-                Some(extent) => {
-                    requests = requests.plus(extent.pages);
-                    records = records.plus(extent.rows);
-                    shown.extend(extent.page.into_iter().map(|row| row.id));
-                }
-                None => requests = requests.plus(Amount::about(1)),
+            let Some(extent) = self.probe.extent(&query, &search.row, &[]).await? else {
+                requests = requests.plus(Amount::about(1));
+                continue;
+            };
+            requests = requests.plus(extent.pages);
+            records = records.plus(extent.rows);
+            match self.held_since(held, column, since).await?.filter(|_| !extent.whole) {
+                Some(held) => known += held,
+                None => shown.extend(extent.page.into_iter().map(|row| row.id)),
             }
         }
         // A row that we hold is most likely the same.
-        let known = self.known(held, shown).await?;
+        known += self.known(held, shown).await?;
         let fresh = Amount { value: records.value.saturating_sub(known), exact: records.exact };
         Ok(Estimate { requests, records: Some(records), fresh })
     }

@@ -14,9 +14,9 @@ use crate::run::estimate::{Estimate, Estimator, Held};
 use crate::run::inventoried::Inventoried;
 use crate::run::probe::pages;
 use crate::run::reread::owners;
-use crate::schema::{Inventory, Open, Resource, Style};
+use crate::schema::{Inventory, Naming, Open, Resource, Style, Type};
 use crate::store::Store;
-use crate::write::{held, held_after, held_ids, held_open};
+use crate::write::{held, held_after, held_ids, held_open, named};
 
 /// What the scans of a resource bring that others may have to follow.
 #[derive(Clone, Copy, Debug)]
@@ -123,8 +123,59 @@ fn record_files<'a>(of: Held<'a>) -> Option<(&'a str, &'a [DataFile])> {
     Some((&table.columns[table.key[0]].name, files))
 }
 
-/// What a run will read again of a resource because rows of others name it: what was handed on already, and one record for
-/// each that is new or changed there. None where there is surely nothing.
+/// What the newest records of sources name, by which is foreseen what new ones will: a payment, a note and a posting may
+/// name one order, and some name none.
+#[derive(Default)]
+struct Lately {
+    /// Ids that new records of single sources will name, if they name as many as those before did.
+    each: u64,
+    /// Ids that the records before name, source by source and together.
+    apart: usize,
+    together: BTreeSet<i64>,
+}
+
+impl Lately {
+    /// Looks at the newest file of each table that names; so many records of the source are new.
+    async fn look(
+        &mut self,
+        store: &Store,
+        source: &Resource,
+        theirs: &Version,
+        namings: &[Naming],
+        fresh: u64,
+    ) -> Result<()> {
+        let (mut owners, mut ids) = (BTreeSet::new(), BTreeSet::new());
+        for naming in namings {
+            let table = &source.tables[naming.table];
+            let files = theirs.tables.get(&table.name).map(|table| table.files.as_slice()).unwrap_or_default();
+            let Some(file) = files.iter().filter(|file| file.rows > 0).max_by(|a, b| a.last.cmp(&b.last)) else {
+                continue;
+            };
+            let name = |place: usize| table.columns[place].name.as_str();
+            let found = named(store, file, name(table.key[0]), name(naming.column), naming.with.map(name)).await?;
+            owners.extend(found.owners);
+            ids.extend(found.ids);
+        }
+        // Where nothing is held yet each is taken to name one.
+        self.each += if owners.is_empty() { fresh } else { scaled(fresh, ids.len(), owners.len()) };
+        self.apart += ids.len();
+        self.together.extend(ids);
+        Ok(())
+    }
+
+    fn expected(&self) -> u64 {
+        if self.apart == 0 { self.each } else { scaled(self.each, self.together.len(), self.apart) }
+    }
+}
+
+/// A number, times one length by another.
+fn scaled(number: u64, by: usize, to: usize) -> u64 {
+    let [by, to] = [by, to].map(|length| u128::try_from(length).expect("a length fits"));
+    u64::try_from(u128::from(number) * by / to.max(1)).unwrap_or(u64::MAX)
+}
+
+/// What a run will read again of a resource because rows of others name it: what was handed on already, and for what is new
+/// or changed there as many as the newest records before name. None where there is surely nothing.
 pub async fn touched(
     store: Option<&Store>,
     errand: &Errand,
@@ -135,8 +186,15 @@ pub async fn touched(
     let Style::IdSets { max_ids, .. } = &resource.read.style else { return Ok(None) };
     let mut handed: BTreeSet<i64> = BTreeSet::new();
     let mut fresh = Amount::exact(0);
+    let mut lately = Lately::default();
     for source in errand.catalog.resources() {
-        if !errand.catalog.followers(source).iter().any(|(follower, _)| follower.name == resource.name) {
+        let followers = errand.catalog.followers(source);
+        let namings: Vec<Naming> = followers
+            .iter()
+            .filter(|(follower, _)| follower.name == resource.name)
+            .map(|(_, naming)| *naming)
+            .collect();
+        if namings.is_empty() {
             continue;
         }
         let theirs = match store {
@@ -145,13 +203,20 @@ pub async fn touched(
         };
         handed.extend(theirs.iter().filter_map(|theirs| theirs.state.handed.get(&resource.name)).flatten());
         if let Some(brings) = brought.get(&source.name) {
-            fresh = fresh.plus(brings.fresh);
+            let told = brings.fresh.value > 0 && source.read.key_type == Type::Int64;
+            if let (Some(store), Some(theirs), true) = (store, &theirs, told) {
+                lately.look(store, source, theirs, &namings, brings.fresh.value).await?;
+            } else {
+                fresh = fresh.plus(brings.fresh);
+            }
+            fresh.exact &= brings.fresh.exact;
             if brings.everything {
                 // What of it is newer than our copies is not known, and a first load hands on its newest rows.
                 fresh = fresh.plus(Amount::about(1));
             }
         }
     }
+    fresh.value += lately.expected();
     let number = Amount { value: u64::try_from(handed.len()).expect("a length fits"), exact: true }.plus(fresh);
     if number == Amount::exact(0) {
         return Ok(None);

@@ -10,7 +10,9 @@ use arrow_array::{Array, RecordBatch};
 use arrow_schema::DataType;
 use bytes::Bytes;
 use parquet::arrow::ProjectionMask;
-use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
+use parquet::arrow::arrow_reader::{
+    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
+};
 use parquet::errors::ParquetError;
 use parquet::file::metadata::RowGroupMetaData;
 use parquet::file::reader::{ChunkReader, Length};
@@ -161,6 +163,55 @@ pub async fn held_open(store: &Store, files: &[DataFile], key: &str, open: &Open
     pick(store, files, key, &which).await
 }
 
+/// The records of a file, and the records of another resource that they name.
+#[derive(Debug, Default)]
+pub struct Names {
+    pub owners: BTreeSet<i64>,
+    pub ids: BTreeSet<i64>,
+}
+
+/// What a file names in `column`, of rows in which `with` is set.
+pub async fn named(store: &Store, file: &DataFile, key: &str, column: &str, with: Option<&str>) -> Result<Names> {
+    let remote = store.remote_file(&file.path).await?.ok_or_else(|| missing(file))?;
+    let (key, column, with) = (key.to_owned(), column.to_owned(), with.map(str::to_owned));
+    let path = file.path.clone();
+    let read = tokio::task::spawn_blocking(move || {
+        names(Chunks(remote), &key, &column, with.as_deref())
+            .map_err(|error| Failure::damaged("read a data file", path).caused(error))
+    });
+    read.await.expect("reading a file does not panic")
+}
+
+fn names(file: Chunks, key: &str, column: &str, with: Option<&str>) -> parquet::errors::Result<Names> {
+    let mut found = Names::default();
+    for batch in projected(file, [key, column].into_iter().chain(with))? {
+        let batch = batch?;
+        let (Some(keys), Some(values)) = (batch.column_by_name(key), batch.column_by_name(column)) else { continue };
+        let (keys, values) = (keys.as_primitive::<Int64Type>(), values.as_primitive::<Int64Type>());
+        let must = with.and_then(|with| batch.column_by_name(with));
+        for row in 0..batch.num_rows() {
+            found.owners.insert(keys.value(row));
+            // 0 stands for none at the source (API notes §8).
+            let names = values.is_valid(row) && values.value(row) > 0 && must.is_none_or(|must| must.is_valid(row));
+            found.ids.extend(names.then(|| values.value(row)));
+        }
+    }
+    Ok(found)
+}
+
+/// These columns of a file.
+fn projected<'a>(
+    file: Chunks,
+    columns: impl Iterator<Item = &'a str>,
+) -> parquet::errors::Result<ParquetRecordBatchReader> {
+    let metadata = ArrowReaderMetadata::load(&file, ArrowReaderOptions::default())?;
+    let mask = ProjectionMask::columns(&metadata.metadata().file_metadata().schema_descr_ptr(), columns);
+    ParquetRecordBatchReaderBuilder::new_with_metadata(file, metadata)
+        .with_projection(mask)
+        .with_batch_size(READ_BATCH)
+        .build()
+}
+
 /// Which rows are wanted.
 #[derive(Clone, Debug)]
 enum Which {
@@ -211,15 +262,8 @@ fn missing(file: &DataFile) -> Failure {
 }
 
 fn keys(file: Chunks, key: &str, which: &Which) -> parquet::errors::Result<Vec<i64>> {
-    let metadata = ArrowReaderMetadata::load(&file, ArrowReaderOptions::default())?;
-    let wanted = [key, DELETED_AT].into_iter().chain(which.column());
-    let mask = ProjectionMask::columns(&metadata.metadata().file_metadata().schema_descr_ptr(), wanted);
-    let reader = ParquetRecordBatchReaderBuilder::new_with_metadata(file, metadata)
-        .with_projection(mask)
-        .with_batch_size(READ_BATCH)
-        .build()?;
     let mut ids = Vec::new();
-    for batch in reader {
+    for batch in projected(file, [key, DELETED_AT].into_iter().chain(which.column()))? {
         let batch = batch?;
         let Some(keys) = batch.column_by_name(key) else { continue };
         let keys = keys.as_primitive::<Int64Type>();
