@@ -121,3 +121,28 @@ async fn a_run_that_waits_for_another_ends_when_it_is_told_to() {
     signal("-INT", &first);
     assert_eq!(ends_soon(&mut first), Some(130));
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_signal_that_comes_before_the_first_request_is_heard() {
+    // GIVEN a run that has begun and reads its token file, which is a pipe: it waits until somebody opens the other end
+    let sandbox = slow_account(2_400).await;
+    let lake = tempfile::tempdir().unwrap();
+    let pipe = lake.path().join("tokens.json");
+    let made = std::process::Command::new("mkfifo").args(["-m", "600"]).arg(&pipe).status().unwrap();
+    assert!(made.success());
+    let mut run = crate::oauth::program(&sandbox, &lake).start(&["run", "order"]);
+    let opening = pipe.clone();
+    let opened = tokio::task::spawn_blocking(move || std::fs::File::options().write(true).open(opening));
+    let Ok(opened) = tokio::time::timeout(Duration::from_secs(60), opened).await else {
+        // Who waits for the other end is let go.
+        drop(std::fs::File::options().read(true).write(true).open(&pipe));
+        panic!("the token file is not read");
+    };
+
+    // WHEN it is told to stop THEN it ends as a run does that is stopped, soon, and has asked for no order
+    signal("-TERM", &run);
+    drop(opened.unwrap().unwrap());
+    assert_eq!(ends_soon(&mut run), Some(130));
+    assert_eq!(sandbox.take_log().of("GET order-service/order"), 0);
+    assert!(!lake.path().join("lake/_pearlift/manifests/order").exists());
+}
