@@ -14,7 +14,7 @@ use std::time::Duration;
 use crate::support::{Fault, Faults, Gate, Program, Sorry, Verb, account, check_truth, copy_folder, look, pour};
 
 /// The child of a version, or the first.
-fn child(of: Option<&Version>) -> Version {
+pub fn child(of: Option<&Version>) -> Version {
     Version {
         format: FORMAT,
         pearlift: "test".to_owned(),
