@@ -71,6 +71,28 @@ async fn a_run_that_dies_while_it_spools_to_disk_leaves_nothing_and_the_next_rea
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_spool_that_cannot_be_written_is_told_and_no_row_is_left_out() {
+    // GIVEN a run whose second segment cannot be written, though its destination can
+    let sandbox = account(2_400).await;
+    let (lake, spool) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let program = spooling(&sandbox, lake.path(), spool.path());
+    let count = AtomicUsize::new(0);
+    let store = program.store().watched(move |step, _| {
+        let fails = step == Step::SegmentOpened && count.fetch_add(1, Ordering::SeqCst) == 1;
+        if fails { Err(Failure::new(Kind::StoreUnreachable, "write the spool")) } else { Ok(()) }
+    });
+
+    // WHEN it runs THEN it says so, with 5
+    let outcome = run_in(program.errand(&["order"]), store).await.unwrap();
+    assert_eq!(outcome.exit_code(false), 5, "{:?}", outcome.resources);
+
+    // AND the next one makes the tables equal the truth
+    program.run(&["run", "order"]).expect(0);
+    check_truth(&sandbox, lake.path().to_str().unwrap(), &ORDERS);
+    assert_eq!(below(spool.path()), Vec::<PathBuf>::new());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn the_spool_of_a_dead_process_goes_with_the_next_command_and_that_of_a_living_one_stays() {
     // GIVEN a run that is killed when rows of it lie in the spool on disk, and what is not ours
     let settings = Settings { limit: 0, latency: 40, now: Some(this_morning()), ..Settings::default() };
