@@ -3,6 +3,7 @@
 use pearlift::sandbox::{Fault, Faults, Sandbox, Settings, Size};
 
 use std::io::Write;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use pearlift::sandbox::kinds::Kind;
 use serde_json::{Value, json};
@@ -220,8 +221,17 @@ async fn a_payment_whose_id_cannot_be_read_is_kept_wherever_its_page_has_it() {
 /// A source of nothing but payments of today: ids and orders of the first page, whether more follow, and those behind it.
 fn payments_with(first: Value, more: bool, second: Value) -> Echo {
     let whole: Value = serde_json::from_str(include_str!("../fixtures/customer_payment.json")).unwrap();
+    let (asked, none) = (AtomicUsize::new(0), json!([]));
     Echo::start(move |request, stream| {
-        let shown = if request.contains("firstResult=1 ") { &first } else { &second };
+        // Who would ask for ever is told that nothing follows.
+        let over = asked.fetch_add(1, Ordering::SeqCst) > 50;
+        let shown = if over {
+            &none
+        } else if request.contains("firstResult=1 ") {
+            &first
+        } else {
+            &second
+        };
         let mut answer = whole.clone();
         let row = answer["response"]["results"][0].clone();
         let rows = shown.as_array().unwrap().iter().map(|shown| {
@@ -231,7 +241,8 @@ fn payments_with(first: Value, more: bool, second: Value) -> Echo {
         });
         answer["response"]["results"] = rows.collect();
         let meta = &mut answer["response"]["metaData"];
-        (meta["morePagesAvailable"], meta["resultsAvailable"]) = (json!(more), json!(if more { 100 } else { 0 }));
+        (meta["morePagesAvailable"], meta["resultsAvailable"]) =
+            (json!(more && !over), json!(if more && !over { 100 } else { 0 }));
         let body = answer.to_string();
         let head = format!("Content-Type: application/json\r\nContent-Length: {}\r\nConnection: close", body.len());
         // A client that has heard enough is gone.
