@@ -99,7 +99,7 @@ fn a_scan_is_gone_on_with_under_its_schema_alone_and_a_snapshot_never() {
     assert_eq!(steps(order, None, wish(now)), ["full"]);
     let mut bare = read_at(order, at(now));
     bare.state.watermark = None;
-    assert_eq!(steps(order, Some(&bare), wish(now)), ["full"]);
+    assert_eq!(steps(order, Some(&bare), Wish { every: Some(HOUR * 1_000), ..wish(now) }), ["full"]);
 }
 
 #[test]
