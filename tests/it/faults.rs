@@ -315,9 +315,13 @@ async fn a_search_that_shows_an_id_below_one_is_asked_again() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_body_that_swells_takes_no_more_memory_than_an_honest_one() {
-    // GIVEN a source that answers with gzip of 300 MiB, in the end or said, each time
+    // GIVEN a source that answers with gzip of 300 MiB, with gzip that says it is little, or for ever, each time
     let sandbox = account(60).await;
-    for (fault, most) in [(Fault::GzipBomb, 100), (Fault::GzipLie, 100), (Fault::Endless, 512)] {
+    for (fault, words, most) in [
+        (Fault::GzipBomb, "says that it holds 314572800 bytes", 100),
+        (Fault::GzipLie, "holds another length than it says", 100),
+        (Fault::Endless, "the body is longer than", 512),
+    ] {
         let path = "order-service/order/".to_owned();
         let faults = Faults { percent: 100, kinds: vec![fault], path, ..Faults::default() };
         sandbox.change(|settings| settings.faults = faults);
@@ -329,6 +333,7 @@ async fn a_body_that_swells_takes_no_more_memory_than_an_honest_one() {
         // WHEN orders are read THEN it says so, and its memory stays bounded
         let (done, peak) = peak_memory(&program, &["run", "order"]);
         assert_eq!(done.code, 4, "{fault:?}: {}", done.said());
+        assert!(done.stderr.contains(words), "{fault:?}: {}", done.stderr);
         assert!(sandbox.take_log().faults >= 3, "{fault:?}");
         assert!(peak < most << 20, "{fault:?}: {} MiB", peak >> 20);
     }
