@@ -45,11 +45,12 @@ pub fn ids(body: &Body, id: &str, row: &str, stamps: &[String], filter: Option<&
             };
             let stamp =
                 |place: &usize| cell(*place).and_then(|cell| Some(Token::of(&Value::Json(cell))?.text.into_owned()));
-            Ok(IdRow {
-                id: number(id_place, id)?,
-                row: number(row_place, row)?,
-                stamps: stamp_places.iter().map(stamp).collect(),
-            })
+            let own = number(id_place, id)?;
+            // It would be asked for, and spoil the set that it is asked with.
+            if own < 1 {
+                return Err(Broken::new(format!("a row of the search bears the `{id}` {own}")));
+            }
+            Ok(IdRow { id: own, row: number(row_place, row)?, stamps: stamp_places.iter().map(stamp).collect() })
         })
         .collect::<Result<Vec<_>, Broken>>()?;
     Ok(IdRows { search, rows })

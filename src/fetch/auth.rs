@@ -15,6 +15,7 @@ use crate::config::{Credentials, OAuth};
 use crate::failure::{Failure, Kind, Result};
 use crate::fetch::token::{TokenFile, TokenSet};
 use crate::secret::{Redactor, Secret};
+use crate::store::Watcher;
 
 /// A token is refreshed this long before it expires: longer than any request takes.
 const AHEAD: SignedDuration = SignedDuration::from_mins(5);
@@ -41,8 +42,8 @@ struct Tokens {
     token_url: String,
     file: TokenFile,
     current: RwLock<(u64, TokenSet)>,
-    /// One refresh at a time; of which generation one was denied, and why: it is not tried again.
-    refreshing: tokio::sync::Mutex<Option<(u64, String)>>,
+    /// One refresh at a time; why one was denied: it is not tried again.
+    refreshing: tokio::sync::Mutex<Option<String>>,
 }
 
 /// The token endpoint's answer.
@@ -90,6 +91,15 @@ impl Auth {
             Credentials::OAuth(settings) => Identity::OAuth(Box::new(Tokens::new(settings, account, &redactor)?)),
         };
         Ok(Self { identity, redactor })
+    }
+
+    /// The same identity; the steps in which new tokens are kept are told.
+    pub fn watched(mut self, watcher: Watcher) -> Self {
+        match &mut self.identity {
+            Identity::Fixed(_) => {}
+            Identity::OAuth(tokens) => tokens.file.watch(watcher),
+        }
+        self
     }
 
     /// What blacks out secrets in texts of the source.
@@ -195,7 +205,7 @@ impl Tokens {
         if current != generation {
             return Ok(());
         }
-        if let Some((_, why)) = denied.as_ref().filter(|(of, _)| *of == generation) {
+        if let Some(why) = denied.as_ref() {
             return Err(self.refused(why.clone()));
         }
         let file = self.file.clone();
@@ -209,7 +219,7 @@ impl Tokens {
                 if let Err(failure) = next.as_ref()
                     && failure.kind() == Kind::Credentials
                 {
-                    *denied = Some((generation, failure.reason().to_owned()));
+                    *denied = Some(failure.reason().to_owned());
                 }
                 let next = next?;
                 self.file.write(&next)?;

@@ -11,6 +11,7 @@ use sha2::{Digest, Sha256};
 
 use crate::failure::{Failure, Kind, Result};
 use crate::secret::Secret;
+use crate::store::{Step, Watcher};
 
 /// A token set in use.
 #[derive(Clone, Debug)]
@@ -41,13 +42,20 @@ struct Written {
 pub struct TokenFile {
     path: PathBuf,
     began_with: String,
+    watcher: Watcher,
 }
 
 impl TokenFile {
     /// The file at a path; `configured` is the refresh token (or access token) that settings give.
     pub fn new(path: PathBuf, configured: Option<&Secret>) -> Self {
         let digest = Sha256::digest(configured.map_or("", Secret::reveal).as_bytes());
-        Self { path, began_with: digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect() }
+        let began_with = digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+        Self { path, began_with, watcher: Watcher::default() }
+    }
+
+    /// Who is told of the steps of a write.
+    pub fn watch(&mut self, watcher: Watcher) {
+        self.watcher = watcher;
     }
 
     /// Held while a token is refreshed, so that two processes do not both spend the refresh token. What a process wrote that
@@ -145,8 +153,14 @@ impl TokenFile {
             .mode(0o600)
             .open(&draft)
             .map_err(|error| self.failed("write", error))?;
-        file.write_all(&bytes).and_then(|()| file.sync_all()).map_err(|error| self.failed("write", error))?;
+        let name = draft.to_string_lossy();
+        self.watcher.reach(Step::TokensOpened, &name)?;
+        file.write_all(&bytes).map_err(|error| self.failed("write", error))?;
+        self.watcher.reach(Step::TokensWritten, &name)?;
+        file.sync_all().map_err(|error| self.failed("write", error))?;
+        self.watcher.reach(Step::TokensSynced, &name)?;
         std::fs::rename(&draft, &self.path).map_err(|error| self.failed("write", error))?;
+        self.watcher.reach(Step::TokensPlaced, &name)?;
         if let Some(folder) = self.path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
             File::open(folder).and_then(|folder| folder.sync_all()).map_err(|error| self.failed("write", error))?;
         }

@@ -6,6 +6,7 @@
 mod stop;
 mod outcome;
 mod site;
+mod scratch;
 mod work;
 mod apart;
 mod commit;
@@ -47,7 +48,7 @@ use tokio::time::Instant;
 
 use crate::config::Settings;
 use crate::event::{Event, Events};
-use crate::failure::{Failure, Kind, Recovery, Result};
+use crate::failure::{Recovery, Result};
 use crate::fetch::{Auth, Client};
 use crate::manifest::claim_destination;
 use crate::plan::Step;
@@ -64,6 +65,7 @@ pub use cost::{Cost, Forecast, ResourceForecast, ScanForecast, forecast};
 pub use freshness::stale;
 pub use heads::{Progress, choose, jobs, progress, read_heads, unpublished};
 pub use outcome::{End, Outcome, ResourceOutcome, Tally};
+pub use scratch::{Scratch, spool_folder};
 pub use site::Clock;
 pub use stop::{Stop, Why};
 
@@ -142,7 +144,7 @@ async fn at(errand: Errand, open: impl FnOnce(&Settings) -> Result<Store>) -> Re
     let names: Vec<&str> = chosen.iter().map(|resource| resource.name.as_str()).collect();
     let (counts, events) = counted(&errand.events);
     let spool = spool_folder(limits.spool.as_deref())?;
-    let auth = Auth::new(credentials, &account.code, errand.redactor.clone())?;
+    let auth = Auth::new(credentials, &account.code, errand.redactor.clone())?.watched(store.watcher());
     let client = Client::new(&account, auth, &limits, errand.seed, events.clone())?;
     // Last of all that can fail: in a bucket a lock that is not given back holds others up until it expires.
     let locks = store.lock(&names, &run, errand.wait, errand.stop.wait()).await?;
@@ -260,19 +262,6 @@ async fn follow_all(site: &Site, chosen: &[&Resource], errand: &Errand, done: &m
 /// Requests that were asked for a resource.
 fn asked(counts: &Counts, resource: &str) -> u64 {
     counts.lock().expect("no holder panics").get(resource).copied().unwrap_or(0)
-}
-
-/// A folder for scratch files, removed at the end.
-pub fn spool_folder(below: Option<&std::path::Path>) -> Result<tempfile::TempDir> {
-    let below = below.map_or_else(std::env::temp_dir, std::path::Path::to_owned);
-    std::fs::create_dir_all(&below)
-        .and_then(|()| tempfile::Builder::new().prefix("pearlift-").tempdir_in(&below))
-        .map_err(|error| {
-            Failure::new(Kind::Settings, "make a folder for the spool")
-                .at(below.display().to_string())
-                .caused(error)
-                .advise("set `limits.spool` to a folder that we may write")
-        })
 }
 
 type Counts = Arc<Mutex<BTreeMap<String, u64>>>;

@@ -116,7 +116,7 @@ impl<'a> Work<'a> {
             site,
             name: Arc::from(resource.name.as_str()),
             shape: Arc::new(Shape::compile(resource)?),
-            spool: Some(Spool::new(resource, &folder, memory)?),
+            spool: Some(Spool::new(resource, &folder, memory)?.watched(site.store.watcher())),
             resource: Arc::new(resource.clone()),
             state,
             head,

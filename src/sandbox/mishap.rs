@@ -147,7 +147,7 @@ fn endless(bytes: Bytes, apart: Duration) -> Body {
 
 /// Gzip whose last four bytes, the length of its content, say ten.
 fn understated(bytes: &[u8]) -> Bytes {
-    let mut zipped = compress(bytes).to_vec();
+    let mut zipped = squeeze(bytes).to_vec();
     let tail = zipped.len() - 4;
     zipped[tail..].copy_from_slice(&10_u32.to_le_bytes());
     Bytes::from(zipped)
@@ -165,8 +165,18 @@ fn broken(bytes: Bytes) -> Body {
     BodyExt::boxed_unsync(StreamBody::new(stream::iter([begun, end])))
 }
 
+/// Gzip of a good answer: stored as it is, for the fastest level does not compress.
 pub fn compress(bytes: &[u8]) -> Bytes {
-    let mut compressor = libdeflater::Compressor::new(libdeflater::CompressionLvl::fastest());
+    gzip(bytes, libdeflater::CompressionLvl::fastest())
+}
+
+/// Gzip that is as small as it is soon made.
+pub fn squeeze(bytes: &[u8]) -> Bytes {
+    gzip(bytes, libdeflater::CompressionLvl::default())
+}
+
+fn gzip(bytes: &[u8], level: libdeflater::CompressionLvl) -> Bytes {
+    let mut compressor = libdeflater::Compressor::new(level);
     let mut out = vec![0; compressor.gzip_compress_bound(bytes.len())];
     let length = compressor.gzip_compress(bytes, &mut out).expect("the bound is enough");
     out.truncate(length);

@@ -12,7 +12,7 @@ use crate::sandbox::fault::Fault;
 use crate::sandbox::kinds::With;
 use crate::sandbox::log::Log;
 use crate::sandbox::login::Tokens;
-use crate::sandbox::mishap::compress;
+use crate::sandbox::mishap::squeeze;
 use crate::sandbox::reply::Reply;
 use crate::sandbox::search;
 use crate::sandbox::settings::{Settings, Size};
@@ -155,7 +155,7 @@ impl State {
 
     /// A little gzip that becomes much; made once.
     pub fn bomb(&mut self) -> Bytes {
-        self.bomb.get_or_insert_with(|| compress(&vec![b' '; BOMB])).clone()
+        self.bomb.get_or_insert_with(|| squeeze(&vec![b' '; BOMB])).clone()
     }
 
     /// Notes how a request was answered.

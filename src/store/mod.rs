@@ -21,11 +21,10 @@ use object_store::{CopyMode, CopyOptions, ObjectStore, ObjectStoreExt, PutMode, 
 
 use crate::failure::Result;
 use crate::store::error::failure;
-use crate::store::step::Watcher;
 
 pub use file::{LocalCopy, RemoteFile, Scratch};
 pub use lock::{Held, LockTiming, Locks};
-pub use step::Step;
+pub use step::{Step, Watcher};
 
 /// A put of which the store says that it exists, and does not show it, is tried this often.
 const PUT_TRIES: u32 = 5;

@@ -13,6 +13,14 @@ use crate::store::Store;
 pub enum Step {
     /// The locks are taken; nothing is asked or written yet.
     Locked,
+    /// A draft of new tokens is there, empty: the source has given them, and perhaps ended the former ones.
+    TokensOpened,
+    /// The draft is whole; it is not synced yet.
+    TokensWritten,
+    /// The draft is durable; the token file is still the former one.
+    TokensSynced,
+    /// The draft has become the token file.
+    TokensPlaced,
     /// A version of our own stands, so that a dead run can no longer commit.
     Claimed,
     /// What a dead run had committed is published.
@@ -21,6 +29,10 @@ pub enum Step {
     Swept,
     /// The last versions' removes are deleted once more.
     RemovedAgain,
+    /// A segment of the spool is begun on the local disk; nothing is in it.
+    SegmentOpened,
+    /// The segment is whole; the spool does not know of it yet.
+    SegmentWritten,
     /// A page is in the spool.
     Spooled,
     /// A file is written; it is not synced or uploaded yet.
@@ -53,12 +65,18 @@ pub enum Step {
 
 impl Step {
     /// Every step.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 25] = [
         Self::Locked,
+        Self::TokensOpened,
+        Self::TokensWritten,
+        Self::TokensSynced,
+        Self::TokensPlaced,
         Self::Claimed,
         Self::Recovered,
         Self::Swept,
         Self::RemovedAgain,
+        Self::SegmentOpened,
+        Self::SegmentWritten,
         Self::Spooled,
         Self::Written,
         Self::Staged,
@@ -80,7 +98,14 @@ type Watch = dyn Fn(Step, &str) -> Result<()> + Send + Sync;
 
 /// Who is told of steps; nobody by default.
 #[derive(Clone, Default)]
-pub(super) struct Watcher(Option<Arc<Watch>>);
+pub struct Watcher(Option<Arc<Watch>>);
+
+impl Watcher {
+    /// A step is done, for this path or resource.
+    pub fn reach(&self, step: Step, of: &str) -> Result<()> {
+        self.0.as_ref().map_or(Ok(()), |watch| watch(step, of))
+    }
+}
 
 impl fmt::Debug for Watcher {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -98,6 +123,11 @@ impl Store {
 
     /// A step is done, for this path or resource.
     pub fn reach(&self, step: Step, of: &str) -> Result<()> {
-        self.watcher.0.as_ref().map_or(Ok(()), |watch| watch(step, of))
+        self.watcher.reach(step, of)
+    }
+
+    /// Who is told of steps, for what is written beside the store: the spool and the token file.
+    pub fn watcher(&self) -> Watcher {
+        self.watcher.clone()
     }
 }

@@ -12,6 +12,7 @@ use arrow_ipc::reader::StreamReader;
 use arrow_ipc::writer::{IpcWriteOptions, StreamWriter};
 
 use crate::failure::{Failure, Kind, Result};
+use crate::store::{Step, Watcher};
 
 /// Rows of a batch on disk: as many as a merge holds of each segment at a time.
 const BATCH: usize = 512;
@@ -38,8 +39,10 @@ fn failed(verb: &str, path: &Path, error: impl std::error::Error + Send + Sync +
 
 impl Segment {
     /// Writes a sorted batch to disk.
-    pub fn write(batch: &RecordBatch, path: PathBuf) -> Result<Self> {
+    pub fn write(batch: &RecordBatch, path: PathBuf, watcher: &Watcher) -> Result<Self> {
         let file = File::create(&path).map_err(|error| failed("write", &path, error))?;
+        let name = path.to_string_lossy().into_owned();
+        watcher.reach(Step::SegmentOpened, &name)?;
         let options = IpcWriteOptions::default()
             .try_with_compression(Some(CompressionType::LZ4_FRAME))
             .map_err(|error| failed("write", &path, error))?;
@@ -53,6 +56,7 @@ impl Segment {
         }
         writer.finish().map_err(|error| failed("write", &path, error))?;
         let bytes = std::fs::metadata(&path).map_err(|error| failed("write", &path, error))?.len();
+        watcher.reach(Step::SegmentWritten, &name)?;
         Ok(Self::Disk { path, bytes })
     }
 

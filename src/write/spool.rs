@@ -17,6 +17,7 @@ use crate::decode::{Page, TableRows};
 use crate::failure::{Failure, Kind, Result};
 use crate::manifest::Key;
 use crate::schema::Resource;
+use crate::store::Watcher;
 use crate::write::columns::Layout;
 use crate::write::segment::{Segment, sort};
 
@@ -31,6 +32,7 @@ pub struct Spool {
     segments_written: u64,
     /// Rows in memory above this many bytes go to disk.
     memory: u64,
+    watcher: Watcher,
 }
 
 #[derive(Debug, Default)]
@@ -129,7 +131,14 @@ impl Spool {
             next_seq: 0,
             segments_written: 0,
             memory,
+            watcher: Watcher::default(),
         })
+    }
+
+    /// The same spool, whose steps are told.
+    pub fn watched(mut self, watcher: Watcher) -> Self {
+        self.watcher = watcher;
+        self
     }
 
     /// Takes in a page asked at this time; `partition` overrides that of the records (snapshots). Gives rows of all tables.
@@ -219,7 +228,8 @@ impl Spool {
         let sorted = sort(&whole, &keys)?;
         let segment = if to_disk {
             self.segments_written += 1;
-            Segment::write(&sorted, self.folder.join(format!("{}-{}.arrow", place, self.segments_written)))?
+            let path = self.folder.join(format!("{}-{}.arrow", place, self.segments_written));
+            Segment::write(&sorted, path, &self.watcher)?
         } else {
             Segment::Memory(sorted)
         };

@@ -11,10 +11,10 @@ use pearlift::sandbox::{Sandbox, kinds};
 use pearlift::store::{Put, Store, paths};
 use std::time::Duration;
 
-use crate::support::{Fault, Faults, Gate, Program, Sorry, Verb, account, check_truth, copy_folder, look};
+use crate::support::{Fault, Faults, Gate, Program, Sorry, Verb, account, check_truth, copy_folder, look, pour};
 
 /// The child of a version, or the first.
-fn child(of: Option<&Version>) -> Version {
+pub fn child(of: Option<&Version>) -> Version {
     Version {
         format: FORMAT,
         pearlift: "test".to_owned(),
@@ -231,17 +231,6 @@ async fn a_run_may_fail_at_any_change_of_the_store_done_or_not_and_the_next_run_
 /// A bucket in memory whose locks die quickly.
 fn bucket() -> Store {
     Store::memory().with_lock_timing(Duration::from_millis(50), Duration::from_millis(300))
-}
-
-/// Writes a bucket to a folder, for readers.
-async fn pour(store: &Store) -> tempfile::TempDir {
-    let folder = tempfile::tempdir().unwrap();
-    for (path, _) in store.list("").await.unwrap() {
-        let target = folder.path().join(&path);
-        std::fs::create_dir_all(target.parent().unwrap()).unwrap();
-        std::fs::write(target, store.get(&path).await.unwrap().unwrap()).unwrap();
-    }
-    folder
 }
 
 /// Brands in a bucket equal the truth, by the head and by a glob, and nothing is left in staging.

@@ -3,6 +3,7 @@
 use arrow_array::cast::AsArray;
 use pearlift::decode::{Page, Shape, documents, rows};
 use pearlift::fetch::{Body, Broken};
+use pearlift::manifest::Key;
 use pearlift::schema::{Catalog, EXTRA, Style};
 
 const LEDGER: &str = r#"
@@ -144,4 +145,18 @@ fn an_entry_that_is_no_object_is_kept_whole_and_takes_the_place_of_nothing() {
     assert_eq!(kept, [("7".to_owned(), "null"), ("8".to_owned(), "\"gone\"")]);
     assert_eq!(page.owners.iter().map(|owner| owner.fits).collect::<Vec<bool>>(), [false, false, true]);
     assert_eq!(page.tables[0].batch.num_rows(), 1);
+}
+
+#[test]
+fn a_record_read_by_its_id_whose_id_is_below_one_is_kept_whole_under_none() {
+    let catalog = Catalog::load(None).unwrap();
+    let shape = Shape::compile(catalog.get("order").unwrap()).unwrap();
+    let mut answer: serde_json::Value = serde_json::from_str(include_str!("../fixtures/order.json")).unwrap();
+    for id in [0, -7] {
+        answer["response"][0]["id"] = id.into();
+        let page = documents(&shape, &Body { bytes: answer.to_string().into(), gzip: false }).unwrap();
+        let kept: Vec<_> = page.records.iter().map(|record| (&record.id, record.raw.contains("\"id\""))).collect();
+        assert_eq!(kept, [(&None, true)], "{id}");
+        assert!(page.owners.iter().all(|owner| !owner.fits || owner.key > Key::Int(0)), "{id}");
+    }
 }

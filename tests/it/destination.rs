@@ -233,3 +233,55 @@ async fn a_clock_that_is_wrong_by_days_loses_nothing() {
         }
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn each_refusal_of_a_bucket_is_told_as_what_it_is() {
+    let sandbox = account(40).await;
+    let weed = Weed::start();
+    let proxy = Proxy::start(weed.endpoint()).await;
+    let program = weed
+        .reach(program(&sandbox, "s3://lake/shop"))
+        .with("PEARLIFT_DESTINATION_S3_ENDPOINT", &proxy.endpoint())
+        .with("PEARLIFT_DESTINATION_S3_LOCK_RENEW", "150ms")
+        .with("PEARLIFT_DESTINATION_S3_LOCK_EXPIRE", "1s");
+    program.run(&["run", "brand"]).expect(0);
+    let kept = || {
+        let objects = weed.objects("lake/shop/").into_iter();
+        objects.filter(|path| !path.contains("/locks/") && !path.contains("/runs/")).collect::<Vec<String>>()
+    };
+    let before = kept();
+    let (always, rights, trouble) = (usize::MAX, "AWS_", "check that the destination is reachable");
+    // GIVEN a bucket that refuses to write or to list, once and for all, each for a reason of its own
+    for (method, path, status, code, advice) in [
+        ("PUT", "/locks/", 403, "AccessDenied", rights),
+        ("PUT", "/locks/", 403, "InvalidAccessKeyId", rights),
+        ("PUT", "/locks/", 403, "SignatureDoesNotMatch", rights),
+        ("PUT", "/locks/", 403, "RequestTimeTooSkewed", rights),
+        ("PUT", "/locks/", 400, "ExpiredToken", rights),
+        ("PUT", "/locks/", 400, "InvalidToken", rights),
+        ("PUT", "/locks/", 404, "NoSuchBucket", rights),
+        ("PUT", "/locks/", 503, "SlowDown", trouble),
+        ("GET", "list-type", 403, "AccessDenied", rights),
+        ("GET", "list-type", 403, "InvalidAccessKeyId", rights),
+        ("GET", "list-type", 403, "SignatureDoesNotMatch", rights),
+        ("GET", "list-type", 403, "RequestTimeTooSkewed", rights),
+        ("GET", "list-type", 400, "ExpiredToken", rights),
+        ("GET", "list-type", 400, "InvalidToken", rights),
+        ("GET", "list-type", 404, "NoSuchBucket", rights),
+    ] {
+        proxy.answer(method, path, always, Answer::Refuse(status, code));
+        sandbox.take_log();
+        // WHEN it runs THEN it ends with 5, with the bucket's word and what to do, and reads nothing
+        let done = program.run(&["run", "brand"]).expect(5);
+        proxy.heal();
+        assert!(
+            done.stderr.contains(code) && done.stderr.contains(advice),
+            "{method} {status} {code}: {}",
+            done.stderr
+        );
+        assert!(method == "GET" || sandbox.take_log().total() == 0, "{method} {status} {code}");
+    }
+    // AND nothing came or went
+    assert_eq!(kept(), before);
+    program.run(&["verify", "--deep"]).expect(0);
+}

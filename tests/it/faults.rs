@@ -2,7 +2,13 @@
 
 use pearlift::sandbox::{Fault, Faults, Sandbox, Settings, Size};
 
-use crate::support::{Done, Program, account, check_truth, files, query, start};
+use std::io::Write;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use pearlift::sandbox::kinds::Kind;
+use serde_json::{Value, json};
+
+use crate::support::{Done, Echo, Program, account, check_truth, files, head, peak_memory, query, start, this_morning};
 
 /// Short waits: a period of two seconds, so that being sent away costs no minute.
 fn patient(program: Program) -> Program {
@@ -209,5 +215,126 @@ async fn a_payment_whose_id_cannot_be_read_is_kept_wherever_its_page_has_it() {
         sandbox.change(|settings| settings.faults = Faults::default());
         program.run(&["run", "customer_payment"]).expect(0);
         check_truth(&sandbox, lake.path().to_str().unwrap(), &["--only", "customer_payment"]);
+    }
+}
+
+/// A source of nothing but payments of today: ids and orders of the first page, whether more follow, and those behind it.
+fn payments_with(first: Value, more: bool, second: Value) -> Echo {
+    let whole: Value = serde_json::from_str(include_str!("../fixtures/customer_payment.json")).unwrap();
+    let (asked, none) = (AtomicUsize::new(0), json!([]));
+    Echo::start(move |request, stream| {
+        // Who would ask for ever is told that nothing follows.
+        let over = asked.fetch_add(1, Ordering::SeqCst) > 50;
+        let shown = if over {
+            &none
+        } else if request.contains("firstResult=1 ") {
+            &first
+        } else {
+            &second
+        };
+        let mut answer = whole.clone();
+        let row = answer["response"]["results"][0].clone();
+        let rows = shown.as_array().unwrap().iter().map(|shown| {
+            let mut row = row.clone();
+            (row[0], row[5], row[12]) = (shown[0].clone(), shown[1].clone(), json!(this_morning().to_string()));
+            row
+        });
+        answer["response"]["results"] = rows.collect();
+        let meta = &mut answer["response"]["metaData"];
+        (meta["morePagesAvailable"], meta["resultsAvailable"]) =
+            (json!(more && !over), json!(if more && !over { 100 } else { 0 }));
+        let body = answer.to_string();
+        let head = format!("Content-Type: application/json\r\nContent-Length: {}\r\nConnection: close", body.len());
+        // A client that has heard enough is gone.
+        let _ = stream.write_all(format!("HTTP/1.1 200 OK\r\n{head}\r\n\r\n{body}").as_bytes());
+    })
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_page_of_which_no_row_can_be_told_from_others_is_not_the_end() {
+    let (huge, more) = (json!("99999999999999999999"), json!("88888888888888888888"));
+    for (first, second) in [
+        // GIVEN a page without one id that can be read, though more follow; and one where none behind the overlap can
+        (json!([[huge, 1], [more, 2]]), json!([])),
+        (json!([[1, 1], [2, 2]]), json!([[2, 2], [huge, 3], [more, 4]])),
+    ] {
+        let (source, lake) = (payments_with(first.clone(), true, second), tempfile::tempdir().unwrap());
+        let program = Program::bare(lake.path())
+            .with("BRIGHTPEARL_STAFF_TOKEN", "sandbox-staff-token")
+            .with("PEARLIFT_LIMITS_CONCURRENCY", "1")
+            .with("PEARLIFT_ACCOUNT_BASE_URL", &format!("{}/public-api/acme", source.root()));
+
+        // WHEN payments are read THEN they fail by name, and do not count as loaded
+        let done = program.run(&["run", "customer_payment"]).expect(4);
+        assert!(done.stderr.contains("bears a `paymentId` that can be read"), "{first}: {}", done.stderr);
+        let status = program.run(&["status"]).expect(0).stdout;
+        assert!(!status.contains("complete"), "{first}: {status}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_payment_that_names_no_order_hands_none_on() {
+    // GIVEN payments of which one names an order, and others what stands for none, at a source that knows no orders
+    let (source, lake) =
+        (payments_with(json!([[1, 0], [2, -3], [3, 7]]), false, json!([])), tempfile::tempdir().unwrap());
+    let program = Program::bare(lake.path())
+        .with("BRIGHTPEARL_STAFF_TOKEN", "sandbox-staff-token")
+        .with("PEARLIFT_LIMITS_RETRY_TRIES", "2")
+        .with("PEARLIFT_ACCOUNT_BASE_URL", &format!("{}/public-api/acme", source.root()));
+
+    // WHEN both are read THEN orders fail, and what is kept for them to be read is the one
+    program.run(&["run", "customer_payment", "order"]).expect(3);
+    assert_eq!(head(lake.path(), "customer_payment")["state"]["handed"], json!({ "order": [7] }));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_search_that_shows_an_id_below_one_is_asked_again() {
+    // GIVEN orders that changed, and a search that once shows a number that is no id
+    for (fault, lake) in
+        [(Fault::NegativeId, tempfile::tempdir().unwrap()), (Fault::HugeId, tempfile::tempdir().unwrap())]
+    {
+        let sandbox = account(60).await;
+        let program = Program::new(&sandbox, lake.path());
+        program.run(&["run", "order"]).expect(0);
+        sandbox.age(std::time::Duration::from_secs(3 * 3600));
+        sandbox.edit(Kind::Order, &sandbox.ids(Kind::Order)[..9]);
+        sandbox.age(std::time::Duration::from_secs(600));
+        let path = "order-service/order-search".to_owned();
+        sandbox.change(|settings| {
+            settings.faults = Faults { at: vec![1], kinds: vec![fault], path, ..Faults::default() };
+        });
+        sandbox.take_log();
+
+        // WHEN they are read THEN nothing of that number is asked for, and they equal the truth
+        let done = program.run(&["-v", "run", "order"]).expect(0);
+        let log = sandbox.take_log();
+        assert_eq!((log.faults, log.ids["order-service/order"]), (1, 9), "{fault:?} {log:?}: {}", done.stderr);
+        check_truth(&sandbox, lake.path().to_str().unwrap(), &["--only", "order,order_row"]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_body_that_swells_takes_no_more_memory_than_an_honest_one() {
+    // GIVEN a source that answers with gzip of 300 MiB, with gzip that says it is little, or for ever, each time
+    let sandbox = account(60).await;
+    for (fault, words, most) in [
+        (Fault::GzipBomb, "says that it holds 314572800 bytes", 100),
+        (Fault::GzipLie, "holds another length than it says", 100),
+        (Fault::Endless, "the body is longer than", 512),
+    ] {
+        let path = "order-service/order/".to_owned();
+        let faults = Faults { percent: 100, kinds: vec![fault], path, ..Faults::default() };
+        sandbox.change(|settings| settings.faults = faults);
+        let lake = tempfile::tempdir().unwrap();
+        let program = patient(Program::new(&sandbox, lake.path()))
+            .with("PEARLIFT_LIMITS_RETRY_TRIES", "3")
+            .with("PEARLIFT_LIMITS_CONCURRENCY", "1");
+
+        // WHEN orders are read THEN it says so, and its memory stays bounded
+        let (done, peak) = peak_memory(&program, &["run", "order"]);
+        assert_eq!(done.code, 4, "{fault:?}: {}", done.said());
+        assert!(done.stderr.contains(words), "{fault:?}: {}", done.stderr);
+        assert!(sandbox.take_log().faults >= 3, "{fault:?}");
+        assert!(peak < most << 20, "{fault:?}: {} MiB", peak >> 20);
     }
 }

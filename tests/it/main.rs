@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that panics has found something")]
 
+mod cadence;
 mod clean;
 mod commit;
 mod compact;
@@ -31,9 +32,11 @@ mod reread;
 mod reshape;
 mod resume;
 mod schemas;
+mod scratch;
 mod secrets;
 mod sequences;
 mod signals;
+mod slow;
 mod steps;
 mod stir;
 mod stock;

@@ -3,11 +3,14 @@
 use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
+use jiff::Timestamp;
+use pearlift::fetch::Auth;
 use pearlift::sandbox::Sandbox;
+use pearlift::secret::Redactor;
 
 use crate::support::{Done, Program, account, files};
 
-fn program(sandbox: &Sandbox, lake: &tempfile::TempDir) -> Program {
+pub fn program(sandbox: &Sandbox, lake: &tempfile::TempDir) -> Program {
     Program::new(sandbox, lake.path().join("lake"))
         .without("BRIGHTPEARL_STAFF_TOKEN")
         .with("PEARLIFT_AUTH_KIND", "oauth")
@@ -76,15 +79,36 @@ async fn a_refresh_that_is_denied_is_told_without_a_secret() {
     assert!(!done.said().contains("planted-refresh"), "{}", done.said());
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_refresh_that_was_denied_is_not_tried_again() {
+    // GIVEN tokens that have ended, and a refresh token that is good for nothing
+    let sandbox = account(50).await;
+    let lake = tempfile::tempdir().unwrap();
+    sandbox.expire_tokens();
+    let planted = program(&sandbox, &lake).with("PAN_SEC_BRIGHTPEARL-OAUTH_REFRESH_TOKEN", "planted-refresh");
+    let credentials = planted.errand(&[]).settings.credentials(Timestamp::UNIX_EPOCH).unwrap();
+    let auth = Auth::new(credentials, "acme", Redactor::default()).unwrap();
+    let http = reqwest::Client::builder().no_proxy().build().unwrap();
+
+    // WHEN eight requests that bore the token are refused
+    let now = Timestamp::now();
+    let (_, generation) = auth.headers(&http, now).await.unwrap();
+    let told = futures_util::future::join_all((0..8).map(|_| auth.refused(&http, generation, now))).await;
+
+    // THEN each is told why, and the token service was asked once
+    assert!(told.iter().all(|told| told.as_ref().is_err_and(|why| why.reason().contains("invalid_grant"))), "{told:?}");
+    assert_eq!(sandbox.take_log().grants, 1);
+}
+
 /// Ends the access token and lets a run refresh it; gives the token file's text.
-fn refreshed(sandbox: &Sandbox, program: &Program, lake: &tempfile::TempDir) -> String {
+pub fn refreshed(sandbox: &Sandbox, program: &Program, lake: &tempfile::TempDir) -> String {
     sandbox.expire_tokens();
     program.run(&["run", "brand"]).expect(0);
     std::fs::read_to_string(lake.path().join("tokens.json")).unwrap()
 }
 
 /// Files beside the token file but its lock.
-fn drafts(lake: &tempfile::TempDir) -> Vec<std::ffi::OsString> {
+pub fn drafts(lake: &tempfile::TempDir) -> Vec<std::ffi::OsString> {
     let names = std::fs::read_dir(lake.path()).unwrap().map(|entry| entry.unwrap().file_name());
     names.filter(|name| name.to_str().is_some_and(|name| name.ends_with(".new"))).collect()
 }

@@ -237,6 +237,27 @@ async fn a_plan_of_many_changes_is_an_estimate_and_says_so() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn what_the_overlap_shows_again_is_not_planned_twice() {
+    // GIVEN an exported account of which half was changed and read, and a quarter is changed within the overlap
+    let sandbox = account(3_000).await;
+    let lake = folder();
+    let program = Program::new(&sandbox, lake.path());
+    made(&program, &["order"]);
+    sandbox.age(Duration::from_secs(3 * 3600));
+    let ids = sandbox.ids(Kind::Order);
+    sandbox.edit(Kind::Order, &ids.iter().copied().step_by(2).collect::<Vec<i64>>());
+    sandbox.age(Duration::from_secs(600));
+    made(&program, &["order"]);
+    sandbox.edit(Kind::Order, &ids.iter().copied().skip(1).step_by(4).collect::<Vec<i64>>());
+    sandbox.age(Duration::from_secs(600));
+
+    // WHEN it is planned THEN only the quarter is to be read
+    let plan = planned(&sandbox, &program, &["order"]);
+    assert_eq!(resources(&plan)[0]["scans"][0]["records"], 750, "{plan}");
+    assert!(requests(&plan)["order"].0.abs_diff(made(&program, &["order"])["order"]) <= 1, "{plan}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn products_are_listed_once_for_all_that_is_read_by_them() {
     // GIVEN three resources that are read by the ids of products
     let sandbox = account(200).await;

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use pearlift::sandbox::Sandbox;
 use pearlift::sandbox::kinds::Kind;
+use pearlift::sandbox::{Sandbox, Settings, Size};
 
-use crate::support::{Program, account, check_truth, query};
+use crate::support::{Program, account, check_truth, files, query, start, this_morning};
 
 fn text(folder: &tempfile::TempDir) -> &str {
     folder.path().to_str().unwrap()
@@ -348,6 +348,69 @@ async fn what_was_handed_on_is_read_by_the_next_run_when_this_one_could_not() {
 
     // THEN the orders equal the truth
     check_truth(&sandbox, text(&lake), &["--only", "order,order_row,order_party,order_invoice,order_custom_field"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_payment_that_lands_while_a_killed_load_lies_is_in_its_order() {
+    // GIVEN a first load that commits set by set, killed when some orders are home
+    let settings = Settings { limit: 0, latency: 60, now: Some(this_morning()), ..Settings::default() };
+    let sandbox = start(settings, Size { orders: 1_600, ..Size::default() }).await;
+    let lake = tempfile::tempdir().unwrap();
+    let program = Program::new(&sandbox, lake.path())
+        .with("PEARLIFT_LIMITS_CONCURRENCY", "1")
+        .with("PEARLIFT_LIMITS_COMMIT_EVERY", "1ms");
+    let mut load = program.start(&["run", "order", "customer_payment"]);
+    let begun = std::time::Instant::now();
+    while files(&lake.path().join("order")).len() < 20 {
+        assert!(begun.elapsed() < Duration::from_secs(120), "it commits nothing");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    load.kill().unwrap();
+    load.wait().unwrap();
+    let home = query(&format!("SELECT DISTINCT id FROM read_parquet('{}/order/**/*.parquet')", text(&lake)));
+    assert!(home.len() < 1_600, "it was killed in the midst");
+
+    // WHEN payments land for orders that are home, which show no date of it, and it goes on
+    sandbox.insert(Kind::CustomerPayment, 60);
+    let paid = named_orders(&sandbox, "customer_payment", 60).await;
+    assert!(paid.iter().any(|id| home.contains(&id.to_string())), "{paid:?}");
+    sandbox.touch(Kind::Order, &paid);
+    sandbox.age(Duration::from_secs(600));
+    sandbox.change(|settings| settings.latency = 0);
+    let done = program.run(&["run", "order", "customer_payment"]).expect(0);
+    assert!(done.stderr.contains("goes on with the full read"), "{}", done.stderr);
+
+    // THEN after a quiet run orders and payments equal the truth
+    program.run(&["run", "order", "customer_payment"]).expect(0);
+    let tables = "customer_payment,order,order_row,order_party,order_invoice,order_custom_field";
+    check_truth(&sandbox, text(&lake), &["--only", tables]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_price_that_changed_after_the_sources_clock_was_set_back_is_read_though_our_copy_seems_younger() {
+    // GIVEN prices that were read just now
+    let sandbox = account(100).await;
+    let lake = tempfile::tempdir().unwrap();
+    let program = Program::new(&sandbox, lake.path());
+    program.run(&["run", "product", "product_price"]).expect(0);
+    sandbox.age(Duration::from_secs(60));
+    program.run(&["run", "--full", "product_price"]).expect(0);
+
+    // WHEN the source's clock is set back by ten minutes, and products change: they are dated before our copy
+    set_back(&sandbox, 600).await;
+    sandbox.edit(Kind::Product, &one_in(&sandbox, Kind::Product, 3));
+    sandbox.age(Duration::from_secs(120));
+    program.run(&["run", "product", "product_price"]).expect(0);
+
+    // THEN they are read all the same
+    check_truth(&sandbox, text(&lake), &["--only", "product,product_price,product_price_list"]);
+}
+
+/// Sets the source's clock back.
+async fn set_back(sandbox: &Sandbox, seconds: u64) {
+    let url = format!("{}/sandbox/age?seconds=-{seconds}", sandbox.root());
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    assert!(client.post(url).send().await.unwrap().status().is_success());
 }
 
 /// The orders that the newest records of a kind name.

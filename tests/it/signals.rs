@@ -1,6 +1,6 @@
 //! Signals: what is whole is committed in a bounded time, and who asks twice does not wait.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
@@ -120,4 +120,33 @@ async fn a_run_that_waits_for_another_ends_when_it_is_told_to() {
     assert!(!lake.path().join("_pearlift/manifests/brand").exists(), "it began nothing");
     signal("-INT", &first);
     assert_eq!(ends_soon(&mut first), Some(130));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_signal_that_comes_before_the_first_request_is_heard() {
+    // GIVEN a run that has just begun: the file of its token is a pipe, and it waits until somebody opens the other end
+    let sandbox = slow_account(2_400).await;
+    let lake = tempfile::tempdir().unwrap();
+    let pipe = lake.path().join("token");
+    let made = std::process::Command::new("mkfifo").args(["-m", "600"]).arg(&pipe).status().unwrap();
+    assert!(made.success());
+    let program = Program::new(&sandbox, lake.path().join("lake"))
+        .without("BRIGHTPEARL_STAFF_TOKEN")
+        .with("BRIGHTPEARL_STAFF_TOKEN_FILE", pipe.to_str().unwrap());
+    let mut run = Speaker::start(&program, &["run", "order"]);
+    let opening = pipe.clone();
+    let opened = tokio::task::spawn_blocking(move || std::fs::File::options().write(true).open(opening));
+    let Ok(opened) = tokio::time::timeout(Duration::from_secs(60), opened).await else {
+        // Who waits for the other end is let go.
+        drop(std::fs::File::options().read(true).write(true).open(&pipe));
+        panic!("the token is not read");
+    };
+
+    // WHEN it is told to stop THEN it ends as a run does that is stopped, soon, and has asked for no order
+    signal("-TERM", &run.child);
+    opened.unwrap().unwrap().write_all(b"sandbox-staff-token\n").unwrap();
+    run.wait_for("stopping");
+    assert_eq!(ends_soon(&mut run.child), Some(130));
+    assert_eq!(sandbox.take_log().of("GET order-service/order"), 0);
+    assert!(!lake.path().join("lake/_pearlift/manifests/order").exists());
 }

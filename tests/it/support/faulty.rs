@@ -101,6 +101,7 @@ pub struct Faults {
     met: Arc<AtomicUsize>,
     changes: Arc<AtomicUsize>,
     at_change: Arc<Mutex<Option<(usize, Fault)>>>,
+    slow: Arc<Mutex<Option<fastrand::Rng>>>,
 }
 
 impl Faults {
@@ -127,6 +128,22 @@ impl Faults {
     /// How many changes were wanted so far.
     pub fn changes(&self) -> usize {
         self.changes.load(Ordering::SeqCst)
+    }
+
+    /// From now on everything takes a while, another each time: up to 30 ms, and one time in forty 300.
+    pub fn slow(&self, seed: u64) {
+        *self.slow.lock().unwrap() = Some(fastrand::Rng::with_seed(seed));
+    }
+
+    async fn dawdle(&self) {
+        let millis = match &mut *self.slow.lock().unwrap() {
+            Some(random) => {
+                let long = random.u8(..40) == 0;
+                if long { 300 } else { random.u64(..30) }
+            }
+            None => return,
+        };
+        tokio::time::sleep(std::time::Duration::from_millis(millis)).await;
     }
 
     /// No more faults.
@@ -180,6 +197,7 @@ impl Faults {
 
     /// Does it, or what the faults make of it. `exists` is what the store says where something is.
     async fn apply<T>(&self, verb: Verb, path: &str, work: impl Future<Output = Result<T>>) -> Result<T> {
+        self.dawdle().await;
         match self.next(verb, path)? {
             None | Some(Fault::Stale | Fault::Torn | Fault::Overwrites) => work.await,
             Some(Fault::Before(why)) => Err(sorry(why, path)),
@@ -296,6 +314,7 @@ impl ObjectStore for Faulty {
 
     async fn list_with_delimiter(&self, prefix: Option<&Path>) -> Result<ListResult> {
         let path = prefix.map_or_else(String::new, ToString::to_string);
+        self.faults.dawdle().await;
         let mut listed = self.inner.list_with_delimiter(prefix).await?;
         match self.faults.next(Verb::List, &path)? {
             Some(Fault::Stale) => {

@@ -15,7 +15,7 @@ pub use harm::{cut, findings, flip, head, largest, rewrite};
 pub use leaks::{Leaks, refuse_in_bucket};
 pub use program::{Done, Program, Running};
 pub use proxy::{Answer, Proxy};
-pub use python::{check_truth, look, python, query};
+pub use python::{check_truth, look, peak_memory, python, query};
 pub use weed::Weed;
 
 use std::path::{Path, PathBuf};
@@ -23,6 +23,7 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 use jiff::tz::Offset;
 use pearlift::sandbox::{Sandbox, Settings, Size};
+use pearlift::store::Store;
 
 /// A simulated account without a quota.
 pub async fn account(orders: u64) -> Sandbox {
@@ -63,6 +64,17 @@ pub fn copy_folder(from: &Path, to: &Path) {
 pub fn fast_folder() -> tempfile::TempDir {
     let memory = Path::new("/dev/shm");
     if memory.is_dir() { tempfile::tempdir_in(memory).unwrap() } else { tempfile::tempdir().unwrap() }
+}
+
+/// Writes a bucket to a folder, for readers.
+pub async fn pour(store: &Store) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    for (path, _) in store.list("").await.unwrap() {
+        let target = folder.path().join(&path);
+        std::fs::create_dir_all(target.parent().unwrap()).unwrap();
+        std::fs::write(target, store.get(&path).await.unwrap().unwrap()).unwrap();
+    }
+    folder
 }
 
 /// Every file below a folder, sorted; none where it does not exist.

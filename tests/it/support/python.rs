@@ -5,6 +5,8 @@ use std::process::Command;
 
 use pearlift::sandbox::Sandbox;
 
+use super::{Done, Program};
+
 /// The credentials of the tests' S3 server.
 pub const S3_KEY: &str = "lake-key";
 pub const S3_SECRET: &str = "lake-secret";
@@ -66,4 +68,23 @@ pub fn look(resources: &str, folders: &[&Path]) -> Vec<serde_json::Value> {
         .expect("Python starts");
     assert!(output.status.success(), "{folders:?}\n{}", String::from_utf8_lossy(&output.stderr));
     serde_json::from_slice(&output.stdout).expect("it prints JSON")
+}
+
+/// Runs the program, and gives the most memory that it held at a time, in bytes, as the system counts it.
+pub fn peak_memory(program: &Program, arguments: &[&str]) -> (Done, u64) {
+    let script = "import resource, subprocess, sys\n\
+        code = subprocess.call(sys.argv[1:])\n\
+        print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)\n\
+        sys.exit(code)";
+    let plain = program.command(arguments);
+    let mut command = Command::new(tool("python"));
+    command.args(["-c", script]).arg(plain.get_program()).args(plain.get_args()).env_clear();
+    command.envs(plain.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    let output = command.current_dir(std::env::temp_dir()).output().expect("Python starts");
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("it is text");
+    let done =
+        Done { code: output.status.code().unwrap_or(-1), stdout: text(output.stdout), stderr: text(output.stderr) };
+    let kilobytes: u64 =
+        done.stdout.lines().last().and_then(|line| line.parse().ok()).expect("the last line is a number");
+    (done, kilobytes << 10)
 }

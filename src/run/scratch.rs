@@ -1,0 +1,69 @@
+//! The folder of a command's scratch files: the system's or the user's, removed at the command's end.
+//!
+//! A process that is killed leaves its folder. Each folder holds a lock that dies with its process, so that the next
+//! command with the same place for its own can tell, and removes it.
+
+use std::fs::File;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+use tempfile::TempDir;
+
+use crate::failure::{Failure, Kind, Result};
+
+/// How the names of such folders begin.
+const PREFIX: &str = "pearlift-";
+/// Held locked by the process that the folder is of.
+const LOCK: &str = "pearlift.lock";
+
+/// A folder for scratch files.
+#[derive(Debug)]
+pub struct Scratch {
+    folder: TempDir,
+    _lock: File,
+}
+
+impl Scratch {
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        self.folder.path()
+    }
+}
+
+/// A folder for scratch files below this one, or below the system's for temporary files; what dead processes left there
+/// is removed.
+pub fn spool_folder(below: Option<&Path>) -> Result<Scratch> {
+    let below = below.map_or_else(std::env::temp_dir, Path::to_owned);
+    let make = || {
+        std::fs::create_dir_all(&below)?;
+        let folder = tempfile::Builder::new().prefix(PREFIX).tempdir_in(&below)?;
+        // It bears its name only once it is locked: nobody takes the folder for a dead one's meanwhile.
+        let draft = folder.path().join("draft");
+        let lock = File::create_new(&draft)?;
+        lock.lock()?;
+        std::fs::rename(draft, folder.path().join(LOCK))?;
+        sweep(&below, std::fs::metadata(folder.path())?.uid());
+        Ok(Scratch { folder, _lock: lock })
+    };
+    make().map_err(|error: std::io::Error| {
+        Failure::new(Kind::Settings, "make a folder for the spool")
+            .at(below.display().to_string())
+            .caused(error)
+            .advise("set `limits.spool` to a folder that we may write")
+    })
+}
+
+/// Removes the folders of this user's dead processes. What cannot be looked at or removed is left to the next.
+fn sweep(below: &Path, user: u32) {
+    for entry in std::fs::read_dir(below).into_iter().flatten().flatten() {
+        if !entry.file_name().to_string_lossy().starts_with(PREFIX) {
+            continue;
+        }
+        // In a folder of another user, and behind a link, anything may lie.
+        let is_ours = entry.metadata().is_ok_and(|found| found.is_dir() && found.uid() == user);
+        let lock = entry.path().join(LOCK);
+        if is_ours && File::open(lock).is_ok_and(|lock| lock.try_lock().is_ok()) {
+            let _ = std::fs::remove_dir_all(entry.path());
+        }
+    }
+}
