@@ -17,7 +17,16 @@ fn at(text: &str) -> Timestamp {
 
 fn wish(now: &str) -> Wish {
     let now = at(now);
-    Wish { full: false, start: None, every: None, reload_every: None, reconcile_every: None, reread_requests: 0, now }
+    Wish {
+        full: false,
+        start: None,
+        every: None,
+        reload_every: None,
+        reconcile_every: None,
+        open_every: None,
+        reread_requests: 0,
+        now,
+    }
 }
 
 /// A head of which everything was read at this time.
