@@ -39,5 +39,6 @@ mod stir;
 mod support;
 mod throttle;
 mod together;
+mod uploads;
 mod verify;
 mod wishes;
