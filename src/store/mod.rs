@@ -27,7 +27,7 @@ use crate::store::step::Watcher;
 pub use file::{LocalCopy, RemoteFile, Scratch};
 pub use lock::{Held, LockTiming, Locks};
 pub use step::Step;
-pub use uploads::Upload;
+pub use uploads::{Upload, UploadPage, upload_page};
 
 /// A put of which the store says that it exists, and does not show it, is tried this often.
 const PUT_TRIES: u32 = 5;

@@ -24,11 +24,13 @@ const SIGNED_FOR: Duration = Duration::from_secs(60);
 const PAGES: usize = 1_000;
 
 /// An upload that was begun and is not finished.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 pub struct Upload {
     /// Where the object would lie, relative to the destination.
+    #[serde(rename = "Key")]
     pub path: String,
     /// The store's own name of the upload.
+    #[serde(rename = "UploadId")]
     pub id: String,
 }
 
@@ -46,25 +48,23 @@ impl fmt::Debug for Uploads {
     }
 }
 
-/// A page of the answer, as far as it matters.
+/// A page of the answer, as far as it matters; paths are keys of the bucket.
 #[derive(Debug, Deserialize)]
-struct Page {
+pub struct UploadPage {
     #[serde(rename = "Upload", default)]
-    uploads: Vec<Entry>,
+    pub uploads: Vec<Upload>,
+    /// Whether another page follows, and after which key and upload.
     #[serde(rename = "IsTruncated", default)]
-    more: bool,
+    pub more: bool,
     #[serde(rename = "NextKeyMarker", default)]
     next_key: String,
     #[serde(rename = "NextUploadIdMarker", default)]
     next_id: String,
 }
 
-#[derive(Debug, Deserialize)]
-struct Entry {
-    #[serde(rename = "Key")]
-    key: String,
-    #[serde(rename = "UploadId")]
-    id: String,
+/// Reads an answer.
+pub fn upload_page(answer: &[u8]) -> std::result::Result<UploadPage, quick_xml::DeError> {
+    quick_xml::de::from_reader(answer)
 }
 
 impl Store {
@@ -108,11 +108,9 @@ impl Uploads {
         let mut after: Option<(String, String)> = None;
         for _ in 0..PAGES {
             let page = self.page(&below, after.as_ref()).await?;
-            let in_folder = page.uploads.into_iter().filter(|entry| entry.key.starts_with(&below));
-            found.extend(in_folder.filter_map(|Entry { key, id }| {
-                let path = key.strip_prefix(&ours)?.to_owned();
-                Some(Upload { path, id })
-            }));
+            // Whatever a service makes of the prefix that it was asked for.
+            let in_folder = page.uploads.into_iter().filter(|upload| upload.path.starts_with(&below));
+            found.extend(in_folder.map(|upload| Upload { path: upload.path[ours.len()..].to_owned(), ..upload }));
             let next = Some((page.next_key, page.next_id));
             // A service that names the same place again would be asked for ever.
             if !page.more || next == after {
@@ -123,7 +121,7 @@ impl Uploads {
         Ok(found.into_iter().collect())
     }
 
-    async fn page(&self, below: &str, after: Option<&(String, String)>) -> Result<Page> {
+    async fn page(&self, below: &str, after: Option<&(String, String)>) -> Result<UploadPage> {
         let mut query = vec![("uploads", ""), ("prefix", below), ("max-uploads", "1000")];
         if let Some((key, id)) = after {
             query.extend([("key-marker", key.as_str()), ("upload-id-marker", id.as_str())]);
@@ -142,6 +140,6 @@ impl Uploads {
             return Err(error::unlisted(below, &format!("it answers {status}"), None));
         }
         let body = answer.into_body().bytes().await.map_err(|cause| unread(cause.into()))?;
-        quick_xml::de::from_reader(body.as_ref()).map_err(|cause| unread(cause.into()))
+        upload_page(&body).map_err(|cause| unread(cause.into()))
     }
 }
