@@ -78,8 +78,9 @@ def main():
     parser.add_argument("--products", type=int, default=60_000)
     parser.add_argument("--contacts", type=int, default=500_000)
     parser.add_argument("--journals", type=int, default=350_000)
-    parser.add_argument("--changed", nargs="*", default=["order=3000", "product=1000", "contact=2000", "journal=5000"],
-                        help="KIND=N: so many records change; journals are never edited, so that they come in anew")
+    parser.add_argument("--changed", nargs="*", default=["order=3000", "product=1000", "contact=2000", "journal=5000",
+                                                               "goods_movement=3000", "goods_in_note=60"],
+                        help="KIND=N: so many records change; journals and goods-in notes are never edited, so that they come in anew")
     parser.add_argument("--resource", nargs="*", default=[], help="all when left out")
     parser.add_argument("--nights", type=int, default=1)
     parser.add_argument("--old", type=float, default=0.1, help="share of edited records that may be of any age")
@@ -92,10 +93,10 @@ def main():
         environment = {**settings(url, lake), "PEARLIFT_RESOURCE_PRODUCT_AVAILABILITY_EVERY": "1ms"}
         scan(url, environment, options.resource, lake, "first load")
         for night in range(options.nights):
-            post(url, "age?seconds=20000")
+            post(url, "age?seconds=86400")
             for kind, count in (wish.split("=") for wish in options.changed):
                 known, count = ids(url, kind), int(count)
-                new = count if kind == "journal" else count // 3
+                new = count if kind in ("journal", "goods_in_note") else count // 3
                 post(url, f"insert/{kind}?count={new}")
                 # By default one of ten edited records is of any age; of the others most are of the last twentieth.
                 edited = set()

@@ -77,8 +77,10 @@ pub fn pages(data: &[u8]) {
     }
     if let Ok(page) = ids(&body, "orderId", "orderId", &["updatedOn".to_owned()], Some(&filter)) {
         assert_eq!(page.search.rows, u64::try_from(page.rows.len()).unwrap());
-        let ascending = page.rows.windows(2).all(|pair| pair[0].row < pair[1].row);
+        let ascending = page.rows.windows(2).all(|pair| pair[0].row <= pair[1].row);
         assert_eq!(page.search.ascending, ascending);
+        let repeats = page.rows.windows(2).any(|pair| pair[0].row == pair[1].row);
+        assert_eq!(page.search.repeats, repeats);
     }
     match &resource.read.style {
         Style::Search(search) => {

@@ -64,6 +64,11 @@ impl Settings {
         self.file.resource.get(resource).and_then(|file| file.reread_requests)
     }
 
+    /// `[resource.NAME] open_every`, how often what is held as open is read again.
+    pub fn open_every(&self, resource: &str) -> Result<Option<Duration>> {
+        self.resource_duration(resource, "open_every", |file| file.open_every.as_deref())
+    }
+
     /// `[resource.NAME] every`, how often what has no dates is read whole.
     pub fn every(&self, resource: &str) -> Result<Option<Duration>> {
         self.resource_duration(resource, "every", |file| file.every.as_deref())

@@ -64,8 +64,9 @@ pub struct SearchPage {
     pub last: Option<i64>,
     /// The place of that last row among the page's: those behind it bear no id that can be read.
     pub last_at: u64,
-    /// Whether the unique column ascends throughout.
+    /// Whether the unique column never falls from row to row, and whether a row bears the value of the one before.
     pub ascending: bool,
+    pub repeats: bool,
     /// A row that does not satisfy the filter, as text.
     pub unfiltered: Option<String>,
 }
@@ -77,6 +78,8 @@ pub struct Query {
     pub path: String,
     /// The unique column that pages are sorted by.
     pub row: String,
+    /// It is not unique, and only its values are wanted: a page that begins with the last one joined leaves out none.
+    pub repeats: bool,
     /// The columns asked for; empty asks for all.
     pub columns: Vec<String>,
     pub filter: Option<Filter>,
@@ -213,7 +216,11 @@ impl<T: Send + 'static> Walk<T> {
     /// Whether more than one page is there, and they cannot be told apart by their first and last rows.
     fn is_unsorted(&self, page: &SearchPage) -> bool {
         let column = page.columns.iter().find(|column| column.name == self.query.row);
-        !self.is_short(page, page.rows) && (!page.ascending || column.is_none_or(|column| !column.sortable))
+        !self.is_short(page, page.rows) && (!self.ascends(page) || column.is_none_or(|column| !column.sortable))
+    }
+
+    fn ascends(&self, page: &SearchPage) -> bool {
+        page.ascending && (self.query.repeats || !page.repeats)
     }
 
     /// From now on the search is read window by window, each small enough to fit a page.
@@ -393,7 +400,7 @@ impl<T: Send + 'static> Walk<T> {
         if !column.sortable {
             return refuse(format!("the search cannot be sorted by `{}`", self.query.row));
         }
-        if !page.ascending {
+        if !self.ascends(page) {
             return refuse(format!("the pages are not sorted by `{}`, or it repeats", self.query.row));
         }
         Ok(())

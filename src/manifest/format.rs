@@ -135,6 +135,9 @@ pub struct State {
     /// The server's clock when the ids were last compared with the source's.
     #[serde(default)]
     pub reconciled_at: Option<Timestamp>,
+    /// The server's clock when what is held as open was last read again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub opened_at: Option<Timestamp>,
     /// Ids of other resources, by their names, that changed rows of ours name: to be read again there.
     #[serde(default)]
     pub handed: BTreeMap<String, BTreeSet<i64>>,

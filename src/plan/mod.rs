@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use jiff::tz::Offset;
 
 use crate::manifest::{Scan, ScanKind, State, Version};
-use crate::schema::{Resource, Style};
+use crate::schema::{Open, Resource, Style};
 
 pub use reshape::{Fit, Origin, Reshape, TableReshape};
 
@@ -63,6 +63,8 @@ pub struct Step {
     pub since: Option<Timestamp>,
     /// The unfinished scan to go on with.
     pub resume: Option<Scan>,
+    /// What is held as open is read again too, once this has passed by the source's clock.
+    pub open_every: Option<Duration>,
 }
 
 /// What the plan depends on, beside the resource and its head.
@@ -78,6 +80,8 @@ pub struct Wish {
     pub reload_every: Option<Duration>,
     /// The cadence of looking for deletions; none is never.
     pub reconcile_every: Option<Duration>,
+    /// The cadence of reading what is held as open again, where settings give one.
+    pub open_every: Option<Duration>,
     /// Requests that read again the records least recently read.
     pub reread_requests: u64,
     pub now: Timestamp,
@@ -94,21 +98,23 @@ pub fn plan(resource: &Resource, head: Option<&Version>, wish: Wish) -> Job {
     if wish.full {
         steps.push(full(from(wish.start, "asked for with --full"), None));
     } else if let Some(scan) = resumable {
-        let begun = format!("{:.0}", scan.started_at);
+        let (begun, scan_kind) = (format!("{:.0}", scan.started_at), scan.kind);
         match scan.kind {
             ScanKind::Full => steps.push(full(format!("goes on with the full read begun {begun}"), Some(scan))),
             ScanKind::Changes => steps.push(Step {
                 resume: Some(scan),
-                ..changes(format!("goes on with the changes begun {begun}"), state.watermark)
+                ..changes(format!("goes on with the changes begun {begun}"), state.watermark, None)
             }),
         }
         if resource.has_dates() {
-            steps.push(changes("then what changed since".to_owned(), None));
+            // What a full read has brought is read again the next night.
+            let open_every = open_every(resource, wish).filter(|_| scan_kind == ScanKind::Changes);
+            steps.push(changes("then what changed since".to_owned(), None, open_every));
         }
     } else if state.completed_at.is_none() || (resource.has_dates() && state.watermark.is_none()) {
         steps.push(full(from(wish.start, "first load"), None));
     } else if let (true, Some(since)) = (resource.has_dates(), state.watermark) {
-        steps.push(changes(format!("changes since {since:.0}"), Some(since)));
+        steps.push(changes(format!("changes since {since:.0}"), Some(since), open_every(resource, wish)));
     } else {
         match not_due(resource, state, wish) {
             Some(reason) => idle = Some(reason),
@@ -120,7 +126,7 @@ pub fn plan(resource: &Resource, head: Option<&Version>, wish: Wish) -> Job {
         && is_over(state.reconciled_at, every, wish.now)
     {
         let reason = format!("looks for deletions every {}", humantime::format_duration(every));
-        steps.push(Step { kind: StepKind::Reconcile, reason, since: None, resume: None });
+        steps.push(Step { kind: StepKind::Reconcile, reason, since: None, resume: None, open_every: None });
         idle = None;
     }
     let later = later(resource, state, wish, &steps).into_iter().collect();
@@ -163,6 +169,7 @@ fn later(resource: &Resource, state: &State, wish: Wish, steps: &[Step]) -> Opti
         reason: "reads again what was read least recently".to_owned(),
         since: None,
         resume: None,
+        open_every: None,
     })
 }
 
@@ -175,11 +182,23 @@ pub fn can_reread(resource: &Resource) -> bool {
 }
 
 fn full(reason: String, resume: Option<Scan>) -> Step {
-    Step { kind: StepKind::Scan(ScanKind::Full), reason, since: None, resume }
+    Step { kind: StepKind::Scan(ScanKind::Full), reason, since: None, resume, open_every: None }
 }
 
-fn changes(reason: String, since: Option<Timestamp>) -> Step {
-    Step { kind: StepKind::Scan(ScanKind::Changes), reason, since, resume: None }
+fn changes(reason: String, since: Option<Timestamp>, open_every: Option<Duration>) -> Step {
+    let reason = match open_every {
+        Some(every) => format!("{reason}, and every {} what is open", humantime::format_duration(every)),
+        None => reason,
+    };
+    Step { kind: StepKind::Scan(ScanKind::Changes), reason, since, resume: None, open_every }
+}
+
+/// How often what we hold as open is read again.
+fn open_every(resource: &Resource, wish: Wish) -> Option<Duration> {
+    match resource.open() {
+        Some(Open::Until { every, .. }) => Some(wish.open_every.unwrap_or(*every)),
+        Some(Open::Listed { .. }) | None => None,
+    }
 }
 
 /// A reason, with the day from which on things are read.
@@ -194,9 +213,9 @@ fn reload_reason(resource: &Resource) -> &'static str {
     if resource.is_snapshot() { "the day's snapshot" } else { "has no dates: read whole" }
 }
 
-/// Whether a cadence has passed since then. In our future: our clock or the source's is wrong, and once too often is
+/// Whether a cadence has passed since then, by the clock that `now` is of. In our future: our clock or the source's is wrong, and once too often is
 /// better than never.
-fn is_over(last: Option<Timestamp>, every: Duration, now: Timestamp) -> bool {
+pub fn is_over(last: Option<Timestamp>, every: Duration, now: Timestamp) -> bool {
     let age = last.and_then(|last| Duration::try_from(now.duration_since(last)).ok());
     age.is_none_or(|age| age >= every.mul_f64(EARLY))
 }

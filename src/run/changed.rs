@@ -10,10 +10,10 @@ use crate::failure::Result;
 use crate::fetch::Filter;
 use crate::manifest::Version;
 use crate::run::inventory::Asker;
-use crate::schema::{Changes, Resource, Type};
+use crate::schema::{Changes, Open, Resource, Type};
 use crate::store::Store;
 use crate::window::Window;
-use crate::write::{Cell, Holding, held, held_where};
+use crate::write::{Cell, Holding, held, held_open};
 
 /// What the searches show of a record.
 #[derive(Clone, Debug, Default)]
@@ -48,28 +48,30 @@ pub async fn find(asker: &Asker<'_>, service: &str, changes: &Changes, since: Ti
     Ok(found.expect("changes have a date"))
 }
 
-/// Asks for what is open, and finds what we hold as open that is not in tonight's list: it was closed with a date of the
-/// past, or deleted (design of reading, rule 4). Sightings of open ones join the others; the ids that were not listed are
-/// given back.
+/// Finds what is open, whatever its dates (design of reading, rule 4): gives ids to be read, of which those that are not
+/// there any more were deleted. Where the source lists what is open, sightings of it join the others, and what we hold as
+/// open and is not listed is given: it was closed with a date of the past, or deleted. Else all that we hold as open is.
 pub async fn find_open(
     asker: &Asker<'_>,
     store: &Store,
     resource: &Resource,
     head: Option<&Version>,
     changes: &Changes,
+    open: &Open,
     found: &mut Found,
 ) -> Result<Vec<i64>> {
-    let Some(open) = &changes.open else { return Ok(Vec::new()) };
-    let stamps = stamps(changes);
-    let (column, value) = open.filter.clone();
-    let filter = Filter::Bool { column, value };
-    let (_, rows) = asker.search(&resource.read.service, &changes.search, &stamps, Some(filter)).await?;
-    let listed: BTreeSet<i64> = rows.iter().map(|row| row.id).collect();
-    sight(&mut found.sightings, changes, found.started_at, rows);
     let table = resource.owner_table();
     let files = head.and_then(|head| head.tables.get(&table.name)).map(|table| table.files.clone()).unwrap_or_default();
-    let held = held_where(store, &files, &table.columns[table.key[0]].name, &open.column, value).await?;
-    Ok(held.into_iter().filter(|id| !listed.contains(id)).collect())
+    let mut held = held_open(store, &files, &table.columns[table.key[0]].name, open).await?;
+    if let Open::Listed { filter: (column, value), .. } = open {
+        let filter = Filter::Bool { column: column.clone(), value: *value };
+        let (service, stamps) = (&resource.read.service, stamps(changes));
+        let (_, rows) = asker.search(service, &changes.search, &stamps, Some(filter)).await?;
+        let listed: BTreeSet<i64> = rows.iter().map(|row| row.id).collect();
+        sight(&mut found.sightings, changes, found.started_at, rows);
+        held.retain(|id| !listed.contains(id));
+    }
+    Ok(held)
 }
 
 /// The columns that are asked for beside the ids: the dates, then what is compared.

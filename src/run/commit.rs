@@ -14,6 +14,7 @@ use crate::manifest::{FORMAT, MisfitFile, Version, decide, publish};
 use crate::plan::Reshape;
 use crate::run::nonce;
 use crate::run::work::{Gone, Work, count};
+use crate::schema::Naming;
 use crate::store::{Step, paths};
 use crate::write::{
     Aside, Commission, Marks, OwnerSet, Replace, Reshaping, Sizes, Which, Written, marked_tables, reshape_tables,
@@ -139,8 +140,8 @@ impl Work<'_> {
         let keep_from = self.keep_from;
         let none_dropped = self.dropped.is_empty();
         let met_from = self.met_from().await?;
-        let watch = self.followers.iter().map(|(_, table, column)| (*table, *column));
-        let watch: Vec<(usize, usize)> = watch.chain(self.owners_watched()).collect();
+        let watch = self.followers.iter().map(|(_, naming)| *naming);
+        let watch: Vec<Naming> = watch.chain(self.owners_watched()).collect();
         let work = tokio::task::spawn_blocking(move || {
             let out = gone.iter().filter(|_| !keeps_marked);
             for (key, gone) in out.flat_map(|gone| gone.owners.keys().iter().map(move |key| (key, gone))) {

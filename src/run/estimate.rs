@@ -2,6 +2,7 @@
 //! counted instead of asked.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -9,13 +10,13 @@ use crate::config::Limits;
 use crate::failure::{Failure, Kind, Result};
 use crate::fetch::{Filter, Query, collapse, count};
 use crate::manifest::{Cursor, Scan, ScanKind, State, Version, read_plan};
-use crate::plan::{Step, StepKind};
+use crate::plan::{Step, StepKind, is_over};
 use crate::run::amount::Amount;
 use crate::run::changed::{Sighting, leave_out_held, sight, stamps};
 use crate::run::cost::held_records;
 use crate::run::inventoried::{Inventoried, documents, listed};
 use crate::run::probe::{Probe, pages};
-use crate::schema::{Catalog, Changes, IdSearch, Resource, RowSearch, Style};
+use crate::schema::{Catalog, Changes, IdSearch, Open, Resource, RowSearch, Style};
 use crate::store::Store;
 use crate::window::Window;
 use crate::write::held_between;
@@ -117,7 +118,7 @@ impl Estimator<'_> {
             }
             (Style::IdSets { max_ids, changes, .. }, ScanKind::Changes) => {
                 let changes = changes.as_ref().ok_or_else(|| no_changes(resource))?;
-                self.changed(held, resource, changes, since()?, *max_ids).await
+                self.changed(held, resource, (changes, step.open_every), since()?, *max_ids).await
             }
             (Style::PerOwner { max_ids, owners, .. }, ScanKind::Full) => {
                 let found = self.owners(held, owners).await?;
@@ -129,7 +130,7 @@ impl Estimator<'_> {
                     return Err(no_changes(owner));
                 };
                 let plain = Changes { same: Vec::new(), ..changes.clone() };
-                self.changed(held, owner, &plain, since()?, *max_ids).await
+                self.changed(held, owner, (&plain, None), since()?, *max_ids).await
             }
         }
     }
@@ -200,7 +201,7 @@ impl Estimator<'_> {
     /// The query of a search for rows, with no column but those that the count depends on.
     fn rows_query(&self, resource: &Resource, search: &RowSearch, filter: Option<Filter>) -> Query {
         let row = search.row.clone();
-        let search = IdSearch { search: search.search.clone(), id: row.clone(), row };
+        let search = IdSearch { search: search.search.clone(), id: row.clone(), row, repeats: false };
         self.probe.asker().query(&resource.read.service, &search, &[], filter)
     }
 
@@ -209,7 +210,7 @@ impl Estimator<'_> {
         &mut self,
         held: Held<'_>,
         whose: &Resource,
-        changes: &Changes,
+        (changes, open_every): (&Changes, Option<Duration>),
         since: Timestamp,
         max_ids: usize,
     ) -> Result<Estimate> {
@@ -249,22 +250,38 @@ impl Estimator<'_> {
         if let Some(store) = self.store {
             leave_out_held(store, held.resource, held.head, &changes.same, self.limits, &mut sightings).await?;
         }
-        if let (true, Some(open)) = (whose.name == held.resource.name, &changes.open) {
+        let open = changes.open.as_ref().filter(|open| match open {
+            Open::Listed { .. } => whose.name == held.resource.name,
+            Open::Until { .. } => open_every.is_some_and(|every| is_over(held.state.opened_at, every, at)),
+        });
+        let mut still_open = match open {
+            Some(open) => self.held_open(held, open).await?,
+            None => Vec::new(),
+        };
+        let listed_open = matches!(open, Some(Open::Listed { .. }));
+        if listed_open {
             // The list of open ones, as many as are held; what it brings beside what changed is not foreseen.
-            let open = self.held_open(held, open).await?;
+            let open = count_of(still_open.len());
             requests = requests.plus(Amount::about(pages(open, 1, u64::from(self.limits.page_size))));
+            still_open.clear();
         }
-        let foreseen = whose.name != held.resource.name || changes.open.is_none();
-        let ids = collapse(sightings.into_keys());
+        let changed_too = still_open.iter().filter(|id| sightings.contains_key(id)).count();
+        let shown_changed = count_of(sightings.len());
+        let ids = collapse(sightings.into_keys().chain(still_open.iter().copied()));
         if whole {
+            let foreseen = !listed_open;
             let found = Inventoried { requests, ..listed(0, ids, foreseen, at) };
             return Ok(documents(held.state, found, max_ids));
         }
         // Where our own column keeps the date, what the source dates and we do not hold has changed; else what was not shown is
         // taken to be like what was.
-        let alike = || u128::from(count(&ids)) * u128::from(rows) / u128::from(shown.max(1));
-        let number = fresh.unwrap_or_else(|| u64::try_from(alike()).unwrap_or(u64::MAX));
-        let number = Amount::about(number);
+        let scaled = |of: u64, by: u64, to: u64| {
+            u64::try_from(u128::from(of) * u128::from(by) / u128::from(to.max(1))).unwrap_or(u64::MAX)
+        };
+        let changed = fresh.unwrap_or_else(|| scaled(shown_changed, rows, shown));
+        let open_only =
+            count_of(still_open.len()).saturating_sub(scaled(changed, count_of(changed_too), shown_changed));
+        let number = Amount::about(changed + open_only);
         Ok(documents(held.state, Inventoried { requests, ids: None, number, at }, max_ids))
     }
 }
@@ -285,6 +302,10 @@ impl Estimator<'_> {
 
 fn after(column: &str, since: Timestamp) -> Filter {
     Filter::Period { column: column.to_owned(), window: Window::since(since) }
+}
+
+fn count_of(length: usize) -> u64 {
+    u64::try_from(length).expect("a length fits")
 }
 
 fn unknown(requests: Amount) -> Estimate {

@@ -68,7 +68,7 @@ async fn read_handed(site: &Site, resource: &Resource, errand: &Errand, outcome:
 async fn sources<'a>(site: &'a Site, resource: &Resource) -> Result<Vec<(&'a Resource, Version)>> {
     let mut found = Vec::new();
     for source in site.catalog.resources() {
-        if site.catalog.followers(source).iter().any(|(follower, ..)| follower.name == resource.name) {
+        if site.catalog.followers(source).iter().any(|(follower, _)| follower.name == resource.name) {
             found.extend(head(&site.store, &source.name).await?.map(|head| (source, head)));
         }
     }

@@ -16,7 +16,7 @@ use crate::run::probe::pages;
 use crate::run::reread::owners;
 use crate::schema::{Inventory, Open, Resource, Style};
 use crate::store::Store;
-use crate::write::{held, held_after, held_ids, held_where};
+use crate::write::{held, held_after, held_ids, held_open};
 
 /// What the scans of a resource bring that others may have to follow.
 #[derive(Clone, Copy, Debug)]
@@ -101,11 +101,10 @@ impl Estimator<'_> {
         Ok(u64::try_from(known).expect("a length fits"))
     }
 
-    /// How many records are held as open.
-    pub async fn held_open(&self, of: Held<'_>, open: &Open) -> Result<u64> {
-        let (Some(store), Some((key, files))) = (self.store, record_files(of)) else { return Ok(0) };
-        let found = held_where(store, files, key, &open.column, open.filter.1).await?.len();
-        Ok(u64::try_from(found).expect("a length fits"))
+    /// The records that are held as open.
+    pub async fn held_open(&self, of: Held<'_>, open: &Open) -> Result<Vec<i64>> {
+        let (Some(store), Some((key, files))) = (self.store, record_files(of)) else { return Ok(Vec::new()) };
+        held_open(store, files, key, open).await
     }
 
     /// The ids held below this one.
@@ -137,7 +136,7 @@ pub async fn touched(
     let mut handed: BTreeSet<i64> = BTreeSet::new();
     let mut fresh = Amount::exact(0);
     for source in errand.catalog.resources() {
-        if !errand.catalog.followers(source).iter().any(|(follower, ..)| follower.name == resource.name) {
+        if !errand.catalog.followers(source).iter().any(|(follower, _)| follower.name == resource.name) {
             continue;
         }
         let theirs = match store {

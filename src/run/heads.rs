@@ -9,7 +9,7 @@ use crate::failure::{Failure, Kind, Result};
 use crate::manifest::{Cursor, Version, claim_destination, head, read_plan, staged};
 use crate::plan::{Job, Wish, can_reread, plan};
 use crate::run::{Errand, reconcile};
-use crate::schema::{Catalog, Resource, Style};
+use crate::schema::{Catalog, Open, Resource, Style};
 use crate::store::Store;
 
 /// What a run would do, from the heads alone: nothing is asked of the source and nothing is written.
@@ -29,6 +29,7 @@ pub fn wish(errand: &Errand, resource: &Resource) -> Result<Wish> {
         reload_every: settings.reload_every(name)?,
         reconcile_every: settings.reconcile_every(name)?,
         reread_requests: settings.reread_requests(name).unwrap_or(settings.limits()?.reread_requests),
+        open_every: settings.open_every(name)?,
         now: errand.now,
     };
     let whole = "it is read whole each time: `every` says how often";
@@ -49,6 +50,12 @@ pub fn wish(errand: &Errand, resource: &Resource) -> Result<Wish> {
                     whole.into()
                 }
             }),
+        ),
+        (
+            "open_every",
+            wish.open_every
+                .filter(|_| !matches!(resource.open(), Some(Open::Until { .. })))
+                .map(|_| "its schema names no column that is null while a record is open".into()),
         ),
         ("reconcile_every", wish.reconcile_every.and_then(|_| reconcile::refuse(resource))),
     ];

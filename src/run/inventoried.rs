@@ -12,7 +12,7 @@ use crate::run::cost::held_records;
 use crate::run::estimate::{Estimate, Estimator, Held, no_changes};
 use crate::run::probe::{Extent, pages};
 use crate::run::start::{above, is_from, least_of, since};
-use crate::schema::{Changes, Inventory, Owners, Resource, Style};
+use crate::schema::{Changes, IdSearch, Inventory, Open, Owners, Resource, Style};
 
 /// The ids that a scan would ask for, and what it takes to learn them.
 pub struct Inventoried {
@@ -53,8 +53,8 @@ impl Estimator<'_> {
                 let Some(extent) = self.probe.extent(&query, &search.id, &[]).await? else {
                     return Ok(unknown(pages(held.value, 1, u64::from(self.limits.page_size))));
                 };
-                let number = Amount { exact: extent.rows.exact && search.id == search.row, ..extent.rows };
                 let ids = extent.whole.then(|| collapse(extent.page.iter().map(|row| row.id)));
+                let number = records(&extent, search);
                 Ok(Inventoried { requests: extent.pages, ids, number, at: extent.answered })
             }
             Inventory::Windows(search) => {
@@ -82,15 +82,10 @@ impl Estimator<'_> {
         let least = least_of(&extent.page, start);
         let mut found = match inventory {
             Inventory::Search(_) => {
-                let exact = extent.rows.exact && changes.search.id == changes.search.row;
                 let rows = extent.page.iter().filter(|row| is_from(row, start));
                 let ids = extent.whole.then(|| collapse(rows.map(|row| row.id)));
-                Inventoried {
-                    requests: extent.pages,
-                    ids,
-                    number: Amount { exact, ..extent.rows },
-                    at: extent.answered,
-                }
+                let number = records(&extent, &changes.search);
+                Inventoried { requests: extent.pages, ids, number, at: extent.answered }
             }
             Inventory::Options(path) => match self.probe.options(&format!("{service}/{path}")).await {
                 Ok(Some(all)) => listed(2, above(&all.ids, least), true, all.started_at),
@@ -115,8 +110,8 @@ impl Estimator<'_> {
                 found.number.value = count(ids);
             }
         }
-        if let Some(open) = &changes.open {
-            let open = self.held_open(held, open).await?;
+        if let Some(open @ Open::Listed { .. }) = &changes.open {
+            let open = u64::try_from(self.held_open(held, open).await?.len()).expect("a length fits");
             found.requests = found.requests.plus(Amount::about(pages(open, 1, u64::from(self.limits.page_size))));
             found.number.exact = false;
         }
@@ -182,4 +177,18 @@ pub fn documents(state: &State, found: Inventoried, max_ids: usize) -> Estimate 
     let sets = Amount { value: asked, exact }.sets(max_ids);
     let records = Amount { value: asked, exact: exact && found.number.exact };
     Estimate { requests: found.requests.plus(sets), records: Some(records), fresh: records }
+}
+
+/// How many records the rows of a search are; where one may have several, as many as on the first page.
+fn records(extent: &Extent, search: &IdSearch) -> Amount {
+    if search.id == search.row && !search.repeats {
+        return extent.rows;
+    }
+    let distinct = extent.page.iter().map(|row| row.id).collect::<BTreeSet<i64>>().len();
+    if extent.whole {
+        return Amount { value: u64::try_from(distinct).expect("a length fits"), exact: extent.rows.exact };
+    }
+    let count = |length: usize| u64::try_from(length).expect("a length fits");
+    // A page has at most some hundreds of rows.
+    Amount::about(extent.rows.value.saturating_mul(count(distinct)) / count(extent.page.len().max(1)))
 }

@@ -138,6 +138,7 @@ impl Asker<'_> {
         Query {
             path: format!("{service}/{}", search.search),
             row: search.row.clone(),
+            repeats: search.repeats,
             columns,
             by: match &filter {
                 Some(Filter::Period { column, .. }) => Some(column.clone()),

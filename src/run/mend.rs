@@ -191,7 +191,13 @@ async fn whole(work: &mut Work<'_>, mended: &mut Mended) -> Result<()> {
 }
 
 fn full() -> Step {
-    Step { kind: StepKind::Scan(ScanKind::Full), reason: "damaged".to_owned(), since: None, resume: None }
+    Step {
+        kind: StepKind::Scan(ScanKind::Full),
+        reason: "damaged".to_owned(),
+        since: None,
+        resume: None,
+        open_every: None,
+    }
 }
 
 /// Counts what the next commit takes out.

@@ -11,7 +11,7 @@ use std::collections::{BTreeSet, HashMap};
 use crate::failure::Result;
 use crate::manifest::Version;
 use crate::run::work::Work;
-use crate::schema::{Open, Resource, Style, Type};
+use crate::schema::{Naming, Open, Resource, Style, Type};
 use crate::write::{Cell, Written, held};
 
 /// Records that differ, with what we held of their dates; none where no table keeps any.
@@ -22,12 +22,13 @@ pub struct Differing {
 
 impl Work<'_> {
     /// The owner's column of each table, where a commit is to tell which records differ from before.
-    pub(super) fn owners_watched(&self) -> Vec<(usize, usize)> {
+    pub(super) fn owners_watched(&self) -> Vec<Naming> {
         let held = self.head.as_ref().is_some_and(|head| head.state.completed_at.is_some()) && !self.rebuild;
         if !self.reads_again || !held || self.resource.read.key_type != Type::Int64 {
             return Vec::new();
         }
-        self.resource.tables.iter().enumerate().map(|(place, table)| (place, table.key[0])).collect()
+        let tables = self.resource.tables.iter().enumerate();
+        tables.map(|(place, table)| Naming { table: place, column: table.key[0], with: None }).collect()
     }
 
     /// Of the records that differ those that we held and that are not followed anyway, before their files go.
@@ -36,14 +37,18 @@ impl Work<'_> {
         let differing: BTreeSet<i64> = written.met.iter().skip(self.followers.len()).flatten().copied().collect();
         let Some(head) = self.head.as_ref().filter(|_| !differing.is_empty()) else { return Ok(None) };
         let ids: Vec<i64> = differing.into_iter().collect();
-        let open = open(&self.resource);
+        let open = self.resource.open();
         let mut columns = date_columns(&self.resource);
-        columns.extend(open.map(|open| open.column.clone()));
+        columns.extend(open.map(|open| open.column().to_owned()));
         let Some(mut dates) = self.dates(head, &columns, &ids).await? else {
             return Ok(Some(Differing { ids, dates: None }));
         };
         if let Some(open) = open {
-            dates.retain(|_, cells| cells.pop() != Some(Cell::Bool(open.filter.1)));
+            let is_open = match open {
+                Open::Listed { filter, .. } => Cell::Bool(filter.1),
+                Open::Until { .. } => Cell::Null,
+            };
+            dates.retain(|_, cells| cells.pop().as_ref() != Some(&is_open));
         }
         Ok(Some(Differing { ids, dates: Some(dates) }))
     }
@@ -86,11 +91,4 @@ fn date_columns(resource: &Resource) -> Vec<String> {
         Style::IdSets { changes: None, .. } | Style::List { .. } | Style::PerOwner { .. } => &[],
     };
     dates.iter().filter_map(|date| Some(resource.date_column(date)?.name.clone())).collect()
-}
-
-fn open(resource: &Resource) -> Option<&Open> {
-    match &resource.read.style {
-        Style::IdSets { changes: Some(changes), .. } => changes.open.as_ref(),
-        Style::IdSets { changes: None, .. } | Style::Search(_) | Style::List { .. } | Style::PerOwner { .. } => None,
-    }
 }

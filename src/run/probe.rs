@@ -213,6 +213,7 @@ mod tests {
             last_at: 0,
             last: Some(1),
             ascending: true,
+            repeats: false,
             unfiltered: None,
         }
     }

@@ -8,13 +8,13 @@ use jiff::tz::Offset;
 use crate::config::Deletes;
 use crate::failure::{Failure, Kind, Result};
 use crate::manifest::{Scan, ScanKind};
-use crate::plan::Step;
+use crate::plan::{Step, is_over};
 use crate::run::changed::{Found, find, find_open, leave_out_held};
 use crate::run::inventory::Asker;
 use crate::run::slices::SliceScan;
 use crate::run::work::Work;
 use crate::run::{rows, start, whole};
-use crate::schema::{Changes, Owners, Resource, Style};
+use crate::schema::{Changes, Open, Owners, Resource, Style};
 use crate::write::{Replace, day_number, segment};
 
 /// So many open records may be deleted from one night to the next, or a hundredth of all rows.
@@ -51,13 +51,20 @@ pub async fn make(work: &mut Work<'_>, step: &Step, kind: ScanKind) -> Result<()
                     let asker = asker(work);
                     let mut found = find(&asker, &resource.read.service, changes, since).await?;
                     let (store, head) = (&work.site.store, work.head.as_ref());
-                    let closed = find_open(&asker, store, &resource, head, changes, &mut found).await?;
+                    let opens =
+                        step.open_every.is_some_and(|every| is_over(work.state.opened_at, every, found.started_at));
+                    let open = changes.open.as_ref().filter(|open| opens || matches!(open, Open::Listed { .. }));
+                    let open_ids = match open {
+                        Some(open) => find_open(&asker, store, &resource, head, changes, open, &mut found).await?,
+                        None => Vec::new(),
+                    };
                     leave_out_held(store, &resource, head, &changes.same, &work.site.limits, &mut found.sightings)
                         .await?;
                     SliceScan {
-                        confirms: !closed.is_empty(),
-                        candidates: closed.iter().copied().collect(),
-                        ..changed_scan(work, &found, &closed, *max_ids)
+                        confirms: !open_ids.is_empty(),
+                        candidates: open_ids.iter().copied().collect(),
+                        opens,
+                        ..changed_scan(work, &found, &open_ids, *max_ids)
                     }
                 }
             };
@@ -103,6 +110,9 @@ async fn finish(work: &mut Work<'_>, mut scan: SliceScan, get: &str) -> Result<(
         bury_closed(work, &scan);
     }
     work.complete(scan.kind, scan.started_at, false);
+    if scan.opens {
+        work.state.opened_at = Some(scan.started_at);
+    }
     if scan.kind == ScanKind::Changes {
         work.state.seen = std::mem::take(&mut scan.stamps);
     }
@@ -110,7 +120,7 @@ async fn finish(work: &mut Work<'_>, mut scan: SliceScan, get: &str) -> Result<(
     work.clear_plans(scan.plan).await
 }
 
-/// What we held as open, and neither tonight's list of open ones nor a GET returned, is deleted. More of them than could
+/// What we held as open, and neither tonight's list of open ones nor a GET returned any more, is deleted. More of them than could
 /// be true are left to `reconcile`.
 fn bury_closed(work: &mut Work<'_>, scan: &SliceScan) {
     let gone: Vec<i64> = scan.gone.intersection(&scan.candidates).copied().collect();

@@ -147,6 +147,7 @@ fn begin(work: &Work<'_>, search: &RowSearch, filter: Option<Filter>, from: Opti
     let query = Query {
         path: format!("{}/{}", work.resource.read.service, search.search),
         row: search.row.clone(),
+        repeats: false,
         columns: Vec::new(),
         filter: filter.clone(),
         by: match &filter {

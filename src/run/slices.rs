@@ -41,6 +41,8 @@ pub struct SliceScan {
     pub absent_is_empty: bool,
     /// The scan is to confirm which ids are gone: they are remembered.
     pub confirms: bool,
+    /// What is held as open is read again.
+    pub opens: bool,
     /// What a confirmation may take out: ids that we hold and that were not listed.
     pub candidates: BTreeSet<i64>,
     /// The backfill whose scan it is; none for those of a run.
@@ -87,6 +89,7 @@ impl SliceScan {
             partition: None,
             absent_is_empty: false,
             confirms: false,
+            opens: false,
             candidates: BTreeSet::new(),
             selected: None,
             stamps: BTreeMap::new(),
@@ -119,6 +122,7 @@ impl SliceScan {
             partition: None,
             absent_is_empty: false,
             confirms: !candidates.is_empty(),
+            opens: false,
             candidates,
             selected: None,
             stamps: written.stamps,

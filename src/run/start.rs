@@ -13,7 +13,7 @@ use crate::failure::Result;
 use crate::fetch::{Filter, IdRanges, collapse, expand};
 use crate::run::inventory::{Asker, Ids};
 use crate::run::work::Work;
-use crate::schema::{Changes, Inventory, Resource, Style};
+use crate::schema::{Changes, Inventory, Open, Resource, Style};
 use crate::window::Window;
 use crate::write::held_ids;
 
@@ -27,9 +27,8 @@ pub async fn all_ids(work: &Work<'_>, resource: &Resource) -> Result<Ids> {
     let mut found = asker.all_from(resource, inventory, changes, start).await?;
     let least = found.ids.first().map(|(first, _)| *first);
     let mut older: BTreeSet<i64> = BTreeSet::new();
-    if let Some(open) = &changes.open {
-        let (column, value) = open.filter.clone();
-        let filter = Filter::Bool { column, value };
+    if let Some(Open::Listed { filter: (column, value), .. }) = &changes.open {
+        let filter = Filter::Bool { column: column.clone(), value: *value };
         let (_, rows) = asker.search(&resource.read.service, &changes.search, &[], Some(filter)).await?;
         older.extend(rows.into_iter().map(|row| row.id));
     }

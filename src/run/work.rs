@@ -14,7 +14,7 @@ use crate::plan::Fit;
 use crate::run::Tally;
 use crate::run::apart::Apart;
 use crate::run::site::Site;
-use crate::schema::Resource;
+use crate::schema::{Naming, Open, Resource};
 use crate::store::Step;
 use crate::write::{OwnerSet, Spool};
 
@@ -67,8 +67,8 @@ pub struct Work<'a> {
     old_plan: Option<String>,
     /// The plan of an unfinished backfill of an earlier run, which a new one takes the place of.
     pub(super) old_backfill: Option<String>,
-    /// Resources that read again what changed rows of ours name, with the places of table and column.
-    pub(super) followers: Vec<(String, usize, usize)>,
+    /// Resources that read again what changed rows of ours name.
+    pub(super) followers: Vec<(String, Naming)>,
     /// Owners found deleted: the next commit takes their rows out of the tables.
     pub(super) gone: Option<Gone>,
     pub(super) committed_at: Instant,
@@ -109,7 +109,7 @@ impl<'a> Work<'a> {
             .followers(resource)
             .into_iter()
             .filter(|(follower, ..)| site.selected.contains(&follower.name));
-        let followers = followers.map(|(follower, table, column)| (follower.name.clone(), table, column)).collect();
+        let followers = followers.map(|(follower, naming)| (follower.name.clone(), naming)).collect();
         let memory = (site.limits.memory / SPOOL_SHARE).max(8 << 20);
         let folder = site.spool.join(&resource.name);
         Ok(Self {
@@ -151,11 +151,11 @@ impl<'a> Work<'a> {
         let mut met_from = i32::MIN;
         if self.head.as_ref().is_none_or(|head| head.state.completed_at.is_none()) {
             let mut from = self.site.clock.now();
-            for (follower, table, column) in std::mem::take(&mut self.followers) {
+            for (follower, naming) in std::mem::take(&mut self.followers) {
                 let theirs = head(&self.site.store, &follower).await?;
                 if let Some(read) = self.read_since(&follower, theirs.as_ref()) {
                     from = from.min(read);
-                    self.followers.push((follower, table, column));
+                    self.followers.push((follower, naming));
                 }
             }
             // A day for clocks that differ.
@@ -284,6 +284,7 @@ impl<'a> Work<'a> {
         self.state.completed_at = Some(started_at);
         if kind == ScanKind::Full {
             self.state.reloaded_at = Some(started_at);
+            self.state.opened_at = matches!(self.resource.open(), Some(Open::Until { .. })).then_some(started_at);
         }
         self.state.scan = None;
         self.state.left_out.retain(|left_out| left_out.until > started_at);

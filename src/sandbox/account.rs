@@ -74,8 +74,11 @@ impl Account {
             orders: stock(Kind::Order, orders, 60),
             products: stock(Kind::Product, share(size.products, 1, 4, 20), 50),
             contacts: stock(Kind::Contact, share(size.contacts, 1, 2, 20), 70),
+            goods_out_notes: stock(Kind::GoodsOutNote, share(size.goods_out_notes, 4, 5, 5), 0),
+            goods_in_notes: stock(Kind::GoodsInNote, share(size.goods_in_notes, 1, 20, 5), 0),
+            start: now.as_second(),
         };
-        stock(Kind::GoodsOutNote, share(size.goods_out_notes, 4, 5, 5), 0);
+        stock(Kind::GoodsMovement, share(size.goods_movements, 1, 1, 5), 30);
         stock(Kind::Journal, share(size.journals, 7, 5, 5), 0);
         stock(Kind::CustomerPayment, share(size.customer_payments, 9, 10, 5), 0);
         stock(Kind::SupplierPayment, share(size.supplier_payments, 1, 20, 5), 0);

@@ -52,7 +52,7 @@ impl Truth {
     pub fn line(self, state: &State, record: &Record, out: &mut String) {
         let world = &state.account.world;
         match self {
-            Self::Records(kind @ Kind::GoodsOutNote) => {
+            Self::Records(kind @ (Kind::GoodsOutNote | Kind::GoodsInNote)) => {
                 let _ = write!(out, "{{\"id\":{},\"document\":", record.id);
                 kinds::document(kind, world, record, With::ALL, out);
                 out.push('}');

@@ -26,11 +26,12 @@ pub enum Served {
 
 /// Finds what a path below the account names: what it is, and the id set behind it.
 pub fn find(path: &str) -> Option<(Served, Option<&str>)> {
-    const SETS: [(&str, Served); 7] = [
+    const SETS: [(&str, Served); 8] = [
         ("order-service/order/", Served::Array(Kind::Order)),
         ("product-service/product/", Served::Array(Kind::Product)),
         ("contact-service/contact/", Served::Array(Kind::Contact)),
         ("warehouse-service/order/*/goods-note/goods-out/", Served::Map(Kind::GoodsOutNote)),
+        ("warehouse-service/order/*/goods-note/goods-in/", Served::Map(Kind::GoodsInNote)),
         ("product-service/product-price/", Served::Prices),
         ("warehouse-service/product-availability/", Served::Availability),
         ("accounting-service/journal/", Served::Journals),

@@ -45,6 +45,7 @@ pub use throttle::{Throttle, Verdict};
 pub struct Sandbox {
     state: Arc<Mutex<State>>,
     address: SocketAddr,
+    in_hand: server::InHand,
     server: JoinHandle<()>,
     other_app: JoinHandle<()>,
 }
@@ -55,9 +56,10 @@ impl Sandbox {
         let listener = TcpListener::bind(("127.0.0.1", port)).await?;
         let address = listener.local_addr()?;
         let state = Arc::new(Mutex::new(State::new(settings, size, Timestamp::now())));
-        let server = tokio::spawn(server::serve(listener, Arc::clone(&state)));
+        let in_hand = server::InHand::default();
+        let server = tokio::spawn(server::serve(listener, Arc::clone(&state), server::InHand::clone(&in_hand)));
         let other_app = tokio::spawn(server::call_as_another(Arc::clone(&state)));
-        Ok(Self { state, address, server, other_app })
+        Ok(Self { state, address, in_hand, server, other_app })
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -132,6 +134,14 @@ impl Sandbox {
     /// What was asked since the start, or since it was last taken.
     pub fn take_log(&self) -> Log {
         std::mem::take(&mut self.state().log)
+    }
+
+    /// Waits until every caller has hung up and what it had asked is in the log: after a kill requests may be under way.
+    pub async fn rest(&self) {
+        // The account and its server hold one each.
+        while Arc::strong_count(&self.in_hand) > 2 {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
     }
 
     /// Changes settings while it serves.

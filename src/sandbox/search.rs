@@ -13,11 +13,13 @@ use crate::sandbox::settings::Settings;
 use crate::sandbox::text::string;
 
 /// The searches: path below the account, and kind.
-const SEARCHES: [(&str, Kind); 9] = [
+const SEARCHES: [(&str, Kind); 11] = [
     ("order-service/order-search", Kind::Order),
     ("product-service/product-search", Kind::Product),
     ("contact-service/contact-search", Kind::Contact),
     ("warehouse-service/goods-note/goods-out-search", Kind::GoodsOutNote),
+    ("warehouse-service/goods-in-search", Kind::GoodsInNote),
+    ("warehouse-service/goods-movement-search", Kind::GoodsMovement),
     ("accounting-service/journal-search", Kind::Journal),
     ("accounting-service/customer-payment-search", Kind::CustomerPayment),
     ("accounting-service/supplier-payment-search", Kind::SupplierPayment),
@@ -69,8 +71,8 @@ pub fn search(
     };
     let value = |wanted: &str| parameters.iter().find(|(name, _)| name == wanted).map(|(_, value)| value.as_str());
     // Where nothing can be sorted, the newest come first, and a wish to sort is ignored.
-    let (sorted, descending) = match sorting(columns, value("sort")) {
-        _ if unsorted => (0, true),
+    let (sorted, descending) = match sorting(columns, id_place, value("sort")) {
+        _ if unsorted => (id_place, true),
         Ok(sorting) => sorting,
         Err(refused) => return refused,
     };
@@ -119,12 +121,12 @@ pub fn search(
 
 /// Describes a search without running it.
 pub fn describe(kind: Kind) -> Reply {
-    let (columns, _) = kinds::search(kind).expect("a search has columns");
+    let (columns, id_place) = kinds::search(kind).expect("a search has columns");
     let all: Vec<usize> = (0..columns.len()).collect();
     let mut out = String::from("{\"columns\":[");
     write_columns(&mut out, columns, &all);
     out.push_str("],\"sorting\":[{\"filterable\":");
-    write_column(&mut out, &columns[0]);
+    write_column(&mut out, &columns[id_place]);
     out.push_str(",\"direction\":\"ASC\"}]}");
     Reply::good(&out)
 }
@@ -143,8 +145,8 @@ struct Query<'a> {
 impl Query<'_> {
     /// How many rows there are, and those of one page.
     fn page(&self, first: usize, size: usize) -> (usize, Vec<Vec<Cell>>) {
-        // Row and record ids ascend together.
-        let natural = self.sorted == 0 || self.sorted == self.id_place;
+        let natural = self.sorted == self.id_place;
+        let repeats = kinds::repeats(self.kind);
         let mut total = 0;
         let mut rows = Vec::new();
         let mut take = |record: &Record| {
@@ -160,7 +162,7 @@ impl Query<'_> {
                     return;
                 }
             }
-            if natural && quick == Some(true) && (total + 1 < first || total >= end) && self.kind != Kind::Journal {
+            if natural && quick == Some(true) && (total + 1 < first || total >= end) && !repeats {
                 total += 1;
                 return;
             }
@@ -200,12 +202,10 @@ impl Query<'_> {
                 | Filter::Ids(place, _)
                 | Filter::Int(place, _)
                 | Filter::Bool(place, _)
-                | Filter::Text(place, _) => match self.columns[*place].name {
-                    "createdOn" | "journalDateEntered" => Some(Cell::Time(record.created)),
-                    "updatedOn" => Some(record.updated.map_or(Cell::Null, Cell::Time)),
-                    _ if *place == self.id_place => Some(Cell::Int(record.id)),
-                    _ => None,
-                },
+                | Filter::Text(place, _) => {
+                    let id = (*place == self.id_place).then_some(Cell::Int(record.id));
+                    id.or_else(|| kinds::dated(self.kind, self.columns[*place].name, record))
+                }
             };
             match cell {
                 Some(cell) if !self.admits(filter, &cell) => return Some(false),
@@ -303,8 +303,8 @@ fn filters(
 }
 
 /// The first column to sort by and its direction; `.` and `|` both part them.
-fn sorting(columns: &[Column], text: Option<&str>) -> Result<(usize, bool), Reply> {
-    let Some(text) = text else { return Ok((0, false)) };
+fn sorting(columns: &[Column], otherwise: usize, text: Option<&str>) -> Result<(usize, bool), Reply> {
+    let Some(text) = text else { return Ok((otherwise, false)) };
     let first = text.split(',').next().unwrap_or(text);
     let (name, direction) = first.split_once(['.', '|']).unwrap_or((first, "ASC"));
     let place = columns.iter().position(|column| column.name == name && column.sortable);

@@ -27,8 +27,11 @@ const TRUTH_CHUNK: usize = 500;
 
 type Shared = Arc<Mutex<State>>;
 
+/// Held by each connection, and by each answer in the making.
+pub type InHand = Arc<()>;
+
 /// Serves until dropped; connections go with it.
-pub async fn serve(listener: TcpListener, state: Shared) {
+pub async fn serve(listener: TcpListener, state: Shared, in_hand: InHand) {
     let address = listener.local_addr().expect("a bound socket has an address");
     let mut connections = JoinSet::new();
     loop {
@@ -38,11 +41,11 @@ pub async fn serve(listener: TcpListener, state: Shared) {
         };
         // A connection that broke before it was one is the caller's affair.
         let Ok((stream, _)) = accepted else { continue };
-        let state = Arc::clone(&state);
+        let (state, in_hand) = (Arc::clone(&state), InHand::clone(&in_hand));
         connections.spawn(async move {
             let service = service_fn(move |request| {
-                let state = Arc::clone(&state);
-                async move { Ok::<_, Infallible>(route(state, address, request).await) }
+                let (state, in_hand) = (Arc::clone(&state), InHand::clone(&in_hand));
+                async move { Ok::<_, Infallible>(route(state, address, request, in_hand).await) }
             });
             let mut server = hyper::server::conn::http1::Builder::new();
             // So is one that ends early.
@@ -64,7 +67,7 @@ pub async fn call_as_another(state: Shared) {
     }
 }
 
-async fn route(state: Shared, address: SocketAddr, request: Request<Incoming>) -> Response<Body> {
+async fn route(state: Shared, address: SocketAddr, request: Request<Incoming>, in_hand: InHand) -> Response<Body> {
     let (parts, body) = request.into_parts();
     let path = parts.uri.path().to_owned();
     let query = parts.uri.query().unwrap_or_default().to_owned();
@@ -88,7 +91,12 @@ async fn route(state: Shared, address: SocketAddr, request: Request<Incoming>) -
     if latency > 0 {
         tokio::time::sleep(Duration::from_millis(latency)).await;
     }
-    let work = tokio::task::spawn_blocking(move || answer(&state, &parts, &path, &query, gzip));
+    // It goes on though the caller may have gone.
+    let work = tokio::task::spawn_blocking(move || {
+        let answered = answer(&state, &parts, &path, &query, gzip);
+        drop(in_hand);
+        answered
+    });
     match work.await.expect("answering does not panic") {
         Some(response) => response,
         // Until the caller gives up.

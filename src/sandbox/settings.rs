@@ -29,6 +29,8 @@ pub struct Size {
     pub journals: Option<u64>,
     pub customer_payments: Option<u64>,
     pub supplier_payments: Option<u64>,
+    pub goods_in_notes: Option<u64>,
+    pub goods_movements: Option<u64>,
 }
 
 impl Default for Size {
@@ -41,6 +43,8 @@ impl Default for Size {
             journals: None,
             customer_payments: None,
             supplier_payments: None,
+            goods_in_notes: None,
+            goods_movements: None,
         }
     }
 }

@@ -6,7 +6,7 @@ use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
 
 use crate::sandbox::account::Account;
-use crate::sandbox::kinds::{self, Cell, Kind};
+use crate::sandbox::kinds::{self, Cell, Kind, movement};
 use crate::sandbox::seed::Dice;
 
 /// How the account changes while it is read.
@@ -34,6 +34,9 @@ pub enum Verb {
     EditAgain,
     /// A new payment; the order that it names changes without a date.
     Pay,
+    /// Goods that came in, as a note or as a movement; the order that it names changes without a date, and so does the
+    /// goods-in note that a movement names.
+    Receive,
     /// Other content and no date: nothing but a whole read finds it.
     Touch,
     /// Gone without a trace.
@@ -46,7 +49,7 @@ pub enum Verb {
 
 impl Verb {
     /// What the nightly run and a comparison of ids find between them.
-    pub const USUAL: [Self; 16] = [
+    pub const USUAL: [Self; 18] = [
         Self::Insert,
         Self::Insert,
         Self::Insert,
@@ -58,6 +61,8 @@ impl Verb {
         Self::EditAgain,
         Self::Pay,
         Self::Pay,
+        Self::Receive,
+        Self::Receive,
         Self::Delete,
         Self::Delete,
         Self::Age,
@@ -65,16 +70,22 @@ impl Verb {
         Self::StepBack,
     ];
 
-    /// Kinds to which this happens at the source: a payment is never edited, a posting neither; a payment that is deleted
-    /// leaves nothing by which to tell.
+    /// Kinds to which this happens at the source: a payment is never edited, a posting neither; what was paid, received or
+    /// moved and is deleted leaves nothing by which to tell.
     fn happens_to(self) -> &'static [Kind] {
-        use Kind::{Brand, Contact, Journal, Order, PriceList, Product, SupplierPayment};
+        use Kind::{
+            Brand, Contact, GoodsInNote, GoodsMovement, GoodsOutNote, Journal, Order, PriceList, Product,
+            SupplierPayment,
+        };
         match self {
-            Self::Insert => &[Order, Product, Contact, Kind::GoodsOutNote, Journal, SupplierPayment, Brand],
-            Self::Edit | Self::EditAgain => &[Order, Order, Product, Contact, Kind::GoodsOutNote, PriceList],
+            Self::Insert => {
+                &[Order, Product, Contact, GoodsOutNote, Journal, SupplierPayment, Brand, GoodsInNote, GoodsMovement]
+            }
+            Self::Edit | Self::EditAgain => &[Order, Order, Product, Contact, GoodsOutNote, PriceList, GoodsMovement],
             Self::Touch => &[Order, Product, Contact],
-            Self::Delete => &[Order, Product, Contact, Kind::GoodsOutNote, Journal, Brand],
+            Self::Delete => &[Order, Product, Contact, GoodsOutNote, Journal, Brand],
             Self::Pay => &[Kind::CustomerPayment],
+            Self::Receive => &[GoodsInNote, GoodsMovement],
             Self::Age | Self::StepBack => &[],
         }
     }
@@ -126,14 +137,19 @@ impl Stirring {
                 moved = SignedDuration::from_secs(-1 - below(dice, 600));
                 None
             }
-            Verb::Insert | Verb::Pay => {
+            Verb::Insert => {
                 let kind = *some(dice, &kinds)?;
-                let new = account.insert(kind, if verb == Verb::Pay { 1 } else { 1 + dice.below(3) }, now);
-                let named: Vec<i64> = new.iter().filter_map(|id| order_of(account, kind, *id)).collect();
-                if verb == Verb::Pay {
-                    account.touch(Kind::Order, &named);
-                }
+                let new = account.insert(kind, 1 + dice.below(3), now);
                 Some((kind, new.first().copied()?))
+            }
+            Verb::Pay | Verb::Receive => {
+                let kind = *some(dice, &kinds)?;
+                let new = account.insert(kind, 1, now).first().copied()?;
+                account.touch(Kind::Order, order_of(account, kind, new).as_slice());
+                if kind == Kind::GoodsMovement {
+                    account.touch(Kind::GoodsInNote, movement::received_by(&account.world, new).as_slice());
+                }
+                Some((kind, new))
             }
             Verb::EditAgain => {
                 let (kind, id) = self.edited.filter(|(kind, id)| account.exists(*kind, *id))?;
@@ -174,7 +190,7 @@ fn below(dice: &mut Dice, end: i64) -> i64 {
 /// The order that a record names, where it names one.
 fn order_of(account: &Account, kind: Kind, id: i64) -> Option<i64> {
     let (columns, _) = kinds::search(kind)?;
-    let place = columns.iter().position(|column| column.name == "orderId")?;
+    let place = columns.iter().position(|column| matches!(column.name, "orderId" | "purchaseOrderId"))?;
     let row = kinds::rows(kind, &account.world, &account.record(kind, id)).into_iter().next()?;
     match row.get(place) {
         Some(Cell::Int(order)) if *order > 0 => Some(*order),

@@ -7,7 +7,7 @@ use include_dir::{Dir, include_dir};
 use crate::failure::{Failure, Kind, Result};
 use crate::schema::check::check;
 use crate::schema::wishes::Need;
-use crate::schema::{Resource, Style, Type, Wishes};
+use crate::schema::{Naming, Resource, Style, Type, Wishes};
 
 /// The schema files that ship inside the binary.
 static BUILT_IN: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/schemas");
@@ -52,9 +52,13 @@ impl Catalog {
         let followers = self.resources.iter().filter(|resource| selects(&resource.name));
         let needs: Vec<Need> = followers
             .flat_map(|follower| {
-                follower.read.also_from.iter().map(|also| Need {
-                    table: also.table.clone(),
-                    column: Some(also.column.clone()),
+                let also = follower.read.also_from.iter();
+                also.flat_map(|also| {
+                    std::iter::once(&also.column).chain(&also.with).map(|column| (&also.table, column))
+                })
+                .map(|(table, column)| Need {
+                    table: table.clone(),
+                    column: Some(column.clone()),
                     why: format!("`{}` is read again when its rows change", follower.name),
                 })
             })
@@ -89,6 +93,11 @@ impl Catalog {
                         format!("`also_from`: no other resource has an int64 column {}.{}", also.table, also.column);
                     return refuse(&resource.name, why);
                 }
+                if let (Some(table), Some(with)) = (table, &also.with)
+                    && table.columns.iter().all(|column| column.name != *with)
+                {
+                    return refuse(&resource.name, format!("`also_from`: `{}` has no column `{with}`", also.table));
+                }
             }
             if let Style::PerOwner { owners, .. } = &resource.read.style {
                 let owner = self.find(&owners.resource).map(|owner| &owner.read.style);
@@ -105,14 +114,15 @@ impl Catalog {
         &self.resources
     }
 
-    /// The columns of a resource's tables that name records of others: which resource, and places of table and column.
-    pub fn followers(&self, of: &Resource) -> Vec<(&Resource, usize, usize)> {
+    /// The columns of a resource's tables that name records of others, and which resource's.
+    pub fn followers(&self, of: &Resource) -> Vec<(&Resource, Naming)> {
         let mut found = Vec::new();
         for follower in &self.resources {
             for also in &follower.read.also_from {
                 let Some(table) = of.tables.iter().position(|table| table.name == also.table) else { continue };
-                let column = of.tables[table].columns.iter().position(|column| column.name == also.column);
-                found.extend(column.map(|column| (follower, table, column)));
+                let place = |name: &str| of.tables[table].columns.iter().position(|column| column.name == name);
+                let with = also.with.as_deref().map(|with| place(with).expect("a needed column is kept"));
+                found.extend(place(&also.column).map(|column| (follower, Naming { table, column, with })));
             }
         }
         found

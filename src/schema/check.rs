@@ -310,16 +310,30 @@ fn cadence(name: &str, key: &str, text: &str) -> Result<Duration> {
 }
 
 fn check_inventory(name: &str, file: InventoryFile) -> Result<Inventory> {
-    let id_search = |search: String| {
+    let found_by = |search: String| {
         let id = file.id.clone().ok_or_else(|| wrong(name, "`inventory.id` is missing"))?;
-        Ok::<_, Failure>(IdSearch { search, row: file.row.clone().unwrap_or_else(|| id.clone()), id })
+        id_search(name, "inventory", search, id, file.row.clone(), file.repeats)
     };
     match (file.options, file.search, file.windows) {
         (Some(path), None, None) => Ok(Inventory::Options(path)),
-        (None, Some(search), None) => Ok(Inventory::Search(id_search(search)?)),
-        (None, None, Some(search)) => Ok(Inventory::Windows(id_search(search)?)),
+        (None, Some(search), None) => Ok(Inventory::Search(found_by(search)?)),
+        (None, None, Some(search)) => Ok(Inventory::Windows(found_by(search)?)),
         _ => Err(wrong(name, "`inventory` has exactly one of options, search, windows")),
     }
+}
+
+fn id_search(
+    name: &str,
+    key: &str,
+    search: String,
+    id: String,
+    row: Option<String>,
+    repeats: bool,
+) -> Result<IdSearch> {
+    if repeats && row.is_some() {
+        return Err(wrong(name, format!("`{key}.repeats` says that no column is unique, and `{key}.row` names one")));
+    }
+    Ok(IdSearch { search, row: row.unwrap_or_else(|| id.clone()), id, repeats })
 }
 
 fn check_changes(name: &str, file: ChangesFile, tables: &[Table]) -> Result<Changes> {
@@ -341,7 +355,7 @@ fn check_changes(name: &str, file: ChangesFile, tables: &[Table]) -> Result<Chan
         })
         .collect::<Result<_>>()?;
     Ok(Changes {
-        search: IdSearch { search, row: file.row.unwrap_or_else(|| id.clone()), id },
+        search: id_search(name, "changes", search, id, file.row, file.repeats)?,
         open: file.open.map(|open| check_open(name, open, owner_table)).transpose()?,
         since: file.since,
         same,
@@ -353,15 +367,27 @@ fn check_also_from(name: &str, style: StyleName, file: Vec<AlsoFromFile>) -> Res
     if style != StyleName::IdSets && !file.is_empty() {
         return Err(wrong(name, "`also_from` goes with style id-sets"));
     }
-    Ok(file.into_iter().map(|also| AlsoFrom { table: also.table, column: also.column }).collect())
+    Ok(file.into_iter().map(|AlsoFromFile { table, column, with }| AlsoFrom { table, column, with }).collect())
 }
 
 fn check_open(name: &str, file: OpenFile, owner_table: Option<&Table>) -> Result<Open> {
-    let filter = boolean_filter(name, "changes.open.where", &file.filter)?;
-    let column = owner_table.and_then(|table| table.columns.iter().find(|column| column.name == file.column));
-    match column {
-        Some(column) if column.kind == Type::Bool => Ok(Open { filter, column: file.column }),
-        _ => Err(wrong(name, "`changes.open.column` names a bool column of the owner's table")),
+    let ours = |wanted: &str| owner_table.and_then(|table| table.columns.iter().find(|column| column.name == wanted));
+    match file {
+        OpenFile { filter: Some(filter), column: Some(column), until: None, every: None } => {
+            let filter = boolean_filter(name, "changes.open.where", &filter)?;
+            match ours(&column).map(|column| column.kind) {
+                Some(Type::Bool) => Ok(Open::Listed { filter, column }),
+                _ => Err(wrong(name, "`changes.open.column` names a bool column of the owner's table")),
+            }
+        }
+        OpenFile { filter: None, column: None, until: Some(column), every: Some(every) } => {
+            let every = cadence(name, "changes.open.every", &every)?;
+            match ours(&column).map(|column| (column.kind, column.required)) {
+                Some((Type::Timestamp, false)) => Ok(Open::Until { column, every }),
+                _ => Err(wrong(name, "`changes.open.until` names a timestamp of the owner's table that may be null")),
+            }
+        }
+        _ => Err(wrong(name, "`changes.open` has `where` and `column`, or `until` and `every`")),
     }
 }
 

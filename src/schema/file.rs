@@ -67,6 +67,8 @@ pub struct InventoryFile {
     pub windows: Option<String>,
     pub id: Option<String>,
     pub row: Option<String>,
+    #[serde(default)]
+    pub repeats: bool,
 }
 
 /// `changes`: how changed ids are found.
@@ -76,19 +78,23 @@ pub struct ChangesFile {
     pub search: Option<String>,
     pub id: Option<String>,
     pub row: Option<String>,
+    #[serde(default)]
+    pub repeats: bool,
     pub since: Vec<String>,
     #[serde(default)]
     pub same: toml::Table,
     pub open: Option<OpenFile>,
 }
 
-/// `changes.open`: records that change without a date while a flag stands so.
+/// `changes.open`: records that change without a date while a flag stands so, or until a column of ours is set.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct OpenFile {
     #[serde(rename = "where")]
-    pub filter: String,
-    pub column: String,
+    pub filter: Option<String>,
+    pub column: Option<String>,
+    pub until: Option<String>,
+    pub every: Option<String>,
 }
 
 /// `also_from`: a column elsewhere whose new and changed rows name records to read again.
@@ -97,6 +103,7 @@ pub struct OpenFile {
 pub struct AlsoFromFile {
     pub table: String,
     pub column: String,
+    pub with: Option<String>,
 }
 
 /// `owners`: whose ids a per-owner resource is read by.

@@ -58,6 +58,16 @@ pub struct Read {
 pub struct AlsoFrom {
     pub table: String,
     pub column: String,
+    /// Only rows in which this column of the same table is set.
+    pub with: Option<String>,
+}
+
+/// [`AlsoFrom`] by its places in the resource that names: table, column, and the column that must be set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Naming {
+    pub table: usize,
+    pub column: usize,
+    pub with: Option<usize>,
 }
 
 /// The reading styles.
@@ -104,6 +114,8 @@ pub struct IdSearch {
     pub id: String,
     /// The unique column that pages are sorted by; often the same.
     pub row: String,
+    /// The search has no unique column: an id stands in several rows, and pages are sorted by it.
+    pub repeats: bool,
 }
 
 /// How changed ids are found: one search for each date, united.
@@ -126,11 +138,22 @@ impl Changes {
     }
 }
 
-/// Which records are open: a boolean filter of the search, and our column of the same meaning.
+/// Which records are open, and how they are found.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Open {
-    pub filter: (String, bool),
-    pub column: String,
+pub enum Open {
+    /// A boolean filter of the search lists them; `column` is ours of the same meaning.
+    Listed { filter: (String, bool), column: String },
+    /// They are those that we hold without a value in `column`, and are read again this often.
+    Until { column: String, every: Duration },
+}
+
+impl Open {
+    /// Our column by which open records are told.
+    pub fn column(&self) -> &str {
+        match self {
+            Self::Listed { column, .. } | Self::Until { column, .. } => column,
+        }
+    }
 }
 
 /// A search that yields rows.
@@ -271,6 +294,16 @@ impl Resource {
             Style::Search(search) => !search.since.is_empty(),
             Style::List { .. } => false,
             Style::PerOwner { .. } => !self.is_snapshot(),
+        }
+    }
+
+    /// How open records are found, where there are any.
+    pub fn open(&self) -> Option<&Open> {
+        match &self.read.style {
+            Style::IdSets { changes: Some(changes), .. } => changes.open.as_ref(),
+            Style::IdSets { changes: None, .. } | Style::Search(_) | Style::List { .. } | Style::PerOwner { .. } => {
+                None
+            }
         }
     }
 

@@ -167,7 +167,7 @@ impl Resource {
         needs.extend(newer.map(|newer| at(newer.table, newer.column, "by it the newer of two copies is told")));
         if let Style::IdSets { changes: Some(Changes { since, same, open, .. }), .. } = &self.read.style {
             needs.extend(same.iter().map(|(_, ours)| need(ours, "what the source shows is compared with it")));
-            needs.extend(open.iter().map(|open| need(&open.column, "by it is told which records are open")));
+            needs.extend(open.iter().map(|open| need(open.column(), "by it is told which records are open")));
             let dated = |column: &&Column| {
                 let takes =
                     |date: &String| column.from.iter().any(|source| source.leaf == Leaf::Fields(vec![date.clone()]));

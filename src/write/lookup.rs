@@ -18,7 +18,7 @@ use parquet::file::statistics::Statistics;
 
 use crate::failure::{Failure, Result};
 use crate::manifest::{DataFile, Key};
-use crate::schema::{DELETED_AT, EXTRACTED_AT};
+use crate::schema::{DELETED_AT, EXTRACTED_AT, Open};
 use crate::store::{RemoteFile, Store};
 use crate::window::Window;
 use crate::write::parquet::READ_BATCH;
@@ -152,9 +152,13 @@ pub async fn held_between(
     pick(store, files, key, &Which::Between(column.to_owned(), window)).await
 }
 
-/// The ids, ascending, whose flag in `column` stands so.
-pub async fn held_where(store: &Store, files: &[DataFile], key: &str, column: &str, value: bool) -> Result<Vec<i64>> {
-    pick(store, files, key, &Which::Flag(column.to_owned(), value)).await
+/// The ids, ascending, of records that are held as open.
+pub async fn held_open(store: &Store, files: &[DataFile], key: &str, open: &Open) -> Result<Vec<i64>> {
+    let which = match open {
+        Open::Listed { filter: (_, value), column } => Which::Is(column.clone(), Cell::Bool(*value)),
+        Open::Until { column, .. } => Which::Is(column.clone(), Cell::Null),
+    };
+    pick(store, files, key, &which).await
 }
 
 /// Which rows are wanted.
@@ -162,14 +166,14 @@ pub async fn held_where(store: &Store, files: &[DataFile], key: &str, column: &s
 enum Which {
     All,
     Between(String, Window),
-    Flag(String, bool),
+    Is(String, Cell),
 }
 
 impl Which {
     fn column(&self) -> Option<&str> {
         match self {
             Self::All => None,
-            Self::Between(column, _) | Self::Flag(column, _) => Some(column),
+            Self::Between(column, _) | Self::Is(column, _) => Some(column),
         }
     }
 
@@ -181,8 +185,8 @@ impl Which {
                 .ok()
                 .and_then(|micros| jiff::Timestamp::from_microsecond(micros).ok())
                 .is_some_and(|at| window.contains(at)),
-            (Self::Flag(_, value), Some(Cell::Bool(flag))) => flag == *value,
-            (Self::Between(..) | Self::Flag(..), _) => false,
+            (Self::Is(_, wanted), Some(cell)) => cell == *wanted,
+            (Self::Between(..) | Self::Is(..), _) => false,
         }
     }
 }

@@ -17,7 +17,7 @@ use arrow_select::interleave::interleave_record_batch;
 
 use crate::failure::{Failure, Kind, Result};
 use crate::manifest::Key;
-use crate::schema::DELETED_AT;
+use crate::schema::{DELETED_AT, Naming};
 use crate::write::columns::Layout;
 use crate::write::output::{Output, Target};
 use crate::write::parquet::read;
@@ -102,23 +102,22 @@ struct Picked {
 
 /// Values of watched columns in rows that differ from before.
 pub struct Met<'a> {
-    /// (place of the column in the table, where its values go)
-    columns: Vec<(usize, &'a mut BTreeSet<i64>)>,
+    /// (place of the column in the table, place of the one that must be set, where its values go)
+    columns: Vec<(usize, Option<usize>, &'a mut BTreeSet<i64>)>,
 }
 
 impl<'a> Met<'a> {
     /// Of the watched columns those of the table at this place.
-    pub fn new(watch: &[(usize, usize)], table: usize, into: &'a mut [BTreeSet<i64>]) -> Self {
-        let columns =
-            watch.iter().zip(into).filter(|((of, _), _)| *of == table).map(|((_, column), into)| (*column, into));
-        Self { columns: columns.collect() }
+    pub fn new(watch: &[Naming], table: usize, into: &'a mut [BTreeSet<i64>]) -> Self {
+        let columns = watch.iter().zip(into).filter(|(naming, _)| naming.table == table);
+        Self { columns: columns.map(|(naming, into)| (naming.column, naming.with, into)).collect() }
     }
 
     /// Takes the values of one row.
     fn take(&mut self, batch: &RecordBatch, row: usize) {
-        for (column, into) in &mut self.columns {
+        for (column, with, into) in &mut self.columns {
             let values = batch.column(*column).as_primitive::<Int64Type>();
-            if values.is_valid(row) {
+            if values.is_valid(row) && with.is_none_or(|with| batch.column(with).is_valid(row)) {
                 into.insert(values.value(row));
             }
         }

@@ -26,7 +26,7 @@ pub use aside::{Aside, Which, set_aside};
 pub use compact::{Joined, Joining, Joint, join, joint, small_neighbours};
 pub use compare::{Columns, Group, Part, compare};
 pub use inspect::{Fault, Flaw, Footer, Located, footer};
-pub use lookup::{Cell, Holding, held, held_after, held_between, held_ids, held_where};
+pub use lookup::{Cell, Holding, held, held_after, held_between, held_ids, held_open};
 pub use merge::Changes;
 pub use partition::{day_number, number, segment};
 pub use reshape::{Reshaping, marked_tables, reshape_tables};

@@ -13,7 +13,7 @@ use tokio::runtime::Handle;
 
 use crate::failure::Result;
 use crate::manifest::{DataFile, Key, TableFiles, Version};
-use crate::schema::{Partition, PartitionBy, Resource, Table};
+use crate::schema::{Naming, Partition, PartitionBy, Resource, Table};
 use crate::store::{Step, Store};
 use crate::write::aside::live_copy;
 use crate::write::columns::Layout;
@@ -87,8 +87,8 @@ pub struct Commission<'a> {
     pub keep_from: Option<i32>,
     /// The scan's last commit: small neighbours are joined.
     pub last: bool,
-    /// Places of tables and int64 columns whose values in new, changed and removed rows are wanted.
-    pub watch: &'a [(usize, usize)],
+    /// Int64 columns whose values in new, changed and removed rows are wanted.
+    pub watch: &'a [Naming],
     /// Of tables by month, rows of months before this one are not watched, in days since 1970.
     pub met_from: i32,
 }

@@ -38,6 +38,7 @@ async fn a_run_killed_in_a_full_load_goes_on_from_its_last_commit() {
     child.wait().expect("it ends");
     let committed = committed_slices(&lake);
     assert!(committed > 0, "the second version has a cursor");
+    sandbox.rest().await;
     sandbox.take_log();
 
     // AND it runs again

@@ -36,6 +36,7 @@ mod sequences;
 mod signals;
 mod steps;
 mod stir;
+mod stock;
 mod support;
 mod throttle;
 mod together;

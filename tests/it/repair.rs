@@ -190,6 +190,93 @@ async fn what_cannot_be_selected_is_refused_with_the_way_that_works() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn goods_that_come_in_are_in_their_order_and_in_the_stock_after_one_night() {
+    // GIVEN an exported account, then goods-in notes and movements of stock: their orders and the stock of products change,
+    // and no date of an order or a product moves
+    let (sandbox, lake, program) = loaded(700).await;
+    sandbox.age(Duration::from_secs(5 * 3600));
+    sandbox.insert(Kind::GoodsInNote, 9);
+    sandbox.insert(Kind::GoodsMovement, 30);
+    let mut named = named_orders(&sandbox, "goods_in_note", 9).await;
+    named.extend(named_orders(&sandbox, "goods_movement", 30).await);
+    named.sort_unstable();
+    named.dedup();
+    assert!(named.len() > 20, "{named:?}");
+    sandbox.touch(Kind::Order, &named);
+    sandbox.touch(Kind::Product, &one_in(&sandbox, Kind::Product, 9));
+    // AND a note that is held already is cleared, as a new movement of it tells
+    let cleared: Vec<i64> =
+        query(&format!("SELECT DISTINCT id FROM read_parquet('{}/goods_in_note/**/*.parquet')", lake.path().display()))
+            .iter()
+            .map(|id| id.parse().unwrap())
+            .collect();
+    let moved = moved_notes(&sandbox, 30).await;
+    let cleared: Vec<i64> = cleared.into_iter().filter(|id| moved.contains(id)).collect();
+    assert!(!cleared.is_empty(), "{moved:?}");
+    sandbox.touch(Kind::GoodsInNote, &cleared);
+    sandbox.age(Duration::from_secs(600));
+    sandbox.take_log();
+
+    // WHEN one night goes by
+    program.with("PEARLIFT_RESOURCE_PRODUCT_AVAILABILITY_EVERY", "1ms").run(&["run"]).expect(0);
+
+    // THEN orders, notes, movements and stock equal the truth, and no more was read than what is named
+    let orders = "order,order_row,order_party,order_invoice,order_custom_field";
+    let stock = "product_availability,product_availability_warehouse,product_availability_location";
+    let goods = "goods_in_note,goods_in_note_movement,goods_movement";
+    check_truth(&sandbox, text(&lake), &["--only", &format!("{orders},{stock},{goods}")]);
+    let log = sandbox.take_log();
+    assert_eq!(log.ids["order-service/order"], u64::try_from(named.len()).unwrap(), "{log:?}");
+    let notes = log.ids["warehouse-service/order/*/goods-note/goods-in"];
+    assert_eq!(notes, 9 + u64::try_from(moved.len()).unwrap(), "the new ones and those that moved: {log:?}");
+}
+
+/// The goods-in notes that the newest movements name.
+async fn moved_notes(sandbox: &Sandbox, newest: usize) -> std::collections::BTreeSet<i64> {
+    let url = format!("{}/sandbox/truth/goods_movement", sandbox.root());
+    #[expect(clippy::disallowed_methods, reason = "the sandbox's own truth, which no quota guards")]
+    let text = reqwest::get(url).await.unwrap().text().await.unwrap();
+    let lines = text.lines().rev().take(newest).map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+    lines.filter(|row| row["goodsNoteTypeCode"] == "GI").filter_map(|row| row["goodsNoteId"].as_i64()).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn an_order_that_an_allocation_changed_without_a_date_is_right_after_one_night() {
+    // GIVEN exported orders; stock is allocated to some that are not closed, which no row of anything names, and others of
+    // these are deleted
+    let sandbox = account(2_000).await;
+    let lake = tempfile::tempdir().unwrap();
+    let program = Program::new(&sandbox, lake.path());
+    program.run(&["run", "order"]).expect(0);
+    sandbox.take_log();
+    let glob = format!("{}/order/**/*.parquet", lake.path().display());
+    let open: Vec<i64> = query(&format!("SELECT id FROM read_parquet('{glob}') WHERE closed_on IS NULL ORDER BY id"))
+        .iter()
+        .map(|id| id.parse().unwrap())
+        .collect();
+    assert!(open.len() > 10, "{}", open.len());
+    sandbox.touch(Kind::Order, &open[..7]);
+    sandbox.delete(Kind::Order, &open[8..10]);
+    sandbox.age(Duration::from_secs(24 * 3600));
+
+    // WHEN one night goes by
+    let done = program.run(&["run", "order"]).expect(0);
+
+    // THEN the orders equal the truth, and only what is open was read
+    assert!(done.stderr.contains("what is open"), "{}", done.stderr);
+    check_truth(&sandbox, text(&lake), &["--only", "order,order_row,order_party,order_invoice,order_custom_field"]);
+    let asked = sandbox.take_log().ids["order-service/order"];
+    assert_eq!(asked, u64::try_from(open.len()).unwrap(), "{}", done.stderr);
+
+    // AND what is open is not read again before it is due
+    sandbox.age(Duration::from_secs(3600));
+    program.run(&["run", "order"]).expect(0);
+    assert!(!sandbox.take_log().ids.contains_key("order-service/order"));
+    program.with("PEARLIFT_RESOURCE_ORDER_OPEN_EVERY", "1h").run(&["run", "order"]).expect(0);
+    assert!(sandbox.take_log().ids.contains_key("order-service/order"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn open_notes_that_move_without_a_date_or_vanish_are_right_after_one_night() {
     // GIVEN goods-out notes, of which some are open: packed, shipped with a date of the past, or deleted since
     let (sandbox, lake, program) = loaded(900).await;
@@ -269,7 +356,10 @@ async fn named_orders(sandbox: &Sandbox, kind: &str, newest: usize) -> Vec<i64> 
     #[expect(clippy::disallowed_methods, reason = "the sandbox's own truth, which no quota guards")]
     let text = reqwest::get(url).await.unwrap().text().await.unwrap();
     let lines = text.lines().rev().take(newest).map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
-    lines.filter_map(|payment| payment["orderId"].as_i64()).filter(|id| *id > 0).collect()
+    let order = |record: serde_json::Value| {
+        record["orderId"].as_i64().or(record["document"]["orderId"].as_i64()).filter(|id| *id > 0)
+    };
+    lines.filter_map(order).collect()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

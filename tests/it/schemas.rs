@@ -235,3 +235,46 @@ fn lines_of_a_journal_carry_their_side() {
     assert_eq!(sum("debit"), 120_010_000);
     assert_eq!(sum("credit"), sum("debit"));
 }
+
+/// Why the built-in files are refused when one of them says something else.
+fn refusal(name: &str, from: &str, to: &str) -> String {
+    let mut texts = texts(&folder("schemas"), "toml");
+    let text = texts.get_mut(name).unwrap();
+    assert!(text.contains(from), "{name} does not say {from}");
+    *text = text.replacen(from, to, 1);
+    Catalog::from_texts(&texts.into_iter().collect::<Vec<_>>()).unwrap_err().to_string()
+}
+
+#[test]
+fn open_records_are_told_in_one_of_two_ways() {
+    let said = "open = { until = \"closed_on\", every = \"1d\" }";
+    for (to, why) in [
+        ("open = { until = \"closed_on\" }", "`until` and `every`"),
+        ("open = { where = \"isClosed = false\", until = \"closed_on\", every = \"1d\" }", "`until` and `every`"),
+        ("open = { until = \"version\", every = \"1d\" }", "a timestamp"),
+        ("open = { until = \"missing\", every = \"1d\" }", "a timestamp"),
+        ("open = { until = \"closed_on\", every = \"often\" }", "changes.open.every"),
+        ("open = { where = \"isClosed = false\", column = \"closed_on\" }", "a bool column"),
+    ] {
+        let refused = refusal("order", said, to);
+        assert!(refused.contains(why), "{to}: {refused}");
+    }
+}
+
+#[test]
+fn an_id_repeats_only_where_no_column_is_unique() {
+    let refused = refusal("journal", "row = \"journalRowId\" }", "row = \"journalRowId\", repeats = true }");
+    assert!(refused.contains("`inventory.repeats`"), "{refused}");
+}
+
+#[test]
+fn what_names_records_and_what_must_be_set_beside_it_are_columns_of_one_table() {
+    let from = "{ table = \"journal_line\", column = \"order_id\" }";
+    for (to, why) in [
+        ("{ table = \"journal_line\", column = \"memo\" }", "no other resource has an int64 column journal_line.memo"),
+        ("{ table = \"journal_line\", column = \"order_id\", with = \"tax_date\" }", "has no column `tax_date`"),
+    ] {
+        let refused = refusal("order", from, to);
+        assert!(refused.contains(why), "{to}: {refused}");
+    }
+}

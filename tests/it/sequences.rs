@@ -29,6 +29,8 @@ const KINDS: [Kind; 5] = [Kind::Order, Kind::Product, Kind::Contact, Kind::Goods
 enum Step {
     Insert(Kind, u64),
     Pay(u64),
+    /// Goods come in: notes, movements, and movements that are changed.
+    Receive(u64, usize),
     Edit(Kind, usize),
     /// Changed without a date.
     Touch(Kind, usize),
@@ -62,6 +64,7 @@ fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         3 => (kind(), 1_u64..6).prop_map(|(kind, count)| Step::Insert(kind, count)),
         2 => (1_u64..6).prop_map(Step::Pay),
+        2 => (1_u64..6, 3_usize..40).prop_map(|(count, every)| Step::Receive(count, every)),
         3 => (kind(), 2_usize..40).prop_map(|(kind, every)| Step::Edit(kind, every)),
         1 => (kind(), 5_usize..40).prop_map(|(kind, every)| Step::Touch(kind, every)),
         2 => (kind(), 15_usize..60).prop_map(|(kind, every)| Step::Delete(kind, every)),
@@ -128,7 +131,16 @@ impl Case {
                 self.sandbox.insert(Kind::CustomerPayment, count);
                 self.sandbox.insert(Kind::SupplierPayment, 1);
             }
-            Step::Edit(kind, every) => self.sandbox.edit(kind, &self.every(kind, every)),
+            Step::Receive(count, every) => {
+                self.sandbox.insert(Kind::GoodsInNote, count);
+                self.sandbox.insert(Kind::GoodsMovement, count * 3);
+                self.sandbox.edit(Kind::GoodsMovement, &self.every(Kind::GoodsMovement, every));
+            }
+            Step::Edit(kind, every) => {
+                self.sandbox.edit(kind, &self.every(kind, every));
+                // The source dates the creation of a posting, and no change.
+                self.touched.extend((kind == Kind::Journal).then_some(kind));
+            }
             Step::Touch(kind, every) => {
                 self.sandbox.touch(kind, &self.every(kind, every));
                 self.touched.push(kind);

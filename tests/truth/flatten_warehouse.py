@@ -1,6 +1,6 @@
-"""Goods-out notes, stock on hand and warehouses.
+"""Goods-out and goods-in notes, goods movements, stock on hand and warehouses.
 
-The source answers the first two as maps by id: the truth gives `{"id": …, "document": …}`.
+The source answers notes and stock as maps by id: the truth gives `{"id": …, "document": …}`.
 """
 
 from table import Kind, Table
@@ -79,6 +79,66 @@ def events(record):
             "event_code": event.get("eventCode"),
             "event_owner_id": event.get("eventOwnerId"),
         }
+
+
+def received(record):
+    document = record["document"]
+    yield {
+        "id": record["id"],
+        "goods_note_id": document.get("goodsNoteId"),
+        "order_id": document.get("orderId"),
+        "transfer": document.get("transfer"),
+        "goods_note_status": document.get("goodsNoteStatus"),
+        "user_batch_reference": document.get("userBatchReference"),
+        "received_on": document.get("receivedOn"),
+        "created_by": document.get("createdBy"),
+    }
+
+
+def received_rows(record):
+    for position, row in enumerate(record["document"].get("goodsMoved") or []):
+        yield {
+            "goods_in_note_id": record["id"],
+            "position": position,
+            "goods_note_id": row.get("goodsNoteId"),
+            "product_id": row.get("productId"),
+            "purchase_order_row_id": row.get("purchaseOrderRowId"),
+            "quantity": row.get("quantity"),
+            "warehouse_id": row.get("warehouseId"),
+            "destination_location_id": row.get("destinationLocationId"),
+            "batch_goods_note_id": row.get("batchGoodsNoteId"),
+            "product_value": at(row, "productValue", "value"),
+            "product_value_currency": at(row, "productValue", "currency"),
+            "cleared": row.get("cleared"),
+            "value_confirmed": row.get("valueConfirmed"),
+            "allocated": row.get("allocated"),
+            "quarantine": row.get("quarantine"),
+            "created_on": row.get("createdOn"),
+            "created_by": row.get("createdBy"),
+            "updated_on": row.get("updatedOn"),
+            "updated_by": row.get("updatedBy"),
+        }
+
+
+def movement(record):
+    yield {
+        "id": record["goodsMovementId"],
+        "product_id": record.get("productId"),
+        "sales_order_row_id": record.get("salesOrderRowId"),
+        "purchase_order_row_id": record.get("purchaseOrderRowId"),
+        "quantity": record.get("quantity"),
+        "destination_location_id": record.get("destinationLocationId"),
+        "warehouse_id": record.get("warehouseId"),
+        "goods_note_id": record.get("goodsNoteId"),
+        "product_value": record.get("productValue"),
+        "currency_code": record.get("currencyCode"),
+        "order_id": record.get("orderId"),
+        "is_cleared": record.get("isCleared"),
+        "is_quarantine": record.get("isQuarantine"),
+        "batch_id": record.get("batchId"),
+        "goods_note_type_code": record.get("goodsNoteTypeCode"),
+        "updated_on": record.get("updatedOn"),
+    }
 
 
 def stock(figures):
@@ -171,6 +231,28 @@ KINDS = [
         Table(
             "goods_out_note_event", events, key="goods_out_note_id position", partition="created_month",
             whole="goods_out_note_id event_owner_id", small="position", instant="occured", text="event_code",
+        ),
+    ]),
+    Kind("goods_in_note", owner=by_id, created_on=lambda record: record["document"].get("receivedOn"), tables=[
+        Table(
+            "goods_in_note", received, key="id", partition="received_month",
+            whole="id goods_note_id order_id created_by", text="goods_note_status user_batch_reference", instant="received_on", flag="transfer",
+        ),
+        Table(
+            "goods_in_note_movement", received_rows, key="goods_in_note_id position", partition="received_month",
+            whole="goods_in_note_id goods_note_id product_id purchase_order_row_id warehouse_id destination_location_id batch_goods_note_id"
+            " created_by updated_by",
+            small="position", money="quantity product_value", text="product_value_currency",
+            flag="cleared value_confirmed allocated quarantine", instant="created_on updated_on",
+        ),
+    ]),
+    Kind("goods_movement", owner=lambda record: record["goodsMovementId"], created_on=lambda record: record["updatedOn"], tables=[
+        Table(
+            "goods_movement", movement, key="id", partition="updated_month",
+            whole="id product_id sales_order_row_id purchase_order_row_id destination_location_id warehouse_id goods_note_id"
+            " order_id batch_id",
+            money="quantity product_value", text="currency_code goods_note_type_code", flag="is_cleared is_quarantine",
+            instant="updated_on",
         ),
     ]),
     Kind("product_availability", owner=by_id, created_on=None, tables=[

@@ -19,7 +19,7 @@ TYPES = {
 class Table:
     """`rows` gives, for a record of the truth, a dict of column and value as the source has it for each row.
 
-    `key` begins with the owner's id. `partition` is None, "created_month" or "snapshot_date".
+    `key` begins with the owner's id. `partition` is None, "created_month" or another month, or "snapshot_date".
     The columns are named a second time, by type: the two namings must agree.
     """
 

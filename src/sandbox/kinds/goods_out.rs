@@ -74,6 +74,12 @@ fn facts(world: &World, record: &Record) -> Facts {
     }
 }
 
+/// The order of a note; none for a stock transfer.
+pub fn order(world: &World, id: i64) -> Option<i64> {
+    let record = Record { id, created: 0, updated: None, revision: 0, touches: 0 };
+    Some(facts(world, &record).order).filter(|order| *order > 0)
+}
+
 /// When a step was done, once it is: an edit's step at the edit.
 fn done(record: &Record, facts: &Facts, step: usize) -> Option<i64> {
     if step > facts.step {

@@ -24,6 +24,8 @@ pub enum Kind {
     TaxCode,
     NominalCode,
     Currency,
+    GoodsInNote,
+    GoodsMovement,
 }
 
 impl Kind {
@@ -40,7 +42,7 @@ impl Kind {
         Self::Currency,
     ];
 
-    const ALL: [(Self, &'static str); 16] = [
+    const ALL: [(Self, &'static str); 18] = [
         (Self::Order, "order"),
         (Self::Product, "product"),
         (Self::Contact, "contact"),
@@ -57,6 +59,8 @@ impl Kind {
         (Self::TaxCode, "tax_code"),
         (Self::NominalCode, "nominal_code"),
         (Self::Currency, "currency"),
+        (Self::GoodsInNote, "goods_in_note"),
+        (Self::GoodsMovement, "goods_movement"),
     ];
 
     /// The kind of this name.
@@ -93,7 +97,9 @@ impl Kind {
             | Self::GoodsOutNote
             | Self::Journal
             | Self::CustomerPayment
-            | Self::SupplierPayment => 0,
+            | Self::SupplierPayment
+            | Self::GoodsInNote
+            | Self::GoodsMovement => 0,
         }
     }
 }

@@ -8,6 +8,8 @@ pub mod price;
 pub mod availability;
 pub mod contact;
 pub mod goods_out;
+pub mod goods_in;
+pub mod movement;
 pub mod journal;
 pub mod payment;
 
@@ -37,6 +39,10 @@ pub struct World {
     pub orders: i64,
     pub products: i64,
     pub contacts: i64,
+    pub goods_out_notes: i64,
+    pub goods_in_notes: i64,
+    /// The account's clock when it began to serve, in seconds since 1970.
+    pub start: i64,
 }
 
 /// Sections that are there only when asked for.
@@ -102,6 +108,7 @@ pub fn document(kind: Kind, world: &World, record: &Record, with: With, out: &mu
         Kind::Product => product::document(world, record, with, out),
         Kind::Contact => contact::document(world, record, with, out),
         Kind::GoodsOutNote => goods_out::document(world, record, out),
+        Kind::GoodsInNote => goods_in::document(world, record, out),
         Kind::Journal => journal::document(world, record, out),
         Kind::PriceList => list::entry(list::List::PriceList, world, record, out),
         Kind::OrderStatus => list::entry(list::List::OrderStatus, world, record, out),
@@ -111,7 +118,9 @@ pub fn document(kind: Kind, world: &World, record: &Record, with: With, out: &mu
         Kind::Brand => list::entry(list::List::Brand, world, record, out),
         Kind::TaxCode => list::entry(list::List::TaxCode, world, record, out),
         Kind::NominalCode => list::nominal_document(world, record, out),
-        Kind::CustomerPayment | Kind::SupplierPayment | Kind::Currency => row_document(kind, world, record, out),
+        Kind::CustomerPayment | Kind::SupplierPayment | Kind::GoodsMovement | Kind::Currency => {
+            row_document(kind, world, record, out);
+        }
     }
 }
 
@@ -130,13 +139,16 @@ fn row_document(kind: Kind, world: &World, record: &Record, out: &mut String) {
     out.push('}');
 }
 
-/// The columns of a kind's search, of which the first is its sorted id, and which column holds the record's id.
+/// The columns of a kind's search, and which of them holds the record's id: by it rows are in order when no other order is
+/// asked for.
 pub fn search(kind: Kind) -> Option<(&'static [Column], usize)> {
     let columns = match kind {
         Kind::Order => order::COLUMNS,
         Kind::Product => product::COLUMNS,
         Kind::Contact => contact::COLUMNS,
         Kind::GoodsOutNote => goods_out::COLUMNS,
+        Kind::GoodsInNote => goods_in::COLUMNS,
+        Kind::GoodsMovement => movement::COLUMNS,
         Kind::Journal => journal::COLUMNS,
         Kind::CustomerPayment => payment::CUSTOMER_COLUMNS,
         Kind::SupplierPayment => payment::SUPPLIER_COLUMNS,
@@ -150,20 +162,20 @@ pub fn search(kind: Kind) -> Option<(&'static [Column], usize)> {
         | Kind::Brand
         | Kind::TaxCode => return None,
     };
-    let id = match kind {
-        Kind::Journal => "journalId",
-        _ => return Some((columns, 0)),
-    };
+    // The batch is the note; what was bought stands before it.
+    let id = if kind == Kind::GoodsInNote { "batchId" } else { columns[0].name };
     columns.iter().position(|column| column.name == id).map(|place| (columns, place))
 }
 
-/// The search rows of a record: one, or one a line.
+/// The search rows of a record: one, or one a line of a journal, one a product and place of a goods-in note.
 pub fn rows(kind: Kind, world: &World, record: &Record) -> Vec<Vec<Cell>> {
     match kind {
         Kind::Order => vec![order::row(world, record)],
         Kind::Product => vec![product::row(world, record)],
         Kind::Contact => vec![contact::row(world, record)],
         Kind::GoodsOutNote => vec![goods_out::row(world, record)],
+        Kind::GoodsInNote => goods_in::rows(world, record),
+        Kind::GoodsMovement => vec![movement::row(world, record)],
         Kind::Journal => journal::rows(world, record),
         Kind::CustomerPayment => vec![payment::customer_row(world, record)],
         Kind::SupplierPayment => vec![payment::supplier_row(world, record)],
@@ -181,7 +193,26 @@ pub fn rows(kind: Kind, world: &World, record: &Record) -> Vec<Vec<Cell>> {
 
 /// How many search rows a record has.
 pub fn row_count(kind: Kind, world: &World, record: &Record) -> usize {
-    if kind == Kind::Journal { journal::lines(world, record) } else { 1 }
+    match kind {
+        Kind::Journal => journal::lines(world, record),
+        Kind::GoodsInNote => goods_in::lines(world, record),
+        _ => 1,
+    }
+}
+
+/// Whether a record may have several search rows, so that its id repeats.
+pub fn repeats(kind: Kind) -> bool {
+    matches!(kind, Kind::Journal | Kind::GoodsInNote)
+}
+
+/// What a column of a kind's search shows, where the record's dates alone tell it.
+pub fn dated(kind: Kind, column: &str, record: &Record) -> Option<Cell> {
+    match column {
+        "createdOn" | "createdDate" | "journalDateEntered" => Some(Cell::Time(record.created)),
+        "updatedOn" if kind == Kind::GoodsMovement => Some(Cell::Time(movement::updated(record))),
+        "updatedOn" => Some(record.updated.map_or(Cell::Null, Cell::Time)),
+        _ => None,
+    }
 }
 
 impl Cell {

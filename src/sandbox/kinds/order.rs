@@ -25,6 +25,12 @@ const PLACES: [(&str, &str, &str, &str, &str); 4] = [
     ("Austin\nTexas", "73301", "United States", "US", "USA"),
 ];
 const STATUSES: [&str; 6] = ["Draft / Quote", "New web order", "On hold", "Invoiced", "Cancelled", "Fulfilled"];
+/// The third letter of a stock status, behind the two of the order's type: none, a part, all.
+const STOCK: [&str; 3] = ["N", "P", "A"];
+const ALLOCATION: [&str; 4] = ["ANR", "ANA", "APA", "AAA"];
+const SHIPPING: [&str; 4] = ["NST", "SNS", "SPS", "ASS"];
+/// An order of this age is closed, but for one in a hundred.
+const CLOSED_AFTER: i64 = 30 * DAY;
 const CURRENCIES: [&str; 3] = ["GBP", "EUR", "USD"];
 
 /// Columns of order-search.
@@ -61,19 +67,35 @@ struct Head {
     staff: i64,
     channel: i64,
     paid: u64,
+    /// Places in `STOCK`, `ALLOCATION` and `SHIPPING`.
+    stock: usize,
+    allocation: usize,
+    shipping: usize,
     tax_date: Option<i64>,
     delivery: Option<i64>,
     currency: &'static str,
 }
 
-fn head(world: &World, record: &Record) -> Head {
-    let mut dice = Dice::new(world.seed, record.id, 11);
+/// The place in `TYPES` of what a record's first dice say.
+fn kind(dice: &mut Dice) -> usize {
     let roll = dice.below(100);
     let mut sum = 0;
-    let kind = TYPES.iter().position(|(_, share)| {
+    let found = TYPES.iter().position(|(_, share)| {
         sum += share;
         roll < sum
     });
+    found.unwrap_or(0)
+}
+
+/// A purchase order: this one or the next, where one of the next sixty is one.
+pub fn purchase(world: &World, id: i64) -> i64 {
+    let bought = |id: &i64| TYPES[kind(&mut Dice::new(world.seed, *id, 11))].0 == "PO";
+    (id..id + 60).map(|id| 1 + (id - 1) % world.orders.max(1)).find(bought).unwrap_or(id)
+}
+
+fn head(world: &World, record: &Record) -> Head {
+    let mut dice = Dice::new(world.seed, record.id, 11);
+    let kind = kind(&mut dice);
     let contacts = world.contacts.unsigned_abs().max(1);
     let contact = i64::try_from(dice.below(contacts)).expect("an id fits") + 1;
     let reference = if dice.percent(10) { String::new() } else { format!("WEB-{} #{}", record.id, dice.below(1000)) };
@@ -83,12 +105,23 @@ fn head(world: &World, record: &Record) -> Head {
     let staff = small(dice.below(4));
     let channel = small(dice.below(5)) + 1;
     let mut edits = Dice::new(world.seed, record.id, 1_000 + u64::from(record.revision));
-    let status = usize::try_from(edits.below(6)).expect("it is small");
+    let mut status = usize::try_from(edits.below(6)).expect("it is small");
+    if record.created < world.start - CLOSED_AFTER && Dice::new(world.seed, record.id, 17).percent(99) {
+        status = 3 + status % 3;
+    }
     // Payments come without moving the order's date.
     let paid = (edits.below(4) + u64::from(record.touches)) % 4;
     let invoiced = status >= 3;
+    // So do goods, until the order is closed.
+    let moved = if invoiced { 0 } else { u64::from(record.touches) };
+    let mut states = Dice::new(world.seed, record.id, 3_000 + u64::from(record.revision));
+    let mut state =
+        |of: &[&str], moved: u64| usize::try_from(states.below(60) + moved).expect("it is small") % of.len();
     Head {
-        kind: kind.unwrap_or(0),
+        kind,
+        stock: state(&STOCK, moved),
+        allocation: state(&ALLOCATION, moved),
+        shipping: state(&SHIPPING, 0),
         contact,
         status,
         reference,
@@ -112,14 +145,14 @@ pub fn row(world: &World, record: &Record) -> Vec<Cell> {
         number(head.kind + 1),
         Cell::Int(head.contact),
         number(head.status + 1),
-        Cell::Int(3),
+        number(head.kind * STOCK.len() + head.stock + 1),
         Cell::Time(record.created),
         Cell::Int(4),
         Cell::Text(head.reference),
         Cell::Int(i64::try_from(head.paid).expect("it is small")),
         record.updated.map_or(Cell::Null, Cell::Time),
         Cell::Int(0),
-        Cell::Int(1),
+        number(head.shipping + 1),
         head.external.map_or(Cell::Null, Cell::Text),
         Cell::Null,
         Cell::Int(head.warehouse),
@@ -172,7 +205,10 @@ pub fn document(world: &World, record: &Record, with: With, out: &mut String) {
     let paid = ["NOT_APPLICABLE", "UNPAID", "PARTIALLY_PAID", "PAID"][usize::try_from(head.paid).expect("it is small")];
     let _ = write!(
         out,
-        ",\"orderPaymentStatus\":\"{paid}\",\"stockStatusCode\":\"SOA\",\"allocationStatusCode\":\"AAA\",\"shippingStatusCode\":\"ASS\",\"placedOn\":\"{}\",\"createdOn\":\"{}\"",
+        ",\"orderPaymentStatus\":\"{paid}\",\"stockStatusCode\":\"{code}{}\",\"allocationStatusCode\":\"{}\",\"shippingStatusCode\":\"{}\",\"placedOn\":\"{}\",\"createdOn\":\"{}\"",
+        STOCK[head.stock],
+        ALLOCATION[head.allocation],
+        SHIPPING[head.shipping],
         at(record.created - 6),
         at(record.created),
     );
