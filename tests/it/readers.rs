@@ -125,7 +125,9 @@ async fn spark_datafusion_and_clickhouse_see_what_duckdb_sees() {
     for lake in [first, night, changed] {
         assert_eq!(lake["tables"], tables, "{lake}");
         assert!(lake["rows"].as_u64().unwrap() > 1_000, "{lake}");
-        assert_eq!(lake["in_path"], serde_json::json!({"created_month": "DATE", "snapshot_date": "DATE"}));
+        let in_path = lake["in_path"].as_object().unwrap();
+        assert!(in_path.contains_key("created_month") && in_path.contains_key("snapshot_date"), "{lake}");
+        assert!(in_path.values().all(|kind| kind == "DATE"), "{lake}");
     }
     assert!(night["rows"].as_u64() > first["rows"].as_u64(), "orders came in");
     let rate = |lake: &serde_json::Value| lake["decimals"]["order.exchange_rate"].clone();
