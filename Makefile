@@ -3,8 +3,9 @@
 CARGO ?= cargo
 PYTHON ?= python3
 VENV := .venv
+READERS := .venv-readers
 
-.PHONY: demo test check lint bench night fuzz stir soak clean
+.PHONY: demo test check lint bench night fuzz stir soak readers clean
 
 # An account that runs on this machine, exported to ./pearlift-demo.
 demo:
@@ -65,6 +66,17 @@ fuzz:
 stir: $(VENV)/ready
 	$(CARGO) test --test it -- --ignored --exact stir::many --nocapture
 
+# What Spark, DataFusion and ClickHouse see in the tables, against DuckDB; minutes. Needs Java, and some 1.6 GB for READERS.
+readers:
+	@java -version > /dev/null 2>&1 || { echo "java is missing: Spark needs it, 17 or later"; exit 1; }
+	$(MAKE) $(READERS)/ready
+	$(CARGO) test --test it -- --ignored --exact readers::spark_datafusion_and_clickhouse_see_what_duckdb_sees --nocapture
+
+$(READERS)/ready: tests/requirements-readers.txt
+	$(PYTHON) -m venv $(READERS)
+	$(READERS)/bin/pip install --quiet --disable-pip-version-check -r tests/requirements-readers.txt
+	touch $@
+
 # Readers of Parquet and an S3 server, from PyPI.
 $(VENV)/ready: tests/requirements.txt
 	$(PYTHON) -m venv $(VENV)
@@ -73,4 +85,4 @@ $(VENV)/ready: tests/requirements.txt
 
 clean:
 	$(CARGO) clean
-	rm -rf $(VENV) pearlift-demo
+	rm -rf $(VENV) $(READERS) pearlift-demo

@@ -10,7 +10,7 @@ use pearlift::failure::Kind;
 use pearlift::fetch::{Body, Filter, MOST_IDS, chunks, collapse, count, error_body, expand, parse_set, render};
 use pearlift::manifest::parse;
 use pearlift::schema::{Catalog, Resource, Style};
-use pearlift::store::paths;
+use pearlift::store::{paths, upload_page};
 use pearlift::window::Window;
 use serde::de::{IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
@@ -19,7 +19,7 @@ use serde::{Deserialize, Deserializer};
 pub type Target = fn(&[u8]);
 
 /// Every target, by the name of its folder of examples in `fuzz/corpus/`.
-pub const TARGETS: [(&str, Target); 7] = [
+pub const TARGETS: [(&str, Target); 8] = [
     ("id_sets", id_sets),
     ("pages", pages),
     ("decimals", decimals),
@@ -27,6 +27,7 @@ pub const TARGETS: [(&str, Target); 7] = [
     ("schemas", schemas),
     ("manifests", manifests),
     ("settings", settings),
+    ("uploads", uploads),
 ];
 
 /// A set is refused, or says what it was made of, in order.
@@ -327,4 +328,14 @@ pub fn settings(data: &[u8]) {
         assert_eq!(failure.kind(), Kind::Settings, "{failure}");
     }
     let _ = settings.selects("order");
+}
+
+/// A list of unfinished uploads is refused, or each upload that would be given up is one of a staged file.
+pub fn uploads(data: &[u8]) {
+    let Ok(page) = upload_page(data) else { return };
+    for upload in page.uploads {
+        if let Some((table, run)) = paths::of_staged(&upload.path) {
+            assert!(upload.path.starts_with(&format!("{}/{run}/{table}-", paths::STAGING)));
+        }
+    }
 }

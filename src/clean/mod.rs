@@ -14,10 +14,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 
 use crate::failure::{Failure, Result};
-use crate::manifest::{Claimant, Holding, head, recover_holding, resources};
+use crate::manifest::{Claimant, Holding, Recovered, head, recover_holding, resources};
 use crate::run::nonce;
 use crate::schema::Catalog;
-use crate::store::{Held, Store};
+use crate::store::{Held, Store, Upload, paths};
 
 use crate::write::Joint;
 
@@ -44,6 +44,7 @@ pub struct Cleaning<'a> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Waste {
     pub path: String,
+    /// 0 for an upload: nothing tells the size of its parts.
     pub bytes: u64,
     pub why: Why,
 }
@@ -55,6 +56,8 @@ pub enum Why {
     Superseded,
     /// A run staged it and can no longer commit it.
     Staging,
+    /// A run began to upload it and can no longer commit it.
+    Upload,
     /// A version among neither the last hundred nor the last seven days.
     Version,
     /// The plan of a scan that is over.
@@ -71,6 +74,7 @@ impl Why {
         match self {
             Self::Superseded => "superseded",
             Self::Staging => "staging of a dead run",
+            Self::Upload => "unfinished upload of a dead run",
             Self::Version => "old version",
             Self::Plan => "plan of a scan that is over",
             Self::Misfits => "misfits of a commit that never was",
@@ -91,6 +95,8 @@ pub struct Outcome {
     pub held: Vec<Held>,
     /// Resources that could not be cleaned.
     pub failures: Vec<(String, Failure)>,
+    /// Why unfinished uploads were not seen, or are still there.
+    pub uploads_left: Option<Failure>,
 }
 
 /// Cleans, or says with `dry_run` what would go.
@@ -98,9 +104,11 @@ pub async fn clean(work: Cleaning<'_>) -> Result<Outcome> {
     let mut names: BTreeSet<String> = resources(work.store).await?.into_iter().collect();
     names.extend(work.catalog.resources().iter().map(|resource| resource.name.clone()));
     let mut outcome = Outcome::default();
+    let uploads;
     if work.dry_run {
+        uploads = unfinished(work, &mut outcome).await;
         for name in &names {
-            let found = look(work, name).await;
+            let found = look(work, name, &uploads).await;
             note(&mut outcome, name, found.map(|(_, survey)| survey));
             if let Some(compact) = work.compact
                 && let Ok(Some(head)) = head(work.store, name).await
@@ -114,18 +122,30 @@ pub async fn clean(work: Cleaning<'_>) -> Result<Outcome> {
         let wanted: Vec<&str> = names.iter().map(String::as_str).collect();
         let locks = work.store.lock(&wanted, &run, false, std::future::pending()).await?;
         outcome.held.clone_from(&locks.held_by_others);
+        uploads = unfinished(work, &mut outcome).await;
         let mut number = 0;
         for name in names.iter().filter(|name| locks.holds(name)) {
-            let done = sweep(work, name, &run, &mut number).await;
+            let done = sweep(work, name, &uploads, &run, &mut number).await;
             note(&mut outcome, name, done);
         }
         locks.release().await?;
     }
     reports::sweep(work, &mut outcome).await?;
-    outcome.unknown.extend(survey::unknown_staging(work.store, &names, work.catalog).await?);
+    outcome.unknown.extend(survey::unknown_staging(work, &names, &uploads).await?);
     outcome.unknown.sort();
     outcome.unknown.dedup();
     Ok(outcome)
+}
+
+/// The unfinished uploads below staging; none where the store does not tell.
+async fn unfinished(work: Cleaning<'_>, outcome: &mut Outcome) -> Vec<Upload> {
+    match work.store.uploads(paths::STAGING).await {
+        Ok(found) => found,
+        Err(failure) => {
+            outcome.uploads_left = Some(failure);
+            Vec::new()
+        }
+    }
 }
 
 fn note(outcome: &mut Outcome, name: &str, done: Result<Survey>) {
@@ -134,13 +154,14 @@ fn note(outcome: &mut Outcome, name: &str, done: Result<Survey>) {
             outcome.waste.extend(survey.waste);
             outcome.joints.extend(survey.joints);
             outcome.unknown.extend(survey.unknown);
+            outcome.uploads_left = outcome.uploads_left.take().or(survey.uploads_left);
         }
         Err(failure) => outcome.failures.push((name.to_owned(), failure)),
     }
 }
 
 /// What of a resource nobody needs, by its head.
-async fn look(work: Cleaning<'_>, name: &str) -> Result<(Holding, Survey)> {
+async fn look(work: Cleaning<'_>, name: &str, uploads: &[Upload]) -> Result<(Holding, Survey)> {
     let current = head(work.store, name).await?;
     let known = work.catalog.find(name).map(Holding::new);
     let mut holding = known.unwrap_or_else(|| Holding {
@@ -149,24 +170,29 @@ async fn look(work: Cleaning<'_>, name: &str) -> Result<(Holding, Survey)> {
         schema_hash: String::new(),
     });
     holding.tables.extend(current.iter().flat_map(|head| head.tables.keys().cloned()));
-    let survey = survey(work, &mut holding, current.as_ref()).await?;
+    let survey = survey(work, &mut holding, current.as_ref(), uploads).await?;
     Ok((holding, survey))
 }
 
 /// One resource whose lock we hold.
-async fn sweep(work: Cleaning<'_>, name: &str, run: &str, number: &mut u64) -> Result<Survey> {
-    let (holding, mut survey) = look(work, name).await?;
+async fn sweep(work: Cleaning<'_>, name: &str, uploads: &[Upload], run: &str, number: &mut u64) -> Result<Survey> {
+    let (holding, mut survey) = look(work, name, uploads).await?;
     let claimant = Claimant { account: work.account, run, now: work.now, nonce };
-    let head = recover_holding(work.store, &holding, claimant).await?;
+    let Recovered { head, kept } = recover_holding(work.store, &holding, uploads, claimant).await?;
     // Nothing of this can be live: we hold the lock, and whoever lost it is fenced by now. Looked at again all the same.
     let live: BTreeSet<&str> = head
         .iter()
         .flat_map(|head| head.files().chain(&head.deleted))
         .flat_map(|file| [file.path.as_str(), file.staged.as_str()])
         .collect();
-    survey.waste.retain(|waste| !live.contains(waste.path.as_str()));
+    survey.waste.retain(|waste| match waste.why == Why::Upload {
+        true => kept.is_none(),
+        false => !live.contains(waste.path.as_str()),
+    });
+    survey.uploads_left = kept;
     let mut by_kind: BTreeMap<Why, Vec<String>> = BTreeMap::new();
-    for waste in &survey.waste {
+    // Uploads went with the recovery.
+    for waste in survey.waste.iter().filter(|waste| waste.why != Why::Upload) {
         by_kind.entry(waste.why).or_default().push(waste.path.clone());
     }
     // Superseded files first, versions after: as long as a file lies there a version tells that it is ours.

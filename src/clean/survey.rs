@@ -8,8 +8,7 @@ use jiff::SignedDuration;
 use crate::clean::{Cleaning, Waste, Why};
 use crate::failure::{Failure, Kind, Result};
 use crate::manifest::{Cursor, Holding, Version, head, read, resources, versions};
-use crate::schema::Catalog;
-use crate::store::{Store, paths};
+use crate::store::{Store, Upload, paths};
 use crate::write::Joint;
 
 /// Versions that are kept in any case, and for how long all are.
@@ -25,6 +24,8 @@ pub struct Survey {
     /// Small files that became fewer.
     pub joints: Vec<Joint>,
     pub unknown: Vec<String>,
+    /// Why unfinished uploads are still there.
+    pub uploads_left: Option<Failure>,
 }
 
 impl Survey {
@@ -34,13 +35,20 @@ impl Survey {
 }
 
 /// Looks at everything of a resource. Tables that only old versions name are added to the holding.
-pub async fn survey(work: Cleaning<'_>, holding: &mut Holding, head: Option<&Version>) -> Result<Survey> {
+pub async fn survey(
+    work: Cleaning<'_>,
+    holding: &mut Holding,
+    head: Option<&Version>,
+    uploads: &[Upload],
+) -> Result<Survey> {
     let mut survey = Survey::default();
     let removed = old_versions(work, &holding.resource, &mut survey).await?;
     let of_ours = removed.iter().filter_map(|path| paths::of_data(path));
     holding.tables.extend(of_ours.map(|(table, _)| table.to_owned()));
     tables(work.store, holding, &removed, &mut survey).await?;
     staging(work.store, holding, head, &mut survey).await?;
+    let begun = uploads.iter().filter(|upload| is_staged_by(holding, &upload.path));
+    begun.for_each(|upload| survey.take(upload.path.clone(), 0, Why::Upload));
     beside(work.store, &holding.resource, head, &mut survey).await?;
     Ok(survey)
 }
@@ -109,12 +117,16 @@ async fn staging(store: &Store, holding: &Holding, head: Option<&Version>, surve
     let live: BTreeSet<&str> =
         head.iter().flat_map(|head| head.files().chain(&head.deleted)).map(|file| file.staged.as_str()).collect();
     for (path, bytes) in store.list(paths::STAGING).await? {
-        let ours = paths::of_staged(&path).is_some_and(|(table, _)| holding.tables.contains(table));
-        if ours && !live.contains(path.as_str()) {
+        if is_staged_by(holding, &path) && !live.contains(path.as_str()) {
             survey.take(path, bytes, Why::Staging);
         }
     }
     Ok(())
+}
+
+/// Whether a path is that of a staged file of the resource.
+fn is_staged_by(holding: &Holding, path: &str) -> bool {
+    paths::of_staged(path).is_some_and(|(table, _)| holding.tables.contains(table))
 }
 
 /// Plans and misfit files that the head does not name.
@@ -149,18 +161,19 @@ async fn beside(store: &Store, resource: &str, head: Option<&Version>, survey: &
     Ok(())
 }
 
-/// Staged files of no table that anybody knows.
-pub async fn unknown_staging(store: &Store, names: &BTreeSet<String>, catalog: &Catalog) -> Result<Vec<String>> {
+/// Staged files and unfinished uploads of no table that anybody knows.
+pub async fn unknown_staging(work: Cleaning<'_>, names: &BTreeSet<String>, uploads: &[Upload]) -> Result<Vec<String>> {
     let mut known: BTreeSet<String> =
-        catalog.resources().iter().flat_map(|resource| &resource.tables).map(|table| table.name.clone()).collect();
+        work.catalog.resources().iter().flat_map(|resource| &resource.tables).map(|table| table.name.clone()).collect();
     for name in names {
-        match head(store, name).await {
+        match head(work.store, name).await {
             Ok(head) => known.extend(head.into_iter().flat_map(|head| head.tables.into_keys())),
             // Told where the resource itself was looked at.
             Err(failure) if failure.kind() == Kind::Damage => {}
             Err(failure) => return Err(Failure::new(failure.kind(), "look at staging").caused(failure)),
         }
     }
-    let staged = store.list(paths::STAGING).await?.into_iter().map(|(path, _)| path);
+    let staged = work.store.list(paths::STAGING).await?.into_iter().map(|(path, _)| path);
+    let staged = staged.chain(uploads.iter().map(|upload| upload.path.clone()));
     Ok(staged.filter(|path| !paths::of_staged(path).is_some_and(|(table, _)| known.contains(table))).collect())
 }

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::clean::{Cleaning, Compact, Outcome, clean as sweep};
+use crate::clean::{Cleaning, Compact, Outcome, Why, clean as sweep};
 use crate::cli::arguments::Clean;
 use crate::cli::start::Start;
 use crate::cli::terminal::{complain, print};
@@ -34,6 +34,9 @@ pub async fn clean(start: Start, clean: Clean) -> Result<u8> {
     };
     let outcome = sweep(work).await?;
     print(&if clean.json { object(&outcome, clean.dry_run) } else { lines(&outcome, clean.dry_run) })?;
+    if let Some(failure) = &outcome.uploads_left {
+        complain(&format!("warning: unfinished uploads of dead runs may be left: {}", failure_text(failure)));
+    }
     for (resource, failure) in &outcome.failures {
         complain(&format!("{resource}: {}", failure_text(failure)));
     }
@@ -48,7 +51,8 @@ fn total(outcome: &Outcome) -> u64 {
 fn lines(outcome: &Outcome, dry_run: bool) -> String {
     let mut text = String::new();
     for waste in &outcome.waste {
-        text.push_str(&format!("{}: {}, {}\n", waste.path, waste.why.name(), bytes(waste.bytes)));
+        let size = if waste.why == Why::Upload { String::new() } else { format!(", {}", bytes(waste.bytes)) };
+        text.push_str(&format!("{}: {}{size}\n", waste.path, waste.why.name()));
     }
     for Joint { folder, files, bytes: size, into } in &outcome.joints {
         let joined = if dry_run { "would be joined".to_owned() } else { format!("joined into {}", number(*into)) };

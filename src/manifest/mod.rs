@@ -20,4 +20,4 @@ pub use format::{
 pub use lake::claim_destination;
 pub use load::{head, parse, read, read_plan, resources, versions, write_plan};
 pub use publish::{publish, staged};
-pub use recover::{Claimant, Holding, recover, recover_holding};
+pub use recover::{Claimant, Holding, Recovered, recover, recover_holding};

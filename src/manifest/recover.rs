@@ -4,13 +4,13 @@ use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 
-use crate::failure::Result;
+use crate::failure::{Failure, Result};
 use crate::manifest::commit::decide;
 use crate::manifest::format::{FORMAT, State, Version};
 use crate::manifest::load::{head, read};
 use crate::manifest::publish::{publish, staged};
 use crate::schema::Resource;
-use crate::store::{Step, Store, paths};
+use crate::store::{Step, Store, Upload, paths};
 
 /// Versions whose removes are issued again: a publisher that slept may have put back what a later version removed.
 const REPEATED: u64 = 5;
@@ -46,30 +46,50 @@ impl Holding {
     }
 }
 
+/// What recovery gives.
+#[derive(Debug)]
+pub struct Recovered {
+    /// The head; `None` where nothing was ever committed.
+    pub head: Option<Version>,
+    /// Why uploads of dead runs are still there. Nothing depends on them, so that it is no failure of the recovery.
+    pub kept: Option<Failure>,
+}
+
 /// [`recover_holding`] for a resource of the catalogue.
-pub async fn recover(store: &Store, resource: &Resource, claimant: Claimant<'_>) -> Result<Option<Version>> {
-    recover_holding(store, &Holding::new(resource), claimant).await
+pub async fn recover(
+    store: &Store,
+    resource: &Resource,
+    uploads: &[Upload],
+    claimant: Claimant<'_>,
+) -> Result<Recovered> {
+    recover_holding(store, &Holding::new(resource), uploads, claimant).await
 }
 
 /// Finishes a resource whose lock we hold, and gives its head.
 ///
 /// Committed but unpublished files are published, the removes of the last versions are issued again (never a file that
 /// the head names). Staged files of another run that no head names are swept, after a claim version has made sure that
-/// their run can no longer commit them.
-pub async fn recover_holding(store: &Store, holding: &Holding, claimant: Claimant<'_>) -> Result<Option<Version>> {
+/// their run can no longer commit them; so are those of the unfinished `uploads` that would be such files.
+pub async fn recover_holding(
+    store: &Store,
+    holding: &Holding,
+    uploads: &[Upload],
+    claimant: Claimant<'_>,
+) -> Result<Recovered> {
     let all_staged = staged(store).await?;
-    let mine = |path: &String| {
+    let mine = |path: &str| {
         paths::of_staged(path).is_some_and(|(table, run)| run != claimant.run && holding.tables.contains(table))
     };
-    let of_dead_runs: BTreeSet<String> = all_staged.iter().filter(|path| mine(path)).cloned().collect();
+    let of_dead_runs: BTreeSet<String> = all_staged.into_iter().filter(|path| mine(path)).collect();
+    let unfinished: Vec<Upload> = uploads.iter().filter(|upload| mine(&upload.path)).cloned().collect();
     let mut current = head(store, &holding.resource).await?;
-    if !of_dead_runs.is_empty() {
+    if !of_dead_runs.is_empty() || !unfinished.is_empty() {
         let claim = claim(current.as_ref(), holding, claimant);
         decide(store, &claim).await?;
         store.reach(Step::Claimed, &holding.resource)?;
         current = Some(claim);
     }
-    let Some(head) = current else { return Ok(None) };
+    let Some(head) = current else { return Ok(Recovered { head: None, kept: None }) };
     publish(store, &head, &of_dead_runs).await?;
     store.reach(Step::Recovered, &holding.resource)?;
     let named: BTreeSet<&str> = head.files().chain(&head.deleted).map(|file| file.staged.as_str()).collect();
@@ -78,9 +98,10 @@ pub async fn recover_holding(store: &Store, holding: &Holding, claimant: Claiman
         store.delete(&swept).await?;
         store.reach(Step::Swept, &holding.resource)?;
     }
+    let kept = store.give_up(&unfinished).await.err();
     remove_again(store, &head).await?;
     store.reach(Step::RemovedAgain, &holding.resource)?;
-    Ok(Some(head))
+    Ok(Recovered { head: Some(head), kept })
 }
 
 /// A version with the same files and state, written by us: the run that staged files can no longer commit on the old one.

@@ -253,7 +253,7 @@ impl Estimator<'_> {
         if let Some(store) = self.store {
             leave_out_held(store, held.resource, held.head, &changes.same, self.limits, &mut sightings).await?;
         }
-        let open = changes.open.as_ref().filter(|open| match open {
+        let open = changes.open.as_deref().filter(|open| match open {
             Open::Listed { .. } => whose.name == held.resource.name,
             Open::Until { .. } => open_every.is_some_and(|every| is_over(held.state.opened_at, every, at)),
         });

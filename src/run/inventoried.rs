@@ -110,7 +110,7 @@ impl Estimator<'_> {
                 found.number.value = count(ids);
             }
         }
-        if let Some(open @ Open::Listed { .. }) = &changes.open {
+        if let Some(open @ Open::Listed { .. }) = changes.open.as_deref() {
             let open = u64::try_from(self.held_open(held, open).await?.len()).expect("a length fits");
             found.requests = found.requests.plus(Amount::about(pages(open, 1, u64::from(self.limits.page_size))));
             found.number.exact = false;

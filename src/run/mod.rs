@@ -148,6 +148,12 @@ async fn at(errand: Errand, open: impl FnOnce(&Settings) -> Result<Store>) -> Re
     let client = Client::new(&account, auth, &limits, errand.seed, events.clone())?;
     // Last of all that can fail: in a bucket a lock that is not given back holds others up until it expires.
     let locks = store.lock(&names, &run, errand.wait, errand.stop.wait()).await?;
+    let uploads = store.uploads(store::paths::STAGING).await.unwrap_or_else(|failure| {
+        // They cost money and nothing else: `clean` says more of it.
+        let text = format!("unfinished uploads of dead runs are left: {failure}");
+        events.tell(Event::Note { resource: None, text });
+        Vec::new()
+    });
     let site = Site {
         client,
         store,
@@ -160,6 +166,7 @@ async fn at(errand: Errand, open: impl FnOnce(&Settings) -> Result<Store>) -> Re
             .filter(|name| errand.settings.selects(name))
             .collect(),
         locks,
+        uploads,
         account: account.code.clone(),
         run: run.clone(),
         clock,

@@ -53,7 +53,7 @@ pub async fn make(work: &mut Work<'_>, step: &Step, kind: ScanKind) -> Result<()
                     let (store, head) = (&work.site.store, work.head.as_ref());
                     let opens =
                         step.open_every.is_some_and(|every| is_over(work.state.opened_at, every, found.started_at));
-                    let open = changes.open.as_ref().filter(|open| opens || matches!(open, Open::Listed { .. }));
+                    let open = changes.open.as_deref().filter(|open| opens || matches!(open, Open::Listed { .. }));
                     let open_ids = match open {
                         Some(open) => find_open(&asker, store, &resource, head, changes, open, &mut found).await?,
                         None => Vec::new(),

@@ -14,7 +14,7 @@ use crate::event::Events;
 use crate::fetch::Client;
 use crate::run::Stop;
 use crate::schema::Catalog;
-use crate::store::{Locks, Store};
+use crate::store::{Locks, Store, Upload};
 
 /// The run's clock: read once at the start, counted on from there.
 #[derive(Clone, Copy, Debug)]
@@ -49,6 +49,8 @@ pub struct Site {
     /// Resources that the settings select.
     pub selected: BTreeSet<String>,
     pub locks: Locks,
+    /// Unfinished uploads below staging, as they were once the locks were taken.
+    pub uploads: Vec<Upload>,
     pub account: String,
     pub run: String,
     pub clock: Clock,

@@ -27,7 +27,7 @@ pub async fn all_ids(work: &Work<'_>, resource: &Resource) -> Result<Ids> {
     let mut found = asker.all_from(resource, inventory, changes, start).await?;
     let least = found.ids.first().map(|(first, _)| *first);
     let mut older: BTreeSet<i64> = BTreeSet::new();
-    if let Some(Open::Listed { filter: (column, value), .. }) = &changes.open {
+    if let Some(Open::Listed { filter: (column, value), .. }) = changes.open.as_deref() {
         let filter = Filter::Bool { column: column.clone(), value: *value };
         let (_, rows) = asker.search(&resource.read.service, &changes.search, &[], Some(filter)).await?;
         older.extend(rows.into_iter().map(|row| row.id));

@@ -2,7 +2,7 @@
 
 use crate::event::Event;
 use crate::failure::Result;
-use crate::manifest::{Claimant, ScanKind, Version, head as newest, recover};
+use crate::manifest::{Claimant, Recovered, ScanKind, Version, head as newest, recover};
 use crate::plan::{Fit, Step, StepKind, plan};
 use crate::run::heads::wish;
 use crate::run::mend::Mended;
@@ -48,7 +48,10 @@ async fn all_steps(
     outcome: &mut ResourceOutcome,
 ) -> Result<(End, Vec<Step>)> {
     let claimant = Claimant { account: &site.account, run: &site.run, now: site.clock.now(), nonce };
-    let head = recover(&site.store, resource, claimant).await?;
+    let Recovered { head, kept } = recover(&site.store, resource, &site.uploads, claimant).await?;
+    if let Some(kept) = kept {
+        site.events.note(&resource.name, format!("unfinished uploads of dead runs are left: {kept}"));
+    }
     describe(outcome, head.as_ref());
     let head = reshape(site, resource, errand, head, outcome).await?;
     if !matches!(errand.task, Task::Update { .. }) {

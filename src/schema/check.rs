@@ -356,7 +356,7 @@ fn check_changes(name: &str, file: ChangesFile, tables: &[Table]) -> Result<Chan
         .collect::<Result<_>>()?;
     Ok(Changes {
         search: id_search(name, "changes", search, id, file.row, file.repeats)?,
-        open: file.open.map(|open| check_open(name, open, owner_table)).transpose()?,
+        open: file.open.map(|open| check_open(name, open, owner_table)).transpose()?.map(Box::new),
         since: file.since,
         same,
     })

@@ -127,7 +127,7 @@ pub struct Changes {
     /// Search column and our column: an id whose values are those that we hold is not fetched again.
     pub same: Vec<(String, String)>,
     /// Records that change without a date while they are open.
-    pub open: Option<Open>,
+    pub open: Option<Box<Open>>,
 }
 
 impl Changes {
@@ -300,7 +300,7 @@ impl Resource {
     /// How open records are found, where there are any.
     pub fn open(&self) -> Option<&Open> {
         match &self.read.style {
-            Style::IdSets { changes: Some(changes), .. } => changes.open.as_ref(),
+            Style::IdSets { changes: Some(changes), .. } => changes.open.as_deref(),
             Style::IdSets { changes: None, .. } | Style::Search(_) | Style::List { .. } | Style::PerOwner { .. } => {
                 None
             }

@@ -71,6 +71,29 @@ pub fn local(verb: &str, path: &std::path::Path, error: std::io::Error) -> Failu
         .advise("check the folder's permissions and free space; what was committed is intact, run again")
 }
 
+/// The upload of a staged file is gone: only another run's recovery ends what it does not own, and it has fenced us.
+pub fn given_up(path: &str) -> Failure {
+    Failure::new(Kind::Lost, "write in the destination")
+        .at(path)
+        .because("its upload was given up: this run slept while another took over")
+        .advise("nothing is lost: the other run goes on from the last commit; run again")
+}
+
+/// Whether an upload of parts no longer exists.
+pub fn is_given_up(error: &object_store::Error) -> bool {
+    error.to_string().contains("NoSuchUpload")
+}
+
+/// Unfinished uploads cannot be listed. Nothing that a run needs.
+pub fn unlisted(path: &str, why: &str, cause: Option<Box<dyn Error + Send + Sync>>) -> Failure {
+    let failure = Failure::new(Kind::StoreRefused, "list unfinished uploads in the destination").at(path).because(why);
+    let failure = match cause {
+        Some(cause) => failure.caused(cause),
+        None => failure,
+    };
+    failure.advise("s3:ListBucketMultipartUploads allows it; a lifecycle rule of the bucket removes them too")
+}
+
 /// The store says that something exists and does not show it.
 pub fn unclear(path: &str) -> Failure {
     Failure::new(Kind::StoreUnreachable, "write in the destination")

@@ -14,7 +14,7 @@ use object_store::{ObjectStore, ObjectStoreExt};
 use tokio::io::AsyncReadExt;
 
 use crate::failure::Result;
-use crate::store::error::{failure, local};
+use crate::store::error::{failure, given_up, is_given_up, local};
 use crate::store::{Place, Step, Store};
 
 /// Files above this go up in parts of this size; S3 takes parts from 5 MiB.
@@ -99,6 +99,7 @@ impl Store {
             return Ok(());
         }
         let mut upload = self.inner.put_multipart(&path).await.map_err(wrong)?;
+        let wrong = |error| if is_given_up(&error) { given_up(to) } else { wrong(error) };
         let outcome = async {
             loop {
                 let mut part = Vec::with_capacity(PART);

@@ -9,6 +9,7 @@ mod open;
 mod file;
 mod lock;
 mod step;
+mod uploads;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -25,6 +26,7 @@ use crate::store::error::failure;
 pub use file::{LocalCopy, RemoteFile, Scratch};
 pub use lock::{Held, LockTiming, Locks};
 pub use step::{Step, Watcher};
+pub use uploads::{Upload, UploadPage, upload_page};
 
 /// A put of which the store says that it exists, and does not show it, is tried this often.
 const PUT_TRIES: u32 = 5;
@@ -36,6 +38,8 @@ pub struct Store {
     place: Place,
     lock_timing: LockTiming,
     watcher: Watcher,
+    /// Of a bucket.
+    uploads: Option<uploads::Uploads>,
 }
 
 /// What the store is, as far as it matters beyond its verbs.

@@ -5,14 +5,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use object_store::aws::{AmazonS3Builder, S3ConditionalPut};
+use object_store::client::{HttpConnector, ReqwestConnector};
 use object_store::local::LocalFileSystem;
 use object_store::memory::InMemory;
+use object_store::path::Path as Key;
 use object_store::prefix::PrefixStore;
 use object_store::{ClientOptions, ObjectStore, RetryConfig};
 
 use crate::config::{Destination, S3};
 use crate::failure::{Failure, Kind, Result};
 use crate::store::step::Watcher;
+use crate::store::uploads::Uploads;
 use crate::store::{LockTiming, Place, Store, error};
 
 /// A request to the store is tried this often, and for this long: a store that is down is told within a minute.
@@ -24,7 +27,7 @@ impl Store {
     pub fn open(destination: &Destination, create: bool) -> Result<Self> {
         match destination {
             Destination::Local(folder) => Self::folder(folder, create),
-            Destination::S3(s3) => Self::bucket(s3),
+            Destination::S3(s3) => Self::bucket(s3, AmazonS3Builder::from_env()),
         }
     }
 
@@ -37,32 +40,46 @@ impl Store {
             .map_err(|e| error::failure("open", &folder.display().to_string(), e))?
             .with_fsync(true);
         let place = Place::Folder(folder);
-        Ok(Self { inner: Arc::new(inner), place, lock_timing: LockTiming::default(), watcher: Watcher::default() })
+        Ok(Self {
+            inner: Arc::new(inner),
+            place,
+            lock_timing: LockTiming::default(),
+            watcher: Watcher::default(),
+            uploads: None,
+        })
     }
 
-    fn bucket(s3: &S3) -> Result<Self> {
+    /// Opens a bucket with the credentials of a builder.
+    pub fn bucket(s3: &S3, credentials: AmazonS3Builder) -> Result<Self> {
         let url = format!("s3://{}/{}", s3.bucket, s3.prefix);
         let retry = RetryConfig { max_retries: TRIES, retry_timeout: TRY_FOR, ..RetryConfig::default() };
-        let mut builder = AmazonS3Builder::from_env()
+        // Never for an endpoint that the client finds in the environment by itself.
+        let client = ClientOptions::new().with_allow_http(s3.allow_http && s3.endpoint.is_some());
+        let mut builder = credentials
             .with_bucket_name(&s3.bucket)
             .with_region(s3.region.as_deref().unwrap_or("us-east-1"))
             .with_virtual_hosted_style_request(!s3.path_style)
             .with_conditional_put(S3ConditionalPut::ETagMatch)
-            // Never for an endpoint that the client finds in the environment by itself.
-            .with_client_options(ClientOptions::new().with_allow_http(s3.allow_http && s3.endpoint.is_some()))
+            .with_client_options(client.clone())
             .with_retry(retry);
         if let Some(endpoint) = &s3.endpoint {
             builder = builder.with_endpoint(endpoint);
         }
-        let inner = builder.build().map_err(|error| {
+        let opened = builder.build().and_then(|bucket| Ok((bucket, ReqwestConnector::default().connect(&client)?)));
+        let (bucket, client) = opened.map_err(|error| {
             Failure::new(Kind::StoreRefused, "open the bucket").at(&url).caused(error).advise(
                 "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (or a profile's usual variables) give the credentials",
             )
         })?;
-        let inner: Arc<dyn ObjectStore> =
-            if s3.prefix.is_empty() { Arc::new(inner) } else { Arc::new(PrefixStore::new(inner, s3.prefix.as_str())) };
+        let prefix = Key::from(s3.prefix.as_str());
+        let inner: Arc<dyn ObjectStore> = if s3.prefix.is_empty() {
+            Arc::new(bucket.clone())
+        } else {
+            Arc::new(PrefixStore::new(bucket.clone(), prefix.clone()))
+        };
+        let uploads = Some(Uploads::new(bucket, client, prefix));
         let lock_timing = LockTiming { renew: s3.lock_renew, expire: s3.lock_expire };
-        Ok(Self { inner, place: Place::Bucket(url), lock_timing, watcher: Watcher::default() })
+        Ok(Self { inner, place: Place::Bucket(url), lock_timing, watcher: Watcher::default(), uploads })
     }
 
     /// A destination that lives as long as the process, for tests.
@@ -72,6 +89,7 @@ impl Store {
             place: Place::Bucket("memory".to_owned()),
             lock_timing: LockTiming::default(),
             watcher: Watcher::default(),
+            uploads: None,
         }
     }
 }

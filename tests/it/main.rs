@@ -43,5 +43,6 @@ mod stock;
 mod support;
 mod throttle;
 mod together;
+mod uploads;
 mod verify;
 mod wishes;

@@ -1,11 +1,15 @@
 //! Readers that are not ours see each table's folder as one table: DuckDB, pyarrow and Polars, with no option but hive
-//! partitioning.
+//! partitioning; and so do Spark, DataFusion and ClickHouse, which are heavy and have a target of their own (`make readers`).
 
+use std::path::Path;
+use std::process::Command;
 use std::time::Duration;
 
 use pearlift::sandbox::kinds::Kind;
+use pearlift::sandbox::{Sandbox, Settings, Size};
+use pearlift::schema::Catalog;
 
-use crate::support::{Program, account, lean_orders, python};
+use crate::support::{Program, account, copy_folder, lean_orders, python, start, this_morning};
 
 /// Reads every folder of tables with each reader; their rows, columns and sums must be the same.
 const AGREE: &str = r#"
@@ -49,13 +53,85 @@ async fn duckdb_pyarrow_and_polars_read_each_folder_as_one_table_before_and_afte
     python(AGREE, &[lake.path().to_str().unwrap()]);
 
     // WHEN a day goes by and the schema gains what it lacked
+    a_day_goes_by(&sandbox);
+    program.run(&["run"]).expect(0);
+
+    // THEN they still do
+    python(AGREE, &[lake.path().to_str().unwrap()]);
+}
+
+fn a_day_goes_by(sandbox: &Sandbox) {
     sandbox.age(Duration::from_secs(3 * 3600));
     sandbox.insert(Kind::Order, 5);
     let some: Vec<i64> = sandbox.ids(Kind::Order).into_iter().step_by(7).collect();
     sandbox.edit(Kind::Order, &some);
     sandbox.age(Duration::from_secs(600));
-    program.run(&["run"]).expect(0);
+}
 
-    // THEN they still do
-    python(AGREE, &[lake.path().to_str().unwrap()]);
+/// An account of a few months: each reader opens each partition.
+async fn months(orders: u64) -> Sandbox {
+    let settings = Settings { limit: 0, history: 70, now: Some(this_morning()), ..Settings::default() };
+    start(settings, Size { orders, products: Some(40), contacts: Some(40), ..Size::default() }).await
+}
+
+/// A schema of orders whose partition is a date that open ones lack.
+fn orders_by_their_end() -> tempfile::TempDir {
+    let text = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("schemas/order.toml")).unwrap();
+    let other = text.replace("month(created_on)", "month(closed_on)");
+    assert_ne!(text, other);
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("order.toml"), other).unwrap();
+    folder
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+#[ignore = "needs Java and some 1.6 GB from PyPI: `make readers`"]
+async fn spark_datafusion_and_clickhouse_see_what_duckdb_sees() {
+    // GIVEN a lake after its first load, with a schema that lacks columns and digits; after a night; after the schema gained them
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let (sandbox, lakes, schemas) = (months(120).await, tempfile::tempdir().unwrap(), lean_orders());
+    let at = |name: &str| lakes.path().join(name);
+    let program = Program::new(&sandbox, at("lake"));
+    let lean = program.clone().with("PEARLIFT_SCHEMAS", schemas.path().to_str().unwrap());
+    lean.run(&["run"]).expect(0);
+    copy_folder(&at("lake"), &at("first"));
+    a_day_goes_by(&sandbox);
+    lean.run(&["run"]).expect(0);
+    copy_folder(&at("lake"), &at("night"));
+    program.run(&["run", "order"]).expect(0);
+    // AND one with a table without rows, and one in which rows lack the date of their partition
+    let few = months(0).await;
+    Program::new(&few, at("few")).run(&["run", "goods_out_note"]).expect(0);
+    let schemas = orders_by_their_end();
+    let program = Program::new(&sandbox, at("open")).with("PEARLIFT_SCHEMAS", schemas.path().to_str().unwrap());
+    program.run(&["run", "order"]).expect(0);
+
+    // WHEN they are read THEN all see the same
+    let names = ["first", "night", "lake", "few", "open"];
+    let python = root.join(".venv-readers/bin/python");
+    assert!(python.exists(), "{} is missing: `make readers` installs it", python.display());
+    let output = Command::new(python).arg(root.join("tests/readers/agree.py")).args(names.map(at)).output();
+    let output = output.expect("Python starts");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+
+    // AND what was to be looked at was there
+    let catalog = Catalog::load(None).unwrap();
+    let said = String::from_utf8(output.stdout).unwrap();
+    // Spark talks there too.
+    let last = said.lines().next_back().unwrap_or_else(|| panic!("it says nothing"));
+    let found: Vec<serde_json::Value> = serde_json::from_str(last).unwrap_or_else(|error| panic!("{error}: {said}"));
+    let [first, night, changed, few, open] = found.as_slice() else { panic!("{found:?}") };
+    let tables: usize = catalog.resources().iter().map(|resource| resource.tables.len()).sum();
+    for lake in [first, night, changed] {
+        assert_eq!(lake["tables"], tables, "{lake}");
+        assert!(lake["rows"].as_u64().unwrap() > 1_000, "{lake}");
+        let in_path = lake["in_path"].as_object().unwrap();
+        assert!(in_path.contains_key("created_month") && in_path.contains_key("snapshot_date"), "{lake}");
+        assert!(in_path.values().all(|kind| kind == "DATE"), "{lake}");
+    }
+    assert!(night["rows"].as_u64() > first["rows"].as_u64(), "orders came in");
+    let rate = |lake: &serde_json::Value| lake["decimals"]["order.exchange_rate"].clone();
+    assert_eq!([rate(first), rate(night), rate(changed)], ["14, 10", "14, 10", "18, 10"]);
+    assert_eq!(few["empty"], serde_json::json!(["goods_out_note_transfer_row"]));
+    assert!(open["undated"].as_array().unwrap().contains(&"order".into()), "{open}");
 }

@@ -12,6 +12,8 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
+use super::Gate;
+
 /// What it does with a request.
 #[derive(Clone, Debug)]
 pub enum Answer {
@@ -21,6 +23,10 @@ pub enum Answer {
     DoneBut(u16, &'static str),
     /// Answers that it is done, whatever is there; the server hears nothing.
     Pretend,
+    /// Answers that it is done, with this body; the server hears nothing.
+    Say(&'static str),
+    /// Passes it on when the gate opens.
+    Waits(Gate),
 }
 
 #[derive(Debug)]
@@ -110,9 +116,11 @@ async fn pass(
     };
     let (parts, body) = request.into_parts();
     let Ok(body) = body.collect().await else { return refusal(500, "InternalError") };
-    match answer {
+    match answer.clone() {
         Some(Answer::Refuse(status, code)) => return refusal(status, code),
+        Some(Answer::Say(text)) => return Response::new(Full::new(Bytes::from(text))),
         Some(Answer::Pretend) => return Response::builder().header("etag", "\"1\"").body(Full::default()).unwrap(),
+        Some(Answer::Waits(gate)) => gate.pass().await,
         Some(Answer::DoneBut(..)) | None => {}
     }
     let sent =

@@ -5,6 +5,14 @@ use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use object_store::PutPayload;
+use object_store::aws::{AmazonS3, AmazonS3Builder};
+use object_store::multipart::MultipartStore;
+use object_store::path::Path;
+use object_store::signer::{SignedUrlOptions, Signer};
+use pearlift::config::Destination;
+use pearlift::store::Store;
+
 use super::Program;
 use super::python::{S3_KEY, S3_SECRET, tool};
 
@@ -68,9 +76,42 @@ impl Weed {
         asked.is_ok() && stream.read_to_string(&mut answer).is_ok() && answer.contains(" 200 ")
     }
 
-    /// Unfinished uploads of parts, as the server keeps them.
-    pub fn uploads(&self) -> Vec<String> {
-        self.objects("lake/.uploads/")
+    /// The bucket by a client of S3 that is not the program's.
+    pub fn bucket(&self) -> AmazonS3 {
+        let builder = credentials().with_bucket_name("lake").with_endpoint(self.endpoint()).with_allow_http(true);
+        builder.build().expect("it is well described")
+    }
+
+    /// The program's destination, opened in this process, which has no credentials in its environment.
+    pub fn store(&self, program: &Program) -> Store {
+        match program.errand(&[]).settings.destination().expect("it is set") {
+            Destination::S3(s3) => Store::bucket(&s3, credentials()).expect("it opens"),
+            Destination::Local(_) => program.store(),
+        }
+    }
+
+    /// Begins an upload of parts of this key, and does not finish it.
+    pub async fn begin_upload(&self, key: &str) {
+        let (bucket, path) = (self.bucket(), Path::from(key));
+        let id = bucket.create_multipart(&path).await.expect("an upload can be begun");
+        bucket.put_part(&path, &id, 0, PutPayload::from(vec![7; 5 << 20])).await.expect("a part can be put");
+    }
+
+    /// The keys of unfinished uploads, as the server lists them; what lies in its file store besides would be paid for too.
+    pub async fn uploads(&self) -> Vec<String> {
+        let query = SignedUrlOptions::new().with_query([("uploads", ""), ("max-uploads", "1000")]);
+        let (bucket, top) = (self.bucket(), Path::default());
+        let address = bucket.signed_url_opts(reqwest::Method::GET, &top, Duration::from_secs(60), &query);
+        let client = reqwest::Client::builder().no_proxy().build().expect("a client can be made");
+        let answer = client.get(address.await.expect("it can be signed")).send().await.expect("the server answers");
+        assert_eq!(answer.status(), 200);
+        let text = answer.text().await.expect("the answer is text");
+        assert!(text.contains("<ListMultipartUploadsResult"), "{text}");
+        let keys = text.split("<Key>").skip(1).map(|rest| rest.split("</Key>").next().unwrap_or_default().to_owned());
+        let mut keys: Vec<String> = keys.collect();
+        keys.sort();
+        assert!(!keys.is_empty() || self.objects("lake/.uploads/").is_empty(), "parts are left that no list shows");
+        keys
     }
 
     /// What lies in a folder of the file store below, without folders; none where it does not exist.
@@ -122,6 +163,10 @@ impl Drop for Weed {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+fn credentials() -> AmazonS3Builder {
+    AmazonS3Builder::new().with_access_key_id(S3_KEY).with_secret_access_key(S3_SECRET)
 }
 
 /// Ports that are free now; a second set is offset by 10,000 for gRPC, which the server derives.

@@ -1,0 +1,145 @@
+//! Uploads of parts that nobody finished: what a killed run leaves in a bucket, paid for and shown by no list of objects.
+//! A folder and memory have none.
+//!
+//! The client of the bucket can give one up and cannot list them, so the list (S3 `ListMultipartUploads`) is asked for here,
+//! at an address that the client signs.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::time::Duration;
+
+use object_store::aws::AmazonS3;
+use object_store::client::{HttpClient, HttpRequest, HttpRequestBody};
+use object_store::multipart::MultipartStore;
+use object_store::path::Path;
+use object_store::signer::{SignedUrlOptions, Signer};
+use serde::Deserialize;
+
+use crate::failure::Result;
+use crate::store::{Store, error};
+
+/// How long a signed address holds: one request is made at once.
+const SIGNED_FOR: Duration = Duration::from_secs(60);
+/// Pages of at most 1,000 uploads: a list that is longer than a million is not read to its end.
+const PAGES: usize = 1_000;
+
+/// An upload that was begun and is not finished.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+pub struct Upload {
+    /// Where the object would lie, relative to the destination.
+    #[serde(rename = "Key")]
+    pub path: String,
+    /// The store's own name of the upload.
+    #[serde(rename = "UploadId")]
+    pub id: String,
+}
+
+/// What lists uploads and gives them up: the bucket without the destination's prefix.
+#[derive(Clone)]
+pub(super) struct Uploads {
+    bucket: AmazonS3,
+    client: HttpClient,
+    prefix: Path,
+}
+
+impl fmt::Debug for Uploads {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Uploads({}, {})", self.bucket, self.prefix)
+    }
+}
+
+/// A page of the answer, as far as it matters; paths are keys of the bucket.
+#[derive(Debug, Deserialize)]
+pub struct UploadPage {
+    #[serde(rename = "Upload", default)]
+    pub uploads: Vec<Upload>,
+    /// Whether another page follows, and after which key and upload.
+    #[serde(rename = "IsTruncated", default)]
+    pub more: bool,
+    #[serde(rename = "NextKeyMarker", default)]
+    next_key: String,
+    #[serde(rename = "NextUploadIdMarker", default)]
+    next_id: String,
+}
+
+/// Reads an answer.
+pub fn upload_page(answer: &[u8]) -> std::result::Result<UploadPage, quick_xml::DeError> {
+    quick_xml::de::from_reader(answer)
+}
+
+impl Store {
+    /// The unfinished uploads below a folder, sorted; one request for each thousand.
+    pub async fn uploads(&self, folder: &str) -> Result<Vec<Upload>> {
+        match &self.uploads {
+            Some(uploads) => uploads.below(folder).await,
+            None => Ok(Vec::new()),
+        }
+    }
+
+    /// Gives uploads up with the parts that arrived; one that is gone is no error.
+    pub async fn give_up(&self, uploads: &[Upload]) -> Result<()> {
+        let Some(of) = &self.uploads else { return Ok(()) };
+        for upload in uploads {
+            let wrong = |error| error::failure("give up an upload", &upload.path, error);
+            let path = Path::parse(of.key(&upload.path)).map_err(|error| wrong(error.into()))?;
+            match of.bucket.abort_multipart(&path, &upload.id).await {
+                Ok(()) | Err(object_store::Error::NotFound { .. }) => {}
+                Err(error) => return Err(wrong(error)),
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Uploads {
+    /// Those of a bucket, in which the destination lies below a prefix.
+    pub(super) fn new(bucket: AmazonS3, client: HttpClient, prefix: Path) -> Self {
+        Self { bucket, client, prefix }
+    }
+
+    /// The key of a path of the destination.
+    fn key(&self, path: &str) -> String {
+        if self.prefix.as_ref().is_empty() { path.to_owned() } else { format!("{}/{path}", self.prefix) }
+    }
+
+    async fn below(&self, folder: &str) -> Result<Vec<Upload>> {
+        let (ours, below) = (self.key(""), self.key(&format!("{folder}/")));
+        let mut found = BTreeSet::new();
+        let mut after: Option<(String, String)> = None;
+        for _ in 0..PAGES {
+            let page = self.page(&below, after.as_ref()).await?;
+            // Whatever a service makes of the prefix that it was asked for.
+            let in_folder = page.uploads.into_iter().filter(|upload| upload.path.starts_with(&below));
+            found.extend(in_folder.map(|upload| Upload { path: upload.path[ours.len()..].to_owned(), ..upload }));
+            let next = Some((page.next_key, page.next_id));
+            // A service that names the same place again would be asked for ever.
+            if !page.more || next == after {
+                break;
+            }
+            after = next;
+        }
+        Ok(found.into_iter().collect())
+    }
+
+    async fn page(&self, below: &str, after: Option<&(String, String)>) -> Result<UploadPage> {
+        let mut query = vec![("uploads", ""), ("prefix", below), ("max-uploads", "1000")];
+        if let Some((key, id)) = after {
+            query.extend([("key-marker", key.as_str()), ("upload-id-marker", id.as_str())]);
+        }
+        let wrong = |error| error::failure("list unfinished uploads", below, error);
+        let unread = |cause| error::unlisted(below, "its answer cannot be read", Some(cause));
+        let mut request = HttpRequest::new(HttpRequestBody::empty());
+        let options = SignedUrlOptions::new().with_query(query);
+        let (method, top) = (request.method().clone(), Path::default());
+        let address = self.bucket.signed_url_opts(method, &top, SIGNED_FOR, &options).await.map_err(wrong)?;
+        *request.uri_mut() = address.as_str().parse().expect("an address that was parsed can be parsed again");
+        let answer = self.client.execute(request).await;
+        let answer = answer.map_err(|cause| error::unlisted(below, "it does not answer", Some(cause.into())))?;
+        let status = answer.status();
+        if !status.is_success() {
+            return Err(error::unlisted(below, &format!("it answers {status}"), None));
+        }
+        let body = answer.into_body().bytes().await.map_err(|cause| unread(cause.into()))?;
+        upload_page(&body).map_err(|cause| unread(cause.into()))
+    }
+}
