@@ -79,6 +79,8 @@ pub fn pages(data: &[u8]) {
         assert_eq!(page.search.rows, u64::try_from(page.rows.len()).unwrap());
         let ascending = page.rows.windows(2).all(|pair| pair[0].row <= pair[1].row);
         assert_eq!(page.search.ascending, ascending);
+        let descending = page.rows.windows(2).all(|pair| pair[0].row >= pair[1].row);
+        assert_eq!(page.search.descending, descending);
         let repeats = page.rows.windows(2).any(|pair| pair[0].row == pair[1].row);
         assert_eq!(page.search.repeats, repeats);
     }

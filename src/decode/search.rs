@@ -80,7 +80,7 @@ pub fn read_search<'a>(
     let mut first = None;
     let mut last: Option<i64> = None;
     let mut last_at = 0;
-    let (mut ascending, mut repeats) = (true, false);
+    let (mut ascending, mut descending, mut repeats) = (true, true, false);
     let mut unfiltered = None;
     for (at, result) in results.iter().enumerate() {
         if result.get_type() != JsonType::Array {
@@ -94,6 +94,7 @@ pub fn read_search<'a>(
         if let Some(value) = row_place.and_then(|place| cells.get(place)).and_then(number) {
             first = first.or(Some(value));
             ascending &= last.is_none_or(|last| last <= value);
+            descending &= last.is_none_or(|last| last >= value);
             repeats |= last == Some(value);
             last = Some(value);
             last_at = at;
@@ -119,6 +120,7 @@ pub fn read_search<'a>(
         last,
         last_at: u64::try_from(last_at).expect("a place fits"),
         ascending,
+        descending,
         repeats,
         unfiltered,
     };

@@ -64,11 +64,21 @@ pub struct SearchPage {
     pub last: Option<i64>,
     /// The place of that last row among the page's: those behind it bear no id that can be read.
     pub last_at: u64,
-    /// Whether the unique column never falls from row to row, and whether a row bears the value of the one before.
+    /// Whether the unique column never falls from row to row, never rises, and whether a row bears the value of the one
+    /// before.
     pub ascending: bool,
+    pub descending: bool,
     pub repeats: bool,
     /// A row that does not satisfy the filter, as text.
     pub unfiltered: Option<String>,
+}
+
+impl SearchPage {
+    /// The page as one of negated values, so that one which descends ascends.
+    fn turn(&mut self) {
+        (self.first, self.last) = (self.first.map(i64::saturating_neg), self.last.map(i64::saturating_neg));
+        std::mem::swap(&mut self.ascending, &mut self.descending);
+    }
 }
 
 /// A search to walk through.
@@ -80,6 +90,8 @@ pub struct Query {
     pub row: String,
     /// It is not unique, and only its values are wanted: a page that begins with the last one joined leaves out none.
     pub repeats: bool,
+    /// The greatest first: ids of pages are negated, and one page is asked at a time, for the end is not where it ends.
+    pub descending: bool,
     /// The columns asked for; empty asks for all.
     pub columns: Vec<String>,
     pub filter: Option<Filter>,
@@ -99,7 +111,8 @@ impl Query {
         if !self.columns.is_empty() {
             path.push_str(&format!("columns={}&", self.columns.join(",")));
         }
-        path.push_str(&format!("sort={}.ASC&pageSize={}&firstResult={first}", self.row, self.page_size));
+        let direction = if self.descending { "DESC" } else { "ASC" };
+        path.push_str(&format!("sort={}.{direction}&pageSize={}&firstResult={first}", self.row, self.page_size));
         path
     }
 }
@@ -152,6 +165,8 @@ pub struct Walk<T> {
     ended: bool,
     /// The source's clock at the first answer.
     pub started_at: Option<jiff::Timestamp>,
+    /// The greatest were wanted first, and the search cannot be sorted: nothing was read.
+    pub unsorted: bool,
 }
 
 impl<T: Send + 'static> Walk<T> {
@@ -179,6 +194,7 @@ impl<T: Send + 'static> Walk<T> {
             windows: None,
             ended: false,
             started_at: None,
+            unsorted: false,
         }
     }
 
@@ -198,11 +214,20 @@ impl<T: Send + 'static> Walk<T> {
             }
             self.ask_ahead();
             let (first, fetched) = self.arrival().await;
-            let (page, content, asked_at, date) = fetched?;
+            let (mut page, content, asked_at, date) = fetched?;
             self.started_at.get_or_insert(date);
-            if first == 1 && self.is_unsorted(&page) && self.query.by.is_some() {
-                self.read_by_windows();
-                continue;
+            if self.query.descending {
+                page.turn();
+            }
+            if first == 1 && self.is_unsorted(&page) {
+                if self.query.descending {
+                    (self.unsorted, self.ended) = (true, true);
+                    continue;
+                }
+                if self.query.by.is_some() {
+                    self.read_by_windows();
+                    continue;
+                }
             }
             self.check(first, &page)?;
             self.claimed = self.claimed.max(page.results_available.unwrap_or(0));
@@ -353,7 +378,8 @@ impl<T: Send + 'static> Walk<T> {
             self.ask(self.next);
         }
         let Some(step) = self.step else { return };
-        while self.ahead.len() < self.client.limits().concurrency {
+        let at_once = if self.query.descending { 1 } else { self.client.limits().concurrency };
+        while self.ahead.len() < at_once {
             let following = self.ahead.back().copied().unwrap_or(self.next) + step;
             if following >= self.claimed {
                 break;

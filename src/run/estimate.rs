@@ -198,6 +198,12 @@ impl Estimator<'_> {
         // A row that we hold is most likely the same.
         known += self.known(held, shown).await?;
         let fresh = Amount { value: records.value.saturating_sub(known), exact: records.exact };
+        if search.newest {
+            // The greatest ids first, down to one that is held; of what is fresh some may bear lesser ids.
+            let size = u64::from(self.limits.page_size);
+            let exact = fresh.exact && fresh.value < size;
+            requests = requests.plus(Amount { value: pages(fresh.value + 1, 1, size), exact });
+        }
         Ok(Estimate { requests, records: Some(records), fresh })
     }
 

@@ -139,6 +139,7 @@ impl Asker<'_> {
             path: format!("{service}/{}", search.search),
             row: search.row.clone(),
             repeats: search.repeats,
+            descending: false,
             columns,
             by: match &filter {
                 Some(Filter::Period { column, .. }) => Some(column.clone()),

@@ -213,6 +213,7 @@ mod tests {
             last_at: 0,
             last: Some(1),
             ascending: true,
+            descending: rows < 2,
             repeats: false,
             unfiltered: None,
         }

@@ -97,8 +97,39 @@ pub async fn read_changes(work: &mut Work<'_>, search: &RowSearch, since: Timest
         }
         started_at = started_at.or(walk.started_at);
     }
-    work.complete(ScanKind::Changes, started_at.expect("changes have a date"), held);
+    let started_at = started_at.expect("changes have a date");
+    if search.newest {
+        held |= read_newest(work, search, started_at).await?;
+    }
+    work.complete(ScanKind::Changes, started_at, held);
     work.commit(Replace::Owners, true).await
+}
+
+/// Reads the rows above the greatest that we hold, whatever their dates, with those that share its page (design of reading,
+/// rule 1); whether one did not fit.
+async fn read_newest(work: &mut Work<'_>, search: &RowSearch, started_at: Timestamp) -> Result<bool> {
+    let stop = work.site.stop.clone();
+    let files = work.head.iter().flat_map(|head| head.tables.values()).flat_map(|table| &table.files);
+    let greatest = files.filter_map(|file| match file.last {
+        Some(Key::Int(id)) => Some(id),
+        Some(Key::Text(_)) | None => None,
+    });
+    let known = greatest.max();
+    let mut walk = walk(work, Query { descending: true, by: None, ..query(work, search, None) }, None);
+    let mut held = false;
+    while let Some(page) = stop.or(walk.next()).await? {
+        held |= take_in(work, &page.content, started_at);
+        let met = page.last.zip(known).is_some_and(|(negated, known)| negated.saturating_neg() <= known);
+        absorb(work, page).await?;
+        if met {
+            break;
+        }
+    }
+    if walk.unsorted {
+        let text = format!("the search cannot be sorted by `{}`: a row whose date is null is not found", search.row);
+        work.site.events.warn(&work.name, text);
+    }
+    Ok(held)
 }
 
 /// Reads the rows whose date lies in a window, and leaves the last commit to the caller; watermarks stay. A backfill goes
@@ -144,19 +175,27 @@ pub async fn read_window(
 }
 
 fn begin(work: &Work<'_>, search: &RowSearch, filter: Option<Filter>, from: Option<(i64, u64)>) -> Walk<Page> {
-    let query = Query {
+    walk(work, query(work, search, filter), from)
+}
+
+fn query(work: &Work<'_>, search: &RowSearch, filter: Option<Filter>) -> Query {
+    Query {
         path: format!("{}/{}", work.resource.read.service, search.search),
         row: search.row.clone(),
         repeats: false,
+        descending: false,
         columns: Vec::new(),
-        filter: filter.clone(),
         by: match &filter {
             Some(filter) => Some(filter.column().to_owned()),
             None => search.since.first().cloned(),
         },
+        filter,
         page_size: work.site.limits.page_size,
-    };
-    let (shape, row) = (Arc::clone(&work.shape), search.row.clone());
+    }
+}
+
+fn walk(work: &Work<'_>, query: Query, from: Option<(i64, u64)>) -> Walk<Page> {
+    let (shape, row, filter) = (Arc::clone(&work.shape), query.row.clone(), query.filter.clone());
     let reader = Arc::new(move |answer: &Answer| {
         let mut page = rows(&shape, &answer.body, &row, filter.as_ref())?;
         let search = page.search.take().expect("rows come with what the search says of itself");

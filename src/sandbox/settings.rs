@@ -110,6 +110,8 @@ pub struct Settings {
     pub gzip: bool,
     /// Whether supplier-payment-search always claims 500 results and ignores ranges of ids.
     pub supplier_payment_lies: bool,
+    /// Whether a goods movement bears `updatedOn` before its first change.
+    pub dated_movements: bool,
     /// Milliseconds before each answer.
     pub latency: u64,
     /// The code with which availability refuses a set that holds an id without stock tracking.
@@ -171,6 +173,7 @@ impl Default for Settings {
             shuffles: true,
             gzip: true,
             supplier_payment_lies: true,
+            dated_movements: true,
             latency: 0,
             availability_code: "WHSC-097".to_owned(),
             availability_refuses_all: false,

@@ -271,15 +271,15 @@ fn check_read(name: &str, file: ReadFile, key: Source, key_type: Type, tables: &
         StyleName::Search => {
             refuse(file.get.is_some(), "get")?;
             let Leaf::Fields(fields) = &key.leaf else { return Err(wrong(name, "`key` is a column of the search")) };
-            let (since, row) = match file.changes {
+            let (since, row, newest) = match file.changes {
                 Some(changes) => {
                     refuse(changes.search.is_some() || changes.id.is_some(), "changes.search")?;
-                    (changes.since, changes.row)
+                    (changes.since, changes.row, changes.newest)
                 }
-                None => (Vec::new(), None),
+                None => (Vec::new(), None, false),
             };
             let row = row.unwrap_or_else(|| fields.join("."));
-            Style::Search(RowSearch { search: need(file.search, "search")?, row, since })
+            Style::Search(RowSearch { search: need(file.search, "search")?, row, since, newest })
         }
         StyleName::List => Style::List { get: need(file.get, "get")? },
         StyleName::PerOwner => Style::PerOwner {
@@ -341,6 +341,9 @@ fn check_changes(name: &str, file: ChangesFile, tables: &[Table]) -> Result<Chan
     let id = file.id.ok_or_else(|| wrong(name, "`changes.id` is missing"))?;
     if file.since.is_empty() {
         return Err(wrong(name, "`changes.since` is empty"));
+    }
+    if file.newest {
+        return Err(wrong(name, "`changes.newest` goes with style search"));
     }
     let owner_table = tables.iter().find(|table| table.rows == Rows::Record);
     let same = file

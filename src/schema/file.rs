@@ -80,6 +80,8 @@ pub struct ChangesFile {
     pub row: Option<String>,
     #[serde(default)]
     pub repeats: bool,
+    #[serde(default)]
+    pub newest: bool,
     pub since: Vec<String>,
     #[serde(default)]
     pub same: toml::Table,

@@ -164,6 +164,8 @@ pub struct RowSearch {
     pub row: String,
     /// Filterable dates set by the server; none means that it is read whole.
     pub since: Vec<String>,
+    /// The dates may be null until a first change: rows are also read from the greatest id down to those that are held.
+    pub newest: bool,
 }
 
 /// Whose ids a per-owner resource is read by.

@@ -268,6 +268,13 @@ fn an_id_repeats_only_where_no_column_is_unique() {
 }
 
 #[test]
+fn only_rows_of_a_search_are_read_from_the_greatest_id_down() {
+    let refused =
+        refusal("journal", "since = [\"journalDateEntered\"]", "since = [\"journalDateEntered\"]\nnewest = true");
+    assert!(refused.contains("`changes.newest` goes with style search"), "{refused}");
+}
+
+#[test]
 fn what_names_records_and_what_must_be_set_beside_it_are_columns_of_one_table() {
     let from = "{ table = \"journal_line\", column = \"order_id\" }";
     for (to, why) in [

@@ -3,12 +3,12 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use pearlift::sandbox::Sandbox;
 use pearlift::sandbox::kinds::Kind;
+use pearlift::sandbox::{Sandbox, Settings, Size};
 use serde_json::Value;
 
 use crate::repair::{loaded, named_orders, one_in};
-use crate::support::{Program, account, check_truth, query};
+use crate::support::{Program, account, check_truth, query, start, this_morning};
 
 const NOTES: &str = "goods_in_note,goods_in_note_movement";
 
@@ -144,6 +144,42 @@ async fn the_ledger_follows_its_date_and_agrees_with_the_notes_that_it_names() {
     let log = sandbox.take_log();
     assert_eq!(log.of("GET warehouse-service/goods-in-search"), 2, "{log:?}");
     assert_eq!(log.documents(), 0, "{log:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn movements_that_bear_no_date_yet_are_found_by_their_ids() {
+    // GIVEN an account whose movements bear a date once they are changed, exported
+    let settings = Settings { limit: 0, now: Some(this_morning()), dated_movements: false, ..Settings::default() };
+    let sandbox = start(settings, Size { orders: 600, ..Size::default() }).await;
+    let lake = tempfile::tempdir().unwrap();
+    let program = Program::new(&sandbox, lake.path()).with("PEARLIFT_LIMITS_PAGE_SIZE", "50");
+    program.run(&["run", "goods_movement"]).expect(0);
+    let only = ["--only", "goods_movement"];
+    check_truth(&sandbox, text(&lake), &only);
+
+    // WHEN more come than a page holds, some others are changed, and a night goes by
+    sandbox.age(Duration::from_secs(5 * 3600));
+    sandbox.insert(Kind::GoodsMovement, 130);
+    sandbox.edit(Kind::GoodsMovement, &one_in(&sandbox, Kind::GoodsMovement, 90));
+    sandbox.age(Duration::from_secs(600));
+    sandbox.take_log();
+    program.run(&["run", "goods_movement"]).expect(0);
+
+    // THEN all are there, with a page for the changed ones and three that end among those that were held
+    check_truth(&sandbox, text(&lake), &only);
+    assert_eq!(sandbox.take_log().total(), 4);
+
+    // WHEN nothing has come THEN a page of each tells so
+    program.run(&["run", "goods_movement"]).expect(0);
+    assert_eq!(sandbox.take_log().total(), 2);
+
+    // WHEN the search cannot be sorted THEN that is told, and what bears a date is found
+    sandbox.change(|settings| settings.unsorted = vec!["goods-movement-search".to_owned()]);
+    sandbox.edit(Kind::GoodsMovement, &one_in(&sandbox, Kind::GoodsMovement, 80));
+    sandbox.age(Duration::from_secs(600));
+    let done = program.run(&["run", "goods_movement"]).expect(0);
+    assert!(done.stderr.contains("a row whose date is null is not found"), "{}", done.stderr);
+    check_truth(&sandbox, text(&lake), &only);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

@@ -43,6 +43,7 @@ pub struct World {
     pub goods_in_notes: i64,
     /// The account's clock when it began to serve, in seconds since 1970.
     pub start: i64,
+    pub dated_movements: bool,
 }
 
 /// Sections that are there only when asked for.
@@ -206,10 +207,10 @@ pub fn repeats(kind: Kind) -> bool {
 }
 
 /// What a column of a kind's search shows, where the record's dates alone tell it.
-pub fn dated(kind: Kind, column: &str, record: &Record) -> Option<Cell> {
+pub fn dated(kind: Kind, world: &World, column: &str, record: &Record) -> Option<Cell> {
     match column {
         "createdOn" | "createdDate" | "journalDateEntered" => Some(Cell::Time(record.created)),
-        "updatedOn" if kind == Kind::GoodsMovement => Some(Cell::Time(movement::updated(record))),
+        "updatedOn" if kind == Kind::GoodsMovement => Some(movement::updated(world, record)),
         "updatedOn" => Some(record.updated.map_or(Cell::Null, Cell::Time)),
         _ => None,
     }

@@ -1,6 +1,7 @@
 //! Goods movements, the ledger of stock, which only goods-movement-search shows.
 //!
-//! Guesses: what goes out is negative; goods received are `GI`; `updatedOn` is set from the creation on.
+//! Guesses: what goes out is negative; goods received are `GI`; `updatedOn` is set from the creation on, but
+//! for `dated_movements`.
 
 use super::list::{self, List};
 use super::{Cell, Column, Record, World, goods_in, goods_out};
@@ -30,9 +31,9 @@ pub const COLUMNS: &[Column] = &[
     column("updatedOn", "PERIOD", true),
 ];
 
-/// When it was last changed: never null, unlike the dates of other searches.
-pub fn updated(record: &Record) -> i64 {
-    record.updated.unwrap_or(record.created)
+/// When it was last changed; before that when it was made, unless the account leaves it null as other searches do.
+pub fn updated(world: &World, record: &Record) -> Cell {
+    record.updated.or(world.dated_movements.then_some(record.created)).map_or(Cell::Null, Cell::Time)
 }
 
 /// The goods-in note that a movement belongs to, if goods came in by it for an order.
@@ -103,6 +104,6 @@ pub fn row(world: &World, record: &Record) -> Vec<Cell> {
         maybe(Cell::Bool(id % 20 == 0)),
         if code == "GI" { Cell::Int(note) } else { maybe(Cell::Int(1 + id % world.goods_in_notes.max(1))) },
         Cell::Text(code.to_owned()),
-        Cell::Time(updated(record)),
+        updated(world, record),
     ]
 }
