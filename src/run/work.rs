@@ -171,7 +171,8 @@ impl<'a> Work<'a> {
     /// read, unfinished or not; this run's start where it is this run's to read. `None` where it holds nothing.
     fn read_since(&self, follower: &str, theirs: Option<&Version>) -> Option<Timestamp> {
         let this_run = self.site.locks.holds(follower).then(|| self.site.clock.start());
-        let before = theirs.filter(|theirs| theirs.run != self.site.run).and_then(|theirs| {
+        // A scan of an earlier run that this one goes on with may have committed, or ended, before we ask.
+        let before = theirs.and_then(|theirs| {
             let under_way = theirs.state.scan.as_ref().map(|scan| scan.started_at);
             under_way.into_iter().chain(theirs.state.reloaded_at).min()
         });

@@ -265,14 +265,25 @@ async fn what_was_handed_on_is_read_by_the_next_run_when_this_one_could_not() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_payment_that_lands_while_a_killed_load_lies_is_in_its_order() {
+    pay_while_a_load_lies(&["run", "order", "customer_payment"], 0).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_payment_of_an_earlier_month_that_is_first_read_when_a_killed_load_goes_on_is_in_its_order() {
+    pay_while_a_load_lies(&["run", "order"], 62).await;
+}
+
+/// A first load, killed; it lies for so many days after payments landed.
+async fn pay_while_a_load_lies(first: &[&str], days: u64) {
     // GIVEN a first load that commits set by set, killed when some orders are home
-    let settings = Settings { limit: 0, latency: 60, now: Some(this_morning()), ..Settings::default() };
+    let lies = Duration::from_secs(days * 86_400);
+    let settings = Settings { limit: 0, latency: 60, now: Some(this_morning() - lies), ..Settings::default() };
     let sandbox = start(settings, Size { orders: 1_600, ..Size::default() }).await;
     let lake = tempfile::tempdir().unwrap();
     let program = Program::new(&sandbox, lake.path())
         .with("PEARLIFT_LIMITS_CONCURRENCY", "1")
         .with("PEARLIFT_LIMITS_COMMIT_EVERY", "1ms");
-    let mut load = program.start(&["run", "order", "customer_payment"]);
+    let mut load = program.start(first);
     let begun = std::time::Instant::now();
     while files(&lake.path().join("order")).len() < 20 {
         assert!(begun.elapsed() < Duration::from_secs(120), "it commits nothing");
@@ -288,7 +299,7 @@ async fn a_payment_that_lands_while_a_killed_load_lies_is_in_its_order() {
     let paid = named_orders(&sandbox, "customer_payment", 60).await;
     assert!(paid.iter().any(|id| home.contains(&id.to_string())), "{paid:?}");
     sandbox.touch(Kind::Order, &paid);
-    sandbox.age(Duration::from_secs(600));
+    sandbox.age(lies + Duration::from_secs(600));
     sandbox.change(|settings| settings.latency = 0);
     let done = program.run(&["run", "order", "customer_payment"]).expect(0);
     assert!(done.stderr.contains("goes on with the full read"), "{}", done.stderr);
