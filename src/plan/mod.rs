@@ -213,8 +213,8 @@ fn reload_reason(resource: &Resource) -> &'static str {
     if resource.is_snapshot() { "the day's snapshot" } else { "has no dates: read whole" }
 }
 
-/// Whether a cadence has passed since then, by the clock that `now` is of. In our future: our clock or the source's is wrong, and once too often is
-/// better than never.
+/// Whether a cadence has passed since then, by the clock that `now` is of. In our future: our clock or the source's is
+/// wrong, and once too often is better than never.
 pub fn is_over(last: Option<Timestamp>, every: Duration, now: Timestamp) -> bool {
     let age = last.and_then(|last| Duration::try_from(now.duration_since(last)).ok());
     age.is_none_or(|age| age >= every.mul_f64(EARLY))

@@ -48,9 +48,9 @@ pub async fn find(asker: &Asker<'_>, service: &str, changes: &Changes, since: Ti
     Ok(found.expect("changes have a date"))
 }
 
-/// Finds what is open, whatever its dates (design of reading, rule 4): gives ids to be read, of which those that are not
-/// there any more were deleted. Where the source lists what is open, sightings of it join the others, and what we hold as
-/// open and is not listed is given: it was closed with a date of the past, or deleted. Else all that we hold as open is.
+/// Finds what is open, whatever its dates (design of reading, rule 4): gives ids to be read. Where the source lists what is
+/// open, sightings of it join the others, and what we hold as open and is not listed is given: it was closed with a date of
+/// the past, or deleted. Else all that we hold as open is.
 pub async fn find_open(
     asker: &Asker<'_>,
     store: &Store,

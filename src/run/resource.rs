@@ -60,9 +60,11 @@ pub async fn make(work: &mut Work<'_>, step: &Step, kind: ScanKind) -> Result<()
                     };
                     leave_out_held(store, &resource, head, &changes.same, &work.site.limits, &mut found.sightings)
                         .await?;
+                    // A list that lacks them and a GET that does not return them: a GET alone is no proof of a deletion.
+                    let unlisted = matches!(open, Some(Open::Listed { .. }));
                     SliceScan {
-                        confirms: !open_ids.is_empty(),
-                        candidates: open_ids.iter().copied().collect(),
+                        confirms: unlisted && !open_ids.is_empty(),
+                        candidates: open_ids.iter().copied().filter(|_| unlisted).collect(),
                         opens,
                         ..changed_scan(work, &found, &open_ids, *max_ids)
                     }

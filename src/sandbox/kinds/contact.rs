@@ -9,32 +9,28 @@ use crate::sandbox::seed::Dice;
 mod sections;
 use sections::{put_addresses, put_assignment, put_communication, put_custom, put_money, put_status};
 
-const fn column(name: &'static str, kind: &'static str, sortable: bool) -> Column {
-    Column { name, kind, sortable, filterable: true, reference: None }
-}
-
 pub const COLUMNS: &[Column] = &[
-    column("contactId", "IDSET", true),
-    column("primaryEmail", "SEARCH_STRING", true),
-    column("secondaryEmail", "SEARCH_STRING", true),
-    column("tertiaryEmail", "SEARCH_STRING", true),
-    column("firstName", "SEARCH_STRING", true),
-    column("lastName", "SEARCH_STRING", true),
-    column("isSupplier", "BOOLEAN", false),
-    column("companyName", "SEARCH_STRING", true),
-    column("isStaff", "BOOLEAN", false),
-    column("isCustomer", "BOOLEAN", false),
-    column("createdOn", "PERIOD", true),
-    column("updatedOn", "PERIOD", true),
-    column("lastContactedOn", "PERIOD", true),
-    column("lastOrderedOn", "PERIOD", true),
-    column("nominalCode", "INTEGER", true),
-    column("isPrimary", "BOOLEAN", true),
-    column("pri", "STRING", false),
-    column("sec", "STRING", false),
-    column("mob", "STRING", false),
-    column("exactCompanyName", "STRING", true),
-    column("title", "STRING", true),
+    Column::sorts("contactId", "IDSET", true),
+    Column::sorts("primaryEmail", "SEARCH_STRING", true),
+    Column::sorts("secondaryEmail", "SEARCH_STRING", true),
+    Column::sorts("tertiaryEmail", "SEARCH_STRING", true),
+    Column::sorts("firstName", "SEARCH_STRING", true),
+    Column::sorts("lastName", "SEARCH_STRING", true),
+    Column::sorts("isSupplier", "BOOLEAN", false),
+    Column::sorts("companyName", "SEARCH_STRING", true),
+    Column::sorts("isStaff", "BOOLEAN", false),
+    Column::sorts("isCustomer", "BOOLEAN", false),
+    Column::sorts("createdOn", "PERIOD", true),
+    Column::sorts("updatedOn", "PERIOD", true),
+    Column::sorts("lastContactedOn", "PERIOD", true),
+    Column::sorts("lastOrderedOn", "PERIOD", true),
+    Column::sorts("nominalCode", "INTEGER", true),
+    Column::sorts("isPrimary", "BOOLEAN", true),
+    Column::sorts("pri", "STRING", false),
+    Column::sorts("sec", "STRING", false),
+    Column::sorts("mob", "STRING", false),
+    Column::sorts("exactCompanyName", "STRING", true),
+    Column::sorts("title", "STRING", true),
 ];
 
 const FIRST: [&str; 12] =

@@ -9,28 +9,24 @@ use super::{Cell, Column, Record, World, order};
 use crate::sandbox::seed::Dice;
 use crate::sandbox::text;
 
-const fn column(name: &'static str, kind: &'static str, sortable: bool) -> Column {
-    Column { name, kind, sortable, filterable: true, reference: None }
-}
-
 pub const COLUMNS: &[Column] = &[
-    column("purchaseOrderId", "IDSET", true),
-    column("batchId", "IDSET", true),
-    column("userBatchRef", "STRING", false),
-    column("productId", "IDSET", true),
-    column("locationId", "IDSET", false),
-    column("groupingA", "STRING", false),
-    column("groupingB", "STRING", false),
-    column("groupingC", "STRING", false),
-    column("groupingD", "STRING", false),
-    column("price", "STRING", false),
-    column("landedCosts", "STRING", false),
-    column("currCode", "STRING", false),
-    column("receivedQuantity", "INTEGER", false),
-    column("onHand", "INTEGER", false),
-    column("createdDate", "PERIOD", true),
-    column("receivedDate", "PERIOD", true),
-    column("warehouseId", "IDSET", false),
+    Column::sorts("purchaseOrderId", "IDSET", true),
+    Column::sorts("batchId", "IDSET", true),
+    Column::sorts("userBatchRef", "STRING", false),
+    Column::sorts("productId", "IDSET", true),
+    Column::sorts("locationId", "IDSET", false),
+    Column::sorts("groupingA", "STRING", false),
+    Column::sorts("groupingB", "STRING", false),
+    Column::sorts("groupingC", "STRING", false),
+    Column::sorts("groupingD", "STRING", false),
+    Column::sorts("price", "STRING", false),
+    Column::sorts("landedCosts", "STRING", false),
+    Column::sorts("currCode", "STRING", false),
+    Column::sorts("receivedQuantity", "INTEGER", false),
+    Column::sorts("onHand", "INTEGER", false),
+    Column::sorts("createdDate", "PERIOD", true),
+    Column::sorts("receivedDate", "PERIOD", true),
+    Column::sorts("warehouseId", "IDSET", false),
 ];
 
 const DAY: i64 = 86_400;

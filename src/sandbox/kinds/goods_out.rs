@@ -6,27 +6,23 @@ use super::list::{self, List};
 use super::{Cell, Column, Record, World};
 use crate::sandbox::seed::Dice;
 
-const fn column(name: &'static str, kind: &'static str) -> Column {
-    Column { name, kind, sortable: true, filterable: true, reference: None }
-}
-
 pub const COLUMNS: &[Column] = &[
-    column("goodsOutNoteId", "INTEGER"),
-    column("printed", "BOOLEAN"),
-    column("picked", "BOOLEAN"),
-    column("packed", "BOOLEAN"),
-    column("shipped", "BOOLEAN"),
-    column("shippedOn", "PERIOD"),
-    column("orderId", "INTEGER"),
-    column("shippingMethodId", "IDSET"),
-    column("warehouseId", "INTEGER"),
-    column("priority", "BOOLEAN"),
-    column("createdOn", "PERIOD"),
-    column("releaseDate", "PERIOD"),
-    column("createdBy", "INTEGER"),
-    column("labelUri", "STRING"),
-    column("channelId", "INTEGER"),
-    column("transfer", "BOOLEAN"),
+    Column::of("goodsOutNoteId", "INTEGER"),
+    Column::of("printed", "BOOLEAN"),
+    Column::of("picked", "BOOLEAN"),
+    Column::of("packed", "BOOLEAN"),
+    Column::of("shipped", "BOOLEAN"),
+    Column::of("shippedOn", "PERIOD"),
+    Column::of("orderId", "INTEGER"),
+    Column::of("shippingMethodId", "IDSET"),
+    Column::of("warehouseId", "INTEGER"),
+    Column::of("priority", "BOOLEAN"),
+    Column::of("createdOn", "PERIOD"),
+    Column::of("releaseDate", "PERIOD"),
+    Column::of("createdBy", "INTEGER"),
+    Column::of("labelUri", "STRING"),
+    Column::of("channelId", "INTEGER"),
+    Column::of("transfer", "BOOLEAN"),
 ];
 
 /// Event codes of the steps from placed to shipped.

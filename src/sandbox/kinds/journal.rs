@@ -9,35 +9,31 @@ use super::{Cell, Column, Record, World};
 use crate::sandbox::seed::Dice;
 use crate::sandbox::text;
 
-const fn column(name: &'static str, kind: &'static str) -> Column {
-    Column { name, kind, sortable: true, filterable: true, reference: None }
-}
-
 pub const COLUMNS: &[Column] = &[
-    column("journalId", "IDSET"),
-    column("journalType", "STRING"),
-    column("orderId", "IDSET"),
-    column("invoiceReference", "SEARCH_STRING"),
-    column("channelId", "INTEGER"),
-    column("nominalCode", "STRING"),
-    column("journalDate", "PERIOD"),
-    column("journalDebit", "STRING"),
-    column("journalCredit", "STRING"),
-    column("journalRef", "INTEGER"),
-    column("currencyId", "INTEGER"),
-    column("exchangeRate", "STRING"),
-    column("transactionDebit", "STRING"),
-    column("transactionCredit", "STRING"),
-    column("projectId", "INTEGER"),
-    column("leadSourceId", "INTEGER"),
-    column("contactId", "INTEGER"),
-    column("journalDueDate", "PERIOD"),
-    column("journalDateEntered", "PERIOD"),
-    column("createdContactId", "INTEGER"),
-    column("taxCodeId", "INTEGER"),
-    column("taxReconciliationDate", "PERIOD"),
-    column("taxPeriodId", "INTEGER"),
-    column("journalRowId", "INTEGER"),
+    Column::of("journalId", "IDSET"),
+    Column::of("journalType", "STRING"),
+    Column::of("orderId", "IDSET"),
+    Column::of("invoiceReference", "SEARCH_STRING"),
+    Column::of("channelId", "INTEGER"),
+    Column::of("nominalCode", "STRING"),
+    Column::of("journalDate", "PERIOD"),
+    Column::of("journalDebit", "STRING"),
+    Column::of("journalCredit", "STRING"),
+    Column::of("journalRef", "INTEGER"),
+    Column::of("currencyId", "INTEGER"),
+    Column::of("exchangeRate", "STRING"),
+    Column::of("transactionDebit", "STRING"),
+    Column::of("transactionCredit", "STRING"),
+    Column::of("projectId", "INTEGER"),
+    Column::of("leadSourceId", "INTEGER"),
+    Column::of("contactId", "INTEGER"),
+    Column::of("journalDueDate", "PERIOD"),
+    Column::of("journalDateEntered", "PERIOD"),
+    Column::of("createdContactId", "INTEGER"),
+    Column::of("taxCodeId", "INTEGER"),
+    Column::of("taxReconciliationDate", "PERIOD"),
+    Column::of("taxPeriodId", "INTEGER"),
+    Column::of("journalRowId", "INTEGER"),
 ];
 
 const TYPES: [&str; 17] =

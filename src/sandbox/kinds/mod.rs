@@ -83,6 +83,11 @@ impl Column {
     pub const fn of(name: &'static str, kind: &'static str) -> Self {
         Self { name, kind, sortable: true, filterable: true, reference: None }
     }
+
+    /// A column that can be filtered by, and sorted by or not.
+    pub const fn sorts(name: &'static str, kind: &'static str, sortable: bool) -> Self {
+        Self { sortable, ..Self::of(name, kind) }
+    }
 }
 
 impl With {

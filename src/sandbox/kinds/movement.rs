@@ -8,27 +8,23 @@ use super::{Cell, Column, Record, World, goods_in, goods_out};
 use crate::sandbox::seed::Dice;
 use crate::sandbox::text;
 
-const fn column(name: &'static str, kind: &'static str, sortable: bool) -> Column {
-    Column { name, kind, sortable, filterable: true, reference: None }
-}
-
 pub const COLUMNS: &[Column] = &[
-    column("goodsMovementId", "IDSET", true),
-    column("productId", "INTEGER", true),
-    column("salesOrderRowId", "IDSET", false),
-    column("purchaseOrderRowId", "IDSET", false),
-    column("quantity", "INTEGER", false),
-    column("destinationLocationId", "INTEGER", false),
-    column("warehouseId", "INTEGER", false),
-    column("goodsNoteId", "IDSET", true),
-    column("productValue", "STRING", false),
-    column("currencyCode", "STRING", false),
-    column("orderId", "INTEGER", false),
-    column("isCleared", "BOOLEAN", false),
-    column("isQuarantine", "BOOLEAN", false),
-    column("batchId", "INTEGER", false),
-    column("goodsNoteTypeCode", "STRING", false),
-    column("updatedOn", "PERIOD", true),
+    Column::sorts("goodsMovementId", "IDSET", true),
+    Column::sorts("productId", "INTEGER", true),
+    Column::sorts("salesOrderRowId", "IDSET", false),
+    Column::sorts("purchaseOrderRowId", "IDSET", false),
+    Column::sorts("quantity", "INTEGER", false),
+    Column::sorts("destinationLocationId", "INTEGER", false),
+    Column::sorts("warehouseId", "INTEGER", false),
+    Column::sorts("goodsNoteId", "IDSET", true),
+    Column::sorts("productValue", "STRING", false),
+    Column::sorts("currencyCode", "STRING", false),
+    Column::sorts("orderId", "INTEGER", false),
+    Column::sorts("isCleared", "BOOLEAN", false),
+    Column::sorts("isQuarantine", "BOOLEAN", false),
+    Column::sorts("batchId", "INTEGER", false),
+    Column::sorts("goodsNoteTypeCode", "STRING", false),
+    Column::sorts("updatedOn", "PERIOD", true),
 ];
 
 /// When it was last changed; before that when it was made, unless the account leaves it null as other searches do.

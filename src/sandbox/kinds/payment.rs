@@ -5,39 +5,35 @@ use super::{Cell, Column, Record, World};
 use crate::sandbox::seed::Dice;
 use crate::sandbox::text;
 
-const fn column(name: &'static str, kind: &'static str, sortable: bool) -> Column {
-    Column { name, kind, sortable, filterable: true, reference: None }
-}
-
 pub const CUSTOMER_COLUMNS: &[Column] = &[
-    column("paymentId", "IDSET", true),
-    column("transactionRef", "STRING", false),
-    column("transactionCode", "STRING", false),
-    column("paymentMethodCode", "STRING", false),
-    column("paymentType", "STRING", false),
-    column("orderId", "IDSET", false),
-    column("currencyId", "IDSET", false),
-    column("currencyCode", "STRING", false),
-    column("amountAuthorized", "STRING", false),
-    column("amountPaid", "STRING", false),
-    column("expires", "PERIOD", false),
-    column("paymentDate", "PERIOD", true),
-    column("createdOn", "PERIOD", true),
-    column("journalId", "IDSET", true),
+    Column::sorts("paymentId", "IDSET", true),
+    Column::sorts("transactionRef", "STRING", false),
+    Column::sorts("transactionCode", "STRING", false),
+    Column::sorts("paymentMethodCode", "STRING", false),
+    Column::sorts("paymentType", "STRING", false),
+    Column::sorts("orderId", "IDSET", false),
+    Column::sorts("currencyId", "IDSET", false),
+    Column::sorts("currencyCode", "STRING", false),
+    Column::sorts("amountAuthorized", "STRING", false),
+    Column::sorts("amountPaid", "STRING", false),
+    Column::sorts("expires", "PERIOD", false),
+    Column::sorts("paymentDate", "PERIOD", true),
+    Column::sorts("createdOn", "PERIOD", true),
+    Column::sorts("journalId", "IDSET", true),
 ];
 
 pub const SUPPLIER_COLUMNS: &[Column] = &[
-    column("paymentId", "IDSET", true),
-    column("transactionRef", "STRING", true),
-    column("paymentMethodCode", "STRING", true),
-    column("paymentType", "STRING", true),
-    column("orderId", "IDSET", true),
-    column("currencyId", "IDSET", true),
-    column("currencyCode", "STRING", true),
-    column("amountPaid", "STRING", true),
-    column("paymentDate", "PERIOD", true),
-    column("createdOn", "PERIOD", true),
-    column("journalId", "IDSET", true),
+    Column::sorts("paymentId", "IDSET", true),
+    Column::sorts("transactionRef", "STRING", true),
+    Column::sorts("paymentMethodCode", "STRING", true),
+    Column::sorts("paymentType", "STRING", true),
+    Column::sorts("orderId", "IDSET", true),
+    Column::sorts("currencyId", "IDSET", true),
+    Column::sorts("currencyCode", "STRING", true),
+    Column::sorts("amountPaid", "STRING", true),
+    Column::sorts("paymentDate", "PERIOD", true),
+    Column::sorts("createdOn", "PERIOD", true),
+    Column::sorts("journalId", "IDSET", true),
 ];
 
 /// An order of the account.

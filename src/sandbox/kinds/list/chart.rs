@@ -37,18 +37,14 @@ pub fn rate(currency: i64) -> &'static str {
     nth(&CURRENCIES, currency - 1).3
 }
 
-const fn column(name: &'static str, kind: &'static str) -> Column {
-    Column { name, kind, sortable: true, filterable: true, reference: None }
-}
-
 pub const NOMINAL_SIZE: i64 = 120;
 pub const NOMINAL_COLUMNS: &[Column] = &[
-    column("code", "SEARCH_STRING"),
-    column("name", "SEARCH_STRING"),
-    column("type", "IDSET"),
-    column("bank", "BOOLEAN"),
-    column("currencyId", "IDSET"),
-    column("active", "BOOLEAN"),
+    Column::of("code", "SEARCH_STRING"),
+    Column::of("name", "SEARCH_STRING"),
+    Column::of("type", "IDSET"),
+    Column::of("bank", "BOOLEAN"),
+    Column::of("currencyId", "IDSET"),
+    Column::of("active", "BOOLEAN"),
 ];
 
 /// The code of a nominal code's id: four digits, leading zeros and all.
@@ -93,13 +89,13 @@ pub fn nominal_document(_: &World, record: &Record, out: &mut String) {
 
 pub const CURRENCY_SIZE: i64 = 5;
 pub const CURRENCY_COLUMNS: &[Column] = &[
-    column("id", "IDSET"),
-    column("title", "STRING"),
-    column("code", "STRING"),
-    column("symbol", "STRING"),
-    column("exchangeRate", "STRING"),
-    column("isDefault", "BOOLEAN"),
-    column("exchangeRateVarianceNominalCode", "STRING"),
+    Column::of("id", "IDSET"),
+    Column::of("title", "STRING"),
+    Column::of("code", "STRING"),
+    Column::of("symbol", "STRING"),
+    Column::of("exchangeRate", "STRING"),
+    Column::of("isDefault", "BOOLEAN"),
+    Column::of("exchangeRateVarianceNominalCode", "STRING"),
 ];
 
 /// A search row of currency.
