@@ -25,6 +25,8 @@ pub struct Account {
     start: i64,
     /// The records were created over this long before the start, in seconds.
     history: i64,
+    /// Records are shown as they were before their last change.
+    pub lags: bool,
 }
 
 /// The records of a kind.
@@ -45,6 +47,21 @@ struct Change {
     revision: u32,
     touches: u32,
     updated: Option<i64>,
+    /// The same before the last change.
+    before: Option<(u32, u32, Option<i64>)>,
+}
+
+impl Change {
+    /// Keeps what a change is about to replace.
+    fn begin(&mut self) -> &mut Self {
+        self.before = Some((self.revision, self.touches, self.updated));
+        self
+    }
+
+    fn before(self) -> Self {
+        let (revision, touches, updated) = self.before.unwrap_or((self.revision, self.touches, self.updated));
+        Self { revision, touches, updated, before: None }
+    }
 }
 
 impl Account {
@@ -86,7 +103,7 @@ impl Account {
         for kind in Kind::LISTS {
             stock(kind, kind.list_size().unsigned_abs(), 0);
         }
-        Self { world, stocks, start: now.as_second(), history: i64::from(settings.history) * 24 * 3600 }
+        Self { world, stocks, start: now.as_second(), history: i64::from(settings.history) * 24 * 3600, lags: false }
     }
 
     fn stock(&self, kind: Kind) -> &Stock {
@@ -122,6 +139,7 @@ impl Account {
     pub fn record(&self, kind: Kind, id: i64) -> Record {
         let stock = self.stock(kind);
         let change = stock.changes.get(&id).copied().unwrap_or_default();
+        let change = if self.lags { change.before() } else { change };
         let created = stock.inserted.get(&id).copied().unwrap_or_else(|| {
             let from_end = (stock.greatest - id) * (self.history / 60) / stock.greatest.max(1) * 60;
             self.start - from_end - QUIET
@@ -152,7 +170,7 @@ impl Account {
     /// Changes records, and says so by their date.
     pub fn edit(&mut self, kind: Kind, ids: &[i64], now: i64) {
         for id in ids {
-            let change = self.stock_mut(kind).changes.entry(*id).or_default();
+            let change = self.stock_mut(kind).changes.entry(*id).or_default().begin();
             change.revision += 1;
             change.updated = Some(now);
         }
@@ -161,7 +179,7 @@ impl Account {
     /// Changes what hangs on records without moving any date.
     pub fn touch(&mut self, kind: Kind, ids: &[i64]) {
         for id in ids {
-            self.stock_mut(kind).changes.entry(*id).or_default().touches += 1;
+            self.stock_mut(kind).changes.entry(*id).or_default().begin().touches += 1;
         }
     }
 

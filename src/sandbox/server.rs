@@ -12,7 +12,7 @@ use hyper::header::{ACCEPT_ENCODING, CONTENT_TYPE};
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
@@ -123,16 +123,20 @@ fn answer(
     let verdict = state.admit(&ask);
     let header = |name: &str| parts.headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
     let judged = state.tokens.judge(&state.settings, state.now().as_second(), header);
-    let (reply, ids) = match (verdict.allowed, judged) {
+    let (reply, ids, date) = match (verdict.allowed, judged) {
         (false, _) => {
-            (Reply::text(503, "You have sent too many requests. Please wait before sending another request"), 0)
+            (Reply::text(503, "You have sent too many requests. Please wait before sending another request"), 0, 0)
         }
-        (true, Err(refused)) => (refused, 0),
-        (true, Ok(())) if !path.starts_with(&prefix) => (Reply::wrong_address(path), 0),
-        (true, Ok(())) => state.answer(&ask),
+        (true, Err(refused)) => (refused, 0, 0),
+        (true, Ok(())) if !path.starts_with(&prefix) => (Reply::wrong_address(path), 0, 0),
+        (true, Ok(())) => {
+            let whole = if query.is_empty() { ask.path.to_owned() } else { format!("{}?{query}", ask.path) };
+            state.answer_wrongly(&ask, &whole)
+        }
     };
     state.note(ask.path, reply.status, ids);
-    let (now, gzip) = (state.now(), gzip && state.settings.gzip);
+    let shifted = state.now().saturating_add(SignedDuration::from_secs(date));
+    let (now, gzip) = (shifted.unwrap_or_else(|_| state.now()), gzip && state.settings.gzip);
     let fault = state.fault(path).filter(|_| reply.status == 200);
     state.log.faults += u64::from(fault.is_some());
     let mishap = fault.map(|fault| Mishap {

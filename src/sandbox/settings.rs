@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::sandbox::answer::Rule;
 use crate::sandbox::fault::Faults;
 use crate::sandbox::stir::Stir;
 
@@ -120,6 +121,8 @@ pub struct Settings {
     pub availability_refuses_all: bool,
     /// Answers gone wrong.
     pub faults: Faults,
+    /// Answers that are well formed and wrong.
+    pub answers: Vec<Rule>,
     /// Changes between requests.
     pub stir: Stir,
     /// OPTIONS of more ids than this fails with an internal error; 0 never does.
@@ -178,6 +181,7 @@ impl Default for Settings {
             availability_code: "WHSC-097".to_owned(),
             availability_refuses_all: false,
             faults: Faults::default(),
+            answers: Vec::new(),
             stir: Stir::default(),
             options_fail_above: 0,
             options_hides: 0,

@@ -7,6 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
 
 use crate::sandbox::account::Account;
+use crate::sandbox::answer::Wrong;
 use crate::sandbox::documents::{self, Asked};
 use crate::sandbox::fault::Fault;
 use crate::sandbox::kinds::With;
@@ -36,6 +37,8 @@ pub struct State {
     stirring: Stirring,
     /// Answers of which the fault plan has been asked.
     judged: u64,
+    /// Requests that each rule of the plan of wrong answers has counted.
+    counted: Vec<u64>,
     bomb: Option<Bytes>,
 }
 
@@ -62,6 +65,7 @@ impl State {
             aged: SignedDuration::ZERO,
             stirring: Stirring::default(),
             judged: 0,
+            counted: Vec::new(),
             bomb: None,
             settings,
         }
@@ -71,6 +75,9 @@ impl State {
     pub fn set(&mut self, settings: Settings) {
         if self.settings.faults != settings.faults {
             self.judged = 0;
+        }
+        if self.settings.answers != settings.answers {
+            self.counted.clear();
         }
         self.throttle.set(settings.limit, settings.quota);
         self.settings = settings;
@@ -141,6 +148,32 @@ impl State {
         let with = With::parse(value("includeOptional").unwrap_or_default());
         let first = value("firstResult").and_then(|text| text.parse().ok()).unwrap_or(1).max(1);
         documents::get(&self.account, &self.settings, served, &Asked { set, with, first })
+    }
+
+    /// Answers, and bends the answer as the plan of wrong answers has it; the numbers are how many ids were asked for, and the
+    /// seconds by which the `Date` header is off. `path` has the query.
+    pub fn answer_wrongly(&mut self, ask: &Ask<'_>, path: &str) -> (Reply, usize, i64) {
+        let wrongs = self.wrongs(if ask.options { "OPTIONS" } else { "GET" }, path);
+        self.account.lags = wrongs.contains(&Wrong::Stale);
+        let (reply, ids) = self.answer(ask);
+        self.account.lags = false;
+        let date = wrongs.iter().map(Wrong::date).sum();
+        self.log.wrong += u64::try_from(wrongs.len()).unwrap_or(u64::MAX);
+        (wrongs.iter().fold(reply, |reply, wrong| wrong.bend(reply)), ids, date)
+    }
+
+    /// How the answer to a request is wrong, by the rules that concern it.
+    fn wrongs(&mut self, method: &str, path: &str) -> Vec<Wrong> {
+        let rules = &self.settings.answers;
+        self.counted.resize(rules.len(), 0);
+        let mut wrongs = Vec::new();
+        for (rule, counted) in rules.iter().zip(&mut self.counted).filter(|(rule, _)| rule.matches(method, path)) {
+            *counted += 1;
+            if rule.concerns(*counted) {
+                wrongs.push(rule.then.clone());
+            }
+        }
+        wrongs
     }
 
     /// What goes wrong with the answer for a path.
