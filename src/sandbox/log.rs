@@ -20,8 +20,8 @@ pub struct Log {
     pub stirred: Vec<String>,
     /// Answers gone wrong on purpose.
     pub faults: u64,
-    /// Answers that the plan of wrong answers has bent.
-    pub wrong: u64,
+    /// Requests whose answers the plan of wrong answers has bent, by method and path with the query.
+    pub wrong: Vec<String>,
     /// Calls of the other app, and those of them refused for haste.
     pub foreign: u64,
     pub foreign_throttled: u64,

@@ -153,12 +153,13 @@ impl State {
     /// Answers, and bends the answer as the plan of wrong answers has it; the numbers are how many ids were asked for, and the
     /// seconds by which the `Date` header is off. `path` has the query.
     pub fn answer_wrongly(&mut self, ask: &Ask<'_>, path: &str) -> (Reply, usize, i64) {
-        let wrongs = self.wrongs(if ask.options { "OPTIONS" } else { "GET" }, path);
+        let method = if ask.options { "OPTIONS" } else { "GET" };
+        let wrongs = self.wrongs(method, path);
         self.account.lags = wrongs.contains(&Wrong::Stale);
         let (reply, ids) = self.answer(ask);
         self.account.lags = false;
         let date = wrongs.iter().map(Wrong::date).sum();
-        self.log.wrong += u64::try_from(wrongs.len()).unwrap_or(u64::MAX);
+        self.log.wrong.extend((!wrongs.is_empty()).then(|| format!("{method} {path}")));
         (wrongs.iter().fold(reply, |reply, wrong| wrong.bend(reply)), ids, date)
     }
 

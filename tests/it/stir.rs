@@ -3,7 +3,6 @@
 //! Each case is made from its seed, which is said where it fails. `make stir` tries many more.
 
 use std::collections::BTreeSet;
-use std::path::Path;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -11,7 +10,7 @@ use jiff::tz::Offset;
 use pearlift::sandbox::kinds::Kind;
 use pearlift::sandbox::{Sandbox, Settings, Size, Stir, Verb};
 
-use crate::support::{Program, check_truth, start, this_morning};
+use crate::support::{Program, check_truth, schemas_with_sets_of, start, this_morning};
 
 /// A case; one that fails says its seed, and what was asked and done.
 struct Case {
@@ -37,22 +36,6 @@ impl Drop for Case {
         if std::thread::panicking() {
             eprintln!("{}", self.said.join("\n"));
             eprintln!("the seed is {}: PEARLIFT_STIR={} make stir", self.seed, self.seed);
-        }
-    }
-}
-
-/// The built-in schemas, with id sets of at most `most` ids; of contacts more, for they page silently.
-fn schemas_with_sets_of(most: usize, folder: &Path) {
-    for entry in std::fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("schemas")).unwrap() {
-        let path = entry.unwrap().path();
-        if path.extension().is_some_and(|ending| ending == "toml") {
-            let most = if path.ends_with("contact.toml") { 3 * most + 1 } else { most };
-            let lines = std::fs::read_to_string(&path).unwrap();
-            let lines = lines.lines().map(|line| match line.strip_prefix("max_ids = ") {
-                Some(_) => format!("max_ids = {most}\n"),
-                None => format!("{line}\n"),
-            });
-            std::fs::write(folder.join(path.file_name().unwrap()), lines.collect::<String>()).unwrap();
         }
     }
 }
