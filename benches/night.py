@@ -24,18 +24,11 @@ def serve(options):
         [PROGRAM, "sandbox", "--port", "0", "--limit", "0", *sizes],
         stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
     )
-    return sandbox, sandbox.stdout.readline().strip()
+    return sandbox, sandbox.stdout.readline().strip(), sandbox.stdout.readline().strip()
 
 
-def post(url, path):
-    root = url.split("/public-api/")[0]
-    with urllib.request.urlopen(urllib.request.Request(f"{root}/sandbox/{path}", method="POST")) as answer:
-        return json.load(answer)
-
-
-def ids(url, kind):
-    root = url.split("/public-api/")[0]
-    with urllib.request.urlopen(f"{root}/sandbox/ids/{kind}") as answer:
+def post(control, path):
+    with urllib.request.urlopen(urllib.request.Request(f"{control}/{path}", method="POST")) as answer:
         return json.load(answer)
 
 
@@ -85,7 +78,7 @@ def main():
     parser.add_argument("--nights", type=int, default=1)
     parser.add_argument("--old", type=float, default=0.1, help="share of edited records that may be of any age")
     options = parser.parse_args()
-    sandbox, url = serve(options)
+    sandbox, url, control = serve(options)
     lake = tempfile.mkdtemp(prefix="pearlift-bench-")
     dice = random.Random(1)
     try:
@@ -93,11 +86,11 @@ def main():
         environment = {**settings(url, lake), "PEARLIFT_RESOURCE_PRODUCT_AVAILABILITY_EVERY": "1ms"}
         scan(url, environment, options.resource, lake, "first load")
         for night in range(options.nights):
-            post(url, "age?seconds=86400")
+            post(control, "age?seconds=86400")
             for kind, count in (wish.split("=") for wish in options.changed):
-                known, count = ids(url, kind), int(count)
+                known, count = post(control, f"ids/{kind}"), int(count)
                 new = count if kind in ("journal", "goods_in_note") else count // 3
-                post(url, f"insert/{kind}?count={new}")
+                post(control, f"insert/{kind}?count={new}")
                 # By default one of ten edited records is of any age; of the others most are of the last twentieth.
                 edited = set()
                 while len(edited) < count - new:
@@ -105,8 +98,8 @@ def main():
                     edited.add(known[-1 - int(dice.random() * part * len(known))])
                 edited = sorted(edited)
                 for at in range(0, len(edited), 500):
-                    post(url, f"edit/{kind}?ids={','.join(map(str, edited[at:at + 500]))}")
-            post(url, "age?seconds=600")
+                    post(control, f"edit/{kind}?ids={','.join(map(str, edited[at:at + 500]))}")
+            post(control, "age?seconds=600")
             scan(url, environment, options.resource, lake, f"night {night + 1}")
         scan(url, environment, options.resource, lake, "quiet run")
     finally:

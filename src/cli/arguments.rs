@@ -259,7 +259,7 @@ pub struct Sandbox {
     /// Journals, when not in proportion
     #[arg(long, value_name = "N")]
     pub journals: Option<u64>,
-    /// A JSON file of settings, as `POST /sandbox/settings` takes them
+    /// A JSON file of settings, as `POST /sandbox/TOKEN/settings` takes them
     #[arg(long, value_name = "FILE")]
     pub settings: Option<PathBuf>,
 }

@@ -5,7 +5,7 @@ use crate::cli::terminal::{complain, print};
 use crate::failure::{Failure, Kind, Result};
 use crate::sandbox::{Sandbox, Settings, Size};
 
-/// Serves until the process ends. Prints the base URL on stdout once it listens.
+/// Serves until the process ends. Prints the base URL and the address of control requests on stdout once it listens.
 pub async fn sandbox(arguments: Arguments) -> Result<u8> {
     let mut settings = Settings { limit: arguments.limit, seed: arguments.seed, ..Settings::default() };
     if let Some(file) = &arguments.settings {
@@ -30,10 +30,10 @@ pub async fn sandbox(arguments: Arguments) -> Result<u8> {
             .caused(error)
             .advise("choose another port with --port, or 0 for any that is free")
     })?;
-    print(&sandbox.url())?;
+    print(&format!("{}\n{}", sandbox.url(), sandbox.control()))?;
     complain(&format!(
-        "app_ref is {app_ref}, BRIGHTPEARL_STAFF_TOKEN is {token}; {}/sandbox/… changes the account",
-        sandbox.root()
+        "app_ref is {app_ref}, BRIGHTPEARL_STAFF_TOKEN is {token}; POST {}/… changes the account",
+        sandbox.control()
     ));
     sandbox.forever().await;
     Ok(0)

@@ -1,18 +1,21 @@
-//! Changing the account while it serves: `POST /sandbox/…`, without login or quota; and its truth.
+//! Changing the account while it serves: `POST /sandbox/TOKEN/…`, without login or quota; and its truth.
+//!
+//! `TOKEN` is printed at the start. A request with another `Host` than this server's, or with an `Origin`, is refused: no web
+//! page can send it.
 //!
 //! | path | does |
 //! |---|---|
-//! | `POST /sandbox/insert/{kind}?count=N` | new records, created now |
-//! | `POST /sandbox/edit/{kind}?ids=1,2` or `?count=N` | other content, `updatedOn` now (without ids: the newest) |
-//! | `POST /sandbox/touch/{kind}?…` | other content, no date moves |
-//! | `POST /sandbox/delete/{kind}?…` | gone without a trace |
-//! | `POST /sandbox/restore/{kind}?ids=1,2` | deleted ones are back as they were |
-//! | `POST /sandbox/age?seconds=N` | the account's clock goes on |
-//! | `POST /sandbox/settings` | a JSON object of settings to change, `faults` and `stir` among them; a new plan counts from 1 |
-//! | `POST /sandbox/expire` | ends every access token |
-//! | `GET /sandbox/log`, `POST /sandbox/log/clear` | what was asked |
-//! | `GET /sandbox/ids/{kind}` | every id |
-//! | `GET /sandbox/truth/{kind}` | every record, a JSON object a line |
+//! | `POST …/insert/{kind}?count=N` | new records, created now; 1,000,000 at most |
+//! | `POST …/edit/{kind}?ids=1,2` or `?count=N` | other content, `updatedOn` now (without ids: the newest) |
+//! | `POST …/touch/{kind}?…` | other content, no date moves |
+//! | `POST …/delete/{kind}?…` | gone without a trace |
+//! | `POST …/restore/{kind}?ids=1,2` | deleted ones are back as they were |
+//! | `POST …/age?seconds=N` | the account's clock goes on, or back where N is negative; ten years at most |
+//! | `POST …/settings` | a JSON object of settings to change, `faults` and `stir` among them; a new plan counts from 1 |
+//! | `POST …/expire` | ends every access token |
+//! | `POST …/log`, `POST …/log/clear` | what was asked |
+//! | `POST …/ids/{kind}` | every id |
+//! | `POST …/truth/{kind}` | every record, a JSON object a line |
 
 use std::fmt::Write;
 
@@ -21,6 +24,11 @@ use serde_json::{Value, json};
 
 use crate::sandbox::kinds::{self, Kind, Record, With, availability, price, product};
 use crate::sandbox::state::{State, parameters};
+
+/// Records that one request makes or changes: more take minutes and memory.
+const MOST_RECORDS: u64 = 1_000_000;
+/// Seconds by which one request moves the clock: ten years.
+const MOST_SECONDS: u64 = 10 * 366 * 24 * 3600;
 
 /// What the truth is told of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,7 +97,8 @@ pub fn control(state: &mut State, path: &str, query: &str, body: &[u8]) -> Optio
         }
         ["age"] => value("seconds")
             .and_then(|text| text.parse().ok())
-            .ok_or_else(|| "seconds=N is needed".to_owned())
+            .filter(|seconds: &i64| seconds.unsigned_abs() <= MOST_SECONDS)
+            .ok_or_else(|| format!("seconds=N is needed, {MOST_SECONDS} at most"))
             .map(|seconds| {
                 state.age(SignedDuration::from_secs(seconds));
                 json!({"now": state.now()})
@@ -102,7 +111,10 @@ pub fn control(state: &mut State, path: &str, query: &str, body: &[u8]) -> Optio
             let Some(kind) = Truth::parse(name).map(Truth::kind) else {
                 return Some(Err(format!("{name} is no kind")));
             };
-            let count = value("count").and_then(|text| text.parse::<u64>().ok()).unwrap_or(1);
+            let count = match value("count").map(str::parse::<u64>).transpose() {
+                Ok(count) if count.unwrap_or(1) <= MOST_RECORDS => count.unwrap_or(1),
+                Ok(_) | Err(_) => return Some(Err(format!("count=N is a number, {MOST_RECORDS} at most"))),
+            };
             let ids = match value("ids") {
                 Some(text) => match text.split(',').map(str::parse).collect::<Result<Vec<i64>, _>>() {
                     Ok(ids) => ids,

@@ -1,5 +1,8 @@
 //! Id sets as the source takes them (API notes §5): `1-3,6-15,20` ascending, `.` for any order.
 
+/// The greatest id that is taken: spans of ids can be added up.
+const GREATEST: i64 = 1 << 40;
+
 /// The ranges of a set in the order given; the error is the refusal's code and message.
 pub fn parse(text: &str) -> Result<Vec<(i64, i64)>, (&'static str, String)> {
     let wrong = || ("CMNC-006", format!("The id set {text} is not valid"));
@@ -7,7 +10,8 @@ pub fn parse(text: &str) -> Result<Vec<(i64, i64)>, (&'static str, String)> {
     let mut ranges: Vec<(i64, i64)> = Vec::new();
     for part in text.split([',', '.']) {
         let (from, to) = part.split_once('-').unwrap_or((part, part));
-        let number = |digits: &str| digits.parse::<i64>().ok().filter(|id| *id >= 0).ok_or_else(wrong);
+        let number =
+            |digits: &str| digits.parse::<i64>().ok().filter(|id| (0..=GREATEST).contains(id)).ok_or_else(wrong);
         let (from, to) = (number(from)?, number(to)?);
         if to < from || (ordered && ranges.last().is_some_and(|(_, last)| from <= *last)) {
             return Err(("CMNC-006", format!("The id set {text} is not in ascending order")));

@@ -54,7 +54,10 @@ pub struct Sandbox {
 
 impl Sandbox {
     /// Serves an account on a port of 127.0.0.1; 0 takes any that is free.
-    pub async fn start(settings: Settings, size: &Size, port: u16) -> std::io::Result<Self> {
+    pub async fn start(mut settings: Settings, size: &Size, port: u16) -> std::io::Result<Self> {
+        if settings.control_token.is_empty() {
+            settings.control_token = token()?;
+        }
         let listener = TcpListener::bind(("127.0.0.1", port)).await?;
         let address = listener.local_addr()?;
         let state = Arc::new(Mutex::new(State::new(settings, size, Timestamp::now())));
@@ -73,9 +76,14 @@ impl Sandbox {
         format!("http://{}/public-api/{}", self.address, self.state().settings.account)
     }
 
-    /// `http://127.0.0.1:PORT`, for the token endpoint and `/sandbox/…`.
+    /// `http://127.0.0.1:PORT`, for the token endpoint.
     pub fn root(&self) -> String {
         format!("http://{}", self.address)
+    }
+
+    /// `http://127.0.0.1:PORT/sandbox/TOKEN`, below which requests change the account.
+    pub fn control(&self) -> String {
+        format!("{}/sandbox/{}", self.root(), self.state().settings.control_token)
     }
 
     /// Runs until the server ends, which it does only with the process.
@@ -165,6 +173,13 @@ impl Sandbox {
         let now = state.now().as_second();
         state.tokens.good(now)
     }
+}
+
+/// 128 random bits, hexadecimal.
+fn token() -> std::io::Result<String> {
+    let mut bytes = [0; 16];
+    getrandom::fill(&mut bytes).map_err(std::io::Error::other)?;
+    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
 impl Drop for Sandbox {

@@ -6,9 +6,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http_body_util::{BodyExt, StreamBody};
+use http_body_util::{BodyExt, Limited, StreamBody};
 use hyper::body::{Frame, Incoming};
-use hyper::header::{ACCEPT_ENCODING, CONTENT_TYPE};
+use hyper::header::{ACCEPT_ENCODING, CONTENT_TYPE, HOST, ORIGIN};
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -22,6 +22,8 @@ use crate::sandbox::mishap::{Body, Mishap, respond, whole};
 use crate::sandbox::reply::Reply;
 use crate::sandbox::state::{Ask, State, form, parameters};
 
+/// Bytes of a request's body at most: settings and grants are far smaller.
+const MAX_BODY: usize = 1 << 20;
 /// Records of the truth written at once.
 const TRUTH_CHUNK: usize = 500;
 
@@ -71,9 +73,15 @@ async fn route(state: Shared, address: SocketAddr, request: Request<Incoming>, i
     let (parts, body) = request.into_parts();
     let path = parts.uri.path().to_owned();
     let query = parts.uri.query().unwrap_or_default().to_owned();
-    let body = body.collect().await.map(|body| body.to_bytes()).unwrap_or_default();
+    let Ok(body) = Limited::new(body, MAX_BODY).collect().await.map(http_body_util::Collected::to_bytes) else {
+        return json(413, format!("{{\"error\":\"the body is longer than {MAX_BODY} bytes, or broke off\"}}"));
+    };
     if let Some(path) = path.strip_prefix("/sandbox/") {
-        return steer(state, path, &query, &body);
+        let token = state.lock().expect("no holder panics").settings.control_token.clone();
+        return match permit(&parts, address, path, &token) {
+            Ok(path) => steer(state, path, &query, &body),
+            Err((status, why)) => json(status, serde_json::json!({"error": why}).to_string()),
+        };
     }
     if parts.method == Method::POST && (path.ends_with("/oauth/token") || path.starts_with("/token/")) {
         let mut state = state.lock().expect("no holder panics");
@@ -158,6 +166,35 @@ fn json(status: u16, body: String) -> Response<Body> {
         .header(CONTENT_TYPE, "application/json;charset=UTF-8")
         .body(whole(Bytes::from(body)))
         .expect("the headers are well formed")
+}
+
+/// The path behind the token of a control request, where it is one: a POST, to this host by name, of no web page, with the
+/// token that was printed at the start. Else the status and the reason.
+fn permit<'a>(
+    parts: &hyper::http::request::Parts,
+    address: SocketAddr,
+    path: &'a str,
+    token: &str,
+) -> Result<&'a str, (u16, &'static str)> {
+    let host = parts.headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+    let port = address.port();
+    if ![format!("127.0.0.1:{port}"), format!("localhost:{port}"), format!("[::1]:{port}")]
+        .iter()
+        .any(|own| own == host)
+    {
+        return Err((403, "the Host is not this server's"));
+    }
+    if parts.headers.contains_key(ORIGIN) {
+        return Err((403, "web pages may not change the account"));
+    }
+    if parts.method != Method::POST {
+        return Err((405, "control requests are POST"));
+    }
+    let (given, path) = path.split_once('/').unwrap_or((path, ""));
+    if given != token {
+        return Err((403, "the path is /sandbox/TOKEN/…, with the token printed at the start"));
+    }
+    Ok(path)
 }
 
 /// A request of whoever plays with the sandbox.

@@ -85,6 +85,8 @@ pub struct Settings {
     pub token_life: i64,
     /// Access tokens end before the answer of this number, counted in the log; 0 is never.
     pub expire_at: u64,
+    /// The part of control paths that only the owner knows; empty is a random one.
+    pub control_token: String,
     /// Requests a minute; 0 is no quota.
     pub limit: u32,
     pub quota: Quota,
@@ -161,6 +163,7 @@ impl Default for Settings {
             rotates: true,
             token_life: 604_800,
             expire_at: 0,
+            control_token: String::new(),
             limit: 200,
             quota: Quota::Fixed,
             period: 60_000,

@@ -6,6 +6,7 @@ mod cadence;
 mod clean;
 mod commit;
 mod compact;
+mod control;
 mod crash;
 mod damage;
 mod decode;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use pearlift::sandbox::kinds::Kind;
 use pearlift::sandbox::{Sandbox, Settings, Size};
 
-use crate::support::{Program, account, check_truth, files, query, start, this_morning};
+use crate::support::{Program, account, check_truth, files, query, start, this_morning, truth};
 
 fn text(folder: &tempfile::TempDir) -> &str {
     folder.path().to_str().unwrap()
@@ -332,16 +332,14 @@ async fn a_price_that_changed_after_the_sources_clock_was_set_back_is_read_thoug
 
 /// Sets the source's clock back.
 async fn set_back(sandbox: &Sandbox, seconds: u64) {
-    let url = format!("{}/sandbox/age?seconds=-{seconds}", sandbox.root());
+    let url = format!("{}/age?seconds=-{seconds}", sandbox.control());
     let client = reqwest::Client::builder().no_proxy().build().unwrap();
     assert!(client.post(url).send().await.unwrap().status().is_success());
 }
 
 /// The orders that the newest records of a kind name.
 pub async fn named_orders(sandbox: &Sandbox, kind: &str, newest: usize) -> Vec<i64> {
-    let url = format!("{}/sandbox/truth/{kind}", sandbox.root());
-    #[expect(clippy::disallowed_methods, reason = "the sandbox's own truth, which no quota guards")]
-    let text = reqwest::get(url).await.unwrap().text().await.unwrap();
+    let text = truth(sandbox, kind).await;
     let lines = text.lines().rev().take(newest).map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
     let order = |record: serde_json::Value| {
         record["orderId"].as_i64().or(record["document"]["orderId"].as_i64()).filter(|id| *id > 0)

@@ -8,7 +8,7 @@ use pearlift::sandbox::Sandbox;
 use pearlift::sandbox::kinds::Kind;
 use serde_json::Value;
 
-use crate::support::{Program, account, check_truth, query};
+use crate::support::{Program, account, check_truth, query, truth};
 
 const ORDERS: &[&str] = &["--only", "order,order_row,order_party,order_invoice,order_custom_field"];
 
@@ -126,9 +126,7 @@ async fn a_full_read_counts_neither_what_is_dated_nor_what_is_followed_anyway() 
 
 /// The orders that the newest payments name.
 async fn paid(sandbox: &Sandbox, newest: usize) -> Vec<i64> {
-    let url = format!("{}/sandbox/truth/customer_payment", sandbox.root());
-    #[expect(clippy::disallowed_methods, reason = "the sandbox's own truth, which no quota guards")]
-    let text = reqwest::get(url).await.expect("it answers").text().await.expect("it is text");
+    let text = truth(sandbox, "customer_payment").await;
     let lines = text.lines().rev().take(newest).map(|line| serde_json::from_str::<Value>(line).expect("JSON"));
     let orders: BTreeSet<i64> = lines.filter_map(|payment| payment["orderId"].as_i64()).filter(|id| *id > 0).collect();
     orders.into_iter().collect()

@@ -8,7 +8,7 @@ use pearlift::sandbox::{Sandbox, Settings, Size};
 use serde_json::Value;
 
 use crate::repair::{loaded, named_orders, one_in};
-use crate::support::{Program, account, check_truth, query, start, this_morning};
+use crate::support::{Program, account, check_truth, query, start, this_morning, truth};
 
 const NOTES: &str = "goods_in_note,goods_in_note_movement";
 
@@ -272,9 +272,7 @@ async fn goods_that_come_in_are_in_their_order_and_in_the_stock_after_one_night(
 
 /// The goods-in notes that the newest movements name.
 async fn moved_notes(sandbox: &Sandbox, newest: usize) -> BTreeSet<i64> {
-    let url = format!("{}/sandbox/truth/goods_movement", sandbox.root());
-    #[expect(clippy::disallowed_methods, reason = "the sandbox's own truth, which no quota guards")]
-    let text = reqwest::get(url).await.unwrap().text().await.unwrap();
+    let text = truth(sandbox, "goods_movement").await;
     let lines = text.lines().rev().take(newest).map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
     lines.filter(|row| row["goodsNoteTypeCode"] == "GI").filter_map(|row| row["goodsNoteId"].as_i64()).collect()
 }

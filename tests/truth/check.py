@@ -1,6 +1,6 @@
 """Checks exported tables against the truth of the sandbox, value by value: an opinion of its own, in Python and DuckDB.
 
-    check.py --truth http://HOST:PORT --tables FOLDER|s3://BUCKET/PREFIX [--s3-endpoint http://127.0.0.1:PORT]
+    check.py --truth http://HOST:PORT/sandbox/TOKEN --tables FOLDER|s3://BUCKET/PREFIX [--s3-endpoint http://127.0.0.1:PORT]
              [--only TABLE,…] [--allow-extra TABLE,…] [--may-be-empty TABLE,…] [--day 2026-11-24] [--marked]
 
 What a record must become is written out by hand in `flatten_*.py`, from the API's documentation; nothing is read from the schema
@@ -193,7 +193,8 @@ def shorten(value):
 
 
 def records(truth, kind):
-    with urllib.request.urlopen(f"{truth.rstrip('/')}/sandbox/truth/{kind}") as answer:
+    asked = urllib.request.Request(f"{truth.rstrip('/')}/truth/{kind}", method="POST")
+    with urllib.request.urlopen(asked) as answer:
         for line in answer:
             if line.strip():
                 yield parse(line)
@@ -277,7 +278,7 @@ def table_names(names):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--truth", required=True, help="where the sandbox serves, http://HOST:PORT")
+    parser.add_argument("--truth", required=True, help="where the sandbox is controlled, http://HOST:PORT/sandbox/TOKEN")
     parser.add_argument("--tables", required=True, help="the destination: a folder or s3://BUCKET/PREFIX")
     parser.add_argument("--s3-endpoint", help="http://HOST:PORT of the object store")
     parser.add_argument("--only", type=table_names, default=[], help="tables to check, all when left out")

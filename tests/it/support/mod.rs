@@ -47,6 +47,12 @@ pub async fn start(settings: Settings, size: Size) -> Sandbox {
     Sandbox::start(settings, &size, 0).await.expect("the sandbox starts")
 }
 
+/// Every record of a kind as the account has it, a JSON object a line.
+pub async fn truth(sandbox: &Sandbox, kind: &str) -> String {
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    client.post(format!("{}/truth/{kind}", sandbox.control())).send().await.unwrap().text().await.unwrap()
+}
+
 /// Copies a folder with everything in it.
 pub fn copy_folder(from: &Path, to: &Path) {
     std::fs::create_dir_all(to).unwrap();

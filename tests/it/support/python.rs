@@ -34,7 +34,7 @@ pub fn check_truth(sandbox: &Sandbox, tables: &str, more: &[&str]) {
 pub fn compare_with_truth(sandbox: &Sandbox, tables: &str, more: &[&str]) -> Result<(), String> {
     let output = Command::new(tool("python"))
         .arg(root().join("tests/truth/check.py"))
-        .args(["--truth", &sandbox.root(), "--tables", tables, "--day", &super::today()])
+        .args(["--truth", &sandbox.control(), "--tables", tables, "--day", &super::today()])
         .args(more)
         // The keys of the tests' own S3 server; a folder needs none.
         .env("AWS_ACCESS_KEY_ID", S3_KEY)
