@@ -3,8 +3,8 @@
 //! A process that is killed leaves its folder. Each folder holds a lock that dies with its process, so that the next
 //! command with the same place for its own can tell, and removes it.
 
-use std::fs::File;
-use std::os::unix::fs::MetadataExt;
+use std::fs::{File, Permissions};
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 
 use tempfile::TempDir;
@@ -13,6 +13,8 @@ use crate::failure::{Failure, Kind, Result};
 
 /// How the names of such folders begin.
 const PREFIX: &str = "pearlift-";
+/// Rows of the account lie in it: no other user of the machine may look, whatever the umask.
+const PRIVATE: u32 = 0o700;
 /// Held locked by the process that the folder is of.
 const LOCK: &str = "pearlift.lock";
 
@@ -36,7 +38,8 @@ pub fn spool_folder(below: Option<&Path>) -> Result<Scratch> {
     let below = below.map_or_else(std::env::temp_dir, Path::to_owned);
     let make = || {
         std::fs::create_dir_all(&below)?;
-        let folder = tempfile::Builder::new().prefix(PREFIX).tempdir_in(&below)?;
+        let folder =
+            tempfile::Builder::new().prefix(PREFIX).permissions(Permissions::from_mode(PRIVATE)).tempdir_in(&below)?;
         // It bears its name only once it is locked: nobody takes the folder for a dead one's meanwhile.
         let draft = folder.path().join("draft");
         let lock = File::create_new(&draft)?;
@@ -65,5 +68,18 @@ fn sweep(below: &Path, user: u32) {
         if is_ours && File::open(lock).is_ok_and(|lock| lock.try_lock().is_ok()) {
             let _ = std::fs::remove_dir_all(entry.path());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_other_user_may_look_into_a_scratch_folder() {
+        let below = tempfile::tempdir().unwrap();
+        let scratch = spool_folder(Some(below.path())).unwrap();
+        let mode = std::fs::metadata(scratch.path()).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o700, "{mode:o}");
     }
 }
