@@ -3,13 +3,18 @@
 
 use std::collections::BTreeSet;
 
-use crate::manifest::format::{Cursor, DataFile, FORMAT, Key, ScanPlan, TableFiles, Version};
+use crate::manifest::format::{Cursor, DataFile, FORMAT, Key, ScanPlan, Selected, TableFiles, Version};
 use crate::store::paths;
 
 /// The highest number of a version: the next one must be a number too.
 const LAST: u64 = u64::MAX / 2;
 /// The most ids of a slice: what `max_ids` of a schema file can say.
 const SLICE: u64 = 65_535;
+
+/// The most ids of all slices: more than any account holds.
+const MOST_IDS: u64 = 100_000_000;
+/// The most ids that a plan may have confirmed as deleted; they are held in memory.
+const MOST_CANDIDATES: u64 = 1_000_000;
 
 /// Says what is wrong with a version that lies as this number of this resource.
 pub fn check(version: &Version, resource: &str, number: u64) -> Result<(), String> {
@@ -37,6 +42,11 @@ pub fn check(version: &Version, resource: &str, number: u64) -> Result<(), Strin
             Cursor::Slices { plan, .. } if !paths::is_scan(plan, resource) => return Err(not_ours(plan)),
             Cursor::Slices { .. } | Cursor::Rows { .. } => {}
         }
+    }
+    if let Some(Selected::Ids(ranges)) = version.state.backfill.as_ref().map(|backfill| &backfill.selected)
+        && size(ranges).is_none_or(|ids| ids > MOST_IDS)
+    {
+        return Err(format!("its backfill selects more than {MOST_IDS} ids, or ranges that do not ascend"));
     }
     let mut named = BTreeSet::new();
     let mut totals = (0_u64, 0_u64);
@@ -98,13 +108,55 @@ fn check_file(
     if fits { Ok(()) } else { Err(format!("the key range of `{}` does not go with its rows", file.path)) }
 }
 
-/// Whether a scan's plan is one that we can have written: slices of ids that can be asked for.
+/// Whether a scan's plan is one that we can have written: slices of ids that can be asked for, and no more ids than an
+/// account can hold.
 pub fn is_plan(plan: &ScanPlan) -> bool {
-    let size = |slice: &Vec<(i64, i64)>| {
-        slice.iter().try_fold(0_u64, |sum, (first, last)| {
-            let ids = last.checked_sub(*first).and_then(|more| u64::try_from(more).ok())?;
-            sum.checked_add(ids)?.checked_add(1)
-        })
-    };
-    plan.format == FORMAT && plan.slices.iter().all(|slice| size(slice).is_some_and(|ids| ids <= SLICE))
+    let mut sizes = plan.slices.iter().map(|slice| size(slice).filter(|ids| *ids <= SLICE));
+    let all = sizes.try_fold(0_u64, |sum, ids| sum.checked_add(ids?));
+    plan.format == FORMAT
+        && all.is_some_and(|ids| ids <= MOST_IDS)
+        && size(&plan.candidates).is_some_and(|ids| ids <= MOST_CANDIDATES)
+}
+
+/// The ids of ranges that each ascend; none where one does not, or they cannot be counted.
+fn size(ranges: &[(i64, i64)]) -> Option<u64> {
+    ranges.iter().try_fold(0_u64, |sum, (first, last)| {
+        let more = last.checked_sub(*first).and_then(|more| u64::try_from(more).ok())?;
+        sum.checked_add(more)?.checked_add(1)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    fn plan(slices: Vec<Vec<(i64, i64)>>, candidates: Vec<(i64, i64)>) -> ScanPlan {
+        let text = String::new;
+        ScanPlan {
+            format: FORMAT,
+            scan: text(),
+            resource: text(),
+            schema_hash: text(),
+            slices,
+            stamps: BTreeMap::new(),
+            candidates,
+        }
+    }
+
+    #[test]
+    fn a_plan_of_ids_that_no_account_holds_is_not_ours() {
+        assert!(is_plan(&plan(vec![vec![(1, 200)], vec![(300, 300)]], vec![(5, 9)])));
+        for (slices, candidates) in [
+            (vec![vec![(i64::MIN, i64::MAX)]], vec![]),
+            (vec![vec![(2, 1)]], vec![]),
+            (vec![vec![(1, 65_535)]; 2_000], vec![]),
+            (vec![vec![(1, 200)]], vec![(i64::MIN, i64::MAX)]),
+            (vec![vec![(1, 200)]], vec![(1, 1_000_000_000)]),
+            (vec![vec![(1, 200)]], vec![(9, 5)]),
+        ] {
+            assert!(!is_plan(&plan(slices, candidates.clone())), "{candidates:?}");
+        }
+    }
 }

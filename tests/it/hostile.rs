@@ -83,6 +83,16 @@ fn attacks(outside: &str) -> Vec<(&'static str, Change)> {
             }),
         ));
     }
+    for (name, ids) in [("more ids than there are", json!([[i64::MIN, i64::MAX]])), ("ids backwards", json!([[2, 1]]))]
+    {
+        let backfill = move |version: &mut Value| {
+            version["state"]["backfill"] = json!({
+                "id": OTHER_RUN, "selected": {"ids": ids}, "started_at": "2026-01-01T00:00:00Z", "schema_hash": "0",
+                "cursor": {"rows": {"last": 1, "next": 1}},
+            });
+        };
+        found.push((name, Box::new(backfill)));
+    }
     found.push(("another's name", Box::new(|version| version["resource"] = json!("currency"))));
     found.push(("another number", Box::new(|version| version["version"] = json!(7))));
     found.push((
