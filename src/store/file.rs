@@ -13,7 +13,7 @@ use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
 use tokio::io::AsyncReadExt;
 
-use crate::failure::Result;
+use crate::failure::{Failure, Result};
 use crate::store::error::{failure, given_up, is_given_up, local};
 use crate::store::{Place, Step, Store};
 
@@ -147,13 +147,13 @@ impl Store {
 
     /// A file in the store to read ranges of, from a blocking thread; `None` when nothing is there.
     pub async fn remote_file(&self, path: &str) -> Result<Option<RemoteFile>> {
-        let Some(size) = self.size(path).await? else { return Ok(None) };
-        Ok(Some(RemoteFile {
-            inner: Arc::clone(&self.inner),
-            path: path.to_owned(),
-            size,
-            runtime: tokio::runtime::Handle::current(),
-        }))
+        Ok(self.size(path).await?.map(|size| self.known_file(path, size)))
+    }
+
+    /// The same of a file that a manifest names with its size: it is not looked for before it is read.
+    pub fn known_file(&self, path: &str, size: u64) -> RemoteFile {
+        let runtime = tokio::runtime::Handle::current();
+        RemoteFile { inner: Arc::clone(&self.inner), path: path.to_owned(), size, runtime }
     }
 }
 
@@ -172,12 +172,25 @@ impl RemoteFile {
         self.size
     }
 
-    /// Bytes `[start, start + length)`. Blocks: call it from a blocking thread.
+    /// Bytes `[start, start + length)`. Blocks: call it from a blocking thread. Refuses (`Damage`) a file that is not there, or
+    /// has another size than was stated.
     pub fn read(&self, start: u64, length: u64) -> Result<Bytes> {
-        let range = start..start + length;
-        self.runtime
-            .block_on(self.inner.get_range(&Path::from(self.path.as_str()), range))
-            .map_err(|error| failure("read", &self.path, error))
+        let damaged = |why: &str| Failure::damaged("read a live file", &self.path).because(why);
+        let path = Path::from(self.path.as_str());
+        let range = start..start.saturating_add(length);
+        let read = self.runtime.block_on(self.inner.get_range(&path, range));
+        match read {
+            Ok(bytes) if u64::try_from(bytes.len()).is_ok_and(|got| got == length) => Ok(bytes),
+            Err(object_store::Error::NotFound { .. }) => Err(damaged("the manifest names it and it is not there")),
+            // A range beyond the end is refused in many words, or cut short.
+            other => match (self.runtime.block_on(self.inner.head(&path)), other) {
+                (Ok(found), _) if found.size != self.size => {
+                    Err(damaged("it has another size than the manifest states"))
+                }
+                (_, Err(error)) => Err(failure("read", &self.path, error)),
+                (_, Ok(_)) => Err(damaged("fewer bytes came than were asked for")),
+            },
+        }
     }
 }
 

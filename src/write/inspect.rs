@@ -14,8 +14,8 @@ use crate::failure::{Failure, Kind, Result};
 use crate::manifest::{DataFile, Key};
 use crate::store::{LocalCopy, RemoteFile};
 use crate::write::compare::Columns;
-use crate::write::lookup::Chunks;
 use crate::write::parquet::failed;
+use crate::write::ranges::Chunks;
 
 /// Bytes hashed at a time.
 const CHUNK: usize = 1 << 20;
@@ -137,7 +137,7 @@ impl Footer {
 /// Reads a footer. Blocks: call it from a blocking thread. The inner error says why the file is no Parquet; the outer one
 /// that the store failed.
 pub fn footer(file: RemoteFile) -> Result<Result<Footer, Flaw>> {
-    match ArrowReaderMetadata::load(&Chunks(file), ArrowReaderOptions::default()) {
+    match Chunks::open(file).and_then(|file| ArrowReaderMetadata::load(&file, ArrowReaderOptions::default())) {
         Ok(metadata) => Ok(Ok(Footer::new(&metadata))),
         Err(error) => unreadable(error).map(Err),
     }

@@ -8,14 +8,9 @@ use arrow_array::cast::AsArray;
 use arrow_array::types::{Decimal128Type, Int32Type, Int64Type, TimestampMicrosecondType};
 use arrow_array::{Array, RecordBatch};
 use arrow_schema::DataType;
-use bytes::Bytes;
-use parquet::arrow::ProjectionMask;
-use parquet::arrow::arrow_reader::{
-    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
-};
+use futures_util::stream::{self, StreamExt, TryStreamExt};
 use parquet::errors::ParquetError;
 use parquet::file::metadata::RowGroupMetaData;
-use parquet::file::reader::{ChunkReader, Length};
 use parquet::file::statistics::Statistics;
 
 use crate::failure::{Failure, Result};
@@ -23,7 +18,7 @@ use crate::manifest::{DataFile, Key};
 use crate::schema::{DELETED_AT, EXTRACTED_AT, Open};
 use crate::store::{RemoteFile, Store};
 use crate::window::Window;
-use crate::write::parquet::READ_BATCH;
+use crate::write::ranges::each_batch;
 
 /// A value that can be compared with what a search shows.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,28 +37,8 @@ pub struct Holding {
     pub extracted_at: i64,
 }
 
-/// A file of the store as the Parquet reader wants it.
-pub(super) struct Chunks(pub(super) RemoteFile);
-
-impl Length for Chunks {
-    fn len(&self) -> u64 {
-        self.0.size()
-    }
-}
-
-impl ChunkReader for Chunks {
-    type T = std::io::Cursor<Bytes>;
-
-    fn get_read(&self, start: u64) -> parquet::errors::Result<Self::T> {
-        let rest = self.0.size().saturating_sub(start);
-        Ok(std::io::Cursor::new(self.get_bytes(start, usize::try_from(rest).unwrap_or(usize::MAX))?))
-    }
-
-    fn get_bytes(&self, start: u64, length: usize) -> parquet::errors::Result<Bytes> {
-        let length = u64::try_from(length).map_err(|error| ParquetError::External(Box::new(error)))?;
-        self.0.read(start, length).map_err(|failure| ParquetError::External(Box::new(failure)))
-    }
-}
+/// Files that are read at once: a bucket answers many requests in the time of one.
+const FILES_AT_ONCE: usize = 8;
 
 /// What the owner's table holds of these ids (ascending): `key` is its key column, `columns` those wanted. Ids that are not
 /// held are not in the map.
@@ -79,16 +54,9 @@ pub async fn held(
         .chain(columns.iter().cloned())
         .chain(std::iter::once(EXTRACTED_AT.to_owned()))
         .collect();
-    let mut holdings = HashMap::new();
-    for file in files.iter().filter(|file| may_hold(file, &ids)) {
-        let remote = store.remote_file(&file.path).await?.ok_or_else(|| missing(file))?;
-        let (ids, names, path) = (Arc::clone(&ids), Arc::clone(&names), file.path.clone());
-        let found = tokio::task::spawn_blocking(move || {
-            look(Chunks(remote), &names, &ids).map_err(|error| Failure::damaged("read a data file", path).caused(error))
-        });
-        holdings.extend(found.await.expect("reading a file does not panic")?);
-    }
-    Ok(holdings)
+    let files: Vec<&DataFile> = files.iter().filter(|file| may_hold(file, &ids)).collect();
+    let found = each_file(store, &files, move |file| look(file, &names, &ids)).await?;
+    Ok(found.into_iter().flatten().collect())
 }
 
 /// Every id that the owner's table holds, ascending: its key column `key` alone is read.
@@ -172,44 +140,31 @@ pub struct Names {
 
 /// What a file names in `column`, of rows in which `with` is set.
 pub async fn named(store: &Store, file: &DataFile, key: &str, column: &str, with: Option<&str>) -> Result<Names> {
-    let remote = store.remote_file(&file.path).await?.ok_or_else(|| missing(file))?;
     let (key, column, with) = (key.to_owned(), column.to_owned(), with.map(str::to_owned));
-    let path = file.path.clone();
-    let read = tokio::task::spawn_blocking(move || {
-        names(Chunks(remote), &key, &column, with.as_deref())
-            .map_err(|error| Failure::damaged("read a data file", path).caused(error))
-    });
-    read.await.expect("reading a file does not panic")
+    let found = each_file(store, &[file], move |file| names(file, &key, &column, with.as_deref())).await?;
+    Ok(found.into_iter().next().unwrap_or_default())
 }
 
-fn names(file: Chunks, key: &str, column: &str, with: Option<&str>) -> parquet::errors::Result<Names> {
+fn names(file: RemoteFile, key: &str, column: &str, with: Option<&str>) -> parquet::errors::Result<Names> {
     let mut found = Names::default();
-    for batch in projected(file, [key, column].into_iter().chain(with))? {
-        let batch = batch?;
-        let (Some(keys), Some(values)) = (batch.column_by_name(key), batch.column_by_name(column)) else { continue };
-        let (keys, values) = (keys.as_primitive::<Int64Type>(), values.as_primitive::<Int64Type>());
-        let must = with.and_then(|with| batch.column_by_name(with));
-        for row in 0..batch.num_rows() {
-            found.owners.insert(keys.value(row));
-            // 0 stands for none at the source (API notes §8).
-            let names = values.is_valid(row) && values.value(row) > 0 && must.is_none_or(|must| must.is_valid(row));
-            found.ids.extend(names.then(|| values.value(row)));
-        }
-    }
+    let columns: Vec<&str> = [key, column].into_iter().chain(with).collect();
+    each_batch(
+        file,
+        &columns,
+        |_| true,
+        |batch| {
+            let (Some(keys), Some(values)) = (batch.column_by_name(key), batch.column_by_name(column)) else { return };
+            let (keys, values) = (keys.as_primitive::<Int64Type>(), values.as_primitive::<Int64Type>());
+            let must = with.and_then(|with| batch.column_by_name(with));
+            for row in 0..batch.num_rows() {
+                found.owners.insert(keys.value(row));
+                // 0 stands for none at the source (API notes §8).
+                let names = values.is_valid(row) && values.value(row) > 0 && must.is_none_or(|must| must.is_valid(row));
+                found.ids.extend(names.then(|| values.value(row)));
+            }
+        },
+    )?;
     Ok(found)
-}
-
-/// These columns of a file.
-fn projected<'a>(
-    file: Chunks,
-    columns: impl Iterator<Item = &'a str>,
-) -> parquet::errors::Result<ParquetRecordBatchReader> {
-    let metadata = ArrowReaderMetadata::load(&file, ArrowReaderOptions::default())?;
-    let mask = ProjectionMask::columns(&metadata.metadata().file_metadata().schema_descr_ptr(), columns);
-    ParquetRecordBatchReaderBuilder::new_with_metadata(file, metadata)
-        .with_projection(mask)
-        .with_batch_size(READ_BATCH)
-        .build()
 }
 
 /// Which rows are wanted.
@@ -228,6 +183,29 @@ impl Which {
         }
     }
 
+    /// Whether a row group may hold a wanted row, by its statistics.
+    fn may_be_in(&self, group: &RowGroupMetaData) -> bool {
+        match self {
+            Self::All => true,
+            Self::Between(column, window) => range(group, column).is_none_or(|(first, last)| {
+                let at = |micros| jiff::Timestamp::from_microsecond(micros).ok();
+                let ends_before = window.from.zip(at(last)).is_some_and(|(from, last)| last < from);
+                let begins_after = window.to.zip(at(first)).is_some_and(|(to, first)| first >= to);
+                !ends_before && !begins_after
+            }),
+            Self::Is(column, Cell::Null) => {
+                statistics(group, column).and_then(Statistics::null_count_opt).is_none_or(|nulls| nulls > 0)
+            }
+            Self::Is(column, Cell::Bool(wanted)) => match statistics(group, column) {
+                Some(Statistics::Boolean(values)) => {
+                    values.min_opt().zip(values.max_opt()).is_none_or(|(min, max)| min == wanted || max == wanted)
+                }
+                Some(_) | None => true,
+            },
+            Self::Is(_, Cell::Number(_) | Cell::Text(_)) => true,
+        }
+    }
+
     /// Whether a row is wanted, by its cell of [`Which::column`].
     fn admits(&self, cell: Option<Cell>) -> bool {
         match (self, cell) {
@@ -243,35 +221,60 @@ impl Which {
 }
 
 async fn pick(store: &Store, files: &[DataFile], key: &str, which: &Which) -> Result<Vec<i64>> {
-    let mut ids: Vec<i64> = Vec::new();
-    for file in files.iter().filter(|file| file.rows > 0) {
-        let remote = store.remote_file(&file.path).await?.ok_or_else(|| missing(file))?;
-        let (key, path, which) = (key.to_owned(), file.path.clone(), which.clone());
-        let read = tokio::task::spawn_blocking(move || {
-            keys(Chunks(remote), &key, &which).map_err(|error| Failure::damaged("read a data file", path).caused(error))
-        });
-        ids.extend(read.await.expect("reading a file does not panic")?);
-    }
+    let (key, which) = (key.to_owned(), which.clone());
+    let files: Vec<&DataFile> = files.iter().filter(|file| file.rows > 0).collect();
+    let found = each_file(store, &files, move |file| keys(file, &key, &which)).await?;
+    let mut ids: Vec<i64> = found.into_iter().flatten().collect();
     ids.sort_unstable();
     ids.dedup();
     Ok(ids)
 }
 
-fn missing(file: &DataFile) -> Failure {
-    Failure::damaged("find a live file", &file.path).because("the manifest names it and it is not there")
+/// Reads each file on a blocking thread, some at once; gives what came of them in their order.
+async fn each_file<T: Send + 'static>(
+    store: &Store,
+    files: &[&DataFile],
+    read: impl Fn(RemoteFile) -> parquet::errors::Result<T> + Send + Sync + 'static,
+) -> Result<Vec<T>> {
+    let read = Arc::new(read);
+    let reads = files.iter().map(|file| {
+        let (read, path) = (Arc::clone(&read), file.path.clone());
+        let remote = store.known_file(&file.path, file.bytes);
+        async move {
+            let found = tokio::task::spawn_blocking(move || read(remote)).await.expect("reading a file does not panic");
+            found.map_err(|error| unreadable(path, error))
+        }
+    });
+    stream::iter(reads).buffered(FILES_AT_ONCE).try_collect().await
 }
 
-fn keys(file: Chunks, key: &str, which: &Which) -> parquet::errors::Result<Vec<i64>> {
-    let mut ids = Vec::new();
-    for batch in projected(file, [key, DELETED_AT].into_iter().chain(which.column()))? {
-        let batch = batch?;
-        let Some(keys) = batch.column_by_name(key) else { continue };
-        let keys = keys.as_primitive::<Int64Type>();
-        let judged = which.column().and_then(|column| batch.column_by_name(column));
-        let rows = (0..batch.num_rows()).filter(|row| is_live(&batch, *row));
-        let rows = rows.filter(|row| which.admits(judged.map(|judged| cell(judged, *row))));
-        ids.extend(rows.map(|row| keys.value(row)));
+/// A failure of the store as it is; anything else is a flaw of the file.
+fn unreadable(path: String, error: ParquetError) -> Failure {
+    match error {
+        ParquetError::External(inner) => match inner.downcast::<Failure>() {
+            Ok(failure) => *failure,
+            Err(other) => Failure::damaged("read a data file", path).because(other.to_string()),
+        },
+        other => Failure::damaged("read a data file", path).caused(other),
     }
+}
+
+fn keys(file: RemoteFile, key: &str, which: &Which) -> parquet::errors::Result<Vec<i64>> {
+    let mut ids = Vec::new();
+    let columns: Vec<&str> = [key, DELETED_AT].into_iter().chain(which.column()).collect();
+    each_batch(
+        file,
+        &columns,
+        |group| which.may_be_in(group),
+        |batch| {
+            let Some(keys) = batch.column_by_name(key) else { return };
+            let keys = keys.as_primitive::<Int64Type>();
+            let judged = which.column().and_then(|column| batch.column_by_name(column));
+            let rows = (0..batch.num_rows()).filter(|row| is_live(batch, *row));
+            let rows = rows.filter(|row| which.admits(judged.map(|judged| cell(judged, *row))));
+            ids.extend(rows.map(|row| keys.value(row)));
+        },
+    )?;
     Ok(ids)
 }
 
@@ -284,38 +287,25 @@ fn any_within(ids: &[i64], first: i64, last: i64) -> bool {
     ids.get(ids.partition_point(|id| *id < first)).is_some_and(|id| *id <= last)
 }
 
-fn look(file: Chunks, names: &[String], ids: &[i64]) -> parquet::errors::Result<Vec<(i64, Holding)>> {
-    let metadata = ArrowReaderMetadata::load(&file, ArrowReaderOptions::default())?;
-    let schema = metadata.metadata().file_metadata().schema_descr_ptr();
-    let key = schema.columns().iter().position(|column| column.name() == names[0]);
-    let groups: Vec<usize> = metadata
-        .metadata()
-        .row_groups()
-        .iter()
-        .enumerate()
-        .filter(|(_, group)| {
-            key.and_then(|key| range(group, key)).is_none_or(|(first, last)| any_within(ids, first, last))
-        })
-        .map(|(place, _)| place)
-        .collect();
-    let mask = ProjectionMask::columns(&schema, names.iter().map(String::as_str).chain([DELETED_AT]));
-    let reader = ParquetRecordBatchReaderBuilder::new_with_metadata(file, metadata)
-        .with_row_groups(groups)
-        .with_projection(mask)
-        .with_batch_size(READ_BATCH)
-        .build()?;
+fn look(file: RemoteFile, names: &[String], ids: &[i64]) -> parquet::errors::Result<Vec<(i64, Holding)>> {
     let mut found = Vec::new();
-    for batch in reader {
-        collect(&batch?, names, ids, &mut found);
-    }
+    let columns: Vec<&str> = names.iter().map(String::as_str).chain([DELETED_AT]).collect();
+    let wanted =
+        |group: &RowGroupMetaData| range(group, &names[0]).is_none_or(|(first, last)| any_within(ids, first, last));
+    each_batch(file, &columns, wanted, |batch| collect(batch, names, ids, &mut found))?;
     Ok(found)
 }
 
-fn range(group: &RowGroupMetaData, column: usize) -> Option<(i64, i64)> {
-    match group.column(column).statistics()? {
+/// The least and greatest value of a column of whole numbers or instants, where statistics state them.
+fn range(group: &RowGroupMetaData, column: &str) -> Option<(i64, i64)> {
+    match statistics(group, column)? {
         Statistics::Int64(values) => Some((*values.min_opt()?, *values.max_opt()?)),
         _ => None,
     }
+}
+
+fn statistics<'a>(group: &'a RowGroupMetaData, column: &str) -> Option<&'a Statistics> {
+    group.columns().iter().find(|found| found.column_path().string() == column)?.statistics()
 }
 
 fn collect(batch: &RecordBatch, names: &[String], ids: &[i64], found: &mut Vec<(i64, Holding)>) {

@@ -13,6 +13,7 @@ mod parquet;
 mod output;
 mod merge;
 mod table;
+mod ranges;
 mod lookup;
 mod aside;
 mod reshape;

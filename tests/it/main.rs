@@ -21,6 +21,7 @@ mod kill;
 mod layers;
 mod licences;
 mod loading;
+mod lookup;
 mod marks;
 mod merge;
 mod oauth;

@@ -102,6 +102,7 @@ pub struct Faults {
     changes: Arc<AtomicUsize>,
     at_change: Arc<Mutex<Option<(usize, Fault)>>>,
     slow: Arc<Mutex<Option<fastrand::Rng>>>,
+    read: Arc<Mutex<Vec<(String, u64)>>>,
 }
 
 impl Faults {
@@ -128,6 +129,11 @@ impl Faults {
     /// How many changes were wanted so far.
     pub fn changes(&self) -> usize {
         self.changes.load(Ordering::SeqCst)
+    }
+
+    /// What was read so far: paths and bytes, in order.
+    pub fn read(&self) -> Vec<(String, u64)> {
+        self.read.lock().unwrap().clone()
     }
 
     /// From now on everything takes a while, another each time: up to 30 ms, and one time in forty 300.
@@ -276,7 +282,10 @@ impl ObjectStore for Faulty {
         let path = location.as_ref();
         if !matches!(self.faults.rules.lock().unwrap().iter().find(|rule| rule.verb == Verb::Get && rule.times > 0 && path.contains(&rule.path)), Some(rule) if matches!(rule.fault, Fault::Torn))
         {
-            return self.faults.apply(Verb::Get, path, self.inner.get_opts(location, options)).await;
+            let found = self.faults.apply(Verb::Get, path, self.inner.get_opts(location, options)).await?;
+            let bytes = found.range.end - found.range.start;
+            self.faults.read.lock().unwrap().push((path.to_owned(), bytes));
+            return Ok(found);
         }
         let found = self.faults.apply(Verb::Get, path, self.inner.get_opts(location, options)).await?;
         let (meta, range, attributes, extensions) =
