@@ -11,6 +11,7 @@ fn set() -> TokenSet {
         refresh: Some(Secret::new("a refresh token")),
         token_type: "Bearer".to_owned(),
         expires_at: None,
+        life: None,
         api_domain: None,
     }
 }

@@ -5,6 +5,7 @@
 
 pub mod paths;
 mod error;
+mod network;
 mod open;
 mod file;
 mod lock;
