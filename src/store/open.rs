@@ -17,7 +17,7 @@ use crate::failure::{Failure, Kind, Result};
 use crate::store::network::Connector;
 use crate::store::step::Watcher;
 use crate::store::uploads::Uploads;
-use crate::store::{LockTiming, Place, Store, error};
+use crate::store::{Former, LockTiming, Place, Store, error};
 
 /// What the client takes from the environment, by the name of its variable.
 const CREDENTIALS: [(AmazonS3ConfigKey, &str); 9] = [
@@ -59,6 +59,7 @@ impl Store {
             lock_timing: LockTiming::default(),
             watcher: Watcher::default(),
             uploads: None,
+            former: None,
         })
     }
 
@@ -77,7 +78,8 @@ impl Store {
             .with_client_options(client.clone())
             .with_retry(retry);
         if let Some(endpoint) = &s3.endpoint {
-            builder = builder.with_endpoint(endpoint);
+            // Both of its names, or one that the client finds in the environment by itself would win.
+            builder = builder.with_endpoint(endpoint).with_config(AmazonS3ConfigKey::S3Endpoint, endpoint);
         }
         let opened = builder.build().and_then(|bucket| Ok((bucket, Connector.connect(&client)?)));
         let (bucket, client) = opened.map_err(|error| {
@@ -93,9 +95,15 @@ impl Store {
         } else {
             Arc::new(PrefixStore::new(bucket.clone(), prefix.clone()))
         };
+        // As earlier versions made keys of a prefix.
+        let escaped = Key::from(s3.prefix.as_str());
+        let former = (escaped != prefix).then(|| Former {
+            url: format!("s3://{}/{escaped}", s3.bucket),
+            inner: Arc::new(PrefixStore::new(bucket.clone(), escaped)),
+        });
         let uploads = Some(Uploads::new(bucket, client, prefix));
         let lock_timing = LockTiming { renew: s3.lock_renew, expire: s3.lock_expire };
-        Ok(Self { inner, place: Place::Bucket(url), lock_timing, watcher: Watcher::default(), uploads })
+        Ok(Self { inner, place: Place::Bucket(url), lock_timing, watcher: Watcher::default(), uploads, former })
     }
 
     /// A destination that lives as long as the process, for tests.
@@ -106,6 +114,7 @@ impl Store {
             lock_timing: LockTiming::default(),
             watcher: Watcher::default(),
             uploads: None,
+            former: None,
         }
     }
 }
