@@ -236,6 +236,11 @@ impl Settings {
         }
         let region =
             file.region.clone().or_else(|| environment("AWS_REGION")).or_else(|| environment("AWS_DEFAULT_REGION"));
+        if let Some(region) = region.as_ref().filter(|region| !region.chars().all(|c| c.is_ascii_graphic())) {
+            return Err(Failure::new(Kind::Settings, "accept `destination.s3.region`")
+                .at(region.as_str())
+                .because("it is not letters, digits and `-`, as `eu-west-1`"));
+        }
         let lock_renew = duration("destination.s3.lock_renew", file.lock_renew.as_deref(), "20s")?;
         let lock_expire = duration("destination.s3.lock_expire", file.lock_expire.as_deref(), "2m")?;
         if lock_expire < lock_renew * 3 {

@@ -25,7 +25,7 @@ const CLIENT_SECRET: &str = "CLIENT_SECRET";
 pub enum Credentials {
     StaffToken { app_ref: String, token: Named },
     AccountToken { app_ref: String, dev_ref: Option<String>, token: Named },
-    OAuth(OAuth),
+    OAuth(Box<OAuth>),
 }
 
 /// A secret and the variable that it came from, for advice.
@@ -165,7 +165,7 @@ pub fn resolve(file: &AuthFile, environment: &Environment, now: Timestamp) -> Re
             }
             let token_type = find(environment, "OAUTH_TOKEN_TYPE")?.filter(|text| !text.is_empty());
             let token_file = file.token_file.as_deref();
-            Ok(Credentials::OAuth(OAuth {
+            Ok(Credentials::OAuth(Box::new(OAuth {
                 app_ref: file.app_ref.clone(),
                 dev_ref: file.dev_ref.clone(),
                 client_id: file.client_id.clone().or_else(|| file.app_ref.clone()),
@@ -178,7 +178,7 @@ pub fn resolve(file: &AuthFile, environment: &Environment, now: Timestamp) -> Re
                 refresh_token,
                 token_type: token_type.map_or_else(|| "Bearer".to_owned(), |kind| capitalised(&kind)),
                 expires_at: expiry(environment, now)?,
-            }))
+            })))
         }
     }
 }
@@ -188,6 +188,12 @@ pub fn capitalised(kind: &str) -> String {
     if kind.eq_ignore_ascii_case("bearer") { "Bearer".to_owned() } else { kind.to_owned() }
 }
 
+/// The whole part of a number that may be written with a fraction, as `3600.0`.
+fn whole(text: &str) -> Option<i64> {
+    let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
+    whole.parse().ok().filter(|_: &i64| fraction.bytes().all(|byte| byte.is_ascii_digit()))
+}
+
 /// When the access token expires: an instant in ISO 8601, seconds or milliseconds since 1970, or else so many seconds
 /// from now, which a 401 corrects if the token is older than that.
 fn expiry(environment: &Environment, now: Timestamp) -> Result<Option<Timestamp>> {
@@ -195,16 +201,16 @@ fn expiry(environment: &Environment, now: Timestamp) -> Result<Option<Timestamp>
         Failure::new(Kind::Settings, format!("read BRIGHTPEARL_{name}")).because(format!("`{text}` is no time"))
     };
     if let Some(text) = find(environment, "OAUTH_EXPIRES_AT")?.filter(|text| !text.is_empty()) {
-        let at = match text.parse::<i64>() {
+        let at = match whole(&text) {
             // Seconds pass this number in the year 5138; milliseconds passed it in 1973.
-            Ok(number) if number.abs() < 100_000_000_000 => Timestamp::from_second(number).ok(),
-            Ok(number) => Timestamp::from_millisecond(number).ok(),
-            Err(_) => text.parse::<Timestamp>().ok(),
+            Some(number) if number.abs() < 100_000_000_000 => Timestamp::from_second(number).ok(),
+            Some(number) => Timestamp::from_millisecond(number).ok(),
+            None => text.parse::<Timestamp>().ok(),
         };
         return at.map(Some).ok_or_else(|| wrong("OAUTH_EXPIRES_AT", &text));
     }
     if let Some(text) = find(environment, "OAUTH_EXPIRES_IN")?.filter(|text| !text.is_empty()) {
-        let seconds = text.parse::<i64>().map_err(|_| wrong("OAUTH_EXPIRES_IN", &text))?;
+        let seconds = whole(&text).ok_or_else(|| wrong("OAUTH_EXPIRES_IN", &text))?;
         return Ok(now.checked_add(SignedDuration::from_secs(seconds)).ok());
     }
     Ok(None)

@@ -89,7 +89,7 @@ impl Auth {
                 refs.extend(dev_ref.as_deref().map(|dev_ref| ("brightpearl-dev-ref", dev_ref)));
                 fixed(&token, "brightpearl-account-token", &refs)?
             }
-            Credentials::OAuth(settings) => Identity::OAuth(Box::new(Tokens::new(settings, account, &redactor)?)),
+            Credentials::OAuth(settings) => Identity::OAuth(Box::new(Tokens::new(*settings, account, &redactor)?)),
         };
         Ok(Self { identity, redactor })
     }

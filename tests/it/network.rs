@@ -104,8 +104,10 @@ async fn line_ends_around_the_credentials_of_a_bucket_are_cut() {
         ("AWS_SESSION_TOKEN", "a planted token\r\nof two lines"),
         ("AWS_SESSION_TOKEN", "plänted"),
         ("AWS_SECRET_ACCESS_KEY", "planted\nsecret"),
+        ("PEARLIFT_DESTINATION_S3_REGION", "eu\nwest"),
     ] {
         let done = reached.clone().with(name, value).run(&["run", "brand"]).expect(2);
+        let name = if name.ends_with("REGION") { "destination.s3.region" } else { name };
         assert!(done.said().contains(name), "{name}: {}", done.said());
         assert!(!done.said().contains("planted"), "{name}: {}", done.said());
     }
@@ -221,7 +223,12 @@ async fn a_token_file_may_begin_with_a_byte_order_mark() {
         std::fs::write(&file, text).unwrap();
         from_file.run(&["run", "brand"]).expect(0);
     }
-    program.with("BRIGHTPEARL_STAFF_TOKEN", &format!("\u{feff}{token}")).run(&["run", "brand"]).expect(0);
+    program.clone().with("BRIGHTPEARL_STAFF_TOKEN", &format!("\u{feff}{token}")).run(&["run", "brand"]).expect(0);
+    // So may the settings file.
+    let config = lake.path().join("pearlift.toml");
+    std::fs::write(&config, "\u{feff}[limits]\nconcurrency = 4\n").unwrap();
+    let program = program.with("BRIGHTPEARL_STAFF_TOKEN", token);
+    program.run(&["--config", config.to_str().unwrap(), "run", "brand"]).expect(0);
     // Half a letter is no text, and is not shown.
     std::fs::write(&file, b"\xff\xfep\0l\0a\0n\0t\0e\0d\0x").unwrap();
     let done = from_file.run(&["run", "brand"]).expect(2);

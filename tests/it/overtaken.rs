@@ -29,7 +29,7 @@ async fn a_run_that_slept_while_another_took_over_says_so_and_nothing_of_damage(
         |weed: &Weed| ["--s3-endpoint".to_owned(), weed.endpoint(), "--only".to_owned(), "order,order_row".to_owned()];
     let weed = Weed::start();
     let proxy = Proxy::start(weed.endpoint()).await;
-    for (number, (method, path)) in PLACES.into_iter().enumerate() {
+    for (method, path) in PLACES {
         // GIVEN tables in a bucket, locks that die quickly, and changes at the source
         let sandbox = account(60).await;
         let url = "s3://lake/shop";
@@ -49,7 +49,6 @@ async fn a_run_that_slept_while_another_took_over_says_so_and_nothing_of_damage(
         proxy.answer(method, path, 1, Answer::Waits(gate.clone()));
         let sleeper = program.clone().with("PEARLIFT_DESTINATION_S3_ENDPOINT", &proxy.endpoint());
         let mut sleeping = sleeper.start(&["run", "order"]);
-        println!("{method} {path}");
         gate.somebody_waits().await;
         signal("-STOP", sleeping.id());
 

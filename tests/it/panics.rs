@@ -1,5 +1,6 @@
 //! Panics: wherever one is met, the process ends with exit code 1 and asks for a report, without a secret.
 
+use std::ffi::OsString;
 use std::process::{Command, Stdio};
 
 use pearlift::cli::end_on_panic;
@@ -11,6 +12,12 @@ const TOKEN: &str = "planted+secret/token=";
 
 /// Panics there, and does not end by itself.
 fn panic_in(place: &str) {
+    if place == "the program" {
+        // Its arguments are the first thing that it reads after the variables.
+        let arguments = std::iter::from_fn(|| -> Option<OsString> { panic!("no header can carry {TOKEN}\u{1b}[2J") });
+        pearlift::cli::main(arguments, [("BRIGHTPEARL_STAFF_TOKEN".into(), TOKEN.into())]);
+        return;
+    }
     let redactor = Redactor::default();
     redactor.learn(&Secret::new(TOKEN));
     end_on_panic(redactor);
@@ -28,10 +35,10 @@ fn panic_in(place: &str) {
 
 #[test]
 fn a_panic_in_any_thread_or_task_ends_with_1_and_asks_for_a_report() {
-    if let Ok(place) = std::env::var(PLACE) {
-        return panic_in(&place);
+    if let Some(place) = std::env::var_os(PLACE) {
+        return panic_in(place.to_str().unwrap());
     }
-    for place in ["the main thread", "a thread", "a task", "a blocking task"] {
+    for place in ["the program", "the main thread", "a thread", "a task", "a blocking task"] {
         // GIVEN a process that panics somewhere, while it waits for something else
         let mut command = Command::new(std::env::current_exe().unwrap());
         let test = "panics::a_panic_in_any_thread_or_task_ends_with_1_and_asks_for_a_report";
