@@ -63,6 +63,11 @@ pub(super) fn path(key: &str, text: &str, environment: &Environment) -> Result<P
     Ok(Path::new(home).join(rest.trim_start_matches('/')))
 }
 
+/// [`path`], or the text itself where `~` cannot be told: reading it fails with its name.
+pub(super) fn path_or_as_written(text: &str, environment: &Environment) -> PathBuf {
+    path("", text, environment).unwrap_or_else(|_| PathBuf::from(text))
+}
+
 /// The prefix of a bucket's keys, as written but for slashes at its ends. Refuses (`Settings`) parts that a key of ours
 /// cannot have.
 pub(super) fn prefix(url: &str, prefix: &str) -> Result<String> {

@@ -134,11 +134,11 @@ impl Settings {
     /// the resources' names.
     pub fn schemas(config: Option<&Path>, environment: &Environment) -> Option<PathBuf> {
         if let Some(folder) = environment.get("PEARLIFT_SCHEMAS") {
-            return Some(PathBuf::from(folder));
+            return Some(destination::path_or_as_written(folder, environment));
         }
         let text = std::fs::read_to_string(config.unwrap_or(Path::new(DEFAULT_FILE))).ok()?;
         let table: toml::Table = toml::from_str(&text).ok()?;
-        table.get("schemas")?.as_str().map(PathBuf::from)
+        table.get("schemas")?.as_str().map(|folder| destination::path_or_as_written(folder, environment))
     }
 
     /// The account at the source.
@@ -199,13 +199,15 @@ impl Settings {
                 "set `url` under [destination] to a folder or s3://bucket/prefix, or set PEARLIFT_DESTINATION_URL",
             )
         })?;
+        // Line ends of a file that the variable was read from are no part of a name.
+        let url = url.trim_matches(['\r', '\n']);
         let Some(rest) = url.strip_prefix("s3://") else {
             let scheme = url.split_once("://").map(|(scheme, _)| scheme);
             if scheme.is_some_and(|scheme| !scheme.eq_ignore_ascii_case("file")) {
                 return Err(Failure::new(Kind::Settings, "accept the destination")
                     .because(format!("`{url}` is neither a folder nor s3://bucket/prefix")));
             }
-            return Ok(Destination::Local(destination::folder(&url, &self.environment)?));
+            return Ok(Destination::Local(destination::folder(url, &self.environment)?));
         };
         let (bucket, prefix) = rest.split_once('/').unwrap_or((rest, ""));
         if bucket.is_empty() {
@@ -249,7 +251,7 @@ impl Settings {
         }
         Ok(Destination::S3(S3 {
             bucket: bucket.to_owned(),
-            prefix: destination::prefix(&url, prefix)?,
+            prefix: destination::prefix(url, prefix)?,
             path_style: file.path_style.unwrap_or(endpoint.is_some()),
             endpoint,
             region,

@@ -69,8 +69,11 @@ fn find_named(environment: &Environment, name: &str) -> Result<Option<(String, S
         }
         let file = format!("{name}_FILE");
         if let Some(path) = environment.get(&file) {
-            let text = std::fs::read(path).and_then(text).map_err(|error| {
-                Failure::new(Kind::Settings, format!("read the file that {file} names")).at(path).caused(error)
+            let path = destination::path_or_as_written(path, environment);
+            let text = std::fs::read(&path).and_then(text).map_err(|error| {
+                Failure::new(Kind::Settings, format!("read the file that {file} names"))
+                    .at(path.display().to_string())
+                    .caused(error)
             })?;
             return Ok(Some((without_mark(&text), file)));
         }

@@ -193,10 +193,12 @@ async fn a_tilde_and_a_file_url_are_the_folders_that_they_say() {
         (format!("file://{root}/two"), "two"),
         (format!("file://localhost{root}/three"), "three"),
         (format!("file://{root}/my%20lake"), "my lake"),
+        ("~/four\n".to_owned(), "four"),
     ] {
         program.clone().with("PEARLIFT_DESTINATION_URL", &url).run(&["run", "brand"]).expect(0);
         assert!(is_there(folder), "{url}");
-        let file = settings(home.path(), &url.replace(folder, &format!("{folder}-file")).replace("lake", "lake-file"));
+        let file =
+            settings(home.path(), &url.trim().replace(folder, &format!("{folder}-file")).replace("lake", "lake-file"));
         let from_file = program.clone().without("PEARLIFT_DESTINATION_URL");
         from_file.run(&["--config", &file, "run", "brand"]).expect(0);
     }
