@@ -92,6 +92,23 @@ async fn a_missing_file_under_a_lock_that_is_ours_is_still_damage() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_bucket_that_goes_in_the_middle_of_a_run_is_refused_and_not_taken_over() {
+    // GIVEN a bucket that is there until the first file is to be staged
+    let sandbox = account(60).await;
+    let weed = Weed::start();
+    let proxy = Proxy::start(weed.endpoint()).await;
+    let program = weed
+        .reach(Program::new(&sandbox, "s3://lake/shop"))
+        .with("PEARLIFT_DESTINATION_S3_ENDPOINT", &proxy.endpoint());
+    let gone = || Answer::Refuse(404, "NoSuchBucket");
+    proxy.answer("PUT", "/staging/", usize::MAX, gone());
+    proxy.answer("GET", "/locks/brand", usize::MAX, gone());
+    // WHEN it runs THEN that is told, with 5
+    let done = program.run(&["run", "brand"]).expect(5);
+    assert!(done.said().contains("NoSuchBucket") && !done.said().contains("took over"), "{}", done.said());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn check_proves_that_a_lock_is_taken_held_renewed_and_given_back() {
     let sandbox = account(50).await;
     let weed = Weed::start();
