@@ -37,7 +37,7 @@ pub struct Auth {
 
 #[derive(Debug)]
 enum Identity {
-    /// Headers that never change, and what to do when they are refused.
+    /// Headers that never change, and the advice for when they are refused.
     Fixed(HeaderMap, String),
     OAuth(Box<Tokens>),
 }
@@ -54,14 +54,14 @@ struct Tokens {
     rests_until: AtomicI64,
 }
 
-/// What a request that was refused (401) is to do.
+/// The next step of a request that was refused (401).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refused {
-    /// Be repeated: it was sent with an older token than the current one.
+    /// Repeated: it was sent with an older token than the current one.
     Older,
-    /// Be repeated: the token was refreshed for it.
+    /// Repeated: the token was refreshed for it.
     Refreshed,
-    /// End: nothing newer can be had.
+    /// Ended: there is no newer token.
     Final,
 }
 
@@ -125,7 +125,7 @@ impl Auth {
             }
             match tokens.refresh(http, generation, now, &self.redactor).await {
                 Err(failure) if lives && matches!(failure.kind(), Kind::Credentials | Kind::Unreachable) => {
-                    tokens.rests_until.store((now + REST).as_second(), Ordering::Relaxed);
+                    tokens.rests_until.store(now.as_second().saturating_add(REST.as_secs()), Ordering::Relaxed);
                 }
                 refreshed => refreshed?,
             }
@@ -151,7 +151,7 @@ impl Auth {
         Ok(Refused::Refreshed)
     }
 
-    /// What to do when our credentials are refused for good: it names the secret in use.
+    /// Advice for credentials that are refused for good; it names the secret in use.
     pub fn advice(&self) -> String {
         match &self.identity {
             Identity::Fixed(_, advice) => advice.clone(),

@@ -44,7 +44,7 @@ impl Grant {
     }
 }
 
-/// A life in seconds: a number, whole or not, or a text that holds one. What is not more than nothing tells nothing.
+/// A life in seconds: a number, whole or not, or a text that holds one; zero or less states nothing.
 fn life(value: &Value) -> Option<SignedDuration> {
     let seconds = match value {
         Value::Number(number) => number.as_f64()?,

@@ -26,7 +26,7 @@ pub async fn follow(site: &Site, resource: &Resource, errand: &Errand, outcome: 
         return;
     }
     if let Err(failure) = read_handed(site, resource, errand, outcome).await {
-        // What was read is struck off the resources that handed it on, under their own locks.
+        // Pending references are cleared in the resources that handed them on, under their own locks.
         let handing = |source: &&Resource| {
             site.catalog.followers(source).iter().any(|(follower, _)| follower.name == resource.name)
         };

@@ -19,7 +19,7 @@ use crate::store::step::Watcher;
 use crate::store::uploads::Uploads;
 use crate::store::{Former, LockTiming, Place, Store, error};
 
-/// What the client takes from the environment, by the name of its variable.
+/// Credentials that the client takes from the environment, with their variables.
 const CREDENTIALS: [(AmazonS3ConfigKey, &str); 9] = [
     (AmazonS3ConfigKey::AccessKeyId, "AWS_ACCESS_KEY_ID"),
     (AmazonS3ConfigKey::Token, "AWS_SESSION_TOKEN"),

@@ -47,7 +47,7 @@ impl Store {
         }
         let ripe = other.look(&[name.to_owned()], &mut observed).await?;
         if !ripe.is_empty() || !observed.is_alive(name) {
-            return Ok(Some("another run does not see that a lock was renewed, and would take it for dead"));
+            return Ok(Some("another run does not see that a lock was renewed, and would take it over"));
         }
         holder.let_go(name, renewed).await?;
         if other.try_object(name, &mut observed).await?.is_none() {
