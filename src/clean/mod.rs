@@ -14,7 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 
 use crate::failure::{Failure, Result};
-use crate::manifest::{Claimant, Holding, Recovered, head, recover_holding, resources};
+use crate::manifest::{Claimant, Holder, Holding, Recovered, head, recover_holding, resources};
 use crate::run::nonce;
 use crate::schema::Catalog;
 use crate::store::{Held, Store, Upload, paths};
@@ -125,7 +125,13 @@ pub async fn clean(work: Cleaning<'_>) -> Result<Outcome> {
         uploads = unfinished(work, &mut outcome).await;
         let mut number = 0;
         for name in names.iter().filter(|name| locks.holds(name)) {
-            let done = sweep(work, name, &uploads, &run, &mut number).await;
+            let done = match sweep(work, name, &uploads, &run, &mut number).await {
+                Ok(survey) => Ok(survey),
+                Err(failure) => {
+                    let holder = Holder { store: work.store, locks: &locks, run: &run };
+                    Err(holder.meaning(&[name], None, failure).await)
+                }
+            };
             note(&mut outcome, name, done);
         }
         locks.release().await?;

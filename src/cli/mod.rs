@@ -5,6 +5,7 @@
 
 mod arguments;
 mod terminal;
+mod panics;
 mod start;
 mod demo;
 mod init;
@@ -29,10 +30,12 @@ use jiff::Timestamp;
 
 use crate::cli::arguments::{Arguments, Command};
 use crate::cli::start::Start;
-use crate::config::Environment;
+use crate::config::{Environment, in_environment};
 use crate::failure::{Failure, Kind, Result};
 use crate::report::failure_text;
 use crate::secret::{Redactor, Secret};
+
+pub use panics::end_on_panic;
 
 /// Threads for decoding and writing. Each keeps a heap of its own, so more of them than can work at once cost memory: a
 /// commit, three resources that look up what they hold, and the work on pages of a few cores.
@@ -45,6 +48,13 @@ pub fn main(
     arguments: impl IntoIterator<Item = OsString>,
     vars: impl IntoIterator<Item = (OsString, OsString)>,
 ) -> ExitCode {
+    let environment = Environment::new(vars);
+    let redactor = Redactor::default();
+    for name in STORE_SECRETS {
+        environment.get(name).into_iter().for_each(|secret| redactor.learn(&Secret::new(secret)));
+    }
+    in_environment(&environment).iter().for_each(|secret| redactor.learn(secret));
+    end_on_panic(redactor.clone());
     let arguments = match Arguments::try_parse_from(arguments) {
         Ok(arguments) => arguments,
         Err(error) => {
@@ -54,11 +64,6 @@ pub fn main(
             return ExitCode::from(if asked { 0 } else { Kind::Usage.exit_code() });
         }
     };
-    let environment = Environment::new(vars);
-    let redactor = Redactor::default();
-    for name in STORE_SECRETS {
-        environment.get(name).into_iter().for_each(|secret| redactor.learn(&Secret::new(secret)));
-    }
     let start = Start {
         environment,
         now: Timestamp::now(),

@@ -7,11 +7,14 @@
 mod file;
 mod environment;
 mod size;
+mod address;
+mod destination;
 mod secrets;
 mod resolve;
 mod resource;
 
+pub use address::is_loopback;
 pub use environment::Environment;
 pub use file::{Deletes, KEYS, Pace};
 pub use resolve::{Account, Destination, Limits, S3, Settings};
-pub use secrets::{Credentials, OAuth};
+pub use secrets::{Credentials, Named, OAuth, capitalised, in_environment};

@@ -6,6 +6,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 use url::Url;
 
+use crate::config::address::check_address;
+use crate::config::destination;
 use crate::config::environment::Environment;
 use crate::config::file::{Pace, SettingsFile};
 use crate::config::secrets::{self, Credentials};
@@ -132,11 +134,11 @@ impl Settings {
     /// the resources' names.
     pub fn schemas(config: Option<&Path>, environment: &Environment) -> Option<PathBuf> {
         if let Some(folder) = environment.get("PEARLIFT_SCHEMAS") {
-            return Some(PathBuf::from(folder));
+            return Some(destination::path_or_as_written(folder, environment));
         }
         let text = std::fs::read_to_string(config.unwrap_or(Path::new(DEFAULT_FILE))).ok()?;
         let table: toml::Table = toml::from_str(&text).ok()?;
-        table.get("schemas")?.as_str().map(PathBuf::from)
+        table.get("schemas")?.as_str().map(|folder| destination::path_or_as_written(folder, environment))
     }
 
     /// The account at the source.
@@ -197,12 +199,15 @@ impl Settings {
                 "set `url` under [destination] to a folder or s3://bucket/prefix, or set PEARLIFT_DESTINATION_URL",
             )
         })?;
+        // Line ends of a file that the variable was read from are no part of a name.
+        let url = url.trim_matches(['\r', '\n']);
         let Some(rest) = url.strip_prefix("s3://") else {
-            if url.contains("://") && !url.starts_with("file://") {
+            let scheme = url.split_once("://").map(|(scheme, _)| scheme);
+            if scheme.is_some_and(|scheme| !scheme.eq_ignore_ascii_case("file")) {
                 return Err(Failure::new(Kind::Settings, "accept the destination")
                     .because(format!("`{url}` is neither a folder nor s3://bucket/prefix")));
             }
-            return Ok(Destination::Local(PathBuf::from(url.strip_prefix("file://").unwrap_or(&url))));
+            return Ok(Destination::Local(destination::folder(url, &self.environment)?));
         };
         let (bucket, prefix) = rest.split_once('/').unwrap_or((rest, ""));
         if bucket.is_empty() {
@@ -211,7 +216,8 @@ impl Settings {
             );
         }
         let file = &self.file.destination.s3;
-        let environment = |name: &str| self.environment.get(name).map(str::to_owned);
+        // Line ends of files that variables were read from are no part of a value.
+        let environment = |name: &str| self.environment.get(name).map(|text| text.trim().to_owned());
         let endpoint = file
             .endpoint
             .clone()
@@ -232,6 +238,11 @@ impl Settings {
         }
         let region =
             file.region.clone().or_else(|| environment("AWS_REGION")).or_else(|| environment("AWS_DEFAULT_REGION"));
+        if let Some(region) = region.as_ref().filter(|region| !region.chars().all(|c| c.is_ascii_graphic())) {
+            return Err(Failure::new(Kind::Settings, "accept `destination.s3.region`")
+                .at(region.as_str())
+                .because("it is not letters, digits and `-`, as `eu-west-1`"));
+        }
         let lock_renew = duration("destination.s3.lock_renew", file.lock_renew.as_deref(), "20s")?;
         let lock_expire = duration("destination.s3.lock_expire", file.lock_expire.as_deref(), "2m")?;
         if lock_expire < lock_renew * 3 {
@@ -240,7 +251,7 @@ impl Settings {
         }
         Ok(Destination::S3(S3 {
             bucket: bucket.to_owned(),
-            prefix: prefix.trim_matches('/').to_owned(),
+            prefix: destination::prefix(url, prefix)?,
             path_style: file.path_style.unwrap_or(endpoint.is_some()),
             endpoint,
             region,
@@ -272,7 +283,10 @@ impl Settings {
             commit_bytes: size("limits.commit_bytes", &file.commit_bytes, "256MiB")?,
             file_bytes: size("limits.file_bytes", &file.file_bytes, "128MiB")?,
             row_group_rows: file.row_group_rows.unwrap_or(131_072),
-            spool: file.spool.clone().map(PathBuf::from),
+            spool: match &file.spool {
+                Some(spool) => Some(destination::path("limits.spool", spool, &self.environment)?),
+                None => None,
+            },
             reread_requests: file.reread_requests.unwrap_or(0),
         };
         let refuse =
@@ -306,23 +320,4 @@ pub(super) fn duration(key: &str, text: Option<&str>, default: &str) -> Result<D
             .because(format!("`{text}` is no duration: {error}"))
             .advise(format!("write `{key} = \"{default}\"`"))
     })
-}
-
-/// Credentials must not travel in the clear, so http is accepted for loopback only; nor stand in an address, which is shown.
-fn check_address(url: &Url, key: &str) -> Result<()> {
-    let refuse = |why: &str| Failure::new(Kind::Settings, format!("accept `{key}`")).because(why);
-    if !url.username().is_empty() || url.password().is_some() {
-        return Err(refuse("it holds a user or a password").advise("credentials come from the environment only"));
-    }
-    let loopback = match url.host() {
-        Some(url::Host::Domain(name)) => name == "localhost",
-        Some(url::Host::Ipv4(address)) => address.is_loopback(),
-        Some(url::Host::Ipv6(address)) => address.is_loopback(),
-        None => false,
-    };
-    match url.scheme() {
-        "https" => Ok(()),
-        "http" if loopback => Ok(()),
-        _ => Err(refuse("it is not https").at(url.as_str()).advise("plain http is accepted for loopback only")),
-    }
 }

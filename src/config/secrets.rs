@@ -3,19 +3,36 @@
 //! Each secret has several names, and each name may end in `_FILE` to name a file that holds it. The names with a
 //! hyphen are those that an integration platform injects; they come from the process environment as they are.
 
+use std::path::PathBuf;
+
 use jiff::{SignedDuration, Timestamp};
 
+use crate::config::destination;
 use crate::config::environment::Environment;
 use crate::config::file::{AuthFile, AuthKind};
 use crate::failure::{Failure, Kind, Result};
 use crate::secret::Secret;
 
+/// The secrets of each kind of `[auth]`, in the order in which an unset kind is chosen by them.
+const STAFF_TOKEN: &str = "STAFF_TOKEN";
+const ACCOUNT_TOKEN: &str = "ACCOUNT_TOKEN";
+const OAUTH_ACCESS_TOKEN: &str = "OAUTH_ACCESS_TOKEN";
+const OAUTH_REFRESH_TOKEN: &str = "OAUTH_REFRESH_TOKEN";
+const CLIENT_SECRET: &str = "CLIENT_SECRET";
+
 /// How we prove who we are (API notes §2.1).
 #[derive(Clone, Debug)]
 pub enum Credentials {
-    StaffToken { app_ref: String, token: Secret },
-    AccountToken { app_ref: String, dev_ref: Option<String>, token: Secret },
-    OAuth(OAuth),
+    StaffToken { app_ref: String, token: Named },
+    AccountToken { app_ref: String, dev_ref: Option<String>, token: Named },
+    OAuth(Box<OAuth>),
+}
+
+/// A secret and the variable that it came from, for advice.
+#[derive(Clone, Debug)]
+pub struct Named {
+    pub secret: Secret,
+    pub variable: String,
 }
 
 /// An OAuth 2 token set with what its refresh needs (API notes §2.2).
@@ -24,11 +41,11 @@ pub struct OAuth {
     pub app_ref: Option<String>,
     pub dev_ref: Option<String>,
     pub client_id: Option<String>,
-    pub client_secret: Option<Secret>,
+    pub client_secret: Option<Named>,
     pub token_url: Option<String>,
-    pub token_file: Option<String>,
-    pub access_token: Option<Secret>,
-    pub refresh_token: Option<Secret>,
+    pub token_file: Option<PathBuf>,
+    pub access_token: Option<Named>,
+    pub refresh_token: Option<Named>,
     /// `Bearer` unless said otherwise.
     pub token_type: String,
     pub expires_at: Option<Timestamp>,
@@ -41,31 +58,71 @@ fn names(name: &str) -> Vec<String> {
 
 /// A value by its names, from the environment or from the file that `NAME_FILE` names.
 pub fn find(environment: &Environment, name: &str) -> Result<Option<String>> {
+    Ok(find_named(environment, name)?.map(|(text, _)| text))
+}
+
+/// A value with the variable that gave it.
+fn find_named(environment: &Environment, name: &str) -> Result<Option<(String, String)>> {
     for name in names(name) {
         if let Some(value) = environment.get(&name) {
-            return Ok(Some(value.trim().to_owned()));
+            return Ok(Some((without_mark(value), name)));
         }
         let file = format!("{name}_FILE");
         if let Some(path) = environment.get(&file) {
-            let text = std::fs::read_to_string(path).map_err(|error| {
-                Failure::new(Kind::Settings, format!("read the file that {file} names")).at(path).caused(error)
+            let path = destination::path_or_as_written(path, environment);
+            let text = std::fs::read(&path).and_then(text).map_err(|error| {
+                Failure::new(Kind::Settings, format!("read the file that {file} names"))
+                    .at(path.display().to_string())
+                    .caused(error)
             })?;
-            return Ok(Some(text.trim().to_owned()));
+            return Ok(Some((without_mark(&text), file)));
         }
     }
     Ok(None)
 }
 
-fn secret(environment: &Environment, name: &str) -> Result<Option<Secret>> {
-    Ok(find(environment, name)?.filter(|text| !text.is_empty()).map(|text| Secret::new(&text)))
+/// The text of a file: UTF-8, or UTF-16 where a byte order mark says so, as some editors and shells write it.
+fn text(bytes: Vec<u8>) -> std::io::Result<String> {
+    let unit: fn([u8; 2]) -> u16 = match bytes.as_slice() {
+        [0xff, 0xfe, ..] => u16::from_le_bytes,
+        [0xfe, 0xff, ..] => u16::from_be_bytes,
+        _ => return String::from_utf8(bytes).map_err(|_| no_text()),
+    };
+    let (pairs, rest) = bytes.as_chunks::<2>();
+    let text = String::from_utf16(&pairs.iter().map(|pair| unit(*pair)).collect::<Vec<u16>>());
+    text.ok().filter(|_| rest.is_empty()).ok_or_else(no_text)
+}
+
+/// Names no byte of the file, which holds a secret.
+fn no_text() -> std::io::Error {
+    std::io::Error::new(std::io::ErrorKind::InvalidData, "it is not text in UTF-8 or UTF-16")
+}
+
+/// A value without its byte order mark and surrounding white space.
+fn without_mark(text: &str) -> String {
+    text.trim_start_matches('\u{feff}').trim().to_owned()
+}
+
+fn secret(environment: &Environment, name: &str) -> Result<Option<Named>> {
+    let found = find_named(environment, name)?.filter(|(text, _)| !text.is_empty());
+    Ok(found.map(|(text, variable)| Named { secret: Secret::new(&text), variable }))
+}
+
+/// The secrets that variables hold themselves, whatever kind is configured: a message may meet any of them.
+pub fn in_environment(environment: &Environment) -> Vec<Secret> {
+    [STAFF_TOKEN, ACCOUNT_TOKEN, OAUTH_ACCESS_TOKEN, OAUTH_REFRESH_TOKEN, CLIENT_SECRET]
+        .into_iter()
+        .flat_map(names)
+        .filter_map(|name| environment.get(&name).map(|value| Secret::new(&without_mark(value))))
+        .collect()
 }
 
 /// The credentials that settings and environment give.
 pub fn resolve(file: &AuthFile, environment: &Environment, now: Timestamp) -> Result<Credentials> {
-    let staff = secret(environment, "STAFF_TOKEN")?;
-    let account = secret(environment, "ACCOUNT_TOKEN")?;
-    let access_token = secret(environment, "OAUTH_ACCESS_TOKEN")?;
-    let refresh_token = secret(environment, "OAUTH_REFRESH_TOKEN")?;
+    let staff = secret(environment, STAFF_TOKEN)?;
+    let account = secret(environment, ACCOUNT_TOKEN)?;
+    let access_token = secret(environment, OAUTH_ACCESS_TOKEN)?;
+    let refresh_token = secret(environment, OAUTH_REFRESH_TOKEN)?;
     let kind = file.kind.unwrap_or_else(|| {
         if staff.is_some() {
             AuthKind::StaffToken
@@ -85,43 +142,59 @@ pub fn resolve(file: &AuthFile, environment: &Environment, now: Timestamp) -> Re
         })
     };
     let missing = |what: &str, name: &str| {
+        let advice = format!("export BRIGHTPEARL_{name}, or name a file that holds it in BRIGHTPEARL_{name}_FILE");
+        let other = match file.kind {
+            Some(_) => String::new(),
+            None => format!(
+                "; with another kind of credentials BRIGHTPEARL_{ACCOUNT_TOKEN} or BRIGHTPEARL_{OAUTH_REFRESH_TOKEN}"
+            ),
+        };
         Failure::new(Kind::Settings, format!("find the {what}"))
             .because(format!("neither {} is set", names(name).join(" nor ")))
-            .advise(format!("export BRIGHTPEARL_{name}, or name a file that holds it in BRIGHTPEARL_{name}_FILE"))
+            .advise(advice + &other)
     };
     match kind {
         AuthKind::StaffToken => {
-            let token = staff.ok_or_else(|| missing("staff token", "STAFF_TOKEN"))?;
+            let token = staff.ok_or_else(|| missing("staff token", STAFF_TOKEN))?;
             Ok(Credentials::StaffToken { app_ref: app_ref()?, token })
         }
         AuthKind::AccountToken => {
-            let token = account.ok_or_else(|| missing("account token", "ACCOUNT_TOKEN"))?;
+            let token = account.ok_or_else(|| missing("account token", ACCOUNT_TOKEN))?;
             Ok(Credentials::AccountToken { app_ref: app_ref()?, dev_ref: file.dev_ref.clone(), token })
         }
         AuthKind::Oauth => {
             if access_token.is_none() && refresh_token.is_none() && file.token_file.is_none() {
-                return Err(missing("OAuth token", "OAUTH_ACCESS_TOKEN"));
+                return Err(missing("OAuth token", OAUTH_REFRESH_TOKEN));
             }
             let token_type = find(environment, "OAUTH_TOKEN_TYPE")?.filter(|text| !text.is_empty());
-            Ok(Credentials::OAuth(OAuth {
+            let token_file = file.token_file.as_deref();
+            Ok(Credentials::OAuth(Box::new(OAuth {
                 app_ref: file.app_ref.clone(),
                 dev_ref: file.dev_ref.clone(),
                 client_id: file.client_id.clone().or_else(|| file.app_ref.clone()),
-                client_secret: secret(environment, "CLIENT_SECRET")?,
+                client_secret: secret(environment, CLIENT_SECRET)?,
                 token_url: file.token_url.clone(),
-                token_file: file.token_file.clone(),
+                token_file: token_file
+                    .map(|text| destination::path("auth.token_file", text, environment))
+                    .transpose()?,
                 access_token,
                 refresh_token,
                 token_type: token_type.map_or_else(|| "Bearer".to_owned(), |kind| capitalised(&kind)),
                 expires_at: expiry(environment, now)?,
-            }))
+            })))
         }
     }
 }
 
 /// `bearer` is written `Bearer` in the header, as the source's own answers do.
-fn capitalised(kind: &str) -> String {
+pub fn capitalised(kind: &str) -> String {
     if kind.eq_ignore_ascii_case("bearer") { "Bearer".to_owned() } else { kind.to_owned() }
+}
+
+/// The whole part of a number that may be written with a fraction, as `3600.0`.
+fn whole(text: &str) -> Option<i64> {
+    let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
+    whole.parse().ok().filter(|_: &i64| fraction.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
 /// When the access token expires: an instant in ISO 8601, seconds or milliseconds since 1970, or else so many seconds
@@ -131,16 +204,16 @@ fn expiry(environment: &Environment, now: Timestamp) -> Result<Option<Timestamp>
         Failure::new(Kind::Settings, format!("read BRIGHTPEARL_{name}")).because(format!("`{text}` is no time"))
     };
     if let Some(text) = find(environment, "OAUTH_EXPIRES_AT")?.filter(|text| !text.is_empty()) {
-        let at = match text.parse::<i64>() {
+        let at = match whole(&text) {
             // Seconds pass this number in the year 5138; milliseconds passed it in 1973.
-            Ok(number) if number.abs() < 100_000_000_000 => Timestamp::from_second(number).ok(),
-            Ok(number) => Timestamp::from_millisecond(number).ok(),
-            Err(_) => text.parse::<Timestamp>().ok(),
+            Some(number) if number.abs() < 100_000_000_000 => Timestamp::from_second(number).ok(),
+            Some(number) => Timestamp::from_millisecond(number).ok(),
+            None => text.parse::<Timestamp>().ok(),
         };
         return at.map(Some).ok_or_else(|| wrong("OAUTH_EXPIRES_AT", &text));
     }
     if let Some(text) = find(environment, "OAUTH_EXPIRES_IN")?.filter(|text| !text.is_empty()) {
-        let seconds = text.parse::<i64>().map_err(|_| wrong("OAUTH_EXPIRES_IN", &text))?;
+        let seconds = whole(&text).ok_or_else(|| wrong("OAUTH_EXPIRES_IN", &text))?;
         return Ok(now.checked_add(SignedDuration::from_secs(seconds)).ok());
     }
     Ok(None)

@@ -5,22 +5,28 @@
 
 use std::path::PathBuf;
 use std::sync::RwLock;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
-use serde::Deserialize;
+use url::Url;
 
-use crate::config::{Credentials, OAuth};
+use crate::config::{Credentials, Named, OAuth, capitalised};
 use crate::failure::{Failure, Kind, Result};
+use crate::fetch::Http;
+use crate::fetch::grant::{Denied, Grant, margin};
 use crate::fetch::token::{TokenFile, TokenSet};
 use crate::secret::{Redactor, Secret};
 use crate::store::Watcher;
 
-/// A token is refreshed this long before it expires: longer than any request takes.
-const AHEAD: SignedDuration = SignedDuration::from_mins(5);
 /// The token endpoint is asked with this bound.
 const TIMEOUT: Duration = Duration::from_secs(60);
+/// A token endpoint in trouble is asked this often, and with this pause before the second time, twice it before the third.
+const TRIES: u32 = 3;
+const PAUSE: Duration = Duration::from_millis(500);
+/// A token that still lives is not refreshed so soon after that failed.
+const REST: SignedDuration = SignedDuration::from_secs(30);
 
 /// Our identity at the source.
 #[derive(Debug)]
@@ -31,8 +37,8 @@ pub struct Auth {
 
 #[derive(Debug)]
 enum Identity {
-    /// Headers that never change.
-    Fixed(HeaderMap),
+    /// Headers that never change, and the advice for when they are refused.
+    Fixed(HeaderMap, String),
     OAuth(Box<Tokens>),
 }
 
@@ -44,51 +50,46 @@ struct Tokens {
     current: RwLock<(u64, TokenSet)>,
     /// One refresh at a time; why one was denied: it is not tried again.
     refreshing: tokio::sync::Mutex<Option<String>>,
+    /// Until when a token that still lives is not refreshed, in seconds since 1970.
+    rests_until: AtomicI64,
 }
 
-/// The token endpoint's answer.
-#[derive(Deserialize)]
-struct Granted {
-    access_token: String,
-    refresh_token: Option<String>,
-    token_type: Option<String>,
-    expires_in: Option<i64>,
-    api_domain: Option<String>,
-}
-
-/// The token endpoint's refusal.
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct Denied {
-    error: String,
-    error_description: String,
+/// The next step of a request that was refused (401).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refused {
+    /// Repeated: it was sent with an older token than the current one.
+    Older,
+    /// Repeated: the token was refreshed for it.
+    Refreshed,
+    /// Ended: there is no newer token.
+    Final,
 }
 
 impl Auth {
     /// The identity that these credentials give for an account.
     pub fn new(credentials: Credentials, account: &str, redactor: Redactor) -> Result<Self> {
-        let fixed = |pairs: &[(&'static str, &str)]| {
+        let fixed = |token: &Named, token_header, others: &[(&'static str, &str)]| {
+            redactor.learn(&token.secret);
             let mut headers = HeaderMap::new();
-            for (name, value) in pairs {
-                headers.insert(HeaderName::from_static(name), header(name, value)?);
+            for (name, value) in others {
+                headers.insert(HeaderName::from_static(name), header(name, value, "the settings under [auth]")?);
             }
-            Ok::<_, Failure>(Identity::Fixed(headers))
+            let value = header(token_header, token.secret.reveal(), &token.variable)?;
+            headers.insert(HeaderName::from_static(token_header), value);
+            let refs = if others.len() > 1 { "auth.app_ref and auth.dev_ref" } else { "auth.app_ref" };
+            let advice = format!("check auth.kind and {refs}, and the token in {}", token.variable);
+            Ok::<_, Failure>(Identity::Fixed(headers, advice))
         };
         let identity = match credentials {
             Credentials::StaffToken { app_ref, token } => {
-                redactor.learn(&token);
-                fixed(&[("brightpearl-app-ref", &app_ref), ("brightpearl-staff-token", token.reveal())])?
+                fixed(&token, "brightpearl-staff-token", &[("brightpearl-app-ref", &app_ref)])?
             }
             Credentials::AccountToken { app_ref, dev_ref, token } => {
-                redactor.learn(&token);
-                let mut pairs =
-                    vec![("brightpearl-app-ref", app_ref.as_str()), ("brightpearl-account-token", token.reveal())];
-                if let Some(dev_ref) = &dev_ref {
-                    pairs.push(("brightpearl-dev-ref", dev_ref));
-                }
-                fixed(&pairs)?
+                let mut refs = vec![("brightpearl-app-ref", app_ref.as_str())];
+                refs.extend(dev_ref.as_deref().map(|dev_ref| ("brightpearl-dev-ref", dev_ref)));
+                fixed(&token, "brightpearl-account-token", &refs)?
             }
-            Credentials::OAuth(settings) => Identity::OAuth(Box::new(Tokens::new(settings, account, &redactor)?)),
+            Credentials::OAuth(settings) => Identity::OAuth(Box::new(Tokens::new(*settings, account, &redactor)?)),
         };
         Ok(Self { identity, redactor })
     }
@@ -96,7 +97,7 @@ impl Auth {
     /// The same identity; the steps in which new tokens are kept are told.
     pub fn watched(mut self, watcher: Watcher) -> Self {
         match &mut self.identity {
-            Identity::Fixed(_) => {}
+            Identity::Fixed(..) => {}
             Identity::OAuth(tokens) => tokens.file.watch(watcher),
         }
         self
@@ -107,37 +108,61 @@ impl Auth {
         &self.redactor
     }
 
-    /// The headers of a request, and the generation of the token in them. Refreshes a token that is about to expire.
-    pub async fn headers(&self, http: &reqwest::Client, now: Timestamp) -> Result<(HeaderMap, u64)> {
-        match &self.identity {
-            Identity::Fixed(headers) => Ok((headers.clone(), 0)),
-            Identity::OAuth(tokens) => {
-                let (generation, set) = tokens.current();
-                let ends = set.expires_at.is_some_and(|at| at.duration_since(now) <= AHEAD);
-                if (ends || set.access.reveal().is_empty()) && set.refresh.is_some() {
-                    tokens.refresh(http, generation, now, &self.redactor).await?;
+    /// The headers of a request, and the generation of the token in them. Refreshes a token that is about to expire; where
+    /// that cannot be done and the token still lives, it is used as it is.
+    pub async fn headers(&self, http: &Http, now: Timestamp) -> Result<(HeaderMap, u64)> {
+        let tokens = match &self.identity {
+            Identity::Fixed(headers, _) => return Ok((headers.clone(), 0)),
+            Identity::OAuth(tokens) => tokens,
+        };
+        let (generation, set) = tokens.current();
+        let left = set.expires_at.map(|at| at.duration_since(now));
+        let ends = left.is_some_and(|left| left <= margin(set.life)) || set.access.reveal().is_empty();
+        if ends && set.refresh.is_some() {
+            let lives = left.is_some_and(|left| left > SignedDuration::ZERO) && !set.access.reveal().is_empty();
+            if lives && now.as_second() < tokens.rests_until.load(Ordering::Relaxed) {
+                return tokens.headers();
+            }
+            match tokens.refresh(http, generation, now, &self.redactor).await {
+                Err(failure) if lives && matches!(failure.kind(), Kind::Credentials | Kind::Unreachable) => {
+                    tokens.rests_until.store(now.as_second().saturating_add(REST.as_secs()), Ordering::Relaxed);
                 }
-                tokens.headers()
+                refreshed => refreshed?,
             }
         }
+        tokens.headers()
     }
 
-    /// A request was refused (401) though it bore this generation's token. `true`: there is a newer token, ask once more.
-    pub async fn refused(&self, http: &reqwest::Client, generation: u64, now: Timestamp) -> Result<bool> {
+    /// A request was refused (401) though it bore this generation's token. Refreshes the token where it is the current one and
+    /// `refreshes` allows it.
+    pub async fn refused(&self, http: &Http, generation: u64, refreshes: bool, now: Timestamp) -> Result<Refused> {
+        let tokens = match &self.identity {
+            Identity::Fixed(..) => return Ok(Refused::Final),
+            Identity::OAuth(tokens) => tokens,
+        };
+        let (current, set) = tokens.current();
+        if current != generation {
+            return Ok(Refused::Older);
+        }
+        if !refreshes || set.refresh.is_none() {
+            return Ok(Refused::Final);
+        }
+        tokens.refresh(http, generation, now, &self.redactor).await?;
+        Ok(Refused::Refreshed)
+    }
+
+    /// Advice for credentials that are refused for good; it names the secret in use.
+    pub fn advice(&self) -> String {
         match &self.identity {
-            Identity::Fixed(_) => Ok(false),
-            Identity::OAuth(tokens) if tokens.current().1.refresh.is_none() => Ok(false),
-            Identity::OAuth(tokens) => {
-                tokens.refresh(http, generation, now, &self.redactor).await?;
-                Ok(true)
-            }
+            Identity::Fixed(_, advice) => advice.clone(),
+            Identity::OAuth(tokens) => tokens.advice(),
         }
     }
 
     /// The API domain that the token's answer named, which is definitive (API notes §1).
     pub fn api_domain(&self) -> Option<String> {
         match &self.identity {
-            Identity::Fixed(_) => None,
+            Identity::Fixed(..) => None,
             Identity::OAuth(tokens) => tokens.current().1.api_domain,
         }
     }
@@ -146,22 +171,25 @@ impl Auth {
 impl Tokens {
     fn new(settings: OAuth, account: &str, redactor: &Redactor) -> Result<Self> {
         let path = match &settings.token_file {
-            Some(path) => PathBuf::from(path),
+            Some(path) => path.clone(),
             None => default_path(account),
         };
-        let configured = settings.refresh_token.as_ref().or(settings.access_token.as_ref());
-        let file = TokenFile::new(path, configured);
+        let secret = |named: &Option<Named>| named.as_ref().map(|named| named.secret.clone());
+        let (access, refresh) = (secret(&settings.access_token), secret(&settings.refresh_token));
+        let file = TokenFile::new(path, refresh.as_ref().or(access.as_ref()));
+        for secret in [&access, &refresh, &secret(&settings.client_secret)].into_iter().flatten() {
+            redactor.learn(secret);
+        }
         let given = TokenSet {
-            access: settings.access_token.clone().unwrap_or_else(|| Secret::new("")),
-            refresh: settings.refresh_token.clone(),
+            access: access.unwrap_or_else(|| Secret::new("")),
+            refresh,
             token_type: settings.token_type.clone(),
             expires_at: settings.expires_at,
+            life: None,
             api_domain: None,
         };
         let set = file.read()?.unwrap_or(given);
-        for secret in [Some(&set.access), set.refresh.as_ref(), settings.client_secret.as_ref()].into_iter().flatten() {
-            redactor.learn(secret);
-        }
+        [Some(&set.access), set.refresh.as_ref()].into_iter().flatten().for_each(|secret| redactor.learn(secret));
         // What is used in practice (API notes §2.2); three spellings are known, so it is a setting.
         let token_url =
             settings.token_url.clone().unwrap_or_else(|| format!("https://oauth.brightpearl.com/token/{account}"));
@@ -171,6 +199,7 @@ impl Tokens {
             file,
             current: RwLock::new((1, set)),
             refreshing: tokio::sync::Mutex::new(None),
+            rests_until: AtomicI64::new(0),
         })
     }
 
@@ -182,24 +211,33 @@ impl Tokens {
         let (generation, set) = self.current();
         let mut headers = HeaderMap::new();
         let bearer = format!("{} {}", set.token_type, set.access.reveal());
-        headers.insert(AUTHORIZATION, header("authorization", &bearer)?);
+        headers.insert(AUTHORIZATION, header("authorization", &bearer, &self.variable())?);
         let refs = [("brightpearl-dev-ref", &self.settings.dev_ref), ("brightpearl-app-ref", &self.settings.app_ref)];
         for (name, value) in refs {
             if let Some(value) = value {
-                headers.insert(HeaderName::from_static(name), header(name, value)?);
+                headers.insert(HeaderName::from_static(name), header(name, value, "the settings under [auth]")?);
             }
         }
         Ok((headers, generation))
     }
 
+    /// The variable of the token that a new authorisation gives: the refresh token's, unless only an access token is set.
+    fn variable(&self) -> String {
+        let named = self.settings.refresh_token.as_ref().or(self.settings.access_token.as_ref());
+        named.map_or_else(|| "BRIGHTPEARL_OAUTH_REFRESH_TOKEN".to_owned(), |named| named.variable.clone())
+    }
+
+    fn advice(&self) -> String {
+        let refs = "check auth.kind, auth.app_ref and auth.dev_ref, which the source wants too";
+        let variable = self.variable();
+        if self.current().1.refresh.is_some() {
+            return format!("{refs}; or authorise the app again and set {variable}");
+        }
+        format!("{refs}; or set a new token in {variable}, and one that renews it in BRIGHTPEARL_OAUTH_REFRESH_TOKEN")
+    }
+
     /// Refreshes, unless somebody has since this generation.
-    async fn refresh(
-        &self,
-        http: &reqwest::Client,
-        generation: u64,
-        now: Timestamp,
-        redactor: &Redactor,
-    ) -> Result<()> {
+    async fn refresh(&self, http: &Http, generation: u64, now: Timestamp, redactor: &Redactor) -> Result<()> {
         let mut denied = self.refreshing.lock().await;
         let (current, set) = self.current();
         if current != generation {
@@ -236,50 +274,79 @@ impl Tokens {
     }
 
     fn refused(&self, why: String) -> Failure {
-        Failure::new(Kind::Credentials, "refresh the OAuth token").at(self.token_url.clone()).because(why).advise(
-            "authorise the app again and set BRIGHTPEARL_OAUTH_REFRESH_TOKEN; check auth.client_id and auth.token_url",
-        )
+        let mut advice = format!("authorise the app again and set {}", self.variable());
+        if why.contains("client") {
+            let secret = self.settings.client_secret.as_ref();
+            let secret = secret.map_or("BRIGHTPEARL_CLIENT_SECRET", |secret| secret.variable.as_str());
+            advice = format!("check auth.client_id and the client's secret in {secret}; or {advice}");
+        }
+        Failure::new(Kind::Credentials, "refresh the OAuth token")
+            .at(self.token_url.clone())
+            .because(why)
+            .advise(format!("{advice}; check auth.token_url"))
     }
 
-    async fn ask(
-        &self,
-        http: &reqwest::Client,
-        set: &TokenSet,
-        now: Timestamp,
-        redactor: &Redactor,
-    ) -> Result<TokenSet> {
-        let refused = |why| self.refused(why);
-        let refresh = set.refresh.as_ref().ok_or_else(|| refused("there is no refresh token".to_owned()))?;
+    fn unreachable(&self) -> Failure {
+        Failure::new(Kind::Unreachable, "refresh the OAuth token")
+            .at(self.token_url.clone())
+            .advise("check auth.token_url and the way to the network; run again later, the refresh token stands")
+    }
+
+    async fn ask(&self, http: &Http, set: &TokenSet, now: Timestamp, redactor: &Redactor) -> Result<TokenSet> {
+        let refused = |why: &str| self.refused(why.to_owned());
+        let refresh = set.refresh.as_ref().ok_or_else(|| refused("there is no refresh token"))?;
         let mut form = vec![("grant_type", "refresh_token"), ("refresh_token", refresh.reveal())];
-        let client_id =
-            self.settings.client_id.as_deref().ok_or_else(|| refused("`auth.client_id` is not set".to_owned()))?;
+        let client_id = self.settings.client_id.as_deref().ok_or_else(|| refused("`auth.client_id` is not set"))?;
         form.push(("client_id", client_id));
         if let Some(secret) = &self.settings.client_secret {
-            form.push(("client_secret", secret.reveal()));
+            form.push(("client_secret", secret.secret.reveal()));
         }
-        let unreachable = |error: reqwest::Error| {
-            Failure::new(Kind::Unreachable, "refresh the OAuth token")
-                .at(self.token_url.clone())
-                .caused(error.without_url())
+        let url = Url::parse(&self.token_url).map_err(|error| self.unreachable().caused(error))?;
+        let mut tries = 1;
+        let body = loop {
+            match self.post(http.to(&url), &url, &form, redactor).await {
+                Err(failure) if failure.kind() == Kind::Unreachable && tries < TRIES => {
+                    tokio::time::sleep(PAUSE * tries).await;
+                    tries += 1;
+                }
+                answered => break answered?,
+            }
         };
-        let answer = http.post(&self.token_url).timeout(TIMEOUT).form(&form).send().await.map_err(unreachable)?;
+        let grant = Grant::read(&body).ok_or_else(|| refused("the answer is no token"))?;
+        redactor.learn(&grant.access);
+        Ok(TokenSet {
+            access: grant.access,
+            refresh: grant.refresh.or_else(|| set.refresh.clone()),
+            token_type: grant.token_type.map_or_else(|| set.token_type.clone(), |kind| capitalised(&kind)),
+            expires_at: grant.life.and_then(|life| now.checked_add(life).ok()),
+            life: grant.life,
+            api_domain: grant.api_domain.or_else(|| set.api_domain.clone()),
+        })
+    }
+
+    /// One request to the token endpoint: its good answer's body, a refusal (`Credentials`), or trouble on its side or on the
+    /// way (`Unreachable`).
+    async fn post(
+        &self,
+        http: &reqwest::Client,
+        url: &Url,
+        form: &[(&str, &str)],
+        redactor: &Redactor,
+    ) -> Result<bytes::Bytes> {
+        let unreachable = |error: reqwest::Error| self.unreachable().caused(error.without_url());
+        let answer = http.post(url.clone()).timeout(TIMEOUT).form(form).send().await.map_err(unreachable)?;
         let status = answer.status();
         let body = answer.bytes().await.map_err(unreachable)?;
-        if !status.is_success() {
-            let denied: Denied = serde_json::from_slice(&body).unwrap_or_default();
-            let why = format!("HTTP {} {} {}", status.as_u16(), denied.error, denied.error_description);
-            return Err(refused(redactor.clean(why.trim_end())));
+        if status.is_success() {
+            return Ok(body);
         }
-        let granted: Granted =
-            serde_json::from_slice(&body).map_err(|_| refused("the answer is no token".to_owned()))?;
-        Ok(TokenSet {
-            access: Secret::new(&granted.access_token),
-            // An answer without one means that the old one stands.
-            refresh: granted.refresh_token.as_deref().map(Secret::new).or_else(|| set.refresh.clone()),
-            token_type: granted.token_type.unwrap_or_else(|| set.token_type.clone()),
-            expires_at: granted.expires_in.and_then(|seconds| now.checked_add(SignedDuration::from_secs(seconds)).ok()),
-            api_domain: granted.api_domain.or_else(|| set.api_domain.clone()),
-        })
+        let denied: Denied = serde_json::from_slice(&body).unwrap_or_default();
+        let why = format!("HTTP {} {} {}", status.as_u16(), denied.error, denied.error_description);
+        let why = redactor.clean(why.trim_end());
+        if status.is_server_error() || status.as_u16() == 429 {
+            return Err(self.unreachable().because(why));
+        }
+        Err(self.refused(why))
     }
 }
 
@@ -291,11 +358,12 @@ fn default_path(account: &str) -> PathBuf {
     state.unwrap_or_else(|| PathBuf::from(".")).join("pearlift").join(format!("{account}-token.json"))
 }
 
-fn header(name: &str, value: &str) -> Result<HeaderValue> {
+/// A header's value; `from` says where it is set.
+fn header(name: &str, value: &str, from: &str) -> Result<HeaderValue> {
     let mut header = HeaderValue::from_str(value).map_err(|_| {
         Failure::new(Kind::Settings, format!("send the header {name}"))
             .because("its value holds letters that no header can carry")
-            .advise("check the token's variable for line breaks or quotes")
+            .advise(format!("check {from} for line breaks and letters beyond ASCII"))
     })?;
     header.set_sensitive(true);
     Ok(header)

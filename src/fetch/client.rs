@@ -7,21 +7,19 @@ use std::time::Duration;
 use bytes::Bytes;
 use jiff::{SignedDuration, Timestamp};
 use reqwest::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, DATE, HeaderMap, RETRY_AFTER};
-use reqwest::redirect::Policy;
 use url::Url;
 
 use crate::config::{Account, Limits};
 use crate::event::{Event, Events};
 use crate::failure::{Failure, Kind, Result};
 use crate::fetch::inflate::MAX_BODY;
-use crate::fetch::{Auth, Body, ErrorBody, Governor, Patience, Permit, Quota, error_body};
+use crate::fetch::{Auth, Body, ErrorBody, Governor, Http, Patience, Permit, Quota, Refused, error_body};
 
-/// A connection is made within this, or counts as failed.
-const CONNECT: Duration = Duration::from_secs(10);
 /// Tries of a request while nothing has ever been answered: a wrong host is told in seconds.
 const FIRST_TRIES: u32 = 3;
-/// Redirects that are followed, on the same host only: credentials never go elsewhere.
-const REDIRECTS: usize = 3;
+/// Refreshes of the token on behalf of one request: the first may find a token that another process was given and that has
+/// ended too, and others may use up a short one before this request is sent again.
+const REFRESHES: u32 = 3;
 
 /// The two methods that are ever sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,7 +81,7 @@ pub struct Client {
 
 #[derive(Debug)]
 struct Shared {
-    http: reqwest::Client,
+    http: Http,
     base: Url,
     /// The base URL is the settings' own word; no token answer moves it.
     base_is_fixed: bool,
@@ -100,26 +98,16 @@ struct Shared {
 enum Outcome {
     Done(Reply),
     Again(String),
-    /// The token was refused, and there is a newer one.
-    Replay,
+    /// The token was refused, and there is a newer one; whether it was refreshed on behalf of this request.
+    Replay {
+        refreshed: bool,
+    },
 }
 
 impl Client {
     /// A client of an account. `seed` makes jitter reproducible.
     pub fn new(account: &Account, auth: Auth, limits: &Limits, seed: u64, events: Events) -> Result<Self> {
-        let same_place = Policy::custom(|attempt| {
-            let first = attempt.previous().first();
-            let same = first.is_some_and(|first| first.origin() == attempt.url().origin());
-            if same && attempt.previous().len() <= REDIRECTS { attempt.follow() } else { attempt.stop() }
-        });
-        let http = reqwest::Client::builder()
-            .user_agent(concat!("pearlift/", env!("CARGO_PKG_VERSION")))
-            .redirect(same_place)
-            .connect_timeout(CONNECT)
-            .timeout(limits.timeout)
-            .referer(false)
-            .build()
-            .map_err(|error| Failure::new(Kind::Bug, "set up the HTTP client").caused(error))?;
+        let http = Http::new(limits.timeout)?;
         Ok(Self {
             shared: Arc::new(Shared {
                 http,
@@ -165,11 +153,11 @@ impl Client {
         if let Some(tries) = request.tries {
             patience.at_most(tries);
         }
-        let mut replayed = false;
+        let mut refreshes = 0;
         loop {
-            match shared.once(request, &url, patience.tries(), replayed).await? {
+            match shared.once(request, &url, patience.tries(), refreshes).await? {
                 Outcome::Done(reply) => return Ok(reply),
-                Outcome::Replay => replayed = true,
+                Outcome::Replay { refreshed } => refreshes += u32::from(refreshed),
                 Outcome::Again(reason) => {
                     // Where nothing has ever answered, the address is more likely wrong than the source in trouble.
                     let first_ever = shared.answered.load(Ordering::Relaxed) == 0;
@@ -202,7 +190,7 @@ impl Shared {
         Url::parse(&text).map_err(|error| Failure::new(Kind::Schema, "make a URL").at(text).caused(error))
     }
 
-    async fn once(&self, request: &Request, url: &Url, tries: u32, replayed: bool) -> Result<Outcome> {
+    async fn once(&self, request: &Request, url: &Url, tries: u32, refreshes: u32) -> Result<Outcome> {
         let permit = self.governor.admit().await;
         let (headers, generation) = self.auth.headers(&self.http, Timestamp::now()).await?;
         let begun = permit.sent();
@@ -213,6 +201,7 @@ impl Shared {
         };
         let sent = self
             .http
+            .to(url)
             .request(method, url.clone())
             .headers(headers)
             .header(ACCEPT, "application/json")
@@ -245,7 +234,7 @@ impl Shared {
             tries,
         });
         let seen = Seen { status, headers, bytes, elapsed, generation };
-        self.judge(request, url, permit, quota, seen, replayed).await
+        self.judge(request, url, permit, quota, seen, refreshes).await
     }
 
     /// From an HTTP answer to its meaning; the only place that reads statuses (API notes §8).
@@ -256,7 +245,7 @@ impl Shared {
         permit: Permit,
         quota: Option<Quota>,
         seen: Seen,
-        replayed: bool,
+        refreshes: u32,
     ) -> Result<Outcome> {
         let body = Body { gzip: seen.is("gzip", CONTENT_ENCODING), bytes: seen.bytes.clone() };
         let is_json = seen.is("json", CONTENT_TYPE);
@@ -279,13 +268,17 @@ impl Shared {
                 Ok(Outcome::Done(Reply::Good(Answer { body, date, asked_at })))
             }
             401 => {
-                if !replayed && self.auth.refused(&self.http, seen.generation, Timestamp::now()).await? {
-                    return Ok(Outcome::Replay);
+                let (may_refresh, now) = (refreshes < REFRESHES, Timestamp::now());
+                match self.auth.refused(&self.http, seen.generation, may_refresh, now).await? {
+                    Refused::Older => return Ok(Outcome::Replay { refreshed: false }),
+                    Refused::Refreshed => return Ok(Outcome::Replay { refreshed: true }),
+                    Refused::Final => {}
                 }
+                let said = self.clean(&error_body(&body).message);
                 Err(Failure::new(Kind::Credentials, "log in")
                     .at(shown(url))
-                    .because(format!("the source refused our credentials: {}", self.clean(&error_body(&body).message)))
-                    .advise("check auth.kind and auth.app_ref, and the token in BRIGHTPEARL_STAFF_TOKEN (or its account or OAuth twin)"))
+                    .because(format!("the source refused our credentials: {said}"))
+                    .advise(self.auth.advice()))
             }
             403 if is_json => Err(Failure::new(Kind::Refused, format!("read {}", request.resource))
                 .at(shown(url))
@@ -342,8 +335,10 @@ struct Seen {
 }
 
 impl Seen {
+    /// Whether a header's value holds this word, whatever the case of its letters.
     fn is(&self, wanted: &str, header: reqwest::header::HeaderName) -> bool {
-        self.headers.get(header).and_then(|value| value.to_str().ok()).is_some_and(|value| value.contains(wanted))
+        let value = self.headers.get(header).and_then(|value| value.to_str().ok());
+        value.is_some_and(|value| value.to_ascii_lowercase().contains(wanted))
     }
 }
 

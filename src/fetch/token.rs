@@ -5,7 +5,7 @@ use std::io::{Read, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -20,6 +20,8 @@ pub struct TokenSet {
     pub refresh: Option<Secret>,
     pub token_type: String,
     pub expires_at: Option<Timestamp>,
+    /// How long the access token was granted for, when that is known.
+    pub life: Option<SignedDuration>,
     /// Where the account lives, when the token answer said so: it may move (API notes §1).
     pub api_domain: Option<String>,
 }
@@ -31,6 +33,9 @@ struct Written {
     refresh_token: Option<String>,
     token_type: String,
     expires_at: Option<Timestamp>,
+    /// Seconds for which the access token was granted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    life: Option<i64>,
     api_domain: Option<String>,
     /// Fingerprint of the refresh token that was configured when this line of tokens began: another one configured
     /// since means that the account was authorised anew.
@@ -115,7 +120,8 @@ impl TokenFile {
         let mut text = Vec::new();
         file.read_to_end(&mut text).map_err(|error| self.failed("read", error))?;
         // A file that is no token set was not written by us whole; the configured tokens still stand.
-        let Ok(written) = serde_json::from_slice::<Written>(&text) else { return Ok(None) };
+        let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&text);
+        let Ok(written) = serde_json::from_slice::<Written>(text) else { return Ok(None) };
         if written.began_with != self.began_with {
             return Ok(None);
         }
@@ -124,6 +130,7 @@ impl TokenFile {
             refresh: written.refresh_token.as_deref().map(Secret::new),
             token_type: written.token_type,
             expires_at: written.expires_at,
+            life: written.life.map(SignedDuration::from_secs),
             api_domain: written.api_domain,
         }))
     }
@@ -136,6 +143,7 @@ impl TokenFile {
             refresh_token: set.refresh.as_ref().map(|token| token.reveal().to_owned()),
             token_type: set.token_type.clone(),
             expires_at: set.expires_at,
+            life: set.life.map(|life| life.as_secs()),
             api_domain: set.api_domain.clone(),
             began_with: self.began_with.clone(),
         };

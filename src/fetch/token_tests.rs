@@ -11,6 +11,7 @@ fn set() -> TokenSet {
         refresh: Some(Secret::new("a refresh token")),
         token_type: "Bearer".to_owned(),
         expires_at: None,
+        life: None,
         api_domain: None,
     }
 }
@@ -43,4 +44,17 @@ fn tokens_are_written_for_their_owner_only_whatever_lies_in_the_way() {
         assert_eq!(std::fs::read_to_string(&elsewhere).expect("it is there"), "kept");
         assert!(!draft.exists());
     }
+}
+
+#[test]
+fn a_token_file_may_begin_with_a_byte_order_mark() {
+    let folder = tempfile::tempdir().expect("a folder can be made");
+    let path = folder.path().join("tokens.json");
+    let file = TokenFile::new(path.clone(), None);
+    file.write(&set()).expect("it can be written");
+    let text = std::fs::read_to_string(&path).expect("it is there");
+    // GIVEN a file that an editor wrote, in place, so that its mode stays
+    std::fs::write(&path, format!("\u{feff}{text}")).expect("it can be written");
+    // WHEN it is read THEN its tokens are those
+    assert_eq!(file.read().expect("it is ours").expect("it is a set").access, set().access);
 }

@@ -20,7 +20,11 @@ struct Paper {
 /// another account's and a newer format's.
 pub async fn claim_destination(store: &Store, account: &str, now: Timestamp, create: bool) -> Result<()> {
     let path = paths::destination();
-    let found = match store.get(&path).await? {
+    let found = store.get(&path).await?;
+    if found.is_none() {
+        store.refuse_former(&path).await?;
+    }
+    let found = match found {
         None if !create => return Ok(()),
         None => {
             let paper = Paper {

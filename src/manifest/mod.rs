@@ -11,6 +11,7 @@ mod commit;
 mod publish;
 mod recover;
 mod lake;
+mod overtaken;
 
 pub use commit::decide;
 pub use format::{
@@ -19,5 +20,6 @@ pub use format::{
 };
 pub use lake::claim_destination;
 pub use load::{head, parse, read, read_plan, resources, versions, write_plan};
+pub use overtaken::Holder;
 pub use publish::{publish, staged};
 pub use recover::{Claimant, Holding, Recovered, recover, recover_holding};

@@ -29,13 +29,21 @@ pub async fn check(errand: &Errand) -> Result<Vec<Finding>> {
     let limits = errand.settings.limits()?;
     let destination = errand.settings.destination()?;
     let mut findings = vec![finding("settings", Ok(format!("account {} at {}", account.code, account.base_url)))];
-    let store = async {
+    let opened = async {
         let store = Store::open(&destination, true)?;
         store.prove_conditional_put(&nonce()).await?;
         claim_destination(&store, &account.code, errand.now, false).await?;
-        Ok(format!("{} can be written and honours conditional puts", store.describe()))
+        Ok(store)
     };
-    findings.push(finding("destination", store.await));
+    match opened.await {
+        Ok(store) => {
+            let found = format!("{} can be written and honours conditional puts", store.describe());
+            findings.push(finding("destination", Ok(found)));
+            let found = "one was taken, seen as held, renewed and given back".to_owned();
+            findings.push(finding("locks", store.prove_lock(&nonce()).await.map(|()| found)));
+        }
+        Err(failure) => findings.push(finding("destination", Err(failure))),
+    }
     let auth = Auth::new(credentials, &account.code, errand.redactor.clone())?;
     let client = Client::new(&account, auth, &limits, errand.seed, errand.events.clone())?;
     let mut logged_in = false;

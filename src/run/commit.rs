@@ -82,7 +82,10 @@ impl Work<'_> {
         if !self.site.locks.lost().iter().any(|lost| **lost == *self.name) {
             return Ok(());
         }
-        Err(Failure::new(Kind::Lost, "commit").because("another run took over the lock while this one slept"))
+        Err(Failure::new(Kind::Lost, "commit")
+            .at(self.resource.name.clone())
+            .because("another run took over the lock while this one slept")
+            .advise("nothing is lost: the other run goes on from the last commit; run again"))
     }
 
     fn sizes(&self) -> Sizes {

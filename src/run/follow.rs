@@ -26,7 +26,13 @@ pub async fn follow(site: &Site, resource: &Resource, errand: &Errand, outcome: 
         return;
     }
     if let Err(failure) = read_handed(site, resource, errand, outcome).await {
-        outcome.end = End::of(failure);
+        // Pending references are cleared in the resources that handed them on, under their own locks.
+        let handing = |source: &&Resource| {
+            site.catalog.followers(source).iter().any(|(follower, _)| follower.name == resource.name)
+        };
+        let sources = site.catalog.resources().iter().filter(handing).map(|source| source.name.as_str());
+        let names: Vec<&str> = std::iter::once(resource.name.as_str()).chain(sources).collect();
+        outcome.end = End::of(site.holder().meaning(&names, outcome.version, failure).await);
     }
 }
 

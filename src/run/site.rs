@@ -12,6 +12,7 @@ use tokio::time::Instant;
 use crate::config::Limits;
 use crate::event::Events;
 use crate::fetch::Client;
+use crate::manifest::Holder;
 use crate::run::Stop;
 use crate::schema::Catalog;
 use crate::store::{Locks, Store, Upload};
@@ -66,4 +67,11 @@ pub struct Site {
     pub misfits_numbered: AtomicU64,
     /// Pages in memory, asked or decoded and not yet spooled, of all resources together.
     pub pages: Arc<Semaphore>,
+}
+
+impl Site {
+    /// The run as the holder of its locks.
+    pub fn holder(&self) -> Holder<'_> {
+        Holder { store: &self.store, locks: &self.locks, run: &self.run }
+    }
 }

@@ -36,7 +36,9 @@ pub async fn work_on(site: &Site, resource: &Resource, errand: &Errand) -> (Reso
     }
     match all_steps(site, resource, errand, &mut outcome).await {
         Ok((end, steps)) => (outcome.end, later) = (end, steps),
-        Err(failure) => outcome.end = End::of(failure),
+        Err(failure) => {
+            outcome.end = End::of(site.holder().meaning(&[&resource.name], outcome.version, failure).await);
+        }
     }
     (outcome, later)
 }

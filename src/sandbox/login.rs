@@ -12,6 +12,8 @@ use crate::sandbox::settings::Settings;
 pub struct Tokens {
     /// Access tokens and when they end, in seconds since 1970.
     access: BTreeMap<String, i64>,
+    /// Requests that granted tokens were used for.
+    used: BTreeMap<String, u64>,
     refresh: String,
     given: u32,
 }
@@ -20,7 +22,7 @@ impl Tokens {
     /// The tokens that the settings name, valid from now.
     pub fn new(settings: &Settings, now: i64) -> Self {
         let access = BTreeMap::from([(settings.access_token.clone(), now + settings.token_life)]);
-        Self { access, refresh: settings.refresh_token.clone(), given: 0 }
+        Self { access, used: BTreeMap::new(), refresh: settings.refresh_token.clone(), given: 0 }
     }
 
     /// Ends every access token.
@@ -34,13 +36,24 @@ impl Tokens {
     }
 
     /// Judges the headers of a request: `header` gives them by name in small letters. A refusal is the answer.
-    pub fn judge(&self, settings: &Settings, now: i64, header: impl Fn(&str) -> Option<String>) -> Result<(), Reply> {
+    pub fn judge(
+        &mut self,
+        settings: &Settings,
+        now: i64,
+        header: impl Fn(&str) -> Option<String>,
+    ) -> Result<(), Reply> {
         let unknown =
             |token: &str| Reply::text(401, &format!("Invalid instance token: {}", token.replace('=', "\\u003d")));
         let nobody = || Reply::text(401, "Not authenticated. You must provide a valid authentication token.");
         if let Some(bearer) = header("authorization").and_then(|text| text.strip_prefix("Bearer ").map(str::to_owned)) {
             if header("brightpearl-app-ref").is_none() || header("brightpearl-dev-ref").is_none() {
                 return Err(nobody());
+            }
+            if let Some(used) = self.used.get_mut(&bearer).filter(|_| settings.token_uses > 0) {
+                *used += 1;
+                if *used > settings.token_uses {
+                    self.access.insert(bearer.clone(), 0);
+                }
             }
             return match self.access.get(&bearer) {
                 Some(until) if *until > now => Ok(()),
@@ -90,6 +103,7 @@ impl Tokens {
         self.given += 1;
         let access = format!("{}{}", settings.access_token, self.given);
         self.access.insert(access.clone(), now + settings.token_life);
+        self.used.insert(access.clone(), 0);
         if settings.rotates {
             self.refresh = format!("{}{}", settings.refresh_token, self.given);
         }
@@ -102,6 +116,12 @@ impl Tokens {
         });
         if fresh {
             answer["installation_instance_id"] = json!("13");
+        }
+        for (name, value) in &settings.grant {
+            answer[name] = value.clone();
+        }
+        if let Some(fields) = answer.as_object_mut() {
+            fields.retain(|_, value| !value.is_null());
         }
         (200, answer.to_string())
     }

@@ -12,7 +12,7 @@ use hyper::header::{ACCEPT_ENCODING, CONTENT_TYPE, HOST, ORIGIN};
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
@@ -86,8 +86,9 @@ async fn route(state: Shared, address: SocketAddr, request: Request<Incoming>, i
     if parts.method == Method::POST && (path.ends_with("/oauth/token") || path.starts_with("/token/")) {
         let mut state = state.lock().expect("no holder panics");
         state.log.grants += 1;
+        let now = state.now().as_second();
         let State { settings, tokens, .. } = &mut *state;
-        let (status, answer) = tokens.grant(settings, Timestamp::now().as_second(), &form(&body), &address.to_string());
+        let (status, answer) = tokens.grant(settings, now, &form(&body), &address.to_string());
         return json(status, answer);
     }
     let gzip = parts
@@ -130,7 +131,9 @@ fn answer(
     };
     let verdict = state.admit(&ask);
     let header = |name: &str| parts.headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
-    let judged = state.tokens.judge(&state.settings, state.now().as_second(), header);
+    let now = state.now().as_second();
+    let State { settings, tokens, .. } = &mut *state;
+    let judged = tokens.judge(settings, now, header);
     let (reply, ids, date) = match (verdict.allowed, judged) {
         (false, _) => {
             (Reply::text(503, "You have sent too many requests. Please wait before sending another request"), 0, 0)

@@ -83,6 +83,10 @@ pub struct Settings {
     pub rotates: bool,
     /// Life of an access token in seconds.
     pub token_life: i64,
+    /// Requests that a granted access token is good for; 0 is any number.
+    pub token_uses: u64,
+    /// Fields laid over each grant of tokens; null takes the field away.
+    pub grant: Map<String, Value>,
     /// Access tokens end before the answer of this number, counted in the log; 0 is never.
     pub expire_at: u64,
     /// The part of control paths that only the owner knows; empty is a random one.
@@ -162,6 +166,8 @@ impl Default for Settings {
             refresh_token: "sandbox+refresh/token=".to_owned(),
             rotates: true,
             token_life: 604_800,
+            token_uses: 0,
+            grant: Map::new(),
             expire_at: 0,
             control_token: String::new(),
             limit: 200,

@@ -109,3 +109,33 @@ pub fn no_conditional_put(place: &str) -> Failure {
         .because("it does not refuse a put-if-absent where something is, so two runs could overwrite each other")
         .advise("use storage that honours If-None-Match: AWS S3, SeaweedFS 4.48, MinIO and Ceph do; or a local folder")
 }
+
+/// The tables of this destination are below other keys: an earlier version escaped letters of the prefix.
+pub fn moved(place: &str, former: &str) -> Failure {
+    Failure::new(Kind::Settings, "use the destination")
+        .at(place)
+        .because(format!(
+            "its tables are at {former}, where an earlier version kept them: keys are now the prefix as written"
+        ))
+        .advise(format!("set `url = \"{former}\"` under [destination] to go on with them, or move the objects"))
+}
+
+/// Whether a failure says that something is not there.
+pub fn is_missing(failure: &Failure) -> bool {
+    let mut next = failure.source();
+    while let Some(cause) = next {
+        if let Some(object_store::Error::NotFound { .. }) = cause.downcast_ref() {
+            return true;
+        }
+        next = cause.source();
+    }
+    false
+}
+
+/// Two runs could hold the same lock, or none.
+pub fn no_locks(place: &str, why: &str) -> Failure {
+    Failure::new(Kind::StoreRefused, "use locks at the destination")
+        .at(place)
+        .because(why)
+        .advise("use a folder whose file system has file locks, or a bucket that shows at once what was written, with no cache before it")
+}

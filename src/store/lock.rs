@@ -60,10 +60,10 @@ pub struct Held {
 
 /// A lock object of ours.
 #[derive(Clone, Debug)]
-struct Object {
+pub(super) struct Object {
     tag: Tag,
     beat: u64,
-    lost: bool,
+    pub(super) lost: bool,
 }
 
 /// What a lock object says.
@@ -79,14 +79,7 @@ impl Store {
     /// Takes the locks of these names for a run, all that can be had. With `wait` it waits for those that others hold, and
     /// until `stop` is over at most.
     pub async fn lock(&self, names: &[&str], run: &str, wait: bool, stop: impl Future<Output = ()>) -> Result<Locks> {
-        let mut locks = Locks {
-            files: BTreeMap::new(),
-            objects: Arc::default(),
-            held_by_others: Vec::new(),
-            renewal: None,
-            store: self.clone(),
-            run: run.to_owned(),
-        };
+        let mut locks = Locks::none(self, run);
         let mut names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
         names.sort_unstable();
         let mut patience = Patience { stop: std::pin::pin!(stop), over: false };
@@ -99,6 +92,32 @@ impl Store {
 }
 
 impl Locks {
+    /// No locks yet, for a run.
+    pub(super) fn none(store: &Store, run: &str) -> Self {
+        Self {
+            files: BTreeMap::new(),
+            objects: Arc::default(),
+            held_by_others: Vec::new(),
+            renewal: None,
+            store: store.clone(),
+            run: run.to_owned(),
+        }
+    }
+
+    /// Whether a lock that was ours still is, as the store has it now: a run that slept learns it before the next renewal.
+    pub async fn still_holds(&self, name: &str) -> Result<bool> {
+        if self.files.contains_key(name) {
+            return Ok(true);
+        }
+        if !self.holds(name) || self.lost().iter().any(|lost| lost == name) {
+            return Ok(false);
+        }
+        // A lock that is not there nobody took: its bucket may be gone, or a person deleted it.
+        let Some((bytes, _)) = self.store.get_tagged(&paths::lock(name)).await? else { return Ok(true) };
+        let paper: Option<Paper> = serde_json::from_slice(&bytes).ok();
+        Ok(paper.is_none_or(|paper| paper.run == self.run && !paper.released))
+    }
+
     /// Whether this lock is ours.
     pub fn holds(&self, name: &str) -> bool {
         self.files.contains_key(name) || self.objects.lock().expect("no holder panics").contains_key(name)
@@ -174,7 +193,7 @@ impl Locks {
     }
 
     /// Takes a lock file; `None` when another holds it.
-    fn try_file(&self, name: &str) -> Result<Option<File>> {
+    pub(super) fn try_file(&self, name: &str) -> Result<Option<File>> {
         let file = self.open_lock_file(name)?;
         match file.try_lock() {
             Ok(()) => Ok(Some(file)),
@@ -263,7 +282,7 @@ impl Locks {
         }
     }
 
-    async fn let_go(&self, name: &str, object: Object) -> Result<()> {
+    pub(super) async fn let_go(&self, name: &str, object: Object) -> Result<()> {
         self.store.put_over(&paths::lock(name), &object.tag, self.paper(object.beat.wrapping_add(1), true)).await?;
         Ok(())
     }
@@ -284,7 +303,7 @@ impl Locks {
     }
 
     /// Takes a lock that is free, released or dead; `None` when another holds it.
-    async fn try_object(&self, name: &str, seen: &mut Observed) -> Result<Option<Object>> {
+    pub(super) async fn try_object(&self, name: &str, seen: &mut Observed) -> Result<Option<Object>> {
         let path = paths::lock(name);
         let Some((bytes, tag)) = self.store.get_tagged(&path).await? else {
             return Ok(match self.store.put_new(&path, self.paper(0, false)).await? {
@@ -311,7 +330,7 @@ impl Locks {
     }
 
     /// Looks again at the locks of others; gives those that have come free or died.
-    async fn look(&self, busy: &[String], seen: &mut Observed) -> Result<Vec<String>> {
+    pub(super) async fn look(&self, busy: &[String], seen: &mut Observed) -> Result<Vec<String>> {
         let mut ripe = Vec::new();
         for name in busy {
             match self.store.get_tagged(&paths::lock(name)).await? {
@@ -340,18 +359,8 @@ impl Locks {
                     objects.iter().map(|(name, object)| (name.clone(), object.clone())).collect()
                 };
                 for (name, object) in held.into_iter().filter(|(_, object)| !object.lost) {
-                    let beat = object.beat.wrapping_add(1);
-                    let renewed = store.put_over(&paths::lock(&name), &object.tag, paper(&run, beat, false)).await;
-                    let next = match renewed {
-                        Ok(Some(tag)) => Object { tag, beat, lost: false },
-                        Ok(None) => match recognise(&store, &run, &paths::lock(&name)).await {
-                            Ok(Some(ours)) => ours,
-                            Ok(None) => Object { lost: true, ..object },
-                            Err(_) => continue,
-                        },
-                        // A store that does not answer now may answer next time; the commit decides anyway.
-                        Err(_) => continue,
-                    };
+                    // A store that does not answer now may answer next time; the commit decides anyway.
+                    let Ok(next) = renew(&store, &run, &name, &object).await else { continue };
                     objects.lock().expect("no holder panics").insert(name, next);
                 }
             }
@@ -392,6 +401,18 @@ fn out_of_turn(wait: bool, busy: usize) -> bool {
     wait && busy > 0
 }
 
+/// A lock object renewed; `lost` when another run has taken it over.
+pub(super) async fn renew(store: &Store, run: &str, name: &str, object: &Object) -> Result<Object> {
+    let (path, beat) = (paths::lock(name), object.beat.wrapping_add(1));
+    Ok(match store.put_over(&path, &object.tag, paper(run, beat, false)).await? {
+        Some(tag) => Object { tag, beat, lost: false },
+        None => {
+            let ours = recognise(store, run, &path).await?;
+            ours.unwrap_or_else(|| Object { lost: true, ..object.clone() })
+        }
+    })
+}
+
 /// The lock at a path if its paper bears our run: a put that was retried succeeded after all.
 async fn recognise(store: &Store, run: &str, path: &str) -> Result<Option<Object>> {
     let Some((bytes, tag)) = store.get_tagged(path).await? else { return Ok(None) };
@@ -409,7 +430,7 @@ fn paper(run: &str, beat: u64, released: bool) -> Vec<u8> {
 
 /// What an observer has seen of others' locks, on its own clock.
 #[derive(Default)]
-struct Observed(BTreeMap<String, Sight>);
+pub(super) struct Observed(BTreeMap<String, Sight>);
 
 struct Sight {
     tag: Tag,
@@ -446,7 +467,7 @@ impl Observed {
     }
 
     /// Seen to change: its holder renews it.
-    fn is_alive(&self, name: &str) -> bool {
+    pub(super) fn is_alive(&self, name: &str) -> bool {
         self.0.get(name).is_some_and(|sight| sight.changed)
     }
 

@@ -5,9 +5,11 @@
 
 pub mod paths;
 mod error;
+mod network;
 mod open;
 mod file;
 mod lock;
+mod prove;
 mod step;
 mod uploads;
 
@@ -23,6 +25,7 @@ use object_store::{CopyMode, CopyOptions, ObjectStore, ObjectStoreExt, PutMode, 
 use crate::failure::Result;
 use crate::store::error::failure;
 
+pub use error::is_missing;
 pub use file::{LocalCopy, RemoteFile, Scratch};
 pub use lock::{Held, LockTiming, Locks};
 pub use step::{Step, Watcher};
@@ -40,6 +43,15 @@ pub struct Store {
     watcher: Watcher,
     /// Of a bucket.
     uploads: Option<uploads::Uploads>,
+    /// Where an earlier version kept what belongs to this destination, when that is elsewhere.
+    former: Option<Former>,
+}
+
+/// The keys that an earlier version made of a prefix, with letters escaped.
+#[derive(Clone, Debug)]
+struct Former {
+    url: String,
+    inner: Arc<dyn ObjectStore>,
 }
 
 /// What the store is, as far as it matters beyond its verbs.
@@ -218,6 +230,16 @@ impl Store {
             }
         }
         Ok(())
+    }
+
+    /// Refuses (`Settings`) a destination where this path is not, and is below the keys of an earlier version.
+    pub async fn refuse_former(&self, path: &str) -> Result<()> {
+        let Some(former) = &self.former else { return Ok(()) };
+        match former.inner.head(&Path::from(path)).await {
+            Ok(_) => Err(error::moved(&self.describe(), &former.url)),
+            Err(object_store::Error::NotFound { .. }) => Ok(()),
+            Err(error) => Err(failure("look at", path, error)),
+        }
     }
 
     /// Proves that a put-if-absent is refused where something is; leaves nothing behind.

@@ -4,8 +4,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use object_store::aws::{AmazonS3Builder, S3ConditionalPut};
-use object_store::client::{HttpConnector, ReqwestConnector};
+use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey, S3ConditionalPut};
+use object_store::client::HttpConnector;
 use object_store::local::LocalFileSystem;
 use object_store::memory::InMemory;
 use object_store::path::Path as Key;
@@ -14,10 +14,23 @@ use object_store::{ClientOptions, ObjectStore, RetryConfig};
 
 use crate::config::{Destination, S3};
 use crate::failure::{Failure, Kind, Result};
+use crate::store::network::Connector;
 use crate::store::step::Watcher;
 use crate::store::uploads::Uploads;
-use crate::store::{LockTiming, Place, Store, error};
+use crate::store::{Former, LockTiming, Place, Store, error};
 
+/// Credentials that the client takes from the environment, with their variables.
+const CREDENTIALS: [(AmazonS3ConfigKey, &str); 9] = [
+    (AmazonS3ConfigKey::AccessKeyId, "AWS_ACCESS_KEY_ID"),
+    (AmazonS3ConfigKey::Token, "AWS_SESSION_TOKEN"),
+    (AmazonS3ConfigKey::SecretAccessKey, "AWS_SECRET_ACCESS_KEY"),
+    (AmazonS3ConfigKey::WebIdentityTokenFile, "AWS_WEB_IDENTITY_TOKEN_FILE"),
+    (AmazonS3ConfigKey::RoleArn, "AWS_ROLE_ARN"),
+    (AmazonS3ConfigKey::RoleSessionName, "AWS_ROLE_SESSION_NAME"),
+    (AmazonS3ConfigKey::ContainerCredentialsRelativeUri, "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI"),
+    (AmazonS3ConfigKey::ContainerCredentialsFullUri, "AWS_CONTAINER_CREDENTIALS_FULL_URI"),
+    (AmazonS3ConfigKey::ContainerAuthorizationTokenFile, "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE"),
+];
 /// A request to the store is tried this often, and for this long: a store that is down is told within a minute.
 const TRIES: usize = 6;
 const TRY_FOR: Duration = Duration::from_secs(60);
@@ -46,6 +59,7 @@ impl Store {
             lock_timing: LockTiming::default(),
             watcher: Watcher::default(),
             uploads: None,
+            former: None,
         })
     }
 
@@ -55,7 +69,8 @@ impl Store {
         let retry = RetryConfig { max_retries: TRIES, retry_timeout: TRY_FOR, ..RetryConfig::default() };
         // Never for an endpoint that the client finds in the environment by itself.
         let client = ClientOptions::new().with_allow_http(s3.allow_http && s3.endpoint.is_some());
-        let mut builder = credentials
+        let mut builder = trimmed(credentials)?
+            .with_http_connector(Connector)
             .with_bucket_name(&s3.bucket)
             .with_region(s3.region.as_deref().unwrap_or("us-east-1"))
             .with_virtual_hosted_style_request(!s3.path_style)
@@ -63,23 +78,32 @@ impl Store {
             .with_client_options(client.clone())
             .with_retry(retry);
         if let Some(endpoint) = &s3.endpoint {
-            builder = builder.with_endpoint(endpoint);
+            // Both of its names, or one that the client finds in the environment by itself would win.
+            builder = builder.with_endpoint(endpoint).with_config(AmazonS3ConfigKey::S3Endpoint, endpoint);
         }
-        let opened = builder.build().and_then(|bucket| Ok((bucket, ReqwestConnector::default().connect(&client)?)));
+        let opened = builder.build().and_then(|bucket| Ok((bucket, Connector.connect(&client)?)));
         let (bucket, client) = opened.map_err(|error| {
             Failure::new(Kind::StoreRefused, "open the bucket").at(&url).caused(error).advise(
                 "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (or a profile's usual variables) give the credentials",
             )
         })?;
-        let prefix = Key::from(s3.prefix.as_str());
+        // Letter by letter: `Key::from` would escape what the client escapes again in its addresses.
+        let prefix = Key::parse(&s3.prefix)
+            .map_err(|error| Failure::new(Kind::Settings, "accept the destination").at(&url).caused(error))?;
         let inner: Arc<dyn ObjectStore> = if s3.prefix.is_empty() {
             Arc::new(bucket.clone())
         } else {
             Arc::new(PrefixStore::new(bucket.clone(), prefix.clone()))
         };
+        // As earlier versions made keys of a prefix.
+        let escaped = Key::from(s3.prefix.as_str());
+        let former = (escaped != prefix).then(|| Former {
+            url: format!("s3://{}/{escaped}", s3.bucket),
+            inner: Arc::new(PrefixStore::new(bucket.clone(), escaped)),
+        });
         let uploads = Some(Uploads::new(bucket, client, prefix));
         let lock_timing = LockTiming { renew: s3.lock_renew, expire: s3.lock_expire };
-        Ok(Self { inner, place: Place::Bucket(url), lock_timing, watcher: Watcher::default(), uploads })
+        Ok(Self { inner, place: Place::Bucket(url), lock_timing, watcher: Watcher::default(), uploads, former })
     }
 
     /// A destination that lives as long as the process, for tests.
@@ -90,6 +114,23 @@ impl Store {
             lock_timing: LockTiming::default(),
             watcher: Watcher::default(),
             uploads: None,
+            former: None,
         }
     }
+}
+
+/// Credentials without the line ends of the files that they were read from. Refuses (`Settings`), by its variable, what no
+/// header can carry.
+fn trimmed(mut builder: AmazonS3Builder) -> Result<AmazonS3Builder> {
+    for (key, variable) in CREDENTIALS {
+        let Some(value) = builder.get_config_value(&key) else { continue };
+        let value = value.trim();
+        if value.chars().any(|c| !c.is_ascii() || c.is_ascii_control()) {
+            return Err(Failure::new(Kind::Settings, "open the bucket")
+                .because(format!("{variable} holds letters that no header can carry"))
+                .advise(format!("check {variable} for line breaks within it and letters beyond ASCII")));
+        }
+        builder = builder.with_config(key, value);
+    }
+    Ok(builder)
 }

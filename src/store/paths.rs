@@ -165,6 +165,11 @@ pub fn probe(run: &str) -> String {
     format!("{OURS}/locks/probe-{run}")
 }
 
+/// The name of a lock that proves locks.
+pub fn probe_lock(run: &str) -> String {
+    format!("probe-{run}")
+}
+
 /// The report of a run.
 pub fn run(run: &str) -> String {
     format!("{RUNS}/{run}.json")

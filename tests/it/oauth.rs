@@ -4,7 +4,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use pearlift::fetch::Auth;
+use pearlift::fetch::{Auth, Http, Refused};
 use pearlift::sandbox::Sandbox;
 use pearlift::secret::Redactor;
 
@@ -88,12 +88,12 @@ async fn a_refresh_that_was_denied_is_not_tried_again() {
     let planted = program(&sandbox, &lake).with("PAN_SEC_BRIGHTPEARL-OAUTH_REFRESH_TOKEN", "planted-refresh");
     let credentials = planted.errand(&[]).settings.credentials(Timestamp::UNIX_EPOCH).unwrap();
     let auth = Auth::new(credentials, "acme", Redactor::default()).unwrap();
-    let http = reqwest::Client::builder().no_proxy().build().unwrap();
+    let http = Http::new(Duration::from_secs(60)).unwrap();
 
     // WHEN eight requests that bore the token are refused
     let now = Timestamp::now();
     let (_, generation) = auth.headers(&http, now).await.unwrap();
-    let told = futures_util::future::join_all((0..8).map(|_| auth.refused(&http, generation, now))).await;
+    let told = futures_util::future::join_all((0..8).map(|_| auth.refused(&http, generation, true, now))).await;
 
     // THEN each is told why, and the token service was asked once
     assert!(told.iter().all(|told| told.as_ref().is_err_and(|why| why.reason().contains("invalid_grant"))), "{told:?}");
@@ -263,4 +263,168 @@ async fn a_refresh_that_is_denied_in_the_middle_of_a_run_is_asked_once_and_what_
     let program = program.with("PAN_SEC_BRIGHTPEARL-OAUTH_REFRESH_TOKEN", "sandbox+refresh/token=");
     let done = program.run(&["run", "order"]).expect(0);
     assert!(done.stderr.contains("goes on with the full read"), "{}", done.stderr);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_token_with_less_than_five_minutes_to_live_is_used_for_most_of_them() {
+    // GIVEN a source whose tokens live for four minutes, where each refresh ends the former refresh token
+    let sandbox = account(900).await;
+    sandbox.change(|settings| settings.token_life = 240);
+    let lake = tempfile::tempdir().unwrap();
+    sandbox.expire_tokens();
+    let program = program(&sandbox, &lake).with("PEARLIFT_RESOURCE_BRAND_EVERY", "1ms");
+
+    // WHEN it runs, and again THEN one refresh serves the requests of both
+    program.run(&["run", "order", "product", "brand"]).expect(0);
+    program.run(&["run", "brand"]).expect(0);
+    let log = sandbox.take_log();
+    assert!(log.total() > 10, "{log:?}");
+    assert_eq!(log.grants, 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_grant_whose_life_is_told_as_text_as_a_fraction_or_not_at_all_is_taken() {
+    use serde_json::json;
+    for life in [json!("3600"), json!("3600.0"), json!(3600.0), json!(null), json!("soon"), json!(0), json!(-1)] {
+        // GIVEN a source that tells the life of a token so, and nothing else that it need not
+        let sandbox = account(50).await;
+        sandbox.change(|settings| {
+            for (name, value) in [("expires_in", &life), ("token_type", &json!("bearer")), ("api_domain", &json!(7))] {
+                settings.grant.insert(name.to_owned(), value.clone());
+            }
+        });
+        let lake = tempfile::tempdir().unwrap();
+        sandbox.expire_tokens();
+
+        // WHEN it runs THEN the grant is taken and kept; so is what a variable says
+        let life = if life.is_string() { "3600" } else { "3600.0" };
+        let program = program(&sandbox, &lake).with("PAN_SEC_BRIGHTPEARL-OAUTH_EXPIRES_IN", life);
+        program.run(&["run", "brand", "order"]).expect(0);
+        assert_eq!(sandbox.take_log().grants, 1, "{life}");
+        let kept = std::fs::read_to_string(lake.path().join("tokens.json")).unwrap();
+        assert!(kept.contains(&sandbox.access_tokens()[0]), "{life}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_request_that_was_refused_with_an_older_token_is_repeated_with_the_current_one() {
+    // GIVEN a token that has ended, and requests that were sent with it
+    let sandbox = account(50).await;
+    let lake = tempfile::tempdir().unwrap();
+    sandbox.expire_tokens();
+    let credentials = program(&sandbox, &lake).errand(&[]).settings.credentials(Timestamp::UNIX_EPOCH).unwrap();
+    let auth = Auth::new(credentials, "acme", Redactor::default()).unwrap();
+    let http = Http::new(Duration::from_secs(60)).unwrap();
+    let now = Timestamp::now();
+    let (_, older) = auth.headers(&http, now).await.unwrap();
+
+    // WHEN one of them has it refreshed THEN the others are repeated with the new one, though they may not refresh any more
+    assert_eq!(auth.refused(&http, older, true, now).await.unwrap(), Refused::Refreshed);
+    assert_eq!(auth.refused(&http, older, false, now).await.unwrap(), Refused::Older);
+    let (_, current) = auth.headers(&http, now).await.unwrap();
+    assert_ne!(current, older);
+    // AND what was refused with the new one and may not refresh ends
+    assert_eq!(auth.refused(&http, current, false, now).await.unwrap(), Refused::Final);
+    assert_eq!(sandbox.take_log().grants, 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn tokens_that_end_again_and_again_while_requests_are_in_flight_end_no_run() {
+    // GIVEN a source that ends a token after five requests, and does not say so
+    let sandbox = account(3_000).await;
+    sandbox.change(|settings| {
+        (settings.latency, settings.token_uses) = (20, 5);
+        settings.grant.insert("expires_in".to_owned(), serde_json::Value::Null);
+    });
+    let lake = tempfile::tempdir().unwrap();
+    sandbox.expire_tokens();
+    let program = program(&sandbox, &lake).with("PEARLIFT_LIMITS_CONCURRENCY", "4");
+
+    // WHEN it runs with several requests in flight THEN each is repeated with the token of the time
+    let done = program.run(&["-v", "run", "order", "product", "contact"]).expect(0);
+    let log = sandbox.take_log();
+    assert!(log.grants > 5 && log.statuses[&401] >= log.grants, "{log:?}");
+    nothing_is_told(&sandbox, &lake, &done);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_token_that_lives_is_used_while_the_token_service_is_in_trouble() {
+    use crate::support::Echo;
+    // GIVEN a token that has four minutes left of an unknown life, and a token service in trouble
+    let sandbox = account(50).await;
+    let lake = tempfile::tempdir().unwrap();
+    let tokens = Echo::saying(503, "Content-Type: application/json\r\n", "{}");
+    let soon = (Timestamp::now().as_second() + 240).to_string();
+    let program = program(&sandbox, &lake)
+        .with("PEARLIFT_AUTH_TOKEN_URL", &format!("{}/token", tokens.root()))
+        .with("PAN_SEC_BRIGHTPEARL-OAUTH_EXPIRES_AT", &soon);
+
+    // WHEN it runs THEN the token is used, and the service is not asked for each request
+    program.run(&["run", "brand", "order", "product"]).expect(0);
+    assert_eq!(tokens.asked().iter().filter(|asked| asked.starts_with("POST")).count(), 3, "three tries, once");
+
+    // WHEN the token has ended too THEN that is no denial: the refresh token stands, and it is said
+    sandbox.expire_tokens();
+    let done = program.run(&["run", "order"]).expect(4);
+    assert!(done.said().contains("the refresh token stands") && done.said().contains("503"), "{}", done.said());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn advice_names_the_secret_of_the_configured_kind() {
+    let sandbox = account(50).await;
+    let others = ["STAFF_TOKEN", "ACCOUNT_TOKEN", "OAUTH_ACCESS_TOKEN", "OAUTH_REFRESH_TOKEN", "CLIENT_SECRET"];
+    // kind, variable, settings beside it, exit code; the variables of the advice
+    #[expect(clippy::type_complexity, reason = "variables and settings, the advice")]
+    let cases: [(&str, &[(&str, &str)], i32, &[&str]); 10] = [
+        ("staff-token", &[("BRIGHTPEARL_STAFF_TOKEN", "wrong-token")], 4, &["BRIGHTPEARL_STAFF_TOKEN"]),
+        (
+            "staff-token",
+            &[("PAN_SEC_BRIGHTPEARL-STAFF_TOKEN", "wrong-token"), ("BRIGHTPEARL_ACCOUNT_TOKEN", "another")],
+            4,
+            &["PAN_SEC_BRIGHTPEARL-STAFF_TOKEN"],
+        ),
+        ("staff-token", &[("BRIGHTPEARL_ACCOUNT_TOKEN", "another")], 2, &["BRIGHTPEARL_STAFF_TOKEN"]),
+        ("staff-token", &[("BRIGHTPEARL_STAFF_TOKEN", "wrong\u{1}token")], 2, &["BRIGHTPEARL_STAFF_TOKEN"]),
+        ("account-token", &[("BRIGHTPEARL_ACCOUNT_TOKEN", "wrong-token")], 4, &["BRIGHTPEARL_ACCOUNT_TOKEN"]),
+        ("account-token", &[("BRIGHTPEARL_STAFF_TOKEN", "another")], 2, &["BRIGHTPEARL_ACCOUNT_TOKEN"]),
+        (
+            "oauth",
+            &[("BRIGHTPEARL_OAUTH_ACCESS_TOKEN", "wrong-token")],
+            4,
+            &["BRIGHTPEARL_OAUTH_ACCESS_TOKEN", "BRIGHTPEARL_OAUTH_REFRESH_TOKEN"],
+        ),
+        ("oauth", &[("BRIGHTPEARL_OAUTH_REFRESH_TOKEN", "wrong-token")], 4, &["BRIGHTPEARL_OAUTH_REFRESH_TOKEN"]),
+        (
+            "oauth",
+            &[
+                ("BRIGHTPEARL_OAUTH_REFRESH_TOKEN", "sandbox+refresh/token="),
+                ("BRIGHTPEARL_CLIENT_SECRET", "wrong-secret"),
+            ],
+            4,
+            &["BRIGHTPEARL_CLIENT_SECRET", "BRIGHTPEARL_OAUTH_REFRESH_TOKEN"],
+        ),
+        ("oauth", &[("BRIGHTPEARL_STAFF_TOKEN", "another")], 2, &["BRIGHTPEARL_OAUTH_REFRESH_TOKEN"]),
+    ];
+    for (kind, variables, code, named) in cases {
+        // GIVEN a secret that is wrong or missing
+        let lake = tempfile::tempdir().unwrap();
+        let mut program = Program::new(&sandbox, lake.path().join("lake"))
+            .without("BRIGHTPEARL_STAFF_TOKEN")
+            .with("PEARLIFT_AUTH_KIND", kind)
+            .with("XDG_STATE_HOME", lake.path().join("state").to_str().unwrap())
+            .with("PEARLIFT_AUTH_TOKEN_URL", &format!("{}/oauth/token", sandbox.root()));
+        for (name, value) in variables {
+            program = program.with(name, value);
+        }
+        // WHEN it runs THEN the advice names it, and no secret of another kind
+        let done = program.run(&["run", "brand"]).expect(code);
+        let help = done.said().split("help: ").nth(1).unwrap_or_else(|| panic!("{kind}: {}", done.said())).to_owned();
+        assert!(named.iter().all(|name| help.contains(name)), "{kind} {variables:?}: {}", done.said());
+        let own = |other: &str| named.iter().any(|name| name.ends_with(other));
+        assert!(
+            others.iter().all(|other| own(other) || !help.contains(other)),
+            "{kind} {variables:?}: {}",
+            done.said()
+        );
+    }
 }

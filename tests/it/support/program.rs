@@ -53,6 +53,13 @@ pub struct Running {
     leaks: Leaks,
 }
 
+impl Running {
+    /// Everything that it said so far.
+    pub fn said(&self) -> String {
+        std::fs::read_to_string(self.said.path()).expect("it is text")
+    }
+}
+
 impl Deref for Running {
     type Target = Child;
 

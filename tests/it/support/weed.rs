@@ -5,11 +5,12 @@ use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use object_store::PutPayload;
+use futures_util::TryStreamExt;
 use object_store::aws::{AmazonS3, AmazonS3Builder};
 use object_store::multipart::MultipartStore;
 use object_store::path::Path;
 use object_store::signer::{SignedUrlOptions, Signer};
+use object_store::{ObjectStore, ObjectStoreExt, PutPayload};
 use pearlift::config::Destination;
 use pearlift::store::Store;
 
@@ -92,9 +93,23 @@ impl Weed {
 
     /// Begins an upload of parts of this key, and does not finish it.
     pub async fn begin_upload(&self, key: &str) {
-        let (bucket, path) = (self.bucket(), Path::from(key));
+        let (bucket, path) = (self.bucket(), Path::parse(key).expect("it is a key"));
         let id = bucket.create_multipart(&path).await.expect("an upload can be begun");
         bucket.put_part(&path, &id, 0, PutPayload::from(vec![7; 5 << 20])).await.expect("a part can be put");
+    }
+
+    /// The keys of all objects, letter by letter.
+    pub async fn keys(&self) -> Vec<String> {
+        let listed: Vec<_> = self.bucket().list(None).try_collect().await.expect("it can be listed");
+        listed.into_iter().map(|meta| meta.location.to_string()).collect()
+    }
+
+    /// Deletes all objects.
+    pub async fn clear(&self) {
+        let bucket = self.bucket();
+        for key in self.keys().await {
+            bucket.delete(&Path::parse(key).expect("it is a key")).await.expect("it can be deleted");
+        }
     }
 
     /// The keys of unfinished uploads, as the server lists them; what lies in its file store besides would be paid for too.

@@ -1,0 +1,29 @@
+//! A panic ends the process as a bug of ours: exit code 1, with a message that asks for a report.
+//!
+//! Wherever it is met, in a task or in a thread whose end nobody waits for: going on could wait for ever, and what was
+//! committed is whole at any moment.
+
+use std::panic::PanicHookInfo;
+
+use crate::cli::terminal::complain;
+use crate::failure::Kind;
+use crate::secret::Redactor;
+
+/// From now on each panic ends the process. Secrets that the redactor knows are kept out of the message.
+pub fn end_on_panic(redactor: Redactor) {
+    std::panic::set_hook(Box::new(move |panic| {
+        complain(&redactor.clean(&message(panic)));
+        #[expect(clippy::disallowed_methods, reason = "nothing that this process would still do can be relied on")]
+        std::process::exit(i32::from(Kind::Bug.exit_code()));
+    }));
+}
+
+fn message(panic: &PanicHookInfo<'_>) -> String {
+    let why = panic.payload_as_str().unwrap_or("it does not say why");
+    let place = panic.location().map(|at| format!(" ({}:{})", at.file(), at.line())).unwrap_or_default();
+    format!(
+        "pearlift {} met a bug{place}: {why}\n  help: report it with these lines and the last ones of `-v`, without \
+         tokens or customers' data; what was committed is intact, run again",
+        env!("CARGO_PKG_VERSION")
+    )
+}
