@@ -5,6 +5,7 @@
 
 mod arguments;
 mod terminal;
+mod signals;
 mod start;
 mod demo;
 mod init;
@@ -31,7 +32,7 @@ use crate::cli::arguments::{Arguments, Command};
 use crate::cli::start::Start;
 use crate::config::Environment;
 use crate::failure::{Failure, Kind, Result};
-use crate::report::failure_text;
+use crate::report::LogContext;
 use crate::secret::{Redactor, Secret};
 
 /// Threads for decoding and writing. Each keeps a heap of its own, so more of them than can work at once cost memory: a
@@ -65,7 +66,9 @@ pub fn main(
         seed: fastrand::u64(..),
         options: arguments.options,
         redactor: redactor.clone(),
+        context: LogContext::default(),
     };
+    let watcher = start.clone();
     let outcome = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .max_blocking_threads(BLOCKING)
@@ -75,7 +78,7 @@ pub fn main(
     match outcome {
         Ok(code) => ExitCode::from(code),
         Err(failure) => {
-            terminal::complain(&redactor.clean(&failure_text(&failure)));
+            watcher.complain_of(None, &failure);
             ExitCode::from(failure.kind().exit_code())
         }
     }

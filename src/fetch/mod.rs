@@ -11,6 +11,7 @@ mod idset;
 mod throttle;
 mod ledger;
 mod retry;
+mod reach;
 mod auth;
 mod token;
 mod client;

@@ -17,7 +17,7 @@ pub use format::{
     Backfill, Cursor, DataFile, FORMAT, Key, LeftOut, MisfitFile, Owed, Scan, ScanKind, ScanPlan, Selected, SpecColumn,
     State, TableFiles, Version,
 };
-pub use lake::claim_destination;
+pub use lake::{check_destination, claim_destination};
 pub use load::{head, parse, read, read_plan, resources, versions, write_plan};
 pub use publish::{publish, staged};
 pub use recover::{Claimant, Holding, Recovered, recover, recover_holding};
