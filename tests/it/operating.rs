@@ -5,6 +5,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use pearlift::sandbox::Sandbox;
+use pearlift::sandbox::kinds::Kind;
 
 use crate::support::{Done, Program, account, check_truth, files};
 
@@ -348,4 +349,33 @@ async fn a_resource_that_is_stopped_or_held_is_logged_as_that() {
     let log = log_of(&String::from_utf8(output.stderr).unwrap());
     assert_eq!(events(&log, "stopping").len(), 1);
     assert_eq!(events(&log, "finished")[0]["end"], "stopped");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_resource_that_fails_after_its_own_scans_ends_once_and_as_failed() {
+    // GIVEN payments since the last run, so that their orders are read again once both have had their changes
+    let sandbox = account(200).await;
+    let lake = tempfile::tempdir().unwrap();
+    let program = Program::new(&sandbox, lake.path()).with("PEARLIFT_RESOURCE_ORDER_OPEN_EVERY", "1000d");
+    let run = ["--log-format", "json", "run", "order", "customer_payment"];
+    program.run(&run).expect(0);
+    sandbox.age(Duration::from_secs(3 * 3600));
+    sandbox.insert(Kind::CustomerPayment, 3);
+    sandbox.age(Duration::from_secs(600));
+    let forbidden =
+        serde_json::json!({"status": 403, "body": "{\"errors\":[{\"code\":\"CMNC-403\",\"message\":\"no\"}]}"});
+    let rule = serde_json::json!({"method": "GET", "path": "order-service/order/", "then": {"status": forbidden}});
+    set(&sandbox, serde_json::json!({"answers": [rule]}));
+
+    // WHEN the source refuses these THEN the log has one end of each resource, as the report has it
+    let log = log_of(&program.run(&run).expect(3).stderr);
+    let touched = events(&log, "started").into_iter().any(|line| line["scan"] == "touched");
+    assert!(touched, "{log:?}");
+    let ends = |resource: &str| {
+        let of_it = |line: &&&serde_json::Value| line["resource"] == resource;
+        events(&log, "finished").iter().filter(of_it).map(|line| line["end"].clone()).collect::<Vec<_>>()
+    };
+    assert_eq!((ends("order"), ends("customer_payment")), (vec!["failed".into()], vec!["complete".into()]));
+    let report = log.last().unwrap()["resources"].as_array().unwrap();
+    assert_eq!(report.iter().find(|found| found["resource"] == "order").unwrap()["end"], "failed");
 }
