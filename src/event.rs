@@ -10,18 +10,32 @@ use jiff::Timestamp;
 /// One thing that happened.
 #[derive(Clone, Debug)]
 pub enum Event {
+    /// A run begins: its id and its account, which every line of a log has from now on.
+    Begun { run: String, account: String },
+    /// The run writes to a destination that holds nothing yet, so that everything is read.
+    NewDestination { destination: String },
+    /// The run was asked to stop: by a signal, or because its time is up.
+    Stopping { reason: String },
     /// A resource begins: what is done, why, and the requests expected (`None`: not known beforehand).
     Started { resource: String, scan: String, reason: String, requests: Option<u64> },
     /// More is known of the requests that a resource will take.
     Expecting { resource: String, requests: u64 },
     /// The source answered a request.
-    Asked { resource: String, url: String, status: u16, millis: u64, bytes: u64, tries: u32 },
+    Asked {
+        resource: String,
+        url: String,
+        status: u16,
+        millis: u64,
+        bytes: u64,
+        tries: u32,
+        request_id: Option<String>,
+    },
     /// The quota as last heard.
     Quota { remaining: u32, returns_at: Timestamp },
     /// Requests wait for the quota until then.
     Waiting { until: Timestamp },
     /// A request is tried again.
-    Retrying { resource: String, url: String, reason: String, wait_millis: u64 },
+    Retrying { resource: String, url: String, reason: String, wait_millis: u64, request_id: Option<String> },
     /// A page was decoded and spooled: owners, rows of all tables.
     Spooled { resource: String, owners: u64, rows: u64 },
     /// A commit was decided: version, files and bytes written, rows new or changed.
@@ -32,8 +46,46 @@ pub enum Event {
     Warning { resource: Option<String>, text: String },
     /// Something worth a line with `-v`.
     Note { resource: Option<String>, text: String },
-    /// A resource is done, or failed (then with the failure's text).
-    Finished { resource: String, rows: u64, requests: u64, failure: Option<String> },
+    /// A resource has ended.
+    Finished { resource: String, rows: u64, requests: u64, ending: Ending },
+}
+
+/// How a resource ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// Up to date.
+    Complete,
+    /// Nothing was due, and why.
+    Idle { reason: String },
+    /// Stopped before its end; the next run resumes it.
+    Stopped,
+    /// Another run, by its name, holds it.
+    Held { by: String },
+    /// The failure's text, and the source's id of the request where the failure is of one.
+    Failed { failure: String, request_id: Option<String> },
+}
+
+impl Ending {
+    /// The ending in one word, for logs and reports.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Complete => "complete",
+            Self::Idle { .. } => "idle",
+            Self::Stopped => "stopped",
+            Self::Held { .. } => "held",
+            Self::Failed { .. } => "failed",
+        }
+    }
+
+    /// The reason of an idle resource, the holder of a held one, the failure of a failed one.
+    pub fn reason(&self) -> Option<&str> {
+        match self {
+            Self::Complete | Self::Stopped => None,
+            Self::Idle { reason } => Some(reason),
+            Self::Held { by } => Some(by),
+            Self::Failed { failure, .. } => Some(failure),
+        }
+    }
 }
 
 /// Where events go. Cheap to clone.

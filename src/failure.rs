@@ -22,6 +22,8 @@ pub enum Kind {
     Credentials,
     /// The source refused one resource (403), or said that we ask wrongly.
     Refused,
+    /// The source cannot be reached (name, connection, TLS), and no request of the run has succeeded.
+    Offline,
     /// The source could not be reached, or kept failing.
     Unreachable,
     /// The source answered what cannot be accepted: an ignored filter, unsorted pages, too much owed.
@@ -59,6 +61,7 @@ impl Kind {
             | Kind::Usage
             | Kind::Settings
             | Kind::Credentials
+            | Kind::Offline
             | Kind::StoreRefused
             | Kind::StoreUnreachable
             | Kind::Interrupted => Recovery::StopRun,
@@ -78,7 +81,7 @@ impl Kind {
         match self {
             Kind::Bug => 1,
             Kind::Usage | Kind::Settings | Kind::Schema => 2,
-            Kind::Credentials | Kind::Refused | Kind::Unreachable | Kind::Answer => 4,
+            Kind::Credentials | Kind::Refused | Kind::Offline | Kind::Unreachable | Kind::Answer => 4,
             Kind::Doubtful => 3,
             Kind::StoreRefused | Kind::StoreUnreachable => 5,
             Kind::Held | Kind::Lost => 6,
@@ -96,6 +99,7 @@ impl Kind {
             Kind::Schema => "schema",
             Kind::Credentials => "credentials",
             Kind::Refused => "refused",
+            Kind::Offline => "offline",
             Kind::Unreachable => "unreachable",
             Kind::Answer => "answer",
             Kind::Doubtful => "doubtful",
@@ -123,6 +127,7 @@ struct Inner {
     because: Option<String>,
     source: Option<Box<dyn Error + Send + Sync>>,
     advice: Option<String>,
+    request_id: Option<String>,
 }
 
 /// The result of everything that can fail here.
@@ -131,7 +136,8 @@ pub type Result<T, E = Failure> = std::result::Result<T, E>;
 impl Failure {
     /// A failure of this kind; `what` fits after "could not".
     pub fn new(kind: Kind, what: impl Into<String>) -> Self {
-        let inner = Inner { kind, what: what.into(), place: None, because: None, source: None, advice: None };
+        let inner =
+            Inner { kind, what: what.into(), place: None, because: None, source: None, advice: None, request_id: None };
         Self { inner: Box::new(inner) }
     }
 
@@ -164,6 +170,23 @@ impl Failure {
     pub fn advise(mut self, advice: impl Into<String>) -> Self {
         self.inner.advice = Some(advice.into());
         self
+    }
+
+    /// Adds the source's id of the request, where it gave one: its support asks for it.
+    pub fn asked_as(mut self, request_id: Option<String>) -> Self {
+        self.inner.request_id = request_id;
+        self
+    }
+
+    /// The same failure with another meaning.
+    pub fn meaning(mut self, kind: Kind) -> Self {
+        self.inner.kind = kind;
+        self
+    }
+
+    /// The source's id of the request that failed, where it gave one.
+    pub fn request_id(&self) -> Option<&str> {
+        self.inner.request_id.as_deref()
     }
 
     /// What the failure means.
@@ -203,7 +226,10 @@ impl fmt::Display for Failure {
             }
             next = cause.source();
         }
-        Ok(())
+        match &inner.request_id {
+            Some(id) => write!(f, " [request {id}]"),
+            None => Ok(()),
+        }
     }
 }
 

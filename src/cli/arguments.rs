@@ -19,7 +19,7 @@ pub struct Arguments {
 /// Options of every command.
 #[derive(Clone, Debug, Args)]
 pub struct Options {
-    /// The settings file [default: ./pearlift.toml where there is one]
+    /// The settings file, at whose folder its relative paths begin [default: ./pearlift.toml where there is one]
     #[arg(long, global = true, value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// A folder with schema files of your own, added to or instead of the built-in ones

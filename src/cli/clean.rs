@@ -5,9 +5,9 @@ use serde_json::{Value, json};
 use crate::clean::{Cleaning, Compact, Outcome, Why, clean as sweep};
 use crate::cli::arguments::Clean;
 use crate::cli::start::Start;
-use crate::cli::terminal::{complain, print};
+use crate::cli::terminal::print;
 use crate::failure::{Kind, Result};
-use crate::manifest::claim_destination;
+use crate::manifest::check_destination;
 use crate::report::{bytes, failure_text, number};
 use crate::run::spool_folder;
 use crate::store::Store;
@@ -20,7 +20,7 @@ pub async fn clean(start: Start, clean: Clean) -> Result<u8> {
     let settings = start.settings(&catalog)?;
     let account = settings.account()?;
     let store = Store::open(&settings.destination()?, false)?;
-    claim_destination(&store, &account.code, start.now, false).await?;
+    check_destination(&store, &account.code).await?;
     let limits = settings.limits()?;
     let spool = spool_folder(limits.spool.as_deref())?;
     let sizes = Sizes { file_bytes: limits.file_bytes, row_group_rows: limits.row_group_rows };
@@ -35,10 +35,10 @@ pub async fn clean(start: Start, clean: Clean) -> Result<u8> {
     let outcome = sweep(work).await?;
     print(&if clean.json { object(&outcome, clean.dry_run) } else { lines(&outcome, clean.dry_run) })?;
     if let Some(failure) = &outcome.uploads_left {
-        complain(&format!("warning: unfinished uploads of dead runs may be left: {}", failure_text(failure)));
+        start.warn(&format!("unfinished uploads of dead runs may be left: {}", failure_text(failure)));
     }
     for (resource, failure) in &outcome.failures {
-        complain(&format!("{resource}: {}", failure_text(failure)));
+        start.complain_of(Some(resource), failure);
     }
     let failed = outcome.failures.first().map(|(_, failure)| failure.kind().exit_code());
     Ok(failed.unwrap_or(if outcome.held.is_empty() { 0 } else { Kind::Held.exit_code() }))

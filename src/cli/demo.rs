@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 
-use crate::cli::arguments::Demo;
+use crate::cli::arguments::{Demo, LogFormat};
 use crate::cli::start::{Start, Wish};
 use crate::cli::terminal::{complain, print};
 use crate::config::{Environment, Settings};
@@ -38,7 +38,9 @@ pub async fn demo(start: Start, demo: Demo) -> Result<u8> {
     let settings = Settings::from_text(None, "", environment, &names)?;
     // The account is made anew each time: what an earlier demo left is read again whole.
     let full = demo.out.join("_pearlift").exists();
-    complain(&format!("exporting a simulated account of {} orders to {folder}\n", demo.orders.max(1)));
+    if start.options.log_format == LogFormat::Text {
+        complain(&format!("exporting a simulated account of {} orders to {folder}\n", demo.orders.max(1)));
+    }
     let code = start.run(catalog, settings, Wish { task: Task::Update { full }, ..Wish::default() }).await?;
     if code == 0 {
         print(&format!("\nTry, with DuckDB in this folder:\n\n{}", query(&folder)))?;

@@ -6,6 +6,7 @@
 mod arguments;
 mod terminal;
 mod panics;
+mod signals;
 mod start;
 mod demo;
 mod init;
@@ -32,7 +33,7 @@ use crate::cli::arguments::{Arguments, Command};
 use crate::cli::start::Start;
 use crate::config::{Environment, in_environment};
 use crate::failure::{Failure, Kind, Result};
-use crate::report::failure_text;
+use crate::report::LogContext;
 use crate::secret::{Redactor, Secret};
 
 pub use panics::end_on_panic;
@@ -70,7 +71,9 @@ pub fn main(
         seed: fastrand::u64(..),
         options: arguments.options,
         redactor: redactor.clone(),
+        context: LogContext::default(),
     };
+    let watcher = start.clone();
     let outcome = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .max_blocking_threads(BLOCKING)
@@ -80,7 +83,7 @@ pub fn main(
     match outcome {
         Ok(code) => ExitCode::from(code),
         Err(failure) => {
-            terminal::complain(&redactor.clean(&failure_text(&failure)));
+            watcher.complain_of(None, &failure);
             ExitCode::from(failure.kind().exit_code())
         }
     }

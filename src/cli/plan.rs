@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use crate::cli::arguments::Plan;
 use crate::cli::start::Start;
-use crate::cli::terminal::{complain, print};
+use crate::cli::terminal::print;
 use crate::event::Events;
 use crate::failure::Result;
-use crate::report::{Verbosity, failure_text, forecast_object, forecast_table};
+use crate::report::{Verbosity, forecast_object, forecast_table};
 use crate::run::{Errand, Stop, Task, forecast};
 
 /// Shows scans, requests, minutes, rows and bytes; exits 3 where something could not be told.
@@ -42,8 +42,10 @@ pub async fn plan(start: Start, plan: Plan) -> Result<u8> {
         forecast_table(&found)
     };
     print(&redactor.clean(&text))?;
-    for failure in found.resources.iter().filter_map(|resource| resource.failure.as_ref()) {
-        complain(&redactor.clean(&failure_text(failure)));
+    for (resource, failure) in
+        found.resources.iter().filter_map(|found| Some((&found.resource, found.failure.as_ref()?)))
+    {
+        start.complain_of(Some(resource), failure);
     }
     Ok(found.exit_code())
 }

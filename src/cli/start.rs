@@ -4,18 +4,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use serde_json::Value;
 
 use crate::cli::arguments::{LogFormat, Options, Progress};
+use crate::cli::signals::SignalHandler;
 use crate::cli::terminal::complain;
 use crate::config::{Environment, Settings};
-use crate::failure::{Failure, Kind, Result};
-use crate::report::{Style, Verbosity, Watch, hints, report, summary};
-use crate::run::{Clock, Errand, Outcome, Stop, Task, Why};
+use crate::event::Event;
+use crate::failure::{Failure, Result};
+use crate::report::{LogContext, Style, Verbosity, Watch, failure_text, hints, report, summary};
+use crate::run::{Clock, Errand, Outcome, Stop, Task};
 use crate::schema::Catalog;
 use crate::secret::Redactor;
 
 /// What every command starts from.
+#[derive(Clone)]
 pub struct Start {
     pub environment: Environment,
     pub now: Timestamp,
@@ -23,6 +26,8 @@ pub struct Start {
     pub options: Options,
     /// Knows every secret that the command has met.
     pub redactor: Redactor,
+    /// Knows the run and the account once they are known.
+    pub context: LogContext,
 }
 
 impl Start {
@@ -56,7 +61,25 @@ impl Start {
             (LogFormat::Text, Progress::Auto) => Style::Auto,
             (LogFormat::Text, Progress::Never) => Style::Lines,
         };
-        Watch::new(style, self.verbosity(), Clock::new(self.now), self.redactor.clone())
+        Watch::new(style, self.verbosity(), Clock::new(self.now), self.redactor.clone(), self.context.clone())
+    }
+
+    /// Shows a failure to people, or to machines where the log is JSON.
+    pub fn complain_of(&self, resource: Option<&str>, failure: &Failure) {
+        let of = resource.map(|resource| format!("{resource}: ")).unwrap_or_default();
+        let text = match self.options.log_format {
+            LogFormat::Json => self.context.failed(Timestamp::now(), resource, failure).to_string(),
+            LogFormat::Text => format!("{of}{}", failure_text(failure)),
+        };
+        complain(&self.redactor.clean(&text));
+    }
+
+    /// Warns people, or machines where the log is JSON.
+    pub fn warn(&self, text: &str) {
+        match self.options.log_format {
+            LogFormat::Json => self.watch().events.tell(Event::Warning { resource: None, text: text.to_owned() }),
+            LogFormat::Text => complain(&self.redactor.clean(&format!("warning: {text}"))),
+        }
     }
 
     /// Runs, shows what happened, keeps the report; gives the exit code.
@@ -78,26 +101,30 @@ impl Start {
             stop: stop.clone(),
         };
         // Before anything is begun: a signal that nobody hears would end the process.
-        let ears = Ears::new()?;
+        let signals = SignalHandler::new()?;
+        let events = watch.events.clone();
         let outcome = tokio::select! {
             outcome = crate::run::run(errand) => outcome,
-            never = ears.listen(&stop) => never,
+            never = signals.listen(&stop, &events) => never,
         };
         watch.finish();
         let outcome = outcome?;
         let code = outcome.exit_code(wish.fail_on_misfit);
-        let report = redactor.clean(&report(&outcome, code).to_string());
-        if let Err(failure) = outcome.keep(&report).await {
+        let report = report(&outcome, code);
+        if let Err(failure) = outcome.keep(&redactor.clean(&report.to_string())).await {
             // The tables are committed; a report that could not be kept does not undo that.
-            complain(&format!("warning: {}", redactor.clean(&failure.to_string())));
+            events.tell(Event::Warning { resource: None, text: failure.to_string() });
         }
         self.tell(&outcome, &report, &redactor);
         Ok(code)
     }
 
-    fn tell(&self, outcome: &Outcome, report: &str, redactor: &Redactor) {
+    fn tell(&self, outcome: &Outcome, report: &Value, redactor: &Redactor) {
         match self.options.log_format {
-            LogFormat::Json => complain(report),
+            LogFormat::Json => {
+                let line = self.context.report(Timestamp::now(), report);
+                complain(&redactor.clean(&line.to_string()));
+            }
             LogFormat::Text => {
                 if self.verbosity() > Verbosity::Quiet {
                     complain(&format!("\n{}", redactor.clean(&summary(outcome))));
@@ -119,38 +146,6 @@ pub struct Wish {
     pub wait: bool,
     pub most: Option<Duration>,
     pub fail_on_misfit: bool,
-}
-
-/// The signals that ask a run to stop.
-struct Ears {
-    interrupt: Signal,
-    terminate: Signal,
-}
-
-impl Ears {
-    fn new() -> Result<Self> {
-        let wrong = |error| Failure::new(Kind::Bug, "listen for signals").caused(error);
-        let interrupt = signal(SignalKind::interrupt()).map_err(wrong)?;
-        let terminate = signal(SignalKind::terminate()).map_err(wrong)?;
-        Ok(Self { interrupt, terminate })
-    }
-
-    /// Passes signals on to the run: the first asks it to stop, the second ends the process at once.
-    async fn listen(mut self, stop: &Stop) -> Result<Outcome> {
-        for asked_before in [false, true] {
-            tokio::select! {
-                _ = self.interrupt.recv() => {}
-                _ = self.terminate.recv() => {}
-            }
-            if asked_before {
-                #[expect(clippy::disallowed_methods, reason = "asked twice: nothing more is to be waited for")]
-                std::process::exit(i32::from(Kind::Interrupted.exit_code()));
-            }
-            complain("stopping: committing what is whole (once more to stop at once)");
-            stop.ask(Why::Interrupted);
-        }
-        std::future::pending().await
-    }
 }
 
 impl Default for Wish {

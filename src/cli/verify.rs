@@ -6,7 +6,7 @@ use crate::cli::arguments::Verify;
 use crate::cli::start::Start;
 use crate::cli::terminal::print;
 use crate::failure::{Kind, Result};
-use crate::manifest::claim_destination;
+use crate::manifest::check_destination;
 use crate::report::{bytes, number};
 use crate::run::spool_folder;
 use crate::store::Store;
@@ -18,7 +18,7 @@ pub async fn verify(start: Start, verify: Verify) -> Result<u8> {
     let settings = start.settings(&catalog)?;
     let store = Store::open(&settings.destination()?, false)?;
     if let Ok(account) = settings.account() {
-        claim_destination(&store, &account.code, start.now, false).await?;
+        check_destination(&store, &account.code).await?;
     }
     let spool = spool_folder(settings.limits()?.spool.as_deref())?;
     let inquiry =

@@ -77,7 +77,7 @@ fn read(name: &str, text: &str, holds: Holds) -> Result<Value> {
         Failure::new(Kind::Settings, format!("read the variable {name}")).because(format!("`{text}` is no {wanted}"))
     };
     match holds {
-        Holds::Text => Ok(Value::String(text.to_owned())),
+        Holds::Text | Holds::Path => Ok(Value::String(text.to_owned())),
         Holds::Number => text.trim().parse::<i64>().map(Value::Integer).map_err(|_| wrong("whole number")),
         Holds::Bool => text.trim().parse::<bool>().map(Value::Boolean).map_err(|_| wrong("`true` or `false`")),
         Holds::List => Ok(Value::Array(text.split(',').map(|item| Value::String(item.trim().to_owned())).collect())),

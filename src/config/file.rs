@@ -8,6 +8,8 @@ use serde::Deserialize;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Holds {
     Text,
+    /// Text that names a file or a folder; a relative one of the settings file begins at its folder.
+    Path,
     Number,
     Bool,
     List,
@@ -15,7 +17,7 @@ pub enum Holds {
 
 /// Every key: its section, its name, what it holds. The environment names, the template and the docs follow this list.
 pub const KEYS: &[(&str, &str, Holds)] = &[
-    ("", "schemas", Holds::Text),
+    ("", "schemas", Holds::Path),
     ("account", "code", Holds::Text),
     ("account", "api_domain", Holds::Text),
     ("account", "base_url", Holds::Text),
@@ -24,8 +26,8 @@ pub const KEYS: &[(&str, &str, Holds)] = &[
     ("auth", "dev_ref", Holds::Text),
     ("auth", "client_id", Holds::Text),
     ("auth", "token_url", Holds::Text),
-    ("auth", "token_file", Holds::Text),
-    ("destination", "url", Holds::Text),
+    ("auth", "token_file", Holds::Path),
+    ("destination", "url", Holds::Path),
     ("destination.s3", "endpoint", Holds::Text),
     ("destination.s3", "region", Holds::Text),
     ("destination.s3", "allow_http", Holds::Bool),
@@ -48,7 +50,7 @@ pub const KEYS: &[(&str, &str, Holds)] = &[
     ("limits", "commit_bytes", Holds::Text),
     ("limits", "file_bytes", Holds::Text),
     ("limits", "row_group_rows", Holds::Number),
-    ("limits", "spool", Holds::Text),
+    ("limits", "spool", Holds::Path),
     ("limits", "reread_requests", Holds::Number),
     ("resources", "include", Holds::List),
     ("resources", "exclude", Holds::List),

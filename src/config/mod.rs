@@ -5,6 +5,7 @@
 //! in the file.
 
 mod file;
+mod anchor;
 mod environment;
 mod size;
 mod address;

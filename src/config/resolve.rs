@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use url::Url;
 
 use crate::config::address::check_address;
+use crate::config::anchor::{anchor, anchored, folder};
 use crate::config::destination;
 use crate::config::environment::Environment;
 use crate::config::file::{Pace, SettingsFile};
@@ -16,11 +17,15 @@ use crate::failure::{Failure, Kind, Result};
 
 /// The file read when `--config` names none.
 const DEFAULT_FILE: &str = "pearlift.toml";
+/// A destination that is in use holds this folder.
+const STATE_FOLDER: &str = "_pearlift";
 
 /// Settings, resolved part by part when asked for.
 pub struct Settings {
     pub(super) file: SettingsFile,
     environment: Environment,
+    /// The destination as the file has it, where it is in force and is relative to the file's folder.
+    relative_url: Option<String>,
     /// The settings file that was read, if any.
     pub path: Option<PathBuf>,
 }
@@ -118,6 +123,8 @@ impl Settings {
         // Once as written, for an error that shows the line; once more with the environment laid over it.
         toml::from_str::<SettingsFile>(text).map_err(wrong)?;
         let mut table: toml::Table = toml::from_str(text).map_err(wrong)?;
+        let written = table.get("destination").and_then(|section| section.get("url")?.as_str()).map(str::to_owned);
+        anchor(&mut table, path.as_deref().map_or(Path::new(""), folder))?;
         environment.lay_over(&mut table, resources)?;
         let file: SettingsFile = table.try_into().map_err(wrong)?;
         let known = |name: &String| resources.contains(&name.as_str());
@@ -127,18 +134,25 @@ impl Settings {
                 .because("there is no resource of that name")
                 .advise("`pearlift resources` lists them all"));
         }
-        Ok(Self { file, environment, path })
+        let moved = path.as_deref().zip(written).filter(|(path, written)| {
+            let moved = anchored(written, folder(path));
+            moved.is_some() && moved.as_deref() == file.destination.url.as_deref().map(Path::new)
+        });
+        let relative_url = moved.map(|(_, written)| written);
+        Ok(Self { file, environment, relative_url, path })
     }
 
-    /// A user's own folder of schema files, relative to the working directory. Read before the rest, for `load` needs
-    /// the resources' names.
+    /// A user's own folder of schema files. Read before the rest, for `load` needs the resources' names.
     pub fn schemas(config: Option<&Path>, environment: &Environment) -> Option<PathBuf> {
         if let Some(folder) = environment.get("PEARLIFT_SCHEMAS") {
             return Some(destination::path_or_as_written(folder, environment));
         }
-        let text = std::fs::read_to_string(config.unwrap_or(Path::new(DEFAULT_FILE))).ok()?;
+        let path = config.unwrap_or(Path::new(DEFAULT_FILE));
+        let text = std::fs::read_to_string(path).ok()?;
         let table: toml::Table = toml::from_str(&text).ok()?;
-        table.get("schemas")?.as_str().map(|folder| destination::path_or_as_written(folder, environment))
+        let written = table.get("schemas")?.as_str()?;
+        let moved = anchored(written, folder(path));
+        Some(moved.unwrap_or_else(|| destination::path_or_as_written(written, environment)))
     }
 
     /// The account at the source.
@@ -207,7 +221,9 @@ impl Settings {
                 return Err(Failure::new(Kind::Settings, "accept the destination")
                     .because(format!("`{url}` is neither a folder nor s3://bucket/prefix")));
             }
-            return Ok(Destination::Local(destination::folder(url, &self.environment)?));
+            let path = destination::folder(url, &self.environment)?;
+            self.refuse_other_place(&path)?;
+            return Ok(Destination::Local(path));
         };
         let (bucket, prefix) = rest.split_once('/').unwrap_or((rest, ""));
         if bucket.is_empty() {
@@ -259,6 +275,23 @@ impl Settings {
             lock_renew,
             lock_expire,
         }))
+    }
+
+    /// Refuses a folder without tables where the working directory, from which relative paths counted before, has them: a
+    /// first load of everything would begin.
+    fn refuse_other_place(&self, path: &Path) -> Result<()> {
+        let Some(written) = &self.relative_url else { return Ok(()) };
+        let holds_tables = |path: &Path| path.join(STATE_FOLDER).is_dir();
+        if holds_tables(path) || !holds_tables(Path::new(written)) {
+            return Ok(());
+        }
+        Err(Failure::new(Kind::Settings, "choose the destination")
+            .at(path.display().to_string())
+            .because(format!(
+                "no tables are there, but in `{written}` of the working directory; a relative `destination.url` begins \
+                 at the folder of the settings file"
+            ))
+            .advise("write the absolute path of the tables as `url` under [destination]"))
     }
 
     /// Bounds of every kind.

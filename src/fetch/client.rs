@@ -13,10 +13,9 @@ use crate::config::{Account, Limits};
 use crate::event::{Event, Events};
 use crate::failure::{Failure, Kind, Result};
 use crate::fetch::inflate::MAX_BODY;
+use crate::fetch::reach::{Reach, Setback, Way};
 use crate::fetch::{Auth, Body, ErrorBody, Governor, Http, Patience, Permit, Quota, Refused, error_body};
 
-/// Tries of a request while nothing has ever been answered: a wrong host is told in seconds.
-const FIRST_TRIES: u32 = 3;
 /// Refreshes of the token on behalf of one request: the first may find a token that another process was given and that has
 /// ended too, and others may use up a short one before this request is sent again.
 const REFRESHES: u32 = 3;
@@ -90,14 +89,14 @@ struct Shared {
     limits: Limits,
     events: Events,
     requests: AtomicU64,
-    answered: AtomicU64,
+    reach: Reach,
     seed: AtomicU64,
 }
 
 /// What one try gave.
 enum Outcome {
     Done(Reply),
-    Again(String),
+    Again(Setback),
     /// The token was refused, and there is a newer one; whether it was refreshed on behalf of this request.
     Replay {
         refreshed: bool,
@@ -118,7 +117,7 @@ impl Client {
                 limits: limits.clone(),
                 events,
                 requests: AtomicU64::new(0),
-                answered: AtomicU64::new(0),
+                reach: Reach::default(),
                 seed: AtomicU64::new(seed),
             }),
         })
@@ -127,6 +126,11 @@ impl Client {
     /// Requests sent so far, retries included.
     pub fn requests(&self) -> u64 {
         self.shared.requests.load(Ordering::Relaxed)
+    }
+
+    /// Whether a request has succeeded.
+    pub fn has_succeeded(&self) -> bool {
+        self.shared.reach.has_succeeded()
     }
 
     /// The limits that the client keeps.
@@ -158,18 +162,19 @@ impl Client {
             match shared.once(request, &url, patience.tries(), refreshes).await? {
                 Outcome::Done(reply) => return Ok(reply),
                 Outcome::Replay { refreshed } => refreshes += u32::from(refreshed),
-                Outcome::Again(reason) => {
-                    // Where nothing has ever answered, the address is more likely wrong than the source in trouble.
-                    let first_ever = shared.answered.load(Ordering::Relaxed) == 0;
-                    let spent = first_ever && patience.tries() >= FIRST_TRIES;
+                Outcome::Again(Setback { reason, way, took, request_id }) => {
+                    let tries = patience.tries();
+                    let spent = shared.reach.is_spent(way, tries, took);
                     let Some(wait) = patience.another().filter(|_| !spent) else {
-                        return Err(shared.gave_up(request, &url, reason, patience.tries(), first_ever));
+                        let gave_up = shared.gave_up(request, &url, way, reason, tries);
+                        return Err(gave_up.asked_as(request_id));
                     };
                     shared.events.tell(Event::Retrying {
                         resource: request.resource.to_string(),
                         url: shown(&url),
                         reason,
                         wait_millis: u64::try_from(wait.as_millis()).unwrap_or(u64::MAX),
+                        request_id,
                     });
                     tokio::time::sleep(wait).await;
                 }
@@ -192,7 +197,10 @@ impl Shared {
 
     async fn once(&self, request: &Request, url: &Url, tries: u32, refreshes: u32) -> Result<Outcome> {
         let permit = self.governor.admit().await;
-        let (headers, generation) = self.auth.headers(&self.http, Timestamp::now()).await?;
+        // Others may have found out meanwhile.
+        self.reach.refuse_hopeless()?;
+        let headers = self.auth.headers(&self.http, Timestamp::now()).await;
+        let (headers, generation) = headers.map_err(|failure| self.without_token(failure))?;
         let begun = permit.sent();
         self.requests.fetch_add(1, Ordering::Relaxed);
         let method = match request.method {
@@ -210,21 +218,25 @@ impl Shared {
             .await;
         let answer = match sent {
             Ok(answer) => answer,
-            Err(error) => return Ok(Outcome::Again(reason(&error))),
+            Err(error) => {
+                let (reason, way) = (reason(&error), Way::of(&error));
+                return Ok(Outcome::Again(Setback { reason, way, took: begun.elapsed(), request_id: None }));
+            }
         };
+        self.reach.answered();
         let status = answer.status().as_u16();
         let headers = answer.headers().clone();
         let quota = quota(&headers);
+        let request_id = request_id(&headers);
         let body = whole_body(answer).await;
         let elapsed = begun.elapsed();
         let bytes = match body {
             Ok(bytes) => bytes,
-            Err(why) => {
+            Err(reason) => {
                 permit.answered(quota);
-                return Ok(Outcome::Again(why));
+                return Ok(Outcome::Again(Setback { reason, way: Way::Answered, took: elapsed, request_id }));
             }
         };
-        self.answered.fetch_add(1, Ordering::Relaxed);
         self.events.tell(Event::Asked {
             resource: request.resource.to_string(),
             url: shown(url),
@@ -232,8 +244,9 @@ impl Shared {
             millis: u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX),
             bytes: u64::try_from(bytes.len()).unwrap_or(u64::MAX),
             tries,
+            request_id: request_id.clone(),
         });
-        let seen = Seen { status, headers, bytes, elapsed, generation };
+        let seen = Seen { status, headers, bytes, elapsed, generation, request_id };
         self.judge(request, url, permit, quota, seen, refreshes).await
     }
 
@@ -249,6 +262,10 @@ impl Shared {
     ) -> Result<Outcome> {
         let body = Body { gzip: seen.is("gzip", CONTENT_ENCODING), bytes: seen.bytes.clone() };
         let is_json = seen.is("json", CONTENT_TYPE);
+        let again = |reason: String| {
+            let (way, took, request_id) = (Way::Answered, seen.elapsed, seen.request_id.clone());
+            Ok(Outcome::Again(Setback { reason, way, took, request_id }))
+        };
         if matches!(seen.status, 429 | 503) {
             let error = error_body(&body);
             let hasty = seen.status == 429 || error.message.contains("too many requests");
@@ -257,7 +274,7 @@ impl Shared {
             } else {
                 permit.answered(quota);
             }
-            return Ok(Outcome::Again(format!("HTTP {} {}", seen.status, self.clean(&error.message))));
+            return again(format!("HTTP {} {}", seen.status, self.clean(&error.message)));
         }
         permit.answered(quota);
         match seen.status {
@@ -265,11 +282,13 @@ impl Shared {
                 let date = date(&seen.headers).unwrap_or_else(Timestamp::now);
                 let elapsed = SignedDuration::try_from(seen.elapsed).unwrap_or(SignedDuration::ZERO);
                 let asked_at = date.checked_sub(elapsed).unwrap_or(date);
+                self.reach.succeeded();
                 Ok(Outcome::Done(Reply::Good(Answer { body, date, asked_at })))
             }
             401 => {
                 let (may_refresh, now) = (refreshes < REFRESHES, Timestamp::now());
-                match self.auth.refused(&self.http, seen.generation, may_refresh, now).await? {
+                let refused = self.auth.refused(&self.http, seen.generation, may_refresh, now).await;
+                match refused.map_err(|failure| self.without_token(failure))? {
                     Refused::Older => return Ok(Outcome::Replay { refreshed: false }),
                     Refused::Refreshed => return Ok(Outcome::Replay { refreshed: true }),
                     Refused::Final => {}
@@ -278,11 +297,13 @@ impl Shared {
                 Err(Failure::new(Kind::Credentials, "log in")
                     .at(shown(url))
                     .because(format!("the source refused our credentials: {said}"))
+                    .asked_as(seen.request_id.clone())
                     .advise(self.auth.advice()))
             }
             403 if is_json => Err(Failure::new(Kind::Refused, format!("read {}", request.resource))
                 .at(shown(url))
                 .because(format!("the source forbids it (403): {}", self.clean(&error_body(&body).message)))
+                .asked_as(seen.request_id.clone())
                 .advise("give the app or staff member the right to read it, or leave it out with `resources.exclude`")),
             300..=399 => Err(Failure::new(Kind::Refused, format!("read {}", request.resource))
                 .at(shown(url))
@@ -290,17 +311,15 @@ impl Shared {
                     "the source redirects elsewhere (HTTP {}), and credentials do not follow",
                     seen.status
                 ))
+                .asked_as(seen.request_id.clone())
                 .advise("set account.api_domain to the host that the account lives on")),
-            _ if !is_json => Ok(Outcome::Again(format!("HTTP {} with a body that is no JSON", seen.status))),
+            _ if !is_json => again(format!("HTTP {} with a body that is no JSON", seen.status)),
             status => {
                 let mut error = error_body(&body);
                 error.message = self.clean(&error.message);
+                error.request_id.clone_from(&seen.request_id);
                 if status >= 500 && !error.is_final() {
-                    return Ok(Outcome::Again(format!(
-                        "HTTP {status} {} {}",
-                        error.code.unwrap_or_default(),
-                        error.message
-                    )));
+                    return again(format!("HTTP {status} {} {}", error.code.unwrap_or_default(), error.message));
                 }
                 let date = date(&seen.headers).unwrap_or_else(Timestamp::now);
                 Ok(Outcome::Done(Reply::Refused { status, error, date }))
@@ -312,16 +331,28 @@ impl Shared {
         self.auth.redactor().clean(text)
     }
 
-    fn gave_up(&self, request: &Request, url: &Url, reason: String, tries: u32, first_ever: bool) -> Failure {
-        let failure = Failure::new(Kind::Unreachable, format!("read {}", request.resource))
-            .at(shown(url))
-            .because(format!("{} after {tries} tries", self.clean(&reason)));
-        if first_ever {
-            failure
-                .advise("check account.api_domain (or account.base_url) and account.code, and the way to the network")
-        } else {
-            failure.advise("the source is in trouble or overloaded; run again later, what was committed is intact")
+    fn gave_up(&self, request: &Request, url: &Url, way: Way, reason: String, tries: u32) -> Failure {
+        let times = if tries == 1 { "1 try".to_owned() } else { format!("{tries} tries") };
+        let reason = format!("{} after {times}", self.clean(&reason));
+        match self.reach.give_up(way) {
+            Kind::Offline => Failure::new(Kind::Offline, "reach the source")
+                .at(shown(url))
+                .because(reason)
+                .advise("check account.api_domain (or account.base_url) and account.code, and the way to the network"),
+            kind => Failure::new(kind, format!("read {}", request.resource))
+                .at(shown(url))
+                .because(reason)
+                .advise("the source is in trouble or overloaded; run again later, what was committed is intact"),
         }
+    }
+
+    /// A token service out of reach before the first success is a source out of reach.
+    fn without_token(&self, failure: Failure) -> Failure {
+        if failure.kind() != Kind::Unreachable {
+            return failure;
+        }
+        let kind = self.reach.give_up(Way::NoConnection);
+        failure.meaning(kind)
     }
 }
 
@@ -332,6 +363,7 @@ struct Seen {
     bytes: Bytes,
     elapsed: Duration,
     generation: u64,
+    request_id: Option<String>,
 }
 
 impl Seen {
@@ -363,6 +395,12 @@ async fn whole_body(mut answer: reqwest::Response) -> Result<Bytes, String> {
 /// A URL for people: host and path, its query included; nothing secret is ever in it.
 fn shown(url: &Url) -> String {
     url.to_string()
+}
+
+/// The source's id of a request, from the header of its answer (API notes §8).
+fn request_id(headers: &HeaderMap) -> Option<String> {
+    let text = headers.get("ruid")?.to_str().ok()?.trim();
+    Some(text.to_owned()).filter(|text| !text.is_empty())
 }
 
 /// Why a request failed on its way, without its URL.

@@ -13,6 +13,7 @@ mod ledger;
 mod retry;
 mod http;
 mod grant;
+mod reach;
 mod token;
 mod auth;
 mod client;

@@ -10,6 +10,8 @@ pub struct ErrorBody {
     /// `CMNC-404` and the like; none when the body is no error list.
     pub code: Option<String>,
     pub message: String,
+    /// The source's id of the request.
+    pub request_id: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -31,9 +33,10 @@ pub fn error_body(body: &Body) -> ErrorBody {
         return ErrorBody::default();
     };
     match written.errors.into_iter().next() {
-        Some(error) => ErrorBody { code: error.code, message: error.message.unwrap_or_default() },
+        Some(error) => ErrorBody { code: error.code, message: error.message.unwrap_or_default(), request_id: None },
         None => ErrorBody {
             code: None,
+            request_id: None,
             message: written.response.and_then(|text| text.as_str().map(str::to_owned)).unwrap_or_default(),
         },
     }

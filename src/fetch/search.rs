@@ -465,6 +465,7 @@ async fn read_page<T: Send + 'static>(
                 return Err(Failure::new(Kind::Refused, format!("search {}", request.resource))
                     .at(request.path.clone())
                     .because(format!("HTTP {status} {} {}", error.code.unwrap_or_default(), error.message))
+                    .asked_as(error.request_id)
                     .advise("the source has changed; run `pearlift check`"));
             }
         };

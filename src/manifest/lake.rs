@@ -1,4 +1,4 @@
-//! One account a destination: the paper that says so.
+//! One account a destination: the marker that names it.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -7,7 +7,7 @@ use crate::failure::{Failure, Kind, Result};
 use crate::manifest::format::FORMAT;
 use crate::store::{Store, paths};
 
-/// What `_pearlift/destination.json` says.
+/// The content of `_pearlift/destination.json`.
 #[derive(Debug, Deserialize, Serialize)]
 struct Paper {
     format: u32,
@@ -16,33 +16,12 @@ struct Paper {
     pearlift: String,
 }
 
-/// Makes sure that the destination is this account's: writes its paper where there is none (`create`), refuses (`Settings`)
-/// another account's and a newer format's.
-pub async fn claim_destination(store: &Store, account: &str, now: Timestamp, create: bool) -> Result<()> {
+/// Whether the destination is this account's already; refuses (`Settings`) another account's and a newer format's.
+pub async fn check_destination(store: &Store, account: &str) -> Result<bool> {
     let path = paths::destination();
-    let found = store.get(&path).await?;
-    if found.is_none() {
+    let Some(bytes) = store.get(&path).await? else {
         store.refuse_former(&path).await?;
-    }
-    let found = match found {
-        None if !create => return Ok(()),
-        None => {
-            let paper = Paper {
-                format: FORMAT,
-                account: account.to_owned(),
-                created_at: now,
-                pearlift: env!("CARGO_PKG_VERSION").to_owned(),
-            };
-            let bytes = serde_json::to_vec_pretty(&paper)
-                .map_err(|error| Failure::new(Kind::Bug, "write the destination's paper").caused(error))?;
-            // Whoever put it first: what counts is what is there afterwards.
-            store.put_new(&path, bytes).await?;
-            store.get(&path).await?
-        }
-        found => found,
-    };
-    let Some(bytes) = found else {
-        return Err(Failure::new(Kind::StoreUnreachable, "read back what was written").at(path));
+        return Ok(false);
     };
     let paper: Paper = serde_json::from_slice(&bytes)
         .map_err(|error| Failure::new(Kind::Damage, "read the destination's paper").at(&path).caused(error))?;
@@ -58,5 +37,28 @@ pub async fn claim_destination(store: &Store, account: &str, now: Timestamp, cre
             .because(format!("it belongs to account `{}`, and `account.code` is `{account}`", paper.account))
             .advise("give each account a destination of its own (`destination.url`)"));
     }
-    Ok(())
+    Ok(true)
+}
+
+/// Makes a destination without a marker this account's, by a conditional put; refuses as [`check_destination`] does where
+/// another account was faster.
+pub async fn claim_destination(store: &Store, account: &str, now: Timestamp) -> Result<()> {
+    if check_destination(store, account).await? {
+        return Ok(());
+    }
+    let path = paths::destination();
+    let paper = Paper {
+        format: FORMAT,
+        account: account.to_owned(),
+        created_at: now,
+        pearlift: env!("CARGO_PKG_VERSION").to_owned(),
+    };
+    let bytes = serde_json::to_vec_pretty(&paper)
+        .map_err(|error| Failure::new(Kind::Bug, "write the destination's paper").caused(error))?;
+    // Another run may have been first: the marker that is there afterwards counts.
+    store.put_new(&path, bytes).await?;
+    if check_destination(store, account).await? {
+        return Ok(());
+    }
+    Err(Failure::new(Kind::StoreUnreachable, "read back what was written").at(path))
 }

@@ -18,7 +18,7 @@ pub use format::{
     Backfill, Cursor, DataFile, FORMAT, Key, LeftOut, MisfitFile, Owed, Scan, ScanKind, ScanPlan, Selected, SpecColumn,
     State, TableFiles, Version,
 };
-pub use lake::claim_destination;
+pub use lake::{check_destination, claim_destination};
 pub use load::{head, parse, read, read_plan, resources, versions, write_plan};
 pub use overtaken::Holder;
 pub use publish::{publish, staged};

@@ -1,72 +1,168 @@
 //! For machines: events as JSON lines, and the report of a run.
 
 use std::io::Write;
+use std::sync::{Arc, OnceLock};
 
-use serde_json::{Value, json};
+use jiff::Timestamp;
+use serde_json::{Map, Value, json};
 
-use crate::event::{Event, Events};
+use crate::event::{Ending, Event, Events};
+use crate::failure::Failure;
 use crate::report::Verbosity;
-use crate::run::{Clock, End, Outcome, ResourceOutcome};
+use crate::run::{Clock, Outcome, ResourceOutcome};
 use crate::secret::Redactor;
 
+/// The run and the account of every line, once they are known. Cheap to clone.
+#[derive(Clone, Debug, Default)]
+pub struct LogContext(Arc<OnceLock<(String, String)>>);
+
+impl LogContext {
+    /// A line: time and level, the run and the account, then these fields.
+    fn line(&self, now: Timestamp, level: &str, fields: Value) -> Value {
+        let mut line = Map::new();
+        line.insert("time".to_owned(), json!(now));
+        line.insert("level".to_owned(), json!(level));
+        if let Some((run, account)) = self.0.get() {
+            line.insert("run".to_owned(), json!(run));
+            line.insert("account".to_owned(), json!(account));
+        }
+        if let Value::Object(fields) = fields {
+            line.extend(fields);
+        }
+        Value::Object(line)
+    }
+
+    /// The line of a failure that ended the command, or a resource in a command without events.
+    pub fn failed(&self, now: Timestamp, resource: Option<&str>, failure: &Failure) -> Value {
+        let mut fields = json!({
+            "event": "failed",
+            "failure": failure.to_string(),
+            "kind": failure.kind().name(),
+            "advice": failure.advice(),
+            "exit_code": failure.kind().exit_code(),
+        });
+        if let Some(resource) = resource {
+            fields["resource"] = json!(resource);
+        }
+        self.line(now, "error", with_request(fields, failure.request_id()))
+    }
+
+    /// The last line of a run: its report.
+    pub fn report(&self, now: Timestamp, report: &Value) -> Value {
+        let level = match report["exit_code"].as_u64() {
+            Some(0) => "info",
+            // Interrupted, or another run is at it.
+            Some(6 | 130) => "warn",
+            _ => "error",
+        };
+        self.line(now, level, report.clone())
+    }
+}
+
 /// Events as JSON objects, one a line, on stderr, without secrets.
-pub fn log(verbosity: Verbosity, clock: Clock, redactor: Redactor) -> Events {
+pub fn log(verbosity: Verbosity, clock: Clock, redactor: Redactor, context: LogContext) -> Events {
     Events::new(move |event| {
-        if let Some(mut value) = object(event, verbosity) {
-            value["time"] = json!(clock.now());
+        if let Event::Begun { run, account } = event {
+            context.0.get_or_init(|| (run.clone(), account.clone()));
+        }
+        let (least, level, fields) = object(event);
+        if verbosity >= least {
+            let line = context.line(clock.now(), level, fields);
             // A log that nobody reads any more is no reason to fail.
-            let _ = writeln!(std::io::stderr().lock(), "{}", redactor.clean(&value.to_string()));
+            let _ = writeln!(std::io::stderr().lock(), "{}", redactor.clean(&line.to_string()));
         }
     })
 }
 
-fn object(event: &Event, verbosity: Verbosity) -> Option<Value> {
-    let (least, value) = match event {
+/// The least verbosity at which an event is shown, its level and its fields.
+fn object(event: &Event) -> (Verbosity, &'static str, Value) {
+    use Verbosity::{Normal, Quiet, Verbose};
+    match event {
+        Event::Begun { .. } => (Normal, "info", json!({"event": "begun", "pearlift": env!("CARGO_PKG_VERSION")})),
+        Event::NewDestination { destination } => {
+            (Normal, "info", json!({"event": "new-destination", "destination": destination}))
+        }
+        Event::Stopping { reason } => (Quiet, "warn", json!({"event": "stopping", "reason": reason})),
         Event::Started { resource, scan, reason, requests } => (
-            Verbosity::Normal,
+            Normal,
+            "info",
             json!({"event": "started", "resource": resource, "scan": scan, "reason": reason, "requests": requests}),
         ),
         Event::Expecting { resource, requests } => {
-            (Verbosity::Normal, json!({"event": "expecting", "resource": resource, "requests": requests}))
+            (Normal, "info", json!({"event": "expecting", "resource": resource, "requests": requests}))
         }
-        Event::Asked { resource, url, status, millis, bytes, tries } => (
-            Verbosity::Verbose,
-            json!({"event": "asked", "resource": resource, "url": url, "status": status, "millis": millis, "bytes": bytes, "tries": tries}),
-        ),
+        Event::Asked { resource, url, status, millis, bytes, tries, request_id } => {
+            let fields = json!({
+                "event": "asked", "resource": resource, "url": url, "status": status, "millis": millis, "bytes": bytes,
+                "tries": tries,
+            });
+            (Verbose, "debug", with_request(fields, request_id.as_deref()))
+        }
         Event::Quota { remaining, returns_at } => {
-            (Verbosity::Verbose, json!({"event": "quota", "remaining": remaining, "returns_at": returns_at}))
+            (Verbose, "debug", json!({"event": "quota", "remaining": remaining, "returns_at": returns_at}))
         }
-        Event::Waiting { until } => (Verbosity::Normal, json!({"event": "waiting", "until": until})),
-        Event::Retrying { resource, url, reason, wait_millis } => (
-            Verbosity::Normal,
-            json!({"event": "retrying", "resource": resource, "url": url, "reason": reason, "wait_millis": wait_millis}),
-        ),
+        Event::Waiting { until } => (Normal, "info", json!({"event": "waiting", "until": until})),
+        Event::Retrying { resource, url, reason, wait_millis, request_id } => {
+            let fields = json!({
+                "event": "retrying", "resource": resource, "url": url, "reason": reason, "wait_millis": wait_millis,
+            });
+            (Normal, "warn", with_request(fields, request_id.as_deref()))
+        }
         Event::Spooled { resource, owners, rows } => {
-            (Verbosity::Verbose, json!({"event": "spooled", "resource": resource, "records": owners, "rows": rows}))
+            (Verbose, "debug", json!({"event": "spooled", "resource": resource, "records": owners, "rows": rows}))
         }
-        Event::Committed { resource, version, files, bytes, changed } => (
-            Verbosity::Normal,
-            json!({"event": "committed", "resource": resource, "version": version, "files": files, "bytes": bytes, "changed": changed}),
-        ),
+        Event::Committed { resource, version, files, bytes, changed } => {
+            let fields = json!({
+                "event": "committed", "resource": resource, "version": version, "files": files, "bytes": bytes,
+                "changed": changed,
+            });
+            (Normal, "info", fields)
+        }
         Event::Misfit { resource, path, count, sample } => (
-            Verbosity::Normal,
+            Normal,
+            "warn",
             json!({"event": "misfit", "resource": resource, "path": path, "count": count, "sample": sample}),
         ),
-        Event::Warning { resource, text } => {
-            (Verbosity::Quiet, json!({"event": "warning", "resource": resource, "text": text}))
-        }
-        Event::Note { resource, text } => {
-            (Verbosity::Verbose, json!({"event": "note", "resource": resource, "text": text}))
-        }
-        Event::Finished { resource, rows, requests, failure } => {
-            let least = if failure.is_some() { Verbosity::Quiet } else { Verbosity::Normal };
-            (
-                least,
-                json!({"event": "finished", "resource": resource, "rows": rows, "requests": requests, "failure": failure}),
-            )
+        Event::Warning { resource, text } => (Quiet, "warn", of_resource(resource, "warning", text)),
+        Event::Note { resource, text } => (Verbose, "debug", of_resource(resource, "note", text)),
+        Event::Finished { resource, rows, requests, ending } => finished(resource, *rows, *requests, ending),
+    }
+}
+
+/// The end of a resource: the word, and why; `failure` is the text of a failed one.
+fn finished(resource: &str, rows: u64, requests: u64, ending: &Ending) -> (Verbosity, &'static str, Value) {
+    let (least, level, failure, request_id) = match ending {
+        Ending::Complete | Ending::Idle { .. } => (Verbosity::Normal, "info", None, None),
+        Ending::Stopped | Ending::Held { .. } => (Verbosity::Normal, "warn", None, None),
+        Ending::Failed { failure, request_id } => {
+            (Verbosity::Quiet, "error", Some(failure.as_str()), request_id.as_deref())
         }
     };
-    (verbosity >= least).then_some(value)
+    let fields = json!({
+        "event": "finished",
+        "resource": resource,
+        "end": ending.name(),
+        "reason": ending.reason(),
+        "rows": rows,
+        "requests": requests,
+        "failure": failure,
+    });
+    (least, level, with_request(fields, request_id))
+}
+
+fn of_resource(resource: &Option<String>, event: &str, text: &str) -> Value {
+    match resource {
+        Some(resource) => json!({"event": event, "resource": resource, "text": text}),
+        None => json!({"event": event, "text": text}),
+    }
+}
+
+/// Adds the source's id of the request, where there is one.
+fn with_request(mut fields: Value, request_id: Option<&str>) -> Value {
+    if let Some(id) = request_id {
+        fields["request_id"] = json!(id);
+    }
+    fields
 }
 
 /// The report of a run, as kept in `_pearlift/runs/` and printed with `--log-format json`.
@@ -86,13 +182,7 @@ pub fn report(outcome: &Outcome, exit_code: u8) -> Value {
 }
 
 fn resource(outcome: &ResourceOutcome) -> Value {
-    let (end, reason) = match &outcome.end {
-        End::Complete => ("complete", None),
-        End::Idle(reason) => ("idle", Some(reason.clone())),
-        End::Stopped => ("stopped", None),
-        End::Held(by) => ("held", Some(by.clone())),
-        End::Failed(failure) => ("failed", Some(failure.to_string())),
-    };
+    let ending = outcome.ending();
     let tally = &outcome.tally;
     let misfits: Vec<Value> = tally
         .misfits
@@ -101,9 +191,10 @@ fn resource(outcome: &ResourceOutcome) -> Value {
         .collect();
     json!({
         "resource": outcome.resource,
-        "end": end,
-        "reason": reason,
+        "end": ending.name(),
+        "reason": ending.reason(),
         "failure": outcome.failure().map(|failure| failure.kind().name()),
+        "request_id": outcome.failure().and_then(|failure| failure.request_id()),
         "advice": outcome.failure().and_then(|failure| failure.advice()),
         "scans": outcome.scans,
         "version": outcome.version,

@@ -2,7 +2,7 @@
 
 use std::io::Write;
 
-use crate::event::{Event, Events};
+use crate::event::{Ending, Event, Events};
 use crate::failure::Failure;
 use crate::report::Verbosity;
 use crate::report::text::{bytes, number, visible};
@@ -26,6 +26,10 @@ pub fn line(event: &Event, verbosity: Verbosity) -> Option<String> {
     let verbose = verbosity >= Verbosity::Verbose;
     let of = |resource: &Option<String>| resource.as_ref().map(|name| format!("{name}: ")).unwrap_or_default();
     match event {
+        Event::NewDestination { destination } if normal => {
+            Some(format!("{destination} holds no tables yet: everything is read"))
+        }
+        Event::Stopping { reason } => Some(format!("stopping, {reason}: committing what is whole")),
         Event::Started { resource, scan, reason, requests } if normal => {
             let cost = requests.map(|requests| format!("; {} requests to make", number(requests))).unwrap_or_default();
             Some(format!("{resource}: {scan} ({reason}{cost})"))
@@ -38,25 +42,27 @@ pub fn line(event: &Event, verbosity: Verbosity) -> Option<String> {
             };
             Some(format!("{resource}: committed version {version}, {files}"))
         }
-        Event::Finished { resource, rows, requests, failure } => match failure {
-            Some(failure) => Some(format!("{resource}: {failure}")),
-            None if normal => Some(format!(
-                "{resource}: {} rows, {} {}",
-                number(*rows),
-                number(*requests),
-                if *requests == 1 { "request" } else { "requests" }
-            )),
-            None => None,
-        },
+        Event::Finished { resource, ending: Ending::Failed { failure, .. }, .. } => {
+            Some(format!("{resource}: {failure}"))
+        }
+        Event::Finished { resource, rows, requests, ending } if normal => {
+            let end = match ending {
+                Ending::Stopped => "stopped, goes on next time; ".to_owned(),
+                Ending::Held { by } => format!("held by {by}; "),
+                Ending::Complete | Ending::Idle { .. } | Ending::Failed { .. } => String::new(),
+            };
+            let unit = if *requests == 1 { "request" } else { "requests" };
+            Some(format!("{resource}: {end}{} rows, {} {unit}", number(*rows), number(*requests)))
+        }
         Event::Warning { resource, text } => Some(format!("warning: {}{text}", of(resource))),
         Event::Waiting { until } if normal => Some(format!("the quota is spent: waiting until {until:.0}")),
         Event::Misfit { resource, path, count, sample } if verbose => {
             Some(format!("{resource}: {count} values of {path} do not fit, such as {sample}"))
         }
-        Event::Retrying { resource, url, reason, wait_millis } if verbose => {
+        Event::Retrying { resource, url, reason, wait_millis, .. } if verbose => {
             Some(format!("{resource}: again in {wait_millis} ms: {url}: {reason}"))
         }
-        Event::Asked { resource, url, status, millis, bytes: size, tries } if verbose => {
+        Event::Asked { resource, url, status, millis, bytes: size, tries, .. } if verbose => {
             let again = if *tries > 1 { format!(", try {tries}") } else { String::new() };
             Some(format!("{resource}: {status} {url} ({millis} ms, {}{again})", bytes(*size)))
         }
@@ -64,7 +70,10 @@ pub fn line(event: &Event, verbosity: Verbosity) -> Option<String> {
         Event::Expecting { resource, requests } if verbose => {
             Some(format!("{resource}: {} requests to make", number(*requests)))
         }
-        Event::Started { .. }
+        Event::Begun { .. }
+        | Event::NewDestination { .. }
+        | Event::Started { .. }
+        | Event::Finished { .. }
         | Event::Expecting { .. }
         | Event::Asked { .. }
         | Event::Quota { .. }

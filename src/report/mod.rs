@@ -18,7 +18,7 @@ use crate::secret::Redactor;
 
 pub use forecast::{forecast_object, forecast_table};
 pub use hints::hints;
-pub use json::report;
+pub use json::{LogContext, report};
 pub use lines::failure_text;
 pub use summary::{StatusRow, status_table, summary};
 pub use text::{bytes, duration, number, table, visible};
@@ -51,11 +51,11 @@ pub struct Watch {
 }
 
 impl Watch {
-    /// Begins to watch. What the redactor knows is never shown.
-    pub fn new(style: Style, verbosity: Verbosity, clock: Clock, redactor: Redactor) -> Self {
+    /// Begins to watch. What the redactor knows is never shown; JSON lines take the run and the account from the context.
+    pub fn new(style: Style, verbosity: Verbosity, clock: Clock, redactor: Redactor, context: LogContext) -> Self {
         let on_terminal = std::io::stderr().is_terminal();
         match style {
-            Style::Json => Self { events: json::log(verbosity, clock, redactor), bars: None },
+            Style::Json => Self { events: json::log(verbosity, clock, redactor, context), bars: None },
             Style::Auto if on_terminal && verbosity == Verbosity::Normal => {
                 let bars = progress::Bars::new(clock, redactor);
                 Self { events: bars.events(), bars: Some(bars) }

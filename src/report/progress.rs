@@ -102,8 +102,12 @@ impl Bars {
                 }
                 self.say(event);
             }
-            Event::Warning { .. } => self.say(event),
-            Event::Committed { .. } | Event::Misfit { .. } | Event::Note { .. } | Event::Retrying { .. } => {}
+            Event::NewDestination { .. } | Event::Stopping { .. } | Event::Warning { .. } => self.say(event),
+            Event::Begun { .. }
+            | Event::Committed { .. }
+            | Event::Misfit { .. }
+            | Event::Note { .. }
+            | Event::Retrying { .. } => {}
         }
     }
 

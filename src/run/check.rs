@@ -4,9 +4,10 @@
 use std::sync::Arc;
 
 use crate::decode::meta_data;
+use crate::event::Event;
 use crate::failure::{Failure, Kind, Result};
 use crate::fetch::{Auth, Client, ColumnMeta, Reply, Request};
-use crate::manifest::claim_destination;
+use crate::manifest::check_destination;
 use crate::run::{Errand, choose, nonce};
 use crate::schema::{Inventory, Leaf, Resource, Source, Style};
 use crate::store::Store;
@@ -28,11 +29,13 @@ pub async fn check(errand: &Errand) -> Result<Vec<Finding>> {
     let credentials = errand.settings.credentials(errand.now)?;
     let limits = errand.settings.limits()?;
     let destination = errand.settings.destination()?;
+    let run = nonce();
+    errand.events.tell(Event::Begun { run: run.clone(), account: account.code.clone() });
     let mut findings = vec![finding("settings", Ok(format!("account {} at {}", account.code, account.base_url)))];
     let opened = async {
         let store = Store::open(&destination, true)?;
-        store.prove_conditional_put(&nonce()).await?;
-        claim_destination(&store, &account.code, errand.now, false).await?;
+        store.prove_conditional_put(&run).await?;
+        check_destination(&store, &account.code).await?;
         Ok(store)
     };
     match opened.await {
@@ -50,10 +53,9 @@ pub async fn check(errand: &Errand) -> Result<Vec<Finding>> {
     for resource in chosen {
         for (search, wanted) in searches(resource) {
             let looked = look(&client, resource, &search, &wanted).await;
-            let stops = looked
-                .as_ref()
-                .err()
-                .is_some_and(|failure| !logged_in && matches!(failure.kind(), Kind::Credentials | Kind::Unreachable));
+            let stops = looked.as_ref().err().is_some_and(|failure| {
+                !logged_in && matches!(failure.kind(), Kind::Credentials | Kind::Offline | Kind::Unreachable)
+            });
             if stops {
                 findings.push(finding("credentials", looked.map(|_| String::new())));
                 return Ok(findings);
@@ -146,6 +148,7 @@ async fn look(client: &Client, resource: &Resource, search: &str, wanted: &Wante
             return Err(Failure::new(Kind::Refused, format!("look at {search}"))
                 .at(request.path)
                 .because(format!("HTTP {status} {} {}", error.code.unwrap_or_default(), error.message))
+                .asked_as(error.request_id)
                 .advise("leave the resource out with `resources.exclude` if the account does not have it"));
         }
     };

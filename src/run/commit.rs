@@ -30,6 +30,7 @@ impl Work<'_> {
         let replace = if replace == Replace::Everything && self.keyless { Replace::Owners } else { replace };
         let _turn = self.site.commit_turn.acquire().await.expect("the turn is never closed");
         self.refuse_lost_lock()?;
+        self.bind().await?;
         let written = self.write(replace, last).await?;
         let staged = self.newly_staged(&written);
         if let Err(refused) = self.refuse_vanishing(replace, &written) {
@@ -50,6 +51,12 @@ impl Work<'_> {
         }
         self.put(written, staged, misfits).await?;
         self.count_missed(differing).await
+    }
+
+    /// Claims the destination before anything is written there.
+    pub(super) async fn bind(&self) -> Result<()> {
+        let known = self.head.as_ref().is_some_and(|head| head.account == self.site.account);
+        self.site.binding.bind(&self.site.store, &self.site.client, known).await
     }
 
     /// Commits one rewrite of the tables that the catalogue wants otherwise; nothing is asked of the source, and the state

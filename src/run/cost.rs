@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::config::Limits;
+use crate::event::Event;
 use crate::failure::{Failure, Kind, Recovery, Result};
 use crate::fetch::{Auth, Client};
 use crate::manifest::{ScanKind, Version, staged};
@@ -16,7 +17,7 @@ use crate::run::estimate::{Estimate, Estimator};
 use crate::run::foresee::{Brings, touched};
 use crate::run::heads::wish;
 use crate::run::probe::Probe;
-use crate::run::{Errand, choose, read_heads};
+use crate::run::{Errand, choose, nonce, read_heads};
 use crate::schema::{Resource, Rows, Style};
 use crate::store::Store;
 
@@ -119,6 +120,7 @@ pub async fn forecast(errand: &Errand) -> Result<Forecast> {
     let account = errand.settings.account()?;
     let credentials = errand.settings.credentials(errand.now)?;
     let limits = errand.settings.limits()?;
+    errand.events.tell(Event::Begun { run: nonce(), account: account.code.clone() });
     let mut heads = read_heads(&errand.settings, &chosen).await?;
     let store = if heads.is_empty() { None } else { Some(Store::open(&errand.settings.destination()?, false)?) };
     if let Some(store) = &store {

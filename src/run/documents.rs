@@ -199,7 +199,8 @@ impl Documents {
         }
         let failure = Failure::new(Kind::Refused, format!("read {}", self.name))
             .at(request.path.clone())
-            .because(format!("HTTP {status} {code} {}", error.message));
+            .because(format!("HTTP {status} {code} {}", error.message))
+            .asked_as(error.request_id);
         Err(if status == 404 {
             failure
                 .advise("the address is wrong or the service is not there: check account.code, or the schema's `get`")

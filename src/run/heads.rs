@@ -2,11 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use jiff::Timestamp;
-
 use crate::config::{Destination, Settings};
 use crate::failure::{Failure, Kind, Result};
-use crate::manifest::{Cursor, Version, claim_destination, head, read_plan, staged};
+use crate::manifest::{Cursor, Version, check_destination, head, read_plan, staged};
 use crate::plan::{Job, Wish, can_reread, plan};
 use crate::run::{Errand, reconcile};
 use crate::schema::{Catalog, Open, Resource, Style};
@@ -88,7 +86,7 @@ pub async fn read_heads(settings: &Settings, chosen: &[&Resource]) -> Result<BTr
     }
     let store = Store::open(&destination, false)?;
     if let Ok(account) = settings.account() {
-        claim_destination(&store, &account.code, Timestamp::UNIX_EPOCH, false).await?;
+        check_destination(&store, &account.code).await?;
     }
     let mut heads = BTreeMap::new();
     for resource in chosen {

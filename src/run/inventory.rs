@@ -234,6 +234,7 @@ impl Asker<'_> {
                 Err(Failure::new(Kind::Refused, format!("list the ids of {}", self.name))
                     .at(request.path.clone())
                     .because(format!("HTTP {status} {} {}", error.code.unwrap_or_default(), error.message))
+                    .asked_as(error.request_id)
                     .advise("check account.code; if others work, leave the resource out with `resources.exclude`"))
             }
         }

@@ -5,6 +5,7 @@
 
 mod stop;
 mod outcome;
+mod binding;
 mod site;
 mod scratch;
 mod work;
@@ -36,7 +37,7 @@ mod heads;
 mod missed;
 mod reread;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -48,15 +49,16 @@ use tokio::time::Instant;
 
 use crate::config::Settings;
 use crate::event::{Event, Events};
-use crate::failure::{Recovery, Result};
+use crate::failure::{Kind, Recovery, Result};
 use crate::fetch::{Auth, Client};
-use crate::manifest::claim_destination;
+use crate::manifest::check_destination;
 use crate::plan::Step;
+use crate::run::binding::Binding;
 use crate::run::site::Site;
 use crate::run::steps::work_on;
 use crate::schema::{Catalog, Resource};
 use crate::secret::Redactor;
-use crate::store::{self, Store};
+use crate::store::{self, Locks, Store};
 
 pub use amount::Amount;
 pub use backfill::Selection;
@@ -138,9 +140,13 @@ async fn at(errand: Errand, open: impl FnOnce(&Settings) -> Result<Store>) -> Re
     let limits = errand.settings.limits()?;
     let run = nonce();
 
+    errand.events.tell(Event::Begun { run: run.clone(), account: account.code.clone() });
     let store = open(&errand.settings)?;
     store.prove_conditional_put(&run).await?;
-    claim_destination(&store, &account.code, errand.now, true).await?;
+    let claimed = check_destination(&store, &account.code).await?;
+    if !claimed {
+        errand.events.tell(Event::NewDestination { destination: store.describe() });
+    }
     let names: Vec<&str> = chosen.iter().map(|resource| resource.name.as_str()).collect();
     let (counts, events) = counted(&errand.events);
     let spool = spool_folder(limits.spool.as_deref())?;
@@ -148,6 +154,11 @@ async fn at(errand: Errand, open: impl FnOnce(&Settings) -> Result<Store>) -> Re
     let client = Client::new(&account, auth, &limits, errand.seed, events.clone())?;
     // Last of all that can fail: in a bucket a lock that is not given back holds others up until it expires.
     let locks = store.lock(&names, &run, errand.wait, errand.stop.wait()).await?;
+    if !claimed && let Err(refused) = check_destination(&store, &account.code).await {
+        // Claimed while this run waited for its locks.
+        give_back(locks, &events).await;
+        return Err(refused);
+    }
     let uploads = store.uploads(store::paths::STAGING).await.unwrap_or_else(|failure| {
         // They cost money and nothing else: `clean` says more of it.
         let text = format!("unfinished uploads of dead runs are left: {failure}");
@@ -157,6 +168,7 @@ async fn at(errand: Errand, open: impl FnOnce(&Settings) -> Result<Store>) -> Re
     let site = Site {
         client,
         store,
+        binding: Binding::new(&account.code, errand.now, claimed),
         catalog: Arc::clone(&errand.catalog),
         selected: errand
             .catalog
@@ -183,6 +195,7 @@ async fn at(errand: Errand, open: impl FnOnce(&Settings) -> Result<Store>) -> Re
         match errand.most {
             Some(most) => {
                 tokio::time::sleep_until(begun + most).await;
+                site.events.tell(Event::Stopping { reason: "the time is up".to_owned() });
                 site.stop.ask(Why::TimeUp);
                 std::future::pending().await
             }
@@ -193,6 +206,13 @@ async fn at(errand: Errand, open: impl FnOnce(&Settings) -> Result<Store>) -> Re
     let resources = tokio::select! {
         resources = work_through(&site, &chosen, &errand, &counts) => resources,
         never = deadline => never,
+    };
+    let resources = match resources {
+        Ok(resources) => resources,
+        Err(failure) => {
+            give_back(site.locks, &site.events).await;
+            return Err(failure);
+        }
     };
     let outcome = Outcome {
         run,
@@ -206,43 +226,70 @@ async fn at(errand: Errand, open: impl FnOnce(&Settings) -> Result<Store>) -> Re
         store: site.store.clone(),
     };
     site.store.reach(store::Step::Done, &site.run)?;
-    if let Err(failure) = site.locks.release().await {
-        // What was done is done; the next run waits until they expire.
-        site.events.tell(Event::Warning { resource: None, text: format!("locks were not given back: {failure}") });
-    }
+    give_back(site.locks, &site.events).await;
     Ok(outcome)
 }
 
-/// Works on a few resources at once, in their order, each to its end.
-async fn work_through(site: &Site, chosen: &[&Resource], errand: &Errand, counts: &Counts) -> Vec<ResourceOutcome> {
+async fn give_back(locks: Locks, events: &Events) {
+    if let Err(failure) = locks.release().await {
+        // What was done is done; the next run waits until they expire.
+        events.tell(Event::Warning { resource: None, text: format!("locks were not given back: {failure}") });
+    }
+}
+
+/// Whether a resource met a failure of the whole run: nothing was committed, and no resource can do better.
+fn failed_for_all(site: &Site, outcome: &ResourceOutcome) -> bool {
+    outcome.failure().is_some_and(|failure| match failure.kind() {
+        Kind::Offline => true,
+        Kind::Settings => site.binding.is_refused(),
+        _ => false,
+    })
+}
+
+/// Works on a few resources at once, in their order, each to its end. Fails with the first failure of the whole run.
+async fn work_through(
+    site: &Site,
+    chosen: &[&Resource],
+    errand: &Errand,
+    counts: &Counts,
+) -> Result<Vec<ResourceOutcome>> {
     let mut waiting = chosen.iter().enumerate();
     let mut at_work = FuturesUnordered::new();
     let mut done: BTreeMap<usize, ResourceOutcome> = BTreeMap::new();
     let mut later: BTreeMap<usize, Vec<Step>> = BTreeMap::new();
+    let mut goes_on: BTreeSet<usize> = BTreeSet::new();
+    let mut of_all = None;
+    let updates = matches!(errand.task, Task::Update { .. });
     loop {
         while at_work.len() < AT_ONCE {
             let Some((place, resource)) = waiting.next() else { break };
             at_work.push(async move { (place, work_on(site, resource, errand).await) });
         }
-        let Some((place, (mut outcome, steps))) = at_work.next().await else { break };
+        let Some((place, (outcome, steps))) = at_work.next().await else { break };
         if let Some(failure) = outcome.failure()
             && failure.kind().recovery() == Recovery::StopRun
         {
             site.stop.ask(Why::Failed);
         }
-        outcome.requests = asked(counts, &outcome.resource);
-        site.events.tell(Event::Finished {
-            resource: outcome.resource.clone(),
-            rows: outcome.rows,
-            requests: outcome.requests,
-            failure: outcome.failure().map(ToString::to_string),
-        });
+        if of_all.is_none() && failed_for_all(site, &outcome) {
+            of_all = outcome.into_failure();
+            continue;
+        }
+        let more = !steps.is_empty() || !chosen[place].read.also_from.is_empty();
+        if updates && more && outcome.went_well() {
+            goes_on.insert(place);
+        } else if of_all.is_none() {
+            tell_end(site, &outcome, counts);
+        }
         done.insert(place, outcome);
         if !steps.is_empty() {
             later.insert(place, steps);
         }
     }
-    if matches!(errand.task, Task::Update { .. }) {
+    if let Some(failure) = of_all {
+        return Err(failure);
+    }
+    if updates {
         follow_all(site, chosen, errand, &mut done).await;
         for (place, steps) in &later {
             let outcome = done.get_mut(place).expect("every resource has ended");
@@ -252,10 +299,27 @@ async fn work_through(site: &Site, chosen: &[&Resource], errand: &Errand, counts
             follow_all(site, chosen, errand, &mut done).await;
         }
     }
-    for outcome in done.values_mut() {
+    let of_all = done.iter().find(|(_, outcome)| failed_for_all(site, outcome)).map(|(place, _)| *place);
+    if let Some(failure) = of_all.and_then(|place| done.remove(&place)?.into_failure()) {
+        return Err(failure);
+    }
+    for (place, outcome) in &mut done {
+        if goes_on.contains(place) {
+            tell_end(site, outcome, counts);
+        }
         outcome.requests = asked(counts, &outcome.resource);
     }
-    done.into_values().collect()
+    Ok(done.into_values().collect())
+}
+
+/// Reports how a resource ended, once nothing more can become of it.
+fn tell_end(site: &Site, outcome: &ResourceOutcome, counts: &Counts) {
+    site.events.tell(Event::Finished {
+        resource: outcome.resource.clone(),
+        rows: outcome.rows,
+        requests: asked(counts, &outcome.resource),
+        ending: outcome.ending(),
+    });
 }
 
 /// What rows of some name is read again by others.

@@ -6,6 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::decode::Misfits;
+use crate::event::Ending;
 use crate::failure::{Failure, Kind, Recovery, Result};
 use crate::store::{Store, paths};
 use crate::write::Changes;
@@ -108,6 +109,33 @@ impl ResourceOutcome {
         match &self.end {
             End::Failed(failure) => Some(failure),
             End::Complete | End::Idle(_) | End::Stopped | End::Held(_) => None,
+        }
+    }
+
+    /// The failure itself, if it failed.
+    pub fn into_failure(self) -> Option<Failure> {
+        match self.end {
+            End::Failed(failure) => Some(failure),
+            End::Complete | End::Idle(_) | End::Stopped | End::Held(_) => None,
+        }
+    }
+
+    /// Whether it is up to date, so that steps may follow.
+    pub fn went_well(&self) -> bool {
+        matches!(self.end, End::Complete | End::Idle(_))
+    }
+
+    /// How it ended, for logs and reports.
+    pub fn ending(&self) -> Ending {
+        match &self.end {
+            End::Complete => Ending::Complete,
+            End::Idle(reason) => Ending::Idle { reason: reason.clone() },
+            End::Stopped => Ending::Stopped,
+            End::Held(by) => Ending::Held { by: by.clone() },
+            End::Failed(failure) => {
+                let request_id = failure.request_id().map(str::to_owned);
+                Ending::Failed { failure: failure.to_string(), request_id }
+            }
         }
     }
 }

@@ -151,6 +151,7 @@ impl<'a> Probe<'a> {
                 Err(Failure::new(Kind::Refused, format!("plan {}", self.name))
                     .at(request.path)
                     .because(format!("HTTP {status} {} {}", error.code.unwrap_or_default(), error.message))
+                    .asked_as(error.request_id)
                     .advise("run `pearlift check`; leave the resource out with `resources.exclude` if the account does not have it"))
             }
         }

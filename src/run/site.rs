@@ -14,6 +14,7 @@ use crate::event::Events;
 use crate::fetch::Client;
 use crate::manifest::Holder;
 use crate::run::Stop;
+use crate::run::binding::Binding;
 use crate::schema::Catalog;
 use crate::store::{Locks, Store, Upload};
 
@@ -45,6 +46,8 @@ impl Clock {
 /// What all resources of a run share.
 pub struct Site {
     pub store: Store,
+    /// The account's claim on the store.
+    pub binding: Binding,
     pub client: Client,
     pub catalog: Arc<Catalog>,
     /// Resources that the settings select.

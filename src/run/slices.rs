@@ -251,6 +251,7 @@ impl SliceScan {
                     stamps: self.stamps.clone(),
                     candidates: collapse(self.candidates.iter().copied()),
                 };
+                work.bind().await?;
                 let path = write_plan(&work.site.store, &plan).await?;
                 self.plan = Some(path.clone());
                 path
@@ -276,6 +277,7 @@ fn worth_keeping(kind: Kind) -> bool {
         | Kind::Usage
         | Kind::Settings
         | Kind::Schema
+        | Kind::Offline
         | Kind::Answer
         | Kind::Doubtful
         | Kind::StoreRefused

@@ -9,7 +9,9 @@ use crate::support::{Program, check_truth, query, start, this_morning};
 /// Manifest versions of a resource.
 fn versions(lake: &tempfile::TempDir, resource: &str) -> usize {
     let folder = lake.path().join("_pearlift/manifests").join(resource);
-    std::fs::read_dir(folder).map_or(0, Iterator::count)
+    // A version that is being written has another name.
+    let whole = |entry: &std::fs::DirEntry| entry.path().extension().is_some_and(|ending| ending == "json");
+    std::fs::read_dir(folder).map_or(0, |entries| entries.flatten().filter(whole).count())
 }
 
 async fn slow_account(orders: u64) -> Sandbox {
@@ -65,6 +67,7 @@ fn committed_slices(lake: &tempfile::TempDir) -> u64 {
     let folder = lake.path().join("_pearlift/manifests/order");
     let mut names: Vec<_> =
         std::fs::read_dir(folder).expect("there are versions").flatten().map(|entry| entry.path()).collect();
+    names.retain(|name| name.extension().is_some_and(|ending| ending == "json"));
     names.sort();
     let text = std::fs::read_to_string(names.last().expect("there is one")).expect("it can be read");
     let version: serde_json::Value = serde_json::from_str(&text).expect("it is JSON");

@@ -91,7 +91,7 @@ async fn a_second_signal_ends_at_once_whatever_is_in_hand() {
         run.wait_for("stopping");
         assert!(run.child.try_wait().unwrap().is_none(), "it waits for the answer");
         // WHEN it is asked again THEN it ends
-        signal(name, &run.child);
+        signal("-INT", &run.child);
         assert_eq!(ends_soon(&mut run.child), Some(130));
         drop(stream);
     }
@@ -149,4 +149,27 @@ async fn a_signal_that_comes_before_the_first_request_is_heard() {
     assert_eq!(ends_soon(&mut run.child), Some(130));
     assert_eq!(sandbox.take_log().of("GET order-service/order"), 0);
     assert!(!lake.path().join("lake/_pearlift/manifests/order").exists());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_second_sigterm_at_once_costs_neither_the_commit_nor_the_report() {
+    // GIVEN a run that reads orders, and commits what is whole at a signal
+    let sandbox = slow_account(2_400).await;
+    let lake = tempfile::tempdir().unwrap();
+    let program = Program::new(&sandbox, lake.path()).with("PEARLIFT_LIMITS_CONCURRENCY", "1");
+    let mut run = Speaker::start(&program, &["--log-format", "json", "run", "order"]);
+    until_orders_are_read(&sandbox, 4).await;
+
+    // WHEN it is terminated twice, as `timeout` does it: the second comes once the first was heard
+    signal("-TERM", &run.child);
+    run.wait_for("stopping");
+    signal("-TERM", &run.child);
+
+    // THEN it commits, reports and ends as one that was terminated once
+    let said: Vec<String> = run.lines.by_ref().map(Result::unwrap).collect();
+    assert_eq!(ends_soon(&mut run.child), Some(130));
+    let report: serde_json::Value = serde_json::from_str(said.last().expect("it says something")).unwrap();
+    assert_eq!((&report["exit_code"], &report["resources"][0]["end"]), (&130.into(), &"stopped".into()), "{said:?}");
+    assert_eq!(std::fs::read_dir(lake.path().join("_pearlift/manifests/order")).unwrap().count(), 1);
+    assert_eq!(std::fs::read_dir(lake.path().join("_pearlift/runs")).unwrap().count(), 1);
 }

@@ -184,14 +184,14 @@ async fn who_waits_for_several_locks_never_waits_for_one_who_waits_for_them() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn of_two_accounts_that_want_an_empty_destination_one_is_refused_and_writes_nothing() {
-    // GIVEN an empty bucket, and a run that stalls before it writes whose it is
+    // GIVEN an empty bucket, and a run that has read a list and stalls before it writes whose the bucket is
     let sandbox = slow_account(50).await;
     let store = Store::memory();
     let (faults, gate) = (Faults::default(), Gate::new());
     faults.once(Verb::Put, "destination.json", Fault::Waits(gate.clone()));
     let program = Program::new(&sandbox, "unused");
     let other = program.clone().with("PEARLIFT_ACCOUNT_CODE", "other");
-    let late = run_in(other.errand(&["brand"]), faults.before(&store));
+    let late = run_in(other.errand(&["currency"]), faults.before(&store));
 
     // WHEN another account takes it meanwhile
     let another = async {
@@ -203,9 +203,37 @@ async fn of_two_accounts_that_want_an_empty_destination_one_is_refused_and_write
     };
     let (late, (paths, asked)) = futures_util::future::join(late, another).await;
 
-    // THEN the first is refused with 2, asks nothing and leaves nothing
+    // THEN the first is refused with 2, asks nothing more and leaves nothing new
     let refused = late.unwrap_err();
     assert_eq!(refused.kind().exit_code(), 2, "{refused}");
-    assert_eq!(store.list("").await.unwrap().len(), paths.len(), "its probe is gone, and nothing came");
+    assert_eq!(store.list("").await.unwrap().len(), paths.len());
     assert_eq!(sandbox.peek_log().total(), asked);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_destination_that_another_account_claims_before_a_run_has_its_locks_is_refused_before_any_request() {
+    // GIVEN an empty bucket, and a run that has seen no marker there and stalls before its locks
+    let sandbox = slow_account(50).await;
+    let store = Store::memory().with_lock_timing(Duration::from_millis(40), Duration::from_secs(60));
+    let (faults, gate) = (Faults::default(), Gate::new());
+    faults.once(Verb::Put, "locks/_start", Fault::Waits(gate.clone()));
+    let program = Program::new(&sandbox, "unused");
+    let other = program.clone().with("PEARLIFT_ACCOUNT_CODE", "other");
+    let late = run_in(other.errand(&["brand"]), faults.before(&store));
+
+    // WHEN another account claims the destination meanwhile
+    let another = async {
+        gate.somebody_waits().await;
+        assert_eq!(run_in(program.errand(&["brand"]), store.clone()).await.unwrap().exit_code(false), 0);
+        let asked = sandbox.peek_log().total();
+        gate.open();
+        asked
+    };
+    let (late, asked) = futures_util::future::join(late, another).await;
+
+    // THEN the run is refused, has asked nothing and has given its locks back
+    let refused = late.unwrap_err();
+    assert_eq!(refused.kind().exit_code(), 2, "{refused}");
+    assert_eq!(sandbox.peek_log().total(), asked);
+    assert_eq!(run_in(program.errand(&["brand"]), store.clone()).await.unwrap().exit_code(false), 0);
 }

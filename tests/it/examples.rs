@@ -1,0 +1,161 @@
+//! The schedulers' examples of docs/running.md, run as they are: only places that a test cannot have are replaced.
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use pearlift::sandbox::Sandbox;
+
+use crate::support::{Done, Program, Weed, account, check_truth, files};
+
+const TABLES: [&str; 2] = ["--only", "brand,order,order_row"];
+
+/// The first block of this language in the guide.
+fn block(language: &str) -> String {
+    let guide = include_str!("../../docs/running.md");
+    let begin = format!("```{language}\n");
+    let (_, rest) = guide.split_once(&begin).unwrap_or_else(|| panic!("no block of {language}"));
+    rest.split_once("```").expect("a block ends").0.to_owned()
+}
+
+/// The folder of the program, then those of the system.
+fn path() -> String {
+    let program = Path::new(env!("CARGO_BIN_EXE_pearlift")).parent().unwrap();
+    format!("{}:/usr/local/bin:/usr/bin:/bin", program.display())
+}
+
+/// A settings file in a folder, as the examples suppose it; its destination is relative.
+fn settings(sandbox: &Sandbox, folder: &Path) {
+    std::fs::create_dir_all(folder).unwrap();
+    let text = format!(
+        "[account]\ncode = \"acme\"\nbase_url = \"{}\"\n[auth]\nkind = \"staff-token\"\napp_ref = \"acme_export\"\n\
+         [destination]\nurl = \"lake\"\n[limits]\nrequests_per_period = 0\n[resources]\ninclude = [\"brand\", \"order\"]\n",
+        sandbox.url()
+    );
+    std::fs::write(folder.join("pearlift.toml"), text).unwrap();
+}
+
+#[track_caller]
+fn done(command: &mut Command) -> Done {
+    let output = command.stdin(Stdio::null()).output().unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    Done { code: output.status.code().unwrap_or(-1), stdout: text(output.stdout), stderr: text(output.stderr) }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn the_cron_line_does_what_the_guide_says() {
+    // GIVEN the folders that the lines name
+    let sandbox = account(50).await;
+    let root = tempfile::tempdir().unwrap();
+    let (srv, etc) = (root.path().join("srv"), root.path().join("etc"));
+    settings(&sandbox, &srv);
+    std::fs::create_dir_all(&etc).unwrap();
+    std::fs::write(etc.join("staff-token"), "sandbox-staff-token\n").unwrap();
+    let text = block("cron")
+        .replace("/srv/pearlift", srv.to_str().unwrap())
+        .replace("/etc/pearlift", etc.to_str().unwrap())
+        .replace("PATH=/usr/local/bin:/usr/bin:/bin", &format!("PATH={}", path()));
+
+    // WHEN they are run as cron does: with their variables, home and shell alone, in the home
+    let mut command = Command::new("/bin/sh");
+    command.env_clear().env("HOME", root.path()).env("SHELL", "/bin/sh").current_dir(root.path());
+    for line in text.lines() {
+        match line
+            .split_once('=')
+            .filter(|(name, _)| name.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'_'))
+        {
+            Some((name, value)) => command.env(name, value),
+            None => command.arg("-c").arg(line.splitn(6, ' ').nth(5).unwrap()),
+        };
+    }
+    let ended = done(&mut command).expect(0);
+
+    // THEN the tables and the log are there, and nothing is written elsewhere
+    assert_eq!(ended.said(), "");
+    let log = std::fs::read_to_string(srv.join("pearlift.log")).unwrap();
+    assert!(log.contains("complete") && !log.contains("sandbox-staff-token"), "{log}");
+    check_truth(&sandbox, srv.join("lake").to_str().unwrap(), &TABLES);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn the_kubernetes_job_does_what_the_guide_says() {
+    // GIVEN the volumes and secrets that it names
+    let sandbox = account(50).await;
+    let weed = Weed::start();
+    let root = tempfile::tempdir().unwrap();
+    let (spool, secrets) = (root.path().join("spool"), root.path().join("secrets"));
+    std::fs::create_dir_all(&spool).unwrap();
+    std::fs::create_dir_all(&secrets).unwrap();
+    std::fs::write(secrets.join("staff-token"), "sandbox-staff-token").unwrap();
+    let text = block("yaml");
+    let arguments = text.lines().find_map(|line| line.trim().strip_prefix("args: ")).expect("it has arguments");
+    let arguments: Vec<String> = serde_json::from_str(arguments).unwrap();
+    let mut program = weed.reach(Program::bare("unused").without("PEARLIFT_DESTINATION_URL"));
+    for name in ["PEARLIFT_ACCOUNT_CODE", "PEARLIFT_AUTH_KIND", "PEARLIFT_AUTH_APP_REF"] {
+        program = program.without(name);
+    }
+    let mut named = 0;
+    for line in text.lines().filter_map(|line| line.trim().strip_prefix("- { name: ")) {
+        let Some((name, value)) = line.trim_end_matches(" }").split_once(", value: ") else { continue };
+        let value = value.trim_matches('"');
+        let value = match name {
+            "PEARLIFT_LIMITS_SPOOL" => value.replace("/spool", spool.to_str().unwrap()),
+            "BRIGHTPEARL_STAFF_TOKEN_FILE" => value.replace("/secrets", secrets.to_str().unwrap()),
+            _ => value.to_owned(),
+        };
+        program = program.with(name, &value);
+        named += 1;
+    }
+    assert_eq!(named, 6, "the variables are read");
+    // The host is nobody's here.
+    let program = program.without("PEARLIFT_ACCOUNT_API_DOMAIN").with("PEARLIFT_ACCOUNT_BASE_URL", &sandbox.url());
+    let program = program.with("PEARLIFT_RESOURCES_INCLUDE", "brand,order");
+
+    // WHEN it is run as in a container, from the root folder
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let ended = done(program.command(&arguments).current_dir("/")).expect(0);
+
+    // THEN its log is JSON, the last line is the report, the bucket holds the tables and the spool is empty again
+    let lines: Vec<serde_json::Value> = ended.stderr.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!((&lines.last().unwrap()["exit_code"], ended.stdout.as_str()), (&0.into(), ""));
+    let endpoint = weed.endpoint();
+    let only = [&TABLES[..], &["--s3-endpoint", &endpoint]].concat();
+    check_truth(&sandbox, "s3://lake/brightpearl", &only);
+    assert_eq!(files(&spool), Vec::<std::path::PathBuf>::new());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn the_airflow_task_does_what_the_guide_says() {
+    // GIVEN a settings file at the place that the task names, with a relative destination
+    let sandbox = account(50).await;
+    let root = tempfile::tempdir().unwrap();
+    let etc = root.path().join("etc");
+    settings(&sandbox, &etc);
+    let text = block("python");
+    let value = |key: &str| {
+        let line = text.lines().find_map(|line| line.trim().strip_prefix(key)).unwrap_or_else(|| panic!("no {key}"));
+        line.split('#').next().unwrap().trim().trim_end_matches(',').to_owned()
+    };
+    let bash = value("bash_command=").trim_matches('"').replace("/etc/pearlift", etc.to_str().unwrap());
+    let variable = value("env=").split('"').nth(1).unwrap().to_owned();
+    let task = |folder: &Path| {
+        let mut command = Command::new("bash");
+        command.args(["-c", &bash]).current_dir(folder).env_clear().env("PATH", path());
+        done(command.env(&variable, "sandbox-staff-token"))
+    };
+
+    // WHEN it is run twice, as the operator does: by bash, each time in a temporary directory of its own
+    for first in [true, false] {
+        let folder = tempfile::tempdir().unwrap();
+        let ended = task(folder.path()).expect(0);
+        // THEN the tables are beside the settings file, the second run resumes there, and nothing is in the directory
+        assert_eq!(ended.stderr.contains("new-destination"), first, "{}", ended.stderr);
+        assert_eq!(files(folder.path()), Vec::<std::path::PathBuf>::new());
+        check_truth(&sandbox, etc.join("lake").to_str().unwrap(), &TABLES);
+    }
+
+    // AND the code that it skips is that of a resource held by another run
+    let held = std::fs::File::open(etc.join("lake/_pearlift/locks/order")).unwrap();
+    held.lock().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    assert_eq!(task(folder.path()).code.to_string(), value("skip_on_exit_code="));
+}
