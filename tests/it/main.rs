@@ -9,6 +9,7 @@ mod compact;
 mod control;
 mod crash;
 mod damage;
+mod dates;
 mod decode;
 mod destination;
 mod docs;
