@@ -12,6 +12,6 @@ mod resolve;
 mod resource;
 
 pub use environment::Environment;
-pub use file::{Deletes, KEYS, Pace};
+pub use file::{Deletes, Encodings, KEYS, Pace};
 pub use resolve::{Account, Destination, Limits, S3, Settings};
 pub use secrets::{Credentials, OAuth};

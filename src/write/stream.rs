@@ -20,7 +20,8 @@ use crate::schema::{Partition, PartitionBy};
 use crate::store::LocalCopy;
 use crate::write::compare::Part;
 use crate::write::inspect::{Flaw, Footer, Located, checksum};
-use crate::write::parquet::{READ_BATCH, failed};
+use crate::write::parquet::failed;
+use crate::write::reader::rows_at_once;
 use crate::write::sorted::owner;
 
 /// An open file, at a row.
@@ -69,9 +70,11 @@ impl Stream {
         }
         let names = part.key.iter().chain(part.dated.iter().map(|(_, column)| column)).map(String::as_str);
         let mask = ProjectionMask::columns(metadata.metadata().file_metadata().schema_descr(), names);
+        let groups: Vec<usize> = (0..metadata.metadata().num_row_groups()).collect();
+        let rows = rows_at_once(metadata.metadata(), &groups, &mask);
         let reader = ParquetRecordBatchReaderBuilder::new_with_metadata(opened, metadata)
             .with_projection(mask)
-            .with_batch_size(READ_BATCH)
+            .with_batch_size(rows)
             .build();
         Ok(reader.map_err(unreadable).and_then(|batches| Self::first(file, batches, copy, part, &footer)))
     }
