@@ -14,7 +14,7 @@ use crate::config::{Account, Limits};
 use crate::event::{Event, Events};
 use crate::failure::{Failure, Kind, Result};
 use crate::fetch::inflate::MAX_BODY;
-use crate::fetch::{Auth, Body, ErrorBody, Governor, Patience, Permit, Quota, error_body};
+use crate::fetch::{Auth, Body, Budget, ErrorBody, Governor, Patience, Permit, Quota, Room, Unread, error_body};
 
 /// A connection is made within this, or counts as failed.
 const CONNECT: Duration = Duration::from_secs(10);
@@ -61,6 +61,15 @@ pub struct Answer {
     pub date: Timestamp,
     /// The source's clock when the request began, not later than it was.
     pub asked_at: Timestamp,
+    /// The room that it takes until it is read; none where it is kept for long, and small.
+    pub room: Option<Arc<Unread>>,
+}
+
+impl Answer {
+    /// The same, without room: for one that is kept, so that others do not wait for it.
+    pub fn kept(self) -> Self {
+        Self { room: None, ..self }
+    }
 }
 
 /// What came of a request.
@@ -79,6 +88,8 @@ pub enum Reply {
 #[derive(Clone, Debug)]
 pub struct Client {
     shared: Arc<Shared>,
+    /// Where answers are counted; none gives each a room of its own.
+    room: Option<Room>,
 }
 
 #[derive(Debug)]
@@ -89,6 +100,7 @@ struct Shared {
     base_is_fixed: bool,
     auth: Auth,
     governor: Governor,
+    budget: Budget,
     limits: Limits,
     events: Events,
     requests: AtomicU64,
@@ -102,6 +114,8 @@ enum Outcome {
     Again(String),
     /// The token was refused, and there is a newer one.
     Replay,
+    /// The body is larger than its room, and the budget has no more: it was left unread.
+    Crowded,
 }
 
 impl Client {
@@ -127,12 +141,14 @@ impl Client {
                 base: account.base_url.clone(),
                 auth,
                 governor: Governor::new(limits, seed, events.clone()),
+                budget: Budget::new(limits.memory),
                 limits: limits.clone(),
                 events,
                 requests: AtomicU64::new(0),
                 answered: AtomicU64::new(0),
                 seed: AtomicU64::new(seed),
             }),
+            room: None,
         })
     }
 
@@ -157,19 +173,51 @@ impl Client {
         Patience::new(&self.shared.limits, seed)
     }
 
+    /// The budget of bytes of all answers.
+    pub fn budget(&self) -> &Budget {
+        &self.shared.budget
+    }
+
+    /// The client for one unit of work, whose answers are counted in this room.
+    pub fn within(&self, room: &Room) -> Self {
+        Self { shared: Arc::clone(&self.shared), room: Some(room.clone()) }
+    }
+
     /// Sees a request through: to a good answer, to a refusal that is final, or to a failure.
     pub async fn ask(&self, request: &Request) -> Result<Reply> {
+        let budget = &self.shared.budget;
+        let room = self.room.clone().unwrap_or_else(|| budget.room());
+        let before = room.bytes();
+        let reply = self.ask_in(&room, before, request).await;
+        let Ok(Reply::Good(answer)) = reply else {
+            room.shrink(before);
+            return reply;
+        };
+        let (unread, left) = answer.body.room();
+        budget.learn(&request.resource, unread);
+        room.grow(before + unread).await;
+        room.shrink(before + unread);
+        Ok(Reply::Good(Answer { room: Some(Arc::new(Unread::new(room, before + left))), ..answer }))
+    }
+
+    async fn ask_in(&self, room: &Room, before: u64, request: &Request) -> Result<Reply> {
         let shared = &self.shared;
         let url = shared.url(&request.path)?;
+        let expected = before + shared.budget.expected(&request.resource);
+        room.grow(expected).await;
         let mut patience = self.patience();
         if let Some(tries) = request.tries {
             patience.at_most(tries);
         }
         let mut replayed = false;
         loop {
-            match shared.once(request, &url, patience.tries(), replayed).await? {
+            match shared.once(request, &url, patience.tries(), replayed, (room, before)).await? {
                 Outcome::Done(reply) => return Ok(reply),
                 Outcome::Replay => replayed = true,
+                Outcome::Crowded => {
+                    room.shrink(before);
+                    room.exceed().await;
+                }
                 Outcome::Again(reason) => {
                     // Where nothing has ever answered, the address is more likely wrong than the source in trouble.
                     let first_ever = shared.answered.load(Ordering::Relaxed) == 0;
@@ -183,6 +231,7 @@ impl Client {
                         reason,
                         wait_millis: u64::try_from(wait.as_millis()).unwrap_or(u64::MAX),
                     });
+                    room.shrink(expected);
                     tokio::time::sleep(wait).await;
                 }
             }
@@ -202,7 +251,14 @@ impl Shared {
         Url::parse(&text).map_err(|error| Failure::new(Kind::Schema, "make a URL").at(text).caused(error))
     }
 
-    async fn once(&self, request: &Request, url: &Url, tries: u32, replayed: bool) -> Result<Outcome> {
+    async fn once(
+        &self,
+        request: &Request,
+        url: &Url,
+        tries: u32,
+        replayed: bool,
+        (room, before): (&Room, u64),
+    ) -> Result<Outcome> {
         let permit = self.governor.admit().await;
         let (headers, generation) = self.auth.headers(&self.http, Timestamp::now()).await?;
         let begun = permit.sent();
@@ -226,13 +282,13 @@ impl Shared {
         let status = answer.status().as_u16();
         let headers = answer.headers().clone();
         let quota = quota(&headers);
-        let body = whole_body(answer).await;
+        let body = whole_body(answer, room, before).await;
         let elapsed = begun.elapsed();
         let bytes = match body {
             Ok(bytes) => bytes,
-            Err(why) => {
+            Err(unread) => {
                 permit.answered(quota);
-                return Ok(Outcome::Again(why));
+                return Ok(unread);
             }
         };
         self.answered.fetch_add(1, Ordering::Relaxed);
@@ -276,7 +332,7 @@ impl Shared {
                 let date = date(&seen.headers).unwrap_or_else(Timestamp::now);
                 let elapsed = SignedDuration::try_from(seen.elapsed).unwrap_or(SignedDuration::ZERO);
                 let asked_at = date.checked_sub(elapsed).unwrap_or(date);
-                Ok(Outcome::Done(Reply::Good(Answer { body, date, asked_at })))
+                Ok(Outcome::Done(Reply::Good(Answer { body, date, asked_at, room: None })))
             }
             401 => {
                 if !replayed && self.auth.refused(&self.http, seen.generation, Timestamp::now()).await? {
@@ -347,22 +403,36 @@ impl Seen {
     }
 }
 
-/// The body of an answer, or why it could not be had: an endless one is given up, or it would fill the memory.
-async fn whole_body(mut answer: reqwest::Response) -> Result<Bytes, String> {
-    let too_long = || format!("the body is longer than {MAX_BODY} bytes");
-    if answer.content_length().is_some_and(|length| usize::try_from(length).unwrap_or(usize::MAX) > MAX_BODY) {
+/// The body of an answer, or why it could not be had: an endless one is given up, or it would fill the memory; one that its
+/// room has no place for is left. Nothing waits here, for the source would wait too.
+async fn whole_body(mut answer: reqwest::Response, room: &Room, before: u64) -> Result<Bytes, Outcome> {
+    let too_long = || Outcome::Again(format!("the body is longer than {MAX_BODY} bytes"));
+    let bytes = |length: usize| u64::try_from(length).unwrap_or(u64::MAX);
+    let stated = answer.content_length().map(|length| usize::try_from(length).unwrap_or(usize::MAX));
+    if stated.is_some_and(|stated| stated > MAX_BODY) {
         return Err(too_long());
+    }
+    if !room.try_grow(before + bytes(stated.unwrap_or(0))) {
+        return Err(Outcome::Crowded);
     }
     // Kept as they come: a body that grows by being copied takes three times its size.
     let (mut chunks, mut length) = (Vec::new(), 0);
-    while let Some(chunk) = answer.chunk().await.map_err(|error| reason(&error))? {
+    let mut whole = stated.map(Vec::with_capacity);
+    while let Some(chunk) = answer.chunk().await.map_err(|error| Outcome::Again(reason(&error)))? {
         length += chunk.len();
         if length > MAX_BODY {
             return Err(too_long());
         }
-        chunks.push(chunk);
+        // Joined at the end, chunks are there twice.
+        if stated.is_none() && !room.try_grow(before + 2 * bytes(length)) {
+            return Err(Outcome::Crowded);
+        }
+        match &mut whole {
+            Some(whole) => whole.extend_from_slice(&chunk),
+            None => chunks.push(chunk),
+        }
     }
-    Ok(chunks.concat().into())
+    Ok(whole.map_or_else(|| chunks.concat().into(), Bytes::from))
 }
 
 /// A URL for people: host and path, its query included; nothing secret is ever in it.

@@ -11,6 +11,7 @@ mod idset;
 mod throttle;
 mod ledger;
 mod retry;
+mod room;
 mod auth;
 mod token;
 mod client;
@@ -23,5 +24,6 @@ pub use idset::{IdRanges, MOST_IDS, chunks, collapse, count, expand, parse_set, 
 pub use ledger::Ledger;
 pub use refusal::{ErrorBody, error_body};
 pub use retry::Patience;
+pub use room::{Budget, Room, Unread};
 pub use search::{ColumnMeta, Filter, JoinedPage, Query, SearchPage, Walk};
 pub use throttle::{Governor, Permit, Quota};

@@ -23,6 +23,8 @@ use crate::write::weight::{Most, bytes};
 
 /// Encodings are chosen once so many rows were seen, or so many bytes: the first few show nothing of what follows.
 const OBSERVED: Most = Most { rows: 1024, bytes: 1 << 20 };
+/// Or so many bytes are held: a slice of a batch holds all of it.
+const MOST_HELD: usize = 64 << 20;
 /// A column of which more than this share of values differ is written without a dictionary: it would cost nearly half of
 /// the writing time and save nothing.
 const MOSTLY_UNIQUE: f64 = 0.5;
@@ -132,8 +134,13 @@ impl Writer {
             State::Observing { rows, .. } => {
                 rows.push(batch.clone());
                 let seen = rows.iter().map(RecordBatch::num_rows).sum::<usize>();
-                let enough = seen >= OBSERVED.rows || rows.iter().map(bytes).sum::<usize>() >= OBSERVED.bytes;
-                if enough { self.begin(path) } else { Ok(()) }
+                let own = rows.iter().map(bytes).sum::<usize>();
+                let held = rows.iter().map(RecordBatch::get_array_memory_size).sum::<usize>();
+                if seen >= OBSERVED.rows || own >= OBSERVED.bytes || held >= MOST_HELD {
+                    self.begin(path)
+                } else {
+                    Ok(())
+                }
             }
             State::Writing(writer) => writer.write(batch).map_err(|error| failed("write", path, error)),
             State::Failed => Err(Failure::new(Kind::Bug, "go on with a data file that could not be written")),

@@ -25,6 +25,7 @@ mod licences;
 mod loading;
 mod lookup;
 mod marks;
+mod memory;
 mod merge;
 mod oauth;
 mod plan;
