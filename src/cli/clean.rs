@@ -23,7 +23,7 @@ pub async fn clean(start: Start, clean: Clean) -> Result<u8> {
     check_destination(&store, &account.code).await?;
     let limits = settings.limits()?;
     let spool = spool_folder(limits.spool.as_deref())?;
-    let sizes = Sizes { file_bytes: limits.file_bytes, row_group_rows: limits.row_group_rows };
+    let sizes = Sizes::of(&limits);
     let work = Cleaning {
         store: &store,
         catalog: &catalog,

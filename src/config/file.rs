@@ -50,6 +50,7 @@ pub const KEYS: &[(&str, &str, Holds)] = &[
     ("limits", "commit_bytes", Holds::Text),
     ("limits", "file_bytes", Holds::Text),
     ("limits", "row_group_rows", Holds::Number),
+    ("limits", "encodings", Holds::Text),
     ("limits", "spool", Holds::Path),
     ("limits", "reread_requests", Holds::Number),
     ("resources", "include", Holds::List),
@@ -81,6 +82,17 @@ pub enum Deletes {
     Mark,
     /// They leave the tables and are not kept.
     Drop,
+}
+
+/// How the values of data files are written.
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "kebab-case")]
+pub enum Encodings {
+    /// Plain and dictionary: every engine reads them.
+    #[default]
+    Common,
+    /// Also differences (DELTA_BINARY_PACKED): smaller, and not for every engine.
+    Compact,
 }
 
 /// The whole file.
@@ -166,6 +178,7 @@ pub struct LimitsFile {
     pub commit_bytes: Option<String>,
     pub file_bytes: Option<String>,
     pub row_group_rows: Option<usize>,
+    pub encodings: Option<Encodings>,
     pub spool: Option<String>,
     pub reread_requests: Option<u64>,
 }

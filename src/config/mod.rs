@@ -16,6 +16,6 @@ mod resource;
 
 pub use address::is_loopback;
 pub use environment::Environment;
-pub use file::{Deletes, KEYS, Pace};
+pub use file::{Deletes, Encodings, KEYS, Pace};
 pub use resolve::{Account, Destination, Limits, S3, Settings};
 pub use secrets::{Credentials, Named, OAuth, capitalised, in_environment};

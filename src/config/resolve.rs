@@ -10,7 +10,7 @@ use crate::config::address::check_address;
 use crate::config::anchor::{anchor, anchored, folder};
 use crate::config::destination;
 use crate::config::environment::Environment;
-use crate::config::file::{Pace, SettingsFile};
+use crate::config::file::{Encodings, Pace, SettingsFile};
 use crate::config::secrets::{self, Credentials};
 use crate::config::size;
 use crate::failure::{Failure, Kind, Result};
@@ -86,6 +86,7 @@ pub struct Limits {
     /// Bytes of a data file.
     pub file_bytes: u64,
     pub row_group_rows: usize,
+    pub encodings: Encodings,
     pub spool: Option<PathBuf>,
     /// Requests a run and resource that read again the records least recently read.
     pub reread_requests: u64,
@@ -316,6 +317,7 @@ impl Settings {
             commit_bytes: size("limits.commit_bytes", &file.commit_bytes, "256MiB")?,
             file_bytes: size("limits.file_bytes", &file.file_bytes, "128MiB")?,
             row_group_rows: file.row_group_rows.unwrap_or(131_072),
+            encodings: file.encodings.unwrap_or_default(),
             spool: match &file.spool {
                 Some(spool) => Some(destination::path("limits.spool", spool, &self.environment)?),
                 None => None,

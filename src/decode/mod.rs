@@ -16,7 +16,7 @@ mod page;
 mod rest;
 
 pub use misfit::{MisfitRecord, Misfits};
-pub use moment::{date_days, timestamp_micros};
+pub use moment::{date_days, month_days, timestamp, timestamp_micros};
 pub use number::decimal;
 pub use page::{Owner, Page, TableRows, documents, rows, uris};
 pub use rest::Rest;

@@ -3,16 +3,50 @@
 //! `2022-01-26T10:39:46.000-06:00`, `…Z`, `…+0000`, without milliseconds, and the malformed `T23:59:59:999Z` of the
 //! accounting periods. An instant without an offset is not read: its zone is unknown.
 
-use jiff::civil::{Date, DateTime, Time};
+use jiff::Timestamp;
+use jiff::civil::{Date, Time};
 use jiff::tz::Offset;
 
 /// The first instant of the year 0, in microseconds: an earlier one has a year that four digits cannot say, and neither can the
 /// folder of its month.
 const YEAR_ZERO: i64 = -62_167_219_200_000_000;
+/// The first instant of the year 10000, in microseconds: no reader has a date for it, and neither has the source.
+const YEAR_TEN_THOUSAND: i64 = 253_402_300_800_000_000;
+const DAY: i64 = 86_400_000_000;
+const EPOCH: Date = Date::constant(1970, 1, 1);
 
 /// Microseconds since 1970 of an instant. `None` when it is none, lacks its offset, has digits below a microsecond, or lies
-/// before the year 0.
+/// outside the years 0 to 9999 of UTC.
 pub fn timestamp_micros(text: &str) -> Option<i64> {
+    instant(text).filter(|micros| (YEAR_ZERO..YEAR_TEN_THOUSAND).contains(micros))
+}
+
+/// An instant for comparison with bounds: the last hours of 9999 are the greatest that the clock's type can hold.
+pub fn timestamp(micros: i64) -> Timestamp {
+    Timestamp::from_microsecond(micros).unwrap_or(if micros < 0 { Timestamp::MIN } else { Timestamp::MAX })
+}
+
+/// Days since 1970 of a date, or of the day that an instant stands for: the UTC day of an instant that is midnight UTC, since
+/// the source renders days so in every zone (API notes §8); else the calendar date as written.
+pub fn date_days(text: &str) -> Option<i32> {
+    if text.len() > 10 {
+        let micros = instant(text).filter(|micros| *micros >= YEAR_ZERO)?;
+        if micros % DAY == 0 {
+            return i32::try_from(micros / DAY).ok().filter(|_| micros < YEAR_TEN_THOUSAND);
+        }
+    }
+    days_since_1970(civil_date(text.as_bytes().get(..10)?)?)
+}
+
+/// The first day of the month of an instant (UTC), in days since 1970.
+pub fn month_days(micros: i64) -> Option<i32> {
+    let days = i32::try_from(micros.div_euclid(DAY)).ok()?;
+    let date = EPOCH.checked_add(jiff::Span::new().try_days(days).ok()?).ok()?;
+    days_since_1970(date.first_of_month())
+}
+
+/// Microseconds since 1970 of an instant of any year that four digits can write.
+fn instant(text: &str) -> Option<i64> {
     let text = text.as_bytes();
     let date = civil_date(text.get(..10)?)?;
     if !matches!(text.get(10)?, b'T' | b't' | b' ') {
@@ -33,28 +67,14 @@ pub fn timestamp_micros(text: &str) -> Option<i64> {
         }
     }
     let offset = offset_seconds(rest)?;
-    let time = Time::new(hour, minute, second, micros * 1_000).ok()?;
-    let offset = Offset::from_seconds(offset).ok()?;
-    let micros = offset.to_timestamp(DateTime::from_parts(date, time)).ok()?.as_microsecond();
-    (micros >= YEAR_ZERO).then_some(micros)
-}
-
-/// Days since 1970 of a date, or of the calendar date of an instant as written.
-pub fn date_days(text: &str) -> Option<i32> {
-    if text.len() > 10 {
-        timestamp_micros(text)?;
-    }
-    days_since_1970(civil_date(text.as_bytes().get(..10)?)?)
-}
-
-/// The first day of the month of an instant (UTC), in days since 1970.
-pub fn month_days(micros: i64) -> Option<i32> {
-    let date = Offset::UTC.to_datetime(jiff::Timestamp::from_microsecond(micros).ok()?).date();
-    days_since_1970(date.first_of_month())
+    Offset::from_seconds(offset).ok()?;
+    Time::new(hour, minute, second, micros * 1_000).ok()?;
+    let seconds = (i64::from(hour) * 60 + i64::from(minute)) * 60 + i64::from(second) - i64::from(offset);
+    Some(i64::from(days_since_1970(date)?) * DAY + seconds * 1_000_000 + i64::from(micros))
 }
 
 fn days_since_1970(date: Date) -> Option<i32> {
-    i32::try_from(date.duration_since(Date::constant(1970, 1, 1)).as_hours() / 24).ok()
+    i32::try_from(date.duration_since(EPOCH).as_hours() / 24).ok()
 }
 
 fn civil_date(text: &[u8]) -> Option<Date> {

@@ -3,7 +3,7 @@
 use sonic_rs::{JsonType, JsonValueTrait, LazyValue};
 
 use crate::decode::builder::{Token, Value};
-use crate::decode::moment::timestamp_micros;
+use crate::decode::moment::{timestamp, timestamp_micros};
 use crate::decode::number::whole;
 use crate::decode::page::{envelope, field, flag};
 use crate::fetch::{Body, Broken, ColumnMeta, Filter, SearchPage};
@@ -155,9 +155,9 @@ fn admits(filter: &Filter, cell: Option<&LazyValue<'_>>) -> bool {
         return false;
     };
     match filter {
-        Filter::Period { window, .. } => timestamp_micros(&token)
-            .and_then(|micros| jiff::Timestamp::from_microsecond(micros).ok())
-            .is_some_and(|at| window.admits(at)),
+        Filter::Period { window, .. } => {
+            timestamp_micros(&token).is_some_and(|micros| window.admits(timestamp(micros)))
+        }
         Filter::Bool { value, .. } => token == if *value { "true" } else { "false" },
     }
 }

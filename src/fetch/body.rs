@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use bytes::Bytes;
 
-use crate::fetch::inflate::{MAX_BODY, inflate};
+use crate::fetch::inflate::{MAX_BODY, inflate, stated_length};
 
 /// Documents of the source nest about eight deep. The reader takes up to 28 KiB of stack for each level, and a worker's
 /// stack is 2 MiB: 72 levels would end the process.
@@ -83,6 +83,16 @@ impl Broken {
 }
 
 impl Body {
+    /// Bytes that it takes to read the body, itself included, and those that are left of it as rows: about as many as its
+    /// text has, in buffers that grew by doubling.
+    pub fn room(&self) -> (u64, u64) {
+        let own = u64::try_from(self.bytes.len()).unwrap_or(u64::MAX);
+        let stated = u64::try_from(stated_length(&self.bytes)).unwrap_or(u64::MAX);
+        let text = if self.gzip { stated } else { own };
+        let inflated = if self.gzip { text } else { 0 };
+        (own + inflated + 2 * text, 2 * text)
+    }
+
     /// The text, ready for a reader that recurses; one that nests too deep is refused. CPU work: call it from a worker.
     pub fn text(&self) -> Result<Text<'_>, Broken> {
         let text = self.flat_text()?;

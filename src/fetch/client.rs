@@ -6,15 +6,17 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use jiff::{SignedDuration, Timestamp};
-use reqwest::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, DATE, HeaderMap, RETRY_AFTER};
+use reqwest::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap};
 use url::Url;
 
 use crate::config::{Account, Limits};
 use crate::event::{Event, Events};
 use crate::failure::{Failure, Kind, Result};
-use crate::fetch::inflate::MAX_BODY;
 use crate::fetch::reach::{Reach, Setback, Way};
-use crate::fetch::{Auth, Body, ErrorBody, Governor, Http, Patience, Permit, Quota, Refused, error_body};
+use crate::fetch::received::{Spoilt, date, quota, reason, request_id, retry_after, shown, whole_body};
+use crate::fetch::{
+    Auth, Body, Budget, ErrorBody, Governor, Http, Patience, Permit, Quota, Refused, Room, Unread, error_body,
+};
 
 /// Refreshes of the token on behalf of one request: the first may find a token that another process was given and that has
 /// ended too, and others may use up a short one before this request is sent again.
@@ -58,6 +60,15 @@ pub struct Answer {
     pub date: Timestamp,
     /// The source's clock when the request began, not later than it was.
     pub asked_at: Timestamp,
+    /// The room that it takes until it is read; none where it is kept for long, and small.
+    pub room: Option<Arc<Unread>>,
+}
+
+impl Answer {
+    /// The same, without room: for one that is kept, so that others do not wait for it.
+    pub fn kept(self) -> Self {
+        Self { room: None, ..self }
+    }
 }
 
 /// What came of a request.
@@ -76,6 +87,8 @@ pub enum Reply {
 #[derive(Clone, Debug)]
 pub struct Client {
     shared: Arc<Shared>,
+    /// Where answers are counted; none gives each a room of its own.
+    room: Option<Room>,
 }
 
 #[derive(Debug)]
@@ -86,6 +99,7 @@ struct Shared {
     base_is_fixed: bool,
     auth: Auth,
     governor: Governor,
+    budget: Budget,
     limits: Limits,
     events: Events,
     requests: AtomicU64,
@@ -101,6 +115,8 @@ enum Outcome {
     Replay {
         refreshed: bool,
     },
+    /// The body is larger than its room, and the budget has no more: it was left unread.
+    Crowded,
 }
 
 impl Client {
@@ -114,12 +130,14 @@ impl Client {
                 base: account.base_url.clone(),
                 auth,
                 governor: Governor::new(limits, seed, events.clone()),
+                budget: Budget::new(limits.memory),
                 limits: limits.clone(),
                 events,
                 requests: AtomicU64::new(0),
                 reach: Reach::default(),
                 seed: AtomicU64::new(seed),
             }),
+            room: None,
         })
     }
 
@@ -149,19 +167,51 @@ impl Client {
         Patience::new(&self.shared.limits, seed)
     }
 
+    /// The budget of bytes of all answers.
+    pub fn budget(&self) -> &Budget {
+        &self.shared.budget
+    }
+
+    /// The client for one unit of work, whose answers are counted in this room.
+    pub fn within(&self, room: &Room) -> Self {
+        Self { shared: Arc::clone(&self.shared), room: Some(room.clone()) }
+    }
+
     /// Sees a request through: to a good answer, to a refusal that is final, or to a failure.
     pub async fn ask(&self, request: &Request) -> Result<Reply> {
+        let budget = &self.shared.budget;
+        let room = self.room.clone().unwrap_or_else(|| budget.room());
+        let before = room.bytes();
+        let reply = self.ask_in(&room, before, request).await;
+        let Ok(Reply::Good(answer)) = reply else {
+            room.shrink(before);
+            return reply;
+        };
+        let (unread, left) = answer.body.room();
+        budget.learn(&request.resource, unread);
+        room.grow(before + unread).await;
+        room.shrink(before + unread);
+        Ok(Reply::Good(Answer { room: Some(Arc::new(Unread::new(room, before + left))), ..answer }))
+    }
+
+    async fn ask_in(&self, room: &Room, before: u64, request: &Request) -> Result<Reply> {
         let shared = &self.shared;
         let url = shared.url(&request.path)?;
+        let expected = before + shared.budget.expected(&request.resource);
+        room.grow(expected).await;
         let mut patience = self.patience();
         if let Some(tries) = request.tries {
             patience.at_most(tries);
         }
         let mut refreshes = 0;
         loop {
-            match shared.once(request, &url, patience.tries(), refreshes).await? {
+            match shared.once(request, &url, patience.tries(), refreshes, (room, before)).await? {
                 Outcome::Done(reply) => return Ok(reply),
                 Outcome::Replay { refreshed } => refreshes += u32::from(refreshed),
+                Outcome::Crowded => {
+                    room.shrink(before);
+                    room.exceed().await;
+                }
                 Outcome::Again(Setback { reason, way, took, request_id }) => {
                     let tries = patience.tries();
                     let spent = shared.reach.is_spent(way, tries, took);
@@ -176,6 +226,7 @@ impl Client {
                         wait_millis: u64::try_from(wait.as_millis()).unwrap_or(u64::MAX),
                         request_id,
                     });
+                    room.shrink(expected);
                     tokio::time::sleep(wait).await;
                 }
             }
@@ -195,7 +246,14 @@ impl Shared {
         Url::parse(&text).map_err(|error| Failure::new(Kind::Schema, "make a URL").at(text).caused(error))
     }
 
-    async fn once(&self, request: &Request, url: &Url, tries: u32, refreshes: u32) -> Result<Outcome> {
+    async fn once(
+        &self,
+        request: &Request,
+        url: &Url,
+        tries: u32,
+        refreshes: u32,
+        (room, before): (&Room, u64),
+    ) -> Result<Outcome> {
         let permit = self.governor.admit().await;
         // Others may have found out meanwhile.
         self.reach.refuse_hopeless()?;
@@ -228,13 +286,18 @@ impl Shared {
         let headers = answer.headers().clone();
         let quota = quota(&headers);
         let request_id = request_id(&headers);
-        let body = whole_body(answer).await;
+        let body = whole_body(answer, room, before).await;
         let elapsed = begun.elapsed();
         let bytes = match body {
             Ok(bytes) => bytes,
-            Err(reason) => {
+            Err(spoilt) => {
                 permit.answered(quota);
-                return Ok(Outcome::Again(Setback { reason, way: Way::Answered, took: elapsed, request_id }));
+                return Ok(match spoilt {
+                    Spoilt::Crowded => Outcome::Crowded,
+                    Spoilt::Broken(reason) => {
+                        Outcome::Again(Setback { reason, way: Way::Answered, took: elapsed, request_id })
+                    }
+                });
             }
         };
         self.events.tell(Event::Asked {
@@ -283,7 +346,7 @@ impl Shared {
                 let elapsed = SignedDuration::try_from(seen.elapsed).unwrap_or(SignedDuration::ZERO);
                 let asked_at = date.checked_sub(elapsed).unwrap_or(date);
                 self.reach.succeeded();
-                Ok(Outcome::Done(Reply::Good(Answer { body, date, asked_at })))
+                Ok(Outcome::Done(Reply::Good(Answer { body, date, asked_at, room: None })))
             }
             401 => {
                 let (may_refresh, now) = (refreshes < REFRESHES, Timestamp::now());
@@ -372,82 +435,4 @@ impl Seen {
         let value = self.headers.get(header).and_then(|value| value.to_str().ok());
         value.is_some_and(|value| value.to_ascii_lowercase().contains(wanted))
     }
-}
-
-/// The body of an answer, or why it could not be had: an endless one is given up, or it would fill the memory.
-async fn whole_body(mut answer: reqwest::Response) -> Result<Bytes, String> {
-    let too_long = || format!("the body is longer than {MAX_BODY} bytes");
-    if answer.content_length().is_some_and(|length| usize::try_from(length).unwrap_or(usize::MAX) > MAX_BODY) {
-        return Err(too_long());
-    }
-    // Kept as they come: a body that grows by being copied takes three times its size.
-    let (mut chunks, mut length) = (Vec::new(), 0);
-    while let Some(chunk) = answer.chunk().await.map_err(|error| reason(&error))? {
-        length += chunk.len();
-        if length > MAX_BODY {
-            return Err(too_long());
-        }
-        chunks.push(chunk);
-    }
-    Ok(chunks.concat().into())
-}
-
-/// A URL for people: host and path, its query included; nothing secret is ever in it.
-fn shown(url: &Url) -> String {
-    url.to_string()
-}
-
-/// The source's id of a request, from the header of its answer (API notes §8).
-fn request_id(headers: &HeaderMap) -> Option<String> {
-    let text = headers.get("ruid")?.to_str().ok()?.trim();
-    Some(text.to_owned()).filter(|text| !text.is_empty())
-}
-
-/// Why a request failed on its way, without its URL.
-fn reason(error: &reqwest::Error) -> String {
-    let mut text = if error.is_timeout() {
-        "it timed out".to_owned()
-    } else if error.is_connect() {
-        "no connection".to_owned()
-    } else {
-        "the answer broke off".to_owned()
-    };
-    let mut next = std::error::Error::source(error);
-    while let Some(cause) = next {
-        text = format!("{text}: {cause}");
-        next = cause.source();
-    }
-    text
-}
-
-/// The quota headers (API notes §3), in milliseconds.
-fn quota(headers: &HeaderMap) -> Option<Quota> {
-    let number = |name: &str| headers.get(name)?.to_str().ok()?.trim().parse::<i64>().ok();
-    let remaining = number("brightpearl-requests-remaining")?;
-    let returns_in = number("brightpearl-next-throttle-period")?;
-    Some(Quota {
-        remaining: u32::try_from(remaining.max(0)).ok()?,
-        returns_in: Duration::from_millis(u64::try_from(returns_in.max(0)).ok()?),
-    })
-}
-
-/// `Retry-After`, in seconds or as a date.
-fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
-    if let Ok(seconds) = text.parse::<u64>() {
-        // Longer than an hour is a mistake of whoever sent it.
-        return Some(Duration::from_secs(seconds.min(3600)));
-    }
-    let at = http_date(text)?;
-    let now = date(headers).unwrap_or_else(Timestamp::now);
-    Duration::try_from(at.duration_since(now)).ok().map(|wait| wait.min(Duration::from_secs(3600)))
-}
-
-fn date(headers: &HeaderMap) -> Option<Timestamp> {
-    http_date(headers.get(DATE)?.to_str().ok()?)
-}
-
-/// `Sun, 06 Nov 1994 08:49:37 GMT`.
-fn http_date(text: &str) -> Option<Timestamp> {
-    jiff::fmt::rfc2822::parse(text).ok().map(|zoned| zoned.timestamp())
 }

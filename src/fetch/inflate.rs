@@ -9,6 +9,12 @@ pub const MAX_BODY: usize = 256 << 20;
 /// The least size of a gzip member; the last four bytes are the length of its content.
 const MIN_GZIP: usize = 18;
 
+/// The length of what a gzip member states that it holds, as far as it may be inflated.
+pub fn stated_length(bytes: &[u8]) -> usize {
+    let tail = bytes.last_chunk::<4>().map_or(0, |tail| u32::from_le_bytes(*tail));
+    usize::try_from(tail).unwrap_or(usize::MAX).min(MAX_BODY)
+}
+
 /// Inflates one gzip member.
 pub fn inflate(bytes: &[u8]) -> Result<Vec<u8>, Broken> {
     if bytes.len() < MIN_GZIP {

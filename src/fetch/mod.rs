@@ -14,6 +14,8 @@ mod retry;
 mod http;
 mod grant;
 mod reach;
+mod room;
+mod received;
 mod token;
 mod auth;
 mod client;
@@ -27,5 +29,6 @@ pub use idset::{IdRanges, MOST_IDS, chunks, collapse, count, expand, parse_set, 
 pub use ledger::Ledger;
 pub use refusal::{ErrorBody, error_body};
 pub use retry::Patience;
+pub use room::{Budget, Room, Unread};
 pub use search::{ColumnMeta, Filter, JoinedPage, Query, SearchPage, Walk};
 pub use throttle::{Governor, Permit, Quota};

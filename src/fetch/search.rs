@@ -11,7 +11,7 @@ use std::sync::Arc;
 use tokio::task::JoinSet;
 
 use crate::failure::{Failure, Kind, Result};
-use crate::fetch::{Answer, Broken, Client, Reply, Request};
+use crate::fetch::{Answer, Broken, Client, Reply, Request, Room};
 use crate::window::Window;
 
 /// A page is read again from further ahead at most this often in a row: rows that leave faster than we read end the scan.
@@ -134,6 +134,8 @@ pub struct JoinedPage<T> {
     /// The greatest id joined so far, and the row at which the next page begins: from here the walk can go on later.
     pub last: Option<i64>,
     pub next: u64,
+    /// What the content takes, until it is elsewhere.
+    pub room: Room,
 }
 
 /// How a page's body is read on a worker thread.
@@ -151,8 +153,9 @@ pub struct Walk<T> {
     last: Option<i64>,
     /// Where the next page in order begins.
     next: u64,
-    /// Pages under way and waiting, in order of their first row.
+    /// Pages under way and waiting, in order of their first row; and their rooms.
     ahead: VecDeque<u64>,
+    rooms: VecDeque<Room>,
     under_way: JoinSet<Fetched<T>>,
     arrived: Vec<Fetched<T>>,
     /// The rows of a full page as the source gives them, learnt from the first.
@@ -186,6 +189,7 @@ impl<T: Send + 'static> Walk<T> {
             last: from.map(|(last, _)| last),
             next: from.map_or(1, |(_, next)| next.max(1)),
             ahead: VecDeque::new(),
+            rooms: VecDeque::new(),
             under_way: JoinSet::new(),
             arrived: Vec::new(),
             step: None,
@@ -213,7 +217,7 @@ impl<T: Send + 'static> Walk<T> {
                 return self.next_window().await;
             }
             self.ask_ahead();
-            let (first, fetched) = self.arrival().await;
+            let (room, (first, fetched)) = self.arrival().await;
             let (mut page, content, asked_at, date) = fetched?;
             self.started_at.get_or_insert(date);
             if self.query.descending {
@@ -232,7 +236,7 @@ impl<T: Send + 'static> Walk<T> {
             self.check(first, &page)?;
             self.claimed = self.claimed.max(page.results_available.unwrap_or(0));
             if let Some(joined) = self.join(first, &page)? {
-                let home = JoinedPage { content, asked_at, last: self.last, next: self.next };
+                let home = JoinedPage { content, asked_at, last: self.last, next: self.next, room };
                 return Ok(if joined { Some(home) } else { None });
             }
         }
@@ -268,10 +272,12 @@ impl<T: Send + 'static> Walk<T> {
                 return Ok(None);
             };
             let request = Request::get(&self.resource, self.query.within(&by, window));
-            let (page, content, asked_at, date) = read_page(&self.client, &request, Arc::clone(&self.reader)).await?;
+            let room = self.client.budget().room();
+            let client = self.client.within(&room);
+            let (page, content, asked_at, date) = read_page(&client, &request, Arc::clone(&self.reader)).await?;
             self.started_at.get_or_insert(date);
             if self.is_short(&page, page.rows) {
-                return Ok(Some(JoinedPage { content, asked_at, last: None, next: 1 }));
+                return Ok(Some(JoinedPage { content, asked_at, last: None, next: 1, room }));
             }
             let (early, late) = split(window, date).ok_or_else(|| {
                 Failure::new(Kind::Answer, format!("read {} completely", self.resource))
@@ -370,6 +376,7 @@ impl<T: Send + 'static> Walk<T> {
         self.under_way = JoinSet::new();
         self.arrived.clear();
         self.ahead.clear();
+        self.rooms.clear();
     }
 
     /// Asks for the next page, and for those behind it as far as the source claims rows.
@@ -389,18 +396,22 @@ impl<T: Send + 'static> Walk<T> {
     }
 
     fn ask(&mut self, first: u64) {
+        let room = self.client.budget().room_ahead();
+        let (client, reader) = (self.client.within(&room), Arc::clone(&self.reader));
         self.ahead.push_back(first);
-        let (client, reader) = (self.client.clone(), Arc::clone(&self.reader));
+        self.rooms.push_back(room);
         let request = Request::get(&self.resource, self.query.page(first));
         self.under_way.spawn(async move { (first, read_page(&client, &request, reader).await) });
     }
 
     /// The page that is next in order, once it is there.
-    async fn arrival(&mut self) -> Fetched<T> {
+    async fn arrival(&mut self) -> (Room, Fetched<T>) {
         let wanted = self.ahead.pop_front().expect("a page was asked");
+        let room = self.rooms.pop_front().expect("each page has its room");
+        room.hurry();
         loop {
             if let Some(place) = self.arrived.iter().position(|(first, _)| *first == wanted) {
-                return self.arrived.swap_remove(place);
+                return (room, self.arrived.swap_remove(place));
             }
             let done = self.under_way.join_next().await.expect("the page is under way");
             self.arrived.push(done.expect("reading a page does not panic"));

@@ -7,10 +7,8 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
-use jiff::Timestamp;
-
 use crate::config::Deletes;
-use crate::decode::timestamp_micros;
+use crate::decode::{timestamp, timestamp_micros};
 use crate::failure::{Failure, Kind, Result};
 use crate::fetch::{Filter, IdRanges, chunks, collapse, count as ids_in, expand};
 use crate::manifest::{Backfill, Cursor, Scan, ScanKind, Selected};
@@ -218,10 +216,7 @@ async fn selected_by_date(
     let (stamps, filter) = ([by.to_owned()], Filter::Period { column: by.to_owned(), window });
     let (started_at, rows) = asker.search(&resource.read.service, &changes.search, &stamps, Some(filter)).await?;
     // Asked a second wider on either side: what lies outside is cut here.
-    let inside = |text: &str| {
-        let micros = timestamp_micros(text)?;
-        Timestamp::from_microsecond(micros).ok().filter(|at| window.contains(*at))
-    };
+    let inside = |text: &str| timestamp_micros(text).map(timestamp).filter(|at| window.contains(*at));
     let found = rows.into_iter().filter(|row| row.stamps[0].as_deref().is_some_and(|text| inside(text).is_some()));
     let found: BTreeSet<i64> = found.map(|row| row.id).collect();
     let held = if by == changes.created() { held_created(work, &resource, by, window).await? } else { Vec::new() };

@@ -96,7 +96,7 @@ impl Work<'_> {
     }
 
     fn sizes(&self) -> Sizes {
-        Sizes { file_bytes: self.site.limits.file_bytes, row_group_rows: self.site.limits.row_group_rows }
+        Sizes::of(&self.site.limits)
     }
 
     /// The put that decides, then publishing.

@@ -183,7 +183,6 @@ async fn at(errand: Errand, open: impl FnOnce(&Settings) -> Result<Store>) -> Re
         run: run.clone(),
         clock,
         spool: spool.path().to_owned(),
-        pages: Arc::new(Semaphore::new(limits.concurrency)),
         limits,
         events,
         stop: errand.stop.clone(),

@@ -144,7 +144,7 @@ impl<'a> Probe<'a> {
         self.left = self.left.saturating_sub(spent);
         match reply? {
             Reply::Good(answer) => {
-                self.known.insert(question, answer.clone());
+                self.known.insert(question, answer.clone().kept());
                 Ok(Some(answer))
             }
             Reply::Refused { status, error, .. } => {

@@ -68,8 +68,6 @@ pub struct Site {
     /// The numbers of this run's files: a name is never used twice. Moved on under the commit's turn.
     pub files_numbered: AtomicU64,
     pub misfits_numbered: AtomicU64,
-    /// Pages in memory, asked or decoded and not yet spooled, of all resources together.
-    pub pages: Arc<Semaphore>,
 }
 
 impl Site {

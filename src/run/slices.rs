@@ -4,12 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::JoinSet;
 
 use crate::event::Event;
 use crate::failure::{Failure, Kind, Result};
-use crate::fetch::{IdRanges, chunks, collapse, count as ids_in, expand};
+use crate::fetch::{IdRanges, Room, chunks, collapse, count as ids_in, expand};
 use crate::manifest::{
     Backfill, Cursor, FORMAT, Key, LeftOut, Owed, Scan, ScanKind, ScanPlan, Selected, read_plan, write_plan,
 };
@@ -156,7 +155,7 @@ impl SliceScan {
     }
 
     async fn all(&mut self, work: &mut Work<'_>, documents: &Documents, mut left: Vec<u64>) -> Result<()> {
-        let mut under_way: JoinSet<(u64, Result<Brought>, OwnedSemaphorePermit)> = JoinSet::new();
+        let mut under_way: JoinSet<(u64, Result<Brought>, Room)> = JoinSet::new();
         let stop = work.site.stop.clone();
         let mut newly_owed = 0;
         // Begins with one request and doubles: a source that refuses the resource is not asked sixteen times at once.
@@ -165,11 +164,9 @@ impl SliceScan {
             while under_way.len() < at_once {
                 let Some(slice) = left.pop() else { break };
                 let ids = self.slices[usize::try_from(slice).expect("a slice's number fits")].clone();
-                let (documents, pages) = (documents.clone(), Arc::clone(&work.site.pages));
-                under_way.spawn(async move {
-                    let page = pages.acquire_owned().await.expect("the pages are never closed");
-                    (slice, documents.bring(&ids).await, page)
-                });
+                let room = work.site.client.budget().room();
+                let documents = Documents { client: work.site.client.within(&room), ..documents.clone() };
+                under_way.spawn(async move { (slice, documents.bring(&ids).await, room) });
             }
             let arrived = tokio::select! {
                 biased;
@@ -177,7 +174,7 @@ impl SliceScan {
                 arrived = under_way.join_next() => arrived,
             };
             let Some(arrived) = arrived else { return Ok(()) };
-            let (slice, brought, _page) = arrived.expect("bringing a slice does not panic");
+            let (slice, brought, _room) = arrived.expect("bringing a slice does not panic");
             newly_owed += self.take_in(work, brought?).await?;
             self.done.insert(slice);
             at_once = (at_once * 2).min(work.site.limits.concurrency);

@@ -95,6 +95,7 @@ impl Account {
             goods_in_notes: stock(Kind::GoodsInNote, share(size.goods_in_notes, 1, 20, 5), 0),
             start: now.as_second(),
             dated_movements: settings.dated_movements,
+            text_bytes: settings.text_bytes,
         };
         stock(Kind::GoodsMovement, share(size.goods_movements, 1, 1, 5), 30);
         stock(Kind::Journal, share(size.journals, 7, 5, 5), 0);

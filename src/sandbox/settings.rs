@@ -119,6 +119,8 @@ pub struct Settings {
     pub supplier_payment_lies: bool,
     /// Whether a goods movement bears `updatedOn` before its first change.
     pub dated_movements: bool,
+    /// Bytes that the description of each product is filled up to.
+    pub text_bytes: usize,
     /// Milliseconds before each answer.
     pub latency: u64,
     /// The code with which availability refuses a set that holds an id without stock tracking.
@@ -186,6 +188,7 @@ impl Default for Settings {
             gzip: true,
             supplier_payment_lies: true,
             dated_movements: true,
+            text_bytes: 0,
             latency: 0,
             availability_code: "WHSC-097".to_owned(),
             availability_refuses_all: false,

@@ -7,7 +7,7 @@
 //! | `float64` | Float64 | DOUBLE | numbers, in a string or not |
 //! | `decimal(p,s)` | Decimal128 | DECIMAL | numbers from their own digits, in a string or not; never rounded |
 //! | `string` | Utf8 | STRING | strings byte for byte; numbers and booleans as written |
-//! | `date` | Date32 | DATE | `2026-07-01`, or the calendar date of an instant as written |
+//! | `date` | Date32 | DATE | `2026-07-01`, or the day that an instant stands for |
 //! | `timestamp` | Timestamp(µs, UTC) | TIMESTAMP(MICROS, UTC) | ISO 8601 with an offset |
 //! | `json` | Utf8 | STRING | anything, as text with keys in order |
 

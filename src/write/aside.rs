@@ -15,10 +15,10 @@ use crate::schema::{DELETED_AT, Resource};
 use crate::store::{LocalCopy, Store, paths};
 use crate::write::inspect::refuse_altered;
 use crate::write::output::{Output, Target};
-use crate::write::parquet::{Form, read};
+use crate::write::parquet::{Form, Sizes};
+use crate::write::reader::read;
 use crate::write::sorted::owner;
 use crate::write::spool::OwnerSet;
-use crate::write::table::Sizes;
 
 /// What setting aside needs to know.
 #[derive(Clone, Debug)]
@@ -73,7 +73,7 @@ pub fn set_aside(
             key: key(table, &schema)?,
             schema: Arc::clone(&schema),
             schema_hash: work.head.schema_hash.clone(),
-            row_group_rows: work.sizes.row_group_rows,
+            sizes: work.sizes,
         };
         let mut target = Target {
             store: work.store,
@@ -81,7 +81,6 @@ pub fn set_aside(
             table: name,
             form: &form,
             run: work.run,
-            file_bytes: work.sizes.file_bytes,
             number: next_number,
         };
         let mut output = Output::new(None);

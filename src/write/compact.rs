@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use arrow_array::{RecordBatch, RecordBatchReader};
+use arrow_array::RecordBatch;
 use arrow_schema::{Schema, SchemaRef};
 use tokio::runtime::Handle;
 
@@ -17,8 +17,9 @@ use crate::manifest::{DataFile, TableFiles, Version};
 use crate::store::{LocalCopy, Store};
 use crate::write::inspect::refuse_altered;
 use crate::write::output::{Draft, Output, Target};
-use crate::write::parquet::{Form, read};
-use crate::write::table::{SMALL, Sizes};
+use crate::write::parquet::{Form, Sizes};
+use crate::write::reader::read;
+use crate::write::table::SMALL;
 
 /// What joining needs to know.
 #[derive(Clone, Debug)]
@@ -106,15 +107,8 @@ fn join_run(
     next_number: &mut u64,
 ) -> Result<Vec<Draft>> {
     let form = form(work, table, whole_copy(work, run[0], runtime)?.path())?;
-    let mut target = Target {
-        store: work.store,
-        spool: work.spool,
-        table: name,
-        form: &form,
-        run: work.run,
-        file_bytes: work.sizes.file_bytes,
-        number: next_number,
-    };
+    let mut target =
+        Target { store: work.store, spool: work.spool, table: name, form: &form, run: work.run, number: next_number };
     let mut output = Output::new(run[0].partition.clone());
     for file in run {
         let copy = whole_copy(work, file, runtime)?;
@@ -136,8 +130,7 @@ fn form(work: &Joining<'_>, table: &TableFiles, path: &Path) -> Result<Form> {
         found.map_err(|error| Failure::new(Kind::Damage, "find the key of a table").at(name).caused(error))
     };
     let key = table.key.iter().map(place).collect::<Result<Vec<_>>>()?;
-    let row_group_rows = work.sizes.row_group_rows;
-    Ok(Form { key, schema, schema_hash: work.head.schema_hash.clone(), row_group_rows })
+    Ok(Form { key, schema, schema_hash: work.head.schema_hash.clone(), sizes: work.sizes })
 }
 
 /// A local file with the bytes that were written.

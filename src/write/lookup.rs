@@ -13,6 +13,7 @@ use parquet::errors::ParquetError;
 use parquet::file::metadata::RowGroupMetaData;
 use parquet::file::statistics::Statistics;
 
+use crate::decode::timestamp;
 use crate::failure::{Failure, Result};
 use crate::manifest::{DataFile, Key};
 use crate::schema::{DELETED_AT, EXTRACTED_AT, Open};
@@ -210,10 +211,9 @@ impl Which {
     fn admits(&self, cell: Option<Cell>) -> bool {
         match (self, cell) {
             (Self::All, _) => true,
-            (Self::Between(_, window), Some(Cell::Number(micros))) => i64::try_from(micros)
-                .ok()
-                .and_then(|micros| jiff::Timestamp::from_microsecond(micros).ok())
-                .is_some_and(|at| window.contains(at)),
+            (Self::Between(_, window), Some(Cell::Number(micros))) => {
+                i64::try_from(micros).is_ok_and(|micros| window.contains(timestamp(micros)))
+            }
             (Self::Is(_, wanted), Some(cell)) => cell == *wanted,
             (Self::Between(..) | Self::Is(..), _) => false,
         }

@@ -20,7 +20,7 @@ use crate::manifest::Key;
 use crate::schema::{DELETED_AT, Naming};
 use crate::write::columns::Layout;
 use crate::write::output::{Output, Target};
-use crate::write::parquet::read;
+use crate::write::reader::read;
 use crate::write::sorted::{Sorted, owner};
 
 /// What becomes of an old row of which no new one came.

@@ -5,11 +5,13 @@
 //! exceeds it is on disk. Nothing here decides a commit; see `manifest`.
 
 mod columns;
+mod weight;
 mod partition;
 mod segment;
 mod spool;
 mod sorted;
 mod parquet;
+mod reader;
 mod output;
 mod merge;
 mod table;
@@ -29,7 +31,8 @@ pub use compare::{Columns, Group, Part, compare};
 pub use inspect::{Fault, Flaw, Footer, Located, footer};
 pub use lookup::{Cell, Holding, held, held_after, held_between, held_ids, held_open, named};
 pub use merge::Changes;
+pub use parquet::Sizes;
 pub use partition::{day_number, number, segment};
 pub use reshape::{Reshaping, marked_tables, reshape_tables};
 pub use spool::{OwnerSet, Spool, Spooled};
-pub use table::{Commission, Marks, Replace, Sizes, Written, write_tables};
+pub use table::{Commission, Marks, Replace, Written, write_tables};

@@ -1,7 +1,6 @@
 //! The files of one partition being written: rows in key order, a new file when one is large enough, at an owner's end.
 
 use std::path::Path;
-use std::sync::Arc;
 
 use arrow_array::RecordBatch;
 
@@ -18,7 +17,6 @@ pub struct Target<'a> {
     pub table: &'a str,
     pub form: &'a Form,
     pub run: &'a str,
-    pub file_bytes: u64,
     /// The number of this run's last file.
     pub number: &'a mut u64,
 }
@@ -66,7 +64,7 @@ impl Output {
         while at < batch.num_rows() {
             let key = target.form.key[0];
             let full = self.open.as_ref().is_some_and(|open| {
-                u64::try_from(open.writer.bytes()).unwrap_or(u64::MAX) >= target.file_bytes
+                u64::try_from(open.writer.bytes()).unwrap_or(u64::MAX) >= target.form.sizes.file_bytes
                     && open.last != owner(batch, key, at)
             });
             if full {
@@ -92,7 +90,7 @@ impl Output {
         let near = self
             .open
             .as_ref()
-            .is_some_and(|open| u64::try_from(open.writer.bytes()).unwrap_or(u64::MAX) >= target.file_bytes);
+            .is_some_and(|open| u64::try_from(open.writer.bytes()).unwrap_or(u64::MAX) >= target.form.sizes.file_bytes);
         let rest = batch.num_rows() - at;
         if !near {
             return rest;
@@ -107,7 +105,7 @@ impl Output {
         let number = target.next_number();
         let staged = paths::staged(target.table, target.run, number);
         let scratch = target.store.scratch(&staged, target.spool)?;
-        let writer = Writer::create(&scratch.path, target.form, Some(first))?;
+        let writer = Writer::create(&scratch.path, target.form)?;
         let key = owner(first, target.form.key[0], 0);
         self.open = Some(Open { writer, scratch, number, rows: 0, first: key.clone(), last: key });
         Ok(())
@@ -143,8 +141,7 @@ pub fn empty(segment: Option<String>, target: &mut Target<'_>) -> Result<Draft> 
     let number = target.next_number();
     let staged = paths::staged(target.table, target.run, number);
     let scratch = target.store.scratch(&staged, target.spool)?;
-    let mut writer = Writer::create(&scratch.path, target.form, None)?;
-    writer.write(&RecordBatch::new_empty(Arc::clone(&target.form.schema)), &scratch.path)?;
+    let writer = Writer::create(&scratch.path, target.form)?;
     let finished = writer.finish(&scratch.path)?;
     let file = DataFile {
         path: paths::data(target.table, segment.as_deref(), target.run, number),

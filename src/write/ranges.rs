@@ -15,7 +15,7 @@ use parquet::file::metadata::{ColumnChunkMetaData, RowGroupMetaData};
 use parquet::file::reader::{ChunkReader, Length};
 
 use crate::store::RemoteFile;
-use crate::write::parquet::READ_BATCH;
+use crate::write::reader::rows_at_once;
 
 /// Bytes of a file's end that are read first: the footers of most files fit.
 const TAIL: u64 = 64 << 10;
@@ -146,10 +146,11 @@ pub fn each_batch(
     let mut together: Vec<usize> = Vec::new();
     let mut ranges: Vec<Range<u64>> = Vec::new();
     let mut read = |groups: Vec<usize>, ranges: Vec<Range<u64>>| {
+        let rows = rows_at_once(metadata.metadata(), &groups, &mask);
         let reader = ParquetRecordBatchReaderBuilder::new_with_metadata(chunks.holding(ranges)?, metadata.clone())
             .with_row_groups(groups)
             .with_projection(mask.clone())
-            .with_batch_size(READ_BATCH)
+            .with_batch_size(rows)
             .build()?;
         for batch in reader {
             take(&batch?);

@@ -23,9 +23,10 @@ use crate::schema::{Column, DELETED_AT, EXTRA, EXTRACTED_AT, Partition, RUN_ID, 
 use crate::store::Store;
 use crate::write::aside::{Aside, Which, live_copy, set_aside};
 use crate::write::output::{Draft, Output, Target, empty};
-use crate::write::parquet::{Form, read};
+use crate::write::parquet::{Form, Sizes};
 use crate::write::partition::segment;
-use crate::write::table::{Sizes, Written};
+use crate::write::reader::read;
+use crate::write::table::Written;
 
 /// What rewriting needs to know.
 #[derive(Clone, Debug)]
@@ -206,7 +207,7 @@ fn rewrite(
         schema: Arc::clone(&mould.schema),
         key: table.key.clone(),
         schema_hash: work.resource.hash.clone(),
-        row_group_rows: work.sizes.row_group_rows,
+        sizes: work.sizes,
     };
     let mut target = Target {
         store: work.store,
@@ -214,7 +215,6 @@ fn rewrite(
         table: &table.name,
         form: &form,
         run: work.run,
-        file_bytes: work.sizes.file_bytes,
         number: next_number,
     };
     let mut drafts = Vec::new();

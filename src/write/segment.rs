@@ -3,30 +3,38 @@
 use std::fs::File;
 use std::io::{BufReader, BufWriter};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use arrow_array::RecordBatch;
 use arrow_buffer::ArrowNativeType;
 use arrow_ipc::CompressionType;
 use arrow_ipc::reader::StreamReader;
 use arrow_ipc::writer::{IpcWriteOptions, StreamWriter};
+use arrow_row::Rows;
+use arrow_schema::Schema;
+use arrow_select::interleave::interleave_record_batch;
 
 use crate::failure::{Failure, Kind, Result};
 use crate::store::{Step, Watcher};
+use crate::write::weight::{Most, row_bytes};
 
-/// Rows of a batch on disk: as many as a merge holds of each segment at a time.
-const BATCH: usize = 512;
+/// A batch of a segment: a merge holds one of each segment at a time.
+const BATCH: Most = Most { rows: 512, bytes: 256 << 10 };
 
 /// A sorted run.
 #[derive(Debug)]
 pub enum Segment {
-    Memory(RecordBatch),
-    Disk { path: PathBuf, bytes: u64 },
+    Memory(Vec<RecordBatch>),
+    /// `level` counts the merges that it came of.
+    Disk {
+        path: PathBuf,
+        bytes: u64,
+        level: u32,
+    },
 }
 
 /// The batches of a segment, in order.
 pub enum Batches {
-    Memory(Option<RecordBatch>),
+    Memory(std::vec::IntoIter<RecordBatch>),
     Disk(Box<StreamReader<BufReader<File>>>, PathBuf),
 }
 
@@ -38,40 +46,56 @@ fn failed(verb: &str, path: &Path, error: impl std::error::Error + Send + Sync +
 }
 
 impl Segment {
-    /// Writes a sorted batch to disk.
-    pub fn write(batch: &RecordBatch, path: PathBuf, watcher: &Watcher) -> Result<Self> {
+    /// Writes sorted batches to disk.
+    pub fn write(
+        batches: impl Iterator<Item = Result<RecordBatch>>,
+        schema: &Schema,
+        path: PathBuf,
+        level: u32,
+        watcher: &Watcher,
+    ) -> Result<Self> {
         let file = File::create(&path).map_err(|error| failed("write", &path, error))?;
         let name = path.to_string_lossy().into_owned();
         watcher.reach(Step::SegmentOpened, &name)?;
         let options = IpcWriteOptions::default()
             .try_with_compression(Some(CompressionType::LZ4_FRAME))
             .map_err(|error| failed("write", &path, error))?;
-        let mut writer = StreamWriter::try_new_with_options(BufWriter::new(file), &batch.schema(), options)
+        let mut writer = StreamWriter::try_new_with_options(BufWriter::new(file), schema, options)
             .map_err(|error| failed("write", &path, error))?;
-        let mut at = 0;
-        while at < batch.num_rows() {
-            let length = BATCH.min(batch.num_rows() - at);
-            writer.write(&batch.slice(at, length)).map_err(|error| failed("write", &path, error))?;
-            at += length;
+        for batch in batches {
+            let batch = batch?;
+            for piece in pieces(&batch) {
+                writer.write(&piece).map_err(|error| failed("write", &path, error))?;
+            }
         }
         writer.finish().map_err(|error| failed("write", &path, error))?;
         let bytes = std::fs::metadata(&path).map_err(|error| failed("write", &path, error))?.len();
         watcher.reach(Step::SegmentWritten, &name)?;
-        Ok(Self::Disk { path, bytes })
+        Ok(Self::Disk { path, bytes, level })
     }
 
     /// Its size: on disk as written, in memory as it lies there.
     pub fn bytes(&self) -> u64 {
         match self {
-            Self::Memory(batch) => u64::try_from(batch.get_array_memory_size()).unwrap_or(u64::MAX),
+            Self::Memory(batches) => {
+                let bytes = batches.iter().map(RecordBatch::get_array_memory_size).sum::<usize>();
+                u64::try_from(bytes).unwrap_or(u64::MAX)
+            }
             Self::Disk { bytes, .. } => *bytes,
+        }
+    }
+
+    /// Gives up what is on disk; what stays behind is swept with the spool's folder.
+    pub fn remove(&self) {
+        if let Self::Disk { path, .. } = self {
+            let _ = std::fs::remove_file(path);
         }
     }
 
     /// Reads it from its start.
     pub fn read(&self) -> Result<Batches> {
         match self {
-            Self::Memory(batch) => Ok(Batches::Memory(Some(batch.clone()))),
+            Self::Memory(batches) => Ok(Batches::Memory(batches.clone().into_iter())),
             Self::Disk { path, .. } => {
                 let file = File::open(path).map_err(|error| failed("read", path, error))?;
                 let reader =
@@ -86,26 +110,45 @@ impl Batches {
     /// The next batch.
     pub fn next(&mut self) -> Result<Option<RecordBatch>> {
         match self {
-            Self::Memory(batch) => Ok(batch.take().filter(|batch| batch.num_rows() > 0)),
+            Self::Memory(batches) => Ok(batches.find(|batch| batch.num_rows() > 0)),
             Self::Disk(reader, path) => reader.next().transpose().map_err(|error| failed("read", path, error)),
         }
     }
 }
 
-/// The rows of `batch` in the order of these keys.
-pub fn sort(batch: &RecordBatch, keys: &arrow_row::Rows) -> Result<RecordBatch> {
-    let mut places: Vec<u32> = (0..batch.num_rows()).map(u32::usize_as).collect();
-    if places.is_sorted_by_key(|place| keys.row(place.as_usize())) {
-        return Ok(batch.clone());
+/// A batch in pieces that a segment takes.
+fn pieces(batch: &RecordBatch) -> Vec<RecordBatch> {
+    let sizes = row_bytes(batch);
+    let mut pieces = Vec::new();
+    let mut at = 0;
+    while at < sizes.len() {
+        let length = BATCH.length(sizes[at..].iter().copied());
+        pieces.push(batch.slice(at, length));
+        at += length;
     }
-    places.sort_unstable_by(|a, b| keys.row(a.as_usize()).cmp(&keys.row(b.as_usize())));
-    let indices = arrow_array::UInt32Array::from(places);
-    let columns = batch
-        .columns()
-        .iter()
-        .map(|column| arrow_select::take::take(column, &indices, None))
-        .collect::<std::result::Result<Vec<_>, _>>()
-        .map_err(|error| Failure::new(Kind::Bug, "sort rows").caused(error))?;
-    RecordBatch::try_new(Arc::clone(&batch.schema()), columns)
-        .map_err(|error| Failure::new(Kind::Bug, "sort rows").caused(error))
+    pieces
+}
+
+/// The rows of these batches in the order of their keys, batch by batch. Rows of equal keys stay in their order.
+pub fn sorted<'a>(batches: &'a [RecordBatch], keys: &'a [Rows]) -> impl Iterator<Item = Result<RecordBatch>> + 'a {
+    let mut places: Vec<(u32, u32)> = Vec::new();
+    for (number, batch) in (0_u32..).zip(batches) {
+        places.extend((0..batch.num_rows()).map(|row| (number, u32::usize_as(row))));
+    }
+    let key = |place: &(u32, u32)| keys[place.0.as_usize()].row(place.1.as_usize());
+    if !places.is_sorted_by(|a, b| key(a) <= key(b)) {
+        places.sort_by(|a, b| key(a).cmp(&key(b)));
+    }
+    let sizes: Vec<Vec<usize>> = batches.iter().map(row_bytes).collect();
+    let parts: Vec<&RecordBatch> = batches.iter().collect();
+    let mut at = 0;
+    std::iter::from_fn(move || {
+        let rest = places.get(at..).filter(|rest| !rest.is_empty())?;
+        let picked = rest.iter().map(|(batch, row)| (batch.as_usize(), row.as_usize()));
+        let length = BATCH.length(picked.clone().map(|(batch, row)| sizes[batch][row]));
+        at += length;
+        let picked: Vec<(usize, usize)> = picked.take(length).collect();
+        let batch = interleave_record_batch(&parts, &picked);
+        Some(batch.map_err(|error| Failure::new(Kind::Bug, "sort rows").caused(error)))
+    })
 }

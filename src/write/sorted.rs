@@ -16,17 +16,14 @@ use crate::failure::{Failure, Kind, Result};
 use crate::manifest::Key;
 use crate::write::columns::Layout;
 use crate::write::segment::{Batches, Segment};
-
-/// Rows handed out at a time.
-const BATCH: usize = 8192;
+use crate::write::weight::{BATCH, row_bytes};
 
 /// A table's new rows, in order.
 pub struct Sorted {
     layout: Arc<Layout>,
     runs: Vec<Run>,
     order: RowConverter,
-    winning: Arc<HashSet<u64>>,
-    has_losers: bool,
+    counts: Counts,
     /// The key handed out last, to leave out a second one.
     last: Vec<u8>,
     current: Option<Current>,
@@ -34,10 +31,27 @@ pub struct Sorted {
     pub twice: u64,
 }
 
+/// The rows that count.
+enum Counts {
+    /// Every row, also a second one of a key.
+    All,
+    /// One of each key.
+    Keys,
+    /// Of these appearances of records, one of each key.
+    Winning(Arc<HashSet<u64>>),
+}
+
 struct Run {
     batches: Batches,
-    batch: Option<(RecordBatch, Rows)>,
+    batch: Option<Loaded>,
     at: usize,
+}
+
+/// The batch of a run that its next row stands in.
+struct Loaded {
+    rows: RecordBatch,
+    keys: Rows,
+    sizes: Vec<usize>,
 }
 
 /// The batch being handed out.
@@ -54,6 +68,16 @@ impl Sorted {
         winning: Arc<HashSet<u64>>,
         has_losers: bool,
     ) -> Result<Self> {
+        let counts = if has_losers { Counts::Winning(winning) } else { Counts::Keys };
+        Self::reading(layout, segments, counts)
+    }
+
+    /// Reads every row of these sorted runs, whatever becomes of it.
+    pub fn all(layout: Arc<Layout>, segments: &[Segment]) -> Result<Self> {
+        Self::reading(layout, segments, Counts::All)
+    }
+
+    fn reading(layout: Arc<Layout>, segments: &[Segment], counts: Counts) -> Result<Self> {
         let order = layout.order_converter();
         let mut runs = Vec::new();
         for segment in segments {
@@ -61,7 +85,7 @@ impl Sorted {
             run.load(&layout, &order)?;
             runs.push(run);
         }
-        let mut sorted = Self { layout, runs, order, winning, has_losers, last: Vec::new(), current: None, twice: 0 };
+        let mut sorted = Self { layout, runs, order, counts, last: Vec::new(), current: None, twice: 0 };
         sorted.refill()?;
         Ok(sorted)
     }
@@ -101,6 +125,13 @@ impl Sorted {
         Ok(Some(slice))
     }
 
+    /// The next batch of rows, whatever their partition and owner.
+    pub fn take_batch(&mut self) -> Result<Option<RecordBatch>> {
+        let Some(Current { batch, at }) = self.current.take() else { return Ok(None) };
+        self.refill()?;
+        Ok(Some(batch.slice(at, batch.num_rows() - at)))
+    }
+
     /// Merges the next batch of rows.
     fn refill(&mut self) -> Result<()> {
         self.current = None;
@@ -109,24 +140,24 @@ impl Sorted {
             let mut batch_of_run: Vec<Option<usize>> = vec![None; self.runs.len()];
             let mut picked: Vec<(usize, usize)> = Vec::new();
             let mut drained = true;
-            while picked.len() < BATCH {
+            let mut bytes = 0_usize;
+            while picked.len() < BATCH.rows && bytes < BATCH.bytes {
                 let Some(run) = self.least() else { break };
                 drained = false;
                 let place = match batch_of_run[run] {
                     Some(place) => place,
                     None => {
-                        let (batch, _) = self.runs[run].batch.as_ref().expect("the least run has a batch");
-                        batches.push(batch.clone());
+                        batches.push(self.runs[run].loaded().rows.clone());
                         *batch_of_run[run].insert(batches.len() - 1)
                     }
                 };
+                // Batches of rows that do not count are held until the end too.
+                bytes = bytes.saturating_add(self.runs[run].loaded().sizes[self.runs[run].at]);
                 if self.counts(run) {
                     picked.push((place, self.runs[run].at));
                 }
                 self.runs[run].at += 1;
-                let exhausted =
-                    self.runs[run].batch.as_ref().is_none_or(|(batch, _)| self.runs[run].at >= batch.num_rows());
-                if exhausted {
+                if self.runs[run].at >= self.runs[run].loaded().rows.num_rows() {
                     let (layout, order) = (Arc::clone(&self.layout), &self.order);
                     self.runs[run].load(&layout, order)?;
                     batch_of_run[run] = None;
@@ -149,8 +180,8 @@ impl Sorted {
     fn least(&self) -> Option<usize> {
         let mut least: Option<(usize, Row<'_>)> = None;
         for (place, run) in self.runs.iter().enumerate() {
-            let Some((_, rows)) = &run.batch else { continue };
-            let row = rows.row(run.at);
+            let Some(loaded) = &run.batch else { continue };
+            let row = loaded.keys.row(run.at);
             if least.as_ref().is_none_or(|(_, known)| row < *known) {
                 least = Some((place, row));
             }
@@ -161,14 +192,18 @@ impl Sorted {
     /// Whether the next row of a run counts: its record won, and its key was not handed out before.
     fn counts(&mut self, run: usize) -> bool {
         let run = &self.runs[run];
-        let (batch, rows) = run.batch.as_ref().expect("the run has a batch");
-        if self.has_losers {
-            let seq = batch.column(self.layout.seq()).as_primitive::<UInt64Type>().value(run.at);
-            if !self.winning.contains(&seq) {
-                return false;
+        let loaded = run.loaded();
+        match &self.counts {
+            Counts::All => return true,
+            Counts::Keys => {}
+            Counts::Winning(winning) => {
+                let seq = loaded.rows.column(self.layout.seq()).as_primitive::<UInt64Type>().value(run.at);
+                if !winning.contains(&seq) {
+                    return false;
+                }
             }
         }
-        let row = rows.row(run.at);
+        let row = loaded.keys.row(run.at);
         if self.last == row.data() {
             self.twice += 1;
             return false;
@@ -182,11 +217,15 @@ impl Sorted {
 impl Run {
     fn load(&mut self, layout: &Layout, order: &RowConverter) -> Result<()> {
         self.at = 0;
-        self.batch = self.batches.next()?.map(|batch| {
-            let rows = layout.order(order, &batch);
-            (batch, rows)
+        self.batch = self.batches.next()?.map(|rows| {
+            let (keys, sizes) = (layout.order(order, &rows), row_bytes(&rows));
+            Loaded { rows, keys, sizes }
         });
         Ok(())
+    }
+
+    fn loaded(&self) -> &Loaded {
+        self.batch.as_ref().expect("a run that has a next row has its batch")
     }
 }
 

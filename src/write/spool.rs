@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arrow_array::{ArrayRef, BooleanArray, Int32Array, RecordBatch, TimestampMicrosecondArray, UInt64Array};
-use arrow_select::concat::concat_batches;
+use arrow_row::Rows;
 use arrow_select::filter::filter_record_batch;
 use jiff::Timestamp;
 
@@ -19,7 +19,11 @@ use crate::manifest::Key;
 use crate::schema::Resource;
 use crate::store::Watcher;
 use crate::write::columns::Layout;
-use crate::write::segment::{Segment, sort};
+use crate::write::segment::{Segment, sorted};
+use crate::write::sorted::Sorted;
+
+/// So many runs of a table are merged into one.
+const RUNS: usize = 32;
 
 /// The rows of one resource between two commits.
 #[derive(Debug)]
@@ -221,20 +225,49 @@ impl Spool {
         }
         let pending = std::mem::take(&mut table.pending);
         table.pending_bytes = 0;
-        let whole = concat_batches(&layout.spool, &pending)
-            .map_err(|error| Failure::new(Kind::Bug, "gather the spool").caused(error))?;
-        drop(pending);
-        let keys = layout.order(&layout.order_converter(), &whole);
-        let sorted = sort(&whole, &keys)?;
+        let converter = layout.order_converter();
+        let keys: Vec<Rows> = pending.iter().map(|batch| layout.order(&converter, batch)).collect();
+        let batches = sorted(&pending, &keys);
         let segment = if to_disk {
-            self.segments_written += 1;
-            let path = self.folder.join(format!("{}-{}.arrow", place, self.segments_written));
-            Segment::write(&sorted, path, &self.watcher)?
+            let path = self.next_path(place);
+            Segment::write(batches, &layout.spool, path, 0, &self.watcher)?
         } else {
-            Segment::Memory(sorted)
+            Segment::Memory(batches.collect::<Result<_>>()?)
         };
         self.tables[place].segments.push(segment);
-        Ok(())
+        if to_disk { self.join_runs(place) } else { Ok(()) }
+    }
+
+    fn next_path(&mut self, place: usize) -> PathBuf {
+        self.segments_written += 1;
+        self.folder.join(format!("{}-{}.arrow", place, self.segments_written))
+    }
+
+    /// Merges the last runs of a table into one, where there are many of a level: a commit holds a batch of each run.
+    fn join_runs(&mut self, place: usize) -> Result<()> {
+        loop {
+            let segments = &self.tables[place].segments;
+            let level = |segment: &Segment| match segment {
+                Segment::Disk { level, .. } => Some(*level),
+                Segment::Memory(_) => None,
+            };
+            let Some(last) = segments.last().and_then(level) else { return Ok(()) };
+            let alike = segments.iter().rev().take_while(|segment| level(segment) == Some(last)).count();
+            if alike < RUNS {
+                return Ok(());
+            }
+            let from = segments.len() - alike;
+            let layout = &self.layouts[place];
+            let mut all = Sorted::all(Arc::clone(layout), &segments[from..])?;
+            let schema = Arc::clone(&layout.spool);
+            let path = self.next_path(place);
+            let batches = std::iter::from_fn(|| all.take_batch().transpose());
+            let joined = Segment::write(batches, &schema, path, last + 1, &self.watcher)?;
+            for segment in self.tables[place].segments.drain(from..) {
+                segment.remove();
+            }
+            self.tables[place].segments.push(joined);
+        }
     }
 
     /// Bytes gathered so far, on disk and in memory.
@@ -272,10 +305,7 @@ impl Spool {
 impl Drop for Spooled {
     fn drop(&mut self) {
         for segment in self.tables.iter().flat_map(|(_, segments)| segments) {
-            if let Segment::Disk { path, .. } = segment {
-                // What stays behind is swept with the spool's folder.
-                let _ = std::fs::remove_file(path);
-            }
+            segment.remove();
         }
     }
 }

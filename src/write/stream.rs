@@ -8,21 +8,20 @@ use arrow_array::cast::AsArray;
 use arrow_array::types::{Int32Type, Int64Type, TimestampMicrosecondType};
 use arrow_row::{RowConverter, Rows, SortField};
 use arrow_schema::DataType;
-use jiff::Timestamp;
-use jiff::tz::Offset;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
 };
 
+use crate::decode::month_days;
 use crate::failure::Result;
 use crate::manifest::Key;
 use crate::schema::{Partition, PartitionBy};
 use crate::store::LocalCopy;
 use crate::write::compare::Part;
 use crate::write::inspect::{Flaw, Footer, Located, checksum};
-use crate::write::parquet::{READ_BATCH, failed};
-use crate::write::partition::day_number;
+use crate::write::parquet::failed;
+use crate::write::reader::rows_at_once;
 use crate::write::sorted::owner;
 
 /// An open file, at a row.
@@ -71,9 +70,11 @@ impl Stream {
         }
         let names = part.key.iter().chain(part.dated.iter().map(|(_, column)| column)).map(String::as_str);
         let mask = ProjectionMask::columns(metadata.metadata().file_metadata().schema_descr(), names);
+        let groups: Vec<usize> = (0..metadata.metadata().num_row_groups()).collect();
+        let rows = rows_at_once(metadata.metadata(), &groups, &mask);
         let reader = ParquetRecordBatchReaderBuilder::new_with_metadata(opened, metadata)
             .with_projection(mask)
-            .with_batch_size(READ_BATCH)
+            .with_batch_size(rows)
             .build();
         Ok(reader.map_err(unreadable).and_then(|batches| Self::first(file, batches, copy, part, &footer)))
     }
@@ -150,8 +151,7 @@ pub fn belongs(partition: &Partition, batch: &RecordBatch, column: &str, row: us
     let (Some(column), Partition::By { by, .. }) = (column, partition) else { return 0 };
     let found = match (by, column.data_type()) {
         (PartitionBy::Month, DataType::Timestamp(..)) => {
-            let at = Timestamp::from_microsecond(column.as_primitive::<TimestampMicrosecondType>().value(row)).ok();
-            at.and_then(|at| day_number(Offset::UTC.to_datetime(at).date().first_of_month()))
+            month_days(column.as_primitive::<TimestampMicrosecondType>().value(row))
         }
         (PartitionBy::Bucket(count), DataType::Int64) => {
             i32::try_from(column.as_primitive::<Int64Type>().value(row).rem_euclid(i64::from(*count))).ok()

@@ -19,7 +19,7 @@ use crate::write::aside::live_copy;
 use crate::write::columns::Layout;
 use crate::write::merge::{Changes, Fate, Incoming, Met, merge};
 use crate::write::output::{Draft, Output, Target, empty};
-use crate::write::parquet::Form;
+use crate::write::parquet::{Form, Sizes};
 use crate::write::partition::{number, segment};
 use crate::write::sorted::Sorted;
 use crate::write::spool::{OwnerSet, Spooled};
@@ -44,13 +44,6 @@ pub struct Marks<'a> {
     pub owners: &'a OwnerSet,
     /// By the source's clock.
     pub at: Timestamp,
-}
-
-/// Sizes of what is written.
-#[derive(Clone, Copy, Debug)]
-pub struct Sizes {
-    pub file_bytes: u64,
-    pub row_group_rows: usize,
 }
 
 /// What a commit has written.
@@ -107,7 +100,7 @@ pub fn write_tables(
             schema: Arc::clone(&layout.file),
             key: layout.key.clone(),
             schema_hash: work.resource.hash.clone(),
-            row_group_rows: work.sizes.row_group_rows,
+            sizes: work.sizes,
         };
         let mut target = Target {
             store: work.store,
@@ -115,7 +108,6 @@ pub fn write_tables(
             table: &table.name,
             form: &form,
             run: work.run,
-            file_bytes: work.sizes.file_bytes,
             number: next_number,
         };
         let mut met = Met::new(work.watch, place, &mut written.met);
@@ -264,7 +256,7 @@ impl Side<'_> {
                 output.get_or_insert_with(|| Output::new(segment.clone())).write(&rows, target)?;
             }
             let Some(file) = files.next() else { break };
-            let small = file.bytes < target.file_bytes / SMALL;
+            let small = file.bytes < target.form.sizes.file_bytes / SMALL;
             let joins = self.work.last && small && (output.is_some() || self.rows_follow(&file, files.peek(), sorted));
             if !self.touches(&file) && !joins {
                 self.close(output.take(), target, outcome)?;

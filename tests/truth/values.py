@@ -100,9 +100,13 @@ def instant(value):
 
 
 def day(value):
-    """The calendar date as written, whatever the offset behind it."""
+    """The day that is meant: of an instant at midnight UTC that day, else the calendar date as written."""
     if value is None or value == "":
         return None
+    if len(value) > 10:
+        moment = datetime.fromisoformat(value).astimezone(timezone.utc)
+        if (moment.hour, moment.minute, moment.second, moment.microsecond) == (0, 0, 0, 0):
+            return moment.date()
     return date.fromisoformat(value[:10])
 
 

@@ -44,6 +44,8 @@ pub struct World {
     /// The account's clock when it began to serve, in seconds since 1970.
     pub start: i64,
     pub dated_movements: bool,
+    /// Bytes that the description of each product is filled up to.
+    pub text_bytes: usize,
 }
 
 /// Sections that are there only when asked for.

@@ -132,7 +132,7 @@ fn head(world: &World, record: &Record) -> Head {
         paid,
         tax_date: invoiced.then(|| midnight(world, record.created)),
         currency: CURRENCIES[usize::try_from(Dice::new(world.seed, record.id, 16).below(3)).expect("it is small")],
-        delivery: edits.percent(50).then(|| midnight(world, record.created + 3 * DAY)),
+        delivery: edits.percent(50).then(|| (record.created / DAY + 3) * DAY),
     }
 }
 

@@ -51,8 +51,7 @@ pub fn compare_with_truth(sandbox: &Sandbox, tables: &str, more: &[&str]) -> Res
 /// What DuckDB answers, a line a row, cells parted by `|`.
 #[track_caller]
 pub fn query(sql: &str) -> Vec<String> {
-    let script =
-        "import duckdb, sys\nfor row in duckdb.sql(sys.argv[1]).fetchall(): print('|'.join(str(cell) for cell in row))";
+    let script = "import duckdb, sys\nduckdb.sql('SET enable_progress_bar = false')\nfor row in duckdb.sql(sys.argv[1]).fetchall(): print('|'.join(str(cell) for cell in row))";
     let output = Command::new(tool("python")).args(["-c", script, sql]).output().expect("Python starts");
     assert!(output.status.success(), "{sql}\n{}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8_lossy(&output.stdout).lines().map(str::to_owned).collect()

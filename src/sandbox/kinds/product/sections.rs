@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use super::{COLOURS, Facts, TEXTS, categories};
 use crate::sandbox::kinds::{Record, With, World, journal, list};
-use crate::sandbox::seed::Dice;
+use crate::sandbox::seed::{Dice, hash};
 use crate::sandbox::text;
 
 pub fn put_stock(tracked: bool, dice: &mut Dice, now: &mut Dice, out: &mut String) {
@@ -40,7 +40,11 @@ pub fn put_sales(world: &World, id: i64, facts: &Facts, dice: &mut Dice, now: &m
     out.push(']');
     for key in ["description", "shortDescription"] {
         list::put_raw(out, key, "{\"languageCode\":\"en\"");
-        list::put_text(out, "text", now.pick(&TEXTS));
+        let text = now.pick(&TEXTS);
+        list::put_text(out, "text", text);
+        if key == "description" {
+            fill(world, id, world.text_bytes.saturating_sub(text.len()), out);
+        }
         out.push_str(",\"format\":\"HTML_FRAGMENT\"}");
     }
     if dice.percent(20) {
@@ -48,6 +52,19 @@ pub fn put_sales(world: &World, id: i64, facts: &Facts, dice: &mut Dice, now: &m
         list::put_flag(out, "sellWhenNoStock", now.percent(20));
     }
     out.push_str("}]");
+}
+
+/// Adds so many bytes to the text just written: a pattern of the product's own, which needs no escape.
+fn fill(world: &World, id: i64, bytes: usize, out: &mut String) {
+    if bytes > 0 {
+        let words = (0..64).map(|salt| format!("{:016x}", hash(world.seed, id, salt)));
+        let pattern = words.collect::<String>();
+        let mut filling = pattern.repeat(bytes.div_ceil(pattern.len()));
+        filling.truncate(bytes);
+        out.truncate(out.len() - 1);
+        out.push_str(&filling);
+        out.push('"');
+    }
 }
 
 pub fn put_composition(world: &World, id: i64, dice: &mut Dice, out: &mut String) {
