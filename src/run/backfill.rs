@@ -29,12 +29,13 @@ const MAY_GO: u64 = 100;
 /// What is read again.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Selection {
-    Ids(IdRanges),
-    /// Records whose date `by` lies in the window; none is the date of their creation.
-    Range {
-        window: Window,
-        by: Option<String>,
+    Ids {
+        ids: IdRanges,
+        /// Copies that are older than the stored ones are accepted.
+        accept_older: bool,
     },
+    /// Records whose date `by` lies in the window; none is the date of their creation.
+    Range { window: Window, by: Option<String> },
 }
 
 /// What a backfill did.
@@ -63,6 +64,9 @@ impl fmt::Display for Backfilled {
 /// Reads the selection again and merges it.
 pub async fn backfill(work: &mut Work<'_>, selection: &Selection) -> Result<Backfilled> {
     let resource = Arc::clone(&work.resource);
+    if let Selection::Ids { ids, accept_older: true } = selection {
+        work.accepts_older = ids.clone();
+    }
     if work.head.as_ref().is_none_or(|head| head.state.completed_at.is_none()) {
         return Err(cannot(
             &resource,
@@ -80,15 +84,19 @@ pub async fn backfill(work: &mut Work<'_>, selection: &Selection) -> Result<Back
         (Style::PerOwner { .. }, _) if resource.is_snapshot() => {
             Err(cannot(&resource, "a snapshot is of its day: the past cannot be read again", &whole(&resource)))
         }
-        (Style::PerOwner { get, max_ids, .. }, Selection::Ids(ids)) => by_ids(work, get, ids, *max_ids, true).await,
-        (Style::IdSets { get, max_ids, .. }, Selection::Ids(ids)) => by_ids(work, get, ids, *max_ids, false).await,
+        (Style::PerOwner { get, max_ids, .. }, Selection::Ids { ids, .. }) => {
+            by_ids(work, get, ids, *max_ids, true).await
+        }
+        (Style::IdSets { get, max_ids, .. }, Selection::Ids { ids, .. }) => {
+            by_ids(work, get, ids, *max_ids, false).await
+        }
         (Style::IdSets { get, max_ids, changes, .. }, Selection::Range { window, by }) => {
             let Some(changes) = changes else {
                 return Err(cannot(&resource, "it has no search by date", &whole(&resource)));
             };
             by_date(work, get, *max_ids, changes, *window, by.as_deref()).await
         }
-        (Style::Search(_), Selection::Ids(_)) => {
+        (Style::Search(_), Selection::Ids { .. }) => {
             Err(cannot(&resource, "its records have no GET", "select them by date: `--from` and `--to`"))
         }
         (Style::Search(search), Selection::Range { window, by }) => {

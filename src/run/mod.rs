@@ -4,11 +4,13 @@
 //! go on: settings, credentials, the destination.
 
 mod stop;
+mod noticed;
 mod outcome;
 mod site;
 mod scratch;
 mod work;
 mod apart;
+mod older;
 mod commit;
 mod documents;
 mod inventory;
@@ -64,6 +66,7 @@ pub use check::{Finding, check};
 pub use cost::{Cost, Forecast, ResourceForecast, ScanForecast, forecast};
 pub use freshness::stale;
 pub use heads::{Progress, choose, jobs, progress, read_heads, unpublished};
+pub use noticed::Noticed;
 pub use outcome::{End, Outcome, ResourceOutcome, Tally};
 pub use scratch::{Scratch, spool_folder};
 pub use site::Clock;

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 
 use crate::decode::Misfits;
 use crate::failure::{Failure, Kind, Recovery, Result};
+use crate::run::Noticed;
 use crate::store::{Store, paths};
 use crate::write::Changes;
 
@@ -85,6 +86,8 @@ pub struct Tally {
     pub twice: u64,
     /// Records found changed by reading them again, though no date told of it.
     pub missed: BTreeSet<i64>,
+    /// Notable things that are reported and change nothing.
+    pub noticed: Noticed,
 }
 
 impl Tally {
@@ -99,6 +102,7 @@ impl Tally {
         self.misfit_records += other.misfit_records;
         self.twice += other.twice;
         self.missed.extend(&other.missed);
+        self.noticed.add(&other.noticed);
     }
 }
 

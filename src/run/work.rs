@@ -9,6 +9,7 @@ use crate::config::Deletes;
 use crate::decode::{MisfitRecord, Page, Shape};
 use crate::event::Event;
 use crate::failure::{Failure, Result};
+use crate::fetch::IdRanges;
 use crate::manifest::{Cursor, Key, ScanKind, State, Version, head};
 use crate::plan::Fit;
 use crate::run::Tally;
@@ -76,6 +77,8 @@ pub struct Work<'a> {
     pub(super) apart: Vec<Apart>,
     /// Damaged files that the next commit takes out of the tables.
     pub(super) dropped: Vec<Apart>,
+    /// Ids of which a copy older than the stored one is accepted: a person says so.
+    pub accepts_older: IdRanges,
     /// From which month on rows hand on what they name, once it is known.
     met_from: Option<i32>,
 }
@@ -138,6 +141,7 @@ impl<'a> Work<'a> {
             committed_at: Instant::now(),
             apart: Vec::new(),
             dropped: Vec::new(),
+            accepts_older: IdRanges::new(),
             met_from: None,
         })
     }

@@ -24,6 +24,7 @@ mod loading;
 mod lookup;
 mod marks;
 mod merge;
+mod newer;
 mod oauth;
 mod plan;
 mod properties;
