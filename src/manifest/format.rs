@@ -254,6 +254,9 @@ pub struct ScanPlan {
     /// Ids that are taken out of the tables where the source does not return them, as inclusive ranges.
     #[serde(default)]
     pub candidates: Vec<(i64, i64)>,
+    /// Change dates that searches showed, for [`Evidence::awaited`](crate::manifest::Evidence).
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub awaited: BTreeMap<i64, Vec<Option<i64>>>,
 }
 
 /// An id that is owed.

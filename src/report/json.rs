@@ -122,6 +122,8 @@ fn resource(outcome: &ResourceOutcome) -> Value {
         "older_than_stored": tally.noticed.kept.len(),
         "went_back": tally.noticed.went_back,
         "deletions_cancelled": tally.noticed.reappeared,
+        "stale_documents": tally.noticed.stale,
+        "stale_rule_suspended_until": tally.noticed.suspended,
         "misfits": misfits,
         "misfit_records": tally.misfit_records,
         "owed": outcome.owed,

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use crate::config::Deletes;
-use crate::decode::timestamp_micros;
+use crate::decode::{IdRow, timestamp_micros};
 use crate::failure::{Failure, Kind, Result};
 use crate::fetch::{Filter, IdRanges, chunks, collapse, count as ids_in, expand};
 use crate::manifest::{Backfill, Cursor, Scan, ScanKind, Selected};
@@ -18,6 +18,7 @@ use crate::run::inventory::Asker;
 use crate::run::nonce;
 use crate::run::rows;
 use crate::run::slices::SliceScan;
+use crate::run::stale::Dates;
 use crate::run::work::{Work, count};
 use crate::schema::{Changes, Resource, Style};
 use crate::window::Window;
@@ -231,10 +232,17 @@ async fn selected_by_date(
         Timestamp::from_microsecond(micros).ok().filter(|at| window.contains(*at))
     };
     let found = rows.into_iter().filter(|row| row.stamps[0].as_deref().is_some_and(|text| inside(text).is_some()));
-    let found: BTreeSet<i64> = found.map(|row| row.id).collect();
+    let found: Vec<IdRow> = found.collect();
+    let shown = |row: &IdRow| {
+        let micros = row.stamps[0].as_deref().and_then(timestamp_micros);
+        changes.since.iter().map(|date| micros.filter(|_| *date == by)).collect()
+    };
+    let dates: Vec<(i64, Dates)> = found.iter().map(|row| (row.id, shown(row))).collect();
+    let found: BTreeSet<i64> = found.iter().map(|row| row.id).collect();
     let held = if by == changes.created() { held_created(work, &resource, by, window).await? } else { Vec::new() };
     let mut scan = SliceScan::new(work, ScanKind::Changes, started_at, &Vec::new(), true, max_ids);
     scan.candidates = held.into_iter().filter(|id| !found.contains(id)).collect();
+    scan.stale.await_dates(dates);
     scan.slices.extend(chunks(&collapse(found), max_ids));
     scan.slices.extend(chunks(&collapse(scan.candidates.iter().copied()), max_ids));
     Ok(scan)

@@ -17,6 +17,7 @@ mod inventory;
 mod start;
 mod changed;
 mod slices;
+mod stale;
 mod rows;
 mod whole;
 mod resource;

@@ -195,3 +195,98 @@ async fn a_record_that_appears_again_leaves_the_files_of_deleted_rows() {
     check_truth(&sandbox, text(lake.path()), ORDERS);
     program.run(&["verify", "--deep"]).expect(0);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_document_older_than_its_search_row_is_asked_for_again() {
+    // GIVEN changed orders, and a source whose first documents lag behind its search
+    let (sandbox, lake, program, _) = edited(300, "order", Kind::Order, 8).await;
+    answer(&sandbox, json!([{"method": "GET", "path": "order-service/order/", "at": [1], "then": "stale"}]));
+    sandbox.take_log();
+
+    // WHEN a night goes by
+    program.run(&["run", "order"]).expect(0);
+
+    // THEN they came with a second request, and nothing is pending
+    check_truth(&sandbox, text(lake.path()), ORDERS);
+    assert_eq!(sandbox.take_log().documents(), 2);
+    assert_eq!(state(lake.path(), "order")["evidence"]["awaited"], Value::Null);
+
+    // AND the same holds for a part that is read again by the date of change
+    sandbox.age(Duration::from_secs(24 * 3600));
+    let ids: Vec<i64> = sandbox.ids(Kind::Order).into_iter().step_by(11).take(5).collect();
+    sandbox.edit(Kind::Order, &ids);
+    answer(&sandbox, json!([{"method": "GET", "path": "order-service/order/", "at": [1], "then": "stale"}]));
+    let day = sandbox.now().to_string()[..10].to_owned();
+    program.run(&["backfill", "order", "--by", "updatedOn", "--from", &day, "--to", "2100-01-01"]).expect(0);
+    check_truth(&sandbox, text(lake.path()), ORDERS);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_document_that_stays_stale_is_pending_until_the_change_arrives_whatever_the_search_shows() {
+    // GIVEN changed orders, and a source whose documents lag behind its search
+    let (sandbox, lake, program, ids) = edited(300, "order", Kind::Order, 8).await;
+    answer(&sandbox, json!([{"method": "GET", "path": "order-service/order/", "then": "stale"}]));
+
+    // WHEN three nights go by: in the last one the search shows nothing of the change any more
+    for night in 0..3 {
+        let found = report(&program, &["run", "order"], "order", 3);
+
+        // THEN each of them leaves the ids pending
+        assert_eq!(pending(lake.path(), "order"), ids, "night {night}");
+        assert!(night > 0 || found["stale_documents"] == 8, "{found}");
+        sandbox.age(Duration::from_secs(24 * 3600));
+    }
+
+    // WHEN the documents have caught up THEN the change arrives
+    answer(&sandbox, json!([]));
+    program.run(&["run", "order"]).expect(0);
+    assert!(pending(lake.path(), "order").is_empty());
+    check_truth(&sandbox, text(lake.path()), ORDERS);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn many_documents_that_stay_stale_suspend_the_rule_and_are_reported() {
+    // GIVEN many changed orders, and a source whose documents lag behind its search
+    let (sandbox, lake, program, _) = edited(300, "order", Kind::Order, 40).await;
+    answer(&sandbox, json!([{"method": "GET", "path": "order-service/order/", "then": "stale"}]));
+
+    // WHEN a night goes by
+    let done = program.run(&["run", "order"]).expect(0);
+
+    // THEN they are taken as they are, and that is reported
+    assert!(
+        done.stderr.contains("documents are older than their rows in the search, asked for twice"),
+        "{}",
+        done.stderr
+    );
+    assert!(pending(lake.path(), "order").is_empty());
+    let until = state(lake.path(), "order")["evidence"]["stale_suspended_until"].clone();
+    assert!(until.is_string(), "{until}");
+
+    // WHEN another night goes by THEN no document is asked for twice
+    sandbox.age(Duration::from_secs(24 * 3600));
+    sandbox.edit(Kind::Order, &sandbox.ids(Kind::Order)[..3]);
+    sandbox.take_log();
+    program.run(&["run", "order"]).expect(0);
+    assert_eq!(sandbox.take_log().documents(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_resumed_scan_still_compares_documents_with_the_search_of_its_first_run() {
+    // GIVEN a night that the source refused after the first of several sets of documents
+    let (sandbox, lake, program, _) = edited(3_000, "order", Kind::Order, 420).await;
+    let refusal =
+        json!({"status": {"status": 403, "body": "{\"errors\":[{\"code\":\"CMNC-003\",\"message\":\"no\"}]}"}});
+    let rest: Vec<u64> = (2..40).collect();
+    answer(&sandbox, json!([{"method": "GET", "path": "order-service/order/", "at": rest, "then": refusal}]));
+    let done = program.run(&["run", "order"]);
+    assert_ne!(done.code, 0, "{}", done.stderr);
+    assert!(state(lake.path(), "order")["scan"].is_object(), "{}", done.stderr);
+
+    // WHEN the next run goes on with it, and a document of each set lags at first
+    answer(&sandbox, json!([{"method": "GET", "path": "order-service/order/", "at": [1], "then": "stale"}]));
+    program.run(&["run", "order"]).expect(0);
+
+    // THEN the change is there
+    check_truth(&sandbox, text(lake.path()), ORDERS);
+}
