@@ -72,18 +72,4 @@ impl FieldDrift {
     pub fn is_empty(&self) -> bool {
         self.unknown.is_empty() && self.missing.is_empty() && self.emptied.is_empty()
     }
-
-    /// Adds another's counts.
-    pub fn add(&mut self, other: &Self) {
-        let sides = [
-            (&mut self.unknown, &other.unknown),
-            (&mut self.missing, &other.missing),
-            (&mut self.emptied, &other.emptied),
-        ];
-        for (ours, theirs) in sides {
-            for (path, count) in theirs {
-                *ours.entry(path.clone()).or_default() += count;
-            }
-        }
-    }
 }

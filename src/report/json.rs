@@ -1,5 +1,6 @@
 //! For machines: events as JSON lines, and the report of a run.
 
+use std::collections::BTreeMap;
 use std::io::Write;
 
 use serde_json::{Value, json};
@@ -85,6 +86,10 @@ pub fn report(outcome: &Outcome, exit_code: u8) -> Value {
     })
 }
 
+fn counted(paths: &BTreeMap<String, u64>) -> Vec<Value> {
+    paths.iter().map(|(path, count)| json!({"path": path, "count": count})).collect()
+}
+
 fn resource(outcome: &ResourceOutcome) -> Value {
     let (end, reason) = match &outcome.end {
         End::Complete => ("complete", None),
@@ -126,6 +131,9 @@ fn resource(outcome: &ResourceOutcome) -> Value {
         "stale_rule_suspended_until": tally.noticed.suspended,
         "misfits": misfits,
         "misfit_records": tally.misfit_records,
+        "unknown_fields": counted(tally.misfits.unknown()),
+        "missing_columns": counted(tally.misfits.missing()),
+        "emptied_columns": counted(&tally.noticed.emptied),
         "owed": outcome.owed,
         "found": outcome.found,
     })

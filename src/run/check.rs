@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::decode::meta_data;
 use crate::failure::{Failure, Kind, Result};
 use crate::fetch::{Auth, Client, ColumnMeta, Reply, Request};
-use crate::manifest::claim_destination;
+use crate::manifest::{FieldDrift, claim_destination, head};
 use crate::run::{Errand, choose, nonce};
 use crate::schema::{Inventory, Leaf, Resource, Source, Style};
 use crate::store::Store;
@@ -33,9 +33,15 @@ pub async fn check(errand: &Errand) -> Result<Vec<Finding>> {
         let store = Store::open(&destination, true)?;
         store.prove_conditional_put(&nonce()).await?;
         claim_destination(&store, &account.code, errand.now, false).await?;
-        Ok(format!("{} can be written and honours conditional puts", store.describe()))
+        Ok(store)
     };
-    findings.push(finding("destination", store.await));
+    let store: Result<Store> = store.await;
+    let drifted = match &store {
+        Ok(store) => drifted(store, &chosen).await,
+        Err(_) => Vec::new(),
+    };
+    let usable = |store: Store| format!("{} can be written and honours conditional puts", store.describe());
+    findings.push(finding("destination", store.map(usable)));
     let auth = Auth::new(credentials, &account.code, errand.redactor.clone())?;
     let client = Client::new(&account, auth, &limits, errand.seed, errand.events.clone())?;
     let mut logged_in = false;
@@ -61,7 +67,42 @@ pub async fn check(errand: &Errand) -> Result<Vec<Finding>> {
             });
         }
     }
+    findings.extend(drifted);
     Ok(findings)
+}
+
+/// The fields in which the last scans and the schemas differed, by resource.
+async fn drifted(store: &Store, chosen: &[&Resource]) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for resource in chosen {
+        let what = format!("{}: fields of the last scans", resource.name);
+        match head(store, &resource.name).await {
+            Ok(Some(head)) if !head.state.evidence.drift.is_empty() => {
+                let drift = described(&head.state.evidence.drift);
+                findings.push(Finding { what, found: Ok("they differ from the schema".to_owned()), drift });
+            }
+            Ok(_) => {}
+            Err(failure) => findings.push(finding(&what, Err(failure))),
+        }
+    }
+    findings
+}
+
+/// A line for each field.
+fn described(drift: &FieldDrift) -> Vec<String> {
+    let unknown = drift
+        .unknown
+        .iter()
+        .map(|(path, count)| format!("has `{path}`, which no column takes: {count} values went to `_extra`"));
+    let missing = drift
+        .missing
+        .iter()
+        .map(|(column, rows)| format!("no longer has `{column}` in its search: {rows} rows came without"));
+    let emptied = drift
+        .emptied
+        .iter()
+        .map(|(path, rows)| format!("has nothing for `{path}`, which was filled before: null in {rows} rows"));
+    unknown.chain(missing).chain(emptied).collect()
 }
 
 fn finding(what: &str, found: Result<String>) -> Finding {

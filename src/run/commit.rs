@@ -13,6 +13,7 @@ use crate::failure::{Failure, Kind, Result};
 use crate::manifest::{DataFile, FORMAT, MisfitFile, Version, decide, publish};
 use crate::plan::Reshape;
 use crate::run::nonce;
+use crate::run::rejected::unwritten;
 use crate::run::work::{Gone, Work, count};
 use crate::schema::Naming;
 use crate::store::{Step, paths};
@@ -30,6 +31,9 @@ impl Work<'_> {
         let replace = if replace == Replace::Everything && self.keyless { Replace::Owners } else { replace };
         let _turn = self.site.commit_turn.acquire().await.expect("the turn is never closed");
         self.refuse_lost_lock()?;
+        if last {
+            self.settle_fields(replace);
+        }
         let written = self.write(replace, last).await?;
         let staged = self.newly_staged(&written);
         if let Err(refused) = self.refuse_vanishing(replace, &written).and_then(|()| self.refuse_much_older()) {
@@ -242,8 +246,10 @@ impl Work<'_> {
             .advise(format!("if they are truly gone at the source, `pearlift {way} {}` accepts it", self.name)))
     }
 
-    /// Keeps records that did not fit in a file of their own.
+    /// Keeps records that did not fit in a file of their own, each once.
     async fn write_misfits(&mut self) -> Result<Option<MisfitFile>> {
+        let records = std::mem::take(&mut self.records);
+        self.records = unwritten(&mut self.state.evidence.rejected, records);
         if self.records.is_empty() {
             return Ok(None);
         }

@@ -11,6 +11,8 @@ mod scratch;
 mod work;
 mod apart;
 mod older;
+mod fields;
+mod rejected;
 mod commit;
 mod documents;
 mod inventory;

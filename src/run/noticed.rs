@@ -1,8 +1,8 @@
 //! The notable things of a resource's scans that neither fail it nor change a table: they are reported.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use crate::manifest::{FieldDrift, Key};
+use crate::manifest::Key;
 
 /// Notable things of a resource's scans.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -17,8 +17,8 @@ pub struct Noticed {
     pub suspended: Option<jiff::Timestamp>,
     /// Rows that are no longer among the deleted ones, for their records came again.
     pub reappeared: u64,
-    /// Fields in which schema and answers differ.
-    pub drift: FieldDrift,
+    /// Columns (`table.column`) that were filled before and were null in every row, with the rows that came.
+    pub emptied: BTreeMap<String, u64>,
 }
 
 impl Noticed {
@@ -29,6 +29,6 @@ impl Noticed {
         self.stale += other.stale;
         self.suspended = self.suspended.max(other.suspended);
         self.reappeared += other.reappeared;
-        self.drift.add(&other.drift);
+        self.emptied.extend(other.emptied.clone());
     }
 }

@@ -14,6 +14,7 @@ use crate::manifest::{Cursor, Key, ScanKind, State, Version, head};
 use crate::plan::Fit;
 use crate::run::Tally;
 use crate::run::apart::Apart;
+use crate::run::fields::Filled;
 use crate::run::site::Site;
 use crate::schema::{Naming, Open, Resource};
 use crate::store::Step;
@@ -79,6 +80,8 @@ pub struct Work<'a> {
     pub(super) dropped: Vec<Apart>,
     /// Ids of which a copy older than the stored one is accepted: a person says so.
     pub accepts_older: IdRanges,
+    /// Values of each column in the scan so far.
+    pub(super) filled: Filled,
     /// From which month on rows hand on what they name, once it is known.
     met_from: Option<i32>,
 }
@@ -142,6 +145,7 @@ impl<'a> Work<'a> {
             apart: Vec::new(),
             dropped: Vec::new(),
             accepts_older: IdRanges::new(),
+            filled: Filled::default(),
             met_from: None,
         })
     }
@@ -198,6 +202,7 @@ impl<'a> Work<'a> {
     ) -> Result<()> {
         let mut owners = 0;
         for (page, _) in &mut pages {
+            self.count_fields(page);
             for (path, count, sample) in page.misfits.iter() {
                 self.site.events.tell(Event::Misfit {
                     resource: self.resource.name.clone(),

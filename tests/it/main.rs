@@ -15,6 +15,7 @@ mod docs;
 mod errors;
 mod export;
 mod faults;
+mod fields;
 mod fuzz;
 mod hostile;
 mod kill;
