@@ -77,7 +77,7 @@ async fn drifted(store: &Store, chosen: &[&Resource]) -> Vec<Finding> {
     for resource in chosen {
         let what = format!("{}: fields of the last scans", resource.name);
         match head(store, &resource.name).await {
-            Ok(Some(head)) if !head.state.evidence.drift.is_empty() => {
+            Ok(Some(head)) if head.schema_hash == resource.hash && !head.state.evidence.drift.is_empty() => {
                 let drift = described(&head.state.evidence.drift);
                 findings.push(Finding { what, found: Ok("they differ from the schema".to_owned()), drift });
             }

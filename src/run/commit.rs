@@ -13,7 +13,7 @@ use crate::failure::{Failure, Kind, Result};
 use crate::manifest::{DataFile, FORMAT, MisfitFile, Version, decide, publish};
 use crate::plan::Reshape;
 use crate::run::nonce;
-use crate::run::rejected::unwritten;
+use crate::run::once::unwritten;
 use crate::run::work::{Gone, Work, count};
 use crate::schema::Naming;
 use crate::store::{Step, paths};

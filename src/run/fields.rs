@@ -110,19 +110,19 @@ impl Work<'_> {
             let text = format!("`{path}` is null in all {rows} rows that came, and was filled before");
             self.site.events.warn(&self.name, text);
         }
-        let searched = self.tally.records > 0;
-        lay_over(&mut evidence.drift, &self.tally.misfits, &found, whole, searched);
+        let read = self.tally.records;
+        lay_over(&mut evidence.drift, &self.tally.misfits, &found, whole, read);
         self.tally.noticed.emptied.extend(found.emptied);
     }
 }
 
-/// Lays a scan's fields over those of earlier ones.
-fn lay_over(drift: &mut FieldDrift, misfits: &Misfits, found: &Emptied, whole: bool, searched: bool) {
-    if whole {
+/// Lays the fields of a scan that has read so many records over those of earlier ones.
+fn lay_over(drift: &mut FieldDrift, misfits: &Misfits, found: &Emptied, whole: bool, read: u64) {
+    if whole || read >= LEAST_ROWS {
         drift.unknown.clear();
     }
     drift.unknown.extend(misfits.unknown().clone());
-    if searched {
+    if read > 0 {
         drift.missing.clone_from(misfits.missing());
     }
     drift.emptied.retain(|path, _| !found.filled.contains(path));

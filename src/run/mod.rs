@@ -12,7 +12,7 @@ mod work;
 mod apart;
 mod older;
 mod fields;
-mod rejected;
+mod once;
 mod commit;
 mod documents;
 mod inventory;

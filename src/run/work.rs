@@ -10,7 +10,7 @@ use crate::decode::{MisfitRecord, Page, Shape};
 use crate::event::Event;
 use crate::failure::{Failure, Result};
 use crate::fetch::IdRanges;
-use crate::manifest::{Cursor, Key, ScanKind, State, Version, head};
+use crate::manifest::{Cursor, FieldDrift, Key, ScanKind, State, Version, head};
 use crate::plan::Fit;
 use crate::run::Tally;
 use crate::run::apart::Apart;
@@ -110,6 +110,10 @@ impl<'a> Work<'a> {
         let old_backfill = unfinished.and_then(|state| plan(&state.backfill.as_ref()?.cursor));
         let mut state = head.as_ref().map(|head| head.state.clone()).unwrap_or_default();
         state.backfill.take_if(|backfill| backfill.schema_hash != resource.hash);
+        if head.as_ref().is_some_and(|head| head.schema_hash != resource.hash) {
+            // The fields in which answers differed from another schema say nothing of this one.
+            state.evidence.drift = FieldDrift::default();
+        }
         let followers = site
             .catalog
             .followers(resource)

@@ -290,3 +290,54 @@ async fn a_resumed_scan_still_compares_documents_with_the_search_of_its_first_ru
     // THEN the change is there
     check_truth(&sandbox, text(lake.path()), ORDERS);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn many_older_copies_fail_the_scan_and_change_nothing() {
+    // GIVEN many orders whose change is stored, and a source that returns them as they were before it
+    let (sandbox, lake, program, _) = edited(500, "order", Kind::Order, 60).await;
+    program.run(&["run", "order"]).expect(0);
+    answer(&sandbox, json!([{"method": "GET", "path": "order-service/order/", "then": "stale"}]));
+
+    // WHEN everything is read again THEN the scan fails, says so, and the tables are what they were
+    let done = program.run(&["run", "--full", "order"]);
+    assert_ne!(done.code, 0, "{}", done.stderr);
+    assert!(done.stderr.contains("are older than the stored ones, and at most 50 may be"), "{}", done.stderr);
+    assert!(done.stderr.contains("--accept-older"), "{}", done.stderr);
+    check_truth(&sandbox, text(lake.path()), ORDERS);
+    assert!(pending(lake.path(), "order").is_empty());
+
+    // AND a healthy night is a healthy night
+    answer(&sandbox, json!([]));
+    program.run(&["run", "order"]).expect(0);
+    check_truth(&sandbox, text(lake.path()), ORDERS);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn older_copies_in_files_that_are_built_anew_are_pending() {
+    // GIVEN orders whose change is stored, a schema of another partition, and a source that lags
+    let (sandbox, lake, program, ids) = edited(300, "order", Kind::Order, 6).await;
+    program.run(&["run", "order"]).expect(0);
+    answer(&sandbox, json!([{"method": "GET", "path": "order-service/order/", "then": "stale"}]));
+    let copies = |glob: &str| {
+        let rows = format!("read_parquet('{}/{glob}', hive_partitioning = true)", lake.path().display());
+        query(&format!("SELECT id, version, updated_on FROM {rows} WHERE id IN ({}) ORDER BY id", list(&ids)))
+    };
+    let before = copies("order/**/*.parquet");
+    let schemas = tempfile::tempdir().unwrap();
+    let own = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("schemas/order.toml")).unwrap();
+    let other: Vec<&str> = own.lines().filter(|line| *line != "partition = \"month(created_on)\"").collect();
+    assert!(other.len() < own.lines().count());
+    std::fs::write(schemas.path().join("order.toml"), other.join("\n")).unwrap();
+    let folder = text(schemas.path()).to_owned();
+
+    // WHEN all files are built anew
+    program.run(&["--schemas", &folder, "run", "--full", "order"]).expect(3);
+
+    // THEN the ids of older copies are pending, and the next night brings the newer ones
+    assert_ne!(copies("order/*.parquet"), before);
+    assert_eq!(pending(lake.path(), "order"), ids);
+    answer(&sandbox, json!([]));
+    program.run(&["--schemas", &folder, "run", "order"]).expect(0);
+    assert!(pending(lake.path(), "order").is_empty());
+    assert_eq!(copies("order/*.parquet"), before);
+}
