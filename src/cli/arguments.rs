@@ -132,6 +132,9 @@ pub struct Backfill {
     /// Ids: 123,456-500
     #[arg(long, value_name = "IDS", conflicts_with_all = ["from", "to", "by"])]
     pub ids: Option<String>,
+    /// Accept copies that are older than the stored ones
+    #[arg(long, requires = "ids")]
+    pub accept_older: bool,
     /// From the beginning of this day, UTC
     #[arg(long, value_name = "DATE", requires = "to")]
     pub from: Option<jiff::civil::Date>,

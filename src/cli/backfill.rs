@@ -31,11 +31,14 @@ pub async fn backfill(start: Start, backfill: Backfill) -> Result<u8> {
 /// What the flags select.
 fn selection(backfill: &Backfill) -> Result<Selection> {
     Ok(match (&backfill.ids, backfill.from, backfill.to) {
-        (Some(text), _, _) => Selection::Ids(parse_set(text).ok_or_else(|| {
-            Failure::new(Kind::Usage, "read `--ids`")
-                .because(format!("`{text}` is no set of ids"))
-                .advise("write it as `--ids 123,456-500`")
-        })?),
+        (Some(text), _, _) => {
+            let ids = parse_set(text).ok_or_else(|| {
+                Failure::new(Kind::Usage, "read `--ids`")
+                    .because(format!("`{text}` is no set of ids"))
+                    .advise("write it as `--ids 123,456-500`")
+            })?;
+            Selection::Ids { ids, accept_older: backfill.accept_older }
+        }
         (None, Some(from), Some(to)) if from < to => {
             Selection::Range { window: Window::between(midnight(from)?, midnight(to)?), by: backfill.by.clone() }
         }

@@ -1,4 +1,4 @@
-//! What did not fit: values by path, records whole.
+//! What did not fit: values by path, records whole; and the fields in which an answer and the schema differ, by path.
 
 use std::collections::BTreeMap;
 
@@ -7,31 +7,71 @@ use crate::manifest::Key;
 /// The longest sample of a misfit that is shown.
 const SAMPLE: usize = 60;
 
-/// Values that did not fit, counted by path with one sample each.
+/// Paths of unknown fields that are counted one by one: a map by names of the user's own would have no end.
+const UNKNOWN: usize = 200;
+/// Stands for the paths beyond these.
+const FURTHER: &str = "further fields";
+
+/// Values that did not fit, counted by path with one sample each; and fields in which an answer and the schema differ.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Misfits(BTreeMap<String, (u64, String)>);
+pub struct Misfits {
+    values: BTreeMap<String, (u64, String)>,
+    unknown: BTreeMap<String, u64>,
+    missing: BTreeMap<String, u64>,
+}
 
 impl Misfits {
     /// Counts a value at a path (`order.totalValue.total`).
     pub fn count(&mut self, path: String, sample: &str) {
         let short = || sample.chars().take(SAMPLE).collect();
-        self.0.entry(path).or_insert_with(|| (0, short())).0 += 1;
+        self.values.entry(path).or_insert_with(|| (0, short())).0 += 1;
+    }
+
+    /// Counts a value of a field that the schema does not name, at this path.
+    pub fn count_unknown(&mut self, path: String) {
+        self.add_unknown(path, 1);
+    }
+
+    fn add_unknown(&mut self, path: String, count: u64) {
+        let counted = self.unknown.len() < UNKNOWN || self.unknown.contains_key(&path);
+        *self.unknown.entry(if counted { path } else { FURTHER.to_owned() }).or_default() += count;
+    }
+
+    /// Counts rows of a search whose metaData does not list a column that the schema maps.
+    pub fn count_missing(&mut self, column: &str, rows: u64) {
+        *self.missing.entry(column.to_owned()).or_default() += rows;
+    }
+
+    /// Fields that the schema does not name, by path, with how many values of each are kept in `_extra`.
+    pub fn unknown(&self) -> &BTreeMap<String, u64> {
+        &self.unknown
+    }
+
+    /// Columns that the schema maps and the search does not have, with the rows that came without.
+    pub fn missing(&self) -> &BTreeMap<String, u64> {
+        &self.missing
     }
 
     /// The paths, with count and sample.
     pub fn iter(&self) -> impl Iterator<Item = (&str, u64, &str)> {
-        self.0.iter().map(|(path, (count, sample))| (path.as_str(), *count, sample.as_str()))
+        self.values.iter().map(|(path, (count, sample))| (path.as_str(), *count, sample.as_str()))
     }
 
     /// Whether everything fitted.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.values.is_empty()
     }
 
     /// Adds another's counts.
     pub fn merge(&mut self, other: Self) {
-        for (path, (count, sample)) in other.0 {
-            self.0.entry(path).or_insert((0, sample)).0 += count;
+        for (path, (count, sample)) in other.values {
+            self.values.entry(path).or_insert((0, sample)).0 += count;
+        }
+        for (path, count) in other.unknown {
+            self.add_unknown(path, count);
+        }
+        for (column, rows) in other.missing {
+            self.count_missing(&column, rows);
         }
     }
 }

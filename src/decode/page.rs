@@ -115,7 +115,10 @@ pub fn rows(shape: &Shape, body: &Body, row: &str, filter: Option<&Filter>) -> R
         });
         walker.row(index, cells, &raw);
     }
-    let (owners, tables, records, misfits) = walker.finish();
+    let (owners, tables, records, mut misfits) = walker.finish();
+    for column in shape.missing(&search) {
+        misfits.count_missing(column, search.rows);
+    }
     Ok(Page { owners, tables, records, misfits, more: false, search: Some(search) })
 }
 

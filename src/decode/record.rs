@@ -187,6 +187,10 @@ impl<'s, 'a> Walker<'s, 'a> {
         }
         let mut path: Vec<String> = self.shape.path(node).into_iter().map(str::to_owned).collect();
         path.push(name.to_owned());
+        // Names that are numbers are keys of a map.
+        let shown = |name: &String| if name.bytes().all(|byte| byte.is_ascii_digit()) { "*" } else { name }.to_owned();
+        let place = self.place(level, &path.iter().map(shown).collect::<Vec<_>>().join("."));
+        self.misfits.count_unknown(place);
         self.extra(level, path, value);
     }
 

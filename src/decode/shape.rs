@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 
 use crate::failure::{Failure, Kind, Result};
+use crate::fetch::SearchPage;
 use crate::schema::{Column, Leaf, Partition, PartitionBy, Resource, Rows, Source, Step, Style, Table, Type};
 
 /// The compiled form of a resource.
@@ -296,8 +297,10 @@ impl Shape {
         names
     }
 
-    /// The column names of the record that a search must return.
-    pub fn record_fields(&self) -> Vec<&str> {
-        self.nodes[0].fields.iter().map(|node| self.nodes[*node].name.as_str()).collect()
+    /// The columns that are written and that a search with rows does not have.
+    pub(super) fn missing(&self, search: &SearchPage) -> Vec<&str> {
+        let lacks = |node: &&Node| search.columns.iter().all(|column| column.name != node.name);
+        let fields = self.nodes[0].fields.iter().map(|node| &self.nodes[*node]).filter(|node| !node.skipped);
+        if search.rows == 0 { Vec::new() } else { fields.filter(lacks).map(|node| node.name.as_str()).collect() }
     }
 }

@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::failure::{Failure, Kind, Result};
+use crate::manifest::Evidence;
 use crate::schema::{Column, Table, Type, file_schema};
 
 /// The format that this program writes; a higher one is refused.
@@ -161,6 +162,9 @@ pub struct State {
     /// The rolling re-read has come up to this id.
     #[serde(default)]
     pub reread_to: Option<i64>,
+    /// Evidence by which copies and fields of the next scans are judged.
+    #[serde(default, skip_serializing_if = "Evidence::is_empty")]
+    pub evidence: Evidence,
 }
 
 /// An unfinished scan.
@@ -250,6 +254,9 @@ pub struct ScanPlan {
     /// Ids that are taken out of the tables where the source does not return them, as inclusive ranges.
     #[serde(default)]
     pub candidates: Vec<(i64, i64)>,
+    /// Change dates that searches showed, for [`Evidence::awaited`](crate::manifest::Evidence).
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub awaited: BTreeMap<i64, Vec<Option<i64>>>,
 }
 
 /// An id that is owed.

@@ -142,6 +142,7 @@ mod tests {
             slices,
             stamps: BTreeMap::new(),
             candidates,
+            awaited: BTreeMap::new(),
         }
     }
 

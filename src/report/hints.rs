@@ -1,10 +1,49 @@
 //! Advice after a run, from what it counted.
 
+use std::collections::BTreeMap;
+
 use crate::report::text::{length, number};
-use crate::run::{End, Outcome};
+use crate::run::{End, Outcome, Tally};
 
 /// Misfit paths named in a hint; the report has them all.
 const NAMED: usize = 5;
+
+/// Fields and copies that scans noticed, a line each kind.
+fn noticed(name: &str, tally: &Tally) -> Vec<String> {
+    let named = |paths: &BTreeMap<String, u64>, unit: &str| {
+        let shown = paths.iter().take(NAMED).map(|(path, count)| format!("{path} ({} {unit})", number(*count)));
+        let more = paths.len().saturating_sub(NAMED);
+        let more = (more > 0).then(|| format!("{more} more in the run's report"));
+        shown.chain(more).collect::<Vec<_>>().join(", ")
+    };
+    let (misfits, noticed) = (&tally.misfits, &tally.noticed);
+    let mut lines = Vec::new();
+    if !misfits.unknown().is_empty() {
+        let paths = named(misfits.unknown(), "values");
+        lines.push(format!("{name}: fields that the schema does not name are kept in `_extra`: {paths}"));
+    }
+    if !misfits.missing().is_empty() {
+        let paths = named(misfits.missing(), "rows");
+        lines.push(format!("{name}: columns that the schema maps are missing in the search, and null here: {paths}"));
+    }
+    if !noticed.emptied.is_empty() {
+        let paths = named(&noticed.emptied, "rows");
+        lines.push(format!("{name}: columns that were filled before are null throughout: {paths}"));
+    }
+    if !noticed.kept.is_empty() {
+        let count = length(noticed.kept.len());
+        lines.push(format!("{name}: {count} records came in a copy older than the stored one, which stays"));
+    }
+    if !noticed.went_back.is_empty() {
+        let count = length(noticed.went_back.len());
+        lines.push(format!("{name}: {count} records went back to an older copy, which is accepted"));
+    }
+    if noticed.reappeared > 0 {
+        let count = number(noticed.reappeared);
+        lines.push(format!("{name}: {count} rows left the files of deleted rows, for their records appeared again"));
+    }
+    lines
+}
 
 /// What to do about what happened, a line each.
 pub fn hints(outcome: &Outcome) -> Vec<String> {
@@ -29,6 +68,7 @@ pub fn hints(outcome: &Outcome) -> Vec<String> {
                 misfits.join(", ")
             ));
         }
+        hints.extend(noticed(name, &resource.tally));
         if resource.owed > 0 {
             let text = "could not be brought home; every run asks for them again (`pearlift status --json` names them)";
             hints.push(format!("{name}: {} records {text}", number(resource.owed)));

@@ -1,5 +1,6 @@
 //! For machines: events as JSON lines, and the report of a run.
 
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::sync::{Arc, OnceLock};
 
@@ -181,6 +182,10 @@ pub fn report(outcome: &Outcome, exit_code: u8) -> Value {
     })
 }
 
+fn counted(paths: &BTreeMap<String, u64>) -> Vec<Value> {
+    paths.iter().map(|(path, count)| json!({"path": path, "count": count})).collect()
+}
+
 fn resource(outcome: &ResourceOutcome) -> Value {
     let ending = outcome.ending();
     let tally = &outcome.tally;
@@ -210,8 +215,16 @@ fn resource(outcome: &ResourceOutcome) -> Value {
         "rows_removed": tally.changes.removed,
         "rows_with_repeated_key": tally.twice,
         "missed_changes": tally.missed.len(),
+        "older_than_stored": tally.noticed.kept.len(),
+        "went_back": tally.noticed.went_back,
+        "deletions_cancelled": tally.noticed.reappeared,
+        "stale_documents": tally.noticed.stale,
+        "stale_rule_suspended_until": tally.noticed.suspended,
         "misfits": misfits,
         "misfit_records": tally.misfit_records,
+        "unknown_fields": counted(tally.misfits.unknown()),
+        "missing_columns": counted(tally.misfits.missing()),
+        "emptied_columns": counted(&tally.noticed.emptied),
         "owed": outcome.owed,
         "found": outcome.found,
     })

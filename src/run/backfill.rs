@@ -8,7 +8,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::config::Deletes;
-use crate::decode::{timestamp, timestamp_micros};
+use crate::decode::{IdRow, timestamp, timestamp_micros};
 use crate::failure::{Failure, Kind, Result};
 use crate::fetch::{Filter, IdRanges, chunks, collapse, count as ids_in, expand};
 use crate::manifest::{Backfill, Cursor, Scan, ScanKind, Selected};
@@ -16,6 +16,7 @@ use crate::run::inventory::Asker;
 use crate::run::nonce;
 use crate::run::rows;
 use crate::run::slices::SliceScan;
+use crate::run::stale::Dates;
 use crate::run::work::{Work, count};
 use crate::schema::{Changes, Resource, Style};
 use crate::window::Window;
@@ -27,12 +28,13 @@ const MAY_GO: u64 = 100;
 /// What is read again.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Selection {
-    Ids(IdRanges),
-    /// Records whose date `by` lies in the window; none is the date of their creation.
-    Range {
-        window: Window,
-        by: Option<String>,
+    Ids {
+        ids: IdRanges,
+        /// Copies that are older than the stored ones are accepted.
+        accept_older: bool,
     },
+    /// Records whose date `by` lies in the window; none is the date of their creation.
+    Range { window: Window, by: Option<String> },
 }
 
 /// What a backfill did.
@@ -61,6 +63,9 @@ impl fmt::Display for Backfilled {
 /// Reads the selection again and merges it.
 pub async fn backfill(work: &mut Work<'_>, selection: &Selection) -> Result<Backfilled> {
     let resource = Arc::clone(&work.resource);
+    if let Selection::Ids { ids, accept_older: true } = selection {
+        work.accepts_older = ids.clone();
+    }
     if work.head.as_ref().is_none_or(|head| head.state.completed_at.is_none()) {
         return Err(cannot(
             &resource,
@@ -78,15 +83,19 @@ pub async fn backfill(work: &mut Work<'_>, selection: &Selection) -> Result<Back
         (Style::PerOwner { .. }, _) if resource.is_snapshot() => {
             Err(cannot(&resource, "a snapshot is of its day: the past cannot be read again", &whole(&resource)))
         }
-        (Style::PerOwner { get, max_ids, .. }, Selection::Ids(ids)) => by_ids(work, get, ids, *max_ids, true).await,
-        (Style::IdSets { get, max_ids, .. }, Selection::Ids(ids)) => by_ids(work, get, ids, *max_ids, false).await,
+        (Style::PerOwner { get, max_ids, .. }, Selection::Ids { ids, .. }) => {
+            by_ids(work, get, ids, *max_ids, true).await
+        }
+        (Style::IdSets { get, max_ids, .. }, Selection::Ids { ids, .. }) => {
+            by_ids(work, get, ids, *max_ids, false).await
+        }
         (Style::IdSets { get, max_ids, changes, .. }, Selection::Range { window, by }) => {
             let Some(changes) = changes else {
                 return Err(cannot(&resource, "it has no search by date", &whole(&resource)));
             };
             by_date(work, get, *max_ids, changes, *window, by.as_deref()).await
         }
-        (Style::Search(_), Selection::Ids(_)) => {
+        (Style::Search(_), Selection::Ids { .. }) => {
             Err(cannot(&resource, "its records have no GET", "select them by date: `--from` and `--to`"))
         }
         (Style::Search(search), Selection::Range { window, by }) => {
@@ -218,10 +227,17 @@ async fn selected_by_date(
     // Asked a second wider on either side: what lies outside is cut here.
     let inside = |text: &str| timestamp_micros(text).map(timestamp).filter(|at| window.contains(*at));
     let found = rows.into_iter().filter(|row| row.stamps[0].as_deref().is_some_and(|text| inside(text).is_some()));
-    let found: BTreeSet<i64> = found.map(|row| row.id).collect();
+    let found: Vec<IdRow> = found.collect();
+    let shown = |row: &IdRow| {
+        let micros = row.stamps[0].as_deref().and_then(timestamp_micros);
+        changes.since.iter().map(|date| micros.filter(|_| *date == by)).collect()
+    };
+    let dates: Vec<(i64, Dates)> = found.iter().map(|row| (row.id, shown(row))).collect();
+    let found: BTreeSet<i64> = found.iter().map(|row| row.id).collect();
     let held = if by == changes.created() { held_created(work, &resource, by, window).await? } else { Vec::new() };
     let mut scan = SliceScan::new(work, ScanKind::Changes, started_at, &Vec::new(), true, max_ids);
     scan.candidates = held.into_iter().filter(|id| !found.contains(id)).collect();
+    scan.stale.await_dates(dates);
     scan.slices.extend(chunks(&collapse(found), max_ids));
     scan.slices.extend(chunks(&collapse(scan.candidates.iter().copied()), max_ids));
     Ok(scan)

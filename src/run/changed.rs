@@ -22,6 +22,8 @@ pub struct Sighting {
     pub stamp: Option<i64>,
     /// The latest of all its dates, those after the scan's start too.
     pub latest: Option<i64>,
+    /// Each of its dates, in microseconds; the latest that any row showed.
+    pub dates: Vec<Option<i64>>,
     /// Its dates as the source writes them.
     pub text: String,
     /// The values of the schema's `same` columns.
@@ -89,7 +91,11 @@ pub fn sight(sightings: &mut BTreeMap<i64, Sighting>, changes: &Changes, answere
         let (stamp, latest) = (all().filter(past).max(), all().max());
         let text = dates.iter().flatten().map(String::as_str).collect::<Vec<_>>().join(" ");
         let seen = sightings.entry(row.id).or_default();
-        *seen = Sighting { stamp: seen.stamp.max(stamp), latest: seen.latest.max(latest), text, same: same.to_vec() };
+        let shown = dates.iter().map(|text| text.as_deref().and_then(timestamp_micros));
+        let known = seen.dates.iter().copied().chain(std::iter::repeat(None));
+        let dates = shown.zip(known).map(|(shown, known)| shown.max(known)).collect();
+        let (stamp, latest, same) = (seen.stamp.max(stamp), seen.latest.max(latest), same.to_vec());
+        *seen = Sighting { stamp, latest, dates, text, same };
     }
 }
 

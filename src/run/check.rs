@@ -7,7 +7,7 @@ use crate::decode::meta_data;
 use crate::event::Event;
 use crate::failure::{Failure, Kind, Result};
 use crate::fetch::{Auth, Client, ColumnMeta, Reply, Request};
-use crate::manifest::check_destination;
+use crate::manifest::{FieldDrift, check_destination, head};
 use crate::run::{Errand, choose, nonce};
 use crate::schema::{Inventory, Leaf, Resource, Source, Style};
 use crate::store::Store;
@@ -38,8 +38,10 @@ pub async fn check(errand: &Errand) -> Result<Vec<Finding>> {
         check_destination(&store, &account.code).await?;
         Ok(store)
     };
+    let mut drifted_fields = Vec::new();
     match opened.await {
         Ok(store) => {
+            drifted_fields = drifted(&store, &chosen).await;
             let found = format!("{} can be written and honours conditional puts", store.describe());
             findings.push(finding("destination", Ok(found)));
             let found = "one was taken, seen as held, renewed and given back".to_owned();
@@ -71,7 +73,42 @@ pub async fn check(errand: &Errand) -> Result<Vec<Finding>> {
             });
         }
     }
+    findings.extend(drifted_fields);
     Ok(findings)
+}
+
+/// The fields in which the last scans and the schemas differed, by resource.
+async fn drifted(store: &Store, chosen: &[&Resource]) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for resource in chosen {
+        let what = format!("{}: fields of the last scans", resource.name);
+        match head(store, &resource.name).await {
+            Ok(Some(head)) if head.schema_hash == resource.hash && !head.state.evidence.drift.is_empty() => {
+                let drift = described(&head.state.evidence.drift);
+                findings.push(Finding { what, found: Ok("they differ from the schema".to_owned()), drift });
+            }
+            Ok(_) => {}
+            Err(failure) => findings.push(finding(&what, Err(failure))),
+        }
+    }
+    findings
+}
+
+/// A line for each field.
+fn described(drift: &FieldDrift) -> Vec<String> {
+    let unknown = drift
+        .unknown
+        .iter()
+        .map(|(path, count)| format!("has `{path}`, which no column takes: {count} values went to `_extra`"));
+    let missing = drift
+        .missing
+        .iter()
+        .map(|(column, rows)| format!("no longer has `{column}` in its search: {rows} rows came without"));
+    let emptied = drift
+        .emptied
+        .iter()
+        .map(|(path, rows)| format!("has nothing for `{path}`, which was filled before: null in {rows} rows"));
+    unknown.chain(missing).chain(emptied).collect()
 }
 
 fn finding(what: &str, found: Result<String>) -> Finding {

@@ -10,15 +10,16 @@ use tokio::time::Instant;
 use crate::config::Deletes;
 use crate::event::Event;
 use crate::failure::{Failure, Kind, Result};
-use crate::manifest::{FORMAT, MisfitFile, Version, decide, publish};
+use crate::manifest::{DataFile, FORMAT, MisfitFile, Version, decide, publish};
 use crate::plan::Reshape;
 use crate::run::nonce;
+use crate::run::once::unwritten;
 use crate::run::work::{Gone, Work, count};
 use crate::schema::Naming;
 use crate::store::{Step, paths};
 use crate::write::{
-    Aside, Commission, Marks, OwnerSet, Replace, Reshaping, Sizes, Which, Written, marked_tables, reshape_tables,
-    set_aside, write_tables,
+    Aside, Commission, Marks, OwnerSet, Reappeared, Replace, Reshaping, Sizes, Which, Written, cancel_deletions,
+    marked_tables, older_copies, reshape_tables, set_aside, write_tables,
 };
 
 /// A reload in which more rows would go than this, and than a hundredth of all, is refused.
@@ -31,9 +32,12 @@ impl Work<'_> {
         let _turn = self.site.commit_turn.acquire().await.expect("the turn is never closed");
         self.refuse_lost_lock()?;
         self.bind().await?;
+        if last {
+            self.settle_fields(replace);
+        }
         let written = self.write(replace, last).await?;
         let staged = self.newly_staged(&written);
-        if let Err(refused) = self.refuse_vanishing(replace, &written) {
+        if let Err(refused) = self.refuse_vanishing(replace, &written).and_then(|()| self.refuse_much_older()) {
             self.site.store.delete(&staged.into_iter().collect::<Vec<_>>()).await?;
             return Err(refused);
         }
@@ -140,7 +144,7 @@ impl Work<'_> {
         let (resource, head) = (Arc::clone(&self.resource), if self.rebuild { None } else { self.head.clone() });
         let (store, run, folder) = (self.site.store.clone(), self.site.run.clone(), self.site.spool.join(&*self.name));
         let sizes = self.sizes();
-        let spare = OwnerSet::new(std::mem::take(&mut self.spared));
+        let mut spared = std::mem::take(&mut self.spared);
         let runtime = Handle::current();
         let mut number = self.site.files_numbered.load(Ordering::Relaxed);
         let gone = self.gone.take();
@@ -149,6 +153,7 @@ impl Work<'_> {
         let leaving = if self.rebuild { self.head.clone() } else { None };
         let keep_from = self.keep_from;
         let none_dropped = self.dropped.is_empty();
+        let (rule, rebuild) = (self.older_rule(), self.rebuild);
         let met_from = self.met_from().await?;
         let watch = self.followers.iter().map(|(_, naming)| *naming);
         let watch: Vec<Naming> = watch.chain(self.owners_watched()).collect();
@@ -157,10 +162,8 @@ impl Work<'_> {
             for (key, gone) in out.flat_map(|gone| gone.owners.keys().iter().map(move |key| (key, gone))) {
                 spool.add_empty(key.clone(), gone.at);
             }
-            let aside = |head, which: &Which<'_>, number: &mut u64| {
-                let aside = Aside { store: &store, resource: &resource, head, spool: &folder, run: &run, sizes };
-                set_aside(&aside, which, &runtime, number)
-            };
+            let beside = |head| Aside { store: &store, resource: &resource, head, spool: &folder, run: &run, sizes };
+            let aside = |head, which: &Which<'_>, number: &mut u64| set_aside(&beside(head), which, &runtime, number);
             let deleted = match (&gone, &head, &leaving) {
                 (Some(Gone { owners, at, kept: true }), Some(head), _) => {
                     aside(head, &Which::Of(owners, *at), &mut number)?
@@ -173,10 +176,28 @@ impl Work<'_> {
             };
             let marked = gone.filter(|_| keeps_marked).map(|gone| gone.owners).unwrap_or_default();
             let marks = keeps_marked.then_some(Marks { owners: &marked, at });
-            let spooled = spool.take()?;
+            let mut spooled = spool.take()?;
+            let stored = head.as_ref().or(leaving.as_ref());
+            let older = match stored {
+                Some(stored) => older_copies(&store, &resource, stored, &spooled)?,
+                None => Vec::new(),
+            };
+            let judged = rule.judge(older, |key| spooled.owners.contains(key));
+            if !rebuild {
+                // Files that are built anew have no stored rows that could stay.
+                spooled.leave_out(&judged.kept_keys());
+                spared.extend(judged.kept_keys());
+            }
+            let reappeared = match stored {
+                Some(stored) => cancel_deletions(&beside(stored), &spooled, &runtime, &mut number)?,
+                None => Reappeared::default(),
+            };
+            spooled.forget_copies();
+            let spare = OwnerSet::new(spared);
             let nobody = spooled.owners.is_empty() && marked.is_empty() && none_dropped;
             if let (Some(head), true, Replace::Owners) = (&head, nobody, replace) {
-                return Ok((spool, number, Written { tables: head.tables.clone(), ..Written::default() }));
+                let written = Written { tables: head.tables.clone(), ..Written::default() };
+                return Ok((spool, number, written, judged, reappeared));
             }
             let commission = Commission {
                 store: &store,
@@ -194,15 +215,19 @@ impl Work<'_> {
                 met_from,
             };
             let written = Written { deleted, ..write_tables(&commission, &spooled, &runtime, &mut number)? };
-            Ok::<_, Failure>((spool, number, written))
+            Ok::<_, Failure>((spool, number, written, judged, reappeared))
         });
-        let (spool, number, mut written) = work.await.expect("writing files does not panic")?;
+        let (spool, number, mut written, judged, reappeared) = work.await.expect("writing files does not panic")?;
+        self.settle_older(judged);
         self.spool = Some(spool);
         self.site.files_numbered.store(number, Ordering::Relaxed);
         if let (true, Some(head)) = (self.rebuild, &self.head) {
             written.removes.extend(head.paths().into_iter().map(str::to_owned));
         }
         written.removes.extend(self.dropped.iter().map(|dropped| dropped.file.path.clone()));
+        self.tally.noticed.reappeared += reappeared.rows;
+        written.removes.extend(reappeared.removes);
+        written.deleted.extend(reappeared.files);
         Ok(written)
     }
 
@@ -231,8 +256,10 @@ impl Work<'_> {
             .advise(format!("if they are truly gone at the source, `pearlift {way} {}` accepts it", self.name)))
     }
 
-    /// Keeps records that did not fit in a file of their own.
+    /// Keeps records that did not fit in a file of their own, each once.
     async fn write_misfits(&mut self) -> Result<Option<MisfitFile>> {
+        let records = std::mem::take(&mut self.records);
+        self.records = unwritten(&mut self.state.evidence.rejected, records);
         if self.records.is_empty() {
             return Ok(None);
         }
@@ -257,7 +284,8 @@ impl Work<'_> {
         let mut kept = head.map(|head| head.misfits.clone()).unwrap_or_default();
         kept.extend(misfits);
         let dropped = |path: &String| self.dropped.iter().any(|dropped| dropped.file.path == *path);
-        let deleted = head.iter().flat_map(|head| &head.deleted).filter(|file| !dropped(&file.path));
+        let stays = |file: &&DataFile| !dropped(&file.path) && !written.removes.contains(&file.path);
+        let deleted = head.iter().flat_map(|head| &head.deleted).filter(stays);
         Version {
             format: FORMAT,
             pearlift: env!("CARGO_PKG_VERSION").to_owned(),

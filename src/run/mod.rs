@@ -4,18 +4,23 @@
 //! go on: settings, credentials, the destination.
 
 mod stop;
+mod noticed;
 mod outcome;
 mod binding;
 mod site;
 mod scratch;
 mod work;
 mod apart;
+mod older;
+mod fields;
+mod once;
 mod commit;
 mod documents;
 mod inventory;
 mod start;
 mod changed;
 mod slices;
+mod stale;
 mod rows;
 mod whole;
 mod resource;
@@ -66,6 +71,7 @@ pub use check::{Finding, check};
 pub use cost::{Cost, Forecast, ResourceForecast, ScanForecast, forecast};
 pub use freshness::stale;
 pub use heads::{Progress, choose, jobs, progress, read_heads, unpublished};
+pub use noticed::Noticed;
 pub use outcome::{End, Outcome, ResourceOutcome, Tally};
 pub use scratch::{Scratch, spool_folder};
 pub use site::Clock;

@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use crate::decode::Misfits;
 use crate::event::Ending;
 use crate::failure::{Failure, Kind, Recovery, Result};
+use crate::run::Noticed;
 use crate::store::{Store, paths};
 use crate::write::Changes;
 
@@ -86,6 +87,8 @@ pub struct Tally {
     pub twice: u64,
     /// Records found changed by reading them again, though no date told of it.
     pub missed: BTreeSet<i64>,
+    /// Notable things that are reported and change nothing.
+    pub noticed: Noticed,
 }
 
 impl Tally {
@@ -100,6 +103,7 @@ impl Tally {
         self.misfit_records += other.misfit_records;
         self.twice += other.twice;
         self.missed.extend(&other.missed);
+        self.noticed.add(&other.noticed);
     }
 }
 

@@ -163,7 +163,9 @@ fn settle(work: &Work<'_>) -> SignedDuration {
 
 fn changed_scan(work: &Work<'_>, found: &Found, more: &[i64], max_ids: usize) -> SliceScan {
     let ids = crate::fetch::collapse(found.sightings.keys().chain(more).copied());
-    SliceScan::new(work, ScanKind::Changes, found.started_at, &ids, true, max_ids)
+    let mut scan = SliceScan::new(work, ScanKind::Changes, found.started_at, &ids, true, max_ids);
+    scan.stale.await_all(&found.sightings);
+    scan
 }
 
 fn no_changes(resource: &Resource) -> Failure {

@@ -13,6 +13,7 @@ use crate::manifest::{
     Backfill, Cursor, FORMAT, Key, LeftOut, Owed, Scan, ScanKind, ScanPlan, Selected, read_plan, write_plan,
 };
 use crate::run::documents::{Brought, Documents};
+use crate::run::stale::{StaleRule, ask_again};
 use crate::run::stop::stopped;
 use crate::run::work::{Work, count};
 use crate::write::Replace;
@@ -50,6 +51,8 @@ pub struct SliceScan {
     pub stamps: BTreeMap<i64, String>,
     /// Ids asked for that the source did not return.
     pub gone: BTreeSet<i64>,
+    /// Documents are compared with the search rows that led to them.
+    pub stale: StaleRule,
 }
 
 impl SliceScan {
@@ -93,6 +96,7 @@ impl SliceScan {
             selected: None,
             stamps: BTreeMap::new(),
             gone: BTreeSet::new(),
+            stale: StaleRule::new(work, started_at),
         }
     }
 
@@ -109,6 +113,8 @@ impl SliceScan {
         for (place, _) in written.slices.iter().enumerate().filter(|(_, slice)| confirmed(slice)) {
             done.remove(&count(place));
         }
+        let mut stale = StaleRule::new(work, scan.started_at);
+        stale.await_dates(written.awaited);
         Ok(Some(Self {
             id: scan.id.clone(),
             kind: scan.kind,
@@ -126,6 +132,7 @@ impl SliceScan {
             selected: None,
             stamps: written.stamps,
             gone: BTreeSet::new(),
+            stale,
         }))
     }
 
@@ -143,7 +150,10 @@ impl SliceScan {
         let mut left: Vec<u64> = (0..count(self.slices.len())).filter(|slice| !self.done.contains(slice)).collect();
         left.reverse();
         work.site.events.tell(Event::Expecting { resource: work.resource.name.clone(), requests: count(left.len()) });
-        let outcome = self.all(work, &documents, left).await;
+        let outcome = match self.all(work, &documents, left).await {
+            Ok(()) => ask_again(self, work, &documents).await,
+            stopped => stopped,
+        };
         match outcome {
             Err(failure) if self.gradual && worth_keeping(failure.kind()) && work.has_spooled() => {
                 // What came home is whole, slice by slice: it stays, and the rest is read another time.
@@ -186,7 +196,7 @@ impl SliceScan {
     }
 
     /// Takes in what came of a slice; gives how many ids are newly owed.
-    async fn take_in(&mut self, work: &mut Work<'_>, brought: Brought) -> Result<u64> {
+    pub(super) async fn take_in(&mut self, work: &mut Work<'_>, brought: Brought) -> Result<u64> {
         let at = self.started_at;
         if self.replace != Replace::Owners || self.confirms {
             self.gone.extend(&brought.gone);
@@ -209,6 +219,8 @@ impl SliceScan {
                 owed.push((Key::Int(id), format!("the source refuses it with {code}")));
             }
         }
+        let stale = self.stale.judge(work, &brought.pages, at);
+        settled.retain(|id| !stale.contains(id));
         work.spare(owed.iter().map(|(id, _)| id.clone()));
         work.state.owed.retain(|known| !settled.contains(&known.id));
         let mut newly = 0;
@@ -247,6 +259,7 @@ impl SliceScan {
                     slices: self.slices.clone(),
                     stamps: self.stamps.clone(),
                     candidates: collapse(self.candidates.iter().copied()),
+                    awaited: self.stale.awaited.clone(),
                 };
                 work.bind().await?;
                 let path = write_plan(&work.site.store, &plan).await?;

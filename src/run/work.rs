@@ -9,10 +9,12 @@ use crate::config::Deletes;
 use crate::decode::{MisfitRecord, Page, Shape};
 use crate::event::Event;
 use crate::failure::{Failure, Result};
-use crate::manifest::{Cursor, Key, ScanKind, State, Version, head};
+use crate::fetch::IdRanges;
+use crate::manifest::{Cursor, FieldDrift, Key, ScanKind, State, Version, head};
 use crate::plan::Fit;
 use crate::run::Tally;
 use crate::run::apart::Apart;
+use crate::run::fields::Filled;
 use crate::run::site::Site;
 use crate::schema::{Naming, Open, Resource};
 use crate::store::Step;
@@ -76,6 +78,10 @@ pub struct Work<'a> {
     pub(super) apart: Vec<Apart>,
     /// Damaged files that the next commit takes out of the tables.
     pub(super) dropped: Vec<Apart>,
+    /// Ids of which a copy older than the stored one is accepted: a person says so.
+    pub accepts_older: IdRanges,
+    /// Values of each column in the scan so far.
+    pub(super) filled: Filled,
     /// From which month on rows hand on what they name, once it is known.
     met_from: Option<i32>,
 }
@@ -104,6 +110,10 @@ impl<'a> Work<'a> {
         let old_backfill = unfinished.and_then(|state| plan(&state.backfill.as_ref()?.cursor));
         let mut state = head.as_ref().map(|head| head.state.clone()).unwrap_or_default();
         state.backfill.take_if(|backfill| backfill.schema_hash != resource.hash);
+        if head.as_ref().is_some_and(|head| head.schema_hash != resource.hash) {
+            // The fields in which answers differed from another schema say nothing of this one.
+            state.evidence.drift = FieldDrift::default();
+        }
         let followers = site
             .catalog
             .followers(resource)
@@ -138,6 +148,8 @@ impl<'a> Work<'a> {
             committed_at: Instant::now(),
             apart: Vec::new(),
             dropped: Vec::new(),
+            accepts_older: IdRanges::new(),
+            filled: Filled::default(),
             met_from: None,
         })
     }
@@ -194,6 +206,7 @@ impl<'a> Work<'a> {
     ) -> Result<()> {
         let mut owners = 0;
         for (page, _) in &mut pages {
+            self.count_fields(page);
             for (path, count, sample) in page.misfits.iter() {
                 self.site.events.tell(Event::Misfit {
                     resource: self.resource.name.clone(),

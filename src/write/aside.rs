@@ -12,7 +12,7 @@ use tokio::runtime::Handle;
 use crate::failure::{Failure, Kind, Result};
 use crate::manifest::{DataFile, TableFiles, Version};
 use crate::schema::{DELETED_AT, Resource};
-use crate::store::{LocalCopy, Store, paths};
+use crate::store::{LocalCopy, Store};
 use crate::write::inspect::refuse_altered;
 use crate::write::output::{Output, Target};
 use crate::write::parquet::{Form, Sizes};
@@ -101,10 +101,7 @@ pub fn set_aside(
             }
         }
         for draft in output.finish(&target)? {
-            let number = draft.file.path.rsplit('-').next().and_then(|rest| rest.strip_suffix(".parquet"));
-            let number = number.and_then(|digits| digits.parse().ok()).expect("a data file's name ends in its number");
-            let path = paths::deleted(name, work.run, number);
-            kept.push(DataFile { path, ..draft.file });
+            kept.push(draft.deleted(name, work.run));
             runtime.block_on(work.store.stage(draft.scratch))?;
         }
     }

@@ -249,7 +249,7 @@ async fn each_file<T: Send + 'static>(
 }
 
 /// A failure of the store as it is; anything else is a flaw of the file.
-fn unreadable(path: String, error: ParquetError) -> Failure {
+pub(super) fn unreadable(path: String, error: ParquetError) -> Failure {
     match error {
         ParquetError::External(inner) => match inner.downcast::<Failure>() {
             Ok(failure) => *failure,
@@ -297,7 +297,7 @@ fn look(file: RemoteFile, names: &[String], ids: &[i64]) -> parquet::errors::Res
 }
 
 /// The least and greatest value of a column of whole numbers or instants, where statistics state them.
-fn range(group: &RowGroupMetaData, column: &str) -> Option<(i64, i64)> {
+pub(super) fn range(group: &RowGroupMetaData, column: &str) -> Option<(i64, i64)> {
     match statistics(group, column)? {
         Statistics::Int64(values) => Some((*values.min_opt()?, *values.max_opt()?)),
         _ => None,

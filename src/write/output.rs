@@ -36,6 +36,15 @@ pub struct Draft {
     pub file: DataFile,
 }
 
+impl Draft {
+    /// The file as one of deleted rows of a table, written by this run.
+    pub fn deleted(&self, table: &str, run: &str) -> DataFile {
+        let number = self.file.path.rsplit('-').next().and_then(|rest| rest.strip_suffix(".parquet"));
+        let number = number.and_then(|digits| digits.parse().ok()).expect("a data file's name ends in its number");
+        DataFile { path: paths::deleted(table, run, number), ..self.file.clone() }
+    }
+}
+
 /// The files of one partition.
 pub struct Output {
     segment: Option<String>,

@@ -4,6 +4,7 @@
 //! `newer` columns, else the later request), never the one that arrived later. Losers' rows stay in the spool and are left
 //! out when it is read.
 
+use std::cmp::Ordering;
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -48,24 +49,28 @@ struct TableSpool {
 
 /// The copy of a record that counts.
 #[derive(Clone, Debug)]
-struct Winner {
-    newer: Box<[Option<i64>]>,
-    asked_at: i64,
+pub(super) struct Winner {
+    pub newer: Box<[Option<i64>]>,
+    pub asked_at: i64,
     seq: u64,
+    /// It states that the record has no rows.
+    pub empty: bool,
 }
 
 impl Winner {
     /// Whether this copy is newer than the other.
     fn beats(&self, other: &Self) -> bool {
-        for (mine, others) in self.newer.iter().zip(&other.newer) {
-            if let (Some(mine), Some(others)) = (mine, others)
-                && mine != others
-            {
-                return mine > others;
-            }
+        match rank(&self.newer, &other.newer) {
+            Ordering::Equal => self.asked_at >= other.asked_at,
+            order => order == Ordering::Greater,
         }
-        self.asked_at >= other.asked_at
     }
+}
+
+/// How two copies rank by the schema's `newer` columns: the first of them in which both have values and differ.
+pub(super) fn rank(left: &[Option<i64>], right: &[Option<i64>]) -> Ordering {
+    let pairs = left.iter().zip(right).filter_map(|(left, right)| Some((*left)?.cmp(&(*right)?)));
+    pairs.into_iter().find(|order| *order != Ordering::Equal).unwrap_or(Ordering::Equal)
 }
 
 /// The owners of a commit, sorted.
@@ -115,6 +120,33 @@ pub struct Spooled {
     pub(super) winning: Arc<HashSet<u64>>,
     /// Some record came twice, so rows must be looked at one by one.
     pub(super) has_losers: bool,
+    /// The copies that count, until they have been compared with what is stored.
+    pub(super) copies: HashMap<Key, Winner>,
+}
+
+impl Spooled {
+    /// Leaves out these records: what is stored of them stays.
+    pub fn leave_out(&mut self, keys: &[Key]) {
+        if keys.is_empty() {
+            return;
+        }
+        for key in keys {
+            self.copies.remove(key);
+        }
+        self.owners = OwnerSet::new(self.copies.keys().cloned().collect());
+        self.winning = Arc::new(self.copies.values().map(|copy| copy.seq).collect());
+        self.has_losers = true;
+    }
+
+    /// Whether a copy of the record with rows came.
+    pub(super) fn came(&self, key: &Key) -> bool {
+        self.copies.get(key).is_some_and(|copy| !copy.empty)
+    }
+
+    /// Gives up the memory of copies that have been compared.
+    pub fn forget_copies(&mut self) {
+        self.copies = HashMap::new();
+    }
 }
 
 impl Spool {
@@ -151,7 +183,7 @@ impl Spool {
         self.next_seq += u64::try_from(page.owners.len()).expect("a page's length fits");
         for (seq, owner) in (first..).zip(&page.owners).filter(|(_, owner)| owner.fits) {
             let newer = owner.newer.clone().into_boxed_slice();
-            let copy = Winner { newer, asked_at: asked_at.as_microsecond(), seq };
+            let copy = Winner { newer, asked_at: asked_at.as_microsecond(), seq, empty: false };
             let known = self.winners.get(&owner.key);
             if known.is_none_or(|known| copy.beats(known)) {
                 self.winners.insert(owner.key.clone(), copy);
@@ -178,7 +210,7 @@ impl Spool {
     pub fn add_empty(&mut self, key: Key, asked_at: Timestamp) {
         let seq = self.next_seq;
         self.next_seq += 1;
-        let copy = Winner { newer: Box::default(), asked_at: asked_at.as_microsecond(), seq };
+        let copy = Winner { newer: Box::default(), asked_at: asked_at.as_microsecond(), seq, empty: true };
         if self.winners.get(&key).is_none_or(|known| copy.beats(known)) {
             self.winners.insert(key, copy);
         }
@@ -292,10 +324,11 @@ impl Spool {
             if has_losers { winners.values().map(|winner| winner.seq).collect() } else { HashSet::new() };
         let tables = self.tables.iter_mut().map(|table| std::mem::take(&mut table.segments));
         let spooled = Spooled {
-            owners: OwnerSet::new(winners.into_keys().collect()),
+            owners: OwnerSet::new(winners.keys().cloned().collect()),
             tables: self.layouts.iter().cloned().zip(tables).collect(),
             winning: Arc::new(winning),
             has_losers,
+            copies: winners,
         };
         self.next_seq = 0;
         Ok(spooled)
