@@ -12,6 +12,7 @@ use url::Url;
 use crate::config::{Account, Limits};
 use crate::event::{Event, Events};
 use crate::failure::{Failure, Kind, Result};
+use crate::fetch::clock::SourceClock;
 use crate::fetch::inflate::MAX_BODY;
 use crate::fetch::reach::{Reach, Setback, Way};
 use crate::fetch::{Auth, Body, ErrorBody, Governor, Http, Patience, Permit, Quota, Refused, error_body};
@@ -56,7 +57,7 @@ pub struct Answer {
     pub body: Body,
     /// The source's clock when it answered (whole seconds).
     pub date: Timestamp,
-    /// The source's clock when the request began, not later than it was.
+    /// When the request began, by the earlier of the source's clock and ours: not later than it was.
     pub asked_at: Timestamp,
 }
 
@@ -88,6 +89,7 @@ struct Shared {
     governor: Governor,
     limits: Limits,
     events: Events,
+    clocks: SourceClock,
     requests: AtomicU64,
     reach: Reach,
     seed: AtomicU64,
@@ -115,6 +117,7 @@ impl Client {
                 auth,
                 governor: Governor::new(limits, seed, events.clone()),
                 limits: limits.clone(),
+                clocks: SourceClock::new(events.clone()),
                 events,
                 requests: AtomicU64::new(0),
                 reach: Reach::default(),
@@ -136,6 +139,11 @@ impl Client {
     /// The limits that the client keeps.
     pub fn limits(&self) -> &Limits {
         &self.shared.limits
+    }
+
+    /// The source's clock and ours.
+    pub fn clocks(&self) -> &SourceClock {
+        &self.shared.clocks
     }
 
     /// Where events go.
@@ -270,7 +278,8 @@ impl Shared {
             let error = error_body(&body);
             let hasty = seen.status == 429 || error.message.contains("too many requests");
             if hasty {
-                permit.throttled(retry_after(&seen.headers).or(quota.map(|quota| quota.returns_in)));
+                let returns_in = quota.map(|quota| quota.returns_in.min(self.limits.period));
+                permit.throttled(retry_after(&seen.headers, &self.clocks).or(returns_in));
             } else {
                 permit.answered(quota);
             }
@@ -279,9 +288,10 @@ impl Shared {
         permit.answered(quota);
         match seen.status {
             200 | 207 if is_json => {
-                let date = date(&seen.headers).unwrap_or_else(Timestamp::now);
+                let date = self.clocks.hear(date(&seen.headers));
                 let elapsed = SignedDuration::try_from(seen.elapsed).unwrap_or(SignedDuration::ZERO);
-                let asked_at = date.checked_sub(elapsed).unwrap_or(date);
+                let answered = self.clocks.steadily();
+                let asked_at = answered.checked_sub(elapsed).unwrap_or(answered);
                 self.reach.succeeded();
                 Ok(Outcome::Done(Reply::Good(Answer { body, date, asked_at })))
             }
@@ -321,7 +331,7 @@ impl Shared {
                 if status >= 500 && !error.is_final() {
                     return again(format!("HTTP {status} {} {}", error.code.unwrap_or_default(), error.message));
                 }
-                let date = date(&seen.headers).unwrap_or_else(Timestamp::now);
+                let date = self.clocks.hear(date(&seen.headers));
                 Ok(Outcome::Done(Reply::Refused { status, error, date }))
             }
         }
@@ -431,16 +441,15 @@ fn quota(headers: &HeaderMap) -> Option<Quota> {
     })
 }
 
-/// `Retry-After`, in seconds or as a date.
-fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+/// `Retry-After`, in seconds or as a date; the governor caps it.
+fn retry_after(headers: &HeaderMap, clocks: &SourceClock) -> Option<Duration> {
     let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
     if let Ok(seconds) = text.parse::<u64>() {
-        // Longer than an hour is a mistake of whoever sent it.
-        return Some(Duration::from_secs(seconds.min(3600)));
+        return Some(Duration::from_secs(seconds));
     }
     let at = http_date(text)?;
-    let now = date(headers).unwrap_or_else(Timestamp::now);
-    Duration::try_from(at.duration_since(now)).ok().map(|wait| wait.min(Duration::from_secs(3600)))
+    let now = date(headers).or_else(|| clocks.theirs()).unwrap_or_else(|| clocks.ours());
+    Duration::try_from(at.duration_since(now)).ok()
 }
 
 fn date(headers: &HeaderMap) -> Option<Timestamp> {

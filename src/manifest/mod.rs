@@ -4,6 +4,7 @@
 //! Takes a store, gives versions and decides commits: files and state move in one conditional put. A format that is
 //! newer than ours is refused, and so is a version that names what is not ours.
 
+mod clocks;
 mod format;
 mod integrity;
 mod load;
@@ -13,6 +14,7 @@ mod recover;
 mod lake;
 mod overtaken;
 
+pub use clocks::{ClockStamps, ScanStart};
 pub use commit::decide;
 pub use format::{
     Backfill, Cursor, DataFile, FORMAT, Key, LeftOut, MisfitFile, Owed, Scan, ScanKind, ScanPlan, Selected, SpecColumn,
