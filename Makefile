@@ -5,7 +5,7 @@ PYTHON ?= python3
 VENV := .venv
 READERS := .venv-readers
 
-.PHONY: demo test check lint bench night fuzz stir soak readers clean
+.PHONY: demo test check lint bench night fuzz stir soak clocks readers clean
 
 # An account that runs on this machine, exported to ./pearlift-demo.
 demo:
@@ -65,6 +65,11 @@ fuzz:
 # An account that changes while it is read, for many seeds; an hour. PEARLIFT_STIR=7 or 100-400 chooses them.
 stir: $(VENV)/ready
 	$(CARGO) test --test it -- --ignored --exact stir::many --nocapture
+
+# The tests that depend on time, while the machine's clock is shifted to awkward moments in several zones; half an hour. Needs
+# libfaketime. TESTS="clocks:: plan::" chooses them.
+clocks: $(VENV)/ready
+	tests/clocks.sh $(TESTS)
 
 # What Spark, DataFusion and ClickHouse see in the tables, against DuckDB; minutes. Needs Java, and some 1.6 GB for READERS.
 readers:

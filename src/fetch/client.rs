@@ -12,6 +12,7 @@ use url::Url;
 use crate::config::{Account, Limits};
 use crate::event::{Event, Events};
 use crate::failure::{Failure, Kind, Result};
+use crate::fetch::clock::SourceClock;
 use crate::fetch::reach::{Reach, Setback, Way};
 use crate::fetch::received::{Spoilt, date, quota, reason, request_id, retry_after, shown, whole_body};
 use crate::fetch::{
@@ -58,7 +59,7 @@ pub struct Answer {
     pub body: Body,
     /// The source's clock when it answered (whole seconds).
     pub date: Timestamp,
-    /// The source's clock when the request began, not later than it was.
+    /// When the request began, by the earlier of the source's clock and ours: not later than it was.
     pub asked_at: Timestamp,
     /// The room that it takes until it is read; none where it is kept for long, and small.
     pub room: Option<Arc<Unread>>,
@@ -102,6 +103,7 @@ struct Shared {
     budget: Budget,
     limits: Limits,
     events: Events,
+    clocks: SourceClock,
     requests: AtomicU64,
     reach: Reach,
     seed: AtomicU64,
@@ -132,6 +134,7 @@ impl Client {
                 governor: Governor::new(limits, seed, events.clone()),
                 budget: Budget::new(limits.memory),
                 limits: limits.clone(),
+                clocks: SourceClock::new(events.clone()),
                 events,
                 requests: AtomicU64::new(0),
                 reach: Reach::default(),
@@ -154,6 +157,11 @@ impl Client {
     /// The limits that the client keeps.
     pub fn limits(&self) -> &Limits {
         &self.shared.limits
+    }
+
+    /// The source's clock and ours.
+    pub fn clocks(&self) -> &SourceClock {
+        &self.shared.clocks
     }
 
     /// Where events go.
@@ -333,7 +341,8 @@ impl Shared {
             let error = error_body(&body);
             let hasty = seen.status == 429 || error.message.contains("too many requests");
             if hasty {
-                permit.throttled(retry_after(&seen.headers).or(quota.map(|quota| quota.returns_in)));
+                let returns_in = quota.map(|quota| quota.returns_in.min(self.limits.period));
+                permit.throttled(retry_after(&seen.headers, &self.clocks).or(returns_in));
             } else {
                 permit.answered(quota);
             }
@@ -342,9 +351,10 @@ impl Shared {
         permit.answered(quota);
         match seen.status {
             200 | 207 if is_json => {
-                let date = date(&seen.headers).unwrap_or_else(Timestamp::now);
+                let date = self.clocks.hear(date(&seen.headers));
                 let elapsed = SignedDuration::try_from(seen.elapsed).unwrap_or(SignedDuration::ZERO);
-                let asked_at = date.checked_sub(elapsed).unwrap_or(date);
+                let answered = self.clocks.steadily();
+                let asked_at = answered.checked_sub(elapsed).unwrap_or(answered);
                 self.reach.succeeded();
                 Ok(Outcome::Done(Reply::Good(Answer { body, date, asked_at, room: None })))
             }
@@ -384,7 +394,7 @@ impl Shared {
                 if status >= 500 && !error.is_final() {
                     return again(format!("HTTP {status} {} {}", error.code.unwrap_or_default(), error.message));
                 }
-                let date = date(&seen.headers).unwrap_or_else(Timestamp::now);
+                let date = self.clocks.hear(date(&seen.headers));
                 Ok(Outcome::Done(Reply::Refused { status, error, date }))
             }
         }

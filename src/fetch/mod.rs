@@ -18,12 +18,14 @@ mod room;
 mod received;
 mod token;
 mod auth;
+mod clock;
 mod client;
 mod search;
 
 pub use auth::{Auth, Refused};
 pub use body::{Body, Broken, DEEP};
 pub use client::{Answer, Client, Method, Reply, Request};
+pub use clock::SourceClock;
 pub use http::Http;
 pub use idset::{IdRanges, MOST_IDS, chunks, collapse, count, expand, parse_set, render};
 pub use ledger::Ledger;

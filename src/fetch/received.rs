@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use reqwest::header::{DATE, HeaderMap, RETRY_AFTER};
 use url::Url;
 
+use crate::fetch::clock::SourceClock;
 use crate::fetch::inflate::MAX_BODY;
 use crate::fetch::{Quota, Room};
 
@@ -89,16 +90,15 @@ pub(super) fn quota(headers: &HeaderMap) -> Option<Quota> {
     })
 }
 
-/// `Retry-After`, in seconds or as a date.
-pub(super) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+/// `Retry-After`, in seconds or as a date; the governor caps it.
+pub(super) fn retry_after(headers: &HeaderMap, clocks: &SourceClock) -> Option<Duration> {
     let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
     if let Ok(seconds) = text.parse::<u64>() {
-        // Longer than an hour is a mistake of whoever sent it.
-        return Some(Duration::from_secs(seconds.min(3600)));
+        return Some(Duration::from_secs(seconds));
     }
     let at = http_date(text)?;
-    let now = date(headers).unwrap_or_else(Timestamp::now);
-    Duration::try_from(at.duration_since(now)).ok().map(|wait| wait.min(Duration::from_secs(3600)))
+    let now = date(headers).or_else(|| clocks.theirs()).unwrap_or_else(|| clocks.ours());
+    Duration::try_from(at.duration_since(now)).ok()
 }
 
 pub(super) fn date(headers: &HeaderMap) -> Option<Timestamp> {

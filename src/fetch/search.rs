@@ -279,7 +279,7 @@ impl<T: Send + 'static> Walk<T> {
             if self.is_short(&page, page.rows) {
                 return Ok(Some(JoinedPage { content, asked_at, last: None, next: 1, room }));
             }
-            let (early, late) = split(window, date).ok_or_else(|| {
+            let (early, late) = split(window, date.max(self.client.clocks().ours())).ok_or_else(|| {
                 Failure::new(Kind::Answer, format!("read {} completely", self.resource))
                     .at(request.path.clone())
                     .because("more rows than a page holds bear the same date, and they cannot be sorted")

@@ -25,6 +25,8 @@ const CATCH_UP: f64 = 0.1;
 const SPREAD: u32 = 10;
 /// So much of a request is a request.
 const ALMOST: f64 = 1e-6;
+/// A wait that the source asks for by `Retry-After` and that is longer than this is a mistake; it counts as unsaid.
+const LONGEST_WAIT: Duration = Duration::from_secs(3600);
 /// Timers are no finer than this.
 const TICK: Duration = Duration::from_millis(1);
 
@@ -32,7 +34,7 @@ const TICK: Duration = Duration::from_millis(1);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Quota {
     pub remaining: u32,
-    /// Until the period ends.
+    /// Until the period ends; longer than a period is a mistake, and counts as one.
     pub returns_in: Duration,
 }
 
@@ -246,17 +248,20 @@ impl Permit {
     pub fn answered(self, quota: Option<Quota>) {
         let sent = self.sent;
         self.settle(|state, now, shared| {
-            let Some(quota) = quota else { return };
+            let Some(mut quota) = quota else { return };
+            quota.returns_in = quota.returns_in.min(shared.period);
             state.learn(now, sent, quota, shared);
             let returns_at = jiff::Timestamp::now().saturating_add(quota.returns_in).unwrap_or(jiff::Timestamp::MAX);
             shared.events.tell(Event::Quota { remaining: quota.remaining, returns_at });
         });
     }
 
-    /// The source refused for haste (503, 429): everybody waits until the period ends, or for as long as it said.
+    /// The source refused for haste (503, 429): everybody waits until the period ends, or for as long as it said, an hour
+    /// at most.
     pub fn throttled(self, wait: Option<Duration>) {
         self.settle(|state, now, shared| {
-            let until = now + wait.unwrap_or(shared.period) + state.jitter(shared.period);
+            let wait = wait.filter(|wait| *wait <= LONGEST_WAIT).unwrap_or(shared.period);
+            let until = now + wait + state.jitter(shared.period);
             state.not_before = Some(state.not_before.map_or(until, |known| known.max(until)));
         });
     }

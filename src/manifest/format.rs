@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::failure::{Failure, Kind, Result};
 use crate::manifest::Evidence;
+use crate::manifest::clocks::ClockStamps;
 use crate::schema::{Column, Table, Type, file_schema};
 
 /// The format that this program writes; a higher one is refused.
@@ -127,7 +128,8 @@ pub struct MisfitFile {
 /// What is known of the resource's scans.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 pub struct State {
-    /// Changes are asked from here on: the server's clock at a completed scan's start, minus the overlap.
+    /// Changes are asked from here on: the earlier of the server's clock and ours at a completed scan's start, minus the
+    /// overlap.
     pub watermark: Option<Timestamp>,
     /// The server's clock at the start of the last completed scan; none while the first load is unfinished.
     pub completed_at: Option<Timestamp>,
@@ -139,6 +141,9 @@ pub struct State {
     /// The server's clock when what is held as open was last read again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub opened_at: Option<Timestamp>,
+    /// The same stamps by our clock.
+    #[serde(default, skip_serializing_if = "ClockStamps::is_empty")]
+    pub clocks: ClockStamps,
     /// Ids of other resources, by their names, that changed rows of ours name: to be read again there.
     #[serde(default)]
     pub handed: BTreeMap<String, BTreeSet<i64>>,

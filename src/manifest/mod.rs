@@ -5,6 +5,7 @@
 //! newer than ours is refused, and so is a version that names what is not ours.
 
 mod evidence;
+mod clocks;
 mod format;
 mod integrity;
 mod load;
@@ -14,6 +15,7 @@ mod recover;
 mod lake;
 mod overtaken;
 
+pub use clocks::{ClockStamps, ScanStart};
 pub use commit::decide;
 pub use evidence::{Evidence, FieldDrift, OlderCopy};
 pub use format::{

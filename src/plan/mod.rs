@@ -2,20 +2,20 @@
 //!
 //! Takes each resource's head and the clock, gives its steps in order. Decides only; asks nobody and writes nothing.
 
+mod clock;
 mod reshape;
 
 use std::time::Duration;
 
 use jiff::Timestamp;
-use jiff::tz::Offset;
 
 use crate::manifest::{Scan, ScanKind, State, Version};
 use crate::schema::{Open, Resource, Style};
 
+pub use clock::{
+    Moment, ScanClocks, are_apart, day, held_back, is_another_day, is_over, lowered, may_replace, watermark,
+};
 pub use reshape::{Fit, Origin, Reshape, TableReshape};
-
-/// A cadence counts as passed this much early: a nightly run does not start at the same second each night.
-const EARLY: f64 = 0.9;
 
 /// What is done for one resource in this run.
 #[derive(Clone, Debug, PartialEq)]
@@ -84,7 +84,21 @@ pub struct Wish {
     pub open_every: Option<Duration>,
     /// Requests that read again the records least recently read.
     pub reread_requests: u64,
+    /// The time by our clock, and by the source's where this run has heard it.
     pub now: Timestamp,
+    pub source_now: Option<Timestamp>,
+    /// A stamp ahead by less than this was written by a right clock.
+    pub overlap: Duration,
+}
+
+impl Wish {
+    fn is_over(&self, theirs: Option<Timestamp>, ours: Option<Timestamp>, every: Duration) -> bool {
+        is_over(Moment { theirs, ours }, every, self.moment(), self.overlap)
+    }
+
+    fn moment(&self) -> Moment {
+        Moment { theirs: self.source_now, ours: Some(self.now) }
+    }
 }
 
 /// The steps of a resource.
@@ -123,7 +137,7 @@ pub fn plan(resource: &Resource, head: Option<&Version>, wish: Wish) -> Job {
     }
     if let Some(every) = wish.reconcile_every
         && state.completed_at.is_some()
-        && is_over(state.reconciled_at, every, wish.now)
+        && wish.is_over(state.reconciled_at, state.clocks.reconciled_at, every)
     {
         let reason = format!("looks for deletions every {}", humantime::format_duration(every));
         steps.push(Step { kind: StepKind::Reconcile, reason, since: None, resume: None, open_every: None });
@@ -160,7 +174,7 @@ fn later(resource: &Resource, state: &State, wish: Wish, steps: &[Step]) -> Opti
         return None;
     }
     let every = wish.reload_every.or(resource.read.reload_every);
-    if let Some(every) = every.filter(|every| is_over(state.reloaded_at, *every, wish.now)) {
+    if let Some(every) = every.filter(|every| wish.is_over(state.reloaded_at, state.clocks.reloaded_at, *every)) {
         return Some(full(format!("read whole again every {}", humantime::format_duration(every)), None));
     }
     let requests = wish.reread_requests;
@@ -204,20 +218,13 @@ fn open_every(resource: &Resource, wish: Wish) -> Option<Duration> {
 /// A reason, with the day from which on things are read.
 fn from(start: Option<Timestamp>, reason: &str) -> String {
     match start {
-        Some(start) => format!("{reason}, from {}", Offset::UTC.to_datetime(start).date()),
+        Some(start) => format!("{reason}, from {}", day(start)),
         None => reason.to_owned(),
     }
 }
 
 fn reload_reason(resource: &Resource) -> &'static str {
     if resource.is_snapshot() { "the day's snapshot" } else { "has no dates: read whole" }
-}
-
-/// Whether a cadence has passed since then, by the clock that `now` is of. In our future: our clock or the source's is
-/// wrong, and once too often is better than never.
-pub fn is_over(last: Option<Timestamp>, every: Duration, now: Timestamp) -> bool {
-    let age = last.and_then(|last| Duration::try_from(now.duration_since(last)).ok());
-    age.is_none_or(|age| age >= every.mul_f64(EARLY))
 }
 
 /// Why what has no dates is not to be read yet, if it is not.
@@ -228,9 +235,10 @@ fn not_due(resource: &Resource, state: &State, wish: Wish) -> Option<String> {
         return None;
     }
     if resource.is_snapshot() && every == Duration::from_secs(24 * 3600) {
-        let day = |at: Timestamp| Offset::UTC.to_datetime(at).date();
-        return (day(last) >= day(wish.now)).then(|| format!("has the snapshot of {}", day(last)));
+        let taken = Moment { theirs: Some(last), ours: state.clocks.reloaded_at };
+        let due = is_another_day(taken, wish.moment(), wish.overlap);
+        return (!due).then(|| format!("has the snapshot of {}", day(last)));
     }
-    (!is_over(Some(last), every, wish.now))
+    (!wish.is_over(Some(last), state.clocks.reloaded_at, every))
         .then(|| format!("read {last:.0}, due every {}", humantime::format_duration(every)))
 }

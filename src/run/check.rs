@@ -51,6 +51,7 @@ pub async fn check(errand: &Errand) -> Result<Vec<Finding>> {
     }
     let auth = Auth::new(credentials, &account.code, errand.redactor.clone())?;
     let client = Client::new(&account, auth, &limits, errand.seed, errand.events.clone())?;
+    client.clocks().set(errand.now);
     let mut logged_in = false;
     for resource in chosen {
         for (search, wanted) in searches(resource) {

@@ -128,6 +128,7 @@ pub async fn forecast(errand: &Errand) -> Result<Forecast> {
     }
     let auth = Auth::new(credentials, &account.code, errand.redactor.clone())?;
     let client = Client::new(&account, auth, &limits, errand.seed, errand.events.clone())?;
+    client.clocks().set(errand.now);
     let mut estimator = Estimator {
         catalog: &errand.catalog,
         store: store.as_ref(),
@@ -187,6 +188,8 @@ async fn look_ahead(
         }
     };
     let job = plan(resource, head, wish);
+    let source_now = estimator.probe.asker().client.clocks().theirs();
+    let job = if job.idle.is_some() { plan(resource, head, Wish { source_now, ..wish }) } else { job };
     found.idle = job.idle;
     let steps: Vec<&Step> = job.steps.iter().chain(&job.later).collect();
     let mut brings = Brings::default();

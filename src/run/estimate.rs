@@ -10,7 +10,7 @@ use crate::config::Limits;
 use crate::failure::{Failure, Kind, Result};
 use crate::fetch::{Filter, Query, collapse, count};
 use crate::manifest::{Cursor, Scan, ScanKind, State, Version, read_plan};
-use crate::plan::{Step, StepKind, is_over};
+use crate::plan::{Moment, Step, StepKind, is_over};
 use crate::run::amount::Amount;
 use crate::run::changed::{Sighting, leave_out_held, sight, stamps};
 use crate::run::cost::held_records;
@@ -81,7 +81,8 @@ impl Estimator<'_> {
             estimate.requests.exact &= known || matches!(step.kind, StepKind::Reread(_));
             if let Some(scan) = &step.resume {
                 let overlap = SignedDuration::try_from(self.limits.overlap).unwrap_or_default();
-                mark = mark.max(scan.started_at.saturating_sub(overlap).ok());
+                let earliest = held.state.clocks.scan.map_or(scan.started_at, |scan| scan.earliest);
+                mark = mark.max(earliest.saturating_sub(overlap).ok());
             }
             estimates.push(estimate);
         }
@@ -261,7 +262,11 @@ impl Estimator<'_> {
         }
         let open = changes.open.as_deref().filter(|open| match open {
             Open::Listed { .. } => whose.name == held.resource.name,
-            Open::Until { .. } => open_every.is_some_and(|every| is_over(held.state.opened_at, every, at)),
+            Open::Until { .. } => {
+                let opened = Moment { theirs: held.state.opened_at, ours: held.state.clocks.opened_at };
+                let now = Moment::new(at, self.probe.asker().client.clocks().ours());
+                open_every.is_some_and(|every| is_over(opened, every, now, self.limits.overlap))
+            }
         });
         let mut still_open = match open {
             Some(open) => self.held_open(held, open).await?,

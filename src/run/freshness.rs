@@ -27,6 +27,8 @@ pub fn stale(
     }
     let slack = every.filter(|every| *every > most && !resource.has_dates()).unwrap_or_default();
     let most = most.saturating_add(slack);
-    let age = Duration::try_from(now.duration_since(completed)).unwrap_or(Duration::ZERO);
-    (age > most).then(|| format!("last scanned {completed:.0}, over {} ago", humantime::format_duration(most)))
+    // A clock that was ahead makes nothing fresher.
+    let scanned = state.clocks.completed_at.map_or(completed, |ours| ours.min(completed));
+    let age = Duration::try_from(now.duration_since(scanned)).unwrap_or(Duration::ZERO);
+    (age > most).then(|| format!("last scanned {scanned:.0}, over {} ago", humantime::format_duration(most)))
 }

@@ -29,6 +29,8 @@ pub fn wish(errand: &Errand, resource: &Resource) -> Result<Wish> {
         reread_requests: settings.reread_requests(name).unwrap_or(settings.limits()?.reread_requests),
         open_every: settings.open_every(name)?,
         now: errand.now,
+        source_now: None,
+        overlap: settings.limits()?.overlap,
     };
     let whole = "it is read whole each time: `every` says how often";
     let dated = resource.has_dates();

@@ -8,13 +8,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
-use jiff::tz::Offset;
-
 use crate::config::Deletes;
 use crate::failure::{Failure, Kind, Result};
 use crate::fetch::count as ids_in;
 use crate::manifest::{DataFile, ScanKind};
-use crate::plan::{Step, StepKind};
+use crate::plan::{Step, StepKind, day};
 use crate::run::apart::Apart;
 use crate::run::resource::make;
 use crate::run::rows;
@@ -230,9 +228,9 @@ async fn by_month(
 
 /// The snapshot of today is taken again; those of earlier days stay set apart.
 async fn snapshot(work: &mut Work<'_>, resource: &Resource, bad: &[Bad], mended: &mut Mended) -> Result<()> {
-    let today = day_number(Offset::UTC.to_datetime(work.site.clock.now()).date()).unwrap_or(i32::MAX);
+    let today = day_number(day(work.source_now())).unwrap_or(i32::MAX);
     let days = bad.iter().map(|bad| number(resource.partition(), bad.file.partition.as_deref()));
-    // The source's clock may be ahead of ours: it is what tells the day of a snapshot.
+    // The source's clock is what tells the day of a snapshot.
     if days.collect::<Result<Vec<i32>>>()?.into_iter().any(|day| day >= today) {
         let before = work.apart.len();
         let rows = work.apart.iter().map(|apart| apart.file.rows).sum::<u64>();

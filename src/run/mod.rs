@@ -41,6 +41,7 @@ mod freshness;
 mod heads;
 mod missed;
 mod reread;
+mod vouch;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::AtomicU64;
@@ -158,6 +159,7 @@ async fn at(errand: Errand, open: impl FnOnce(&Settings) -> Result<Store>) -> Re
     let spool = spool_folder(limits.spool.as_deref())?;
     let auth = Auth::new(credentials, &account.code, errand.redactor.clone())?.watched(store.watcher());
     let client = Client::new(&account, auth, &limits, errand.seed, events.clone())?;
+    client.clocks().set(errand.now);
     // Last of all that can fail: in a bucket a lock that is not given back holds others up until it expires.
     let locks = store.lock(&names, &run, errand.wait, errand.stop.wait()).await?;
     if !claimed && let Err(refused) = check_destination(&store, &account.code).await {
@@ -268,7 +270,7 @@ async fn work_through(
     loop {
         while at_work.len() < AT_ONCE {
             let Some((place, resource)) = waiting.next() else { break };
-            at_work.push(async move { (place, work_on(site, resource, errand).await) });
+            at_work.push(async move { (place, work_on(site, resource, errand, None).await) });
         }
         let Some((place, (outcome, steps))) = at_work.next().await else { break };
         if let Some(failure) = outcome.failure()
@@ -280,7 +282,8 @@ async fn work_through(
             of_all = outcome.into_failure();
             continue;
         }
-        let more = !steps.is_empty() || !chosen[place].read.also_from.is_empty();
+        let idle = matches!(outcome.end, End::Idle(_));
+        let more = idle || !steps.is_empty() || !chosen[place].read.also_from.is_empty();
         if updates && more && outcome.went_well() {
             goes_on.insert(place);
         } else if of_all.is_none() {
@@ -295,6 +298,7 @@ async fn work_through(
         return Err(failure);
     }
     if updates {
+        look_twice(site, chosen, errand, &mut done).await;
         follow_all(site, chosen, errand, &mut done).await;
         for (place, steps) in &later {
             let outcome = done.get_mut(place).expect("every resource has ended");
@@ -325,6 +329,20 @@ fn tell_end(site: &Site, outcome: &ResourceOutcome, counts: &Counts) {
         requests: asked(counts, &outcome.resource),
         ending: outcome.ending(),
     });
+}
+
+/// Resources that were not due by our clock are looked at again by the source's, which other resources have heard by now.
+async fn look_twice(site: &Site, chosen: &[&Resource], errand: &Errand, done: &mut BTreeMap<usize, ResourceOutcome>) {
+    let Some(source_now) = site.client.clocks().theirs() else { return };
+    for (place, outcome) in done.iter_mut().filter(|(_, outcome)| matches!(outcome.end, End::Idle(_))) {
+        if site.stop.asked().is_some() {
+            return;
+        }
+        let (again, _) = work_on(site, chosen[*place], errand, Some(source_now)).await;
+        if !matches!(again.end, End::Idle(_)) {
+            *outcome = again;
+        }
+    }
 }
 
 /// What rows of some name is read again by others.

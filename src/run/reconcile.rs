@@ -124,6 +124,7 @@ pub async fn reconcile(work: &mut Work<'_>, force: bool) -> Result<Reconciled> {
         return Err(refused(work, found.gone, found.held).0);
     }
     work.state.reconciled_at = Some(listed.started_at);
+    work.state.clocks.reconciled_at = Some(work.begun);
     work.bury(gone, listed.started_at, work.deletes == Deletes::Move);
     work.commit(Replace::Owners, true).await?;
     Ok(found)

@@ -3,19 +3,19 @@
 use std::collections::BTreeMap;
 
 use jiff::SignedDuration;
-use jiff::tz::Offset;
 
 use crate::config::Deletes;
 use crate::failure::{Failure, Kind, Result};
 use crate::manifest::{Scan, ScanKind};
-use crate::plan::{Step, is_over};
-use crate::run::changed::{Found, find, find_open, leave_out_held};
+use crate::plan::{Moment, Step, is_over};
+use crate::run::changed::{Found, find_open, leave_out_held};
 use crate::run::inventory::Asker;
 use crate::run::slices::SliceScan;
+use crate::run::vouch::find_since;
 use crate::run::work::Work;
 use crate::run::{rows, start, whole};
 use crate::schema::{Changes, Open, Owners, Resource, Style};
-use crate::write::{Replace, day_number, segment};
+use crate::write::{Replace, segment};
 
 /// So many open records may be deleted from one night to the next, or a hundredth of all rows.
 const MAY_BE_DELETED: u64 = 100;
@@ -49,10 +49,11 @@ pub async fn make(work: &mut Work<'_>, step: &Step, kind: ScanKind) -> Result<()
                     let changes = changes.as_ref().ok_or_else(|| no_changes(&resource))?;
                     let since = since(work, step)?;
                     let asker = asker(work);
-                    let mut found = find(&asker, &resource.read.service, changes, since).await?;
+                    let mut found = find_since(work, &asker, &resource.read.service, changes, since).await?;
                     let (store, head) = (&work.site.store, work.head.as_ref());
-                    let opens =
-                        step.open_every.is_some_and(|every| is_over(work.state.opened_at, every, found.started_at));
+                    let opened = Moment { theirs: work.state.opened_at, ours: work.state.clocks.opened_at };
+                    let (now, overlap) = (Moment::new(found.started_at, work.begun), work.site.limits.overlap);
+                    let opens = step.open_every.is_some_and(|every| is_over(opened, every, now, overlap));
                     let open = changes.open.as_deref().filter(|open| opens || matches!(open, Open::Listed { .. }));
                     let open_ids = match open {
                         Some(open) => find_open(&asker, store, &resource, head, changes, open, &mut found).await?,
@@ -77,12 +78,7 @@ pub async fn make(work: &mut Work<'_>, step: &Step, kind: ScanKind) -> Result<()
             scan.gradual = false;
             scan.replace = Replace::Everything;
             if resource.is_snapshot() {
-                let day = day_number(Offset::UTC.to_datetime(scan.started_at).date());
-                let day = day.ok_or_else(|| {
-                    Failure::new(Kind::Answer, "use the source's clock").because("its date is out of range")
-                })?;
-                let kept = work.keep.map(|keep| i32::try_from(keep.as_secs() / 86_400).unwrap_or(i32::MAX));
-                work.keep_from = kept.map(|days| day.saturating_sub(days.max(1) - 1));
+                let Some(day) = work.snapshot_day(scan.started_at)? else { return Ok(()) };
                 let segment = segment(resource.partition(), day);
                 work.give_up(|apart| apart.file.partition == segment);
                 scan.partition = Some(day);
@@ -114,6 +110,7 @@ async fn finish(work: &mut Work<'_>, mut scan: SliceScan, get: &str) -> Result<(
     work.complete(scan.kind, scan.started_at, false);
     if scan.opens {
         work.state.opened_at = Some(scan.started_at);
+        work.state.clocks.opened_at = Some(work.begun);
     }
     if scan.kind == ScanKind::Changes {
         work.state.seen = std::mem::take(&mut scan.stamps);
@@ -198,11 +195,11 @@ async fn changed_owners(
 ) -> Result<SliceScan> {
     let (owner, changes) = owner(work, owners)?;
     let plain = Changes { same: Vec::new(), ..changes.clone() };
-    let mut found = find(&asker(work), &owner.read.service, &plain, since(work, step)?).await?;
+    let mut found = find_since(work, &asker(work), &owner.read.service, &plain, since(work, step)?).await?;
     let settle = settle(work);
     // A stamp is worth remembering once a copy taken now is surely newer.
     let micros = i64::try_from(settle.as_micros()).unwrap_or(i64::MAX);
-    let sure = found.started_at.as_microsecond().saturating_sub(micros);
+    let sure = work.earliest(found.started_at).as_microsecond().saturating_sub(micros);
     let seen = found.sightings.iter().filter(|(_, sighting)| sighting.latest.is_some_and(|latest| latest < sure));
     let seen: BTreeMap<i64, String> = seen.map(|(id, sighting)| (*id, sighting.text.clone())).collect();
     found.sightings.retain(|id, sighting| work.state.seen.get(id) != Some(&sighting.text));

@@ -48,6 +48,8 @@ pub async fn read_all(work: &mut Work<'_>, search: &RowSearch, resume: Option<Sc
         let began = *started_at.get_or_insert_with(|| walk.started_at.expect("a page was answered"));
         held |= take_in(work, &page.content, began);
         if let (true, Some(last)) = (gradual, page.last) {
+            let start = work.scan_start(began);
+            work.state.clocks.scan.get_or_insert(start);
             work.state.scan = Some(Scan {
                 id: id.clone(),
                 kind: ScanKind::Full,
@@ -98,6 +100,9 @@ pub async fn read_changes(work: &mut Work<'_>, search: &RowSearch, since: Timest
         started_at = started_at.or(walk.started_at);
     }
     let started_at = started_at.expect("changes have a date");
+    if let Some(earlier) = work.lowered(since, started_at) {
+        return Box::pin(read_changes(work, search, earlier)).await;
+    }
     if search.newest {
         held |= read_newest(work, search, started_at).await?;
     }

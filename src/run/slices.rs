@@ -69,8 +69,9 @@ impl SliceScan {
             Key::Int(id) => Some(id),
             Key::Text(_) => None,
         });
+        let now = work.earliest(started_at);
         let left_out: BTreeSet<i64> =
-            work.state.left_out.iter().filter(|out| out.until > started_at).map(|out| out.id).collect();
+            work.state.left_out.iter().filter(|out| out.until > now).map(|out| out.id).collect();
         let owed: Vec<i64> = owed.collect();
         let wanted = if exact || !owed.is_empty() || !left_out.is_empty() {
             collapse(expand(ids).chain(owed).filter(|id| !left_out.contains(id)))
@@ -212,7 +213,7 @@ impl SliceScan {
         for (id, code) in brought.refused {
             settled.insert(Key::Int(id));
             if work.resource.read.not_applicable.contains(&code) {
-                let until = at.saturating_add(LEFT_OUT_FOR).unwrap_or(at);
+                let until = work.earliest(at).saturating_add(LEFT_OUT_FOR).unwrap_or(at);
                 work.state.left_out.retain(|known| known.id != id);
                 work.state.left_out.push(LeftOut { id, code, until });
             } else {
@@ -273,7 +274,11 @@ impl SliceScan {
             Some(selected) => {
                 work.state.backfill = Some(Backfill { id, selected, started_at, schema_hash, cursor });
             }
-            None => work.state.scan = Some(Scan { id, kind: self.kind, started_at, schema_hash, cursor }),
+            None => {
+                let start = work.scan_start(started_at);
+                work.state.clocks.scan.get_or_insert(start);
+                work.state.scan = Some(Scan { id, kind: self.kind, started_at, schema_hash, cursor });
+            }
         }
         work.commit(Replace::Owners, false).await
     }

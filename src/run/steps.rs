@@ -1,9 +1,11 @@
 //! One resource through its run: the steps of its job, or what a command beside the nightly run wants of it.
 
+use jiff::Timestamp;
+
 use crate::event::Event;
 use crate::failure::Result;
 use crate::manifest::{Claimant, Recovered, ScanKind, Version, head as newest, recover};
-use crate::plan::{Fit, Step, StepKind, plan};
+use crate::plan::{Fit, Step, StepKind, Wish, plan};
 use crate::run::heads::wish;
 use crate::run::mend::Mended;
 use crate::run::site::Site;
@@ -12,7 +14,15 @@ use crate::run::{End, Errand, ResourceOutcome, Tally, Task, backfill, mend, nonc
 use crate::schema::{Resource, Style};
 
 /// One resource to the end of its steps; gives also those that are made once every resource has come so far.
-pub async fn work_on(site: &Site, resource: &Resource, errand: &Errand) -> (ResourceOutcome, Vec<Step>) {
+///
+/// `source_now` is the source's clock for cadences; none goes by ours, whatever was heard: the plan of a resource does not
+/// depend on how fast another was answered.
+pub async fn work_on(
+    site: &Site,
+    resource: &Resource,
+    errand: &Errand,
+    source_now: Option<Timestamp>,
+) -> (ResourceOutcome, Vec<Step>) {
     let mut later = Vec::new();
     let mut outcome = ResourceOutcome {
         resource: resource.name.clone(),
@@ -34,7 +44,7 @@ pub async fn work_on(site: &Site, resource: &Resource, errand: &Errand) -> (Reso
     if site.stop.asked().is_some() {
         return (outcome, later);
     }
-    match all_steps(site, resource, errand, &mut outcome).await {
+    match all_steps(site, resource, errand, source_now, &mut outcome).await {
         Ok((end, steps)) => (outcome.end, later) = (end, steps),
         Err(failure) => {
             outcome.end = End::of(site.holder().meaning(&[&resource.name], outcome.version, failure).await);
@@ -47,6 +57,7 @@ async fn all_steps(
     site: &Site,
     resource: &Resource,
     errand: &Errand,
+    source_now: Option<Timestamp>,
     outcome: &mut ResourceOutcome,
 ) -> Result<(End, Vec<Step>)> {
     let claimant = Claimant { account: &site.account, run: &site.run, now: site.clock.now(), nonce };
@@ -59,7 +70,7 @@ async fn all_steps(
     if !matches!(errand.task, Task::Update { .. }) {
         return beside(site, resource, errand, head, outcome).await.map(|end| (end, Vec::new()));
     }
-    let wish = wish(errand, resource)?;
+    let wish = Wish { source_now, ..wish(errand, resource)? };
     let job = plan(resource, head.as_ref(), wish);
     if let Some(reason) = job.idle {
         return Ok((End::Idle(reason), job.later));
@@ -67,15 +78,41 @@ async fn all_steps(
     let mut work = Work::new(site, resource, head, errand.task.is_full(), errand.settings.deletes(&resource.name))?;
     work.keep = errand.settings.keep(&resource.name)?;
     work.start = wish.start;
-    let done = make_all(&mut work, &job.steps, outcome).await;
+    let mut later = job.later;
+    let done = match make_all(&mut work, &job.steps, outcome).await {
+        Ok(()) => {
+            // The source's clock has been heard: a cadence may have passed by it alone.
+            let heard = Wish { source_now: site.client.clocks().theirs(), ..wish };
+            let (steps, then) = newly_due(&work, &job.steps, heard);
+            if !then.is_empty() {
+                later = then;
+            }
+            make_all(&mut work, &steps, outcome).await
+        }
+        Err(failure) => Err(failure),
+    };
     outcome.tally.add(&work.tally);
     describe(outcome, work.head.as_ref());
-    done.map(|()| (End::Complete, job.later))
+    done.map(|()| (End::Complete, later))
+}
+
+/// Steps beside the scans that have become due by the source's clock: those made at once, and those made later.
+fn newly_due(work: &Work<'_>, made: &[Step], wish: Wish) -> (Vec<Step>, Vec<Step>) {
+    let is_reconcile = |step: &Step| step.kind == StepKind::Reconcile;
+    let is_full = |step: &Step| step.kind == StepKind::Scan(ScanKind::Full);
+    if wish.source_now.is_none() {
+        return (Vec::new(), Vec::new());
+    }
+    let job = plan(&work.resource, work.head.as_ref(), wish);
+    let again = job.steps.into_iter().filter(|step| is_reconcile(step) && !made.iter().any(is_reconcile)).collect();
+    let read_all = made.iter().any(is_full);
+    (again, job.later.into_iter().filter(|step| is_full(step) && !read_all).collect())
 }
 
 /// Makes steps in their order.
 pub async fn make_all(work: &mut Work<'_>, steps: &[Step], outcome: &mut ResourceOutcome) -> Result<()> {
     for step in steps {
+        work.begin(step);
         let changes = step.kind == StepKind::Scan(ScanKind::Changes);
         // A first load that could not vouch for its rows is read again, not asked for changes.
         if changes && step.since.or(work.state.watermark).is_none() && step.resume.is_none() {

@@ -74,6 +74,8 @@ pub struct Work<'a> {
     /// Owners found deleted: the next commit takes their rows out of the tables.
     pub(super) gone: Option<Gone>,
     pub(super) committed_at: Instant,
+    /// Our clock when the step in hand began.
+    pub(super) begun: Timestamp,
     /// Damaged files of the head, which `head` does not name here.
     pub(super) apart: Vec<Apart>,
     /// Damaged files that the next commit takes out of the tables.
@@ -146,6 +148,7 @@ impl<'a> Work<'a> {
             gone: None,
             followers,
             committed_at: Instant::now(),
+            begun: site.client.clocks().ours(),
             apart: Vec::new(),
             dropped: Vec::new(),
             accepts_older: IdRanges::new(),
@@ -162,7 +165,8 @@ impl<'a> Work<'a> {
         }
         let mut met_from = i32::MIN;
         if self.head.as_ref().is_none_or(|head| head.state.completed_at.is_none()) {
-            let mut from = self.site.clock.now();
+            let clocks = self.site.client.clocks();
+            let mut from = clocks.earliest(clocks.ours());
             for (follower, naming) in std::mem::take(&mut self.followers) {
                 let theirs = head(&self.site.store, &follower).await?;
                 if let Some(read) = self.read_since(&follower, theirs.as_ref()) {
@@ -182,11 +186,14 @@ impl<'a> Work<'a> {
     /// Since when a follower may hold records as they were before rows of ours came: the start of its first load or whole
     /// read, unfinished or not; this run's start where it is this run's to read. `None` where it holds nothing.
     fn read_since(&self, follower: &str, theirs: Option<&Version>) -> Option<Timestamp> {
-        let this_run = self.site.locks.holds(follower).then(|| self.site.clock.start());
+        let this_run =
+            self.site.locks.holds(follower).then(|| self.site.client.clocks().earliest(self.site.clock.start()));
         // A scan of an earlier run that this one goes on with may have committed, or ended, before we ask.
         let before = theirs.and_then(|theirs| {
-            let under_way = theirs.state.scan.as_ref().map(|scan| scan.started_at);
-            under_way.into_iter().chain(theirs.state.reloaded_at).min()
+            let (state, clocks) = (&theirs.state, theirs.state.clocks);
+            let under_way = state.scan.as_ref().map(|scan| scan.started_at);
+            let by_ours = clocks.scan.map(|scan| scan.earliest).into_iter().chain(clocks.reloaded_at);
+            under_way.into_iter().chain(state.reloaded_at).chain(by_ours).min()
         });
         this_run.into_iter().chain(before).min()
     }
@@ -283,14 +290,10 @@ impl<'a> Work<'a> {
         self.spool.as_ref().is_some_and(|spool| spool.owners() > 0)
     }
 
-    /// Notes a scan's end in the state. The watermark never moves back; it stays where it is when `hold` says that
-    /// something came that could not be identified.
+    /// Notes a scan's end in the state, with its start by the source's clock. The watermark stays where it is when `hold`
+    /// says that something came that could not be identified.
     pub fn complete(&mut self, kind: ScanKind, started_at: Timestamp, hold: bool) {
-        let overlap = jiff::SignedDuration::try_from(self.site.limits.overlap).unwrap_or_default();
-        let mark = started_at.saturating_sub(overlap).unwrap_or(started_at);
-        if !hold {
-            self.state.watermark = self.state.watermark.max(Some(mark));
-        }
+        self.stamp(kind, started_at, hold);
         if self.state.completed_at.is_none() {
             // A first load holds what the source lists: there is nothing to be found gone yet.
             self.state.reconciled_at = Some(started_at);
@@ -301,7 +304,8 @@ impl<'a> Work<'a> {
             self.state.opened_at = matches!(self.resource.open(), Some(Open::Until { .. })).then_some(started_at);
         }
         self.state.scan = None;
-        self.state.left_out.retain(|left_out| left_out.until > started_at);
+        let now = self.earliest(started_at);
+        self.state.left_out.retain(|left_out| left_out.until > now);
         if !hold {
             // What could not be identified was read again, and all of it is identified now.
             self.state.owed.retain(|owed| owed.id != Key::Text(UNIDENTIFIED.to_owned()));

@@ -84,9 +84,7 @@ impl Mishap {
             Fault::Unavailable => respond(Reply::text(503, "Service Temporarily Unavailable"), verdict, now, false),
             Fault::UnavailableBare => bare(503, "x-cache", "none", busy),
             Fault::TooManySeconds => bare(429, "retry-after", "1", busy),
-            Fault::TooManyDate => {
-                bare(429, "retry-after", &http_date(Timestamp::now() + SignedDuration::from_secs(1)), busy)
-            }
+            Fault::TooManyDate => bare(429, "retry-after", &http_date(now + SignedDuration::from_secs(1)), busy),
             Fault::ResetBefore => Response::new(broken(Bytes::new())),
             Fault::ResetInside => with(broken(half)),
             Fault::Truncated => with(whole(half)),
@@ -126,7 +124,7 @@ fn html(status: u16) -> Response<Body> {
     bare(status, CONTENT_TYPE.as_str(), "text/html", "<html><body><h1>Something went wrong</h1></body></html>")
 }
 
-/// An answer without the quota's headers.
+/// An answer without a date and the quota's headers.
 fn bare(status: u16, name: &str, value: &str, body: &str) -> Response<Body> {
     let builder = Response::builder().status(status).header(name, value);
     let builder =

@@ -1,5 +1,6 @@
 //! The HTTP side: connections, routes, headers of every answer.
 
+use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -8,7 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Limited, StreamBody};
 use hyper::body::{Frame, Incoming};
-use hyper::header::{ACCEPT_ENCODING, CONTENT_TYPE, HOST, ORIGIN};
+use hyper::header::{ACCEPT_ENCODING, CONTENT_TYPE, HOST, HeaderName, HeaderValue, ORIGIN};
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -51,7 +52,11 @@ pub async fn serve(listener: TcpListener, state: Shared, in_hand: InHand) {
             });
             let mut server = hyper::server::conn::http1::Builder::new();
             // So is one that ends early.
-            let _ = server.timer(TokioTimer::new()).serve_connection(TokioIo::new(stream), service).await;
+            let _ = server
+                .auto_date_header(false)
+                .timer(TokioTimer::new())
+                .serve_connection(TokioIo::new(stream), service)
+                .await;
         });
     }
 }
@@ -156,11 +161,25 @@ fn answer(
         here: parts.uri.to_string(),
         elsewhere: format!("{}{}", state.settings.faults.elsewhere, parts.uri),
     });
+    let headers = state.settings.headers.clone();
     drop(state);
-    match mishap {
+    let answer = match mishap {
         Some(mishap) => mishap.answer(reply, verdict, now, gzip),
         None => Some(respond(reply, verdict, now, gzip)),
+    };
+    answer.map(|answer| with_headers(answer, &headers))
+}
+
+/// An answer with headers in place of its own.
+fn with_headers(mut answer: Response<Body>, headers: &BTreeMap<String, String>) -> Response<Body> {
+    for (name, value) in headers {
+        let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) else { continue };
+        answer.headers_mut().remove(&name);
+        if !value.is_empty() {
+            answer.headers_mut().insert(name, value);
+        }
     }
+    answer
 }
 
 fn json(status: u16, body: String) -> Response<Body> {

@@ -1,5 +1,7 @@
 //! What a simulated account is like: its size, its secrets, and every guess about the real source as a setting.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -127,6 +129,8 @@ pub struct Settings {
     pub availability_code: String,
     /// Availability refuses every set.
     pub availability_refuses_all: bool,
+    /// Headers that take the place of an answer's own; an empty one leaves the header out.
+    pub headers: BTreeMap<String, String>,
     /// Answers gone wrong.
     pub faults: Faults,
     /// Answers that are well formed and wrong.
@@ -192,6 +196,7 @@ impl Default for Settings {
             latency: 0,
             availability_code: "WHSC-097".to_owned(),
             availability_refuses_all: false,
+            headers: BTreeMap::new(),
             faults: Faults::default(),
             answers: Vec::new(),
             stir: Stir::default(),

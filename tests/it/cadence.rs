@@ -26,6 +26,8 @@ fn wish(now: &str) -> Wish {
         open_every: None,
         reread_requests: 0,
         now,
+        source_now: None,
+        overlap: HOUR * 2,
     }
 }
 
@@ -49,12 +51,20 @@ fn steps(resource: &Resource, head: Option<&Version>, wish: Wish) -> Vec<&'stati
 }
 
 #[test]
-fn a_cadence_has_passed_when_nine_tenths_of_it_have_and_when_the_last_time_is_still_to_come() {
+fn a_cadence_has_passed_when_nine_tenths_of_it_have_and_when_the_last_time_is_ahead_by_more_than_the_overlap() {
     let catalog = Catalog::load(None).unwrap();
     let (brand, order) = (catalog.get("brand").unwrap(), catalog.get("order").unwrap());
     let now = "2026-06-03T04:00:00Z";
-    for (age, due) in [(53 * 60 + 59, false), (54 * 60, true), (60 * 60, true), (0, false), (-1, true), (-86_400, true)]
-    {
+    for (age, due) in [
+        (53 * 60 + 59, false),
+        (54 * 60, true),
+        (60 * 60, true),
+        (0, false),
+        (-1, false),
+        (-7_200, false),
+        (-7_201, true),
+        (-86_400, true),
+    ] {
         // GIVEN what was read, or compared, so many seconds ago by the source's clock, and is due every hour
         let read = at(now) - SignedDuration::from_secs(age);
         let list = Wish { every: Some(HOUR), ..wish(now) };

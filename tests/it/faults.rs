@@ -244,7 +244,11 @@ fn payments_with(first: Value, more: bool, second: Value) -> Echo {
         (meta["morePagesAvailable"], meta["resultsAvailable"]) =
             (json!(more && !over), json!(if more && !over { 100 } else { 0 }));
         let body = answer.to_string();
-        let head = format!("Content-Type: application/json\r\nContent-Length: {}\r\nConnection: close", body.len());
+        let date = this_morning().strftime("%a, %d %b %Y %H:%M:%S GMT");
+        let head = format!(
+            "Date: {date}\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close",
+            body.len()
+        );
         // A client that has heard enough is gone.
         let _ = stream.write_all(format!("HTTP/1.1 200 OK\r\n{head}\r\n\r\n{body}").as_bytes());
     })

@@ -4,6 +4,7 @@
 
 mod cadence;
 mod clean;
+mod clocks;
 mod commit;
 mod compact;
 mod control;

@@ -80,7 +80,7 @@ async fn a_refusal_with_another_code_stops_the_resource_at_once() {
 }
 
 /// A schema folder in which availability is asked of every product, stock-tracked or not: some spoil their sets.
-fn without_filter() -> tempfile::TempDir {
+pub fn without_filter() -> tempfile::TempDir {
     let schemas = folder();
     let written = include_str!("../../schemas/product_availability.toml");
     let unfiltered = written.replace(", where = \"stockTracked = true\"", "");

@@ -8,7 +8,7 @@ use pearlift::sandbox::Sandbox;
 use pearlift::sandbox::kinds::Kind;
 use serde_json::Value;
 
-use crate::support::{Program, account, check_truth, query, truth};
+use crate::support::{Program, account, check_truth, query, this_morning, truth};
 
 const ORDERS: &[&str] = &["--only", "order,order_row,order_party,order_invoice,order_custom_field"];
 
@@ -212,7 +212,7 @@ async fn a_first_load_from_a_day_on_reads_what_was_created_since_and_what_is_ope
     // GIVEN an account of three years, of which the last is wanted
     let sandbox = account(1_500).await;
     let lake = tempfile::tempdir().expect("a folder can be made");
-    let day = (jiff::Timestamp::now() - jiff::SignedDuration::from_hours(365 * 24)).to_string()[..10].to_owned();
+    let day = (this_morning() - jiff::SignedDuration::from_hours(365 * 24)).to_string()[..10].to_owned();
     let whole = Program::new(&sandbox, lake.path());
     let mut program = whole.clone();
     for name in ["ORDER", "GOODS_OUT_NOTE", "JOURNAL", "CUSTOMER_PAYMENT"] {

@@ -104,3 +104,28 @@ async fn another_app_at_an_even_pace_is_never_throttled_and_most_of_the_rest_is_
         }
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_wait_that_the_source_asks_for_is_a_period_at_most_or_an_hour_by_retry_after() {
+    let (second, end_of_time) = (Duration::from_secs(1), Duration::from_millis(99_999_999_999_999));
+    // GIVEN a quota that is used up until the year 5195
+    let governor = Governor::new(&limits("even"), 7, Events::silent());
+    governor.admit().await.answered(Some(Quota { remaining: 0, returns_in: end_of_time }));
+    // WHEN somebody asks THEN he waits for a period as it is
+    let begun = Instant::now();
+    let permit = governor.admit().await;
+    assert!(begun.elapsed() <= 61 * second, "{:?}", begun.elapsed());
+    // AND an hour is waited for, what is longer counts as unsaid
+    permit.answered(Some(Quota { remaining: 200, returns_in: second }));
+    for (asked, most) in
+        [(Some(end_of_time), 61), (Some(3_601 * second), 61), (Some(3_600 * second), 3_601), (None, 61)]
+    {
+        tokio::time::sleep(600 * second).await;
+        governor.admit().await.throttled(asked);
+        let begun = Instant::now();
+        let permit = governor.admit().await;
+        let waited = begun.elapsed();
+        assert!(waited <= most * second && waited >= (most - 1) * second, "{asked:?}: {waited:?}");
+        permit.answered(Some(Quota { remaining: 200, returns_in: second }));
+    }
+}

@@ -31,10 +31,14 @@ pub async fn account(orders: u64) -> Sandbox {
         .await
 }
 
-/// Six o'clock UTC of today: the account's clock can go on by hours and the day stays.
+/// The day of the simulated accounts: long past, so that nothing depends on the machine's clock.
+const DAY: &str = "2025-11-19";
+
+/// Six o'clock UTC of the accounts' day: their clock can go on by hours and the day stays. `ACCOUNT_DAY` is another day
+/// (`make clocks`).
 pub fn this_morning() -> Timestamp {
-    let today = Timestamp::now().as_second() / 86_400 * 86_400;
-    Timestamp::from_second(today + 6 * 3600).expect("today is in range")
+    let day = std::env::var_os("ACCOUNT_DAY").map_or_else(|| DAY.to_owned(), |day| day.into_string().unwrap());
+    format!("{day}T06:00:00Z").parse().expect("ACCOUNT_DAY is a day")
 }
 
 /// The day of the snapshots that a test takes.

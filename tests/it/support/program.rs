@@ -84,6 +84,11 @@ impl Drop for Running {
     }
 }
 
+/// Whether a child has a variable of ours: those that a shifted clock (libfaketime) and a time zone need go on.
+fn is_kept(name: &str) -> bool {
+    matches!(name, "PATH" | "HOME" | "TMPDIR" | "TZ" | "LD_PRELOAD") || name.starts_with("FAKETIME")
+}
+
 impl Program {
     /// For a sandbox's account, writing to a folder or a bucket.
     pub fn new(sandbox: &Sandbox, destination: impl AsRef<Path>) -> Self {
@@ -146,8 +151,7 @@ impl Program {
 
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_pearlift"));
-        let kept = ["PATH", "HOME", "TMPDIR"].map(|name| (name, std::env::var_os(name)));
-        command.env_clear().envs(kept.into_iter().filter_map(|(name, value)| Some((name, value?))));
+        command.env_clear().envs(std::env::vars_os().filter(|(name, _)| name.to_str().is_some_and(is_kept)));
         command.envs(self.vars.iter().map(|(name, value)| (name, value)));
         command.args(arguments).current_dir(std::env::temp_dir());
         command
