@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::failure::{Failure, Kind, Result};
+use crate::manifest::Pieces;
 use crate::schema::{Column, Table, Type, file_schema};
 
 /// The format that this program writes; a higher one is refused.
@@ -161,6 +162,9 @@ pub struct State {
     /// The rolling re-read has come up to this id.
     #[serde(default)]
     pub reread_to: Option<i64>,
+    /// What is known of sets that are too large, and of rows that do not fit.
+    #[serde(default, skip_serializing_if = "Pieces::is_empty")]
+    pub pieces: Pieces,
 }
 
 /// An unfinished scan.

@@ -4,6 +4,7 @@
 //! Takes a store, gives versions and decides commits: files and state move in one conditional put. A format that is
 //! newer than ours is refused, and so is a version that names what is not ours.
 
+mod pieces;
 mod format;
 mod integrity;
 mod load;
@@ -21,5 +22,6 @@ pub use format::{
 pub use lake::{check_destination, claim_destination};
 pub use load::{head, parse, read, read_plan, resources, versions, write_plan};
 pub use overtaken::Holder;
+pub use pieces::{Pieces, SetSize};
 pub use publish::{publish, staged};
 pub use recover::{Claimant, Holding, Recovered, recover, recover_holding};

@@ -189,6 +189,11 @@ fn resource(outcome: &ResourceOutcome) -> Value {
         .iter()
         .map(|(path, count, sample)| json!({"path": path, "count": count, "sample": sample}))
         .collect();
+    let rejected: Vec<Value> = tally
+        .rejected
+        .iter()
+        .map(|(reason, count, sample)| json!({"reason": reason, "count": count, "sample": sample}))
+        .collect();
     json!({
         "resource": outcome.resource,
         "end": ending.name(),
@@ -212,6 +217,7 @@ fn resource(outcome: &ResourceOutcome) -> Value {
         "missed_changes": tally.missed.len(),
         "misfits": misfits,
         "misfit_records": tally.misfit_records,
+        "rejected": rejected,
         "owed": outcome.owed,
         "found": outcome.found,
     })

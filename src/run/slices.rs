@@ -13,7 +13,8 @@ use crate::fetch::{IdRanges, chunks, collapse, count as ids_in, expand};
 use crate::manifest::{
     Backfill, Cursor, FORMAT, Key, LeftOut, Owed, Scan, ScanKind, ScanPlan, Selected, read_plan, write_plan,
 };
-use crate::run::documents::{Brought, Documents};
+use crate::run::deferred::note_rejected;
+use crate::run::documents::{Brought, Deferred, Documents};
 use crate::run::stop::stopped;
 use crate::run::work::{Work, count};
 use crate::write::Replace;
@@ -51,6 +52,8 @@ pub struct SliceScan {
     pub stamps: BTreeMap<i64, String>,
     /// Ids asked for that the source did not return.
     pub gone: BTreeSet<i64>,
+    /// Sets that failed, with the ids that are pending for no other reason.
+    pub(super) deferred: Vec<(Deferred, Vec<Key>)>,
 }
 
 impl SliceScan {
@@ -69,7 +72,7 @@ impl SliceScan {
         });
         let left_out: BTreeSet<i64> =
             work.state.left_out.iter().filter(|out| out.until > started_at).map(|out| out.id).collect();
-        let owed: Vec<i64> = owed.collect();
+        let owed: Vec<i64> = owed.chain(work.state.pieces.to_read_again()).collect();
         let wanted = if exact || !owed.is_empty() || !left_out.is_empty() {
             collapse(expand(ids).chain(owed).filter(|id| !left_out.contains(id)))
         } else {
@@ -94,6 +97,7 @@ impl SliceScan {
             selected: None,
             stamps: BTreeMap::new(),
             gone: BTreeSet::new(),
+            deferred: Vec::new(),
         }
     }
 
@@ -127,24 +131,19 @@ impl SliceScan {
             selected: None,
             stamps: written.stamps,
             gone: BTreeSet::new(),
+            deferred: Vec::new(),
         }))
     }
 
     /// Brings every slice home, commits on the way where it is due, and leaves the last commit to the caller. Stopped, it
     /// commits what is whole and gives [`Kind::Interrupted`].
     pub async fn run(&mut self, work: &mut Work<'_>, path: &str) -> Result<()> {
-        let documents = Documents {
-            client: work.site.client.clone(),
-            resource: Arc::clone(&work.resource),
-            name: Arc::clone(&work.name),
-            shape: Arc::clone(&work.shape),
-            path: path.to_owned(),
-            extra: Documents::budget(self.slices.len()),
-        };
+        let documents = Documents::new(work, path.to_owned(), self.slices.len());
         let mut left: Vec<u64> = (0..count(self.slices.len())).filter(|slice| !self.done.contains(slice)).collect();
         left.reverse();
         work.site.events.tell(Event::Expecting { resource: work.resource.name.clone(), requests: count(left.len()) });
         let outcome = self.all(work, &documents, left).await;
+        documents.sets.remember(&mut work.state.pieces, work.site.clock.now());
         match outcome {
             Err(failure) if self.gradual && worth_keeping(failure.kind()) && work.has_spooled() => {
                 // What came home is whole, slice by slice: it stays, and the rest is read another time.
@@ -176,7 +175,10 @@ impl SliceScan {
                 () = stop.wait() => return Err(stopped()),
                 arrived = under_way.join_next() => arrived,
             };
-            let Some(arrived) = arrived else { return Ok(()) };
+            let Some(arrived) = arrived else {
+                newly_owed += self.bring_deferred(work, documents).await?;
+                return self.refuse_much_owed(newly_owed);
+            };
             let (slice, brought, _page) = arrived.expect("bringing a slice does not panic");
             newly_owed += self.take_in(work, brought?).await?;
             self.done.insert(slice);
@@ -189,8 +191,10 @@ impl SliceScan {
     }
 
     /// Takes in what came of a slice; gives how many ids are newly owed.
-    async fn take_in(&mut self, work: &mut Work<'_>, brought: Brought) -> Result<u64> {
+    pub(super) async fn take_in(&mut self, work: &mut Work<'_>, brought: Brought) -> Result<u64> {
         let at = self.started_at;
+        self.put_off(work, brought.deferred);
+        note_rejected(work, &brought.pages);
         if self.replace != Replace::Owners || self.confirms {
             self.gone.extend(&brought.gone);
         }
