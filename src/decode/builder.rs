@@ -4,8 +4,8 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use arrow_array::builder::{
-    BooleanBuilder, Date32Builder, Decimal128Builder, Float64Builder, Int32Builder, Int64Builder, StringBuilder,
-    TimestampMicrosecondBuilder,
+    ArrayBuilder, BooleanBuilder, Date32Builder, Decimal128Builder, Float64Builder, Int32Builder, Int64Builder,
+    StringBuilder, TimestampMicrosecondBuilder,
 };
 use arrow_array::{Array, ArrayRef};
 use sonic_rs::{JsonType, JsonValueTrait, LazyValue};
@@ -25,13 +25,21 @@ pub enum Value<'v, 'a> {
 }
 
 impl Value<'_, '_> {
-    /// Writes the value as canonical JSON.
-    pub fn write(&self, out: &mut String) {
+    /// Writes the value as canonical JSON; whether all its texts are Unicode.
+    pub fn write(&self, out: &mut String) -> bool {
         match self {
-            Self::Json(json) => canonical(json, out),
+            Self::Json(json) => return canonical(json, out),
             Self::Text(key) => out.push_str(&serde_json::to_string(key).expect("a text is JSON")),
             Self::Index(index) => out.push_str(&index.to_string()),
         }
+        true
+    }
+}
+
+impl Value<'_, '_> {
+    /// Whether it is the empty text, which states that there is no value in a column that is no text.
+    pub fn is_empty_for(&self, kind: Type) -> bool {
+        kind != Type::String && Token::of(self).is_some_and(|token| token.text.is_empty())
     }
 }
 
@@ -90,7 +98,9 @@ impl ColumnBuilder {
     pub fn push(&mut self, value: &Value<'_, '_>) -> Result<bool, NoFit> {
         if let Self::Json { builder, text } = self {
             text.clear();
-            value.write(text);
+            if !value.write(text) {
+                return Err(NoFit);
+            }
             builder.append_value(&*text);
             return Ok(true);
         }
@@ -101,6 +111,32 @@ impl ColumnBuilder {
         }
         self.push_token(&token)?;
         Ok(true)
+    }
+
+    /// Writes the last value, so that equal values of one column have equal bytes.
+    pub fn write_last(&self, out: &mut Vec<u8>) {
+        match self {
+            Self::Bool(builder) => out.push(u8::from(last_bit(builder.values_slice(), ArrayBuilder::len(builder)))),
+            Self::Int32(builder) => out.extend(builder.values_slice().last().into_iter().flat_map(|v| v.to_le_bytes())),
+            Self::Int64(builder) => out.extend(builder.values_slice().last().into_iter().flat_map(|v| v.to_le_bytes())),
+            Self::Float64(builder) => {
+                out.extend(builder.values_slice().last().into_iter().flat_map(|value| value.to_le_bytes()));
+            }
+            Self::Decimal { builder, .. } => {
+                out.extend(builder.values_slice().last().into_iter().flat_map(|value| value.to_le_bytes()));
+            }
+            Self::Date(builder) => out.extend(builder.values_slice().last().into_iter().flat_map(|v| v.to_le_bytes())),
+            Self::Timestamp(builder) => {
+                out.extend(builder.values_slice().last().into_iter().flat_map(|value| value.to_le_bytes()));
+            }
+            Self::String(builder) | Self::Json { builder, .. } => {
+                let [.., from, to] = builder.offsets_slice() else { return };
+                let length = usize::try_from(to - from).expect("offsets ascend");
+                out.extend_from_slice(&length.to_le_bytes());
+                let texts = builder.values_slice();
+                out.extend_from_slice(&texts[texts.len() - length..]);
+            }
+        }
     }
 
     fn push_token(&mut self, token: &Token<'_>) -> Result<(), NoFit> {
@@ -157,6 +193,11 @@ impl ColumnBuilder {
             Self::Timestamp(builder) => Arc::new(builder.finish()),
         }
     }
+}
+
+fn last_bit(bytes: &[u8], length: usize) -> bool {
+    let at = length.saturating_sub(1);
+    bytes.get(at / 8).is_some_and(|byte| byte >> (at % 8) & 1 == 1)
 }
 
 /// What a scalar says, out of its quotes.

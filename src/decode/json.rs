@@ -3,8 +3,10 @@
 use sonic_rs::{JsonType, JsonValueTrait, LazyValue};
 
 /// A value as text with the keys of objects in order and no white space; numbers and strings stay as written. The
-/// source's maps come in any order, and a row is compared by its text.
-pub fn canonical(value: &LazyValue<'_>, out: &mut String) {
+/// source's maps come in any order, and a row is compared by its text. A string with the escape of a lone surrogate is no
+/// Unicode, and readers of JSON refuse it: in its place stands its text as written, as a string. Gives whether there is none.
+pub fn canonical(value: &LazyValue<'_>, out: &mut String) -> bool {
+    let mut sound = true;
     match value.get_type() {
         JsonType::Object => {
             let mut entries: Vec<(String, LazyValue<'_>)> = value
@@ -21,7 +23,7 @@ pub fn canonical(value: &LazyValue<'_>, out: &mut String) {
                     out.push(',');
                 }
                 push_key(key, out);
-                canonical(value, out);
+                sound &= canonical(value, out);
             }
             out.push('}');
         }
@@ -31,12 +33,17 @@ pub fn canonical(value: &LazyValue<'_>, out: &mut String) {
                 if index > 0 {
                     out.push(',');
                 }
-                canonical(&value, out);
+                sound &= canonical(&value, out);
             }
             out.push(']');
         }
+        JsonType::String if raw(value).contains("\\u") && value.as_str().is_none() => {
+            out.push_str(&serde_json::to_string(raw(value)).expect("a text is JSON"));
+            sound = false;
+        }
         _ => out.push_str(raw(value)),
     }
+    sound
 }
 
 /// A value as written: the reader's text of a number runs on over the white space behind it.

@@ -76,9 +76,11 @@ impl Misfits {
     }
 }
 
-/// A record that did not fit, kept whole.
+/// A record that did not fit, or a row of one, kept whole.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MisfitRecord {
+    /// The table of a row; none of a record.
+    pub table: Option<String>,
     /// Its owner key, when it could be read.
     pub id: Option<Key>,
     pub reason: String,

@@ -5,16 +5,22 @@
 //! answer, for it is asked again; everything else that is odd becomes a misfit, never an error.
 
 mod json;
+mod sound;
+mod extra;
 mod number;
 mod moment;
 mod misfit;
 mod shape;
 mod builder;
+mod growing;
+mod twins;
 mod record;
+mod keys;
 mod search;
 mod page;
 mod rest;
 
+pub use growing::REPEATED_ROW;
 pub use misfit::{MisfitRecord, Misfits};
 pub use moment::{date_days, month_days, timestamp, timestamp_micros};
 pub use number::decimal;

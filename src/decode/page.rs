@@ -6,12 +6,16 @@ use arrow_array::RecordBatch;
 use sonic_rs::{JsonType, JsonValueTrait, LazyValue};
 
 use crate::decode::misfit::{MisfitRecord, Misfits};
-use crate::decode::record::Walker;
+use crate::decode::record::{Walked, Walker};
 use crate::decode::search::read_search;
-use crate::decode::shape::Shape;
+use crate::decode::shape::{Shape, Take};
+use crate::decode::sound::{escape_controls, escape_names};
 use crate::fetch::{Body, Broken, Filter, SearchPage};
 use crate::manifest::Key;
 use crate::schema::Step;
+
+/// Characters of a text of the source that are shown.
+const SHOWN: usize = 120;
 
 /// A record that was read.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,9 +43,15 @@ pub struct Page {
     /// In the order of the resource's tables.
     pub tables: Vec<TableRows>,
     pub records: Vec<MisfitRecord>,
+    /// Rows that are left out, their records without them, and older records of a key that came twice.
+    pub rejected: Vec<MisfitRecord>,
     pub misfits: Misfits,
-    /// The source says that the set goes on (API notes §5, contact).
+    /// Records that came, those without a key among them.
+    pub came: u64,
+    /// The source says that the set, or the list, goes on (API notes §5, contact).
     pub more: bool,
+    /// Why the answer may lack records, by its own word or by its shape.
+    pub partial: Option<String>,
     /// What a search says of itself.
     pub search: Option<SearchPage>,
 }
@@ -50,12 +60,14 @@ pub struct Page {
 pub struct Envelope<'a> {
     pub response: LazyValue<'a>,
     pub pagination: Option<LazyValue<'a>>,
+    pub errors: Option<LazyValue<'a>>,
 }
 
 /// Takes an answer apart; the text must be whole JSON from end to end.
 pub fn envelope(text: &[u8]) -> Result<Envelope<'_>, Broken> {
     let mut response = None;
     let mut pagination = None;
+    let mut errors = None;
     let text = std::str::from_utf8(text).map_err(|error| Broken::new(format!("the body is no UTF-8: {error}")))?;
     // This reads to the end: it refuses a cut off answer, and two answers in one body.
     let whole: LazyValue<'_> = sonic_rs::from_str(text)
@@ -66,11 +78,40 @@ pub fn envelope(text: &[u8]) -> Result<Envelope<'_>, Broken> {
         match key.as_ref() {
             "response" => response = Some(value),
             "pagination" => pagination = Some(value),
+            "errors" => errors = Some(value),
             _ => {}
         }
     }
-    let response = response.ok_or_else(|| Broken::new("the body holds no `response`"))?;
-    Ok(Envelope { response, pagination })
+    let response = match (response, &errors) {
+        (Some(response), _) => response,
+        // Nothing but errors is an answer too.
+        (None, Some(errors)) if !is_empty(errors) => sonic_rs::from_str("null").expect("it is JSON"),
+        (None, _) => return Err(Broken::new("the body holds no `response`")),
+    };
+    Ok(Envelope { response, pagination, errors: errors.filter(|errors| !is_empty(errors)) })
+}
+
+/// Whether a value is null, or a list or map without entries.
+fn is_empty(value: &LazyValue<'_>) -> bool {
+    match value.get_type() {
+        JsonType::Null => true,
+        JsonType::Array => value.clone().into_array_iter().is_none_or(|mut items| items.next().is_none()),
+        JsonType::Object => value.clone().into_object_iter().is_none_or(|mut fields| fields.next().is_none()),
+        _ => false,
+    }
+}
+
+/// Reads an answer whose strings may hold what the reader does not take: a raw control character, a name that is no Unicode.
+fn with_envelope<R>(text: &[u8], read: impl FnOnce(Envelope<'_>) -> Result<R, Broken>) -> Result<R, Broken> {
+    let text = std::str::from_utf8(text).map_err(|error| Broken::new(format!("the body is no UTF-8: {error}")))?;
+    let text = escape_names(text);
+    match envelope(text.as_bytes()) {
+        Ok(envelope) => read(envelope),
+        Err(broken) => {
+            let text = escape_controls(&text).ok_or(broken)?;
+            read(envelope(text.as_bytes())?)
+        }
+    }
 }
 
 /// Errors of the reader quote the text over several lines; one is enough.
@@ -78,48 +119,84 @@ fn first_line(error: &sonic_rs::Error) -> String {
     error.to_string().lines().next().unwrap_or_default().to_owned()
 }
 
-/// Decodes documents.
+/// Decodes documents. An answer of another shape, or one that states errors, gives what it has and why it may lack some.
 pub fn documents(shape: &Shape, body: &Body) -> Result<Page, Broken> {
     let text = body.flat_text()?;
-    let envelope = envelope(&text)?;
-    let mut walker = Walker::new(shape, text.deep);
-    each_record(&envelope.response, &shape.records, &mut |key, index, value| walker.document(key, index, value))?;
-    let more =
-        envelope.pagination.as_ref().and_then(|pagination| flag(pagination, "morePagesAvailable")).unwrap_or(false);
-    let (owners, tables, records, misfits) = walker.finish();
-    Ok(Page { owners, tables, records, misfits, more, search: None })
+    with_envelope(&text, |envelope| {
+        let mut walker = Walker::new(shape, text.deep);
+        let mut odd = None;
+        if is_document(shape, &envelope.response) {
+            walker.document(None, 0, envelope.response.clone());
+        } else {
+            odd = each_record(&envelope.response, &shape.records, &mut |key, index, value| {
+                walker.document(key, index, value);
+            });
+        }
+        let more = envelope.pagination.as_ref().and_then(|pagination| flag(pagination, "morePagesAvailable"));
+        let errors = envelope.errors.as_ref().map(|errors| format!("it states errors: {}", short(errors)));
+        let mut page = Page::of(walker);
+        (page.more, page.partial) = (more.unwrap_or(false), errors.or(odd));
+        Ok(page)
+    })
+}
+
+impl Page {
+    fn of(walker: Walker<'_, '_>) -> Self {
+        let Walked { owners, tables, records, rejected, misfits } = walker.finish();
+        let keyless = records.iter().filter(|record| record.id.is_none()).count();
+        let came = u64::try_from(owners.len() + keyless).expect("a length fits");
+        Self { owners, tables, records, rejected, misfits, came, more: false, partial: None, search: None }
+    }
+}
+
+/// Whether a response is itself the document: its key lies at its top.
+fn is_document(shape: &Shape, response: &LazyValue<'_>) -> bool {
+    let Take::Slot { node, .. } = shape.key.take else { return false };
+    if response.get_type() != JsonType::Object {
+        return false;
+    }
+    let key = shape.path(node).into_iter().try_fold(response.clone(), |value, name| field(&value, name));
+    key.is_some_and(|key| matches!(key.get_type(), JsonType::Number | JsonType::String))
+}
+
+/// The beginning of a value's text.
+fn short(value: &LazyValue<'_>) -> String {
+    value.as_raw_str().chars().take(SHOWN).collect()
 }
 
 /// Decodes search rows.
 pub fn rows(shape: &Shape, body: &Body, row: &str, filter: Option<&Filter>) -> Result<Page, Broken> {
     let text = body.flat_text()?;
-    let envelope = envelope(&text)?;
-    let (search, results) = read_search(&envelope.response, row, filter)?;
-    let columns: Vec<Result<usize, &str>> = search
-        .columns
-        .iter()
-        .map(|column| {
-            let fields = &shape.nodes[0].fields;
-            fields.iter().copied().find(|node| shape.nodes[*node].name == column.name).ok_or(column.name.as_str())
-        })
-        .collect();
-    // Column names outlive the walk: they are copied once a page.
-    let names: Vec<String> = search.columns.iter().map(|column| column.name.clone()).collect();
-    let mut walker = Walker::new(shape, text.deep);
-    for (index, result) in results.into_iter().enumerate() {
-        let raw = result.as_raw_str().to_owned();
-        let cells = result.into_array_iter().into_iter().flatten().flatten();
-        let cells = cells.enumerate().filter_map(|(place, value)| {
-            let column = columns.get(place)?;
-            Some((column.map_err(|_| names[place].as_str()), value))
-        });
-        walker.row(index, cells, &raw);
-    }
-    let (owners, tables, records, mut misfits) = walker.finish();
-    for column in shape.missing(&search) {
-        misfits.count_missing(column, search.rows);
-    }
-    Ok(Page { owners, tables, records, misfits, more: false, search: Some(search) })
+    with_envelope(&text, |envelope| {
+        if let Some(errors) = &envelope.errors {
+            return Err(Broken::new(format!("the search states errors: {}", short(errors))));
+        }
+        let (search, results) = read_search(&envelope.response, row, filter)?;
+        let columns: Vec<Result<usize, &str>> = search
+            .columns
+            .iter()
+            .map(|column| {
+                let fields = &shape.nodes[0].fields;
+                fields.iter().copied().find(|node| shape.nodes[*node].name == column.name).ok_or(column.name.as_str())
+            })
+            .collect();
+        // Column names outlive the walk: they are copied once a page.
+        let names: Vec<String> = search.columns.iter().map(|column| column.name.clone()).collect();
+        let mut walker = Walker::new(shape, text.deep);
+        for (index, result) in results.into_iter().enumerate() {
+            let cells = result.clone().into_array_iter().into_iter().flatten().flatten();
+            let cells = cells.enumerate().filter_map(|(place, value)| {
+                let column = columns.get(place)?;
+                Some((column.map_err(|_| names[place].as_str()), value))
+            });
+            walker.row(index, cells, result);
+        }
+        let mut page = Page::of(walker);
+        for column in shape.missing(&search) {
+            page.misfits.count_missing(column, search.rows);
+        }
+        Ok(Page { search: Some(search), ..page })
+    })
 }
 
 /// The ready-made GET paths of an OPTIONS answer (API notes §5).
@@ -136,37 +213,46 @@ pub fn uris(body: &Body) -> Result<Vec<String>, Broken> {
         .collect()
 }
 
-/// Calls `take` for every record at the end of the steps.
+/// Calls `take` for every record at the end of the steps; gives how the value is of another shape, if it is.
 fn each_record<'a>(
     value: &LazyValue<'a>,
     steps: &[Step],
     take: &mut impl FnMut(Option<Cow<'a, str>>, usize, LazyValue<'a>),
-) -> Result<(), Broken> {
+) -> Option<String> {
     let (step, rest) = steps.split_first().expect("a path of records ends in `*`");
+    let mut odd = None;
     match step {
         Step::Field(name) => match field(value, name) {
-            Some(below) => each_record(&below, rest, take),
-            None => Ok(()),
+            Some(below) => odd = each_record(&below, rest, take),
+            None if value.get_type() == JsonType::Object => {}
+            None => odd = Some("`response` is no map".to_owned()),
         },
         Step::Each => match value.get_type() {
             JsonType::Object => {
                 for (index, (key, entry)) in
                     value.clone().into_object_iter().into_iter().flatten().flatten().enumerate()
                 {
-                    if rest.is_empty() { take(Some(key), index, entry) } else { each_record(&entry, rest, take)? }
+                    if rest.is_empty() {
+                        take(Some(key), index, entry);
+                    } else {
+                        odd = odd.or(each_record(&entry, rest, take));
+                    }
                 }
-                Ok(())
             }
             JsonType::Array => {
                 for (index, entry) in value.clone().into_array_iter().into_iter().flatten().flatten().enumerate() {
-                    if rest.is_empty() { take(None, index, entry) } else { each_record(&entry, rest, take)? }
+                    if rest.is_empty() {
+                        take(None, index, entry);
+                    } else {
+                        odd = odd.or(each_record(&entry, rest, take));
+                    }
                 }
-                Ok(())
             }
-            JsonType::Null => Ok(()),
-            _ => Err(Broken::new("`response` holds neither a list nor a map")),
+            JsonType::Null => odd = Some("`response` is null".to_owned()),
+            _ => odd = Some("`response` is neither a list nor a map".to_owned()),
         },
     }
+    odd
 }
 
 /// A field of an object.

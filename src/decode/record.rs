@@ -1,52 +1,45 @@
 //! The walk over one record: slots are filled, rows are emitted, what is unnamed or does not fit goes to `_extra`.
 
-use std::borrow::Cow;
-use std::collections::BTreeMap;
-use std::sync::Arc;
-
-use arrow_array::builder::StringBuilder;
-use arrow_array::{ArrayRef, RecordBatch};
-use arrow_schema::{DataType, Field, Schema};
 use sonic_rs::{JsonType, JsonValueTrait, LazyValue};
+use std::borrow::Cow;
 
-use crate::decode::builder::{ColumnBuilder, Token, Value};
-use crate::decode::json::{canonical, push_key};
+use crate::decode::builder::Value;
+use crate::decode::extra::Extra;
+use crate::decode::growing::Growing;
+use crate::decode::json::canonical;
 use crate::decode::misfit::{MisfitRecord, Misfits};
-use crate::decode::moment::{month_days, timestamp_micros};
-use crate::decode::number::whole;
 use crate::decode::page::{Owner, TableRows};
 use crate::decode::shape::{Pick, Shape, Take};
+use crate::decode::twins::Twins;
 use crate::fetch::DEEP;
 use crate::manifest::Key;
-use crate::schema::{EXTRA, PartitionBy, Type};
+use crate::schema::Type;
 
 /// One context being walked.
 #[derive(Default)]
-struct Frame<'a> {
+pub(super) struct Frame<'a> {
     context: usize,
     slots: Vec<Option<LazyValue<'a>>>,
-    key: Option<Cow<'a, str>>,
+    pub(super) key: Option<Cow<'a, str>>,
     index: usize,
+    /// The record or entry itself; none of a row of a search.
+    pub(super) value: Option<LazyValue<'a>>,
     /// Unnamed fields and values that did not fit: path, canonical text.
     extras: Vec<(Vec<String>, String)>,
     /// Entries to walk once this context's slots are filled.
     entries: Vec<(usize, LazyValue<'a>)>,
 }
 
-/// A table's rows being built.
-struct Growing {
-    columns: Vec<ColumnBuilder>,
-    extra: StringBuilder,
-    owners: Vec<u32>,
-}
-
 /// Builds the rows of a page, record by record.
 pub struct Walker<'s, 'a> {
-    shape: &'s Shape,
-    tables: Vec<Growing>,
-    frames: Vec<Frame<'a>>,
-    owners: Vec<Owner>,
+    pub(super) shape: &'s Shape,
+    tables: Vec<Growing<'a>>,
+    pub(super) frames: Vec<Frame<'a>>,
+    pub(super) owners: Vec<Owner>,
     records: Vec<MisfitRecord>,
+    /// Rows, and older records of a key, that are left out.
+    rejected: Vec<MisfitRecord>,
+    twins: Twins<'a>,
     misfits: Misfits,
     /// Why the record in hand does not fit.
     unfit: Option<String>,
@@ -56,17 +49,14 @@ pub struct Walker<'s, 'a> {
 
 impl<'s, 'a> Walker<'s, 'a> {
     pub fn new(shape: &'s Shape, deep: bool) -> Self {
-        let growing = |kinds: Vec<Type>| Growing {
-            columns: kinds.into_iter().map(ColumnBuilder::new).collect(),
-            extra: StringBuilder::new(),
-            owners: Vec::new(),
-        };
         Self {
             shape,
-            tables: shape.tables.iter().map(|table| growing(table.columns.iter().map(|c| c.kind).collect())).collect(),
+            tables: shape.tables.iter().map(Growing::new).collect(),
             frames: Vec::new(),
             owners: Vec::new(),
             records: Vec::new(),
+            rejected: Vec::new(),
+            twins: Twins::default(),
             misfits: Misfits::default(),
             unfit: None,
             deep,
@@ -75,31 +65,37 @@ impl<'s, 'a> Walker<'s, 'a> {
 
     /// Walks a document: `key` is its key in the map that holds it, if any.
     pub fn document(&mut self, key: Option<Cow<'a, str>>, index: usize, value: LazyValue<'a>) {
-        self.open(0, 0, key, index);
+        self.open(0, 0, key, index, Some(value.clone()));
         if value.get_type() == JsonType::Object {
             self.walk(0, 0, value.clone(), false);
-            self.finish_record(value.as_raw_str());
+            self.finish_record(value);
         } else {
-            self.no_record(value.as_raw_str());
+            self.no_record(value);
         }
     }
 
     /// Walks the `_extra` of a row: the columns take what is theirs, what is left is the row's `_extra`.
     pub fn rest(&mut self, value: LazyValue<'a>) {
         self.owners.push(Owner { key: Key::Int(0), newer: Vec::new(), partition: 0, fits: true });
-        self.open(0, 0, None, 0);
+        self.open(0, 0, None, 0, None);
         self.walk(0, 0, value, false);
         self.emit(0);
     }
 
     /// Keeps an entry that is no record: rows of nulls would take the place of what is held.
-    fn no_record(&mut self, raw: &str) {
-        let id = self.owner_key();
+    fn no_record(&mut self, value: LazyValue<'a>) {
+        let (id, raw) = (self.owner_key(), value.as_raw_str().to_owned());
         if let Some(key) = id.clone() {
-            self.owners.push(Owner { key, newer: Vec::new(), partition: 0, fits: false });
+            self.begin(Owner { key, newer: Vec::new(), partition: 0, fits: false }, value);
         }
-        let reason = "it is no object".to_owned();
-        self.records.push(MisfitRecord { id, reason, raw: raw.to_owned() });
+        self.records.push(MisfitRecord { table: None, id, reason: "it is no object".to_owned(), raw });
+    }
+
+    /// Begins a record whose key is known.
+    fn begin(&mut self, owner: Owner, value: LazyValue<'a>) {
+        self.twins.note(&owner.key, self.owners.len(), value);
+        self.owners.push(owner);
+        self.tables.iter_mut().for_each(Growing::begin_record);
     }
 
     /// Walks a search row: for each cell the node of its column, or the column's name where the schema has none.
@@ -107,19 +103,26 @@ impl<'s, 'a> Walker<'s, 'a> {
         &mut self,
         index: usize,
         cells: impl Iterator<Item = (Result<usize, &'a str>, LazyValue<'a>)>,
-        raw: &str,
+        value: LazyValue<'a>,
     ) {
-        self.open(0, 0, None, index);
+        self.open(0, 0, None, index, None);
         for (column, value) in cells {
             match column {
                 Ok(node) => self.walk(0, node, value, false),
                 Err(name) => self.unnamed(0, 0, name, &value),
             }
         }
-        self.finish_record(raw);
+        self.finish_record(value);
     }
 
-    fn open(&mut self, level: usize, context: usize, key: Option<Cow<'a, str>>, index: usize) {
+    fn open(
+        &mut self,
+        level: usize,
+        context: usize,
+        key: Option<Cow<'a, str>>,
+        index: usize,
+        value: Option<LazyValue<'a>>,
+    ) {
         if self.frames.len() <= level {
             self.frames.push(Frame::default());
         }
@@ -127,6 +130,7 @@ impl<'s, 'a> Walker<'s, 'a> {
         frame.context = context;
         frame.key = key;
         frame.index = index;
+        frame.value = value;
         frame.extras.clear();
         frame.entries.clear();
         frame.slots.clear();
@@ -221,61 +225,34 @@ impl<'s, 'a> Walker<'s, 'a> {
         }
     }
 
-    fn finish_record(&mut self, raw: &str) {
+    fn finish_record(&mut self, value: LazyValue<'a>) {
         self.unfit = None;
+        let raw = || value.as_raw_str().to_owned();
         let Some(key) = self.owner_key() else {
             let reason = match &self.frames[0].key {
                 Some(key) => format!("`{key}` is no key of a record"),
                 None => "it has no key".to_owned(),
             };
-            self.records.push(MisfitRecord { id: None, reason, raw: raw.to_owned() });
+            self.records.push(MisfitRecord { table: None, id: None, reason, raw: raw() });
             return;
         };
-        if self.deep && raw.contains(DEEP) {
-            self.owners.push(Owner { key: key.clone(), newer: Vec::new(), partition: 0, fits: false });
+        if self.deep && value.as_raw_str().contains(DEEP) {
             let reason = "a value nests deeper than can be read".to_owned();
-            self.records.push(MisfitRecord { id: Some(key), reason, raw: raw.to_owned() });
+            self.records.push(MisfitRecord { table: None, id: Some(key.clone()), reason, raw: raw() });
+            self.begin(Owner { key, newer: Vec::new(), partition: 0, fits: false }, value);
             return;
         }
         let newer = self.shape.newer.iter().map(|(picks, kind)| self.pick_number(picks, *kind)).collect();
         let partition = self.partition();
-        self.owners.push(Owner { key: key.clone(), newer, partition, fits: true });
+        self.begin(Owner { key: key.clone(), newer, partition, fits: true }, value.clone());
         self.emit(0);
         if let Some(reason) = self.unfit.take() {
             self.owners.last_mut().expect("it was just pushed").fits = false;
-            self.records.push(MisfitRecord { id: Some(key), reason, raw: raw.to_owned() });
+            self.records.push(MisfitRecord { table: None, id: Some(key), reason, raw: raw() });
         }
     }
 
-    fn owner_key(&self) -> Option<Key> {
-        let value = self.value(0, &self.shape.key, None)?;
-        let token = Token::of(&value)?;
-        match self.shape.key_type {
-            // Where records are asked for by their ids, one that is not positive is none of them.
-            Type::Int64 => whole(token.text.as_bytes()).filter(|id| *id > 0 || !self.shape.by_id).map(Key::Int),
-            _ => Some(Key::Text(token.text.into_owned())).filter(|key| *key != Key::Text(String::new())),
-        }
-    }
-
-    fn pick_number(&self, picks: &[Pick], kind: Type) -> Option<i64> {
-        let value = picks.iter().find_map(|pick| self.value(0, pick, None))?;
-        let token = Token::of(&value)?;
-        if kind == Type::Timestamp { timestamp_micros(&token.text) } else { whole(token.text.as_bytes()) }
-    }
-
-    /// The partition's number: days since 1970 of the month's first, the bucket, or 0 where there is none.
-    fn partition(&self) -> i32 {
-        let Some((picks, by)) = &self.shape.partition else { return 0 };
-        let found = match by {
-            PartitionBy::Month => self.pick_number(picks, Type::Timestamp).and_then(month_days),
-            PartitionBy::Bucket(count) => {
-                self.pick_number(picks, Type::Int64).and_then(|id| i32::try_from(id.rem_euclid(i64::from(*count))).ok())
-            }
-        };
-        found.unwrap_or(0)
-    }
-
-    fn value<'f>(&'f self, level: usize, pick: &Pick, label: Option<&'f str>) -> Option<Value<'f, 'a>> {
+    pub(super) fn value<'f>(&'f self, level: usize, pick: &Pick, label: Option<&'f str>) -> Option<Value<'f, 'a>> {
         let frame = &self.frames[level - pick.above];
         match pick.take {
             Take::Slot { slot, .. } => frame.slots[slot].as_ref().map(Value::Json),
@@ -323,14 +300,14 @@ impl<'s, 'a> Walker<'s, 'a> {
     }
 
     fn row_count(&self) -> usize {
-        self.tables.iter().map(|table| table.owners.len()).sum()
+        self.tables.iter().map(Growing::len).sum()
     }
 
     fn entry(&mut self, level: usize, context: usize, key: Option<Cow<'a, str>>, index: usize, value: LazyValue<'a>) {
         if value.is_null() {
             return;
         }
-        self.open(level, context, key, index);
+        self.open(level, context, key, index, Some(value.clone()));
         self.walk(level, self.shape.contexts[context].top, value, false);
         self.emit(level);
     }
@@ -339,43 +316,63 @@ impl<'s, 'a> Walker<'s, 'a> {
         let shape = self.shape;
         let mut columns = std::mem::take(&mut self.tables[table].columns);
         let mut refused: Vec<(&Pick, String)> = Vec::new();
-        for (column, builder) in shape.tables[table].columns.iter().zip(&mut columns) {
+        let mut unfit = None;
+        for (place, (column, builder)) in shape.tables[table].columns.iter().zip(&mut columns).enumerate() {
             let picks = &column.picks[&context];
             let found = picks.iter().find_map(|pick| {
                 self.value(level, pick, label)
                     .filter(|value| !self.is_elsewhere(pick, value, column.kind))
+                    .filter(|value| !column.required || !value.is_empty_for(column.kind))
                     .map(|value| (pick, value))
             });
-            let filled = match &found {
-                None => {
-                    builder.null();
-                    false
-                }
-                Some((pick, value)) => builder.push(value).unwrap_or_else(|_| {
-                    builder.null();
-                    let mut text = String::new();
-                    value.write(&mut text);
-                    refused.push((*pick, text));
-                    false
-                }),
+            let pushed = match &found {
+                None => None,
+                Some((pick, value)) => builder.push(value).map_or_else(
+                    |_| {
+                        let mut text = String::new();
+                        value.write(&mut text);
+                        refused.push((*pick, text));
+                        None
+                    },
+                    Some,
+                ),
             };
-            if column.required && !filled {
-                self.unfit.get_or_insert_with(|| {
-                    format!("{}.{} has no value that fits", shape.tables[table].name, column.name)
-                });
+            let pushed = match pushed {
+                None if column.required => self.push_other_key(level, table, place, picks, builder),
+                pushed => pushed,
+            };
+            if pushed.is_none() {
+                builder.null();
+            }
+            if column.required && pushed != Some(true) && unfit.is_none() {
+                unfit = Some(format!("{}.{} has no value that fits", shape.tables[table].name, column.name));
             }
         }
-        for (pick, text) in refused {
+        self.tables[table].columns = columns;
+        let is_rejected = level > 0 && unfit.is_some();
+        if let (false, Some(reason)) = (is_rejected, &unfit) {
+            self.unfit.get_or_insert_with(|| reason.clone());
+        }
+        for (pick, text) in refused.into_iter().filter(|_| !is_rejected) {
             let path = self.source(pick);
             let place = self.place(level, &path.join("."));
             self.misfits.count(place, &text);
             self.frames[level].extras.push((path, text));
         }
         let extra = if first { self.render_extra(level) } else { None };
+        let owner = u32::try_from(self.owners.len() - 1).expect("a page has under 2^32 records");
+        let value = self.frames[level].value.as_ref().filter(|_| level > 0);
         let growing = &mut self.tables[table];
-        growing.columns = columns;
-        growing.extra.append_option(extra);
-        growing.owners.push(u32::try_from(self.owners.len() - 1).expect("a page has under 2^32 records"));
+        growing.end_row(extra, owner);
+        let rejected = match (value, unfit) {
+            (Some(value), Some(reason)) => Some((growing.reject_last(value), reason)),
+            (Some(value), None) => growing.reject_former(&shape.tables[table], value),
+            (None, _) => None,
+        };
+        if let Some((raw, reason)) = rejected {
+            let id = self.owners.last().map(|owner| owner.key.clone());
+            self.rejected.push(MisfitRecord { table: Some(shape.tables[table].name.clone()), id, reason, raw });
+        }
     }
 
     /// The path of a column's source, as a schema writes it but for `$`: `^` once for each context above.
@@ -414,65 +411,20 @@ impl<'s, 'a> Walker<'s, 'a> {
         tree.render()
     }
 
-    /// The rows built, the owners, and what did not fit.
-    pub fn finish(mut self) -> (Vec<Owner>, Vec<TableRows>, Vec<MisfitRecord>, Misfits) {
-        let tables = self
-            .tables
-            .iter_mut()
-            .zip(&self.shape.tables)
-            .map(|(growing, table)| {
-                let mut fields: Vec<Field> =
-                    table.columns.iter().map(|column| Field::new(&column.name, column.kind.arrow(), true)).collect();
-                fields.push(Field::new(EXTRA, DataType::Utf8, true));
-                let mut arrays: Vec<ArrayRef> = growing.columns.iter_mut().map(ColumnBuilder::finish).collect();
-                arrays.push(Arc::new(growing.extra.finish()));
-                let batch = RecordBatch::try_new(Arc::new(Schema::new(fields)), arrays)
-                    .expect("builders of one table have one length and the types of their columns");
-                TableRows { batch, owners: std::mem::take(&mut growing.owners) }
-            })
-            .collect();
-        (self.owners, tables, self.records, self.misfits)
+    /// The page.
+    pub fn finish(self) -> Walked {
+        let Self { shape, tables, mut owners, mut records, mut rejected, twins, misfits, .. } = self;
+        twins.settle(&mut owners, &mut records, &mut rejected);
+        let tables = tables.into_iter().zip(&shape.tables).map(|(growing, table)| growing.finish(table)).collect();
+        Walked { owners, tables, records, rejected, misfits }
     }
 }
 
-/// Nested JSON built from paths.
-#[derive(Default)]
-struct Extra {
-    text: Option<String>,
-    below: BTreeMap<String, Extra>,
-}
-
-impl Extra {
-    fn insert(&mut self, path: &[String], text: &str) {
-        match path {
-            [] => {
-                // The same place twice: the first stays, others are kept beside it.
-                if self.text.is_none() {
-                    self.text = Some(text.to_owned());
-                } else if self.text.as_deref() != Some(text) {
-                    let name = format!("#{}", self.below.len() + 2);
-                    self.below.entry(name).or_default().text = Some(text.to_owned());
-                }
-            }
-            [name, rest @ ..] => self.below.entry(name.clone()).or_default().insert(rest, text),
-        }
-    }
-
-    fn render(&self) -> Option<String> {
-        if self.below.is_empty() {
-            return self.text.clone();
-        }
-        let mut out = String::from("{");
-        let own = self.text.as_ref().map(|text| (".".to_owned(), text.clone()));
-        let below = self.below.iter().filter_map(|(name, extra)| extra.render().map(|text| (name.clone(), text)));
-        for (index, (name, text)) in own.into_iter().chain(below).enumerate() {
-            if index > 0 {
-                out.push(',');
-            }
-            push_key(&name, &mut out);
-            out.push_str(&text);
-        }
-        out.push('}');
-        Some(out)
-    }
+/// The rows built, the records, and what did not fit.
+pub struct Walked {
+    pub owners: Vec<Owner>,
+    pub tables: Vec<TableRows>,
+    pub records: Vec<MisfitRecord>,
+    pub rejected: Vec<MisfitRecord>,
+    pub misfits: Misfits,
 }

@@ -102,8 +102,7 @@ impl Rest {
             untouched[row] = object.is_none();
             walker.rest(object.unwrap_or_else(|| nothing.clone()));
         }
-        let (_, mut tables, _, _) = walker.finish();
-        let batch = tables.pop().expect("there is one table").batch;
+        let batch = walker.finish().tables.pop().expect("there is one table").batch;
         let left = batch.column(self.places.len()).as_string::<i32>();
         let left: StringArray = (0..extras.len())
             .map(|row| {

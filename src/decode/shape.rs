@@ -60,6 +60,10 @@ pub(super) struct TableShape {
     pub name: String,
     /// For each branch of `rows` its context; sources are resolved by branch.
     pub columns: Vec<ColumnShape>,
+    /// Places of the key columns; the first is the record's key.
+    pub key: Vec<usize>,
+    /// Two entries of a record may have one key: it does not contain their places.
+    pub may_repeat: bool,
 }
 
 /// A column, compiled: for each context of its table the sources in their order.
@@ -165,7 +169,8 @@ impl Shape {
                 self.leave_out(&chain, column);
             }
         }
-        self.tables.push(TableShape { name: table.name.clone(), columns });
+        let (key, may_repeat) = (table.key.clone(), may_repeat(table));
+        self.tables.push(TableShape { name: table.name.clone(), columns, key, may_repeat });
         Ok(())
     }
 
@@ -303,4 +308,16 @@ impl Shape {
         let fields = self.nodes[0].fields.iter().map(|node| &self.nodes[*node]).filter(|node| !node.skipped);
         if search.rows == 0 { Vec::new() } else { fields.filter(lacks).map(|node| node.name.as_str()).collect() }
     }
+}
+
+/// Whether two entries of a record may have one key. Not where the key contains the place in the only list of them, nor
+/// where it contains the place and the label of the list.
+fn may_repeat(table: &Table) -> bool {
+    let Rows::Each(branches) = &table.rows else { return false };
+    let has = |leaf: &Leaf| {
+        let mut keys = table.key.iter().map(|place| &table.columns[*place].from);
+        keys.any(|from| matches!(from.as_slice(), [source] if source.leaf == *leaf && source.above(table.depth()) == 0))
+    };
+    let lists = branches.iter().all(|(steps, _)| steps.iter().filter(|step| **step == Step::Each).count() == 1);
+    !(lists && has(&Leaf::Index) && (branches.len() == 1 || has(&Leaf::Label)))
 }

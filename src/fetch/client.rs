@@ -386,6 +386,11 @@ impl Shared {
                 ))
                 .asked_as(seen.request_id.clone())
                 .advise("set account.api_domain to the host that the account lives on")),
+            // Servers in front of the source answer a long URL with a page of their own.
+            414 => {
+                let date = date(&seen.headers).unwrap_or_else(Timestamp::now);
+                Ok(Outcome::Done(Reply::Refused { status: 414, error: error_body(&body), date }))
+            }
             _ if !is_json => again(format!("HTTP {} with a body that is no JSON", seen.status)),
             status => {
                 let mut error = error_body(&body);

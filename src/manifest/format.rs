@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::failure::{Failure, Kind, Result};
 use crate::manifest::Evidence;
+use crate::manifest::Pieces;
 use crate::manifest::clocks::ClockStamps;
 use crate::schema::{Column, Table, Type, file_schema};
 
@@ -170,6 +171,9 @@ pub struct State {
     /// Evidence by which copies and fields of the next scans are judged.
     #[serde(default, skip_serializing_if = "Evidence::is_empty")]
     pub evidence: Evidence,
+    /// What is known of sets that are too large, and of rows that do not fit.
+    #[serde(default, skip_serializing_if = "Pieces::is_empty")]
+    pub pieces: Pieces,
 }
 
 /// An unfinished scan.

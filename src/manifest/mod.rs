@@ -6,6 +6,7 @@
 
 mod evidence;
 mod clocks;
+mod pieces;
 mod format;
 mod integrity;
 mod load;
@@ -25,5 +26,6 @@ pub use format::{
 pub use lake::{check_destination, claim_destination};
 pub use load::{head, parse, read, read_plan, resources, versions, write_plan};
 pub use overtaken::Holder;
+pub use pieces::{Pieces, SetSize};
 pub use publish::{publish, staged};
 pub use recover::{Claimant, Holding, Recovered, recover, recover_holding};

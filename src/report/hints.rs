@@ -69,6 +69,16 @@ pub fn hints(outcome: &Outcome) -> Vec<String> {
             ));
         }
         hints.extend(noticed(name, &resource.tally));
+        let rejected: Vec<String> = resource
+            .tally
+            .rejected
+            .iter()
+            .take(NAMED)
+            .map(|(reason, count, sample)| format!("{reason} ({}×, such as {sample})", number(count)))
+            .collect();
+        if !rejected.is_empty() {
+            hints.push(format!("{name}: rejected, and kept in _pearlift/misfits/{name}: {}", rejected.join(", ")));
+        }
         if resource.owed > 0 {
             let text = "could not be brought home; every run asks for them again (`pearlift status --json` names them)";
             hints.push(format!("{name}: {} records {text}", number(resource.owed)));

@@ -194,6 +194,11 @@ fn resource(outcome: &ResourceOutcome) -> Value {
         .iter()
         .map(|(path, count, sample)| json!({"path": path, "count": count, "sample": sample}))
         .collect();
+    let rejected: Vec<Value> = tally
+        .rejected
+        .iter()
+        .map(|(reason, count, sample)| json!({"reason": reason, "count": count, "sample": sample}))
+        .collect();
     json!({
         "resource": outcome.resource,
         "end": ending.name(),
@@ -225,6 +230,7 @@ fn resource(outcome: &ResourceOutcome) -> Value {
         "unknown_fields": counted(tally.misfits.unknown()),
         "missing_columns": counted(tally.misfits.missing()),
         "emptied_columns": counted(&tally.noticed.emptied),
+        "rejected": rejected,
         "owed": outcome.owed,
         "found": outcome.found,
     })

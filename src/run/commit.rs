@@ -49,11 +49,12 @@ impl Work<'_> {
         self.state.handed.retain(|_, ids| !ids.is_empty());
         let differing = self.differing(&written).await?;
         let misfits = self.write_misfits().await?;
-        let same_files = written.files == 0 && written.removes.is_empty() && misfits.is_none();
+        self.kept.extend(misfits);
+        let same_files = written.files == 0 && written.removes.is_empty() && self.kept.is_empty();
         if same_files && self.head.as_ref().is_some_and(|head| head.state == self.state) {
             return Ok(());
         }
-        self.put(written, staged, misfits).await?;
+        self.put(written, staged).await?;
         self.count_missed(differing).await
     }
 
@@ -85,7 +86,7 @@ impl Work<'_> {
         // An unfinished scan of another schema is not gone on with.
         self.state.scan = self.state.scan.take().filter(|scan| scan.schema_hash == self.resource.hash);
         let staged = self.newly_staged(&written);
-        self.put(written, staged, None).await?;
+        self.put(written, staged).await?;
         Ok(unfilled)
     }
 
@@ -104,8 +105,8 @@ impl Work<'_> {
     }
 
     /// The put that decides, then publishing.
-    async fn put(&mut self, written: Written, staged: BTreeSet<String>, misfits: Option<MisfitFile>) -> Result<()> {
-        let version = self.version(&written, misfits);
+    async fn put(&mut self, written: Written, staged: BTreeSet<String>) -> Result<()> {
+        let version = self.version(&written);
         self.site.store.reach(Step::Ready, &self.name)?;
         if let Err(lost) = decide(&self.site.store, &version).await {
             if lost.kind() == Kind::Lost {
@@ -133,6 +134,7 @@ impl Work<'_> {
         self.tally.twice += written.twice;
         self.head = Some(self.without_apart(version));
         self.dropped.clear();
+        self.kept.clear();
         self.rebuild = false;
         self.committed_at = Instant::now();
         Ok(())
@@ -257,7 +259,7 @@ impl Work<'_> {
     }
 
     /// Keeps records that did not fit in a file of their own, each once.
-    async fn write_misfits(&mut self) -> Result<Option<MisfitFile>> {
+    pub(super) async fn write_misfits(&mut self) -> Result<Option<MisfitFile>> {
         let records = std::mem::take(&mut self.records);
         self.records = unwritten(&mut self.state.evidence.rejected, records);
         if self.records.is_empty() {
@@ -265,7 +267,10 @@ impl Work<'_> {
         }
         let mut text = Vec::new();
         for record in &self.records {
-            let line = serde_json::json!({ "id": record.id, "reason": record.reason, "record": record.raw });
+            let mut line = serde_json::json!({ "id": record.id, "reason": record.reason, "record": record.raw });
+            if let Some(table) = &record.table {
+                line["table"] = serde_json::json!(table);
+            }
             serde_json::to_writer(&mut text, &line)
                 .map_err(|error| Failure::new(Kind::Bug, "write a misfit").caused(error))?;
             text.push(b'\n');
@@ -279,10 +284,10 @@ impl Work<'_> {
         Ok(Some(MisfitFile { path, records }))
     }
 
-    fn version(&self, written: &Written, misfits: Option<MisfitFile>) -> Version {
+    fn version(&self, written: &Written) -> Version {
         let head = self.head.as_ref();
-        let mut kept = head.map(|head| head.misfits.clone()).unwrap_or_default();
-        kept.extend(misfits);
+        let before = head.iter().flat_map(|head| &head.misfits);
+        let kept = before.chain(&self.kept).cloned().collect();
         let dropped = |path: &String| self.dropped.iter().any(|dropped| dropped.file.path == *path);
         let stays = |file: &&DataFile| !dropped(&file.path) && !written.removes.contains(&file.path);
         let deleted = head.iter().flat_map(|head| &head.deleted).filter(stays);

@@ -1,22 +1,31 @@
-//! Documents of an id set, brought home completely: pages of a paginated set, halving where the schema allows it, and
-//! what became of every id asked for (design of reading, rule 12).
+//! Documents of an id set, fetched completely: pages of a paginated set, smaller sets where the source takes no larger ones,
+//! and the fate of every id asked for (design of reading, rule 12).
+//!
+//! A set that the source cannot give is put off (`Brought::deferred`); `in_pieces` halves it until the records that spoil it
+//! are alone.
 
-use std::collections::HashSet;
+use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use jiff::Timestamp;
 
 use crate::decode::{Page, Shape, documents};
 use crate::failure::{Failure, Kind, Result};
-use crate::fetch::{Client, ErrorBody, IdRanges, Reply, Request, collapse, expand, render};
+use crate::fetch::{Client, IdRanges, Reply, Request, collapse, count, expand, render};
 use crate::manifest::Key;
+use crate::run::refused::{Refusal, meaning};
+use crate::run::sets::{Sets, halves};
+use crate::run::work::Work;
 use crate::schema::Resource;
 
-/// Halving may cost this many more requests, or a twentieth of all sets: one offender in a set of 200 costs sixteen.
-const EXTRA: u64 = 100;
+/// Tries of a set while the last one failed, and of an unreadable piece: a source in trouble is not asked for long.
+const FEW_TRIES: u32 = 2;
+/// Halves and quarters of a failing set: where all of them fail, and nothing else has come, no record is the reason.
+pub const PROBES: u32 = 6;
+/// The same while other sets are still to come: the halves.
+const FEW_PROBES: u32 = 2;
 
-/// Asks for documents of a resource.
+/// Asks for documents of a resource. Cheap to clone; clones share what the scan knows of its sets.
 #[derive(Clone)]
 pub struct Documents {
     pub client: Client,
@@ -25,8 +34,7 @@ pub struct Documents {
     pub shape: Arc<Shape>,
     /// The path with `{ids}`, service included.
     pub path: String,
-    /// Requests that halving may still cost, for the whole scan.
-    pub extra: Arc<AtomicU64>,
+    pub sets: Sets,
 }
 
 /// What came of an id set.
@@ -39,97 +47,198 @@ pub struct Brought {
     pub unclear: Vec<i64>,
     /// Ids that the source refuses by themselves, with the code.
     pub refused: Vec<(i64, String)>,
+    /// Sets that failed whole: nothing is known of their ids before they are halved.
+    pub deferred: Vec<Deferred>,
 }
 
-/// A whole list.
+/// A set that failed.
 #[derive(Debug)]
-pub struct List {
-    /// None when the source says that there is nothing.
-    pub page: Option<(Page, Timestamp)>,
-    /// The source's clock at the answer.
-    pub date: Timestamp,
+pub struct Deferred {
+    pub ids: IdRanges,
+    pub failure: Failure,
+    /// Sets that had come by then.
+    came: u64,
 }
 
 /// What one request gave.
-enum Part {
+pub enum Part {
     /// A page, when it was asked, and the source's clock at its answer.
     Page(Box<Page>, Timestamp, Timestamp),
+    /// There is nothing, by the source's clock at its answer.
     None(Timestamp),
-    Halve(String),
+    Refused(Refusal),
+    /// The source failed, or its answer cannot be read, however often it is asked.
+    Failed(Failure),
 }
 
 /// What is still to be done about a set.
 enum Rest {
     Nothing,
-    /// The source refuses the set with this code.
-    Halve(String),
     /// These were on none of its pages: while pages are read, records that go shift others from one to the one before.
     Again(IdRanges),
+    /// The source refuses these with a code that one id may be the reason of.
+    Spoilt(IdRanges, String),
+    /// These are asked for in smaller sets.
+    Cut(IdRanges),
+    Failed(IdRanges, Failure),
+}
+
+impl Brought {
+    /// Adds what came of another set.
+    fn join(&mut self, other: Self) {
+        self.pages.extend(other.pages);
+        self.gone.extend(other.gone);
+        self.unclear.extend(other.unclear);
+        self.refused.extend(other.refused);
+        self.deferred.extend(other.deferred);
+    }
 }
 
 impl Documents {
-    /// The budget of halving for a scan of so many sets.
-    pub fn budget(sets: usize) -> Arc<AtomicU64> {
-        let sets = u64::try_from(sets).unwrap_or(u64::MAX);
-        Arc::new(AtomicU64::new(EXTRA.max(sets / 20)))
+    /// Asks for documents of the resource at work, in so many sets.
+    pub fn new(work: &Work<'_>, path: String, sets: usize) -> Self {
+        Self {
+            client: work.site.client.clone(),
+            resource: Arc::clone(&work.resource),
+            name: Arc::clone(&work.name),
+            shape: Arc::clone(&work.shape),
+            path,
+            sets: Sets::new(sets, &work.state.pieces, work.site.clock.now()),
+        }
     }
 
     /// Brings the documents of these ids.
     pub async fn bring(&self, ids: &IdRanges) -> Result<Brought> {
         let mut brought = Brought::default();
-        let mut sets: Vec<IdRanges> = vec![ids.clone()];
+        let mut sets = self.sets.cut(ids);
+        sets.reverse();
         while let Some(set) = sets.pop() {
-            match self.whole_set(&set, &mut brought).await? {
-                Rest::Nothing => {}
+            let tries = self.sets.is_failing().then_some(FEW_TRIES);
+            let came = self.sets.count();
+            match self.whole_set(&set, &mut brought, tries).await? {
+                Rest::Nothing => self.sets.came(),
                 Rest::Again(missing) => sets.push(missing),
-                Rest::Halve(code) => match halves(&set) {
-                    Some((low, high)) => {
-                        self.spend(2, &code)?;
+                Rest::Cut(set) => sets.extend(self.sets.cut(&set).into_iter().rev()),
+                Rest::Spoilt(set, code) => match halves(&set) {
+                    Some([low, high]) => {
+                        if !self.sets.spend(2) {
+                            return Err(self.too_many_refused(&code));
+                        }
                         sets.extend([high, low]);
                     }
                     None => brought.refused.push((set[0].0, code)),
                 },
+                // Refused alone: no half of it would tell more, and the source has answered.
+                Rest::Failed(set, failure) if count(&set) == 1 && failure.kind() == Kind::Refused => {
+                    brought.refused.push((set[0].0, failure.reason().to_owned()));
+                }
+                // The source answers: some record in the set may be the reason, or its size.
+                Rest::Failed(ids, failure)
+                    if failure.kind() == Kind::Refused && (came > 0 || !self.sets.is_failing()) =>
+                {
+                    match self.in_pieces(Deferred { ids: ids.clone(), failure, came: 0 }, FEW_PROBES).await {
+                        Ok(pieces) => brought.join(pieces),
+                        Err(failure) if failure.kind() != Kind::Refused || self.sets.failed() => return Err(failure),
+                        Err(failure) => brought.deferred.push(Deferred { ids, failure, came }),
+                    }
+                }
+                Rest::Failed(_, failure) if self.sets.failed() => return Err(failure),
+                Rest::Failed(ids, failure) => brought.deferred.push(Deferred { ids, failure, came }),
             }
         }
         Ok(brought)
     }
 
-    /// A list, whole. `path` holds no ids.
-    pub async fn list(&self) -> Result<List> {
-        match self.part(&Request::get(&self.name, self.path.clone())).await? {
-            Part::Page(page, asked_at, date) => Ok(List { page: Some((*page, asked_at)), date }),
-            Part::None(date) => Ok(List { page: None, date }),
-            Part::Halve(code) => Err(Failure::new(Kind::Schema, format!("read {}", self.name))
-                .because(format!("a list cannot be halved, and the source answers {code}"))),
+    /// Halves a set that failed until the records that spoil it are alone, which count as refused; one try a piece. Gives the
+    /// set's failure where nothing comes of it and nothing else has come since: the source, not a record, is in trouble.
+    pub async fn in_pieces(&self, deferred: Deferred, probes: u32) -> Result<Brought> {
+        let Deferred { ids, failure, came } = deferred;
+        let mut brought = Brought::default();
+        let unreadable = failure.kind() == Kind::Answer;
+        let tries = if unreadable { FEW_TRIES } else { 1 };
+        let mut pieces = VecDeque::from_iter(halves(&ids).into_iter().flatten());
+        let mut alone: Vec<(i64, String)> = Vec::new();
+        if pieces.is_empty() {
+            alone.extend(expand(&ids).map(|id| (id, failure.reason().to_owned())));
         }
+        let (mut in_vain, mut halves_came, mut asked) = (0, 0, 0_u64);
+        while let Some(piece) = pieces.pop_front() {
+            if !self.sets.spend(1) {
+                alone.extend(expand(&piece).map(|id| (id, failure.reason().to_owned())));
+                continue;
+            }
+            asked += 1;
+            match self.whole_set(&piece, &mut brought, Some(tries)).await? {
+                Rest::Nothing => {
+                    halves_came += u32::from(asked <= 2);
+                    self.sets.came();
+                }
+                Rest::Again(missing) => pieces.push_front(missing),
+                Rest::Cut(piece) => self.sets.cut(&piece).into_iter().rev().for_each(|piece| pieces.push_front(piece)),
+                Rest::Spoilt(piece, reason) => split(piece, reason, &mut pieces, &mut alone),
+                Rest::Failed(piece, why) => {
+                    split(piece, why.reason().to_owned(), &mut pieces, &mut alone);
+                    in_vain += 1;
+                    if in_vain >= probes && self.sets.count() == came {
+                        return Err(failure);
+                    }
+                }
+            }
+        }
+        if self.sets.count() == came {
+            return Err(failure);
+        }
+        if halves_came == 2 && self.sets.halved_in_vain(count(&ids)) {
+            let text = format!("sets of {} ids fail and their halves come: smaller ones are asked for", count(&ids));
+            self.client.events().warn(&self.name, text);
+        }
+        brought.refused.extend(alone);
+        Ok(brought)
     }
 
     /// Every page of a set.
-    async fn whole_set(&self, set: &IdRanges, brought: &mut Brought) -> Result<Rest> {
+    async fn whole_set(&self, set: &IdRanges, brought: &mut Brought, tries: Option<u32>) -> Result<Rest> {
         let path = self.path.replace("{ids}", &render(set));
         let mut missing: HashSet<i64> = expand(set).collect();
-        let mut first = 1;
+        let (mut first, mut came, mut pages) = (1, 0, 0);
         let mut keyless = false;
+        let mut partial = None;
         loop {
-            let request = Request::get(&self.name, if first == 1 { path.clone() } else { paged(&path, first) });
+            let path = if first == 1 { path.clone() } else { paged(&path, first) };
+            let request = Request { tries, ..Request::get(&self.name, path) };
             match self.part(&request).await? {
-                Part::Halve(code) => return Ok(Rest::Halve(code)),
                 Part::None(_) => break,
+                Part::Refused(refusal) => return self.refused(refusal, &request, collapse(missing)),
+                Part::Failed(failure) => return Ok(Rest::Failed(collapse(missing), failure)),
                 Part::Page(page, asked_at, _) => {
+                    let before = missing.len();
                     self.strike_off(&page, set, &mut missing)?;
-                    keyless |= page.records.iter().any(|record| record.id.is_none());
-                    let came = u64::try_from(page.owners.len()).expect("a length fits");
-                    let more = page.more && came > 0;
+                    let any_keyless = page.records.iter().any(|record| record.id.is_none());
+                    keyless |= any_keyless;
+                    came += page.came;
+                    let more = page.more;
+                    // Records without a key may be new; there are no more of them than ids were asked for.
+                    let advances = missing.len() < before || (any_keyless && came <= count(set));
+                    if more && !advances {
+                        let why =
+                            format!("the page from row {first} on brings nothing new and states that more follow");
+                        return Err(self.distrust(set, why));
+                    }
+                    (first, pages) = (first + page.came, pages + 1);
+                    partial = partial.or(page.partial.clone());
                     brought.pages.push((*page, asked_at));
                     if !more {
                         break;
                     }
-                    first += came;
                 }
             }
         }
-        if first > 1 && !missing.is_empty() {
+        if pages > 1 && !missing.is_empty() {
             return Ok(Rest::Again(collapse(missing)));
+        }
+        if let Some(why) = partial.filter(|_| !missing.is_empty()) {
+            let text = format!("{} of {} ids of a set did not come: {why}", missing.len(), count(set));
+            self.client.events().warn(&self.name, text);
         }
         let mut missing: Vec<i64> = missing.into_iter().collect();
         missing.sort_unstable();
@@ -139,6 +248,34 @@ impl Documents {
             brought.gone.extend(missing)
         }
         Ok(Rest::Nothing)
+    }
+
+    /// What a refusal of a set leads to.
+    fn refused(&self, refusal: Refusal, request: &Request, set: IdRanges) -> Result<Rest> {
+        let ids = count(&set);
+        let smaller = match &refusal {
+            Refusal::TooMany(named) => self.sets.lower_ids(named.filter(|named| *named < ids).unwrap_or(ids / 2), ids),
+            Refusal::TooLong => self.sets.lower_bytes(render(&set).len()),
+            Refusal::NoneExist | Refusal::Spoilt(_) | Refusal::Set(_) | Refusal::All(_) => false,
+        };
+        if smaller {
+            let text = format!("the source takes no set of {ids} ids: smaller ones are asked for, for seven days");
+            self.client.events().warn(&self.name, text);
+            return Ok(Rest::Cut(set));
+        }
+        match refusal {
+            Refusal::NoneExist => Ok(Rest::Nothing),
+            Refusal::Spoilt(code) => Ok(Rest::Spoilt(set, code)),
+            Refusal::Set(failure) => Ok(Rest::Failed(set, failure)),
+            Refusal::All(failure) => Err(failure),
+            Refusal::TooMany(_) | Refusal::TooLong => {
+                let failure = Failure::new(Kind::Refused, format!("read {}", self.name))
+                    .at(request.path.clone())
+                    .because(format!("the source takes no set of {ids} ids"))
+                    .advise("leave the resource out with `resources.exclude`");
+                Ok(Rest::Failed(set, failure))
+            }
+        }
     }
 
     /// Removes from `missing` what a page brings; what was not asked for is refused.
@@ -157,13 +294,25 @@ impl Documents {
         Ok(())
     }
 
-    /// Asks until the body is whole.
-    async fn part(&self, request: &Request) -> Result<Part> {
+    /// Asks until the body is whole. Fails only where no other request would fare better.
+    pub async fn part(&self, request: &Request) -> Result<Part> {
         let mut patience = self.client.patience();
+        if let Some(tries) = request.tries {
+            patience.at_most(tries);
+        }
         loop {
-            let answer = match self.client.ask(request).await? {
-                Reply::Good(answer) => answer,
-                Reply::Refused { status, error, date } => return self.refusal(request, status, error, date),
+            let answer = match self.client.ask(request).await {
+                Ok(Reply::Good(answer)) => answer,
+                Ok(Reply::Refused { status, error, date }) => {
+                    return Ok(match meaning(&self.resource.read, &self.name, request, status, error) {
+                        Refusal::NoneExist => Part::None(date),
+                        refusal => Part::Refused(refusal),
+                    });
+                }
+                Err(failure) if failure.kind() == Kind::Unreachable && self.client.has_succeeded() => {
+                    return Ok(Part::Failed(failure));
+                }
+                Err(failure) => return Err(failure),
             };
             let (asked_at, date) = (answer.asked_at, answer.date);
             let shape = Arc::clone(&self.shape);
@@ -173,49 +322,24 @@ impl Documents {
                 Err(broken) => match patience.another() {
                     Some(wait) => tokio::time::sleep(wait).await,
                     None => {
-                        return Err(Failure::new(Kind::Answer, format!("read {}", self.name))
-                            .at(request.path.clone())
-                            .because(broken.0)
-                            .advise(
-                                "run again later; if it persists, leave the resource out with `resources.exclude`",
-                            ));
+                        return Ok(Part::Failed(
+                            Failure::new(Kind::Answer, format!("read {}", self.name))
+                                .at(request.path.clone())
+                                .because(broken.0)
+                                .advise(
+                                    "run again later; if it persists, leave the resource out with `resources.exclude`",
+                                ),
+                        ));
                     }
                 },
             }
         }
     }
 
-    fn refusal(&self, request: &Request, status: u16, error: ErrorBody, date: Timestamp) -> Result<Part> {
-        let read = &self.resource.read;
-        let code = error.code.unwrap_or_default();
-        // A wrong address bears the same code as ids that are none; only its message differs (API notes §5, §8).
-        let wrong_address = error.message.starts_with("Cannot find the resource");
-        let none = read.none_found.iter().any(|text| error.message.contains(text.as_str())) || code == "CMNC-404";
-        if status == 404 && none && !wrong_address {
-            return Ok(Part::None(date));
-        }
-        if read.split_on.contains(&code) {
-            return Ok(Part::Halve(code));
-        }
-        let failure = Failure::new(Kind::Refused, format!("read {}", self.name))
-            .at(request.path.clone())
-            .because(format!("HTTP {status} {code} {}", error.message))
-            .asked_as(error.request_id);
-        Err(if status == 404 {
-            failure
-                .advise("the address is wrong or the service is not there: check account.code, or the schema's `get`")
-        } else {
-            failure.advise("the source does not take the request; run `pearlift check`, or leave the resource out with `resources.exclude`")
-        })
-    }
-
-    fn spend(&self, requests: u64, code: &str) -> Result<()> {
-        let left = self.extra.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(requests));
-        left.map(|_| ()).map_err(|_| {
-            Failure::new(Kind::Answer, format!("read {}", self.name))
-                .because(format!("too many ids are refused with {code}: finding them would cost too many requests"))
-                .advise("leave the resource out with `resources.exclude`, or choose other owners in its schema")
-        })
+    fn too_many_refused(&self, code: &str) -> Failure {
+        Failure::new(Kind::Answer, format!("read {}", self.name))
+            .because(format!("too many ids are refused with {code}: finding them would cost too many requests"))
+            .advise("leave the resource out with `resources.exclude`, or choose other owners in its schema")
     }
 
     fn distrust(&self, set: &IdRanges, why: String) -> Failure {
@@ -226,18 +350,16 @@ impl Documents {
     }
 }
 
-/// The path of a further page of a set.
-fn paged(path: &str, first: u64) -> String {
-    let joint = if path.contains('?') { '&' } else { '?' };
-    format!("{path}{joint}firstResult={first}")
+/// Puts the halves of a failing piece behind the others, or its one id among those that are alone.
+fn split(piece: IdRanges, reason: String, pieces: &mut VecDeque<IdRanges>, alone: &mut Vec<(i64, String)>) {
+    match halves(&piece) {
+        Some(halves) => pieces.extend(halves),
+        None => alone.extend(expand(&piece).map(|id| (id, reason.clone()))),
+    }
 }
 
-/// The two halves of a set, or `None` when it holds one id.
-fn halves(set: &IdRanges) -> Option<(IdRanges, IdRanges)> {
-    let ids: Vec<i64> = expand(set).collect();
-    if ids.len() < 2 {
-        return None;
-    }
-    let (low, high) = ids.split_at(ids.len() / 2);
-    Some((collapse(low.iter().copied()), collapse(high.iter().copied())))
+/// The path of a further page of a set or a list.
+pub fn paged(path: &str, first: u64) -> String {
+    let joint = if path.contains('?') { '&' } else { '?' };
+    format!("{path}{joint}firstResult={first}")
 }

@@ -34,7 +34,12 @@ impl Work<'_> {
     /// Of the records that differ those that we held and that are not followed anyway, before their files go.
     pub(super) async fn differing(&self, written: &Written) -> Result<Option<Differing>> {
         // What is watched for others comes first.
-        let differing: BTreeSet<i64> = written.met.iter().skip(self.followers.len()).flatten().copied().collect();
+        let mut differing: BTreeSet<i64> = written.met.iter().skip(self.followers.len()).flatten().copied().collect();
+        // A row that was rejected, before or now, is a difference of ours and no change at the source.
+        let before = self.head.as_ref().map(|head| &head.state.pieces);
+        let states = before.into_iter().chain([&self.state.pieces]);
+        let lacking: Vec<_> = states.filter(|pieces| !pieces.is_empty()).collect();
+        differing.retain(|id| !lacking.iter().any(|pieces| pieces.lacks_a_row(*id)));
         let Some(head) = self.head.as_ref().filter(|_| !differing.is_empty()) else { return Ok(None) };
         let ids: Vec<i64> = differing.into_iter().collect();
         let open = self.resource.open();

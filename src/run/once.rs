@@ -28,7 +28,8 @@ pub fn unwritten(known: &mut Vec<String>, records: Vec<MisfitRecord>) -> Vec<Mis
 fn hash(record: &MisfitRecord) -> String {
     let id = record.id.as_ref().map(ToString::to_string).unwrap_or_default();
     let mut digest = Sha256::new();
-    for part in [id.as_str(), record.reason.as_str(), record.raw.as_str()] {
+    let table = record.table.as_deref().unwrap_or_default();
+    for part in [id.as_str(), table, record.reason.as_str(), record.raw.as_str()] {
         digest.update(part.as_bytes());
         digest.update([0]);
     }
@@ -41,7 +42,7 @@ mod tests {
     use crate::manifest::Key;
 
     fn record(id: i64, raw: &str) -> MisfitRecord {
-        MisfitRecord { id: Some(Key::Int(id)), reason: "it has no key".to_owned(), raw: raw.to_owned() }
+        MisfitRecord { id: Some(Key::Int(id)), reason: "it has no key".to_owned(), raw: raw.to_owned(), table: None }
     }
 
     #[test]

@@ -83,7 +83,9 @@ pub struct Tally {
     pub misfits: Misfits,
     /// Records kept whole because they did not fit.
     pub misfit_records: u64,
-    /// Rows left out because their key stood twice in one record.
+    /// Rows left out because they did not fit, and older records of a key that came twice, by table and reason.
+    pub rejected: Misfits,
+    /// Rows rejected because a later row of their record has the same key.
     pub twice: u64,
     /// Records found changed by reading them again, though no date told of it.
     pub missed: BTreeSet<i64>,
@@ -101,6 +103,7 @@ impl Tally {
         self.changes.add(other.changes);
         self.misfits.merge(other.misfits.clone());
         self.misfit_records += other.misfit_records;
+        self.rejected.merge(other.rejected.clone());
         self.twice += other.twice;
         self.missed.extend(&other.missed);
         self.noticed.add(&other.noticed);
@@ -187,7 +190,8 @@ impl Outcome {
             return *code;
         }
         let incomplete = self.resources.iter().any(|resource| {
-            let misfit = fail_on_misfit && !resource.tally.misfits.is_empty();
+            let tally = &resource.tally;
+            let misfit = fail_on_misfit && !(tally.misfits.is_empty() && tally.rejected.is_empty());
             matches!(resource.end, End::Failed(_) | End::Stopped) || resource.owed > 0 || misfit
         });
         if incomplete { 3 } else { 0 }

@@ -1,7 +1,6 @@
 //! A scan by id sets: slices asked at once and taken in as they come, committed on the way, resumed where a run stopped.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 use tokio::task::JoinSet;
@@ -12,7 +11,8 @@ use crate::fetch::{IdRanges, Room, chunks, collapse, count as ids_in, expand};
 use crate::manifest::{
     Backfill, Cursor, FORMAT, Key, LeftOut, Owed, Scan, ScanKind, ScanPlan, Selected, read_plan, write_plan,
 };
-use crate::run::documents::{Brought, Documents};
+use crate::run::deferred::note_rejected;
+use crate::run::documents::{Brought, Deferred, Documents};
 use crate::run::stale::{StaleRule, ask_again};
 use crate::run::stop::stopped;
 use crate::run::work::{Work, count};
@@ -53,6 +53,8 @@ pub struct SliceScan {
     pub gone: BTreeSet<i64>,
     /// Documents are compared with the search rows that led to them.
     pub stale: StaleRule,
+    /// Sets that failed, with the ids that are pending for no other reason.
+    pub(super) deferred: Vec<(Deferred, Vec<Key>)>,
 }
 
 impl SliceScan {
@@ -72,7 +74,7 @@ impl SliceScan {
         let now = work.earliest(started_at);
         let left_out: BTreeSet<i64> =
             work.state.left_out.iter().filter(|out| out.until > now).map(|out| out.id).collect();
-        let owed: Vec<i64> = owed.collect();
+        let owed: Vec<i64> = owed.chain(work.state.pieces.to_read_again()).collect();
         let wanted = if exact || !owed.is_empty() || !left_out.is_empty() {
             collapse(expand(ids).chain(owed).filter(|id| !left_out.contains(id)))
         } else {
@@ -98,6 +100,7 @@ impl SliceScan {
             stamps: BTreeMap::new(),
             gone: BTreeSet::new(),
             stale: StaleRule::new(work, started_at),
+            deferred: Vec::new(),
         }
     }
 
@@ -134,20 +137,14 @@ impl SliceScan {
             stamps: written.stamps,
             gone: BTreeSet::new(),
             stale,
+            deferred: Vec::new(),
         }))
     }
 
     /// Brings every slice home, commits on the way where it is due, and leaves the last commit to the caller. Stopped, it
     /// commits what is whole and gives [`Kind::Interrupted`].
     pub async fn run(&mut self, work: &mut Work<'_>, path: &str) -> Result<()> {
-        let documents = Documents {
-            client: work.site.client.clone(),
-            resource: Arc::clone(&work.resource),
-            name: Arc::clone(&work.name),
-            shape: Arc::clone(&work.shape),
-            path: path.to_owned(),
-            extra: Documents::budget(self.slices.len()),
-        };
+        let documents = Documents::new(work, path.to_owned(), self.slices.len());
         let mut left: Vec<u64> = (0..count(self.slices.len())).filter(|slice| !self.done.contains(slice)).collect();
         left.reverse();
         work.site.events.tell(Event::Expecting { resource: work.resource.name.clone(), requests: count(left.len()) });
@@ -155,6 +152,7 @@ impl SliceScan {
             Ok(()) => ask_again(self, work, &documents).await,
             stopped => stopped,
         };
+        documents.sets.remember(&mut work.state.pieces, work.site.clock.now());
         match outcome {
             Err(failure) if self.gradual && worth_keeping(failure.kind()) && work.has_spooled() => {
                 // What came home is whole, slice by slice: it stays, and the rest is read another time.
@@ -184,7 +182,10 @@ impl SliceScan {
                 () = stop.wait() => return Err(stopped()),
                 arrived = under_way.join_next() => arrived,
             };
-            let Some(arrived) = arrived else { return Ok(()) };
+            let Some(arrived) = arrived else {
+                newly_owed += self.bring_deferred(work, documents).await?;
+                return self.refuse_much_owed(newly_owed);
+            };
             let (slice, brought, _room) = arrived.expect("bringing a slice does not panic");
             newly_owed += self.take_in(work, brought?).await?;
             self.done.insert(slice);
@@ -199,6 +200,8 @@ impl SliceScan {
     /// Takes in what came of a slice; gives how many ids are newly owed.
     pub(super) async fn take_in(&mut self, work: &mut Work<'_>, brought: Brought) -> Result<u64> {
         let at = self.started_at;
+        self.put_off(work, brought.deferred);
+        note_rejected(work, &brought.pages);
         if self.replace != Replace::Owners || self.confirms {
             self.gone.extend(&brought.gone);
         }

@@ -1,6 +1,4 @@
-//! A list: one GET, all of it.
-
-use std::sync::Arc;
+//! A list: one GET, or one a page, and all of it.
 
 use crate::failure::{Failure, Kind, Result};
 use crate::manifest::{Key, Owed, ScanKind};
@@ -13,28 +11,25 @@ const MAY_LACK: u64 = 100;
 
 /// Reads a list and replaces what is there.
 pub async fn read_list(work: &mut Work<'_>, get: &str) -> Result<()> {
-    let documents = Documents {
-        client: work.site.client.clone(),
-        resource: Arc::clone(&work.resource),
-        name: Arc::clone(&work.name),
-        shape: Arc::clone(&work.shape),
-        path: format!("{}/{get}", work.resource.read.service),
-        extra: Documents::budget(0),
-    };
+    let documents = Documents::new(work, format!("{}/{get}", work.resource.read.service), 0);
     let stop = work.site.stop.clone();
     let list = stop.or(documents.list()).await?;
+    let unidentified = || Key::Text(UNIDENTIFIED.to_owned());
+    let unfit = list.pages.iter().flat_map(|(page, _)| &page.records);
+    let unfit = unfit.map(|record| (record.id.clone().unwrap_or_else(unidentified), record.reason.clone()));
+    let lacks = list.partial.iter().map(|why| (unidentified(), format!("the list may lack records: {why}")));
     work.state.owed.clear();
-    for record in list.page.iter().flat_map(|(page, _)| &page.records) {
-        let id = record.id.clone().unwrap_or_else(|| Key::Text(UNIDENTIFIED.to_owned()));
+    for (id, reason) in unfit.chain(lacks) {
         if !work.state.owed.iter().any(|owed| owed.id == id) {
-            work.state.owed.push(Owed { id, reason: record.reason.clone(), since: list.date });
+            work.state.owed.push(Owed { id, reason, since: list.date });
         }
     }
-    work.absorb(list.page.into_iter().collect(), None).await?;
+    work.absorb(list.pages, None).await?;
     refuse_empty(work)?;
     let unfit = !work.state.owed.is_empty();
     work.complete(ScanKind::Full, list.date, unfit);
-    work.commit(Replace::Everything, true).await
+    // Which records a partial list lacks is not known: none of those that we hold goes.
+    work.commit(if list.partial.is_some() { Replace::Owners } else { Replace::Everything }, true).await
 }
 
 /// An empty answer for something that has rows is more likely a fault of the source than the truth.

@@ -10,7 +10,7 @@ use crate::decode::{MisfitRecord, Page, Shape};
 use crate::event::Event;
 use crate::failure::{Failure, Result};
 use crate::fetch::IdRanges;
-use crate::manifest::{Cursor, FieldDrift, Key, ScanKind, State, Version, head};
+use crate::manifest::{Cursor, FieldDrift, Key, MisfitFile, ScanKind, State, Version, head};
 use crate::plan::Fit;
 use crate::run::Tally;
 use crate::run::apart::Apart;
@@ -61,6 +61,8 @@ pub struct Work<'a> {
     pub keep_from: Option<i32>,
     pub(super) spool: Option<Spool>,
     pub(super) records: Vec<MisfitRecord>,
+    /// Files of rejected records that the next commit names.
+    pub(super) kept: Vec<MisfitFile>,
     /// Owners that could not be read in this scan: their old rows stay.
     pub(super) spared: Vec<Key>,
     /// A record came whose owner could not be told: no old row may go.
@@ -141,6 +143,7 @@ impl<'a> Work<'a> {
             start: None,
             reads_again: false,
             records: Vec::new(),
+            kept: Vec::new(),
             spared: Vec::new(),
             keyless: false,
             old_plan,
@@ -227,8 +230,10 @@ impl<'a> Work<'a> {
             self.tell_of(&records);
             self.tally.misfit_records += count(records.len());
             self.records.extend(records);
+            self.keep_rejected(std::mem::take(&mut page.rejected));
             owners += count(page.owners.len());
         }
+        self.spill_rejected().await?;
         let mut spool = self.spool.take().expect("the spool is back between calls");
         let added = tokio::task::spawn_blocking(move || {
             let mut rows = 0;

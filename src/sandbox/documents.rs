@@ -95,7 +95,9 @@ pub fn get(account: &Account, settings: &Settings, served: Served, asked: &Asked
     let paged = kind == Kind::Contact;
     let most = if kind == Kind::GoodsOutNote { settings.max_note_ids } else { settings.max_ids };
     if found.len() > most && !paged {
-        return (Reply::error(400, "CMNC-100", &format!("At most {most} ids may be asked for")), count);
+        let usual = format!("At most {most} ids may be asked for");
+        let message = Some(&settings.pieces.too_many).filter(|text| !text.is_empty()).unwrap_or(&usual);
+        return (Reply::error(400, "CMNC-100", message), count);
     }
     let total = found.len();
     if paged {

@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 
 use crate::sandbox::answer::Rule;
 use crate::sandbox::fault::Faults;
+use crate::sandbox::pieces::Pieces;
 use crate::sandbox::stir::Stir;
 
 /// How the quota's window moves (API notes §3).
@@ -135,6 +136,8 @@ pub struct Settings {
     pub faults: Faults,
     /// Answers that are well formed and wrong.
     pub answers: Vec<Rule>,
+    /// Refusals and pages of documents.
+    pub pieces: Pieces,
     /// Changes between requests.
     pub stir: Stir,
     /// OPTIONS of more ids than this fails with an internal error; 0 never does.
@@ -199,6 +202,7 @@ impl Default for Settings {
             headers: BTreeMap::new(),
             faults: Faults::default(),
             answers: Vec::new(),
+            pieces: Pieces::default(),
             stir: Stir::default(),
             options_fail_above: 0,
             options_hides: 0,

@@ -14,6 +14,7 @@ use crate::sandbox::kinds::With;
 use crate::sandbox::log::Log;
 use crate::sandbox::login::Tokens;
 use crate::sandbox::mishap::squeeze;
+use crate::sandbox::pieces::Pieces;
 use crate::sandbox::reply::Reply;
 use crate::sandbox::search;
 use crate::sandbox::settings::{Settings, Size};
@@ -146,8 +147,17 @@ impl State {
         let value =
             |wanted: &str| ask.parameters.iter().find(|(name, _)| name == wanted).map(|(_, value)| value.as_str());
         let with = With::parse(value("includeOptional").unwrap_or_default());
-        let first = value("firstResult").and_then(|text| text.parse().ok()).unwrap_or(1).max(1);
-        documents::get(&self.account, &self.settings, served, &Asked { set, with, first })
+        let pieces = &self.settings.pieces;
+        if let Some(refused) = pieces.refuse(ask.path, set) {
+            return (refused, 0);
+        }
+        let stuck = pieces.is_stuck(ask.path);
+        let first = value("firstResult").and_then(|text| text.parse().ok()).filter(|_| !stuck).unwrap_or(1).max(1);
+        let (mut reply, ids) = documents::get(&self.account, &self.settings, served, &Asked { set, with, first });
+        if matches!(served, documents::Served::List(_)) {
+            reply = pieces.page_of(reply, first);
+        }
+        (if stuck { Pieces::claim_more(reply) } else { reply }, ids)
     }
 
     /// Answers, and bends the answer as the plan of wrong answers has it; the numbers are how many ids were asked for, and the

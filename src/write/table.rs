@@ -214,8 +214,8 @@ impl Side<'_> {
             }
             Some(_) | None => {
                 let goes = match self.work.replace {
-                    Replace::Everything => !spared,
-                    Replace::Partition(partition) => partition == self.partition && !spared,
+                    Replace::Everything => came || !spared,
+                    Replace::Partition(partition) => partition == self.partition && (came || !spared),
                     Replace::Owners => came,
                 };
                 if goes { Fate::Goes } else { Fate::Stays }

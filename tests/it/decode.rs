@@ -160,3 +160,184 @@ fn a_record_read_by_its_id_whose_id_is_below_one_is_kept_whole_under_none() {
         assert!(page.owners.iter().all(|owner| !owner.fits || owner.key > Key::Int(0)), "{id}");
     }
 }
+
+/// The page of a resource's fixture once it has been changed.
+fn changed(resource: &str, change: impl Fn(&mut serde_json::Value)) -> Page {
+    let catalog = Catalog::load(None).unwrap();
+    let shape = Shape::compile(catalog.get(resource).unwrap()).unwrap();
+    let path = format!("{}/tests/fixtures/{resource}.json", env!("CARGO_MANIFEST_DIR"));
+    let mut answer: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
+    change(&mut answer["response"]);
+    documents(&shape, &Body { bytes: answer.to_string().into(), gzip: false }).unwrap()
+}
+
+/// The rows of each table, as text; with `_extra` only where asked for.
+fn tables(page: &Page, with_extra: bool) -> Vec<Vec<String>> {
+    let text = |page: &Page, table: usize| {
+        let batch = &page.tables[table].batch;
+        let columns: Vec<usize> = (0..batch.num_columns() - usize::from(!with_extra)).collect();
+        let batch = batch.project(&columns).unwrap();
+        let mut rows: Vec<String> =
+            (0..batch.num_rows()).map(|row| format!("{:?}", batch.slice(row, 1).columns())).collect();
+        rows.sort();
+        rows
+    };
+    (0..page.tables.len()).map(|table| text(page, table)).collect()
+}
+
+#[test]
+fn a_key_that_is_missing_in_one_place_is_taken_from_the_other() {
+    use serde_json::{Map, Value};
+    let keyed = |list: &Value, name: &str, keeps: bool| {
+        let entries = list.as_array().unwrap().iter().map(|entry| {
+            let (mut entry, key) = (entry.clone(), entry[name].to_string());
+            if !keeps {
+                entry.as_object_mut().unwrap().remove(name);
+            }
+            (key.trim_matches('"').to_owned(), entry)
+        });
+        Value::Object(entries.collect::<Map<String, Value>>())
+    };
+    let listed = |map: &Value| {
+        let entries = map.as_object().unwrap().iter().map(|(key, entry)| {
+            let mut entry = entry.clone();
+            entry["id"] = key.parse::<i64>().unwrap().into();
+            entry
+        });
+        Value::Array(entries.collect())
+    };
+    // GIVEN addresses as a map by id, without `addressId`; contacts as a map by id, without `contactId`
+    let contact = tables(&changed("contact", |_| {}), false);
+    let addresses = changed("contact", |response| {
+        for contact in response.as_array_mut().unwrap() {
+            if contact.get("postalAddresses").is_some() {
+                contact["postalAddresses"] = keyed(&contact["postalAddresses"], "addressId", false);
+            }
+        }
+    });
+    let contacts = changed("contact", |response| *response = keyed(response, "contactId", false));
+    // WHEN they are read THEN the rows are the same
+    assert_eq!(tables(&addresses, false), contact);
+    assert_eq!(tables(&contacts, false), contact);
+    assert!(addresses.rejected.is_empty() && contacts.records.is_empty());
+
+    // GIVEN notes as a list, each with its id; rows of orders as a list
+    for resource in ["goods_out_note", "product_availability"] {
+        let list = changed(resource, |response| *response = listed(response));
+        assert_eq!(tables(&list, false), tables(&changed(resource, |_| {}), false), "{resource}");
+    }
+    let orders = changed("order", |response| {
+        for order in response.as_array_mut().unwrap() {
+            if order.get("orderRows").is_some() {
+                order["orderRows"] = listed(&order["orderRows"]);
+            }
+        }
+    });
+    assert_eq!(tables(&orders, false), tables(&changed("order", |_| {}), false));
+
+    // GIVEN a key that cannot be read where the schema states it THEN it is kept beside the row
+    let odd = changed("contact", |response| {
+        *response = keyed(response, "contactId", true);
+        for (_, contact) in response.as_object_mut().unwrap() {
+            contact["contactId"] = "none".into();
+        }
+    });
+    assert_eq!(tables(&odd, false)[0].len(), contact[0].len());
+    assert!(extras(&odd)[0].unwrap().contains(r#""contactId":"none""#), "{:?}", extras(&odd));
+    assert!(misfits(&odd).iter().any(|(path, _)| *path == "contact.contactId"), "{:?}", misfits(&odd));
+
+    // AND names that are no ids are none: parties and custom fields stay rejected or as they are
+    let parties = changed("order", |response| {
+        for order in response.as_array_mut().unwrap() {
+            order["parties"] = serde_json::json!([{"id": 7, "contactId": 3}]);
+        }
+    });
+    assert!(parties.rejected.iter().all(|row| row.table.as_deref() == Some("order_party")), "{:?}", parties.rejected);
+    assert_eq!(parties.rejected.len(), parties.owners.len());
+}
+
+#[test]
+fn of_two_rows_of_one_key_in_a_record_the_later_stays_and_the_other_is_rejected() {
+    let text = br#"{"response":[{"id":1,"postalAddresses":[]}]}"#;
+    assert!(read(LEDGER, text).unwrap().rejected.is_empty());
+    let page = changed("contact", |response| {
+        let contact = &mut response.as_array_mut().unwrap()[0];
+        let mut twin = contact["postalAddresses"][0].clone();
+        twin["addressLine1"] = "another line".into();
+        contact["postalAddresses"].as_array_mut().unwrap().push(twin);
+    });
+    let kept: Vec<_> = page.rejected.iter().map(|row| (row.table.as_deref().unwrap(), row.reason.as_str())).collect();
+    assert_eq!(kept, [("contact_postal_address", "another row of the same key follows in its record")]);
+    assert!(!page.rejected[0].raw.contains("another line"), "{:?}", page.rejected);
+    let addresses = &page.tables[1];
+    let lines = addresses.batch.column_by_name("address_line1").unwrap().as_string::<i32>();
+    assert!(lines.iter().any(|line| line == Some("another line")), "{lines:?}");
+    assert_eq!(addresses.owners.len(), addresses.batch.num_rows());
+    assert_eq!(tables(&changed("contact", |_| {}), true)[1].len(), addresses.batch.num_rows());
+}
+
+#[test]
+fn of_two_records_of_one_key_the_newer_stays_by_the_columns_that_the_schema_names() {
+    for (versions, stays) in [((3, 2), 0), ((2, 3), 1), ((2, 2), 1)] {
+        let page = changed("order", |response| {
+            let orders = response.as_array_mut().unwrap();
+            orders.truncate(1);
+            orders[0]["version"] = versions.0.into();
+            let mut twin = orders[0].clone();
+            twin["version"] = versions.1.into();
+            orders.push(twin);
+        });
+        let fit: Vec<usize> = page.owners.iter().enumerate().filter(|(_, o)| o.fits).map(|(place, _)| place).collect();
+        assert_eq!(fit, [stays], "{versions:?}");
+        assert_eq!((page.rejected.len(), page.records.len()), (1, 0));
+        assert_eq!(page.rejected[0].id, Some(page.owners[0].key.clone()));
+    }
+    // GIVEN one of the two that does not fit THEN the other stays, and the record is not pending
+    let schema = CODES
+        .replace("style = \"search\"", "style = \"list\"")
+        .replace("search = \"code-search\"", "get = \"code\"")
+        .replace("key = \"id\"\n", "key = \"@key\"\n")
+        .replace("from = \"id\",   type = \"int64\"", "from = \"@key\", type = \"int64\"");
+    let page = read(&schema, br#"{"response":{"7":{"name":"seven"},"7":"gone"}}"#).unwrap();
+    assert_eq!((page.records.len(), page.rejected.len()), (0, 1));
+    assert_eq!(page.rejected[0].raw, "\"gone\"");
+    assert_eq!(page.owners.iter().map(|owner| owner.fits).collect::<Vec<bool>>(), [true, false]);
+}
+
+#[test]
+fn an_answer_of_another_shape_gives_what_it_has() {
+    assert!(read(LEDGER, br#"{"metaData":{}}"#).is_err());
+    let read = |text: &str| read(LEDGER, text.as_bytes()).unwrap();
+    for (text, partial) in [
+        (r#"{"response":null}"#, "is null"),
+        (r#"{"response":"busy"}"#, "neither a list nor a map"),
+        (r#"{"errors":[{"code":"X","message":"y"}]}"#, r#"states errors: [{"code":"X""#),
+        (r#"{"response":[],"errors":{"a":1}}"#, "states errors"),
+    ] {
+        let page = read(text);
+        assert_eq!(page.came, 0, "{text}");
+        assert!(page.partial.as_deref().unwrap().contains(partial), "{text}: {:?}", page.partial);
+    }
+    for text in [r#"{"response":[{"id":1}],"errors":[]}"#, r#"{"response":[{"id":1}],"errors":null}"#] {
+        assert_eq!((read(text).came, read(text).partial), (1, None), "{text}");
+    }
+    // AND a document that is in no list is one
+    let alone = read(r#"{"response":{"id":1,"days":{"1":{"amounts":[{}]}}}}"#);
+    assert_eq!((alone.owners[0].key.clone(), alone.records.len()), (Key::Int(1), 0));
+}
+
+#[test]
+fn a_raw_control_character_in_a_row_of_a_search_is_taken_as_that_character() {
+    let answer = |row: &str| {
+        let columns = r#"{"columns":[{"name":"id"},{"name":"name"}]}"#;
+        format!(r#"{{"response":{{"results":[{row}],"metaData":{columns}}}}}"#)
+    };
+    let page = read(CODES, answer("[1,\"a\tb\nc\"],[2,\"x\\ud800\"]").as_bytes()).unwrap();
+    let names = page.tables[0].batch.column_by_name("name").unwrap().as_string::<i32>();
+    assert_eq!(names.iter().collect::<Vec<_>>(), [Some("a\tb\nc"), None]);
+    assert_eq!(misfits(&page), [("code.name", 1)]);
+    assert_eq!(extras(&page)[1], Some(r#"{"name":"\"x\\ud800\""}"#));
+    // AND a search that states errors is not taken for a whole one
+    let partial = answer(r#"[1,"a"]"#).replacen('{', r#"{"errors":[{"code":"X"}],"#, 1);
+    assert!(read(CODES, partial.as_bytes()).is_err());
+}

@@ -36,6 +36,7 @@ mod oauth;
 mod overtaken;
 mod panics;
 mod operating;
+mod pieces;
 mod plan;
 mod properties;
 mod readers;

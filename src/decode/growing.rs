@@ -1,0 +1,104 @@
+//! The rows of one table being built, those that are left out among them until the page is done.
+//!
+//! A row is left out when its key has no value, or when another row of the same key follows in its record.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use arrow_array::builder::StringBuilder;
+use arrow_array::{ArrayRef, BooleanArray, RecordBatch, UInt32Array};
+use arrow_schema::{DataType, Field, Schema};
+use arrow_select::filter::{filter, filter_record_batch};
+use sonic_rs::LazyValue;
+
+use crate::decode::builder::ColumnBuilder;
+use crate::decode::page::TableRows;
+use crate::decode::shape::TableShape;
+use crate::schema::EXTRA;
+
+/// The reason of a row that is left out for a later one.
+pub const REPEATED_ROW: &str = "another row of the same key follows in its record";
+
+/// A table's rows being built.
+pub struct Growing<'a> {
+    pub columns: Vec<ColumnBuilder>,
+    extra: StringBuilder,
+    owners: Vec<u32>,
+    /// Places of the rows that are left out.
+    rejected: Vec<usize>,
+    /// The rows of the record in hand by their keys.
+    keys: HashMap<Vec<u8>, (usize, LazyValue<'a>)>,
+}
+
+impl<'a> Growing<'a> {
+    /// No rows of this table.
+    pub fn new(table: &TableShape) -> Self {
+        Self {
+            columns: table.columns.iter().map(|column| ColumnBuilder::new(column.kind)).collect(),
+            extra: StringBuilder::new(),
+            owners: Vec::new(),
+            rejected: Vec::new(),
+            keys: HashMap::new(),
+        }
+    }
+
+    /// The next rows are of another record.
+    pub fn begin_record(&mut self) {
+        self.keys.clear();
+    }
+
+    /// Rows so far, without those left out.
+    pub fn len(&self) -> usize {
+        self.owners.len() - self.rejected.len()
+    }
+
+    /// Ends a row whose columns are filled.
+    pub fn end_row(&mut self, extra: Option<String>, owner: u32) {
+        self.extra.append_option(extra);
+        self.owners.push(owner);
+    }
+
+    /// Leaves out the last row, which was made from this entry; gives the entry's text.
+    pub fn reject_last(&mut self, entry: &LazyValue<'a>) -> String {
+        self.rejected.push(self.owners.len() - 1);
+        entry.as_raw_str().to_owned()
+    }
+
+    /// Leaves out an earlier row of the record that has the key of the last one; gives the text of its entry, and the
+    /// reason.
+    pub fn reject_former(&mut self, table: &TableShape, entry: &LazyValue<'a>) -> Option<(String, String)> {
+        if !table.may_repeat {
+            return None;
+        }
+        let mut key = Vec::new();
+        for place in table.key.iter().skip(1) {
+            self.columns[*place].write_last(&mut key);
+        }
+        let (row, former) = self.keys.insert(key, (self.owners.len() - 1, entry.clone()))?;
+        self.rejected.push(row);
+        Some((former.as_raw_str().to_owned(), REPEATED_ROW.to_owned()))
+    }
+
+    /// The rows, without those left out.
+    pub fn finish(mut self, table: &TableShape) -> TableRows {
+        let mut fields: Vec<Field> =
+            table.columns.iter().map(|column| Field::new(&column.name, column.kind.arrow(), true)).collect();
+        fields.push(Field::new(EXTRA, DataType::Utf8, true));
+        let mut arrays: Vec<ArrayRef> = self.columns.iter_mut().map(ColumnBuilder::finish).collect();
+        arrays.push(Arc::new(self.extra.finish()));
+        let batch = RecordBatch::try_new(Arc::new(Schema::new(fields)), arrays)
+            .expect("builders of one table have one length and the types of their columns");
+        if self.rejected.is_empty() {
+            return TableRows { batch, owners: self.owners };
+        }
+        let mut stays = vec![true; self.owners.len()];
+        self.rejected.iter().for_each(|row| stays[*row] = false);
+        let stays = BooleanArray::from(stays);
+        let owners = filter(&UInt32Array::from(self.owners), &stays).expect("there is an owner a row");
+        let owners = arrow_array::cast::AsArray::as_primitive::<arrow_array::types::UInt32Type>(&owners);
+        TableRows {
+            batch: filter_record_batch(&batch, &stays).expect("there is a mark a row"),
+            owners: owners.values().to_vec(),
+        }
+    }
+}

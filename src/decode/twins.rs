@@ -1,0 +1,58 @@
+//! Two records of one key in one answer: the newer stays, or the later where neither is newer, and the other is left out.
+
+use std::collections::{BTreeMap, HashMap};
+
+use sonic_rs::LazyValue;
+
+use crate::decode::misfit::MisfitRecord;
+use crate::decode::page::Owner;
+use crate::manifest::Key;
+
+/// The records of an answer by their keys.
+#[derive(Default)]
+pub struct Twins<'a> {
+    first: HashMap<Key, (usize, LazyValue<'a>)>,
+    /// Those of a key that came before, the first one too.
+    more: BTreeMap<Key, Vec<(usize, LazyValue<'a>)>>,
+}
+
+impl<'a> Twins<'a> {
+    /// Notes a record at this place among the page's.
+    pub fn note(&mut self, key: &Key, place: usize, value: LazyValue<'a>) {
+        match self.first.get(key) {
+            None => {
+                self.first.insert(key.clone(), (place, value));
+            }
+            Some(first) => {
+                self.more.entry(key.clone()).or_insert_with(|| vec![first.clone()]).push((place, value));
+            }
+        }
+    }
+
+    /// Leaves out all but one of each key: they no longer fit, and are kept among the rejected.
+    pub fn settle(self, owners: &mut [Owner], records: &mut Vec<MisfitRecord>, rejected: &mut Vec<MisfitRecord>) {
+        for (key, twins) in self.more {
+            let fitting = twins.iter().map(|(place, _)| *place).filter(|place| owners[*place].fits);
+            let best = fitting.reduce(|best, next| if is_newer(&owners[best], &owners[next]) { best } else { next });
+            let Some(best) = best else { continue };
+            // One that does not fit is no loss of what is known of the record: the other one is whole.
+            records.retain(|record| record.id.as_ref() != Some(&key));
+            for (place, value) in twins.iter().filter(|(place, _)| *place != best) {
+                owners[*place].fits = false;
+                rejected.push(MisfitRecord {
+                    table: None,
+                    id: Some(key.clone()),
+                    reason: "another record of the same key is in the same answer".to_owned(),
+                    raw: value.as_raw_str().to_owned(),
+                });
+            }
+        }
+    }
+}
+
+/// Whether a record is newer than a later one by the columns that tell it.
+fn is_newer(one: &Owner, later: &Owner) -> bool {
+    let pairs = one.newer.iter().zip(&later.newer);
+    let differing = pairs.filter_map(|(one, later)| Some((*one.as_ref()?, *later.as_ref()?)));
+    differing.into_iter().find(|(one, later)| one != later).is_some_and(|(one, later)| one > later)
+}

@@ -1,0 +1,63 @@
+//! Sets that failed in a scan by ids: pending at once, so that no commit on the way forgets them, and halved at the end of the
+//! scan, once others have come.
+
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
+
+use crate::decode::Page;
+use crate::failure::Result;
+use crate::fetch::expand;
+use crate::manifest::{Key, Owed};
+use crate::run::documents::{Deferred, Documents, PROBES};
+use crate::run::slices::SliceScan;
+use crate::run::stop::stopped;
+use crate::run::work::Work;
+
+impl SliceScan {
+    /// Notes sets that failed: their ids are pending until the sets are halved.
+    pub(super) fn put_off(&mut self, work: &mut Work<'_>, deferred: Vec<Deferred>) {
+        for set in deferred {
+            let known: BTreeSet<&Key> = work.state.owed.iter().map(|owed| &owed.id).collect();
+            let new: Vec<Key> = expand(&set.ids).map(Key::Int).filter(|id| !known.contains(id)).collect();
+            let reason = format!("the set it was asked for in failed: {}", set.failure.reason());
+            work.state.owed.extend(new.iter().cloned().map(|id| Owed {
+                id,
+                reason: reason.clone(),
+                since: self.started_at,
+            }));
+            self.deferred.push((set, new));
+        }
+    }
+
+    /// Halves the sets that were put off; gives how many ids are newly pending.
+    pub(super) async fn bring_deferred(&mut self, work: &mut Work<'_>, documents: &Documents) -> Result<u64> {
+        let stop = work.site.stop.clone();
+        let mut newly = 0;
+        while let Some((set, provisional)) = self.deferred.pop() {
+            let text = format!("a set failed ({}): it is asked for in halves", set.failure.reason());
+            work.site.events.note(&work.name, text);
+            let brought = tokio::select! {
+                biased;
+                () = stop.wait() => return Err(stopped()),
+                brought = documents.in_pieces(set, PROBES) => brought?,
+            };
+            work.state.owed.retain(|owed| !provisional.contains(&owed.id));
+            newly += self.take_in(work, brought).await?;
+        }
+        Ok(newly)
+    }
+}
+
+/// Notes in the state which records of these pages lack a row that was rejected.
+pub fn note_rejected(work: &mut Work<'_>, pages: &[(Page, Timestamp)]) {
+    let id = |key: &Key| match key {
+        Key::Int(id) => Some(*id),
+        Key::Text(_) => None,
+    };
+    for (page, _) in pages {
+        let rejected = page.rejected.iter().filter_map(|row| id(row.id.as_ref()?)).collect();
+        let read = page.owners.iter().filter(|owner| owner.fits).filter_map(|owner| id(&owner.key));
+        work.state.pieces.note(read, &rejected);
+    }
+}

@@ -1,0 +1,171 @@
+//! The pages of a list. One that has a single page, as most have, costs one request; a further page overlaps the one before by
+//! a row, so that rows that go meanwhile are noticed.
+
+use std::collections::HashSet;
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use jiff::Timestamp;
+
+use crate::decode::Page;
+use crate::failure::{Failure, Kind, Result};
+use crate::fetch::Request;
+use crate::manifest::Key;
+use crate::run::documents::{Documents, Part, paged};
+use crate::run::refused::Refusal;
+
+/// Times that a page is asked for while its answer states errors, or that an empty list is.
+const ASKED: u32 = 2;
+/// A list from which rows go while it is read is read from its start at most this often.
+const RESTARTS: u32 = 5;
+
+/// A whole list.
+#[derive(Debug)]
+pub struct List {
+    /// None when the source states that there is nothing.
+    pub pages: Vec<(Page, Timestamp)>,
+    /// The source's clock at the first answer.
+    pub date: Timestamp,
+    /// Why it may lack records all the same.
+    pub partial: Option<String>,
+}
+
+impl Documents {
+    /// A list, whole. The path holds no ids.
+    pub async fn list(&self) -> Result<List> {
+        let mut reading = Reading::new(self);
+        while reading.read_on().await? {}
+        let Reading { pages, date, partial, .. } = reading;
+        Ok(List { pages, date: date.expect("a list that ended was answered"), partial })
+    }
+}
+
+/// A list being read.
+struct Reading<'d> {
+    documents: &'d Documents,
+    /// The row at which the next page begins (1-based); none at the end.
+    next: Option<u64>,
+    /// The next page begins with the last row of the one before.
+    overlaps: bool,
+    /// The records of this pass.
+    seen: HashSet<Seen>,
+    restarts: u32,
+    pages: Vec<(Page, Timestamp)>,
+    date: Option<Timestamp>,
+    partial: Option<String>,
+}
+
+/// A record, by its key or, where it has none, by its text.
+#[derive(PartialEq, Eq, Hash)]
+enum Seen {
+    Key(Key),
+    Text(u64),
+}
+
+impl<'d> Reading<'d> {
+    fn new(documents: &'d Documents) -> Self {
+        Self {
+            documents,
+            next: Some(1),
+            overlaps: false,
+            seen: HashSet::new(),
+            restarts: 0,
+            pages: Vec::new(),
+            date: None,
+            partial: None,
+        }
+    }
+
+    /// Reads the next page; `false` at the end.
+    async fn read_on(&mut self) -> Result<bool> {
+        let Some(first) = self.next.take() else { return Ok(false) };
+        let Some((page, asked_at)) = self.page(first).await? else { return Ok(false) };
+        let (mut new, mut known) = (0, 0);
+        for record in records(&page) {
+            let is_new = self.seen.insert(record);
+            new += usize::from(is_new);
+            known += usize::from(!is_new);
+        }
+        if self.overlaps && known == 0 {
+            self.restart()?;
+            return Ok(true);
+        }
+        if page.more && new == 0 {
+            let why = format!("the page from row {first} on brings nothing new and states that more follow");
+            return Err(self.distrust(first, why));
+        }
+        // A page of one row has no other to share.
+        self.overlaps = page.came > 1;
+        self.next = page.more.then(|| first + page.came - u64::from(self.overlaps));
+        self.pages.push((page, asked_at));
+        Ok(true)
+    }
+
+    /// One page; none where there is nothing. An answer that states errors or holds no list is asked for again, and so is an
+    /// empty list.
+    async fn page(&mut self, first: u64) -> Result<Option<(Page, Timestamp)>> {
+        let path = &self.documents.path;
+        let request = Request::get(&self.documents.name, if first == 1 { path.clone() } else { paged(path, first) });
+        for asked in 1.. {
+            let last = asked == ASKED;
+            match self.documents.part(&request).await? {
+                Part::Page(page, asked_at, date) => {
+                    self.date.get_or_insert(date);
+                    let is_empty = page.came == 0 && first == 1;
+                    match &page.partial {
+                        None if !is_empty || last => return Ok(Some((*page, asked_at))),
+                        Some(why) if last && page.came == 0 => return Err(self.distrust(first, why.clone())),
+                        Some(why) if last => {
+                            self.partial = Some(why.clone());
+                            return Ok(Some((*page, asked_at)));
+                        }
+                        None | Some(_) => {}
+                    }
+                }
+                Part::None(date) => {
+                    self.date.get_or_insert(date);
+                    if last || first > 1 {
+                        return Ok(None);
+                    }
+                }
+                Part::Refused(Refusal::Set(failure) | Refusal::All(failure)) | Part::Failed(failure) => {
+                    return Err(failure);
+                }
+                Part::Refused(Refusal::NoneExist | Refusal::Spoilt(_) | Refusal::TooMany(_) | Refusal::TooLong) => {
+                    return Err(self.distrust(first, "the source refuses it as it refuses a set of ids".to_owned()));
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// Rows went while pages were read, and took others to a page that was read already.
+    fn restart(&mut self) -> Result<()> {
+        self.restarts += 1;
+        if self.restarts > RESTARTS {
+            return Err(self.distrust(1, "rows leave the list faster than it can be read".to_owned()));
+        }
+        self.seen.clear();
+        self.pages.clear();
+        (self.next, self.overlaps) = (Some(1), false);
+        Ok(())
+    }
+
+    fn distrust(&self, first: u64, why: String) -> Failure {
+        let place = if first == 1 { self.documents.path.clone() } else { paged(&self.documents.path, first) };
+        Failure::new(Kind::Answer, format!("read {} completely", self.documents.name))
+            .at(place)
+            .because(why)
+            .advise("run again later; if it persists, leave the resource out with `resources.exclude`")
+    }
+}
+
+/// The records of a page.
+fn records(page: &Page) -> impl Iterator<Item = Seen> {
+    let keys = page.owners.iter().map(|owner| Seen::Key(owner.key.clone()));
+    let keyless = page.records.iter().filter(|record| record.id.is_none()).map(|record| {
+        let mut hasher = DefaultHasher::new();
+        record.raw.hash(&mut hasher);
+        Seen::Text(hasher.finish())
+    });
+    keys.chain(keyless)
+}
