@@ -407,8 +407,7 @@ impl<T: Send + 'static> Walk<T> {
     /// The page that is next in order, once it is there.
     async fn arrival(&mut self) -> (Room, Fetched<T>) {
         let wanted = self.ahead.pop_front().expect("a page was asked");
-        let room = self.rooms.pop_front().expect("each page has its room");
-        room.hurry();
+        let room = self.rooms.pop_front().inspect(Room::hurry).expect("each page has its room");
         loop {
             if let Some(place) = self.arrived.iter().position(|(first, _)| *first == wanted) {
                 return (room, self.arrived.swap_remove(place));

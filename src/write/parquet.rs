@@ -49,7 +49,7 @@ enum State {
         target: HashingFile,
         rows: Vec<RecordBatch>,
     },
-    Writing(ArrowWriter<HashingFile>),
+    Writing(Box<ArrowWriter<HashingFile>>),
     /// An error put an end to it.
     Failed,
 }
@@ -158,7 +158,7 @@ impl Writer {
         for batch in &rows {
             writer.write(batch).map_err(|error| failed("write", path, error))?;
         }
-        self.state = State::Writing(writer);
+        self.state = State::Writing(Box::new(writer));
         Ok(())
     }
 
