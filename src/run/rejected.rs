@@ -29,6 +29,7 @@ impl Work<'_> {
     pub(super) async fn spill_rejected(&mut self) -> Result<()> {
         let bytes = count(self.records.iter().map(|record| record.raw.len()).sum());
         if bytes > self.site.limits.memory / MEMORY_SHARE {
+            self.bind().await?;
             let file = self.write_misfits().await?;
             self.kept.extend(file);
         }
