@@ -8,15 +8,15 @@
 set -eu
 cd "$(dirname "$0")/.."
 
-# moment (UTC), zone, day of the accounts
+# moment (UTC), zone, day of the accounts (days before, so that their clock stays behind the machine's)
 moments="2027-03-15T00:30:00 UTC 2025-11-19
 2027-01-31T23:59:00 Pacific/Kiritimati 2026-11-30
 2027-12-31T23:58:30 America/Los_Angeles 2026-12-31
 2028-02-29T05:59:00 Asia/Kolkata 2025-11-19
 2028-04-01T12:00:00 UTC 2028-02-29
-2027-03-28T00:59:30 Europe/London 2027-03-27
-2027-10-31T00:59:30 Europe/London 2027-10-30
-2027-03-14T09:59:30 America/Los_Angeles 2027-02-28"
+2027-03-28T00:59:30 Europe/London 2026-03-28
+2027-10-31T00:59:30 Europe/London 2026-10-24
+2027-03-14T09:59:30 America/Los_Angeles 2026-02-28"
 
 if [ "${1:-}" = --list ]; then
 	echo "$moments"
