@@ -416,11 +416,16 @@ async fn snapshot_with_holes() -> (Sandbox, tempfile::TempDir, Program, u64, u64
     // The first set, which holds what is left of sets of 200, and the request that asks for it again with a witness.
     let at = [1, owners.div_ceil(200) + 1];
     answer(&sandbox, json!([{"method": "GET", "path": "product-availability/", "at": at, "then": "empty"}]));
-    let done = program.run(&["run", "product_availability"]).expect(3);
+    let done = due(&program).run(&["run", "product_availability"]).expect(3);
     let holes = owners % 200;
     assert!(holes > 0 && done.stderr.contains(&format!("{holes} owed")), "{}", done.stderr);
     answer(&sandbox, json!([]));
     (sandbox, lake, program, owners, holes)
+}
+
+/// The program, for which a snapshot is due though our clock says the same day.
+fn due(program: &Program) -> Program {
+    program.clone().with("PEARLIFT_RESOURCE_PRODUCT_AVAILABILITY_EVERY", "1ms")
 }
 
 /// The snapshots by day: records.
@@ -457,8 +462,7 @@ async fn holes_of_a_snapshot_are_a_gap_once_its_day_is_over() {
     sandbox.age(DAY);
 
     // WHEN it runs THEN the new day is whole, and the gap is recorded with exit code 0
-    let done = program.clone().with("PEARLIFT_RESOURCE_PRODUCT_AVAILABILITY_EVERY", "1ms");
-    let done = done.run(&["run", "product_availability"]).expect(0);
+    let done = due(&program).run(&["run", "product_availability"]).expect(0);
     assert!(done.stderr.contains(&format!("lacks {holes} records for good")), "{}", done.stderr);
     assert_eq!(days(&lake), [owners, owners - holes, owners]);
     let gaps = absence(&lake, "product_availability")["gaps"].clone();
@@ -474,7 +478,7 @@ async fn a_snapshot_that_lacks_more_than_a_tenth_is_refused() {
     let sets = before[0].div_ceil(200);
     let at = [1, 2, sets + 1, sets + 2];
     answer(&sandbox, json!([{"method": "GET", "path": "product-availability/", "at": at, "then": "empty"}]));
-    let done = program.run(&["run", "product_availability"]);
+    let done = due(&program).run(&["run", "product_availability"]);
     assert!(done.code != 0 && done.stderr.contains("at most a tenth may lack"), "{}", done.said());
     assert_eq!(days(&lake), before);
 }
