@@ -8,9 +8,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::failure::{Failure, Kind, Result};
-use crate::manifest::Evidence;
-use crate::manifest::Pieces;
 use crate::manifest::clocks::ClockStamps;
+use crate::manifest::{Absence, Evidence, Pieces};
 use crate::schema::{Column, Table, Type, file_schema};
 
 /// The format that this program writes; a higher one is refused.
@@ -174,6 +173,9 @@ pub struct State {
     /// What is known of sets that are too large, and of rows that do not fit.
     #[serde(default, skip_serializing_if = "Pieces::is_empty")]
     pub pieces: Pieces,
+    /// Ids that the source lists and does not return, or returns and does not list.
+    #[serde(default, skip_serializing_if = "Absence::is_blank")]
+    pub absence: Absence,
 }
 
 /// An unfinished scan.
@@ -266,6 +268,9 @@ pub struct ScanPlan {
     /// Change dates that searches showed, for [`Evidence::awaited`](crate::manifest::Evidence).
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub awaited: BTreeMap<i64, Vec<Option<i64>>>,
+    /// Ids that a listing of the scan showed, as inclusive ranges.
+    #[serde(default)]
+    pub shown: Vec<(i64, i64)>,
 }
 
 /// An id that is owed.

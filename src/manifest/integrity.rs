@@ -48,6 +48,13 @@ pub fn check(version: &Version, resource: &str, number: u64) -> Result<(), Strin
     {
         return Err(format!("its backfill selects more than {MOST_IDS} ids, or ranges that do not ascend"));
     }
+    let absence = &version.state.absence;
+    let absent = absence.absent.values().map(|ids| size(ids).filter(|ids| *ids <= MOST_IDS));
+    let counted = absence.gaps.iter().map(|gap| &gap.ids).chain([&absence.hidden]);
+    let counted = counted.map(|ids| size(ids).filter(|ids| *ids <= MOST_IDS));
+    if absent.chain(counted).any(|ids| ids.is_none()) {
+        return Err("it names more absent ids than an account holds, or ranges that do not ascend".to_owned());
+    }
     let mut named = BTreeSet::new();
     let mut totals = (0_u64, 0_u64);
     for file in version.files().chain(&version.deleted) {
@@ -116,6 +123,7 @@ pub fn is_plan(plan: &ScanPlan) -> bool {
     plan.format == FORMAT
         && all.is_some_and(|ids| ids <= MOST_IDS)
         && size(&plan.candidates).is_some_and(|ids| ids <= MOST_CANDIDATES)
+        && size(&plan.shown).is_some_and(|ids| ids <= MOST_IDS)
 }
 
 /// The ids of ranges that each ascend; none where one does not, or they cannot be counted.
@@ -143,6 +151,7 @@ mod tests {
             stamps: BTreeMap::new(),
             candidates,
             awaited: BTreeMap::new(),
+            shown: Vec::new(),
         }
     }
 

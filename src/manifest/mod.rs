@@ -7,6 +7,7 @@
 mod evidence;
 mod clocks;
 mod pieces;
+mod absence;
 mod format;
 mod integrity;
 mod load;
@@ -16,6 +17,7 @@ mod recover;
 mod lake;
 mod overtaken;
 
+pub use absence::{Absence, Gap, Shrunk, Suspect, Tries, Withheld};
 pub use clocks::{ClockStamps, ScanStart};
 pub use commit::decide;
 pub use evidence::{Evidence, FieldDrift, OlderCopy};

@@ -59,7 +59,7 @@ pub struct Step {
     pub kind: StepKind,
     /// One line for people.
     pub reason: String,
-    /// Changes are asked from here on.
+    /// Changes are asked from here on; of a full read of a snapshot: the one taken then lacks records, which alone are asked for.
     pub since: Option<Timestamp>,
     /// The unfinished scan to go on with.
     pub resume: Option<Scan>,
@@ -132,6 +132,10 @@ pub fn plan(resource: &Resource, head: Option<&Version>, wish: Wish) -> Job {
     } else {
         match not_due(resource, state, wish) {
             Some(reason) => idle = Some(reason),
+            None if has_holes(resource, state, wish) => {
+                let reason = "asks again for what the day's snapshot lacks".to_owned();
+                steps.push(Step { since: state.reloaded_at, ..full(reason, None) });
+            }
             None => steps.push(full(reload_reason(resource).to_owned(), None)),
         }
     }
@@ -227,11 +231,19 @@ fn reload_reason(resource: &Resource) -> &'static str {
     if resource.is_snapshot() { "the day's snapshot" } else { "has no dates: read whole" }
 }
 
+/// Whether the snapshot of the day lacks records that are to be asked for again.
+fn has_holes(resource: &Resource, state: &State, wish: Wish) -> bool {
+    let taken = Moment { theirs: state.reloaded_at, ours: state.clocks.reloaded_at };
+    let lacks = resource.is_snapshot() && !state.owed.is_empty();
+    lacks && !is_another_day(taken, wish.moment(), wish.overlap)
+}
+
 /// Why what has no dates is not to be read yet, if it is not.
 fn not_due(resource: &Resource, state: &State, wish: Wish) -> Option<String> {
     let every = wish.every.or(resource.read.every)?;
     let last = state.reloaded_at?;
-    if !state.owed.is_empty() && !matches!(resource.read.style, Style::PerOwner { .. }) {
+    let per_owner = matches!(resource.read.style, Style::PerOwner { .. });
+    if !state.owed.is_empty() && (!per_owner || has_holes(resource, state, wish)) {
         return None;
     }
     if resource.is_snapshot() && every == Duration::from_secs(24 * 3600) {

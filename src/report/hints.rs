@@ -83,6 +83,14 @@ pub fn hints(outcome: &Outcome) -> Vec<String> {
             let text = "could not be brought home; every run asks for them again (`pearlift status --json` names them)";
             hints.push(format!("{name}: {} records {text}", number(resource.owed)));
         }
+        if resource.withheld > 0 {
+            let text =
+                "are listed by the source and were not returned in three runs over three days; asked for once a run";
+            hints.push(format!(
+                "{name}: {} ids {text} (`pearlift status --json` names them)",
+                number(resource.withheld)
+            ));
+        }
         if !resource.tally.missed.is_empty() {
             let text = "had changed though no date told of it; `reload_every` and `reread_requests`";
             hints.push(format!(

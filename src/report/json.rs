@@ -232,6 +232,8 @@ fn resource(outcome: &ResourceOutcome) -> Value {
         "emptied_columns": counted(&tally.noticed.emptied),
         "rejected": rejected,
         "owed": outcome.owed,
+        "withheld": outcome.withheld,
+        "suspects": outcome.suspects,
         "found": outcome.found,
     })
 }

@@ -35,6 +35,11 @@ fn row(outcome: &ResourceOutcome) -> Vec<String> {
         End::Held(by) => format!("held by {by}"),
         End::Failed(_) => "FAILED".to_owned(),
     };
+    for (ids, word) in [(outcome.withheld, "withheld"), (outcome.suspects, "suspected of deletion")] {
+        if ids > 0 {
+            state.push_str(&format!(", {} {word}", number(ids)));
+        }
+    }
     if !tally.missed.is_empty() {
         state.push_str(&format!(", {} missed changes", length(tally.missed.len())));
     }
@@ -88,6 +93,12 @@ fn status_cells(row: &StatusRow, now: Timestamp) -> Vec<String> {
     }
     if let Some(backfill) = row.head.as_ref().and_then(|head| head.state.backfill.as_ref()) {
         word.push_str(&format!(", backfill unfinished ({})", backfill.selected));
+    }
+    let absence = row.head.as_ref().map(|head| &head.state.absence);
+    let counts =
+        absence.map(|known| [(known.withheld.len(), "withheld"), (known.suspects.len(), "suspected of deletion")]);
+    for (ids, name) in counts.into_iter().flatten().filter(|(ids, _)| *ids > 0) {
+        word.push_str(&format!(", {} {name}", length(ids)));
     }
     if let Some(why) = &row.stale {
         word.push_str(&format!("; STALE: {why}"));

@@ -12,7 +12,9 @@ use crate::decode::{IdRow, timestamp, timestamp_micros};
 use crate::failure::{Failure, Kind, Result};
 use crate::fetch::{Filter, IdRanges, chunks, collapse, count as ids_in, expand};
 use crate::manifest::{Backfill, Cursor, Scan, ScanKind, Selected};
+use crate::run::gone;
 use crate::run::inventory::Asker;
+use crate::run::limits::{described, may_go};
 use crate::run::nonce;
 use crate::run::rows;
 use crate::run::slices::SliceScan;
@@ -21,9 +23,6 @@ use crate::run::work::{Work, count};
 use crate::schema::{Changes, Resource, Style};
 use crate::window::Window;
 use crate::write::{Replace, held_between};
-
-/// More deletions at once than this, and than a hundredth of all rows, are left to `reconcile`.
-const MAY_GO: u64 = 100;
 
 /// What is read again.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -146,6 +145,7 @@ async fn finish(work: &mut Work<'_>) -> Result<()> {
         Some(Cursor::Rows { .. }) | None => None,
     };
     let ours = plan(work.state.backfill.take().as_ref());
+    work.forget_absent();
     let plans: Vec<String> = ours.into_iter().chain(work.old_backfill.take()).collect();
     work.commit(Replace::Owners, true).await?;
     if plans.is_empty() { Ok(()) } else { work.site.store.delete(&plans).await }
@@ -196,17 +196,18 @@ async fn by_date(
     (scan.confirms, scan.selected) = (true, Some(selected));
     let path = format!("{}/{get}", resource.read.service);
     scan.run(work, &path).await?;
-    let gone: Vec<i64> = scan.candidates.intersection(&scan.gone).copied().collect();
+    let gone = gone::prove(work, scan.candidates.intersection(&scan.gone).copied().collect()).await?;
     let asked = scan.slices.iter().map(|slice| ids_in(slice)).sum();
     let done = Backfilled { asked, absent: count(scan.gone.len()), gone: count(gone.len()), resumed };
-    let held = crate::manifest::Version::rows(work.head.as_ref().expect("a backfill has a head"));
-    if done.gone > MAY_GO.max(held / 100) {
+    let held = gone::records(work).await?;
+    if done.gone > may_go(held) {
         return Err(Failure::new(Kind::Doubtful, format!("take deleted {} out of the tables", work.name))
-            .because(format!("{} of the range are gone, more than {MAY_GO} and more than 1 % of all rows", done.gone))
+            .because(format!("{} of the range are gone, and {}", done.gone, described(held)))
             .advise(format!("they were left; `pearlift reconcile --force {}` takes them out", work.name)));
     }
     let at = if resumed { work.site.clock.now() } else { scan.started_at };
-    work.bury(gone, at, work.deletes == Deletes::Move);
+    work.state.absence.suspects.retain(|id, _| !gone.contains(id));
+    work.bury(gone.into_iter().collect(), at, work.deletes == Deletes::Move);
     finish(work).await?;
     Ok(done)
 }
@@ -238,7 +239,8 @@ async fn selected_by_date(
     let mut scan = SliceScan::new(work, ScanKind::Changes, started_at, &Vec::new(), true, max_ids);
     scan.candidates = held.into_iter().filter(|id| !found.contains(id)).collect();
     scan.stale.await_dates(dates);
-    scan.slices.extend(chunks(&collapse(found), max_ids));
+    scan.absent.shown = collapse(found);
+    scan.slices.extend(chunks(&scan.absent.shown, max_ids));
     scan.slices.extend(chunks(&collapse(scan.candidates.iter().copied()), max_ids));
     Ok(scan)
 }

@@ -22,7 +22,7 @@ use crate::write::{
     marked_tables, older_copies, reshape_tables, set_aside, write_tables,
 };
 
-/// A reload in which more rows would go than this, and than a hundredth of all, is refused.
+/// More rows of damaged files than this, and than a hundredth of all, may not be lost.
 const MAY_VANISH: u64 = 100;
 
 impl Work<'_> {
@@ -31,13 +31,14 @@ impl Work<'_> {
         let replace = if replace == Replace::Everything && self.keyless { Replace::Owners } else { replace };
         let _turn = self.site.commit_turn.acquire().await.expect("the turn is never closed");
         self.refuse_lost_lock()?;
+        self.refuse_vanishing(replace).await?;
         self.bind().await?;
         if last {
             self.settle_fields(replace);
         }
         let written = self.write(replace, last).await?;
         let staged = self.newly_staged(&written);
-        if let Err(refused) = self.refuse_vanishing(replace, &written).and_then(|()| self.refuse_much_older()) {
+        if let Err(refused) = self.refuse_damaged_loss(&written).and_then(|()| self.refuse_much_older()) {
             self.site.store.delete(&staged.into_iter().collect::<Vec<_>>()).await?;
             return Err(refused);
         }
@@ -240,22 +241,19 @@ impl Work<'_> {
         files.filter(|file| !known.contains(file.path.as_str())).map(|file| file.staged.clone()).collect()
     }
 
-    /// A reload in which most of what was there is missing is more likely a fault of the source than the truth.
-    fn refuse_vanishing(&self, replace: Replace, written: &Written) -> Result<()> {
-        if self.forced {
+    /// Rows of damaged files of which most do not come back are more likely a fault of the source than the truth. Records are
+    /// not counted: what a damaged file held cannot be read.
+    fn refuse_damaged_loss(&self, written: &Written) -> Result<()> {
+        let lost = self.dropped_rows().saturating_sub(written.changes.added);
+        if self.forced || lost <= MAY_VANISH.max(self.had_rows() / 100) {
             return Ok(());
         }
-        let mut lost = if replace == Replace::Everything { written.changes.removed } else { 0 };
-        let damaged = self.dropped_rows();
-        lost += damaged.saturating_sub(written.changes.added);
-        let most = MAY_VANISH.max(self.had_rows() / 100);
-        if lost <= most {
-            return Ok(());
-        }
-        let way = if damaged > 0 { "backfill --damaged --force" } else { "run --full" };
         Err(Failure::new(Kind::Doubtful, format!("accept the new {}", self.name))
-            .because(format!("{lost} of {} rows would go, and at most {most} may at once", self.had_rows()))
-            .advise(format!("if they are truly gone at the source, `pearlift {way} {}` accepts it", self.name)))
+            .because(format!("{lost} of {} rows do not come back, more than may go at once", self.had_rows()))
+            .advise(format!(
+                "if they are truly gone at the source, `pearlift backfill --damaged --force {}` accepts it",
+                self.name
+            )))
     }
 
     /// Keeps records that did not fit in a file of their own, each once.

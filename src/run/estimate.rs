@@ -121,6 +121,10 @@ impl Estimator<'_> {
                 let changes = changes.as_ref().ok_or_else(|| no_changes(resource))?;
                 self.changed(held, resource, (changes, step.open_every), since()?, *max_ids).await
             }
+            (Style::PerOwner { max_ids, .. }, ScanKind::Full) if resource.is_snapshot() && step.since.is_some() => {
+                let holes = Amount::about(count_of(held.state.owed.len()));
+                Ok(Estimate { requests: holes.sets(*max_ids), records: Some(holes), fresh: holes })
+            }
             (Style::PerOwner { max_ids, owners, .. }, ScanKind::Full) => {
                 let found = self.owners(held, owners).await?;
                 Ok(documents(held.state, found, *max_ids))

@@ -102,7 +102,7 @@ impl Work<'_> {
         let filled = std::mem::take(&mut self.filled);
         let whole = match replace {
             Replace::Everything | Replace::Partition(_) => true,
-            Replace::Owners => false,
+            Replace::Within(_) | Replace::Owners => false,
         };
         let evidence = &mut self.state.evidence;
         let found = filled.compare(&self.resource, &mut evidence.filled, whole);

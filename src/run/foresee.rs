@@ -12,8 +12,8 @@ use crate::run::amount::Amount;
 use crate::run::cost::{ScanForecast, cost};
 use crate::run::estimate::{Estimate, Estimator, Held};
 use crate::run::inventoried::Inventoried;
+use crate::run::limits::owners;
 use crate::run::probe::pages;
-use crate::run::reread::owners;
 use crate::schema::{Inventory, Naming, Open, Resource, Style, Type};
 use crate::store::Store;
 use crate::write::{held, held_after, held_ids, held_open, named};
@@ -36,6 +36,11 @@ impl Default for Brings {
 impl Estimator<'_> {
     /// The comparison of ids: the inventory, and documents of what only one side has.
     pub async fn comparison(&mut self, held: Held<'_>) -> Result<Estimate> {
+        if let Style::Search(_) = &held.resource.read.style {
+            let records = held.head.map_or(0, |head| head.rows());
+            let requests = Amount::about(pages(records, 1, u64::from(self.limits.page_size)));
+            return Ok(Estimate { requests, records: Some(Amount::about(0)), fresh: Amount::about(0) });
+        }
         let Style::IdSets { inventory, max_ids, .. } = &held.resource.read.style else { return Ok(Estimate::NOTHING) };
         let mut listed = match inventory {
             Inventory::Options(_) | Inventory::Search(_) => self.inventory(held, held.resource).await?,

@@ -163,7 +163,9 @@ pub fn listed(requests: u64, ids: IdRanges, exact: bool, at: Timestamp) -> Inven
 pub fn documents(state: &State, found: Inventoried, max_ids: usize) -> Estimate {
     let owed: Vec<i64> =
         state.owed.iter().filter_map(|owed| if let Key::Int(id) = owed.id { Some(id) } else { None }).collect();
-    let left_out: BTreeSet<i64> = state.left_out.iter().filter(|out| out.until > found.at).map(|out| out.id).collect();
+    let withheld = state.absence.withheld.keys().copied();
+    let left_out = state.left_out.iter().filter(|out| out.until > found.at).map(|out| out.id);
+    let left_out: BTreeSet<i64> = left_out.chain(withheld).collect();
     let plain = owed.is_empty() && left_out.is_empty();
     let (asked, exact) = match &found.ids {
         Some(ids) if plain => (count(ids), true),
@@ -176,7 +178,9 @@ pub fn documents(state: &State, found: Inventoried, max_ids: usize) -> Estimate 
     };
     let sets = Amount { value: asked, exact }.sets(max_ids);
     let records = Amount { value: asked, exact: exact && found.number.exact };
-    Estimate { requests: found.requests.plus(sets), records: Some(records), fresh: records }
+    // Withheld ids are asked for in one set.
+    let withheld = Amount::exact(u64::from(!state.absence.withheld.is_empty()));
+    Estimate { requests: found.requests.plus(sets).plus(withheld), records: Some(records), fresh: records }
 }
 
 /// How many records the rows of a search are; where one may have several, as many as on the first page.

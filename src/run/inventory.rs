@@ -168,7 +168,7 @@ impl Asker<'_> {
     }
 
     /// One OPTIONS, taken apart.
-    async fn options(&self, path: &str) -> Result<Ids> {
+    pub async fn options(&self, path: &str) -> Result<Ids> {
         let (started_at, ids) = self.whole(&Request::options(&self.name, path.to_owned()), Arc::new(listed)).await?;
         Ok(Ids { ids, started_at, exact: true })
     }

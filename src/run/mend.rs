@@ -13,11 +13,12 @@ use crate::failure::{Failure, Kind, Result};
 use crate::fetch::count as ids_in;
 use crate::manifest::{DataFile, ScanKind};
 use crate::plan::{Step, StepKind, day};
+use crate::run::affected::{AffectedIds, month_of};
 use crate::run::apart::Apart;
+use crate::run::gone;
 use crate::run::resource::make;
 use crate::run::rows;
 use crate::run::slices::SliceScan;
-use crate::run::suspects::{Suspects, month_of};
 use crate::run::work::{Work, count};
 use crate::schema::{Resource, RowSearch, Style};
 use crate::verify::{Inquiry, What, look_at, strays_of};
@@ -248,17 +249,19 @@ async fn by_owners(work: &mut Work<'_>, get: &str, max_ids: usize, bad: &[Bad], 
         partitions.entry(&bad.file.partition).or_default().push(bad);
     }
     let per_owner = matches!(work.resource.read.style, Style::PerOwner { .. });
-    let mut suspects = Suspects::default();
+    let mut affected = AffectedIds::default();
     let path = format!("{}/{get}", work.resource.read.service);
     for (partition, bad) in partitions {
-        let ids = suspects.of(work, partition.as_deref(), &bad).await?;
+        let ids = affected.of(work, partition.as_deref(), &bad).await?;
         let mut scan = SliceScan::new(work, ScanKind::Changes, work.site.clock.now(), &ids.wanted, true, max_ids);
         (scan.gradual, scan.confirms, scan.absent_is_empty) = (false, true, per_owner);
+        scan.absent.doubts_all = true;
+        scan.candidates.clone_from(&ids.held);
         scan.run(work, &path).await?;
         if !per_owner {
-            let gone: Vec<i64> = scan.gone.intersection(&ids.held).copied().collect();
+            let gone = gone::prove(work, scan.gone.intersection(&ids.held).copied().collect()).await?;
             mended.gone += count(gone.len());
-            work.bury(gone, scan.started_at, work.deletes == Deletes::Move);
+            work.bury(gone.into_iter().collect(), scan.started_at, work.deletes == Deletes::Move);
         }
         work.give_up(|apart| apart.file.partition == *partition);
         mended.asked += ids_in(&ids.wanted);

@@ -46,6 +46,10 @@ pub struct ResourceOutcome {
     pub tally: Tally,
     /// Ids that are owed.
     pub owed: u64,
+    /// Ids that the source lists and has not returned in three runs over three days: outside the exit code.
+    pub withheld: u64,
+    /// Ids whose deletion waits for a second proof.
+    pub suspects: u64,
     /// What a command beside the nightly run found, a sentence.
     pub found: Option<String>,
 }

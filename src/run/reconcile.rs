@@ -1,7 +1,7 @@
 //! Finding deleted records: deletes leave no trace, so the ids of the source are compared with those of the tables
 //! (design of reading, rule 14).
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::fmt;
 use std::sync::Arc;
 
@@ -10,15 +10,25 @@ use crate::event::Event;
 use crate::failure::{Failure, Kind, Result};
 use crate::fetch::{IdRanges, chunks, collapse, count as ids_in, expand};
 use crate::manifest::ScanKind;
+use crate::run::gone;
 use crate::run::inventory::{Asker, Ids};
+use crate::run::limits::{described, may_go};
 use crate::run::slices::SliceScan;
 use crate::run::start::above;
 use crate::run::work::{Work, count};
 use crate::schema::{Inventory, Resource, Style};
 use crate::write::{Replace, held_ids};
 
-/// More deletions at once than this, and than a hundredth of all, are refused: a source that lost its mind is more likely.
-const MAY_GO: u64 = 100;
+/// Who asked for the comparison.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum By {
+    /// The nightly run: it deletes a few records at once.
+    Night,
+    /// A person: within the limit.
+    Command,
+    /// A person who takes out however many.
+    Force,
+}
 
 /// What was found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -56,13 +66,14 @@ pub fn refuse(resource: &Resource) -> Option<String> {
         Style::Search(search) if search.since.is_empty() => {
             Some("it is read whole each time: what is gone is gone".into())
         }
-        Style::Search(_) => Some("its records have no GET by which a deletion could be confirmed".into()),
+        Style::Search(_) => None,
     }
 }
 
-/// Compares ids, reads what is missing here, and takes out of the tables what is confirmed gone. `force` takes out
-/// however many.
-pub async fn reconcile(work: &mut Work<'_>, force: bool) -> Result<Reconciled> {
+/// Compares ids, reads what is missing here, and takes out of the tables what is proven gone: not listed, not returned
+/// beside a witness, and not listed again.
+pub async fn reconcile(work: &mut Work<'_>, by: By) -> Result<Reconciled> {
+    let force = by == By::Force;
     let resource = Arc::clone(&work.resource);
     let Style::IdSets { get, max_ids, inventory, changes } = &resource.read.style else {
         return Err(Failure::new(Kind::Usage, format!("reconcile {}", resource.name))
@@ -99,35 +110,64 @@ pub async fn reconcile(work: &mut Work<'_>, force: bool) -> Result<Reconciled> {
         }
         (Some(_), None) | (None, _) => listed.ids.clone(),
     };
-    let missing: IdRanges = collapse(expand(&wanted).filter(|id| !here.contains(id)));
+    let withheld = &work.state.absence.withheld;
+    let missing: IdRanges = collapse(expand(&wanted).filter(|id| !here.contains(id) && !withheld.contains_key(id)));
     let mut scan = SliceScan::new(work, ScanKind::Changes, listed.started_at, &Vec::new(), true, *max_ids);
-    scan.slices.extend(chunks(&candidates, *max_ids));
     scan.slices.extend(chunks(&missing, *max_ids));
     (scan.gradual, scan.confirms) = (false, true);
+    scan.absent.shown = listed.ids.clone();
+    scan.absent.witness = held.iter().rev().copied().find(|id| there.contains(id));
+    let sets = chunks(&candidates, max_ids.saturating_sub(1).max(1)).len();
     work.site.events.tell(Event::Started {
         resource: work.resource.name.clone(),
         scan: "reconcile".to_owned(),
         reason: format!("{} held and not listed, {} listed and not held", ids_in(&candidates), ids_in(&missing)),
-        requests: Some(count(scan.slices.len())),
+        requests: Some(count(scan.slices.len() + sets)),
     });
     let path = format!("{}/{get}", resource.read.service);
     scan.run(work, &path).await?;
-    let gone: Vec<i64> = expand(&candidates).filter(|id| scan.gone.contains(id)).collect();
+    let documents = scan.documents(work, &path);
+    let candidates: BTreeSet<i64> = expand(&candidates).collect();
+    let again = scan.ask_again(work, &documents, &candidates).await?;
+    if !again.unproven.is_empty() && !force {
+        return Err(unproven(work, count(again.unproven.len())));
+    }
+    work.state.absence.hidden = collapse(candidates.difference(&again.absent).copied());
+    let still = gone::relist(work, &again.absent).await?;
+    let gone: BTreeSet<i64> = again.absent.difference(&still).copied().collect();
     let found = Reconciled {
         listed: ids_in(&listed.ids),
         held: count(held.len()),
-        candidates: ids_in(&candidates),
+        candidates: count(candidates.len()),
         gone: count(gone.len()),
         missing: ids_in(&missing),
     };
-    if found.gone > MAY_GO.max(found.held / 100) && !force {
-        return Err(refused(work, found.gone, found.held).0);
-    }
+    refuse_many(work, found.gone, found.held, force)?;
     work.state.reconciled_at = Some(listed.started_at);
     work.state.clocks.reconciled_at = Some(work.begun);
-    work.bury(gone, listed.started_at, work.deletes == Deletes::Move);
+    match by {
+        By::Night => gone::bury_some(work, gone, found.held, listed.started_at),
+        By::Command | By::Force => {
+            work.state.absence.suspects.retain(|id, _| !gone.contains(id));
+            let gone = gone.into_iter().collect();
+            work.bury(gone, listed.started_at, work.deletes == Deletes::Move);
+        }
+    }
+    work.forget_absent();
     work.commit(Replace::Owners, true).await?;
     Ok(found)
+}
+
+/// A refusal where the source returns nothing of what it lists.
+fn unproven(work: &Work<'_>, ids: u64) -> Failure {
+    Failure::new(Kind::Doubtful, format!("compare the ids of {}", work.name))
+        .because(format!("{ids} ids are neither listed nor returned, but nor is an id that the source lists"))
+        .advise("nothing was changed: run again later")
+}
+
+/// Refuses more deletions than may go at once, unless a person insists.
+pub fn refuse_many(work: &Work<'_>, gone: u64, held: u64, force: bool) -> Result<()> {
+    if gone > may_go(held) && !force { Err(refused(work, gone, held).0) } else { Ok(()) }
 }
 
 /// A refusal of the safety valve.
@@ -142,7 +182,7 @@ impl Refused {
 fn refused(work: &Work<'_>, gone: u64, held: u64) -> Refused {
     Refused(
         Failure::new(Kind::Doubtful, format!("take deleted {} out of the tables", work.name))
-            .because(format!("{gone} of {held} are gone, more than {MAY_GO} and more than 1 %"))
+            .because(format!("{gone} of {held} are gone, and {}", described(held)))
             .advise(format!(
                 "nothing was changed; if they are truly gone at the source, `pearlift reconcile --force {}` takes them out",
                 work.name

@@ -7,15 +7,16 @@
 
 use crate::failure::{Failure, Kind, Result};
 use crate::fetch::{chunks, collapse};
-use crate::manifest::{DataFile, ScanKind, Version, head};
+use crate::manifest::{ScanKind, head};
 use crate::plan::Step;
 use crate::run::heads::wish;
+use crate::run::limits::owners;
 use crate::run::site::Site;
 use crate::run::slices::SliceScan;
 use crate::run::steps::{describe, make_all};
 use crate::run::work::Work;
 use crate::run::{End, Errand, ResourceOutcome};
-use crate::schema::{Resource, Style, Table};
+use crate::schema::{Resource, Style};
 use crate::write::{Replace, held_after};
 
 /// Requests between two commits: what is lost when the run stops in between.
@@ -73,14 +74,4 @@ pub async fn reread(work: &mut Work<'_>, requests: u64) -> Result<()> {
         work.commit(Replace::Owners, true).await?;
     }
     Ok(())
-}
-
-/// Where owners stand: the name of their column and its files. One table has them all where it has one row a record.
-pub fn owners(resource: &Resource, head: &Version) -> Vec<(String, Vec<DataFile>)> {
-    let tables: Vec<&Table> = match resource.record_table() {
-        Some(table) => vec![table],
-        None => resource.tables.iter().collect(),
-    };
-    let files = |table: &Table| head.tables.get(&table.name).map(|table| table.files.clone()).unwrap_or_default();
-    tables.into_iter().map(|table| (table.columns[table.key[0]].name.clone(), files(table))).collect()
 }

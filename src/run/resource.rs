@@ -1,24 +1,22 @@
 //! One resource from its job to its last commit: the steps of the plan, each by the resource's reading style.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::SignedDuration;
 
-use crate::config::Deletes;
 use crate::failure::{Failure, Kind, Result};
+use crate::fetch::Filter;
 use crate::manifest::{Scan, ScanKind};
 use crate::plan::{Moment, Step, is_over};
 use crate::run::changed::{Found, find_open, leave_out_held};
+use crate::run::gone;
 use crate::run::inventory::Asker;
 use crate::run::slices::SliceScan;
 use crate::run::vouch::find_since;
 use crate::run::work::Work;
-use crate::run::{rows, start, whole};
+use crate::run::{rows, rows_gone, snapshot, start, whole};
 use crate::schema::{Changes, Open, Owners, Resource, Style};
 use crate::write::{Replace, segment};
-
-/// So many open records may be deleted from one night to the next, or a hundredth of all rows.
-const MAY_BE_DELETED: u64 = 100;
 
 /// Makes one scan.
 pub async fn make(work: &mut Work<'_>, step: &Step, kind: ScanKind) -> Result<()> {
@@ -26,7 +24,10 @@ pub async fn make(work: &mut Work<'_>, step: &Step, kind: ScanKind) -> Result<()
     match (&resource.read.style, kind) {
         (Style::List { get }, _) => whole::read_list(work, get).await,
         (Style::Search(search), ScanKind::Full) => rows::read_all(work, search, step.resume.clone()).await,
-        (Style::Search(search), ScanKind::Changes) => rows::read_changes(work, search, since(work, step)?).await,
+        (Style::Search(search), ScanKind::Changes) => {
+            rows_gone::confirm(work, search).await?;
+            rows::read_changes(work, search, since(work, step)?).await
+        }
         (Style::IdSets { get, max_ids, .. }, ScanKind::Full) => {
             let scan = match resumed(work, step.resume.as_ref()).await? {
                 Some(scan) => scan,
@@ -37,6 +38,8 @@ pub async fn make(work: &mut Work<'_>, step: &Step, kind: ScanKind) -> Result<()
                     if work.rebuild {
                         scan.replace = Replace::Everything;
                     }
+                    // The numbers of a span are no listing of ids.
+                    (scan.absent.span, scan.absent.shown) = (!ids.exact, if ids.exact { ids.ids } else { Vec::new() });
                     scan
                 }
             };
@@ -63,22 +66,29 @@ pub async fn make(work: &mut Work<'_>, step: &Step, kind: ScanKind) -> Result<()
                         .await?;
                     // A list that lacks them and a GET that does not return them: a GET alone is no proof of a deletion.
                     let unlisted = matches!(open, Some(Open::Listed { .. }));
-                    SliceScan {
+                    let mut scan = SliceScan {
                         confirms: unlisted && !open_ids.is_empty(),
                         candidates: open_ids.iter().copied().filter(|_| unlisted).collect(),
                         opens,
                         ..changed_scan(work, &found, &open_ids, *max_ids)
-                    }
+                    };
+                    scan.absent.shown = crate::fetch::collapse(found.sightings.keys().copied());
+                    scan
                 }
             };
             finish(work, scan, get).await
         }
         (Style::PerOwner { get, max_ids, owners }, ScanKind::Full) => {
+            let path = format!("{}/{get}", resource.read.service);
+            if resource.is_snapshot() && step.since.is_some() && snapshot::fill(work, &path, *max_ids).await? {
+                return Ok(());
+            }
             let mut scan = all_owners(work, &resource, owners, *max_ids).await?;
             scan.gradual = false;
             scan.replace = Replace::Everything;
             if resource.is_snapshot() {
                 let Some(day) = work.snapshot_day(scan.started_at)? else { return Ok(()) };
+                snapshot::close(work, scan.started_at);
                 let segment = segment(resource.partition(), day);
                 work.give_up(|apart| apart.file.partition == segment);
                 scan.partition = Some(day);
@@ -99,15 +109,25 @@ pub async fn make(work: &mut Work<'_>, step: &Step, kind: ScanKind) -> Result<()
 /// Brings the slices home and commits the scan's end.
 async fn finish(work: &mut Work<'_>, mut scan: SliceScan, get: &str) -> Result<()> {
     let path = format!("{}/{get}", work.resource.read.service);
+    scan.absent.nightly = true;
     scan.run(work, &path).await?;
+    let now = scan.absent.now(scan.started_at);
+    gone::age_pending(work, now);
     if matches!(scan.replace, Replace::Everything | Replace::Partition(_)) {
         whole::refuse_empty(work)?;
-        whole::refuse_holes(work, crate::run::work::count(scan.gone.len()))?;
+    }
+    if let Replace::Partition(_) = scan.replace {
+        whole::refuse_holes(work, &scan)?;
+    }
+    if !scan.absent.proven.is_empty() {
+        let held = gone::records(work).await?;
+        gone::bury_suspects(work, &scan.absent.proven, held, now);
     }
     if scan.confirms {
-        bury_closed(work, &scan);
+        bury_closed(work, &scan).await?;
     }
     work.complete(scan.kind, scan.started_at, false);
+    work.forget_absent();
     if scan.opens {
         work.state.opened_at = Some(scan.started_at);
         work.state.clocks.opened_at = Some(work.begun);
@@ -119,21 +139,26 @@ async fn finish(work: &mut Work<'_>, mut scan: SliceScan, get: &str) -> Result<(
     work.clear_plans(scan.plan).await
 }
 
-/// What we held as open, and neither tonight's list of open ones nor a GET returned any more, is deleted. More of them than could
-/// be true are left to `reconcile`.
-fn bury_closed(work: &mut Work<'_>, scan: &SliceScan) {
-    let gone: Vec<i64> = scan.gone.intersection(&scan.candidates).copied().collect();
-    let most = MAY_BE_DELETED.max(work.head.as_ref().map_or(0, crate::manifest::Version::rows) / 100);
-    if crate::run::work::count(gone.len()) > most {
-        let text = format!(
-            "{} records that were open are not returned any more: `pearlift reconcile` looks into it",
-            gone.len()
-        );
-        work.site.events.warn(&work.name, text);
-        return;
+/// Records held as open that neither tonight's lists of open ones nor a GET returned are deleted, a few at once. The others are
+/// suspects: the next night deletes those that are gone then too.
+async fn bury_closed(work: &mut Work<'_>, scan: &SliceScan) -> Result<()> {
+    let shown = |id: &i64| scan.absent.is_shown(*id);
+    let mut gone: BTreeSet<i64> = scan.gone.intersection(&scan.candidates).copied().filter(|id| !shown(id)).collect();
+    if gone.is_empty() {
+        return Ok(());
     }
-    let kept = work.deletes == Deletes::Move;
-    work.bury(gone, scan.started_at, kept);
+    let resource = std::sync::Arc::clone(&work.resource);
+    if let (Style::IdSets { changes: Some(changes), .. }, Some(Open::Listed { filter: (column, value), .. })) =
+        (&resource.read.style, resource.open())
+    {
+        let filter = Filter::Bool { column: column.clone(), value: *value };
+        let (_, rows) = asker(work).search(&resource.read.service, &changes.search, &[], Some(filter)).await?;
+        let listed: BTreeSet<i64> = rows.into_iter().map(|row| row.id).collect();
+        gone.retain(|id| !listed.contains(id));
+    }
+    let held = gone::records(work).await?;
+    gone::bury_some(work, gone, held, scan.absent.now(scan.started_at));
+    Ok(())
 }
 
 fn asker<'a>(work: &Work<'a>) -> Asker<'a> {

@@ -11,11 +11,13 @@ use crate::fetch::{IdRanges, Room, chunks, collapse, count as ids_in, expand};
 use crate::manifest::{
     Backfill, Cursor, FORMAT, Key, LeftOut, Owed, Scan, ScanKind, ScanPlan, Selected, read_plan, write_plan,
 };
+use crate::run::absent::{Absent, came};
 use crate::run::deferred::note_rejected;
 use crate::run::documents::{Brought, Deferred, Documents};
 use crate::run::stale::{StaleRule, ask_again};
 use crate::run::stop::stopped;
 use crate::run::work::{Work, count};
+use crate::schema::{Inventory, Style};
 use crate::write::Replace;
 
 /// Ids that spoil their set are asked for again after this long (design of reading, rule 12).
@@ -49,12 +51,14 @@ pub struct SliceScan {
     pub selected: Option<Selected>,
     /// Owners found by their change stamp: remembered once the scan is complete.
     pub stamps: BTreeMap<i64, String>,
-    /// Ids asked for that the source did not return.
+    /// Ids asked for that are not there, as far as it was decided.
     pub gone: BTreeSet<i64>,
     /// Documents are compared with the search rows that led to them.
     pub stale: StaleRule,
     /// Sets that failed, with the ids that are pending for no other reason.
     pub(super) deferred: Vec<(Deferred, Vec<Key>)>,
+    /// Ids asked for that did not come.
+    pub absent: Absent,
 }
 
 impl SliceScan {
@@ -72,8 +76,9 @@ impl SliceScan {
             Key::Text(_) => None,
         });
         let now = work.earliest(started_at);
-        let left_out: BTreeSet<i64> =
-            work.state.left_out.iter().filter(|out| out.until > now).map(|out| out.id).collect();
+        let withheld = work.state.absence.withheld.keys().copied();
+        let left_out = work.state.left_out.iter().filter(|out| out.until > now).map(|out| out.id);
+        let left_out: BTreeSet<i64> = left_out.chain(withheld).collect();
         let owed: Vec<i64> = owed.chain(work.state.pieces.to_read_again()).collect();
         let wanted = if exact || !owed.is_empty() || !left_out.is_empty() {
             collapse(expand(ids).chain(owed).filter(|id| !left_out.contains(id)))
@@ -101,6 +106,7 @@ impl SliceScan {
             gone: BTreeSet::new(),
             stale: StaleRule::new(work, started_at),
             deferred: Vec::new(),
+            absent: Absent::default(),
         }
     }
 
@@ -119,6 +125,10 @@ impl SliceScan {
         }
         let mut stale = StaleRule::new(work, scan.started_at);
         stale.await_dates(written.awaited);
+        let absent = work.state.absence.absent.get(&scan.id).cloned().unwrap_or_default();
+        let absent = expand(&absent).map(|id| (id, false)).collect();
+        let windows = matches!(&work.resource.read.style, Style::IdSets { inventory: Inventory::Windows(_), .. });
+        let span = windows && scan.kind == ScanKind::Full;
         Ok(Some(Self {
             id: scan.id.clone(),
             kind: scan.kind,
@@ -138,18 +148,22 @@ impl SliceScan {
             gone: BTreeSet::new(),
             stale,
             deferred: Vec::new(),
+            absent: Absent { shown: written.shown, span, ids: absent, ..Absent::default() },
         }))
     }
 
     /// Brings every slice home, commits on the way where it is due, and leaves the last commit to the caller. Stopped, it
     /// commits what is whole and gives [`Kind::Interrupted`].
     pub async fn run(&mut self, work: &mut Work<'_>, path: &str) -> Result<()> {
-        let documents = Documents::new(work, path.to_owned(), self.slices.len());
+        let documents = self.documents(work, path);
         let mut left: Vec<u64> = (0..count(self.slices.len())).filter(|slice| !self.done.contains(slice)).collect();
         left.reverse();
         work.site.events.tell(Event::Expecting { resource: work.resource.name.clone(), requests: count(left.len()) });
         let outcome = match self.all(work, &documents, left).await {
-            Ok(()) => ask_again(self, work, &documents).await,
+            Ok(()) => match ask_again(self, work, &documents).await {
+                Ok(()) => self.settle(work, &documents).await,
+                Err(failure) => Err(failure),
+            },
             stopped => stopped,
         };
         documents.sets.remember(&mut work.state.pieces, work.site.clock.now());
@@ -161,6 +175,11 @@ impl SliceScan {
             }
             outcome => outcome,
         }
+    }
+
+    /// Asks for documents below this path.
+    pub fn documents(&self, work: &Work<'_>, path: &str) -> Documents {
+        Documents::new(work, path.to_owned(), self.slices.len())
     }
 
     async fn all(&mut self, work: &mut Work<'_>, documents: &Documents, mut left: Vec<u64>) -> Result<()> {
@@ -198,10 +217,12 @@ impl SliceScan {
     }
 
     /// Takes in what came of a slice; gives how many ids are newly owed.
-    pub(super) async fn take_in(&mut self, work: &mut Work<'_>, brought: Brought) -> Result<u64> {
+    pub(super) async fn take_in(&mut self, work: &mut Work<'_>, mut brought: Brought) -> Result<u64> {
         let at = self.started_at;
-        self.put_off(work, brought.deferred);
+        self.put_off(work, std::mem::take(&mut brought.deferred));
         note_rejected(work, &brought.pages);
+        self.absent.note(&mut brought);
+        let came: Vec<i64> = came(&brought).collect();
         if self.replace != Replace::Owners || self.confirms {
             self.gone.extend(&brought.gone);
         }
@@ -225,8 +246,12 @@ impl SliceScan {
         }
         let stale = self.stale.judge(work, &brought.pages, at);
         settled.retain(|id| !stale.contains(id));
+        work.state.absence.reappeared(came.into_iter().filter(|id| !stale.contains(&Key::Int(*id))));
         work.spare(owed.iter().map(|(id, _)| id.clone()));
-        work.state.owed.retain(|known| !settled.contains(&known.id));
+        let withheld = &work.state.absence.withheld;
+        let is_withheld = |id: &Key| matches!(id, Key::Int(id) if withheld.contains_key(id));
+        owed.retain(|(id, _)| !is_withheld(id));
+        work.state.owed.retain(|known| !settled.contains(&known.id) && !is_withheld(&known.id));
         let mut newly = 0;
         for (id, reason) in owed {
             if !work.state.owed.iter().any(|known| known.id == id) {
@@ -234,8 +259,7 @@ impl SliceScan {
                 work.state.owed.push(Owed { id, reason, since: at });
             }
         }
-        let empty = if self.absent_is_empty { brought.gone } else { Vec::new() };
-        work.absorb_with_empty(brought.pages, self.partition, empty, at).await?;
+        work.absorb(brought.pages, self.partition).await?;
         Ok(newly)
     }
 
@@ -264,6 +288,7 @@ impl SliceScan {
                     stamps: self.stamps.clone(),
                     candidates: collapse(self.candidates.iter().copied()),
                     awaited: self.stale.awaited.clone(),
+                    shown: self.absent.shown.clone(),
                 };
                 work.bind().await?;
                 let path = write_plan(&work.site.store, &plan).await?;
@@ -271,6 +296,9 @@ impl SliceScan {
                 path
             }
         };
+        // Resumed, the scan asks for them again.
+        let absent = collapse(self.absent.ids.keys().copied());
+        work.state.absence.absent.insert(self.id.clone(), absent);
         let (id, started_at, schema_hash) = (self.id.clone(), self.started_at, work.resource.hash.clone());
         let cursor = Cursor::Slices { plan, done: ranges(&self.done) };
         match self.selected.clone() {
@@ -283,6 +311,7 @@ impl SliceScan {
                 work.state.scan = Some(Scan { id, kind: self.kind, started_at, schema_hash, cursor });
             }
         }
+        work.forget_absent();
         work.commit(Replace::Owners, false).await
     }
 }

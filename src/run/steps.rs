@@ -8,9 +8,12 @@ use crate::manifest::{Claimant, Recovered, ScanKind, Version, head as newest, re
 use crate::plan::{Fit, Step, StepKind, Wish, plan};
 use crate::run::heads::wish;
 use crate::run::mend::Mended;
+use crate::run::reconcile::{By, Reconciled};
 use crate::run::site::Site;
-use crate::run::work::Work;
-use crate::run::{End, Errand, ResourceOutcome, Tally, Task, backfill, mend, nonce, reconcile, reread, resource};
+use crate::run::work::{Work, count};
+use crate::run::{
+    End, Errand, ResourceOutcome, Tally, Task, backfill, mend, nonce, reconcile, reread, resource, rows_gone,
+};
 use crate::schema::{Resource, Style};
 
 /// One resource to the end of its steps; gives also those that are made once every resource has come so far.
@@ -34,6 +37,8 @@ pub async fn work_on(
         requests: 0,
         tally: Tally::default(),
         owed: 0,
+        withheld: 0,
+        suspects: 0,
         found: None,
     };
     if !site.locks.holds(&resource.name) {
@@ -132,7 +137,7 @@ pub async fn make_all(work: &mut Work<'_>, steps: &[Step], outcome: &mut Resourc
         match step.kind {
             StepKind::Scan(kind) => resource::make(work, step, kind).await?,
             StepKind::Reread(requests) => reread::reread(work, requests).await?,
-            StepKind::Reconcile => outcome.found = Some(reconcile::reconcile(work, false).await?.to_string()),
+            StepKind::Reconcile => outcome.found = Some(compare(work, By::Night).await?.to_string()),
             // Found out and made when all have ended: see `follow`.
             StepKind::Touched => {}
         }
@@ -197,7 +202,7 @@ async fn beside(
                 return Ok(End::Idle(why));
             }
             site.events.tell(begun("reconcile", "compares the ids"));
-            reconcile::reconcile(&mut work, *force).await.map(|found| {
+            compare(&mut work, if *force { By::Force } else { By::Command }).await.map(|found| {
                 outcome.found = Some(found.to_string());
                 End::Complete
             })
@@ -222,12 +227,25 @@ async fn beside(
     end
 }
 
+/// Compares the ids of the source with those of the tables.
+async fn compare(work: &mut Work<'_>, by: By) -> Result<Reconciled> {
+    let resource = std::sync::Arc::clone(&work.resource);
+    match &resource.read.style {
+        Style::Search(search) if !search.since.is_empty() => rows_gone::reconcile(work, search, by).await,
+        Style::Search(_) | Style::IdSets { .. } | Style::PerOwner { .. } | Style::List { .. } => {
+            reconcile::reconcile(work, by).await
+        }
+    }
+}
+
 /// Lays what a head says over an outcome.
 pub fn describe(outcome: &mut ResourceOutcome, head: Option<&Version>) {
     if let Some(head) = head {
         outcome.version = Some(head.version);
         outcome.watermark = head.state.watermark;
         outcome.rows = head.rows();
-        outcome.owed = u64::try_from(head.state.owed.len()).expect("a length fits");
+        outcome.owed = count(head.state.owed.len());
+        outcome.withheld = count(head.state.absence.withheld.len());
+        outcome.suspects = count(head.state.absence.suspects.len());
     }
 }

@@ -1,19 +1,23 @@
 //! A list: one GET, or one a page, and all of it.
 
 use crate::failure::{Failure, Kind, Result};
+use crate::fetch::count as ids_in;
 use crate::manifest::{Key, Owed, ScanKind};
 use crate::run::documents::Documents;
-use crate::run::work::{UNIDENTIFIED, Work};
+use crate::run::slices::SliceScan;
+use crate::run::vanishing::confirmed;
+use crate::run::work::{UNIDENTIFIED, Work, count};
 use crate::write::Replace;
 
-/// So many owners may lack what is read of them, or a hundredth.
-const MAY_LACK: u64 = 100;
+/// One of so many records may lack in a snapshot.
+const MAY_LACK: u64 = 10;
 
 /// Reads a list and replaces what is there.
 pub async fn read_list(work: &mut Work<'_>, get: &str) -> Result<()> {
     let documents = Documents::new(work, format!("{}/{get}", work.resource.read.service), 0);
     let stop = work.site.stop.clone();
     let list = stop.or(documents.list()).await?;
+    let list = confirmed(work, &documents, list).await?;
     let unidentified = || Key::Text(UNIDENTIFIED.to_owned());
     let unfit = list.pages.iter().flat_map(|(page, _)| &page.records);
     let unfit = unfit.map(|record| (record.id.clone().unwrap_or_else(unidentified), record.reason.clone()));
@@ -43,13 +47,15 @@ pub fn refuse_empty(work: &Work<'_>) -> Result<()> {
         .advise("the tables stay as they are; look into the account, and run again"))
 }
 
-/// Owners that were just listed and are not returned are more likely a fault of the source than deleted.
-pub fn refuse_holes(work: &Work<'_>, gone: u64) -> Result<()> {
-    let most = MAY_LACK.max(work.tally.records / 100);
-    if gone <= most || work.head.is_none() || work.forced {
+/// A snapshot without a tenth of the records that were asked for is more likely a fault of the source than the truth. Fewer
+/// holes are pending: they are asked for again while the day lasts.
+pub fn refuse_holes(work: &Work<'_>, scan: &SliceScan) -> Result<()> {
+    let asked: u64 = scan.slices.iter().map(|slice| ids_in(slice)).sum();
+    let holes = count(work.state.owed.len());
+    if holes <= asked / MAY_LACK || work.forced {
         return Ok(());
     }
     Err(Failure::new(Kind::Doubtful, format!("accept the new {}", work.name))
-        .because(format!("{gone} of the ids that the source lists are not returned, and at most {most} may be"))
+        .because(format!("{holes} of {asked} records could not be read, and at most a tenth may lack"))
         .advise(format!("the tables stay as they are; `pearlift run --full {}` accepts it", work.name)))
 }

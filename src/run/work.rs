@@ -277,8 +277,18 @@ impl<'a> Work<'a> {
     /// Takes the rows of owners that were found deleted at this time out of the tables with the next commit; `kept` says
     /// that they are kept apart.
     pub fn bury(&mut self, ids: Vec<i64>, at: Timestamp, kept: bool) {
-        let owners = OwnerSet::new(ids.into_iter().map(Key::Int).collect());
+        let before = self.gone.take();
+        let before = before.iter().flat_map(|gone| gone.owners.keys()).cloned();
+        let owners = OwnerSet::new(before.chain(ids.into_iter().map(Key::Int)).collect());
         self.gone = Some(Gone { owners, at, kept });
+    }
+
+    /// Forgets absent ids of scans that are not gone on with.
+    pub fn forget_absent(&mut self) {
+        let scan = self.state.scan.as_ref().map(|scan| scan.id.as_str());
+        let backfill = self.state.backfill.as_ref().map(|backfill| backfill.id.as_str());
+        let unfinished = |id: &str| scan == Some(id) || backfill == Some(id);
+        self.state.absence.absent.retain(|id, ids| unfinished(id) && !ids.is_empty());
     }
 
     /// Whether a long scan should commit what it has.

@@ -92,6 +92,7 @@ pub fn get(account: &Account, settings: &Settings, served: Served, asked: &Asked
         }
     }
     let mut found: Vec<i64> = ids().filter(|id| account.exists(kind, *id)).collect();
+    found.retain(|id| !settings.never_returned.contains(id));
     let paged = kind == Kind::Contact;
     let most = if kind == Kind::GoodsOutNote { settings.max_note_ids } else { settings.max_ids };
     if found.len() > most && !paged {

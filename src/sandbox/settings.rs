@@ -142,6 +142,8 @@ pub struct Settings {
     pub stir: Stir,
     /// OPTIONS of more ids than this fails with an internal error; 0 never does.
     pub options_fail_above: usize,
+    /// Ids of any kind that are listed and never returned by a GET.
+    pub never_returned: Vec<i64>,
     /// OPTIONS leaves out so many ids of a hundred, though they are there.
     pub options_hides: u64,
 }
@@ -205,6 +207,7 @@ impl Default for Settings {
             pieces: Pieces::default(),
             stir: Stir::default(),
             options_fail_above: 0,
+            never_returned: Vec::new(),
             options_hides: 0,
         }
     }

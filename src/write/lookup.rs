@@ -38,8 +38,9 @@ pub struct Holding {
     pub extracted_at: i64,
 }
 
-/// Files that are read at once: a bucket answers many requests in the time of one.
-const FILES_AT_ONCE: usize = 8;
+/// Files that are read at once: a bucket answers many requests in the time of one. Each read holds a blocking thread while the
+/// store needs another: three resources that look up and a commit must leave one of the eight free (`cli`).
+const FILES_AT_ONCE: usize = 2;
 
 /// What the owner's table holds of these ids (ascending): `key` is its key column, `columns` those wanted. Ids that are not
 /// held are not in the map.

@@ -313,6 +313,11 @@ impl Spool {
         self.winners.len()
     }
 
+    /// Whether a record is among them.
+    pub fn holds(&self, key: &Key) -> bool {
+        self.winners.contains_key(key)
+    }
+
     /// Takes everything for a commit; the spool is empty afterwards.
     pub fn take(&mut self) -> Result<Spooled> {
         for place in 0..self.tables.len() {

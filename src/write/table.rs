@@ -36,6 +36,8 @@ pub enum Replace {
     Everything,
     /// All of one partition: a day's snapshot.
     Partition(i32),
+    /// Those of the owners that came, in one partition alone.
+    Within(i32),
 }
 
 /// Who is marked as deleted instead of taken out.
@@ -206,7 +208,7 @@ impl Side<'_> {
         let spared = self.work.spare.contains(owner);
         let missing = match self.work.replace {
             Replace::Everything => !came && !spared,
-            Replace::Partition(_) | Replace::Owners => false,
+            Replace::Partition(_) | Replace::Within(_) | Replace::Owners => false,
         };
         match self.work.marks {
             Some(marks) if missing || (!came && marks.owners.contains(owner)) => {
@@ -216,6 +218,7 @@ impl Side<'_> {
                 let goes = match self.work.replace {
                     Replace::Everything => came || !spared,
                     Replace::Partition(partition) => partition == self.partition && (came || !spared),
+                    Replace::Within(partition) => partition == self.partition && came,
                     Replace::Owners => came,
                 };
                 if goes { Fate::Goes } else { Fate::Stays }
@@ -227,10 +230,13 @@ impl Side<'_> {
         match self.work.replace {
             Replace::Everything => true,
             Replace::Partition(partition) => partition == self.partition,
-            Replace::Owners => file.first.as_ref().zip(file.last.as_ref()).is_some_and(|(first, last)| {
-                let marked = self.work.marks.is_some_and(|marks| marks.owners.touches(first, last));
-                marked || self.owners.touches(first, last)
-            }),
+            Replace::Within(partition) if partition != self.partition => false,
+            Replace::Within(_) | Replace::Owners => {
+                file.first.as_ref().zip(file.last.as_ref()).is_some_and(|(first, last)| {
+                    let marked = self.work.marks.is_some_and(|marks| marks.owners.touches(first, last));
+                    marked || self.owners.touches(first, last)
+                })
+            }
         }
     }
 

@@ -21,6 +21,7 @@ mod export;
 mod faults;
 mod fields;
 mod fuzz;
+mod gone;
 mod hostile;
 mod kill;
 mod layers;

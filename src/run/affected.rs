@@ -28,7 +28,7 @@ pub struct Ids {
 
 /// Finds owners; what the source lists is asked for once.
 #[derive(Debug, Default)]
-pub struct Suspects {
+pub struct AffectedIds {
     listed: Option<IdRanges>,
 }
 
@@ -41,7 +41,7 @@ pub struct Month {
     pub window: Window,
 }
 
-impl Suspects {
+impl AffectedIds {
     /// The owners of damaged files of one partition.
     pub async fn of(&mut self, work: &Work<'_>, partition: Option<&str>, bad: &[&Bad]) -> Result<Ids> {
         let store = &work.site.store;

@@ -1,0 +1,95 @@
+//! Deleted rows of a search: they have no GET. Two complete narrow searches in different runs, each agreeing with its count, are
+//! the proof.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use crate::failure::Result;
+use crate::fetch::{collapse, count as ids_in};
+use crate::run::gone;
+use crate::run::inventory::Asker;
+use crate::run::limits::held_records;
+use crate::run::narrow;
+use crate::run::reconcile::{By, Reconciled, refuse_many};
+use crate::run::work::{Work, count};
+use crate::schema::{IdSearch, RowSearch};
+use crate::write::Replace;
+
+/// Compares the rows of a search with those that the tables hold. What is missing in it and in a narrow search of the same days
+/// is a suspect; a suspect of an earlier run is deleted.
+pub async fn reconcile(work: &mut Work<'_>, search: &RowSearch, by: By) -> Result<Reconciled> {
+    let asker = Asker { client: &work.site.client, stop: &work.site.stop, name: Arc::clone(&work.name) };
+    let (started_at, rows) = asker.search(&work.resource.read.service, &ids_of(search), &[], None).await?;
+    let listed: BTreeSet<i64> = rows.into_iter().map(|row| row.id).collect();
+    let Some(head) = &work.head else { return Ok(Reconciled::default()) };
+    let held = held_records(&work.site.store, &work.resource, head).await?;
+    let candidates: BTreeSet<i64> = held.difference(&listed).copied().collect();
+    work.state.absence.suspects.retain(|id, _| !listed.contains(id));
+    let absent = absent(work, search, candidates.clone()).await?;
+    let due: BTreeSet<i64> = work.state.absence.due(&work.site.run, started_at).into_iter().collect();
+    let (gone, fresh): (BTreeSet<i64>, BTreeSet<i64>) = absent.into_iter().partition(|id| due.contains(id));
+    let found = Reconciled {
+        listed: ids_in(&collapse(listed)),
+        held: count(held.len()),
+        candidates: count(candidates.len()),
+        gone: count(gone.len()),
+        missing: 0,
+    };
+    refuse_many(work, found.gone, found.held, by == By::Force)?;
+    let run = work.site.run.clone();
+    work.state.absence.suspect(fresh, started_at, &run);
+    take_out(work, gone, started_at);
+    work.state.reconciled_at = Some(started_at);
+    work.commit(Replace::Owners, true).await?;
+    Ok(found)
+}
+
+/// Looks for suspects of earlier runs before the changes are read: what is missing in a second narrow search is deleted with the
+/// scan's commit. Costs no request where there are none.
+pub async fn confirm(work: &mut Work<'_>, search: &RowSearch) -> Result<()> {
+    let now = work.site.clock.now();
+    let due: BTreeSet<i64> = work.state.absence.due(&work.site.run, now).into_iter().collect();
+    if due.is_empty() {
+        return Ok(());
+    }
+    let gone = absent(work, search, due).await?;
+    let held = gone::records(work).await?;
+    gone::bury_suspects(work, &gone, held, now);
+    Ok(())
+}
+
+/// Of held rows, those that a complete narrow search does not show. Rows that it shows are no suspects any more.
+async fn absent(work: &mut Work<'_>, search: &RowSearch, ids: BTreeSet<i64>) -> Result<BTreeSet<i64>> {
+    let Some(by) = search.since.first().filter(|_| !ids.is_empty()) else { return Ok(BTreeSet::new()) };
+    let Some(windows) = narrow::windows(work, by, &ids).await? else {
+        let text = format!(
+            "{} rows are missing in the search, of too many days to look at each: nothing is deleted",
+            ids.len()
+        );
+        work.site.events.warn(&work.name, text);
+        return Ok(BTreeSet::new());
+    };
+    let asker = Asker { client: &work.site.client, stop: &work.site.stop, name: Arc::clone(&work.name) };
+    let service = &work.resource.read.service;
+    let listing = narrow::listing(&asker, service, &ids_of(search), by, &windows).await?;
+    work.state.absence.suspects.retain(|id, _| !listing.ids.contains(id));
+    if !listing.agrees {
+        let text = "its search does not agree with the count that it states: no row is taken for deleted";
+        work.site.events.warn(&work.name, text);
+        return Ok(BTreeSet::new());
+    }
+    Ok(ids.difference(&listing.ids).copied().collect())
+}
+
+fn take_out(work: &mut Work<'_>, gone: BTreeSet<i64>, at: Timestamp) {
+    work.state.absence.suspects.retain(|id, _| !gone.contains(id));
+    work.bury(gone.into_iter().collect(), at, work.deletes == crate::config::Deletes::Move);
+}
+
+/// The search asked for its ids alone.
+fn ids_of(search: &RowSearch) -> IdSearch {
+    let row = search.row.clone();
+    IdSearch { search: search.search.clone(), id: row.clone(), row, repeats: false }
+}

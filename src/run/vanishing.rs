@@ -1,0 +1,102 @@
+//! Records that a reload does not bring: how many may leave the tables, and a list that shrank.
+
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
+use jiff::tz::Offset;
+use sha2::{Digest, Sha256};
+
+use crate::failure::{Failure, Kind, Result};
+use crate::manifest::{Key, Shrunk};
+use crate::run::documents::Documents;
+use crate::run::limits::{described, held_records, may_go};
+use crate::run::list::List;
+use crate::run::work::{Work, count};
+use crate::schema::Type;
+use crate::write::Replace;
+
+impl Work<'_> {
+    /// Refuses a reload in which more records are missing than may go: a fault of the source is more likely.
+    pub(super) async fn refuse_vanishing(&self, replace: Replace) -> Result<()> {
+        let Some(head) = self.head.as_ref().filter(|_| replace == Replace::Everything && !self.forced) else {
+            return Ok(());
+        };
+        let spool = self.spool.as_ref().expect("the spool is back between calls");
+        let (held, lost) = if self.resource.read.key_type == Type::Int64 {
+            let held = held_records(&self.site.store, &self.resource, head).await?;
+            let stays = |id: &i64| spool.holds(&Key::Int(*id)) || self.spared.contains(&Key::Int(*id));
+            (count(held.len()), count(held.iter().filter(|id| !stays(id)).count()))
+        } else {
+            let table = head.tables.get(&self.resource.owner_table().name);
+            let held = table.map_or(0, |table| table.files.iter().map(|file| file.rows).sum());
+            (held, held.saturating_sub(count(spool.owners())))
+        };
+        if lost <= may_go(held) {
+            return Ok(());
+        }
+        Err(self.vanishing(lost, held))
+    }
+
+    fn vanishing(&self, lost: u64, held: u64) -> Failure {
+        Failure::new(Kind::Doubtful, format!("accept the new {}", self.name))
+            .because(format!("{lost} of {held} records would go, and {}", described(held)))
+            .advise(format!("if they are truly gone at the source, `pearlift run --full {}` accepts it", self.name))
+    }
+}
+
+/// A list in which held records are missing is asked for again. Beyond the limit it is accepted with `--full`, or when it is the
+/// same on a second day.
+pub async fn confirmed(work: &mut Work<'_>, documents: &Documents, list: List) -> Result<List> {
+    let Some(head) = work
+        .head
+        .clone()
+        .filter(|_| !work.rebuild && list.partial.is_none() && work.resource.read.key_type == Type::Int64)
+    else {
+        return Ok(list);
+    };
+    let held = held_records(&work.site.store, &work.resource, &head).await?;
+    let first = keys(&list);
+    if held.iter().all(|id| first.contains(&Key::Int(*id))) {
+        work.state.absence.shrunk = None;
+        return Ok(list);
+    }
+    let stop = work.site.stop.clone();
+    let again = stop.or(documents.list()).await?;
+    let second = keys(&again);
+    // A listing showed them: their rows stay.
+    work.spare(first.difference(&second).cloned());
+    let lost = held.iter().map(|id| Key::Int(*id)).filter(|id| !first.contains(id) && !second.contains(id)).count();
+    let (lost, held) = (count(lost), count(held.len()));
+    // An empty list is refused by its own rule, whoever asks for it.
+    if lost <= may_go(held) || work.forced || second.is_empty() {
+        work.state.absence.shrunk = None;
+        return Ok(again);
+    }
+    let keys = digest(&second);
+    let before = work.state.absence.shrunk.take().filter(|before| before.keys == keys);
+    let day = |at: Timestamp| Offset::UTC.to_datetime(at).date();
+    if before.as_ref().is_some_and(|before| day(before.at) < day(again.date)) {
+        let text = format!("{lost} of {held} records are gone, on a second day: accepted");
+        work.site.events.warn(&work.name, text);
+        work.forced = true;
+        return Ok(again);
+    }
+    work.state.absence.shrunk = before.or(Some(Shrunk { at: again.date, keys }));
+    work.commit(Replace::Owners, false).await?;
+    Err(work.vanishing(lost, held))
+}
+
+/// The keys of a list's records, of rejected ones too.
+fn keys(list: &List) -> BTreeSet<Key> {
+    let pages = || list.pages.iter().map(|(page, _)| page);
+    let rejected = pages().flat_map(|page| &page.records).filter_map(|record| record.id.clone());
+    pages().flat_map(|page| &page.owners).map(|owner| owner.key.clone()).chain(rejected).collect()
+}
+
+fn digest(keys: &BTreeSet<Key>) -> String {
+    let mut digest = Sha256::new();
+    for key in keys {
+        digest.update(format!("{key:?}\n"));
+    }
+    digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+}
