@@ -195,6 +195,7 @@ fn query(work: &Work<'_>, search: &RowSearch, filter: Option<Filter>) -> Query {
             None => search.since.first().cloned(),
         },
         filter,
+        trusted: !work.resource.read.count.is_wrong,
         page_size: work.site.limits.page_size,
     }
 }

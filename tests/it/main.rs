@@ -6,6 +6,7 @@ mod cadence;
 mod clean;
 mod clocks;
 mod commit;
+mod complete;
 mod compact;
 mod control;
 mod crash;
