@@ -39,3 +39,4 @@ pub use room::{Budget, Room, Unread};
 pub use search::{ColumnMeta, Filter, Query, SearchPage};
 pub use throttle::{Governor, Permit, Quota};
 pub use walk::{JoinedPage, Walk};
+pub use windows::split;

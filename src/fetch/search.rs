@@ -105,6 +105,8 @@ pub struct Query {
     pub by: Option<String>,
     /// What the search states of its rows is believed: a page without rows against it is no end.
     pub trusted: bool,
+    /// Pages are asked one after another: their number is bounded.
+    pub singly: bool,
     pub page_size: u32,
 }
 

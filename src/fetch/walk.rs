@@ -69,6 +69,7 @@ pub struct Walk<T> {
     same_pages: u32,
     /// The greatest number of rows that the source has claimed.
     claimed: u64,
+    available: Option<u64>,
     rereads: u32,
     /// Windows still to be read, where pages cannot be sorted or contradict the search's count.
     pub(super) windows: Option<Windows>,
@@ -107,6 +108,7 @@ impl<T: Send + 'static> Walk<T> {
             idle_ids: Vec::new(),
             same_pages: 0,
             claimed: 0,
+            available: None,
             rereads: 0,
             windows: None,
             ended: false,
@@ -115,9 +117,9 @@ impl<T: Send + 'static> Walk<T> {
         }
     }
 
-    /// The rows that the source claims to have.
-    pub fn claimed(&self) -> u64 {
-        self.claimed
+    /// The rows that the source claimed to have with its last answer.
+    pub fn available(&self) -> Option<u64> {
+        self.available
     }
 
     /// The next page in order, or `None` at the end.
@@ -136,6 +138,8 @@ impl<T: Send + 'static> Walk<T> {
             if self.query.descending {
                 page.turn();
             }
+            self.claimed = self.claimed.max(page.results_available.unwrap_or(0));
+            self.available = page.results_available;
             if first == 1 && self.is_unsorted(&page) {
                 if self.query.descending {
                     (self.unsorted, self.ended) = (true, true);
@@ -147,7 +151,6 @@ impl<T: Send + 'static> Walk<T> {
                 }
             }
             self.check(first, &page)?;
-            self.claimed = self.claimed.max(page.results_available.unwrap_or(0));
             if let Some(joined) = self.join(first, &page)? {
                 let home = JoinedPage { content, asked_at, last: self.last, next: self.next, room };
                 return Ok(if joined { Some(home) } else { None });
@@ -337,7 +340,7 @@ impl<T: Send + 'static> Walk<T> {
             self.ask(self.next);
         }
         let Some(step) = self.step else { return };
-        let at_once = if self.query.descending { 1 } else { self.client.limits().concurrency };
+        let at_once = if self.query.descending || self.query.singly { 1 } else { self.client.limits().concurrency };
         while self.ahead.len() < at_once {
             let following = self.ahead.back().copied().unwrap_or(self.next) + step;
             if following >= self.claimed {

@@ -168,7 +168,7 @@ impl Windows {
 }
 
 /// Cuts a window in two; open ends are cut where next to nothing lies behind: before 1990, after the source's clock.
-fn split(window: Window, now: jiff::Timestamp) -> Option<(Window, Window)> {
+pub fn split(window: Window, now: jiff::Timestamp) -> Option<(Window, Window)> {
     let long_ago = jiff::Timestamp::from_second(LONG_AGO).ok()?;
     let cut = |at| (Window { from: window.from, to: Some(at) }, Window { from: Some(at), to: window.to });
     match (window.from, window.to) {

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::failure::{Failure, Kind, Result};
 use crate::manifest::Evidence;
 use crate::manifest::Pieces;
+use crate::manifest::SourceCount;
 use crate::manifest::clocks::ClockStamps;
 use crate::schema::{Column, Table, Type, file_schema};
 
@@ -174,6 +175,9 @@ pub struct State {
     /// What is known of sets that are too large, and of rows that do not fit.
     #[serde(default, skip_serializing_if = "Pieces::is_empty")]
     pub pieces: Pieces,
+    /// The records that the source counts, and what is held of them.
+    #[serde(default, skip_serializing_if = "SourceCount::is_unknown")]
+    pub count: SourceCount,
 }
 
 /// An unfinished scan.

@@ -7,6 +7,7 @@
 mod evidence;
 mod clocks;
 mod pieces;
+mod count;
 mod format;
 mod integrity;
 mod load;
@@ -18,6 +19,7 @@ mod overtaken;
 
 pub use clocks::{ClockStamps, ScanStart};
 pub use commit::decide;
+pub use count::{Locating, SourceCount};
 pub use evidence::{Evidence, FieldDrift, OlderCopy};
 pub use format::{
     Backfill, Cursor, DataFile, FORMAT, Key, LeftOut, MisfitFile, Owed, Scan, ScanKind, ScanPlan, Selected, SpecColumn,

@@ -121,7 +121,7 @@ impl Asker<'_> {
     ) -> Result<(Timestamp, Vec<IdRow>)> {
         let query = self.query(service, search, stamps, filter);
         let by = query.by.clone().or(by);
-        let mut walk = self.walk_of(search, stamps, Query { by, ..query });
+        let mut walk = self.walk_of(search, stamps, Query { by, ..query }, None);
         let mut rows = Vec::new();
         while let Some(page) = self.stop.or(walk.next()).await? {
             rows.extend(page.content);
@@ -138,18 +138,24 @@ impl Asker<'_> {
         stamps: &[String],
         filter: Option<Filter>,
     ) -> Walk<Vec<IdRow>> {
-        self.walk_of(search, stamps, self.query(service, search, stamps, filter))
+        self.walk_of(search, stamps, self.query(service, search, stamps, filter), None)
     }
 
     /// A walk through a search for ids, asked like this.
-    pub fn walk_of(&self, search: &IdSearch, stamps: &[String], query: Query) -> Walk<Vec<IdRow>> {
+    pub fn walk_of(
+        &self,
+        search: &IdSearch,
+        stamps: &[String],
+        query: Query,
+        from: Option<(i64, u64)>,
+    ) -> Walk<Vec<IdRow>> {
         let filter = query.filter.clone();
         let (id, row, stamps) = (search.id.clone(), search.row.clone(), stamps.to_vec());
         let reader = Arc::new(move |answer: &Answer| {
             let page = ids(&answer.body, &id, &row, &stamps, filter.as_ref())?;
             Ok((page.search, page.rows))
         });
-        Walk::new(self.client, &self.name, query, reader, None)
+        Walk::new(self.client, &self.name, query, reader, from)
     }
 
     /// A search for ids with more columns, as [`Asker::search`] asks it.
@@ -173,6 +179,7 @@ impl Asker<'_> {
             },
             filter,
             trusted: true,
+            singly: false,
             page_size: self.client.limits().page_size,
         }
     }

@@ -6,6 +6,7 @@ use crate::event::Event;
 use crate::failure::Result;
 use crate::manifest::{Claimant, Recovered, ScanKind, Version, head as newest, recover};
 use crate::plan::{Fit, Step, StepKind, Wish, plan};
+use crate::run::completeness;
 use crate::run::heads::wish;
 use crate::run::mend::Mended;
 use crate::run::site::Site;
@@ -130,7 +131,10 @@ pub async fn make_all(work: &mut Work<'_>, steps: &[Step], outcome: &mut Resourc
         let whole = step.kind == StepKind::Scan(ScanKind::Full) && work.resource.has_dates() && !unknown;
         work.reads_again = whole || matches!(step.kind, StepKind::Reread(_));
         match step.kind {
-            StepKind::Scan(kind) => resource::make(work, step, kind).await?,
+            StepKind::Scan(kind) => {
+                resource::make(work, step, kind).await?;
+                completeness::after(work).await?;
+            }
             StepKind::Reread(requests) => reread::reread(work, requests).await?,
             StepKind::Reconcile => outcome.found = Some(reconcile::reconcile(work, false).await?.to_string()),
             // Found out and made when all have ended: see `follow`.

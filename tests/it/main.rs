@@ -9,6 +9,7 @@ mod commit;
 mod complete;
 mod compact;
 mod control;
+mod counts;
 mod crash;
 mod damage;
 mod dates;
