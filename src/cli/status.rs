@@ -7,7 +7,7 @@ use crate::cli::start::Start;
 use crate::cli::terminal::print;
 use crate::failure::Result;
 use crate::manifest::Scan;
-use crate::report::{StatusRow, status_table};
+use crate::report::{StatusRow, count, status_table};
 use crate::run::{Progress, choose, progress, read_heads, stale, unpublished};
 
 /// The exit code when something is stale: some resources are not complete.
@@ -93,6 +93,7 @@ fn object(row: &StatusRow) -> Value {
         "bytes": head.files().map(|file| file.bytes).sum::<u64>(),
         "tables": tables,
         "owed": state.owed.iter().map(|owed| json!({"id": owed.id, "reason": owed.reason, "since": owed.since})).collect::<Vec<_>>(),
+        "count": count(&state.count),
         "left_out": state.left_out.len(),
         "misfit_files": head.misfits.iter().map(|file| &file.path).collect::<Vec<_>>(),
         "unpublished_files": row.unpublished,

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::failure::Result;
-use crate::fetch::{chunks, collapse};
+use crate::fetch::{chunks, collapse, expand};
 use crate::manifest::{Locating, ScanKind, SourceCount};
 use crate::run::counting::counted;
 use crate::run::inventory::Asker;
@@ -48,6 +48,22 @@ pub async fn after(work: &mut Work<'_>) -> Result<()> {
         // Another answer: the account changes, or one of them was wrong. The next night compares anew.
         Some(_) | None => work.commit(Replace::Owners, true).await,
     }
+}
+
+/// All ids were compared and what differed is settled: what the count differs by still is explained.
+pub async fn after_comparison(work: &mut Work<'_>) -> Result<()> {
+    let state = &work.state.count;
+    if counted(work).is_none() || (state.difference() == state.explained && state.vanished.is_empty()) {
+        return Ok(());
+    }
+    if work.recount().await?.is_none() {
+        return Ok(());
+    }
+    let state = &mut work.state.count;
+    state.explain();
+    (state.compared_at, state.locating) = (state.counted_at, None);
+    state.vanished.clear();
+    work.commit(Replace::Owners, true).await
 }
 
 /// A full read with fewer rows than the count: asks again, walks the search, and reads what it shows and is not held.
@@ -128,8 +144,11 @@ async fn look_for(work: &mut Work<'_>, before: &SourceCount) -> Result<()> {
         );
         work.site.events.warn(&work.name, text);
     }
-    let known = work.state.count.vanished.clone();
-    work.state.count.vanished = collapse(crate::fetch::expand(&known).chain(found.vanished.iter().copied()));
+    let known = if found.sets { Vec::new() } else { work.state.count.vanished.clone() };
+    let vanished: BTreeSet<i64> = expand(&known).chain(found.vanished.iter().copied()).collect();
+    // Those that left the tables meanwhile were deleted.
+    let left = not_known(work, vanished.clone()).await?;
+    work.state.count.vanished = collapse(vanished.difference(&left).copied());
     if !found.finished {
         return work.commit(Replace::Owners, true).await;
     }

@@ -44,6 +44,7 @@ pub struct Estimator<'a> {
     pub store: Option<&'a Store>,
     pub probe: Probe<'a>,
     pub limits: &'a Limits,
+    pub now: Timestamp,
 }
 
 /// A resource at its destination.
@@ -71,7 +72,11 @@ impl Estimator<'_> {
         let mut estimates: Vec<Estimate> = Vec::new();
         for step in steps {
             let mut estimate = match step.kind {
-                StepKind::Scan(kind) => self.scan(held, step, kind, step.since.or(mark)).await?,
+                StepKind::Scan(kind) => {
+                    let scan = self.scan(held, step, kind, step.since.or(mark)).await?;
+                    let counts = self.counts(held, step, kind);
+                    Estimate { requests: scan.requests.plus(counts), ..scan }
+                }
                 StepKind::Reconcile => self.comparison(held).await?,
                 StepKind::Reread(requests) => self.reread(held, requests).await?,
                 StepKind::Touched => Estimate::NOTHING,
@@ -199,7 +204,7 @@ impl Estimator<'_> {
         // A row that we hold is most likely the same.
         known += self.known(held, shown).await?;
         let fresh = Amount { value: records.value.saturating_sub(known), exact: records.exact };
-        if search.newest {
+        if search.newest && !self.limits.compare_counts {
             // The greatest ids first, down to one that is held; of what is fresh some may bear lesser ids.
             let size = u64::from(self.limits.page_size);
             let exact = fresh.exact && fresh.value < size;

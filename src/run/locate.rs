@@ -23,7 +23,7 @@ use crate::window::Window;
 use crate::write::{Counted, count_rows, held_between, held_ids};
 
 /// Opposite changes cancel out in a count: the sets themselves are compared this often.
-const COMPARED_EVERY: SignedDuration = SignedDuration::from_hours(7 * 24 - 12);
+pub const COMPARED_EVERY: SignedDuration = SignedDuration::from_hours(7 * 24 - 12);
 
 /// What was found so far.
 #[derive(Debug, Default)]

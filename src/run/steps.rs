@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use crate::event::Event;
 use crate::failure::Result;
-use crate::manifest::{Claimant, Recovered, ScanKind, Version, head as newest, recover};
+use crate::manifest::{Claimant, Recovered, ScanKind, SourceCount, Version, head as newest, recover};
 use crate::plan::{Fit, Step, StepKind, Wish, plan};
 use crate::run::completeness;
 use crate::run::heads::wish;
@@ -35,6 +35,7 @@ pub async fn work_on(
         requests: 0,
         tally: Tally::default(),
         owed: 0,
+        count: SourceCount::default(),
         found: None,
     };
     if !site.locks.holds(&resource.name) {
@@ -133,10 +134,16 @@ pub async fn make_all(work: &mut Work<'_>, steps: &[Step], outcome: &mut Resourc
         match step.kind {
             StepKind::Scan(kind) => {
                 resource::make(work, step, kind).await?;
-                completeness::after(work).await?;
+                // A comparison of all ids that follows finds what differs.
+                if work.state.count.open || !steps.iter().any(|step| step.kind == StepKind::Reconcile) {
+                    completeness::after(work).await?;
+                }
             }
             StepKind::Reread(requests) => reread::reread(work, requests).await?,
-            StepKind::Reconcile => outcome.found = Some(reconcile::reconcile(work, false).await?.to_string()),
+            StepKind::Reconcile => {
+                outcome.found = Some(reconcile::reconcile(work, false).await?.to_string());
+                completeness::after_comparison(work).await?;
+            }
             // Found out and made when all have ended: see `follow`.
             StepKind::Touched => {}
         }
@@ -201,10 +208,13 @@ async fn beside(
                 return Ok(End::Idle(why));
             }
             site.events.tell(begun("reconcile", "compares the ids"));
-            reconcile::reconcile(&mut work, *force).await.map(|found| {
-                outcome.found = Some(found.to_string());
-                End::Complete
-            })
+            match reconcile::reconcile(&mut work, *force).await {
+                Ok(found) => {
+                    outcome.found = Some(found.to_string());
+                    completeness::after_comparison(&mut work).await.map(|()| End::Complete)
+                }
+                Err(failure) => Err(failure),
+            }
         }
         Task::Mend { force } => {
             site.events.tell(begun("backfill", "looks at every file and reads again what is damaged"));
@@ -232,6 +242,7 @@ pub fn describe(outcome: &mut ResourceOutcome, head: Option<&Version>) {
         outcome.version = Some(head.version);
         outcome.watermark = head.state.watermark;
         outcome.rows = head.rows();
+        outcome.count = head.state.count.clone();
         outcome.owed = u64::try_from(head.state.owed.len()).expect("a length fits");
     }
 }

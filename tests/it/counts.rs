@@ -6,7 +6,7 @@ use pearlift::sandbox::kinds::Kind;
 use pearlift::sandbox::{Rule, Sandbox};
 use serde_json::{Value, json};
 
-use crate::support::{Program, account, check_truth, head, query};
+use crate::support::{Program, account, check_truth, head, query, this_morning};
 
 /// Has requests answered wrongly, as these rules say.
 fn answers(sandbox: &Sandbox, rules: Value) {
@@ -269,4 +269,152 @@ async fn changes_that_cancel_out_in_a_count_are_found_within_a_week() {
     let done = program.run(&["run", "order"]).expect(0);
     assert_eq!(query(&of_missed), ["2"], "{}", done.said());
     assert_eq!(counted(&lake, "order")["vanished"], json!([[old[10], old[10]], [old[20], old[20]]]));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn status_summary_and_report_state_held_at_the_source_and_explained() {
+    // GIVEN a search that counts 20 orders fewer than OPTIONS lists
+    let sandbox = account(300).await;
+    let there = sandbox.ids(Kind::Order).len();
+    let rule =
+        json!({"path": "order-search?columns=orderId,createdOn&sort", "then": {"claim": {"available": there - 20}}});
+    answers(&sandbox, json!([rule]));
+    let lake = folder();
+    let program = Program::new(&sandbox, lake.path()).with("PEARLIFT_RESOURCES_INCLUDE", "order");
+
+    // WHEN they are loaded THEN all three state it
+    let words = format!("{there} held · {} at the source · -20 explained", there - 20);
+    let done = program.run(&["--log-format", "json", "run"]).expect(0);
+    let report: Value = serde_json::from_str(done.stderr.lines().last().expect("a report")).expect("it is JSON");
+    let count = &report["resources"][0]["count"];
+    assert_eq!((&count["held"], &count["explained"]), (&json!(there), &json!(-20)), "{report}");
+    let status = program.run(&["status"]).expect(0).stdout;
+    assert!(status.contains(&words), "{status}");
+    let status: Value = serde_json::from_str(&program.run(&["status", "--json"]).expect(0).stdout).expect("it is JSON");
+    assert_eq!(&status["resources"][0]["count"], count);
+    let again = program.run(&["run"]).expect(0);
+    assert!(again.stderr.contains(&words), "{}", again.said());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn the_first_night_after_an_upgrade_records_the_difference_alone() {
+    // GIVEN a table of half the orders, made without a comparison
+    let sandbox = account(300).await;
+    answers(&sandbox, json!([{"method": "OPTIONS", "path": "order-service/order", "at": [1], "then": "half"}]));
+    let lake = folder();
+    let program = Program::new(&sandbox, lake.path());
+    program.clone().with("PEARLIFT_LIMITS_COMPARE_COUNTS", "false").run(&["run", "order"]).expect(0);
+    let before = rows(&lake, "order");
+    answers(&sandbox, json!([]));
+    // All ids of so small an account would be on the page of the newest; what it shows is read.
+    answers(&sandbox, json!([{"path": "sort=orderId.DESC", "then": {"keep": 1}}]));
+
+    // WHEN a night goes by THEN the difference is recorded, and nothing is asked again
+    sandbox.age(Duration::from_secs(24 * 3600));
+    sandbox.take_log();
+    program.run(&["run", "order"]).expect(0);
+    let log = sandbox.take_log();
+    let state = counted(&lake, "order");
+    let missing = sandbox.ids(Kind::Order).len() - before;
+    assert!(
+        state["explained"].as_u64().expect("a number").abs_diff(u64::try_from(missing).expect("it fits")) <= 9,
+        "{state}"
+    );
+    assert_eq!(log.of("OPTIONS order-service/order"), 0, "{log:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_count_that_stands_still_for_three_nights_is_reported_once() {
+    // GIVEN a search that always counts as many
+    let sandbox = account(300).await;
+    let lake = folder();
+    let program = Program::new(&sandbox, lake.path());
+    let there = sandbox.ids(Kind::CustomerPayment).len();
+    answers(&sandbox, json!([{"path": "customer-payment-search?columns", "then": {"claim": {"available": there}}}]));
+    program.run(&["run", "customer_payment"]).expect(0);
+
+    // WHEN nights go by in which records come THEN from the third on it is not compared, which is said once
+    let mut said = Vec::new();
+    for _ in 0..6 {
+        sandbox.age(Duration::from_secs(24 * 3600));
+        sandbox.insert(Kind::CustomerPayment, 3);
+        sandbox.age(Duration::from_secs(600));
+        let done = program.run(&["run", "customer_payment"]).expect(0);
+        said.push(done.stderr.matches("it stays the same for three nights").count());
+    }
+    assert_eq!(said, [0, 0, 1, 0, 0, 0]);
+    assert_eq!(rows(&lake, "customer_payment"), sandbox.ids(Kind::CustomerPayment).len());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_search_that_cannot_be_sorted_gives_the_count_alone() {
+    // GIVEN payments whose search cannot be sorted, in one page
+    let sandbox = account(300).await;
+    sandbox.change(|settings| settings.unsorted = vec!["customer-payment-search".to_owned()]);
+    let lake = folder();
+    let program = Program::new(&sandbox, lake.path());
+
+    // WHEN they are loaded, and a night goes by THEN both are compared
+    program.run(&["run", "customer_payment"]).expect(0);
+    sandbox.age(Duration::from_secs(24 * 3600));
+    for _ in 0..3 {
+        sandbox.insert(Kind::CustomerPayment, 200);
+        sandbox.age(Duration::from_secs(60));
+    }
+    sandbox.age(Duration::from_secs(600));
+    program.run(&["run", "customer_payment"]).expect(0);
+    let (state, there) = (counted(&lake, "customer_payment"), sandbox.ids(Kind::CustomerPayment).len());
+    assert_eq!((&state["at_source"], &state["held"]), (&json!(there), &json!(there)), "{state}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn what_is_looked_for_longer_than_a_night_goes_on_the_next() {
+    // GIVEN payments of which some old ones are deleted, and three requests a night to find them
+    let sandbox = account(2_000).await;
+    let lake = folder();
+    let program = Program::new(&sandbox, lake.path()).with("PEARLIFT_LIMITS_LOCATE_REQUESTS", "3");
+    program.run(&["run", "customer_payment"]).expect(0);
+    let ids = sandbox.ids(Kind::CustomerPayment);
+    sandbox.delete(Kind::CustomerPayment, &[ids[100], ids[200]]);
+
+    // WHEN nights go by THEN each sends three of them at most, and in the end they are named
+    let mut nights = 0;
+    while counted(&lake, "customer_payment")["vanished"] != json!([[ids[100], ids[100]], [ids[200], ids[200]]]) {
+        sandbox.age(Duration::from_secs(24 * 3600));
+        sandbox.take_log();
+        program.run(&["run", "customer_payment"]).expect(0);
+        // The night's search and count, the count again, and three.
+        assert!(sandbox.take_log().of("GET accounting-service/customer-payment-search") <= 6);
+        nights += 1;
+        assert!(nights < 30, "{}", counted(&lake, "customer_payment"));
+    }
+    assert!(nights > 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn marked_rows_and_what_is_older_than_the_first_day_do_not_count_as_held() {
+    // GIVEN orders from a day on, of which deleted ones stay in the tables, marked
+    let sandbox = account(600).await;
+    let lake = folder();
+    let day = (this_morning() - jiff::SignedDuration::from_hours(300 * 24)).to_string()[..10].to_owned();
+    let program = Program::new(&sandbox, lake.path())
+        .with("PEARLIFT_RESOURCE_ORDER_START", &day)
+        .with("PEARLIFT_RESOURCE_ORDER_DELETES", "mark");
+    answers(&sandbox, json!([{"method": "OPTIONS", "path": "order-service/order", "at": [1], "then": "half"}]));
+    program.run(&["run", "order"]).expect(0);
+
+    // THEN both sides count from that day on, and nothing of it is missing
+    let state = counted(&lake, "order");
+    assert_eq!(state["explained"], 0, "{state}");
+    assert!(state["held"].as_u64().expect("a number") < 500, "{state}");
+
+    // WHEN some are deleted, and found deleted THEN their rows stay and are not held
+    let ids = sandbox.ids(Kind::Order);
+    sandbox.delete(Kind::Order, &ids[ids.len() - 9..ids.len() - 4]);
+    sandbox.age(Duration::from_secs(24 * 3600));
+    let before = rows(&lake, "order");
+    let done = program.clone().with("PEARLIFT_RESOURCE_ORDER_RECONCILE_EVERY", "1ms").run(&["run", "order"]).expect(0);
+    assert_eq!(rows(&lake, "order"), before, "{}", done.said());
+    let state = counted(&lake, "order");
+    assert_eq!((&state["explained"], &state["at_source"]), (&json!(0), &state["held"]), "{}", done.said());
 }
