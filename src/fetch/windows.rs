@@ -98,31 +98,29 @@ impl Windows {
 
     /// What to ask next.
     pub fn next(&mut self, repeats: bool) -> Next {
-        loop {
-            if let Some(next) = self.left.pop() {
-                return next;
+        if let Some(next) = self.left.pop() {
+            return next;
+        }
+        let Some(missing) = &mut self.missing else { return Next::Over };
+        if missing.known(repeats) >= missing.claimed || repeats {
+            return Next::Over;
+        }
+        let greatest = missing.found.last().copied().max(missing.above);
+        match (missing.stage, greatest) {
+            (Stage::Windows, _) => {
+                missing.stage = Stage::Greatest;
+                Next::Greatest
             }
-            let Some(missing) = &mut self.missing else { return Next::Over };
-            if missing.known(repeats) >= missing.claimed || repeats {
-                return Next::Over;
-            }
-            let greatest = missing.found.last().copied().max(missing.above);
-            match (missing.stage, greatest) {
-                (Stage::Windows, _) => {
-                    missing.stage = Stage::Greatest;
-                    return Next::Greatest;
+            (Stage::Greatest, Some(greatest)) => {
+                missing.stage = Stage::Ids;
+                let first = missing.above.map_or(1, |above| above.saturating_add(1));
+                if first > greatest {
+                    return Next::Over;
                 }
-                (Stage::Greatest, Some(greatest)) => {
-                    missing.stage = Stage::Ids;
-                    let first = missing.above.map_or(1, |above| above.saturating_add(1));
-                    if first > greatest {
-                        return Next::Over;
-                    }
-                    self.left.push(Next::Ids(first, greatest));
-                    return Next::Probe(greatest);
-                }
-                (Stage::Greatest, None) | (Stage::Ids, _) => return Next::Over,
+                self.left.push(Next::Ids(first, greatest));
+                Next::Probe(greatest)
             }
+            (Stage::Greatest, None) | (Stage::Ids, _) => Next::Over,
         }
     }
 

@@ -72,6 +72,13 @@ pub async fn nightly(work: &mut Work<'_>, known: &BTreeSet<i64>) -> Result<BTree
     Ok(found.unknown)
 }
 
+/// Takes a count that an unfiltered search stated beside its rows; from a day on such a count tells nothing.
+pub fn take(work: &mut Work<'_>, rows: Option<u64>, top: Option<i64>, at: Timestamp) {
+    if work.state.start.is_none() && counted(work).is_some() {
+        work.counted = rows.map(|rows| CountTaken { rows, top, at });
+    }
+}
+
 impl Work<'_> {
     /// Compares the files about to be committed with the count that was taken before.
     pub(super) async fn note_count(&mut self, written: &Written, staged: &BTreeSet<String>) -> Result<()> {

@@ -204,7 +204,7 @@ impl Estimator<'_> {
         // A row that we hold is most likely the same.
         known += self.known(held, shown).await?;
         let fresh = Amount { value: records.value.saturating_sub(known), exact: records.exact };
-        if search.newest && !self.limits.compare_counts {
+        if search.newest {
             // The greatest ids first, down to one that is held; of what is fresh some may bear lesser ids.
             let size = u64::from(self.limits.page_size);
             let exact = fresh.exact && fresh.value < size;

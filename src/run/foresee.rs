@@ -51,6 +51,8 @@ impl Estimator<'_> {
         let asked = match kind {
             ScanKind::Full if goes_on => compares && count.open,
             ScanKind::Full => compares,
+            // Rows are read from the greatest id down, with their count.
+            ScanKind::Changes if matches!(&resource.read.style, Style::Search(search) if search.newest) => false,
             // A scan that goes on has its ids.
             ScanKind::Changes => !(goes_on && matches!(resource.read.style, Style::IdSets { .. })),
         };
@@ -91,7 +93,9 @@ impl Estimator<'_> {
         let owed = held.state.owed.iter().filter(|owed| matches!(owed.id, Key::Int(_))).count();
         let owed = Amount::exact(u64::try_from(owed).expect("a length fits")).sets(*max_ids);
         let (Some(ids), Some(head), Some(store)) = (&listed.ids, held.head, self.store) else {
-            let requests = listed.requests.plus(owed).plus(Amount::about(0));
+            // Where ids differ the count is asked again.
+            let again = u64::from(held.resource.counted_table().is_some() && self.limits.compare_counts);
+            let requests = listed.requests.plus(owed).plus(Amount::about(again));
             return Ok(Estimate { requests, records: Some(Amount::about(0)), fresh: Amount::about(0) });
         };
         let (key, files) = owners(held.resource, head).swap_remove(0);

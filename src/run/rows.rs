@@ -109,38 +109,50 @@ pub async fn read_changes(work: &mut Work<'_>, search: &RowSearch, since: Timest
     if let Some(earlier) = work.lowered(since, started_at) {
         return Box::pin(read_changes(work, search, earlier)).await;
     }
-    if work.site.limits.compare_counts {
-        if !counting::nightly(work, &read).await?.is_empty() {
-            held |= read_newest(work, search, started_at).await?;
-        }
-    } else if search.newest {
-        held |= read_newest(work, search, started_at).await?;
+    if search.newest {
+        held |= read_newest(work, search, started_at, None).await?;
+    } else if let Some(least) = counting::nightly(work, &read).await?.first() {
+        held |= read_newest(work, search, started_at, Some(*least)).await?;
     }
     work.complete(ScanKind::Changes, started_at, held);
     work.commit(Replace::Owners, true).await
 }
 
-/// Reads the rows above the greatest that we hold, whatever their dates, with those that share its page (design of reading,
-/// rule 1); whether one did not fit.
-async fn read_newest(work: &mut Work<'_>, search: &RowSearch, started_at: Timestamp) -> Result<bool> {
+/// Reads the rows from the greatest id down: to `least`, or where none is given to the greatest held, whatever their dates,
+/// with those that share its page; further where a page lacks one below that (design of reading, rule 1). Whether one did not
+/// fit. Without `least` its first page gives the count too.
+async fn read_newest(
+    work: &mut Work<'_>,
+    search: &RowSearch,
+    started_at: Timestamp,
+    least: Option<i64>,
+) -> Result<bool> {
     let stop = work.site.stop.clone();
     let files = work.head.iter().flat_map(|head| head.tables.values()).flat_map(|table| &table.files);
-    let greatest = files.filter_map(|file| match file.last {
-        Some(Key::Int(id)) => Some(id),
-        Some(Key::Text(_)) | None => None,
-    });
-    let known = greatest.max();
+    let greatest = files.filter_map(|file| file.last.as_ref().and_then(id_of));
+    let known = least.or(greatest.max());
     let mut walk = walk(work, Query { descending: true, by: None, ..query(work, search, None) }, None);
     let mut held = false;
+    let mut first = least.is_none() && work.site.limits.compare_counts;
     while let Some(page) = stop.or(walk.next()).await? {
+        if std::mem::take(&mut first) {
+            let at = walk.started_at.expect("a page was answered");
+            counting::take(work, walk.available(), ids(&page.content).last().copied(), at);
+        }
+        let unknown = not_known(work, ids(&page.content)).await?;
+        let lacks = known.is_some_and(|known| unknown.first().is_some_and(|id| *id < known));
         held |= take_in(work, &page.content, started_at);
         let met = page.last.zip(known).is_some_and(|(negated, known)| negated.saturating_neg() <= known);
         absorb(work, page).await?;
-        if met {
+        if met && !lacks {
             break;
         }
     }
     if walk.unsorted {
+        if first {
+            let at = walk.started_at.expect("a walk that ended was answered");
+            counting::take(work, walk.available(), None, at);
+        }
         let text = format!("the search cannot be sorted by `{}`: a row whose date is null is not found", search.row);
         work.site.events.warn(&work.name, text);
     }
