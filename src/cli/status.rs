@@ -6,9 +6,9 @@ use crate::cli::arguments::Status;
 use crate::cli::start::Start;
 use crate::cli::terminal::print;
 use crate::failure::Result;
-use crate::fetch::count;
+use crate::fetch::count as ids_in;
 use crate::manifest::Scan;
-use crate::report::{StatusRow, status_table};
+use crate::report::{StatusRow, count, status_table};
 use crate::run::{Progress, choose, progress, read_heads, stale, unpublished};
 
 /// The exit code when something is stale: some resources are not complete.
@@ -96,8 +96,9 @@ fn object(row: &StatusRow) -> Value {
         "owed": state.owed.iter().map(|owed| json!({"id": owed.id, "reason": owed.reason, "since": owed.since})).collect::<Vec<_>>(),
         "withheld": state.absence.withheld.iter().map(|(id, known)| json!({"id": id, "reason": known.reason, "since": known.since})).collect::<Vec<_>>(),
         "suspects": state.absence.suspects.iter().map(|(id, known)| json!({"id": id, "since": known.since})).collect::<Vec<_>>(),
-        "hidden": count(&state.absence.hidden),
+        "hidden": ids_in(&state.absence.hidden),
         "gaps": state.absence.gaps.iter().map(|gap| json!({"day": gap.day, "ids": gap.ids})).collect::<Vec<_>>(),
+        "count": count(&state.count),
         "left_out": state.left_out.len(),
         "misfit_files": head.misfits.iter().map(|file| &file.path).collect::<Vec<_>>(),
         "unpublished_files": row.unpublished,

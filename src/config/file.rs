@@ -53,6 +53,8 @@ pub const KEYS: &[(&str, &str, Holds)] = &[
     ("limits", "encodings", Holds::Text),
     ("limits", "spool", Holds::Path),
     ("limits", "reread_requests", Holds::Number),
+    ("limits", "compare_counts", Holds::Bool),
+    ("limits", "locate_requests", Holds::Number),
     ("resources", "include", Holds::List),
     ("resources", "exclude", Holds::List),
 ];
@@ -181,6 +183,8 @@ pub struct LimitsFile {
     pub encodings: Option<Encodings>,
     pub spool: Option<String>,
     pub reread_requests: Option<u64>,
+    pub compare_counts: Option<bool>,
+    pub locate_requests: Option<u64>,
 }
 
 /// How the quota of a period is spent.

@@ -90,6 +90,10 @@ pub struct Limits {
     pub spool: Option<PathBuf>,
     /// Requests a run and resource that read again the records least recently read.
     pub reread_requests: u64,
+    /// The source's count and greatest ids are compared with the tables.
+    pub compare_counts: bool,
+    /// Requests a run and resource that look for what differs.
+    pub locate_requests: u64,
 }
 
 impl Settings {
@@ -323,6 +327,8 @@ impl Settings {
                 None => None,
             },
             reread_requests: file.reread_requests.unwrap_or(0),
+            compare_counts: file.compare_counts.unwrap_or(true),
+            locate_requests: file.locate_requests.unwrap_or(30),
         };
         let refuse =
             |key: &str, why: &str| Err(Failure::new(Kind::Settings, format!("accept `limits.{key}`")).because(why));

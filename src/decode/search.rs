@@ -82,6 +82,7 @@ pub fn read_search<'a>(
     let mut last_at = 0;
     let (mut ascending, mut descending, mut repeats) = (true, true, false);
     let mut unfiltered = None;
+    let mut ids = Vec::with_capacity(results.len());
     for (at, result) in results.iter().enumerate() {
         if result.get_type() != JsonType::Array {
             return Err(Broken::new("a row of the search is no list"));
@@ -98,6 +99,7 @@ pub fn read_search<'a>(
             repeats |= last == Some(value);
             last = Some(value);
             last_at = at;
+            ids.push(value);
         }
         if let Some(filter) = filter {
             let cell = filter_place.and_then(|place| cells.get(place));
@@ -122,6 +124,7 @@ pub fn read_search<'a>(
         ascending,
         descending,
         repeats,
+        ids,
         unfiltered,
     };
     Ok((page, results))
@@ -159,5 +162,6 @@ fn admits(filter: &Filter, cell: Option<&LazyValue<'_>>) -> bool {
             timestamp_micros(&token).is_some_and(|micros| window.admits(timestamp(micros)))
         }
         Filter::Bool { value, .. } => token == if *value { "true" } else { "false" },
+        Filter::Ids { first, last, .. } => whole(token.as_bytes()).is_some_and(|id| (*first..=*last).contains(&id)),
     }
 }

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::failure::{Failure, Kind, Result};
 use crate::manifest::clocks::ClockStamps;
-use crate::manifest::{Absence, Evidence, Pieces};
+use crate::manifest::{Absence, Evidence, Pieces, SourceCount};
 use crate::schema::{Column, Table, Type, file_schema};
 
 /// The format that this program writes; a higher one is refused.
@@ -176,6 +176,9 @@ pub struct State {
     /// Ids that the source lists and does not return, or returns and does not list.
     #[serde(default, skip_serializing_if = "Absence::is_blank")]
     pub absence: Absence,
+    /// The records that the source counts, and what is held of them.
+    #[serde(default, skip_serializing_if = "SourceCount::is_unknown")]
+    pub count: SourceCount,
 }
 
 /// An unfinished scan.

@@ -8,6 +8,7 @@ mod evidence;
 mod clocks;
 mod pieces;
 mod absence;
+mod count;
 mod format;
 mod integrity;
 mod load;
@@ -20,6 +21,7 @@ mod overtaken;
 pub use absence::{Absence, Gap, Shrunk, Suspect, Tries, Withheld};
 pub use clocks::{ClockStamps, ScanStart};
 pub use commit::decide;
+pub use count::{Locating, SourceCount};
 pub use evidence::{Evidence, FieldDrift, OlderCopy};
 pub use format::{
     Backfill, Cursor, DataFile, FORMAT, Key, LeftOut, MisfitFile, Owed, Scan, ScanKind, ScanPlan, Selected, SpecColumn,

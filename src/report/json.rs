@@ -9,6 +9,7 @@ use serde_json::{Map, Value, json};
 
 use crate::event::{Ending, Event, Events};
 use crate::failure::Failure;
+use crate::manifest::SourceCount;
 use crate::report::Verbosity;
 use crate::run::{Clock, Outcome, ResourceOutcome};
 use crate::secret::Redactor;
@@ -186,6 +187,25 @@ fn counted(paths: &BTreeMap<String, u64>) -> Vec<Value> {
     paths.iter().map(|(path, count)| json!({"path": path, "count": count})).collect()
 }
 
+/// The source's count beside what is held; null where nothing was counted.
+pub fn count(count: &SourceCount) -> Value {
+    if count.at_source.is_none() {
+        return Value::Null;
+    }
+    let vanished: i64 = count.vanished.iter().map(|(first, last)| last.saturating_sub(*first).saturating_add(1)).sum();
+    json!({
+        "held": count.held,
+        "at_source": count.at_source,
+        "explained": count.explained,
+        "counted_at": count.counted_at,
+        "compared_at": count.compared_at,
+        "reliable": !count.unreliable,
+        "open": count.open,
+        "locating": count.locating.is_some(),
+        "not_shown_any_more": vanished,
+    })
+}
+
 fn resource(outcome: &ResourceOutcome) -> Value {
     let ending = outcome.ending();
     let tally = &outcome.tally;
@@ -234,6 +254,7 @@ fn resource(outcome: &ResourceOutcome) -> Value {
         "owed": outcome.owed,
         "withheld": outcome.withheld,
         "suspects": outcome.suspects,
+        "count": count(&outcome.count),
         "found": outcome.found,
     })
 }

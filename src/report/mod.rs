@@ -18,7 +18,7 @@ use crate::secret::Redactor;
 
 pub use forecast::{forecast_object, forecast_table};
 pub use hints::hints;
-pub use json::{LogContext, report};
+pub use json::{LogContext, count, report};
 pub use lines::failure_text;
 pub use summary::{StatusRow, status_table, summary};
 pub use text::{bytes, duration, number, table, visible};

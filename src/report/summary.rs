@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use crate::manifest::Version;
+use crate::manifest::{SourceCount, Version};
 use crate::report::text::{bytes, duration, length, number, table};
 use crate::run::{End, Outcome, Progress, ResourceOutcome};
 
@@ -40,6 +40,7 @@ fn row(outcome: &ResourceOutcome) -> Vec<String> {
             state.push_str(&format!(", {} {word}", number(ids)));
         }
     }
+    state.push_str(&counted(&outcome.count));
     if !tally.missed.is_empty() {
         state.push_str(&format!(", {} missed changes", length(tally.missed.len())));
     }
@@ -53,6 +54,27 @@ fn row(outcome: &ResourceOutcome) -> Vec<String> {
         number(outcome.requests),
         state,
     ]
+}
+
+/// `, 980 held · 985 at the source · 5 explained`, where the two differ.
+fn counted(count: &SourceCount) -> String {
+    let Some(at_source) = count.at_source.filter(|_| !count.unreliable) else { return String::new() };
+    let mut text = match (count.explained, count.difference()) {
+        (_, Some(0)) | (_, None) => String::new(),
+        (explained, Some(_)) => format!(
+            ", {} held · {} at the source · {} explained",
+            number(count.held),
+            number(at_source),
+            explained.unwrap_or(0)
+        ),
+    };
+    if count.open {
+        text.push_str(", not found complete yet");
+    }
+    if count.locating.is_some() {
+        text.push_str(", what differs is looked for");
+    }
+    text
 }
 
 /// A resource in `status`.
@@ -87,6 +109,9 @@ fn status_cells(row: &StatusRow, now: Timestamp) -> Vec<String> {
         Some(Progress::Sets { done, of }) => word.push_str(&format!(", {} of {} sets", number(done), number(of))),
         Some(Progress::Rows { done }) => word.push_str(&format!(", {} rows so far", number(done))),
         None => {}
+    }
+    if let Some(head) = &row.head {
+        word.push_str(&counted(&head.state.count));
     }
     if row.unpublished > 0 {
         word.push_str(&format!(", {} files unpublished", row.unpublished));

@@ -68,7 +68,9 @@ pub async fn find_open(
     if let Open::Listed { filter: (column, value), .. } = open {
         let filter = Filter::Bool { column: column.clone(), value: *value };
         let (service, stamps) = (&resource.read.service, stamps(changes));
-        let (_, rows) = asker.search(service, &changes.search, &stamps, Some(filter)).await?;
+        let (_, rows) = asker
+            .search_by(service, &changes.search, (&stamps, Some(filter)), Some(changes.created().to_owned()))
+            .await?;
         let listed: BTreeSet<i64> = rows.iter().map(|row| row.id).collect();
         sight(&mut found.sightings, changes, found.started_at, rows);
         held.retain(|id| !listed.contains(id));

@@ -48,6 +48,9 @@ impl Work<'_> {
             self.state.handed.entry(follower.clone()).or_default().extend(ids);
         }
         self.state.handed.retain(|_, ids| !ids.is_empty());
+        if last {
+            self.note_count(&written, &staged).await?;
+        }
         let differing = self.differing(&written).await?;
         let misfits = self.write_misfits().await?;
         self.kept.extend(misfits);

@@ -134,6 +134,7 @@ pub async fn forecast(errand: &Errand) -> Result<Forecast> {
         store: store.as_ref(),
         probe: Probe::new(&client, &errand.stop),
         limits: &limits,
+        now: errand.now,
     };
     let mut resources = Vec::new();
     let mut brought: BTreeMap<String, Brings> = BTreeMap::new();

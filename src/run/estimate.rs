@@ -44,6 +44,7 @@ pub struct Estimator<'a> {
     pub store: Option<&'a Store>,
     pub probe: Probe<'a>,
     pub limits: &'a Limits,
+    pub now: Timestamp,
 }
 
 /// A resource at its destination.
@@ -71,7 +72,11 @@ impl Estimator<'_> {
         let mut estimates: Vec<Estimate> = Vec::new();
         for step in steps {
             let mut estimate = match step.kind {
-                StepKind::Scan(kind) => self.scan(held, step, kind, step.since.or(mark)).await?,
+                StepKind::Scan(kind) => {
+                    let scan = self.scan(held, step, kind, step.since.or(mark)).await?;
+                    let counts = self.counts(held, step, kind);
+                    Estimate { requests: scan.requests.plus(counts), ..scan }
+                }
                 StepKind::Reconcile => self.comparison(held).await?,
                 StepKind::Reread(requests) => self.reread(held, requests).await?,
                 StepKind::Touched => Estimate::NOTHING,

@@ -4,15 +4,18 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use crate::failure::Result;
 use crate::fetch::expand;
+use crate::manifest::ScanKind;
 use crate::manifest::{DataFile, Version};
 use crate::manifest::{Key, head as newest};
-use crate::plan::StepKind;
+use crate::plan::{Step, StepKind};
 use crate::run::Errand;
 use crate::run::amount::Amount;
-use crate::run::cost::{ScanForecast, cost};
+use crate::run::cost::{ScanForecast, cost, held_records};
 use crate::run::estimate::{Estimate, Estimator, Held};
 use crate::run::inventoried::Inventoried;
 use crate::run::limits::owners;
+use crate::run::locate::COMPARED_EVERY;
+use crate::run::newest::CountSearch;
 use crate::run::probe::pages;
 use crate::schema::{Inventory, Naming, Open, Resource, Style, Type};
 use crate::store::Store;
@@ -34,6 +37,38 @@ impl Default for Brings {
 }
 
 impl Estimator<'_> {
+    /// The count of the source with a scan, and what is located then: as a run asks it (see `counting`, `completeness`).
+    pub fn counts(&self, held: Held<'_>, step: &Step, kind: ScanKind) -> Amount {
+        let (resource, count) = (held.resource, &held.state.count);
+        let Some(search) = CountSearch::of(resource).filter(|_| self.limits.compare_counts) else {
+            return Amount::exact(0);
+        };
+        // From a day on only what has a date of ours can be counted on both sides.
+        let dated = search.created.as_ref().is_some_and(|date| resource.date_column(date).is_some());
+        let start = if kind == ScanKind::Full { held.start } else { held.state.start };
+        let compares = resource.counted_table().is_some() && !count.unreliable && (start.is_none() || dated);
+        let goes_on = step.resume.is_some();
+        let asked = match kind {
+            ScanKind::Full if goes_on => compares && count.open,
+            ScanKind::Full => compares,
+            // Rows are read from the greatest id down, with their count.
+            ScanKind::Changes if matches!(&resource.read.style, Style::Search(search) if search.newest) => false,
+            // A scan that goes on has its ids.
+            ScanKind::Changes => !(goes_on && matches!(resource.read.style, Style::IdSets { .. })),
+        };
+        let asked = Amount::exact(u64::from(asked));
+        let weekly = count.compared_at.is_some_and(|at| self.now.duration_since(at) >= COMPARED_EVERY);
+        if !compares || kind == ScanKind::Full || !(weekly || count.locating.is_some() || count.open) {
+            return asked;
+        }
+        let located = match (&resource.read.style, held.head.and_then(|head| held_records(resource, head))) {
+            (Style::IdSets { inventory: Inventory::Options(_), .. }, _) => 1,
+            (_, Some(records)) => pages(records, 1, u64::from(self.limits.page_size)),
+            (_, None) => self.limits.locate_requests,
+        };
+        asked.plus(Amount::about(located.min(self.limits.locate_requests)))
+    }
+
     /// The comparison of ids: the inventory, and documents of what only one side has.
     pub async fn comparison(&mut self, held: Held<'_>) -> Result<Estimate> {
         if let Style::Search(_) = &held.resource.read.style {
@@ -63,7 +98,9 @@ impl Estimator<'_> {
         let owed = held.state.owed.iter().filter(|owed| matches!(owed.id, Key::Int(_))).count();
         let owed = Amount::exact(u64::try_from(owed).expect("a length fits")).sets(*max_ids);
         let (Some(ids), Some(head), Some(store)) = (&listed.ids, held.head, self.store) else {
-            let requests = listed.requests.plus(owed).plus(Amount::about(0));
+            // Where ids differ the count is asked again.
+            let again = u64::from(held.resource.counted_table().is_some() && self.limits.compare_counts);
+            let requests = listed.requests.plus(owed).plus(Amount::about(again));
             return Ok(Estimate { requests, records: Some(Amount::about(0)), fresh: Amount::about(0) });
         };
         let (key, files) = owners(held.resource, head).swap_remove(0);

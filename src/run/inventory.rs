@@ -11,7 +11,7 @@ use crate::fetch::{
     Answer, Broken, Client, Filter, IdRanges, MOST_IDS, Query, Reply, Request, Walk, collapse, count, expand, parse_set,
 };
 use crate::run::stop::Stop;
-use crate::schema::{Changes, IdSearch, Inventory, Owners, Resource, Style};
+use crate::schema::{IdSearch, Inventory, Owners, Resource, Style};
 
 /// Where OPTIONS of everything fails, ids are asked by windows of this many numbers, halved where that fails too.
 const WINDOW: i64 = 65_536;
@@ -63,7 +63,8 @@ impl Asker<'_> {
                 }
             }
             Inventory::Search(search) => {
-                let (started_at, rows) = self.search(service, search, &[], None).await?;
+                let by = changes.as_ref().map(|changes| changes.created().to_owned());
+                let (started_at, rows) = self.search_by(service, search, (&[], None), by).await?;
                 Ok(Ids { ids: collapse(rows.into_iter().map(|row| row.id)), started_at, exact: true })
             }
             Inventory::Windows(search) => {
@@ -80,12 +81,19 @@ impl Asker<'_> {
     pub async fn owners(&self, owner: &Resource, owners: &Owners) -> Result<Ids> {
         let mut all = self.all(owner).await?;
         if let Some((column, wanted)) = &owners.filter {
-            let Style::IdSets { changes: Some(Changes { search, .. }), .. } = &owner.read.style else {
+            let Style::IdSets { changes: Some(changes), .. } = &owner.read.style else {
                 return Err(Failure::new(Kind::Schema, format!("filter the owners of {}", self.name))
                     .because(format!("{} has no search", owner.name)));
             };
             let filter = Filter::Bool { column: column.clone(), value: !wanted };
-            let (_, rows) = self.search(&owner.read.service, search, &[], Some(filter)).await?;
+            let (_, rows) = self
+                .search_by(
+                    &owner.read.service,
+                    &changes.search,
+                    (&[], Some(filter)),
+                    Some(changes.created().to_owned()),
+                )
+                .await?;
             let others: BTreeSet<i64> = rows.into_iter().map(|row| row.id).collect();
             all.ids = collapse(expand(&all.ids).filter(|id| !others.contains(id)));
         }
@@ -100,7 +108,20 @@ impl Asker<'_> {
         stamps: &[String],
         filter: Option<Filter>,
     ) -> Result<(Timestamp, Vec<IdRow>)> {
-        let mut walk = self.walk(service, search, stamps, filter);
+        self.search_by(service, search, (stamps, filter), None).await
+    }
+
+    /// The same, with a date by whose windows it goes on where pages contradict the search's count.
+    pub async fn search_by(
+        &self,
+        service: &str,
+        search: &IdSearch,
+        (stamps, filter): (&[String], Option<Filter>),
+        by: Option<String>,
+    ) -> Result<(Timestamp, Vec<IdRow>)> {
+        let query = self.query(service, search, stamps, filter);
+        let by = query.by.clone().or(by);
+        let mut walk = self.walk_of(search, stamps, Query { by, ..query }, None);
         let mut rows = Vec::new();
         while let Some(page) = self.stop.or(walk.next()).await? {
             rows.extend(page.content);
@@ -117,13 +138,24 @@ impl Asker<'_> {
         stamps: &[String],
         filter: Option<Filter>,
     ) -> Walk<Vec<IdRow>> {
-        let query = self.query(service, search, stamps, filter.clone());
+        self.walk_of(search, stamps, self.query(service, search, stamps, filter), None)
+    }
+
+    /// A walk through a search for ids, asked like this.
+    pub fn walk_of(
+        &self,
+        search: &IdSearch,
+        stamps: &[String],
+        query: Query,
+        from: Option<(i64, u64)>,
+    ) -> Walk<Vec<IdRow>> {
+        let filter = query.filter.clone();
         let (id, row, stamps) = (search.id.clone(), search.row.clone(), stamps.to_vec());
         let reader = Arc::new(move |answer: &Answer| {
             let page = ids(&answer.body, &id, &row, &stamps, filter.as_ref())?;
             Ok((page.search, page.rows))
         });
-        Walk::new(self.client, &self.name, query, reader, None)
+        Walk::new(self.client, &self.name, query, reader, from)
     }
 
     /// A search for ids with more columns, as [`Asker::search`] asks it.
@@ -143,9 +175,11 @@ impl Asker<'_> {
             columns,
             by: match &filter {
                 Some(Filter::Period { column, .. }) => Some(column.clone()),
-                Some(Filter::Bool { .. }) | None => None,
+                Some(Filter::Bool { .. } | Filter::Ids { .. }) | None => None,
             },
             filter,
+            trusted: true,
+            singly: false,
             page_size: self.client.limits().page_size,
         }
     }

@@ -54,6 +54,10 @@ mod heads;
 mod missed;
 mod reread;
 mod vouch;
+mod newest;
+mod counting;
+mod locate;
+mod completeness;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::AtomicU64;

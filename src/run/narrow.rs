@@ -72,7 +72,7 @@ pub async fn listing(
         }
         // Pages overlap, and a search may have several rows a record.
         let records = ids_in(&collapse(ids.iter().copied()));
-        found.agrees &= records == walk.claimed() || search.id != search.row || search.repeats;
+        found.agrees &= walk.available() == Some(records) || search.id != search.row || search.repeats;
         found.ids.extend(ids);
     }
     Ok(found)

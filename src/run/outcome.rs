@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use crate::decode::Misfits;
 use crate::event::Ending;
 use crate::failure::{Failure, Kind, Recovery, Result};
+use crate::manifest::SourceCount;
 use crate::run::Noticed;
 use crate::store::{Store, paths};
 use crate::write::Changes;
@@ -50,6 +51,8 @@ pub struct ResourceOutcome {
     pub withheld: u64,
     /// Ids whose deletion waits for a second proof.
     pub suspects: u64,
+    /// The source's count beside what is held.
+    pub count: SourceCount,
     /// What a command beside the nightly run found, a sentence.
     pub found: Option<String>,
 }

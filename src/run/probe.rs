@@ -216,6 +216,7 @@ mod tests {
             ascending: true,
             descending: rows < 2,
             repeats: false,
+            ids: Vec::new(),
             unfiltered: None,
         }
     }

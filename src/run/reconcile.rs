@@ -88,7 +88,14 @@ pub async fn reconcile(work: &mut Work<'_>, by: By) -> Result<Reconciled> {
     let listed = match (inventory, changes) {
         // The span between least and greatest says nothing of single ids: the search does.
         (Inventory::Windows(search), _) => {
-            let (started_at, rows) = asker.search(&resource.read.service, search, &[], None).await?;
+            let (started_at, rows) = asker
+                .search_by(
+                    &resource.read.service,
+                    search,
+                    (&[], None),
+                    changes.as_ref().map(|changes| changes.created().to_owned()),
+                )
+                .await?;
             Ids { ids: collapse(rows.into_iter().map(|row| row.id)), started_at, exact: true }
         }
         (Inventory::Options(_) | Inventory::Search(_), _) => asker.all(&resource).await?,

@@ -9,6 +9,7 @@ use crate::fetch::Filter;
 use crate::manifest::{Scan, ScanKind};
 use crate::plan::{Moment, Step, is_over};
 use crate::run::changed::{Found, find_open, leave_out_held};
+use crate::run::counting;
 use crate::run::gone;
 use crate::run::inventory::Asker;
 use crate::run::slices::SliceScan;
@@ -32,6 +33,7 @@ pub async fn make(work: &mut Work<'_>, step: &Step, kind: ScanKind) -> Result<()
             let scan = match resumed(work, step.resume.as_ref()).await? {
                 Some(scan) => scan,
                 None => {
+                    counting::before_full(work, work.start).await?;
                     work.state.start = work.start;
                     let ids = start::all_ids(work, &resource).await?;
                     let mut scan = SliceScan::new(work, ScanKind::Full, ids.started_at, &ids.ids, ids.exact, *max_ids);
@@ -64,15 +66,18 @@ pub async fn make(work: &mut Work<'_>, step: &Step, kind: ScanKind) -> Result<()
                     };
                     leave_out_held(store, &resource, head, &changes.same, &work.site.limits, &mut found.sightings)
                         .await?;
+                    let known = found.sightings.keys().copied().collect();
+                    let unknown = counting::nightly(work, &known).await?;
                     // A list that lacks them and a GET that does not return them: a GET alone is no proof of a deletion.
                     let unlisted = matches!(open, Some(Open::Listed { .. }));
+                    let more: Vec<i64> = open_ids.iter().copied().chain(unknown.iter().copied()).collect();
                     let mut scan = SliceScan {
                         confirms: unlisted && !open_ids.is_empty(),
                         candidates: open_ids.iter().copied().filter(|_| unlisted).collect(),
                         opens,
-                        ..changed_scan(work, &found, &open_ids, *max_ids)
+                        ..changed_scan(work, &found, &more, *max_ids)
                     };
-                    scan.absent.shown = crate::fetch::collapse(found.sightings.keys().copied());
+                    scan.absent.shown = crate::fetch::collapse(found.sightings.keys().copied().chain(unknown));
                     scan
                 }
             };

@@ -1,5 +1,6 @@
 //! A scan of rows from a search itself: whole, or since the watermark by each of its dates.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -9,6 +10,8 @@ use crate::event::Event;
 use crate::failure::{Kind, Result};
 use crate::fetch::{Answer, Filter, JoinedPage, Query, Walk};
 use crate::manifest::{Backfill, Cursor, Key, Owed, Scan, ScanKind};
+use crate::run::counting;
+use crate::run::newest::not_known;
 use crate::run::work::{UNIDENTIFIED, Work};
 use crate::schema::RowSearch;
 use crate::window::Window;
@@ -30,6 +33,7 @@ pub async fn read_all(work: &mut Work<'_>, search: &RowSearch, resume: Option<Sc
     let mut started_at = resume.map(|scan| scan.started_at);
     let start = start(work);
     if !walk_resumes {
+        counting::before_full(work, start).await?;
         work.state.start = start;
     }
     // Gone on with from another day, the rows lie elsewhere: pages are joined by their ids all the same.
@@ -89,12 +93,14 @@ pub async fn read_changes(work: &mut Work<'_>, search: &RowSearch, since: Timest
     let stop = work.site.stop.clone();
     let mut started_at = None;
     let mut held = false;
+    let mut read: BTreeSet<i64> = BTreeSet::new();
     for column in &search.since {
         let filter = Filter::Period { column: column.clone(), window: Window::since(since) };
         let mut walk = begin(work, search, Some(filter), None);
         while let Some(page) = stop.or(walk.next()).await? {
             let began = *started_at.get_or_insert_with(|| walk.started_at.expect("a page was answered"));
             held |= take_in(work, &page.content, began);
+            read.extend(ids(&page.content));
             absorb(work, page).await?;
         }
         started_at = started_at.or(walk.started_at);
@@ -104,37 +110,95 @@ pub async fn read_changes(work: &mut Work<'_>, search: &RowSearch, since: Timest
         return Box::pin(read_changes(work, search, earlier)).await;
     }
     if search.newest {
-        held |= read_newest(work, search, started_at).await?;
+        held |= read_newest(work, search, started_at, None).await?;
+    } else if let Some(least) = counting::nightly(work, &read).await?.first() {
+        held |= read_newest(work, search, started_at, Some(*least)).await?;
     }
     work.complete(ScanKind::Changes, started_at, held);
     work.commit(Replace::Owners, true).await
 }
 
-/// Reads the rows above the greatest that we hold, whatever their dates, with those that share its page (design of reading,
-/// rule 1); whether one did not fit.
-async fn read_newest(work: &mut Work<'_>, search: &RowSearch, started_at: Timestamp) -> Result<bool> {
+/// Reads the rows from the greatest id down: to `least`, or where none is given to the greatest held, whatever their dates,
+/// with those that share its page; further where a page lacks one below that (design of reading, rule 1). Whether one did not
+/// fit. Without `least` its first page gives the count too.
+async fn read_newest(
+    work: &mut Work<'_>,
+    search: &RowSearch,
+    started_at: Timestamp,
+    least: Option<i64>,
+) -> Result<bool> {
     let stop = work.site.stop.clone();
     let files = work.head.iter().flat_map(|head| head.tables.values()).flat_map(|table| &table.files);
-    let greatest = files.filter_map(|file| match file.last {
-        Some(Key::Int(id)) => Some(id),
-        Some(Key::Text(_)) | None => None,
-    });
-    let known = greatest.max();
+    let greatest = files.filter_map(|file| file.last.as_ref().and_then(id_of));
+    let known = least.or(greatest.max());
     let mut walk = walk(work, Query { descending: true, by: None, ..query(work, search, None) }, None);
     let mut held = false;
+    let mut first = least.is_none() && work.site.limits.compare_counts;
     while let Some(page) = stop.or(walk.next()).await? {
+        if std::mem::take(&mut first) {
+            let at = walk.started_at.expect("a page was answered");
+            counting::take(work, walk.available(), ids(&page.content).last().copied(), at);
+        }
+        let unknown = not_known(work, ids(&page.content)).await?;
+        let lacks = known.is_some_and(|known| unknown.first().is_some_and(|id| *id < known));
         held |= take_in(work, &page.content, started_at);
         let met = page.last.zip(known).is_some_and(|(negated, known)| negated.saturating_neg() <= known);
         absorb(work, page).await?;
-        if met {
+        if met && !lacks {
             break;
         }
     }
     if walk.unsorted {
+        if first {
+            let at = walk.started_at.expect("a walk that ended was answered");
+            counting::take(work, walk.available(), None, at);
+        }
         let text = format!("the search cannot be sorted by `{}`: a row whose date is null is not found", search.row);
         work.site.events.warn(&work.name, text);
     }
     Ok(held)
+}
+
+/// Walks the whole search and takes in the pages that hold a row which is not held; gives how many rows it shows.
+pub async fn read_missing(work: &mut Work<'_>, search: &RowSearch) -> Result<u64> {
+    let created = search.since.first().zip(work.state.start);
+    let filter = created.map(|(column, start)| Filter::Period { column: column.clone(), window: Window::since(start) });
+    let mut walk = begin(work, search, filter, None);
+    let mut shown = BTreeSet::new();
+    while let Some(page) = work.site.stop.clone().or(walk.next()).await? {
+        let began = walk.started_at.expect("a page was answered");
+        shown.extend(ids(&page.content));
+        take_in_unknown(work, page, began).await?;
+    }
+    work.commit(Replace::Owners, true).await?;
+    Ok(crate::run::work::count(shown.len()))
+}
+
+/// Takes in a page that holds a row which is neither held nor pending; gives how many those are.
+pub async fn take_in_unknown(work: &mut Work<'_>, page: JoinedPage<Page>, at: Timestamp) -> Result<u64> {
+    let unknown = not_known(work, ids(&page.content)).await?;
+    if !unknown.is_empty() {
+        take_in(work, &page.content, at);
+        absorb(work, page).await?;
+    }
+    Ok(crate::run::work::count(unknown.len()))
+}
+
+/// The ids of a page's rows, those that did not fit too.
+pub fn ids(page: &Page) -> BTreeSet<i64> {
+    let kept = page.records.iter().filter_map(|record| record.id.as_ref());
+    page.owners.iter().map(|owner| &owner.key).chain(kept).filter_map(id_of).collect()
+}
+
+fn id_of(key: &Key) -> Option<i64> {
+    if let Key::Int(id) = key { Some(*id) } else { None }
+}
+
+/// A walk through a whole search, page after page, from where an earlier one was left.
+pub fn walk_singly(work: &Work<'_>, search: &RowSearch, from: Option<(i64, u64)>) -> Walk<Page> {
+    let created = search.since.first().zip(work.state.start);
+    let filter = created.map(|(column, start)| Filter::Period { column: column.clone(), window: Window::since(start) });
+    walk(work, Query { singly: true, ..query(work, search, filter) }, from)
 }
 
 /// Reads the rows whose date lies in a window, and leaves the last commit to the caller; watermarks stay. A backfill goes
@@ -195,6 +259,8 @@ fn query(work: &Work<'_>, search: &RowSearch, filter: Option<Filter>) -> Query {
             None => search.since.first().cloned(),
         },
         filter,
+        singly: false,
+        trusted: !work.resource.read.count.is_wrong,
         page_size: work.site.limits.page_size,
     }
 }

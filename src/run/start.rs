@@ -29,7 +29,9 @@ pub async fn all_ids(work: &Work<'_>, resource: &Resource) -> Result<Ids> {
     let mut older: BTreeSet<i64> = BTreeSet::new();
     if let Some(Open::Listed { filter: (column, value), .. }) = changes.open.as_deref() {
         let filter = Filter::Bool { column: column.clone(), value: *value };
-        let (_, rows) = asker.search(&resource.read.service, &changes.search, &[], Some(filter)).await?;
+        let (_, rows) = asker
+            .search_by(&resource.read.service, &changes.search, (&[], Some(filter)), Some(changes.created().to_owned()))
+            .await?;
         older.extend(rows.into_iter().map(|row| row.id));
     }
     older.extend(held(work, resource).await?);

@@ -4,8 +4,9 @@ use jiff::Timestamp;
 
 use crate::event::Event;
 use crate::failure::Result;
-use crate::manifest::{Claimant, Recovered, ScanKind, Version, head as newest, recover};
+use crate::manifest::{Claimant, Recovered, ScanKind, SourceCount, Version, head as newest, recover};
 use crate::plan::{Fit, Step, StepKind, Wish, plan};
+use crate::run::completeness;
 use crate::run::heads::wish;
 use crate::run::mend::Mended;
 use crate::run::reconcile::{By, Reconciled};
@@ -39,6 +40,7 @@ pub async fn work_on(
         owed: 0,
         withheld: 0,
         suspects: 0,
+        count: SourceCount::default(),
         found: None,
     };
     if !site.locks.holds(&resource.name) {
@@ -135,9 +137,18 @@ pub async fn make_all(work: &mut Work<'_>, steps: &[Step], outcome: &mut Resourc
         let whole = step.kind == StepKind::Scan(ScanKind::Full) && work.resource.has_dates() && !unknown;
         work.reads_again = whole || matches!(step.kind, StepKind::Reread(_));
         match step.kind {
-            StepKind::Scan(kind) => resource::make(work, step, kind).await?,
+            StepKind::Scan(kind) => {
+                resource::make(work, step, kind).await?;
+                // A comparison of all ids that follows finds what differs.
+                if work.state.count.open || !steps.iter().any(|step| step.kind == StepKind::Reconcile) {
+                    completeness::after(work).await?;
+                }
+            }
             StepKind::Reread(requests) => reread::reread(work, requests).await?,
-            StepKind::Reconcile => outcome.found = Some(compare(work, By::Night).await?.to_string()),
+            StepKind::Reconcile => {
+                outcome.found = Some(compare(work, By::Night).await?.to_string());
+                completeness::after_comparison(work).await?;
+            }
             // Found out and made when all have ended: see `follow`.
             StepKind::Touched => {}
         }
@@ -202,10 +213,13 @@ async fn beside(
                 return Ok(End::Idle(why));
             }
             site.events.tell(begun("reconcile", "compares the ids"));
-            compare(&mut work, if *force { By::Force } else { By::Command }).await.map(|found| {
-                outcome.found = Some(found.to_string());
-                End::Complete
-            })
+            match compare(&mut work, if *force { By::Force } else { By::Command }).await {
+                Ok(found) => {
+                    outcome.found = Some(found.to_string());
+                    completeness::after_comparison(&mut work).await.map(|()| End::Complete)
+                }
+                Err(failure) => Err(failure),
+            }
         }
         Task::Mend { force } => {
             site.events.tell(begun("backfill", "looks at every file and reads again what is damaged"));
@@ -244,6 +258,7 @@ pub fn describe(outcome: &mut ResourceOutcome, head: Option<&Version>) {
         outcome.version = Some(head.version);
         outcome.watermark = head.state.watermark;
         outcome.rows = head.rows();
+        outcome.count = head.state.count.clone();
         outcome.owed = count(head.state.owed.len());
         outcome.withheld = count(head.state.absence.withheld.len());
         outcome.suspects = count(head.state.absence.suspects.len());

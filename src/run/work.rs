@@ -14,6 +14,7 @@ use crate::manifest::{Cursor, FieldDrift, Key, MisfitFile, ScanKind, State, Vers
 use crate::plan::Fit;
 use crate::run::Tally;
 use crate::run::apart::Apart;
+use crate::run::counting::CountTaken;
 use crate::run::fields::Filled;
 use crate::run::site::Site;
 use crate::schema::{Naming, Open, Resource};
@@ -86,6 +87,8 @@ pub struct Work<'a> {
     pub accepts_older: IdRanges,
     /// Values of each column in the scan so far.
     pub(super) filled: Filled,
+    /// A count that the next last commit is compared with.
+    pub(super) counted: Option<CountTaken>,
     /// From which month on rows hand on what they name, once it is known.
     met_from: Option<i32>,
 }
@@ -156,6 +159,7 @@ impl<'a> Work<'a> {
             dropped: Vec::new(),
             accepts_older: IdRanges::new(),
             filled: Filled::default(),
+            counted: None,
             met_from: None,
         })
     }

@@ -11,8 +11,8 @@ use crate::schema::file::{
 };
 use crate::schema::path::parse_rows;
 use crate::schema::{
-    AlsoFrom, Changes, Column, EXTRA, EXTRACTED_AT, IdSearch, Inventory, Leaf, Newer, Open, Origin, Owners, Partition,
-    PartitionBy, RUN_ID, Read, Resource, RowSearch, Rows, Source, Step, Style, Table, Type,
+    AlsoFrom, Changes, Column, Count, Counted, EXTRA, EXTRACTED_AT, IdSearch, Inventory, Leaf, Newer, Open, Origin,
+    Owners, Partition, PartitionBy, RUN_ID, Read, Resource, RowSearch, Rows, Source, Step, Style, Table, Type,
 };
 
 /// The most ids of a GET where the file does not say (API notes §5).
@@ -288,9 +288,11 @@ fn check_read(name: &str, file: ReadFile, key: Source, key_type: Type, tables: &
             owners: check_owners(name, file.owners.ok_or_else(|| wrong(name, "`owners` is missing"))?)?,
         },
     };
+    let count = check_count(name, file.count.as_deref(), file.count_is_wrong, &style, tables)?;
     Ok(Read {
         service: file.service,
         style,
+        count,
         key,
         key_type,
         records: parse_rows(file.records.as_deref().unwrap_or("*"))?,
@@ -303,6 +305,32 @@ fn check_read(name: &str, file: ReadFile, key: Source, key_type: Type, tables: &
         split_on: file.split_on,
         not_applicable: file.not_applicable,
     })
+}
+
+/// What a search counts: records where the file does not say and each has one row; lists and reads by others' ids have none.
+fn check_count(name: &str, text: Option<&str>, is_wrong: bool, style: &Style, tables: &[Table]) -> Result<Count> {
+    let unique = match style {
+        Style::IdSets { changes: Some(changes), .. } => {
+            Some(!changes.search.repeats && changes.search.id == changes.search.row)
+        }
+        Style::Search(_) => Some(true),
+        Style::IdSets { changes: None, .. } | Style::List { .. } | Style::PerOwner { .. } => None,
+    };
+    let explain = || wrong(name, "`count` is records, rows of TABLE or none");
+    let of = match (text, unique) {
+        (Some(_), None) => return Err(wrong(name, "`count` goes with what is read by a search or has `changes`")),
+        (None, Some(true)) | (Some("records"), Some(_)) => Counted::Records,
+        (None, Some(false) | None) | (Some("none"), Some(_)) => Counted::Nothing,
+        (Some(text), Some(_)) => {
+            let table = text.strip_prefix("rows of ").ok_or_else(explain)?.trim();
+            let known = tables.iter().any(|known| known.name == table);
+            known.then(|| Counted::RowsOf(table.to_owned())).ok_or_else(explain)?
+        }
+    };
+    if is_wrong && unique.is_none() {
+        return Err(wrong(name, "`count_is_wrong` goes with what is read by a search or has `changes`"));
+    }
+    Ok(Count { of, is_wrong })
 }
 
 fn cadence(name: &str, key: &str, text: &str) -> Result<Duration> {

@@ -31,6 +31,9 @@ pub struct ReadFile {
     pub records: Option<String>,
     #[serde(default)]
     pub newer: Vec<String>,
+    pub count: Option<String>,
+    #[serde(default)]
+    pub count_is_wrong: bool,
     pub inventory: Option<InventoryFile>,
     pub changes: Option<ChangesFile>,
     pub owners: Option<OwnersFile>,

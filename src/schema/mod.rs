@@ -16,7 +16,7 @@ pub use catalog::Catalog;
 pub use column::{Column, DELETED_AT, EXTRA, EXTRACTED_AT, RUN_ID, Type};
 pub use path::{Leaf, Origin, Source, Step};
 pub use resource::{
-    AlsoFrom, Changes, IdSearch, Inventory, Naming, Newer, Open, Owners, Partition, PartitionBy, Read, Resource,
-    RowSearch, Rows, Style, Table, file_schema,
+    AlsoFrom, Changes, Count, Counted, IdSearch, Inventory, Naming, Newer, Open, Owners, Partition, PartitionBy, Read,
+    Resource, RowSearch, Rows, Style, Table, file_schema,
 };
 pub use wishes::Wishes;

@@ -37,6 +37,8 @@ pub struct Read {
     pub records: Vec<Step>,
     /// Of two copies of a record the one higher in the first of these (columns of the owner's table) is newer.
     pub newer: Vec<Newer>,
+    /// What the source's search counts.
+    pub count: Count,
     /// Columns elsewhere whose new, changed and removed rows name records of this resource that changed without a date.
     pub also_from: Vec<AlsoFrom>,
     /// How often what has no dates is read whole; `None` is every run.
@@ -51,6 +53,24 @@ pub struct Read {
     pub split_on: Vec<String>,
     /// Error codes of single ids that mean "has no such record": not owed.
     pub not_applicable: Vec<String>,
+}
+
+/// What the count of a search means.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Count {
+    pub of: Counted,
+    /// The count is known to be wrong: it is neither compared nor believed.
+    pub is_wrong: bool,
+}
+
+/// What a search counts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Counted {
+    Records,
+    /// Rows of the table of this name.
+    RowsOf(String),
+    /// Nothing that the tables hold.
+    Nothing,
 }
 
 /// A column of another resource's table that holds our ids.
@@ -306,6 +326,15 @@ impl Resource {
             Style::IdSets { changes: None, .. } | Style::Search(_) | Style::List { .. } | Style::PerOwner { .. } => {
                 None
             }
+        }
+    }
+
+    /// The table whose live rows the source's count is compared with; none where there is nothing to compare.
+    pub fn counted_table(&self) -> Option<&Table> {
+        match &self.read.count {
+            Count { is_wrong: true, .. } | Count { of: Counted::Nothing, .. } => None,
+            Count { of: Counted::Records, .. } => self.record_table(),
+            Count { of: Counted::RowsOf(name), .. } => self.tables.iter().find(|table| table.name == *name),
         }
     }
 

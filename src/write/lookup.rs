@@ -232,7 +232,7 @@ async fn pick(store: &Store, files: &[DataFile], key: &str, which: &Which) -> Re
 }
 
 /// Reads each file on a blocking thread, some at once; gives what came of them in their order.
-async fn each_file<T: Send + 'static>(
+pub(super) async fn each_file<T: Send + 'static>(
     store: &Store,
     files: &[&DataFile],
     read: impl Fn(RemoteFile) -> parquet::errors::Result<T> + Send + Sync + 'static,

@@ -115,12 +115,14 @@ async fn a_full_load_takes_one_request_and_one_for_every_two_hundred() {
     // WHEN they are read for the first time
     Program::new(&sandbox, lake.path()).run(&["run", "order", "contact"]).expect(0);
 
-    // THEN the ids take one request and the documents ⌈N/200⌉
+    // THEN the ids take one request, the documents ⌈N/200⌉, and the count that they are compared with one
     let log = sandbox.take_log();
     assert_eq!(log.of("OPTIONS order-service/order"), 1);
-    assert_eq!(log.of("GET order-service/order"), 7);
+    assert_eq!(log.of("GET order-service/order-search"), 1);
+    assert_eq!(log.of("GET order-service/order"), 7 + 1);
     assert_eq!(log.of("OPTIONS contact-service/contact"), 1);
-    assert_eq!(log.of("GET contact-service/contact"), 4);
+    assert_eq!(log.of("GET contact-service/contact-search"), 1);
+    assert_eq!(log.of("GET contact-service/contact"), 4 + 1);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

@@ -285,3 +285,13 @@ fn what_names_records_and_what_must_be_set_beside_it_are_columns_of_one_table() 
         assert!(refused.contains(why), "{to}: {refused}");
     }
 }
+
+#[test]
+fn what_a_search_counts_is_records_or_rows_of_a_table_of_the_file() {
+    for to in ["rows of nothing", "lines"] {
+        let refused = refusal("journal", "count = \"rows of journal_line\"", &format!("count = \"{to}\""));
+        assert!(refused.contains("`count` is records, rows of TABLE or none"), "{refused}");
+    }
+    let refused = refusal("brand", "get = \"brand\"", "get = \"brand\"\ncount = \"records\"");
+    assert!(refused.contains("`count` goes with what is read by a search"), "{refused}");
+}

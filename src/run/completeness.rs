@@ -1,0 +1,185 @@
+//! The count of the source against what the tables hold: after a full read, and each night.
+//!
+//! A full read is complete once it agrees with a count from another answer. Fewer rows than the count are suspicious: the
+//! count is asked again, then the search is walked and what it shows is read; what differs still is explained, for a search
+//! may count what it hides. On other nights a difference that changed, and is the same when asked again, is located.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use crate::failure::Result;
+use crate::fetch::{chunks, collapse, expand};
+use crate::manifest::{Locating, ScanKind, SourceCount};
+use crate::run::counting::counted;
+use crate::run::inventory::Asker;
+use crate::run::locate;
+use crate::run::newest::not_known;
+use crate::run::rows;
+use crate::run::slices::SliceScan;
+use crate::run::start::is_from;
+use crate::run::work::{Work, count};
+use crate::schema::Style;
+use crate::write::Replace;
+
+/// Looks into what the last commit left: a full read that has fewer rows than the count, a difference that changed, sets of
+/// ids that were not compared for a week.
+pub async fn after(work: &mut Work<'_>) -> Result<()> {
+    if counted(work).is_none() {
+        return Ok(());
+    }
+    if work.state.count.open {
+        return complete(work).await;
+    }
+    let state = work.state.count.clone();
+    if locate::is_due(&state) {
+        return look_for(work, &state).await;
+    }
+    let Some(difference) = state.difference().filter(|difference| state.explained != Some(*difference)) else {
+        return if state.locating.is_some() { look_for(work, &state).await } else { Ok(()) };
+    };
+    if state.explained.is_none() {
+        // The first night after an upgrade: what differs by now is where all later ones begin.
+        work.state.count.explain();
+        work.state.count.compared_at = state.counted_at;
+        return work.commit(Replace::Owners, true).await;
+    }
+    match work.recount().await? {
+        Some(again) if again == difference => look_for(work, &state).await,
+        // Another answer: the account changes, or one of them was wrong. The next night compares anew.
+        Some(_) | None => work.commit(Replace::Owners, true).await,
+    }
+}
+
+/// All ids were compared and what differed is settled: what the count differs by still is explained.
+pub async fn after_comparison(work: &mut Work<'_>) -> Result<()> {
+    let state = &work.state.count;
+    if counted(work).is_none() || (state.difference() == state.explained && state.vanished.is_empty()) {
+        return Ok(());
+    }
+    if work.recount().await?.is_none() {
+        return Ok(());
+    }
+    let state = &mut work.state.count;
+    state.explain();
+    (state.compared_at, state.locating) = (state.counted_at, None);
+    state.vanished.clear();
+    work.commit(Replace::Owners, true).await
+}
+
+/// A full read with fewer rows than the count: asks again, walks the search, and reads what it shows and is not held.
+async fn complete(work: &mut Work<'_>) -> Result<()> {
+    let Some((search, _)) = counted(work) else { return Ok(()) };
+    match work.recount().await? {
+        Some(difference) if difference > 0 => {}
+        Some(_) => return work.commit(Replace::Owners, true).await,
+        None => {
+            work.state.count.open = false;
+            return work.commit(Replace::Owners, true).await;
+        }
+    }
+    let state = &work.state.count;
+    let (counted_rows, lacking) = (state.at_source.unwrap_or(0), state.difference().unwrap_or(0));
+    work.site.events.warn(
+        &work.name,
+        format!("the source counts {counted_rows} rows, {lacking} more than were read: the search is walked for them"),
+    );
+    let resource = Arc::clone(&work.resource);
+    let shown = match &resource.read.style {
+        Style::Search(search) => rows::read_missing(work, search).await?,
+        Style::IdSets { .. } | Style::List { .. } | Style::PerOwner { .. } => {
+            let asker = Asker { client: &work.site.client, stop: &work.site.stop, name: Arc::clone(&work.name) };
+            let start = work.state.start;
+            let query = search.query(&asker, &resource, start);
+            let mut walk = asker.walk_of(&search.search, &search.stamps(), query, None);
+            let (mut ids, mut rows) = (BTreeSet::new(), 0);
+            while let Some(page) = work.site.stop.or(walk.next()).await? {
+                rows += count(page.content.len());
+                let wanted = page.content.iter().filter(|row| start.is_none_or(|start| is_from(row, start)));
+                ids.extend(wanted.map(|row| row.id));
+            }
+            let missing = not_known(work, ids).await?;
+            read(work, &missing).await?;
+            rows
+        }
+    };
+    work.recount().await?;
+    let counted_rows = work.state.count.at_source.unwrap_or(0);
+    if shown < counted_rows {
+        work.distrust(&format!("it counts {counted_rows} rows, and the whole search shows {shown}"));
+    }
+    work.state.count.explain();
+    work.state.count.compared_at = work.state.count.counted_at;
+    tell(work);
+    work.commit(Replace::Owners, true).await
+}
+
+/// Reads records by their ids and commits them.
+pub async fn read(work: &mut Work<'_>, ids: &BTreeSet<i64>) -> Result<()> {
+    let resource = Arc::clone(&work.resource);
+    let Style::IdSets { get, max_ids, .. } = &resource.read.style else { return Ok(()) };
+    if ids.is_empty() {
+        return Ok(());
+    }
+    let at = work.state.count.counted_at.unwrap_or_else(|| work.site.clock.now());
+    let mut scan = SliceScan::new(work, ScanKind::Changes, at, &Vec::new(), true, *max_ids);
+    scan.slices = chunks(&collapse(ids.iter().copied()), *max_ids);
+    scan.gradual = false;
+    scan.run(work, &format!("{}/{get}", resource.read.service)).await?;
+    work.commit(Replace::Owners, true).await
+}
+
+/// Locates what differs and reads what is missing; what the source does not show becomes a candidate for deletion.
+async fn look_for(work: &mut Work<'_>, before: &SourceCount) -> Result<()> {
+    let Some((search, _)) = counted(work) else { return Ok(()) };
+    let found = locate::locate(work, &search, before).await?;
+    read(work, &found.missing).await?;
+    if found.rows_read > 0 {
+        work.commit(Replace::Owners, true).await?;
+    }
+    let missing = count(found.missing.len()) + found.rows_read;
+    if missing > 0 || !found.vanished.is_empty() {
+        let vanished = count(found.vanished.len());
+        let text = format!(
+            "{missing} records that the source has and no date led to were read; {vanished} held ones are not shown any more"
+        );
+        work.site.events.warn(&work.name, text);
+    }
+    let known = if found.sets { Vec::new() } else { work.state.count.vanished.clone() };
+    let vanished: BTreeSet<i64> = expand(&known).chain(found.vanished.iter().copied()).collect();
+    // Those that left the tables meanwhile were deleted.
+    let left = not_known(work, vanished.clone()).await?;
+    work.state.count.vanished = collapse(vanished.difference(&left).copied());
+    if !found.finished {
+        return work.commit(Replace::Owners, true).await;
+    }
+    if missing > 0 {
+        work.recount().await?;
+    }
+    work.state.count.locating = found.outdated.then(|| Locating { differs: true, ..Locating::default() });
+    if found.outdated {
+        return work.commit(Replace::Owners, true).await;
+    }
+    if found.sets {
+        work.state.count.compared_at = work.state.count.counted_at;
+    }
+    let moved = before.explained != work.state.count.difference();
+    work.state.count.explain();
+    if moved {
+        tell(work);
+    }
+    work.commit(Replace::Owners, true).await
+}
+
+/// States a new explained difference.
+fn tell(work: &Work<'_>) {
+    let state = &work.state.count;
+    let (Some(at_source), Some(explained)) = (state.at_source, state.explained) else { return };
+    if explained == 0 {
+        return;
+    }
+    let text = format!(
+        "{} rows held, {at_source} at the source; the difference of {explained} is explained: every id that the source shows is settled",
+        state.held
+    );
+    work.site.events.warn(&work.name, text);
+}

@@ -1,0 +1,156 @@
+//! The count of the source, taken before a scan and compared with the files of its last commit.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use crate::failure::Result;
+use crate::manifest::DataFile;
+use crate::run::newest::{CountSearch, Newest, newest};
+use crate::run::work::{Work, count};
+use crate::schema::Table;
+use crate::window::Window;
+use crate::write::{Counted, Written, count_rows, held_between};
+
+/// A count that the next last commit is compared with.
+#[derive(Clone, Copy, Debug)]
+pub struct CountTaken {
+    pub rows: u64,
+    pub top: Option<i64>,
+    pub at: Timestamp,
+}
+
+impl CountTaken {
+    fn of(newest: &Newest) -> Option<Self> {
+        Some(Self { rows: newest.count?, top: newest.top, at: newest.at })
+    }
+}
+
+/// The search that is counted and the table that it is compared with; none where the settings or the schema say so.
+pub fn counted(work: &Work<'_>) -> Option<(CountSearch, Table)> {
+    if !work.site.limits.compare_counts || work.state.count.unreliable {
+        return None;
+    }
+    let table = work.resource.counted_table()?.clone();
+    let search = CountSearch::of(&work.resource)?;
+    // From a day on only what has a date of ours can be counted on both sides.
+    let dated = || search.created.as_ref().is_some_and(|date| work.resource.date_column(date).is_some());
+    (work.state.start.is_none() || dated()).then_some((search, table))
+}
+
+/// Asks for the count before a full read.
+pub async fn before_full(work: &mut Work<'_>, start: Option<Timestamp>) -> Result<()> {
+    let held = std::mem::replace(&mut work.state.start, start);
+    let found = counted(work);
+    work.state.start = held;
+    let Some((search, _)) = found else { return Ok(()) };
+    let found = newest(work, &search, start, &BTreeSet::new(), false).await?;
+    work.state.count.open = true;
+    work.counted = CountTaken::of(&found);
+    Ok(())
+}
+
+/// Asks for the count and for ids that are unknown, in a night; `known` are ids that the night reads anyway.
+pub async fn nightly(work: &mut Work<'_>, known: &BTreeSet<i64>) -> Result<BTreeSet<i64>> {
+    let Some(search) = CountSearch::of(&work.resource).filter(|_| work.site.limits.compare_counts) else {
+        return Ok(BTreeSet::new());
+    };
+    let found = newest(work, &search, work.state.start, known, true).await?;
+    if found.unsorted {
+        let text = format!(
+            "the search cannot be sorted by `{}`: new records are found by their dates alone",
+            search.search.row
+        );
+        work.site.events.note(&work.name, text);
+    }
+    work.counted = counted(work).and_then(|_| CountTaken::of(&found));
+    if !found.unknown.is_empty() {
+        let text = format!("{} records are found by their ids and by no date", count(found.unknown.len()));
+        work.site.events.note(&work.name, text);
+    }
+    Ok(found.unknown)
+}
+
+/// Takes a count that an unfiltered search stated beside its rows; from a day on such a count tells nothing.
+pub fn take(work: &mut Work<'_>, rows: Option<u64>, top: Option<i64>, at: Timestamp) {
+    if work.state.start.is_none() && counted(work).is_some() {
+        work.counted = rows.map(|rows| CountTaken { rows, top, at });
+    }
+}
+
+impl Work<'_> {
+    /// Compares the files about to be committed with the count that was taken before.
+    pub(super) async fn note_count(&mut self, written: &Written, staged: &BTreeSet<String>) -> Result<()> {
+        let Some(taken) = self.counted.take() else { return Ok(()) };
+        let Some((_, table)) = counted(self) else { return Ok(()) };
+        let here = |files: Option<&Vec<DataFile>>| {
+            let files = files.cloned().unwrap_or_default().into_iter();
+            let readable = |mut file: DataFile| {
+                if staged.contains(&file.staged) {
+                    file.path.clone_from(&file.staged);
+                }
+                file
+            };
+            files.map(readable).collect::<Vec<DataFile>>()
+        };
+        let files = |name: &str| here(written.tables.get(name).map(|table| &table.files));
+        let held = self.held_of(&table, &files, taken.top).await?;
+        self.judge(taken, held);
+        Ok(())
+    }
+
+    /// The live rows of the counted table, up to an id; from the day on from which everything is read.
+    async fn held_of(&self, table: &Table, files: &impl Fn(&str) -> Vec<DataFile>, top: Option<i64>) -> Result<u64> {
+        let store = &self.site.store;
+        let (key, marked) = (&table.columns[table.key[0]].name, table.mark().is_some());
+        let Some(start) = self.state.start else {
+            return count_rows(store, &files(&table.name), key, marked, &Counted::UpTo(top)).await;
+        };
+        let date = CountSearch::of(&self.resource).and_then(|search| search.created);
+        let date = date.and_then(|date| self.resource.date_column(&date).cloned());
+        let (Some(date), Some(records)) = (date, self.resource.record_table()) else { return Ok(0) };
+        // As wide as the search is asked.
+        let start = start.saturating_sub(jiff::SignedDuration::from_secs(1)).unwrap_or(start);
+        let record_key = &records.columns[records.key[0]].name;
+        let window = Window::since(start);
+        let mut ids = held_between(store, &files(&records.name), record_key, &date.name, window).await?;
+        ids.retain(|id| top.is_none_or(|top| *id <= top));
+        count_rows(store, &files(&table.name), key, marked, &Counted::Of(Arc::from(ids))).await
+    }
+
+    /// Notes a count; of a full read that has all rows, nothing is left to be looked into.
+    fn judge(&mut self, taken: CountTaken, held: u64) {
+        let state = &mut self.state.count;
+        state.note(taken.rows, held, taken.at);
+        let agrees = state.difference().is_some_and(|difference| difference <= 0);
+        if state.open && agrees {
+            state.explain();
+            state.compared_at = Some(taken.at);
+        }
+        if state.stands_still() {
+            self.distrust("it stays the same for three nights while records come");
+        }
+    }
+
+    /// Does not believe the count any more, and says so once.
+    pub(super) fn distrust(&mut self, why: &str) {
+        if !std::mem::replace(&mut self.state.count.unreliable, true) {
+            self.state.count.open = false;
+            self.state.count.locating = None;
+            self.site.events.warn(&self.name, format!("the count of the source is not believed any more: {why}"));
+        }
+    }
+
+    /// Asks for the count once more and compares it with what is held now; `None` where there is no count.
+    pub(super) async fn recount(&mut self) -> Result<Option<i64>> {
+        let Some((search, table)) = counted(self) else { return Ok(None) };
+        let found = newest(self, &search, self.state.start, &BTreeSet::new(), false).await?;
+        let Some(taken) = CountTaken::of(&found) else { return Ok(None) };
+        let tables = self.head.as_ref().map(|head| head.tables.clone()).unwrap_or_default();
+        let files = |name: &str| tables.get(name).map(|table| table.files.clone()).unwrap_or_default();
+        let held = self.held_of(&table, &files, taken.top).await?;
+        self.judge(taken, held);
+        Ok(self.state.count.difference())
+    }
+}
