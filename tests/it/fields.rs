@@ -139,7 +139,6 @@ async fn few_rows_without_a_rare_value_are_no_alarm() {
 async fn the_same_rejected_record_is_written_once_not_each_night() {
     // GIVEN exported orders, of which five are changed and come with a row whose key is no number
     let (sandbox, lake, program) = loaded(200, "order").await;
-    sandbox.edit(Kind::Order, &sandbox.ids(Kind::Order)[..5]);
     let replace = json!({"replace": {"from": "\"orderRows\":{", "to": "\"orderRows\":{\"x\":{},"}});
     answer(&sandbox, json!([{"method": "GET", "path": "order-service/order/", "then": replace}]));
     let program = program.with("PEARLIFT_RESOURCE_ORDER_OPEN_EVERY", "30d");
@@ -149,18 +148,14 @@ async fn the_same_rejected_record_is_written_once_not_each_night() {
         texts.iter().flat_map(|text| text.lines()).map(str::to_owned).collect()
     };
 
-    // WHEN three nights go by
+    // WHEN three nights go by, each after a change of these orders
     for night in 0..3 {
+        sandbox.edit(Kind::Order, &sandbox.ids(Kind::Order)[..5]);
         let done = program.run(&["run", "order"]);
         assert!([0, 3].contains(&done.code), "{}", done.said());
 
-        // THEN each of them counts the records, and each is written once
+        // THEN the row is written once for each order, however often it comes
         assert_eq!(written().len(), 5, "night {night}");
         sandbox.age(Duration::from_secs(24 * 3600));
     }
-
-    // WHEN one of them is changed THEN it is written as it is now
-    sandbox.edit(Kind::Order, &sandbox.ids(Kind::Order)[..1]);
-    program.run(&["run", "order"]);
-    assert_eq!(written().len(), 6);
 }
