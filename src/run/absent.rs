@@ -2,14 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
 use crate::fetch::IdRanges;
 use crate::manifest::Key;
 use crate::run::documents::Brought;
-
-/// A listing shows its ids for this long.
-const SHOWN_FOR: SignedDuration = SignedDuration::from_hours(1);
 
 /// The absent ids of a scan, and the evidence about them.
 #[derive(Debug, Default)]
@@ -53,11 +50,6 @@ impl Absent {
     /// The source's clock, as far as the scan knows it.
     pub fn now(&self, started_at: Timestamp) -> Timestamp {
         self.latest.map_or(started_at, |latest| latest.max(started_at))
-    }
-
-    /// Whether a listing made when the scan started still counts.
-    pub fn is_fresh(&self, started_at: Timestamp) -> bool {
-        self.now(started_at).duration_since(started_at) <= SHOWN_FOR
     }
 }
 

@@ -161,11 +161,12 @@ impl SliceScan {
         let listed: BTreeSet<i64> = if has_options(work) {
             relist(work, &asked).await?
         } else {
-            let fresh = self.absent.is_fresh(self.started_at);
-            let start = work.state.start.is_some();
             // With `start` a full read also asks for what is held and older: no listing showed that.
-            let shown = |id: &i64| fresh && self.absent.is_shown(*id) && !(start && known.held.contains(id));
-            asked.iter().copied().filter(|id| shown(id) || known.pending.contains(id)).collect()
+            let start = work.state.start.is_some();
+            let shown = |id: &i64| self.absent.is_shown(*id) && !(start && known.held.contains(id));
+            let doubtful = asked.iter().copied().filter(|id| shown(id) || known.pending.contains(id)).collect();
+            // Deleted between the search and the GET, an id is not listed any more.
+            relist(work, &doubtful).await?
         };
         for id in listed.iter().take(ALONE) {
             let stop = work.site.stop.clone();
