@@ -220,7 +220,8 @@ impl Estimator<'_> {
     /// The query of a search for rows, with no column but those that the count depends on.
     fn rows_query(&self, resource: &Resource, search: &RowSearch, filter: Option<Filter>) -> Query {
         let row = search.row.clone();
-        let search = IdSearch { search: search.search.clone(), id: row.clone(), row, repeats: false };
+        let (search, count_is_wrong) = (search.search.clone(), resource.read.count.is_wrong);
+        let search = IdSearch { search, id: row.clone(), row, repeats: false, count_is_wrong };
         self.probe.asker().query(&resource.read.service, &search, &[], filter)
     }
 

@@ -25,7 +25,7 @@ pub async fn follow(site: &Site, resource: &Resource, errand: &Errand, outcome: 
     if !went_well {
         return;
     }
-    if let Err(failure) = read_handed(site, resource, errand, outcome).await {
+    if let Err(failure) = Box::pin(read_handed(site, resource, errand, outcome)).await {
         // Pending references are cleared in the resources that handed them on, under their own locks.
         let handing = |source: &&Resource| {
             site.catalog.followers(source).iter().any(|(follower, _)| follower.name == resource.name)

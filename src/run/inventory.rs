@@ -178,7 +178,7 @@ impl Asker<'_> {
                 Some(Filter::Bool { .. } | Filter::Ids { .. }) | None => None,
             },
             filter,
-            trusted: true,
+            trusted: !search.count_is_wrong,
             singly: false,
             page_size: self.client.limits().page_size,
         }

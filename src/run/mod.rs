@@ -286,7 +286,8 @@ async fn work_through(
     loop {
         while at_work.len() < AT_ONCE {
             let Some((place, resource)) = waiting.next() else { break };
-            at_work.push(async move { (place, work_on(site, resource, errand, None).await) });
+            // Boxed, for a future of everything that a resource may do is larger than a thread's stack should hold.
+            at_work.push(Box::pin(async move { (place, work_on(site, resource, errand, None).await) }));
         }
         let Some((place, (outcome, steps))) = at_work.next().await else { break };
         if let Some(failure) = outcome.failure()
@@ -318,7 +319,7 @@ async fn work_through(
         follow_all(site, chosen, errand, &mut done).await;
         for (place, steps) in &later {
             let outcome = done.get_mut(place).expect("every resource has ended");
-            reread::look_again(site, chosen[*place], errand, steps, outcome).await;
+            Box::pin(reread::look_again(site, chosen[*place], errand, steps, outcome)).await;
         }
         if !later.is_empty() {
             follow_all(site, chosen, errand, &mut done).await;
@@ -354,7 +355,7 @@ async fn look_twice(site: &Site, chosen: &[&Resource], errand: &Errand, done: &m
         if site.stop.asked().is_some() {
             return;
         }
-        let (again, _) = work_on(site, chosen[*place], errand, Some(source_now)).await;
+        let (again, _) = Box::pin(work_on(site, chosen[*place], errand, Some(source_now))).await;
         if !matches!(again.end, End::Idle(_)) {
             *outcome = again;
         }
@@ -365,7 +366,7 @@ async fn look_twice(site: &Site, chosen: &[&Resource], errand: &Errand, done: &m
 async fn follow_all(site: &Site, chosen: &[&Resource], errand: &Errand, done: &mut BTreeMap<usize, ResourceOutcome>) {
     for (place, resource) in chosen.iter().enumerate().filter(|(_, resource)| !resource.read.also_from.is_empty()) {
         let outcome = done.get_mut(&place).expect("every resource has ended");
-        follow::follow(site, resource, errand, outcome).await;
+        Box::pin(follow::follow(site, resource, errand, outcome)).await;
     }
 }
 

@@ -38,7 +38,8 @@ impl CountSearch {
             }
             Style::Search(search) => {
                 let (name, row) = (search.search.clone(), search.row.clone());
-                let id = IdSearch { search: name, id: row.clone(), row, repeats: false };
+                let count_is_wrong = resource.read.count.is_wrong;
+                let id = IdSearch { search: name, id: row.clone(), row, repeats: false, count_is_wrong };
                 Some(Self { search: id, created: search.since.first().cloned() })
             }
             Style::IdSets { changes: None, .. } | Style::List { .. } | Style::PerOwner { .. } => None,
@@ -59,7 +60,7 @@ impl CountSearch {
             .map(|(column, start)| Filter::Period { column: column.clone(), window: Window::since(start) });
         let by = self.created.clone();
         let query = asker.query(&resource.read.service, &self.search, &self.stamps(), filter);
-        Query { by, trusted: !resource.read.count.is_wrong, ..query }
+        Query { by, ..query }
     }
 }
 

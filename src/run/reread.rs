@@ -34,7 +34,7 @@ pub async fn look_again(
     if !went_well {
         return;
     }
-    if let Err(failure) = make_later(site, resource, errand, steps, outcome).await {
+    if let Err(failure) = Box::pin(make_later(site, resource, errand, steps, outcome)).await {
         outcome.end = End::of(site.holder().meaning(&[&resource.name], outcome.version, failure).await);
     }
 }

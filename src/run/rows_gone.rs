@@ -21,7 +21,7 @@ use crate::write::Replace;
 /// is a suspect; a suspect of an earlier run is deleted.
 pub async fn reconcile(work: &mut Work<'_>, search: &RowSearch, by: By) -> Result<Reconciled> {
     let asker = Asker { client: &work.site.client, stop: &work.site.stop, name: Arc::clone(&work.name) };
-    let (started_at, rows) = asker.search(&work.resource.read.service, &ids_of(search), &[], None).await?;
+    let (started_at, rows) = asker.search(&work.resource.read.service, &ids_of(work, search), &[], None).await?;
     let listed: BTreeSet<i64> = rows.into_iter().map(|row| row.id).collect();
     let Some(head) = &work.head else { return Ok(Reconciled::default()) };
     let held = held_records(&work.site.store, &work.resource, head).await?;
@@ -73,7 +73,7 @@ async fn absent(work: &mut Work<'_>, search: &RowSearch, ids: BTreeSet<i64>) -> 
     };
     let asker = Asker { client: &work.site.client, stop: &work.site.stop, name: Arc::clone(&work.name) };
     let service = &work.resource.read.service;
-    let listing = narrow::listing(&asker, service, &ids_of(search), by, &windows).await?;
+    let listing = narrow::listing(&asker, service, &ids_of(work, search), by, &windows).await?;
     work.state.absence.suspects.retain(|id, _| !listing.ids.contains(id));
     if !listing.agrees {
         let text = "its search does not agree with the count that it states: no row is taken for deleted";
@@ -89,7 +89,7 @@ fn take_out(work: &mut Work<'_>, gone: BTreeSet<i64>, at: Timestamp) {
 }
 
 /// The search asked for its ids alone.
-fn ids_of(search: &RowSearch) -> IdSearch {
-    let row = search.row.clone();
-    IdSearch { search: search.search.clone(), id: row.clone(), row, repeats: false }
+fn ids_of(work: &Work<'_>, search: &RowSearch) -> IdSearch {
+    let (row, count_is_wrong) = (search.row.clone(), work.resource.read.count.is_wrong);
+    IdSearch { search: search.search.clone(), id: row.clone(), row, repeats: false, count_is_wrong }
 }

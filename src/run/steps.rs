@@ -51,7 +51,7 @@ pub async fn work_on(
     if site.stop.asked().is_some() {
         return (outcome, later);
     }
-    match all_steps(site, resource, errand, source_now, &mut outcome).await {
+    match Box::pin(all_steps(site, resource, errand, source_now, &mut outcome)).await {
         Ok((end, steps)) => (outcome.end, later) = (end, steps),
         Err(failure) => {
             outcome.end = End::of(site.holder().meaning(&[&resource.name], outcome.version, failure).await);
@@ -75,7 +75,7 @@ async fn all_steps(
     describe(outcome, head.as_ref());
     let head = reshape(site, resource, errand, head, outcome).await?;
     if !matches!(errand.task, Task::Update { .. }) {
-        return beside(site, resource, errand, head, outcome).await.map(|end| (end, Vec::new()));
+        return Box::pin(beside(site, resource, errand, head, outcome)).await.map(|end| (end, Vec::new()));
     }
     let wish = Wish { source_now, ..wish(errand, resource)? };
     let job = plan(resource, head.as_ref(), wish);
@@ -138,7 +138,7 @@ pub async fn make_all(work: &mut Work<'_>, steps: &[Step], outcome: &mut Resourc
         work.reads_again = whole || matches!(step.kind, StepKind::Reread(_));
         match step.kind {
             StepKind::Scan(kind) => {
-                resource::make(work, step, kind).await?;
+                Box::pin(resource::make(work, step, kind)).await?;
                 // A comparison of all ids that follows finds what differs.
                 if work.state.count.open || !steps.iter().any(|step| step.kind == StepKind::Reconcile) {
                     completeness::after(work).await?;

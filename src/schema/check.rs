@@ -289,6 +289,15 @@ fn check_read(name: &str, file: ReadFile, key: Source, key_type: Type, tables: &
         },
     };
     let count = check_count(name, file.count.as_deref(), file.count_is_wrong, &style, tables)?;
+    let mut style = style;
+    if let Style::IdSets { inventory, changes, .. } = &mut style {
+        if let Inventory::Search(search) | Inventory::Windows(search) = inventory {
+            search.count_is_wrong = count.is_wrong;
+        }
+        if let Some(changes) = changes {
+            changes.search.count_is_wrong = count.is_wrong;
+        }
+    }
     Ok(Read {
         service: file.service,
         style,
@@ -361,7 +370,7 @@ fn id_search(
     if repeats && row.is_some() {
         return Err(wrong(name, format!("`{key}.repeats` says that no column is unique, and `{key}.row` names one")));
     }
-    Ok(IdSearch { search, row: row.unwrap_or_else(|| id.clone()), id, repeats })
+    Ok(IdSearch { search, row: row.unwrap_or_else(|| id.clone()), id, repeats, count_is_wrong: false })
 }
 
 fn check_changes(name: &str, file: ChangesFile, tables: &[Table]) -> Result<Changes> {

@@ -136,6 +136,8 @@ pub struct IdSearch {
     pub row: String,
     /// The search has no unique column: an id stands in several rows, and pages are sorted by it.
     pub repeats: bool,
+    /// The count that the search states is known to be wrong.
+    pub count_is_wrong: bool,
 }
 
 /// How changed ids are found: one search for each date, united.
