@@ -5,7 +5,7 @@ PYTHON ?= python3
 VENV := .venv
 READERS := .venv-readers
 
-.PHONY: demo test check lint bench night fuzz stir soak clocks readers clean
+.PHONY: demo test check lint bench night fuzz stir trust soak clocks readers clean
 
 # An account that runs on this machine, exported to ./pearlift-demo.
 demo:
@@ -70,6 +70,10 @@ stir: $(VENV)/ready
 # libfaketime. TESTS="clocks:: plan::" chooses them.
 clocks: $(VENV)/ready
 	tests/clocks.sh $(TESTS)
+
+# A single wrong answer at a random request of any command, for many seeds; half an hour. PEARLIFT_TRUST=7 or 100-400 chooses them.
+trust: $(VENV)/ready
+	$(CARGO) test --test it -- --ignored --exact trust::many --nocapture
 
 # What Spark, DataFusion and ClickHouse see in the tables, against DuckDB; minutes. Needs Java, and some 1.6 GB for READERS.
 readers:

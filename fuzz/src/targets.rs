@@ -231,8 +231,10 @@ pub fn moments(data: &[u8]) {
         assert_eq!(ours, theirs.as_microsecond(), "{text:?}");
     }
     if let Some(micros) = ours {
-        let at = Timestamp::from_microsecond(micros).unwrap();
-        assert_eq!(timestamp_micros(&format!("{at:.6}")), Some(micros), "{text:?}");
+        // The last hours of 9999 are beyond what the other reader can hold.
+        if let Ok(at) = Timestamp::from_microsecond(micros) {
+            assert_eq!(timestamp_micros(&format!("{at:.6}")), Some(micros), "{text:?}");
+        }
         assert!(date_days(text).is_some(), "{text:?} has a day");
     }
     if let Some(days) = date_days(text) {

@@ -56,6 +56,13 @@ pub fn ids(body: &Body, id: &str, row: &str, stamps: &[String], filter: Option<&
     Ok(IdRows { search, rows })
 }
 
+/// Decodes what a page of a search states of itself, whether or not its rows have ids that can be read.
+pub fn search_page(body: &Body, row: &str, filter: Option<&Filter>) -> Result<SearchPage, Broken> {
+    let text = body.text()?;
+    let envelope = envelope(&text)?;
+    read_search(&envelope.response, row, filter).map(|(search, _)| search)
+}
+
 /// Decodes a `/meta-data` answer: the columns of a search.
 pub fn meta_data(body: &Body) -> Result<Vec<ColumnMeta>, Broken> {
     let text = body.text()?;

@@ -217,6 +217,11 @@ impl Client {
                 Outcome::Done(reply) => return Ok(reply),
                 Outcome::Replay { refreshed } => refreshes += u32::from(refreshed),
                 Outcome::Crowded => {
+                    let text = format!(
+                        "{} is larger than the memory setting leaves: it is asked for again alone",
+                        request.path
+                    );
+                    shared.events.note(&request.resource, text);
                     room.shrink(before);
                     room.exceed().await;
                 }
@@ -353,7 +358,7 @@ impl Shared {
             200 | 207 if is_json => {
                 let date = self.clocks.hear(date(&seen.headers));
                 let elapsed = SignedDuration::try_from(seen.elapsed).unwrap_or(SignedDuration::ZERO);
-                let answered = self.clocks.steadily();
+                let answered = self.clocks.steadily(date);
                 let asked_at = answered.checked_sub(elapsed).unwrap_or(answered);
                 self.reach.succeeded();
                 Ok(Outcome::Done(Reply::Good(Answer { body, date, asked_at, room: None })))

@@ -70,12 +70,15 @@ impl SourceClock {
         ours.saturating_add(least.min(SignedDuration::ZERO)).unwrap_or(ours)
     }
 
-    /// The instant now by the earlier of both clocks, going by the first answer alone: what a single wrong `Date` shows
-    /// does not change the order of requests.
-    pub fn steadily(&self) -> Timestamp {
+    /// The instant now by the earlier of both clocks, going by the first answer: what a single wrong `Date` shows does not
+    /// change the order of requests. A clock that was set back by less than an hour since is followed: what is changed from
+    /// then on bears its dates.
+    pub fn steadily(&self, date: Timestamp) -> Timestamp {
         let ours = self.ours();
         let first = self.heard.lock().expect("no holder panics").first.unwrap_or_default();
-        ours.saturating_add(first.min(SignedDuration::ZERO)).unwrap_or(ours)
+        let steady = ours.saturating_add(first.min(SignedDuration::ZERO)).unwrap_or(ours);
+        let back = steady.duration_since(date);
+        if back.is_positive() && back <= APART { date } else { steady }
     }
 
     /// Takes the `Date` of an answer that came now; gives the source's clock, as last heard where there is no date, and

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use crate::failure::Result;
 use crate::manifest::DataFile;
-use crate::run::newest::{CountSearch, Newest, newest};
+use crate::run::newest::{CountSearch, Newest, counted_by, newest};
 use crate::run::work::{Work, count};
 use crate::schema::Table;
 use crate::window::Window;
@@ -45,7 +45,7 @@ pub async fn before_full(work: &mut Work<'_>, start: Option<Timestamp>) -> Resul
     let found = counted(work);
     work.state.start = held;
     let Some((search, _)) = found else { return Ok(()) };
-    let found = newest(work, &search, start, &BTreeSet::new(), false).await?;
+    let found = counted_by(work, &search, start).await?;
     work.state.count.open = true;
     work.counted = CountTaken::of(&found);
     Ok(())
@@ -56,7 +56,7 @@ pub async fn nightly(work: &mut Work<'_>, known: &BTreeSet<i64>) -> Result<BTree
     let Some(search) = CountSearch::of(&work.resource).filter(|_| work.site.limits.compare_counts) else {
         return Ok(BTreeSet::new());
     };
-    let found = newest(work, &search, work.state.start, known, true).await?;
+    let found = newest(work, &search, work.state.start, known).await?;
     if found.unsorted {
         let text = format!(
             "the search cannot be sorted by `{}`: new records are found by their dates alone",
@@ -65,6 +65,7 @@ pub async fn nightly(work: &mut Work<'_>, known: &BTreeSet<i64>) -> Result<BTree
         work.site.events.note(&work.name, text);
     }
     work.counted = counted(work).and_then(|_| CountTaken::of(&found));
+    work.top_shown = found.top;
     if !found.unknown.is_empty() {
         let text = format!("{} records are found by their ids and by no date", count(found.unknown.len()));
         work.site.events.note(&work.name, text);
@@ -145,7 +146,7 @@ impl Work<'_> {
     /// Asks for the count once more and compares it with what is held now; `None` where there is no count.
     pub(super) async fn recount(&mut self) -> Result<Option<i64>> {
         let Some((search, table)) = counted(self) else { return Ok(None) };
-        let found = newest(self, &search, self.state.start, &BTreeSet::new(), false).await?;
+        let found = counted_by(self, &search, self.state.start).await?;
         let Some(taken) = CountTaken::of(&found) else { return Ok(None) };
         let tables = self.head.as_ref().map(|head| head.tables.clone()).unwrap_or_default();
         let files = |name: &str| tables.get(name).map(|table| table.files.clone()).unwrap_or_default();

@@ -112,7 +112,10 @@ impl Estimator<'_> {
             })
         };
         match (&resource.read.style, kind) {
-            (Style::List { .. }, _) => Ok(unknown(Amount::exact(1))),
+            // A list of which nothing is held yet is asked for twice.
+            (Style::List { .. }, _) => {
+                Ok(unknown(Amount::exact(if held.state.completed_at.is_none() { 2 } else { 1 })))
+            }
             (Style::Search(search), ScanKind::Full) => self.all_rows(held, search, step.resume.as_ref()).await,
             (Style::Search(search), ScanKind::Changes) => self.changed_rows(held, search, since()?).await,
             (Style::IdSets { max_ids, changes, .. }, ScanKind::Full) => {

@@ -57,7 +57,8 @@ impl Estimator<'_> {
             ScanKind::Changes => !(goes_on && matches!(resource.read.style, Style::IdSets { .. })),
         };
         let asked = Amount::exact(u64::from(asked));
-        let weekly = count.compared_at.is_some_and(|at| self.now.duration_since(at) >= COMPARED_EVERY);
+        let now = self.probe.asker().client.clocks().theirs().unwrap_or(self.now);
+        let weekly = count.compared_at.is_some_and(|at| now.duration_since(at) >= COMPARED_EVERY);
         if !compares || kind == ScanKind::Full || !(weekly || count.locating.is_some() || count.open) {
             return asked;
         }

@@ -47,6 +47,9 @@ struct Known {
     due: BTreeSet<i64>,
 }
 
+/// Witnesses that are tried at most, where none of them comes.
+const WITNESSES: usize = 3;
+
 impl SliceScan {
     /// Decides about every id that did not come; what is undecided is pending. Costs no request where all came.
     pub async fn settle(&mut self, work: &mut Work<'_>, documents: &Documents) -> Result<()> {
@@ -105,12 +108,24 @@ impl SliceScan {
         let mut again = Again::default();
         let stop = work.site.stop.clone();
         if self.absent.witness.is_none_or(|witness| ids.contains(&witness)) {
-            self.absent.witness = stand_in(work, ids).await?;
+            let shown = work.top_shown.filter(|id| !ids.contains(id));
+            self.absent.witness = if shown.is_some() { shown } else { stand_in(work, ids).await? };
         }
         for set in chunks(&collapse(ids.iter().copied()), max_ids(work).saturating_sub(1).max(1)) {
-            let witness = self.absent.witness.filter(|witness| !ids.contains(witness));
+            let mut witness = self.absent.witness.filter(|witness| !ids.contains(witness));
             let asked = collapse(expand(&set).chain(witness));
             let mut brought = stop.or(documents.bring(&asked)).await?;
+            // A witness that we hold may be gone too: others are tried, the newest first.
+            let mut tried: BTreeSet<i64> = ids.iter().copied().chain(witness).collect();
+            for _ in 1..WITNESSES {
+                if witness.is_none() || first_of(&brought).is_some() {
+                    break;
+                }
+                let Some(other) = stand_in(work, &tried).await? else { break };
+                tried.insert(other);
+                (witness, self.absent.witness) = (Some(other), Some(other));
+                brought = stop.or(documents.bring(&collapse(expand(&set).chain(witness)))).await?;
+            }
             let proven = match witness {
                 Some(witness) => came(&brought).any(|id| id == witness),
                 None => first_of(&brought).is_some(),

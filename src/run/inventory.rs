@@ -244,7 +244,7 @@ impl Asker<'_> {
     }
 
     /// A good answer, read on a worker; asked again while its body is broken. Gives the source's clock too.
-    async fn whole<T: Send + 'static>(&self, request: &Request, read: Read<T>) -> Result<(Timestamp, T)> {
+    pub(super) async fn whole<T: Send + 'static>(&self, request: &Request, read: Read<T>) -> Result<(Timestamp, T)> {
         let mut patience = self.client.patience();
         loop {
             let answer = self.good(request).await?;

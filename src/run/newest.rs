@@ -8,8 +8,9 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
+use crate::decode::search_page;
 use crate::failure::Result;
-use crate::fetch::{Filter, Query};
+use crate::fetch::{Answer, Filter, Query, Request};
 use crate::manifest::{DataFile, Key};
 use crate::run::inventory::Asker;
 use crate::run::start::is_from;
@@ -78,14 +79,31 @@ pub struct Newest {
     pub unsorted: bool,
 }
 
-/// Asks for the top of a search; further pages until one has nothing unknown, where `follow` says so. `known` are ids that
-/// this run reads anyway.
+/// Asks for the count of a search, and for its greatest id where it is sorted by it. Rows without an id that can be read are no
+/// reason to fail here: the walk that reads them tells of them.
+pub async fn counted_by(work: &Work<'_>, search: &CountSearch, start: Option<Timestamp>) -> Result<Newest> {
+    let asker = Asker { client: &work.site.client, stop: &work.site.stop, name: Arc::clone(&work.name) };
+    let query = Query { descending: true, ..search.query(&asker, &work.resource, start) };
+    let (row, filter) = (query.row.clone(), query.filter.clone());
+    let read = move |answer: &Answer| search_page(&answer.body, &row, filter.as_ref());
+    let (at, page) = asker.whole(&Request::get(&asker.name, query.page(1)), Arc::new(read)).await?;
+    let sorted = page.descending && search.search.id == search.search.row;
+    Ok(Newest {
+        count: page.results_available.filter(|_| page.unfiltered.is_none()),
+        top: page.ids.iter().copied().max().filter(|_| sorted),
+        at,
+        unknown: BTreeSet::new(),
+        unsorted: !page.descending,
+    })
+}
+
+/// Asks for the top of a search; further pages until one has nothing unknown. `known` are ids that this run
+/// reads anyway.
 pub async fn newest(
     work: &Work<'_>,
     search: &CountSearch,
     start: Option<Timestamp>,
     known: &BTreeSet<i64>,
-    follow: bool,
 ) -> Result<Newest> {
     let asker = Asker { client: &work.site.client, stop: &work.site.stop, name: Arc::clone(&work.name) };
     let query = search.query(&asker, &work.resource, start);
@@ -99,9 +117,6 @@ pub async fn newest(
             count = walk.available();
             top = page.content.iter().map(|row| row.id).max();
             first = false;
-        }
-        if !follow {
-            break;
         }
         let wanted = page.content.iter().filter(|row| start.is_none_or(|start| is_wanted(row, start)));
         let ids: BTreeSet<i64> = wanted.map(|row| row.id).filter(|id| !known.contains(id)).collect();

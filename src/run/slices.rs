@@ -202,8 +202,10 @@ impl SliceScan {
                 arrived = under_way.join_next() => arrived,
             };
             let Some(arrived) = arrived else {
-                newly_owed += self.bring_deferred(work, documents).await?;
-                return self.refuse_much_owed(newly_owed);
+                let failed = self.bring_deferred(work, documents).await?;
+                return self
+                    .refuse_much_owed(newly_owed + failed)
+                    .map_err(|refused| if failed == 0 { refused } else { self.in_trouble(&work.name, failed) });
             };
             let (slice, brought, _room) = arrived.expect("bringing a slice does not panic");
             newly_owed += self.take_in(work, brought?).await?;
@@ -272,6 +274,13 @@ impl SliceScan {
         Err(Failure::new(Kind::Answer, "accept the scan")
             .because(format!("more than {most} of {asked} records could not be brought home or mapped"))
             .advise("the schema may no longer describe the source: `-v` shows what did not fit"))
+    }
+
+    /// So many records fail alone that the source, and no record, is the reason: what came of the others stays.
+    fn in_trouble(&self, name: &str, failed: u64) -> Failure {
+        Failure::new(Kind::Unreachable, format!("read {name}"))
+            .because(format!("{failed} records failed one by one, more than may be pending"))
+            .advise("what came is committed; run again later")
     }
 
     /// Commits what is spooled, with the cursor from which the scan goes on.

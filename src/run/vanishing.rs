@@ -15,6 +15,9 @@ use crate::run::work::{Work, count};
 use crate::schema::Type;
 use crate::write::Replace;
 
+/// Answers of a list that are compared at most before its first rows are written: a wrong one, and two that agree.
+const ANSWERS: usize = 3;
+
 impl Work<'_> {
     /// Refuses a reload in which more records are missing than may go: a fault of the source is more likely.
     pub(super) async fn refuse_vanishing(&self, replace: Replace) -> Result<()> {
@@ -44,9 +47,32 @@ impl Work<'_> {
     }
 }
 
-/// A list in which held records are missing is asked for again. Beyond the limit it is accepted with `--full`, or when it is the
+/// A list whose records nothing is held of yet is complete when two of its answers have the same keys; three are asked for at
+/// most. Refuses (`Doubtful`) three answers of which no two agree.
+async fn agreed(work: &Work<'_>, documents: &Documents, list: List) -> Result<List> {
+    let stop = work.site.stop.clone();
+    let mut known = vec![keys(&list)];
+    for _ in 1..ANSWERS {
+        let again = stop.or(documents.list()).await?;
+        let found = keys(&again);
+        if again.partial.is_none() && known.contains(&found) {
+            return Ok(again);
+        }
+        known.push(found);
+    }
+    let sizes: Vec<String> = known.iter().map(|keys| keys.len().to_string()).collect();
+    Err(Failure::new(Kind::Doubtful, format!("accept the new {}", work.name))
+        .because(format!("no two of {ANSWERS} answers agree: they list {} records", sizes.join(", ")))
+        .advise("nothing is loaded yet; run again"))
+}
+
+/// A list in which held records are missing is asked for again, and one of which nothing is held yet. Beyond the limit it is accepted with `--full`, or when it is the
 /// same on a second day.
 pub async fn confirmed(work: &mut Work<'_>, documents: &Documents, list: List) -> Result<List> {
+    let is_first = work.head.as_ref().is_none_or(|head| head.state.completed_at.is_none());
+    if is_first && list.partial.is_none() {
+        return agreed(work, documents, list).await;
+    }
     let Some(head) = work
         .head
         .clone()

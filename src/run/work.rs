@@ -89,6 +89,8 @@ pub struct Work<'a> {
     pub(super) filled: Filled,
     /// A count that the next last commit is compared with.
     pub(super) counted: Option<CountTaken>,
+    /// The greatest id that the search has shown in this night.
+    pub(super) top_shown: Option<i64>,
     /// From which month on rows hand on what they name, once it is known.
     met_from: Option<i32>,
 }
@@ -160,6 +162,7 @@ impl<'a> Work<'a> {
             accepts_older: IdRanges::new(),
             filled: Filled::default(),
             counted: None,
+            top_shown: None,
             met_from: None,
         })
     }

@@ -157,9 +157,10 @@ async fn a_first_load_under_a_wrong_clock_that_is_resumed_under_a_right_one_lose
         then: Wrong::Status(Status { status: 500, body: "{}".into() }),
     };
     shop.misdate(DAY * 2, &[]);
-    shop.sandbox.change(|settings| settings.answers.push(fails("order-service/order/", vec![3, 4, 5])));
+    shop.sandbox.change(|settings| settings.answers.push(fails("order-service/order/", (3..1_000).collect())));
     let outcome = shop.run_at(&["order"], Task::Update { full: false }, SignedDuration::ZERO).await;
     assert_ne!(outcome.exit_code(false), 0);
+    assert!(outcome.resources[0].version.is_some(), "{:?}", outcome.resources);
     assert!(shop.state("order").scan.is_some(), "it stopped half-way");
     shop.heal();
     // WHEN records change that it had read, and it is resumed a day later

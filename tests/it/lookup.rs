@@ -29,11 +29,11 @@ async fn a_lookup_reads_the_footer_and_the_columns_that_it_needs_once() {
     let some: Vec<i64> = ids.iter().copied().step_by(50).collect();
     let found = held(&store, files, "id", &columns, &some).await.unwrap();
 
-    // THEN each costs two requests a file, and not much more than the file holds: ranges near each other are read as one
+    // THEN each costs a few requests a file, and not much more than the file holds: ranges near each other are read as one
     assert_eq!((ids.len(), found.len()), (12_000, some.len()));
     let read = faults.read();
     for part in [&read[before..after_ids], &read[after_ids..]] {
-        assert!(part.len() <= 2 * files.len(), "{part:?}");
+        assert!(part.len() <= 3 * files.len(), "{part:?}");
         let fetched: u64 = part.iter().map(|(_, bytes)| bytes).sum();
         assert!(fetched < bytes + bytes / 2, "{fetched} of {bytes} bytes: {part:?}");
     }

@@ -61,6 +61,7 @@ mod stock;
 mod support;
 mod throttle;
 mod together;
+mod trust;
 mod uploads;
 mod verify;
 mod wishes;

@@ -220,7 +220,7 @@ async fn a_token_that_ends_with_eight_requests_in_flight_is_refreshed_once() {
     let log = sandbox.take_log();
     assert!(log.statuses[&401] > 1, "{log:?}");
     assert_eq!(log.grants, 1, "{log:?}");
-    assert_eq!(log.total(), 26 + log.statuses[&401], "{log:?}");
+    assert_eq!(log.total(), 27 + log.statuses[&401], "{log:?}");
     nothing_is_told(&sandbox, &lake, &done);
 }
 

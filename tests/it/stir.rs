@@ -21,12 +21,21 @@ struct Case {
 }
 
 impl Case {
-    /// Runs the program to its end.
+    /// Runs the program to its end, which is a good one.
     fn run(&mut self, command: &str) {
-        let done = self.program.run(&["-v", command]);
+        let code = self.run_amid_changes(command);
+        assert_eq!(code, 0, "{}", self.said.join("\n"));
+    }
+
+    /// Runs the program to its end. Amid changes records may stay pending: a clock that was set back dates a change before the
+    /// stored one, and more of a short list may go than one night accepts.
+    fn run_amid_changes(&mut self, command: &str) -> i32 {
+        let arguments: Vec<&str> = std::iter::once("-v").chain(command.split(' ')).collect();
+        let done = self.program.run(&arguments);
         self.said.push(format!("{command}: exit code {}\n{}", done.code, done.said()));
         self.said.push(self.sandbox.take_log().stirred.join("\n"));
-        assert_eq!(done.code, 0, "{}", done.said());
+        assert!([0, 3].contains(&done.code), "{}", done.said());
+        done.code
     }
 }
 
@@ -98,16 +107,21 @@ async fn tables_are_true_in_the_end(seed: u64, percent: u64) -> BTreeSet<String>
 
     // WHEN it is loaded and brought up to date while it changes
     case.sandbox.change(|settings| settings.stir = Stir { seed, percent, ..Stir::default() });
-    case.run("run");
+    case.run_amid_changes("run");
     for _ in 0..2 {
         case.sandbox.age(Duration::from_secs(seed % 3 * 5_000));
-        case.run("run");
+        case.run_amid_changes("run");
     }
-    // AND then rests for as long as it takes to tell two edits apart
+    // AND then rests for as long as it takes to tell two edits apart, and where something is pending for an hour
     case.sandbox.change(|settings| settings.stir = Stir::default());
     case.sandbox.age(Duration::from_secs(70));
-    case.run("run");
-    case.run("reconcile");
+    if case.run_amid_changes("run") == 3 {
+        case.sandbox.age(Duration::from_secs(3_700));
+        case.run("run --full brand product_price");
+        case.run("run");
+    }
+    // More of so few records may be gone than a comparison takes out by itself.
+    case.run("reconcile --force");
 
     // THEN the tables equal the truth; only prices of products that are gone wait for the next whole read of prices
     let day = Offset::UTC.to_datetime(case.sandbox.now()).date().to_string();
