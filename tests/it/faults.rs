@@ -197,8 +197,9 @@ async fn a_payment_whose_id_cannot_be_read_is_kept_wherever_its_page_has_it() {
         let size = Size { orders: 5, customer_payments: Some(payments), ..Size::default() };
         let sandbox = start(settings, size).await;
         sandbox.change(|settings| {
+            // The first answer is the count.
             let path = "customer-payment-search".to_owned();
-            settings.faults = Faults { at: vec![1, 3], kinds: vec![Fault::HugeId], path, ..Faults::default() };
+            settings.faults = Faults { at: vec![2, 4], kinds: vec![Fault::HugeId], path, ..Faults::default() };
         });
         let lake = tempfile::tempdir().unwrap();
         let program = Program::new(&sandbox, lake.path()).with("PEARLIFT_LIMITS_CONCURRENCY", "1");

@@ -72,6 +72,8 @@ fn only_the_next_run_can_tell(phase: Phase, wrong: &Wrong, request: &str) -> boo
             let undated = ["product-price", "product-availability"].iter().any(|path| request.contains(path));
             is_search || undated || phase == Phase::Load || phase == Phase::Backfill
         }
+        // Under a clock that jumps the day's snapshot is left as it is, with a warning.
+        Wrong::Date(_) => phase == Phase::Snapshot,
         _ => false,
     }
 }
