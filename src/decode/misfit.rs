@@ -1,4 +1,4 @@
-//! What did not fit: values by path, records whole; and the fields in which an answer and the schema differ, by path.
+//! Rejected values by path, rejected records whole, and the fields in which an answer and the schema differ, by path.
 
 use std::collections::BTreeMap;
 

@@ -202,7 +202,7 @@ impl Taken {
     }
 }
 
-/// What an answer takes until it is read; then its room shrinks to what is left of it.
+/// The bytes that an answer takes until it is read; then its room shrinks to those of its rows.
 #[derive(Debug)]
 pub struct Unread {
     room: Room,

@@ -103,7 +103,7 @@ pub struct Query {
     /// A date by whose windows the search is read where it cannot be sorted by `row`, or where its pages end before its
     /// own count.
     pub by: Option<String>,
-    /// What the search states of its rows is believed: a page without rows against it is no end.
+    /// The count that the search states is believed: a page without rows against it is no end.
     pub trusted: bool,
     /// Pages are asked one after another: their number is bounded.
     pub singly: bool,

@@ -34,7 +34,7 @@ pub struct JoinedPage<T> {
     /// The greatest id joined so far, and the row at which the next page begins: from here the walk can go on later.
     pub last: Option<i64>,
     pub next: u64,
-    /// What the content takes, until it is elsewhere.
+    /// The room of the content, until it is elsewhere.
     pub room: Room,
 }
 
@@ -208,7 +208,7 @@ impl<T: Send + 'static> Walk<T> {
                 self.step = Some(page.rows.saturating_sub(1).max(1));
             }
             if self.ahead.front().is_some_and(|ahead| *ahead > end) {
-                // What is under way leaves a gap: the source gave fewer rows than before.
+                // Pages under way leave a gap: the source gave fewer rows than before.
                 self.forget_ahead();
                 self.step = Some(page.rows.saturating_sub(1).max(1));
             }

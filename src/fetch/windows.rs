@@ -1,4 +1,4 @@
-//! What is left of a search whose pages cannot be joined: windows of a date, then ranges of ids.
+//! The rest of a search whose pages cannot be joined: windows of a date, then ranges of ids.
 //!
 //! Takes the search, gives what to ask next. A search that cannot be sorted is read by windows alone. Where a page
 //! contradicted the search's own count, the rows that the windows bring are counted; if they are fewer than the count, rows
@@ -13,7 +13,7 @@ use crate::window::Window;
 /// 1990-01-01T00:00:00Z: no record of the source is older.
 const LONG_AGO: i64 = 631_152_000;
 
-/// What is asked next.
+/// The next piece to ask for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Next {
     Window(Window),
