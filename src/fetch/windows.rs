@@ -96,7 +96,7 @@ impl Windows {
         Self { left: vec![Next::Window(whole)], again: false, missing }
     }
 
-    /// What to ask next.
+    /// The next piece to ask for.
     pub fn next(&mut self, repeats: bool) -> Next {
         if let Some(next) = self.left.pop() {
             return next;

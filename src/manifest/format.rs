@@ -170,7 +170,7 @@ pub struct State {
     /// Evidence by which copies and fields of the next scans are judged.
     #[serde(default, skip_serializing_if = "Evidence::is_empty")]
     pub evidence: Evidence,
-    /// What is known of sets that are too large, and of rows that do not fit.
+    /// Sets that are too large, and records whose rows do not fit.
     #[serde(default, skip_serializing_if = "Pieces::is_empty")]
     pub pieces: Pieces,
     /// Ids that the source lists and does not return, or returns and does not list.

@@ -1,4 +1,4 @@
-//! What a resource's scans have learnt of pieces that the source does not give: sets that are too large, rows that do not fit.
+//! Pieces that the source does not give, as a resource's scans have met them: sets that are too large, rows that do not fit.
 
 use std::collections::BTreeSet;
 
@@ -12,7 +12,7 @@ const NIGHTLY: usize = 200;
 /// At most so many records with a rejected row are remembered.
 const KNOWN: usize = 10_000;
 
-/// What is known of pieces of answers.
+/// Pieces of answers that are known to fail.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq, Serialize)]
 pub struct Pieces {
     /// The source refused larger sets of ids.

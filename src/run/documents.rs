@@ -250,7 +250,7 @@ impl Documents {
         Ok(Rest::Nothing)
     }
 
-    /// What a refusal of a set leads to.
+    /// The consequence of a refused set.
     fn refused(&self, refusal: Refusal, request: &Request, set: IdRanges) -> Result<Rest> {
         let ids = count(&set);
         let smaller = match &refusal {

@@ -39,7 +39,7 @@ pub struct Again {
     pub unproven: BTreeSet<i64>,
 }
 
-/// What is known of absent ids.
+/// Absent ids, by what the tables and the state hold of them.
 struct Known {
     held: BTreeSet<i64>,
     pending: BTreeSet<i64>,

@@ -1,4 +1,4 @@
-//! What the source has and the tables lack, and the other way round: looked for within a budget of requests a night.
+//! Records that the source has and the tables lack, and the other way round: located within a budget of requests a night.
 //!
 //! One OPTIONS lists all ids where there is one. Else windows of the date of creation whose count differs are halved until
 //! a page shows a window whole. Without such a date, and for the weekly comparison of sets, the search is walked page by
@@ -25,7 +25,7 @@ use crate::write::{Counted, count_rows, held_between, held_ids};
 /// Opposite changes cancel out in a count: the sets themselves are compared this often.
 pub const COMPARED_EVERY: SignedDuration = SignedDuration::from_hours(7 * 24 - 12);
 
-/// What was found so far.
+/// The records located so far.
 #[derive(Debug, Default)]
 pub struct Located {
     /// Shown by the source and not held: to be read by their ids.
@@ -218,7 +218,7 @@ async fn by_pages(work: &mut Work<'_>, search: &CountSearch, locating: &mut Loca
     let start = work.state.start.is_some();
     let mut compare = |shown: &BTreeSet<i64>, above: &mut Option<i64>| {
         let (Some(first), Some(last)) = (shown.first().copied(), shown.last().copied()) else { return };
-        // What is older than the day from which everything is read is held and not asked for.
+        // Records older than the day from which everything is read are held and not asked for.
         if above.is_none() && start {
             *above = Some(first.saturating_sub(1));
         }

@@ -65,7 +65,7 @@ impl CountSearch {
     }
 }
 
-/// What the top of a search shows.
+/// The top of a search.
 #[derive(Debug)]
 pub struct Newest {
     /// Rows that the search counts; none where it does not say.

@@ -19,7 +19,7 @@ use crate::run::work::{Work, count};
 use crate::schema::{Inventory, Resource, Style};
 use crate::write::{Replace, held_ids};
 
-/// Who asked for the comparison.
+/// The origin of the comparison.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum By {
     /// The nightly run: it deletes a few records at once.

@@ -4,7 +4,7 @@ use crate::failure::{Failure, Kind};
 use crate::fetch::{ErrorBody, Request};
 use crate::schema::Read;
 
-/// What a refusal means for the set that was asked for.
+/// The meaning of a refusal for the set that was asked for.
 pub enum Refusal {
     /// None of the ids exist.
     NoneExist,

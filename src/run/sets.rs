@@ -26,7 +26,7 @@ const MOST_FAILING: u32 = 3;
 /// Sets of which both halves came after they were refused whole: so many show that the size was the reason.
 const HALVED_IN_VAIN: u32 = 2;
 
-/// What a scan knows of its sets. Cheap to clone; clones share it.
+/// The sets of a scan, as they came and failed so far. Cheap to clone; clones share it.
 #[derive(Clone, Debug)]
 pub struct Sets(Arc<Shared>);
 

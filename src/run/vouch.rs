@@ -28,7 +28,7 @@ impl Work<'_> {
         ScanClocks { theirs, ours, earliest: earliest.min(theirs) }
     }
 
-    /// What an unfinished scan keeps of its start.
+    /// The start of an unfinished scan.
     pub(super) fn scan_start(&self, theirs: Timestamp) -> ScanStart {
         let clocks = self.site.client.clocks();
         ScanStart { ours: self.begun, earliest: theirs.min(clocks.earliest(self.begun)) }

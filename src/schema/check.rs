@@ -316,7 +316,7 @@ fn check_read(name: &str, file: ReadFile, key: Source, key_type: Type, tables: &
     })
 }
 
-/// What a search counts: records where the file does not say and each has one row; lists and reads by others' ids have none.
+/// The unit of a search's count: records where the file does not say and each has one row; lists and reads by others' ids have none.
 fn check_count(name: &str, text: Option<&str>, is_wrong: bool, style: &Style, tables: &[Table]) -> Result<Count> {
     let unique = match style {
         Style::IdSets { changes: Some(changes), .. } => {

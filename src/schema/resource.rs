@@ -37,7 +37,7 @@ pub struct Read {
     pub records: Vec<Step>,
     /// Of two copies of a record the one higher in the first of these (columns of the owner's table) is newer.
     pub newer: Vec<Newer>,
-    /// What the source's search counts.
+    /// The unit of the count of the source's search.
     pub count: Count,
     /// Columns elsewhere whose new, changed and removed rows name records of this resource that changed without a date.
     pub also_from: Vec<AlsoFrom>,
@@ -55,7 +55,7 @@ pub struct Read {
     pub not_applicable: Vec<String>,
 }
 
-/// What the count of a search means.
+/// The meaning of the count of a search.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Count {
     pub of: Counted,
@@ -63,7 +63,7 @@ pub struct Count {
     pub is_wrong: bool,
 }
 
-/// What a search counts.
+/// The unit that a search counts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Counted {
     Records,

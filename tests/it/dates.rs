@@ -48,7 +48,7 @@ fn an_instant_fits_up_to_the_last_microsecond_of_9999() {
     assert_eq!(date_days("9999-12-31T22:00:00.000-02:00"), None, "it is midnight of a day that no table has");
     assert_eq!(month_days(253_402_300_799_999_999), Some(2_932_896 - 30));
     assert_eq!(month_days(-1), Some(-31));
-    // Whatever else an instant must be, it must be still.
+    // An instant must be all else that it was before, too.
     for text in [
         "9999-12-31T24:00:00Z",
         "9999-12-31T23:60:00Z",

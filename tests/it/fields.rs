@@ -24,7 +24,7 @@ fn answer(sandbox: &Sandbox, rules: Value) {
     sandbox.change(|settings| settings.answers = serde_json::from_value(rules).unwrap());
 }
 
-/// What the newest report of a lake states of a resource.
+/// The newest report of a lake on a resource.
 fn report(lake: &Path, resource: &str) -> Value {
     let reports = files(&lake.join("_pearlift/runs")).into_iter();
     let reports = reports.map(|path| serde_json::from_str::<Value>(&std::fs::read_to_string(path).unwrap()).unwrap());

@@ -28,7 +28,7 @@ fn rows(lake: &tempfile::TempDir, table: &str) -> u64 {
     query(&format!("SELECT count(*) FROM read_parquet('{}/{table}/**/*.parquet')", text(lake)))[0].parse().unwrap()
 }
 
-/// What the state has of absent ids.
+/// The absent ids of the state.
 fn absence(lake: &tempfile::TempDir, resource: &str) -> Value {
     head(lake.path(), resource)["state"]["absence"].clone()
 }

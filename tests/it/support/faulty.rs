@@ -131,7 +131,7 @@ impl Faults {
         self.changes.load(Ordering::SeqCst)
     }
 
-    /// What was read so far: paths and bytes, in order.
+    /// The reads so far: paths and bytes, in order.
     pub fn read(&self) -> Vec<(String, u64)> {
         self.read.lock().unwrap().clone()
     }
