@@ -56,6 +56,7 @@ mod reread;
 mod vouch;
 mod newest;
 mod counting;
+mod vanished;
 mod locate;
 mod completeness;
 

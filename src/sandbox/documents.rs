@@ -182,7 +182,9 @@ pub fn options(account: &Account, settings: &Settings, served: Served, set: Opti
     };
     let wanted =
         |id: &i64| ranges.as_ref().is_none_or(|ranges| ranges.iter().any(|(from, to)| (from..=to).contains(&id)));
-    let shown = |id: &i64| hash(account.world.seed, *id, 503) % 100 >= settings.options_hides;
+    let shown = |id: &i64| {
+        hash(account.world.seed, *id, 503) % 100 >= settings.options_hides && !settings.never_listed.contains(id)
+    };
     let ids: Vec<i64> = account.ids(kind).filter(wanted).filter(shown).collect();
     if settings.options_fail_above > 0 && ids.len() > settings.options_fail_above {
         return Reply::error(500, "CMNU-003", "Internal Server Error");

@@ -177,7 +177,7 @@ impl Query<'_> {
                 }
             }
         };
-        let ids = self.account.ids(self.kind);
+        let ids = self.account.ids(self.kind).filter(|id| !self.settings.never_listed.contains(id));
         if natural && self.descending {
             ids.rev().for_each(|id| take(&self.account.record(self.kind, id)));
         } else {

@@ -144,6 +144,8 @@ pub struct Settings {
     pub options_fail_above: usize,
     /// Ids of any kind that are listed and never returned by a GET.
     pub never_returned: Vec<i64>,
+    /// Ids that neither OPTIONS nor a search shows and a GET returns, as of archived records.
+    pub never_listed: Vec<i64>,
     /// OPTIONS leaves out so many ids of a hundred, though they are there.
     pub options_hides: u64,
 }
@@ -208,6 +210,7 @@ impl Default for Settings {
             stir: Stir::default(),
             options_fail_above: 0,
             never_returned: Vec::new(),
+            never_listed: Vec::new(),
             options_hides: 0,
         }
     }
