@@ -68,7 +68,7 @@ impl Estimator<'_> {
     ) -> Result<Vec<Estimate>> {
         let blank = State::default();
         let held = Held { resource, head, state: head.map_or(&blank, |head| &head.state), start };
-        let mut mark = held.state.watermark;
+        let mut mark = held.state.changes_since();
         let mut estimates: Vec<Estimate> = Vec::new();
         for step in steps {
             let mut estimate = match step.kind {
@@ -87,7 +87,9 @@ impl Estimator<'_> {
             if let Some(scan) = &step.resume {
                 let overlap = SignedDuration::try_from(self.limits.overlap).unwrap_or_default();
                 let earliest = held.state.clocks.scan.map_or(scan.started_at, |scan| scan.earliest);
-                mark = mark.max(earliest.saturating_sub(overlap).ok());
+                let moved = held.state.watermark.max(earliest.saturating_sub(overlap).ok());
+                // A scan for changes leaves the watermark before it as the point from which they are asked.
+                mark = if scan.kind == ScanKind::Changes { held.state.watermark.or(moved) } else { moved };
             }
             estimates.push(estimate);
         }

@@ -179,7 +179,7 @@ async fn resumed(work: &Work<'_>, scan: Option<&Scan>) -> Result<Option<SliceSca
 
 /// From when on changes are asked.
 fn since(work: &Work<'_>, step: &Step) -> Result<jiff::Timestamp> {
-    step.since.or(work.state.watermark).ok_or_else(|| {
+    step.since.or(work.state.changes_since()).ok_or_else(|| {
         Failure::new(Kind::Bug, format!("ask for changes of {}", work.name)).because("no scan has been completed")
     })
 }

@@ -52,7 +52,10 @@ impl Work<'_> {
     pub(super) fn stamp(&mut self, kind: ScanKind, theirs: Timestamp, hold: bool) {
         let (start, before, overlap) = (self.start(theirs), self.state.watermark, self.site.limits.overlap);
         if !hold {
-            self.state.watermark = Some(watermark(before, start, overlap));
+            let mark = watermark(before, start, overlap);
+            self.state.watermark = Some(mark);
+            let earlier = before.filter(|before| *before < mark).or(self.state.watermark_before);
+            self.state.watermark_before = earlier.filter(|earlier| kind == ScanKind::Changes && *earlier < mark);
         }
         let clocks = &mut self.state.clocks;
         clocks.scan = None;

@@ -63,5 +63,6 @@ mod throttle;
 mod together;
 mod trust;
 mod uploads;
+mod twice;
 mod verify;
 mod wishes;
