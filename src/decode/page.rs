@@ -50,6 +50,8 @@ pub struct Page {
     pub came: u64,
     /// The source says that the set, or the list, goes on (API notes §5, contact).
     pub more: bool,
+    /// The text of each record of a list that comes in pages.
+    pub texts: Vec<(Key, String)>,
     /// Why the answer may lack records, by its own word or by its shape.
     pub partial: Option<String>,
     /// What a search says of itself.
@@ -121,6 +123,15 @@ fn first_line(error: &sonic_rs::Error) -> String {
 
 /// Decodes documents. An answer of another shape, or one that states errors, gives what it has and why it may lack some.
 pub fn documents(shape: &Shape, body: &Body) -> Result<Page, Broken> {
+    read_documents(shape, body, false)
+}
+
+/// Decodes a page of a list: documents, and their texts where the list has several pages.
+pub fn list(shape: &Shape, body: &Body) -> Result<Page, Broken> {
+    read_documents(shape, body, true)
+}
+
+fn read_documents(shape: &Shape, body: &Body, is_list: bool) -> Result<Page, Broken> {
     let text = body.flat_text()?;
     with_envelope(&text, |envelope| {
         let mut walker = Walker::new(shape, text.deep);
@@ -134,8 +145,9 @@ pub fn documents(shape: &Shape, body: &Body) -> Result<Page, Broken> {
         }
         let more = envelope.pagination.as_ref().and_then(|pagination| flag(pagination, "morePagesAvailable"));
         let errors = envelope.errors.as_ref().map(|errors| format!("it states errors: {}", short(errors)));
+        let texts = if is_list && more.is_some() { walker.texts() } else { Vec::new() };
         let mut page = Page::of(walker);
-        (page.more, page.partial) = (more.unwrap_or(false), errors.or(odd));
+        (page.more, page.partial, page.texts) = (more.unwrap_or(false), errors.or(odd), texts);
         Ok(page)
     })
 }
@@ -145,7 +157,8 @@ impl Page {
         let Walked { owners, tables, records, rejected, misfits } = walker.finish();
         let keyless = records.iter().filter(|record| record.id.is_none()).count();
         let came = u64::try_from(owners.len() + keyless).expect("a length fits");
-        Self { owners, tables, records, rejected, misfits, came, more: false, partial: None, search: None }
+        let texts = Vec::new();
+        Self { owners, tables, records, rejected, misfits, came, more: false, texts, partial: None, search: None }
     }
 }
 

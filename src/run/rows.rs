@@ -11,9 +11,11 @@ use crate::failure::{Kind, Result};
 use crate::fetch::{Answer, Filter, JoinedPage, Query, Walk};
 use crate::manifest::{Backfill, Cursor, Key, Owed, Scan, ScanKind};
 use crate::run::counting;
+use crate::run::limits::held_records;
 use crate::run::newest::not_known;
-use crate::run::work::{UNIDENTIFIED, Work};
-use crate::schema::RowSearch;
+use crate::run::vanishing::accept_shrunk;
+use crate::run::work::{UNIDENTIFIED, Work, count};
+use crate::schema::{RowSearch, Type};
 use crate::window::Window;
 use crate::write::Replace;
 
@@ -75,12 +77,44 @@ pub async fn read_all(work: &mut Work<'_>, search: &RowSearch, resume: Option<Sc
         outcome => outcome?,
     }
     let started_at = started_at.or(walk.started_at).expect("a walk that ended was answered");
+    if search.since.is_empty() {
+        confirm(work, search, started_at).await?;
+    }
     let replace = if search.since.is_empty() || work.rebuild { Replace::Everything } else { Replace::Owners };
     work.complete(ScanKind::Full, started_at, held);
     if replace == Replace::Everything {
         super::whole::refuse_empty(work)?;
     }
     work.commit(replace, true).await
+}
+
+/// Rows of a search that is read whole each time: one in which held records are missing is read again, and what either
+/// answer shows stays. Beyond the limit it is accepted as a list is.
+async fn confirm(work: &mut Work<'_>, search: &RowSearch, at: Timestamp) -> Result<()> {
+    let Some(head) = work.head.clone().filter(|head| head.state.completed_at.is_some()) else { return Ok(()) };
+    if work.rebuild || work.resource.read.key_type != Type::Int64 {
+        return Ok(());
+    }
+    let held = held_records(&work.site.store, &work.resource, &head).await?;
+    if held.iter().all(|id| work.brings(*id)) || !work.has_spooled() {
+        work.state.absence.shrunk = None;
+        return Ok(());
+    }
+    read_again(work, search).await?;
+    let (stays, lost): (BTreeSet<i64>, BTreeSet<i64>) = held.iter().partition(|id| work.brings(**id));
+    let stays = stays.into_iter().map(Key::Int).collect();
+    accept_shrunk(work, &stays, (count(lost.len()), count(held.len())), at).await
+}
+
+/// Reads a whole search once more, beside the rows that came before.
+pub async fn read_again(work: &mut Work<'_>, search: &RowSearch) -> Result<()> {
+    let mut walk = begin(work, search, None, None);
+    let stop = work.site.stop.clone();
+    while let Some(page) = stop.or(walk.next()).await? {
+        take_in(work, &page.content, walk.started_at.expect("a page was answered"));
+        absorb(work, page).await?;
+    }
+    Ok(())
 }
 
 /// From when on everything is read. Files that are built anew lose nothing that the former ones held.
@@ -171,7 +205,7 @@ pub async fn read_missing(work: &mut Work<'_>, search: &RowSearch) -> Result<u64
         take_in_unknown(work, page, began).await?;
     }
     work.commit(Replace::Owners, true).await?;
-    Ok(crate::run::work::count(shown.len()))
+    Ok(count(shown.len()))
 }
 
 /// Takes in a page that holds a row which is neither held nor pending; gives how many those are.
@@ -181,7 +215,7 @@ pub async fn take_in_unknown(work: &mut Work<'_>, page: JoinedPage<Page>, at: Ti
         take_in(work, &page.content, at);
         absorb(work, page).await?;
     }
-    Ok(crate::run::work::count(unknown.len()))
+    Ok(count(unknown.len()))
 }
 
 /// The ids of a page's rows, those that did not fit too.

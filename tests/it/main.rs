@@ -59,6 +59,7 @@ mod steps;
 mod stir;
 mod stock;
 mod support;
+mod suspects;
 mod throttle;
 mod together;
 mod trust;
