@@ -104,7 +104,7 @@ fn is_empty(value: &LazyValue<'_>) -> bool {
 }
 
 /// Reads an answer whose strings may hold what the reader does not take: a raw control character, a name that is no Unicode.
-fn with_envelope<R>(text: &[u8], read: impl FnOnce(Envelope<'_>) -> Result<R, Broken>) -> Result<R, Broken> {
+pub(super) fn with_envelope<R>(text: &[u8], read: impl FnOnce(Envelope<'_>) -> Result<R, Broken>) -> Result<R, Broken> {
     let text = std::str::from_utf8(text).map_err(|error| Broken::new(format!("the body is no UTF-8: {error}")))?;
     let text = escape_names(text);
     match envelope(text.as_bytes()) {
@@ -215,15 +215,16 @@ pub fn rows(shape: &Shape, body: &Body, row: &str, filter: Option<&Filter>) -> R
 /// The ready-made GET paths of an OPTIONS answer (API notes §5).
 pub fn uris(body: &Body) -> Result<Vec<String>, Broken> {
     let text = body.text()?;
-    let envelope = envelope(&text)?;
-    let uris = field(&envelope.response, "getUris").ok_or_else(|| Broken::new("the answer holds no `getUris`"))?;
-    let items = uris.into_array_iter().ok_or_else(|| Broken::new("`getUris` is no list"))?;
-    items
-        .map(|item| {
-            let item = item.map_err(|error| Broken::new(first_line(&error)))?;
-            item.as_str().map(str::to_owned).ok_or_else(|| Broken::new("an entry of `getUris` is no text"))
-        })
-        .collect()
+    with_envelope(&text, |envelope| {
+        let uris = field(&envelope.response, "getUris").ok_or_else(|| Broken::new("the answer holds no `getUris`"))?;
+        let items = uris.into_array_iter().ok_or_else(|| Broken::new("`getUris` is no list"))?;
+        items
+            .map(|item| {
+                let item = item.map_err(|error| Broken::new(first_line(&error)))?;
+                item.as_str().map(str::to_owned).ok_or_else(|| Broken::new("an entry of `getUris` is no text"))
+            })
+            .collect()
+    })
 }
 
 /// Calls `take` for every record at the end of the steps; gives how the value is of another shape, if it is.

@@ -398,6 +398,30 @@ async fn a_list_that_states_errors_or_has_another_shape_loses_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_raw_control_character_in_a_search_or_a_listing_costs_nothing() {
+    // GIVEN searches and listings of ids that hold a raw tab in a text
+    let sandbox = account(90).await;
+    sandbox.change(|settings| {
+        let listing = Rule { method: String::new(), ..replace("", "{\"getUris\":", "{\"note\":\"a\tb\",\"getUris\":") };
+        settings.answers = vec![replace("-search?", "\"metaData\":{", "\"metaData\":{\"note\":\"a\tb\","), listing];
+    });
+    let lake = tempfile::tempdir().unwrap();
+    let program = hasty(&sandbox, lake.path());
+
+    // WHEN a first load and a night are read THEN all is there
+    for _ in 0..2 {
+        program.run(&["run", "order", "product", "customer_payment"]).expect(0);
+        let tables =
+            ["--only", "order,order_row,order_party,order_invoice,order_custom_field,product,customer_payment"];
+        check_truth(&sandbox, lake.path().to_str().unwrap(), &tables);
+        sandbox.edit(Kind::Order, &sandbox.ids(Kind::Order)[..9]);
+        sandbox.insert(Kind::CustomerPayment, 3);
+        sandbox.age(std::time::Duration::from_secs(6 * 3600));
+    }
+    assert!(!sandbox.take_log().wrong.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_raw_control_character_arrives_and_a_lone_surrogate_costs_its_own_value() {
     // GIVEN an order with a raw tab in a text, and others with texts and names that are no Unicode
     let sandbox = account(300).await;
