@@ -185,8 +185,7 @@ pub struct State {
 }
 
 impl State {
-    /// From where changes are asked: from the watermark of the scan before the last, so that two searches of different runs
-    /// show each change.
+    /// From where edits are asked: from the watermark of the scan before the last, so that searches of two runs show each.
     pub fn changes_since(&self) -> Option<Timestamp> {
         self.watermark_before.min(self.watermark).or(self.watermark)
     }

@@ -55,6 +55,7 @@ mod missed;
 mod reread;
 mod vouch;
 mod newest;
+mod since;
 mod counting;
 mod vanished;
 mod locate;

@@ -13,6 +13,7 @@ use crate::manifest::{Backfill, Cursor, Key, Owed, Scan, ScanKind};
 use crate::run::counting;
 use crate::run::limits::held_records;
 use crate::run::newest::not_known;
+use crate::run::since::Since;
 use crate::run::vanishing::accept_shrunk;
 use crate::run::work::{UNIDENTIFIED, Work, count};
 use crate::schema::{RowSearch, Type};
@@ -122,14 +123,15 @@ fn start(work: &Work<'_>) -> Option<Timestamp> {
     if work.rebuild { work.start.zip(work.state.start).map(|(wanted, held)| wanted.min(held)) } else { work.start }
 }
 
-/// Reads the rows that each date puts after `since`.
-pub async fn read_changes(work: &mut Work<'_>, search: &RowSearch, since: Timestamp) -> Result<()> {
+/// Reads the rows that each date puts after its point.
+pub async fn read_changes(work: &mut Work<'_>, search: &RowSearch, since: Since) -> Result<()> {
     let stop = work.site.stop.clone();
     let mut started_at = None;
     let mut held = false;
     let mut read: BTreeSet<i64> = BTreeSet::new();
     for column in &search.since {
-        let filter = Filter::Period { column: column.clone(), window: Window::since(since) };
+        let window = Window::since(since.at(&work.resource, column));
+        let filter = Filter::Period { column: column.clone(), window };
         let mut walk = begin(work, search, Some(filter), None);
         while let Some(page) = stop.or(walk.next()).await? {
             let began = *started_at.get_or_insert_with(|| walk.started_at.expect("a page was answered"));
@@ -140,8 +142,8 @@ pub async fn read_changes(work: &mut Work<'_>, search: &RowSearch, since: Timest
         started_at = started_at.or(walk.started_at);
     }
     let started_at = started_at.expect("changes have a date");
-    if let Some(earlier) = work.lowered(since, started_at) {
-        return Box::pin(read_changes(work, search, earlier)).await;
+    if let Some(earlier) = work.lowered(since.creations, started_at) {
+        return Box::pin(read_changes(work, search, Since::all(earlier))).await;
     }
     if search.newest {
         held |= read_newest(work, search, started_at, None).await?;

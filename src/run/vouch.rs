@@ -8,6 +8,7 @@ use crate::manifest::{ScanKind, ScanStart};
 use crate::plan::{Moment, ScanClocks, Step, StepKind, day, held_back, lowered, may_replace, watermark};
 use crate::run::changed::{Found, find};
 use crate::run::inventory::Asker;
+use crate::run::since::Since;
 use crate::run::work::Work;
 use crate::schema::Changes;
 use crate::write::{day_number, segment};
@@ -131,11 +132,11 @@ pub(super) async fn find_since(
     asker: &Asker<'_>,
     service: &str,
     changes: &Changes,
-    since: Timestamp,
+    since: Since,
 ) -> Result<Found> {
-    let found = find(asker, service, changes, since).await?;
-    match work.lowered(since, found.started_at) {
-        Some(earlier) => find(asker, service, changes, earlier).await,
+    let found = find(asker, service, changes, |column| since.at(&work.resource, column)).await?;
+    match work.lowered(since.creations, found.started_at) {
+        Some(earlier) => find(asker, service, changes, |_| earlier).await,
         None => Ok(found),
     }
 }
