@@ -3,7 +3,7 @@
 use crate::cli::arguments::Sandbox as Arguments;
 use crate::cli::terminal::{complain, print};
 use crate::failure::{Failure, Kind, Result};
-use crate::sandbox::{Sandbox, Settings, Size};
+use pearlift_sandbox::{Sandbox, Settings, Size};
 
 /// Serves until the process ends. Prints the base URL and the address of control requests on stdout once it listens.
 pub async fn sandbox(arguments: Arguments) -> Result<u8> {

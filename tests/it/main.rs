@@ -37,6 +37,7 @@ mod network;
 mod newer;
 mod oauth;
 mod overtaken;
+mod packages;
 mod panics;
 mod operating;
 mod pieces;

@@ -294,7 +294,7 @@ fn tls_is_rustls_and_nothing_turns_its_checks_off() {
     // Every package comes from the one registry that is allowed, with its checksum.
     for package in lock["package"].as_array().unwrap() {
         let Some(source) = package.get("source") else {
-            assert_eq!(package["name"].as_str(), Some("pearlift"));
+            assert!(package["name"].as_str().unwrap().starts_with("pearlift"), "{package}");
             continue;
         };
         assert_eq!(source.as_str(), Some("registry+https://github.com/rust-lang/crates.io-index"), "{package}");
