@@ -7,6 +7,8 @@ use crate::secret::view::{Escapes, View};
 
 /// Secrets of fewer bytes are not looked for: they would black out ordinary words.
 pub(super) const SHORTEST: usize = 4;
+/// What is left of a secret before a cut is looked for from so many bytes on: fewer are a word, and no secret.
+const SHORTEST_CUT: usize = 8;
 /// Forms of fewer letters are not looked for: what is left of a short secret's base64 is a word of every day.
 const SHORTEST_BASE64: usize = 8;
 /// Alphabets of base64: the common one, and that of URLs.
@@ -73,7 +75,36 @@ impl Forms {
                 found.push(view.original(at..at + length));
             }
         }
+        self.find_cut_in(view, &bytes, found);
     }
+
+    /// The ranges at which a form begins and was cut, as `…` after it says.
+    fn find_cut_in(&self, view: &View, bytes: &[u8], found: &mut Vec<Range<usize>>) {
+        let cuts = bytes.windows(3).enumerate().filter(|(_, three)| CUTS.contains(three)).map(|(at, _)| at);
+        for cut in cuts {
+            for text in [&bytes[..cut], without_rest(&bytes[..cut])] {
+                let begins =
+                    |form: &&Vec<u8>| (SHORTEST_CUT..form.len()).rev().find(|length| text.ends_with(&form[..*length]));
+                if let Some(length) = self.forms.iter().filter_map(|form| begins(&form)).max() {
+                    found.push(view.original(text.len() - length..cut));
+                }
+            }
+        }
+    }
+}
+
+/// Marks where a text was cut.
+const CUTS: [&[u8]; 2] = ["…".as_bytes(), b"..."];
+/// Letters of an escape that a cut leaves behind, at most: `\u{1f60` and `&#x1f60` have seven.
+const LONGEST_REST: usize = 8;
+
+/// The text without an escape that was cut.
+fn without_rest(text: &[u8]) -> &[u8] {
+    let near = text.len().saturating_sub(LONGEST_REST);
+    let rest = text[near..].iter().position(|byte| matches!(byte, b'%' | b'\\' | b'&'));
+    let is_rest =
+        |rest: &[u8]| rest[1..].iter().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'#' | b'{'));
+    rest.map(|at| near + at).filter(|at| is_rest(&text[*at..])).map_or(text, |at| &text[..at])
 }
 
 fn pair(first: u8, second: u8) -> usize {

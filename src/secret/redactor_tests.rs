@@ -181,6 +181,19 @@ fn texts_that_only_look_alike_stay() {
 }
 
 #[test]
+fn the_beginning_of_a_secret_is_known_where_the_text_was_cut() {
+    let redactor = knowing(&[TOKEN]);
+    for text in
+        ["Planted+secret/token=x", "Planted+sec", "planted%2Bsecret%2", "Planted\\u002bsecret\\u0", "UGxhbnRlZCtzZWNyZ"]
+    {
+        assert_eq!(redactor.clean(&format!("<{text}…> and {text}...")), "<[secret]…> and [secret]...", "{text}");
+    }
+    for text in ["the planted…", "Planted+sec", "Planted+sec …", "token=x1…"] {
+        assert_eq!(redactor.clean(text), text);
+    }
+}
+
+#[test]
 fn a_value_stays_a_value() {
     let redactor = knowing(&["a\"b\\c,d", "3dabcd"]);
     let value = json!({"a\"b\\c,d": ["x a\"b\\c,d", 7, null, true], "y": "=abcd \u{3d}abcd"});
