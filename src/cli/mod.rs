@@ -33,18 +33,16 @@ use jiff::Timestamp;
 use crate::cli::arguments::{Arguments, Command};
 use crate::cli::start::Start;
 use crate::cli::terminal::Terminal;
-use crate::config::{Environment, in_environment};
+use crate::config::{Environment, learn};
 use crate::failure::{Failure, Kind, Result};
 use crate::report::{LogContext, line};
-use crate::secret::{Redactor, Secret};
+use crate::secret::Redactor;
 
 pub use panics::end_on_panic;
 
 /// Threads for decoding and writing. Each keeps a heap of its own, so more of them than can work at once cost memory: a
 /// commit, three resources that look up what they hold, and the work on pages of a few cores.
 const BLOCKING: usize = 8;
-/// Secrets that the store's client takes from the environment by itself.
-const STORE_SECRETS: [&str; 2] = ["AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"];
 
 /// Runs the command that the arguments name.
 pub fn main(
@@ -52,11 +50,8 @@ pub fn main(
     vars: impl IntoIterator<Item = (OsString, OsString)>,
 ) -> ExitCode {
     let environment = Environment::new(vars);
-    let redactor = Redactor::default();
-    for name in STORE_SECRETS {
-        environment.get(name).into_iter().for_each(|secret| redactor.learn(&Secret::new(secret)));
-    }
-    in_environment(&environment).iter().for_each(|secret| redactor.learn(secret));
+    learn(&environment);
+    let redactor = environment.redactor().clone();
     end_on_panic(redactor.clone());
     let arguments: Vec<OsString> = arguments.into_iter().collect();
     let arguments = match Arguments::try_parse_from(&arguments) {

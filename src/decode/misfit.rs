@@ -104,3 +104,28 @@ pub struct MisfitRecord {
     /// The record as it came.
     pub raw: String,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::secret::Secret;
+
+    #[test]
+    fn a_sample_is_redacted_before_it_is_cut() {
+        let token = "planted-token-of-44-letters-0123456789abcdef";
+        let redactor = Redactor::default();
+        redactor.learn(&Secret::new(token));
+        let mut misfits = Misfits::default();
+        misfits.count("a".to_owned(), &format!("{}{token}", "x".repeat(SAMPLE - 43)));
+        misfits.count("b".to_owned(), &token.repeat(2 * KEPT / token.len()));
+        misfits.count("c".to_owned(), &"é".repeat(2 * KEPT));
+        misfits.count_unknown(format!("field.{token}"));
+        let shown: Vec<_> = misfits.shown(&redactor).map(|(_, _, sample)| sample).collect();
+        let expected = [format!("{}[secret]", "x".repeat(SAMPLE - 43)), "[secret]".to_owned(), "é".repeat(SAMPLE)];
+        assert_eq!(shown[0], expected[0]);
+        assert!(shown[1].starts_with(&expected[1]) && shown[1].chars().count() <= SAMPLE, "{}", shown[1]);
+        assert_eq!(shown[2], expected[2]);
+        misfits.redact(&redactor);
+        assert_eq!(misfits.unknown().keys().collect::<Vec<_>>(), ["field.[secret]"]);
+    }
+}

@@ -9,7 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 use reqwest::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap};
 use url::Url;
 
-use crate::config::{Account, Limits};
+use crate::config::{Account, Limits, shown_address};
 use crate::event::{Event, Events};
 use crate::failure::{Failure, Kind, Result};
 use crate::fetch::clock::SourceClock;
@@ -258,7 +258,9 @@ impl Shared {
         let mut base = self.base.clone();
         if let (false, Some(domain)) = (self.base_is_fixed, self.auth.api_domain()) {
             base.set_host(Some(&domain)).map_err(|error| {
-                Failure::new(Kind::Answer, "use the API domain that the token names").at(domain).caused(error)
+                Failure::new(Kind::Answer, "use the API domain that the token names")
+                    .at(shown_address(&domain))
+                    .caused(error)
             })?;
         }
         let text = format!("{}/{path}", base.as_str().trim_end_matches('/'));

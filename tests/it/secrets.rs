@@ -256,12 +256,24 @@ fn what_looks_for_leaks_finds_them() {
         "planted+secret/token\\u003d",
         "planted+secret\\/token\\u003d",
         "planted%2Bsecret%2Ftoken%3D",
+        "planted%2bsecret%2ftoken%3d",
+        "planted%252Bsecret%252Ftoken%253D",
+        "Planted+Secret/Token=",
+        "planted\\u002Bsecret\\u002Ftoken\\u003D",
+        "planted\\\\u002bsecret\\\\/token\\\\u003d",
+        "planted&#43;secret&#x2F;token&equals;",
+        "planted&amp;#43;secret/token=",
+        "cGxhbnRlZCtzZWNyZXQvdG9rZW49",
+        "Basic YWNtZTpwbGFudGVkK3NlY3JldC90b2tlbj0=",
+        "706c616e7465642b7365637265742f746f6b656e3d",
         "sandbox+access/token=1",
         "lake-secret",
     ] {
         assert!(leaks.in_text(&format!("x{text}y")).is_some(), "{text}");
     }
-    assert_eq!(leaks.in_text("planted"), None);
+    for text in ["planted", "100% \\u00 &#; &x; %zz", "planted+secret/tokens"] {
+        assert_eq!(leaks.in_text(text), None);
+    }
 }
 
 #[test]
