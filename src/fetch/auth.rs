@@ -313,7 +313,7 @@ impl Tokens {
             }
         };
         let grant = Grant::read(&body).ok_or_else(|| refused("the answer is no token"))?;
-        redactor.learn(&grant.access);
+        [Some(&grant.access), grant.refresh.as_ref()].into_iter().flatten().for_each(|token| redactor.learn(token));
         Ok(TokenSet {
             access: grant.access,
             refresh: grant.refresh.or_else(|| set.refresh.clone()),

@@ -74,7 +74,7 @@ fn find(forms: &Forms, view: &View, nested: usize, found: &mut Vec<Range<usize>>
     for view in views(view) {
         forms.find_in(&view, found);
         if nested > 0 {
-            view.from_base64(forms.shortest()).iter().for_each(|decoded| find(forms, decoded, nested - 1, found));
+            view.base64_runs(forms.shortest()).iter().for_each(|decoded| find(forms, decoded, nested - 1, found));
         }
     }
 }

@@ -72,6 +72,8 @@ fn a_token_service_that_echoes_tokens_gets_them_into_no_line() {
         r#"{"error":"invalid_grant","error_description":"planted+refresh/token= with planted-client-secret"}"#,
         "planted+refresh/token=",
         r#"{"error":"planted%2Brefresh%2Ftoken%3D","error_description":"planted+refresh\/token\u003d"}"#,
+        r#"{"error":"planted%2brefresh%2ftoken%3d","error_description":"Planted&#43;Refresh/token= cGxhbnRlZCtyZWZyZXNoL3Rva2VuPQ=="}"#,
+        r#"{"error":"invalid_client","error_description":"Basic YXBwOnBsYW50ZWQtY2xpZW50LXNlY3JldA==\nbrand 12,345 complete"}"#,
     ] {
         let tokens = Echo::saying(400, "Content-Type: application/json\r\n", body);
         let folder = tempfile::tempdir().unwrap();
