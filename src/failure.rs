@@ -148,7 +148,7 @@ impl Failure {
         )
     }
 
-    /// Adds the place: a resource and page, a path, a URL without secrets.
+    /// Adds the place: a resource and page, a path, an address as `config::shown_address` shows it.
     pub fn at(mut self, place: impl Into<String>) -> Self {
         self.inner.place = Some(place.into());
         self

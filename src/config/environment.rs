@@ -35,9 +35,9 @@ impl Environment {
         &self.redactor
     }
 
-    /// All values.
-    pub(super) fn values(&self) -> impl Iterator<Item = &str> {
-        self.vars.values().map(String::as_str)
+    /// All variables.
+    pub(super) fn all(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.vars.iter().map(|(name, value)| (name.as_str(), value.as_str()))
     }
 
     /// A variable that is set and not empty.

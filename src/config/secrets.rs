@@ -31,6 +31,9 @@ const OF_OTHERS: [&str; 5] = [
     "AWS_SSE_CUSTOMER_KEY_BASE64",
 ];
 
+/// Variables of proxies, also in small letters.
+const PROXIES: [&str; 3] = ["HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY"];
+
 /// How we prove who we are (API notes §2.1).
 #[derive(Clone, Debug)]
 pub enum Credentials {
@@ -128,8 +131,12 @@ pub fn learn(environment: &Environment) {
     let names = own.into_iter().flat_map(names).chain(OF_OTHERS.map(str::to_owned));
     let values = names.filter_map(|name| environment.get(&name).map(without_mark));
     values.for_each(|value| environment.redactor().learn(&Secret::new(&value)));
-    // Proxies and endpoints.
-    let passwords = environment.values().filter_map(passwords).flatten();
+    // Proxies and endpoints. Variables of other programs may hold a password that is a word of ours.
+    let is_used = |name: &str| {
+        name.starts_with("PEARLIFT_") || name.starts_with("AWS_") || PROXIES.contains(&&*name.to_uppercase())
+    };
+    let used = environment.all().filter(|(name, _)| is_used(name));
+    let passwords = used.filter_map(|(_, value)| passwords(value)).flatten();
     passwords.for_each(|text| environment.redactor().learn(&Secret::new(text)));
 }
 

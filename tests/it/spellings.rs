@@ -247,6 +247,7 @@ fn secrets_in_variables_of_any_kind_are_known_from_the_beginning() {
         ("HTTPS_PROXY", "http://shop:planted-proxy@proxy.example:3128"),
         ("all_proxy", "socks5://planted-proxy-user:planted%2Bword@proxy.example"),
         ("AWS_ENDPOINT", "https://key:planted-endpoint@h.example/x"),
+        ("AMQP_URL", "amqp://shop:order@broker.example"),
     ];
     let environment = Environment::new(vars.map(|(name, value)| (name.into(), value.into())));
     learn(&environment);
@@ -265,7 +266,9 @@ fn secrets_in_variables_of_any_kind_are_known_from_the_beginning() {
         let basic = environment.redactor().clean(&base64(&format!("shop:{secret}")));
         assert!(basic.contains("[secret]"), "{secret}: {basic}");
     }
-    assert_eq!(environment.redactor().clean("https://h.example/x"), "https://h.example/x");
+    for text in ["https://h.example/x", "order: complete"] {
+        assert_eq!(environment.redactor().clean(text), text);
+    }
 }
 
 #[test]
