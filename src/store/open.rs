@@ -14,6 +14,7 @@ use object_store::{ClientOptions, ObjectStore, RetryConfig};
 
 use crate::config::{Destination, S3};
 use crate::failure::{Failure, Kind, Result};
+use crate::store::credentials::known;
 use crate::store::network::Connector;
 use crate::store::step::Watcher;
 use crate::store::uploads::Uploads;
@@ -81,7 +82,9 @@ impl Store {
             // Both of its names, or one that the client finds in the environment by itself would win.
             builder = builder.with_endpoint(endpoint).with_config(AmazonS3ConfigKey::S3Endpoint, endpoint);
         }
-        let opened = builder.build().and_then(|bucket| Ok((bucket, Connector.connect(&client)?)));
+        let opened = known(builder, &s3.redactor)
+            .and_then(AmazonS3Builder::build)
+            .and_then(|bucket| Ok((bucket, Connector.connect(&client)?)));
         let (bucket, client) = opened.map_err(|error| {
             Failure::new(Kind::StoreRefused, "open the bucket").at(&url).caused(error).advise(
                 "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (or a profile's usual variables) give the credentials",
