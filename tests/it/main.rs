@@ -26,6 +26,7 @@ mod fuzz;
 mod gone;
 mod hostile;
 mod kill;
+mod laid;
 mod layers;
 mod licences;
 mod loading;
