@@ -14,11 +14,14 @@ use crate::config::file::{Encodings, Pace, SettingsFile};
 use crate::config::secrets::{self, Credentials};
 use crate::config::shown::shown;
 use crate::config::size;
+use crate::disk;
 use crate::failure::{Failure, Kind, Result};
 use crate::secret::Redactor;
 
 /// The file read when `--config` names none.
 const DEFAULT_FILE: &str = "pearlift.toml";
+/// The most bytes of a settings file.
+const MOST_BYTES: u64 = 1 << 20;
 /// A destination that is in use holds this folder.
 const STATE_FOLDER: &str = "_pearlift";
 
@@ -109,7 +112,7 @@ impl Settings {
             None => Some(PathBuf::from(DEFAULT_FILE)).filter(|path| path.exists()),
         };
         let text = match &path {
-            Some(path) => std::fs::read_to_string(path).map_err(|error| {
+            Some(path) => disk::read_text(path, MOST_BYTES).map_err(|error| {
                 Failure::new(Kind::Settings, "read the settings file")
                     .at(path.display().to_string())
                     .caused(error)
@@ -157,7 +160,7 @@ impl Settings {
             return Some(destination::path_or_as_written(folder, environment));
         }
         let path = config.unwrap_or(Path::new(DEFAULT_FILE));
-        let text = std::fs::read_to_string(path).ok()?;
+        let text = disk::read_text(path, MOST_BYTES).ok()?;
         let table: toml::Table = toml::from_str(&text).ok()?;
         let written = table.get("schemas")?.as_str()?;
         let moved = anchored(written, folder(path));

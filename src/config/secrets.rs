@@ -12,9 +12,12 @@ use crate::config::destination;
 use crate::config::environment::Environment;
 use crate::config::file::{AuthFile, AuthKind};
 use crate::config::shown::shown;
+use crate::disk;
 use crate::failure::{Failure, Kind, Result};
 use crate::secret::Secret;
 
+/// The most bytes of a file that holds a secret.
+const MOST_BYTES: u64 = 64 << 10;
 /// The secrets of each kind of `[auth]`, in the order in which an unset kind is chosen by them.
 const STAFF_TOKEN: &str = "STAFF_TOKEN";
 const ACCOUNT_TOKEN: &str = "ACCOUNT_TOKEN";
@@ -84,7 +87,7 @@ fn find_named(environment: &Environment, name: &str) -> Result<Option<(String, S
         let file = format!("{name}_FILE");
         if let Some(path) = environment.get(&file) {
             let path = destination::path_or_as_written(path, environment);
-            let text = std::fs::read(&path).and_then(text).map_err(|error| {
+            let text = disk::read(&path, MOST_BYTES).and_then(text).map_err(|error| {
                 Failure::new(Kind::Settings, format!("read the file that {file} names"))
                     .at(path.display().to_string())
                     .caused(error)

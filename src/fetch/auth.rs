@@ -246,8 +246,7 @@ impl Tokens {
         if let Some(why) = denied.as_ref() {
             return Err(self.refused(why.clone()));
         }
-        let file = self.file.clone();
-        let lock = tokio::task::spawn_blocking(move || file.lock()).await.expect("locking a file does not panic")?;
+        let lock = self.file.lock().await?;
         let newer = self.file.read()?.filter(|written| written.access != set.access);
         let next = match newer {
             // Another process was faster.

@@ -193,7 +193,8 @@ pub fn count(count: &SourceCount) -> Value {
     if count.at_source.is_none() {
         return Value::Null;
     }
-    let vanished: i64 = count.vanished.iter().map(|(first, last)| last.saturating_sub(*first).saturating_add(1)).sum();
+    let ids = count.vanished.iter().map(|(first, last)| last.saturating_sub(*first).saturating_add(1));
+    let vanished = ids.fold(0_i64, i64::saturating_add);
     json!({
         "held": count.held,
         "at_source": count.at_source,

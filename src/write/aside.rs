@@ -86,7 +86,7 @@ pub fn set_aside(
         let mut output = Output::new(None);
         for file in table.files.iter().filter(|file| which.concerns(name, file)) {
             let copy = live_copy(work.store, file, work.spool, runtime)?;
-            for batch in read(copy.path())? {
+            for batch in read(&copy)? {
                 let batch = batch.map_err(|error| Failure::damaged("read a data file", &file.path).caused(error))?;
                 let owner_key = batch.schema_ref().index_of(&table.key[0]);
                 let owner_key =
@@ -110,7 +110,7 @@ pub fn set_aside(
 
 /// A local file with the content of a live one; refuses (`Damage`) what is not what the manifest says.
 pub fn live_copy(store: &Store, file: &DataFile, spool: &Path, runtime: &Handle) -> Result<LocalCopy> {
-    let copy = runtime.block_on(store.local_copy(&file.path, spool))?.ok_or_else(|| {
+    let copy = runtime.block_on(store.local_copy(&file.path, file.bytes, spool))?.ok_or_else(|| {
         Failure::damaged("find a live file", &file.path).because("the manifest names it and it is not there")
     })?;
     refuse_altered(&copy, file)?;

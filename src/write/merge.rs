@@ -5,7 +5,6 @@
 
 use std::cmp::Ordering;
 use std::collections::BTreeSet;
-use std::path::Path;
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::Int64Type;
@@ -18,6 +17,7 @@ use arrow_select::interleave::interleave_record_batch;
 use crate::failure::{Failure, Kind, Result};
 use crate::manifest::Key;
 use crate::schema::{DELETED_AT, Naming};
+use crate::store::LocalCopy;
 use crate::write::columns::Layout;
 use crate::write::output::{Output, Target};
 use crate::write::reader::read;
@@ -133,7 +133,7 @@ impl<'a> Met<'a> {
 
 /// Merges the file at `path` with what comes in, into `output`. `fate` says what becomes of an owner's old rows.
 pub fn merge(
-    path: &Path,
+    copy: &LocalCopy,
     mut incoming: Incoming<'_>,
     fate: &dyn Fn(&Key) -> Fate,
     output: &mut Output,
@@ -142,12 +142,12 @@ pub fn merge(
 ) -> Result<Changes> {
     let layout = incoming.layout;
     let converter = layout.key_converter();
-    let mut old_batches = read(path)?;
+    let mut old_batches = read(copy)?;
     let mut next_old = || -> Result<Option<Side>> {
         let batch = old_batches
             .next()
             .transpose()
-            .map_err(|error| Failure::damaged("read a data file", path.display().to_string()).caused(error))?;
+            .map_err(|error| Failure::damaged("read a data file", copy.path().display().to_string()).caused(error))?;
         Ok(batch.map(|batch| Side::new(batch, layout, &converter)))
     };
     let mut changes = Changes::default();

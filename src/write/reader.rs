@@ -1,7 +1,6 @@
 //! Parquet files read whole, batch by batch: batches are cut by bytes, as far as the file's own index tells them.
 
 use std::fs::File;
-use std::path::Path;
 use std::sync::Arc;
 
 use arrow_array::RecordBatch;
@@ -15,7 +14,7 @@ use parquet::errors::ParquetError;
 use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData, RowGroupMetaData};
 
 use crate::failure::{Failure, Result};
-use crate::write::parquet::failed;
+use crate::store::LocalCopy;
 use crate::write::weight::BATCH;
 
 /// A file being read.
@@ -28,11 +27,12 @@ pub struct Reader {
 }
 
 /// Reads a whole file, batch by batch.
-pub fn read(path: &Path) -> Result<Reader> {
-    let file = File::open(path).map_err(|error| failed("read", path, error))?;
+pub fn read(copy: &LocalCopy) -> Result<Reader> {
+    let gone = || Failure::damaged("read a data file", copy.path().display().to_string()).because("it is gone");
+    let file = copy.open()?.ok_or_else(gone)?;
     let options = ArrowReaderOptions::default().with_offset_index_policy(PageIndexPolicy::Optional);
     let metadata = ArrowReaderMetadata::load(&file, options)
-        .map_err(|error| Failure::damaged("read a data file", path.display().to_string()).caused(error))?;
+        .map_err(|error| Failure::damaged("read a data file", copy.path().display().to_string()).caused(error))?;
     Ok(Reader { file, metadata, next: 0, batches: None })
 }
 

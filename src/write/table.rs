@@ -315,6 +315,6 @@ impl Side<'_> {
         let copy = live_copy(self.work.store, file, self.work.spool, self.runtime)?;
         let last = file.last.clone().expect("a live file with rows has a last key");
         let incoming = Incoming { sorted, partition: self.partition, last, run: self.work.run, layout: self.layout };
-        merge(copy.path(), incoming, &|owner| self.fate(owner), output, target, met)
+        merge(&copy, incoming, &|owner| self.fate(owner), output, target, met)
     }
 }

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that panics has found something")]
 
+mod bounded;
 mod cadence;
 mod clean;
 mod clocks;
@@ -26,6 +27,7 @@ mod fuzz;
 mod gone;
 mod hostile;
 mod kill;
+mod laid;
 mod layers;
 mod licences;
 mod loading;
