@@ -30,7 +30,7 @@ impl Walker<'_, '_> {
     }
 
     /// The key of an entry from the place that the schema does not state, in the eyes of `read`: its name in its map for
-    /// a field in it, and its field `id` for its name. Only numbers: a name of another kind is no id.
+    /// a field in it, else its field `id`; its field `id` for its name. Only numbers: a name of another kind is no id.
     fn other_key<T>(
         &self,
         level: usize,
@@ -42,9 +42,10 @@ impl Walker<'_, '_> {
             return None;
         }
         let frame = &self.frames[level - pick.above];
+        let own = || field(frame.value.as_ref()?, ID).and_then(|id| read(&Value::Json(&id)));
         match pick.take {
-            Take::Slot { .. } => frame.key.as_deref().and_then(|key| read(&Value::Text(key))),
-            Take::Key => field(frame.value.as_ref()?, ID).and_then(|id| read(&Value::Json(&id))),
+            Take::Slot { .. } => frame.key.as_deref().and_then(|key| read(&Value::Text(key))).or_else(own),
+            Take::Key => own(),
             Take::Index | Take::Label => None,
         }
     }

@@ -303,7 +303,7 @@ impl Shape {
     }
 
     /// The columns that are written and that a search with rows does not have.
-    pub(super) fn missing(&self, search: &SearchPage) -> Vec<&str> {
+    pub fn missing(&self, search: &SearchPage) -> Vec<&str> {
         let lacks = |node: &&Node| search.columns.iter().all(|column| column.name != node.name);
         let fields = self.nodes[0].fields.iter().map(|node| &self.nodes[*node]).filter(|node| !node.skipped);
         if search.rows == 0 { Vec::new() } else { fields.filter(lacks).map(|node| node.name.as_str()).collect() }

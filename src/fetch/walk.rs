@@ -217,6 +217,11 @@ impl<T: Send + 'static> Walk<T> {
             if self.next < end {
                 self.forget_ahead();
             }
+            if self.ahead.front().is_some_and(|ahead| *ahead < self.next) {
+                // Pages are longer than an earlier one was.
+                self.forget_ahead();
+                self.step = Some(page.rows.saturating_sub(1).max(1));
+            }
         }
         if brings {
             (self.rereads, self.doubts) = (0, 0);

@@ -6,10 +6,12 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 
 use crate::decode::Page;
-use crate::failure::Result;
+use crate::failure::{Kind, Result};
 use crate::fetch::expand;
 use crate::manifest::{Key, Owed};
+use crate::run::absent::first_of;
 use crate::run::documents::{Deferred, Documents, PROBES};
+use crate::run::gone::stand_in;
 use crate::run::slices::SliceScan;
 use crate::run::stop::stopped;
 use crate::run::work::Work;
@@ -37,6 +39,7 @@ impl SliceScan {
         while let Some((set, provisional)) = self.deferred.pop() {
             let text = format!("a set failed ({}): it is asked for in halves", set.failure.reason());
             work.site.events.note(&work.name, text);
+            self.show_that_others_come(work, documents, &set).await?;
             let brought = tokio::select! {
                 biased;
                 () = stop.wait() => return Err(stopped()),
@@ -46,6 +49,30 @@ impl SliceScan {
             newly += self.take_in(work, brought).await?;
         }
         Ok(newly)
+    }
+}
+
+impl SliceScan {
+    /// Asks for a held record where nothing has come in this scan: where it comes, the records of the failed set are the reason,
+    /// and not the source.
+    async fn show_that_others_come(
+        &mut self,
+        work: &mut Work<'_>,
+        documents: &Documents,
+        set: &Deferred,
+    ) -> Result<()> {
+        if documents.sets.count() > 0 {
+            return Ok(());
+        }
+        let Some(witness) = stand_in(work, &expand(&set.ids).collect()).await? else { return Ok(()) };
+        let stop = work.site.stop.clone();
+        let brought = stop.or(documents.bring(&vec![(witness, witness)])).await;
+        match brought {
+            Ok(brought) if first_of(&brought).is_some() => self.take_in(work, brought).await.map(|_| ()),
+            Err(failure) if failure.kind() == Kind::Interrupted => Err(failure),
+            // It does not come either: the set is judged as it is.
+            Ok(_) | Err(_) => Ok(()),
+        }
     }
 }
 

@@ -57,8 +57,11 @@ impl SliceScan {
             self.ask_withheld(work, documents).await?;
         }
         let known = self.known(work).await?;
+        // No search showed that the source has a record for an owner: every absent one is asked for again.
+        let by_owners = matches!(work.resource.read.style, Style::PerOwner { .. });
         let is_doubtful = |id: &i64, set_came: bool| {
             !set_came
+                || by_owners
                 || self.absent.doubts_all
                 || self.absent.is_shown(*id)
                 || known.held.contains(id)
@@ -422,7 +425,7 @@ async fn held_among(work: &Work<'_>, ids: &[i64]) -> Result<BTreeSet<i64>> {
 }
 
 /// An id that the tables hold, for want of one that came.
-async fn stand_in(work: &Work<'_>, but: &BTreeSet<i64>) -> Result<Option<i64>> {
+pub async fn stand_in(work: &Work<'_>, but: &BTreeSet<i64>) -> Result<Option<i64>> {
     let Some(head) = work.head.as_ref().filter(|_| !work.rebuild) else { return Ok(None) };
     let absence = &work.state.absence;
     let doubted = |id: &i64| {

@@ -10,6 +10,7 @@ use crate::manifest::{Key, State};
 use crate::run::amount::Amount;
 use crate::run::cost::held_records;
 use crate::run::estimate::{Estimate, Estimator, Held, no_changes};
+use crate::run::inventory::is_counted;
 use crate::run::probe::{Extent, pages};
 use crate::run::start::{above, is_from, least_of, since};
 use crate::schema::{Changes, IdSearch, Inventory, Open, Owners, Resource, Style};
@@ -122,6 +123,9 @@ impl Estimator<'_> {
     pub async fn owners(&mut self, held: Held<'_>, owners: &Owners) -> Result<Inventoried> {
         let owner = self.catalog.get(&owners.resource)?;
         let mut all = self.inventory(held, owner).await?;
+        if is_counted(owner).is_some() && self.limits.compare_counts {
+            all.requests = all.requests.plus(Amount::exact(1));
+        }
         let Some((column, wanted)) = &owners.filter else { return Ok(all) };
         let Style::IdSets { changes: Some(Changes { search, .. }), .. } = &owner.read.style else {
             return Err(no_changes(owner));

@@ -5,13 +5,13 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use crate::decode::{IdRow, ids, uris};
+use crate::decode::{IdRow, ids, search_page, uris};
 use crate::failure::{Failure, Kind, Result};
 use crate::fetch::{
     Answer, Broken, Client, Filter, IdRanges, MOST_IDS, Query, Reply, Request, Walk, collapse, count, expand, parse_set,
 };
 use crate::run::stop::Stop;
-use crate::schema::{IdSearch, Inventory, Owners, Resource, Style};
+use crate::schema::{Changes, IdSearch, Inventory, Owners, Resource, Style};
 
 /// Where OPTIONS of everything fails, ids are asked by windows of this many numbers, halved where that fails too.
 const WINDOW: i64 = 65_536;
@@ -80,6 +80,7 @@ impl Asker<'_> {
     /// the filter.
     pub async fn owners(&self, owner: &Resource, owners: &Owners) -> Result<Ids> {
         let mut all = self.all(owner).await?;
+        self.complete(owner, &mut all).await?;
         if let Some((column, wanted)) = &owners.filter {
             let Style::IdSets { changes: Some(changes), .. } = &owner.read.style else {
                 return Err(Failure::new(Kind::Schema, format!("filter the owners of {}", self.name))
@@ -98,6 +99,30 @@ impl Asker<'_> {
             all.ids = collapse(expand(&all.ids).filter(|id| !others.contains(id)));
         }
         Ok(all)
+    }
+
+    /// Completes a listing by OPTIONS that has fewer ids than the resource's search counts: it is asked for again, and united
+    /// with the search where it is short still. Nothing else would show that an owner is missing.
+    async fn complete(&self, whose: &Resource, listed: &mut Ids) -> Result<()> {
+        let Some(changes) = is_counted(whose).filter(|_| self.client.limits().compare_counts) else { return Ok(()) };
+        let (service, search) = (&whose.read.service, &changes.search);
+        let row = search.row.clone();
+        let read = move |answer: &Answer| search_page(&answer.body, &row, None);
+        let request = Request::get(&self.name, self.edge_path(service, search, "DESC"));
+        let (_, page) = self.whole(&request, Arc::new(read)).await?;
+        let Some(counted) = page.results_available else { return Ok(()) };
+        if count(&listed.ids) >= counted {
+            return Ok(());
+        }
+        let again = self.all(whose).await?.ids;
+        listed.ids = collapse(expand(&listed.ids).chain(expand(&again)));
+        if count(&listed.ids) >= counted {
+            return Ok(());
+        }
+        let by = Some(changes.created().to_owned());
+        let (_, rows) = self.search_by(service, search, (&[], None), by).await?;
+        listed.ids = collapse(expand(&listed.ids).chain(rows.into_iter().map(|row| row.id)));
+        Ok(())
     }
 
     /// Every row of a search for ids, with `stamps` as more columns. Every row satisfies the filter.
@@ -276,6 +301,17 @@ impl Asker<'_> {
 
     fn unreadable(&self, path: &str, why: String) -> Failure {
         Failure::new(Kind::Answer, format!("list the ids of {}", self.name)).at(path).because(why)
+    }
+}
+
+/// The search by which a listing by OPTIONS can be counted: one row a record, and a count that is believed.
+pub fn is_counted(whose: &Resource) -> Option<&Changes> {
+    match &whose.read.style {
+        Style::IdSets { inventory: Inventory::Options(_), changes: Some(changes), .. } => {
+            let search = &changes.search;
+            Some(changes).filter(|_| !search.count_is_wrong && !search.repeats && search.id == search.row)
+        }
+        Style::IdSets { .. } | Style::Search(_) | Style::List { .. } | Style::PerOwner { .. } => None,
     }
 }
 

@@ -31,6 +31,7 @@ mod deferred;
 mod narrow;
 mod gone;
 mod vanishing;
+mod lacking;
 mod rows;
 mod whole;
 mod snapshot;

@@ -1,7 +1,7 @@
 //! A scan of rows from a search itself: whole, or since the watermark by each of its dates.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use jiff::Timestamp;
 
@@ -11,6 +11,7 @@ use crate::failure::{Kind, Result};
 use crate::fetch::{Answer, Filter, JoinedPage, Query, Walk};
 use crate::manifest::{Backfill, Cursor, Key, Owed, Scan, ScanKind};
 use crate::run::counting;
+use crate::run::lacking::Lacking;
 use crate::run::limits::held_records;
 use crate::run::newest::not_known;
 use crate::run::since::Since;
@@ -303,9 +304,11 @@ fn query(work: &Work<'_>, search: &RowSearch, filter: Option<Filter>) -> Query {
 
 fn walk(work: &Work<'_>, query: Query, from: Option<(i64, u64)>) -> Walk<Page> {
     let (shape, row, filter) = (Arc::clone(&work.shape), query.row.clone(), query.filter.clone());
+    let lacking = Mutex::new(Lacking::default());
     let reader = Arc::new(move |answer: &Answer| {
         let mut page = rows(&shape, &answer.body, &row, filter.as_ref())?;
         let search = page.search.take().expect("rows come with what the search says of itself");
+        lacking.lock().expect("no holder of this lock panics").admit(shape.missing(&search))?;
         Ok((search, page))
     });
     Walk::new(&work.site.client, &work.name, query, reader, from)

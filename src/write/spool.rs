@@ -26,6 +26,10 @@ use crate::write::sorted::Sorted;
 /// So many runs of a table are merged into one.
 const RUNS: usize = 32;
 
+/// Requests less than this apart, in microseconds, are told by the order in which they came: the source dates its answers to
+/// the second.
+const RESOLUTION: i64 = 2_000_000;
+
 /// The rows of one resource between two commits.
 #[derive(Debug)]
 pub struct Spool {
@@ -58,10 +62,10 @@ pub(super) struct Winner {
 }
 
 impl Winner {
-    /// Whether this copy is newer than the other.
+    /// Whether this copy, which came after the other, is newer.
     fn beats(&self, other: &Self) -> bool {
         match rank(&self.newer, &other.newer) {
-            Ordering::Equal => self.asked_at >= other.asked_at,
+            Ordering::Equal => self.asked_at.saturating_add(RESOLUTION) >= other.asked_at,
             order => order == Ordering::Greater,
         }
     }
@@ -371,5 +375,13 @@ mod tests {
         assert!(copy(Some(1), 20).beats(&copy(Some(1), 10)));
         assert!(copy(None, 20).beats(&copy(Some(7), 10)));
         assert!(!copy(Some(1), 20).beats(&copy(Some(2), 10)));
+    }
+
+    #[test]
+    fn of_two_requests_of_one_second_the_one_that_came_later_wins() {
+        // The source's clock has no fractions: a slow request seems to be asked earlier than a quick one before it.
+        let copy = |asked_at| Winner { newer: [None].into(), asked_at, seq: 0, empty: false };
+        assert!(copy(10_400_000).beats(&copy(10_900_000)));
+        assert!(!copy(10_400_000).beats(&copy(13_000_000)));
     }
 }

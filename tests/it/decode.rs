@@ -221,6 +221,20 @@ fn a_key_that_is_missing_in_one_place_is_taken_from_the_other() {
     assert_eq!(tables(&contacts, false), contact);
     assert!(addresses.rejected.is_empty() && contacts.records.is_empty());
 
+    // GIVEN addresses in a list, whose id has the plain name
+    let plain = changed("contact", |response| {
+        for contact in response.as_array_mut().unwrap() {
+            let addresses = contact.get_mut("postalAddresses").and_then(|addresses| addresses.as_array_mut());
+            for address in addresses.into_iter().flatten() {
+                let address = address.as_object_mut().unwrap();
+                let id = address.shift_remove("addressId").unwrap();
+                address.insert("id".to_owned(), id);
+            }
+        }
+    });
+    assert_eq!(tables(&plain, false), contact);
+    assert!(plain.rejected.is_empty());
+
     // GIVEN notes as a list, each with its id; rows of orders as a list
     for resource in ["goods_out_note", "product_availability"] {
         let list = changed(resource, |response| *response = listed(response));

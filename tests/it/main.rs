@@ -56,6 +56,7 @@ mod resume;
 mod runs;
 mod schemas;
 mod scratch;
+mod second;
 mod secrets;
 mod sequences;
 mod signals;
