@@ -231,6 +231,11 @@ impl Settings {
             return Ok(Destination::Local(path));
         };
         let (bucket, prefix) = rest.split_once('/').unwrap_or((rest, ""));
+        if bucket.contains(['@', ':', '?', '#', '\\', '%']) || bucket.contains(char::is_whitespace) {
+            return Err(Failure::new(Kind::Settings, "accept the destination")
+                .because(format!("`{bucket}` is no name of a bucket"))
+                .advise("write `s3://bucket/prefix`"));
+        }
         if bucket.is_empty() {
             return Err(
                 Failure::new(Kind::Settings, "accept the destination").because(format!("`{url}` names no bucket"))
@@ -243,7 +248,8 @@ impl Settings {
             .endpoint
             .clone()
             .or_else(|| environment("AWS_ENDPOINT_URL_S3"))
-            .or_else(|| environment("AWS_ENDPOINT_URL"));
+            .or_else(|| environment("AWS_ENDPOINT_URL"))
+            .or_else(|| environment("AWS_ENDPOINT"));
         let allow_http = file.allow_http.unwrap_or(false);
         if let Some(endpoint) = &endpoint {
             let url = Url::parse(endpoint).map_err(|error| {
@@ -259,7 +265,9 @@ impl Settings {
         }
         let region =
             file.region.clone().or_else(|| environment("AWS_REGION")).or_else(|| environment("AWS_DEFAULT_REGION"));
-        if let Some(region) = region.as_ref().filter(|region| !region.chars().all(|c| c.is_ascii_graphic())) {
+        // It becomes a part of hosts.
+        let is_part = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+        if let Some(region) = region.as_ref().filter(|region| !region.chars().all(is_part)) {
             return Err(Failure::new(Kind::Settings, "accept `destination.s3.region`")
                 .at(region.as_str())
                 .because("it is not letters, digits and `-`, as `eu-west-1`"));

@@ -6,6 +6,7 @@
 pub mod paths;
 mod error;
 mod network;
+mod listing;
 mod open;
 mod file;
 mod lock;

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that panics has found something")]
 
+mod bucket;
 mod cadence;
 mod clean;
 mod clocks;
