@@ -7,7 +7,7 @@ use crate::manifest::Key;
 /// The longest sample of a misfit that is shown.
 const SAMPLE: usize = 60;
 
-/// Paths of unknown fields that are counted one by one: a map by names of the user's own would have no end.
+/// Paths of fields that are counted one by one: a map by names of the user's own would have no end.
 const UNKNOWN: usize = 200;
 /// Stands for the paths beyond these.
 const FURTHER: &str = "further fields";
@@ -24,6 +24,8 @@ impl Misfits {
     /// Counts a value at a path (`order.totalValue.total`).
     pub fn count(&mut self, path: String, sample: &str) {
         let short = || sample.chars().take(SAMPLE).collect();
+        let counted = self.values.len() < UNKNOWN || self.values.contains_key(&path);
+        let path = if counted { path } else { FURTHER.to_owned() };
         self.values.entry(path).or_insert_with(|| (0, short())).0 += 1;
     }
 

@@ -8,7 +8,8 @@ use jiff::Timestamp;
 use crate::decode::{IdRow, ids, uris};
 use crate::failure::{Failure, Kind, Result};
 use crate::fetch::{
-    Answer, Broken, Client, Filter, IdRanges, MOST_IDS, Query, Reply, Request, Walk, collapse, count, expand, parse_set,
+    Answer, Broken, Client, Filter, IdRanges, MOST_IDS, MOST_RANGES, Query, Reply, Request, Walk, collapse, count,
+    join, parse_set, without,
 };
 use crate::run::stop::Stop;
 use crate::schema::{IdSearch, Inventory, Owners, Resource, Style};
@@ -17,6 +18,9 @@ use crate::schema::{IdSearch, Inventory, Owners, Resource, Style};
 const WINDOW: i64 = 65_536;
 /// The narrowest window: a source that cannot list these is in trouble.
 const NARROWEST: i64 = 1_024;
+
+/// Characters of a path of the source that are shown.
+const SHOWN: usize = 200;
 
 /// How an answer is read on a worker.
 type Read<T> = Arc<dyn Fn(&Answer) -> std::result::Result<T, Broken> + Send + Sync>;
@@ -95,7 +99,7 @@ impl Asker<'_> {
                 )
                 .await?;
             let others: BTreeSet<i64> = rows.into_iter().map(|row| row.id).collect();
-            all.ids = collapse(expand(&all.ids).filter(|id| !others.contains(id)));
+            all.ids = without(&all.ids, &others);
         }
         Ok(all)
     }
@@ -230,7 +234,8 @@ impl Asker<'_> {
             }
         }
         debug_assert!(count(&found) > 0 || least.is_none(), "ids that a search shows are listed");
-        Ok(Ids { ids: collapse(expand(&found)), started_at, exact: true })
+        join(&mut found);
+        Ok(Ids { ids: found, started_at, exact: true })
     }
 
     /// Refuses ids from here to there that no account can have.
@@ -264,6 +269,7 @@ impl Asker<'_> {
     async fn good(&self, request: &Request) -> Result<Answer> {
         match self.stop.or(self.client.ask(request)).await? {
             Reply::Good(answer) => Ok(answer),
+            Reply::TooLong(failure) => Err(failure),
             Reply::Refused { status, error, .. } => {
                 Err(Failure::new(Kind::Refused, format!("list the ids of {}", self.name))
                     .at(request.path.clone())
@@ -281,13 +287,18 @@ impl Asker<'_> {
 
 /// The ids that an answer to OPTIONS lists.
 pub fn listed(answer: &Answer) -> Result<IdRanges, Broken> {
-    let mut all: Vec<(i64, i64)> = Vec::new();
+    let (mut all, mut ids) = (IdRanges::new(), 0_u64);
     for uri in uris(&answer.body)? {
+        let shown = || uri.chars().take(SHOWN).collect::<String>();
         let set = uri.rsplit('/').next().and_then(parse_set);
-        all.extend(set.ok_or_else(|| Broken::new(format!("`{uri}` ends in no id set")))?);
-        if count(&all) > MOST_IDS {
-            return Err(Broken::new(format!("it lists more than {MOST_IDS} ids")));
+        let set = set.ok_or_else(|| Broken::new(format!("`{}` ends in no id set", shown())))?;
+        ids = ids.saturating_add(count(&set));
+        all.extend(set);
+        if ids > MOST_IDS || all.len() > MOST_RANGES {
+            return Err(Broken::new(format!("it lists more than {MOST_IDS} ids, or {MOST_RANGES} ranges of them")));
         }
     }
-    Ok(collapse(expand(&all)))
+    // As ranges: a short text may name very many ids.
+    join(&mut all);
+    Ok(all)
 }

@@ -121,7 +121,7 @@ fn an_answer_without_an_end_is_given_up() {
         let folder = tempfile::tempdir().unwrap();
         let done = program(&source, &folder.path().join("lake")).run(&["run", "brand"]).expect(4);
         // THEN it is not read to its end
-        assert!(done.said().contains("the body is longer than 268435456 bytes"), "{}", done.said());
+        assert!(done.said().contains("the body is longer than 33554432 bytes"), "{}", done.said());
     }
 }
 
