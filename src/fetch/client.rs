@@ -178,6 +178,7 @@ impl Client {
                     let Some(wait) = patience.another().filter(|_| too_long < TOO_LONG) else {
                         return Ok(Reply::TooLong(shared.too_long(request, &url, &reason, tries)));
                     };
+                    shared.retrying(request, &url, reason, wait, None);
                     room.shrink(expected);
                     tokio::time::sleep(wait).await;
                 }
@@ -188,13 +189,7 @@ impl Client {
                         let gave_up = shared.gave_up(request, &url, way, reason, tries);
                         return Err(gave_up.asked_as(request_id));
                     };
-                    shared.events.tell(Event::Retrying {
-                        resource: request.resource.to_string(),
-                        url: shown(&url),
-                        reason,
-                        wait_millis: u64::try_from(wait.as_millis()).unwrap_or(u64::MAX),
-                        request_id,
-                    });
+                    shared.retrying(request, &url, reason, wait, request_id);
                     room.shrink(expected);
                     tokio::time::sleep(wait).await;
                 }
@@ -385,6 +380,16 @@ impl Shared {
 
     fn clean(&self, text: &str) -> String {
         self.auth.redactor().clean(text)
+    }
+
+    fn retrying(&self, request: &Request, url: &Url, reason: String, wait: Duration, request_id: Option<String>) {
+        self.events.tell(Event::Retrying {
+            resource: request.resource.to_string(),
+            url: shown(url),
+            reason,
+            wait_millis: u64::try_from(wait.as_millis()).unwrap_or(u64::MAX),
+            request_id,
+        });
     }
 
     fn too_long(&self, request: &Request, url: &Url, reason: &str, tries: u32) -> Failure {

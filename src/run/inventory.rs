@@ -19,6 +19,8 @@ const WINDOW: i64 = 65_536;
 /// The narrowest window: a source that cannot list these is in trouble.
 const NARROWEST: i64 = 1_024;
 
+/// Rows of a search for ids, which are held until it ends: a search that never ends must not fill the memory.
+const MOST_ROWS: usize = 10_000_000;
 /// Characters of a path of the source that are shown.
 const SHOWN: usize = 200;
 
@@ -129,6 +131,11 @@ impl Asker<'_> {
         let mut rows = Vec::new();
         while let Some(page) = self.stop.or(walk.next()).await? {
             rows.extend(page.content);
+            if rows.len() > MOST_ROWS {
+                return Err(Failure::new(Kind::Answer, format!("list the ids of {}", self.name))
+                    .because(format!("its search shows more than {MOST_ROWS} rows"))
+                    .advise("leave the resource out with `resources.exclude`"));
+            }
         }
         let started_at = walk.started_at.expect("a walk that ended was answered");
         Ok((started_at, rows))
