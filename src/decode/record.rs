@@ -19,6 +19,8 @@ use crate::schema::Type;
 const RECORD: usize = 256;
 /// Copies of a record's key while its page is read.
 const KEYS: usize = 4;
+/// Characters of a key that are shown.
+const SHOWN: usize = 120;
 /// Unnamed values of one record: about 250 bytes each until its rows are made, 25 MiB.
 const UNNAMED: usize = 100_000;
 
@@ -276,7 +278,7 @@ impl<'s, 'a> Walker<'s, 'a> {
         let raw = || value.as_raw_str().to_owned();
         let Some(key) = self.owner_key() else {
             let reason = match &self.frames[0].key {
-                Some(key) => format!("`{key}` is no key of a record"),
+                Some(key) => format!("`{}` is no key of a record", key.chars().take(SHOWN).collect::<String>()),
                 None => "it has no key".to_owned(),
             };
             self.keep(MisfitRecord { table: None, id: None, reason, raw: raw() });

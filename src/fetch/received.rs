@@ -11,6 +11,9 @@ use crate::fetch::clock::SourceClock;
 use crate::fetch::inflate::MAX_BODY;
 use crate::fetch::{Quota, Room};
 
+/// Characters of the source's id of a request that are kept: it has 36.
+const REQUEST_ID: usize = 100;
+
 /// Why a body was not read to its end.
 pub(super) enum Spoilt {
     /// It is larger than its room, and the budget has no more.
@@ -74,7 +77,7 @@ pub(super) fn shown(url: &Url) -> String {
 /// The source's id of a request, from the header of its answer (API notes §8).
 pub(super) fn request_id(headers: &HeaderMap) -> Option<String> {
     let text = headers.get("ruid")?.to_str().ok()?.trim();
-    Some(text.to_owned()).filter(|text| !text.is_empty())
+    Some(text.chars().take(REQUEST_ID).collect::<String>()).filter(|text| !text.is_empty())
 }
 
 /// Why a request failed on its way, without its URL.
