@@ -27,7 +27,7 @@ use crate::fetch::{
 const REFRESHES: u32 = 3;
 
 /// An answer that is longer than any is asked for so often: its length is rarely an accident, and it is much to read.
-const TOO_LONG: u32 = 3;
+const TOO_LONG: u32 = 2;
 
 /// The client. Cheap to clone.
 #[derive(Clone, Debug)]

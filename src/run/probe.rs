@@ -152,7 +152,7 @@ impl<'a> Probe<'a> {
                 }
                 Ok(Some(answer))
             }
-            Reply::TooLong(failure) => return Err(failure),
+            Reply::TooLong(failure) => Err(failure),
             Reply::Refused { status, error, .. } => {
                 Err(Failure::new(Kind::Refused, format!("plan {}", self.name))
                     .at(request.path)

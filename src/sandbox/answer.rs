@@ -120,7 +120,7 @@ impl Wrong {
         match self {
             Self::Date(_) | Self::Stale => reply,
             Self::Status(wrong) => Reply { status: wrong.status, body: wrong.body.clone(), ..reply },
-            Self::Swell(swell) => Reply { status: swell.status, swell: Some(swell.clone()), ..reply },
+            Self::Swell(swell) => Reply { status: swell.status, swell: Some(Box::new(swell.clone())), ..reply },
             Self::Replace(Replacement { from, to }) => Reply { body: reply.body.replace(from, to), ..reply },
             Self::Empty
             | Self::None

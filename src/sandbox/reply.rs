@@ -13,7 +13,7 @@ pub struct Reply {
     /// `message-type`, as the source labels its answers.
     pub label: &'static str,
     /// Sent in place of the body.
-    pub swell: Option<Swell>,
+    pub swell: Option<Box<Swell>>,
 }
 
 impl Reply {
