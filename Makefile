@@ -5,26 +5,32 @@ PYTHON ?= python3
 VENV := .venv
 READERS := .venv-readers
 
-.PHONY: demo test check lint bench night fuzz stir trust soak clocks readers clean
+.PHONY: demo dist test check lint bench night fuzz stir trust soak clocks readers clean
 
 # An account that runs on this machine, exported to ./pearlift-demo.
 demo:
-	$(CARGO) build --release
-	./target/release/pearlift demo
+	$(CARGO) build --profile demo
+	./target/demo/pearlift demo
+
+# The binary to hand on, target/dist/pearlift, and beside it its debug information, pearlift.debug.
+dist:
+	$(CARGO) build --profile dist
+	objcopy --only-keep-debug target/dist/pearlift target/dist/pearlift.debug
+	objcopy --strip-all --add-gnu-debuglink=target/dist/pearlift.debug target/dist/pearlift
 
 # Everything that the tests need, then the tests.
 test: $(VENV)/ready
-	$(CARGO) test --lib --bins
-	$(CARGO) test --doc
+	$(CARGO) test --workspace --lib --bins
+	$(CARGO) test --workspace --doc
 	$(CARGO) test --test it
 
 # Formatting, lints, docs; then the tests.
 check: lint test
 
 lint:
-	$(CARGO) fmt --check
-	$(CARGO) clippy --all-targets -- -D warnings
-	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --no-deps --document-private-items
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --document-private-items
 	@if ! command -v cargo-deny > /dev/null; then \
 		echo "cargo-deny is not installed: advisories were not checked; licences and sources are, by the tests"; \
 	elif cargo deny fetch db; then \
@@ -57,9 +63,10 @@ FUZZ_FLAGS := -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
 	-Cllvm-args=-sanitizer-coverage-trace-compares -Ccodegen-units=1
 HOST := $(shell rustc -vV | sed -n 's/^host: //p')
 fuzz:
-	RUSTFLAGS="$(FUZZ_FLAGS)" $(CARGO) build --release --manifest-path fuzz/Cargo.toml --target $(HOST)
+	RUSTFLAGS="$(FUZZ_FLAGS)" $(CARGO) build --profile fuzz --package pearlift-fuzz --features libfuzzer --target $(HOST) \
+		--target-dir fuzz/target
 	mkdir -p fuzz/found/$(TARGET) fuzz/target/corpus/$(TARGET)
-	FUZZ_TARGET=$(TARGET) fuzz/target/$(HOST)/release/pearlift-fuzz -max_total_time=$(SECONDS) -timeout=10 -rss_limit_mb=2048 \
+	FUZZ_TARGET=$(TARGET) fuzz/target/$(HOST)/fuzz/pearlift-fuzz -max_total_time=$(SECONDS) -timeout=10 -rss_limit_mb=2048 \
 		-max_len=8192 -artifact_prefix=fuzz/found/$(TARGET)/ fuzz/target/corpus/$(TARGET) fuzz/corpus/$(TARGET)
 
 # An account that changes while it is read, for many seeds; an hour. PEARLIFT_STIR=7 or 100-400 chooses them.

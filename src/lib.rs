@@ -28,5 +28,7 @@ pub mod verify;
 pub mod run;
 pub mod clean;
 pub mod report;
-pub mod sandbox;
 pub mod cli;
+
+/// The simulated account that `demo`, `sandbox` and the tests run against.
+pub use pearlift_sandbox as sandbox;

@@ -1,9 +1,9 @@
 //! `pearlift sandbox`: serves a simulated account until it is stopped.
 
 use crate::cli::arguments::Sandbox as Arguments;
-use crate::cli::terminal::{complain, print};
+use crate::cli::terminal::Terminal;
 use crate::failure::{Failure, Kind, Result};
-use crate::sandbox::{Sandbox, Settings, Size};
+use pearlift_sandbox::{Sandbox, Settings, Size};
 
 /// Serves until the process ends. Prints the base URL and the address of control requests on stdout once it listens.
 pub async fn sandbox(arguments: Arguments) -> Result<u8> {
@@ -30,11 +30,13 @@ pub async fn sandbox(arguments: Arguments) -> Result<u8> {
             .caused(error)
             .advise("choose another port with --port, or 0 for any that is free")
     })?;
-    print(&format!("{}\n{}", sandbox.url(), sandbox.control()))?;
-    complain(&format!(
+    // Its token is meant to be seen.
+    let terminal = Terminal::default();
+    terminal.print(&[sandbox.url(), sandbox.control()])?;
+    terminal.complain(&[format!(
         "app_ref is {app_ref}, BRIGHTPEARL_STAFF_TOKEN is {token}; POST {}/… changes the account",
         sandbox.control()
-    ));
+    )]);
     sandbox.forever().await;
     Ok(0)
 }

@@ -24,7 +24,7 @@ pub use growing::REPEATED_ROW;
 pub use misfit::{MisfitRecord, Misfits};
 pub use moment::{date_days, month_days, timestamp, timestamp_micros};
 pub use number::decimal;
-pub use page::{Owner, Page, TableRows, documents, rows, uris};
+pub use page::{Owner, Page, TableRows, documents, list, rows, uris};
 pub use rest::Rest;
 pub use search::{IdRow, IdRows, ids, meta_data, search_page};
 pub use shape::Shape;

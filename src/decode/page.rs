@@ -52,6 +52,8 @@ pub struct Page {
     pub came: u64,
     /// The source says that the set, or the list, goes on (API notes §5, contact).
     pub more: bool,
+    /// The text of each record of a list that comes in pages.
+    pub texts: Vec<(Key, String)>,
     /// Why the answer may lack records, by its own word or by its shape.
     pub partial: Option<String>,
     /// What a search says of itself.
@@ -104,7 +106,7 @@ fn is_empty(value: &LazyValue<'_>) -> bool {
 }
 
 /// Reads an answer whose strings may hold what the reader does not take: a raw control character, a name that is no Unicode.
-fn with_envelope<R>(text: &[u8], read: impl FnOnce(Envelope<'_>) -> Result<R, Broken>) -> Result<R, Broken> {
+pub(super) fn with_envelope<R>(text: &[u8], read: impl FnOnce(Envelope<'_>) -> Result<R, Broken>) -> Result<R, Broken> {
     let text = std::str::from_utf8(text).map_err(|error| Broken::new(format!("the body is no UTF-8: {error}")))?;
     let text = escape_names(text);
     match envelope(text.as_bytes()) {
@@ -128,6 +130,15 @@ fn most_rows(text: &[u8]) -> usize {
 
 /// Decodes documents. An answer of another shape, or one that states errors, gives what it has and why it may lack some.
 pub fn documents(shape: &Shape, body: &Body) -> Result<Page, Broken> {
+    read_documents(shape, body, false)
+}
+
+/// Decodes a page of a list: documents, and their texts where the list has several pages.
+pub fn list(shape: &Shape, body: &Body) -> Result<Page, Broken> {
+    read_documents(shape, body, true)
+}
+
+fn read_documents(shape: &Shape, body: &Body, is_list: bool) -> Result<Page, Broken> {
     let text = body.flat_text()?;
     with_envelope(&text, |envelope| {
         let mut walker = Walker::new(shape, text.deep, most_rows(&text));
@@ -141,8 +152,9 @@ pub fn documents(shape: &Shape, body: &Body) -> Result<Page, Broken> {
         }
         let more = envelope.pagination.as_ref().and_then(|pagination| flag(pagination, "morePagesAvailable"));
         let errors = envelope.errors.as_ref().map(|errors| format!("it states errors: {}", short(errors)));
+        let texts = if is_list && more.is_some() { walker.texts() } else { Vec::new() };
         let mut page = Page::of(walker)?;
-        (page.more, page.partial) = (more.unwrap_or(false), errors.or(odd));
+        (page.more, page.partial, page.texts) = (more.unwrap_or(false), errors.or(odd), texts);
         Ok(page)
     })
 }
@@ -155,7 +167,8 @@ impl Page {
         }
         let keyless = records.iter().filter(|record| record.id.is_none()).count();
         let came = u64::try_from(owners.len() + keyless).expect("a length fits");
-        Ok(Self { owners, tables, records, rejected, misfits, came, more: false, partial: None, search: None })
+        let texts = Vec::new();
+        Ok(Self { owners, tables, records, rejected, misfits, came, more: false, texts, partial: None, search: None })
     }
 }
 
@@ -169,9 +182,13 @@ fn is_document(shape: &Shape, response: &LazyValue<'_>) -> bool {
     key.is_some_and(|key| matches!(key.get_type(), JsonType::Number | JsonType::String))
 }
 
-/// The beginning of a value's text.
+/// The beginning of a value's text. `…` says where it was cut: half of a secret is known by it.
 fn short(value: &LazyValue<'_>) -> String {
-    value.as_raw_str().chars().take(SHOWN).collect()
+    let text = value.as_raw_str();
+    match text.char_indices().nth(SHOWN) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
 }
 
 /// Decodes search rows.
@@ -212,15 +229,16 @@ pub fn rows(shape: &Shape, body: &Body, row: &str, filter: Option<&Filter>) -> R
 /// The ready-made GET paths of an OPTIONS answer (API notes §5).
 pub fn uris(body: &Body) -> Result<Vec<String>, Broken> {
     let text = body.text()?;
-    let envelope = envelope(&text)?;
-    let uris = field(&envelope.response, "getUris").ok_or_else(|| Broken::new("the answer holds no `getUris`"))?;
-    let items = uris.into_array_iter().ok_or_else(|| Broken::new("`getUris` is no list"))?;
-    items
-        .map(|item| {
-            let item = item.map_err(|error| Broken::new(first_line(&error)))?;
-            item.as_str().map(str::to_owned).ok_or_else(|| Broken::new("an entry of `getUris` is no text"))
-        })
-        .collect()
+    with_envelope(&text, |envelope| {
+        let uris = field(&envelope.response, "getUris").ok_or_else(|| Broken::new("the answer holds no `getUris`"))?;
+        let items = uris.into_array_iter().ok_or_else(|| Broken::new("`getUris` is no list"))?;
+        items
+            .map(|item| {
+                let item = item.map_err(|error| Broken::new(first_line(&error)))?;
+                item.as_str().map(str::to_owned).ok_or_else(|| Broken::new("an entry of `getUris` is no text"))
+            })
+            .collect()
+    })
 }
 
 /// Calls `take` for every record at the end of the steps; gives how the value is of another shape, if it is.

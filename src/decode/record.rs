@@ -466,6 +466,11 @@ impl<'s, 'a> Walker<'s, 'a> {
         tree.render()
     }
 
+    /// The text of each record, by its key.
+    pub fn texts(&self) -> Vec<(Key, String)> {
+        self.twins.texts()
+    }
+
     /// The page.
     pub fn finish(self) -> Walked {
         let Self { shape, tables, mut owners, mut records, mut rejected, twins, misfits, full, .. } = self;

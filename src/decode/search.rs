@@ -5,7 +5,7 @@ use sonic_rs::{JsonType, JsonValueTrait, LazyValue};
 use crate::decode::builder::{Token, Value};
 use crate::decode::moment::{timestamp, timestamp_micros};
 use crate::decode::number::whole;
-use crate::decode::page::{envelope, field, flag};
+use crate::decode::page::{field, flag, with_envelope};
 use crate::fetch::{Body, Broken, ColumnMeta, Filter, SearchPage};
 
 /// Characters of a value that are shown.
@@ -30,8 +30,17 @@ pub struct IdRows {
 /// Decodes a page of a search for ids: `id` and `row` are columns, `stamps` more columns wanted.
 pub fn ids(body: &Body, id: &str, row: &str, stamps: &[String], filter: Option<&Filter>) -> Result<IdRows, Broken> {
     let text = body.text()?;
-    let envelope = envelope(&text)?;
-    let (search, results) = read_search(&envelope.response, row, filter)?;
+    with_envelope(&text, |envelope| read_ids(&envelope.response, id, row, stamps, filter))
+}
+
+fn read_ids(
+    response: &LazyValue<'_>,
+    id: &str,
+    row: &str,
+    stamps: &[String],
+    filter: Option<&Filter>,
+) -> Result<IdRows, Broken> {
+    let (search, results) = read_search(response, row, filter)?;
     let place = |name: &str| search.columns.iter().position(|column| column.name == name);
     let missing = |name: &str| Broken::new(format!("the search does not return the column `{name}`"));
     let id_place = place(id).ok_or_else(|| missing(id))?;
@@ -62,16 +71,16 @@ pub fn ids(body: &Body, id: &str, row: &str, stamps: &[String], filter: Option<&
 /// Decodes what a page of a search states of itself, whether or not its rows have ids that can be read.
 pub fn search_page(body: &Body, row: &str, filter: Option<&Filter>) -> Result<SearchPage, Broken> {
     let text = body.text()?;
-    let envelope = envelope(&text)?;
-    read_search(&envelope.response, row, filter).map(|(search, _)| search)
+    with_envelope(&text, |envelope| read_search(&envelope.response, row, filter).map(|(search, _)| search))
 }
 
 /// Decodes a `/meta-data` answer: the columns of a search.
 pub fn meta_data(body: &Body) -> Result<Vec<ColumnMeta>, Broken> {
     let text = body.text()?;
-    let envelope = envelope(&text)?;
-    let meta = field(&envelope.response, "metaData").unwrap_or_else(|| envelope.response.clone());
-    read_columns(&meta)
+    with_envelope(&text, |envelope| {
+        let meta = field(&envelope.response, "metaData").unwrap_or_else(|| envelope.response.clone());
+        read_columns(&meta)
+    })
 }
 
 /// Reads metaData and rows of a search.

@@ -29,6 +29,11 @@ impl<'a> Twins<'a> {
         }
     }
 
+    /// The text of each key's first record.
+    pub fn texts(&self) -> Vec<(Key, String)> {
+        self.first.iter().map(|(key, (_, value))| (key.clone(), value.as_raw_str().to_owned())).collect()
+    }
+
     /// Leaves out all but one of each key: they no longer fit, and are kept among the rejected.
     pub fn settle(self, owners: &mut [Owner], records: &mut Vec<MisfitRecord>, rejected: &mut Vec<MisfitRecord>) {
         for (key, twins) in self.more {

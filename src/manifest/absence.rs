@@ -120,3 +120,19 @@ impl Absence {
         self.gaps.drain(..surplus);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_suspect_is_confirmed_by_another_run_or_ten_minutes_later_and_keeps_its_first_time() {
+        let at = |minutes: i64| Timestamp::from_second(minutes * 60).expect("it is in range");
+        let mut absence = Absence::default();
+        absence.suspect([7], at(0), "first");
+        absence.suspect([7, 8], at(5), "first");
+        assert_eq!(absence.due("first", at(9)), Vec::<i64>::new());
+        assert_eq!(absence.due("first", at(10)), [7]);
+        assert_eq!(absence.due("second", at(5)), [7, 8]);
+    }
+}

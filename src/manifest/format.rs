@@ -128,9 +128,12 @@ pub struct MisfitFile {
 /// What is known of the resource's scans.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 pub struct State {
-    /// Changes are asked from here on: the earlier of the server's clock and ours at a completed scan's start, minus the
+    /// Every change until then is read: the earlier of the server's clock and ours at a completed scan's start, minus the
     /// overlap.
     pub watermark: Option<Timestamp>,
+    /// The watermark before the last scan for changes; none after a full read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub watermark_before: Option<Timestamp>,
     /// The server's clock at the start of the last completed scan; none while the first load is unfinished.
     pub completed_at: Option<Timestamp>,
     /// The server's clock at the start of the last scan that read everything.
@@ -179,6 +182,13 @@ pub struct State {
     /// The records that the source counts, and what is held of them.
     #[serde(default, skip_serializing_if = "SourceCount::is_unknown")]
     pub count: SourceCount,
+}
+
+impl State {
+    /// From where edits are asked: from the watermark of the scan before the last, so that searches of two runs show each.
+    pub fn changes_since(&self) -> Option<Timestamp> {
+        self.watermark_before.min(self.watermark).or(self.watermark)
+    }
 }
 
 /// An unfinished scan.

@@ -117,7 +117,7 @@ pub fn plan(resource: &Resource, head: Option<&Version>, wish: Wish) -> Job {
             ScanKind::Full => steps.push(full(format!("goes on with the full read begun {begun}"), Some(scan))),
             ScanKind::Changes => steps.push(Step {
                 resume: Some(scan),
-                ..changes(format!("goes on with the changes begun {begun}"), state.watermark, None)
+                ..changes(format!("goes on with the changes begun {begun}"), state.changes_since(), None)
             }),
         }
         if resource.has_dates() {
@@ -127,7 +127,7 @@ pub fn plan(resource: &Resource, head: Option<&Version>, wish: Wish) -> Job {
         }
     } else if state.completed_at.is_none() || (resource.has_dates() && state.watermark.is_none()) {
         steps.push(full(from(wish.start, "first load"), None));
-    } else if let (true, Some(since)) = (resource.has_dates(), state.watermark) {
+    } else if let (true, Some(since)) = (resource.has_dates(), state.changes_since()) {
         steps.push(changes(format!("changes since {since:.0}"), Some(since), open_every(resource, wish)));
     } else {
         match not_due(resource, state, wish) {

@@ -37,12 +37,17 @@ pub struct Found {
     pub sightings: BTreeMap<i64, Sighting>,
 }
 
-/// Asks for what changed since.
-pub async fn find(asker: &Asker<'_>, service: &str, changes: &Changes, since: Timestamp) -> Result<Found> {
+/// Asks for what changed, by each date from its point on.
+pub async fn find(
+    asker: &Asker<'_>,
+    service: &str,
+    changes: &Changes,
+    since: impl Fn(&str) -> Timestamp,
+) -> Result<Found> {
     let stamps = stamps(changes);
     let mut found: Option<Found> = None;
     for column in &changes.since {
-        let filter = Filter::Period { column: column.clone(), window: Window::since(since) };
+        let filter = Filter::Period { column: column.clone(), window: Window::since(since(column)) };
         let (started_at, rows) = asker.search(service, &changes.search, &stamps, Some(filter)).await?;
         let found = found.get_or_insert_with(|| Found { started_at, sightings: BTreeMap::new() });
         sight(&mut found.sightings, changes, started_at, rows);

@@ -17,6 +17,7 @@ use crate::run::newest::not_known;
 use crate::run::rows;
 use crate::run::slices::SliceScan;
 use crate::run::start::is_from;
+use crate::run::vanished;
 use crate::run::work::{Work, count};
 use crate::schema::Style;
 use crate::write::Replace;
@@ -137,18 +138,20 @@ async fn look_for(work: &mut Work<'_>, before: &SourceCount) -> Result<()> {
         work.commit(Replace::Owners, true).await?;
     }
     let missing = count(found.missing.len()) + found.rows_read;
-    if missing > 0 || !found.vanished.is_empty() {
-        let vanished = count(found.vanished.len());
+    let gone = vanished::without_hidden(work, found.vanished.clone(), found.sets);
+    if missing > 0 || !gone.is_empty() {
+        let vanished = count(gone.len());
         let text = format!(
             "{missing} records that the source has and no date led to were read; {vanished} held ones are not shown any more"
         );
         work.site.events.warn(&work.name, text);
     }
     let known = if found.sets { Vec::new() } else { work.state.count.vanished.clone() };
-    let vanished: BTreeSet<i64> = expand(&known).chain(found.vanished.iter().copied()).collect();
+    let gone: BTreeSet<i64> = expand(&known).chain(gone).collect();
     // Those that left the tables meanwhile were deleted.
-    let left = not_known(work, vanished.clone()).await?;
-    work.state.count.vanished = collapse(vanished.difference(&left).copied());
+    let left = not_known(work, gone.clone()).await?;
+    let named = vanished::suspect(work, gone.difference(&left).copied().collect()).await?;
+    work.state.count.vanished = collapse(named);
     if !found.finished {
         return work.commit(Replace::Owners, true).await;
     }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use crate::decode::{Page, Shape, documents};
+use crate::decode::{Page, Shape, documents, list};
 use crate::failure::{Failure, Kind, Result};
 use crate::fetch::{Client, IdRanges, Reply, Request, collapse, count, expand, render};
 use crate::manifest::Key;
@@ -331,7 +331,8 @@ impl Documents {
             };
             let (asked_at, date) = (answer.asked_at, answer.date);
             let shape = Arc::clone(&self.shape);
-            let read = tokio::task::spawn_blocking(move || documents(&shape, &answer.body));
+            let read = if self.path.contains("{ids}") { documents } else { list };
+            let read = tokio::task::spawn_blocking(move || read(&shape, &answer.body));
             match read.await.expect("decoding does not panic") {
                 Ok(page) => return Ok(Part::Page(Box::new(page), asked_at, date)),
                 Err(broken) => match patience.another() {

@@ -16,6 +16,7 @@ use crate::run::changed::{Sighting, leave_out_held, sight, stamps};
 use crate::run::cost::held_records;
 use crate::run::inventoried::{Inventoried, documents, listed};
 use crate::run::probe::{Probe, pages};
+use crate::run::since::Since;
 use crate::schema::{Catalog, Changes, IdSearch, Open, Resource, RowSearch, Style};
 use crate::store::Store;
 use crate::window::Window;
@@ -68,7 +69,7 @@ impl Estimator<'_> {
     ) -> Result<Vec<Estimate>> {
         let blank = State::default();
         let held = Held { resource, head, state: head.map_or(&blank, |head| &head.state), start };
-        let mut mark = held.state.watermark;
+        let mut mark = held.state.changes_since();
         let mut estimates: Vec<Estimate> = Vec::new();
         for step in steps {
             let mut estimate = match step.kind {
@@ -87,7 +88,9 @@ impl Estimator<'_> {
             if let Some(scan) = &step.resume {
                 let overlap = SignedDuration::try_from(self.limits.overlap).unwrap_or_default();
                 let earliest = held.state.clocks.scan.map_or(scan.started_at, |scan| scan.earliest);
-                mark = mark.max(earliest.saturating_sub(overlap).ok());
+                let moved = held.state.watermark.max(earliest.saturating_sub(overlap).ok());
+                // A scan for changes leaves the watermark before it as the point from which they are asked.
+                mark = if scan.kind == ScanKind::Changes { held.state.watermark.or(moved) } else { moved };
             }
             estimates.push(estimate);
         }
@@ -106,10 +109,11 @@ impl Estimator<'_> {
             return Ok(estimate);
         }
         let since = || {
-            since.ok_or_else(|| {
+            let edits = since.ok_or_else(|| {
                 Failure::new(Kind::Bug, format!("plan the changes of {}", resource.name))
                     .because("no scan was completed")
-            })
+            })?;
+            Ok::<_, Failure>(Since::of(resource, held.state, self.limits, edits))
         };
         match (&resource.read.style, kind) {
             // A list of which nothing is held yet is asked for twice.
@@ -189,13 +193,14 @@ impl Estimator<'_> {
         }
     }
 
-    async fn changed_rows(&mut self, held: Held<'_>, search: &RowSearch, since: Timestamp) -> Result<Estimate> {
+    async fn changed_rows(&mut self, held: Held<'_>, search: &RowSearch, since: Since) -> Result<Estimate> {
         let mut requests = Amount::exact(0);
         // A row that bears both dates comes twice.
         let mut records = Amount { value: 0, exact: search.since.len() == 1 };
         let mut shown: Vec<i64> = Vec::new();
         let mut known = 0;
         for column in &search.since {
+            let since = since.at(held.resource, column);
             let query = self.rows_query(held.resource, search, Some(after(column, since)));
             let Some(extent) = self.probe.extent(&query, &search.row, &[]).await? else {
                 requests = requests.plus(Amount::about(1));
@@ -234,7 +239,7 @@ impl Estimator<'_> {
         held: Held<'_>,
         whose: &Resource,
         (changes, open_every): (&Changes, Option<Duration>),
-        since: Timestamp,
+        since: Since,
         max_ids: usize,
     ) -> Result<Estimate> {
         let stamps = stamps(changes);
@@ -243,6 +248,7 @@ impl Estimator<'_> {
         let (mut rows, mut shown, mut whole, mut at) = (0, 0, true, Timestamp::MIN);
         let mut fresh = (whose.name == held.resource.name).then_some(0);
         for column in &changes.since {
+            let since = since.at(held.resource, column);
             let query =
                 self.probe.asker().query(&whose.read.service, &changes.search, &stamps, Some(after(column, since)));
             let Some(extent) = self.probe.extent(&query, &changes.search.id, &stamps).await? else {

@@ -72,6 +72,9 @@ impl SliceScan {
         let before = work.state.owed.len();
         if !asked.is_empty() {
             let again = self.ask_again(work, documents, &asked).await?;
+            let returned = known.due.difference(&again.absent).copied().filter(|id| !self.absent.is_shown(*id));
+            let hidden: BTreeSet<i64> = expand(&work.state.absence.hidden).chain(returned).collect();
+            work.state.absence.hidden = collapse(hidden);
             match &work.resource.read.style {
                 Style::PerOwner { .. } => self.settle_owners(work, &again, &known).await?,
                 Style::IdSets { .. } | Style::Search(_) | Style::List { .. } => {

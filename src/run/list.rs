@@ -1,12 +1,12 @@
 //! The pages of a list. One that has a single page, as most have, costs one request; a further page overlaps the one before by
 //! a row, so that rows that go meanwhile are noticed.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use jiff::Timestamp;
 
-use crate::decode::Page;
+use crate::decode::{MisfitRecord, Page};
 use crate::failure::{Failure, Kind, Result};
 use crate::fetch::Request;
 use crate::manifest::Key;
@@ -48,6 +48,10 @@ struct Reading<'d> {
     overlaps: bool,
     /// The records of this pass.
     seen: HashSet<Seen>,
+    /// Their texts, where the list comes in pages.
+    texts: HashMap<Key, String>,
+    /// The last record of the page before.
+    last: Option<Key>,
     restarts: u32,
     pages: Vec<(Page, Timestamp)>,
     date: Option<Timestamp>,
@@ -68,6 +72,8 @@ impl<'d> Reading<'d> {
             next: Some(1),
             overlaps: false,
             seen: HashSet::new(),
+            texts: HashMap::new(),
+            last: None,
             restarts: 0,
             pages: Vec::new(),
             date: None,
@@ -78,7 +84,7 @@ impl<'d> Reading<'d> {
     /// Reads the next page; `false` at the end.
     async fn read_on(&mut self) -> Result<bool> {
         let Some(first) = self.next.take() else { return Ok(false) };
-        let Some((page, asked_at)) = self.page(first).await? else { return Ok(false) };
+        let Some((mut page, asked_at)) = self.page(first).await? else { return Ok(false) };
         let (mut new, mut known) = (0, 0);
         for record in records(&page) {
             let is_new = self.seen.insert(record);
@@ -93,11 +99,26 @@ impl<'d> Reading<'d> {
             let why = format!("the page from row {first} on brings nothing new and states that more follow");
             return Err(self.distrust(first, why));
         }
+        self.reject_twins(&mut page);
         // A page of one row has no other to share.
         self.overlaps = page.came > 1;
         self.next = page.more.then(|| first + page.came - u64::from(self.overlaps));
         self.pages.push((page, asked_at));
         Ok(true)
+    }
+
+    /// Keeps records of earlier pages whose key comes again with another text, other than in the row that two pages share: the
+    /// later one takes their place.
+    fn reject_twins(&mut self, page: &mut Page) {
+        let shared = self.last.take().filter(|_| self.overlaps);
+        self.last = page.owners.last().map(|owner| owner.key.clone());
+        for (key, text) in std::mem::take(&mut page.texts) {
+            let Some(before) = self.texts.insert(key.clone(), text.clone()) else { continue };
+            if before != text && shared.as_ref() != Some(&key) {
+                let reason = "another record of the same key is on another page".to_owned();
+                page.rejected.push(MisfitRecord { table: None, id: Some(key), reason, raw: before });
+            }
+        }
     }
 
     /// One page; none where there is nothing. An answer that states errors or holds no list is asked for again, and so is an
@@ -147,6 +168,7 @@ impl<'d> Reading<'d> {
             return Err(self.distrust(1, "rows leave the list faster than it can be read".to_owned()));
         }
         self.seen.clear();
+        self.texts.clear();
         self.pages.clear();
         (self.next, self.overlaps) = (Some(1), false);
         Ok(())

@@ -100,7 +100,9 @@ impl Work<'_> {
         self.state.evidence.older = known.into_values().collect();
         if let (Style::Search(_), false) = (&self.resource.read.style, self.tally.noticed.kept.is_empty()) {
             // Its rows have no GET: the next run's search is to find them again.
-            self.state.watermark = self.head.as_ref().and_then(|head| head.state.watermark);
+            let before = self.head.as_ref().map(|head| &head.state);
+            self.state.watermark = before.and_then(|state| state.watermark);
+            self.state.watermark_before = before.and_then(|state| state.watermark_before);
         }
     }
 

@@ -12,6 +12,7 @@ use crate::run::changed::{Found, find_open, leave_out_held};
 use crate::run::counting;
 use crate::run::gone;
 use crate::run::inventory::Asker;
+use crate::run::since::Since;
 use crate::run::slices::SliceScan;
 use crate::run::vouch::find_since;
 use crate::run::work::Work;
@@ -178,10 +179,11 @@ async fn resumed(work: &Work<'_>, scan: Option<&Scan>) -> Result<Option<SliceSca
 }
 
 /// From when on changes are asked.
-fn since(work: &Work<'_>, step: &Step) -> Result<jiff::Timestamp> {
-    step.since.or(work.state.watermark).ok_or_else(|| {
+fn since(work: &Work<'_>, step: &Step) -> Result<Since> {
+    let edits = step.since.or(work.state.changes_since()).ok_or_else(|| {
         Failure::new(Kind::Bug, format!("ask for changes of {}", work.name)).because("no scan has been completed")
-    })
+    })?;
+    Ok(Since::of(&work.resource, &work.state, &work.site.limits, edits))
 }
 
 fn settle(work: &Work<'_>) -> SignedDuration {

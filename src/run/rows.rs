@@ -11,9 +11,12 @@ use crate::failure::{Kind, Result};
 use crate::fetch::{Answer, Filter, JoinedPage, Query, Walk};
 use crate::manifest::{Backfill, Cursor, Key, Owed, Scan, ScanKind};
 use crate::run::counting;
+use crate::run::limits::held_records;
 use crate::run::newest::not_known;
-use crate::run::work::{UNIDENTIFIED, Work};
-use crate::schema::RowSearch;
+use crate::run::since::Since;
+use crate::run::vanishing::accept_shrunk;
+use crate::run::work::{UNIDENTIFIED, Work, count};
+use crate::schema::{RowSearch, Type};
 use crate::window::Window;
 use crate::write::Replace;
 
@@ -75,6 +78,9 @@ pub async fn read_all(work: &mut Work<'_>, search: &RowSearch, resume: Option<Sc
         outcome => outcome?,
     }
     let started_at = started_at.or(walk.started_at).expect("a walk that ended was answered");
+    if search.since.is_empty() {
+        confirm(work, search, started_at).await?;
+    }
     let replace = if search.since.is_empty() || work.rebuild { Replace::Everything } else { Replace::Owners };
     work.complete(ScanKind::Full, started_at, held);
     if replace == Replace::Everything {
@@ -83,19 +89,49 @@ pub async fn read_all(work: &mut Work<'_>, search: &RowSearch, resume: Option<Sc
     work.commit(replace, true).await
 }
 
+/// Rows of a search that is read whole each time: one in which held records are missing is read again, and what either
+/// answer shows stays. Beyond the limit it is accepted as a list is.
+async fn confirm(work: &mut Work<'_>, search: &RowSearch, at: Timestamp) -> Result<()> {
+    let Some(head) = work.head.clone().filter(|head| head.state.completed_at.is_some()) else { return Ok(()) };
+    if work.rebuild || work.resource.read.key_type != Type::Int64 {
+        return Ok(());
+    }
+    let held = held_records(&work.site.store, &work.resource, &head).await?;
+    if held.iter().all(|id| work.brings(*id)) || !work.has_spooled() {
+        work.state.absence.shrunk = None;
+        return Ok(());
+    }
+    read_again(work, search).await?;
+    let (stays, lost): (BTreeSet<i64>, BTreeSet<i64>) = held.iter().partition(|id| work.brings(**id));
+    let stays = stays.into_iter().map(Key::Int).collect();
+    accept_shrunk(work, &stays, (count(lost.len()), count(held.len())), at).await
+}
+
+/// Reads a whole search once more, beside the rows that came before.
+pub async fn read_again(work: &mut Work<'_>, search: &RowSearch) -> Result<()> {
+    let mut walk = begin(work, search, None, None);
+    let stop = work.site.stop.clone();
+    while let Some(page) = stop.or(walk.next()).await? {
+        take_in(work, &page.content, walk.started_at.expect("a page was answered"));
+        absorb(work, page).await?;
+    }
+    Ok(())
+}
+
 /// From when on everything is read. Files that are built anew lose nothing that the former ones held.
 fn start(work: &Work<'_>) -> Option<Timestamp> {
     if work.rebuild { work.start.zip(work.state.start).map(|(wanted, held)| wanted.min(held)) } else { work.start }
 }
 
-/// Reads the rows that each date puts after `since`.
-pub async fn read_changes(work: &mut Work<'_>, search: &RowSearch, since: Timestamp) -> Result<()> {
+/// Reads the rows that each date puts after its point.
+pub async fn read_changes(work: &mut Work<'_>, search: &RowSearch, since: Since) -> Result<()> {
     let stop = work.site.stop.clone();
     let mut started_at = None;
     let mut held = false;
     let mut read: BTreeSet<i64> = BTreeSet::new();
     for column in &search.since {
-        let filter = Filter::Period { column: column.clone(), window: Window::since(since) };
+        let window = Window::since(since.at(&work.resource, column));
+        let filter = Filter::Period { column: column.clone(), window };
         let mut walk = begin(work, search, Some(filter), None);
         while let Some(page) = stop.or(walk.next()).await? {
             let began = *started_at.get_or_insert_with(|| walk.started_at.expect("a page was answered"));
@@ -106,8 +142,8 @@ pub async fn read_changes(work: &mut Work<'_>, search: &RowSearch, since: Timest
         started_at = started_at.or(walk.started_at);
     }
     let started_at = started_at.expect("changes have a date");
-    if let Some(earlier) = work.lowered(since, started_at) {
-        return Box::pin(read_changes(work, search, earlier)).await;
+    if let Some(earlier) = work.lowered(since.creations, started_at) {
+        return Box::pin(read_changes(work, search, Since::all(earlier))).await;
     }
     if search.newest {
         held |= read_newest(work, search, started_at, None).await?;
@@ -171,7 +207,7 @@ pub async fn read_missing(work: &mut Work<'_>, search: &RowSearch) -> Result<u64
         take_in_unknown(work, page, began).await?;
     }
     work.commit(Replace::Owners, true).await?;
-    Ok(crate::run::work::count(shown.len()))
+    Ok(count(shown.len()))
 }
 
 /// Takes in a page that holds a row which is neither held nor pending; gives how many those are.
@@ -181,7 +217,7 @@ pub async fn take_in_unknown(work: &mut Work<'_>, page: JoinedPage<Page>, at: Ti
         take_in(work, &page.content, at);
         absorb(work, page).await?;
     }
-    Ok(crate::run::work::count(unknown.len()))
+    Ok(count(unknown.len()))
 }
 
 /// The ids of a page's rows, those that did not fit too.

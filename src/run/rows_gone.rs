@@ -27,7 +27,7 @@ pub async fn reconcile(work: &mut Work<'_>, search: &RowSearch, by: By) -> Resul
     let held = held_records(&work.site.store, &work.resource, head).await?;
     let candidates: BTreeSet<i64> = held.difference(&listed).copied().collect();
     work.state.absence.suspects.retain(|id, _| !listed.contains(id));
-    let absent = absent(work, search, candidates.clone()).await?;
+    let absent = absent(work, search, candidates.clone()).await?.unwrap_or_default();
     let due: BTreeSet<i64> = work.state.absence.due(&work.site.run, started_at).into_iter().collect();
     let (gone, fresh): (BTreeSet<i64>, BTreeSet<i64>) = absent.into_iter().partition(|id| due.contains(id));
     let found = Reconciled {
@@ -54,22 +54,23 @@ pub async fn confirm(work: &mut Work<'_>, search: &RowSearch) -> Result<()> {
     if due.is_empty() {
         return Ok(());
     }
-    let gone = absent(work, search, due).await?;
+    let gone = absent(work, search, due).await?.unwrap_or_default();
     let held = gone::records(work).await?;
     gone::bury_suspects(work, &gone, held, now);
     Ok(())
 }
 
 /// Of held rows, those that a complete narrow search does not show. Rows that it shows are no suspects any more.
-async fn absent(work: &mut Work<'_>, search: &RowSearch, ids: BTreeSet<i64>) -> Result<BTreeSet<i64>> {
-    let Some(by) = search.since.first().filter(|_| !ids.is_empty()) else { return Ok(BTreeSet::new()) };
+/// None where no narrow search could be trusted.
+pub async fn absent(work: &mut Work<'_>, search: &RowSearch, ids: BTreeSet<i64>) -> Result<Option<BTreeSet<i64>>> {
+    let Some(by) = search.since.first().filter(|_| !ids.is_empty()) else { return Ok(None) };
     let Some(windows) = narrow::windows(work, by, &ids).await? else {
         let text = format!(
             "{} rows are missing in the search, of too many days to look at each: nothing is deleted",
             ids.len()
         );
         work.site.events.warn(&work.name, text);
-        return Ok(BTreeSet::new());
+        return Ok(None);
     };
     let asker = Asker { client: &work.site.client, stop: &work.site.stop, name: Arc::clone(&work.name) };
     let service = &work.resource.read.service;
@@ -78,9 +79,9 @@ async fn absent(work: &mut Work<'_>, search: &RowSearch, ids: BTreeSet<i64>) -> 
     if !listing.agrees {
         let text = "its search does not agree with the count that it states: no row is taken for deleted";
         work.site.events.warn(&work.name, text);
-        return Ok(BTreeSet::new());
+        return Ok(None);
     }
-    Ok(ids.difference(&listing.ids).copied().collect())
+    Ok(Some(ids.difference(&listing.ids).copied().collect()))
 }
 
 fn take_out(work: &mut Work<'_>, gone: BTreeSet<i64>, at: Timestamp) {

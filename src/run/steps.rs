@@ -122,7 +122,7 @@ pub async fn make_all(work: &mut Work<'_>, steps: &[Step], outcome: &mut Resourc
         work.begin(step);
         let changes = step.kind == StepKind::Scan(ScanKind::Changes);
         // A first load that could not vouch for its rows is read again, not asked for changes.
-        if changes && step.since.or(work.state.watermark).is_none() && step.resume.is_none() {
+        if changes && step.since.or(work.state.changes_since()).is_none() && step.resume.is_none() {
             continue;
         }
         outcome.scans.push(format!("{}: {}", step.kind.name(), step.reason));

@@ -27,8 +27,7 @@ impl Work<'_> {
         let spool = self.spool.as_ref().expect("the spool is back between calls");
         let (held, lost) = if self.resource.read.key_type == Type::Int64 {
             let held = held_records(&self.site.store, &self.resource, head).await?;
-            let stays = |id: &i64| spool.holds(&Key::Int(*id)) || self.spared.contains(&Key::Int(*id));
-            (count(held.len()), count(held.iter().filter(|id| !stays(id)).count()))
+            (count(held.len()), count(held.iter().filter(|id| !self.brings(**id)).count()))
         } else {
             let table = head.tables.get(&self.resource.owner_table().name);
             let held = table.map_or(0, |table| table.files.iter().map(|file| file.rows).sum());
@@ -38,6 +37,12 @@ impl Work<'_> {
             return Ok(());
         }
         Err(self.vanishing(lost, held))
+    }
+
+    /// Whether the commit in hand brings a record, or leaves it as it is.
+    pub(super) fn brings(&self, id: i64) -> bool {
+        let spool = self.spool.as_ref().expect("the spool is back between calls");
+        spool.holds(&Key::Int(id)) || self.spared.contains(&Key::Int(id))
     }
 
     fn vanishing(&self, lost: u64, held: u64) -> Failure {
@@ -94,20 +99,36 @@ pub async fn confirmed(work: &mut Work<'_>, documents: &Documents, list: List) -
     let lost = held.iter().map(|id| Key::Int(*id)).filter(|id| !first.contains(id) && !second.contains(id)).count();
     let (lost, held) = (count(lost), count(held.len()));
     // An empty list is refused by its own rule, whoever asks for it.
-    if lost <= may_go(held) || work.forced || second.is_empty() {
+    if second.is_empty() {
         work.state.absence.shrunk = None;
-        return Ok(again);
+    } else {
+        accept_shrunk(work, &second, (lost, held), again.date).await?;
     }
-    let keys = digest(&second);
+    Ok(again)
+}
+
+/// Accepts that of `held` records `lost` are gone: within the limit, where a person insists, or when the same ones are left on
+/// a second day.
+pub async fn accept_shrunk(
+    work: &mut Work<'_>,
+    left: &BTreeSet<Key>,
+    (lost, held): (u64, u64),
+    at: Timestamp,
+) -> Result<()> {
+    if lost <= may_go(held) || work.forced {
+        work.state.absence.shrunk = None;
+        return Ok(());
+    }
+    let keys = digest(left);
     let before = work.state.absence.shrunk.take().filter(|before| before.keys == keys);
     let day = |at: Timestamp| Offset::UTC.to_datetime(at).date();
-    if before.as_ref().is_some_and(|before| day(before.at) < day(again.date)) {
+    if before.as_ref().is_some_and(|before| day(before.at) < day(at)) {
         let text = format!("{lost} of {held} records are gone, on a second day: accepted");
         work.site.events.warn(&work.name, text);
         work.forced = true;
-        return Ok(again);
+        return Ok(());
     }
-    work.state.absence.shrunk = before.or(Some(Shrunk { at: again.date, keys }));
+    work.state.absence.shrunk = before.or(Some(Shrunk { at, keys }));
     work.commit(Replace::Owners, false).await?;
     Err(work.vanishing(lost, held))
 }

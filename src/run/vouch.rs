@@ -8,6 +8,7 @@ use crate::manifest::{ScanKind, ScanStart};
 use crate::plan::{Moment, ScanClocks, Step, StepKind, day, held_back, lowered, may_replace, watermark};
 use crate::run::changed::{Found, find};
 use crate::run::inventory::Asker;
+use crate::run::since::Since;
 use crate::run::work::Work;
 use crate::schema::Changes;
 use crate::write::{day_number, segment};
@@ -52,7 +53,10 @@ impl Work<'_> {
     pub(super) fn stamp(&mut self, kind: ScanKind, theirs: Timestamp, hold: bool) {
         let (start, before, overlap) = (self.start(theirs), self.state.watermark, self.site.limits.overlap);
         if !hold {
-            self.state.watermark = Some(watermark(before, start, overlap));
+            let mark = watermark(before, start, overlap);
+            self.state.watermark = Some(mark);
+            let earlier = before.filter(|before| *before < mark).or(self.state.watermark_before);
+            self.state.watermark_before = earlier.filter(|earlier| kind == ScanKind::Changes && *earlier < mark);
         }
         let clocks = &mut self.state.clocks;
         clocks.scan = None;
@@ -128,11 +132,11 @@ pub(super) async fn find_since(
     asker: &Asker<'_>,
     service: &str,
     changes: &Changes,
-    since: Timestamp,
+    since: Since,
 ) -> Result<Found> {
-    let found = find(asker, service, changes, since).await?;
-    match work.lowered(since, found.started_at) {
-        Some(earlier) => find(asker, service, changes, earlier).await,
+    let found = find(asker, service, changes, |column| since.at(&work.resource, column)).await?;
+    match work.lowered(since.creations, found.started_at) {
+        Some(earlier) => find(asker, service, changes, |_| earlier).await,
         None => Ok(found),
     }
 }

@@ -5,6 +5,7 @@
 
 pub mod paths;
 mod error;
+mod credentials;
 mod network;
 mod listing;
 mod open;

@@ -15,6 +15,7 @@ use url::Url;
 
 use crate::config::{Destination, S3, check_address, is_credential_service};
 use crate::failure::{Failure, Kind, Result};
+use crate::store::credentials::known;
 use crate::store::listing::Bucket;
 use crate::store::network::Connector;
 use crate::store::step::Watcher;
@@ -93,7 +94,9 @@ impl Store {
             // Both of its names, or one that the client finds in the environment by itself would win.
             builder = builder.with_endpoint(endpoint).with_config(AmazonS3ConfigKey::S3Endpoint, endpoint);
         }
-        let opened = builder.build().and_then(|bucket| Ok((bucket, Connector.connect(&client)?)));
+        let opened = known(builder, &s3.redactor)
+            .and_then(AmazonS3Builder::build)
+            .and_then(|bucket| Ok((bucket, Connector.connect(&client)?)));
         let (bucket, client) = opened.map_err(|error| {
             Failure::new(Kind::StoreRefused, "open the bucket").at(&url).caused(error).advise(
                 "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (or a profile's usual variables) give the credentials",

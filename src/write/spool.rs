@@ -347,3 +347,29 @@ impl Drop for Spooled {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_two_copies_the_first_column_in_which_both_have_values_and_differ_decides() {
+        for (left, right, order) in [
+            (vec![Some(2), Some(1)], vec![Some(1), Some(9)], Ordering::Greater),
+            (vec![Some(1), Some(1)], vec![Some(1), Some(9)], Ordering::Less),
+            (vec![None, Some(9)], vec![Some(5), Some(1)], Ordering::Greater),
+            (vec![Some(5), None], vec![None, Some(1)], Ordering::Equal),
+            (vec![], vec![], Ordering::Equal),
+        ] {
+            assert_eq!(rank(&left, &right), order, "{left:?} {right:?}");
+        }
+    }
+
+    #[test]
+    fn of_two_copies_that_rank_equal_the_later_request_wins() {
+        let copy = |version: Option<i64>, asked_at| Winner { newer: [version].into(), asked_at, seq: 0, empty: false };
+        assert!(copy(Some(1), 20).beats(&copy(Some(1), 10)));
+        assert!(copy(None, 20).beats(&copy(Some(7), 10)));
+        assert!(!copy(Some(1), 20).beats(&copy(Some(2), 10)));
+    }
+}

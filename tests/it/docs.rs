@@ -39,8 +39,9 @@ fn every_source_file_that_the_pages_name_exists() {
         "schemas/README.md",
     ] {
         let text = read(page);
-        let is_source =
-            |name: &&str| name.ends_with(".rs") && ["src/", "tests/", "fuzz/"].iter().any(|top| name.starts_with(top));
+        let is_source = |name: &&str| {
+            name.ends_with(".rs") && ["src/", "crates/", "tests/", "fuzz/"].iter().any(|top| name.starts_with(top))
+        };
         for name in quoted(&text).filter(is_source) {
             assert!(std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(name).exists(), "{page} names {name}");
         }

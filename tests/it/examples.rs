@@ -1,20 +1,24 @@
-//! The schedulers' examples of docs/running.md, run as they are: only places that a test cannot have are replaced.
+//! The files of `examples/`, run or read as they are: only places that a test cannot have are replaced.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use pearlift::config::{Environment, Settings};
 use pearlift::sandbox::Sandbox;
+use pearlift::schema::Catalog;
 
-use crate::support::{Done, Program, Weed, account, check_truth, files};
+use crate::support::{Done, Program, Weed, account, check_truth, copy_folder, files, query};
 
 const TABLES: [&str; 2] = ["--only", "brand,order,order_row"];
 
-/// The first block of this language in the guide.
-fn block(language: &str) -> String {
-    let guide = include_str!("../../docs/running.md");
-    let begin = format!("```{language}\n");
-    let (_, rest) = guide.split_once(&begin).unwrap_or_else(|| panic!("no block of {language}"));
-    rest.split_once("```").expect("a block ends").0.to_owned()
+/// A file of `examples/`.
+fn example(path: &str) -> String {
+    let path = examples().join(path);
+    std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+fn examples() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("examples")
 }
 
 /// The folder of the program, then those of the system.
@@ -42,7 +46,7 @@ fn done(command: &mut Command) -> Done {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn the_cron_line_does_what_the_guide_says() {
+async fn the_cron_line_exports() {
     // GIVEN the folders that the lines name
     let sandbox = account(50).await;
     let root = tempfile::tempdir().unwrap();
@@ -50,7 +54,7 @@ async fn the_cron_line_does_what_the_guide_says() {
     settings(&sandbox, &srv);
     std::fs::create_dir_all(&etc).unwrap();
     std::fs::write(etc.join("staff-token"), "sandbox-staff-token\n").unwrap();
-    let text = block("cron")
+    let text = example("cron/crontab")
         .replace("/srv/pearlift", srv.to_str().unwrap())
         .replace("/etc/pearlift", etc.to_str().unwrap())
         .replace("PATH=/usr/local/bin:/usr/bin:/bin", &format!("PATH={}", path()));
@@ -58,7 +62,7 @@ async fn the_cron_line_does_what_the_guide_says() {
     // WHEN they are run as cron does: with their variables, home and shell alone, in the home
     let mut command = Command::new("/bin/sh");
     command.env_clear().env("HOME", root.path()).env("SHELL", "/bin/sh").current_dir(root.path());
-    for line in text.lines() {
+    for line in text.lines().filter(|line| !line.starts_with('#')) {
         match line
             .split_once('=')
             .filter(|(name, _)| name.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'_'))
@@ -77,7 +81,7 @@ async fn the_cron_line_does_what_the_guide_says() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn the_kubernetes_job_does_what_the_guide_says() {
+async fn the_kubernetes_job_exports() {
     // GIVEN the volumes and secrets that it names
     let sandbox = account(50).await;
     let weed = Weed::start();
@@ -86,7 +90,7 @@ async fn the_kubernetes_job_does_what_the_guide_says() {
     std::fs::create_dir_all(&spool).unwrap();
     std::fs::create_dir_all(&secrets).unwrap();
     std::fs::write(secrets.join("staff-token"), "sandbox-staff-token").unwrap();
-    let text = block("yaml");
+    let text = example("kubernetes/cronjob.yaml");
     let arguments = text.lines().find_map(|line| line.trim().strip_prefix("args: ")).expect("it has arguments");
     let arguments: Vec<String> = serde_json::from_str(arguments).unwrap();
     let mut program = weed.reach(Program::bare("unused").without("PEARLIFT_DESTINATION_URL"));
@@ -124,13 +128,13 @@ async fn the_kubernetes_job_does_what_the_guide_says() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn the_airflow_task_does_what_the_guide_says() {
+async fn the_airflow_task_exports() {
     // GIVEN a settings file at the place that the task names, with a relative destination
     let sandbox = account(50).await;
     let root = tempfile::tempdir().unwrap();
     let etc = root.path().join("etc");
     settings(&sandbox, &etc);
-    let text = block("python");
+    let text = example("airflow/brightpearl_dag.py");
     let value = |key: &str| {
         let line = text.lines().find_map(|line| line.trim().strip_prefix(key)).unwrap_or_else(|| panic!("no {key}"));
         line.split('#').next().unwrap().trim().trim_end_matches(',').to_owned()
@@ -158,4 +162,105 @@ async fn the_airflow_task_does_what_the_guide_says() {
     held.lock().unwrap();
     let folder = tempfile::tempdir().unwrap();
     assert_eq!(task(folder.path()).code.to_string(), value("skip_on_exit_code="));
+}
+
+/// The settings that an example's file gives, with the account of a test.
+fn pointed_at(sandbox: &Sandbox, text: &str) -> String {
+    let host = "api_domain = \"euw1.brightpearlconnect.com\"";
+    assert!(text.contains(host), "{text}");
+    let more = "\n[limits]\nrequests_per_period = 0\n[resources]\ninclude = [\"brand\", \"order\"]\n";
+    format!("{}{more}", text.replace(host, &format!("base_url = \"{}\"", sandbox.url())))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn the_quickstart_exports_to_a_folder_beside_its_settings() {
+    // GIVEN the example in a folder, and its script
+    let sandbox = account(50).await;
+    let folder = tempfile::tempdir().unwrap();
+    let text = pointed_at(&sandbox, &example("quickstart-local/pearlift.toml"));
+    std::fs::write(folder.path().join("pearlift.toml"), text).unwrap();
+    let script = folder.path().join("run.sh");
+    std::fs::copy(examples().join("quickstart-local/run.sh"), &script).unwrap();
+
+    // WHEN the script is run from another folder THEN it checks, exports and tells the status
+    let mut command = Command::new(&script);
+    command.env_clear().env("PATH", path()).env("BRIGHTPEARL_STAFF_TOKEN", "sandbox-staff-token").current_dir("/");
+    let ended = done(&mut command).expect(0);
+    assert!(ended.stdout.contains("order"), "{}", ended.said());
+    check_truth(&sandbox, folder.path().join("lake").to_str().unwrap(), &TABLES);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn the_schemas_of_a_folder_add_a_resource_and_replace_one() {
+    // GIVEN the example in a folder
+    let sandbox = account(50).await;
+    let folder = tempfile::tempdir().unwrap();
+    let text = pointed_at(&sandbox, &example("custom-schema/pearlift.toml"));
+    std::fs::write(folder.path().join("pearlift.toml"), text).unwrap();
+    copy_folder(&examples().join("custom-schema/schemas"), &folder.path().join("schemas"));
+    let pearlift = |arguments: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_pearlift"));
+        command.args(arguments).env_clear().env("BRIGHTPEARL_STAFF_TOKEN", "sandbox-staff-token");
+        done(command.current_dir(folder.path())).expect(0)
+    };
+
+    // WHEN the catalogue is listed and a run made THEN both files are used
+    assert!(pearlift(&["resources"]).stdout.contains("webhook"));
+    pearlift(&["run", "brand"]);
+    let columns = query(&format!(
+        "SELECT column_name FROM (DESCRIBE SELECT * FROM read_parquet('{}/lake/brand/*.parquet'))",
+        folder.path().display()
+    ));
+    assert!(columns.contains(&"name".to_owned()) && !columns.contains(&"created_on".to_owned()), "{columns:?}");
+    let kept = query(&format!(
+        "SELECT count(*) FROM read_parquet('{}/lake/brand/*.parquet') WHERE _extra LIKE '%createdOn%'",
+        folder.path().display()
+    ));
+    assert_ne!(kept, ["0"]);
+}
+
+#[test]
+fn the_settings_for_s3_are_read_as_they_are_meant() {
+    let catalog = Catalog::load(None).unwrap();
+    let names: Vec<&str> = catalog.resources().iter().map(|resource| resource.name.as_str()).collect();
+    let found = files(&examples().join("s3"));
+    assert_eq!(found.len(), 3, "{found:?}");
+    for file in found {
+        // An account id is needed where the text has a gap.
+        let folder = tempfile::tempdir().unwrap();
+        let text = std::fs::read_to_string(&file).unwrap().replace("<account id>", "0123456789abcdef");
+        let copy = folder.path().join("pearlift.toml");
+        std::fs::write(&copy, text).unwrap();
+        let settings = Settings::load(Some(&copy), Environment::new([]), &names).unwrap();
+        let destination = format!("{:?}", settings.destination().unwrap());
+        let named = ["\"lake\"", "\"brightpearl\""].iter().all(|name| destination.contains(name));
+        assert!(named && destination.starts_with("S3"), "{}: {destination}", file.display());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn the_example_in_rust_exports() {
+    // GIVEN settings, and the example built
+    let sandbox = account(50).await;
+    let folder = tempfile::tempdir().unwrap();
+    let text = pointed_at(&sandbox, &example("quickstart-local/pearlift.toml"));
+    let config = folder.path().join("pearlift.toml");
+    std::fs::write(&config, text).unwrap();
+
+    // WHEN it is run THEN the tables are there, and a line for each resource
+    let mut command = Command::new(env!("CARGO"));
+    command.args(["run", "--quiet", "--offline", "--example", "embed", "--"]).arg(&config);
+    command.current_dir(env!("CARGO_MANIFEST_DIR")).env("BRIGHTPEARL_STAFF_TOKEN", "sandbox-staff-token");
+    let ended = done(&mut command).expect(0);
+    assert!(ended.stdout.contains("brand: 40 rows"), "{}", ended.said());
+    check_truth(&sandbox, folder.path().join("lake").to_str().unwrap(), &TABLES);
+}
+
+#[test]
+fn the_index_names_every_example() {
+    let index = example("README.md");
+    for entry in std::fs::read_dir(examples()).unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        assert!(name == "README.md" || index.contains(&format!("({name})")), "{name}");
+    }
 }

@@ -308,6 +308,27 @@ async fn of_two_records_of_one_key_one_stays_and_the_other_is_kept_and_reported(
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn of_two_records_of_one_key_on_two_pages_of_a_list_one_is_kept_and_reported() {
+    // GIVEN a list in pages of seven, whose second page holds another record of the first page's key
+    let sandbox = account(60).await;
+    sandbox.change(|settings| {
+        settings.pieces.list_page = 7;
+        settings.answers =
+            vec![Rule { path: "brand?firstResult=7".to_owned(), ..replace("", "{\"id\":9,", "{\"id\":2,") }];
+    });
+    let lake = tempfile::tempdir().unwrap();
+
+    // WHEN it is read
+    let done = hasty(&sandbox, lake.path()).run(&["--log-format", "json", "run", "brand"]).expect(0);
+
+    // THEN the later one is in the table, and the other is kept and reported
+    let kept = rejected(lake.path(), "brand");
+    assert_eq!(kept.len(), 1, "{kept:?}");
+    assert_eq!(kept[0]["reason"], "another record of the same key is on another page");
+    assert_eq!(report(&done, "brand")["rejected"][0]["count"], json!(1), "{}", done.stdout);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_list_is_read_on_while_it_states_that_more_pages_follow() {
     // GIVEN lists that come in pages
     for page in [1, 7, 40] {
@@ -374,6 +395,30 @@ async fn a_list_that_states_errors_or_has_another_shape_loses_nothing() {
         hasty(&sandbox, fresh.path()).run(&["run", "brand"]).expect(0);
         check_truth(&sandbox, fresh.path().to_str().unwrap(), &["--only", "brand"]);
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_raw_control_character_in_a_search_or_a_listing_costs_nothing() {
+    // GIVEN searches and listings of ids that hold a raw tab in a text
+    let sandbox = account(90).await;
+    sandbox.change(|settings| {
+        let listing = Rule { method: String::new(), ..replace("", "{\"getUris\":", "{\"note\":\"a\tb\",\"getUris\":") };
+        settings.answers = vec![replace("-search?", "\"metaData\":{", "\"metaData\":{\"note\":\"a\tb\","), listing];
+    });
+    let lake = tempfile::tempdir().unwrap();
+    let program = hasty(&sandbox, lake.path());
+
+    // WHEN a first load and a night are read THEN all is there
+    for _ in 0..2 {
+        program.run(&["run", "order", "product", "customer_payment"]).expect(0);
+        let tables =
+            ["--only", "order,order_row,order_party,order_invoice,order_custom_field,product,customer_payment"];
+        check_truth(&sandbox, lake.path().to_str().unwrap(), &tables);
+        sandbox.edit(Kind::Order, &sandbox.ids(Kind::Order)[..9]);
+        sandbox.insert(Kind::CustomerPayment, 3);
+        sandbox.age(std::time::Duration::from_secs(6 * 3600));
+    }
+    assert!(!sandbox.take_log().wrong.is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

@@ -257,7 +257,9 @@ async fn what_the_overlap_shows_again_is_not_planned_twice() {
 
     // WHEN it is planned THEN only the quarter is to be read
     let plan = planned(&sandbox, &program, &["order"]);
-    assert_eq!(resources(&plan)[0]["scans"][0]["records"], 750, "{plan}");
+    let records = resources(&plan)[0]["scans"][0]["records"].as_u64().expect("a number");
+    // An estimate: what was edited lately before the first load may be counted as held.
+    assert!(records.abs_diff(750) <= 10, "{plan}");
     assert!(requests(&plan)["order"].0.abs_diff(made(&program, &["order"])["order"]) <= 1, "{plan}");
 }
 

@@ -1,0 +1,385 @@
+//! Searches (API notes §4): filters, sorting, pages, and what the answer says of itself.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
+use jiff::Timestamp;
+
+use crate::account::Account;
+use crate::idset;
+use crate::kinds::{self, Cell, Column, Kind, Record, order};
+use crate::reply::Reply;
+use crate::settings::Settings;
+use crate::text::string;
+
+/// The searches: path below the account, and kind.
+const SEARCHES: [(&str, Kind); 11] = [
+    ("order-service/order-search", Kind::Order),
+    ("product-service/product-search", Kind::Product),
+    ("contact-service/contact-search", Kind::Contact),
+    ("warehouse-service/goods-note/goods-out-search", Kind::GoodsOutNote),
+    ("warehouse-service/goods-in-search", Kind::GoodsInNote),
+    ("warehouse-service/goods-movement-search", Kind::GoodsMovement),
+    ("accounting-service/journal-search", Kind::Journal),
+    ("accounting-service/customer-payment-search", Kind::CustomerPayment),
+    ("accounting-service/supplier-payment-search", Kind::SupplierPayment),
+    ("accounting-service/nominal-code-search", Kind::NominalCode),
+    ("accounting-service/currency-search", Kind::Currency),
+];
+
+/// Parameters that are no filters.
+const OWN: [&str; 6] = ["columns", "sort", "pageSize", "firstResult", "lastResult", "countOnly"];
+
+/// What a path names: the search, and whether only its description is wanted.
+pub fn find(path: &str) -> Option<(&'static str, Kind, bool)> {
+    SEARCHES.iter().find_map(|(known, kind)| {
+        let rest = path.strip_prefix(known)?;
+        let name = known.rsplit('/').next().unwrap_or(known);
+        match rest {
+            "" => Some((name, *kind, false)),
+            "/meta-data" => Some((name, *kind, true)),
+            _ => None,
+        }
+    })
+}
+
+/// A filter that was understood.
+enum Filter {
+    Period(usize, Option<i64>, Option<i64>),
+    Ids(usize, Vec<(i64, i64)>),
+    Int(usize, i64),
+    Bool(usize, bool),
+    Text(usize, String),
+}
+
+/// Answers a search with these parameters, raw but for percent signs decoded.
+pub fn search(
+    account: &Account,
+    settings: &Settings,
+    name: &str,
+    kind: Kind,
+    parameters: &[(String, String)],
+) -> Reply {
+    let (columns, id_place) = kinds::search(kind).expect("a search has columns");
+    let unsorted = settings.unsorted.iter().any(|unsorted| unsorted == name);
+    let columns: Vec<Column> =
+        columns.iter().map(|column| Column { sortable: column.sortable && !unsorted, ..*column }).collect();
+    let columns = columns.as_slice();
+    let filters = match filters(settings, name, kind, columns, parameters) {
+        Ok(filters) => filters,
+        Err(refused) => return refused,
+    };
+    let value = |wanted: &str| parameters.iter().find(|(name, _)| name == wanted).map(|(_, value)| value.as_str());
+    // Where nothing can be sorted, the newest come first, and a wish to sort is ignored.
+    let (sorted, descending) = match sorting(columns, id_place, value("sort")) {
+        _ if unsorted => (id_place, true),
+        Ok(sorting) => sorting,
+        Err(refused) => return refused,
+    };
+    let chosen: Vec<usize> = match value("columns") {
+        None => (0..columns.len()).collect(),
+        Some(text) => {
+            let places = text.split(',').map(|name| columns.iter().position(|column| column.name == name));
+            match places.collect::<Option<Vec<usize>>>() {
+                Some(places) => places,
+                None => return Reply::error(400, "CMNC-019", &format!("A column of {text} is unknown")),
+            }
+        }
+    };
+    let number = |wanted: &str, otherwise: usize| value(wanted).map_or(Some(otherwise), |text| text.parse().ok());
+    let (Some(size), Some(first)) = (number("pageSize", 500), number("firstResult", 1)) else {
+        return Reply::error(400, "CMNC-020", "pageSize and firstResult are numbers");
+    };
+    let (size, first) = (size.min(settings.page_cap).max(1), first.max(1));
+    let query = Query { account, settings, kind, columns, id_place, filters, sorted, descending };
+    let (total, rows) = query.page(first, size);
+    if value("countOnly") == Some("true") {
+        let mut meta = String::new();
+        meta_data(&mut meta, columns, &chosen, (columns[sorted], descending), None, (total, 0, first));
+        return Reply::whole(format!("{{\"response\":{{\"results\":[],\"metaData\":{meta}}},\"reference\":{{}}}}"));
+    }
+    let claimed = if kind == Kind::SupplierPayment && settings.supplier_payment_lies { 500 } else { total };
+    let more = first - 1 + rows.len() < total;
+    let mut out = String::from("{\"response\":{\"results\":[");
+    for (place, row) in rows.iter().enumerate() {
+        out.push_str(if place > 0 { ",[" } else { "[" });
+        for (place, column) in chosen.iter().enumerate() {
+            if place > 0 {
+                out.push(',');
+            }
+            row[*column].write(&account.world, &mut out);
+        }
+        out.push(']');
+    }
+    out.push_str("],\"metaData\":");
+    meta_data(&mut out, columns, &chosen, (columns[sorted], descending), Some(more), (claimed, rows.len(), first));
+    out.push_str("},\"reference\":");
+    reference(&mut out, columns, &chosen, &rows);
+    out.push('}');
+    Reply::whole(out)
+}
+
+/// Describes a search without running it.
+pub fn describe(kind: Kind) -> Reply {
+    let (columns, id_place) = kinds::search(kind).expect("a search has columns");
+    let all: Vec<usize> = (0..columns.len()).collect();
+    let mut out = String::from("{\"columns\":[");
+    write_columns(&mut out, columns, &all);
+    out.push_str("],\"sorting\":[{\"filterable\":");
+    write_column(&mut out, &columns[id_place]);
+    out.push_str(",\"direction\":\"ASC\"}]}");
+    Reply::good(&out)
+}
+
+struct Query<'a> {
+    account: &'a Account,
+    settings: &'a Settings,
+    kind: Kind,
+    columns: &'a [Column],
+    id_place: usize,
+    filters: Vec<Filter>,
+    sorted: usize,
+    descending: bool,
+}
+
+impl Query<'_> {
+    /// How many rows there are, and those of one page.
+    fn page(&self, first: usize, size: usize) -> (usize, Vec<Vec<Cell>>) {
+        let natural = self.sorted == self.id_place;
+        let repeats = kinds::repeats(self.kind);
+        let mut total = 0;
+        let mut rows = Vec::new();
+        let mut take = |record: &Record| {
+            let quick = self.quick(record);
+            if quick == Some(false) {
+                return;
+            }
+            let end = first - 1 + size;
+            if natural && self.filters.is_empty() {
+                let count = kinds::row_count(self.kind, &self.account.world, record);
+                if total + count < first || total >= end {
+                    total += count;
+                    return;
+                }
+            }
+            if natural && quick == Some(true) && (total + 1 < first || total >= end) && !repeats {
+                total += 1;
+                return;
+            }
+            let mut found = kinds::rows(self.kind, &self.account.world, record);
+            if self.descending {
+                found.reverse();
+            }
+            for row in found.into_iter().filter(|row| self.filters.iter().all(|filter| self.passes(filter, row))) {
+                total += 1;
+                if !natural || (total >= first && total <= end) {
+                    rows.push(row);
+                }
+            }
+        };
+        let ids = self.account.ids(self.kind).filter(|id| !self.settings.never_listed.contains(id));
+        if natural && self.descending {
+            ids.rev().for_each(|id| take(&self.account.record(self.kind, id)));
+        } else {
+            ids.for_each(|id| take(&self.account.record(self.kind, id)));
+        }
+        if !natural {
+            rows.sort_by(|a, b| compare(&a[self.sorted], &b[self.sorted]));
+            if self.descending {
+                rows.reverse();
+            }
+            rows = rows.into_iter().skip(first - 1).take(size).collect();
+        }
+        (total, rows)
+    }
+
+    /// Judges a record by its id and dates alone: none when a row must be looked at.
+    fn quick(&self, record: &Record) -> Option<bool> {
+        let mut all = true;
+        for filter in &self.filters {
+            let cell = match filter {
+                Filter::Period(place, ..)
+                | Filter::Ids(place, _)
+                | Filter::Int(place, _)
+                | Filter::Bool(place, _)
+                | Filter::Text(place, _) => {
+                    let id = (*place == self.id_place).then_some(Cell::Int(record.id));
+                    id.or_else(|| kinds::dated(self.kind, &self.account.world, self.columns[*place].name, record))
+                }
+            };
+            match cell {
+                Some(cell) if !self.admits(filter, &cell) => return Some(false),
+                Some(_) => {}
+                None => all = false,
+            }
+        }
+        all.then_some(true)
+    }
+
+    fn passes(&self, filter: &Filter, row: &[Cell]) -> bool {
+        let (Filter::Period(place, ..)
+        | Filter::Ids(place, _)
+        | Filter::Int(place, _)
+        | Filter::Bool(place, _)
+        | Filter::Text(place, _)) = filter;
+        self.admits(filter, &row[*place])
+    }
+
+    fn admits(&self, filter: &Filter, cell: &Cell) -> bool {
+        match (filter, cell) {
+            (Filter::Period(_, from, to), Cell::Time(at)) => {
+                let at = *at * 1_000;
+                let slack = i64::from(!self.settings.inclusive);
+                from.is_none_or(|from| at >= from + slack) && to.is_none_or(|to| at <= to - slack)
+            }
+            (Filter::Ids(_, ranges), Cell::Int(id)) => ranges.iter().any(|(from, to)| (from..=to).contains(&id)),
+            (Filter::Int(_, wanted), Cell::Int(value)) => wanted == value,
+            (Filter::Bool(_, wanted), Cell::Bool(value)) => wanted == value,
+            (Filter::Text(place, wanted), Cell::Text(text)) => {
+                if self.columns[*place].kind == "SEARCH_STRING" {
+                    text.contains(wanted.as_str())
+                } else {
+                    text == wanted
+                }
+            }
+            _ => false,
+        }
+    }
+}
+
+fn compare(a: &Cell, b: &Cell) -> std::cmp::Ordering {
+    match (a, b) {
+        (Cell::Int(a), Cell::Int(b)) | (Cell::Time(a), Cell::Time(b)) => a.cmp(b),
+        (Cell::Text(a), Cell::Text(b)) => a.cmp(b),
+        (Cell::Bool(a), Cell::Bool(b)) => a.cmp(b),
+        (Cell::Null, Cell::Null) => std::cmp::Ordering::Equal,
+        (Cell::Null, _) => std::cmp::Ordering::Less,
+        (_, Cell::Null) => std::cmp::Ordering::Greater,
+        _ => std::cmp::Ordering::Equal,
+    }
+}
+
+fn filters(
+    settings: &Settings,
+    search: &str,
+    kind: Kind,
+    columns: &[Column],
+    parameters: &[(String, String)],
+) -> Result<Vec<Filter>, Reply> {
+    let mut filters = Vec::new();
+    for (name, value) in parameters.iter().filter(|(name, _)| !OWN.contains(&name.as_str())) {
+        let Some(place) = columns.iter().position(|column| column.name == name && column.filterable) else {
+            if settings.refuses_unknown_filter {
+                return Err(Reply::error(400, "CMNC-021", &format!("The filter {name} is unknown")));
+            }
+            continue;
+        };
+        let kind_of = columns[place].kind;
+        let wrong = || {
+            let message = format!("The filter {name}={value} cannot be parsed as: {kind_of}");
+            Reply::error(settings.bad_filter_status, "CMNC-018", &message)
+        };
+        let ignored = settings.ignored.iter().any(|ignored| ignored.search == search && ignored.filter == *name);
+        let lied = kind == Kind::SupplierPayment && settings.supplier_payment_lies && name == "paymentId";
+        let filter = match kind_of {
+            "PERIOD" => {
+                let (from, to) = value.split_once('/').ok_or_else(wrong)?;
+                let edge = |text: &str| match text {
+                    "" => Ok(None),
+                    text => text.parse::<Timestamp>().map(|at| Some(at.as_millisecond())).map_err(|_| wrong()),
+                };
+                Filter::Period(place, edge(from)?, edge(to)?)
+            }
+            "IDSET" => Filter::Ids(place, idset::parse(value).map_err(|_| wrong())?),
+            "INTEGER" => Filter::Int(place, value.parse().map_err(|_| wrong())?),
+            "BOOLEAN" => Filter::Bool(place, value.parse().map_err(|_| wrong())?),
+            _ => Filter::Text(place, value.clone()),
+        };
+        if !ignored && !lied {
+            filters.push(filter);
+        }
+    }
+    Ok(filters)
+}
+
+/// The first column to sort by and its direction; `.` and `|` both part them.
+fn sorting(columns: &[Column], otherwise: usize, text: Option<&str>) -> Result<(usize, bool), Reply> {
+    let Some(text) = text else { return Ok((otherwise, false)) };
+    let first = text.split(',').next().unwrap_or(text);
+    let (name, direction) = first.split_once(['.', '|']).unwrap_or((first, "ASC"));
+    let place = columns.iter().position(|column| column.name == name && column.sortable);
+    match (place, direction) {
+        (Some(place), "ASC") => Ok((place, false)),
+        (Some(place), "DESC") => Ok((place, true)),
+        _ => Err(Reply::error(400, "CMNC-022", &format!("Cannot sort by {text}"))),
+    }
+}
+
+fn meta_data(
+    out: &mut String,
+    columns: &[Column],
+    chosen: &[usize],
+    (sorted, descending): (Column, bool),
+    more: Option<bool>,
+    (available, returned, first): (usize, usize, usize),
+) {
+    let _ = write!(
+        out,
+        "{{\"morePagesAvailable\":{},\"resultsAvailable\":{available},\"resultsReturned\":{returned}",
+        more.unwrap_or(false)
+    );
+    if returned > 0 {
+        let _ = write!(out, ",\"firstResult\":{first},\"lastResult\":{}", first + returned - 1);
+    }
+    out.push_str(",\"columns\":[");
+    write_columns(out, columns, chosen);
+    out.push_str("],\"sorting\":[{\"filterable\":");
+    write_column(out, &sorted);
+    let _ = write!(out, ",\"direction\":\"{}\"}}]}}", if descending { "DESC" } else { "ASC" });
+}
+
+fn write_columns(out: &mut String, columns: &[Column], chosen: &[usize]) {
+    for (place, column) in chosen.iter().enumerate() {
+        if place > 0 {
+            out.push(',');
+        }
+        write_column(out, &columns[*column]);
+    }
+}
+
+fn write_column(out: &mut String, column: &Column) {
+    let reference = column.reference.map_or_else(|| "[]".to_owned(), |name| format!("[\"{name}\"]"));
+    let _ = write!(
+        out,
+        "{{\"name\":\"{}\",\"sortable\":{},\"filterable\":{},\"reportDataType\":\"{}\",\"referenceData\":{reference},\"isFreeTextSearchable\":{},\"required\":false}}",
+        column.name,
+        column.sortable,
+        column.filterable,
+        column.kind,
+        column.kind == "SEARCH_STRING",
+    );
+}
+
+/// The names that this page's rows refer to.
+fn reference(out: &mut String, columns: &[Column], chosen: &[usize], rows: &[Vec<Cell>]) {
+    let mut names: BTreeMap<&str, BTreeMap<i64, String>> = BTreeMap::new();
+    for column in chosen {
+        let Some(name) = columns[*column].reference else { continue };
+        for row in rows {
+            if let Cell::Int(id) = row[*column] {
+                let text = order::reference(name, id).map_or_else(|| format!("{name} {id}"), str::to_owned);
+                names.entry(name).or_default().insert(id, text);
+            }
+        }
+    }
+    out.push('{');
+    for (place, (name, values)) in names.iter().enumerate() {
+        let _ = write!(out, "{}\"{name}\":{{", if place > 0 { "," } else { "" });
+        for (place, (id, text)) in values.iter().enumerate() {
+            let _ = write!(out, "{}\"{id}\":", if place > 0 { "," } else { "" });
+            string(out, text);
+        }
+        out.push('}');
+    }
+    out.push('}');
+}

@@ -1,0 +1,223 @@
+//! The account as a server holds it: records, tokens, quota, clock and log, behind one lock.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use jiff::{SignedDuration, Timestamp};
+use tokio::time::Instant;
+
+use crate::account::Account;
+use crate::answer::Wrong;
+use crate::documents::{self, Asked};
+use crate::fault::Fault;
+use crate::kinds::With;
+use crate::log::Log;
+use crate::login::Tokens;
+use crate::mishap::squeeze;
+use crate::pieces::Pieces;
+use crate::reply::Reply;
+use crate::search;
+use crate::settings::{Settings, Size};
+use crate::stir::Stirring;
+use crate::throttle::{Throttle, Verdict};
+
+/// The size of the bomb, more than any client should take.
+const BOMB: usize = 300 << 20;
+
+/// Everything that a request can see or change.
+#[derive(Debug)]
+pub struct State {
+    pub settings: Settings,
+    pub account: Account,
+    pub tokens: Tokens,
+    pub throttle: Throttle,
+    pub log: Log,
+    start: Timestamp,
+    begun: Instant,
+    aged: SignedDuration,
+    stirring: Stirring,
+    /// Answers of which the fault plan has been asked.
+    judged: u64,
+    /// Requests that each rule of the plan of wrong answers has counted.
+    counted: Vec<u64>,
+    bomb: Option<Bytes>,
+}
+
+/// A request as far as the account is concerned.
+#[derive(Clone, Debug)]
+pub struct Ask<'a> {
+    pub options: bool,
+    /// Below the account, without parameters.
+    pub path: &'a str,
+    pub parameters: Vec<(String, String)>,
+}
+
+impl State {
+    /// An account of this size; `now` is the machine's clock.
+    pub fn new(settings: Settings, size: &Size, now: Timestamp) -> Self {
+        let start = settings.now.unwrap_or(now);
+        Self {
+            account: Account::new(&settings, size, start),
+            tokens: Tokens::new(&settings, start.as_second()),
+            throttle: Throttle::new(settings.limit, settings.quota, now).every(settings.period),
+            log: Log::default(),
+            start,
+            begun: Instant::now(),
+            aged: SignedDuration::ZERO,
+            stirring: Stirring::default(),
+            judged: 0,
+            counted: Vec::new(),
+            bomb: None,
+            settings,
+        }
+    }
+
+    /// Takes other settings; another fault plan counts anew.
+    pub fn set(&mut self, settings: Settings) {
+        if self.settings.faults != settings.faults {
+            self.judged = 0;
+        }
+        if self.settings.answers != settings.answers {
+            self.counted.clear();
+        }
+        self.throttle.set(settings.limit, settings.quota);
+        self.settings = settings;
+    }
+
+    /// The account's clock.
+    pub fn now(&self) -> Timestamp {
+        let passed = SignedDuration::try_from(self.begun.elapsed()).unwrap_or(SignedDuration::ZERO);
+        self.start.saturating_add(passed + self.aged).unwrap_or(self.start)
+    }
+
+    /// Moves the account's clock on.
+    pub fn age(&mut self, by: SignedDuration) {
+        self.aged += by;
+    }
+
+    /// Lets happen what happens before the next request.
+    pub fn stir(&mut self) {
+        if self.settings.stir.percent == 0 {
+            return;
+        }
+        let now = self.now().as_second();
+        for (what, moved) in self.stirring.next(&self.settings.stir, &mut self.account, now) {
+            self.log.stirred.push(format!("{} {what}", self.now()));
+            self.age(moved);
+        }
+    }
+
+    /// Counts a request against the quota, and notes it.
+    pub fn admit(&mut self, ask: &Ask<'_>) -> Verdict {
+        let verdict = self.throttle.ask();
+        let method = if ask.options { "OPTIONS" } else { "GET" };
+        let path = match documents::find(ask.path) {
+            Some((_, Some(set))) => ask.path.strip_suffix(set).unwrap_or(ask.path).trim_end_matches('/'),
+            Some((_, None)) | None => ask.path,
+        };
+        *self.log.requests.entry(format!("{method} {path}")).or_default() += 1;
+        self.log.throttled += u64::from(!verdict.allowed);
+        if self.log.total() == self.settings.expire_at {
+            self.tokens.expire();
+        }
+        verdict
+    }
+
+    /// A call of the other app.
+    pub fn foreign_call(&mut self) {
+        let verdict = self.throttle.ask();
+        self.log.foreign += 1;
+        self.log.foreign_throttled += u64::from(!verdict.allowed);
+    }
+
+    /// Answers what was admitted and is logged in; the number is how many ids were asked for.
+    pub fn answer(&self, ask: &Ask<'_>) -> (Reply, usize) {
+        if let Some((name, kind, described)) = search::find(ask.path).filter(|_| !ask.options) {
+            let reply = if described {
+                search::describe(kind)
+            } else {
+                search::search(&self.account, &self.settings, name, kind, &ask.parameters)
+            };
+            return (reply, 0);
+        }
+        let Some((served, set)) = documents::find(ask.path) else { return (Reply::wrong_address(ask.path), 0) };
+        if ask.options {
+            return (documents::options(&self.account, &self.settings, served, set), 0);
+        }
+        let value =
+            |wanted: &str| ask.parameters.iter().find(|(name, _)| name == wanted).map(|(_, value)| value.as_str());
+        let with = With::parse(value("includeOptional").unwrap_or_default());
+        let pieces = &self.settings.pieces;
+        if let Some(refused) = pieces.refuse(ask.path, set) {
+            return (refused, 0);
+        }
+        let stuck = pieces.is_stuck(ask.path);
+        let first = value("firstResult").and_then(|text| text.parse().ok()).filter(|_| !stuck).unwrap_or(1).max(1);
+        let (mut reply, ids) = documents::get(&self.account, &self.settings, served, &Asked { set, with, first });
+        if matches!(served, documents::Served::List(_)) {
+            reply = pieces.page_of(reply, first);
+        }
+        (if stuck { Pieces::claim_more(reply) } else { reply }, ids)
+    }
+
+    /// Answers, and bends the answer as the plan of wrong answers has it; the numbers are how many ids were asked for, and the
+    /// seconds by which the `Date` header is off. `path` has the query.
+    pub fn answer_wrongly(&mut self, ask: &Ask<'_>, path: &str) -> (Reply, usize, i64) {
+        let method = if ask.options { "OPTIONS" } else { "GET" };
+        let wrongs = self.wrongs(method, path);
+        self.account.lags = wrongs.contains(&Wrong::Stale);
+        let (reply, ids) = self.answer(ask);
+        self.account.lags = false;
+        let date = wrongs.iter().map(Wrong::date).sum();
+        self.log.wrong.extend((!wrongs.is_empty()).then(|| format!("{method} {path}")));
+        (wrongs.iter().fold(reply, |reply, wrong| wrong.bend(reply)), ids, date)
+    }
+
+    /// How the answer to a request is wrong, by the rules that concern it.
+    fn wrongs(&mut self, method: &str, path: &str) -> Vec<Wrong> {
+        let rules = &self.settings.answers;
+        self.counted.resize(rules.len(), 0);
+        let mut wrongs = Vec::new();
+        for (rule, counted) in rules.iter().zip(&mut self.counted).filter(|(rule, _)| rule.matches(method, path)) {
+            *counted += 1;
+            if rule.concerns(*counted) {
+                wrongs.push(rule.then.clone());
+            }
+        }
+        wrongs
+    }
+
+    /// What goes wrong with the answer for a path.
+    pub fn fault(&mut self, path: &str) -> Option<Fault> {
+        let faults = &self.settings.faults;
+        if !path.contains(&faults.path) {
+            return None;
+        }
+        self.judged += 1;
+        faults.draw(self.settings.seed, self.judged)
+    }
+
+    /// A little gzip that becomes much; made once.
+    pub fn bomb(&mut self) -> Bytes {
+        self.bomb.get_or_insert_with(|| squeeze(&vec![b' '; BOMB])).clone()
+    }
+
+    /// Notes how a request was answered.
+    pub fn note(&mut self, path: &str, status: u16, ids: usize) {
+        *self.log.statuses.entry(status).or_default() += 1;
+        if ids > 0 {
+            let service = path.rsplit_once('/').map_or(path, |(service, _)| service).to_owned();
+            *self.log.ids.entry(service).or_default() += u64::try_from(ids).unwrap_or(u64::MAX);
+        }
+    }
+}
+
+/// Parameters of a query string or a form, percent signs decoded.
+pub fn parameters(query: &str) -> Vec<(String, String)> {
+    url::form_urlencoded::parse(query.as_bytes()).into_owned().collect()
+}
+
+/// A form by name; of a name twice the last counts.
+pub fn form(body: &[u8]) -> BTreeMap<String, String> {
+    url::form_urlencoded::parse(body).into_owned().collect()
+}

@@ -1,0 +1,59 @@
+//! Held records that a comparison with the source's count did not show.
+//!
+//! They become suspects: the next run asks for them beside a witness and lists them again, and only then are they deleted.
+//! Rows of a search, which have no GET, are looked for in a narrow search of their days first. More than may go at once are
+//! named, and nothing is done about them.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use crate::failure::Result;
+use crate::fetch::{collapse, expand};
+use crate::run::gone;
+use crate::run::limits::{described, may_go};
+use crate::run::rows_gone;
+use crate::run::work::{Work, count};
+use crate::schema::Style;
+
+/// Makes suspects of records that were not shown; gives those that are only named.
+pub async fn suspect(work: &mut Work<'_>, vanished: BTreeSet<i64>) -> Result<BTreeSet<i64>> {
+    if vanished.is_empty() {
+        return Ok(vanished);
+    }
+    let held = gone::records(work).await?;
+    if count(vanished.len()) > may_go(held) {
+        let text = format!(
+            "{} records are not shown any more, and {}: `pearlift reconcile {}` looks at each",
+            vanished.len(),
+            described(held),
+            work.name
+        );
+        work.site.events.warn(&work.name, text);
+        return Ok(vanished);
+    }
+    let resource = Arc::clone(&work.resource);
+    let (suspects, named) = match &resource.read.style {
+        Style::Search(search) => {
+            let absent = rows_gone::absent(work, search, vanished.clone()).await?;
+            match absent {
+                Some(absent) => (absent, BTreeSet::new()),
+                None => (BTreeSet::new(), vanished),
+            }
+        }
+        Style::IdSets { .. } | Style::List { .. } | Style::PerOwner { .. } => (vanished, BTreeSet::new()),
+    };
+    let at = work.state.count.counted_at.unwrap_or_else(|| work.site.clock.now());
+    let run = work.site.run.clone();
+    work.state.absence.suspect(suspects, at, &run);
+    Ok(named)
+}
+
+/// Leaves out ids that a GET has returned although no listing shows them. A comparison of whole sets corrects which these are.
+pub fn without_hidden(work: &mut Work<'_>, vanished: BTreeSet<i64>, whole: bool) -> BTreeSet<i64> {
+    let mut hidden: BTreeSet<i64> = expand(&work.state.absence.hidden).collect();
+    if whole {
+        hidden.retain(|id| vanished.contains(id));
+        work.state.absence.hidden = collapse(hidden.iter().copied());
+    }
+    vanished.difference(&hidden).copied().collect()
+}
