@@ -19,6 +19,20 @@ pub fn is_loopback(host: &Host<&str>) -> bool {
     }
 }
 
+/// Whether a host is one at which AWS gives credentials to its own machines, by plain http and without a way out of them:
+/// instances, tasks and pods, by either version of IP.
+pub fn is_credential_service(host: &Host<&str>) -> bool {
+    match host {
+        Host::Domain(_) => false,
+        Host::Ipv4(address) => {
+            matches!(address.octets(), [169, 254, 169, 254] | [169, 254, 170, 2] | [169, 254, 170, 23])
+        }
+        Host::Ipv6(address) => {
+            matches!(address.segments(), [0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254] | [0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x23])
+        }
+    }
+}
+
 /// An address as it may be shown: without user, password, query and fragment, whether or not it is a well-formed one. What
 /// stands before the last `@` may be a password with any letters, so all of it goes.
 pub fn shown_address(text: &str) -> String {
@@ -64,7 +78,7 @@ pub(super) fn is_mistaken(text: &str) -> bool {
 
 /// Refuses (`Settings`) an address that is not https, but for http to loopback, since credentials must not travel in the clear;
 /// and one that holds a user or a password.
-pub(super) fn check_address(url: &Url, key: &str) -> Result<()> {
+pub fn check_address(url: &Url, key: &str) -> Result<()> {
     let refuse = |why: &str| Failure::new(Kind::Settings, format!("accept `{key}`")).because(why);
     if !url.username().is_empty() || url.password().is_some() {
         return Err(refuse("it holds a user or a password").advise("credentials come from the environment only"));

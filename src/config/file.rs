@@ -27,6 +27,7 @@ pub const KEYS: &[(&str, &str, Holds)] = &[
     ("auth", "client_id", Holds::Text),
     ("auth", "token_url", Holds::Text),
     ("auth", "token_file", Holds::Path),
+    ("auth", "api_domains", Holds::List),
     ("destination", "url", Holds::Path),
     ("destination.s3", "endpoint", Holds::Text),
     ("destination.s3", "region", Holds::Text),
@@ -129,6 +130,7 @@ pub struct AuthFile {
     pub client_id: Option<String>,
     pub token_url: Option<String>,
     pub token_file: Option<String>,
+    pub api_domains: Option<Vec<String>>,
 }
 
 /// How we are known to the source (API notes §2.1).

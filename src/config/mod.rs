@@ -15,7 +15,7 @@ mod secrets;
 mod resolve;
 mod resource;
 
-pub use address::{is_loopback, shown_address};
+pub use address::{check_address, is_credential_service, is_loopback, shown_address};
 pub use environment::Environment;
 pub use file::{Deletes, Encodings, KEYS, Pace};
 pub use resolve::{Account, Destination, Limits, S3, Settings};

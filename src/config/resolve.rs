@@ -249,6 +249,11 @@ impl Settings {
             return Err(refuse("its bucket holds a user or a password, or is no name")
                 .advise("credentials come from the environment only: AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY"));
         }
+        if bucket.contains(['?', '#', '\\']) || bucket.contains(char::is_whitespace) {
+            return Err(
+                refuse("its bucket has letters that no name of a bucket has").advise("write `s3://bucket/prefix`")
+            );
+        }
         let file = &self.file.destination.s3;
         // Line ends of files that variables were read from are no part of a value.
         let environment = |name: &str| self.environment.get(name).map(|text| text.trim().to_owned());
@@ -256,7 +261,8 @@ impl Settings {
             .endpoint
             .clone()
             .or_else(|| environment("AWS_ENDPOINT_URL_S3"))
-            .or_else(|| environment("AWS_ENDPOINT_URL"));
+            .or_else(|| environment("AWS_ENDPOINT_URL"))
+            .or_else(|| environment("AWS_ENDPOINT"));
         let allow_http = file.allow_http.unwrap_or(false);
         if let Some(endpoint) = &endpoint {
             let url = Url::parse(endpoint).map_err(|error| {
@@ -273,7 +279,9 @@ impl Settings {
         }
         let region =
             file.region.clone().or_else(|| environment("AWS_REGION")).or_else(|| environment("AWS_DEFAULT_REGION"));
-        if let Some(region) = region.as_ref().filter(|region| !region.chars().all(|c| c.is_ascii_graphic())) {
+        // It becomes a part of hosts.
+        let is_part = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+        if let Some(region) = region.as_ref().filter(|region| !region.chars().all(is_part)) {
             return Err(Failure::new(Kind::Settings, "accept `destination.s3.region`")
                 .at(shown(region))
                 .because("it is not letters, digits and `-`, as `eu-west-1`"));

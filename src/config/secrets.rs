@@ -61,6 +61,8 @@ pub struct OAuth {
     pub client_secret: Option<Named>,
     pub token_url: Option<String>,
     pub token_file: Option<PathBuf>,
+    /// Domains beside the source's own in which a token answer may place the account.
+    pub api_domains: Vec<String>,
     pub access_token: Option<Named>,
     pub refresh_token: Option<Named>,
     /// `Bearer` unless said otherwise.
@@ -200,6 +202,7 @@ pub fn resolve(file: &AuthFile, environment: &Environment, now: Timestamp) -> Re
                 client_id: file.client_id.clone().or_else(|| file.app_ref.clone()),
                 client_secret: secret(environment, CLIENT_SECRET)?,
                 token_url: file.token_url.clone(),
+                api_domains: file.api_domains.clone().unwrap_or_default(),
                 token_file: token_file
                     .map(|text| destination::path("auth.token_file", text, environment))
                     .transpose()?,

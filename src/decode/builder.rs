@@ -37,6 +37,15 @@ impl Value<'_, '_> {
 }
 
 impl Value<'_, '_> {
+    /// Bytes of the value as written.
+    pub fn length(&self) -> usize {
+        match self {
+            Self::Json(json) => json.as_raw_str().len(),
+            Self::Text(text) => text.len(),
+            Self::Index(_) => size_of::<usize>(),
+        }
+    }
+
     /// Whether it is the empty text, which states that there is no value in a column that is no text.
     pub fn is_empty_for(&self, kind: Type) -> bool {
         kind != Type::String && Token::of(self).is_some_and(|token| token.text.is_empty())

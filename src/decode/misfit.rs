@@ -11,10 +11,13 @@ const SAMPLE: usize = 60;
 /// not known as one. So many hold a long token more often than fits in what is shown, and no record has to be kept whole.
 const KEPT: usize = 65_536;
 
-/// Paths of unknown fields that are counted one by one: a map by names of the user's own would have no end.
+/// Paths of fields that are counted one by one: a map by names of the user's own would have no end.
 const UNKNOWN: usize = 200;
 /// Stands for the paths beyond these.
 const FURTHER: &str = "further fields";
+
+/// Bytes of such a path: names of the source may be of any length, and cut they might show half of a secret.
+const PATH: usize = 500;
 
 /// Values that did not fit, counted by path with one sample each; and fields in which an answer and the schema differ.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -28,6 +31,8 @@ impl Misfits {
     /// Counts a value at a path (`order.totalValue.total`).
     pub fn count(&mut self, path: String, sample: &str) {
         let short = || sample.chars().take(KEPT).collect();
+        let counted = path.len() <= PATH && (self.values.len() < UNKNOWN || self.values.contains_key(&path));
+        let path = if counted { path } else { FURTHER.to_owned() };
         self.values.entry(path).or_insert_with(|| (0, short())).0 += 1;
     }
 
@@ -37,7 +42,7 @@ impl Misfits {
     }
 
     fn add_unknown(&mut self, path: String, count: u64) {
-        let counted = self.unknown.len() < UNKNOWN || self.unknown.contains_key(&path);
+        let counted = path.len() <= PATH && (self.unknown.len() < UNKNOWN || self.unknown.contains_key(&path));
         *self.unknown.entry(if counted { path } else { FURTHER.to_owned() }).or_default() += count;
     }
 

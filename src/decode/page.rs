@@ -14,6 +14,8 @@ use crate::fetch::{Body, Broken, Filter, SearchPage};
 use crate::manifest::Key;
 use crate::schema::Step;
 
+/// Bytes of rows that are granted to an answer of any length: those of thirty thousand short records.
+const FEW_ROWS: usize = 8 << 20;
 /// Characters of a text of the source that are shown.
 const SHOWN: usize = 120;
 
@@ -121,6 +123,11 @@ fn first_line(error: &sonic_rs::Error) -> String {
     error.to_string().lines().next().unwrap_or_default().to_owned()
 }
 
+/// Bytes that the rows of a text may take: those of documents take 0.6 to 2.2 times as many as their text.
+fn most_rows(text: &[u8]) -> usize {
+    FEW_ROWS + 3 * text.len()
+}
+
 /// Decodes documents. An answer of another shape, or one that states errors, gives what it has and why it may lack some.
 pub fn documents(shape: &Shape, body: &Body) -> Result<Page, Broken> {
     read_documents(shape, body, false)
@@ -134,7 +141,7 @@ pub fn list(shape: &Shape, body: &Body) -> Result<Page, Broken> {
 fn read_documents(shape: &Shape, body: &Body, is_list: bool) -> Result<Page, Broken> {
     let text = body.flat_text()?;
     with_envelope(&text, |envelope| {
-        let mut walker = Walker::new(shape, text.deep);
+        let mut walker = Walker::new(shape, text.deep, most_rows(&text));
         let mut odd = None;
         if is_document(shape, &envelope.response) {
             walker.document(None, 0, envelope.response.clone());
@@ -146,19 +153,22 @@ fn read_documents(shape: &Shape, body: &Body, is_list: bool) -> Result<Page, Bro
         let more = envelope.pagination.as_ref().and_then(|pagination| flag(pagination, "morePagesAvailable"));
         let errors = envelope.errors.as_ref().map(|errors| format!("it states errors: {}", short(errors)));
         let texts = if is_list && more.is_some() { walker.texts() } else { Vec::new() };
-        let mut page = Page::of(walker);
+        let mut page = Page::of(walker)?;
         (page.more, page.partial, page.texts) = (more.unwrap_or(false), errors.or(odd), texts);
         Ok(page)
     })
 }
 
 impl Page {
-    fn of(walker: Walker<'_, '_>) -> Self {
-        let Walked { owners, tables, records, rejected, misfits } = walker.finish();
+    fn of(walker: Walker<'_, '_>) -> Result<Self, Broken> {
+        let Walked { owners, tables, records, rejected, misfits, full } = walker.finish();
+        if full {
+            return Err(Broken::new("its rows would take more memory than an answer of its length may"));
+        }
         let keyless = records.iter().filter(|record| record.id.is_none()).count();
         let came = u64::try_from(owners.len() + keyless).expect("a length fits");
         let texts = Vec::new();
-        Self { owners, tables, records, rejected, misfits, came, more: false, texts, partial: None, search: None }
+        Ok(Self { owners, tables, records, rejected, misfits, came, more: false, texts, partial: None, search: None })
     }
 }
 
@@ -199,7 +209,7 @@ pub fn rows(shape: &Shape, body: &Body, row: &str, filter: Option<&Filter>) -> R
             .collect();
         // Column names outlive the walk: they are copied once a page.
         let names: Vec<String> = search.columns.iter().map(|column| column.name.clone()).collect();
-        let mut walker = Walker::new(shape, text.deep);
+        let mut walker = Walker::new(shape, text.deep, most_rows(&text));
         for (index, result) in results.into_iter().enumerate() {
             let cells = result.clone().into_array_iter().into_iter().flatten().flatten();
             let cells = cells.enumerate().filter_map(|(place, value)| {
@@ -208,7 +218,7 @@ pub fn rows(shape: &Shape, body: &Body, row: &str, filter: Option<&Filter>) -> R
             });
             walker.row(index, cells, result);
         }
-        let mut page = Page::of(walker);
+        let mut page = Page::of(walker)?;
         for column in shape.missing(&search) {
             page.misfits.count_missing(column, search.rows);
         }

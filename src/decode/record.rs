@@ -15,6 +15,15 @@ use crate::fetch::DEEP;
 use crate::manifest::Key;
 use crate::schema::Type;
 
+/// Bytes of a record's own things: its key, its place among others, and the reason why it is kept apart.
+const RECORD: usize = 256;
+/// Copies of a record's key while its page is read.
+const KEYS: usize = 4;
+/// Characters of a key that are shown.
+const SHOWN: usize = 120;
+/// Unnamed values of one record: about 250 bytes each until its rows are made, 25 MiB.
+const UNNAMED: usize = 100_000;
+
 /// One context being walked.
 #[derive(Default)]
 pub(super) struct Frame<'a> {
@@ -45,10 +54,17 @@ pub struct Walker<'s, 'a> {
     unfit: Option<String>,
     /// Some record of the page nests too deep.
     deep: bool,
+    /// Bytes that rows and kept records may still take.
+    left: usize,
+    /// Unnamed values of the record in hand.
+    unnamed: usize,
+    /// Nothing more is taken: the page has more rows, or more that is unnamed, than its text explains.
+    full: bool,
 }
 
 impl<'s, 'a> Walker<'s, 'a> {
-    pub fn new(shape: &'s Shape, deep: bool) -> Self {
+    /// A walk over records that take at most so many bytes as rows.
+    pub fn new(shape: &'s Shape, deep: bool, most: usize) -> Self {
         Self {
             shape,
             tables: shape.tables.iter().map(Growing::new).collect(),
@@ -60,11 +76,32 @@ impl<'s, 'a> Walker<'s, 'a> {
             misfits: Misfits::default(),
             unfit: None,
             deep,
+            left: most,
+            unnamed: 0,
+            full: false,
         }
+    }
+
+    /// Counts bytes of rows and records.
+    fn spend(&mut self, bytes: usize) {
+        match self.left.checked_sub(bytes) {
+            Some(left) => self.left = left,
+            None => self.full = true,
+        }
+    }
+
+    /// Keeps a record that does not fit.
+    fn keep(&mut self, record: MisfitRecord) {
+        self.spend(RECORD + record.raw.len());
+        self.records.push(record);
     }
 
     /// Walks a document: `key` is its key in the map that holds it, if any.
     pub fn document(&mut self, key: Option<Cow<'a, str>>, index: usize, value: LazyValue<'a>) {
+        if self.full {
+            return;
+        }
+        self.unnamed = 0;
         self.open(0, 0, key, index, Some(value.clone()));
         if value.get_type() == JsonType::Object {
             self.walk(0, 0, value.clone(), false);
@@ -88,11 +125,13 @@ impl<'s, 'a> Walker<'s, 'a> {
         if let Some(key) = id.clone() {
             self.begin(Owner { key, newer: Vec::new(), partition: 0, fits: false }, value);
         }
-        self.records.push(MisfitRecord { table: None, id, reason: "it is no object".to_owned(), raw });
+        self.keep(MisfitRecord { table: None, id, reason: "it is no object".to_owned(), raw });
     }
 
     /// Begins a record whose key is known.
     fn begin(&mut self, owner: Owner, value: LazyValue<'a>) {
+        let key = if let Key::Text(text) = &owner.key { text.len() } else { 0 };
+        self.spend(RECORD + KEYS * key);
         self.twins.note(&owner.key, self.owners.len(), value);
         self.owners.push(owner);
         self.tables.iter_mut().for_each(Growing::begin_record);
@@ -105,6 +144,10 @@ impl<'s, 'a> Walker<'s, 'a> {
         cells: impl Iterator<Item = (Result<usize, &'a str>, LazyValue<'a>)>,
         value: LazyValue<'a>,
     ) {
+        if self.full {
+            return;
+        }
+        self.unnamed = 0;
         self.open(0, 0, None, index, None);
         for (column, value) in cells {
             match column {
@@ -199,6 +242,11 @@ impl<'s, 'a> Walker<'s, 'a> {
     }
 
     fn extra(&mut self, level: usize, path: Vec<String>, value: &LazyValue<'_>) {
+        self.unnamed += 1;
+        if self.unnamed > UNNAMED {
+            self.full = true;
+            return;
+        }
         let mut text = String::new();
         canonical(value, &mut text);
         self.frames[level].extras.push((path, text));
@@ -230,15 +278,15 @@ impl<'s, 'a> Walker<'s, 'a> {
         let raw = || value.as_raw_str().to_owned();
         let Some(key) = self.owner_key() else {
             let reason = match &self.frames[0].key {
-                Some(key) => format!("`{key}` is no key of a record"),
+                Some(key) => format!("`{}` is no key of a record", key.chars().take(SHOWN).collect::<String>()),
                 None => "it has no key".to_owned(),
             };
-            self.records.push(MisfitRecord { table: None, id: None, reason, raw: raw() });
+            self.keep(MisfitRecord { table: None, id: None, reason, raw: raw() });
             return;
         };
         if self.deep && value.as_raw_str().contains(DEEP) {
             let reason = "a value nests deeper than can be read".to_owned();
-            self.records.push(MisfitRecord { table: None, id: Some(key.clone()), reason, raw: raw() });
+            self.keep(MisfitRecord { table: None, id: Some(key.clone()), reason, raw: raw() });
             self.begin(Owner { key, newer: Vec::new(), partition: 0, fits: false }, value);
             return;
         }
@@ -248,7 +296,7 @@ impl<'s, 'a> Walker<'s, 'a> {
         self.emit(0);
         if let Some(reason) = self.unfit.take() {
             self.owners.last_mut().expect("it was just pushed").fits = false;
-            self.records.push(MisfitRecord { table: None, id: Some(key), reason, raw: raw() });
+            self.keep(MisfitRecord { table: None, id: Some(key), reason, raw: raw() });
         }
     }
 
@@ -304,7 +352,7 @@ impl<'s, 'a> Walker<'s, 'a> {
     }
 
     fn entry(&mut self, level: usize, context: usize, key: Option<Cow<'a, str>>, index: usize, value: LazyValue<'a>) {
-        if value.is_null() {
+        if value.is_null() || self.full {
             return;
         }
         self.open(level, context, key, index, Some(value.clone()));
@@ -317,6 +365,7 @@ impl<'s, 'a> Walker<'s, 'a> {
         let mut columns = std::mem::take(&mut self.tables[table].columns);
         let mut refused: Vec<(&Pick, String)> = Vec::new();
         let mut unfit = None;
+        let mut bytes = shape.tables[table].width;
         for (place, (column, builder)) in shape.tables[table].columns.iter().zip(&mut columns).enumerate() {
             let picks = &column.picks[&context];
             let found = picks.iter().find_map(|pick| {
@@ -325,6 +374,9 @@ impl<'s, 'a> Walker<'s, 'a> {
                     .filter(|value| !column.required || !value.is_empty_for(column.kind))
                     .map(|value| (pick, value))
             });
+            if matches!(column.kind, Type::String | Type::Json) {
+                bytes += found.as_ref().map_or(0, |(_, value)| value.length());
+            }
             let pushed = match &found {
                 None => None,
                 Some((pick, value)) => builder.push(value).map_or_else(
@@ -360,6 +412,8 @@ impl<'s, 'a> Walker<'s, 'a> {
             self.frames[level].extras.push((path, text));
         }
         let extra = if first { self.render_extra(level) } else { None };
+        self.spend(bytes + extra.as_ref().map_or(0, String::len));
+        let extra = extra.filter(|_| !self.full);
         let owner = u32::try_from(self.owners.len() - 1).expect("a page has under 2^32 records");
         let value = self.frames[level].value.as_ref().filter(|_| level > 0);
         let growing = &mut self.tables[table];
@@ -371,6 +425,7 @@ impl<'s, 'a> Walker<'s, 'a> {
         };
         if let Some((raw, reason)) = rejected {
             let id = self.owners.last().map(|owner| owner.key.clone());
+            self.spend(RECORD + raw.len());
             self.rejected.push(MisfitRecord { table: Some(shape.tables[table].name.clone()), id, reason, raw });
         }
     }
@@ -418,10 +473,10 @@ impl<'s, 'a> Walker<'s, 'a> {
 
     /// The page.
     pub fn finish(self) -> Walked {
-        let Self { shape, tables, mut owners, mut records, mut rejected, twins, misfits, .. } = self;
+        let Self { shape, tables, mut owners, mut records, mut rejected, twins, misfits, full, .. } = self;
         twins.settle(&mut owners, &mut records, &mut rejected);
         let tables = tables.into_iter().zip(&shape.tables).map(|(growing, table)| growing.finish(table)).collect();
-        Walked { owners, tables, records, rejected, misfits }
+        Walked { owners, tables, records, rejected, misfits, full }
     }
 }
 
@@ -432,4 +487,6 @@ pub struct Walked {
     pub records: Vec<MisfitRecord>,
     pub rejected: Vec<MisfitRecord>,
     pub misfits: Misfits,
+    /// Some of the page is not in it: its rows would take more memory than its text explains.
+    pub full: bool,
 }

@@ -93,7 +93,7 @@ impl Rest {
             return (Vec::new(), std::sync::Arc::new(extras.clone()));
         }
         let nothing: LazyValue<'_> = sonic_rs::from_str("{}").expect("it is JSON");
-        let mut walker = Walker::new(&self.shape, false);
+        let mut walker = Walker::new(&self.shape, false, usize::MAX);
         let mut untouched = vec![false; extras.len()];
         for (row, text) in extras.iter().enumerate() {
             let object = text.filter(|text| !text.contains(TWICE)).and_then(|text| sonic_rs::from_str(text).ok());

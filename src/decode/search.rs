@@ -8,6 +8,9 @@ use crate::decode::number::whole;
 use crate::decode::page::{field, flag, with_envelope};
 use crate::fetch::{Body, Broken, ColumnMeta, Filter, SearchPage};
 
+/// Characters of a value that are shown.
+const SHOWN: usize = 120;
+
 /// A row of a search for ids.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IdRow {
@@ -120,7 +123,9 @@ pub fn read_search<'a>(
         if let Some(filter) = filter {
             let cell = filter_place.and_then(|place| cells.get(place));
             if unfiltered.is_none() && !admits(filter, cell) {
-                unfiltered = Some(cell.map_or_else(|| "no value".to_owned(), |cell| cell.as_raw_str().to_owned()));
+                unfiltered = Some(
+                    cell.map_or_else(|| "no value".to_owned(), |cell| cell.as_raw_str().chars().take(SHOWN).collect()),
+                );
             }
         }
     }

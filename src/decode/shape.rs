@@ -9,6 +9,9 @@ use crate::failure::{Failure, Kind, Result};
 use crate::fetch::SearchPage;
 use crate::schema::{Column, Leaf, Partition, PartitionBy, Resource, Rows, Source, Step, Style, Table, Type};
 
+/// Bytes of a row beside its columns: its owner, and the offset of its `_extra`.
+const ROW: usize = 8;
+
 /// The compiled form of a resource.
 #[derive(Debug)]
 pub struct Shape {
@@ -62,6 +65,8 @@ pub(super) struct TableShape {
     pub columns: Vec<ColumnShape>,
     /// Places of the key columns; the first is the record's key.
     pub key: Vec<usize>,
+    /// Bytes of a row beside its texts.
+    pub width: usize,
     /// Two entries of a record may have one key: it does not contain their places.
     pub may_repeat: bool,
 }
@@ -170,7 +175,8 @@ impl Shape {
             }
         }
         let (key, may_repeat) = (table.key.clone(), may_repeat(table));
-        self.tables.push(TableShape { name: table.name.clone(), columns, key, may_repeat });
+        let width = ROW + table.columns.iter().map(|column| width(column.kind)).sum::<usize>();
+        self.tables.push(TableShape { name: table.name.clone(), columns, key, width, may_repeat });
         Ok(())
     }
 
@@ -320,4 +326,14 @@ fn may_repeat(table: &Table) -> bool {
     };
     let lists = branches.iter().all(|(steps, _)| steps.iter().filter(|step| **step == Step::Each).count() == 1);
     !(lists && has(&Leaf::Index) && (branches.len() == 1 || has(&Leaf::Label)))
+}
+
+/// Bytes of a column in each row, beside the bytes of texts.
+fn width(kind: Type) -> usize {
+    match kind {
+        Type::Bool => 1,
+        Type::Int32 | Type::Date | Type::String | Type::Json => 4,
+        Type::Int64 | Type::Float64 | Type::Timestamp => 8,
+        Type::Decimal { .. } => 16,
+    }
 }

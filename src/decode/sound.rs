@@ -5,12 +5,17 @@
 
 use std::borrow::Cow;
 
+/// Control characters of a text, those between its values included: each becomes six, and no honest answer has so many.
+const CONTROLS: usize = 2 << 20;
 /// Characters of an escape `\uXXXX`.
 const ESCAPE: usize = 6;
 
 /// The text with each raw control character inside a string as its escape, so that it arrives as the character that it is.
 /// `None` where there is no such character.
 pub fn escape_controls(text: &str) -> Option<String> {
+    if text.bytes().filter(|byte| *byte < b' ').count() > CONTROLS {
+        return None;
+    }
     let mut sound: Option<String> = None;
     let mut kept = 0;
     for (start, end) in Strings::of(text) {

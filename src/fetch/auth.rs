@@ -15,7 +15,9 @@ use url::Url;
 use crate::config::{Credentials, Named, OAuth, capitalised, shown_address};
 use crate::failure::{Failure, Kind, Result};
 use crate::fetch::Http;
-use crate::fetch::grant::{Denied, Grant, margin};
+use crate::fetch::domain::check_domain;
+use crate::fetch::grant::{Denied, GRANT, Grant, margin};
+use crate::fetch::received::short_body;
 use crate::fetch::token::{TokenFile, TokenSet};
 use crate::secret::{Redactor, Secret};
 use crate::store::Watcher;
@@ -52,6 +54,16 @@ struct Tokens {
     refreshing: tokio::sync::Mutex<Option<String>>,
     /// Until when a token that still lives is not refreshed, in seconds since 1970.
     rests_until: AtomicI64,
+}
+
+/// The identity that one request is sent with.
+#[derive(Clone, Debug)]
+pub struct Identified {
+    pub headers: HeaderMap,
+    /// The token's generation; 0 of one that never changes.
+    pub generation: u64,
+    /// The API domain that the answer with this token named, which is definitive (API notes §1).
+    pub api_domain: Option<String>,
 }
 
 /// The next step of a request that was refused (401).
@@ -108,11 +120,13 @@ impl Auth {
         &self.redactor
     }
 
-    /// The headers of a request, and the generation of the token in them. Refreshes a token that is about to expire; where
+    /// The headers of a request, with the generation and the host of the token in them. Refreshes a token that is about to expire; where
     /// that cannot be done and the token still lives, it is used as it is.
-    pub async fn headers(&self, http: &Http, now: Timestamp) -> Result<(HeaderMap, u64)> {
+    pub async fn headers(&self, http: &Http, now: Timestamp) -> Result<Identified> {
         let tokens = match &self.identity {
-            Identity::Fixed(headers, _) => return Ok((headers.clone(), 0)),
+            Identity::Fixed(headers, _) => {
+                return Ok(Identified { headers: headers.clone(), generation: 0, api_domain: None });
+            }
             Identity::OAuth(tokens) => tokens,
         };
         let (generation, set) = tokens.current();
@@ -159,11 +173,11 @@ impl Auth {
         }
     }
 
-    /// The API domain that the token's answer named, which is definitive (API notes §1).
-    pub fn api_domain(&self) -> Option<String> {
+    /// Refuses (`Credentials`) a host to which no token is sent.
+    pub fn check_domain(&self, host: &str) -> Result<()> {
         match &self.identity {
-            Identity::Fixed(..) => None,
-            Identity::OAuth(tokens) => tokens.current().1.api_domain,
+            Identity::Fixed(..) => check_domain(host, &[]),
+            Identity::OAuth(tokens) => check_domain(host, &tokens.settings.api_domains),
         }
     }
 }
@@ -207,7 +221,7 @@ impl Tokens {
         self.current.read().expect("no holder panics").clone()
     }
 
-    fn headers(&self) -> Result<(HeaderMap, u64)> {
+    fn headers(&self) -> Result<Identified> {
         let (generation, set) = self.current();
         let mut headers = HeaderMap::new();
         let bearer = format!("{} {}", set.token_type, set.access.reveal());
@@ -218,7 +232,7 @@ impl Tokens {
                 headers.insert(HeaderName::from_static(name), header(name, value, "the settings under [auth]")?);
             }
         }
-        Ok((headers, generation))
+        Ok(Identified { headers, generation, api_domain: set.api_domain })
     }
 
     /// The variable of the token that a new authorisation gives: the refresh token's, unless only an access token is set.
@@ -335,7 +349,11 @@ impl Tokens {
         let unreachable = |error: reqwest::Error| self.unreachable().caused(error.without_url());
         let answer = http.post(url.clone()).timeout(TIMEOUT).form(form).send().await.map_err(unreachable)?;
         let status = answer.status();
-        let body = answer.bytes().await.map_err(unreachable)?;
+        let body = short_body(answer, GRANT).await.map_err(unreachable)?;
+        let Some(body) = body else {
+            let why = format!("HTTP {} with a body longer than {GRANT} bytes", status.as_u16());
+            return Err(if status.is_server_error() { self.unreachable().because(why) } else { self.refused(why) });
+        };
         if status.is_success() {
             return Ok(body);
         }

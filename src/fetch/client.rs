@@ -13,10 +13,13 @@ use crate::config::{Account, Limits, shown_address};
 use crate::event::{Event, Events};
 use crate::failure::{Failure, Kind, Result};
 use crate::fetch::clock::SourceClock;
+use crate::fetch::inflate::{MAX_BODY, too_long};
 use crate::fetch::reach::{Reach, Setback, Way};
-use crate::fetch::received::{Spoilt, date, quota, reason, request_id, retry_after, shown, whole_body};
+use crate::fetch::received::{Spoilt, date, quota, reason, request_id, retry_after, short_body, shown, whole_body};
+use crate::fetch::refusal::REPORT;
 use crate::fetch::{
-    Auth, Body, Budget, ErrorBody, Governor, Http, Patience, Permit, Quota, Refused, Room, Unread, error_body,
+    Answer, Auth, Body, Budget, ErrorBody, Governor, Http, Identified, Method, Patience, Permit, Quota, Refused, Reply,
+    Request, Room, Unread, error_body,
 };
 use crate::secret::Redactor;
 
@@ -24,66 +27,8 @@ use crate::secret::Redactor;
 /// ended too, and others may use up a short one before this request is sent again.
 const REFRESHES: u32 = 3;
 
-/// The two methods that are ever sent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Method {
-    Get,
-    Options,
-}
-
-/// A request: a path below the account's base, query included, raw.
-#[derive(Clone, Debug)]
-pub struct Request {
-    pub method: Method,
-    pub path: String,
-    /// On whose behalf, for events and failures.
-    pub resource: Arc<str>,
-    /// At most this many tries; `None` leaves it to the limits.
-    pub tries: Option<u32>,
-}
-
-impl Request {
-    /// A GET.
-    pub fn get(resource: &Arc<str>, path: String) -> Self {
-        Self { method: Method::Get, path, resource: Arc::clone(resource), tries: None }
-    }
-
-    /// An OPTIONS. Tried twice only: where it times out there is another way (design of the inventory).
-    pub fn options(resource: &Arc<str>, path: String) -> Self {
-        Self { method: Method::Options, path, resource: Arc::clone(resource), tries: Some(2) }
-    }
-}
-
-/// A good answer.
-#[derive(Clone, Debug)]
-pub struct Answer {
-    pub body: Body,
-    /// The source's clock when it answered (whole seconds).
-    pub date: Timestamp,
-    /// When the request began, by the earlier of the source's clock and ours: not later than it was.
-    pub asked_at: Timestamp,
-    /// The room that it takes until it is read; none where it is kept for long, and small.
-    pub room: Option<Arc<Unread>>,
-}
-
-impl Answer {
-    /// The same, without room: for one that is kept, so that others do not wait for it.
-    pub fn kept(self) -> Self {
-        Self { room: None, ..self }
-    }
-}
-
-/// What came of a request.
-#[derive(Clone, Debug)]
-pub enum Reply {
-    Good(Answer),
-    /// The source understood and refused; asking again would not help.
-    Refused {
-        status: u16,
-        error: ErrorBody,
-        date: Timestamp,
-    },
-}
+/// An answer that is longer than any is asked for so often: its length is rarely an accident, and it is much to read.
+const TOO_LONG: u32 = 2;
 
 /// The client. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -120,6 +65,8 @@ enum Outcome {
     },
     /// The body is larger than its room, and the budget has no more: it was left unread.
     Crowded,
+    /// The body is longer than any that is read.
+    TooLong(String),
 }
 
 impl Client {
@@ -210,16 +157,16 @@ impl Client {
 
     async fn ask_in(&self, room: &Room, before: u64, request: &Request) -> Result<Reply> {
         let shared = &self.shared;
-        let url = shared.url(&request.path)?;
+        let mut url = shared.url(&request.path, None)?;
         let expected = before + shared.budget.expected(&request.resource);
         room.grow(expected).await;
         let mut patience = self.patience();
         if let Some(tries) = request.tries {
             patience.at_most(tries);
         }
-        let mut refreshes = 0;
+        let (mut refreshes, mut too_long) = (0, 0);
         loop {
-            match shared.once(request, &url, patience.tries(), refreshes, (room, before)).await? {
+            match shared.once(request, &mut url, patience.tries(), refreshes, (room, before)).await? {
                 Outcome::Done(reply) => return Ok(reply),
                 Outcome::Replay { refreshed } => refreshes += u32::from(refreshed),
                 Outcome::Crowded => {
@@ -231,6 +178,16 @@ impl Client {
                     room.shrink(before);
                     room.exceed().await;
                 }
+                Outcome::TooLong(reason) => {
+                    too_long += 1;
+                    let tries = patience.tries();
+                    let Some(wait) = patience.another().filter(|_| too_long < TOO_LONG) else {
+                        return Ok(Reply::TooLong(shared.too_long(request, &url, &reason, tries)));
+                    };
+                    shared.retrying(request, &url, reason, wait, None);
+                    room.shrink(expected);
+                    tokio::time::sleep(wait).await;
+                }
                 Outcome::Again(Setback { reason, way, took, request_id }) => {
                     let tries = patience.tries();
                     let spent = shared.reach.is_spent(way, tries, took);
@@ -238,13 +195,7 @@ impl Client {
                         let gave_up = shared.gave_up(request, &url, way, reason, tries);
                         return Err(gave_up.asked_as(request_id));
                     };
-                    shared.events.tell(Event::Retrying {
-                        resource: request.resource.to_string(),
-                        url: shown(&url),
-                        reason,
-                        wait_millis: u64::try_from(wait.as_millis()).unwrap_or(u64::MAX),
-                        request_id,
-                    });
+                    shared.retrying(request, &url, reason, wait, request_id);
                     room.shrink(expected);
                     tokio::time::sleep(wait).await;
                 }
@@ -254,12 +205,14 @@ impl Client {
 }
 
 impl Shared {
-    fn url(&self, path: &str) -> Result<Url> {
+    /// The URL of a path, at the host that the token names where the settings fix none.
+    fn url(&self, path: &str, api_domain: Option<&str>) -> Result<Url> {
         let mut base = self.base.clone();
-        if let (false, Some(domain)) = (self.base_is_fixed, self.auth.api_domain()) {
-            base.set_host(Some(&domain)).map_err(|error| {
-                Failure::new(Kind::Answer, "use the API domain that the token names")
-                    .at(shown_address(&domain))
+        if let Some(domain) = api_domain.filter(|_| !self.base_is_fixed) {
+            self.auth.check_domain(domain)?;
+            base.set_host(Some(domain)).map_err(|error| {
+                Failure::new(Kind::Credentials, "use the host that the token service names")
+                    .at(shown_address(domain))
                     .caused(error)
             })?;
         }
@@ -270,7 +223,7 @@ impl Shared {
     async fn once(
         &self,
         request: &Request,
-        url: &Url,
+        url: &mut Url,
         tries: u32,
         refreshes: u32,
         (room, before): (&Room, u64),
@@ -279,7 +232,9 @@ impl Shared {
         // Others may have found out meanwhile.
         self.reach.refuse_hopeless()?;
         let headers = self.auth.headers(&self.http, Timestamp::now()).await;
-        let (headers, generation) = headers.map_err(|failure| self.without_token(failure))?;
+        let Identified { headers, generation, api_domain } = headers.map_err(|failure| self.without_token(failure))?;
+        // Of this very token: the account may have moved with it.
+        *url = self.url(&request.path, api_domain.as_deref())?;
         let begun = permit.sent();
         self.requests.fetch_add(1, Ordering::Relaxed);
         let method = match request.method {
@@ -307,7 +262,13 @@ impl Shared {
         let headers = answer.headers().clone();
         let quota = quota(&headers);
         let request_id = request_id(&headers);
-        let body = whole_body(answer, room, before).await;
+        let body = if is_good(status, &headers) {
+            whole_body(answer, room, before).await
+        } else {
+            // Of one that is longer the status has to do.
+            let short = short_body(answer, REPORT).await;
+            short.map(Option::unwrap_or_default).map_err(|error| Spoilt::Broken(reason(&error)))
+        };
         let elapsed = begun.elapsed();
         let bytes = match body {
             Ok(bytes) => bytes,
@@ -318,9 +279,12 @@ impl Shared {
                     Spoilt::Broken(reason) => {
                         Outcome::Again(Setback { reason, way: Way::Answered, took: elapsed, request_id })
                     }
+                    Spoilt::TooLong(reason) => Outcome::TooLong(reason),
                 });
             }
         };
+        let is_long = says(&headers, "gzip", CONTENT_ENCODING) && is_good(status, &headers);
+        let too_long = if is_long { too_long(&bytes, MAX_BODY) } else { None };
         self.events.tell(Event::Asked {
             resource: request.resource.to_string(),
             url: shown(url),
@@ -330,6 +294,10 @@ impl Shared {
             tries,
             request_id: request_id.clone(),
         });
+        if let Some(reason) = too_long {
+            permit.answered(quota);
+            return Ok(Outcome::TooLong(reason));
+        }
         let seen = Seen { status, headers, bytes, elapsed, generation, request_id };
         self.judge(request, url, permit, quota, seen, refreshes).await
     }
@@ -344,8 +312,8 @@ impl Shared {
         seen: Seen,
         refreshes: u32,
     ) -> Result<Outcome> {
-        let body = Body { gzip: seen.is("gzip", CONTENT_ENCODING), bytes: seen.bytes.clone() };
-        let is_json = seen.is("json", CONTENT_TYPE);
+        let body = Body { gzip: says(&seen.headers, "gzip", CONTENT_ENCODING), bytes: seen.bytes.clone() };
+        let is_json = says(&seen.headers, "json", CONTENT_TYPE);
         let again = |reason: String| {
             let (way, took, request_id) = (Way::Answered, seen.elapsed, seen.request_id.clone());
             Ok(Outcome::Again(Setback { reason, way, took, request_id }))
@@ -428,9 +396,25 @@ impl Shared {
         ErrorBody { code, message, ..error }
     }
 
+    fn retrying(&self, request: &Request, url: &Url, reason: String, wait: Duration, request_id: Option<String>) {
+        self.events.tell(Event::Retrying {
+            resource: request.resource.to_string(),
+            url: shown(url),
+            reason,
+            wait_millis: u64::try_from(wait.as_millis()).unwrap_or(u64::MAX),
+            request_id,
+        });
+    }
+
+    fn too_long(&self, request: &Request, url: &Url, reason: &str, tries: u32) -> Failure {
+        Failure::new(Kind::Unreachable, format!("read {}", request.resource))
+            .at(shown(url))
+            .because(format!("{reason} {}", times(tries)))
+            .advise("run `pearlift check`; if it persists, leave the resource out with `resources.exclude`")
+    }
+
     fn gave_up(&self, request: &Request, url: &Url, way: Way, reason: String, tries: u32) -> Failure {
-        let times = if tries == 1 { "1 try".to_owned() } else { format!("{tries} tries") };
-        let reason = format!("{} after {times}", self.clean(&reason));
+        let reason = format!("{} {}", self.clean(&reason), times(tries));
         match self.reach.give_up(way) {
             Kind::Offline => Failure::new(Kind::Offline, "reach the source")
                 .at(shown(url))
@@ -453,6 +437,22 @@ impl Shared {
     }
 }
 
+/// `after 3 tries`.
+fn times(tries: u32) -> String {
+    if tries == 1 { "after 1 try".to_owned() } else { format!("after {tries} tries") }
+}
+
+/// Whether an answer is one of data.
+fn is_good(status: u16, headers: &HeaderMap) -> bool {
+    matches!(status, 200 | 207) && says(headers, "json", CONTENT_TYPE)
+}
+
+/// Whether a header's value holds this word, whatever the case of its letters.
+fn says(headers: &HeaderMap, wanted: &str, header: reqwest::header::HeaderName) -> bool {
+    let value = headers.get(header).and_then(|value| value.to_str().ok());
+    value.is_some_and(|value| value.to_ascii_lowercase().contains(wanted))
+}
+
 /// An answer as received.
 struct Seen {
     status: u16,
@@ -461,12 +461,4 @@ struct Seen {
     elapsed: Duration,
     generation: u64,
     request_id: Option<String>,
-}
-
-impl Seen {
-    /// Whether a header's value holds this word, whatever the case of its letters.
-    fn is(&self, wanted: &str, header: reqwest::header::HeaderName) -> bool {
-        let value = self.headers.get(header).and_then(|value| value.to_str().ok());
-        value.is_some_and(|value| value.to_ascii_lowercase().contains(wanted))
-    }
 }

@@ -9,6 +9,8 @@ use serde_json::Value;
 
 use crate::secret::Secret;
 
+/// Bytes of an answer of the token endpoint, which has about 500. As a tree of values so many take less than 3 MiB.
+pub const GRANT: usize = 64 << 10;
 /// A token is refreshed at most this long before it expires: longer than any request takes.
 const MARGIN: SignedDuration = SignedDuration::from_mins(5);
 /// And at most this part of its life: a token that lives for two minutes is used for most of them.

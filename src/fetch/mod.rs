@@ -13,27 +13,32 @@ mod ledger;
 mod retry;
 mod http;
 mod grant;
+mod domain;
 mod reach;
 mod room;
 mod received;
 mod token;
 mod auth;
 mod clock;
+mod request;
 mod client;
 mod search;
 mod page;
 mod walk;
 mod windows;
 
-pub use auth::{Auth, Refused};
+pub use auth::{Auth, Identified, Refused};
 pub use body::{Body, Broken, DEEP};
-pub use client::{Answer, Client, Method, Reply, Request};
+pub use client::Client;
 pub use clock::SourceClock;
 pub use http::Http;
-pub use idset::{IdRanges, MOST_IDS, chunks, collapse, count, expand, parse_set, render};
+pub use idset::{
+    IdRanges, MOST_IDS, MOST_RANGES, chunks, collapse, count, expand, holds, join, parse_set, render, with, without,
+};
 pub use ledger::Ledger;
 pub use page::Reader;
 pub use refusal::{ErrorBody, error_body};
+pub use request::{Answer, Method, Reply, Request};
 pub use retry::Patience;
 pub use room::{Budget, Room, Unread};
 pub use search::{ColumnMeta, Filter, Query, SearchPage};

@@ -18,6 +18,7 @@ pub(super) async fn read_page<T: Send + 'static>(
     loop {
         let answer = match client.ask(request).await? {
             Reply::Good(answer) => answer,
+            Reply::TooLong(failure) => return Err(failure),
             Reply::Refused { status, error, .. } => {
                 return Err(Failure::new(Kind::Refused, format!("search {}", request.resource))
                     .at(request.path.clone())

@@ -11,18 +11,23 @@ use crate::fetch::clock::SourceClock;
 use crate::fetch::inflate::MAX_BODY;
 use crate::fetch::{Quota, Room};
 
+/// Characters of the source's id of a request that are kept: it has 36.
+const REQUEST_ID: usize = 100;
+
 /// Why a body was not read to its end.
 pub(super) enum Spoilt {
     /// It is larger than its room, and the budget has no more.
     Crowded,
-    /// It broke off, or is longer than any that is read.
+    /// It broke off.
     Broken(String),
+    /// It is longer than any that is read.
+    TooLong(String),
 }
 
 /// The body of an answer, or why it could not be had: an endless one is given up, or it would fill the memory; one that its
 /// room has no place for is left. Nothing waits here, for the source would wait too.
 pub(super) async fn whole_body(mut answer: reqwest::Response, room: &Room, before: u64) -> Result<Bytes, Spoilt> {
-    let too_long = || Spoilt::Broken(format!("the body is longer than {MAX_BODY} bytes"));
+    let too_long = || Spoilt::TooLong(format!("the body is longer than {MAX_BODY} bytes"));
     let bytes = |length: usize| u64::try_from(length).unwrap_or(u64::MAX);
     let stated = answer.content_length().map(|length| usize::try_from(length).unwrap_or(usize::MAX));
     if stated.is_some_and(|stated| stated > MAX_BODY) {
@@ -51,6 +56,19 @@ pub(super) async fn whole_body(mut answer: reqwest::Response, room: &Room, befor
     Ok(whole.map_or_else(|| chunks.concat().into(), Bytes::from))
 }
 
+/// The body of an answer that is short by its meaning, an error or a token; none where it is longer than so many bytes, of
+/// which no more are read.
+pub(super) async fn short_body(mut answer: reqwest::Response, most: usize) -> reqwest::Result<Option<Bytes>> {
+    let mut body = Vec::new();
+    while let Some(chunk) = answer.chunk().await? {
+        if body.len() + chunk.len() > most {
+            return Ok(None);
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(Some(body.into()))
+}
+
 /// A URL for people: host and path, its query included; nothing secret is ever in it.
 pub(super) fn shown(url: &Url) -> String {
     url.to_string()
@@ -59,7 +77,7 @@ pub(super) fn shown(url: &Url) -> String {
 /// The source's id of a request, from the header of its answer (API notes §8).
 pub(super) fn request_id(headers: &HeaderMap) -> Option<String> {
     let text = headers.get("ruid")?.to_str().ok()?.trim();
-    Some(text.to_owned()).filter(|text| !text.is_empty())
+    Some(text.chars().take(REQUEST_ID).collect::<String>()).filter(|text| !text.is_empty())
 }
 
 /// Why a request failed on its way, without its URL.

@@ -182,6 +182,7 @@ async fn look(client: &Client, resource: &Resource, search: &str, wanted: &Wante
     let request = Request::get(&name, format!("{}/{search}/meta-data", resource.read.service));
     let answer = match client.ask(&request).await? {
         Reply::Good(answer) => answer,
+        Reply::TooLong(failure) => return Err(failure),
         Reply::Refused { status, error, .. } => {
             return Err(Failure::new(Kind::Refused, format!("look at {search}"))
                 .at(request.path)

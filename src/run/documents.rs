@@ -67,6 +67,8 @@ pub enum Part {
     /// There is nothing, by the source's clock at its answer.
     None(Timestamp),
     Refused(Refusal),
+    /// The answer is longer than any that is read.
+    TooLong(Failure),
     /// The source failed, or its answer cannot be read, however often it is asked.
     Failed(Failure),
 }
@@ -209,6 +211,7 @@ impl Documents {
             match self.part(&request).await? {
                 Part::None(_) => break,
                 Part::Refused(refusal) => return self.refused(refusal, &request, collapse(missing)),
+                Part::TooLong(failure) => return Ok(self.too_long(collapse(missing), failure)),
                 Part::Failed(failure) => return Ok(Rest::Failed(collapse(missing), failure)),
                 Part::Page(page, asked_at, _) => {
                     let before = missing.len();
@@ -248,6 +251,17 @@ impl Documents {
             brought.gone.extend(missing)
         }
         Ok(Rest::Nothing)
+    }
+
+    /// The consequence of a set whose answer is longer than any that is read.
+    fn too_long(&self, set: IdRanges, failure: Failure) -> Rest {
+        let ids = count(&set);
+        if !self.sets.lower_ids(ids / 2, ids) {
+            return Rest::Failed(set, failure);
+        }
+        let text = format!("{}: sets of less than {ids} ids are asked for, for seven days", failure.reason());
+        self.client.events().warn(&self.name, text);
+        Rest::Cut(set)
     }
 
     /// The consequence of a refused set.
@@ -303,6 +317,7 @@ impl Documents {
         loop {
             let answer = match self.client.ask(request).await {
                 Ok(Reply::Good(answer)) => answer,
+                Ok(Reply::TooLong(failure)) => return Ok(Part::TooLong(failure)),
                 Ok(Reply::Refused { status, error, date }) => {
                     return Ok(match meaning(&self.resource.read, &self.name, request, status, error) {
                         Refusal::NoneExist => Part::None(date),

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use crate::failure::Result;
-use crate::fetch::expand;
+use crate::fetch::{count, holds};
 use crate::manifest::ScanKind;
 use crate::manifest::{DataFile, Version};
 use crate::manifest::{Key, head as newest};
@@ -106,13 +106,13 @@ impl Estimator<'_> {
         };
         let (key, files) = owners(held.resource, head).swap_remove(0);
         let here: HashSet<i64> = held_ids(store, &files, &key).await?.into_iter().collect();
-        let there: HashSet<i64> = expand(ids).collect();
-        let only = |one: &HashSet<i64>, other: &HashSet<i64>| {
-            let exact = held.state.start.is_none();
-            Amount { value: u64::try_from(one.difference(other).count()).expect("a length fits"), exact }
+        let both = u64::try_from(here.iter().filter(|id| holds(ids, **id)).count()).expect("a length fits");
+        let known = u64::try_from(here.len()).expect("a length fits");
+        let gone = Amount { value: known - both, exact: held.state.start.is_none() };
+        let missing = match held.state.start {
+            Some(_) => Amount::about(0),
+            None => Amount::exact(count(ids).saturating_sub(both)),
         };
-        let gone = only(&here, &there);
-        let missing = if held.state.start.is_some() { Amount::about(0) } else { only(&there, &here) };
         let records = gone.plus(missing);
         let requests = listed.requests.plus(owed).plus(gone.sets(*max_ids)).plus(missing.sets(*max_ids));
         Ok(Estimate { requests, records: Some(records), fresh: records })

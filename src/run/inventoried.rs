@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 
 use crate::failure::{Kind, Result};
-use crate::fetch::{Filter, IdRanges, collapse, count, expand};
+use crate::fetch::{Filter, IdRanges, collapse, count, with, without};
 use crate::manifest::{Key, State};
 use crate::run::amount::Amount;
 use crate::run::cost::held_records;
@@ -107,7 +107,7 @@ impl Estimator<'_> {
         if let (Some(ids), Some(least)) = (&mut found.ids, least) {
             let older = self.held_below(held, least).await?;
             if !older.is_empty() {
-                *ids = collapse(expand(ids).chain(older));
+                *ids = with(ids, older);
                 found.number.value = count(ids);
             }
         }
@@ -140,7 +140,7 @@ impl Estimator<'_> {
             Some(Extent { whole: true, page, pages, .. }) if all.ids.is_some() => {
                 let others: BTreeSet<i64> = page.into_iter().map(|row| row.id).collect();
                 let ids = all.ids.iter().flatten().copied().collect::<Vec<_>>();
-                let left = collapse(expand(&ids).filter(|id| !others.contains(id)));
+                let left = without(&ids, &others);
                 let exact = all.number.exact;
                 all.number = Amount { value: count(&left), exact };
                 all.ids = Some(left);
@@ -173,7 +173,7 @@ pub fn documents(state: &State, found: Inventoried, max_ids: usize) -> Estimate 
     let plain = owed.is_empty() && left_out.is_empty();
     let (asked, exact) = match &found.ids {
         Some(ids) if plain => (count(ids), true),
-        Some(ids) => (count(&collapse(expand(ids).chain(owed).filter(|id| !left_out.contains(id)))), true),
+        Some(ids) => (count(&without(&with(ids, owed), &left_out)), true),
         None => {
             let length = |length: usize| u64::try_from(length).expect("a length fits");
             let more = found.number.value.saturating_add(length(owed.len()));

@@ -8,7 +8,8 @@ use jiff::Timestamp;
 use crate::decode::{IdRow, ids, search_page, uris};
 use crate::failure::{Failure, Kind, Result};
 use crate::fetch::{
-    Answer, Broken, Client, Filter, IdRanges, MOST_IDS, Query, Reply, Request, Walk, collapse, count, expand, parse_set,
+    Answer, Broken, Client, Filter, IdRanges, MOST_IDS, MOST_RANGES, Query, Reply, Request, Walk, collapse, count,
+    join, parse_set, without,
 };
 use crate::run::stop::Stop;
 use crate::schema::{Changes, IdSearch, Inventory, Owners, Resource, Style};
@@ -17,6 +18,11 @@ use crate::schema::{Changes, IdSearch, Inventory, Owners, Resource, Style};
 const WINDOW: i64 = 65_536;
 /// The narrowest window: a source that cannot list these is in trouble.
 const NARROWEST: i64 = 1_024;
+
+/// Rows of a search for ids, which are held until it ends: a search that never ends must not fill the memory.
+const MOST_ROWS: usize = 10_000_000;
+/// Characters of a path of the source that are shown.
+const SHOWN: usize = 200;
 
 /// How an answer is read on a worker.
 type Read<T> = Arc<dyn Fn(&Answer) -> std::result::Result<T, Broken> + Send + Sync>;
@@ -96,7 +102,7 @@ impl Asker<'_> {
                 )
                 .await?;
             let others: BTreeSet<i64> = rows.into_iter().map(|row| row.id).collect();
-            all.ids = collapse(expand(&all.ids).filter(|id| !others.contains(id)));
+            all.ids = without(&all.ids, &others);
         }
         Ok(all)
     }
@@ -115,13 +121,15 @@ impl Asker<'_> {
             return Ok(());
         }
         let again = self.all(whose).await?.ids;
-        listed.ids = collapse(expand(&listed.ids).chain(expand(&again)));
+        listed.ids.extend(again);
+        join(&mut listed.ids);
         if count(&listed.ids) >= counted {
             return Ok(());
         }
         let by = Some(changes.created().to_owned());
         let (_, rows) = self.search_by(service, search, (&[], None), by).await?;
-        listed.ids = collapse(expand(&listed.ids).chain(rows.into_iter().map(|row| row.id)));
+        listed.ids.extend(collapse(rows.into_iter().map(|row| row.id)));
+        join(&mut listed.ids);
         Ok(())
     }
 
@@ -150,6 +158,11 @@ impl Asker<'_> {
         let mut rows = Vec::new();
         while let Some(page) = self.stop.or(walk.next()).await? {
             rows.extend(page.content);
+            if rows.len() > MOST_ROWS {
+                return Err(Failure::new(Kind::Answer, format!("list the ids of {}", self.name))
+                    .because(format!("its search shows more than {MOST_ROWS} rows"))
+                    .advise("leave the resource out with `resources.exclude`"));
+            }
         }
         let started_at = walk.started_at.expect("a walk that ended was answered");
         Ok((started_at, rows))
@@ -255,7 +268,8 @@ impl Asker<'_> {
             }
         }
         debug_assert!(count(&found) > 0 || least.is_none(), "ids that a search shows are listed");
-        Ok(Ids { ids: collapse(expand(&found)), started_at, exact: true })
+        join(&mut found);
+        Ok(Ids { ids: found, started_at, exact: true })
     }
 
     /// Refuses ids from here to there that no account can have.
@@ -289,6 +303,7 @@ impl Asker<'_> {
     async fn good(&self, request: &Request) -> Result<Answer> {
         match self.stop.or(self.client.ask(request)).await? {
             Reply::Good(answer) => Ok(answer),
+            Reply::TooLong(failure) => Err(failure),
             Reply::Refused { status, error, .. } => {
                 Err(Failure::new(Kind::Refused, format!("list the ids of {}", self.name))
                     .at(request.path.clone())
@@ -317,13 +332,18 @@ pub fn is_counted(whose: &Resource) -> Option<&Changes> {
 
 /// The ids that an answer to OPTIONS lists.
 pub fn listed(answer: &Answer) -> Result<IdRanges, Broken> {
-    let mut all: Vec<(i64, i64)> = Vec::new();
+    let (mut all, mut ids) = (IdRanges::new(), 0_u64);
     for uri in uris(&answer.body)? {
+        let shown = || uri.chars().take(SHOWN).collect::<String>();
         let set = uri.rsplit('/').next().and_then(parse_set);
-        all.extend(set.ok_or_else(|| Broken::new(format!("`{uri}` ends in no id set")))?);
-        if count(&all) > MOST_IDS {
-            return Err(Broken::new(format!("it lists more than {MOST_IDS} ids")));
+        let set = set.ok_or_else(|| Broken::new(format!("`{}` ends in no id set", shown())))?;
+        ids = ids.saturating_add(count(&set));
+        all.extend(set);
+        if ids > MOST_IDS || all.len() > MOST_RANGES {
+            return Err(Broken::new(format!("it lists more than {MOST_IDS} ids, or {MOST_RANGES} ranges of them")));
         }
     }
-    Ok(collapse(expand(&all)))
+    // As ranges: a short text may name very many ids.
+    join(&mut all);
+    Ok(all)
 }

@@ -148,7 +148,9 @@ impl<'d> Reading<'d> {
                         return Ok(None);
                     }
                 }
-                Part::Refused(Refusal::Set(failure) | Refusal::All(failure)) | Part::Failed(failure) => {
+                Part::Refused(Refusal::Set(failure) | Refusal::All(failure))
+                | Part::TooLong(failure)
+                | Part::Failed(failure) => {
                     return Err(failure);
                 }
                 Part::Refused(Refusal::NoneExist | Refusal::Spoilt(_) | Refusal::TooMany(_) | Refusal::TooLong) => {

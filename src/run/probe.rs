@@ -23,6 +23,9 @@ const ALLOWANCE: u32 = 2;
 /// the page shows them all.
 const CLAIMED_BLINDLY: u64 = 500;
 
+/// Bytes of an answer that is kept for the next who asks the same: a page of a search has about 50 KiB.
+const KEPT: usize = 2 << 20;
+
 /// The extent of a search.
 #[derive(Debug)]
 pub struct Extent {
@@ -144,9 +147,12 @@ impl<'a> Probe<'a> {
         self.left = self.left.saturating_sub(spent);
         match reply? {
             Reply::Good(answer) => {
-                self.known.insert(question, answer.clone().kept());
+                if answer.body.bytes.len() <= KEPT {
+                    self.known.insert(question, answer.clone().kept());
+                }
                 Ok(Some(answer))
             }
+            Reply::TooLong(failure) => Err(failure),
             Reply::Refused { status, error, .. } => {
                 Err(Failure::new(Kind::Refused, format!("plan {}", self.name))
                     .at(request.path)

@@ -1,14 +1,14 @@
 //! Finding deleted records: deletes leave no trace, so the ids of the source are compared with those of the tables
 //! (design of reading, rule 14).
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
 use crate::config::Deletes;
 use crate::event::Event;
 use crate::failure::{Failure, Kind, Result};
-use crate::fetch::{IdRanges, chunks, collapse, count as ids_in, expand};
+use crate::fetch::{IdRanges, chunks, collapse, count as ids_in, expand, holds, without};
 use crate::manifest::ScanKind;
 use crate::run::gone;
 use crate::run::inventory::{Asker, Ids};
@@ -106,9 +106,7 @@ pub async fn reconcile(work: &mut Work<'_>, by: By) -> Result<Reconciled> {
     if listed.ids.is_empty() && !held.is_empty() && !force {
         return Err(refused(work, count(held.len()), count(held.len())).because_empty());
     }
-    let there: HashSet<i64> = expand(&listed.ids).collect();
-    let here: HashSet<i64> = held.iter().copied().collect();
-    let candidates: IdRanges = collapse(held.iter().copied().filter(|id| !there.contains(id)));
+    let candidates: IdRanges = collapse(held.iter().copied().filter(|id| !holds(&listed.ids, *id)));
     let wanted = match (work.state.start, changes) {
         // What is older than the first load was not wanted, and is not missing.
         (Some(start), Some(changes)) => {
@@ -117,13 +115,13 @@ pub async fn reconcile(work: &mut Work<'_>, by: By) -> Result<Reconciled> {
         }
         (Some(_), None) | (None, _) => listed.ids.clone(),
     };
-    let withheld = &work.state.absence.withheld;
-    let missing: IdRanges = collapse(expand(&wanted).filter(|id| !here.contains(id) && !withheld.contains_key(id)));
+    let known: BTreeSet<i64> = held.iter().chain(work.state.absence.withheld.keys()).copied().collect();
+    let missing = without(&wanted, &known);
     let mut scan = SliceScan::new(work, ScanKind::Changes, listed.started_at, &Vec::new(), true, *max_ids);
     scan.slices.extend(chunks(&missing, *max_ids));
     (scan.gradual, scan.confirms) = (false, true);
     scan.absent.shown = listed.ids.clone();
-    scan.absent.witness = held.iter().rev().copied().find(|id| there.contains(id));
+    scan.absent.witness = held.iter().rev().copied().find(|id| holds(&listed.ids, *id));
     let sets = chunks(&candidates, max_ids.saturating_sub(1).max(1)).len();
     work.site.events.tell(Event::Started {
         resource: work.resource.name.clone(),

@@ -7,7 +7,7 @@ use tokio::task::JoinSet;
 
 use crate::event::Event;
 use crate::failure::{Failure, Kind, Result};
-use crate::fetch::{IdRanges, Room, chunks, collapse, count as ids_in, expand};
+use crate::fetch::{IdRanges, Room, chunks, collapse, count as ids_in, expand, with, without};
 use crate::manifest::{
     Backfill, Cursor, FORMAT, Key, LeftOut, Owed, Scan, ScanKind, ScanPlan, Selected, read_plan, write_plan,
 };
@@ -81,7 +81,7 @@ impl SliceScan {
         let left_out: BTreeSet<i64> = left_out.chain(withheld).collect();
         let owed: Vec<i64> = owed.chain(work.state.pieces.to_read_again()).collect();
         let wanted = if exact || !owed.is_empty() || !left_out.is_empty() {
-            collapse(expand(ids).chain(owed).filter(|id| !left_out.contains(id)))
+            without(&with(ids, owed), &left_out)
         } else {
             ids.clone()
         };

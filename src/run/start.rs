@@ -10,7 +10,7 @@ use jiff::Timestamp;
 
 use crate::decode::{IdRow, timestamp_micros};
 use crate::failure::Result;
-use crate::fetch::{Filter, IdRanges, collapse, expand};
+use crate::fetch::{Filter, IdRanges, collapse, with};
 use crate::run::inventory::{Asker, Ids};
 use crate::run::work::Work;
 use crate::schema::{Changes, Inventory, Open, Resource, Style};
@@ -37,7 +37,7 @@ pub async fn all_ids(work: &Work<'_>, resource: &Resource) -> Result<Ids> {
     older.extend(held(work, resource).await?);
     older.retain(|id| least.is_none_or(|least| *id < least));
     if !older.is_empty() {
-        found.ids = collapse(expand(&found.ids).chain(older));
+        found.ids = with(&found.ids, older);
     }
     Ok(found)
 }

@@ -5,6 +5,7 @@ use std::io::ErrorKind;
 
 use crate::disk::is_unfit;
 use crate::failure::{Failure, Kind};
+use crate::store::network::Untaken;
 
 /// Codes of S3 that are refusals though the client does not say so: they come with a status of a mere wrong request, or of
 /// a list, whose status it does not look at.
@@ -24,6 +25,12 @@ const NO_LINKS: &str = "below the destination's folder only folders and files of
 
 /// A failure of a verb on a path.
 pub fn failure(verb: &str, path: &str, error: object_store::Error) -> Failure {
+    if let Some(untaken) = Untaken::among(&error) {
+        return Failure::new(Kind::StoreRefused, format!("{verb} in the destination"))
+            .at(path)
+            .because(untaken.to_string())
+            .advise("check destination.s3.endpoint and destination.s3.region: this is not how a bucket answers");
+    }
     let kind = match &error {
         object_store::Error::PermissionDenied { .. }
         | object_store::Error::Unauthenticated { .. }

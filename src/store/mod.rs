@@ -8,6 +8,7 @@ mod error;
 mod credentials;
 mod network;
 mod local;
+mod listing;
 mod open;
 mod file;
 mod lock;

@@ -10,11 +10,13 @@ use object_store::memory::InMemory;
 use object_store::path::Path as Key;
 use object_store::prefix::PrefixStore;
 use object_store::{ClientOptions, ObjectStore, RetryConfig};
+use url::Url;
 
-use crate::config::{Destination, S3};
+use crate::config::{Destination, S3, check_address, is_credential_service};
 use crate::disk::Folder;
 use crate::failure::{Failure, Kind, Result};
 use crate::store::credentials::known;
+use crate::store::listing::Bucket;
 use crate::store::local::LocalFolder;
 use crate::store::network::Connector;
 use crate::store::step::Watcher;
@@ -33,6 +35,16 @@ const CREDENTIALS: [(AmazonS3ConfigKey, &str); 9] = [
     (AmazonS3ConfigKey::ContainerCredentialsFullUri, "AWS_CONTAINER_CREDENTIALS_FULL_URI"),
     (AmazonS3ConfigKey::ContainerAuthorizationTokenFile, "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE"),
 ];
+/// Addresses that the client takes from the environment, with their variables: credentials go there, or come from there.
+const ADDRESSES: [(AmazonS3ConfigKey, &str); 5] = [
+    (AmazonS3ConfigKey::Endpoint, "AWS_ENDPOINT_URL"),
+    (AmazonS3ConfigKey::S3Endpoint, "AWS_ENDPOINT_URL_S3"),
+    (AmazonS3ConfigKey::StsEndpoint, "AWS_ENDPOINT_URL_STS"),
+    (AmazonS3ConfigKey::MetadataEndpoint, "AWS_METADATA_ENDPOINT"),
+    (AmazonS3ConfigKey::ContainerCredentialsFullUri, "AWS_CONTAINER_CREDENTIALS_FULL_URI"),
+];
+/// The host at which the client asks for `AWS_CONTAINER_CREDENTIALS_RELATIVE_URI`, with its scheme.
+const CONTAINER: &str = "http://169.254.170.2";
 /// A request to the store is tried this often, and for this long: a store that is down is told within a minute.
 const TRIES: usize = 6;
 const TRY_FOR: Duration = Duration::from_secs(60);
@@ -71,7 +83,7 @@ impl Store {
         let retry = RetryConfig { max_retries: TRIES, retry_timeout: TRY_FOR, ..RetryConfig::default() };
         // Never for an endpoint that the client finds in the environment by itself.
         let client = ClientOptions::new().with_allow_http(s3.allow_http && s3.endpoint.is_some());
-        let mut builder = trimmed(credentials)?
+        let mut builder = checked(trimmed(credentials)?)?
             .with_http_connector(Connector)
             .with_bucket_name(&s3.bucket)
             .with_region(s3.region.as_deref().unwrap_or("us-east-1"))
@@ -95,15 +107,15 @@ impl Store {
         let prefix = Key::parse(&s3.prefix)
             .map_err(|error| Failure::new(Kind::Settings, "accept the destination").at(&url).caused(error))?;
         let inner: Arc<dyn ObjectStore> = if s3.prefix.is_empty() {
-            Arc::new(bucket.clone())
+            Arc::new(Bucket(bucket.clone()))
         } else {
-            Arc::new(PrefixStore::new(bucket.clone(), prefix.clone()))
+            Arc::new(PrefixStore::new(Bucket(bucket.clone()), prefix.clone()))
         };
         // As earlier versions made keys of a prefix.
         let escaped = Key::from(s3.prefix.as_str());
         let former = (escaped != prefix).then(|| Former {
             url: format!("s3://{}/{escaped}", s3.bucket),
-            inner: Arc::new(PrefixStore::new(bucket.clone(), escaped)),
+            inner: Arc::new(PrefixStore::new(Bucket(bucket.clone()), escaped)),
         });
         let uploads = Some(Uploads::new(bucket, client, prefix));
         let lock_timing = LockTiming { renew: s3.lock_renew, expire: s3.lock_expire };
@@ -135,6 +147,35 @@ fn trimmed(mut builder: AmazonS3Builder) -> Result<AmazonS3Builder> {
                 .advise(format!("check {variable} for line breaks within it and letters beyond ASCII")));
         }
         builder = builder.with_config(key, value);
+    }
+    Ok(builder)
+}
+
+/// Addresses of the environment, held to what the settings' are held to. Refuses (`Settings`), by its variable, one with a
+/// user or a password, and plain http to anything but this machine and the services at which AWS gives credentials.
+fn checked(mut builder: AmazonS3Builder) -> Result<AmazonS3Builder> {
+    for (key, variable) in ADDRESSES {
+        let Some(value) = builder.get_config_value(&key) else { continue };
+        let value = value.trim();
+        let url = Url::parse(value).map_err(|error| {
+            Failure::new(Kind::Settings, format!("read {variable}")).because("it is no URL").caused(error)
+        })?;
+        let gives = matches!(key, AmazonS3ConfigKey::MetadataEndpoint | AmazonS3ConfigKey::ContainerCredentialsFullUri)
+            && url.host().is_some_and(|host| is_credential_service(&host));
+        let mut secured = url.clone();
+        if gives && url.scheme() == "http" {
+            secured.set_scheme("https").expect("http and https are alike");
+        }
+        check_address(&secured, variable)?;
+        builder = builder.with_config(key, value);
+    }
+    let relative = builder.get_config_value(&AmazonS3ConfigKey::ContainerCredentialsRelativeUri);
+    if let Some(relative) = relative {
+        let host = |text: &str| Url::parse(text).ok().and_then(|url| Some((url.host_str()?.to_owned(), url.port())));
+        if !relative.starts_with('/') || host(&format!("{CONTAINER}{relative}")) != host(CONTAINER) {
+            return Err(Failure::new(Kind::Settings, "open the bucket")
+                .because("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI is no path: it begins with `/`"));
+        }
     }
     Ok(builder)
 }

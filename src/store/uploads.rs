@@ -16,6 +16,8 @@ use object_store::signer::{SignedUrlOptions, Signer};
 use serde::Deserialize;
 
 use crate::failure::Result;
+use crate::store::listing::Progress;
+use crate::store::network::Untaken;
 use crate::store::{Store, error};
 
 /// How long a signed address holds: one request is made at once.
@@ -106,17 +108,20 @@ impl Uploads {
         let (ours, below) = (self.key(""), self.key(&format!("{folder}/")));
         let mut found = BTreeSet::new();
         let mut after: Option<(String, String)> = None;
+        let mut progress = Progress::default();
         for _ in 0..PAGES {
             let page = self.page(&below, after.as_ref()).await?;
+            let (entries, bytes) =
+                (page.uploads.len(), page.uploads.iter().map(|one| one.path.len() + one.id.len()).sum());
             // Whatever a service makes of the prefix that it was asked for.
             let in_folder = page.uploads.into_iter().filter(|upload| upload.path.starts_with(&below));
             found.extend(in_folder.map(|upload| Upload { path: upload.path[ours.len()..].to_owned(), ..upload }));
-            let next = Some((page.next_key, page.next_id));
-            // A service that names the same place again would be asked for ever.
-            if !page.more || next == after {
+            // A service that names a place again, or brings nothing, would be asked for ever.
+            let mark = format!("{}\n{}", page.next_key, page.next_id);
+            if !page.more || progress.page(entries, bytes, Some(&mark)).is_err() {
                 break;
             }
-            after = next;
+            after = Some((page.next_key, page.next_id));
         }
         Ok(found.into_iter().collect())
     }
@@ -134,7 +139,10 @@ impl Uploads {
         let address = self.bucket.signed_url_opts(method, &top, SIGNED_FOR, &options).await.map_err(wrong)?;
         *request.uri_mut() = address.as_str().parse().expect("an address that was parsed can be parsed again");
         let answer = self.client.execute(request).await;
-        let answer = answer.map_err(|cause| error::unlisted(below, "it does not answer", Some(cause.into())))?;
+        let answer = answer.map_err(|cause| match Untaken::among(&cause) {
+            Some(untaken) => error::unlisted(below, &untaken.to_string(), None),
+            None => error::unlisted(below, "it does not answer", Some(cause.into())),
+        })?;
         let status = answer.status();
         if !status.is_success() {
             return Err(error::unlisted(below, &format!("it answers {status}"), None));

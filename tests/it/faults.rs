@@ -78,7 +78,7 @@ async fn an_answer_that_never_comes_or_never_ends_is_given_up_and_asked_for_agai
     for (fault, timeout, said) in [
         (Fault::Hang, "2s", "it timed out"),
         (Fault::Trickle, "2s", "it timed out"),
-        (Fault::Endless, "90s", "larger than the memory setting leaves"),
+        (Fault::Endless, "90s", "the body is longer than 33554432 bytes"),
     ] {
         let faults = Faults { at: vec![2], kinds: vec![fault], ..Faults::default() };
         sandbox.change(|settings| settings.faults = faults);

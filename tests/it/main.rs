@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that panics has found something")]
 
 mod bounded;
+mod bucket;
 mod cadence;
 mod clean;
 mod clocks;
@@ -17,6 +18,7 @@ mod dates;
 mod decode;
 mod destination;
 mod docs;
+mod domains;
 mod encodings;
 mod errors;
 mod examples;
@@ -66,6 +68,7 @@ mod steps;
 mod stir;
 mod stock;
 mod support;
+mod swell;
 mod suspects;
 mod throttle;
 mod together;

@@ -92,7 +92,7 @@ async fn a_refresh_that_was_denied_is_not_tried_again() {
 
     // WHEN eight requests that bore the token are refused
     let now = Timestamp::now();
-    let (_, generation) = auth.headers(&http, now).await.unwrap();
+    let generation = auth.headers(&http, now).await.unwrap().generation;
     let told = futures_util::future::join_all((0..8).map(|_| auth.refused(&http, generation, true, now))).await;
 
     // THEN each is told why, and the token service was asked once
@@ -317,12 +317,12 @@ async fn a_request_that_was_refused_with_an_older_token_is_repeated_with_the_cur
     let auth = Auth::new(credentials, "acme", Redactor::default()).unwrap();
     let http = Http::new(Duration::from_secs(60)).unwrap();
     let now = Timestamp::now();
-    let (_, older) = auth.headers(&http, now).await.unwrap();
+    let older = auth.headers(&http, now).await.unwrap().generation;
 
     // WHEN one of them has it refreshed THEN the others are repeated with the new one, though they may not refresh any more
     assert_eq!(auth.refused(&http, older, true, now).await.unwrap(), Refused::Refreshed);
     assert_eq!(auth.refused(&http, older, false, now).await.unwrap(), Refused::Older);
-    let (_, current) = auth.headers(&http, now).await.unwrap();
+    let current = auth.headers(&http, now).await.unwrap().generation;
     assert_ne!(current, older);
     // AND what was refused with the new one and may not refresh ends
     assert_eq!(auth.refused(&http, current, false, now).await.unwrap(), Refused::Final);

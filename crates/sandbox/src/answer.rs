@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 
 use crate::idset;
 use crate::reply::Reply;
+use crate::swell::Swell;
 
 /// A rule: of the requests that match, these are answered wrongly.
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize)]
@@ -55,6 +56,8 @@ pub enum Wrong {
     Rename(Replacement),
     /// A text of the body is replaced wherever it stands.
     Replace(Replacement),
+    /// Another body, of any length.
+    Swell(Swell),
     /// `response` is null.
     Null,
     /// `response` is a text.
@@ -117,6 +120,7 @@ impl Wrong {
         match self {
             Self::Date(_) | Self::Stale => reply,
             Self::Status(wrong) => Reply { status: wrong.status, body: wrong.body.clone(), ..reply },
+            Self::Swell(swell) => Reply { status: swell.status, swell: Some(Box::new(swell.clone())), ..reply },
             Self::Replace(Replacement { from, to }) => Reply { body: reply.body.replace(from, to), ..reply },
             Self::Empty
             | Self::None
@@ -163,7 +167,7 @@ impl Wrong {
             Self::Rename(Replacement { from, to }) => rename(response, from, to),
             Self::Null => *response = Value::Null,
             Self::Shape => *response = json!("as no reader expects it"),
-            Self::Date(_) | Self::Stale | Self::Status(_) | Self::Replace(_) => {}
+            Self::Date(_) | Self::Stale | Self::Status(_) | Self::Replace(_) | Self::Swell(_) => {}
         }
         reply.body = Value::Object(body).to_string();
         reply

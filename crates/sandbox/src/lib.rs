@@ -8,6 +8,7 @@ mod text;
 mod content;
 mod fault;
 mod idset;
+mod swell;
 mod reply;
 mod answer;
 mod pieces;
@@ -42,6 +43,7 @@ pub use log::Log;
 pub use pieces::{Pieces, Spoiler};
 pub use settings::{Ignored, Quota, Settings, Size};
 pub use stir::{Stir, Verb};
+pub use swell::Swell;
 pub use throttle::{Throttle, Verdict};
 
 /// A running account; it ends when dropped.

@@ -32,6 +32,10 @@ pub fn respond(reply: Reply, verdict: Verdict, now: Timestamp, gzip: bool) -> Re
         .header("message-type", reply.label)
         .header("ruid", format!("{:032x}", now.as_nanosecond()))
         .header("cache-control", "no-cache, must-revalidate");
+    if let Some(swell) = reply.swell {
+        let builder = if swell.gzip { builder.header(CONTENT_ENCODING, "gzip") } else { builder };
+        return builder.body(swell.body()).expect("the headers are well formed");
+    }
     let (builder, body) = if gzip {
         (builder.header(CONTENT_ENCODING, "gzip"), compress(reply.body.as_bytes()))
     } else {

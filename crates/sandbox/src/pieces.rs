@@ -38,7 +38,12 @@ impl Pieces {
     /// The refusal of a GET, if it is refused.
     pub fn refuse(&self, path: &str, set: Option<&str>) -> Option<Reply> {
         if self.url_cap > 0 && path.len() > self.url_cap {
-            return Some(Reply { status: 414, body: "<html>URI Too Long</html>".to_owned(), label: "api-proxy" });
+            return Some(Reply {
+                status: 414,
+                body: "<html>URI Too Long</html>".to_owned(),
+                label: "api-proxy",
+                swell: None,
+            });
         }
         let ranges = idset::parse(set?).ok()?;
         let asked = |id: i64| ranges.iter().any(|(from, to)| (*from..=*to).contains(&id));

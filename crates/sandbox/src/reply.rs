@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use crate::swell::Swell;
 use crate::text::string;
 
 /// Status and JSON text.
@@ -11,17 +12,19 @@ pub struct Reply {
     pub body: String,
     /// `message-type`, as the source labels its answers.
     pub label: &'static str,
+    /// Sent in place of the body.
+    pub swell: Option<Box<Swell>>,
 }
 
 impl Reply {
     /// A good answer with this JSON as its `response`.
     pub fn good(response: &str) -> Self {
-        Self { status: 200, body: format!("{{\"response\":{response}}}"), label: "get" }
+        Self { status: 200, body: format!("{{\"response\":{response}}}"), label: "get", swell: None }
     }
 
     /// A good answer whose whole body this is.
     pub fn whole(body: String) -> Self {
-        Self { status: 200, body, label: "bulk-data-search" }
+        Self { status: 200, body, label: "bulk-data-search", swell: None }
     }
 
     /// A refusal with a text in `response` (API notes §2.3, §3).
@@ -29,7 +32,7 @@ impl Reply {
         let mut body = String::from("{\"response\":");
         string(&mut body, text);
         body.push('}');
-        Self { status, body, label: "api-proxy" }
+        Self { status, body, label: "api-proxy", swell: None }
     }
 
     /// A refusal with a code (API notes §8).
@@ -38,7 +41,7 @@ impl Reply {
         let _ = write!(body, "{{\"errors\":[{{\"code\":\"{code}\",\"message\":");
         string(&mut body, message);
         body.push_str("}]}");
-        Self { status, body, label: "error" }
+        Self { status, body, label: "error", swell: None }
     }
 
     /// A path that leads nowhere.

@@ -25,6 +25,8 @@ pub enum Answer {
     Pretend,
     /// Answers that it is done, with this body; the server hears nothing.
     Say(&'static str),
+    /// Answers this status, which leads to this address; the server hears nothing.
+    Redirect(u16, String),
     /// Passes it on when the gate opens.
     Waits(Gate),
 }
@@ -120,6 +122,9 @@ async fn pass(
         Some(Answer::Refuse(status, code)) => return refusal(status, code),
         Some(Answer::Say(text)) => return Response::new(Full::new(Bytes::from(text))),
         Some(Answer::Pretend) => return Response::builder().header("etag", "\"1\"").body(Full::default()).unwrap(),
+        Some(Answer::Redirect(status, to)) => {
+            return Response::builder().status(status).header("location", to).body(Full::default()).unwrap();
+        }
         Some(Answer::Waits(gate)) => gate.pass().await,
         Some(Answer::DoneBut(..)) | None => {}
     }
