@@ -14,8 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 
 use crate::failure::{Failure, Result};
-use crate::manifest::{Claimant, Holder, Holding, Recovered, head, recover_holding, resources};
-use crate::run::nonce;
+use crate::manifest::{Claimant, Holder, Holding, Recovered, head, nonce, recover_holding, resources};
 use crate::schema::Catalog;
 use crate::store::{Held, Store, Upload, paths};
 

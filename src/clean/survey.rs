@@ -7,7 +7,7 @@ use jiff::SignedDuration;
 
 use crate::clean::{Cleaning, Waste, Why};
 use crate::failure::{Failure, Kind, Result};
-use crate::manifest::{Cursor, Holding, Version, head, read, resources, versions};
+use crate::manifest::{Cursor, Holding, Outline, Version, head, outline, resources, versions};
 use crate::store::{Store, Upload, paths};
 use crate::write::Joint;
 
@@ -57,10 +57,9 @@ pub async fn survey(
 async fn old_versions(work: Cleaning<'_>, resource: &str, survey: &mut Survey) -> Result<BTreeSet<String>> {
     let numbers = versions(work.store, resource).await?;
     let prunable = numbers.len().saturating_sub(KEPT_VERSIONS);
-    let read_each: Vec<Option<Version>> = futures_util::stream::iter(&numbers)
+    let read_each: Vec<Option<Outline>> = futures_util::stream::iter(&numbers)
         .map(|number| readable(work.store, resource, *number))
         .buffered(AT_ONCE)
-        .map_ok(|version| version.map(|version| Version { tables: Default::default(), ..version }))
         .try_collect()
         .await?;
     let mut removed = BTreeSet::new();
@@ -80,8 +79,8 @@ async fn old_versions(work: Cleaning<'_>, resource: &str, survey: &mut Survey) -
 }
 
 /// A version, unless it is damaged: then it is nobody's to judge by.
-async fn readable(store: &Store, resource: &str, number: u64) -> Result<Option<Version>> {
-    match read(store, resource, number).await {
+async fn readable(store: &Store, resource: &str, number: u64) -> Result<Option<Outline>> {
+    match outline(store, resource, number).await {
         Err(failure) if failure.kind() == Kind::Damage => Ok(None),
         outcome => outcome,
     }

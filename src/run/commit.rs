@@ -42,10 +42,10 @@ impl Work<'_> {
             self.site.store.delete(&staged.into_iter().collect::<Vec<_>>()).await?;
             return Err(refused);
         }
-        for ((follower, ..), met) in self.followers.iter().zip(&written.met) {
+        let followers: Vec<String> = self.followers.iter().map(|(follower, ..)| follower.clone()).collect();
+        for (follower, met) in followers.iter().zip(&written.met) {
             // 0 stands for none at the source (API notes §8).
-            let ids = met.iter().copied().filter(|id| *id > 0);
-            self.state.handed.entry(follower.clone()).or_default().extend(ids);
+            self.add_references(follower, met.iter().copied().filter(|id| *id > 0).collect());
         }
         self.state.handed.retain(|_, ids| !ids.is_empty());
         if last {
@@ -317,6 +317,8 @@ impl Work<'_> {
             misfits: kept,
             deleted: deleted.chain(&written.deleted).cloned().collect(),
             state: self.state.clone(),
+            checkpoint: head.and_then(|head| head.checkpoint.clone()),
         }
+        .settled()
     }
 }

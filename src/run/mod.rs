@@ -41,6 +41,7 @@ mod backfill;
 mod affected;
 mod mend;
 mod steps;
+mod references;
 mod follow;
 mod check;
 mod amount;
@@ -86,6 +87,7 @@ use crate::store::{self, Locks, Store};
 
 pub use amount::Amount;
 pub use backfill::Selection;
+pub use crate::manifest::nonce;
 pub use check::{Finding, check};
 pub use cost::{Cost, Forecast, ResourceForecast, ScanForecast, forecast};
 pub use freshness::stale;
@@ -139,13 +141,6 @@ pub struct Errand {
     pub events: Events,
     pub redactor: Redactor,
     pub stop: Stop,
-}
-
-/// 128 random bits, hexadecimal: the name of a run, a commit, a scan.
-pub fn nonce() -> String {
-    let mut bytes = [0; 16];
-    getrandom::fill(&mut bytes).expect("the system gives random bytes");
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Brings the resources up to date.

@@ -1,0 +1,55 @@
+//! Pending references: ids of another resource that changed rows name, until that resource has read them.
+//!
+//! A resource collects them in its state under a mark. The other resource notes the mark in the commit that brings what it
+//! read, so that no further commit is needed: the references are cleared with the next commit of the resource that has them.
+
+use std::collections::BTreeSet;
+
+use crate::failure::Result;
+use crate::manifest::{State, newest_outline, nonce};
+use crate::run::work::Work;
+
+/// The mark of the pending references in the state of a version: before there were marks, the nonce of the version.
+pub fn mark(state: &State, version_nonce: &str) -> String {
+    state.references_mark.clone().unwrap_or_else(|| version_nonce.to_owned())
+}
+
+/// The references of `source` that `follower` has not read: none where it has read up to this mark.
+pub fn unread<'a>(
+    source: (&str, &'a State, &str),
+    follower: &str,
+    state: Option<&State>,
+) -> Option<&'a BTreeSet<i64>> {
+    let (name, theirs, version_nonce) = source;
+    let read = state.and_then(|state| state.references_read.get(name));
+    theirs.handed.get(follower).filter(|ids| !ids.is_empty() && read != Some(&mark(theirs, version_nonce)))
+}
+
+impl Work<'_> {
+    /// Clears references that the resources which they are of have read.
+    pub async fn clear_read_references(&mut self) -> Result<()> {
+        let Some(head) = self.head.as_ref().filter(|head| !head.state.handed.is_empty()) else { return Ok(()) };
+        let mark = mark(&head.state, &head.nonce);
+        let followers: Vec<String> = head.state.handed.keys().cloned().collect();
+        for follower in followers {
+            let theirs = newest_outline(&self.site.store, &follower).await?;
+            if theirs.is_some_and(|theirs| theirs.state.references_read.get(&*self.name) == Some(&mark)) {
+                self.state.handed.remove(&follower);
+            }
+        }
+        if self.state.handed.is_empty() {
+            self.state.references_mark = None;
+        }
+        Ok(())
+    }
+
+    /// Adds references to those of a resource, under a new mark.
+    pub(super) fn add_references(&mut self, follower: &str, ids: BTreeSet<i64>) {
+        if ids.is_empty() {
+            return;
+        }
+        self.state.handed.entry(follower.to_owned()).or_default().extend(ids);
+        // Also where they are known already: they may have been read since they were added.
+        self.state.references_mark = Some(nonce());
+    }
+}
