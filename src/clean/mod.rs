@@ -5,6 +5,8 @@
 //! things are touched under its lock only, after what a dead run committed has been published; what is not known by its
 //! name and by a manifest is listed and left.
 
+mod retention;
+mod housekeeping;
 mod survey;
 mod compact;
 mod reports;
@@ -24,6 +26,7 @@ use compact::would_join;
 use survey::{Survey, survey};
 
 pub use compact::Compact;
+pub use housekeeping::{Housekeeping, Removed, keep_house};
 
 /// What is to be cleaned.
 #[derive(Clone, Copy, Debug)]
@@ -57,7 +60,7 @@ pub enum Why {
     Staging,
     /// A run began to upload it and can no longer commit it.
     Upload,
-    /// A version among neither the last hundred nor the last seven days.
+    /// A version among neither the last hundred nor the last seven days, or beyond the room that versions may take.
     Version,
     /// The plan of a scan that is over.
     Plan,

@@ -3,17 +3,14 @@
 use std::collections::BTreeSet;
 
 use futures_util::{StreamExt, TryStreamExt};
-use jiff::SignedDuration;
 
+use crate::clean::retention::{NEWEST_VERSIONS, Retention, version_of};
 use crate::clean::{Cleaning, Waste, Why};
 use crate::failure::{Failure, Kind, Result};
-use crate::manifest::{Cursor, Holding, Outline, Version, head, outline, resources, versions};
+use crate::manifest::{Holding, Outline, Version, head, outline, resources};
 use crate::store::{Store, Upload, paths};
 use crate::write::Joint;
 
-/// Versions that are kept in any case, and for how long all are.
-const KEPT_VERSIONS: usize = 100;
-const KEPT_FOR: SignedDuration = SignedDuration::from_hours(7 * 24);
 /// Versions read at once.
 const AT_ONCE: usize = 16;
 
@@ -42,7 +39,7 @@ pub async fn survey(
     uploads: &[Upload],
 ) -> Result<Survey> {
     let mut survey = Survey::default();
-    let removed = old_versions(work, &holding.resource, &mut survey).await?;
+    let removed = old_versions(work, &holding.resource, head, &mut survey).await?;
     let of_ours = removed.iter().filter_map(|path| paths::of_data(path));
     holding.tables.extend(of_ours.map(|(table, _)| table.to_owned()));
     tables(work.store, holding, &removed, &mut survey).await?;
@@ -54,26 +51,39 @@ pub async fn survey(
 }
 
 /// Versions to prune; gives what all versions took out of the tables.
-async fn old_versions(work: Cleaning<'_>, resource: &str, survey: &mut Survey) -> Result<BTreeSet<String>> {
-    let numbers = versions(work.store, resource).await?;
-    let prunable = numbers.len().saturating_sub(KEPT_VERSIONS);
-    let read_each: Vec<Option<Outline>> = futures_util::stream::iter(&numbers)
-        .map(|number| readable(work.store, resource, *number))
+async fn old_versions(
+    work: Cleaning<'_>,
+    resource: &str,
+    head: Option<&Version>,
+    survey: &mut Survey,
+) -> Result<BTreeSet<String>> {
+    let listed = work.store.list(&paths::manifests(resource)).await?;
+    let listed = listed.iter().filter_map(|(path, bytes)| Some((version_of(path)?.1, *bytes)));
+    let listed: Vec<(u64, u64)> = listed.collect();
+    let read_each: Vec<Option<Outline>> = futures_util::stream::iter(&listed)
+        .map(|(number, _)| readable(work.store, resource, *number))
         .buffered(AT_ONCE)
         .try_collect()
         .await?;
-    let mut removed = BTreeSet::new();
+    let bytes = listed.iter().map(|(_, bytes)| bytes).sum();
+    let mut retention = Retention::of_versions(head, listed.len(), bytes, work.now);
+    let older = listed.len().saturating_sub(NEWEST_VERSIONS);
+    let (mut removed, mut going, mut checkpoints) = (BTreeSet::new(), Vec::new(), BTreeSet::new());
     let mut aging = true;
-    for (place, version) in read_each.into_iter().enumerate() {
-        let Some(version) = version else { continue };
-        // From the oldest on, as long as they are old: the chain keeps no holes.
-        aging = aging && place < prunable && work.now.duration_since(version.written_at) > KEPT_FOR;
+    for (place, (outline, (_, bytes))) in read_each.into_iter().zip(&listed).enumerate() {
+        let Some(outline) = outline else { continue };
+        // From the oldest on, as long as they go.
+        aging = aging && place < older && retention.goes(outline.written_at, *bytes);
         if aging {
-            let path = paths::manifest(resource, version.version);
-            let bytes = work.store.size(&path).await?.unwrap_or(0);
-            survey.take(path, bytes, Why::Version);
+            going.push((outline.version, *bytes));
+        } else {
+            checkpoints.insert(outline.checkpoint);
         }
-        removed.extend(version.removes);
+        removed.extend(outline.removes);
+    }
+    // A version that stays needs the one that it refers to for its files.
+    for (number, bytes) in going.into_iter().filter(|(number, _)| !checkpoints.contains(number)) {
+        survey.take(paths::manifest(resource, number), bytes, Why::Version);
     }
     Ok(removed)
 }
@@ -130,16 +140,7 @@ fn is_staged_by(holding: &Holding, path: &str) -> bool {
 
 /// Plans and misfit files that the head does not name.
 async fn beside(store: &Store, resource: &str, head: Option<&Version>, survey: &mut Survey) -> Result<()> {
-    let scan = head.and_then(|head| head.state.scan.as_ref()).map(|scan| &scan.cursor);
-    let backfill = head.and_then(|head| head.state.backfill.as_ref()).map(|backfill| &backfill.cursor);
-    let plans: BTreeSet<&str> = scan
-        .into_iter()
-        .chain(backfill)
-        .filter_map(|cursor| match cursor {
-            Cursor::Slices { plan, .. } => Some(plan.as_str()),
-            Cursor::Rows { .. } => None,
-        })
-        .collect();
+    let plans: BTreeSet<&str> = head.iter().copied().flat_map(Version::plans).collect();
     for (path, bytes) in store.list(&paths::scans(resource)).await? {
         if plans.contains(path.as_str()) {
             continue;

@@ -408,6 +408,16 @@ impl Version {
         self.checkpoint.as_ref().is_none_or(|checkpoint| checkpoint.nonce == self.nonce)
     }
 
+    /// The paths of the plans of an unfinished scan and an unfinished backfill.
+    pub fn plans(&self) -> impl Iterator<Item = &str> {
+        let scan = self.state.scan.as_ref().map(|scan| &scan.cursor);
+        let backfill = self.state.backfill.as_ref().map(|backfill| &backfill.cursor);
+        scan.into_iter().chain(backfill).filter_map(|cursor| match cursor {
+            Cursor::Slices { plan, .. } => Some(plan.as_str()),
+            Cursor::Rows { .. } => None,
+        })
+    }
+
     /// The rows of all tables.
     pub fn rows(&self) -> u64 {
         self.files().map(|file| file.rows).sum()

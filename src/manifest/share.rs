@@ -254,9 +254,7 @@ impl Stored {
     pub fn whole(self, checkpoint: Option<&Version>) -> Result<Version, String> {
         let alone = self.tables.is_none() && self.misfits.is_none() && self.deleted.is_none();
         let lists = match (&self.changed_since, self.tables, self.misfits) {
-            (None, Some(tables), Some(misfits)) => {
-                Lists { tables, misfits, deleted: self.deleted.unwrap_or_default() }
-            }
+            (None, Some(tables), Some(misfits)) => Lists { tables, misfits, deleted: self.deleted.unwrap_or_default() },
             (Some(since), None, None) if alone => {
                 let before = checkpoint.ok_or_else(|| format!("it refers to version {}", since.version))?;
                 let of_this = before.version == since.version && before.nonce == since.nonce;

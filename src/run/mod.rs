@@ -72,6 +72,7 @@ use jiff::Timestamp;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
+use crate::clean::{Housekeeping, Removed, keep_house};
 use crate::config::Settings;
 use crate::event::{Event, Events};
 use crate::failure::{Kind, Recovery, Result};
@@ -85,9 +86,9 @@ use crate::schema::{Catalog, Resource};
 use crate::secret::Redactor;
 use crate::store::{self, Locks, Store};
 
+pub use crate::manifest::nonce;
 pub use amount::Amount;
 pub use backfill::Selection;
-pub use crate::manifest::nonce;
 pub use check::{Finding, check};
 pub use cost::{Cost, Forecast, ResourceForecast, ScanForecast, forecast};
 pub use freshness::stale;
@@ -230,6 +231,9 @@ async fn at(errand: Errand, open: impl FnOnce(&Settings) -> Result<Store>) -> Re
             return Err(failure);
         }
     };
+    if errand.settings.housekeeping() {
+        keep_in_order(&site, &resources).await;
+    }
     let outcome = Outcome {
         run,
         account: account.code,
@@ -263,6 +267,29 @@ async fn told_of_waiting<T>(events: &Events) -> T {
     tokio::time::sleep(WAITED).await;
     events.tell(Event::Note { resource: None, text: "waiting for locks that another run holds".to_owned() });
     std::future::pending().await
+}
+
+/// Removes what nothing needs any more of the resources with which all went well. The run is none the worse where it fails.
+async fn keep_in_order(site: &Site, resources: &[ResourceOutcome]) {
+    let ours = resources.iter().filter(|outcome| outcome.went_well() && site.locks.holds(&outcome.resource));
+    let ours: Vec<&str> = ours.map(|outcome| outcome.resource.as_str()).collect();
+    let (store, locks, run) = (&site.store, &site.locks, site.run.as_str());
+    let work = Housekeeping { store, locks, run, resources: &ours, now: site.clock.now() };
+    let removed = tokio::select! {
+        biased;
+        () = site.stop.wait() => return,
+        removed = Box::pin(keep_house(work)) => removed,
+    };
+    match removed {
+        Ok(Removed { versions, plans, reports }) => {
+            let text = format!("housekeeping removed {versions} old versions, {plans} plans, {reports} reports");
+            site.events.tell(Event::Note { resource: None, text });
+        }
+        Err(failure) => {
+            let text = format!("housekeeping is left to the next run: {failure}");
+            site.events.tell(Event::Warning { resource: None, text });
+        }
+    }
 }
 
 async fn give_back(locks: Locks, events: &Events) {

@@ -15,11 +15,7 @@ pub fn mark(state: &State, version_nonce: &str) -> String {
 }
 
 /// The references of `source` that `follower` has not read: none where it has read up to this mark.
-pub fn unread<'a>(
-    source: (&str, &'a State, &str),
-    follower: &str,
-    state: Option<&State>,
-) -> Option<&'a BTreeSet<i64>> {
+pub fn unread<'a>(source: (&str, &'a State, &str), follower: &str, state: Option<&State>) -> Option<&'a BTreeSet<i64>> {
     let (name, theirs, version_nonce) = source;
     let read = state.and_then(|state| state.references_read.get(name));
     theirs.handed.get(follower).filter(|ids| !ids.is_empty() && read != Some(&mark(theirs, version_nonce)))

@@ -8,7 +8,7 @@ use pearlift::sandbox::{Sandbox, Settings, Size};
 
 use crate::support::{
     Done, Program, Weed, account, check_truth, cut, files, findings, flip, head, largest, python, query, rewrite,
-    start, this_morning,
+    start, this_morning, version as version_of,
 };
 
 const ORDERS: &str = "order,order_row,order_party,order_invoice,order_custom_field";

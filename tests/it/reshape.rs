@@ -9,7 +9,9 @@ use pearlift::sandbox::{Sandbox, Settings, Size};
 use pearlift::schema::{EXTRA, Partition};
 use tempfile::TempDir;
 
-use crate::support::{Done, Program, Weed, account, check_truth, files, head, python, query, start, this_morning, version as version_of};
+use crate::support::{
+    Done, Program, Weed, account, check_truth, files, head, python, query, start, this_morning, version as version_of,
+};
 
 const ORDER_TABLES: &str = "order,order_row,order_party,order_invoice,order_custom_field";
 

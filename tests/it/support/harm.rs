@@ -35,13 +35,13 @@ head = max((lake / "_pearlift/manifests" / resource).glob("*.json"))
 version = json.loads(head.read_text())
 since = version.pop("changed_since", None)
 if since:
-    before = json.loads(head.with_name(f"{since['version']:020}.json").read_text())
+    before = json.loads(head.with_name("%020d.json" % since["version"]).read_text())
     apply = lambda old, change: [f for f in old if f["path"] not in change.get("dropped", [])] + change.get("added", [])
-    for name, change in since.get("tables", {}).items():
+    for name, change in since.get("tables", dict()).items():
         before["tables"][name]["files"] = apply(before["tables"][name]["files"], change)
     version["tables"] = before["tables"]
     for name in ["deleted", "misfits"]:
-        version[name] = apply(before[name], since.get(name, {}))
+        version[name] = apply(before[name], since.get(name, dict()))
 named = [f for t in version["tables"].values() for f in t["files"] if (lake / f["path"]) == path]
 assert len(named) == 1
 named[0].update(bytes=len(content), sha256=hashlib.sha256(content).hexdigest(), rows=table.num_rows)
