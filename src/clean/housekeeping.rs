@@ -128,9 +128,13 @@ impl Housekeeping<'_> {
             return Ok(0);
         }
         let (older, kept) = listed.split_at(listed.len() - NEWEST_VERSIONS);
+        let of_head = head.checkpoint.as_ref().map(|checkpoint| checkpoint.version);
         let mut going: Vec<Outline> = Vec::new();
         let mut first_kept = kept[0].0;
         for (number, bytes) in older {
+            if Some(*number) == of_head {
+                continue;
+            }
             let affordable = budget.spend(1);
             let found = if affordable { self.readable(resource, *number).await? } else { None };
             match found {
@@ -144,8 +148,7 @@ impl Housekeeping<'_> {
         }
         // The checkpoints of later versions are this one's or newer.
         let Some(first_kept) = self.readable(resource, first_kept).await? else { return Ok(0) };
-        let checkpoints = [Some(first_kept.checkpoint), head.checkpoint.as_ref().map(|of_head| of_head.version)];
-        going.retain(|outline| !checkpoints.contains(&Some(outline.version)));
+        going.retain(|outline| outline.version != first_kept.checkpoint);
         if going.is_empty() || !self.locks.still_holds(resource).await? {
             return Ok(0);
         }
@@ -188,8 +191,10 @@ impl Housekeeping<'_> {
         budget.listed(listed.len());
         listed.retain(|(path, _)| is_report(path));
         let bytes = listed.iter().map(|(_, bytes)| bytes).sum();
-        let mut retention = Retention::of_reports(listed.len(), bytes, self.now);
-        listed.truncate(listed.len().saturating_sub(NEWEST_REPORTS));
+        // The report of this run is still to come.
+        let count = listed.len() + 1;
+        let mut retention = Retention::of_reports(count, bytes, self.now);
+        listed.truncate(count.saturating_sub(NEWEST_REPORTS));
         let mut going = Vec::new();
         for (path, bytes) in listed {
             if !budget.spend(1) {

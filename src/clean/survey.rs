@@ -68,13 +68,15 @@ async fn old_versions(
     let bytes = listed.iter().map(|(_, bytes)| bytes).sum();
     let mut retention = Retention::of_versions(head, listed.len(), bytes, work.now);
     let older = listed.len().saturating_sub(NEWEST_VERSIONS);
+    let of_head = head.and_then(|head| Some(head.checkpoint.as_ref()?.version));
     let (mut removed, mut going, mut checkpoints) = (BTreeSet::new(), Vec::new(), BTreeSet::new());
     let mut aging = true;
     for (place, (outline, (_, bytes))) in read_each.into_iter().zip(&listed).enumerate() {
         let Some(outline) = outline else { continue };
         // From the oldest on, as long as they go.
-        aging = aging && place < older && retention.goes(outline.written_at, *bytes);
-        if aging {
+        let needed = of_head == Some(outline.version);
+        aging = aging && place < older && (needed || retention.goes(outline.written_at, *bytes));
+        if aging && !needed {
             going.push((outline.version, *bytes));
         } else {
             checkpoints.insert(outline.checkpoint);

@@ -316,3 +316,7 @@ impl Stored {
         empty.whole(None).expect("it has lists, and no checkpoint")
     }
 }
+
+#[cfg(test)]
+#[path = "share_tests.rs"]
+mod tests;

@@ -14,6 +14,7 @@ use crate::manifest::{DataFile, FORMAT, MisfitFile, Version, decide, publish};
 use crate::plan::Reshape;
 use crate::run::nonce;
 use crate::run::once::unwritten;
+use crate::run::references;
 use crate::run::work::{Gone, Work, count};
 use crate::schema::Naming;
 use crate::store::{Step, paths};
@@ -42,10 +43,9 @@ impl Work<'_> {
             self.site.store.delete(&staged.into_iter().collect::<Vec<_>>()).await?;
             return Err(refused);
         }
-        let followers: Vec<String> = self.followers.iter().map(|(follower, ..)| follower.clone()).collect();
-        for (follower, met) in followers.iter().zip(&written.met) {
+        for ((follower, ..), met) in self.followers.iter().zip(&written.met) {
             // 0 stands for none at the source (API notes §8).
-            self.add_references(follower, met.iter().copied().filter(|id| *id > 0).collect());
+            references::add(&mut self.state, follower, met.iter().copied().filter(|id| *id > 0).collect());
         }
         self.state.handed.retain(|_, ids| !ids.is_empty());
         if last {

@@ -38,14 +38,46 @@ impl Work<'_> {
         }
         Ok(())
     }
+}
 
-    /// Adds references to those of a resource, under a new mark.
-    pub(super) fn add_references(&mut self, follower: &str, ids: BTreeSet<i64>) {
-        if ids.is_empty() {
-            return;
-        }
-        self.state.handed.entry(follower.to_owned()).or_default().extend(ids);
-        // Also where they are known already: they may have been read since they were added.
-        self.state.references_mark = Some(nonce());
+/// Adds references to those of a resource, under a new mark.
+pub fn add(state: &mut State, follower: &str, ids: BTreeSet<i64>) {
+    if ids.is_empty() {
+        return;
+    }
+    state.handed.entry(follower.to_owned()).or_default().extend(ids);
+    // Also where they are known already: they may have been read since they were added.
+    state.references_mark = Some(nonce());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of_order(state: &State, order: &State) -> Vec<i64> {
+        unread(("payment", state, "nonce of a version"), "order", Some(order)).into_iter().flatten().copied().collect()
+    }
+
+    #[test]
+    fn references_that_were_read_are_not_read_again_until_some_are_added_known_ones_too() {
+        let (mut payment, mut order) = (State::default(), State::default());
+        add(&mut payment, "order", BTreeSet::from([7, 9]));
+        assert_eq!(of_order(&payment, &order), [7, 9]);
+
+        order.references_read.insert("payment".to_owned(), mark(&payment, "nonce of a version"));
+        assert_eq!(of_order(&payment, &order), [0; 0]);
+        assert_eq!(unread(("payment", &payment, ""), "note", Some(&order)), None);
+
+        add(&mut payment, "order", BTreeSet::from([7]));
+        assert_eq!(of_order(&payment, &order), [7, 9]);
+    }
+
+    #[test]
+    fn references_of_a_version_without_a_mark_are_read_once() {
+        let (mut payment, mut order) = (State::default(), State::default());
+        payment.handed.insert("order".to_owned(), BTreeSet::from([3]));
+        assert_eq!(of_order(&payment, &order), [3]);
+        order.references_read.insert("payment".to_owned(), mark(&payment, "nonce of a version"));
+        assert_eq!(of_order(&payment, &order), [0; 0]);
     }
 }
