@@ -31,18 +31,20 @@ impl Survey {
     }
 }
 
-/// Looks at everything of a resource. Tables that only old versions name are added to the holding.
+/// Looks at everything of a resource. Tables that only old versions name are added to the holding. `live` are the live files
+/// of all resources, where they could be read beforehand.
 pub async fn survey(
     work: Cleaning<'_>,
     holding: &mut Holding,
     head: Option<&Version>,
     uploads: &[Upload],
+    live: Option<&BTreeSet<String>>,
 ) -> Result<Survey> {
     let mut survey = Survey::default();
     let removed = old_versions(work, &holding.resource, head, &mut survey).await?;
     let of_ours = removed.iter().filter_map(|path| paths::of_data(path));
     holding.tables.extend(of_ours.map(|(table, _)| table.to_owned()));
-    tables(work.store, holding, &removed, &mut survey).await?;
+    tables(work.store, holding, &removed, live, &mut survey).await?;
     staging(work.store, holding, head, &mut survey).await?;
     let begun = uploads.iter().filter(|upload| is_staged_by(holding, &upload.path));
     begun.for_each(|upload| survey.take(upload.path.clone(), 0, Why::Upload));
@@ -51,7 +53,7 @@ pub async fn survey(
 }
 
 /// Versions to prune; gives what all versions took out of the tables.
-async fn old_versions(
+pub async fn old_versions(
     work: Cleaning<'_>,
     resource: &str,
     head: Option<&Version>,
@@ -98,8 +100,23 @@ async fn readable(store: &Store, resource: &str, number: u64) -> Result<Option<O
     }
 }
 
+/// The paths of the live files of all resources: another one may have taken a table over.
+pub async fn live_files(store: &Store) -> Result<BTreeSet<String>> {
+    let mut live = BTreeSet::new();
+    for resource in resources(store).await? {
+        live.extend(head(store, &resource).await?.iter().flat_map(|head| head.paths()).map(str::to_owned));
+    }
+    Ok(live)
+}
+
 /// Data files that no head names.
-async fn tables(store: &Store, holding: &Holding, removed: &BTreeSet<String>, survey: &mut Survey) -> Result<()> {
+async fn tables(
+    store: &Store,
+    holding: &Holding,
+    removed: &BTreeSet<String>,
+    live: Option<&BTreeSet<String>>,
+    survey: &mut Survey,
+) -> Result<()> {
     let mut listed = Vec::new();
     for table in &holding.tables {
         listed.extend(store.list(table).await?);
@@ -107,11 +124,14 @@ async fn tables(store: &Store, holding: &Holding, removed: &BTreeSet<String>, su
     if listed.is_empty() {
         return Ok(());
     }
-    // Another resource may have taken a table over: what any head names is live.
-    let mut live: BTreeSet<String> = BTreeSet::new();
-    for resource in resources(store).await? {
-        live.extend(head(store, &resource).await?.iter().flat_map(|head| head.paths()).map(str::to_owned));
-    }
+    let named;
+    let live = match live {
+        Some(live) => live,
+        None => {
+            named = live_files(store).await?;
+            &named
+        }
+    };
     for (path, bytes) in listed.into_iter().filter(|(path, _)| !live.contains(path)) {
         let ours = paths::of_data(&path).is_some_and(|(table, _)| holding.tables.contains(table));
         if ours && removed.contains(&path) {

@@ -11,7 +11,7 @@ use pearlift::sandbox::kinds::Kind;
 use serde_json::{Value, json};
 
 use crate::support::{
-    Fault, Faults, Program, Sorry, Verb, account, copy_folder, fast_folder, files, findings, query, version,
+    Fault, Faults, Program, Sorry, Verb, account, copy_folder, fast_folder, files, findings, head, query, version,
 };
 
 const SOMETHING: &str = "0123456789abcdef0123456789abcdef";
@@ -339,4 +339,36 @@ async fn a_lake_of_whole_manifests_is_read_and_gone_on_with() {
     assert_eq!(newest["changed_since"]["version"], 2);
     assert_eq!(findings(&program, &["--deep"], 0), Vec::<String>::new());
     assert_eq!(rows(lake.path()).len(), 306);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn references_are_read_once_and_cleared_without_a_commit_of_their_own() {
+    // GIVEN an exported account, and payments that name orders
+    let sandbox = account(300).await;
+    let lake = fast_folder();
+    let program = Program::new(&sandbox, lake.path());
+    program.run(&["run", "customer_payment", "order"]).expect(0);
+    sandbox.age(std::time::Duration::from_secs(86_400));
+    sandbox.insert(Kind::CustomerPayment, 20);
+    sandbox.age(std::time::Duration::from_secs(600));
+    let payments = || numbers(lake.path(), "customer_payment").len();
+    let (before, orders) = (payments(), numbers(lake.path(), "order").len());
+
+    // WHEN a night runs THEN payments have one version more, which references orders; orders two, the second of them of what
+    // payments reference
+    program.run(&["run", "customer_payment", "order"]).expect(0);
+    let state = |resource: &str| head(lake.path(), resource)["state"].clone();
+    let mark = state("customer_payment")["references_mark"].clone();
+    assert!(state("customer_payment")["handed"]["order"].as_array().unwrap().len() > 10);
+    assert_eq!(state("order")["references_read"]["customer_payment"], mark);
+    assert_eq!((payments() - before, numbers(lake.path(), "order").len() - orders), (1, 2));
+
+    // AND they are not read again, whether payments were read meanwhile or not, and are cleared with the next version
+    for names in [&["order"][..], &["customer_payment", "order"]] {
+        sandbox.age(std::time::Duration::from_secs(3_600));
+        let done = program.run(&[&["run"], names].concat()).expect(0);
+        assert!(!done.stderr.contains("touched"), "{}", done.stderr);
+    }
+    assert_eq!((payments() - before, &state("customer_payment")["handed"]), (2, &json!({})));
+    assert_eq!(state("customer_payment").get("references_mark"), None);
 }
