@@ -54,30 +54,30 @@ pub fn add(state: &mut State, follower: &str, ids: BTreeSet<i64>) {
 mod tests {
     use super::*;
 
-    fn of_order(state: &State, order: &State) -> Vec<i64> {
-        unread(("payment", state, "nonce of a version"), "order", Some(order)).into_iter().flatten().copied().collect()
+    fn left_to_read(state: &State, named: &State) -> Vec<i64> {
+        unread(("naming", state, "nonce of a version"), "named", Some(named)).into_iter().flatten().copied().collect()
     }
 
     #[test]
     fn references_that_were_read_are_not_read_again_until_some_are_added_known_ones_too() {
-        let (mut payment, mut order) = (State::default(), State::default());
-        add(&mut payment, "order", BTreeSet::from([7, 9]));
-        assert_eq!(of_order(&payment, &order), [7, 9]);
+        let (mut naming, mut named) = (State::default(), State::default());
+        add(&mut naming, "named", BTreeSet::from([7, 9]));
+        assert_eq!(left_to_read(&naming, &named), [7, 9]);
 
-        order.references_read.insert("payment".to_owned(), mark(&payment, "nonce of a version"));
-        assert_eq!(of_order(&payment, &order), [0; 0]);
-        assert_eq!(unread(("payment", &payment, ""), "note", Some(&order)), None);
+        named.references_read.insert("naming".to_owned(), mark(&naming, "nonce of a version"));
+        assert_eq!(left_to_read(&naming, &named), [0; 0]);
+        assert_eq!(unread(("naming", &naming, ""), "other", Some(&named)), None);
 
-        add(&mut payment, "order", BTreeSet::from([7]));
-        assert_eq!(of_order(&payment, &order), [7, 9]);
+        add(&mut naming, "named", BTreeSet::from([7]));
+        assert_eq!(left_to_read(&naming, &named), [7, 9]);
     }
 
     #[test]
     fn references_of_a_version_without_a_mark_are_read_once() {
-        let (mut payment, mut order) = (State::default(), State::default());
-        payment.handed.insert("order".to_owned(), BTreeSet::from([3]));
-        assert_eq!(of_order(&payment, &order), [3]);
-        order.references_read.insert("payment".to_owned(), mark(&payment, "nonce of a version"));
-        assert_eq!(of_order(&payment, &order), [0; 0]);
+        let (mut naming, mut named) = (State::default(), State::default());
+        naming.handed.insert("named".to_owned(), BTreeSet::from([3]));
+        assert_eq!(left_to_read(&naming, &named), [3]);
+        named.references_read.insert("naming".to_owned(), mark(&naming, "nonce of a version"));
+        assert_eq!(left_to_read(&naming, &named), [0; 0]);
     }
 }
