@@ -132,14 +132,14 @@ impl<File: Listed> Changes<File> {
     fn applied(&self, old: Vec<File>) -> Result<Vec<File>, String> {
         let dropped: BTreeSet<&str> = self.dropped.iter().map(String::as_str).collect();
         let before = old.len();
-        let mut list: Vec<File> = old.into_iter().filter(|file| !dropped.contains(file.path())).collect();
+        let list: Vec<File> = old.into_iter().filter(|file| !dropped.contains(file.path())).collect();
         if before - list.len() != dropped.len() || self.places.len() != self.added.len() {
             return Err("its changes are of other lists than its checkpoint has".to_owned());
         }
         if self.added.is_empty() {
             return Ok(list);
         }
-        let mut kept = list.drain(..).collect::<Vec<_>>().into_iter();
+        let mut kept = list.into_iter();
         let mut added = self.places.iter().zip(&self.added).peekable();
         let mut next = Vec::with_capacity(kept.len() + self.added.len());
         loop {

@@ -58,7 +58,7 @@ fn reports(lake: &Path, count: usize, days: i64) {
     for number in 0..count {
         let path = lake.join(format!("_pearlift/runs/{number:032x}.json"));
         plant(&path, &json!({"started_at": days_ago(days)}).to_string());
-        let at = std::time::SystemTime::now() - std::time::Duration::from_secs(86_400 - number as u64);
+        let at = std::time::UNIX_EPOCH + std::time::Duration::from_secs(1_700_000_000 + u64::try_from(number).unwrap());
         std::fs::File::options().write(true).open(&path).unwrap().set_modified(at).unwrap();
     }
 }
