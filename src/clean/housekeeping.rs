@@ -8,7 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use serde::Deserialize;
 
 use crate::clean::retention::{MANY_VERSIONS, NEWEST_REPORTS, NEWEST_VERSIONS, ROOM, Retention, is_report, version_of};
@@ -27,8 +27,6 @@ const PAGE: usize = 1_000;
 /// Requests beside those for each version: the newest number, the head, its checkpoint, the first version that stays, the
 /// lock, two deletes.
 const EACH: usize = 7;
-/// An empty staging folder of another run is removed when it was left alone for so long.
-const LEFT_FOR: SignedDuration = SignedDuration::from_hours(24);
 
 /// What is to be kept in order.
 #[derive(Clone, Copy, Debug)]
@@ -78,8 +76,7 @@ impl Budget {
 /// Removes what nothing needs any more, until the budget is spent.
 pub async fn keep_house(work: Housekeeping<'_>) -> Result<Removed> {
     let (mut budget, mut removed) = (Budget(REQUESTS), Removed::default());
-    let since = work.now.saturating_sub(LEFT_FOR).unwrap_or(Timestamp::MIN);
-    work.store.remove_empty_staging(work.run, since);
+    work.store.remove_empty_staging(work.run);
     // What is removed when the time is up was not needed: any part of it may be.
     match tokio::time::timeout(FOR, work.all(&mut budget, &mut removed)).await {
         Ok(outcome) => outcome.map(|()| removed),

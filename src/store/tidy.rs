@@ -1,9 +1,6 @@
-//! What housekeeping needs of a store: objects by their age, and folders that runs left empty.
-
-use std::time::UNIX_EPOCH;
+//! What housekeeping needs of a store: objects by their age, and the folder that a run left empty.
 
 use futures_util::TryStreamExt;
-use jiff::Timestamp;
 use object_store::path::Path;
 
 use crate::failure::Result;
@@ -25,23 +22,10 @@ impl Store {
         Ok(dated.into_iter().map(|(_, path, bytes)| (path, bytes)).collect())
     }
 
-    /// Removes the staging folder of a run, and those that others have not touched since then, where they are empty: a bucket
-    /// has no folders. A folder that cannot be removed stays.
-    pub fn remove_empty_staging(&self, run: &str, untouched_since: Timestamp) {
-        let Place::Folder(folder) = &self.place else { return };
-        let staging = folder.join(paths::STAGING);
-        let is_old = |entry: &std::fs::DirEntry| {
-            let modified = entry.metadata().and_then(|metadata| metadata.modified());
-            let seconds = modified.ok().and_then(|at| at.duration_since(UNIX_EPOCH).ok()).map(|since| since.as_secs());
-            seconds.and_then(|seconds| i64::try_from(seconds).ok()).is_some_and(|at| at < untouched_since.as_second())
-        };
-        for entry in std::fs::read_dir(&staging).into_iter().flatten().flatten() {
-            let name = entry.file_name();
-            let of_run = name.to_str().is_some_and(paths::is_run);
-            if of_run && (name.to_str() == Some(run) || is_old(&entry)) {
-                // It fails where the folder holds anything.
-                let _ = std::fs::remove_dir(entry.path());
-            }
+    /// Removes the staging folder of a run where it is empty: a bucket has no folders. One that cannot be removed stays.
+    pub fn remove_empty_staging(&self, run: &str) {
+        if let Place::Folder(folder) = &self.place {
+            let _ = folder.remove_empty(&format!("{}/{run}", paths::STAGING));
         }
     }
 }

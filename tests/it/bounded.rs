@@ -181,7 +181,7 @@ async fn an_object_that_is_huge_or_of_another_size_than_its_store_states_is_read
         store.put_new(path, "{}").await.unwrap();
         let store = store.seen_through(|inner| Arc::new(Lying { inner, path, stated, comes }));
         // WHEN it is read THEN it is refused
-        let failure = manifest::read(&store, "brand", 1).await.unwrap_err();
+        let failure = manifest::outline(&store, "brand", 1).await.unwrap_err();
         assert_eq!(failure.kind(), kind, "{failure}");
         assert!(failure.to_string().contains(why) && failure.to_string().contains(path), "{failure}");
     }
