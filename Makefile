@@ -5,7 +5,7 @@ PYTHON ?= python3
 VENV := .venv
 READERS := .venv-readers
 
-.PHONY: demo dist test check lint bench night fuzz stir trust soak clocks readers clean
+.PHONY: demo dist test check lint bench night growth fuzz stir trust soak clocks readers clean
 
 # An account that runs on this machine, exported to ./pearlift-demo.
 demo:
@@ -48,6 +48,12 @@ bench:
 night:
 	$(CARGO) build --release
 	$(PYTHON) benches/night.py
+
+# Sixty nights of a small account and one of a large one, in a folder and in a bucket: what they cost, and that it does not
+# grow; some ten minutes. GROWTH="--nights 20 --large 0 --places folder" chooses a part.
+growth: $(VENV)/ready
+	$(CARGO) build --release
+	$(PYTHON) benches/growth.py $(GROWTH)
 
 # Kills runs at random moments, in a folder and in a bucket; SOAK_KILLS says how often, SOAK_SEED repeats the choices.
 soak: $(VENV)/ready

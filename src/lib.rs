@@ -26,8 +26,8 @@ pub mod fetch;
 pub mod decode;
 pub mod write;
 pub mod verify;
-pub mod run;
 pub mod clean;
+pub mod run;
 pub mod report;
 pub mod cli;
 

@@ -7,8 +7,7 @@ use tokio::runtime::Handle;
 
 use crate::clean::Cleaning;
 use crate::failure::{Kind, Result};
-use crate::manifest::{Version, decide, publish};
-use crate::run::nonce;
+use crate::manifest::{Version, decide, nonce, publish};
 use crate::write::{Joining, Joint, Sizes, join, joint, small_neighbours};
 
 /// How files are joined.
@@ -48,6 +47,7 @@ pub async fn compact(
         return Ok(Vec::new());
     }
     let version = Version { tables: joined.tables, removes: joined.removes, ..head.next(run, nonce(), work.now) };
+    let version = version.settled();
     if let Err(failure) = decide(work.store, &version).await {
         if failure.kind() == Kind::Lost {
             work.store.delete(&joined.staged).await?;

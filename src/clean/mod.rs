@@ -5,6 +5,8 @@
 //! things are touched under its lock only, after what a dead run committed has been published; what is not known by its
 //! name and by a manifest is listed and left.
 
+mod retention;
+mod housekeeping;
 mod survey;
 mod compact;
 mod reports;
@@ -14,17 +16,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 
 use crate::failure::{Failure, Result};
-use crate::manifest::{Claimant, Holder, Holding, Recovered, head, recover_holding, resources};
-use crate::run::nonce;
+use crate::manifest::{Claimant, Holder, Holding, Recovered, head as newest, nonce, recover_holding, resources};
 use crate::schema::Catalog;
 use crate::store::{Held, Store, Upload, paths};
 
 use crate::write::Joint;
 
 use compact::would_join;
-use survey::{Survey, survey};
+use survey::{Survey, live_files, survey};
 
 pub use compact::Compact;
+pub use housekeeping::{Housekeeping, Removed, keep_house};
 
 /// What is to be cleaned.
 #[derive(Clone, Copy, Debug)]
@@ -58,7 +60,7 @@ pub enum Why {
     Staging,
     /// A run began to upload it and can no longer commit it.
     Upload,
-    /// A version among neither the last hundred nor the last seven days.
+    /// A version among neither the last hundred nor the last seven days, or beyond the room that versions may take.
     Version,
     /// The plan of a scan that is over.
     Plan,
@@ -107,11 +109,12 @@ pub async fn clean(work: Cleaning<'_>) -> Result<Outcome> {
     let uploads;
     if work.dry_run {
         uploads = unfinished(work, &mut outcome).await;
+        let live = live_files(work.store).await.ok();
         for name in &names {
-            let found = look(work, name, &uploads).await;
+            let found = look(work, name, &uploads, live.as_ref()).await;
             note(&mut outcome, name, found.map(|(_, survey)| survey));
             if let Some(compact) = work.compact
-                && let Ok(Some(head)) = head(work.store, name).await
+                && let Ok(Some(head)) = newest(work.store, name).await
             {
                 outcome.joints.extend(would_join(compact, &head));
             }
@@ -123,9 +126,11 @@ pub async fn clean(work: Cleaning<'_>) -> Result<Outcome> {
         let locks = work.store.lock(&wanted, &run, false, std::future::pending()).await?;
         outcome.held.clone_from(&locks.held_by_others);
         uploads = unfinished(work, &mut outcome).await;
+        // Read once: what a version took out of the tables is never live again.
+        let live = live_files(work.store).await.ok();
         let mut number = 0;
         for name in names.iter().filter(|name| locks.holds(name)) {
-            let done = match sweep(work, name, &uploads, &run, &mut number).await {
+            let done = match sweep(work, name, &uploads, live.as_ref(), &run, &mut number).await {
                 Ok(survey) => Ok(survey),
                 Err(failure) => {
                     let holder = Holder { store: work.store, locks: &locks, run: &run };
@@ -167,8 +172,13 @@ fn note(outcome: &mut Outcome, name: &str, done: Result<Survey>) {
 }
 
 /// What of a resource nobody needs, by its head.
-async fn look(work: Cleaning<'_>, name: &str, uploads: &[Upload]) -> Result<(Holding, Survey)> {
-    let current = head(work.store, name).await?;
+async fn look(
+    work: Cleaning<'_>,
+    name: &str,
+    uploads: &[Upload],
+    live: Option<&BTreeSet<String>>,
+) -> Result<(Holding, Survey)> {
+    let current = newest(work.store, name).await?;
     let known = work.catalog.find(name).map(Holding::new);
     let mut holding = known.unwrap_or_else(|| Holding {
         resource: name.to_owned(),
@@ -176,13 +186,20 @@ async fn look(work: Cleaning<'_>, name: &str, uploads: &[Upload]) -> Result<(Hol
         schema_hash: String::new(),
     });
     holding.tables.extend(current.iter().flat_map(|head| head.tables.keys().cloned()));
-    let survey = survey(work, &mut holding, current.as_ref(), uploads).await?;
+    let survey = survey(work, &mut holding, current.as_ref(), uploads, live).await?;
     Ok((holding, survey))
 }
 
 /// One resource whose lock we hold.
-async fn sweep(work: Cleaning<'_>, name: &str, uploads: &[Upload], run: &str, number: &mut u64) -> Result<Survey> {
-    let (holding, mut survey) = look(work, name, uploads).await?;
+async fn sweep(
+    work: Cleaning<'_>,
+    name: &str,
+    uploads: &[Upload],
+    live: Option<&BTreeSet<String>>,
+    run: &str,
+    number: &mut u64,
+) -> Result<Survey> {
+    let (holding, mut survey) = look(work, name, uploads, live).await?;
     let claimant = Claimant { account: work.account, run, now: work.now, nonce };
     let Recovered { head, kept } = recover_holding(work.store, &holding, uploads, claimant).await?;
     // Nothing of this can be live: we hold the lock, and whoever lost it is fenced by now. Looked at again all the same.
@@ -205,8 +222,16 @@ async fn sweep(work: Cleaning<'_>, name: &str, uploads: &[Upload], run: &str, nu
     for paths in by_kind.into_values() {
         work.store.delete(&paths).await?;
     }
-    if let (Some(how), Some(head)) = (work.compact, &head) {
-        survey.joints = compact::compact(work, how, head, run, number).await?;
+    if let (Some(how), Some(before)) = (work.compact, &head) {
+        survey.joints = compact::compact(work, how, before, run, number).await?;
+        if !survey.joints.is_empty() {
+            // Fewer bytes of data leave less room for versions: a second time there is nothing to do.
+            let mut after = Survey::default();
+            survey::old_versions(work, name, newest(work.store, name).await?.as_ref(), &mut after).await?;
+            let paths: Vec<String> = after.waste.iter().map(|waste| waste.path.clone()).collect();
+            work.store.delete(&paths).await?;
+            survey.waste.extend(after.waste);
+        }
     }
     Ok(survey)
 }

@@ -3,17 +3,14 @@
 use std::collections::BTreeSet;
 
 use futures_util::{StreamExt, TryStreamExt};
-use jiff::SignedDuration;
 
+use crate::clean::retention::{NEWEST_VERSIONS, Retention, version_of};
 use crate::clean::{Cleaning, Waste, Why};
 use crate::failure::{Failure, Kind, Result};
-use crate::manifest::{Cursor, Holding, Version, head, read, resources, versions};
+use crate::manifest::{Holding, Outline, Version, head, outline, resources};
 use crate::store::{Store, Upload, paths};
 use crate::write::Joint;
 
-/// Versions that are kept in any case, and for how long all are.
-const KEPT_VERSIONS: usize = 100;
-const KEPT_FOR: SignedDuration = SignedDuration::from_hours(7 * 24);
 /// Versions read at once.
 const AT_ONCE: usize = 16;
 
@@ -34,18 +31,20 @@ impl Survey {
     }
 }
 
-/// Looks at everything of a resource. Tables that only old versions name are added to the holding.
+/// Looks at everything of a resource. Tables that only old versions name are added to the holding. `live` are the live files
+/// of all resources, where they could be read beforehand.
 pub async fn survey(
     work: Cleaning<'_>,
     holding: &mut Holding,
     head: Option<&Version>,
     uploads: &[Upload],
+    live: Option<&BTreeSet<String>>,
 ) -> Result<Survey> {
     let mut survey = Survey::default();
-    let removed = old_versions(work, &holding.resource, &mut survey).await?;
+    let removed = old_versions(work, &holding.resource, head, &mut survey).await?;
     let of_ours = removed.iter().filter_map(|path| paths::of_data(path));
     holding.tables.extend(of_ours.map(|(table, _)| table.to_owned()));
-    tables(work.store, holding, &removed, &mut survey).await?;
+    tables(work.store, holding, &removed, live, &mut survey).await?;
     staging(work.store, holding, head, &mut survey).await?;
     let begun = uploads.iter().filter(|upload| is_staged_by(holding, &upload.path));
     begun.for_each(|upload| survey.take(upload.path.clone(), 0, Why::Upload));
@@ -54,41 +53,70 @@ pub async fn survey(
 }
 
 /// Versions to prune; gives what all versions took out of the tables.
-async fn old_versions(work: Cleaning<'_>, resource: &str, survey: &mut Survey) -> Result<BTreeSet<String>> {
-    let numbers = versions(work.store, resource).await?;
-    let prunable = numbers.len().saturating_sub(KEPT_VERSIONS);
-    let read_each: Vec<Option<Version>> = futures_util::stream::iter(&numbers)
-        .map(|number| readable(work.store, resource, *number))
+pub async fn old_versions(
+    work: Cleaning<'_>,
+    resource: &str,
+    head: Option<&Version>,
+    survey: &mut Survey,
+) -> Result<BTreeSet<String>> {
+    let listed = work.store.list(&paths::manifests(resource)).await?;
+    let listed = listed.iter().filter_map(|(path, bytes)| Some((version_of(path)?.1, *bytes)));
+    let listed: Vec<(u64, u64)> = listed.collect();
+    let read_each: Vec<Option<Outline>> = futures_util::stream::iter(&listed)
+        .map(|(number, _)| readable(work.store, resource, *number))
         .buffered(AT_ONCE)
-        .map_ok(|version| version.map(|version| Version { tables: Default::default(), ..version }))
         .try_collect()
         .await?;
-    let mut removed = BTreeSet::new();
+    let bytes = listed.iter().map(|(_, bytes)| bytes).sum();
+    let mut retention = Retention::of_versions(head, listed.len(), bytes, work.now);
+    let older = listed.len().saturating_sub(NEWEST_VERSIONS);
+    let of_head = head.and_then(|head| Some(head.checkpoint.as_ref()?.version));
+    let (mut removed, mut going, mut checkpoints) = (BTreeSet::new(), Vec::new(), BTreeSet::new());
     let mut aging = true;
-    for (place, version) in read_each.into_iter().enumerate() {
-        let Some(version) = version else { continue };
-        // From the oldest on, as long as they are old: the chain keeps no holes.
-        aging = aging && place < prunable && work.now.duration_since(version.written_at) > KEPT_FOR;
-        if aging {
-            let path = paths::manifest(resource, version.version);
-            let bytes = work.store.size(&path).await?.unwrap_or(0);
-            survey.take(path, bytes, Why::Version);
+    for (place, (outline, (_, bytes))) in read_each.into_iter().zip(&listed).enumerate() {
+        let Some(outline) = outline else { continue };
+        // From the oldest on, as long as they go.
+        let needed = of_head == Some(outline.version);
+        aging = aging && place < older && (needed || retention.goes(outline.written_at, *bytes));
+        if aging && !needed {
+            going.push((outline.version, *bytes));
+        } else {
+            checkpoints.insert(outline.checkpoint);
         }
-        removed.extend(version.removes);
+        removed.extend(outline.removes);
+    }
+    // A version that stays needs the one that it refers to for its files.
+    for (number, bytes) in going.into_iter().filter(|(number, _)| !checkpoints.contains(number)) {
+        survey.take(paths::manifest(resource, number), bytes, Why::Version);
     }
     Ok(removed)
 }
 
 /// A version, unless it is damaged: then it is nobody's to judge by.
-async fn readable(store: &Store, resource: &str, number: u64) -> Result<Option<Version>> {
-    match read(store, resource, number).await {
+async fn readable(store: &Store, resource: &str, number: u64) -> Result<Option<Outline>> {
+    match outline(store, resource, number).await {
         Err(failure) if failure.kind() == Kind::Damage => Ok(None),
         outcome => outcome,
     }
 }
 
+/// The paths of the live files of all resources: another one may have taken a table over.
+pub async fn live_files(store: &Store) -> Result<BTreeSet<String>> {
+    let mut live = BTreeSet::new();
+    for resource in resources(store).await? {
+        live.extend(head(store, &resource).await?.iter().flat_map(|head| head.paths()).map(str::to_owned));
+    }
+    Ok(live)
+}
+
 /// Data files that no head names.
-async fn tables(store: &Store, holding: &Holding, removed: &BTreeSet<String>, survey: &mut Survey) -> Result<()> {
+async fn tables(
+    store: &Store,
+    holding: &Holding,
+    removed: &BTreeSet<String>,
+    live: Option<&BTreeSet<String>>,
+    survey: &mut Survey,
+) -> Result<()> {
     let mut listed = Vec::new();
     for table in &holding.tables {
         listed.extend(store.list(table).await?);
@@ -96,11 +124,14 @@ async fn tables(store: &Store, holding: &Holding, removed: &BTreeSet<String>, su
     if listed.is_empty() {
         return Ok(());
     }
-    // Another resource may have taken a table over: what any head names is live.
-    let mut live: BTreeSet<String> = BTreeSet::new();
-    for resource in resources(store).await? {
-        live.extend(head(store, &resource).await?.iter().flat_map(|head| head.paths()).map(str::to_owned));
-    }
+    let named;
+    let live = match live {
+        Some(live) => live,
+        None => {
+            named = live_files(store).await?;
+            &named
+        }
+    };
     for (path, bytes) in listed.into_iter().filter(|(path, _)| !live.contains(path)) {
         let ours = paths::of_data(&path).is_some_and(|(table, _)| holding.tables.contains(table));
         if ours && removed.contains(&path) {
@@ -131,16 +162,7 @@ fn is_staged_by(holding: &Holding, path: &str) -> bool {
 
 /// Plans and misfit files that the head does not name.
 async fn beside(store: &Store, resource: &str, head: Option<&Version>, survey: &mut Survey) -> Result<()> {
-    let scan = head.and_then(|head| head.state.scan.as_ref()).map(|scan| &scan.cursor);
-    let backfill = head.and_then(|head| head.state.backfill.as_ref()).map(|backfill| &backfill.cursor);
-    let plans: BTreeSet<&str> = scan
-        .into_iter()
-        .chain(backfill)
-        .filter_map(|cursor| match cursor {
-            Cursor::Slices { plan, .. } => Some(plan.as_str()),
-            Cursor::Rows { .. } => None,
-        })
-        .collect();
+    let plans: BTreeSet<&str> = head.iter().copied().flat_map(Version::plans).collect();
     for (path, bytes) in store.list(&paths::scans(resource)).await? {
         if plans.contains(path.as_str()) {
             continue;

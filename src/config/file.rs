@@ -29,6 +29,7 @@ pub const KEYS: &[(&str, &str, Holds)] = &[
     ("auth", "token_file", Holds::Path),
     ("auth", "api_domains", Holds::List),
     ("destination", "url", Holds::Path),
+    ("destination", "housekeeping", Holds::Bool),
     ("destination.s3", "endpoint", Holds::Text),
     ("destination.s3", "region", Holds::Text),
     ("destination.s3", "allow_http", Holds::Bool),
@@ -147,6 +148,7 @@ pub enum AuthKind {
 #[serde(deny_unknown_fields, default)]
 pub struct DestinationFile {
     pub url: Option<String>,
+    pub housekeeping: Option<bool>,
     pub s3: S3File,
 }
 

@@ -322,6 +322,11 @@ impl Settings {
             .advise("write the absolute path of the tables as `url` under [destination]"))
     }
 
+    /// Whether a run ends by removing old versions and reports.
+    pub fn housekeeping(&self) -> bool {
+        self.file.destination.housekeeping.unwrap_or(true)
+    }
+
     /// Bounds of every kind.
     pub fn limits(&self) -> Result<Limits> {
         let file = &self.file.limits;

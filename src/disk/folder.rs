@@ -39,6 +39,8 @@ pub struct Folder {
 pub struct Listed {
     pub path: String,
     pub bytes: u64,
+    /// When it was written, in seconds since 1970, as the file system has it.
+    pub modified: u64,
 }
 
 /// What is done about a folder on the way that is not there.
@@ -148,6 +150,12 @@ impl Folder {
         Ok(unlinkat(&folder, name, AtFlags::empty())?)
     }
 
+    /// Removes a folder that is empty.
+    pub fn remove_empty(&self, below: &str) -> Result<()> {
+        let (folder, name) = self.parent(below, Missing::Refuse)?;
+        Ok(unlinkat(&folder, name, AtFlags::REMOVEDIR)?)
+    }
+
     /// Removes what bears this name, a link too: not what it leads to.
     pub fn discard(&self, below: &str) -> Result<()> {
         let (folder, name) = self.parent(below, Missing::Refuse)?;
@@ -186,7 +194,11 @@ impl Folder {
                 };
                 match self.fit(FileType::from_raw_mode(stat.st_mode), &path)? {
                     FileType::Directory => folders.push(path),
-                    _ => found.push(Listed { path, bytes: u64::try_from(stat.st_size).unwrap_or(0) }),
+                    _ => found.push(Listed {
+                        path,
+                        bytes: u64::try_from(stat.st_size).unwrap_or(0),
+                        modified: u64::try_from(stat.st_mtime).unwrap_or(0),
+                    }),
                 }
             }
         }

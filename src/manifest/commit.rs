@@ -8,18 +8,26 @@
 use crate::failure::{Failure, Kind, Result};
 use crate::manifest::format::Version;
 use crate::manifest::integrity::{MANIFEST_ELEMENTS, check_size};
-use crate::manifest::load::{read, versions};
+use crate::manifest::load::{outline, versions};
+use crate::manifest::share::Stored;
 use crate::store::paths::MANIFEST_BYTES;
 use crate::store::{Put, Store, paths};
 
 /// An unclear slot is tried this often; the store's own client repeats each try.
 const TRIES: u32 = 5;
 
+/// 128 random bits, hexadecimal: the name of a run, a commit, a scan.
+pub fn nonce() -> String {
+    let mut bytes = [0; 16];
+    getrandom::fill(&mut bytes).expect("the system gives random bytes");
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 /// Puts a version, whose number is its parent's plus one. Refuses (`Lost`) when another run has won the slot.
 pub async fn decide(store: &Store, next: &Version) -> Result<()> {
     let path = paths::manifest(&next.resource, next.version);
-    let bytes =
-        serde_json::to_vec_pretty(next).map_err(|error| Failure::new(Kind::Bug, "write a manifest").caused(error))?;
+    let bytes = serde_json::to_vec(&Stored::new(next))
+        .map_err(|error| Failure::new(Kind::Bug, "write a manifest").caused(error))?;
     check_size("commit", &path, &bytes, (MANIFEST_BYTES, MANIFEST_ELEMENTS))?;
     let mut last = None;
     for _ in 0..TRIES {
@@ -28,7 +36,7 @@ pub async fn decide(store: &Store, next: &Version) -> Result<()> {
             Ok(Put::Exists) => {}
             Err(unclear) => last = Some(unclear),
         }
-        match read(store, &next.resource, next.version).await {
+        match outline(store, &next.resource, next.version).await {
             Ok(Some(there)) if there.nonce == next.nonce => return nothing_beyond(store, next).await,
             Ok(Some(there)) => return Err(lost(next, &format!("run {} committed it first", there.run))),
             Ok(None) => {}
@@ -47,7 +55,7 @@ pub async fn decide(store: &Store, next: &Version) -> Result<()> {
 async fn nothing_beyond(store: &Store, next: &Version) -> Result<()> {
     let above = versions(store, &next.resource).await?.into_iter().find(|version| *version > next.version);
     let Some(above) = above else { return Ok(()) };
-    match read(store, &next.resource, above).await? {
+    match outline(store, &next.resource, above).await? {
         Some(child) if child.version == next.version + 1 && child.parent.as_ref() == Some(&next.nonce) => Ok(()),
         _ => Err(lost(next, "this run slept while others went on and old versions were pruned")),
     }

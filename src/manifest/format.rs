@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::sync::Arc;
 
 use arrow_schema::Schema;
 use jiff::Timestamp;
@@ -56,6 +57,25 @@ pub struct Version {
     #[serde(default)]
     pub deleted: Vec<DataFile>,
     pub state: State,
+    /// The version that later ones may refer to for their files: this one, or an earlier one. In memory alone.
+    #[serde(skip)]
+    pub checkpoint: Option<Arc<Checkpoint>>,
+}
+
+/// A version that lists all its files, as far as later ones refer to it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Checkpoint {
+    pub version: u64,
+    pub nonce: String,
+    pub lists: Lists,
+}
+
+/// The file lists of a version.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Lists {
+    pub tables: BTreeMap<String, TableFiles>,
+    pub deleted: Vec<DataFile>,
+    pub misfits: Vec<MisfitFile>,
 }
 
 /// A table's physical schema and its live files.
@@ -150,6 +170,12 @@ pub struct State {
     /// Ids of other resources, by their names, that changed rows of ours name: to be read again there.
     #[serde(default)]
     pub handed: BTreeMap<String, BTreeSet<i64>>,
+    /// The mark under which ids were last added to these; another one each time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub references_mark: Option<String>,
+    /// Of resources whose rows name our ids, the mark up to which these were read here.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub references_read: BTreeMap<String, String>,
     /// A scan that stopped before its end.
     pub scan: Option<Scan>,
     /// A backfill that stopped before its end: no scan of the nightly run touches it.
@@ -370,6 +396,26 @@ impl Version {
     /// The final paths of the live files.
     pub fn paths(&self) -> BTreeSet<&str> {
         self.files().map(|file| file.path.as_str()).collect()
+    }
+
+    /// The bytes of all live files, those of deleted rows included.
+    pub fn bytes(&self) -> u64 {
+        self.files().chain(&self.deleted).map(|file| file.bytes).sum()
+    }
+
+    /// Whether it is put with all its files.
+    pub fn is_checkpoint(&self) -> bool {
+        self.checkpoint.as_ref().is_none_or(|checkpoint| checkpoint.nonce == self.nonce)
+    }
+
+    /// The paths of the plans of an unfinished scan and an unfinished backfill.
+    pub fn plans(&self) -> impl Iterator<Item = &str> {
+        let scan = self.state.scan.as_ref().map(|scan| &scan.cursor);
+        let backfill = self.state.backfill.as_ref().map(|backfill| &backfill.cursor);
+        scan.into_iter().chain(backfill).filter_map(|cursor| match cursor {
+            Cursor::Slices { plan, .. } => Some(plan.as_str()),
+            Cursor::Rows { .. } => None,
+        })
     }
 
     /// The rows of all tables.

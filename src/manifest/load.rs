@@ -3,8 +3,12 @@
 use crate::failure::{Failure, Kind, Result};
 use crate::manifest::format::{FORMAT, ScanPlan, Version};
 use crate::manifest::integrity::{MANIFEST_ELEMENTS, PLAN_ELEMENTS, check, check_size, elements, is_plan};
+use crate::manifest::share::{Outline, Stored};
 use crate::store::paths::PLAN_BYTES;
 use crate::store::{Step, Store, paths};
+
+/// A head whose checkpoint is gone is looked for again this often: it may have been pruned under a newer head.
+const TRIES: u32 = 3;
 
 /// The resources that have manifests, by the folders on disk: the catalogue may know others.
 pub async fn resources(store: &Store) -> Result<Vec<String>> {
@@ -20,51 +24,98 @@ pub async fn versions(store: &Store, resource: &str) -> Result<Vec<u64>> {
     Ok(names.iter().filter_map(|name| paths::version_of(name)).collect())
 }
 
-/// The newest version of a resource, or `None` when there is none.
+/// The newest version of a resource, or `None` when there is none. Refuses (`Damage`) one whose checkpoint is not there.
 pub async fn head(store: &Store, resource: &str) -> Result<Option<Version>> {
+    let mut torn = 0;
     loop {
         let Some(newest) = versions(store, resource).await?.last().copied() else { return Ok(None) };
         // A version that was listed can only be gone if it was pruned meanwhile: then a newer one exists.
-        if let Some(version) = read(store, resource, newest).await? {
-            return Ok(Some(version));
+        let Some(stored) = stored(store, resource, newest).await? else { continue };
+        let Some(since) = &stored.changed_since else { return resolve(stored, resource, newest, None).map(Some) };
+        let number = since.version;
+        match read_checkpoint(store, resource, number).await? {
+            Some(checkpoint) => return resolve(stored, resource, newest, Some(&checkpoint)).map(Some),
+            None if torn < TRIES => torn += 1,
+            None => {
+                let why = format!("version {newest} refers to it for its files, and it is not there");
+                return Err(damaged(&paths::manifest(resource, number)).because(why));
+            }
         }
     }
 }
 
-/// A version by its number.
-pub async fn read(store: &Store, resource: &str, number: u64) -> Result<Option<Version>> {
-    let path = paths::manifest(resource, number);
-    store.get(&path).await?.map(|bytes| parse(resource, number, &bytes)).transpose()
+/// The newest version of a resource without its files, or `None` when there is none.
+pub async fn newest_outline(store: &Store, resource: &str) -> Result<Option<Outline>> {
+    loop {
+        let Some(newest) = versions(store, resource).await?.last().copied() else { return Ok(None) };
+        if let Some(outline) = outline(store, resource, newest).await? {
+            return Ok(Some(outline));
+        }
+    }
 }
 
-/// Reads the JSON of a resource's version; refuses (`Settings`) a newer format, and (`Damage`) what is no manifest or names
-/// what no run of ours can have written.
+/// A version by its number, without its files.
+pub async fn outline(store: &Store, resource: &str, number: u64) -> Result<Option<Outline>> {
+    Ok(stored(store, resource, number).await?.map(Stored::outline))
+}
+
+async fn stored(store: &Store, resource: &str, number: u64) -> Result<Option<Stored>> {
+    let path = paths::manifest(resource, number);
+    store.get(&path).await?.map(|bytes| parse_stored(resource, number, &bytes)).transpose()
+}
+
+/// A version to which a later one refers.
+async fn read_checkpoint(store: &Store, resource: &str, number: u64) -> Result<Option<Version>> {
+    let found = stored(store, resource, number).await?;
+    found.map(|stored| resolve(stored, resource, number, None)).transpose()
+}
+
+/// Reads the JSON of a resource's version; refuses (`Settings`) a newer format, and (`Damage`) what is no manifest, names
+/// what no run of ours can have written, or refers to another version for its files.
 pub fn parse(resource: &str, number: u64, bytes: &[u8]) -> Result<Version> {
+    resolve(parse_stored(resource, number, bytes)?, resource, number, None)
+}
+
+/// [`parse`] of a version that refers to this one for its files.
+pub fn parse_changes(resource: &str, number: u64, bytes: &[u8], checkpoint: &Version) -> Result<Version> {
+    resolve(parse_stored(resource, number, bytes)?, resource, number, Some(checkpoint))
+}
+
+/// The version with its files.
+fn resolve(stored: Stored, resource: &str, number: u64, checkpoint: Option<&Version>) -> Result<Version> {
+    let refused = |why| damaged(&paths::manifest(resource, number)).because(why);
+    let version = stored.whole(checkpoint).map_err(refused)?;
+    check(&version, resource, number).map_err(refused)?;
+    Ok(version)
+}
+
+fn parse_stored(resource: &str, number: u64, bytes: &[u8]) -> Result<Stored> {
     #[derive(serde::Deserialize)]
     struct Format {
         format: u32,
     }
     let path = paths::manifest(resource, number);
-    let damaged = || {
-        Failure::new(Kind::Damage, "read a manifest").at(&path).advise(
-            "restore it from a backup; or move it away, and `pearlift backfill RESOURCE --damaged` mends the version \
-             before",
-        )
-    };
     let found = elements(bytes);
     if found > MANIFEST_ELEMENTS {
-        return Err(damaged().because(format!("it lists {found} things, and at most {MANIFEST_ELEMENTS} are read")));
+        let why = format!("it lists {found} things, and at most {MANIFEST_ELEMENTS} are read");
+        return Err(damaged(&path).because(why));
     }
-    let format: Format = serde_json::from_slice(bytes).map_err(|error| damaged().caused(error))?;
+    let format: Format = serde_json::from_slice(bytes).map_err(|error| damaged(&path).caused(error))?;
     if format.format > FORMAT {
         return Err(Failure::new(Kind::Settings, "read a manifest")
             .at(&path)
             .because(format!("it is of format {}, and this program knows up to {FORMAT}", format.format))
             .advise("use the newer pearlift that wrote it"));
     }
-    let version: Version = serde_json::from_slice(bytes).map_err(|error| damaged().caused(error))?;
-    check(&version, resource, number).map_err(|why| damaged().because(why))?;
-    Ok(version)
+    let stored: Stored = serde_json::from_slice(bytes).map_err(|error| damaged(&path).caused(error))?;
+    check(&stored.without_files(), resource, number).map_err(|why| damaged(&path).because(why))?;
+    Ok(stored)
+}
+
+fn damaged(path: &str) -> Failure {
+    Failure::new(Kind::Damage, "read a manifest").at(path).advise(
+        "restore it from a backup; or move it away, and `pearlift backfill RESOURCE --damaged` mends the version before",
+    )
 }
 
 /// Puts a scan's plan where a later run finds it. A plan of the same scan that is there is the same plan.

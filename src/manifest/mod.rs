@@ -10,6 +10,7 @@ mod pieces;
 mod absence;
 mod count;
 mod format;
+mod share;
 mod integrity;
 mod load;
 mod commit;
@@ -20,16 +21,17 @@ mod overtaken;
 
 pub use absence::{Absence, Gap, Shrunk, Suspect, Tries, Withheld};
 pub use clocks::{ClockStamps, ScanStart};
-pub use commit::decide;
+pub use commit::{decide, nonce};
 pub use count::{Locating, SourceCount};
 pub use evidence::{Evidence, FieldDrift, OlderCopy};
 pub use format::{
-    Backfill, Cursor, DataFile, FORMAT, Key, LeftOut, MisfitFile, Owed, Scan, ScanKind, ScanPlan, Selected, SpecColumn,
-    State, TableFiles, Version,
+    Backfill, Checkpoint, Cursor, DataFile, FORMAT, Key, LeftOut, MisfitFile, Owed, Scan, ScanKind, ScanPlan, Selected,
+    SpecColumn, State, TableFiles, Version,
 };
 pub use lake::{check_destination, claim_destination};
-pub use load::{head, parse, read, read_plan, resources, versions, write_plan};
+pub use load::{head, newest_outline, outline, parse, parse_changes, read_plan, resources, versions, write_plan};
 pub use overtaken::Holder;
 pub use pieces::{Pieces, SetSize};
 pub use publish::{publish, staged};
 pub use recover::{Claimant, Holding, Recovered, recover, recover_holding};
+pub use share::Outline;

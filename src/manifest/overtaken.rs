@@ -2,7 +2,7 @@
 //! damaged.
 
 use crate::failure::{Failure, Kind, Result};
-use crate::manifest::load::head;
+use crate::manifest::load::newest_outline;
 use crate::store::{Locks, Store, is_missing};
 
 /// A run that works on resources under locks, which it may have lost while it slept.
@@ -37,7 +37,7 @@ impl Holder<'_> {
             }
         }
         let (Some(resource), Some(known)) = (resources.first(), known) else { return Ok(false) };
-        let newest = head(self.store, resource).await?;
+        let newest = newest_outline(self.store, resource).await?;
         Ok(newest.is_some_and(|newest| newest.version > known && newest.run != self.run))
     }
 }

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use crate::failure::{Failure, Result};
 use crate::manifest::commit::decide;
 use crate::manifest::format::{FORMAT, State, Version};
-use crate::manifest::load::{head, read};
+use crate::manifest::load::{head, outline};
 use crate::manifest::publish::{publish, staged};
 use crate::schema::Resource;
 use crate::store::{Step, Store, Upload, paths};
@@ -122,17 +122,20 @@ fn claim(head: Option<&Version>, holding: &Holding, claimant: Claimant<'_>) -> V
         removes: base.as_ref().map(|head| head.removes.clone()).unwrap_or_default(),
         misfits: base.as_ref().map(|head| head.misfits.clone()).unwrap_or_default(),
         deleted: base.as_ref().map(|head| head.deleted.clone()).unwrap_or_default(),
+        checkpoint: base.as_ref().and_then(|head| head.checkpoint.clone()),
         state: base.map(|head| head.state).unwrap_or_else(State::default),
     }
+    .settled()
 }
 
 async fn remove_again(store: &Store, head: &Version) -> Result<()> {
     let live = head.paths();
     let mut gone: BTreeSet<String> = BTreeSet::new();
     for number in head.version.saturating_sub(REPEATED) + 1..=head.version {
-        let version =
-            if number == head.version { Some(head.clone()) } else { read(store, &head.resource, number).await? };
-        gone.extend(version.into_iter().flat_map(|version| version.removes));
+        match number == head.version {
+            true => gone.extend(head.removes.iter().cloned()),
+            false => gone.extend(outline(store, &head.resource, number).await?.into_iter().flat_map(|it| it.removes)),
+        }
     }
     let gone: Vec<String> = gone.into_iter().filter(|path| !live.contains(path.as_str())).collect();
     if gone.is_empty() { Ok(()) } else { store.delete(&gone).await }

@@ -14,6 +14,7 @@ use crate::manifest::{DataFile, FORMAT, MisfitFile, Version, decide, publish};
 use crate::plan::Reshape;
 use crate::run::nonce;
 use crate::run::once::unwritten;
+use crate::run::references;
 use crate::run::work::{Gone, Work, count};
 use crate::schema::Naming;
 use crate::store::{Step, paths};
@@ -44,8 +45,7 @@ impl Work<'_> {
         }
         for ((follower, ..), met) in self.followers.iter().zip(&written.met) {
             // 0 stands for none at the source (API notes §8).
-            let ids = met.iter().copied().filter(|id| *id > 0);
-            self.state.handed.entry(follower.clone()).or_default().extend(ids);
+            references::add(&mut self.state, follower, met.iter().copied().filter(|id| *id > 0).collect());
         }
         self.state.handed.retain(|_, ids| !ids.is_empty());
         if last {
@@ -317,6 +317,8 @@ impl Work<'_> {
             misfits: kept,
             deleted: deleted.chain(&written.deleted).cloned().collect(),
             state: self.state.clone(),
+            checkpoint: head.and_then(|head| head.checkpoint.clone()),
         }
+        .settled()
     }
 }

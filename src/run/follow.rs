@@ -2,15 +2,16 @@
 //! reading, rule 3).
 //!
 //! A commit that changes rows hands on the ids that these rows name, in the same put. After all resources have ended, each
-//! that follows others reads what was handed to it, and then the handing on is struck off: a run that dies in between
-//! leaves it to the next.
+//! that follows others reads what was handed to it, and notes in the same commit that it did: a run that crashes in between
+//! leaves it to the next ([`crate::run::references`]).
 
 use std::collections::BTreeSet;
 
 use crate::event::Event;
 use crate::failure::Result;
 use crate::fetch::{chunks, collapse};
-use crate::manifest::{ScanKind, Version, head};
+use crate::manifest::{Outline, ScanKind, head, newest_outline};
+use crate::run::references::{mark, unread};
 use crate::run::site::Site;
 use crate::run::slices::SliceScan;
 use crate::run::steps::describe;
@@ -37,16 +38,22 @@ pub async fn follow(site: &Site, resource: &Resource, errand: &Errand, outcome: 
 }
 
 async fn read_handed(site: &Site, resource: &Resource, errand: &Errand, outcome: &mut ResourceOutcome) -> Result<()> {
-    let sources = sources(site, resource).await?;
-    let ids: BTreeSet<i64> =
-        sources.iter().filter_map(|(_, head)| head.state.handed.get(&resource.name)).flatten().copied().collect();
+    let Style::IdSets { get, max_ids, .. } = &resource.read.style else { return Ok(()) };
+    let own = head(&site.store, &resource.name).await?;
+    let mut ids: BTreeSet<i64> = BTreeSet::new();
+    let mut marks = Vec::new();
+    for (source, theirs) in sources(site, resource).await? {
+        let source_state = (source.name.as_str(), &theirs.state, theirs.nonce.as_str());
+        if let Some(unread) = unread(source_state, &resource.name, own.as_ref().map(|own| &own.state)) {
+            ids.extend(unread);
+            marks.push((source.name.clone(), mark(&theirs.state, &theirs.nonce)));
+        }
+    }
     // What this reads again is found without a date of ours, and not missed.
     outcome.tally.missed.retain(|id| !ids.contains(id));
-    let Style::IdSets { get, max_ids, .. } = &resource.read.style else { return Ok(()) };
     if ids.is_empty() {
         return Ok(());
     }
-    let own = head(&site.store, &resource.name).await?;
     let Some(own) = own.filter(|head| head.state.completed_at.is_some()) else { return Ok(()) };
     let reason = format!("{} that other resources name", count(ids.len()));
     site.events.tell(Event::Started {
@@ -61,41 +68,20 @@ async fn read_handed(site: &Site, resource: &Resource, errand: &Errand, outcome:
     scan.slices = chunks(&collapse(ids.iter().copied()), *max_ids);
     scan.gradual = false;
     scan.run(&mut work, &format!("{}/{get}", resource.read.service)).await?;
+    work.state.references_read.extend(marks);
     work.commit(Replace::Owners, true).await?;
     outcome.tally.add(&work.tally);
     describe(outcome, work.head.as_ref());
-    for (source, _) in sources.iter().filter(|(source, _)| site.locks.holds(&source.name)) {
-        strike_off(site, source, resource, errand, &ids).await?;
-    }
     Ok(())
 }
 
-/// The resources that hand ids to this one, with their heads.
-async fn sources<'a>(site: &'a Site, resource: &Resource) -> Result<Vec<(&'a Resource, Version)>> {
+/// The resources that hand ids to this one, with their newest versions.
+async fn sources<'a>(site: &'a Site, resource: &Resource) -> Result<Vec<(&'a Resource, Outline)>> {
     let mut found = Vec::new();
     for source in site.catalog.resources() {
         if site.catalog.followers(source).iter().any(|(follower, _)| follower.name == resource.name) {
-            found.extend(head(&site.store, &source.name).await?.map(|head| (source, head)));
+            found.extend(newest_outline(&site.store, &source.name).await?.map(|newest| (source, newest)));
         }
     }
     Ok(found)
-}
-
-/// Takes ids that were read off what a resource has handed on.
-async fn strike_off(
-    site: &Site,
-    source: &Resource,
-    follower: &Resource,
-    errand: &Errand,
-    read: &BTreeSet<i64>,
-) -> Result<()> {
-    let Some(head) = head(&site.store, &source.name).await? else { return Ok(()) };
-    if !head.state.handed.contains_key(&follower.name) {
-        return Ok(());
-    }
-    let mut work = Work::new(site, source, Some(head), false, errand.settings.deletes(&source.name))?;
-    if let Some(ids) = work.state.handed.get_mut(&follower.name) {
-        ids.retain(|id| !read.contains(id));
-    }
-    work.commit(Replace::Owners, false).await
 }

@@ -17,6 +17,7 @@ use crate::run::limits::owners;
 use crate::run::locate::COMPARED_EVERY;
 use crate::run::newest::CountSearch;
 use crate::run::probe::pages;
+use crate::run::references::unread;
 use crate::schema::{Inventory, Naming, Open, Resource, Style, Type};
 use crate::store::Store;
 use crate::write::{held, held_after, held_ids, held_open, named};
@@ -244,7 +245,9 @@ pub async fn touched(
             Some(store) => newest(store, &source.name).await?,
             None => None,
         };
-        handed.extend(theirs.iter().filter_map(|theirs| theirs.state.handed.get(&resource.name)).flatten());
+        let own = head.map(|head| &head.state);
+        let known = theirs.as_ref().map(|theirs| (source.name.as_str(), &theirs.state, theirs.nonce.as_str()));
+        handed.extend(known.and_then(|known| unread(known, &resource.name, own)).into_iter().flatten());
         if let Some(brings) = brought.get(&source.name) {
             let told = brings.fresh.value > 0 && source.read.key_type == Type::Int64;
             if let (Some(store), Some(theirs), true) = (store, &theirs, told) {

@@ -42,6 +42,7 @@ mod backfill;
 mod affected;
 mod mend;
 mod steps;
+mod references;
 mod follow;
 mod check;
 mod amount;
@@ -72,6 +73,7 @@ use jiff::Timestamp;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
+use crate::clean::{Housekeeping, Removed, keep_house};
 use crate::config::Settings;
 use crate::event::{Event, Events};
 use crate::failure::{Kind, Recovery, Result};
@@ -85,6 +87,7 @@ use crate::schema::{Catalog, Resource};
 use crate::secret::Redactor;
 use crate::store::{self, Locks, Store};
 
+pub use crate::manifest::nonce;
 pub use amount::Amount;
 pub use backfill::Selection;
 pub use check::{Finding, check};
@@ -140,13 +143,6 @@ pub struct Errand {
     pub events: Events,
     pub redactor: Redactor,
     pub stop: Stop,
-}
-
-/// 128 random bits, hexadecimal: the name of a run, a commit, a scan.
-pub fn nonce() -> String {
-    let mut bytes = [0; 16];
-    getrandom::fill(&mut bytes).expect("the system gives random bytes");
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Brings the resources up to date.
@@ -236,6 +232,9 @@ async fn at(errand: Errand, open: impl FnOnce(&Settings) -> Result<Store>) -> Re
             return Err(failure);
         }
     };
+    if errand.settings.housekeeping() {
+        keep_in_order(&site, &resources).await;
+    }
     let outcome = Outcome {
         run,
         account: account.code,
@@ -269,6 +268,29 @@ async fn told_of_waiting<T>(events: &Events) -> T {
     tokio::time::sleep(WAITED).await;
     events.tell(Event::Note { resource: None, text: "waiting for locks that another run holds".to_owned() });
     std::future::pending().await
+}
+
+/// Removes what nothing needs any more of the resources with which all went well. The run is none the worse where it fails.
+async fn keep_in_order(site: &Site, resources: &[ResourceOutcome]) {
+    let ours = resources.iter().filter(|outcome| outcome.went_well() && site.locks.holds(&outcome.resource));
+    let ours: Vec<&str> = ours.map(|outcome| outcome.resource.as_str()).collect();
+    let (store, locks, run) = (&site.store, &site.locks, site.run.as_str());
+    let work = Housekeeping { store, locks, run, resources: &ours, now: site.clock.now() };
+    let removed = tokio::select! {
+        biased;
+        () = site.stop.wait() => return,
+        removed = Box::pin(keep_house(work)) => removed,
+    };
+    match removed {
+        Ok(Removed { versions, plans, reports }) => {
+            let text = format!("housekeeping removed {versions} old versions, {plans} plans, {reports} reports");
+            site.events.tell(Event::Note { resource: None, text });
+        }
+        Err(failure) => {
+            let text = format!("housekeeping is left to the next run: {failure}");
+            site.events.tell(Event::Warning { resource: None, text });
+        }
+    }
 }
 
 async fn give_back(locks: Locks, events: &Events) {

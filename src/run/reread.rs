@@ -49,6 +49,7 @@ async fn make_later(
     let head = head(&site.store, &resource.name).await?;
     let mut work = Work::new(site, resource, head, false, errand.settings.deletes(&resource.name))?;
     work.start = wish(errand, resource)?.start;
+    work.clear_read_references().await?;
     let made = make_all(&mut work, steps, outcome).await;
     outcome.tally.add(&work.tally);
     describe(outcome, work.head.as_ref());

@@ -85,6 +85,7 @@ async fn all_steps(
     let mut work = Work::new(site, resource, head, errand.task.is_full(), errand.settings.deletes(&resource.name))?;
     work.keep = errand.settings.keep(&resource.name)?;
     work.start = wish.start;
+    work.clear_read_references().await?;
     let mut later = job.later;
     let done = match make_all(&mut work, &job.steps, outcome).await {
         Ok(()) => {

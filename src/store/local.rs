@@ -5,7 +5,7 @@
 
 use std::fmt;
 use std::io::{ErrorKind, Write};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use futures_util::StreamExt;
@@ -20,6 +20,8 @@ use crate::disk::Folder;
 
 /// Drafts of one file that dead processes may have left beside it.
 const DRAFTS: u32 = 1_000;
+/// The end of the year 9999, in seconds since 1970.
+const LATEST: u64 = 253_402_300_799;
 /// Files deleted at once.
 const DELETES: usize = 10;
 
@@ -80,7 +82,7 @@ impl ObjectStore for LocalFolder {
             Ok((file, size, folder.place(path)))
         });
         let (file, size, path) = opened.await?;
-        let meta = meta(location.clone(), size);
+        let meta = meta(location.clone(), size, 0);
         options.check_preconditions(&meta)?;
         let range = match options.range {
             Some(range) => {
@@ -116,7 +118,7 @@ impl ObjectStore for LocalFolder {
             let found = store.blocking(&prefix, Folder::list).await?;
             let found = found.into_iter().filter(|file| !is_draft(&file.path));
             let found: Vec<Result<ObjectMeta>> =
-                found.map(|file| Ok(meta(Path::parse(file.path)?, file.bytes))).collect();
+                found.map(|file| Ok(meta(Path::parse(file.path)?, file.bytes, file.modified))).collect();
             Ok::<_, Error>(stream::iter(found))
         };
         stream::once(listed).flat_map(|listed| listed.map_or_else(failed, StreamExt::boxed)).boxed()
@@ -131,7 +133,7 @@ impl ObjectStore for LocalFolder {
         Ok(ListResult {
             common_prefixes: folders.into_iter().map(place).collect::<std::result::Result<_, _>>()?,
             // Names are all that is asked for.
-            objects: files.map(|name| Ok(meta(place(name)?, 0))).collect::<Result<_>>()?,
+            objects: files.map(|name| Ok(meta(place(name)?, 0, 0))).collect::<Result<_>>()?,
             extensions: Default::default(),
         })
     }
@@ -149,9 +151,10 @@ fn failed(error: Error) -> BoxStream<'static, Result<ObjectMeta>> {
     stream::once(async { Err(error) }).boxed()
 }
 
-/// Nobody asks when a file was written, and a file system may hold any number there.
-fn meta(location: Path, size: u64) -> ObjectMeta {
-    ObjectMeta { location, last_modified: SystemTime::UNIX_EPOCH.into(), size, e_tag: None, version: None }
+/// A file system may hold any number for the time; it only orders reports.
+fn meta(location: Path, size: u64, modified: u64) -> ObjectMeta {
+    let modified = SystemTime::UNIX_EPOCH + Duration::from_secs(modified.min(LATEST));
+    ObjectMeta { location, last_modified: modified.into(), size, e_tag: None, version: None }
 }
 
 /// Puts a file where nothing is, whole and durably.

@@ -15,6 +15,7 @@ mod lock;
 mod lock_file;
 mod prove;
 mod step;
+mod tidy;
 mod uploads;
 
 use std::sync::Arc;

@@ -20,6 +20,8 @@ pub const OURS: &str = "_pearlift";
 pub const STAGING: &str = "_pearlift/staging";
 /// Below it: a folder of versions for each resource.
 pub const MANIFESTS: &str = "_pearlift/manifests";
+/// Below it: a folder of plans of unfinished scans for each resource.
+pub const SCANS: &str = "_pearlift/scans";
 /// Below it: one file a run.
 pub const RUNS: &str = "_pearlift/runs";
 

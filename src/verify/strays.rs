@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::failure::{Failure, Kind, Result};
-use crate::manifest::{head, read, versions};
+use crate::manifest::{head, outline, versions};
 use crate::store::{Store, paths};
 use crate::verify::{Finding, What, finding};
 
@@ -50,7 +50,7 @@ async fn removed_by(store: &Store, resource: &str) -> Result<BTreeSet<String>> {
     let mut removed = BTreeSet::new();
     for number in versions(store, resource).await? {
         // One that is gone was pruned; one that is no manifest says nothing.
-        match read(store, resource, number).await {
+        match outline(store, resource, number).await {
             Ok(version) => removed.extend(version.into_iter().flat_map(|version| version.removes)),
             Err(failure) if failure.kind() == Kind::Damage => {}
             Err(failure) => return Err(Failure::new(failure.kind(), "look for strays").caused(failure)),

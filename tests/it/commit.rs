@@ -31,6 +31,7 @@ pub fn child(of: Option<&Version>) -> Version {
         misfits: Vec::new(),
         deleted: Vec::new(),
         state: State::default(),
+        checkpoint: None,
     }
 }
 

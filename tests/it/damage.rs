@@ -8,7 +8,7 @@ use pearlift::sandbox::{Sandbox, Settings, Size};
 
 use crate::support::{
     Done, Program, Weed, account, check_truth, cut, files, findings, flip, head, largest, python, query, rewrite,
-    start, this_morning,
+    start, this_morning, version as version_of,
 };
 
 const ORDERS: &str = "order,order_row,order_party,order_invoice,order_custom_field";
@@ -404,7 +404,7 @@ async fn without_the_newest_version_the_one_before_is_mended() {
     sandbox.age(Duration::from_secs(600));
     program.run(&["run", "order"]).expect(0);
     let newest = files(&lake.path().join("_pearlift/manifests/order")).pop().unwrap();
-    let version: serde_json::Value = serde_json::from_slice(&std::fs::read(&newest).unwrap()).unwrap();
+    let version = version_of(&newest);
     std::fs::write(&newest, "{").unwrap();
     let done = program.run(&["backfill", "--damaged", "order"]).expect(7);
     assert!(done.stderr.contains("move it away"), "{}", done.stderr);

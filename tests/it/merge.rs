@@ -347,7 +347,9 @@ fn commits_equal_the_model(rounds: &[Round], partition: &str) {
             misfits: Vec::new(),
             deleted: Vec::new(),
             state: State::default(),
-        };
+            checkpoint: None,
+        }
+        .settled();
         // THEN the manifest is one that is believed, and comes back as it was
         assert_eq!(parse("thing", count, &serde_json::to_vec(&next).unwrap()).unwrap(), next);
         let staged = runtime.block_on(store.list("_pearlift/staging")).unwrap();

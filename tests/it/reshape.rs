@@ -9,7 +9,9 @@ use pearlift::sandbox::{Sandbox, Settings, Size};
 use pearlift::schema::{EXTRA, Partition};
 use tempfile::TempDir;
 
-use crate::support::{Done, Program, Weed, account, check_truth, files, python, query, start, this_morning};
+use crate::support::{
+    Done, Program, Weed, account, check_truth, files, head, python, query, start, this_morning, version as version_of,
+};
 
 const ORDER_TABLES: &str = "order,order_row,order_party,order_invoice,order_custom_field";
 
@@ -49,12 +51,6 @@ fn reported(done: &Done, resource: &str) -> serde_json::Value {
     let last = done.stderr.lines().last().unwrap();
     let report: serde_json::Value = serde_json::from_str(last).unwrap();
     report["resources"].as_array().unwrap().iter().find(|one| one["resource"] == resource).unwrap().clone()
-}
-
-/// The newest version of a resource.
-fn head(lake: &Path, resource: &str) -> serde_json::Value {
-    let newest = files(&lake.join("_pearlift/manifests").join(resource)).pop().unwrap();
-    serde_json::from_str(&std::fs::read_to_string(newest).unwrap()).unwrap()
 }
 
 fn glob(lake: &Path, table: &str) -> String {
@@ -325,7 +321,7 @@ async fn a_rewrite_that_dies_is_undone_before_its_commit_and_finished_after_it()
     let version = head(lake.path(), "order")["version"].as_u64().unwrap();
     program.run(&["run", "order"]).expect(0);
     let rewritten = lake.path().join(format!("_pearlift/manifests/order/{:020}.json", version + 1));
-    let manifest: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(&rewritten).unwrap()).unwrap();
+    let manifest = version_of(&rewritten);
     let staged = |to: &Path| {
         let tables = ["order", "order_row"].map(|table| manifest["tables"][table]["files"].as_array().unwrap().clone());
         for file in tables.iter().flatten() {
@@ -452,7 +448,7 @@ async fn an_unfinished_scan_of_another_schema_is_dropped_with_the_rewrite_and_on
 
         // THEN the version of the rewrite carries on the state, and the scan only where it can be gone on with
         let next = newest.with_file_name(format!("{:020}.json", version["version"].as_u64().unwrap() + 1));
-        let next: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(next).unwrap()).unwrap();
+        let next = version_of(&next);
         assert_eq!(next["state"]["scan"].is_null(), !same);
         assert_eq!(next["state"]["completed_at"], version["state"]["completed_at"]);
         assert_eq!(next["tables"]["brand"]["columns"].as_array().unwrap().len(), 5);

@@ -69,6 +69,22 @@ def look_at_table(database, folder, name, table):
     }
 
 
+def read_head(path):
+    """A version with its tables: those of its checkpoint with what changed since, where it refers to one."""
+    with open(path) as file:
+        head = json.load(file)
+    since = head.get("changed_since")
+    if since:
+        with open(os.path.join(os.path.dirname(path), f"{since['version']:020}.json")) as file:
+            before = json.load(file)
+        assert before["nonce"] == since["nonce"], path
+        head["tables"] = before["tables"]
+        for name, changes in since.get("tables", {}).items():
+            table, dropped = head["tables"][name], set(changes.get("dropped", []))
+            table["files"] = [file for file in table["files"] if file["path"] not in dropped] + changes.get("added", [])
+    return head
+
+
 def look(database, folder, resources):
     found = {"resources": {}, "staged": 0, "strays": []}
     staging = os.path.join(folder, "_pearlift", "staging")
@@ -83,8 +99,7 @@ def look(database, folder, resources):
         if not heads:
             found["resources"][resource] = None
             continue
-        with open(heads[-1]) as file:
-            head = json.load(file)
+        head = read_head(heads[-1])
         tables = {name: look_at_table(database, folder, name, table) for name, table in head["tables"].items()}
         found["resources"][resource] = {
             "version": head["version"],

@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use serde_json::Value;
+
 use super::{Program, files, python};
 
 /// The words of the findings of `verify`, damage marked with `!`, each with its resource.
@@ -31,6 +33,15 @@ pq.write_table(table, path, compression="zstd")
 content = path.read_bytes()
 head = max((lake / "_pearlift/manifests" / resource).glob("*.json"))
 version = json.loads(head.read_text())
+since = version.pop("changed_since", None)
+if since:
+    before = json.loads(head.with_name("%020d.json" % since["version"]).read_text())
+    apply = lambda old, change: [f for f in old if f["path"] not in change.get("dropped", [])] + change.get("added", [])
+    for name, change in since.get("tables", dict()).items():
+        before["tables"][name]["files"] = apply(before["tables"][name]["files"], change)
+    version["tables"] = before["tables"]
+    for name in ["deleted", "misfits"]:
+        version[name] = apply(before[name], since.get(name, dict()))
 named = [f for t in version["tables"].values() for f in t["files"] if (lake / f["path"]) == path]
 assert len(named) == 1
 named[0].update(bytes=len(content), sha256=hashlib.sha256(content).hexdigest(), rows=table.num_rows)
@@ -53,12 +64,33 @@ pub fn cut(file: &Path) {
     std::fs::write(file, &bytes[..bytes.len() / 2]).unwrap();
 }
 
-/// The newest version of a resource.
+/// The newest version of a resource, with all its files.
 pub fn head(lake: &Path, resource: &str) -> serde_json::Value {
     // A process that was killed may leave the beginning of a put beside them.
     let mut versions = files(&lake.join("_pearlift/manifests").join(resource)).into_iter();
-    let path = versions.rfind(|path| path.extension().is_some_and(|ending| ending == "json")).unwrap();
-    serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
+    version(&versions.rfind(|path| path.extension().is_some_and(|ending| ending == "json")).unwrap())
+}
+
+/// The version in this file, with all its files: as if it referred to no other version.
+pub fn version(path: &Path) -> Value {
+    let read = |path: &Path| -> Value { serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap() };
+    let mut version = read(path);
+    let Some(since) = version.as_object_mut().unwrap().remove("changed_since") else { return version };
+    let before = read(&path.with_file_name(format!("{:020}.json", since["version"].as_u64().unwrap())));
+    assert_eq!(before["nonce"], since["nonce"], "{}", path.display());
+    let apply = |old: &Value, changes: &Value| -> Value {
+        let dropped: Vec<&Value> = changes["dropped"].as_array().into_iter().flatten().collect();
+        let kept = old.as_array().unwrap().iter().filter(|file| !dropped.contains(&&file["path"]));
+        kept.chain(changes["added"].as_array().into_iter().flatten()).cloned().collect()
+    };
+    version["tables"] = before["tables"].clone();
+    for (name, changes) in since["tables"].as_object().into_iter().flatten() {
+        version["tables"][name]["files"] = apply(&before["tables"][name]["files"], changes);
+    }
+    for list in ["deleted", "misfits"] {
+        version[list] = apply(&before[list], &since[list]);
+    }
+    version
 }
 
 /// The largest live file of a table, and the rows that the head says it has.

@@ -11,7 +11,7 @@ mod weed;
 
 pub use echo::Echo;
 pub use faulty::{Fault, Faults, Gate, Sorry, Verb};
-pub use harm::{cut, findings, flip, head, largest, rewrite};
+pub use harm::{cut, findings, flip, head, largest, rewrite, version};
 pub use leaks::{Leaks, refuse_in_bucket};
 pub use program::{Done, Program, Running};
 pub use proxy::{Answer, Proxy};
