@@ -19,7 +19,9 @@ use crate::write::inspect::refuse_altered;
 use crate::write::output::{Draft, Output, Target};
 use crate::write::parquet::{Form, Sizes};
 use crate::write::reader::read;
-use crate::write::table::SMALL;
+
+/// A file smaller than the target size divided by this is joined with small neighbours.
+const SMALL: u64 = 8;
 
 /// What joining needs to know.
 #[derive(Clone, Debug)]

@@ -49,6 +49,7 @@ mod repair;
 mod reread;
 mod reshape;
 mod resume;
+mod rewriting;
 mod runs;
 mod schemas;
 mod scratch;
