@@ -24,8 +24,8 @@ pub use commit::decide;
 pub use count::{Locating, SourceCount};
 pub use evidence::{Evidence, FieldDrift, OlderCopy};
 pub use format::{
-    Backfill, Cursor, DataFile, FORMAT, Key, LeftOut, MisfitFile, Owed, Scan, ScanKind, ScanPlan, Selected, SpecColumn,
-    State, TableFiles, Version,
+    Backfill, Cursor, DataFile, FORMAT, Key, LeftOut, MisfitFile, OpenRecords, Owed, Scan, ScanKind, ScanPlan,
+    Selected, SpecColumn, State, TableFiles, Version,
 };
 pub use lake::{check_destination, claim_destination};
 pub use load::{head, parse, read, read_plan, resources, versions, write_plan};

@@ -92,6 +92,7 @@ pub fn set_aside(
             table: name,
             form: &form,
             run: work.run,
+            open: None,
             number: next_number,
         };
         let mut output = Output::new(None);

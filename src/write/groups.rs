@@ -137,6 +137,23 @@ impl Groups {
         self.read(held, group, mask, at_once, selection)
     }
 
+    /// The rows of a row group that may hold wanted ones, of the columns of these names; no rows where it holds none.
+    pub fn named(
+        &self,
+        held: &Held,
+        group: usize,
+        columns: Vec<&str>,
+        may_hold: impl Fn(&RowGroupMetaData) -> bool,
+    ) -> Result<Vec<Result<RecordBatch>>> {
+        if !may_hold(self.meta(group)) {
+            return Ok(Vec::new());
+        }
+        let schema = self.metadata.metadata().file_metadata().schema_descr();
+        let mask = ProjectionMask::columns(schema, columns);
+        let at_once = rows_at_once(self.metadata.metadata(), &[group], &mask);
+        Ok(self.read(held, group, mask, at_once, None)?.collect())
+    }
+
     fn read(
         &self,
         held: &Held,

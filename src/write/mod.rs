@@ -18,6 +18,7 @@ mod lookup;
 mod source;
 mod ahead;
 mod groups;
+mod open;
 mod output;
 mod changes;
 mod incoming;

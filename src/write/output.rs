@@ -9,6 +9,7 @@ use crate::failure::Result;
 use crate::manifest::{DataFile, Key};
 use crate::store::{Scratch, Store, paths};
 use crate::write::groups::Groups;
+use crate::write::open::OpenRows;
 use crate::write::parquet::{Fill, Form, Writer};
 use crate::write::sorted::owner;
 use crate::write::source::Held;
@@ -20,6 +21,8 @@ pub struct Target<'a> {
     pub table: &'a str,
     pub form: &'a Form,
     pub run: &'a str,
+    /// The open records, in a table in which they are looked for.
+    pub open: Option<OpenRows>,
     /// The number of this run's last file.
     pub number: &'a mut u64,
 }
@@ -62,6 +65,7 @@ struct Open {
     rows: u64,
     first: Key,
     last: Key,
+    open_ids: Vec<i64>,
 }
 
 impl Output {
@@ -98,6 +102,11 @@ impl Output {
         }
         let open = self.open.as_mut().expect("a file was just begun");
         open.writer.copy(groups.columns(group), held, &open.scratch.path)?;
+        if let Some(rows) = &target.open {
+            for batch in groups.named(held, group, rows.columns(), |group| rows.may_be_in(group))? {
+                open.open_ids.extend(rows.ids(&batch?));
+            }
+        }
         open.rows += u64::try_from(rows).expect("a length fits");
         open.last = bounds.last;
         Ok(true)
@@ -131,6 +140,7 @@ impl Output {
             let open = self.open.as_mut().expect("a file was just begun");
             open.writer.write(&piece, fill, &open.scratch.path)?;
             open.rows += u64::try_from(length).expect("a length fits");
+            open.open_ids.extend(target.open.iter().flat_map(|rows| rows.ids(&piece)));
             open.last = owner(&piece, key, length - 1);
             at += length;
         }
@@ -154,7 +164,7 @@ impl Output {
         let staged = paths::staged(target.table, target.run, number);
         let scratch = target.store.scratch(&staged, target.spool)?;
         let writer = Writer::create(&scratch.path, target.form)?;
-        self.open = Some(Open { writer, scratch, number, rows: 0, last: first.clone(), first });
+        self.open = Some(Open { writer, scratch, number, rows: 0, last: first.clone(), first, open_ids: Vec::new() });
         Ok(())
     }
 
@@ -171,6 +181,7 @@ impl Output {
             sha256: finished.sha256,
             first: Some(open.first),
             last: Some(open.last),
+            open: target.open.as_ref().and_then(|rows| rows.records(open.open_ids)),
         };
         self.drafts.push(Draft { scratch: open.scratch, file });
         Ok(())
@@ -224,6 +235,7 @@ pub fn empty(segment: Option<String>, target: &mut Target<'_>) -> Result<Draft> 
         sha256: finished.sha256,
         first: None,
         last: None,
+        open: None,
     };
     Ok(Draft { scratch, file })
 }

@@ -283,7 +283,7 @@ impl Writer {
             self.end_group()?;
             self.file.finish().map(|_| ())
         };
-        end().map_err(|error| failed("write", path, error))?;
+        end().map_err(|error: ParquetError| failed("write", path, error))?;
         let target = self.file.inner_mut();
         target.flush().map_err(|error| failed("write", path, error))?;
         let digest = std::mem::take(&mut target.hash).finalize();

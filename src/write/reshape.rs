@@ -22,6 +22,7 @@ use crate::plan::{Origin, Reshape, TableReshape};
 use crate::schema::{Column, DELETED_AT, EXTRA, EXTRACTED_AT, Partition, RUN_ID, Resource, Source, Table, Type};
 use crate::store::Store;
 use crate::write::aside::{Aside, Which, set_aside};
+use crate::write::open::OpenRows;
 use crate::write::output::{Draft, Output, Target, empty};
 use crate::write::parquet::{Form, Sizes};
 use crate::write::partition::segment;
@@ -218,6 +219,7 @@ fn rewrite(
         table: &table.name,
         form: &form,
         run: work.run,
+        open: OpenRows::of(work.resource, table),
         number: next_number,
     };
     let mut drafts = Vec::new();

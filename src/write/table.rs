@@ -20,6 +20,7 @@ use crate::write::changes::{Changes, Fate, Met};
 use crate::write::columns::Layout;
 use crate::write::incoming::Incoming;
 use crate::write::merge::{Merge, Place, Rules};
+use crate::write::open::OpenRows;
 use crate::write::output::{Begun, Draft, Output, Target, empty};
 use crate::write::parquet::{Form, Sizes};
 use crate::write::partition::{number, segment};
@@ -118,6 +119,7 @@ pub fn write_tables(
             table: &table.name,
             form: &form,
             run: work.run,
+            open: OpenRows::of(work.resource, table),
             number: next_number,
         };
         let mut met = Met::new(work.watch, place, &mut written.met);

@@ -6,10 +6,12 @@ use std::time::Duration;
 
 use parquet::basic::Encoding;
 use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData, ParquetMetaDataReader};
+use pearlift::manifest::{DataFile, OpenRecords};
 use pearlift::run::{Outcome, run_in};
 use pearlift::sandbox::kinds::Kind;
 use pearlift::sandbox::{Sandbox, Settings, Size};
 use pearlift::store::Store;
+use pearlift::write::held_open;
 
 use crate::support::{Faults, Program, account, check_truth, files, findings, head, query, start, this_morning};
 
@@ -235,4 +237,42 @@ async fn rows_of_deleted_records_gather_in_one_file_a_table() {
     );
     assert!(findings(&program, &["--deep"], 0).is_empty());
     check_truth(&sandbox, lake.path().to_str().unwrap(), &["--only", "order"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn open_records_are_known_without_reading_every_month() {
+    // GIVEN notes of three years in a bucket, some of them open, and a night in which one was edited
+    let sandbox = account(600).await;
+    let store = Store::memory();
+    let program = Program::new(&sandbox, Path::new("unused")).with("PEARLIFT_LIMITS_ROW_GROUP_ROWS", "1024");
+    night(&program, &store, &["goods_out_note"]).await;
+    let head = || async { pearlift::manifest::head(&store, "goods_out_note").await.unwrap().unwrap() };
+    let listed = |head: &pearlift::manifest::Version| -> Vec<i64> {
+        let files = head.tables["goods_out_note"].files.iter();
+        files.flat_map(|file| file.open.clone().expect("they are few").ids).collect()
+    };
+    let open = listed(&head().await);
+    assert!(open.len() > 30, "{open:?}");
+
+    // WHEN they are looked up THEN no file is read
+    let resource = program.errand(&[]).catalog.get("goods_out_note").unwrap().clone();
+    let faults = Faults::default();
+    let files = head().await.tables["goods_out_note"].files.clone();
+    let found = held_open(&faults.before(&store), &files, "id", resource.open().unwrap()).await.unwrap();
+    assert_eq!((&found, faults.read().len()), (&open, 0));
+    // AND where the manifest does not list them for this condition, the files have the same
+    let other = |file: DataFile| DataFile {
+        open: file.open.map(|open| OpenRecords { condition: String::new(), ..open }),
+        ..file
+    };
+    let files: Vec<DataFile> = files.into_iter().map(other).collect();
+    assert_eq!(held_open(&faults.before(&store), &files, "id", resource.open().unwrap()).await.unwrap(), open);
+    assert!(faults.read().len() >= files.len());
+
+    // AND one that is deleted is found missing all the same
+    sandbox.delete(Kind::GoodsOutNote, &open[..1]);
+    night(&program, &store, &["goods_out_note"]).await;
+    assert_eq!(listed(&head().await), open[1..]);
+    let folder = crate::support::pour(&store).await;
+    check_truth(&sandbox, folder.path().to_str().unwrap(), &["--only", "goods_out_note"]);
 }
