@@ -38,27 +38,25 @@ def post(control, path):
 
 def run(program, environment):
     """Runs once; gives what it cost. The counters of /proc are read until the program is gone."""
-    process = subprocess.Popen([program, "run", "--log-format", "json", "order"], env=environment, stderr=subprocess.PIPE, text=True)
-    counters = {}
-    os.set_blocking(process.stderr.fileno(), False)
-    said, began = "", time.monotonic()
-    while True:
-        said += process.stderr.read() or ""
-        try:
-            text = pathlib.Path(f"/proc/{process.pid}/io").read_text()
-            counters = dict(line.split(": ") for line in text.splitlines()) or counters
-        except (OSError, ValueError):
-            pass
-        pid, status, usage = os.wait4(process.pid, os.WNOHANG)
-        if pid:
-            break
-        time.sleep(0.005)
-    said += process.stderr.read() or ""
+    with tempfile.TemporaryFile("w+") as told:
+        process = subprocess.Popen([program, "run", "--log-format", "json", "order"], env=environment, stderr=told)
+        counters, began, status = {}, time.monotonic(), None
+        while status is None:
+            try:
+                text = pathlib.Path(f"/proc/{process.pid}/io").read_text()
+                counters = dict(line.split(": ") for line in text.splitlines()) or counters
+            except OSError:
+                pass
+            gone, code, usage = os.wait4(process.pid, os.WNOHANG)
+            status = code if gone else time.sleep(0.005)
+        took = time.monotonic() - began
+        told.seek(0)
+        said = told.read()
     if status != 0:
         raise SystemExit(f"pearlift ended with {os.waitstatus_to_exitcode(status)}:\n{said}")
     report = json.loads(said.strip().splitlines()[-1])["resources"][0]
     return {
-        "seconds": time.monotonic() - began,
+        "seconds": took,
         "cpu": usage.ru_utime + usage.ru_stime,
         "MiB resident": usage.ru_maxrss / 1024,
         "MiB read": int(counters.get("rchar", 0)) / 2**20,

@@ -276,3 +276,26 @@ async fn open_records_are_known_without_reading_every_month() {
     let folder = crate::support::pour(&store).await;
     check_truth(&sandbox, folder.path().to_str().unwrap(), &["--only", "goods_out_note"]);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_first_load_in_many_commits_writes_each_row_once() {
+    // GIVEN contacts in a table without partitions, read by many requests at once
+    let settings = Settings { limit: 0, now: Some(this_morning()), ..Settings::default() };
+    let sandbox = start(settings, Size { orders: 10, contacts: Some(8_000), ..Size::default() }).await;
+    let lake = tempfile::tempdir().unwrap();
+    let program = Program::new(&sandbox, lake.path())
+        .with("PEARLIFT_LIMITS_COMMIT_EVERY", "1ms")
+        // Nothing is small beside this: no file is joined with what follows it.
+        .with("PEARLIFT_LIMITS_FILE_BYTES", "16KiB");
+
+    // WHEN they are loaded, and committed on the way
+    let done = program.run(&["run", "--log-format", "json", "contact"]).expect(0);
+
+    // THEN no file was written that is not there
+    let report: serde_json::Value = serde_json::from_str(done.stderr.lines().last().unwrap()).unwrap();
+    let of = |name: &str| report["resources"][0][name].as_u64().unwrap();
+    let live: u64 = tables(lake.path(), "").iter().map(|file| file.metadata().unwrap().len()).sum();
+    assert!(of("commits") > 2, "{report}");
+    assert_eq!(of("bytes_written"), live);
+    check_truth(&sandbox, lake.path().to_str().unwrap(), &["--only", "contact"]);
+}
