@@ -25,11 +25,11 @@ pub struct Ahead<'a> {
 }
 
 impl<'a> Ahead<'a> {
-    /// These files, of which those that are held at a time take at most so many bytes.
+    /// These files; `memory` is what a row group may take, and those that are read ahead take a quarter of it.
     pub fn new(store: &'a Store, runtime: &'a Handle, files: Vec<DataFile>, memory: usize) -> Self {
         let whole: Vec<DataFile> = files.into_iter().filter(|file| is_read_whole(file, memory)).collect();
         let largest = whole.iter().map(|file| usize::try_from(file.bytes).unwrap_or(usize::MAX)).max().unwrap_or(0);
-        let at_once = (memory / largest.max(1)).clamp(1, AT_ONCE);
+        let at_once = (memory / 4 / largest.max(1)).clamp(1, AT_ONCE);
         let paths = whole.iter().map(|file| file.path.clone()).collect();
         let reads = whole.into_iter().map(move |file| async move { read_whole(store, &file).await });
         Self { store, runtime, memory, paths, sources: stream::iter(reads).buffered(at_once).boxed() }

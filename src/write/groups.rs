@@ -39,6 +39,8 @@ pub struct Groups {
     metadata: ArrowReaderMetadata,
     /// The place of the record key's column.
     key: usize,
+    /// Bytes that came with a row group, of those behind it.
+    ahead: Option<Held>,
 }
 
 /// The records that a row group may hold: the least and the greatest, and whether both are in it.
@@ -53,11 +55,12 @@ impl Groups {
     /// The row groups of a file, as its footer states them; `key` is the place of the record key's column.
     pub fn open(source: Source, file: &DataFile, key: usize) -> Result<Self> {
         let metadata = source.metadata().map_err(|error| unreadable(file.path.clone(), error))?;
-        Ok(Self { path: file.path.clone(), source, metadata, key })
+        Ok(Self { path: file.path.clone(), source, metadata, key, ahead: None })
     }
 
     /// Takes bytes whose checksum is that of the manifest.
     pub fn check(&mut self, check: impl FnOnce(Source) -> Result<Source>) -> Result<()> {
+        self.ahead = None;
         self.source = check(std::mem::replace(&mut self.source, Source::Memory(Bytes::new())))?;
         self.metadata = self.source.metadata().map_err(|error| unreadable(self.path.clone(), error))?;
         Ok(())
@@ -102,13 +105,46 @@ impl Groups {
     /// The bytes of a row group in memory.
     pub fn hold(&self, group: usize) -> Result<Held> {
         let held = || {
-            let size = self.source.size();
-            let columns = self.meta(group).columns().iter();
-            let ranges = columns.map(|column| range(column, size)).collect::<parquet::errors::Result<Vec<_>>>()?;
-            let start = ranges.iter().map(|range| range.start).min().unwrap_or(0);
-            self.source.hold(Range { start, end: ranges.iter().map(|range| range.end).max().unwrap_or(start) })
+            let range = self.range(group)?;
+            match self.ahead.as_ref().filter(|held| held.covers(&range)) {
+                Some(held) => Ok(held.clone()),
+                None => self.source.hold(range),
+            }
         };
         held().map_err(|error| unreadable(self.path.clone(), error))
+    }
+
+    /// The bytes of a row group in memory; from the store those of the next ones that are `wanted` come with the same request,
+    /// up to so many bytes.
+    pub fn hold_ahead(&mut self, group: usize, wanted: impl Fn(usize) -> bool, most: usize) -> Result<Held> {
+        let most = u64::try_from(most).unwrap_or(u64::MAX);
+        let mut ahead = || {
+            let mut range = self.range(group)?;
+            if !self.source.is_remote() || self.ahead.as_ref().is_some_and(|held| held.covers(&range)) {
+                return Ok(());
+            }
+            for next in (group + 1..self.count()).take_while(|next| wanted(*next)) {
+                let next = self.range(next)?;
+                if next.start < range.end || next.end - range.start > most {
+                    break;
+                }
+                range.end = next.end;
+            }
+            self.ahead = None;
+            self.ahead = Some(self.source.hold(range)?);
+            Ok(())
+        };
+        ahead().map_err(|error| unreadable(self.path.clone(), error))?;
+        self.hold(group)
+    }
+
+    /// Where the columns of a row group are.
+    fn range(&self, group: usize) -> parquet::errors::Result<Range<u64>> {
+        let size = self.source.size();
+        let columns = self.meta(group).columns().iter();
+        let ranges = columns.map(|column| range(column, size)).collect::<parquet::errors::Result<Vec<_>>>()?;
+        let start = ranges.iter().map(|range| range.start).min().unwrap_or(0);
+        Ok(Range { start, end: ranges.iter().map(|range| range.end).max().unwrap_or(start) })
     }
 
     /// All rows of a row group, batch by batch.

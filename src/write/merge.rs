@@ -20,7 +20,7 @@ use crate::write::incoming::{Compared, Incoming, Side};
 use crate::write::output::Begun;
 use crate::write::picked::Picked;
 use crate::write::sorted::owner;
-use crate::write::source::Source;
+use crate::write::source::{Held, Source};
 use crate::write::spool::OwnerSet;
 
 /// What becomes of old rows.
@@ -88,16 +88,21 @@ impl<'a> Merge<'a> {
         if output.is_open() {
             self.begin_writing(0, output)?;
         }
+        let most = output.target.form.sizes.row_group_bytes;
+        let concerned: Vec<bool> =
+            (0..self.groups.count()).map(|group| rules.concern(self.groups.bounds(group).as_ref())).collect();
         for group in 0..self.groups.count() {
             let bounds = self.groups.bounds(group);
-            if !rules.concern(bounds.as_ref()) {
+            if !concerned[group] {
                 let first = bounds.expect("a row group without bounds is of concern").first;
                 self.write_new(incoming, |owner| *owner < first, group, output, met)?;
                 self.keep(group, output)?;
                 continue;
             }
-            let differs =
-                !self.is_worth_comparing(group, output) || self.differs(group, bounds.as_ref(), incoming, rules)?;
+            let differs = !self.is_worth_comparing(group, output) || {
+                let held = self.groups.hold_ahead(group, |next| concerned[next], most)?;
+                self.differs((group, &held), bounds.as_ref(), incoming, rules)?
+            };
             if differs {
                 self.begin_writing(group, output)?;
                 self.merge_group(group, incoming, rules, output, met)?;
@@ -150,15 +155,14 @@ impl<'a> Merge<'a> {
     /// Whether rows of a row group differ from the new ones; up to there they are taken from `incoming`.
     fn differs(
         &mut self,
-        group: usize,
+        (group, held): (usize, &Held),
         bounds: Option<&Bounds>,
         incoming: &mut Incoming<'_>,
         rules: &Rules<'_>,
     ) -> Result<bool> {
-        let held = self.groups.hold(group)?;
         let wanted = rules.within(bounds);
         let mut compared = Compared::default();
-        for (place, batch) in self.groups.some(&held, group, self.layout.content, wanted.as_deref())?.enumerate() {
+        for (place, batch) in self.groups.some(held, group, self.layout.content, wanted.as_deref())?.enumerate() {
             let mut old = Side::new(batch?, self.layout, &self.converter);
             while !old.is_spent() {
                 let order = order(&old, incoming.head(&self.converter)?.as_deref());

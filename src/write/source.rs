@@ -72,6 +72,11 @@ impl Source {
         }
     }
 
+    /// Whether ranges of it come from the store.
+    pub fn is_remote(&self) -> bool {
+        matches!(self, Self::Remote(_))
+    }
+
     /// The size of the file.
     pub fn size(&self) -> u64 {
         match self {
@@ -119,6 +124,14 @@ pub struct Held {
     size: u64,
     start: u64,
     bytes: Bytes,
+}
+
+impl Held {
+    /// Whether the bytes of a range are in it.
+    pub fn covers(&self, range: &Range<u64>) -> bool {
+        let end = self.start.saturating_add(Length::len(&self.bytes));
+        self.start <= range.start && range.end <= end
+    }
 }
 
 impl Length for Held {
