@@ -254,6 +254,8 @@ impl Writer {
         let append = || {
             self.settle(Fill::Whole)?;
             self.end_group()?;
+            // Rows behind it are others: they show anew how they are to be encoded.
+            self.columns = None;
             let mut into = self.file.next_row_group()?;
             for column in columns {
                 into.append_column(held, column)?;

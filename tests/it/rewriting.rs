@@ -299,3 +299,48 @@ async fn a_first_load_in_many_commits_writes_each_row_once() {
     assert_eq!(of("bytes_written"), live);
     check_truth(&sandbox, lake.path().to_str().unwrap(), &["--only", "contact"]);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn twenty_seven_nights_add_at_most_forty_data_files() {
+    // GIVEN an account, all but its snapshots
+    let sandbox = account(150).await;
+    let lake = tempfile::tempdir().unwrap();
+    let program = Program::new(&sandbox, lake.path());
+    let names =
+        program.errand(&[]).catalog.resources().iter().map(|resource| resource.name.clone()).collect::<Vec<_>>();
+    let names: Vec<&str> = names.iter().map(String::as_str).filter(|name| *name != "product_availability").collect();
+    let run = || program.run(&[&["run"], names.as_slice()].concat()).expect(0);
+    run();
+    let before = tables(lake.path(), "").len();
+
+    // WHEN 27 nights go by, in each of which some records come, some change, and once a week some are gone
+    let coming = [
+        Kind::Order,
+        Kind::GoodsOutNote,
+        Kind::Journal,
+        Kind::Product,
+        Kind::Contact,
+        Kind::CustomerPayment,
+        Kind::SupplierPayment,
+        Kind::GoodsMovement,
+    ];
+    for night in 0..27 {
+        sandbox.age(DAY);
+        for kind in coming {
+            let known = sandbox.ids(kind);
+            sandbox.edit(kind, &known[known.len() - 4..known.len() - 2]);
+            sandbox.insert(kind, 2);
+        }
+        run();
+        if night % 7 == 6 {
+            sandbox.delete(Kind::Order, &sandbox.ids(Kind::Order)[night..night + 2]);
+            program.run(&["reconcile", "order"]).expect(0);
+        }
+    }
+
+    // THEN a new month has a file of each table, deleted rows one of each, and that is all
+    let after = tables(lake.path(), "").len();
+    assert!(after <= before + 40, "{before} files became {after}");
+    assert!(findings(&program, &["--deep"], 0).is_empty());
+    check_truth(&sandbox, lake.path().to_str().unwrap(), &["--only", "order,journal,customer_payment,product,contact"]);
+}
