@@ -148,7 +148,7 @@ impl Failure {
         )
     }
 
-    /// Adds the place: a resource and page, a path, a URL without secrets.
+    /// Adds the place: a resource and page, a path, an address as `config::shown_address` shows it.
     pub fn at(mut self, place: impl Into<String>) -> Self {
         self.inner.place = Some(place.into());
         self
@@ -158,6 +158,23 @@ impl Failure {
     pub fn because(mut self, reason: impl Into<String>) -> Self {
         self.inner.because = Some(reason.into());
         self
+    }
+
+    /// Adds why a TOML text cannot be read: the place and the rule. No line of the text is quoted, nor any value in it,
+    /// which may be a secret at the wrong place.
+    pub fn unread(self, text: &str, error: &toml::de::Error) -> Self {
+        let whole = error.to_string();
+        let place = match error.span() {
+            Some(span) => {
+                let before = text.get(..span.start).unwrap_or(text);
+                let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
+                format!("line {}, column {column}", before.matches('\n').count() + 1)
+            }
+            // Of a variable: the key follows the message.
+            None => whole.lines().last().filter(|line| line.starts_with("in `")).unwrap_or("in a variable").to_owned(),
+        };
+        let rule = without_values(error.message()).lines().collect::<Vec<_>>().join(", ");
+        self.because(format!("{place}: {rule}"))
     }
 
     /// Adds the underlying error.
@@ -203,6 +220,18 @@ impl Failure {
     pub fn advice(&self) -> Option<&str> {
         self.inner.advice.as_deref()
     }
+}
+
+/// A message of serde without the value that was found.
+fn without_values(message: &str) -> String {
+    let Some((found, expected)) = message.rsplit_once(", expected ") else { return message.to_owned() };
+    if found.starts_with("unknown variant ") {
+        return format!("unknown value, expected {expected}");
+    }
+    // `invalid type: string "…"`, `invalid value: integer `5``: the value begins with a quote.
+    let quoted = found.starts_with("invalid ").then(|| found.find(['"', '`'])).flatten();
+    let found = quoted.map_or(found, |at| found[..at].trim_end());
+    format!("{found}, expected {expected}")
 }
 
 impl fmt::Display for Failure {

@@ -10,6 +10,7 @@ use pearlift::failure::Kind;
 use pearlift::fetch::{Body, Filter, MOST_IDS, chunks, collapse, count, error_body, expand, parse_set, render};
 use pearlift::manifest::parse;
 use pearlift::schema::{Catalog, Resource, Style};
+use pearlift::secret::{Redactor, Secret};
 use pearlift::store::{paths, upload_page};
 use pearlift::window::Window;
 use serde::de::{IgnoredAny, MapAccess, SeqAccess, Visitor};
@@ -19,7 +20,7 @@ use serde::{Deserialize, Deserializer};
 pub type Target = fn(&[u8]);
 
 /// Every target, by the name of its folder of examples in `fuzz/corpus/`.
-pub const TARGETS: [(&str, Target); 8] = [
+pub const TARGETS: [(&str, Target); 9] = [
     ("id_sets", id_sets),
     ("pages", pages),
     ("decimals", decimals),
@@ -28,6 +29,7 @@ pub const TARGETS: [(&str, Target); 8] = [
     ("manifests", manifests),
     ("settings", settings),
     ("uploads", uploads),
+    ("texts", texts),
 ];
 
 /// A set is refused, or says what it was made of, in order.
@@ -340,6 +342,28 @@ pub fn uploads(data: &[u8]) {
     for upload in page.uploads {
         if let Some((table, run)) = paths::of_staged(&upload.path) {
             assert!(upload.path.starts_with(&format!("{}/{run}/{table}-", paths::STAGING)));
+        }
+    }
+}
+
+/// A text from outside is shown without the secret, which is its first line, and the rest of it stays.
+pub fn texts(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    let (secret, text) = text.split_once('\n').unwrap_or(("", text));
+    let redactor = Redactor::default();
+    redactor.learn(&Secret::new(secret));
+    let secret = secret.trim().to_ascii_lowercase();
+    let cleaned = redactor.clean(text);
+    if secret.len() < 4 {
+        assert_eq!(cleaned, text);
+    } else if !"[secret]".contains(&secret) && !secret.contains("[secret]") {
+        let parts: Vec<&str> = cleaned.split("[secret]").collect();
+        assert!(parts.iter().all(|part| !part.to_ascii_lowercase().contains(&secret)), "{cleaned}");
+        // Nothing is made up, and nothing changes its place.
+        let mut rest = text;
+        for part in parts {
+            let at = rest.find(part).unwrap_or_else(|| panic!("`{part}` is not in `{rest}`"));
+            rest = &rest[at + part.len()..];
         }
     }
 }

@@ -5,7 +5,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
 
 use crate::clean::{Cleaning, Outcome, Waste, Why};
-use crate::failure::{Failure, Result};
+use crate::failure::{Failure, Kind, Result};
 use crate::store::paths;
 
 /// Reports that are kept in any case, and for how long all are.
@@ -30,7 +30,11 @@ pub async fn sweep(work: Cleaning<'_>, outcome: &mut Outcome) -> Result<()> {
     }
     let mut dated: Vec<(Option<Timestamp>, String, u64)> = futures_util::stream::iter(ours)
         .map(|(path, bytes)| async move {
-            let text = work.store.get(&path).await?;
+            let text = match work.store.get(&path).await {
+                // Larger than any report of ours.
+                Err(failure) if failure.kind() == Kind::Damage => None,
+                found => found?,
+            };
             let report = text.and_then(|text| serde_json::from_slice::<Report>(&text).ok());
             Ok::<_, Failure>((report.map(|report| report.started_at), path, bytes))
         })

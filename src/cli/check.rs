@@ -3,8 +3,7 @@
 use std::sync::Arc;
 
 use crate::cli::start::Start;
-use crate::cli::terminal::print;
-use crate::failure::{Failure, Result};
+use crate::failure::Result;
 use crate::run::{Errand, Stop, Task};
 
 /// Tries everything and says what was found; the exit code is that of the first thing that failed.
@@ -12,7 +11,6 @@ pub async fn check(start: Start) -> Result<u8> {
     let catalog = start.catalog()?;
     let settings = start.settings(&catalog)?;
     let watch = start.watch();
-    let redactor = start.redactor.clone();
     let errand = Errand {
         catalog: Arc::new(catalog),
         settings,
@@ -23,33 +21,24 @@ pub async fn check(start: Start) -> Result<u8> {
         now: start.now,
         seed: start.seed,
         events: watch.events.clone(),
-        redactor: redactor.clone(),
+        redactor: start.redactor.clone(),
         stop: Stop::default(),
     };
     let findings = crate::run::check(&errand).await;
     watch.finish();
     let mut code = 0;
-    let mut text = String::new();
+    let mut lines = Vec::new();
     for finding in findings? {
         match &finding.found {
-            Ok(found) => text.push_str(&format!("ok    {}: {found}\n", finding.what)),
+            Ok(found) => lines.push(format!("ok    {}: {found}", finding.what)),
             Err(failure) => {
-                text.push_str(&format!("FAIL  {}: {}\n", finding.what, text_of(failure)));
+                lines.push(format!("FAIL  {}: {failure}", finding.what));
+                lines.extend(failure.advice().map(|advice| format!("      help: {advice}")));
                 code = if code == 0 { failure.kind().exit_code() } else { code };
             }
         }
-        for drift in &finding.drift {
-            text.push_str(&format!("      it {drift}\n"));
-        }
+        lines.extend(finding.drift.iter().map(|drift| format!("      it {drift}")));
     }
-    print(&redactor.clean(&text))?;
+    start.terminal().print(&lines)?;
     Ok(code)
-}
-
-/// A failure in its place in the list.
-fn text_of(failure: &Failure) -> String {
-    match failure.advice() {
-        Some(advice) => format!("{failure}\n      help: {advice}"),
-        None => failure.to_string(),
-    }
 }

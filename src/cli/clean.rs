@@ -5,10 +5,9 @@ use serde_json::{Value, json};
 use crate::clean::{Cleaning, Compact, Outcome, Why, clean as sweep};
 use crate::cli::arguments::Clean;
 use crate::cli::start::Start;
-use crate::cli::terminal::print;
 use crate::failure::{Kind, Result};
 use crate::manifest::check_destination;
-use crate::report::{bytes, failure_text, number};
+use crate::report::{bytes, number};
 use crate::run::spool_folder;
 use crate::store::Store;
 use crate::write::{Joint, Sizes};
@@ -33,9 +32,13 @@ pub async fn clean(start: Start, clean: Clean) -> Result<u8> {
         compact: clean.compact.then_some(Compact { sizes, spool: spool.path() }),
     };
     let outcome = sweep(work).await?;
-    print(&if clean.json { object(&outcome, clean.dry_run) } else { lines(&outcome, clean.dry_run) })?;
+    if clean.json {
+        start.terminal().print_json(object(&outcome, clean.dry_run))?;
+    } else {
+        start.terminal().print(&lines(&outcome, clean.dry_run))?;
+    }
     if let Some(failure) = &outcome.uploads_left {
-        start.warn(&format!("unfinished uploads of dead runs may be left: {}", failure_text(failure)));
+        start.warn("unfinished uploads of dead runs may be left", failure);
     }
     for (resource, failure) in &outcome.failures {
         start.complain_of(Some(resource), failure);
@@ -48,29 +51,25 @@ fn total(outcome: &Outcome) -> u64 {
     outcome.waste.iter().map(|waste| waste.bytes).sum()
 }
 
-fn lines(outcome: &Outcome, dry_run: bool) -> String {
-    let mut text = String::new();
+fn lines(outcome: &Outcome, dry_run: bool) -> Vec<String> {
+    let mut lines = Vec::new();
     for waste in &outcome.waste {
         let size = if waste.why == Why::Upload { String::new() } else { format!(", {}", bytes(waste.bytes)) };
-        text.push_str(&format!("{}: {}{size}\n", waste.path, waste.why.name()));
+        lines.push(format!("{}: {}{size}", waste.path, waste.why.name()));
     }
     for Joint { folder, files, bytes: size, into } in &outcome.joints {
         let joined = if dry_run { "would be joined".to_owned() } else { format!("joined into {}", number(*into)) };
-        text.push_str(&format!("{folder}: {} small files, {}, {joined}\n", number(*files), bytes(*size)));
+        lines.push(format!("{folder}: {} small files, {}, {joined}", number(*files), bytes(*size)));
     }
-    for path in &outcome.unknown {
-        text.push_str(&format!("{path}: not known, left alone\n"));
-    }
-    for held in &outcome.held {
-        text.push_str(&format!("{}: held by {}, left alone\n", held.name, held.by));
-    }
+    lines.extend(outcome.unknown.iter().map(|path| format!("{path}: not known, left alone")));
+    lines.extend(outcome.held.iter().map(|held| format!("{}: held by {}, left alone", held.name, held.by)));
     let count = number(u64::try_from(outcome.waste.len()).unwrap_or(u64::MAX));
     let verb = if dry_run { "would be removed" } else { "removed" };
-    text.push_str(&format!("{count} files, {} {verb}", bytes(total(outcome))));
-    text
+    lines.push(format!("{count} files, {} {verb}", bytes(total(outcome))));
+    lines
 }
 
-fn object(outcome: &Outcome, dry_run: bool) -> String {
+fn object(outcome: &Outcome, dry_run: bool) -> Value {
     let waste: Vec<Value> = outcome
         .waste
         .iter()
@@ -88,7 +87,7 @@ fn object(outcome: &Outcome, dry_run: bool) -> String {
         .iter()
         .map(|(resource, failure)| json!({"resource": resource, "failure": failure.to_string()}))
         .collect();
-    let value = json!({
+    json!({
         "format": 1,
         "dry_run": dry_run,
         "bytes": total(outcome),
@@ -97,6 +96,5 @@ fn object(outcome: &Outcome, dry_run: bool) -> String {
         "unknown": outcome.unknown,
         "held": held,
         "failures": failures,
-    });
-    serde_json::to_string_pretty(&value).expect("values are plain JSON")
+    })
 }

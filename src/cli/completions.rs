@@ -3,7 +3,7 @@
 use clap::CommandFactory;
 
 use crate::cli::arguments::{Arguments, Completions};
-use crate::cli::terminal::print;
+use crate::cli::terminal::Terminal;
 use crate::failure::{Failure, Kind, Result};
 
 /// Prints completions for a shell.
@@ -11,6 +11,7 @@ pub fn completions(completions: Completions) -> Result<u8> {
     let mut text = Vec::new();
     clap_complete::generate(completions.shell, &mut Arguments::command(), "pearlift", &mut text);
     let text = String::from_utf8(text).map_err(|error| Failure::new(Kind::Bug, "make completions").caused(error))?;
-    print(&text)?;
+    let lines: Vec<String> = text.lines().map(str::to_owned).collect();
+    Terminal::default().print(&lines)?;
     Ok(0)
 }

@@ -3,8 +3,8 @@
 use std::ffi::OsString;
 
 use crate::cli::arguments::{Demo, LogFormat};
+use crate::cli::shell;
 use crate::cli::start::{Start, Wish};
-use crate::cli::terminal::{complain, print};
 use crate::config::{Environment, Settings};
 use crate::failure::{Failure, Kind, Result};
 use crate::run::Task;
@@ -39,18 +39,40 @@ pub async fn demo(start: Start, demo: Demo) -> Result<u8> {
     // The account is made anew each time: what an earlier demo left is read again whole.
     let full = demo.out.join("_pearlift").exists();
     if start.options.log_format == LogFormat::Text {
-        complain(&format!("exporting a simulated account of {} orders to {folder}\n", demo.orders.max(1)));
+        let line = format!("exporting a simulated account of {} orders to {folder}", demo.orders.max(1));
+        start.terminal().complain(&[line, String::new()]);
     }
     let code = start.run(catalog, settings, Wish { task: Task::Update { full }, ..Wish::default() }).await?;
     if code == 0 {
-        print(&format!("\nTry, with DuckDB in this folder:\n\n{}", query(&folder)))?;
+        let intro = ["", "Try, with DuckDB in this folder:", ""].map(str::to_owned);
+        start.terminal().print(&[intro.to_vec(), query(&folder)].concat())?;
     }
     Ok(code)
 }
 
-/// Revenue by month and currency, from two tables.
-fn query(folder: &str) -> String {
-    format!(
-        "duckdb -c \"\n  SELECT o.created_month, o.order_currency_code, count(DISTINCT o.id) AS orders, sum(r.quantity) AS pieces, sum(r.row_net) AS net\n  FROM read_parquet('{folder}/order/**/*.parquet', hive_partitioning = true) AS o\n  JOIN read_parquet('{folder}/order_row/**/*.parquet', hive_partitioning = true) AS r ON r.order_id = o.id\n  WHERE o.order_type_code = 'SO'\n  GROUP BY ALL ORDER BY ALL DESC LIMIT 12\""
-    )
+/// A command that shows revenue by month and currency, from two tables; the folder can do nothing in a shell, nor in SQL.
+fn query(folder: &str) -> Vec<String> {
+    // A name of files in which `*` and its like stand for themselves.
+    let mut files = String::new();
+    for c in folder.chars() {
+        match c {
+            '\'' => files.push_str("''"),
+            '*' | '?' | '[' => files.extend(['[', c, ']']),
+            other => files.push(other),
+        }
+    }
+    let mut lines = vec![
+        "  SELECT o.created_month, o.order_currency_code, count(DISTINCT o.id) AS orders, sum(r.quantity) AS pieces, sum(r.row_net) AS net".to_owned(),
+        format!("  FROM read_parquet('{files}/order/**/*.parquet', hive_partitioning = true) AS o"),
+        format!("  JOIN read_parquet('{files}/order_row/**/*.parquet', hive_partitioning = true) AS r ON r.order_id = o.id"),
+        "  WHERE o.order_type_code = 'SO'".to_owned(),
+        "  GROUP BY ALL ORDER BY ALL DESC LIMIT 12".to_owned(),
+    ];
+    let quote = if shell::is_plain(folder) { '"' } else { '\'' };
+    if quote == '\'' {
+        lines.iter_mut().for_each(|line| *line = shell::quotable(line));
+    }
+    lines.insert(0, format!("duckdb -c {quote}"));
+    lines.iter_mut().last().expect("there are lines").push(quote);
+    lines
 }

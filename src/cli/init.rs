@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{ErrorKind, Write};
 
 use crate::cli::arguments::Init;
-use crate::cli::terminal::complain;
+use crate::cli::terminal::Terminal;
 use crate::failure::{Failure, Kind, Result};
 
 /// Every key with its default (`config` lists them; a test compares).
@@ -20,9 +20,8 @@ pub fn init(init: Init) -> Result<u8> {
     };
     let mut file = File::create_new(&init.file).map_err(wrong)?;
     file.write_all(TEMPLATE.as_bytes()).map_err(wrong)?;
-    complain(&format!(
-        "wrote {}: fill in [account] and [destination], set BRIGHTPEARL_STAFF_TOKEN, then `pearlift check`",
-        init.file.display()
-    ));
+    let file = init.file.display();
+    let next = "fill in [account] and [destination], set BRIGHTPEARL_STAFF_TOKEN, then `pearlift check`";
+    Terminal::default().complain(&[format!("wrote {file}: {next}")]);
     Ok(0)
 }

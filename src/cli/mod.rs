@@ -4,6 +4,7 @@
 //! stdout is for data, stderr for people. A reader that closes the pipe is no failure.
 
 mod arguments;
+mod shell;
 mod terminal;
 mod panics;
 mod signals;
@@ -31,18 +32,17 @@ use jiff::Timestamp;
 
 use crate::cli::arguments::{Arguments, Command};
 use crate::cli::start::Start;
-use crate::config::{Environment, in_environment};
+use crate::cli::terminal::Terminal;
+use crate::config::{Environment, learn};
 use crate::failure::{Failure, Kind, Result};
-use crate::report::LogContext;
-use crate::secret::{Redactor, Secret};
+use crate::report::{LogContext, line};
+use crate::secret::Redactor;
 
 pub use panics::end_on_panic;
 
 /// Threads for decoding and writing. Each keeps a heap of its own, so more of them than can work at once cost memory: a
 /// commit, three resources that look up what they hold, and the work on pages of a few cores.
 const BLOCKING: usize = 8;
-/// Secrets that the store's client takes from the environment by itself.
-const STORE_SECRETS: [&str; 2] = ["AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"];
 
 /// Runs the command that the arguments name.
 pub fn main(
@@ -50,17 +50,14 @@ pub fn main(
     vars: impl IntoIterator<Item = (OsString, OsString)>,
 ) -> ExitCode {
     let environment = Environment::new(vars);
-    let redactor = Redactor::default();
-    for name in STORE_SECRETS {
-        environment.get(name).into_iter().for_each(|secret| redactor.learn(&Secret::new(secret)));
-    }
-    in_environment(&environment).iter().for_each(|secret| redactor.learn(secret));
+    learn(&environment);
+    let redactor = environment.redactor().clone();
     end_on_panic(redactor.clone());
-    let arguments = match Arguments::try_parse_from(arguments) {
-        Ok(arguments) => arguments,
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    let arguments = match Arguments::try_parse_from(&arguments) {
+        Ok(parsed) => parsed,
         Err(error) => {
-            // Printing help fails only when nobody reads it.
-            let _ = error.print();
+            show(&error, &arguments, &redactor);
             let asked = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
             return ExitCode::from(if asked { 0 } else { Kind::Usage.exit_code() });
         }
@@ -86,6 +83,23 @@ pub fn main(
             watcher.complain_of(None, &failure);
             ExitCode::from(failure.kind().exit_code())
         }
+    }
+}
+
+/// Shows help, or what is wrong with the arguments; with colours, unless an argument holds what is not to be shown.
+fn show(error: &clap::Error, arguments: &[OsString], redactor: &Redactor) {
+    let mut text = error.render().to_string();
+    for argument in arguments.iter().map(|argument| argument.to_string_lossy()) {
+        let value = argument.split_once('=').map_or(&*argument, |(_, value)| value);
+        for shown in [&*argument, value].into_iter().filter(|shown| !shown.is_empty()) {
+            text = text.replace(shown, &line(redactor, shown));
+        }
+    }
+    if text == error.render().to_string() {
+        // Printing help fails only when nobody reads it.
+        let _ = error.print();
+    } else {
+        Terminal::new(redactor.clone()).complain(&text.lines().map(str::to_owned).collect::<Vec<_>>());
     }
 }
 

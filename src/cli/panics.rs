@@ -5,25 +5,24 @@
 
 use std::panic::PanicHookInfo;
 
-use crate::cli::terminal::complain;
+use crate::cli::terminal::Terminal;
 use crate::failure::Kind;
 use crate::secret::Redactor;
 
 /// From now on each panic ends the process. Secrets that the redactor knows are kept out of the message.
 pub fn end_on_panic(redactor: Redactor) {
+    let terminal = Terminal::new(redactor);
     std::panic::set_hook(Box::new(move |panic| {
-        complain(&redactor.clean(&message(panic)));
+        terminal.complain(&message(panic));
         #[expect(clippy::disallowed_methods, reason = "nothing that this process would still do can be relied on")]
         std::process::exit(i32::from(Kind::Bug.exit_code()));
     }));
 }
 
-fn message(panic: &PanicHookInfo<'_>) -> String {
+fn message(panic: &PanicHookInfo<'_>) -> [String; 2] {
     let why = panic.payload_as_str().unwrap_or("it does not say why");
     let place = panic.location().map(|at| format!(" ({}:{})", at.file(), at.line())).unwrap_or_default();
-    format!(
-        "pearlift {} met a bug{place}: {why}\n  help: report it with these lines and the last ones of `-v`, without \
-         tokens or customers' data; what was committed is intact, run again",
-        env!("CARGO_PKG_VERSION")
-    )
+    let help = "  help: report it with these lines and the last ones of `-v`, without tokens or customers' data; what was \
+                committed is intact, run again";
+    [format!("pearlift {} met a bug{place}: {why}", env!("CARGO_PKG_VERSION")), help.to_owned()]
 }

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use crate::cli::arguments::Plan;
 use crate::cli::start::Start;
-use crate::cli::terminal::print;
 use crate::event::Events;
 use crate::failure::Result;
 use crate::report::{Verbosity, forecast_object, forecast_table};
@@ -14,7 +13,6 @@ use crate::run::{Errand, Stop, Task, forecast};
 pub async fn plan(start: Start, plan: Plan) -> Result<u8> {
     let catalog = start.catalog()?;
     let settings = start.settings(&catalog)?;
-    let redactor = start.redactor.clone();
     // Requests are worth a line only to those who want every request.
     let watch = (start.verbosity() == Verbosity::Verbose).then(|| start.watch());
     let errand = Errand {
@@ -27,7 +25,7 @@ pub async fn plan(start: Start, plan: Plan) -> Result<u8> {
         now: start.now,
         seed: start.seed,
         events: watch.as_ref().map_or_else(Events::silent, |watch| watch.events.clone()),
-        redactor: redactor.clone(),
+        redactor: start.redactor.clone(),
         stop: Stop::default(),
     };
     let found = forecast(&errand).await;
@@ -35,13 +33,11 @@ pub async fn plan(start: Start, plan: Plan) -> Result<u8> {
         watch.finish();
     }
     let found = found?;
-    let text = if plan.json {
-        let object = forecast_object(&found, start.now);
-        serde_json::to_string_pretty(&object).expect("values are plain JSON")
+    if plan.json {
+        start.terminal().print_json(forecast_object(&found, start.now))?;
     } else {
-        forecast_table(&found)
-    };
-    print(&redactor.clean(&text))?;
+        start.terminal().print(&forecast_table(&found))?;
+    }
     for (resource, failure) in
         found.resources.iter().filter_map(|found| Some((&found.resource, found.failure.as_ref()?)))
     {

@@ -4,7 +4,6 @@ use serde_json::{Value, json};
 
 use crate::cli::arguments::Resources;
 use crate::cli::start::Start;
-use crate::cli::terminal::print;
 use crate::failure::Result;
 use crate::report::table;
 use crate::schema::{Resource, Table};
@@ -16,14 +15,15 @@ pub fn resources(start: Start, resources: Resources) -> Result<u8> {
         Some(name) => vec![catalog.get(name)?],
         None => catalog.resources().iter().collect(),
     };
-    let text = match (&resources.name, resources.json) {
+    let lines = match (&resources.name, resources.json) {
         (_, true) => {
             let list: Vec<Value> = shown.iter().map(|resource| object(resource)).collect();
             let value =
                 if resources.name.is_some() { list.into_iter().next().unwrap_or_default() } else { json!(list) };
-            serde_json::to_string_pretty(&value).expect("values are plain JSON")
+            start.terminal().print_json(value)?;
+            return Ok(0);
         }
-        (Some(_), false) => shown.iter().map(|resource| page(resource)).collect(),
+        (Some(_), false) => shown.iter().flat_map(|resource| page(resource)).collect(),
         (None, false) => {
             let rows: Vec<Vec<String>> = shown
                 .iter()
@@ -35,23 +35,20 @@ pub fn resources(start: Start, resources: Resources) -> Result<u8> {
             table(&["resource", "style", "tables"], &[], &rows)
         }
     };
-    print(&text)?;
+    start.terminal().print(&lines)?;
     Ok(0)
 }
 
-fn page(resource: &Resource) -> String {
+fn page(resource: &Resource) -> Vec<String> {
     let shown = |word: &str, every: Option<std::time::Duration>| {
         every.map(|every| format!(", {word} every {}", humantime::format_duration(every))).unwrap_or_default()
     };
     let (every, again) = (shown("whole", resource.read.every), shown("whole again", resource.read.reload_every));
-    let mut text = format!(
-        "{}: {}\nread by {} from {}{every}{again}\npartition: {}\n",
-        resource.name,
-        resource.about,
-        resource.read.style.name(),
-        resource.read.service,
-        resource.partition(),
-    );
+    let (style, service) = (resource.read.style.name(), &resource.read.service);
+    let about = format!("{}: {}", resource.name, resource.about);
+    let mut lines: Vec<String> = about.lines().map(str::to_owned).collect();
+    lines.push(format!("read by {style} from {service}{every}{again}"));
+    lines.push(format!("partition: {}", resource.partition()));
     for table in &resource.tables {
         let rows: Vec<Vec<String>> = table
             .columns
@@ -62,9 +59,10 @@ fn page(resource: &Resource) -> String {
                 vec![format!("  {}", column.name), column.kind.to_string(), key.to_owned(), from(table, place)]
             })
             .collect();
-        text.push_str(&format!("\n{}\n{}\n", table.name, self::table(&["  column", "type", "", "from"], &[], &rows)));
+        lines.extend([String::new(), table.name.clone()]);
+        lines.extend(self::table(&["  column", "type", "", "from"], &[], &rows));
     }
-    text
+    lines
 }
 
 fn from(table: &Table, place: usize) -> String {

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use crate::cli::arguments::Run;
 use crate::cli::start::{Start, Wish};
-use crate::cli::terminal::print;
 use crate::event::Events;
 use crate::failure::Result;
 use crate::report::table;
@@ -52,6 +51,6 @@ pub async fn run(start: Start, run: Run) -> Result<u8> {
             })
         })
         .collect();
-    print(&table(&["resource", "scan", "why"], &[], &rows))?;
+    start.terminal().print(&table(&["resource", "scan", "why"], &[], &rows))?;
     Ok(0)
 }

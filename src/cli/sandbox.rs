@@ -1,9 +1,13 @@
 //! `pearlift sandbox`: serves a simulated account until it is stopped.
 
 use crate::cli::arguments::Sandbox as Arguments;
-use crate::cli::terminal::{complain, print};
+use crate::cli::terminal::Terminal;
+use crate::disk;
 use crate::failure::{Failure, Kind, Result};
 use pearlift_sandbox::{Sandbox, Settings, Size};
+
+/// The most bytes of a settings file.
+const MOST_BYTES: u64 = 1 << 20;
 
 /// Serves until the process ends. Prints the base URL and the address of control requests on stdout once it listens.
 pub async fn sandbox(arguments: Arguments) -> Result<u8> {
@@ -12,7 +16,7 @@ pub async fn sandbox(arguments: Arguments) -> Result<u8> {
         let wrong = |why: String| {
             Failure::new(Kind::Usage, "read the sandbox's settings").at(file.display().to_string()).because(why)
         };
-        let text = std::fs::read_to_string(file).map_err(|error| wrong(error.to_string()))?;
+        let text = disk::read_text(file, MOST_BYTES).map_err(|error| wrong(error.to_string()))?;
         let values = serde_json::from_str(&text).map_err(|error| wrong(error.to_string()))?;
         settings.change(values).map_err(wrong)?;
     }
@@ -30,11 +34,13 @@ pub async fn sandbox(arguments: Arguments) -> Result<u8> {
             .caused(error)
             .advise("choose another port with --port, or 0 for any that is free")
     })?;
-    print(&format!("{}\n{}", sandbox.url(), sandbox.control()))?;
-    complain(&format!(
+    // Its token is meant to be seen.
+    let terminal = Terminal::default();
+    terminal.print(&[sandbox.url(), sandbox.control()])?;
+    terminal.complain(&[format!(
         "app_ref is {app_ref}, BRIGHTPEARL_STAFF_TOKEN is {token}; POST {}/… changes the account",
         sandbox.control()
-    ));
+    )]);
     sandbox.forever().await;
     Ok(0)
 }

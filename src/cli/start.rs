@@ -8,11 +8,11 @@ use serde_json::Value;
 
 use crate::cli::arguments::{LogFormat, Options, Progress};
 use crate::cli::signals::SignalHandler;
-use crate::cli::terminal::complain;
+use crate::cli::terminal::Terminal;
 use crate::config::{Environment, Settings};
 use crate::event::Event;
 use crate::failure::{Failure, Result};
-use crate::report::{LogContext, Style, Verbosity, Watch, failure_text, hints, report, summary};
+use crate::report::{LogContext, Style, Verbosity, Watch, failure_lines, hints, json_line, report, summary};
 use crate::run::{Clock, Errand, Outcome, Stop, Task};
 use crate::schema::Catalog;
 use crate::secret::Redactor;
@@ -45,6 +45,11 @@ impl Start {
         Settings::load(self.options.config.as_deref(), self.environment.clone(), &names)
     }
 
+    /// The terminal, on which no secret of the command is shown.
+    pub fn terminal(&self) -> Terminal {
+        Terminal::new(self.redactor.clone())
+    }
+
     /// How much is said.
     pub fn verbosity(&self) -> Verbosity {
         match (self.options.quiet, self.options.verbose) {
@@ -66,19 +71,29 @@ impl Start {
 
     /// Shows a failure to people, or to machines where the log is JSON.
     pub fn complain_of(&self, resource: Option<&str>, failure: &Failure) {
-        let of = resource.map(|resource| format!("{resource}: ")).unwrap_or_default();
-        let text = match self.options.log_format {
-            LogFormat::Json => self.context.failed(Timestamp::now(), resource, failure).to_string(),
-            LogFormat::Text => format!("{of}{}", failure_text(failure)),
-        };
-        complain(&self.redactor.clean(&text));
+        match self.options.log_format {
+            LogFormat::Json => {
+                self.terminal().complain_json(self.context.failed(Timestamp::now(), resource, failure));
+            }
+            LogFormat::Text => {
+                let of = resource.map(|resource| format!("{resource}: ")).unwrap_or_default();
+                let mut lines = failure_lines(failure);
+                lines[0].insert_str(0, &of);
+                self.terminal().complain(&lines);
+            }
+        }
     }
 
-    /// Warns people, or machines where the log is JSON.
-    pub fn warn(&self, text: &str) {
+    /// Warns people, or machines where the log is JSON, of a failure that ends nothing.
+    pub fn warn(&self, text: &str, failure: &Failure) {
+        let mut lines = failure_lines(failure);
+        lines[0].insert_str(0, &format!("{text}: "));
         match self.options.log_format {
-            LogFormat::Json => self.watch().events.tell(Event::Warning { resource: None, text: text.to_owned() }),
-            LogFormat::Text => complain(&self.redactor.clean(&format!("warning: {text}"))),
+            LogFormat::Json => self.watch().events.tell(Event::Warning { resource: None, text: lines.join("\n") }),
+            LogFormat::Text => {
+                lines[0].insert_str(0, "warning: ");
+                self.terminal().complain(&lines);
+            }
         }
     }
 
@@ -110,28 +125,28 @@ impl Start {
         watch.finish();
         let outcome = outcome?;
         let code = outcome.exit_code(wish.fail_on_misfit);
-        let report = report(&outcome, code);
-        if let Err(failure) = outcome.keep(&redactor.clean(&report.to_string())).await {
+        let report = report(&outcome, code, &redactor);
+        if let Err(failure) = outcome.keep(&json_line(&redactor, report.clone())).await {
             // The tables are committed; a report that could not be kept does not undo that.
             events.tell(Event::Warning { resource: None, text: failure.to_string() });
         }
-        self.tell(&outcome, &report, &redactor);
+        self.tell(&outcome, &report);
         Ok(code)
     }
 
-    fn tell(&self, outcome: &Outcome, report: &Value, redactor: &Redactor) {
+    fn tell(&self, outcome: &Outcome, report: &Value) {
+        let terminal = self.terminal();
         match self.options.log_format {
             LogFormat::Json => {
-                let line = self.context.report(Timestamp::now(), report);
-                complain(&redactor.clean(&line.to_string()));
+                terminal.complain_json(self.context.report(Timestamp::now(), report));
             }
             LogFormat::Text => {
                 if self.verbosity() > Verbosity::Quiet {
-                    complain(&format!("\n{}", redactor.clean(&summary(outcome))));
+                    terminal.complain(&[vec![String::new()], summary(outcome)].concat());
                 }
-                let hints = hints(outcome);
+                let hints = hints(outcome, &self.redactor);
                 if !hints.is_empty() {
-                    complain(&format!("\n{}", redactor.clean(&hints.join("\n"))));
+                    terminal.complain(&[vec![String::new()], hints].concat());
                 }
             }
         }

@@ -4,7 +4,6 @@ use serde_json::{Value, json};
 
 use crate::cli::arguments::Status;
 use crate::cli::start::Start;
-use crate::cli::terminal::print;
 use crate::failure::Result;
 use crate::fetch::count as ids_in;
 use crate::manifest::Scan;
@@ -40,9 +39,9 @@ pub async fn status(start: Start, status: Status) -> Result<u8> {
         if asked {
             all["stale"] = json!(any_stale);
         }
-        print(&serde_json::to_string_pretty(&all).expect("values are plain JSON"))?;
+        start.terminal().print_json(all)?;
     } else {
-        print(&status_table(&rows, start.now))?;
+        start.terminal().print(&status_table(&rows, start.now))?;
     }
     Ok(if any_stale { STALE } else { 0 })
 }

@@ -1,26 +1,57 @@
 //! Writing to stdout and stderr, where a closed pipe is no failure.
+//!
+//! Takes lines and JSON values, which `report` turns into output: without secrets, each line in a line of its own.
 
 use std::io::{ErrorKind, Write};
 
-use crate::failure::{Failure, Kind, Result};
-use crate::report::visible;
+use serde_json::Value;
 
-/// Prints data to stdout. A reader that went away has all that it wanted.
-pub fn print(text: &str) -> Result<()> {
+use crate::failure::{Failure, Kind, Result};
+use crate::report;
+use crate::secret::Redactor;
+
+/// The terminal of a command, or the pipes in its place.
+#[derive(Clone, Debug, Default)]
+pub struct Terminal {
+    redactor: Redactor,
+}
+
+impl Terminal {
+    /// A terminal that shows nothing that the redactor knows.
+    pub fn new(redactor: Redactor) -> Self {
+        Self { redactor }
+    }
+
+    /// Prints lines of data to stdout. A reader that went away has all that it wanted.
+    pub fn print(&self, lines: &[String]) -> Result<()> {
+        print(&report::lines(&self.redactor, lines))
+    }
+
+    /// Prints a JSON value to stdout, on several lines.
+    pub fn print_json(&self, value: Value) -> Result<()> {
+        print(&report::json_page(&self.redactor, value))
+    }
+
+    /// Says lines to people on stderr. Nobody may be there.
+    pub fn complain(&self, lines: &[String]) {
+        complain(&report::lines(&self.redactor, lines));
+    }
+
+    /// Says a JSON value to machines on stderr, in one line.
+    pub fn complain_json(&self, value: Value) {
+        complain(&report::json_line(&self.redactor, value));
+    }
+}
+
+fn print(text: &str) -> Result<()> {
     let mut out = std::io::stdout().lock();
-    match writeln!(out, "{}", by_line(text.trim_end_matches('\n'))).and_then(|()| out.flush()) {
+    match writeln!(out, "{text}").and_then(|()| out.flush()) {
         Ok(()) => Ok(()),
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
         Err(error) => Err(Failure::new(Kind::Bug, "write to stdout").caused(error)),
     }
 }
 
-/// Says something to people on stderr, line by line. Nobody may be there.
-pub fn complain(text: &str) {
-    let _ = writeln!(std::io::stderr().lock(), "{}", by_line(text));
-}
-
-/// Lines stay lines; nothing else in them steers the terminal.
-fn by_line(text: &str) -> String {
-    text.split('\n').map(visible).collect::<Vec<_>>().join("\n")
+fn complain(text: &str) {
+    let _ = writeln!(std::io::stderr().lock(), "{text}");
 }

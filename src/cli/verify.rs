@@ -4,7 +4,6 @@ use serde_json::{Value, json};
 
 use crate::cli::arguments::Verify;
 use crate::cli::start::Start;
-use crate::cli::terminal::print;
 use crate::failure::{Kind, Result};
 use crate::manifest::check_destination;
 use crate::report::{bytes, number};
@@ -24,13 +23,16 @@ pub async fn verify(start: Start, verify: Verify) -> Result<u8> {
     let inquiry =
         Inquiry { store: &store, catalog: &catalog, names: &verify.resources, deep: verify.deep, spool: spool.path() };
     let report = look(inquiry).await?;
-    let text = if verify.json { object(&report, verify.deep) } else { lines(&report, verify.deep) };
-    print(&text)?;
+    if verify.json {
+        start.terminal().print_json(object(&report, verify.deep))?;
+    } else {
+        start.terminal().print(&lines(&report, verify.deep))?;
+    }
     Ok(if report.damaged() > 0 { Kind::Damage.exit_code() } else { 0 })
 }
 
-fn lines(report: &Report, deep: bool) -> String {
-    let mut text: String = report.findings.iter().map(|finding| format!("{}\n", line(finding))).collect();
+fn lines(report: &Report, deep: bool) -> Vec<String> {
+    let mut lines: Vec<String> = report.findings.iter().map(line).collect();
     let files: u64 = report.resources.iter().map(|looked| looked.files).sum();
     let rows: u64 = report.resources.iter().map(|looked| looked.rows).sum();
     let size: u64 = report.resources.iter().map(|looked| looked.bytes).sum();
@@ -41,14 +43,14 @@ fn lines(report: &Report, deep: bool) -> String {
         1 => "1 finding is damage".to_owned(),
         damaged => format!("{} findings are damage", count(damaged)),
     };
-    text.push_str(&format!(
+    lines.push(format!(
         "{} resources, {} files, {} rows, {} ({how}): {verdict}",
         count(report.resources.len()),
         number(files),
         number(rows),
         bytes(size),
     ));
-    text
+    lines
 }
 
 fn line(finding: &Finding) -> String {
@@ -59,7 +61,7 @@ fn line(finding: &Finding) -> String {
     format!("{word} {}:{path}: {}{times}{remedy}", finding.resource, finding.what)
 }
 
-fn object(report: &Report, deep: bool) -> String {
+fn object(report: &Report, deep: bool) -> Value {
     let resources: Vec<Value> = report
         .resources
         .iter()
@@ -88,12 +90,11 @@ fn object(report: &Report, deep: bool) -> String {
             })
         })
         .collect();
-    let value = json!({
+    json!({
         "format": 1,
         "deep": deep,
         "damaged": report.damaged(),
         "resources": resources,
         "findings": findings,
-    });
-    serde_json::to_string_pretty(&value).expect("values are plain JSON")
+    })
 }

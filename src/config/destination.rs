@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use url::Url;
 
+use crate::config::address::shown_address;
 use crate::config::environment::Environment;
 use crate::failure::{Failure, Kind, Result};
 
@@ -16,7 +17,7 @@ pub(super) fn folder(url: &str, environment: &Environment) -> Result<PathBuf> {
     }
     let refuse = |why: &str, form: &str| {
         Failure::new(Kind::Settings, "accept the destination")
-            .at(url)
+            .at(shown_address(url))
             .because(why)
             .advise(format!("write `url = \"{form}\"` under [destination], or the path of the folder alone"))
     };
@@ -26,6 +27,7 @@ pub(super) fn folder(url: &str, environment: &Environment) -> Result<PathBuf> {
         return if rest.starts_with('/') { parsed(url) } else { Err(refuse("a file URL holds a whole path", &form)) };
     };
     let (host, below) = rest.split_once('/').unwrap_or((rest, ""));
+    let host = host.rsplit_once('@').map_or(host, |(_, host)| host);
     if !host.is_empty() && !host.eq_ignore_ascii_case("localhost") {
         let why = format!("`{host}` is the host of this URL, and folders are those of this machine");
         // Two slashes before a path are the usual slip: the host is the path's first folder.
@@ -37,7 +39,7 @@ pub(super) fn folder(url: &str, environment: &Environment) -> Result<PathBuf> {
 
 /// The path of a `file:` URL without a host, its escapes decoded.
 fn parsed(url: &str) -> Result<PathBuf> {
-    let refuse = || Failure::new(Kind::Settings, "accept the destination").at(url);
+    let refuse = || Failure::new(Kind::Settings, "accept the destination").at(shown_address(url));
     let parsed = Url::parse(url).map_err(|error| refuse().caused(error))?;
     if parsed.query().is_some() || parsed.fragment().is_some() {
         return Err(refuse()
@@ -74,7 +76,7 @@ pub(super) fn prefix(url: &str, prefix: &str) -> Result<String> {
     let prefix = prefix.trim_matches('/');
     let refuse = |why: &str| {
         Failure::new(Kind::Settings, "accept the destination")
-            .at(url)
+            .at(shown_address(url))
             .because(why)
             .advise("write `s3://bucket/prefix`; the prefix is taken letter by letter, without escapes")
     };

@@ -9,28 +9,45 @@ use std::ffi::OsString;
 use toml::{Table, Value};
 
 use crate::config::file::{Holds, KEYS, RESOURCE_KEYS};
+use crate::config::shown::shown;
 use crate::failure::{Failure, Kind, Result};
+use crate::secret::Redactor;
 
 const PREFIX: &str = "PEARLIFT_";
 
-/// A snapshot of environment variables. Variables that are not UTF-8 are left out.
+/// A snapshot of environment variables. Variables that are not UTF-8 are left out. Each secret that is read from it, or
+/// from a file that it names, becomes known to its redactor.
 #[derive(Clone, Default)]
-pub struct Environment(BTreeMap<String, String>);
+pub struct Environment {
+    vars: BTreeMap<String, String>,
+    redactor: Redactor,
+}
 
 impl Environment {
     /// The variables given, usually `std::env::vars_os()`.
     pub fn new(vars: impl IntoIterator<Item = (OsString, OsString)>) -> Self {
-        Self(vars.into_iter().filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?))).collect())
+        let vars = vars.into_iter().filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?))).collect();
+        Self { vars, redactor: Redactor::default() }
+    }
+
+    /// The redactor of the secrets that were read so far.
+    pub fn redactor(&self) -> &Redactor {
+        &self.redactor
+    }
+
+    /// All variables.
+    pub(super) fn all(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.vars.iter().map(|(name, value)| (name.as_str(), value.as_str()))
     }
 
     /// A variable that is set and not empty.
     pub fn get(&self, name: &str) -> Option<&str> {
-        self.0.get(name).map(String::as_str).filter(|value| !value.is_empty())
+        self.vars.get(name).map(String::as_str).filter(|value| !value.is_empty())
     }
 
     /// Lays the `PEARLIFT_` variables over a table of settings. `resources` are the names that `[resource.NAME]` may bear.
     pub fn lay_over(&self, table: &mut Table, resources: &[&str]) -> Result<()> {
-        for (name, value) in &self.0 {
+        for (name, value) in &self.vars {
             let Some(rest) = name.strip_prefix(PREFIX) else { continue };
             // Kubernetes sets these for a service that happens to be called pearlift.
             if rest.starts_with("SERVICE_") || rest == "PORT" || rest.starts_with("PORT_") {
@@ -74,7 +91,8 @@ fn find(rest: &str, resources: &[&str]) -> Option<(String, String, Holds)> {
 
 fn read(name: &str, text: &str, holds: Holds) -> Result<Value> {
     let wrong = |wanted: &str| {
-        Failure::new(Kind::Settings, format!("read the variable {name}")).because(format!("`{text}` is no {wanted}"))
+        Failure::new(Kind::Settings, format!("read the variable {name}"))
+            .because(format!("{} is no {wanted}", shown(text)))
     };
     match holds {
         Holds::Text | Holds::Path => Ok(Value::String(text.to_owned())),

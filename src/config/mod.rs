@@ -8,14 +8,15 @@ mod file;
 mod anchor;
 mod environment;
 mod size;
+mod shown;
 mod address;
 mod destination;
 mod secrets;
 mod resolve;
 mod resource;
 
-pub use address::is_loopback;
+pub use address::{is_loopback, shown_address};
 pub use environment::Environment;
 pub use file::{Deletes, Encodings, KEYS, Pace};
 pub use resolve::{Account, Destination, Limits, S3, Settings};
-pub use secrets::{Credentials, Named, OAuth, capitalised, in_environment};
+pub use secrets::{Credentials, Named, OAuth, capitalised, learn};

@@ -6,17 +6,22 @@ use std::time::Duration;
 use jiff::Timestamp;
 use url::Url;
 
-use crate::config::address::check_address;
+use crate::config::address::{check_address, is_mistaken, refuse_query, shown_address};
 use crate::config::anchor::{anchor, anchored, folder};
 use crate::config::destination;
 use crate::config::environment::Environment;
 use crate::config::file::{Encodings, Pace, SettingsFile};
 use crate::config::secrets::{self, Credentials};
+use crate::config::shown::shown;
 use crate::config::size;
+use crate::disk;
 use crate::failure::{Failure, Kind, Result};
+use crate::secret::Redactor;
 
 /// The file read when `--config` names none.
 const DEFAULT_FILE: &str = "pearlift.toml";
+/// The most bytes of a settings file.
+const MOST_BYTES: u64 = 1 << 20;
 /// A destination that is in use holds this folder.
 const STATE_FOLDER: &str = "_pearlift";
 
@@ -61,6 +66,8 @@ pub struct S3 {
     pub lock_renew: Duration,
     /// A lock object unchanged for this long, by the observer's clock, is dead.
     pub lock_expire: Duration,
+    /// Learns the credentials that are fetched.
+    pub redactor: Redactor,
 }
 
 /// Bounds of every kind.
@@ -105,7 +112,7 @@ impl Settings {
             None => Some(PathBuf::from(DEFAULT_FILE)).filter(|path| path.exists()),
         };
         let text = match &path {
-            Some(path) => std::fs::read_to_string(path).map_err(|error| {
+            Some(path) => disk::read_text(path, MOST_BYTES).map_err(|error| {
                 Failure::new(Kind::Settings, "read the settings file")
                     .at(path.display().to_string())
                     .caused(error)
@@ -120,12 +127,12 @@ impl Settings {
     pub fn from_text(path: Option<PathBuf>, text: &str, environment: Environment, resources: &[&str]) -> Result<Self> {
         let place = path.as_ref().map_or_else(|| "environment".to_owned(), |path| path.display().to_string());
         let wrong = |error: toml::de::Error| {
-            Failure::new(Kind::Settings, "read the settings")
-                .at(&place)
-                .because(error.to_string().trim_end())
-                .advise("docs/running.md lists every key; `pearlift init` writes a commented file")
+            Failure::new(Kind::Settings, "read the settings").at(&place).unread(text, &error).advise(
+                "docs/running.md lists every key; `pearlift init` writes a commented file; secrets come from the \
+                 environment or from files",
+            )
         };
-        // Once as written, for an error that shows the line; once more with the environment laid over it.
+        // Once as written, for an error that states the line; once more with the environment laid over it.
         toml::from_str::<SettingsFile>(text).map_err(wrong)?;
         let mut table: toml::Table = toml::from_str(text).map_err(wrong)?;
         let written = table.get("destination").and_then(|section| section.get("url")?.as_str()).map(str::to_owned);
@@ -153,7 +160,7 @@ impl Settings {
             return Some(destination::path_or_as_written(folder, environment));
         }
         let path = config.unwrap_or(Path::new(DEFAULT_FILE));
-        let text = std::fs::read_to_string(path).ok()?;
+        let text = disk::read_text(path, MOST_BYTES).ok()?;
         let table: toml::Table = toml::from_str(&text).ok()?;
         let written = table.get("schemas")?.as_str()?;
         let moved = anchored(written, folder(path));
@@ -178,7 +185,7 @@ impl Settings {
         let valid = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
         if code.is_empty() || !code.chars().all(valid) {
             return Err(Failure::new(Kind::Settings, "accept the account code")
-                .because(format!("`{code}` is not letters, digits, `-` and `_`")));
+                .because(format!("{} is not letters, digits, `-` and `_`", shown(&code))));
         }
         let fixed = set(&file.base_url).is_some() || set(&file.api_domain).is_some();
         let text = match set(&file.base_url) {
@@ -192,9 +199,11 @@ impl Settings {
             }
         };
         let base_url = Url::parse(&text).ok().filter(Url::has_host).ok_or_else(|| {
-            Failure::new(Kind::Settings, "read the address of the source").because(format!("`{text}` is no URL"))
+            Failure::new(Kind::Settings, "read the address of the source")
+                .because(format!("`{}` is no URL", shown_address(&text)))
         })?;
         check_address(&base_url, "account.base_url")?;
+        refuse_query(&base_url, "account.base_url")?;
         Ok(Account { code, base_url, fixed })
     }
 
@@ -203,7 +212,7 @@ impl Settings {
         if let Some(text) = &self.file.auth.token_url {
             let url = Url::parse(text).map_err(|error| {
                 Failure::new(Kind::Settings, "read `auth.token_url`")
-                    .because(format!("`{text}` is no URL"))
+                    .because(format!("`{}` is no URL", shown_address(text)))
                     .caused(error)
             })?;
             check_address(&url, "auth.token_url")?;
@@ -221,20 +230,24 @@ impl Settings {
         // Line ends of a file that the variable was read from are no part of a name.
         let url = url.trim_matches(['\r', '\n']);
         let Some(rest) = url.strip_prefix("s3://") else {
-            let scheme = url.split_once("://").map(|(scheme, _)| scheme);
-            if scheme.is_some_and(|scheme| !scheme.eq_ignore_ascii_case("file")) {
+            if is_mistaken(url) || url.contains("://") && !url.get(..5).is_some_and(|s| s.eq_ignore_ascii_case("file:"))
+            {
                 return Err(Failure::new(Kind::Settings, "accept the destination")
-                    .because(format!("`{url}` is neither a folder nor s3://bucket/prefix")));
+                    .because(format!("`{}` is neither a folder nor s3://bucket/prefix", shown_address(url))));
             }
             let path = destination::folder(url, &self.environment)?;
             self.refuse_other_place(&path)?;
             return Ok(Destination::Local(path));
         };
         let (bucket, prefix) = rest.split_once('/').unwrap_or((rest, ""));
+        let refuse =
+            |why: &str| Failure::new(Kind::Settings, "accept the destination").at(shown_address(url)).because(why);
         if bucket.is_empty() {
-            return Err(
-                Failure::new(Kind::Settings, "accept the destination").because(format!("`{url}` names no bucket"))
-            );
+            return Err(refuse("it names no bucket"));
+        }
+        if bucket.contains(['@', ':', '%']) {
+            return Err(refuse("its bucket holds a user or a password, or is no name")
+                .advise("credentials come from the environment only: AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY"));
         }
         let file = &self.file.destination.s3;
         // Line ends of files that variables were read from are no part of a value.
@@ -247,12 +260,13 @@ impl Settings {
         let allow_http = file.allow_http.unwrap_or(false);
         if let Some(endpoint) = &endpoint {
             let url = Url::parse(endpoint).map_err(|error| {
-                Failure::new(Kind::Settings, "read `destination.s3.endpoint`").at(endpoint.as_str()).caused(error)
+                Failure::new(Kind::Settings, "read `destination.s3.endpoint`").at(shown_address(endpoint)).caused(error)
             })?;
             check_address(&url, "destination.s3.endpoint")?;
+            refuse_query(&url, "destination.s3.endpoint")?;
             if url.scheme() == "http" && !allow_http {
                 return Err(Failure::new(Kind::Settings, "accept `destination.s3.endpoint`")
-                    .at(endpoint.as_str())
+                    .at(shown_address(endpoint))
                     .because("it is http")
                     .advise("set `allow_http = true` under [destination.s3]; it is accepted for loopback only"));
             }
@@ -261,7 +275,7 @@ impl Settings {
             file.region.clone().or_else(|| environment("AWS_REGION")).or_else(|| environment("AWS_DEFAULT_REGION"));
         if let Some(region) = region.as_ref().filter(|region| !region.chars().all(|c| c.is_ascii_graphic())) {
             return Err(Failure::new(Kind::Settings, "accept `destination.s3.region`")
-                .at(region.as_str())
+                .at(shown(region))
                 .because("it is not letters, digits and `-`, as `eu-west-1`"));
         }
         let lock_renew = duration("destination.s3.lock_renew", file.lock_renew.as_deref(), "20s")?;
@@ -279,6 +293,7 @@ impl Settings {
             allow_http,
             lock_renew,
             lock_expire,
+            redactor: self.environment.redactor().clone(),
         }))
     }
 
@@ -356,9 +371,9 @@ impl Settings {
 
 pub(super) fn duration(key: &str, text: Option<&str>, default: &str) -> Result<Duration> {
     let text = text.unwrap_or(default);
-    humantime::parse_duration(text).map_err(|error| {
+    humantime::parse_duration(text).map_err(|_| {
         Failure::new(Kind::Settings, format!("read `{key}`"))
-            .because(format!("`{text}` is no duration: {error}"))
+            .because(format!("{} is no duration", shown(text)))
             .advise(format!("write `{key} = \"{default}\"`"))
     })
 }

@@ -8,6 +8,7 @@ use jiff::tz::Offset;
 
 use crate::config::file::{Deletes, ResourceFile};
 use crate::config::resolve::{Settings, duration};
+use crate::config::shown::shown;
 use crate::failure::{Failure, Kind, Result};
 use crate::schema::{Catalog, Wishes};
 
@@ -49,7 +50,7 @@ impl Settings {
         let day = text.parse::<Date>().ok().and_then(|day| Offset::UTC.to_timestamp(day.at(0, 0, 0, 0)).ok());
         day.map(Some).ok_or_else(|| {
             Failure::new(Kind::Settings, format!("read `resource.{resource}.start`"))
-                .because(format!("`{text}` is no day"))
+                .because(format!("{} is no day", shown(text)))
                 .advise(format!("write `start = \"2023-01-01\"` under [resource.{resource}]: a day, UTC"))
         })
     }

@@ -7,18 +7,35 @@ use std::path::PathBuf;
 
 use jiff::{SignedDuration, Timestamp};
 
+use crate::config::address::passwords;
 use crate::config::destination;
 use crate::config::environment::Environment;
 use crate::config::file::{AuthFile, AuthKind};
+use crate::config::shown::shown;
+use crate::disk;
 use crate::failure::{Failure, Kind, Result};
 use crate::secret::Secret;
 
+/// The most bytes of a file that holds a secret.
+const MOST_BYTES: u64 = 64 << 10;
 /// The secrets of each kind of `[auth]`, in the order in which an unset kind is chosen by them.
 const STAFF_TOKEN: &str = "STAFF_TOKEN";
 const ACCOUNT_TOKEN: &str = "ACCOUNT_TOKEN";
 const OAUTH_ACCESS_TOKEN: &str = "OAUTH_ACCESS_TOKEN";
 const OAUTH_REFRESH_TOKEN: &str = "OAUTH_REFRESH_TOKEN";
 const CLIENT_SECRET: &str = "CLIENT_SECRET";
+
+/// Secrets that the clients of buckets take from the environment by themselves.
+const OF_OTHERS: [&str; 5] = [
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+    "AWS_TOKEN",
+    "AWS_CONTAINER_AUTHORIZATION_TOKEN",
+    "AWS_SSE_CUSTOMER_KEY_BASE64",
+];
+
+/// Variables of proxies, also in small letters.
+const PROXIES: [&str; 3] = ["HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY"];
 
 /// How we prove who we are (API notes §2.1).
 #[derive(Clone, Debug)]
@@ -70,7 +87,7 @@ fn find_named(environment: &Environment, name: &str) -> Result<Option<(String, S
         let file = format!("{name}_FILE");
         if let Some(path) = environment.get(&file) {
             let path = destination::path_or_as_written(path, environment);
-            let text = std::fs::read(&path).and_then(text).map_err(|error| {
+            let text = disk::read(&path, MOST_BYTES).and_then(text).map_err(|error| {
                 Failure::new(Kind::Settings, format!("read the file that {file} names"))
                     .at(path.display().to_string())
                     .caused(error)
@@ -105,16 +122,25 @@ fn without_mark(text: &str) -> String {
 
 fn secret(environment: &Environment, name: &str) -> Result<Option<Named>> {
     let found = find_named(environment, name)?.filter(|(text, _)| !text.is_empty());
-    Ok(found.map(|(text, variable)| Named { secret: Secret::new(&text), variable }))
+    let named = found.map(|(text, variable)| Named { secret: Secret::new(&text), variable });
+    named.iter().for_each(|named| environment.redactor().learn(&named.secret));
+    Ok(named)
 }
 
-/// The secrets that variables hold themselves, whatever kind is configured: a message may meet any of them.
-pub fn in_environment(environment: &Environment) -> Vec<Secret> {
-    [STAFF_TOKEN, ACCOUNT_TOKEN, OAUTH_ACCESS_TOKEN, OAUTH_REFRESH_TOKEN, CLIENT_SECRET]
-        .into_iter()
-        .flat_map(names)
-        .filter_map(|name| environment.get(&name).map(|value| Secret::new(&without_mark(value))))
-        .collect()
+/// Makes the secrets that variables hold themselves known to the environment's redactor, whatever kind is configured: a
+/// message may meet any of them. Files are read when they are needed, for one may be a pipe that gives its text once.
+pub fn learn(environment: &Environment) {
+    let own = [STAFF_TOKEN, ACCOUNT_TOKEN, OAUTH_ACCESS_TOKEN, OAUTH_REFRESH_TOKEN, CLIENT_SECRET];
+    let names = own.into_iter().flat_map(names).chain(OF_OTHERS.map(str::to_owned));
+    let values = names.filter_map(|name| environment.get(&name).map(without_mark));
+    values.for_each(|value| environment.redactor().learn(&Secret::new(&value)));
+    // Proxies and endpoints. Variables of other programs may hold a password that is a word of ours.
+    let is_used = |name: &str| {
+        name.starts_with("PEARLIFT_") || name.starts_with("AWS_") || PROXIES.contains(&&*name.to_uppercase())
+    };
+    let used = environment.all().filter(|(name, _)| is_used(name));
+    let passwords = used.filter_map(|(_, value)| passwords(value)).flatten();
+    passwords.for_each(|text| environment.redactor().learn(&Secret::new(text)));
 }
 
 /// The credentials that settings and environment give.
@@ -201,7 +227,7 @@ fn whole(text: &str) -> Option<i64> {
 /// from now, which a 401 corrects if the token is older than that.
 fn expiry(environment: &Environment, now: Timestamp) -> Result<Option<Timestamp>> {
     let wrong = |name: &str, text: &str| {
-        Failure::new(Kind::Settings, format!("read BRIGHTPEARL_{name}")).because(format!("`{text}` is no time"))
+        Failure::new(Kind::Settings, format!("read BRIGHTPEARL_{name}")).because(format!("{} is no time", shown(text)))
     };
     if let Some(text) = find(environment, "OAUTH_EXPIRES_AT")?.filter(|text| !text.is_empty()) {
         let at = match whole(&text) {

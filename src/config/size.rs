@@ -1,5 +1,6 @@
 //! Sizes in bytes as people write them: `512MiB`, `1GB`, `1048576`.
 
+use crate::config::shown::shown;
 use crate::failure::{Failure, Kind, Result};
 
 const UNITS: [(&str, u64); 8] = [
@@ -22,7 +23,7 @@ pub fn parse(key: &str, text: &str) -> Result<u64> {
         .unwrap_or((text, 1));
     digits.trim().parse::<u64>().ok().and_then(|count| count.checked_mul(unit)).ok_or_else(|| {
         Failure::new(Kind::Settings, format!("read `{key}`"))
-            .because(format!("`{text}` is no size"))
+            .because(format!("{} is no size", shown(text)))
             .advise(format!("write `{key} = \"512MiB\"`; units are B, kB, MB, GB, KiB, MiB, GiB, TiB"))
     })
 }

@@ -3,9 +3,13 @@
 use std::collections::BTreeMap;
 
 use crate::manifest::Key;
+use crate::secret::Redactor;
 
-/// The longest sample of a misfit that is shown.
+/// Characters of a sample of a misfit that are shown.
 const SAMPLE: usize = 60;
+/// Characters of a sample that are kept: it is cut to what is shown only after secrets are replaced, for half of a secret is
+/// not known as one. So many hold a long token more often than fits in what is shown, and no record has to be kept whole.
+const KEPT: usize = 65_536;
 
 /// Paths of unknown fields that are counted one by one: a map by names of the user's own would have no end.
 const UNKNOWN: usize = 200;
@@ -23,7 +27,7 @@ pub struct Misfits {
 impl Misfits {
     /// Counts a value at a path (`order.totalValue.total`).
     pub fn count(&mut self, path: String, sample: &str) {
-        let short = || sample.chars().take(SAMPLE).collect();
+        let short = || sample.chars().take(KEPT).collect();
         self.values.entry(path).or_insert_with(|| (0, short())).0 += 1;
     }
 
@@ -52,9 +56,22 @@ impl Misfits {
         &self.missing
     }
 
-    /// The paths, with count and sample.
-    pub fn iter(&self) -> impl Iterator<Item = (&str, u64, &str)> {
-        self.values.iter().map(|(path, (count, sample))| (path.as_str(), *count, sample.as_str()))
+    /// The paths, with count.
+    pub fn counts(&self) -> impl Iterator<Item = (&str, u64)> {
+        self.values.iter().map(|(path, (count, _))| (path.as_str(), *count))
+    }
+
+    /// The paths, with count and sample: without the secrets that the redactor knows, and cut.
+    pub fn shown<'a>(&'a self, redactor: &'a Redactor) -> impl Iterator<Item = (&'a str, u64, String)> {
+        let shown = |sample: &str| redactor.clean(sample).chars().take(SAMPLE).collect();
+        self.values.iter().map(move |(path, (count, sample))| (path.as_str(), *count, shown(sample)))
+    }
+
+    /// Replaces secrets in the names of fields, which are kept with the state.
+    pub fn redact(&mut self, redactor: &Redactor) {
+        for (path, count) in std::mem::take(&mut self.unknown) {
+            *self.unknown.entry(redactor.clean(&path)).or_default() += count;
+        }
     }
 
     /// Whether everything fitted.
@@ -86,4 +103,29 @@ pub struct MisfitRecord {
     pub reason: String,
     /// The record as it came.
     pub raw: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::secret::Secret;
+
+    #[test]
+    fn a_sample_is_redacted_before_it_is_cut() {
+        let token = "planted-token-of-44-letters-0123456789abcdef";
+        let redactor = Redactor::default();
+        redactor.learn(&Secret::new(token));
+        let mut misfits = Misfits::default();
+        misfits.count("a".to_owned(), &format!("{}{token}", "x".repeat(SAMPLE - 43)));
+        misfits.count("b".to_owned(), &token.repeat(2 * KEPT / token.len()));
+        misfits.count("c".to_owned(), &"é".repeat(2 * KEPT));
+        misfits.count_unknown(format!("field.{token}"));
+        let shown: Vec<_> = misfits.shown(&redactor).map(|(_, _, sample)| sample).collect();
+        let expected = [format!("{}[secret]", "x".repeat(SAMPLE - 43)), "[secret]".to_owned(), "é".repeat(SAMPLE)];
+        assert_eq!(shown[0], expected[0]);
+        assert!(shown[1].starts_with(&expected[1]) && shown[1].chars().count() <= SAMPLE, "{}", shown[1]);
+        assert_eq!(shown[2], expected[2]);
+        misfits.redact(&redactor);
+        assert_eq!(misfits.unknown().keys().collect::<Vec<_>>(), ["field.[secret]"]);
+    }
 }

@@ -172,9 +172,13 @@ fn is_document(shape: &Shape, response: &LazyValue<'_>) -> bool {
     key.is_some_and(|key| matches!(key.get_type(), JsonType::Number | JsonType::String))
 }
 
-/// The beginning of a value's text.
+/// The beginning of a value's text. `…` says where it was cut: half of a secret is known by it.
 fn short(value: &LazyValue<'_>) -> String {
-    value.as_raw_str().chars().take(SHOWN).collect()
+    let text = value.as_raw_str();
+    match text.char_indices().nth(SHOWN) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
 }
 
 /// Decodes search rows.

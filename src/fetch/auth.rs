@@ -12,7 +12,7 @@ use jiff::{SignedDuration, Timestamp};
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
 use url::Url;
 
-use crate::config::{Credentials, Named, OAuth, capitalised};
+use crate::config::{Credentials, Named, OAuth, capitalised, shown_address};
 use crate::failure::{Failure, Kind, Result};
 use crate::fetch::Http;
 use crate::fetch::grant::{Denied, Grant, margin};
@@ -246,8 +246,7 @@ impl Tokens {
         if let Some(why) = denied.as_ref() {
             return Err(self.refused(why.clone()));
         }
-        let file = self.file.clone();
-        let lock = tokio::task::spawn_blocking(move || file.lock()).await.expect("locking a file does not panic")?;
+        let lock = self.file.lock().await?;
         let newer = self.file.read()?.filter(|written| written.access != set.access);
         let next = match newer {
             // Another process was faster.
@@ -281,14 +280,14 @@ impl Tokens {
             advice = format!("check auth.client_id and the client's secret in {secret}; or {advice}");
         }
         Failure::new(Kind::Credentials, "refresh the OAuth token")
-            .at(self.token_url.clone())
+            .at(shown_address(&self.token_url))
             .because(why)
             .advise(format!("{advice}; check auth.token_url"))
     }
 
     fn unreachable(&self) -> Failure {
         Failure::new(Kind::Unreachable, "refresh the OAuth token")
-            .at(self.token_url.clone())
+            .at(shown_address(&self.token_url))
             .advise("check auth.token_url and the way to the network; run again later, the refresh token stands")
     }
 
@@ -313,7 +312,7 @@ impl Tokens {
             }
         };
         let grant = Grant::read(&body).ok_or_else(|| refused("the answer is no token"))?;
-        redactor.learn(&grant.access);
+        [Some(&grant.access), grant.refresh.as_ref()].into_iter().flatten().for_each(|token| redactor.learn(token));
         Ok(TokenSet {
             access: grant.access,
             refresh: grant.refresh.or_else(|| set.refresh.clone()),

@@ -9,7 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 use reqwest::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap};
 use url::Url;
 
-use crate::config::{Account, Limits};
+use crate::config::{Account, Limits, shown_address};
 use crate::event::{Event, Events};
 use crate::failure::{Failure, Kind, Result};
 use crate::fetch::clock::SourceClock;
@@ -18,6 +18,7 @@ use crate::fetch::received::{Spoilt, date, quota, reason, request_id, retry_afte
 use crate::fetch::{
     Auth, Body, Budget, ErrorBody, Governor, Http, Patience, Permit, Quota, Refused, Room, Unread, error_body,
 };
+use crate::secret::Redactor;
 
 /// Refreshes of the token on behalf of one request: the first may find a token that another process was given and that has
 /// ended too, and others may use up a short one before this request is sent again.
@@ -159,6 +160,11 @@ impl Client {
         &self.shared.limits
     }
 
+    /// The redactor of the secrets that requests bear.
+    pub fn redactor(&self) -> &Redactor {
+        self.shared.auth.redactor()
+    }
+
     /// The source's clock and ours.
     pub fn clocks(&self) -> &SourceClock {
         &self.shared.clocks
@@ -252,7 +258,9 @@ impl Shared {
         let mut base = self.base.clone();
         if let (false, Some(domain)) = (self.base_is_fixed, self.auth.api_domain()) {
             base.set_host(Some(&domain)).map_err(|error| {
-                Failure::new(Kind::Answer, "use the API domain that the token names").at(domain).caused(error)
+                Failure::new(Kind::Answer, "use the API domain that the token names")
+                    .at(shown_address(&domain))
+                    .caused(error)
             })?;
         }
         let text = format!("{}/{path}", base.as_str().trim_end_matches('/'));
@@ -343,7 +351,7 @@ impl Shared {
             Ok(Outcome::Again(Setback { reason, way, took, request_id }))
         };
         if matches!(seen.status, 429 | 503) {
-            let error = error_body(&body);
+            let error = self.error(&body);
             let hasty = seen.status == 429 || error.message.contains("too many requests");
             if hasty {
                 let returns_in = quota.map(|quota| quota.returns_in.min(self.limits.period));
@@ -351,7 +359,7 @@ impl Shared {
             } else {
                 permit.answered(quota);
             }
-            return again(format!("HTTP {} {}", seen.status, self.clean(&error.message)));
+            return again(format!("HTTP {} {}", seen.status, error.message));
         }
         permit.answered(quota);
         match seen.status {
@@ -371,7 +379,7 @@ impl Shared {
                     Refused::Refreshed => return Ok(Outcome::Replay { refreshed: true }),
                     Refused::Final => {}
                 }
-                let said = self.clean(&error_body(&body).message);
+                let said = self.error(&body).message;
                 Err(Failure::new(Kind::Credentials, "log in")
                     .at(shown(url))
                     .because(format!("the source refused our credentials: {said}"))
@@ -380,7 +388,7 @@ impl Shared {
             }
             403 if is_json => Err(Failure::new(Kind::Refused, format!("read {}", request.resource))
                 .at(shown(url))
-                .because(format!("the source forbids it (403): {}", self.clean(&error_body(&body).message)))
+                .because(format!("the source forbids it (403): {}", self.error(&body).message))
                 .asked_as(seen.request_id.clone())
                 .advise("give the app or staff member the right to read it, or leave it out with `resources.exclude`")),
             300..=399 => Err(Failure::new(Kind::Refused, format!("read {}", request.resource))
@@ -394,12 +402,11 @@ impl Shared {
             // Servers in front of the source answer a long URL with a page of their own.
             414 => {
                 let date = date(&seen.headers).unwrap_or_else(Timestamp::now);
-                Ok(Outcome::Done(Reply::Refused { status: 414, error: error_body(&body), date }))
+                Ok(Outcome::Done(Reply::Refused { status: 414, error: self.error(&body), date }))
             }
             _ if !is_json => again(format!("HTTP {} with a body that is no JSON", seen.status)),
             status => {
-                let mut error = error_body(&body);
-                error.message = self.clean(&error.message);
+                let mut error = self.error(&body);
                 error.request_id.clone_from(&seen.request_id);
                 if status >= 500 && !error.is_final() {
                     return again(format!("HTTP {status} {} {}", error.code.unwrap_or_default(), error.message));
@@ -412,6 +419,13 @@ impl Shared {
 
     fn clean(&self, text: &str) -> String {
         self.auth.redactor().clean(text)
+    }
+
+    /// The texts of an error body, without secrets.
+    fn error(&self, body: &Body) -> ErrorBody {
+        let error = error_body(body);
+        let (code, message) = (error.code.map(|code| self.clean(&code)), self.clean(&error.message));
+        ErrorBody { code, message, ..error }
     }
 
     fn gave_up(&self, request: &Request, url: &Url, way: Way, reason: String, tries: u32) -> Failure {

@@ -1,17 +1,28 @@
 //! The OAuth token set on disk: written before it is used, readable by its owner only.
 
-use std::fs::{File, OpenOptions};
-use std::io::{Read, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::fs::{File, TryLockError};
+use std::io::{ErrorKind, Read, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+use tokio::time::Instant;
 
+use crate::disk::{self, Folder, unfit, user};
 use crate::failure::{Failure, Kind, Result};
 use crate::secret::Secret;
 use crate::store::{Step, Watcher};
+
+/// The most bytes of a token file: a set has a few hundred.
+const MOST_BYTES: u64 = 1 << 20;
+/// How often the lock is tried again, and for how long: another process holds it while it asks for one token set.
+const POLL: Duration = Duration::from_millis(50);
+const LOCK_FOR: Duration = Duration::from_secs(300);
+/// Names for a draft that are tried: in a shared folder somebody may have taken ours.
+const DRAFTS: usize = 16;
 
 /// A token set in use.
 #[derive(Clone, Debug)]
@@ -64,61 +75,81 @@ impl TokenFile {
     }
 
     /// Held while a token is refreshed, so that two processes do not both spend the refresh token. What a process wrote that
-    /// died before it was in its place is put there first: the source may know no other tokens any more.
-    pub fn lock(&self) -> Result<File> {
-        self.make_folder()?;
-        let path = self.path.with_extension("lock");
-        let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&path);
-        let file = file.map_err(|error| self.failed("lock", error))?;
-        file.lock().map_err(|error| self.failed("lock", error))?;
-        self.adopt_drafts()?;
+    /// died before it was in its place is put there first: the source may know no other tokens any more. Refuses (`Settings`)
+    /// a lock file of another user, and one that is held for [`LOCK_FOR`].
+    pub async fn lock(&self) -> Result<File> {
+        let begun = Instant::now();
+        let failed = |error| self.failed("lock", error);
+        let folder = self.folder()?;
+        let name = self.beside("lock");
+        let file = folder.lock_file(&name, &[user()]).map_err(failed)?;
+        loop {
+            match file.try_lock() {
+                Ok(()) => break,
+                Err(TryLockError::Error(error)) => return Err(failed(error)),
+                Err(TryLockError::WouldBlock) if begun.elapsed() >= LOCK_FOR => {
+                    let why = format!("has been held by another process for {} seconds", LOCK_FOR.as_secs());
+                    return Err(failed(unfit(&folder.place(&name), why)));
+                }
+                Err(TryLockError::WouldBlock) => tokio::time::sleep(POLL).await,
+            }
+        }
+        self.adopt_drafts(&folder).map_err(|error| self.failed("look for drafts of", error))?;
         Ok(file)
     }
 
     /// Drafts of processes that are dead, for the lock is ours: one that is whole is newer than the file, for whoever writes
-    /// the file adopts drafts first; half of one is nothing.
-    fn adopt_drafts(&self) -> Result<()> {
-        let folder = self.path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    /// the file adopts drafts first; half of one is nothing. What no process of ours can have left is left alone.
+    fn adopt_drafts(&self, folder: &Folder) -> std::io::Result<()> {
         let stem = self.path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-        let is_draft = |name: &str| {
+        let is_draft = |name: &String| {
             let number = name.strip_prefix(&stem).and_then(|rest| rest.strip_prefix('.')?.strip_suffix(".new"));
             number.is_some_and(|number| !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()))
         };
-        let failed = |error| self.failed("look for drafts of", error);
-        for entry in std::fs::read_dir(folder).map_err(failed)? {
-            let entry = entry.map_err(failed)?;
-            if !entry.file_name().to_str().is_some_and(is_draft) {
+        for name in folder.names()?.into_iter().filter(is_draft) {
+            // A link, a pipe, a file that is gone.
+            let Ok(file) = folder.open_file(&name) else { continue };
+            let found = file.metadata()?;
+            if found.uid() != user() || found.mode() & 0o077 != 0 || found.nlink() > 1 || found.len() > MOST_BYTES {
                 continue;
             }
-            let text = std::fs::read(entry.path()).map_err(failed)?;
+            let mut text = Vec::new();
+            file.take(MOST_BYTES).read_to_end(&mut text)?;
             let ours = serde_json::from_slice::<Written>(&text).is_ok_and(|draft| draft.began_with == self.began_with);
             if ours {
-                std::fs::rename(entry.path(), &self.path).map_err(failed)?;
+                folder.rename(&name, &self.name())?;
             } else {
-                std::fs::remove_file(entry.path()).map_err(failed)?;
+                folder.remove(&name)?;
             }
         }
         Ok(())
     }
 
-    /// The set in the file; `None` where there is none, or when settings began anew since. Refuses a file that others may
-    /// read.
+    /// The set in the file; `None` where there is none, or when settings began anew since. Refuses (`Settings`) a file that
+    /// others may read, or that belongs to one of them, and what is no regular file.
     pub fn read(&self) -> Result<Option<TokenSet>> {
-        let mut file = match File::open(&self.path) {
-            Ok(file) => file,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(self.failed("read", error)),
+        let failed = |error| self.failed("read", error);
+        let file = match disk::open(&self.path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            opened => opened.map_err(failed)?,
         };
         // Of the file that was opened: the name may be another's by now.
-        let metadata = file.metadata().map_err(|error| self.failed("read", error))?;
-        if metadata.permissions().mode() & 0o077 != 0 {
-            return Err(Failure::new(Kind::Settings, "trust the token file")
-                .at(self.path.display().to_string())
-                .because("others may read it")
-                .advise("`chmod 600` it, or delete it and authorise again"));
+        let found = file.metadata().map_err(failed)?;
+        let distrusted = |why: &str, advice: &str| {
+            let failure = Failure::new(Kind::Settings, "trust the token file").at(self.path.display().to_string());
+            Err(failure.because(why).advise(advice))
+        };
+        if found.mode() & 0o077 != 0 {
+            return distrusted("others may read it", "`chmod 600` it, or delete it and authorise again");
+        }
+        if found.uid() != user() {
+            return distrusted("it belongs to another user", "`chown` it, or delete it and authorise again");
+        }
+        if found.len() > MOST_BYTES {
+            return distrusted("it is larger than any token file", "delete it and authorise again");
         }
         let mut text = Vec::new();
-        file.read_to_end(&mut text).map_err(|error| self.failed("read", error))?;
+        file.take(MOST_BYTES).read_to_end(&mut text).map_err(failed)?;
         // A file that is no token set was not written by us whole; the configured tokens still stand.
         let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&text);
         let Ok(written) = serde_json::from_slice::<Written>(text) else { return Ok(None) };
@@ -137,7 +168,8 @@ impl TokenFile {
 
     /// Writes a set, whole or not at all, for its owner only.
     pub fn write(&self, set: &TokenSet) -> Result<()> {
-        self.make_folder()?;
+        let failed = |error| self.failed("write", error);
+        let folder = self.folder()?;
         let written = Written {
             access_token: set.access.reveal().to_owned(),
             refresh_token: set.refresh.as_ref().map(|token| token.reveal().to_owned()),
@@ -149,37 +181,47 @@ impl TokenFile {
         };
         let bytes =
             serde_json::to_vec(&written).map_err(|error| Failure::new(Kind::Bug, "write tokens").caused(error))?;
-        let draft = self.path.with_extension(format!("{}.new", std::process::id()));
-        // What a dead process left there, or somebody laid there, is not written into: its mode would stay.
-        match std::fs::remove_file(&draft) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(self.failed("write", error)),
-            Ok(()) | Err(_) => {}
-        }
-        let mut file = OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(&draft)
-            .map_err(|error| self.failed("write", error))?;
-        let name = draft.to_string_lossy();
+        let (draft, mut file) = self.draft(&folder).map_err(failed)?;
+        let name = folder.place(&draft).display().to_string();
         self.watcher.reach(Step::TokensOpened, &name)?;
-        file.write_all(&bytes).map_err(|error| self.failed("write", error))?;
+        file.write_all(&bytes).map_err(failed)?;
         self.watcher.reach(Step::TokensWritten, &name)?;
-        file.sync_all().map_err(|error| self.failed("write", error))?;
+        file.sync_all().map_err(failed)?;
         self.watcher.reach(Step::TokensSynced, &name)?;
-        std::fs::rename(&draft, &self.path).map_err(|error| self.failed("write", error))?;
-        self.watcher.reach(Step::TokensPlaced, &name)?;
-        if let Some(folder) = self.path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-            File::open(folder).and_then(|folder| folder.sync_all()).map_err(|error| self.failed("write", error))?;
-        }
-        Ok(())
+        folder.rename(&draft, &self.name()).map_err(failed)?;
+        self.watcher.reach(Step::TokensPlaced, &name)
     }
 
-    fn make_folder(&self) -> Result<()> {
-        match self.path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-            Some(folder) => std::fs::create_dir_all(folder).map_err(|error| self.failed("make the folder of", error)),
-            None => Ok(()),
+    /// A new file beside the token file that nobody else may open, by its name. What a dead process left there, or somebody
+    /// laid there, is not written into: its mode would stay. What cannot be removed is another's.
+    fn draft(&self, folder: &Folder) -> std::io::Result<(String, File)> {
+        let process = u64::from(std::process::id());
+        let mut taken = None;
+        for number in 0..DRAFTS {
+            let name = self.beside(&format!("{process}{}.new", "0".repeat(number)));
+            match folder.discard(&name) {
+                Err(error) if error.kind() != ErrorKind::NotFound => taken = Some(error),
+                Ok(()) | Err(_) => return Ok((name.clone(), folder.create_private(&name)?)),
+            }
         }
+        Err(taken.unwrap_or_else(|| ErrorKind::AlreadyExists.into()))
+    }
+
+    /// The folder that it lies in, made where it is missing.
+    fn folder(&self) -> Result<Folder> {
+        let folder = self.path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        std::fs::create_dir_all(folder).map_err(|error| self.failed("make the folder of", error))?;
+        Folder::open(folder).map_err(|error| self.failed("open the folder of", error))
+    }
+
+    /// Its name in the folder.
+    fn name(&self) -> String {
+        self.path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+    }
+
+    /// The name of a file beside it.
+    fn beside(&self, ending: &str) -> String {
+        self.path.with_extension(ending).file_name().unwrap_or_default().to_string_lossy().into_owned()
     }
 
     fn failed(&self, verb: &str, error: std::io::Error) -> Failure {

@@ -2,7 +2,8 @@
 
 use std::os::unix::fs::{PermissionsExt, symlink};
 
-use super::{TokenFile, TokenSet};
+use super::{LOCK_FOR, TokenFile, TokenSet};
+use crate::failure::Kind;
 use crate::secret::Secret;
 
 fn set() -> TokenSet {
@@ -57,4 +58,32 @@ fn a_token_file_may_begin_with_a_byte_order_mark() {
     std::fs::write(&path, format!("\u{feff}{text}")).expect("it can be written");
     // WHEN it is read THEN its tokens are those
     assert_eq!(file.read().expect("it is ours").expect("it is a set").access, set().access);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lock_that_another_process_holds_for_ever_is_told_with_its_path() {
+    let folder = tempfile::tempdir().expect("a folder can be made");
+    let file = TokenFile::new(folder.path().join("tokens.json"), None);
+    // GIVEN a lock that is held
+    let held = file.lock().await.expect("it is free");
+    // WHEN it is taken THEN the wait ends
+    let begun = tokio::time::Instant::now();
+    let failed = file.lock().await.expect_err("it is held");
+    assert!(begun.elapsed() >= LOCK_FOR);
+    assert_eq!(failed.kind(), Kind::Settings);
+    assert!(failed.to_string().contains("tokens.lock` has been held by another process for 300 seconds"), "{failed}");
+    drop(held);
+    file.lock().await.expect("it is free again");
+}
+
+#[test]
+fn tokens_are_written_though_somebody_keeps_their_drafts_name() {
+    let folder = tempfile::tempdir().expect("a folder can be made");
+    let path = folder.path().join("tokens.json");
+    // GIVEN something that cannot be removed where the draft is written
+    std::fs::create_dir(path.with_extension(format!("{}.new", std::process::id()))).expect("it can be made");
+    // WHEN tokens are written THEN they are kept
+    let file = TokenFile::new(path, None);
+    file.write(&set()).expect("it can be written");
+    assert_eq!(file.read().expect("it is ours").expect("it is there").access, set().access);
 }

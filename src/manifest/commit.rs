@@ -7,7 +7,9 @@
 
 use crate::failure::{Failure, Kind, Result};
 use crate::manifest::format::Version;
+use crate::manifest::integrity::{MANIFEST_ELEMENTS, check_size};
 use crate::manifest::load::{read, versions};
+use crate::store::paths::MANIFEST_BYTES;
 use crate::store::{Put, Store, paths};
 
 /// An unclear slot is tried this often; the store's own client repeats each try.
@@ -18,6 +20,7 @@ pub async fn decide(store: &Store, next: &Version) -> Result<()> {
     let path = paths::manifest(&next.resource, next.version);
     let bytes =
         serde_json::to_vec_pretty(next).map_err(|error| Failure::new(Kind::Bug, "write a manifest").caused(error))?;
+    check_size("commit", &path, &bytes, (MANIFEST_BYTES, MANIFEST_ELEMENTS))?;
     let mut last = None;
     for _ in 0..TRIES {
         match store.put_new(&path, bytes.clone()).await {

@@ -240,7 +240,8 @@ impl fmt::Display for Selected {
         let edge = |at: &Option<Timestamp>| at.map_or_else(|| "…".to_owned(), |at| format!("{at:.0}"));
         match self {
             Self::Ids(ranges) => {
-                let ids: i64 = ranges.iter().map(|(first, last)| last.saturating_sub(*first).saturating_add(1)).sum();
+                let ids = ranges.iter().map(|(first, last)| last.saturating_sub(*first).saturating_add(1));
+                let ids = ids.fold(0_i64, i64::saturating_add);
                 write!(f, "{ids} ids")
             }
             Self::Range { by, from, to } => write!(f, "{by} from {} to {}", edge(from), edge(to)),

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 
+use crate::failure::{Failure, Kind};
 use crate::manifest::format::{Cursor, DataFile, FORMAT, Key, ScanPlan, Selected, TableFiles, Version};
 use crate::store::paths;
 
@@ -15,6 +16,36 @@ const SLICE: u64 = 65_535;
 const MOST_IDS: u64 = 100_000_000;
 /// The most ids that a plan may have confirmed as deleted; they are held in memory.
 const MOST_CANDIDATES: u64 = 1_000_000;
+
+/// The most slices that are done: those of the largest plan.
+const MOST_SLICES: u64 = PLAN_ELEMENTS / 2;
+/// The last row at which a page of a search may begin: beyond what any source counts.
+const LAST_ROW: u64 = 1 << 53;
+
+/// The most elements of a manifest's JSON, and of a plan's: both are refused before their values take memory. Of a manifest's
+/// elements a data file has ten.
+pub const MANIFEST_ELEMENTS: u64 = 5_000_000;
+pub const PLAN_ELEMENTS: u64 = 20_000_000;
+
+/// The elements of a JSON text, at most: one more than its commas. Each takes no more than about a hundred bytes once read.
+pub fn elements(text: &[u8]) -> u64 {
+    let commas = text.iter().filter(|byte| **byte == b',').count();
+    u64::try_from(commas).unwrap_or(u64::MAX).saturating_add(1)
+}
+
+/// Refuses (`Answer`) to write what would not be read again.
+pub fn check_size(verb: &str, path: &str, text: &[u8], (bytes, most): (u64, u64)) -> Result<(), Failure> {
+    let (has, holds) = (u64::try_from(text.len()).unwrap_or(u64::MAX), elements(text));
+    if has <= bytes && holds <= most {
+        return Ok(());
+    }
+    Err(Failure::new(Kind::Answer, verb)
+        .at(path)
+        .because(format!(
+            "it has {has} bytes and lists {holds} things; at most {bytes} bytes and {most} things are read again"
+        ))
+        .advise("docs/format.md has the limits; a later `start` under [resource.NAME] makes a first load smaller"))
+}
 
 /// Says what is wrong with a version that lies as this number of this resource.
 pub fn check(version: &Version, resource: &str, number: u64) -> Result<(), String> {
@@ -40,6 +71,10 @@ pub fn check(version: &Version, resource: &str, number: u64) -> Result<(), Strin
     for cursor in scan.into_iter().chain(backfill) {
         match cursor {
             Cursor::Slices { plan, .. } if !paths::is_scan(plan, resource) => return Err(not_ours(plan)),
+            Cursor::Slices { done, .. } if slices(done).is_none_or(|done| done > MOST_SLICES) => {
+                return Err("more slices of a scan are done than any has, or ranges of them do not ascend".to_owned());
+            }
+            Cursor::Rows { next, .. } if *next > LAST_ROW => return Err(no_row(*next)),
             Cursor::Slices { .. } | Cursor::Rows { .. } => {}
         }
     }
@@ -48,13 +83,14 @@ pub fn check(version: &Version, resource: &str, number: u64) -> Result<(), Strin
     {
         return Err(format!("its backfill selects more than {MOST_IDS} ids, or ranges that do not ascend"));
     }
-    let absence = &version.state.absence;
-    let absent = absence.absent.values().map(|ids| size(ids).filter(|ids| *ids <= MOST_IDS));
-    let counted = absence.gaps.iter().map(|gap| &gap.ids).chain([&absence.hidden]);
-    let counted = counted.map(|ids| size(ids).filter(|ids| *ids <= MOST_IDS));
-    if absent.chain(counted).any(|ids| ids.is_none()) {
-        return Err("it names more absent ids than an account holds, or ranges that do not ascend".to_owned());
+    if let Some((_, next)) = version.state.count.locating.as_ref().and_then(|locating| locating.ids)
+        && next > LAST_ROW
+    {
+        return Err(no_row(next));
     }
+    check_absent(version)?;
+    let records = version.misfits.iter().try_fold(0_u64, |sum, file| sum.checked_add(file.records));
+    records.ok_or("its rejected records are more than can be counted")?;
     let mut named = BTreeSet::new();
     let mut totals = (0_u64, 0_u64);
     for file in version.files().chain(&version.deleted) {
@@ -65,6 +101,24 @@ pub fn check(version: &Version, resource: &str, number: u64) -> Result<(), Strin
         totals.1 = totals.1.checked_add(file.bytes).ok_or("its bytes are more than can be counted")?;
     }
     Ok(())
+}
+
+/// All ids that it names as absent, of whatever kind, are held in memory.
+fn check_absent(version: &Version) -> Result<(), String> {
+    let (absence, count) = (&version.state.absence, &version.state.count);
+    let gaps = absence.gaps.iter().map(|gap| &gap.ids);
+    let lists = absence.absent.values().chain(gaps).chain([&absence.hidden, &count.vanished]);
+    let all = lists.map(|ids| size(ids)).try_fold(0_u64, |sum, ids| sum.checked_add(ids?));
+    match all {
+        Some(ids) if ids <= MOST_IDS => Ok(()),
+        Some(_) | None => {
+            Err("it names more absent ids than an account holds, or ranges that do not ascend".to_owned())
+        }
+    }
+}
+
+fn no_row(next: u64) -> String {
+    format!("its next page begins at row {next}, and no search has so many")
 }
 
 fn not_ours(path: &str) -> String {
@@ -124,6 +178,13 @@ pub fn is_plan(plan: &ScanPlan) -> bool {
         && all.is_some_and(|ids| ids <= MOST_IDS)
         && size(&plan.candidates).is_some_and(|ids| ids <= MOST_CANDIDATES)
         && size(&plan.shown).is_some_and(|ids| ids <= MOST_IDS)
+}
+
+/// The slices of ranges that ascend one after the other; none where they do not, or cannot be counted.
+fn slices(ranges: &[(u64, u64)]) -> Option<u64> {
+    let apart = ranges.is_sorted_by(|(_, last), (next, _)| last < next);
+    let count = |(first, last): &(u64, u64)| last.checked_sub(*first)?.checked_add(1);
+    ranges.iter().try_fold(0_u64, |sum, range| sum.checked_add(count(range)?)).filter(|_| apart)
 }
 
 /// The ids of ranges that each ascend; none where one does not, or they cannot be counted.

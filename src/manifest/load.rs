@@ -2,7 +2,8 @@
 
 use crate::failure::{Failure, Kind, Result};
 use crate::manifest::format::{FORMAT, ScanPlan, Version};
-use crate::manifest::integrity::{check, is_plan};
+use crate::manifest::integrity::{MANIFEST_ELEMENTS, PLAN_ELEMENTS, check, check_size, elements, is_plan};
+use crate::store::paths::PLAN_BYTES;
 use crate::store::{Step, Store, paths};
 
 /// The resources that have manifests, by the folders on disk: the catalogue may know others.
@@ -50,6 +51,10 @@ pub fn parse(resource: &str, number: u64, bytes: &[u8]) -> Result<Version> {
              before",
         )
     };
+    let found = elements(bytes);
+    if found > MANIFEST_ELEMENTS {
+        return Err(damaged().because(format!("it lists {found} things, and at most {MANIFEST_ELEMENTS} are read")));
+    }
     let format: Format = serde_json::from_slice(bytes).map_err(|error| damaged().caused(error))?;
     if format.format > FORMAT {
         return Err(Failure::new(Kind::Settings, "read a manifest")
@@ -66,6 +71,7 @@ pub fn parse(resource: &str, number: u64, bytes: &[u8]) -> Result<Version> {
 pub async fn write_plan(store: &Store, plan: &ScanPlan) -> Result<String> {
     let path = paths::scan(&plan.resource, &plan.scan);
     let bytes = serde_json::to_vec(plan).map_err(|error| Failure::new(Kind::Bug, "write a plan").caused(error))?;
+    check_size("write a plan", &path, &bytes, (PLAN_BYTES, PLAN_ELEMENTS))?;
     store.put_own(&path, bytes).await?;
     store.reach(Step::PlanKept, &path)?;
     Ok(path)
@@ -73,6 +79,11 @@ pub async fn write_plan(store: &Store, plan: &ScanPlan) -> Result<String> {
 
 /// Reads a scan's plan; `None` when it is gone or not ours to read.
 pub async fn read_plan(store: &Store, path: &str) -> Result<Option<ScanPlan>> {
-    let Some(bytes) = store.get(path).await? else { return Ok(None) };
-    Ok(serde_json::from_slice::<ScanPlan>(&bytes).ok().filter(is_plan))
+    let bytes = match store.get(path).await {
+        // Larger than any plan of ours.
+        Err(failure) if failure.kind() == Kind::Damage => None,
+        found => found?,
+    };
+    let bytes = bytes.filter(|bytes| elements(bytes) <= PLAN_ELEMENTS);
+    Ok(bytes.and_then(|bytes| serde_json::from_slice::<ScanPlan>(&bytes).ok()).filter(is_plan))
 }

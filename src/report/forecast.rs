@@ -15,7 +15,7 @@ use crate::run::{Amount, Cost, Forecast, ResourceForecast};
 const NONE: &str = "–";
 
 /// The table, with a line for each scan and one for all.
-pub fn forecast_table(forecast: &Forecast) -> String {
+pub fn forecast_table(forecast: &Forecast) -> Vec<String> {
     let mut rows: Vec<Vec<String>> = forecast.resources.iter().flat_map(|resource| lines(forecast, resource)).collect();
     let total = forecast.total();
     rows.push(line(forecast, ["total", ""], &total, "≤ ", ""));
@@ -24,7 +24,9 @@ pub fn forecast_table(forecast: &Forecast) -> String {
         1 => "1 request".to_owned(),
         spent => format!("{} requests", number(spent)),
     };
-    format!("{}\n\n{spent} spent on this plan", table(&heads, &[2, 3, 4, 5, 6], &rows))
+    let mut lines = table(&heads, &[2, 3, 4, 5, 6], &rows);
+    lines.extend([String::new(), format!("{spent} spent on this plan")]);
+    lines
 }
 
 fn lines(forecast: &Forecast, resource: &ResourceForecast) -> Vec<Vec<String>> {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::report::text::{length, number};
 use crate::run::{End, Outcome, Tally};
+use crate::secret::Redactor;
 
 /// Misfit paths named in a hint; the report has them all.
 const NAMED: usize = 5;
@@ -46,7 +47,7 @@ fn noticed(name: &str, tally: &Tally) -> Vec<String> {
 }
 
 /// What to do about what happened, a line each.
-pub fn hints(outcome: &Outcome) -> Vec<String> {
+pub fn hints(outcome: &Outcome, redactor: &Redactor) -> Vec<String> {
     let mut hints = Vec::new();
     for resource in &outcome.resources {
         let name = &resource.resource;
@@ -58,7 +59,7 @@ pub fn hints(outcome: &Outcome) -> Vec<String> {
         let misfits: Vec<String> = resource
             .tally
             .misfits
-            .iter()
+            .shown(redactor)
             .take(NAMED)
             .map(|(path, count, sample)| format!("{path} ({}×, such as {sample})", number(count)))
             .collect();
@@ -72,7 +73,7 @@ pub fn hints(outcome: &Outcome) -> Vec<String> {
         let rejected: Vec<String> = resource
             .tally
             .rejected
-            .iter()
+            .shown(redactor)
             .take(NAMED)
             .map(|(reason, count, sample)| format!("{reason} ({}×, such as {sample})", number(count)))
             .collect();

@@ -11,6 +11,7 @@ use crate::event::{Ending, Event, Events};
 use crate::failure::Failure;
 use crate::manifest::SourceCount;
 use crate::report::Verbosity;
+use crate::report::output::json_line;
 use crate::run::{Clock, Outcome, ResourceOutcome};
 use crate::secret::Redactor;
 
@@ -71,7 +72,7 @@ pub fn log(verbosity: Verbosity, clock: Clock, redactor: Redactor, context: LogC
         if verbosity >= least {
             let line = context.line(clock.now(), level, fields);
             // A log that nobody reads any more is no reason to fail.
-            let _ = writeln!(std::io::stderr().lock(), "{}", redactor.clean(&line.to_string()));
+            let _ = writeln!(std::io::stderr().lock(), "{}", json_line(&redactor, line));
         }
     })
 }
@@ -168,7 +169,7 @@ fn with_request(mut fields: Value, request_id: Option<&str>) -> Value {
 }
 
 /// The report of a run, as kept in `_pearlift/runs/` and printed with `--log-format json`.
-pub fn report(outcome: &Outcome, exit_code: u8) -> Value {
+pub fn report(outcome: &Outcome, exit_code: u8, redactor: &Redactor) -> Value {
     json!({
         "format": 1,
         "pearlift": env!("CARGO_PKG_VERSION"),
@@ -179,7 +180,7 @@ pub fn report(outcome: &Outcome, exit_code: u8) -> Value {
         "requests": outcome.requests,
         "interrupted": outcome.interrupted,
         "exit_code": exit_code,
-        "resources": outcome.resources.iter().map(resource).collect::<Vec<_>>(),
+        "resources": outcome.resources.iter().map(|ended| resource(ended, redactor)).collect::<Vec<_>>(),
     })
 }
 
@@ -192,7 +193,8 @@ pub fn count(count: &SourceCount) -> Value {
     if count.at_source.is_none() {
         return Value::Null;
     }
-    let vanished: i64 = count.vanished.iter().map(|(first, last)| last.saturating_sub(*first).saturating_add(1)).sum();
+    let ids = count.vanished.iter().map(|(first, last)| last.saturating_sub(*first).saturating_add(1));
+    let vanished = ids.fold(0_i64, i64::saturating_add);
     json!({
         "held": count.held,
         "at_source": count.at_source,
@@ -206,17 +208,17 @@ pub fn count(count: &SourceCount) -> Value {
     })
 }
 
-fn resource(outcome: &ResourceOutcome) -> Value {
+fn resource(outcome: &ResourceOutcome, redactor: &Redactor) -> Value {
     let ending = outcome.ending();
     let tally = &outcome.tally;
     let misfits: Vec<Value> = tally
         .misfits
-        .iter()
+        .shown(redactor)
         .map(|(path, count, sample)| json!({"path": path, "count": count, "sample": sample}))
         .collect();
     let rejected: Vec<Value> = tally
         .rejected
-        .iter()
+        .shown(redactor)
         .map(|(reason, count, sample)| json!({"reason": reason, "count": count, "sample": sample}))
         .collect();
     json!({

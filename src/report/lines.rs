@@ -5,7 +5,8 @@ use std::io::Write;
 use crate::event::{Ending, Event, Events};
 use crate::failure::Failure;
 use crate::report::Verbosity;
-use crate::report::text::{bytes, number, visible};
+use crate::report::output;
+use crate::report::text::{bytes, number};
 use crate::run::Clock;
 use crate::secret::Redactor;
 
@@ -13,7 +14,7 @@ use crate::secret::Redactor;
 pub fn log(verbosity: Verbosity, clock: Clock, redactor: Redactor) -> Events {
     Events::new(move |event| {
         if let Some(text) = line(event, verbosity) {
-            let text = visible(&redactor.clean(&text));
+            let text = output::line(&redactor, &text);
             // A log that nobody reads any more is no reason to fail.
             let _ = writeln!(std::io::stderr().lock(), "{:.0} {text}", clock.now());
         }
@@ -86,10 +87,8 @@ pub fn line(event: &Event, verbosity: Verbosity) -> Option<String> {
     }
 }
 
-/// A failure for people: what, where, why, and below it what to do.
-pub fn failure_text(failure: &Failure) -> String {
-    match failure.advice() {
-        Some(advice) => format!("pearlift {failure}\n  help: {advice}"),
-        None => format!("pearlift {failure}"),
-    }
+/// The lines of a failure for people: what, where, why, and below it what to do.
+pub fn failure_lines(failure: &Failure) -> Vec<String> {
+    let advice = failure.advice().map(|advice| format!("  help: {advice}"));
+    std::iter::once(format!("pearlift {failure}")).chain(advice).collect()
 }

@@ -3,6 +3,7 @@
 //! Takes events and outcomes, gives text. Writes to stderr only; nothing here changes what a run does.
 
 mod text;
+mod output;
 mod lines;
 mod progress;
 mod json;
@@ -19,9 +20,10 @@ use crate::secret::Redactor;
 pub use forecast::{forecast_object, forecast_table};
 pub use hints::hints;
 pub use json::{LogContext, count, report};
-pub use lines::failure_text;
+pub use lines::failure_lines;
+pub use output::{json_line, json_page, line, lines};
 pub use summary::{StatusRow, status_table, summary};
-pub use text::{bytes, duration, number, table, visible};
+pub use text::{bytes, duration, number, table};
 
 /// How a run is shown while it goes on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

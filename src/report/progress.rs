@@ -9,7 +9,8 @@ use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use crate::event::{Event, Events};
 use crate::report::Verbosity;
 use crate::report::lines::line;
-use crate::report::text::{number, visible};
+use crate::report::output;
+use crate::report::text::number;
 use crate::run::Clock;
 use crate::secret::Redactor;
 
@@ -115,7 +116,7 @@ impl Bars {
     fn say(&self, event: &Event) {
         if let Some(text) = line(event, Verbosity::Normal) {
             // As for bars: a terminal that is gone is no failure.
-            let _ = self.screen.println(visible(&self.redactor.clean(&text)));
+            let _ = self.screen.println(output::line(&self.redactor, &text));
         }
     }
 }

@@ -7,22 +7,24 @@ use crate::report::text::{bytes, duration, length, number, table};
 use crate::run::{End, Outcome, Progress, ResourceOutcome};
 
 /// The table at a run's end.
-pub fn summary(outcome: &Outcome) -> String {
+pub fn summary(outcome: &Outcome) -> Vec<String> {
     let rows: Vec<Vec<String>> = outcome.resources.iter().map(row).collect();
     let heads = ["resource", "rows", "read", "changed", "files", "written", "requests", "state"];
-    let table = table(&heads, &[1, 2, 3, 4, 5, 6], &rows);
+    let mut lines = table(&heads, &[1, 2, 3, 4, 5, 6], &rows);
     let changed: u64 = outcome.resources.iter().map(|resource| resource.tally.changes.total()).sum();
     let files: u64 = outcome.resources.iter().map(|resource| resource.tally.files).sum();
     let rows: u64 = outcome.resources.iter().map(|resource| resource.rows).sum();
-    format!(
-        "{table}\n\n{} rows in {}; {} changed, {} files written, {} requests, {}",
+    lines.push(String::new());
+    lines.push(format!(
+        "{} rows in {}; {} changed, {} files written, {} requests, {}",
         number(rows),
         outcome.destination,
         number(changed),
         number(files),
         number(outcome.requests),
         duration(outcome.took),
-    )
+    ));
+    lines
 }
 
 fn row(outcome: &ResourceOutcome) -> Vec<String> {
@@ -91,7 +93,7 @@ pub struct StatusRow {
 }
 
 /// The table of `status`.
-pub fn status_table(rows: &[StatusRow], now: Timestamp) -> String {
+pub fn status_table(rows: &[StatusRow], now: Timestamp) -> Vec<String> {
     let rows: Vec<Vec<String>> = rows.iter().map(|row| status_cells(row, now)).collect();
     table(&["resource", "state", "changes since", "age", "rows", "files", "size", "owed"], &[4, 5, 6, 7], &rows)
 }

@@ -46,8 +46,10 @@ pub fn duration(value: Duration) -> String {
     }
 }
 
-/// Columns padded to their widest cell; those whose place is in `right` are aligned to the right.
-pub fn table(heads: &[&str], right: &[usize], rows: &[Vec<String>]) -> String {
+/// Lines of a table: columns padded to their widest cell; those whose place is in `right` are aligned to the right.
+pub fn table(heads: &[&str], right: &[usize], rows: &[Vec<String>]) -> Vec<String> {
+    // As they will be shown: what is escaped is wider.
+    let rows: Vec<Vec<String>> = rows.iter().map(|row| row.iter().map(|cell| visible(cell)).collect()).collect();
     let width = |place: usize| {
         let cells = rows.iter().filter_map(|row| row.get(place)).map(|cell| cell.chars().count());
         cells.chain(std::iter::once(heads[place].chars().count())).max().unwrap_or(0)
@@ -65,15 +67,34 @@ pub fn table(heads: &[&str], right: &[usize], rows: &[Vec<String>]) -> String {
         padded.join("  ").trim_end().to_owned()
     };
     let heads: Vec<String> = heads.iter().map(|head| (*head).to_owned()).collect();
-    std::iter::once(line(&heads)).chain(rows.iter().map(|row| line(row))).collect::<Vec<_>>().join("\n")
+    std::iter::once(line(&heads)).chain(rows.iter().map(|row| line(row))).collect()
 }
 
-/// A text whose control characters are written out (`\u{1b}`): what the source says must not steer a terminal, nor look
-/// like another line of the log.
+/// A text in which signs that steer are written out (`\u{1b}`).
 pub fn visible(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
-        if c.is_control() && c != '\t' { out.extend(c.escape_default()) } else { out.push(c) }
+        if is_steering(c) { out.extend(c.escape_default()) } else { out.push(c) }
     }
     out
+}
+
+/// Whether a sign could steer a terminal, look like a new line, or show another text than the one that is there: control
+/// characters, separators of lines and paragraphs, marks of direction, and letters that are not seen. A tab is none, nor
+/// are the joiners that scripts need.
+pub fn is_steering(c: char) -> bool {
+    let invisible = matches!(
+        c,
+        '\u{ad}'
+            | '\u{61c}'
+            | '\u{180e}'
+            | '\u{200b}'
+            | '\u{200e}'..='\u{200f}'
+            | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}'
+            | '\u{feff}'
+            | '\u{fff9}'..='\u{fffb}'
+            | '\u{e0000}'..='\u{e007f}'
+    );
+    invisible || (c.is_control() && c != '\t')
 }

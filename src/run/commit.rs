@@ -108,8 +108,17 @@ impl Work<'_> {
         Sizes::of(&self.site.limits)
     }
 
+    /// Texts of the source in the state, without secrets: a manifest is read by whoever reads the tables.
+    fn redact_reasons(&mut self) {
+        let redactor = self.site.client.redactor();
+        let owed = self.state.owed.iter_mut().map(|owed| &mut owed.reason);
+        let withheld = self.state.absence.withheld.values_mut().map(|known| &mut known.reason);
+        owed.chain(withheld).for_each(|reason| *reason = redactor.clean(reason));
+    }
+
     /// The put that decides, then publishing.
     async fn put(&mut self, written: Written, staged: BTreeSet<String>) -> Result<()> {
+        self.redact_reasons();
         let version = self.version(&written);
         self.site.store.reach(Step::Ready, &self.name)?;
         if let Err(lost) = decide(&self.site.store, &version).await {

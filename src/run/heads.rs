@@ -138,7 +138,8 @@ pub async fn progress(settings: &Settings, heads: &BTreeMap<String, Version>) ->
                 let store = Store::open(&settings.destination()?, false)?;
                 let Some(plan) = read_plan(&store, plan).await? else { continue };
                 let of = u64::try_from(plan.slices.len()).expect("a length fits");
-                Progress::Sets { done: done.iter().map(|(first, last)| last - first + 1).sum(), of }
+                let done = done.iter().map(|(first, last)| last.saturating_sub(*first).saturating_add(1));
+                Progress::Sets { done: done.fold(0, u64::saturating_add).min(of), of }
             }
         };
         found.insert(name.clone(), progress);

@@ -70,7 +70,7 @@ pub async fn locate(work: &mut Work<'_>, search: &CountSearch, before: &SourceCo
             differs: differs && dated.is_some() && !is_due(before),
             ..Locating::default()
         });
-    locating.nights += 1;
+    locating.nights = locating.nights.saturating_add(1);
     let budget = work.site.limits.locate_requests;
     // By so many records the difference has changed, where records are what is counted.
     let records = work.resource.read.count.of == crate::schema::Counted::Records;

@@ -99,6 +99,9 @@ pub use stop::{Stop, Why};
 /// Resources worked on at once: enough that one which waits leaves no quota unused, few enough to share the memory.
 const AT_ONCE: usize = 3;
 
+/// Locks that are free are taken within an instant; a wait that is longer is told.
+const WAITED: Duration = Duration::from_secs(10);
+
 /// What is done for each resource.
 #[derive(Clone, Debug)]
 pub enum Task {
@@ -179,7 +182,11 @@ async fn at(errand: Errand, open: impl FnOnce(&Settings) -> Result<Store>) -> Re
     let client = Client::new(&account, auth, &limits, errand.seed, events.clone())?;
     client.clocks().set(errand.now);
     // Last of all that can fail: in a bucket a lock that is not given back holds others up until it expires.
-    let locks = store.lock(&names, &run, errand.wait, errand.stop.wait()).await?;
+    let locks = tokio::select! {
+        locks = store.lock(&names, &run, errand.wait, errand.stop.wait()) => locks?,
+        never = told_of_waiting(&events) => never,
+        never = time_up(&errand, begun, &events) => never,
+    };
     if !claimed && let Err(refused) = check_destination(&store, &account.code).await {
         // Claimed while this run waited for its locks.
         give_back(locks, &events).await;
@@ -216,21 +223,10 @@ async fn at(errand: Errand, open: impl FnOnce(&Settings) -> Result<Store>) -> Re
         files_numbered: AtomicU64::new(0),
         misfits_numbered: AtomicU64::new(0),
     };
-    let deadline = async {
-        match errand.most {
-            Some(most) => {
-                tokio::time::sleep_until(begun + most).await;
-                site.events.tell(Event::Stopping { reason: "the time is up".to_owned() });
-                site.stop.ask(Why::TimeUp);
-                std::future::pending().await
-            }
-            None => std::future::pending().await,
-        }
-    };
     site.store.reach(store::Step::Locked, &site.run)?;
     let resources = tokio::select! {
         resources = work_through(&site, &chosen, &errand, &counts) => resources,
-        never = deadline => never,
+        never = time_up(&errand, begun, &site.events) => never,
     };
     let resources = match resources {
         Ok(resources) => resources,
@@ -253,6 +249,25 @@ async fn at(errand: Errand, open: impl FnOnce(&Settings) -> Result<Store>) -> Re
     site.store.reach(store::Step::Done, &site.run)?;
     give_back(site.locks, &site.events).await;
     Ok(outcome)
+}
+
+/// Asks the run to stop when its time is up. Never ends.
+async fn time_up<T>(errand: &Errand, begun: Instant, events: &Events) -> T {
+    if let Some(most) = errand.most {
+        tokio::time::sleep_until(begun + most).await;
+        if errand.stop.asked().is_none() {
+            events.tell(Event::Stopping { reason: "the time is up".to_owned() });
+            errand.stop.ask(Why::TimeUp);
+        }
+    }
+    std::future::pending().await
+}
+
+/// Says after a while that locks are waited for. Never ends.
+async fn told_of_waiting<T>(events: &Events) -> T {
+    tokio::time::sleep(WAITED).await;
+    events.tell(Event::Note { resource: None, text: "waiting for locks that another run holds".to_owned() });
+    std::future::pending().await
 }
 
 async fn give_back(locks: Locks, events: &Events) {

@@ -223,13 +223,14 @@ impl<'a> Work<'a> {
     ) -> Result<()> {
         let mut owners = 0;
         for (page, _) in &mut pages {
+            page.misfits.redact(self.site.client.redactor());
             self.count_fields(page);
-            for (path, count, sample) in page.misfits.iter() {
+            for (path, count, sample) in page.misfits.shown(self.site.client.redactor()) {
                 self.site.events.tell(Event::Misfit {
                     resource: self.resource.name.clone(),
                     path: path.to_owned(),
                     count,
-                    sample: sample.to_owned(),
+                    sample,
                 });
             }
             self.tally.misfits.merge(std::mem::take(&mut page.misfits));

@@ -4,11 +4,14 @@ use std::path::Path;
 
 use include_dir::{Dir, include_dir};
 
+use crate::disk;
 use crate::failure::{Failure, Kind, Result};
 use crate::schema::check::check;
 use crate::schema::wishes::Need;
 use crate::schema::{Naming, Resource, Style, Type, Wishes};
 
+/// The most bytes of a schema file; the largest built-in one has a fiftieth.
+const MOST_BYTES: u64 = 1 << 20;
 /// The schema files that ship inside the binary.
 static BUILT_IN: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/schemas");
 
@@ -161,7 +164,10 @@ fn read_folder(folder: &Path) -> Result<Vec<(String, String)>> {
     for entry in std::fs::read_dir(folder).map_err(failed)? {
         let path = entry.map_err(failed)?.path();
         if let Some(name) = name_of(&path) {
-            texts.push((name, std::fs::read_to_string(&path).map_err(failed)?));
+            // By its own path: the folder's would name none of its files.
+            let text =
+                disk::read_text(&path, MOST_BYTES).map_err(|error| failed(error).at(path.display().to_string()))?;
+            texts.push((name, text));
         }
     }
     texts.sort();

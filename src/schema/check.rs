@@ -22,7 +22,7 @@ const MAX_IDS: u16 = 200;
 pub fn check(name: &str, text: &str) -> Result<Resource> {
     let place = |failure: Failure| failure.at(format!("schema {name}"));
     let file: SchemaFile = toml::from_str(text).map_err(|error| {
-        Failure::new(Kind::Schema, "read a schema file").at(format!("{name}.toml")).because(error.to_string())
+        Failure::new(Kind::Schema, "read a schema file").at(format!("{name}.toml")).unread(text, &error)
     })?;
     if !is_name(name) || is_device(name) {
         let rule = "a resource's name is small letters, digits and `_`, at most 63, begins with a letter, and is no device of Windows";

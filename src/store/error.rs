@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::io::ErrorKind;
 
+use crate::disk::is_unfit;
 use crate::failure::{Failure, Kind};
 
 /// Codes of S3 that are refusals though the client does not say so: they come with a status of a mere wrong request, or of
@@ -17,6 +18,10 @@ const REFUSALS: [&str; 7] = [
     "SignatureDoesNotMatch",
 ];
 
+/// The way out where a link or another odd thing lies in the destination.
+const NO_LINKS: &str = "below the destination's folder only folders and files of its own are used: put what belongs there in its \
+                        place; the folder that `destination.url` names may itself be a link";
+
 /// A failure of a verb on a path.
 pub fn failure(verb: &str, path: &str, error: object_store::Error) -> Failure {
     let kind = match &error {
@@ -29,8 +34,10 @@ pub fn failure(verb: &str, path: &str, error: object_store::Error) -> Failure {
         _ if REFUSALS.iter().any(|code| error.to_string().contains(code)) => Kind::StoreRefused,
         _ => io_kind(&error),
     };
+    let unfit = unfit_in(&error);
     let failure = Failure::new(kind, format!("{verb} in the destination")).at(path).caused(error);
     match kind {
+        _ if unfit => failure.advise(NO_LINKS),
         Kind::StoreRefused => failure.advise(
             "check that the destination is a folder we may write, or a bucket and AWS_* credentials that allow get, put, list and delete",
         ),
@@ -40,19 +47,29 @@ pub fn failure(verb: &str, path: &str, error: object_store::Error) -> Failure {
 
 /// Local errors are told apart by the operating system's word.
 fn io_kind(error: &object_store::Error) -> Kind {
+    io_error(error).map_or(Kind::StoreUnreachable, kind_of)
+}
+
+/// Whether something lies in the destination that is not used.
+fn unfit_in(error: &object_store::Error) -> bool {
+    io_error(error).is_some_and(is_unfit)
+}
+
+fn io_error(error: &object_store::Error) -> Option<&std::io::Error> {
     let mut next: Option<&(dyn Error + 'static)> = Some(error);
     while let Some(cause) = next {
-        if let Some(io) = cause.downcast_ref::<std::io::Error>() {
-            return kind_of(io);
+        if let Some(io) = cause.downcast_ref() {
+            return Some(io);
         }
         next = cause.source();
     }
-    Kind::StoreUnreachable
+    None
 }
 
 /// What a local error means.
 fn kind_of(error: &std::io::Error) -> Kind {
     match error.kind() {
+        _ if is_unfit(error) => Kind::StoreRefused,
         ErrorKind::PermissionDenied
         | ErrorKind::ReadOnlyFilesystem
         | ErrorKind::NotADirectory
@@ -65,10 +82,27 @@ fn kind_of(error: &std::io::Error) -> Kind {
 
 /// A failure of a verb on a local file.
 pub fn local(verb: &str, path: &std::path::Path, error: std::io::Error) -> Failure {
-    Failure::new(kind_of(&error), format!("{verb} a file"))
-        .at(path.display().to_string())
-        .caused(error)
-        .advise("check the folder's permissions and free space; what was committed is intact, run again")
+    let advice = match is_unfit(&error) {
+        true => NO_LINKS,
+        false => "check the folder's permissions and free space; what was committed is intact, run again",
+    };
+    Failure::new(kind_of(&error), format!("{verb} a file")).at(path.display().to_string()).caused(error).advise(advice)
+}
+
+/// Something at a path is larger than anything that a run writes there.
+pub fn too_large(path: &str, bytes: u64, most: u64) -> Failure {
+    Failure::new(Kind::Damage, "read in the destination")
+        .at(path)
+        .because(format!("it has {bytes} bytes, and at most {most} are read"))
+        .advise("restore it from a backup, or move it away; no run has written it")
+}
+
+/// More of an object came than the store stated.
+pub fn overlong(path: &str, stated: u64) -> Failure {
+    Failure::new(Kind::StoreUnreachable, "read in the destination")
+        .at(path)
+        .because(format!("its size was stated as {stated} bytes, and more came"))
+        .advise("run again; where it stays so, the store or a cache before it is at fault")
 }
 
 /// The upload of a staged file is gone: only another run's recovery ends what it does not own, and it has fenced us.
@@ -138,4 +172,12 @@ pub fn no_locks(place: &str, why: &str) -> Failure {
         .at(place)
         .because(why)
         .advise("use a folder whose file system has file locks, or a bucket that shows at once what was written, with no cache before it")
+}
+
+/// The lock under which all others are taken is held for longer than that takes.
+pub fn busy_start(path: &str, waited: std::time::Duration) -> Failure {
+    Failure::new(Kind::Held, "take the locks of the destination")
+        .at(path)
+        .because(format!("another process has held it for {} seconds", waited.as_secs()))
+        .advise("a run holds it for a moment only: end the process that holds it (of a local file `lsof` names it) and run again")
 }

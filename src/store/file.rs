@@ -4,6 +4,7 @@
 //! a bucket it is written to a scratch file and uploaded.
 
 use std::fs::File;
+use std::io::ErrorKind;
 use std::path::{Path as FsPath, PathBuf};
 use std::sync::Arc;
 
@@ -13,6 +14,7 @@ use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
 use tokio::io::AsyncReadExt;
 
+use crate::disk::Folder;
 use crate::failure::{Failure, Result};
 use crate::store::error::{failure, given_up, is_given_up, local};
 use crate::store::{Place, Step, Store};
@@ -23,31 +25,79 @@ const PART: usize = 8 << 20;
 /// A file being written that will be staged.
 #[derive(Debug)]
 pub struct Scratch {
-    /// Where to write it.
+    /// Its local path, for messages.
     pub path: PathBuf,
     /// Its staged path in the store.
     pub staged: String,
-    in_place: bool,
+    /// Where it is written in place.
+    folder: Option<Folder>,
+}
+
+impl Scratch {
+    /// Makes the file, where none is: neither what lies there nor what a link leads to is written into.
+    pub fn create(&self) -> Result<File> {
+        let made = match &self.folder {
+            Some(folder) => folder.create(&self.staged),
+            None => File::create_new(&self.path),
+        };
+        made.map_err(|error| local("write", &self.path, error))
+    }
+
+    /// Opens what was written, to be read.
+    pub fn open(&self) -> Result<File> {
+        let opened = match &self.folder {
+            Some(folder) => folder.open_file(&self.staged),
+            None => File::open(&self.path),
+        };
+        opened.map_err(|error| local("read", &self.path, error))
+    }
 }
 
 /// A local file with the content of one in the store.
 #[derive(Debug)]
 pub struct LocalCopy {
     path: PathBuf,
-    temporary: bool,
+    bytes: u64,
+    at: At,
+}
+
+/// Where a local copy lies.
+#[derive(Debug)]
+enum At {
+    /// In the destination's folder: the file itself.
+    Folder(Folder, String),
+    /// In the spool.
+    Spool,
 }
 
 impl LocalCopy {
-    /// Where the content can be read.
+    /// Its local path, for messages.
     pub fn path(&self) -> &FsPath {
         &self.path
+    }
+
+    /// The size in bytes that the store states; a copy from a bucket holds no more than was asked for.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Opens it to be read; `None` when it is gone.
+    pub fn open(&self) -> Result<Option<File>> {
+        let opened = match &self.at {
+            At::Folder(folder, path) => folder.open_file(path),
+            At::Spool => File::open(&self.path),
+        };
+        match opened {
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            opened => opened.map(Some).map_err(|error| local("read", &self.path, error)),
+        }
     }
 }
 
 impl Drop for LocalCopy {
     fn drop(&mut self) {
-        if self.temporary {
-            // A file of the spool: what stays behind is swept with the spool's folder.
+        if matches!(self.at, At::Spool) {
+            // What stays behind is swept with the spool's folder.
             let _ = std::fs::remove_file(&self.path);
         }
     }
@@ -56,24 +106,24 @@ impl Drop for LocalCopy {
 impl Store {
     /// A place to write a file that will be staged at `staged`; `spool` is a local folder for scratch files.
     pub fn scratch(&self, staged: &str, spool: &FsPath) -> Result<Scratch> {
-        let (path, in_place) = match &self.place {
-            Place::Folder(folder) => (folder.join(staged), true),
-            Place::Bucket(_) => (spool.join(staged.rsplit('/').next().unwrap_or(staged)), false),
+        let (path, folder) = match &self.place {
+            Place::Folder(folder) => (folder.place(staged), Some(folder.clone())),
+            Place::Bucket(_) => (spool.join(staged.rsplit('/').next().unwrap_or(staged)), None),
         };
-        if let Some(parent) = path.parent() {
-            std::fs::create_dir_all(parent).map_err(|error| local("make the folder of", &path, error))?;
+        if folder.is_none() {
+            std::fs::create_dir_all(spool).map_err(|error| local("make the folder of", &path, error))?;
         }
-        Ok(Scratch { path, staged: staged.to_owned(), in_place })
+        Ok(Scratch { path, staged: staged.to_owned(), folder })
     }
 
     /// Makes a written scratch file durable at its staged path.
     pub async fn stage(&self, scratch: Scratch) -> Result<()> {
         self.reach(Step::Written, &scratch.staged)?;
-        if let (true, Place::Folder(folder)) = (scratch.in_place, &self.place) {
-            let (path, top) = (scratch.path.clone(), folder.clone());
-            tokio::task::spawn_blocking(move || make_durable(&path, &top))
-                .await
-                .expect("making a file durable does not panic")?;
+        if let Some(folder) = &scratch.folder {
+            let (folder, staged) = (folder.clone(), scratch.staged.clone());
+            let synced = tokio::task::spawn_blocking(move || folder.sync(&staged)).await;
+            let synced = synced.expect("making a file durable does not panic");
+            synced.map_err(|error| local("sync", &scratch.path, error))?;
         } else {
             self.upload(&scratch.path, &scratch.staged).await?;
             std::fs::remove_file(&scratch.path).map_err(|error| local("remove", &scratch.path, error))?;
@@ -83,7 +133,11 @@ impl Store {
 
     /// Gives up a scratch file.
     pub fn discard(&self, scratch: &Scratch) -> Result<()> {
-        std::fs::remove_file(&scratch.path).map_err(|error| local("remove", &scratch.path, error))
+        let removed = match &scratch.folder {
+            Some(folder) => folder.remove(&scratch.staged),
+            None => std::fs::remove_file(&scratch.path),
+        };
+        removed.map_err(|error| local("remove", &scratch.path, error))
     }
 
     async fn upload(&self, from: &FsPath, to: &str) -> Result<()> {
@@ -120,12 +174,19 @@ impl Store {
         Ok(())
     }
 
-    /// A local file with what is at `path`: the file itself in a folder, a temporary copy in `spool` otherwise. `None`
-    /// when nothing is there.
-    pub async fn local_copy(&self, path: &str, spool: &FsPath) -> Result<Option<LocalCopy>> {
+    /// A local file with what is at `path`: the file itself in a folder, a temporary copy in `spool` otherwise, of one byte
+    /// more than `most` at most. `None` when nothing is there.
+    pub async fn local_copy(&self, path: &str, most: u64, spool: &FsPath) -> Result<Option<LocalCopy>> {
         if let Place::Folder(folder) = &self.place {
-            let path = folder.join(path);
-            return Ok(path.exists().then_some(LocalCopy { path, temporary: false }));
+            // Here and now: the caller holds a thread for blocking work, of which there are few.
+            return match folder.open_file(path).and_then(|file| file.metadata()) {
+                Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+                Err(error) => Err(local("read", &folder.place(path), error)),
+                Ok(found) => {
+                    let at = At::Folder(folder.clone(), path.to_owned());
+                    Ok(Some(LocalCopy { path: folder.place(path), bytes: found.len(), at }))
+                }
+            };
         }
         let found = match self.inner.get(&Path::from(path)).await {
             Ok(found) => found,
@@ -135,11 +196,17 @@ impl Store {
         let target = spool.join(format!("copy-{}", path.replace('/', "-")));
         let write = |error| local("write", &target, error);
         let mut file = tokio::fs::File::create(&target).await.map_err(write)?;
-        let copy = LocalCopy { path: target.clone(), temporary: true };
+        let copy = LocalCopy { path: target.clone(), bytes: found.meta.size, at: At::Spool };
+        let mut left = most.saturating_add(1);
         let mut chunks = found.into_stream();
         while let Some(chunk) = chunks.next().await {
             let chunk = chunk.map_err(|error| failure("read", path, error))?;
-            tokio::io::AsyncWriteExt::write_all(&mut file, &chunk).await.map_err(write)?;
+            let length = usize::try_from(left).unwrap_or(usize::MAX).min(chunk.len());
+            tokio::io::AsyncWriteExt::write_all(&mut file, &chunk[..length]).await.map_err(write)?;
+            left -= u64::try_from(length).expect("a length fits");
+            if left == 0 {
+                break;
+            }
         }
         tokio::io::AsyncWriteExt::flush(&mut file).await.map_err(write)?;
         Ok(Some(copy))
@@ -175,15 +242,20 @@ impl RemoteFile {
     /// Bytes `[start, start + length)`. Blocks: call it from a blocking thread. Refuses (`Damage`) a file that is not there, or
     /// has another size than was stated.
     pub fn read(&self, start: u64, length: u64) -> Result<Bytes> {
+        self.runtime.block_on(self.fetch(start, length))
+    }
+
+    /// The same, for those that do not block.
+    pub async fn fetch(&self, start: u64, length: u64) -> Result<Bytes> {
         let damaged = |why: &str| Failure::damaged("read a live file", &self.path).because(why);
         let path = Path::from(self.path.as_str());
         let range = start..start.saturating_add(length);
-        let read = self.runtime.block_on(self.inner.get_range(&path, range));
+        let read = self.inner.get_range(&path, range).await;
         match read {
             Ok(bytes) if u64::try_from(bytes.len()).is_ok_and(|got| got == length) => Ok(bytes),
             Err(object_store::Error::NotFound { .. }) => Err(damaged("the manifest names it and it is not there")),
             // A range beyond the end is refused in many words, or cut short.
-            other => match (self.runtime.block_on(self.inner.head(&path)), other) {
+            other => match (self.inner.head(&path).await, other) {
                 (Ok(found), _) if found.size != self.size => {
                     Err(damaged("it has another size than the manifest states"))
                 }
@@ -192,12 +264,4 @@ impl RemoteFile {
             },
         }
     }
-}
-
-/// Syncs a file and every folder between it and the top, for a new folder must be durable too.
-fn make_durable(path: &FsPath, top: &FsPath) -> Result<()> {
-    let sync =
-        |path: &FsPath| File::open(path).and_then(|file| file.sync_all()).map_err(|error| local("sync", path, error));
-    sync(path)?;
-    path.ancestors().skip(1).take_while(|folder| folder.starts_with(top)).try_for_each(sync)
 }

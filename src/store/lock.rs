@@ -4,8 +4,8 @@
 //! lock is an OS file lock that dies with its process. In a bucket it is an object renewed by its tag; one that stays
 //! unchanged for [`LockTiming::expire`] on the observer's own clock is dead and may be taken over.
 
-use std::collections::{BTreeMap, VecDeque};
-use std::fs::{File, TryLockError};
+use std::collections::BTreeMap;
+use std::fs::File;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -15,14 +15,15 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use crate::failure::{Failure, Kind, Result};
-use crate::store::error::local;
+use crate::store::error::busy_start;
 use crate::store::{Place, Put, Store, Tag, paths};
 
 /// The name of the lock under which all others are taken, so that of two equal runs one gets all.
-const START: &str = "_start";
+pub(super) const START: &str = "_start";
 
-/// How often a lock file that another process holds is tried again.
-const POLL: Duration = Duration::from_millis(50);
+/// The start lock of a bucket is held while some locks are put. It is waited for this long: a process that dies with it lets it
+/// expire earlier.
+const START_FOR: Duration = Duration::from_secs(600);
 
 /// How locks in a bucket live.
 #[derive(Clone, Copy, Debug)]
@@ -42,12 +43,12 @@ impl Default for LockTiming {
 /// The locks that a run holds, and who holds the others. Released by [`Locks::release`], or by the process's end.
 #[derive(Debug)]
 pub struct Locks {
-    files: BTreeMap<String, File>,
+    pub(super) files: BTreeMap<String, File>,
     objects: Arc<Mutex<BTreeMap<String, Object>>>,
     /// Locks that others hold: resource and what is known of the holder.
     pub held_by_others: Vec<Held>,
     renewal: Option<JoinHandle<()>>,
-    store: Store,
+    pub(super) store: Store,
     run: String,
 }
 
@@ -150,78 +151,6 @@ impl Locks {
         paper(&self.run, beat, released)
     }
 
-    async fn take_files(
-        &mut self,
-        names: Vec<String>,
-        wait: bool,
-        patience: &mut Patience<'_, impl Future<Output = ()>>,
-    ) -> Result<()> {
-        let start = loop {
-            match self.try_file(START)? {
-                Some(file) => break Some(file),
-                None if patience.lasts(POLL).await => {}
-                None => break None,
-            }
-        };
-        let mut busy = VecDeque::new();
-        for name in names {
-            let taken = if start.is_none() || out_of_turn(wait, busy.len()) { None } else { self.try_file(&name)? };
-            match taken {
-                Some(file) => {
-                    self.files.insert(name, file);
-                }
-                None => busy.push_back(name),
-            }
-        }
-        drop(start);
-        while wait && !busy.is_empty() && patience.lasts(POLL).await {
-            while let Some(name) = busy.pop_front() {
-                match self.try_file(&name)? {
-                    Some(file) => {
-                        self.files.insert(name, file);
-                    }
-                    None => {
-                        busy.push_front(name);
-                        break;
-                    }
-                }
-            }
-        }
-        let by = "another run on this folder";
-        self.held_by_others.extend(busy.into_iter().map(|name| Held { name, by: by.to_owned() }));
-        Ok(())
-    }
-
-    /// Takes a lock file; `None` when another holds it.
-    pub(super) fn try_file(&self, name: &str) -> Result<Option<File>> {
-        let file = self.open_lock_file(name)?;
-        match file.try_lock() {
-            Ok(()) => Ok(Some(file)),
-            Err(TryLockError::WouldBlock) => Ok(None),
-            Err(TryLockError::Error(error)) => Err(local("lock", &self.lock_path(name), error)),
-        }
-    }
-
-    fn lock_path(&self, name: &str) -> std::path::PathBuf {
-        match &self.store.place {
-            Place::Folder(folder) => folder.join(paths::lock(name)),
-            Place::Bucket(_) => paths::lock(name).into(),
-        }
-    }
-
-    fn open_lock_file(&self, name: &str) -> Result<File> {
-        let path = self.lock_path(name);
-        let parent = path.parent().expect("a lock lies in a folder");
-        std::fs::create_dir_all(parent).map_err(|error| local("make the folder of", &path, error))?;
-        File::options()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(&path)
-            .map_err(|e| local("open", &path, e))
-    }
-
     async fn take_objects(
         &mut self,
         names: Vec<String>,
@@ -265,16 +194,20 @@ impl Locks {
     }
 
     /// Takes the start lock. It is short, so its holder is alive or dead; either way it comes free. `None` when the wait was
-    /// ended.
+    /// ended. Refuses (`Held`) where somebody renews it for [`START_FOR`].
     async fn take_start(
         &self,
         seen: &mut Observed,
         pause: Duration,
         patience: &mut Patience<'_, impl Future<Output = ()>>,
     ) -> Result<Option<Object>> {
+        let begun = Instant::now();
         loop {
             if let Some(object) = self.try_object(START, seen).await? {
                 return Ok(Some(object));
+            }
+            if begun.elapsed() >= START_FOR {
+                return Err(busy_start(&paths::lock(START), START_FOR));
             }
             if !patience.lasts(pause).await {
                 return Ok(None);
@@ -377,14 +310,14 @@ impl Drop for Locks {
 }
 
 /// How long somebody waits: until the end of a future.
-struct Patience<'a, F> {
+pub(super) struct Patience<'a, F> {
     stop: Pin<&'a mut F>,
     over: bool,
 }
 
 impl<F: Future<Output = ()>> Patience<'_, F> {
     /// Pauses this long; `false` when the wait is to end.
-    async fn lasts(&mut self, pause: Duration) -> bool {
+    pub(super) async fn lasts(&mut self, pause: Duration) -> bool {
         if !self.over {
             tokio::select! {
                 () = &mut self.stop => self.over = true,
@@ -397,7 +330,7 @@ impl<F: Future<Output = ()>> Patience<'_, F> {
 
 /// Who waits takes locks in the order of their names and none behind one that it waits for: two that wait for each other
 /// would wait for ever.
-fn out_of_turn(wait: bool, busy: usize) -> bool {
+pub(super) fn out_of_turn(wait: bool, busy: usize) -> bool {
     wait && busy > 0
 }
 

@@ -5,23 +5,28 @@
 
 pub mod paths;
 mod error;
+mod credentials;
 mod network;
+mod local;
 mod open;
 mod file;
 mod lock;
+mod lock_file;
 mod prove;
 mod step;
 mod uploads;
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use futures_util::{StreamExt, TryStreamExt};
 use object_store::path::Path;
-use object_store::{CopyMode, CopyOptions, ObjectStore, ObjectStoreExt, PutMode, PutOptions, UpdateVersion};
+use object_store::{
+    CopyMode, CopyOptions, GetResultPayload, ObjectStore, ObjectStoreExt, PutMode, PutOptions, UpdateVersion,
+};
 
+use crate::disk::Folder;
 use crate::failure::Result;
 use crate::store::error::failure;
 
@@ -58,7 +63,7 @@ struct Former {
 #[derive(Clone, Debug)]
 pub enum Place {
     /// A folder; files can be written and read in place.
-    Folder(PathBuf),
+    Folder(Folder),
     /// A bucket, with the URL that names it; files go through a local scratch.
     Bucket(String),
 }
@@ -78,7 +83,7 @@ impl Store {
     /// Text that names the destination to people.
     pub fn describe(&self) -> String {
         match &self.place {
-            Place::Folder(folder) => folder.display().to_string(),
+            Place::Folder(folder) => folder.path().display().to_string(),
             Place::Bucket(url) => url.clone(),
         }
     }
@@ -104,17 +109,34 @@ impl Store {
         Ok(self.get_tagged(path).await?.map(|(bytes, _)| bytes))
     }
 
-    /// The bytes at a path with their tag.
+    /// The bytes at a path with their tag. Refuses (`Damage`) more than [`paths::most_bytes`], by the size that the store
+    /// states and by what comes.
     pub async fn get_tagged(&self, path: &str) -> Result<Option<(Bytes, Tag)>> {
         let wrong = |error| failure("read", path, error);
-        match self.inner.get(&Path::from(path)).await {
-            Ok(found) => {
-                let tag = Tag(found.meta.e_tag.clone(), found.meta.version.clone());
-                Ok(Some((found.bytes().await.map_err(wrong)?, tag)))
-            }
-            Err(object_store::Error::NotFound { .. }) => Ok(None),
-            Err(error) => Err(wrong(error)),
+        let found = match self.inner.get(&Path::from(path)).await {
+            Ok(found) => found,
+            Err(object_store::Error::NotFound { .. }) => return Ok(None),
+            Err(error) => return Err(wrong(error)),
+        };
+        let (size, most) = (found.meta.size, paths::most_bytes(path));
+        if size > most {
+            return Err(error::too_large(path, size, most));
         }
+        let tag = Tag(found.meta.e_tag.clone(), found.meta.version.clone());
+        if let GetResultPayload::File(..) = &found.payload {
+            return Ok(Some((found.bytes().await.map_err(wrong)?, tag)));
+        }
+        let mut bytes = BytesMut::with_capacity(usize::try_from(size).unwrap_or(0));
+        let mut chunks = found.into_stream();
+        while let Some(chunk) = chunks.try_next().await.map_err(wrong)? {
+            bytes.extend_from_slice(&chunk);
+            let came = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+            if came > size {
+                return Err(error::overlong(path, size));
+            }
+        }
+        // Fewer are half a JSON, which nobody takes for a whole one.
+        Ok(Some((bytes.freeze(), tag)))
     }
 
     /// The size in bytes of what is at a path, or `None`.

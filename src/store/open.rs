@@ -6,18 +6,20 @@ use std::time::Duration;
 
 use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey, S3ConditionalPut};
 use object_store::client::HttpConnector;
-use object_store::local::LocalFileSystem;
 use object_store::memory::InMemory;
 use object_store::path::Path as Key;
 use object_store::prefix::PrefixStore;
 use object_store::{ClientOptions, ObjectStore, RetryConfig};
 
 use crate::config::{Destination, S3};
+use crate::disk::Folder;
 use crate::failure::{Failure, Kind, Result};
+use crate::store::credentials::known;
+use crate::store::local::LocalFolder;
 use crate::store::network::Connector;
 use crate::store::step::Watcher;
 use crate::store::uploads::Uploads;
-use crate::store::{Former, LockTiming, Place, Store, error};
+use crate::store::{Former, LockTiming, Place, Store, error, paths};
 
 /// Credentials that the client takes from the environment, with their variables.
 const CREDENTIALS: [(AmazonS3ConfigKey, &str); 9] = [
@@ -36,7 +38,8 @@ const TRIES: usize = 6;
 const TRY_FOR: Duration = Duration::from_secs(60);
 
 impl Store {
-    /// Opens the destination. A folder is made when it is missing and `create` says so.
+    /// Opens the destination. A folder is made when it is missing and `create` says so. Refuses (`StoreRefused`) a folder in which
+    /// `_pearlift`, or something directly in it, is a link or another odd thing.
     pub fn open(destination: &Destination, create: bool) -> Result<Self> {
         match destination {
             Destination::Local(folder) => Self::folder(folder, create),
@@ -49,13 +52,12 @@ impl Store {
             std::fs::create_dir_all(folder).map_err(|e| error::local("make", folder, e))?;
         }
         let folder = folder.canonicalize().map_err(|e| error::local("find", folder, e))?;
-        let inner = LocalFileSystem::new_with_prefix(&folder)
-            .map_err(|e| error::failure("open", &folder.display().to_string(), e))?
-            .with_fsync(true);
-        let place = Place::Folder(folder);
+        let folder = Folder::open(&folder).map_err(|e| error::local("open", &folder, e))?;
+        // Before anything is written: what is written last would be missed last.
+        folder.list_names(paths::OURS).map_err(|e| error::local("use", &folder.place(paths::OURS), e))?;
         Ok(Self {
-            inner: Arc::new(inner),
-            place,
+            inner: Arc::new(LocalFolder(folder.clone())),
+            place: Place::Folder(folder),
             lock_timing: LockTiming::default(),
             watcher: Watcher::default(),
             uploads: None,
@@ -81,7 +83,9 @@ impl Store {
             // Both of its names, or one that the client finds in the environment by itself would win.
             builder = builder.with_endpoint(endpoint).with_config(AmazonS3ConfigKey::S3Endpoint, endpoint);
         }
-        let opened = builder.build().and_then(|bucket| Ok((bucket, Connector.connect(&client)?)));
+        let opened = known(builder, &s3.redactor)
+            .and_then(AmazonS3Builder::build)
+            .and_then(|bucket| Ok((bucket, Connector.connect(&client)?)));
         let (bucket, client) = opened.map_err(|error| {
             Failure::new(Kind::StoreRefused, "open the bucket").at(&url).caused(error).advise(
                 "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (or a profile's usual variables) give the credentials",

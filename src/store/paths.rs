@@ -23,6 +23,29 @@ pub const MANIFESTS: &str = "_pearlift/manifests";
 /// Below it: one file a run.
 pub const RUNS: &str = "_pearlift/runs";
 
+/// The most bytes of a manifest. One of ten thousand data files has about 8 MiB.
+pub const MANIFEST_BYTES: u64 = 128 << 20;
+/// The most bytes of a plan. One of ten million ids that are not adjacent has about 200 MiB.
+pub const PLAN_BYTES: u64 = 256 << 20;
+/// The most bytes of a report; one that is larger is nobody's.
+const REPORT_BYTES: u64 = 64 << 20;
+/// The most bytes of a lock object, a probe and the destination's marker, which hold a few words.
+const SMALL_BYTES: u64 = 64 << 10;
+/// The most bytes of anything else that is read whole.
+const OTHER_BYTES: u64 = 1 << 30;
+
+/// The most bytes of what is read whole at a path: refused by the size that the store states, before it is read.
+pub fn most_bytes(path: &str) -> u64 {
+    let below = path.strip_prefix(OURS).and_then(|rest| rest.strip_prefix('/')).unwrap_or_default();
+    match below.split('/').next() {
+        Some("manifests") => MANIFEST_BYTES,
+        Some("scans") => PLAN_BYTES,
+        Some("runs") => REPORT_BYTES,
+        Some("locks" | "destination.json") => SMALL_BYTES,
+        Some(_) | None => OTHER_BYTES,
+    }
+}
+
 /// The account and format of the destination.
 pub fn destination() -> String {
     format!("{OURS}/destination.json")

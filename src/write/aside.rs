@@ -98,7 +98,7 @@ pub fn set_aside(
         let mut output = Output::new(None);
         for file in table.files.iter().filter(|file| which.concerns(name, file)) {
             let copy = live_copy(work.store, file, work.spool, runtime)?;
-            for batch in read(copy.path())? {
+            for batch in read(&copy)? {
                 let batch = batch.map_err(|error| Failure::damaged("read a data file", &file.path).caused(error))?;
                 let owner_key = batch.schema_ref().index_of(&table.key[0]);
                 let owner_key =

@@ -109,7 +109,7 @@ fn join_run(
     runtime: &Handle,
     next_number: &mut u64,
 ) -> Result<Vec<Draft>> {
-    let form = form(work, table, whole_copy(work, run[0], runtime)?.path())?;
+    let form = form(work, table, &whole_copy(work, run[0], runtime)?)?;
     let mut target = Target {
         store: work.store,
         spool: work.spool,
@@ -122,7 +122,7 @@ fn join_run(
     let mut output = Output::new(run[0].partition.clone());
     for file in run {
         let copy = whole_copy(work, file, runtime)?;
-        for batch in read(copy.path())? {
+        for batch in read(&copy)? {
             let batch = batch.map_err(|error| Failure::damaged("read a data file", &file.path).caused(error))?;
             let batch = RecordBatch::try_new(Arc::clone(&form.schema), batch.columns().to_vec())
                 .map_err(|error| Failure::damaged("join files of a table", &file.path).caused(error))?;
@@ -133,8 +133,8 @@ fn join_run(
 }
 
 /// The form of a table's files, as one of them shows it.
-fn form(work: &Joining<'_>, table: &TableFiles, path: &Path) -> Result<Form> {
-    let schema: SchemaRef = Arc::new(Schema::new(read(path)?.schema().fields().clone()));
+fn form(work: &Joining<'_>, table: &TableFiles, copy: &LocalCopy) -> Result<Form> {
+    let schema: SchemaRef = Arc::new(Schema::new(read(copy)?.schema().fields().clone()));
     let place = |name: &String| {
         let found = schema.index_of(name);
         found.map_err(|error| Failure::new(Kind::Damage, "find the key of a table").at(name).caused(error))
@@ -145,7 +145,7 @@ fn form(work: &Joining<'_>, table: &TableFiles, path: &Path) -> Result<Form> {
 
 /// A local file with the bytes that were written.
 fn whole_copy(work: &Joining<'_>, file: &DataFile, runtime: &Handle) -> Result<LocalCopy> {
-    let copy = runtime.block_on(work.store.local_copy(&file.path, work.spool))?;
+    let copy = runtime.block_on(work.store.local_copy(&file.path, file.bytes, work.spool))?;
     let copy = copy.ok_or_else(|| {
         Failure::damaged("find a live file", &file.path).because("the manifest names it and it is not there")
     })?;

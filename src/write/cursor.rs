@@ -134,7 +134,7 @@ impl<'a> Cursor<'a> {
     fn begin(&mut self, file: usize) -> Result<()> {
         let located = &self.part.files[file];
         let Reading { store, spool, runtime } = self.reading;
-        let opened = match runtime.block_on(store.local_copy(&located.at, spool))? {
+        let opened = match runtime.block_on(store.local_copy(&located.at, located.file.bytes, spool))? {
             Some(copy) => Stream::open(file, copy, located, self.part)?,
             None => Err(Flaw::Missing),
         };

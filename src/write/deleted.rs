@@ -17,7 +17,7 @@ use crate::store::{Store, paths};
 use crate::write::inspect::refuse_altered;
 use crate::write::output::{Draft, Output, Target};
 use crate::write::parquet::Form;
-use crate::write::reader::read;
+use crate::write::reader::{Reader, read, read_file};
 use crate::write::segment::sorted;
 
 /// A file of deleted rows smaller than the target size divided by this is joined: its rows are sorted in memory.
@@ -49,11 +49,11 @@ pub fn join_deleted(
         return Ok((drafts, Vec::new()));
     }
     let mut joined = Joined::new(target.form)?;
-    joined.take(&draft.scratch.path, target.form)?;
+    joined.take(read_file(draft.scratch.open()?, &draft.scratch.path)?, &draft.scratch.path, target.form)?;
     let mut removes = Vec::new();
     for file in small {
-        let Some(copy) = runtime.block_on(store.local_copy(&file.path, spool))? else { continue };
-        if refuse_altered(&copy, file).is_ok() && joined.take(copy.path(), target.form)? {
+        let Some(copy) = runtime.block_on(store.local_copy(&file.path, file.bytes, spool))? else { continue };
+        if refuse_altered(&copy, file).is_ok() && joined.take(read(&copy)?, copy.path(), target.form)? {
             removes.push(file.path.clone());
         }
     }
@@ -76,8 +76,7 @@ impl Joined {
     }
 
     /// Takes the rows of a file; none where its columns are others, or one of its keys is known.
-    fn take(&mut self, path: &Path, form: &Form) -> Result<bool> {
-        let reader = read(path)?;
+    fn take(&mut self, reader: Reader, path: &Path, form: &Form) -> Result<bool> {
         if reader.schema().fields() != form.schema.fields() {
             return Ok(false);
         }

@@ -172,13 +172,13 @@ pub(super) fn checksum(file: &mut File, path: &Path) -> Result<(String, u64)> {
 /// Refuses (`Damage`) a copy of a live file whose bytes are not those that were written: what is merged from it would look
 /// like written by us from then on.
 pub(super) fn refuse_altered(copy: &LocalCopy, file: &DataFile) -> Result<()> {
-    let path = copy.path();
-    let mut opened = File::open(path).map_err(|error| failed("read", path, error))?;
-    let (sha256, _) = checksum(&mut opened, path)?;
-    if sha256 == file.sha256 {
-        return Ok(());
+    let damaged = |why: &str| Failure::damaged("read a data file", &file.path).because(why);
+    if copy.bytes() != file.bytes {
+        return Err(damaged("its size is not that of the manifest"));
     }
-    Err(Failure::damaged("read a data file", &file.path).because("its checksum is not that of the manifest"))
+    let mut opened = copy.open()?.ok_or_else(|| damaged("it is gone"))?;
+    let (sha256, _) = checksum(&mut opened, copy.path())?;
+    if sha256 == file.sha256 { Ok(()) } else { Err(damaged("its checksum is not that of the manifest")) }
 }
 
 /// A range of owners for people.

@@ -163,7 +163,7 @@ impl Output {
         let number = target.next_number();
         let staged = paths::staged(target.table, target.run, number);
         let scratch = target.store.scratch(&staged, target.spool)?;
-        let writer = Writer::create(&scratch.path, target.form)?;
+        let writer = Writer::new(scratch.create()?, target.form, &scratch.path)?;
         self.open = Some(Open { writer, scratch, number, rows: 0, last: first.clone(), first, open_ids: Vec::new() });
         Ok(())
     }
@@ -224,7 +224,7 @@ pub fn empty(segment: Option<String>, target: &mut Target<'_>) -> Result<Draft> 
     let number = target.next_number();
     let staged = paths::staged(target.table, target.run, number);
     let scratch = target.store.scratch(&staged, target.spool)?;
-    let writer = Writer::create(&scratch.path, target.form)?;
+    let writer = Writer::new(scratch.create()?, target.form, &scratch.path)?;
     let finished = writer.finish(&scratch.path)?;
     let file = DataFile {
         path: paths::data(target.table, segment.as_deref(), target.run, number),

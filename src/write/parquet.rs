@@ -127,10 +127,8 @@ pub fn failed(verb: &str, path: &Path, error: impl std::error::Error + Send + Sy
 }
 
 impl Writer {
-    /// Begins a file where none is.
-    pub fn create(path: &Path, form: &Form) -> Result<Self> {
-        // Never what lies there, nor what a link there leads to: the name is ours alone.
-        let file = File::create_new(path).map_err(|error| failed("write", path, error))?;
+    /// Begins a file that was just made.
+    pub fn new(file: File, form: &Form, path: &Path) -> Result<Self> {
         let target = HashingFile { file: BufWriter::with_capacity(1 << 18, file), hash: Sha256::new(), bytes: 0 };
         let (file, _) = ArrowWriter::try_new(target, Arc::clone(&form.schema), Some(properties(form, &[])))
             .and_then(ArrowWriter::into_serialized_writer)

@@ -15,7 +15,7 @@ use parquet::errors::ParquetError;
 use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData, RowGroupMetaData};
 
 use crate::failure::{Failure, Result};
-use crate::write::parquet::failed;
+use crate::store::LocalCopy;
 use crate::write::weight::BATCH;
 
 /// A file being read.
@@ -28,8 +28,13 @@ pub struct Reader {
 }
 
 /// Reads a whole file, batch by batch.
-pub fn read(path: &Path) -> Result<Reader> {
-    let file = File::open(path).map_err(|error| failed("read", path, error))?;
+pub fn read(copy: &LocalCopy) -> Result<Reader> {
+    let gone = || Failure::damaged("read a data file", copy.path().display().to_string()).because("it is gone");
+    read_file(copy.open()?.ok_or_else(gone)?, copy.path())
+}
+
+/// Reads a whole file that is open; its path is for messages.
+pub fn read_file(file: File, path: &Path) -> Result<Reader> {
     let options = ArrowReaderOptions::default().with_offset_index_policy(PageIndexPolicy::Optional);
     let metadata = ArrowReaderMetadata::load(&file, options)
         .map_err(|error| Failure::damaged("read a data file", path.display().to_string()).caused(error))?;

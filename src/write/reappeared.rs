@@ -47,7 +47,7 @@ pub fn cancel_deletions(
         else {
             continue;
         };
-        let Some(copy) = runtime.block_on(work.store.local_copy(&file.path, work.spool))? else { continue };
+        let Some(copy) = runtime.block_on(work.store.local_copy(&file.path, file.bytes, work.spool))? else { continue };
         let rows = if refuse_altered(&copy, file).is_ok() { came_again(&copy, file, table, spooled)? } else { 0 };
         if rows > 0 {
             found.files.extend(rest(work, (name, table), (file, &copy), spooled, runtime, next_number)?);
@@ -61,7 +61,7 @@ pub fn cancel_deletions(
 /// Rows of a file whose records came.
 fn came_again(copy: &LocalCopy, file: &DataFile, table: &TableFiles, spooled: &Spooled) -> Result<u64> {
     let mut rows = 0;
-    for batch in read(copy.path())? {
+    for batch in read(copy)? {
         let batch = batch.map_err(|error| Failure::damaged("read a data file", &file.path).caused(error))?;
         let Some(key) = key_of(&batch, table) else { return Ok(0) };
         let came = (0..batch.num_rows()).filter(|row| spooled.came(&owner(&batch, key, *row))).count();
@@ -85,7 +85,7 @@ fn rest(
     runtime: &Handle,
     next_number: &mut u64,
 ) -> Result<Vec<DataFile>> {
-    let mut batches = read(copy.path())?.peekable();
+    let mut batches = read(copy)?.peekable();
     let Some(Ok(first)) = batches.peek() else { return Ok(Vec::new()) };
     let schema = first.schema();
     let form =

@@ -226,7 +226,7 @@ fn rewrite(
     for file in old.iter().flat_map(|old| &old.files).filter(|file| file.rows > 0) {
         let mut output = Output::new(file.partition.clone());
         let copy = live_copy(work.store, file, work.spool, runtime)?;
-        for batch in read(copy.path())? {
+        for batch in read(&copy)? {
             let batch =
                 batch.map_err(|error| Failure::new(Kind::Damage, "read a data file").at(&file.path).caused(error))?;
             let rows = mould.recast(&without_marked(batch, mould.change.unmarks)?)?;

@@ -21,7 +21,6 @@ use crate::manifest::DataFile;
 use crate::store::{LocalCopy, Store};
 use crate::write::inspect::refuse_altered;
 use crate::write::lookup::unreadable;
-use crate::write::parquet::failed;
 use crate::write::ranges::Chunks;
 
 /// Files up to this size are read whole, with one request, and held in memory while they are merged.
@@ -44,11 +43,11 @@ pub fn is_read_whole(file: &DataFile, memory: usize) -> bool {
 
 /// Reads a file whole; refuses (`Damage`) one that is not there or was altered.
 pub async fn read_whole(store: &Store, file: &DataFile) -> Result<Source> {
-    let damaged = |why: &str| Failure::damaged("read a live file", &file.path).because(why);
-    let bytes = store.get(&file.path).await?.ok_or_else(|| damaged("the manifest names it and it is not there"))?;
+    let bytes = store.known_file(&file.path, file.bytes).fetch(0, file.bytes).await?;
     let digest: String = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
     if digest != file.sha256 {
-        return Err(damaged("its checksum is not that of the manifest"));
+        let why = "its checksum is not that of the manifest";
+        return Err(Failure::damaged("read a live file", &file.path).because(why));
     }
     Ok(Source::Memory(bytes))
 }
@@ -66,7 +65,8 @@ impl Source {
             Self::Memory(_) | Self::Local { .. } => Ok(self),
             Self::Remote(_) => {
                 let copy = live_copy(store, file, spool, runtime)?;
-                let opened = File::open(copy.path()).map_err(|error| failed("read", copy.path(), error))?;
+                let gone = || Failure::damaged("find a live file", &file.path).because("it is gone");
+                let opened = copy.open()?.ok_or_else(gone)?;
                 Ok(Self::Local { file: opened, _copy: copy })
             }
         }
@@ -111,7 +111,7 @@ impl Source {
 
 /// A local file with the content of a live one; refuses (`Damage`) what is not what the manifest says.
 pub fn live_copy(store: &Store, file: &DataFile, spool: &Path, runtime: &Handle) -> Result<LocalCopy> {
-    let copy = runtime.block_on(store.local_copy(&file.path, spool))?.ok_or_else(|| {
+    let copy = runtime.block_on(store.local_copy(&file.path, file.bytes, spool))?.ok_or_else(|| {
         Failure::damaged("find a live file", &file.path).because("the manifest names it and it is not there")
     })?;
     refuse_altered(&copy, file)?;

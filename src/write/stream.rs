@@ -1,8 +1,5 @@
 //! The keys of one file, row by row, once its bytes are what was written.
 
-use std::fs::File;
-use std::io::ErrorKind;
-
 use arrow_array::RecordBatch;
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Int32Type, Int64Type, TimestampMicrosecondType};
@@ -20,7 +17,6 @@ use crate::schema::{Partition, PartitionBy};
 use crate::store::LocalCopy;
 use crate::write::compare::Part;
 use crate::write::inspect::{Flaw, Footer, Located, checksum};
-use crate::write::parquet::failed;
 use crate::write::reader::rows_at_once;
 use crate::write::sorted::owner;
 
@@ -43,11 +39,10 @@ impl Stream {
     /// Opens a file at its first row; none where it has no rows, a flaw where it is not what was written.
     pub fn open(file: usize, copy: LocalCopy, located: &Located, part: &Part) -> Result<Result<Option<Self>, Flaw>> {
         // Opened once: what a run deletes meanwhile can still be read to its end.
-        let mut opened = match File::open(copy.path()) {
-            Ok(opened) => opened,
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Err(Flaw::Missing)),
-            Err(error) => return Err(failed("read", copy.path(), error)),
-        };
+        let Some(mut opened) = copy.open()? else { return Ok(Err(Flaw::Missing)) };
+        if copy.bytes() != located.file.bytes {
+            return Ok(Err(Flaw::Size(copy.bytes(), located.file.bytes)));
+        }
         let (sha256, bytes) = checksum(&mut opened, copy.path())?;
         if bytes != located.file.bytes {
             return Ok(Err(Flaw::Size(bytes, located.file.bytes)));

@@ -60,7 +60,7 @@ fn extras(page: &Page) -> Vec<Option<&str>> {
 }
 
 fn misfits(page: &Page) -> Vec<(&str, u64)> {
-    page.misfits.iter().map(|(path, count, _)| (path, count)).collect()
+    page.misfits.counts().collect()
 }
 
 #[test]

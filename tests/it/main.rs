@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that panics has found something")]
 
+mod bounded;
 mod cadence;
 mod clean;
 mod clocks;
@@ -26,6 +27,7 @@ mod fuzz;
 mod gone;
 mod hostile;
 mod kill;
+mod laid;
 mod layers;
 mod licences;
 mod loading;
@@ -33,6 +35,7 @@ mod lookup;
 mod marks;
 mod memory;
 mod merge;
+mod messages;
 mod network;
 mod newer;
 mod oauth;
@@ -40,6 +43,7 @@ mod overtaken;
 mod packages;
 mod panics;
 mod operating;
+mod output;
 mod pieces;
 mod plan;
 mod properties;
@@ -57,6 +61,7 @@ mod secrets;
 mod sequences;
 mod signals;
 mod slow;
+mod spellings;
 mod steps;
 mod stir;
 mod stock;

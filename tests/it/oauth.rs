@@ -135,6 +135,7 @@ async fn tokens_of_a_process_that_died_while_it_wrote_them_are_used_when_they_ar
     // WHEN it died while it wrote them THEN what is half is nothing, and the file stands
     for torn in [&newest[..newest.len() / 2], "", "{}"] {
         std::fs::write(&draft, torn).unwrap();
+        std::fs::set_permissions(&draft, std::fs::Permissions::from_mode(0o600)).unwrap();
         let next = refreshed(&sandbox, &program, &lake);
         assert!(next.contains(&sandbox.access_tokens()[0]));
         assert_eq!(drafts(&lake), Vec::<std::ffi::OsString>::new());

@@ -72,6 +72,8 @@ fn a_token_service_that_echoes_tokens_gets_them_into_no_line() {
         r#"{"error":"invalid_grant","error_description":"planted+refresh/token= with planted-client-secret"}"#,
         "planted+refresh/token=",
         r#"{"error":"planted%2Brefresh%2Ftoken%3D","error_description":"planted+refresh\/token\u003d"}"#,
+        r#"{"error":"planted%2brefresh%2ftoken%3d","error_description":"Planted&#43;Refresh/token= cGxhbnRlZCtyZWZyZXNoL3Rva2VuPQ=="}"#,
+        r#"{"error":"invalid_client","error_description":"Basic YXBwOnBsYW50ZWQtY2xpZW50LXNlY3JldA==\nbrand 12,345 complete"}"#,
     ] {
         let tokens = Echo::saying(400, "Content-Type: application/json\r\n", body);
         let folder = tempfile::tempdir().unwrap();
@@ -256,12 +258,24 @@ fn what_looks_for_leaks_finds_them() {
         "planted+secret/token\\u003d",
         "planted+secret\\/token\\u003d",
         "planted%2Bsecret%2Ftoken%3D",
+        "planted%2bsecret%2ftoken%3d",
+        "planted%252Bsecret%252Ftoken%253D",
+        "Planted+Secret/Token=",
+        "planted\\u002Bsecret\\u002Ftoken\\u003D",
+        "planted\\\\u002bsecret\\\\/token\\\\u003d",
+        "planted&#43;secret&#x2F;token&equals;",
+        "planted&amp;#43;secret/token=",
+        "cGxhbnRlZCtzZWNyZXQvdG9rZW49",
+        "Basic YWNtZTpwbGFudGVkK3NlY3JldC90b2tlbj0=",
+        "706c616e7465642b7365637265742f746f6b656e3d",
         "sandbox+access/token=1",
         "lake-secret",
     ] {
         assert!(leaks.in_text(&format!("x{text}y")).is_some(), "{text}");
     }
-    assert_eq!(leaks.in_text("planted"), None);
+    for text in ["planted", "100% \\u00 &#; &x; %zz", "planted+secret/tokens"] {
+        assert_eq!(leaks.in_text(text), None);
+    }
 }
 
 #[test]

@@ -16,9 +16,9 @@ const KNOWN: [&str; 6] = [
     S3_SECRET,
 ];
 
-/// Secrets, each in every way that it may be spelt.
+/// Secrets as they may be written once escapes are resolved: as they are, in base64, in hexadecimal; all in lower case.
 #[derive(Clone, Debug)]
-pub struct Leaks(Vec<String>);
+pub struct Leaks(Vec<(String, Vec<String>)>);
 
 impl Leaks {
     /// Those that every test knows, and those that a program's variables hold: values, and files that they name.
@@ -30,25 +30,32 @@ impl Leaks {
                 false => secrets.push(value.trim().to_owned()),
             }
         }
-        secrets.retain(|secret| secret.len() >= 4);
-        let spelt = secrets.iter().flat_map(|secret| {
-            let percent: String = secret.bytes().map(percent).collect();
-            let json = secret.replace('=', "\\u003d");
-            [
-                secret.clone(),
-                secret.replace('/', "\\/"),
-                json.replace('/', "\\/"),
-                json.replace('\\', "\\\\"),
-                json,
-                percent,
-            ]
-        });
-        Self(spelt.collect())
+        Self::known(secrets)
     }
 
-    /// The secret that a text holds.
+    /// These secrets.
+    pub fn known(secrets: impl IntoIterator<Item = String>) -> Self {
+        let secrets = secrets.into_iter().filter(|secret| secret.len() >= 4);
+        Self(secrets.map(|secret| (secret.clone(), written(&secret))).collect())
+    }
+
+    /// The secret that a text holds, however it is spelt there.
     pub fn in_text(&self, text: &str) -> Option<&str> {
-        self.0.iter().find(|secret| text.contains(secret.as_str())).map(String::as_str)
+        let mut text = text.to_owned();
+        // Escapes within escapes: as often as a program would wrap one answer in another.
+        for _ in 0..6 {
+            let lower = text.to_ascii_lowercase();
+            let mut known = self.0.iter();
+            if let Some((secret, _)) = known.find(|(_, forms)| forms.iter().any(|form| lower.contains(form))) {
+                return Some(secret);
+            }
+            let plain = from_percent(&from_json(&from_html(&text)));
+            if plain == text {
+                break;
+            }
+            text = plain;
+        }
+        None
     }
 
     /// Panics where a text holds one.
@@ -75,27 +82,123 @@ impl Leaks {
 fn is_secret(name: &str) -> bool {
     let ours = name.starts_with("BRIGHTPEARL_") || name.starts_with("PAN_SEC_BRIGHTPEARL-");
     let name = name.trim_end_matches("_FILE");
-    (ours && (name.ends_with("_TOKEN") || name.ends_with("_SECRET"))) || name.starts_with("AWS_SECRET")
+    let amazon = name.starts_with("AWS_") && (name.ends_with("_TOKEN") || name.starts_with("AWS_SECRET"));
+    (ours && (name.ends_with("_TOKEN") || name.ends_with("_SECRET"))) || amazon
 }
 
-fn percent(byte: u8) -> String {
-    match byte {
-        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'*' => char::from(byte).to_string(),
-        _ => format!("%{byte:02X}"),
+/// A secret in each way that no escape says, in lower case.
+fn written(secret: &str) -> Vec<String> {
+    let hexadecimal = secret.bytes().map(|byte| format!("{byte:02x}")).collect();
+    let mut forms = vec![secret.to_ascii_lowercase(), hexadecimal];
+    for before in 0..3 {
+        let inner = within_base64(secret.as_bytes(), before).to_ascii_lowercase();
+        // Less is a word of every day.
+        if inner.len() >= 8 {
+            forms.extend([inner.replace('+', "-").replace('/', "_"), inner]);
+        }
     }
+    forms
+}
+
+/// The letters of base64 that are these bytes' alone where so many others go before.
+fn within_base64(bytes: &[u8], before: usize) -> String {
+    const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut bits: Vec<u8> = vec![0; before * 8];
+    bits.extend(bytes.iter().flat_map(|byte| (0..8).rev().map(move |place| byte >> place & 1)));
+    let sixes = bits.chunks_exact(6).skip((before * 8).div_ceil(6));
+    let value = |six: &[u8]| six.iter().fold(0, |value, bit| value * 2 + usize::from(*bit));
+    sixes.map(|six| char::from(LETTERS[value(six)])).collect()
+}
+
+/// `%2B` and `%2b` resolved.
+fn from_percent(text: &str) -> String {
+    let mut parts = text.split('%');
+    let mut bytes = parts.next().unwrap_or_default().as_bytes().to_vec();
+    for part in parts {
+        match part.get(..2).and_then(|digits| u8::from_str_radix(digits, 16).ok()) {
+            Some(byte) => {
+                bytes.push(byte);
+                bytes.extend_from_slice(&part.as_bytes()[2..]);
+            }
+            None => {
+                bytes.push(b'%');
+                bytes.extend_from_slice(part.as_bytes());
+            }
+        }
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+/// `\u002b`, `\/`, `\"`, `\\` resolved.
+fn from_json(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once('\\') {
+        out.push_str(before);
+        let code = after.strip_prefix('u').and_then(|code| u32::from_str_radix(code.get(..4)?, 16).ok());
+        if let Some(c) = code.and_then(char::from_u32) {
+            out.push(c);
+            rest = &after[5..];
+        } else if let Some(c) = after.chars().next().filter(char::is_ascii_punctuation) {
+            out.push(c);
+            rest = &after[1..];
+        } else {
+            out.push('\\');
+            rest = after;
+        }
+    }
+    out + rest
+}
+
+/// `&#43;`, `&#x2B;` and the names of what JSON and URLs escape resolved.
+fn from_html(text: &str) -> String {
+    let names =
+        [("plus", '+'), ("sol", '/'), ("equals", '='), ("quot", '"'), ("apos", '\''), ("amp", '&'), ("bsol", '\\')];
+    let mut parts = text.split('&');
+    let mut out = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let named = part.split_once(';').and_then(|(name, rest)| {
+            let number = match name.to_ascii_lowercase().strip_prefix('#')?.strip_prefix('x') {
+                Some(digits) => u32::from_str_radix(digits, 16).ok(),
+                None => name[1..].parse().ok(),
+            };
+            Some((number.and_then(char::from_u32)?, rest))
+        });
+        let known = || {
+            let (name, rest) = part.split_once(';')?;
+            Some((names.iter().find(|(known, _)| *known == name)?.1, rest))
+        };
+        match named.or_else(known) {
+            Some((c, rest)) => {
+                out.push(c);
+                out.push_str(rest);
+            }
+            None => {
+                out.push('&');
+                out.push_str(part);
+            }
+        }
+    }
+    out
 }
 
 /// Panics where an object below `_pearlift/` of the bucket holds a secret that every test knows.
 pub fn refuse_in_bucket(weed: &Weed) {
     let script = r#"
-import sys, pyarrow.fs as fs
+import base64, html, sys, pyarrow.fs as fs
+from urllib.parse import unquote
 endpoint, key, *secrets = sys.argv[1:]
 store = fs.S3FileSystem(access_key=key, secret_key=secrets[-1], endpoint_override=endpoint, scheme="http", region="us-east-1")
 looked = 0
 for found in store.get_file_info(fs.FileSelector("lake", recursive=True)):
     if found.type == fs.FileType.File and "/_pearlift/" in found.path:
-        text = store.open_input_file(found.path).read()
-        assert not any(secret.encode() in text for secret in secrets), found.path
+        text = store.open_input_file(found.path).read().decode("utf-8", "replace")
+        for _ in range(4):
+            for secret in secrets:
+                inner = base64.b64encode(secret.encode()).decode()[:len(secret) * 4 // 3].lower()
+                assert secret.lower() not in text.lower(), found.path
+                assert inner not in text.lower(), found.path
+            text = html.unescape(unquote(text)).replace("\\/", "/").replace("\\u003d", "=").replace("\\u002b", "+")
         looked += 1
 assert looked > 10, looked
 "#;

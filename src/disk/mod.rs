@@ -1,0 +1,19 @@
+//! Files of this machine that somebody else may have laid there: opened without waiting, and looked at before they are read.
+//!
+//! [`Folder`] is a folder held open, below which no link is followed: the destination, and the folder of the token file.
+//! [`read`] and [`read_text`] read a small file that the user named, behind whatever links. Both refuse what is no regular
+//! file: opening a pipe would wait for its other end, and a device has no end. Fails with [`std::io::Error`]; one made here
+//! is an [`Unfit`], which says what lies where.
+
+mod folder;
+mod small;
+mod unfit;
+
+pub use folder::{Folder, Listed};
+pub use small::{open, read, read_text};
+pub use unfit::{Unfit, is_unfit, unfit};
+
+/// The user that this process acts for.
+pub fn user() -> u32 {
+    rustix::process::geteuid().as_raw()
+}

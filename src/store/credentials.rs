@@ -1,0 +1,172 @@
+//! Credentials of a bucket: the redactor knows them before they are used, whatever source gives them.
+//!
+//! The client takes them from variables, or fetches them: from a container's address, for a web identity, or from the
+//! machine's metadata. It reads no profile files. Each credential that a source returns is registered, and so is what is
+//! sent to that source; an answer that is no credential may be quoted in an error, so its texts are registered too.
+
+use std::pin::Pin;
+use std::sync::Arc;
+
+use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey, AwsCredential, AwsCredentialProvider};
+use object_store::client::{
+    HttpClient, HttpConnector, HttpError, HttpRequest, HttpResponse, HttpResponseBody, HttpService,
+};
+use object_store::{ClientOptions, CredentialProvider};
+use serde_json::Value;
+use url::form_urlencoded;
+
+use crate::secret::{Redactor, Secret};
+use crate::store::network::Connector;
+
+/// Settings of the client that hold a secret.
+const CONFIGURED: [AmazonS3ConfigKey; 2] = [AmazonS3ConfigKey::SecretAccessKey, AmazonS3ConfigKey::Token];
+/// Headers and a key of the query by which a source of credentials is asked.
+const ASKED_WITH: [&str; 2] = ["authorization", "x-aws-ec2-metadata-token"];
+const ASKED_FOR: &str = "WebIdentityToken";
+/// Names of secrets in answers, in JSON and XML; an access key's id is none.
+const ANSWERED: [&str; 3] = ["SecretAccessKey", "SessionToken", "Token"];
+
+/// A builder whose credentials become known to the redactor.
+pub(super) fn known(builder: AmazonS3Builder, redactor: &Redactor) -> object_store::Result<AmazonS3Builder> {
+    for key in CONFIGURED {
+        builder.get_config_value(&key).iter().for_each(|value| redactor.learn(&Secret::new(value)));
+    }
+    // Built for its source of credentials alone, which no other way gives; its requests are those for credentials.
+    let listener = Listener { redactor: redactor.clone() };
+    let source = Arc::clone(builder.clone().with_http_connector(listener).build()?.credentials());
+    Ok(builder.with_credentials(Arc::new(Source { source, redactor: redactor.clone() })))
+}
+
+/// A source whose credentials are registered.
+#[derive(Debug)]
+struct Source {
+    source: AwsCredentialProvider,
+    redactor: Redactor,
+}
+
+impl CredentialProvider for Source {
+    type Credential = AwsCredential;
+
+    fn get_credential<'a, 'b>(
+        &'a self,
+    ) -> Pin<Box<dyn Future<Output = object_store::Result<Arc<AwsCredential>>> + Send + 'b>>
+    where
+        'a: 'b,
+        Self: 'b,
+    {
+        Box::pin(async move {
+            let credential = self.source.get_credential().await?;
+            self.redactor.learn(&Secret::new(&credential.secret_key));
+            credential.token.iter().for_each(|token| self.redactor.learn(&Secret::new(token)));
+            Ok(credential)
+        })
+    }
+}
+
+/// Makes clients whose requests and answers are listened to.
+#[derive(Debug)]
+struct Listener {
+    redactor: Redactor,
+}
+
+impl HttpConnector for Listener {
+    fn connect(&self, options: &ClientOptions) -> object_store::Result<HttpClient> {
+        let client = Connector.connect(options)?;
+        Ok(HttpClient::new(Listening { client, redactor: self.redactor.clone() }))
+    }
+}
+
+#[derive(Debug)]
+struct Listening {
+    client: HttpClient,
+    redactor: Redactor,
+}
+
+impl HttpService for Listening {
+    fn call<'a, 'b>(
+        &'a self,
+        request: HttpRequest,
+    ) -> Pin<Box<dyn Future<Output = Result<HttpResponse, HttpError>> + Send + 'b>>
+    where
+        'a: 'b,
+        Self: 'b,
+    {
+        Box::pin(async move {
+            self.learn_request(&request);
+            // A PUT asks for a token, and its whole answer is one.
+            let is_token = request.method().as_str() == "PUT";
+            let (head, body) = self.client.execute(request).await?.into_parts();
+            let body = body.bytes().await?;
+            let text = String::from_utf8_lossy(&body);
+            secrets(&text, is_token).iter().for_each(|secret| self.redactor.learn(secret));
+            Ok(HttpResponse::from_parts(head, HttpResponseBody::from(body)))
+        })
+    }
+}
+
+impl Listening {
+    fn learn_request(&self, request: &HttpRequest) {
+        for name in ASKED_WITH {
+            let values = request.headers().get_all(name).iter().filter_map(|value| value.to_str().ok());
+            // With and without its kind, as in `Bearer …`.
+            values.flat_map(|value| [Some(value), value.split_once(' ').map(|(_, rest)| rest)]).flatten().for_each(
+                |value| {
+                    self.redactor.learn(&Secret::new(value));
+                },
+            );
+        }
+        let query = request.uri().query().unwrap_or_default();
+        let asked = form_urlencoded::parse(query.as_bytes()).filter(|(name, _)| name == ASKED_FOR);
+        asked.for_each(|(_, value)| self.redactor.learn(&Secret::new(&value)));
+    }
+}
+
+/// The secrets that an answer holds.
+fn secrets(text: &str, is_token: bool) -> Vec<Secret> {
+    let mut found = Vec::new();
+    if is_token {
+        found.push(text.to_owned());
+    }
+    match serde_json::from_str::<Value>(text) {
+        Ok(value) => collect(&value, true, &mut found),
+        Err(_) => found.extend(ANSWERED.iter().filter_map(|name| {
+            let (_, rest) = text.split_once(&format!("<{name}>"))?;
+            Some(rest.split_once('<')?.0.to_owned())
+        })),
+    }
+    found.iter().map(|text| Secret::new(text)).collect()
+}
+
+/// Texts of a JSON value: those of an object under the names of secrets, at any depth; all of another value.
+fn collect(value: &Value, is_secret: bool, found: &mut Vec<String>) {
+    match value {
+        Value::String(text) if is_secret => found.push(text.clone()),
+        Value::Array(items) => items.iter().for_each(|item| collect(item, is_secret, found)),
+        Value::Object(fields) => {
+            let named = |name: &str| ANSWERED.iter().any(|known| known.eq_ignore_ascii_case(name));
+            fields.iter().for_each(|(name, value)| collect(value, named(name), found));
+        }
+        Value::String(_) | Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_secrets_of_each_kind_of_answer_are_found() {
+        let of = |text: &str, is_token| {
+            secrets(text, is_token).iter().map(|secret| secret.reveal().to_owned()).collect::<Vec<_>>()
+        };
+        let json = r#"{"Code":"Success","AccessKeyId":"AK","SecretAccessKey":"s/1","Token":"t=2","Expiration":"2030-01-01T00:00:00Z"}"#;
+        assert_eq!(of(json, false), ["s/1", "t=2"]);
+        let xml = "<R><Credentials><AccessKeyId>AK</AccessKeyId><SecretAccessKey>s/1</SecretAccessKey><SessionToken>t=2</SessionToken></Credentials></R>";
+        assert_eq!(of(xml, false), ["s/1", "t=2"]);
+        assert_eq!(of("metadata-token\n", true), ["metadata-token"]);
+        assert_eq!(of("role-of-the-machine", false), [""; 0]);
+        // Answers of another shape, which an error quotes.
+        assert_eq!(of(r#""s/1""#, false), ["s/1"]);
+        assert_eq!(of(r#"["AK","s/1",{"Role":"r","Token":["t=2"]}]"#, false), ["AK", "s/1", "t=2"]);
+    }
+}
