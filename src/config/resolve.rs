@@ -348,7 +348,7 @@ impl Settings {
             commit_every: duration("limits.commit_every", file.commit_every.as_deref(), "10m")?,
             commit_bytes: size("limits.commit_bytes", &file.commit_bytes, "256MiB")?,
             file_bytes: size("limits.file_bytes", &file.file_bytes, "128MiB")?,
-            row_group_rows: file.row_group_rows.unwrap_or(131_072),
+            row_group_rows: file.row_group_rows.unwrap_or(32_768),
             encodings: file.encodings.unwrap_or_default(),
             spool: match &file.spool {
                 Some(spool) => Some(destination::path("limits.spool", spool, &self.environment)?),

@@ -136,6 +136,18 @@ pub struct DataFile {
     /// The least and greatest owner key; none in an empty file.
     pub first: Option<Key>,
     pub last: Option<Key>,
+    /// The records that are held as open; absent where they are not looked for, or are many.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub open: Option<OpenRecords>,
+}
+
+/// The open records of a file.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize)]
+pub struct OpenRecords {
+    /// The condition that their rows meet and no other does: `closed_on is null`.
+    pub condition: String,
+    /// Ascending.
+    pub ids: Vec<i64>,
 }
 
 /// A file of records that did not fit.

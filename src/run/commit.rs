@@ -19,8 +19,8 @@ use crate::run::work::{Gone, Work, count};
 use crate::schema::Naming;
 use crate::store::{Step, paths};
 use crate::write::{
-    Aside, Commission, Marks, OwnerSet, Reappeared, Replace, Reshaping, Sizes, Which, Written, cancel_deletions,
-    marked_tables, older_copies, reshape_tables, set_aside, write_tables,
+    Aside, Commission, Marks, OwnerSet, Reappeared, Replace, Reshaping, SetAside, Sizes, Which, Written,
+    cancel_deletions, marked_tables, older_copies, reshape_tables, set_aside, write_tables,
 };
 
 /// More rows of damaged files than this, and than a hundredth of all, may not be lost.
@@ -178,18 +178,7 @@ impl Work<'_> {
                 spool.add_empty(key.clone(), gone.at);
             }
             let beside = |head| Aside { store: &store, resource: &resource, head, spool: &folder, run: &run, sizes };
-            let aside = |head, which: &Which<'_>, number: &mut u64| set_aside(&beside(head), which, &runtime, number);
-            let deleted = match (&gone, &head, &leaving) {
-                (Some(Gone { owners, at, kept: true }), Some(head), _) => {
-                    aside(head, &Which::Of(owners, *at), &mut number)?
-                }
-                // Files that are built anew hold nothing of records that the source no longer has.
-                (_, _, Some(head)) if !forgets => {
-                    aside(head, &Which::Marked(&marked_tables(&head.tables)), &mut number)?
-                }
-                (_, _, _) => Vec::new(),
-            };
-            let marked = gone.filter(|_| keeps_marked).map(|gone| gone.owners).unwrap_or_default();
+            let marked = gone.as_ref().filter(|_| keeps_marked).map(|gone| gone.owners.clone()).unwrap_or_default();
             let marks = keeps_marked.then_some(Marks { owners: &marked, at });
             let mut spooled = spool.take()?;
             let stored = head.as_ref().or(leaving.as_ref());
@@ -206,6 +195,19 @@ impl Work<'_> {
             let reappeared = match stored {
                 Some(stored) => cancel_deletions(&beside(stored), &spooled, &runtime, &mut number)?,
                 None => Reappeared::default(),
+            };
+            let left = &reappeared.removes;
+            let aside =
+                |head, which: &Which<'_>, number: &mut u64| set_aside(&beside(head), which, left, &runtime, number);
+            let kept = match (&gone, &head, &leaving) {
+                (Some(Gone { owners, at, kept: true }), Some(head), _) => {
+                    aside(head, &Which::Of(owners, *at), &mut number)?
+                }
+                // Files that are built anew hold nothing of records that the source no longer has.
+                (_, _, Some(head)) if !forgets => {
+                    aside(head, &Which::Marked(&marked_tables(&head.tables)), &mut number)?
+                }
+                (_, _, _) => SetAside::default(),
             };
             spooled.forget_copies();
             let spare = OwnerSet::new(spared);
@@ -229,7 +231,9 @@ impl Work<'_> {
                 watch: &watch,
                 met_from,
             };
-            let written = Written { deleted, ..write_tables(&commission, &spooled, &runtime, &mut number)? };
+            let mut written = write_tables(&commission, &spooled, &runtime, &mut number)?;
+            written.deleted = kept.files;
+            written.removes.extend(kept.removes);
             Ok::<_, Failure>((spool, number, written, judged, reappeared))
         });
         let (spool, number, mut written, judged, reappeared) = work.await.expect("writing files does not panic")?;

@@ -189,7 +189,13 @@ impl SliceScan {
         // Begins with one request and doubles: a source that refuses the resource is not asked sixteen times at once.
         let mut at_once = 1;
         loop {
-            while under_way.len() < at_once {
+            // What is under way is awaited before a commit: a slice that came behind a missing one would make files in whose
+            // range the next commit has rows, and all of them would be written again.
+            let is_due = self.gradual && !left.is_empty() && work.commit_is_due();
+            if is_due && under_way.is_empty() {
+                self.commit_so_far(work).await?;
+            }
+            while (!is_due || under_way.is_empty()) && under_way.len() < at_once {
                 let Some(slice) = left.pop() else { break };
                 let ids = self.slices[usize::try_from(slice).expect("a slice's number fits")].clone();
                 let room = work.site.client.budget().room();
@@ -212,9 +218,6 @@ impl SliceScan {
             self.done.insert(slice);
             at_once = (at_once * 2).min(work.site.limits.concurrency);
             self.refuse_much_owed(newly_owed)?;
-            if self.gradual && work.commit_is_due() {
-                self.commit_so_far(work).await?;
-            }
         }
     }
 

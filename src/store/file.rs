@@ -42,6 +42,15 @@ impl Scratch {
         };
         made.map_err(|error| local("write", &self.path, error))
     }
+
+    /// Opens what was written, to be read.
+    pub fn open(&self) -> Result<File> {
+        let opened = match &self.folder {
+            Some(folder) => folder.open_file(&self.staged),
+            None => File::open(&self.path),
+        };
+        opened.map_err(|error| local("read", &self.path, error))
+    }
 }
 
 /// A local file with the content of one in the store.
@@ -233,15 +242,20 @@ impl RemoteFile {
     /// Bytes `[start, start + length)`. Blocks: call it from a blocking thread. Refuses (`Damage`) a file that is not there, or
     /// has another size than was stated.
     pub fn read(&self, start: u64, length: u64) -> Result<Bytes> {
+        self.runtime.block_on(self.fetch(start, length))
+    }
+
+    /// The same, for those that do not block.
+    pub async fn fetch(&self, start: u64, length: u64) -> Result<Bytes> {
         let damaged = |why: &str| Failure::damaged("read a live file", &self.path).because(why);
         let path = Path::from(self.path.as_str());
         let range = start..start.saturating_add(length);
-        let read = self.runtime.block_on(self.inner.get_range(&path, range));
+        let read = self.inner.get_range(&path, range).await;
         match read {
             Ok(bytes) if u64::try_from(bytes.len()).is_ok_and(|got| got == length) => Ok(bytes),
             Err(object_store::Error::NotFound { .. }) => Err(damaged("the manifest names it and it is not there")),
             // A range beyond the end is refused in many words, or cut short.
-            other => match (self.runtime.block_on(self.inner.head(&path)), other) {
+            other => match (self.inner.head(&path).await, other) {
                 (Ok(found), _) if found.size != self.size => {
                     Err(damaged("it has another size than the manifest states"))
                 }

@@ -12,12 +12,13 @@ use tokio::runtime::Handle;
 use crate::failure::{Failure, Kind, Result};
 use crate::manifest::{DataFile, TableFiles, Version};
 use crate::schema::{DELETED_AT, Resource};
-use crate::store::{LocalCopy, Store};
-use crate::write::inspect::refuse_altered;
+use crate::store::Store;
+use crate::write::deleted::join_deleted;
 use crate::write::output::{Output, Target};
 use crate::write::parquet::{Form, Sizes};
 use crate::write::reader::read;
 use crate::write::sorted::owner;
+use crate::write::source::live_copy;
 use crate::write::spool::OwnerSet;
 
 /// What setting aside needs to know.
@@ -29,6 +30,14 @@ pub struct Aside<'a> {
     pub spool: &'a Path,
     pub run: &'a str,
     pub sizes: Sizes,
+}
+
+/// Files of rows that were set aside.
+#[derive(Debug, Default)]
+pub struct SetAside {
+    pub files: Vec<DataFile>,
+    /// Small files of the head whose rows are in these.
+    pub removes: Vec<String>,
 }
 
 /// Which rows are set aside.
@@ -58,15 +67,17 @@ impl Which<'_> {
     }
 }
 
-/// Writes and stages these rows of the live files, table by table. Blocks: call it from a blocking thread. Gives the files,
-/// whose final place is below `_pearlift/deleted/`.
+/// Writes and stages these rows of the live files, table by table, with the rows of small files that there are, but for
+/// those that are `gone`. Blocks: call it from a blocking thread. Gives the files, whose final place is below
+/// `_pearlift/deleted/`.
 pub fn set_aside(
     work: &Aside<'_>,
     which: &Which<'_>,
+    gone: &[String],
     runtime: &Handle,
     next_number: &mut u64,
-) -> Result<Vec<DataFile>> {
-    let mut kept = Vec::new();
+) -> Result<SetAside> {
+    let mut kept = SetAside::default();
     for (name, table) in &work.head.tables {
         let schema = Arc::new(with_deleted_at(&table.arrow()?));
         let form = Form {
@@ -81,6 +92,7 @@ pub fn set_aside(
             table: name,
             form: &form,
             run: work.run,
+            open: None,
             number: next_number,
         };
         let mut output = Output::new(None);
@@ -100,21 +112,15 @@ pub fn set_aside(
                 }
             }
         }
-        for draft in output.finish(&target)? {
-            kept.push(draft.deleted(name, work.run));
+        let drafts = output.finish(&target)?;
+        let (drafts, joined) = join_deleted((work.store, work.head, work.spool), drafts, gone, runtime, &mut target)?;
+        kept.removes.extend(joined);
+        for draft in drafts {
+            kept.files.push(draft.deleted(name, work.run));
             runtime.block_on(work.store.stage(draft.scratch))?;
         }
     }
     Ok(kept)
-}
-
-/// A local file with the content of a live one; refuses (`Damage`) what is not what the manifest says.
-pub fn live_copy(store: &Store, file: &DataFile, spool: &Path, runtime: &Handle) -> Result<LocalCopy> {
-    let copy = runtime.block_on(store.local_copy(&file.path, file.bytes, spool))?.ok_or_else(|| {
-        Failure::damaged("find a live file", &file.path).because("the manifest names it and it is not there")
-    })?;
-    refuse_altered(&copy, file)?;
-    Ok(copy)
 }
 
 /// The places of a table's key in a schema.

@@ -13,13 +13,15 @@ use arrow_schema::{Schema, SchemaRef};
 use tokio::runtime::Handle;
 
 use crate::failure::{Failure, Kind, Result};
-use crate::manifest::{DataFile, TableFiles, Version};
+use crate::manifest::{DataFile, OpenRecords, TableFiles, Version};
 use crate::store::{LocalCopy, Store};
 use crate::write::inspect::refuse_altered;
 use crate::write::output::{Draft, Output, Target};
 use crate::write::parquet::{Form, Sizes};
 use crate::write::reader::read;
-use crate::write::table::SMALL;
+
+/// A file smaller than the target size divided by this is joined with small neighbours.
+const SMALL: u64 = 8;
 
 /// What joining needs to know.
 #[derive(Clone, Debug)]
@@ -87,9 +89,10 @@ pub fn join(work: &Joining<'_>, runtime: &Handle, next_number: &mut u64) -> Resu
             joined.removes.extend(run.iter().map(|file| file.path.clone()));
             let files = &mut joined.tables.get_mut(name).expect("it is a table of the head").files;
             files.retain(|file| !run.iter().any(|gone| gone.path == file.path));
+            let open = if into == 1 { joined_open(&run) } else { None };
             for draft in drafts {
                 joined.staged.push(draft.file.staged.clone());
-                files.push(draft.file);
+                files.push(DataFile { open: open.clone(), ..draft.file });
                 runtime.block_on(work.store.stage(draft.scratch))?;
             }
             files.sort_by(|a, b| (&a.partition, &a.first).cmp(&(&b.partition, &b.first)));
@@ -107,8 +110,15 @@ fn join_run(
     next_number: &mut u64,
 ) -> Result<Vec<Draft>> {
     let form = form(work, table, &whole_copy(work, run[0], runtime)?)?;
-    let mut target =
-        Target { store: work.store, spool: work.spool, table: name, form: &form, run: work.run, number: next_number };
+    let mut target = Target {
+        store: work.store,
+        spool: work.spool,
+        table: name,
+        form: &form,
+        run: work.run,
+        open: None,
+        number: next_number,
+    };
     let mut output = Output::new(run[0].partition.clone());
     for file in run {
         let copy = whole_copy(work, file, runtime)?;
@@ -141,4 +151,14 @@ fn whole_copy(work: &Joining<'_>, file: &DataFile, runtime: &Handle) -> Result<L
     })?;
     refuse_altered(&copy, file)?;
     Ok(copy)
+}
+
+/// The open records of neighbours that became one file, where each lists its own.
+fn joined_open(run: &[&DataFile]) -> Option<OpenRecords> {
+    let condition = run[0].open.as_ref()?.condition.clone();
+    let mut ids = Vec::new();
+    for file in run {
+        ids.extend(&file.open.as_ref().filter(|open| open.condition == condition)?.ids);
+    }
+    Some(OpenRecords { condition, ids })
 }

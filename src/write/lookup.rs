@@ -2,6 +2,7 @@
 //! the table are not held.
 
 use std::collections::{BTreeSet, HashMap};
+use std::fmt;
 use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
@@ -126,11 +127,16 @@ pub async fn held_between(
 
 /// The ids, ascending, of records that are held as open.
 pub async fn held_open(store: &Store, files: &[DataFile], key: &str, open: &Open) -> Result<Vec<i64>> {
-    let which = match open {
-        Open::Listed { filter: (_, value), column } => Which::Is(column.clone(), Cell::Bool(*value)),
-        Open::Until { column, .. } => Which::Is(column.clone(), Cell::Null),
-    };
-    pick(store, files, key, &which).await
+    let which = Which::open(open);
+    let condition = which.to_string();
+    let listed = |file: &DataFile| file.open.as_ref().is_some_and(|open| open.condition == condition);
+    // Months whose manifest lists them are not read: their number grows.
+    let (listing, others): (Vec<DataFile>, Vec<DataFile>) = files.iter().cloned().partition(listed);
+    let mut ids = pick(store, &others, key, &which).await?;
+    ids.extend(listing.into_iter().filter_map(|file| file.open).flat_map(|open| open.ids));
+    ids.sort_unstable();
+    ids.dedup();
+    Ok(ids)
 }
 
 /// The records of a file, and the records of another resource that they name.
@@ -171,14 +177,47 @@ fn names(file: RemoteFile, key: &str, column: &str, with: Option<&str>) -> parqu
 
 /// Which rows are wanted.
 #[derive(Clone, Debug)]
-enum Which {
+pub enum Which {
     All,
     Between(String, Window),
     Is(String, Cell),
 }
 
+impl fmt::Display for Which {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::All => f.write_str("all"),
+            Self::Between(column, window) => write!(f, "{column} in {window:?}"),
+            Self::Is(column, Cell::Null) => write!(f, "{column} is null"),
+            Self::Is(column, Cell::Bool(value)) => write!(f, "{column} is {value}"),
+            Self::Is(column, Cell::Number(value)) => write!(f, "{column} is {value}"),
+            Self::Is(column, Cell::Text(value)) => write!(f, "{column} is {value:?}"),
+        }
+    }
+}
+
 impl Which {
-    fn column(&self) -> Option<&str> {
+    /// Those of open records.
+    pub fn open(open: &Open) -> Self {
+        match open {
+            Open::Listed { filter: (_, value), column } => Self::Is(column.clone(), Cell::Bool(*value)),
+            Open::Until { column, .. } => Self::Is(column.clone(), Cell::Null),
+        }
+    }
+
+    /// The ids of the wanted rows of a batch; rows of deleted records are not wanted.
+    pub fn ids(&self, batch: &RecordBatch, key: &str) -> Vec<i64> {
+        let Some(keys) = batch.column_by_name(key).and_then(|keys| keys.as_primitive_opt::<Int64Type>()) else {
+            return Vec::new();
+        };
+        let judged = self.column().and_then(|column| batch.column_by_name(column));
+        let rows = (0..batch.num_rows()).filter(|row| is_live(batch, *row));
+        let rows = rows.filter(|row| self.admits(judged.map(|judged| cell(judged, *row))));
+        rows.map(|row| keys.value(row)).collect()
+    }
+
+    /// The column that tells, if one does.
+    pub fn column(&self) -> Option<&str> {
         match self {
             Self::All => None,
             Self::Between(column, _) | Self::Is(column, _) => Some(column),
@@ -186,7 +225,7 @@ impl Which {
     }
 
     /// Whether a row group may hold a wanted row, by its statistics.
-    fn may_be_in(&self, group: &RowGroupMetaData) -> bool {
+    pub fn may_be_in(&self, group: &RowGroupMetaData) -> bool {
         match self {
             Self::All => true,
             Self::Between(column, window) => range(group, column).is_none_or(|(first, last)| {
@@ -268,12 +307,7 @@ fn keys(file: RemoteFile, key: &str, which: &Which) -> parquet::errors::Result<V
         &columns,
         |group| which.may_be_in(group),
         |batch| {
-            let Some(keys) = batch.column_by_name(key) else { return };
-            let keys = keys.as_primitive::<Int64Type>();
-            let judged = which.column().and_then(|column| batch.column_by_name(column));
-            let rows = (0..batch.num_rows()).filter(|row| is_live(batch, *row));
-            let rows = rows.filter(|row| which.admits(judged.map(|judged| cell(judged, *row))));
-            ids.extend(rows.map(|row| keys.value(row)));
+            ids.extend(which.ids(batch, key));
         },
     )?;
     Ok(ids)

@@ -1,275 +1,288 @@
-//! One live file and the new rows of its key range, merged in order.
+//! One live file and the new rows of its key range, merged in order, row group by row group.
 //!
-//! Rows of owners that are replaced go, new ones come; a new row that is equal to the old one (but for when and by which run
-//! it was first seen) leaves the old one as it is.
+//! Rows of records that are replaced go, new ones come; a new row that is equal to the old one (but for when and by which run
+//! it was first seen) leaves the old one as it is. Rows are compared first: nothing is written before a difference is found,
+//! and from there on row groups without a difference go over as bytes where their form allows it.
 
 use std::cmp::Ordering;
-use std::collections::BTreeSet;
+use std::path::Path;
 
-use arrow_array::cast::AsArray;
-use arrow_array::types::Int64Type;
-use arrow_array::{Array, RecordBatch, TimestampMicrosecondArray};
-use arrow_ord::ord::{DynComparator, make_comparator};
-use arrow_row::{RowConverter, Rows};
-use arrow_schema::SortOptions;
-use arrow_select::interleave::interleave_record_batch;
+use arrow_row::RowConverter;
+use tokio::runtime::Handle;
 
-use crate::failure::{Failure, Kind, Result};
-use crate::manifest::Key;
-use crate::schema::{DELETED_AT, Naming};
-use crate::store::LocalCopy;
+use crate::failure::Result;
+use crate::manifest::{DataFile, Key};
+use crate::store::Store;
+use crate::write::changes::{Changes, Fate, Met};
 use crate::write::columns::Layout;
-use crate::write::output::{Output, Target};
-use crate::write::reader::read;
-use crate::write::sorted::{Sorted, owner};
+use crate::write::groups::{Bounds, Groups};
+use crate::write::incoming::{Compared, Incoming, Side};
+use crate::write::output::Begun;
+use crate::write::picked::Picked;
+use crate::write::sorted::owner;
+use crate::write::source::{Held, Source};
+use crate::write::spool::OwnerSet;
 
-/// What becomes of an old row of which no new one came.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fate {
-    Stays,
-    Goes,
-    /// It stays, marked as of a record found deleted at this time (microseconds); a mark that is there stays.
-    Marked(i64),
+/// What becomes of old rows.
+pub struct Rules<'a> {
+    pub fate: &'a dyn Fn(&Key) -> Fate,
+    /// The records whose rows may change; none stands for any.
+    pub records: Option<Vec<&'a OwnerSet>>,
 }
 
-/// What a merge did.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Changes {
-    pub added: u64,
-    pub changed: u64,
-    /// Taken out of the table, or marked as deleted.
-    pub removed: u64,
-}
-
-impl Changes {
-    /// Whether anything differs from before.
-    pub fn any(&self) -> bool {
-        self.added + self.changed + self.removed > 0
+impl Rules<'_> {
+    /// Whether rows of these records may change.
+    fn concern(&self, bounds: Option<&Bounds>) -> bool {
+        let (Some(records), Some(Bounds { first, last, .. })) = (&self.records, bounds) else { return true };
+        records.iter().any(|records| records.touches(first, last))
     }
 
-    /// Rows that differ from before.
-    pub fn total(&self) -> u64 {
-        self.added + self.changed + self.removed
-    }
-
-    /// Adds another's.
-    pub fn add(&mut self, other: Self) {
-        self.added += other.added;
-        self.changed += other.changed;
-        self.removed += other.removed;
+    /// The records within these bounds whose rows may change, ascending; none stands for all.
+    fn within(&self, bounds: Option<&Bounds>) -> Option<Vec<&Key>> {
+        let (records, Bounds { first, last, .. }) = self.records.as_ref().zip(bounds)?;
+        let mut keys: Vec<&Key> = records.iter().flat_map(|records| records.within(first, last)).collect();
+        keys.sort_unstable();
+        keys.dedup();
+        Some(keys)
     }
 }
 
-/// The new rows that belong to a live file.
-pub struct Incoming<'a> {
-    pub sorted: &'a mut Sorted,
-    pub partition: i32,
-    /// The greatest owner that belongs to the file.
-    pub last: Key,
-    pub run: &'a str,
-    pub layout: &'a Layout,
+/// Where old bytes are checked before they are written anew.
+#[derive(Clone, Copy)]
+pub struct Place<'a> {
+    pub store: &'a Store,
+    pub spool: &'a Path,
+    pub runtime: &'a Handle,
 }
 
-impl Incoming<'_> {
-    fn next(&mut self) -> Result<Option<RecordBatch>> {
-        let rows = self.sorted.take(self.partition, |owner| *owner <= self.last)?;
-        Ok(rows.map(|rows| self.layout.to_file(&rows, self.run)))
-    }
+/// A live file on its way through a merge.
+pub struct Merge<'a> {
+    place: Place<'a>,
+    file: &'a DataFile,
+    layout: &'a Layout,
+    converter: RowConverter,
+    groups: Groups,
+    /// Whether row groups may go over as bytes; unknown until something is written.
+    copyable: Option<bool>,
+    /// The key up to which old rows were found equal.
+    equal_to: Option<Vec<u8>>,
+    changes: Changes,
 }
 
-/// A batch with its keys and a place in it.
-struct Side {
-    batch: RecordBatch,
-    keys: Rows,
-    at: usize,
-}
-
-impl Side {
-    fn new(batch: RecordBatch, layout: &Layout, converter: &RowConverter) -> Self {
-        let keys = layout.keys(converter, &batch);
-        Self { batch, keys, at: 0 }
-    }
-}
-
-/// Rows picked from the batches at hand, written when a batch is done.
-#[derive(Default)]
-struct Picked {
-    /// (which side, row): 0 is old, 1 new, 2 old and marked.
-    rows: Vec<(usize, usize)>,
-    /// The mark of rows of side 2.
-    mark: Option<i64>,
-}
-
-/// Values of watched columns in rows that differ from before.
-pub struct Met<'a> {
-    /// (place of the column in the table, place of the one that must be set, where its values go)
-    columns: Vec<(usize, Option<usize>, &'a mut BTreeSet<i64>)>,
-}
-
-impl<'a> Met<'a> {
-    /// Of the watched columns those of the table at this place.
-    pub fn new(watch: &[Naming], table: usize, into: &'a mut [BTreeSet<i64>]) -> Self {
-        let columns = watch.iter().zip(into).filter(|(naming, _)| naming.table == table);
-        Self { columns: columns.map(|(naming, into)| (naming.column, naming.with, into)).collect() }
+impl<'a> Merge<'a> {
+    /// Opens a file.
+    pub fn open(place: Place<'a>, file: &'a DataFile, source: Source, layout: &'a Layout) -> Result<Self> {
+        let groups = Groups::open(source, file, layout.key[0])?;
+        let converter = layout.key_converter();
+        Ok(Self { place, file, layout, converter, groups, copyable: None, equal_to: None, changes: Changes::default() })
     }
 
-    /// Takes the values of one row.
-    fn take(&mut self, batch: &RecordBatch, row: usize) {
-        for (column, with, into) in &mut self.columns {
-            let values = batch.column(*column).as_primitive::<Int64Type>();
-            if values.is_valid(row) && with.is_none_or(|with| batch.column(with).is_valid(row)) {
-                into.insert(values.value(row));
+    /// Merges the file with the new rows into `output`, which is begun where a row differs and none is open.
+    pub fn merge(
+        &mut self,
+        incoming: &mut Incoming<'_>,
+        rules: &Rules<'_>,
+        output: &mut Begun<'_, '_>,
+        met: &mut Met<'_>,
+    ) -> Result<Changes> {
+        if output.is_open() {
+            self.begin_writing(0, output)?;
+        }
+        let most = output.target.form.sizes.row_group_bytes;
+        let concerned: Vec<bool> =
+            (0..self.groups.count()).map(|group| rules.concern(self.groups.bounds(group).as_ref())).collect();
+        for group in 0..self.groups.count() {
+            let bounds = self.groups.bounds(group);
+            if !concerned[group] {
+                let first = bounds.expect("a row group without bounds is of concern").first;
+                self.write_new(incoming, |owner| *owner < first, group, output, met)?;
+                self.keep(group, output)?;
+                continue;
+            }
+            let differs = !self.is_worth_comparing(group, output) || {
+                let held = self.groups.hold_ahead(group, |next| concerned[next], most)?;
+                self.differs((group, &held), bounds.as_ref(), incoming, rules)?
+            };
+            if differs {
+                self.begin_writing(group, output)?;
+                self.merge_group(group, incoming, rules, output, met)?;
+            } else {
+                self.keep(group, output)?;
             }
         }
+        self.write_new(incoming, |_| true, self.groups.count(), output, met)?;
+        Ok(self.changes)
     }
 
-    /// Takes the values of every row.
-    pub fn take_all(&mut self, batch: &RecordBatch) {
-        if !self.columns.is_empty() {
-            (0..batch.num_rows()).for_each(|row| self.take(batch, row));
+    /// Writes the whole file to an output that is open.
+    pub fn append(&mut self, output: &mut Begun<'_, '_>) -> Result<()> {
+        self.begin_writing(0, output)?;
+        (0..self.groups.count()).try_for_each(|group| self.keep(group, output))
+    }
+
+    /// Whether a row group that is found equal is spared the writing: nothing is written yet, or it goes over as bytes.
+    fn is_worth_comparing(&self, group: usize, output: &Begun<'_, '_>) -> bool {
+        let (rows, bytes) = (self.groups.rows(group), self.groups.bytes(group));
+        !output.is_open() || (self.copyable == Some(true) && !output.target.form.sizes.is_small(rows, bytes))
+    }
+
+    /// Opens the output, and writes the row groups before this one.
+    fn begin_writing(&mut self, group: usize, output: &mut Begun<'_, '_>) -> Result<()> {
+        if self.copyable.is_some() {
+            return Ok(());
         }
+        let Place { store, spool, runtime } = self.place;
+        self.groups.check(|source| source.checked(store, self.file, spool, runtime))?;
+        self.copyable = Some(self.groups.are_copyable(output.target.form));
+        output.open();
+        (0..group).try_for_each(|group| self.keep(group, output))
     }
-}
 
-/// Merges the file at `path` with what comes in, into `output`. `fate` says what becomes of an owner's old rows.
-pub fn merge(
-    copy: &LocalCopy,
-    mut incoming: Incoming<'_>,
-    fate: &dyn Fn(&Key) -> Fate,
-    output: &mut Output,
-    target: &mut Target<'_>,
-    met: &mut Met<'_>,
-) -> Result<Changes> {
-    let layout = incoming.layout;
-    let converter = layout.key_converter();
-    let mut old_batches = read(copy)?;
-    let mut next_old = || -> Result<Option<Side>> {
-        let batch = old_batches
-            .next()
-            .transpose()
-            .map_err(|error| Failure::damaged("read a data file", copy.path().display().to_string()).caused(error))?;
-        Ok(batch.map(|batch| Side::new(batch, layout, &converter)))
-    };
-    let mut changes = Changes::default();
-    let mut old = next_old()?;
-    let mut new = incoming.next()?.map(|batch| Side::new(batch, layout, &converter));
-    let mut picked = Picked::default();
-    let mut same: Option<Vec<DynComparator>> = None;
-    loop {
-        let order = match (&old, &new) {
-            (None, None) => break,
-            (Some(_), None) => Ordering::Less,
-            (None, Some(_)) => Ordering::Greater,
-            (Some(old), Some(new)) => old.keys.row(old.at).cmp(&new.keys.row(new.at)),
-        };
-        match order {
-            Ordering::Less => {
-                let side = old.as_mut().expect("it is the lesser");
-                match fate(&owner(&side.batch, layout.key[0], side.at)) {
-                    Fate::Stays => picked.rows.push((0, side.at)),
-                    Fate::Marked(_) if layout.is_marked(&side.batch, side.at) => picked.rows.push((0, side.at)),
-                    Fate::Marked(at) => {
-                        changes.removed += 1;
-                        met.take(&side.batch, side.at);
-                        picked.mark = Some(at);
-                        picked.rows.push((2, side.at));
-                    }
-                    Fate::Goes => {
-                        changes.removed += 1;
-                        met.take(&side.batch, side.at);
-                    }
-                }
-                side.at += 1;
-            }
-            Ordering::Greater => {
-                let side = new.as_mut().expect("it is the lesser");
-                changes.added += 1;
-                met.take(&side.batch, side.at);
-                picked.rows.push((1, side.at));
-                side.at += 1;
-            }
-            Ordering::Equal => {
-                let (old, new) = (old.as_mut().expect("both are there"), new.as_mut().expect("both are there"));
-                let compare = match &same {
-                    Some(compare) => compare,
-                    None => same.insert(comparators(layout, &old.batch, &new.batch)?),
+    /// Writes a row group as it is, where writing has begun.
+    fn keep(&mut self, group: usize, output: &mut Begun<'_, '_>) -> Result<()> {
+        let Some(copyable) = self.copyable else { return Ok(()) };
+        let held = self.groups.hold(group)?;
+        let (output, target) = output.open();
+        if copyable && output.copy(&self.groups, &held, group, target)? {
+            return Ok(());
+        }
+        for batch in self.groups.all(&held, group)? {
+            output.write_merged(&batch?, target)?;
+        }
+        output.end_large_group()
+    }
+
+    /// Whether rows of a row group differ from the new ones; up to there they are taken from `incoming`.
+    fn differs(
+        &mut self,
+        (group, held): (usize, &Held),
+        bounds: Option<&Bounds>,
+        incoming: &mut Incoming<'_>,
+        rules: &Rules<'_>,
+    ) -> Result<bool> {
+        let wanted = rules.within(bounds);
+        let mut compared = Compared::default();
+        for (place, batch) in self.groups.some(held, group, self.layout.content, wanted.as_deref())?.enumerate() {
+            let mut old = Side::new(batch?, self.layout, &self.converter);
+            while !old.is_spent() {
+                let order = order(&old, incoming.head(&self.converter)?.as_deref());
+                let same = match order {
+                    Ordering::Less => match (rules.fate)(&self.owner(&old)) {
+                        Fate::Stays => true,
+                        Fate::Marked(_) => self.layout.is_marked(&old.batch, old.at),
+                        Fate::Goes => false,
+                    },
+                    Ordering::Equal => compared.are_equal(self.layout, (&old, place), incoming)?,
+                    Ordering::Greater => false,
                 };
-                if compare.iter().all(|compare| compare(old.at, new.at) == Ordering::Equal) {
-                    picked.rows.push((0, old.at));
-                } else {
-                    changes.changed += 1;
-                    met.take(&old.batch, old.at);
-                    met.take(&new.batch, new.at);
-                    picked.rows.push((1, new.at));
+                if !same {
+                    if let Some(before) = old.at.checked_sub(1) {
+                        self.equal_to = Some(old.key(before).to_vec());
+                    }
+                    return Ok(true);
                 }
                 old.at += 1;
-                new.at += 1;
+                if let (Ordering::Equal, Some(new)) = (order, incoming.head(&self.converter)?) {
+                    new.at += 1;
+                }
             }
+            self.equal_to = Some(old.key(old.batch.num_rows() - 1).to_vec());
         }
-        let old_done = old.as_ref().is_some_and(|side| side.at == side.batch.num_rows());
-        let new_done = new.as_ref().is_some_and(|side| side.at == side.batch.num_rows());
-        if old_done || new_done {
-            picked.write(old.as_ref(), new.as_ref(), output, target)?;
-            same = None;
-            if old_done {
-                old = next_old()?;
-            }
-            if new_done {
-                new = incoming.next()?.map(|batch| Side::new(batch, layout, &converter));
-            }
-        }
+        // A new record may belong between old ones that were not looked at.
+        let next = incoming.owner(&self.converter)?;
+        Ok(next.is_some_and(|next| bounds.is_none_or(|bounds| next < bounds.last)))
     }
-    picked.write(old.as_ref(), new.as_ref(), output, target)?;
-    Ok(changes)
-}
 
-impl Picked {
-    fn write(
+    /// Merges a row group with the new rows that belong before its last row.
+    fn merge_group(
         &mut self,
-        old: Option<&Side>,
-        new: Option<&Side>,
-        output: &mut Output,
-        target: &mut Target<'_>,
+        group: usize,
+        incoming: &mut Incoming<'_>,
+        rules: &Rules<'_>,
+        output: &mut Begun<'_, '_>,
+        met: &mut Met<'_>,
     ) -> Result<()> {
-        let (Some((side, first)), Some((last_side, last))) = (self.rows.first(), self.rows.last()) else {
-            return Ok(());
-        };
-        let bug = || Failure::new(Kind::Bug, "merge rows");
-        let empty = RecordBatch::new_empty(std::sync::Arc::clone(&target.form.schema));
-        let mut sides = [old, new].map(|side| side.map_or(&empty, |side| &side.batch)).to_vec();
-        let marked = self.mark.take().map(|at| marked(sides[0], at)).transpose()?;
-        sides.extend(&marked);
-        let run = last.checked_sub(*first).is_some_and(|span| span + 1 == self.rows.len());
-        let one_side = self.rows.iter().all(|(other, _)| other == side) && side == last_side;
-        if run && one_side {
-            // Nothing in between: the rows as they lie.
-            let slice = sides.get(*side).ok_or_else(bug)?.slice(*first, self.rows.len());
-            output.write(&slice, target)?;
-        } else {
-            let batch = interleave_record_batch(&sides, &self.rows).map_err(|error| bug().caused(error))?;
-            output.write(&batch, target)?;
+        let held = self.groups.hold(group)?;
+        let (output, target) = output.open();
+        let mut picked = Picked::default();
+        let mut compared = Compared::default();
+        for (place, batch) in self.groups.all(&held, group)?.enumerate() {
+            let mut old = Side::new(batch?, self.layout, &self.converter);
+            while !old.is_spent() {
+                let new = incoming.head(&self.converter)?;
+                match order(&old, new.as_deref()) {
+                    Ordering::Less => {
+                        let equal = self.equal_to.as_deref().is_some_and(|equal| old.key(old.at) <= equal);
+                        match if equal { Fate::Stays } else { (rules.fate)(&self.owner(&old)) } {
+                            Fate::Stays => picked.take_old(old.at),
+                            Fate::Marked(_) if self.layout.is_marked(&old.batch, old.at) => picked.take_old(old.at),
+                            Fate::Marked(at) => {
+                                self.changes.removed += 1;
+                                met.take(&old.batch, old.at);
+                                picked.take_marked(old.at, at);
+                            }
+                            Fate::Goes => {
+                                self.changes.removed += 1;
+                                met.take(&old.batch, old.at);
+                            }
+                        }
+                        old.at += 1;
+                    }
+                    Ordering::Greater => {
+                        let new = new.expect("it is the lesser");
+                        self.changes.added += 1;
+                        met.take(&new.batch, new.at);
+                        picked.take_new(new.at);
+                        new.at += 1;
+                    }
+                    Ordering::Equal => {
+                        let equal = compared.are_equal(self.layout, (&old, place), incoming)?;
+                        let new = incoming.head(&self.converter)?.expect("both are there");
+                        if equal {
+                            picked.take_old(old.at);
+                        } else {
+                            self.changes.changed += 1;
+                            met.take(&old.batch, old.at);
+                            met.take(&new.batch, new.at);
+                            picked.take_new(new.at);
+                        }
+                        old.at += 1;
+                        new.at += 1;
+                    }
+                }
+                if old.is_spent() || incoming.in_hand().is_some_and(Side::is_spent) {
+                    picked.write(&old.batch, incoming.in_hand().map(|side| &side.batch), output, target)?;
+                }
+            }
         }
-        self.rows.clear();
+        output.end_large_group()
+    }
+
+    /// Writes new rows that the bound admits, behind the row groups before this one.
+    fn write_new(
+        &mut self,
+        incoming: &mut Incoming<'_>,
+        admits: impl Fn(&Key) -> bool,
+        group: usize,
+        output: &mut Begun<'_, '_>,
+        met: &mut Met<'_>,
+    ) -> Result<()> {
+        while let Some(rows) = incoming.take(&self.converter, &admits)? {
+            self.begin_writing(group, output)?;
+            self.changes.added += u64::try_from(rows.num_rows()).expect("a length fits");
+            met.take_all(&rows);
+            let (output, target) = output.open();
+            output.write_merged(&rows, target)?;
+        }
         Ok(())
     }
+
+    fn owner(&self, side: &Side) -> Key {
+        owner(&side.batch, self.layout.key[0], side.at)
+    }
 }
 
-/// The same rows, marked as of records found deleted.
-fn marked(batch: &RecordBatch, at: i64) -> Result<RecordBatch> {
-    let bug = |error| Failure::new(Kind::Bug, "mark rows").caused(error);
-    let place = batch.schema_ref().index_of(DELETED_AT).map_err(bug)?;
-    let stamps = TimestampMicrosecondArray::from_iter_values(std::iter::repeat_n(at, batch.num_rows()));
-    let mut columns = batch.columns().to_vec();
-    columns[place] = std::sync::Arc::new(stamps.with_timezone("UTC"));
-    RecordBatch::try_new(batch.schema(), columns).map_err(bug)
-}
-
-/// Comparators of the content columns of two batches.
-fn comparators(layout: &Layout, old: &RecordBatch, new: &RecordBatch) -> Result<Vec<DynComparator>> {
-    (0..layout.content)
-        .map(|place| {
-            make_comparator(old.column(place), new.column(place), SortOptions::default())
-                .map_err(|error| Failure::new(Kind::Bug, "compare rows").caused(error))
-        })
-        .collect()
+/// How the old row in hand stands to the new one.
+fn order(old: &Side, new: Option<&Side>) -> Ordering {
+    new.map_or(Ordering::Less, |new| old.key(old.at).cmp(new.key(new.at)))
 }

@@ -1,4 +1,5 @@
-//! The files of one partition being written: rows in key order, a new file when one is large enough, at an owner's end.
+//! The files of one partition being written: rows and whole row groups in key order, a new file when one is large enough,
+//! at an owner's end.
 
 use std::path::Path;
 
@@ -7,8 +8,11 @@ use arrow_array::RecordBatch;
 use crate::failure::Result;
 use crate::manifest::{DataFile, Key};
 use crate::store::{Scratch, Store, paths};
-use crate::write::parquet::{Form, Writer};
+use crate::write::groups::Groups;
+use crate::write::open::OpenRows;
+use crate::write::parquet::{Fill, Form, Writer};
 use crate::write::sorted::owner;
+use crate::write::source::Held;
 
 /// Where and how files of a table are written.
 pub struct Target<'a> {
@@ -17,6 +21,8 @@ pub struct Target<'a> {
     pub table: &'a str,
     pub form: &'a Form,
     pub run: &'a str,
+    /// The open records, in a table in which they are looked for.
+    pub open: Option<OpenRows>,
     /// The number of this run's last file.
     pub number: &'a mut u64,
 }
@@ -59,6 +65,7 @@ struct Open {
     rows: u64,
     first: Key,
     last: Key,
+    open_ids: Vec<i64>,
 }
 
 impl Output {
@@ -69,25 +76,71 @@ impl Output {
 
     /// Appends rows; they follow those before in key order.
     pub fn write(&mut self, batch: &RecordBatch, target: &mut Target<'_>) -> Result<()> {
+        self.append(batch, Fill::WithRoom, target)
+    }
+
+    /// Appends rows of a row group that there was, with those that came.
+    pub fn write_merged(&mut self, batch: &RecordBatch, target: &mut Target<'_>) -> Result<()> {
+        self.append(batch, Fill::Whole, target)
+    }
+
+    /// Appends a row group as it is; `false`, and nothing is done, where its rows have to be decoded.
+    pub fn copy(&mut self, groups: &Groups, held: &Held, group: usize, target: &mut Target<'_>) -> Result<bool> {
+        let (rows, bytes) = (groups.rows(group), groups.bytes(group));
+        let Some(bounds) = groups.bounds(group).filter(|bounds| bounds.exact) else { return Ok(false) };
+        if target.form.sizes.is_small(rows, bytes) {
+            return Ok(false);
+        }
+        if self.is_full(target) && self.open.as_ref().is_some_and(|open| open.last != bounds.first) {
+            self.close(target)?;
+        }
+        if self.open.as_ref().is_some_and(|open| open.writer.would_join(rows, bytes)) {
+            return Ok(false);
+        }
+        if self.open.is_none() {
+            self.begin(bounds.first, target)?;
+        }
+        let open = self.open.as_mut().expect("a file was just begun");
+        open.writer.copy(groups.columns(group), held, &open.scratch.path)?;
+        if let Some(rows) = &target.open {
+            for batch in groups.named(held, group, rows.columns(), |group| rows.may_be_in(group))? {
+                open.open_ids.extend(rows.ids(&batch?));
+            }
+        }
+        open.rows += u64::try_from(rows).expect("a length fits");
+        open.last = bounds.last;
+        Ok(true)
+    }
+
+    /// Ends the row group being written, where it is large enough.
+    pub fn end_large_group(&mut self) -> Result<()> {
+        self.open.as_mut().map_or(Ok(()), |open| open.writer.end_large_group(&open.scratch.path))
+    }
+
+    /// Whether the file being written is as large as files become.
+    fn is_full(&self, target: &Target<'_>) -> bool {
+        let bytes = self.open.as_ref().map(|open| u64::try_from(open.writer.bytes()).unwrap_or(u64::MAX));
+        bytes.is_some_and(|bytes| bytes >= target.form.sizes.file_bytes)
+    }
+
+    fn append(&mut self, batch: &RecordBatch, fill: Fill, target: &mut Target<'_>) -> Result<()> {
         let mut at = 0;
         while at < batch.num_rows() {
             let key = target.form.key[0];
-            let full = self.open.as_ref().is_some_and(|open| {
-                u64::try_from(open.writer.bytes()).unwrap_or(u64::MAX) >= target.form.sizes.file_bytes
-                    && open.last != owner(batch, key, at)
-            });
-            if full {
+            let other = self.open.as_ref().is_some_and(|open| open.last != owner(batch, key, at));
+            if other && self.is_full(target) {
                 self.close(target)?;
             }
             // A file ends where an owner does: rows go in by pieces that may be the last.
             let length = self.piece(batch, at, target);
             let piece = batch.slice(at, length);
             if self.open.is_none() {
-                self.begin(&piece, target)?;
+                self.begin(owner(&piece, key, 0), target)?;
             }
             let open = self.open.as_mut().expect("a file was just begun");
-            open.writer.write(&piece, &open.scratch.path)?;
+            open.writer.write(&piece, fill, &open.scratch.path)?;
             open.rows += u64::try_from(length).expect("a length fits");
+            open.open_ids.extend(target.open.iter().flat_map(|rows| rows.ids(&piece)));
             open.last = owner(&piece, key, length - 1);
             at += length;
         }
@@ -96,12 +149,8 @@ impl Output {
 
     /// How many rows to write before looking again whether the file is full.
     fn piece(&self, batch: &RecordBatch, at: usize, target: &Target<'_>) -> usize {
-        let near = self
-            .open
-            .as_ref()
-            .is_some_and(|open| u64::try_from(open.writer.bytes()).unwrap_or(u64::MAX) >= target.form.sizes.file_bytes);
         let rest = batch.num_rows() - at;
-        if !near {
+        if !self.is_full(target) {
             return rest;
         }
         // The file is full but its last owner goes on: just the rows of that owner.
@@ -110,13 +159,12 @@ impl Output {
         (1..rest).find(|more| owner(batch, key, at + more) != this).unwrap_or(rest)
     }
 
-    fn begin(&mut self, first: &RecordBatch, target: &mut Target<'_>) -> Result<()> {
+    fn begin(&mut self, first: Key, target: &mut Target<'_>) -> Result<()> {
         let number = target.next_number();
         let staged = paths::staged(target.table, target.run, number);
         let scratch = target.store.scratch(&staged, target.spool)?;
-        let writer = Writer::new(scratch.create()?, target.form)?;
-        let key = owner(first, target.form.key[0], 0);
-        self.open = Some(Open { writer, scratch, number, rows: 0, first: key.clone(), last: key });
+        let writer = Writer::new(scratch.create()?, target.form, &scratch.path)?;
+        self.open = Some(Open { writer, scratch, number, rows: 0, last: first.clone(), first, open_ids: Vec::new() });
         Ok(())
     }
 
@@ -133,6 +181,7 @@ impl Output {
             sha256: finished.sha256,
             first: Some(open.first),
             last: Some(open.last),
+            open: target.open.as_ref().and_then(|rows| rows.records(open.open_ids)),
         };
         self.drafts.push(Draft { scratch: open.scratch, file });
         Ok(())
@@ -145,12 +194,37 @@ impl Output {
     }
 }
 
+/// The files of a partition, begun where something is to be written.
+pub struct Begun<'o, 't> {
+    output: &'o mut Option<Output>,
+    segment: &'o Option<String>,
+    pub target: &'o mut Target<'t>,
+}
+
+impl<'o, 't> Begun<'o, 't> {
+    /// What is open, if anything, and where it is written.
+    pub fn new(output: &'o mut Option<Output>, segment: &'o Option<String>, target: &'o mut Target<'t>) -> Self {
+        Self { output, segment, target }
+    }
+
+    /// Whether something is being written.
+    pub fn is_open(&self) -> bool {
+        self.output.is_some()
+    }
+
+    /// What is being written, begun where nothing was.
+    pub fn open(&mut self) -> (&mut Output, &mut Target<'t>) {
+        let segment = self.segment;
+        (self.output.get_or_insert_with(|| Output::new(segment.clone())), self.target)
+    }
+}
+
 /// An empty file, so that a table without rows can be queried.
 pub fn empty(segment: Option<String>, target: &mut Target<'_>) -> Result<Draft> {
     let number = target.next_number();
     let staged = paths::staged(target.table, target.run, number);
     let scratch = target.store.scratch(&staged, target.spool)?;
-    let writer = Writer::new(scratch.create()?, target.form)?;
+    let writer = Writer::new(scratch.create()?, target.form, &scratch.path)?;
     let finished = writer.finish(&scratch.path)?;
     let file = DataFile {
         path: paths::data(target.table, segment.as_deref(), target.run, number),
@@ -161,6 +235,7 @@ pub fn empty(segment: Option<String>, target: &mut Target<'_>) -> Result<Draft> 
         sha256: finished.sha256,
         first: None,
         last: None,
+        open: None,
     };
     Ok(Draft { scratch, file })
 }

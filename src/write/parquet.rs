@@ -1,57 +1,50 @@
-//! Parquet files written: encodings chosen from the data, the checksum taken on the way.
+//! Parquet files written: row groups of rows, encoded as the data wants it, or copied as bytes from another file; the
+//! checksum is taken on the way.
 
-use std::collections::HashSet;
 use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::Path;
 use std::sync::Arc;
 
-use arrow_array::cast::AsArray;
-use arrow_array::types::{Decimal128Type, Int32Type, Int64Type, TimestampMicrosecondType};
-use arrow_array::{Array, RecordBatch};
-use arrow_schema::{DataType, SchemaRef};
+use arrow_array::RecordBatch;
+use arrow_schema::SchemaRef;
 use parquet::arrow::ArrowWriter;
-use parquet::basic::{Compression, Encoding, ZstdLevel};
-use parquet::file::metadata::{KeyValue, SortingColumn};
-use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterPropertiesBuilder};
-use parquet::schema::types::ColumnPath;
+use parquet::arrow::arrow_writer::{ArrowColumnWriter, ArrowRowGroupWriterFactory, compute_leaves};
+use parquet::column::writer::ColumnCloseResult;
+use parquet::errors::ParquetError;
+use parquet::file::reader::ChunkReader;
+use parquet::file::writer::SerializedFileWriter;
 use sha2::{Digest, Sha256};
 
 use crate::config::{Encodings, Limits};
 use crate::failure::{Failure, Kind, Result};
+use crate::write::encode::properties;
 use crate::write::weight::{Most, bytes};
 
 /// Encodings are chosen once so many rows were seen, or so many bytes: the first few show nothing of what follows.
 const OBSERVED: Most = Most { rows: 1024, bytes: 1 << 20 };
 /// Or so many bytes are held: a slice of a batch holds all of it.
 const MOST_HELD: usize = 64 << 20;
-/// A column of which more than this share of values differ is written without a dictionary: it would cost nearly half of
-/// the writing time and save nothing.
-const MOSTLY_UNIQUE: f64 = 0.5;
-/// Names the build in footers, where a packager gives one at compile time.
-const BUILD: &str = match option_env!("PACKAGE_BUILD") {
-    Some(build) => build,
-    None => "source",
-};
-/// Footer keys.
-const TOOL: &str = "pearlift.version";
-const SCHEMA_HASH: &str = "pearlift.schema_hash";
+/// New rows fill a row group but for this part of it, so that rows that come later have room in it.
+const ROOM: usize = 8;
+/// A row group of less than this part of the largest is small: it is joined with its neighbour where both fit into one.
+const SMALL_GROUP: usize = 4;
 
 /// A file being written; bytes are hashed as they go.
 pub struct Writer {
-    state: State,
+    file: SerializedFileWriter<HashingFile>,
     form: Form,
+    /// Rows that wait until they show how they are to be encoded.
+    waiting: Vec<RecordBatch>,
+    /// Makes writers of columns, once the encodings are chosen.
+    columns: Option<ArrowRowGroupWriterFactory>,
+    group: Option<OpenGroup>,
 }
 
-enum State {
-    /// Rows wait until they show how they are to be written.
-    Observing {
-        target: HashingFile,
-        rows: Vec<RecordBatch>,
-    },
-    Writing(Box<ArrowWriter<HashingFile>>),
-    /// An error put an end to it.
-    Failed,
+/// The row group being written.
+struct OpenGroup {
+    columns: Vec<ArrowColumnWriter>,
+    rows: usize,
 }
 
 struct HashingFile {
@@ -93,6 +86,11 @@ impl Sizes {
             encodings: limits.encodings,
         }
     }
+
+    /// Whether a row group of so many rows and bytes is small.
+    pub fn is_small(&self, rows: usize, bytes: usize) -> bool {
+        rows < self.row_group_rows / SMALL_GROUP && bytes < self.row_group_bytes / SMALL_GROUP
+    }
 }
 
 /// How files of a table are written.
@@ -103,6 +101,15 @@ pub struct Form {
     pub key: Vec<usize>,
     pub schema_hash: String,
     pub sizes: Sizes,
+}
+
+/// How full the row groups become that rows are written to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fill {
+    /// With room for rows that come later: new rows.
+    WithRoom,
+    /// To the limit: the rows of a row group that there was, with those that came.
+    Whole,
 }
 
 /// What a finished file is.
@@ -121,144 +128,165 @@ pub fn failed(verb: &str, path: &Path, error: impl std::error::Error + Send + Sy
 
 impl Writer {
     /// Begins a file that was just made.
-    pub fn new(file: File, form: &Form) -> Result<Self> {
+    pub fn new(file: File, form: &Form, path: &Path) -> Result<Self> {
         let target = HashingFile { file: BufWriter::with_capacity(1 << 18, file), hash: Sha256::new(), bytes: 0 };
-        Ok(Self { state: State::Observing { target, rows: Vec::new() }, form: form.clone() })
+        let (file, _) = ArrowWriter::try_new(target, Arc::clone(&form.schema), Some(properties(form, &[])))
+            .and_then(ArrowWriter::into_serialized_writer)
+            .map_err(|error| failed("write", path, error))?;
+        Ok(Self { file, form: form.clone(), waiting: Vec::new(), columns: None, group: None })
     }
 
     /// Appends rows.
-    pub fn write(&mut self, batch: &RecordBatch, path: &Path) -> Result<()> {
-        match &mut self.state {
-            State::Observing { rows, .. } => {
-                rows.push(batch.clone());
-                let seen = rows.iter().map(RecordBatch::num_rows).sum::<usize>();
-                let own = rows.iter().map(bytes).sum::<usize>();
-                let held = rows.iter().map(RecordBatch::get_array_memory_size).sum::<usize>();
-                if seen >= OBSERVED.rows || own >= OBSERVED.bytes || held >= MOST_HELD {
-                    self.begin(path)
-                } else {
-                    Ok(())
-                }
-            }
-            State::Writing(writer) => writer.write(batch).map_err(|error| failed("write", path, error)),
-            State::Failed => Err(Failure::new(Kind::Bug, "go on with a data file that could not be written")),
+    pub fn write(&mut self, batch: &RecordBatch, fill: Fill, path: &Path) -> Result<()> {
+        if self.columns.is_some() {
+            return self.append(batch, fill).map_err(|error| failed("write", path, error));
         }
+        self.waiting.push(batch.clone());
+        let seen = self.waiting.iter().map(RecordBatch::num_rows).sum::<usize>();
+        let own = self.waiting.iter().map(bytes).sum::<usize>();
+        let held = self.waiting.iter().map(RecordBatch::get_array_memory_size).sum::<usize>();
+        if seen >= OBSERVED.rows || own >= OBSERVED.bytes || held >= MOST_HELD {
+            self.settle(fill).map_err(|error| failed("write", path, error))?;
+        }
+        Ok(())
     }
 
     /// Chooses the encodings, and writes what waited.
-    fn begin(&mut self, path: &Path) -> Result<()> {
-        let State::Observing { target, rows } = std::mem::replace(&mut self.state, State::Failed) else {
-            return Err(Failure::new(Kind::Bug, "begin a data file twice"));
-        };
-        let properties = properties(&self.form, &rows);
-        let mut writer = ArrowWriter::try_new(target, Arc::clone(&self.form.schema), Some(properties))
-            .map_err(|error| failed("write", path, error))?;
-        for batch in &rows {
-            writer.write(batch).map_err(|error| failed("write", path, error))?;
+    fn settle(&mut self, fill: Fill) -> Result<(), ParquetError> {
+        let waiting = std::mem::take(&mut self.waiting);
+        if waiting.is_empty() {
+            return Ok(());
         }
-        self.state = State::Writing(Box::new(writer));
+        let properties = properties(&self.form, &waiting);
+        // Row groups of a file may have other encodings than those that its writer was made with.
+        let (_, columns) = ArrowWriter::try_new(std::io::sink(), Arc::clone(&self.form.schema), Some(properties))?
+            .into_serialized_writer()?;
+        self.columns = Some(columns);
+        waiting.iter().try_for_each(|batch| self.append(batch, fill))
+    }
+
+    /// Encodes rows, and ends row groups that are full.
+    fn append(&mut self, batch: &RecordBatch, fill: Fill) -> Result<(), ParquetError> {
+        let limit = self.form.sizes.row_group_rows;
+        let most = match fill {
+            Fill::WithRoom => limit - limit / ROOM,
+            Fill::Whole => limit,
+        };
+        let mut rest = batch.clone();
+        while rest.num_rows() > 0 {
+            let (rows, bytes) = (self.group_rows(), self.group_bytes());
+            let average = bytes.checked_div(rows).unwrap_or(0).max(1);
+            // The first rows of a group tell how many more fit.
+            let by_bytes =
+                if rows == 0 { limit } else { self.form.sizes.row_group_bytes.saturating_sub(bytes) / average };
+            let fit = most.saturating_sub(rows).min(by_bytes).min(rest.num_rows());
+            if fit == 0 {
+                self.end_group()?;
+                continue;
+            }
+            self.encode(&rest.slice(0, fit))?;
+            rest = rest.slice(fit, rest.num_rows() - fit);
+            if self.group_rows() >= most || self.group_bytes() >= self.form.sizes.row_group_bytes {
+                self.end_group()?;
+            }
+        }
         Ok(())
+    }
+
+    fn encode(&mut self, rows: &RecordBatch) -> Result<(), ParquetError> {
+        let group = match &mut self.group {
+            Some(group) => group,
+            none => {
+                let factory = self.columns.as_ref().expect("the encodings were chosen");
+                let columns = factory.create_column_writers(self.file.flushed_row_groups().len())?;
+                none.insert(OpenGroup { columns, rows: 0 })
+            }
+        };
+        let mut columns = group.columns.iter_mut();
+        for (field, values) in self.form.schema.fields().iter().zip(rows.columns()) {
+            for leaf in compute_leaves(field, values)? {
+                columns.next().expect("each column has a writer").write(&leaf)?;
+            }
+        }
+        group.rows += rows.num_rows();
+        Ok(())
+    }
+
+    /// Ends the row group being written.
+    fn end_group(&mut self) -> Result<(), ParquetError> {
+        let Some(group) = self.group.take() else { return Ok(()) };
+        let mut into = self.file.next_row_group()?;
+        for column in group.columns {
+            column.close()?.append_to_row_group(&mut into)?;
+        }
+        into.close().map(|_| ())
+    }
+
+    fn group_rows(&self) -> usize {
+        self.group.as_ref().map_or(0, |group| group.rows)
+    }
+
+    /// The bytes of the row group being written, as an estimate.
+    fn group_bytes(&self) -> usize {
+        let columns = self.group.iter().flat_map(|group| &group.columns);
+        columns.map(ArrowColumnWriter::get_estimated_total_bytes).sum()
+    }
+
+    /// Whether a row group of so many rows and bytes is better decoded and written with the rows in hand: these are few, and
+    /// all fit into one row group.
+    pub fn would_join(&self, rows: usize, bytes: usize) -> bool {
+        let own = self.group_rows() + self.waiting.iter().map(RecordBatch::num_rows).sum::<usize>();
+        let own_bytes = self.group_bytes() + self.waiting.iter().map(self::bytes).sum::<usize>();
+        let sizes = &self.form.sizes;
+        let fits = own + rows <= sizes.row_group_rows && own_bytes + bytes <= sizes.row_group_bytes;
+        own > 0 && fits && sizes.is_small(own, own_bytes)
+    }
+
+    /// Appends a row group of another file as it is: its columns, whose bytes are held.
+    pub fn copy(
+        &mut self,
+        columns: impl Iterator<Item = ColumnCloseResult>,
+        held: &impl ChunkReader,
+        path: &Path,
+    ) -> Result<()> {
+        let append = || {
+            self.settle(Fill::Whole)?;
+            self.end_group()?;
+            // Rows behind it are others: they show anew how they are to be encoded.
+            self.columns = None;
+            let mut into = self.file.next_row_group()?;
+            for column in columns {
+                into.append_column(held, column)?;
+            }
+            into.close().map(|_| ())
+        };
+        append().map_err(|error: ParquetError| failed("write", path, error))
+    }
+
+    /// Ends the row group being written where it is large enough to stand alone: what follows need not be decoded for it.
+    pub fn end_large_group(&mut self, path: &Path) -> Result<()> {
+        if self.form.sizes.is_small(self.group_rows(), self.group_bytes()) {
+            return Ok(());
+        }
+        self.end_group().map_err(|error| failed("write", path, error))
     }
 
     /// Bytes so far, those of the row group in hand as an estimate.
     pub fn bytes(&self) -> usize {
-        match &self.state {
-            State::Observing { rows, .. } => rows.iter().map(bytes).sum(),
-            State::Writing(writer) => writer.bytes_written() + writer.in_progress_size(),
-            State::Failed => 0,
-        }
+        self.waiting.iter().map(bytes).sum::<usize>() + self.file.bytes_written() + self.group_bytes()
     }
 
     /// Ends the file.
     pub fn finish(mut self, path: &Path) -> Result<Finished> {
-        if let State::Observing { .. } = &self.state {
-            self.begin(path)?;
-        }
-        let State::Writing(mut writer) = self.state else {
-            return Err(Failure::new(Kind::Bug, "end a data file that could not be written"));
+        let mut end = || {
+            self.settle(Fill::WithRoom)?;
+            self.end_group()?;
+            self.file.finish().map(|_| ())
         };
-        writer.finish().map_err(|error| failed("write", path, error))?;
-        let target = writer.inner_mut();
+        end().map_err(|error: ParquetError| failed("write", path, error))?;
+        let target = self.file.inner_mut();
         target.flush().map_err(|error| failed("write", path, error))?;
         let digest = std::mem::take(&mut target.hash).finalize();
         Ok(Finished { bytes: target.bytes, sha256: digest.iter().map(|byte| format!("{byte:02x}")).collect() })
     }
-}
-
-/// The writer of a file in the form that readers know: parquet-java ignores the statistics of texts in files without one.
-pub fn created_by() -> String {
-    format!("pearlift version {} (build {BUILD})", env!("CARGO_PKG_VERSION"))
-}
-
-fn properties(form: &Form, rows: &[RecordBatch]) -> WriterProperties {
-    let sorting = form
-        .key
-        .iter()
-        .map(|place| SortingColumn {
-            column_idx: i32::try_from(*place).expect("a table has few columns"),
-            descending: false,
-            nulls_first: false,
-        })
-        .collect();
-    let mut builder = WriterProperties::builder()
-        .set_created_by(created_by())
-        .set_compression(Compression::ZSTD(ZstdLevel::try_new(3).expect("3 is a zstd level")))
-        .set_max_row_group_row_count(Some(form.sizes.row_group_rows))
-        .set_max_row_group_bytes(Some(form.sizes.row_group_bytes))
-        .set_statistics_enabled(EnabledStatistics::Page)
-        .set_sorting_columns(Some(sorting))
-        .set_key_value_metadata(Some(vec![
-            KeyValue::new(TOOL.to_owned(), env!("CARGO_PKG_VERSION").to_owned()),
-            KeyValue::new(SCHEMA_HASH.to_owned(), form.schema_hash.clone()),
-        ]));
-    for (place, field) in form.schema.fields().iter().enumerate() {
-        let path = ColumnPath::from(field.name().as_str());
-        let columns: Vec<&dyn Array> = rows.iter().map(|batch| batch.column(place).as_ref()).collect();
-        let unique = form.key == [place] || is_mostly_unique(field.data_type(), &columns);
-        builder = encode(builder, path, field.data_type(), unique, form.sizes.encodings);
-    }
-    builder.build()
-}
-
-/// The encoding of a column: a dictionary for values that repeat; else plain, or differences where those are wanted.
-fn encode(
-    builder: WriterPropertiesBuilder,
-    path: ColumnPath,
-    kind: &DataType,
-    unique: bool,
-    encodings: Encodings,
-) -> WriterPropertiesBuilder {
-    if !unique || *kind == DataType::Boolean {
-        return builder;
-    }
-    let builder = builder.set_column_dictionary_enabled(path.clone(), false);
-    match (kind, encodings) {
-        (DataType::Int64 | DataType::Int32 | DataType::Timestamp(..) | DataType::Date32, Encodings::Compact) => {
-            builder.set_column_encoding(path, Encoding::DELTA_BINARY_PACKED)
-        }
-        (_, Encodings::Common | Encodings::Compact) => builder,
-    }
-}
-
-fn is_mostly_unique(kind: &DataType, columns: &[&dyn Array]) -> bool {
-    let values: usize = columns.iter().map(|column| column.len() - column.null_count()).sum();
-    if values == 0 {
-        return false;
-    }
-    let all = columns.iter();
-    let distinct = match kind {
-        DataType::Int64 => distinct(all.flat_map(|column| column.as_primitive::<Int64Type>())),
-        DataType::Int32 => distinct(all.flat_map(|column| column.as_primitive::<Int32Type>())),
-        DataType::Timestamp(..) => distinct(all.flat_map(|column| column.as_primitive::<TimestampMicrosecondType>())),
-        DataType::Decimal128(..) => distinct(all.flat_map(|column| column.as_primitive::<Decimal128Type>())),
-        DataType::Utf8 => distinct(all.flat_map(|column| column.as_string::<i32>())),
-        _ => return false,
-    };
-    // The lengths of batches are far below 2^32, so both are exact.
-    let exact = |count: usize| f64::from(u32::try_from(count).unwrap_or(u32::MAX));
-    exact(distinct) > exact(values) * MOSTLY_UNIQUE
-}
-
-fn distinct<T: std::hash::Hash + Eq>(values: impl IntoIterator<Item = Option<T>>) -> usize {
-    values.into_iter().flatten().collect::<HashSet<_>>().len()
 }

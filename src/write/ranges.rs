@@ -19,6 +19,9 @@ use crate::write::reader::rows_at_once;
 
 /// Bytes of a file's end that are read first: the footers of most files fit.
 const TAIL: u64 = 64 << 10;
+/// Of a large file it is this part, for its footer grows with its row groups; and at most so many bytes.
+const TAIL_PART: u64 = 32;
+const LONGEST_TAIL: u64 = 1 << 20;
 /// Ranges no further apart than this are fetched as one: a request to a bucket costs more than these bytes.
 const GAP: u64 = 256 << 10;
 /// Bytes of column chunks that are held at a time, unless a single row group has more.
@@ -37,7 +40,8 @@ impl Chunks {
     pub fn open(file: RemoteFile) -> parquet::errors::Result<Self> {
         let size = file.size();
         let chunks = Self { file, held: Vec::new() };
-        chunks.holding(std::iter::once(size.saturating_sub(TAIL)..size).collect())
+        let tail = (size / TAIL_PART).clamp(TAIL, LONGEST_TAIL);
+        chunks.holding(std::iter::once(size.saturating_sub(tail)..size).collect())
     }
 
     /// The same file with these ranges held.
@@ -175,7 +179,7 @@ fn span(ranges: &[Range<u64>]) -> u64 {
 }
 
 /// Where a column chunk lies; refuses one that lies outside the file.
-fn range(column: &ColumnChunkMetaData, size: u64) -> parquet::errors::Result<Range<u64>> {
+pub fn range(column: &ColumnChunkMetaData, size: u64) -> parquet::errors::Result<Range<u64>> {
     let start = column.dictionary_page_offset().unwrap_or_else(|| column.data_page_offset());
     let bounds = u64::try_from(start).ok().zip(u64::try_from(column.compressed_size()).ok());
     let range = bounds.and_then(|(start, length)| Some(start..start.checked_add(length)?));

@@ -1,6 +1,7 @@
 //! Parquet files read whole, batch by batch: batches are cut by bytes, as far as the file's own index tells them.
 
 use std::fs::File;
+use std::path::Path;
 use std::sync::Arc;
 
 use arrow_array::RecordBatch;
@@ -29,10 +30,14 @@ pub struct Reader {
 /// Reads a whole file, batch by batch.
 pub fn read(copy: &LocalCopy) -> Result<Reader> {
     let gone = || Failure::damaged("read a data file", copy.path().display().to_string()).because("it is gone");
-    let file = copy.open()?.ok_or_else(gone)?;
+    read_file(copy.open()?.ok_or_else(gone)?, copy.path())
+}
+
+/// Reads a whole file that is open; its path is for messages.
+pub fn read_file(file: File, path: &Path) -> Result<Reader> {
     let options = ArrowReaderOptions::default().with_offset_index_policy(PageIndexPolicy::Optional);
     let metadata = ArrowReaderMetadata::load(&file, options)
-        .map_err(|error| Failure::damaged("read a data file", copy.path().display().to_string()).caused(error))?;
+        .map_err(|error| Failure::damaged("read a data file", path.display().to_string()).caused(error))?;
     Ok(Reader { file, metadata, next: 0, batches: None })
 }
 

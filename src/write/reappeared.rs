@@ -90,8 +90,15 @@ fn rest(
     let schema = first.schema();
     let form =
         Form { key: key_places(table, &schema), schema, schema_hash: work.head.schema_hash.clone(), sizes: work.sizes };
-    let mut target =
-        Target { store: work.store, spool: work.spool, table: name, form: &form, run: work.run, number: next_number };
+    let mut target = Target {
+        store: work.store,
+        spool: work.spool,
+        table: name,
+        form: &form,
+        run: work.run,
+        open: None,
+        number: next_number,
+    };
     let mut output = Output::new(None);
     for batch in batches {
         let batch = batch.map_err(|error| Failure::damaged("read a data file", &file.path).caused(error))?;

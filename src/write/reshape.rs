@@ -21,11 +21,13 @@ use crate::manifest::{DataFile, SpecColumn, TableFiles, Version};
 use crate::plan::{Origin, Reshape, TableReshape};
 use crate::schema::{Column, DELETED_AT, EXTRA, EXTRACTED_AT, Partition, RUN_ID, Resource, Source, Table, Type};
 use crate::store::Store;
-use crate::write::aside::{Aside, Which, live_copy, set_aside};
+use crate::write::aside::{Aside, Which, set_aside};
+use crate::write::open::OpenRows;
 use crate::write::output::{Draft, Output, Target, empty};
 use crate::write::parquet::{Form, Sizes};
 use crate::write::partition::segment;
 use crate::write::reader::read;
+use crate::write::source::live_copy;
 use crate::write::table::Written;
 
 /// What rewriting needs to know.
@@ -70,7 +72,9 @@ pub fn reshape_tables(
             run: work.run,
             sizes: work.sizes,
         };
-        written.deleted = set_aside(&aside, &Which::Marked(&unmarked), runtime, next_number)?;
+        let kept = set_aside(&aside, &Which::Marked(&unmarked), &[], runtime, next_number)?;
+        written.deleted = kept.files;
+        written.removes.extend(kept.removes);
     }
     let before = before(work.resource, work.head)?;
     for change in &reshape.tables {
@@ -215,6 +219,7 @@ fn rewrite(
         table: &table.name,
         form: &form,
         run: work.run,
+        open: OpenRows::of(work.resource, table),
         number: next_number,
     };
     let mut drafts = Vec::new();

@@ -97,6 +97,14 @@ impl Sorted {
         Some((partition, owner(&current.batch, self.layout.key[0], current.at)))
     }
 
+    /// The rows in memory that are of the next row's partition: what follows them is unknown.
+    pub fn in_hand(&self) -> usize {
+        let Some(current) = &self.current else { return 0 };
+        let partitions =
+            &current.batch.column(self.layout.partition()).as_primitive::<Int32Type>().values()[current.at..];
+        partitions.partition_point(|partition| *partition == partitions[0])
+    }
+
     /// The next rows of this partition whose owner the bound admits; `None` when the next row is none of them.
     pub fn take(&mut self, partition: i32, admits: impl Fn(&Key) -> bool) -> Result<Option<RecordBatch>> {
         let Some(current) = &mut self.current else { return Ok(None) };

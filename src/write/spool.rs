@@ -95,6 +95,13 @@ impl OwnerSet {
         self.0.get(from).is_some_and(|key| key <= last)
     }
 
+    /// Those that lie within, ends included.
+    pub fn within(&self, first: &Key, last: &Key) -> &[Key] {
+        let from = self.0.partition_point(|key| key < first);
+        let to = self.0.partition_point(|key| key <= last);
+        self.0.get(from..to).unwrap_or_default()
+    }
+
     /// Whether this owner is one of them.
     pub fn contains(&self, key: &Key) -> bool {
         self.0.binary_search(key).is_ok()

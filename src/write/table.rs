@@ -1,8 +1,8 @@
 //! The files of a commit: for each table, partition by partition, live files merged with new rows.
 //!
 //! Live files of a partition have key ranges that do not overlap. New rows within a file's range are merged into it; rows
-//! outside every range are appended as files of their own, or joined with a small neighbour at a scan's last commit. A
-//! file in which nothing changed stays.
+//! outside every range are appended as files of their own, or, where they are few, written into a small neighbour at a
+//! scan's last commit. A file in which nothing changed stays.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -15,17 +15,25 @@ use crate::failure::Result;
 use crate::manifest::{DataFile, Key, TableFiles, Version};
 use crate::schema::{Naming, Partition, PartitionBy, Resource, Table};
 use crate::store::{Step, Store};
-use crate::write::aside::live_copy;
+use crate::write::ahead::Ahead;
+use crate::write::changes::{Changes, Fate, Met};
 use crate::write::columns::Layout;
-use crate::write::merge::{Changes, Fate, Incoming, Met, merge};
-use crate::write::output::{Draft, Output, Target, empty};
+use crate::write::incoming::Incoming;
+use crate::write::merge::{Merge, Place, Rules};
+use crate::write::open::OpenRows;
+use crate::write::output::{Begun, Draft, Output, Target, empty};
 use crate::write::parquet::{Form, Sizes};
 use crate::write::partition::{number, segment};
 use crate::write::sorted::Sorted;
 use crate::write::spool::{OwnerSet, Spooled};
 
-/// A file smaller than the target size divided by this is joined with rows that come beside it, or with small neighbours.
-pub const SMALL: u64 = 8;
+/// A file smaller than the target size divided by this is joined with rows that come beside it, or with a small neighbour
+/// that is written: each night may write so many bytes once more.
+const SMALL: u64 = 32;
+/// One that is smaller than the target size divided by this is joined with any number of rows.
+const TINY: u64 = 128;
+/// So many rows that come have a file of their own.
+const MANY: usize = 4096;
 
 /// Whose old rows the new ones replace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,6 +103,7 @@ pub fn write_tables(
     runtime: &Handle,
     next_number: &mut u64,
 ) -> Result<Written> {
+    let _entered = runtime.enter();
     let mut written = Written { met: vec![BTreeSet::new(); work.watch.len()], ..Written::default() };
     for (place, (table, (layout, segments))) in work.resource.tables.iter().zip(&spooled.tables).enumerate() {
         let mut sorted = Sorted::new(Arc::clone(layout), segments, Arc::clone(&spooled.winning), spooled.has_losers)?;
@@ -110,6 +119,7 @@ pub fn write_tables(
             table: &table.name,
             form: &form,
             run: work.run,
+            open: OpenRows::of(work.resource, table),
             number: next_number,
         };
         let mut met = Met::new(work.watch, place, &mut written.met);
@@ -161,23 +171,28 @@ fn write_table(
             live.entry(number(&table.partition, file.partition.as_deref())?).or_default().push(file.clone());
         }
     }
+    live.values_mut().for_each(|files| files.sort_by(|a, b| a.first.cmp(&b.first)));
+    let side = |partition| Side { work, table, layout, owners, runtime, partition };
+    let merged = live.iter().flat_map(|(partition, files)| {
+        let side = side(*partition);
+        files.iter().filter(move |file| !side.is_expired() && side.touches(file)).cloned()
+    });
+    let mut ahead = Ahead::new(work.store, runtime, merged.collect(), work.sizes.row_group_bytes);
     let mut partitions: BTreeSet<i32> = live.keys().copied().collect();
     loop {
         partitions.extend(sorted.peek().map(|(partition, _)| partition));
         let Some(partition) = partitions.pop_first() else { break };
-        let mut files = live.remove(&partition).unwrap_or_default();
-        if work.keep_from.is_some_and(|from| partition < from) && matches!(table.partition, Partition::Snapshot { .. })
-        {
+        let files = live.remove(&partition).unwrap_or_default();
+        let side = side(partition);
+        if side.is_expired() {
             outcome.removes.extend(files.into_iter().map(|file| file.path));
             continue;
         }
-        files.sort_by(|a, b| a.first.cmp(&b.first));
-        let side = Side { work, table, layout, owners, runtime, partition };
         let by_month = matches!(table.partition, Partition::By { by: PartitionBy::Month, .. });
         if by_month && partition < work.met_from {
-            side.write(files, sorted, target, &mut outcome, &mut Met::new(&[], 0, &mut []))?;
+            side.write(files, sorted, &mut ahead, target, &mut outcome, &mut Met::new(&[], 0, &mut []))?;
         } else {
-            side.write(files, sorted, target, &mut outcome, met)?;
+            side.write(files, sorted, &mut ahead, target, &mut outcome, met)?;
         }
     }
     if outcome.kept.is_empty() && outcome.drafts.is_empty() {
@@ -192,6 +207,7 @@ fn write_table(
 }
 
 /// One partition of a table.
+#[derive(Clone, Copy)]
 struct Side<'a> {
     work: &'a Commission<'a>,
     table: &'a Table,
@@ -202,6 +218,12 @@ struct Side<'a> {
 }
 
 impl Side<'_> {
+    /// Whether it is a snapshot of a day that is no longer kept.
+    fn is_expired(&self) -> bool {
+        let is_snapshot = matches!(self.table.partition, Partition::Snapshot { .. });
+        is_snapshot && self.work.keep_from.is_some_and(|from| self.partition < from)
+    }
+
     /// What becomes of an owner's old rows of which no new ones came.
     fn fate(&self, owner: &Key) -> Fate {
         let came = self.owners.contains(owner);
@@ -240,10 +262,21 @@ impl Side<'_> {
         }
     }
 
+    /// The records whose rows may change; none stands for any.
+    fn records(&self) -> Option<Vec<&OwnerSet>> {
+        match self.work.replace {
+            Replace::Everything | Replace::Partition(_) => None,
+            Replace::Within(_) | Replace::Owners => {
+                Some(std::iter::once(self.owners).chain(self.work.marks.map(|marks| marks.owners)).collect())
+            }
+        }
+    }
+
     fn write(
         &self,
         files: Vec<DataFile>,
         sorted: &mut Sorted,
+        ahead: &mut Ahead<'_>,
         target: &mut Target<'_>,
         outcome: &mut Outcome,
         met: &mut Met<'_>,
@@ -262,39 +295,55 @@ impl Side<'_> {
                 output.get_or_insert_with(|| Output::new(segment.clone())).write(&rows, target)?;
             }
             let Some(file) = files.next() else { break };
-            let small = file.bytes < target.form.sizes.file_bytes / SMALL;
-            let joins = self.work.last && small && (output.is_some() || self.rows_follow(&file, files.peek(), sorted));
-            if !self.touches(&file) && !joins {
+            let touched = self.touches(&file);
+            let is_joined = self.is_small(&file) && output.is_some() && (touched || self.work.last);
+            if !is_joined {
+                // Kept apart, so that the file can stay as it is when nothing in it changed.
                 self.close(output.take(), target, outcome)?;
+            }
+            if !touched && !is_joined && !self.is_continued(&file, files.peek(), sorted) {
                 outcome.kept.push(file);
                 continue;
             }
-            if !small {
-                // Kept apart, so that it can stay as it is when nothing in it changed.
-                self.close(output.take(), target, outcome)?;
+            let mut merge = Merge::open(self.place(), &file, ahead.take(&file)?, self.layout)?;
+            let mut begun = Begun::new(&mut output, &segment, target);
+            if touched {
+                let last = file.last.clone().expect("a live file with rows has a last key");
+                let mut incoming = Incoming::new(sorted, self.partition, last, self.work.run, self.layout);
+                let rules = Rules { fate: &|owner| self.fate(owner), records: self.records() };
+                outcome.changes.add(merge.merge(&mut incoming, &rules, &mut begun, met)?);
             }
-            let fresh = output.is_none();
-            let mut into = output.take().unwrap_or_else(|| Output::new(segment.clone()));
-            let changes = self.merge(&file, sorted, &mut into, target, met)?;
-            outcome.changes.add(changes);
-            if fresh && !changes.any() && !joins {
-                for draft in into.finish(target)? {
-                    self.work.store.discard(&draft.scratch)?;
-                }
-                outcome.kept.push(file);
-            } else {
+            if (!touched && is_joined) || (!begun.is_open() && self.is_continued(&file, files.peek(), sorted)) {
+                merge.append(&mut begun)?;
+            }
+            if begun.is_open() {
                 outcome.removes.push(file.path);
-                output = Some(into);
+            } else {
+                outcome.kept.push(file);
             }
         }
         self.close(output, target, outcome)
     }
 
-    /// Whether new rows come right behind a file, before the next one.
-    fn rows_follow(&self, file: &DataFile, next: Option<&DataFile>, sorted: &Sorted) -> bool {
-        let Some((partition, owner)) = sorted.peek() else { return false };
+    /// Whether a file is small enough to be written once more with rows that come beside it.
+    fn is_small(&self, file: &DataFile) -> bool {
+        file.bytes < self.work.sizes.file_bytes / SMALL
+    }
+
+    /// Whether new rows come right behind a file, before the next one, that are better written into it: it is small, and so
+    /// are they. Many rows have a file of their own, for the file before would be written a second time with them.
+    fn is_continued(&self, file: &DataFile, next: Option<&DataFile>, sorted: &Sorted) -> bool {
+        let is_tiny = file.bytes < self.work.sizes.file_bytes / TINY;
+        let Some((partition, owner)) = sorted.peek().filter(|_| self.work.last && self.is_small(file)) else {
+            return false;
+        };
         let before_next = next.and_then(|next| next.first.as_ref()).is_none_or(|first| owner < *first);
-        partition == self.partition && file.last.as_ref().is_none_or(|last| owner > *last) && before_next
+        let follow = partition == self.partition && file.last.as_ref().is_none_or(|last| owner > *last) && before_next;
+        follow && (is_tiny || sorted.in_hand() < MANY)
+    }
+
+    fn place(&self) -> Place<'_> {
+        Place { store: self.work.store, spool: self.work.spool, runtime: self.runtime }
     }
 
     fn close(&self, output: Option<Output>, target: &Target<'_>, outcome: &mut Outcome) -> Result<()> {
@@ -302,19 +351,5 @@ impl Side<'_> {
             outcome.drafts.extend(output.finish(target)?);
         }
         Ok(())
-    }
-
-    fn merge(
-        &self,
-        file: &DataFile,
-        sorted: &mut Sorted,
-        output: &mut Output,
-        target: &mut Target<'_>,
-        met: &mut Met<'_>,
-    ) -> Result<Changes> {
-        let copy = live_copy(self.work.store, file, self.work.spool, self.runtime)?;
-        let last = file.last.clone().expect("a live file with rows has a last key");
-        let incoming = Incoming { sorted, partition: self.partition, last, run: self.work.run, layout: self.layout };
-        merge(&copy, incoming, &|owner| self.fate(owner), output, target, met)
     }
 }

@@ -56,6 +56,7 @@ mod repair;
 mod reread;
 mod reshape;
 mod resume;
+mod rewriting;
 mod runs;
 mod schemas;
 mod scratch;

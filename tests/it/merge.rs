@@ -330,7 +330,9 @@ fn commits_equal_the_model(rounds: &[Round], partition: &str) {
             watch: &[],
             met_from: i32::MIN,
         };
+        let numbered = number;
         let written = write_tables(&commission, &spool.take().unwrap(), runtime.handle(), &mut number).unwrap();
+        assert_eq!(number - numbered, written.files, "a file was written and thrown away in commit {count}");
         let next = Version {
             format: FORMAT,
             pearlift: "0".to_owned(),

@@ -1,0 +1,77 @@
+//! What a commit does to rows: what becomes of old ones, how many differ, and which values differ.
+
+use std::collections::BTreeSet;
+
+use arrow_array::cast::AsArray;
+use arrow_array::types::Int64Type;
+use arrow_array::{Array, RecordBatch};
+
+use crate::schema::Naming;
+
+/// What becomes of an old row of which no new one came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    Stays,
+    Goes,
+    /// It stays, marked as of a record found deleted at this time (microseconds); a mark that is there stays.
+    Marked(i64),
+}
+
+/// What a merge did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Changes {
+    pub added: u64,
+    pub changed: u64,
+    /// Taken out of the table, or marked as deleted.
+    pub removed: u64,
+}
+
+impl Changes {
+    /// Whether anything differs from before.
+    pub fn any(&self) -> bool {
+        self.added + self.changed + self.removed > 0
+    }
+
+    /// Rows that differ from before.
+    pub fn total(&self) -> u64 {
+        self.added + self.changed + self.removed
+    }
+
+    /// Adds another's.
+    pub fn add(&mut self, other: Self) {
+        self.added += other.added;
+        self.changed += other.changed;
+        self.removed += other.removed;
+    }
+}
+
+/// Values of watched columns in rows that differ from before.
+pub struct Met<'a> {
+    /// (place of the column in the table, place of the one that must be set, where its values go)
+    columns: Vec<(usize, Option<usize>, &'a mut BTreeSet<i64>)>,
+}
+
+impl<'a> Met<'a> {
+    /// Of the watched columns those of the table at this place.
+    pub fn new(watch: &[Naming], table: usize, into: &'a mut [BTreeSet<i64>]) -> Self {
+        let columns = watch.iter().zip(into).filter(|(naming, _)| naming.table == table);
+        Self { columns: columns.map(|(naming, into)| (naming.column, naming.with, into)).collect() }
+    }
+
+    /// Takes the values of one row.
+    pub fn take(&mut self, batch: &RecordBatch, row: usize) {
+        for (column, with, into) in &mut self.columns {
+            let values = batch.column(*column).as_primitive::<Int64Type>();
+            if values.is_valid(row) && with.is_none_or(|with| batch.column(with).is_valid(row)) {
+                into.insert(values.value(row));
+            }
+        }
+    }
+
+    /// Takes the values of every row.
+    pub fn take_all(&mut self, batch: &RecordBatch) {
+        if !self.columns.is_empty() {
+            (0..batch.num_rows()).for_each(|row| self.take(batch, row));
+        }
+    }
+}
