@@ -238,7 +238,7 @@ fn swelling(status: u16, head: &str, unit: &str, times: usize) -> Echo {
     let (head, piece) = (head.to_owned(), unit.repeat((1 << 20) / unit.len()));
     let pieces = times * unit.len() / piece.len();
     Echo::start(move |request, stream| {
-        if !request.starts_with("GET /lake?") {
+        if !["GET /lake?", "GET /lake/?"].iter().any(|list| request.starts_with(list)) {
             return answer(stream, 404, "", "<Error><Code>NoSuchKey</Code></Error>");
         }
         let begun = format!("HTTP/1.1 {status} X\r\nETag: \"1\"\r\nConnection: close\r\n\r\n{head}");
