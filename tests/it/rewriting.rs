@@ -327,9 +327,12 @@ async fn twenty_seven_nights_add_at_most_forty_data_files() {
     for night in 0..27 {
         sandbox.age(DAY);
         for kind in coming {
+            sandbox.insert(kind, 2);
+        }
+        // The others have no date that tells of a change.
+        for kind in [Kind::Order, Kind::Product, Kind::Contact, Kind::GoodsMovement] {
             let known = sandbox.ids(kind);
             sandbox.edit(kind, &known[known.len() - 4..known.len() - 2]);
-            sandbox.insert(kind, 2);
         }
         run();
         if night % 7 == 6 {
