@@ -330,3 +330,42 @@ fn a_fixture_with_an_unknown_key_ends_the_command_with_file_and_path() {
     let done = program.run(&["sandbox", "--port", "0", "--records", "no_such_thing=5"]).expect(2);
     assert!(done.stderr.contains("there is no fixture `no_such_thing`"), "{}", done.stderr);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_built_in_fixture_is_exported_and_its_changes_are_followed() {
+    // GIVEN the resources that the sandbox serves from fixtures
+    let files = std::fs::read_dir(root().join("crates/sandbox/fixtures")).unwrap().map(|file| file.unwrap().path());
+    let fixtures: Vec<PathBuf> = files.filter(|path| path.extension().is_some_and(|ending| ending == "json")).collect();
+    let names: Vec<&str> = fixtures.iter().map(|path| path.file_stem().unwrap().to_str().unwrap()).collect();
+    assert!(names.len() > 10, "{names:?}");
+    let sandbox = crate::support::account(60).await;
+    let lake = tempfile::tempdir().unwrap();
+    let program = Program::new(&sandbox, lake.path());
+    let run = || program.run(&[&["run"][..], &names].concat()).expect(0);
+
+    // WHEN they are exported THEN each table is as its fixture states, and no field is left over
+    run();
+    check(&sandbox, lake.path(), &names);
+
+    // WHEN records come, and change with a date and without THEN the next run finds it
+    for name in &names {
+        sandbox.insert(*name, 2);
+        let ids = sandbox.ids(*name);
+        sandbox.edit(*name, &ids[..1]);
+        sandbox.touch(*name, &ids[1..]);
+    }
+    for name in &names {
+        assert!(compare(&sandbox, lake.path(), &[name]).is_err(), "{name} does not change");
+    }
+    run();
+    check(&sandbox, lake.path(), &names);
+
+    // WHEN a record goes THEN the next runs find it
+    for name in &names {
+        sandbox.delete(*name, &sandbox.ids(*name)[2..3]);
+    }
+    for _ in 0..2 {
+        run();
+    }
+    check(&sandbox, lake.path(), &names);
+}
