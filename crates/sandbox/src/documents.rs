@@ -77,11 +77,15 @@ pub fn find<'p>(fixtures: &Fixtures, path: &'p str) -> Option<(Served, Option<&'
     if let Some((_, kind)) = LISTS.iter().find(|(known, _)| *known == path) {
         return Some((Served::List(*kind), None));
     }
+    let of_fixture = fixtures.find_get(path);
+    if let Some((place, None)) = of_fixture {
+        return Some((Served::Fixture(place), None));
+    }
     let of_kind = SETS.iter().find_map(|(prefix, served)| {
         let set = path.strip_prefix(prefix).or_else(|| (path == prefix.trim_end_matches('/')).then_some(""))?;
         (!set.contains('/')).then_some((*served, Some(set).filter(|set| !set.is_empty())))
     });
-    of_kind.or_else(|| fixtures.find_get(path).map(|(place, set)| (Served::Fixture(place), set)))
+    of_kind.or_else(|| of_fixture.map(|(place, set)| (Served::Fixture(place), set)))
 }
 
 /// Parameters of a GET.

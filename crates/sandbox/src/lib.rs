@@ -209,7 +209,8 @@ impl Sandbox {
 /// The fixtures that the settings name, each with a path of its own.
 fn fixtures(settings: &Settings, size: &Size) -> Result<Fixtures, String> {
     let (none, found) = (Fixtures::default(), Fixtures::load(settings.fixtures.as_deref())?);
-    let is_taken = |path: &str| documents::find(&none, path).is_some() || search::find(&none, path).is_some();
+    let is_taken =
+        |path: &str| matches!(documents::find(&none, path), Some((_, None))) || search::find(&none, path).is_some();
     if let Some((fixture, path)) = found.colliding(is_taken) {
         return Err(format!("{}.json: the sandbox serves {path} already", fixture.name));
     }
