@@ -4,6 +4,7 @@ use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
+use pearlift::sandbox::kinds::Kind;
 use pearlift::sandbox::{Rule, Sandbox, Settings, Size, Stir, Verb, Wrong};
 use serde_json::Value;
 
@@ -368,4 +369,26 @@ async fn every_built_in_fixture_is_exported_and_its_changes_are_followed() {
         run();
     }
     check(&sandbox, lake.path(), &names);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_fixture_of_a_folder_takes_the_place_of_the_built_in_one_and_kinds_go_by_name_too() {
+    // GIVEN a folder with another fixture of lead sources
+    let folder = tempfile::tempdir().unwrap();
+    let text = std::fs::read_to_string(root().join("crates/sandbox/fixtures/lead_source.json")).unwrap();
+    let fewer = text.replace("{\"records\": 24}", "{\"records\": 3}");
+    assert_ne!(text, fewer);
+    std::fs::write(folder.path().join("lead_source.json"), fewer).unwrap();
+    let settings = Settings { fixtures: Some(folder.path().to_owned()), ..settings() };
+
+    // WHEN the account is served
+    let sandbox = crate::support::start(settings, Size { orders: 30, ..Size::default() }).await;
+
+    // THEN that one counts, the other built-in ones stay, and kinds answer to their names
+    assert_eq!(sandbox.ids("lead_source"), [1, 2, 3]);
+    assert_eq!(sandbox.ids("season").len(), 7);
+    assert_eq!(sandbox.ids("order"), sandbox.ids(Kind::Order));
+    let new = sandbox.insert("order", 2);
+    sandbox.edit("order", &new);
+    assert_eq!(sandbox.eligible(Verb::Delete, "order").len(), 32);
 }
