@@ -174,11 +174,13 @@ impl Account {
             return true;
         };
         let Some(owner) = self.resource(&owner.resource) else { return true };
-        let shown = self.shown(owner);
-        let columns = shown.columns().map(|(columns, _)| columns).unwrap_or_default();
-        let place = columns.iter().position(|column| column.name == filter);
-        let rows = shown.rows(&self.world, &self.record(owner, id));
-        place.is_some_and(|place| rows.first().is_some_and(|row| row[place] == Cell::Bool(true)))
+        let (shown, record) = (self.shown(owner), self.record(owner, id));
+        let cell = shown.cell(&self.world, filter, &record).or_else(|| {
+            let (columns, _) = shown.columns()?;
+            let place = columns.iter().position(|column| column.name == filter)?;
+            shown.rows(&self.world, &record).into_iter().next().map(|mut row| row.swap_remove(place))
+        });
+        cell == Some(Cell::Bool(true))
     }
 
     /// Whether a record is there.

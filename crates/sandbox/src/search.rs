@@ -211,7 +211,7 @@ impl Query<'_> {
                 | Filter::Bool(place, _)
                 | Filter::Text(place, _) => {
                     let id = (*place == self.id_place).then_some(Cell::Int(record.id));
-                    id.or_else(|| self.shown.dated(&self.account.world, self.columns[*place].name, record))
+                    id.or_else(|| self.shown.cell(&self.account.world, self.columns[*place].name, record))
                 }
             };
             match cell {

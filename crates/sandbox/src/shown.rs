@@ -44,11 +44,11 @@ impl<'a> Shown<'a> {
         }
     }
 
-    /// The cell of a column, where the record's dates alone tell it.
-    pub fn dated(self, world: &World, column: &str, record: &Record) -> Option<Cell> {
+    /// The cell of a column, where it is known without the row.
+    pub fn cell(self, world: &World, column: &str, record: &Record) -> Option<Cell> {
         match self {
             Self::Kind(kind) => kinds::dated(kind, world, column, record),
-            Self::Fixture(fixture) => fixture.dated(column, record),
+            Self::Fixture(fixture) => fixture.cell(world, column, record),
         }
     }
 
