@@ -262,9 +262,21 @@ pub struct Sandbox {
     /// Journals, when not in proportion
     #[arg(long, value_name = "N")]
     pub journals: Option<u64>,
+    /// A folder with fixtures: resources that the account serves beside its own
+    #[arg(long, value_name = "DIR")]
+    pub fixtures: Option<PathBuf>,
+    /// Records of a fixture, when not as many as it states: NAME=N
+    #[arg(long, value_name = "NAME=N", value_parser = parse_records)]
+    pub records: Vec<(String, u64)>,
     /// A JSON file of settings, as `POST /sandbox/TOKEN/settings` takes them
     #[arg(long, value_name = "FILE")]
     pub settings: Option<PathBuf>,
+}
+
+/// Reads `NAME=N`.
+fn parse_records(text: &str) -> Result<(String, u64), String> {
+    let (name, count) = text.split_once('=').ok_or("NAME=N is needed")?;
+    Ok((name.to_owned(), count.parse().map_err(|_| format!("`{count}` is no number of records"))?))
 }
 
 #[derive(Debug, Args)]

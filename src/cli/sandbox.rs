@@ -1,5 +1,7 @@
 //! `pearlift sandbox`: serves a simulated account until it is stopped.
 
+use std::io::ErrorKind;
+
 use crate::cli::arguments::Sandbox as Arguments;
 use crate::cli::terminal::Terminal;
 use crate::disk;
@@ -20,15 +22,22 @@ pub async fn sandbox(arguments: Arguments) -> Result<u8> {
         let values = serde_json::from_str(&text).map_err(|error| wrong(error.to_string()))?;
         settings.change(values).map_err(wrong)?;
     }
+    if arguments.fixtures.is_some() {
+        settings.fixtures.clone_from(&arguments.fixtures);
+    }
     let size = Size {
         orders: arguments.orders,
         products: arguments.products,
         contacts: arguments.contacts,
         journals: arguments.journals,
+        records: arguments.records.into_iter().collect(),
         ..Size::default()
     };
     let (app_ref, token) = (settings.app_ref.clone(), settings.staff_token.clone());
     let sandbox = Sandbox::start(settings, &size, arguments.port).await.map_err(|error| {
+        if error.kind() == ErrorKind::InvalidData {
+            return Failure::new(Kind::Usage, "read the fixtures of the sandbox").because(error.to_string());
+        }
         Failure::new(Kind::Usage, "serve the sandbox")
             .at(format!("127.0.0.1:{}", arguments.port))
             .caused(error)

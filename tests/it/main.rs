@@ -75,6 +75,7 @@ mod swell;
 mod suspects;
 mod throttle;
 mod together;
+mod trial;
 mod trust;
 mod uploads;
 mod twice;

@@ -185,7 +185,7 @@ async fn a_payment_that_lands_while_its_order_and_payments_are_first_read_is_in_
 async fn a_record_that_moves_to_an_earlier_page_of_its_set_is_read_all_the_same() {
     // GIVEN contacts asked for in sets of sixteen and given in pages of five, while with every request one is deleted
     let kinds = vec![Kind::Contact];
-    let stir = Stir { seed: 5, percent: 100, kinds, verbs: vec![Verb::Delete] };
+    let stir = Stir { seed: 5, percent: 100, kinds, verbs: vec![Verb::Delete], ..Stir::default() };
     let settings = Settings { limit: 0, max_ids: 5, stir, ..Settings::default() };
     let sandbox = start(settings, Size { orders: 10, contacts: Some(150), ..Size::default() }).await;
     let (lake, schemas) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());

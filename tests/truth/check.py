@@ -14,6 +14,8 @@ Exits with 1 on any difference.
 
 import argparse
 import glob
+import importlib.util
+import json
 import os
 import sys
 import tempfile
@@ -37,6 +39,20 @@ KINDS = [
     for kind in module.KINDS
 ]
 TABLES = [table.name for kind in KINDS for table in kind.tables]
+
+ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..")
+
+
+def fixtures():
+    """The resources of the sandbox that state the rows of their tables themselves, and those tables."""
+    for path in sorted(glob.glob(os.path.join(glob.escape(ROOT), "crates/sandbox/fixtures/*.json"))):
+        with open(path) as file:
+            templates = json.load(file)["templates"]
+        name = os.path.splitext(os.path.basename(path))[0]
+        yield name, {table for template in templates for table in template["expected"]}
+
+
+FIXTURES = dict(fixtures())
 
 # of every table, behind its own columns
 OWN_TYPES = {"_extra": "VARCHAR", "_extracted_at": "TIMESTAMP WITH TIME ZONE", "_run_id": "VARCHAR"}
@@ -243,15 +259,25 @@ def download(url, endpoint, folder):
                 target.write(block)
 
 
+def expected():
+    """The check of tables against the rows that fixtures state."""
+    spec = importlib.util.spec_from_file_location("expected", os.path.join(ROOT, "tests/expected/check.py"))
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
 def check(options, folder):
     database = duckdb.connect()
     database.execute("set TimeZone = 'UTC'")
     failed = False
     if not options.only:
         for name in sorted(os.listdir(folder)):
-            if not name.startswith("_") and os.path.isdir(os.path.join(folder, name)) and name not in TABLES:
+            known = name in TABLES or any(name in tables for tables in FIXTURES.values())
+            if not name.startswith("_") and os.path.isdir(os.path.join(folder, name)) and not known:
                 print(f"DIFFERENT {name}: a table that this check does not know")
                 failed = True
+        failed |= not expected().check(options.truth, folder, FIXTURES, options.marked)
     done = []
     for kind in KINDS:
         tables = [table for table in kind.tables if not options.only or table.name in options.only]

@@ -8,9 +8,12 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-use crate::kinds::{Kind, Record, World};
+use crate::fixture::{Fixture, Fixtures, IdSpan, IdSpans, RecordEvent};
+use crate::kinds::{Cell, Kind, Record, World};
+use crate::resource::ResourceId;
 use crate::seed::hash;
 use crate::settings::{Settings, Size};
+use crate::shown::Shown;
 
 /// Nothing happened so shortly before the start, in seconds: a first copy is surely later than every change.
 const QUIET: i64 = 600;
@@ -21,7 +24,8 @@ const EDIT_WITHIN: u64 = 20 * 24 * 3600;
 #[derive(Debug)]
 pub struct Account {
     pub world: World,
-    stocks: BTreeMap<Kind, Stock>,
+    pub fixtures: Fixtures,
+    stocks: BTreeMap<ResourceId, Stock>,
     start: i64,
     /// The records were created over this long before the start, in seconds.
     history: i64,
@@ -29,12 +33,11 @@ pub struct Account {
     pub lags: bool,
 }
 
-/// The records of a kind.
-#[derive(Debug, Default)]
+/// The records of a resource.
+#[derive(Debug)]
 struct Stock {
-    /// The greatest id made from the seed.
-    greatest: i64,
-    has_gaps: bool,
+    /// The ids made from the seed.
+    made: IdSpan,
     /// Share of records that have been edited, in a hundred.
     edited: u64,
     inserted: BTreeMap<i64, i64>,
@@ -64,91 +67,163 @@ impl Change {
     }
 }
 
+impl Stock {
+    /// Of so many records.
+    fn new(seed: u64, mut made: IdSpan, records: u64, edited: u64) -> Self {
+        let mut left = records;
+        while left > 0 {
+            made.greatest += 1;
+            left -= u64::from(!made.is_gap(seed, made.greatest));
+        }
+        Self { made, edited, inserted: BTreeMap::new(), deleted: BTreeSet::new(), changes: HashMap::new() }
+    }
+}
+
 impl Account {
     /// An account of this size at this time.
-    pub fn new(settings: &Settings, size: &Size, now: Timestamp) -> Self {
+    pub fn new(settings: &Settings, size: &Size, now: Timestamp, fixtures: Fixtures) -> Self {
         let zone = TimeZone::get(&settings.zone).unwrap_or(TimeZone::UTC);
         let orders = size.orders.max(1);
         let share = |given: Option<u64>, numerator: u64, denominator: u64, least: u64| {
             given.unwrap_or((orders * numerator / denominator).max(least))
         };
         let mut stocks = BTreeMap::new();
-        let mut stock = |kind: Kind, wanted: u64, edited: u64| {
-            let has_gaps = kind.has_gaps();
-            let mut stock = Stock { has_gaps, edited, ..Stock::default() };
-            let mut left = wanted;
-            while left > 0 {
-                stock.greatest += 1;
-                left -= u64::from(!is_gap(settings.seed, kind, has_gaps, stock.greatest));
-            }
-            let greatest = stock.greatest;
-            stocks.insert(kind, stock);
+        let mut spans = IdSpans::new();
+        let mut stock = |resource: ResourceId, name: &str, made: IdSpan, records: u64, edited: u64| {
+            let stock = Stock::new(settings.seed, made, records, edited);
+            let greatest = stock.made.greatest;
+            spans.insert(name.to_owned(), stock.made);
+            stocks.insert(resource, stock);
             greatest
         };
-        let world = World {
+        let mut of_kind = |kind: Kind, records: u64, edited: u64| {
+            let made = IdSpan { first: 1, greatest: 0, gaps: u64::from(kind.has_gaps()), salt: kind.salt() };
+            stock(ResourceId::Kind(kind), kind.name(), made, records, edited)
+        };
+        let mut world = World {
             seed: settings.seed,
             zone,
-            orders: stock(Kind::Order, orders, 60),
-            products: stock(Kind::Product, share(size.products, 1, 4, 20), 50),
-            contacts: stock(Kind::Contact, share(size.contacts, 1, 2, 20), 70),
-            goods_out_notes: stock(Kind::GoodsOutNote, share(size.goods_out_notes, 4, 5, 5), 0),
-            goods_in_notes: stock(Kind::GoodsInNote, share(size.goods_in_notes, 1, 20, 5), 0),
+            orders: of_kind(Kind::Order, orders, 60),
+            products: of_kind(Kind::Product, share(size.products, 1, 4, 20), 50),
+            contacts: of_kind(Kind::Contact, share(size.contacts, 1, 2, 20), 70),
+            goods_out_notes: of_kind(Kind::GoodsOutNote, share(size.goods_out_notes, 4, 5, 5), 0),
+            goods_in_notes: of_kind(Kind::GoodsInNote, share(size.goods_in_notes, 1, 20, 5), 0),
+            spans: IdSpans::new(),
             start: now.as_second(),
             dated_movements: settings.dated_movements,
             text_bytes: settings.text_bytes,
         };
-        stock(Kind::GoodsMovement, share(size.goods_movements, 1, 1, 5), 30);
-        stock(Kind::Journal, share(size.journals, 7, 5, 5), 0);
-        stock(Kind::CustomerPayment, share(size.customer_payments, 9, 10, 5), 0);
-        stock(Kind::SupplierPayment, share(size.supplier_payments, 1, 20, 5), 0);
+        of_kind(Kind::GoodsMovement, share(size.goods_movements, 1, 1, 5), 30);
+        of_kind(Kind::Journal, share(size.journals, 7, 5, 5), 0);
+        of_kind(Kind::CustomerPayment, share(size.customer_payments, 9, 10, 5), 0);
+        of_kind(Kind::SupplierPayment, share(size.supplier_payments, 1, 20, 5), 0);
         for kind in Kind::LISTS {
-            stock(kind, kind.list_size().unsigned_abs(), 0);
+            of_kind(kind, kind.list_size().unsigned_abs(), 0);
         }
-        Self { world, stocks, start: now.as_second(), history: i64::from(settings.history) * 24 * 3600, lags: false }
+        for (place, fixture) in fixtures.all().iter().enumerate().filter(|(_, fixture)| fixture.owner.is_none()) {
+            let first = fixture.first_id;
+            let made = IdSpan { first, greatest: first - 1, gaps: fixture.gaps, salt: fixture.salt };
+            let records = size.records.get(&fixture.name).copied().unwrap_or_else(|| fixture.volume.of(orders));
+            stock(ResourceId::Fixture(place), &fixture.name, made, records, fixture.edited);
+        }
+        world.spans = spans;
+        let history = i64::from(settings.history) * 24 * 3600;
+        Self { world, fixtures, stocks, start: now.as_second(), history, lags: false }
     }
 
-    fn stock(&self, kind: Kind) -> &Stock {
-        &self.stocks[&kind]
+    /// The resource of this name, if the account serves one.
+    pub fn resource(&self, name: &str) -> Option<ResourceId> {
+        self.fixtures.resource(name)
     }
 
-    fn stock_mut(&mut self, kind: Kind) -> &mut Stock {
-        self.stocks.get_mut(&kind).expect("every kind has a stock")
+    /// A fixture.
+    pub fn fixture(&self, place: usize) -> &Fixture {
+        self.fixtures.get(place).expect("a place is that of a fixture")
+    }
+
+    /// A resource as searches show it.
+    pub fn shown(&self, resource: ResourceId) -> Shown<'_> {
+        match resource {
+            ResourceId::Kind(kind) => Shown::Kind(kind),
+            ResourceId::Fixture(place) => Shown::Fixture(self.fixture(place)),
+        }
+    }
+
+    /// The resource whose records these are: a view of another resource has none of its own.
+    fn holder(&self, resource: ResourceId) -> ResourceId {
+        let ResourceId::Fixture(place) = resource else { return resource };
+        let owner = self.fixture(place).owner.as_ref();
+        owner.and_then(|owner| self.resource(&owner.resource)).unwrap_or(resource)
+    }
+
+    fn stock(&self, resource: ResourceId) -> &Stock {
+        &self.stocks[&self.holder(resource)]
+    }
+
+    fn stock_mut(&mut self, resource: ResourceId) -> &mut Stock {
+        let holder = self.holder(resource);
+        self.stocks.get_mut(&holder).expect("every resource has a stock")
+    }
+
+    /// Whether a view has a document for a record of its owner.
+    fn is_viewed(&self, resource: ResourceId, id: i64) -> bool {
+        let ResourceId::Fixture(place) = resource else { return true };
+        let Some((owner, filter)) =
+            self.fixture(place).owner.as_ref().and_then(|owner| Some((owner, owner.filter.as_ref()?)))
+        else {
+            return true;
+        };
+        let Some(owner) = self.resource(&owner.resource) else { return true };
+        let (shown, record) = (self.shown(owner), self.record(owner, id));
+        let cell = shown.cell(&self.world, filter, &record).or_else(|| {
+            let (columns, _) = shown.columns()?;
+            let place = columns.iter().position(|column| column.name == filter)?;
+            shown.rows(&self.world, &record).into_iter().next().map(|mut row| row.swap_remove(place))
+        });
+        cell == Some(Cell::Bool(true))
     }
 
     /// Whether a record is there.
-    pub fn exists(&self, kind: Kind, id: i64) -> bool {
-        let stock = self.stock(kind);
-        let made = (1..=stock.greatest).contains(&id) && !is_gap(self.world.seed, kind, stock.has_gaps, id);
-        (made || stock.inserted.contains_key(&id)) && !stock.deleted.contains(&id)
+    pub fn exists(&self, resource: impl Into<ResourceId>, id: i64) -> bool {
+        let resource = resource.into();
+        let stock = self.stock(resource);
+        let made = (stock.made.first..=stock.made.greatest).contains(&id) && !stock.made.is_gap(self.world.seed, id);
+        (made || stock.inserted.contains_key(&id)) && !stock.deleted.contains(&id) && self.is_viewed(resource, id)
     }
 
     /// Every id that is there, ascending.
-    pub fn ids(&self, kind: Kind) -> impl DoubleEndedIterator<Item = i64> {
-        let stock = self.stock(kind);
+    pub fn ids(&self, resource: impl Into<ResourceId>) -> impl DoubleEndedIterator<Item = i64> {
+        let resource = resource.into();
+        let stock = self.stock(resource);
         let seed = self.world.seed;
-        let made = (1..=stock.greatest).filter(move |id| !is_gap(seed, kind, stock.has_gaps, *id));
-        made.chain(stock.inserted.keys().copied()).filter(|id| !stock.deleted.contains(id))
+        let made = (stock.made.first..=stock.made.greatest).filter(move |id| !stock.made.is_gap(seed, *id));
+        let all = made.chain(stock.inserted.keys().copied());
+        all.filter(move |id| !stock.deleted.contains(id) && self.is_viewed(resource, *id))
     }
 
     /// The greatest id ever used.
-    pub fn greatest(&self, kind: Kind) -> i64 {
-        let stock = self.stock(kind);
-        stock.inserted.keys().next_back().copied().unwrap_or(stock.greatest)
+    pub fn greatest(&self, resource: impl Into<ResourceId>) -> i64 {
+        let stock = self.stock(resource.into());
+        stock.inserted.keys().next_back().copied().unwrap_or(stock.made.greatest)
     }
 
     /// What a record is made from.
-    pub fn record(&self, kind: Kind, id: i64) -> Record {
-        let stock = self.stock(kind);
+    pub fn record(&self, resource: impl Into<ResourceId>, id: i64) -> Record {
+        let resource = resource.into();
+        let stock = self.stock(resource);
         let change = stock.changes.get(&id).copied().unwrap_or_default();
         let change = if self.lags { change.before() } else { change };
         let created = stock.inserted.get(&id).copied().unwrap_or_else(|| {
-            let from_end = (stock.greatest - id) * (self.history / 60) / stock.greatest.max(1) * 60;
-            self.start - from_end - QUIET
+            let (from_end, length) = (stock.made.greatest - id, stock.made.greatest - stock.made.first + 1);
+            let before = from_end * (self.history / 60) / length.max(1) * 60;
+            self.start - before - QUIET
         });
         let made_edit = || {
-            let edited =
-                !stock.inserted.contains_key(&id) && hash(self.world.seed, id, kind.salt() + 1) % 100 < stock.edited;
-            let later = i64::try_from(hash(self.world.seed, id, kind.salt() + 2) % EDIT_WITHIN).expect("it is small");
+            let salt = stock.made.salt;
+            let edited = !stock.inserted.contains_key(&id)
+                && hash(self.world.seed, id, salt.wrapping_add(1)) % 100 < stock.edited;
+            let later = hash(self.world.seed, id, salt.wrapping_add(2)) % EDIT_WITHIN;
+            let later = i64::try_from(later).expect("it is small");
             edited.then_some((created + 30 + later).min(self.start - QUIET))
         };
         Record {
@@ -160,41 +235,58 @@ impl Account {
         }
     }
 
+    /// Whether an event may happen to a record of a resource.
+    pub fn allows(&self, event: RecordEvent, resource: ResourceId, id: i64) -> bool {
+        match resource {
+            ResourceId::Kind(_) => true,
+            ResourceId::Fixture(place) => self.fixture(place).allows(event, &self.world, &self.record(resource, id)),
+        }
+    }
+
+    /// Whether new records of a resource may come.
+    pub fn grows(&self, resource: ResourceId) -> bool {
+        match resource {
+            ResourceId::Kind(_) => true,
+            ResourceId::Fixture(place) => self.fixture(place).has(RecordEvent::Insert),
+        }
+    }
+
     /// New records, created now; gives their ids.
-    pub fn insert(&mut self, kind: Kind, count: u64, now: i64) -> Vec<i64> {
-        let first = self.greatest(kind) + 1;
+    pub fn insert(&mut self, resource: impl Into<ResourceId>, count: u64, now: i64) -> Vec<i64> {
+        let resource = resource.into();
+        let first = self.greatest(resource) + 1;
         let ids: Vec<i64> = (first..).zip(0..count).map(|(id, _)| id).collect();
-        self.stock_mut(kind).inserted.extend(ids.iter().map(|id| (*id, now)));
+        self.stock_mut(resource).inserted.extend(ids.iter().map(|id| (*id, now)));
         ids
     }
 
     /// Changes records, and says so by their date.
-    pub fn edit(&mut self, kind: Kind, ids: &[i64], now: i64) {
+    pub fn edit(&mut self, resource: impl Into<ResourceId>, ids: &[i64], now: i64) {
+        let resource = resource.into();
         for id in ids {
-            let change = self.stock_mut(kind).changes.entry(*id).or_default().begin();
+            let change = self.stock_mut(resource).changes.entry(*id).or_default().begin();
             change.revision += 1;
             change.updated = Some(now);
         }
     }
 
     /// Changes what hangs on records without moving any date.
-    pub fn touch(&mut self, kind: Kind, ids: &[i64]) {
+    pub fn touch(&mut self, resource: impl Into<ResourceId>, ids: &[i64]) {
+        let resource = resource.into();
         for id in ids {
-            self.stock_mut(kind).changes.entry(*id).or_default().begin().touches += 1;
+            self.stock_mut(resource).changes.entry(*id).or_default().begin().touches += 1;
         }
     }
 
     /// Deletes records without a trace.
-    pub fn delete(&mut self, kind: Kind, ids: &[i64]) {
-        self.stock_mut(kind).deleted.extend(ids);
+    pub fn delete(&mut self, resource: impl Into<ResourceId>, ids: &[i64]) {
+        let resource = resource.into();
+        self.stock_mut(resource).deleted.extend(ids);
     }
 
     /// Brings deleted records back as they were.
-    pub fn restore(&mut self, kind: Kind, ids: &[i64]) {
-        self.stock_mut(kind).deleted.retain(|id| !ids.contains(id));
+    pub fn restore(&mut self, resource: impl Into<ResourceId>, ids: &[i64]) {
+        let resource = resource.into();
+        self.stock_mut(resource).deleted.retain(|id| !ids.contains(id));
     }
-}
-
-fn is_gap(seed: u64, kind: Kind, has_gaps: bool, id: i64) -> bool {
-    has_gaps && hash(seed, id, kind.salt()).is_multiple_of(100)
 }

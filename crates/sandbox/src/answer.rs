@@ -6,6 +6,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
+use crate::digits;
 use crate::idset;
 use crate::reply::Reply;
 use crate::swell::Swell;
@@ -132,7 +133,7 @@ impl Wrong {
             | Self::Twin
             | Self::Rename(_)
             | Self::Null
-            | Self::Shape => match serde_json::from_str(&reply.body) {
+            | Self::Shape => match serde_json::from_str(&digits::hide(&reply.body)) {
                 Ok(Value::Object(body)) if reply.status == 200 => self.bend_body(reply, body),
                 Ok(_) | Err(_) => reply,
             },
@@ -169,7 +170,7 @@ impl Wrong {
             Self::Shape => *response = json!("as no reader expects it"),
             Self::Date(_) | Self::Stale | Self::Status(_) | Self::Replace(_) | Self::Swell(_) => {}
         }
-        reply.body = Value::Object(body).to_string();
+        reply.body = digits::show(&Value::Object(body).to_string());
         reply
     }
 }
@@ -188,11 +189,18 @@ impl Claim {
 
 /// The list of rows, documents or paths of a response; none where they are a map.
 fn items(response: &mut Value) -> Option<&mut Vec<Value>> {
-    let name = ["results", "getUris", "journals"].into_iter().find(|name| response.get(name).is_some());
-    match name {
-        Some(name) => response.get_mut(name)?.as_array_mut(),
+    let known = ["results", "getUris"].into_iter().find(|name| response.get(name).is_some());
+    match known.map(str::to_owned).or_else(|| envelope(response)) {
+        Some(name) => response.get_mut(&name)?.as_array_mut(),
         None => response.as_array_mut(),
     }
+}
+
+/// The one field of a response that holds a list, where that is not under an id.
+fn envelope(response: &Value) -> Option<String> {
+    let fields = response.as_object().filter(|fields| fields.len() == 1)?;
+    let (name, _) = fields.iter().find(|(name, value)| value.is_array() && name.parse::<i64>().is_err())?;
+    Some(name.clone())
 }
 
 /// Rows, documents or ids of a response.

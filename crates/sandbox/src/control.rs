@@ -5,24 +5,28 @@
 //!
 //! | path | does |
 //! |---|---|
-//! | `POST …/insert/{kind}?count=N` | new records, created now; 1,000,000 at most |
-//! | `POST …/edit/{kind}?ids=1,2` or `?count=N` | other content, `updatedOn` now (without ids: the newest) |
-//! | `POST …/touch/{kind}?…` | other content, no date moves |
-//! | `POST …/delete/{kind}?…` | gone without a trace |
-//! | `POST …/restore/{kind}?ids=1,2` | deleted ones are back as they were |
+//! | `POST …/insert/{resource}?count=N` | new records, created now; 1,000,000 at most |
+//! | `POST …/edit/{resource}?ids=1,2` or `?count=N` | other content, `updatedOn` now (without ids: the newest that it may happen to) |
+//! | `POST …/touch/{resource}?…` | other content, no date moves |
+//! | `POST …/delete/{resource}?…` | gone without a trace |
+//! | `POST …/restore/{resource}?ids=1,2` | deleted ones are back as they were |
 //! | `POST …/age?seconds=N` | the account's clock goes on, or back where N is negative; ten years at most |
 //! | `POST …/settings` | a JSON object of settings to change, `faults` and `stir` among them; a new plan counts from 1 |
 //! | `POST …/expire` | ends every access token |
 //! | `POST …/log`, `POST …/log/clear` | what was asked |
-//! | `POST …/ids/{kind}` | every id |
-//! | `POST …/truth/{kind}` | every record, a JSON object a line |
+//! | `POST …/ids/{resource}` | every id |
+//! | `POST …/truth/{resource}` | every record, a JSON object a line |
+//! | `POST …/expected/{resource}` | of a fixture: the rows that the tables must have for each record, a JSON object a line |
 
 use std::fmt::Write;
 
 use jiff::SignedDuration;
 use serde_json::{Value, json};
 
+use crate::account::Account;
+use crate::fixture::RecordEvent;
 use crate::kinds::{self, Kind, Record, With, availability, price, product};
+use crate::resource::ResourceId;
 use crate::state::{State, parameters};
 
 /// Records that one request makes or changes: more take minutes and memory.
@@ -36,27 +40,33 @@ pub enum Truth {
     Records(Kind),
     Prices,
     Availability,
+    /// Records of the fixture at this place.
+    Fixture(usize),
 }
 
 impl Truth {
-    /// By the name of a kind, or of a view of products.
-    pub fn parse(name: &str) -> Option<Self> {
+    /// By the name of a resource, or of a view of products.
+    pub fn parse(account: &Account, name: &str) -> Option<Self> {
         match name {
             "product_price" => Some(Self::Prices),
             "product_availability" => Some(Self::Availability),
-            name => Kind::parse(name).map(Self::Records),
+            name => account.resource(name).map(|resource| match resource {
+                ResourceId::Kind(kind) => Self::Records(kind),
+                ResourceId::Fixture(place) => Self::Fixture(place),
+            }),
         }
     }
 
-    /// The kind whose ids it goes by.
-    pub fn kind(self) -> Kind {
+    /// The resource whose ids it goes by.
+    pub fn resource(self) -> ResourceId {
         match self {
-            Self::Records(kind) => kind,
-            Self::Prices | Self::Availability => Kind::Product,
+            Self::Records(kind) => ResourceId::Kind(kind),
+            Self::Prices | Self::Availability => ResourceId::Kind(Kind::Product),
+            Self::Fixture(place) => ResourceId::Fixture(place),
         }
     }
 
-    /// The line of a record, newline included; nothing for what is not served.
+    /// The lines of a record, newlines included; nothing for what is not served.
     pub fn line(self, state: &State, record: &Record, out: &mut String) {
         let world = &state.account.world;
         match self {
@@ -67,6 +77,7 @@ impl Truth {
             }
             Self::Records(kind) => kinds::document(kind, world, record, With::ALL, out),
             Self::Prices => price::document(world, record, out),
+            Self::Fixture(place) => return state.account.fixture(place).truth(world, record, out),
             Self::Availability => {
                 if !product::stock_tracked(world, record.id) {
                     return;
@@ -77,6 +88,17 @@ impl Truth {
             }
         }
         out.push('\n');
+    }
+}
+
+impl Truth {
+    /// The line of the rows that the tables must have for a record, newline included; nothing for what is no fixture.
+    pub fn expected(self, state: &State, record: &Record, out: &mut String) {
+        if let Self::Fixture(place) = self {
+            let _ = write!(out, "{{\"id\":{},\"tables\":", record.id);
+            state.account.fixture(place).expected(&state.account.world, record, out);
+            out.push_str("}\n");
+        }
     }
 }
 
@@ -104,13 +126,16 @@ pub fn control(state: &mut State, path: &str, query: &str, body: &[u8]) -> Optio
                 json!({"now": state.now()})
             }),
         ["settings"] => change_settings(state, body),
-        ["ids", kind] => Truth::parse(kind)
-            .ok_or_else(|| format!("{kind} is no kind"))
-            .map(|truth| json!(state.account.ids(truth.kind()).collect::<Vec<i64>>())),
+        ["ids", name] => Truth::parse(&state.account, name)
+            .ok_or_else(|| format!("{name} is no resource"))
+            .map(|truth| json!(state.account.ids(truth.resource()).collect::<Vec<i64>>())),
         [verb @ ("insert" | "edit" | "touch" | "delete" | "restore"), name] => {
-            let Some(kind) = Truth::parse(name).map(Truth::kind) else {
-                return Some(Err(format!("{name} is no kind")));
+            let Some(resource) = Truth::parse(&state.account, name).map(Truth::resource) else {
+                return Some(Err(format!("{name} is no resource")));
             };
+            let event = RecordEvent::parse(verb);
+            let account = &state.account;
+            let allows = |id: &i64| event.is_none_or(|event| account.allows(event, resource, *id));
             let count = match value("count").map(str::parse::<u64>).transpose() {
                 Ok(count) if count.unwrap_or(1) <= MOST_RECORDS => count.unwrap_or(1),
                 Ok(_) | Err(_) => return Some(Err(format!("count=N is a number, {MOST_RECORDS} at most"))),
@@ -120,24 +145,34 @@ pub fn control(state: &mut State, path: &str, query: &str, body: &[u8]) -> Optio
                     Ok(ids) => ids,
                     Err(error) => return Some(Err(error.to_string())),
                 },
-                None => state.account.ids(kind).rev().take(usize::try_from(count).unwrap_or(usize::MAX)).collect(),
+                None => {
+                    let most = usize::try_from(count).unwrap_or(usize::MAX);
+                    let known = account.ids(resource).rev().filter(|_| *verb != "insert");
+                    known.filter(allows).take(most).collect()
+                }
             };
+            if *verb == "insert" && !account.grows(resource) {
+                return Some(Err(format!("no record is added to {name}")));
+            }
+            if let Some(id) = ids.iter().find(|id| !allows(id)) {
+                return Some(Err(format!("{verb} does not happen to {name} {id}")));
+            }
             let ids = match *verb {
-                "insert" => state.account.insert(kind, count, now),
+                "insert" => state.account.insert(resource, count, now),
                 "edit" => {
-                    state.account.edit(kind, &ids, now);
+                    state.account.edit(resource, &ids, now);
                     ids
                 }
                 "touch" => {
-                    state.account.touch(kind, &ids);
+                    state.account.touch(resource, &ids);
                     ids
                 }
                 "delete" => {
-                    state.account.delete(kind, &ids);
+                    state.account.delete(resource, &ids);
                     ids
                 }
                 _ => {
-                    state.account.restore(kind, &ids);
+                    state.account.restore(resource, &ids);
                     ids
                 }
             };

@@ -10,11 +10,15 @@ mod fault;
 mod idset;
 mod swell;
 mod reply;
+mod digits;
 mod answer;
 mod pieces;
 mod settings;
 mod throttle;
+mod resource;
 pub mod kinds;
+mod fixture;
+mod shown;
 mod account;
 mod stir;
 mod documents;
@@ -26,6 +30,7 @@ mod control;
 mod mishap;
 mod server;
 
+use std::io::{Error, ErrorKind};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
@@ -34,13 +39,15 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
-use kinds::Kind;
+use fixture::{Fixtures, RecordEvent};
+use resource::ResourceId;
 use state::State;
 
 pub use answer::{Claim, Partial, Replacement, Rule, Status, Wrong};
 pub use fault::{Fault, Faults};
 pub use log::Log;
 pub use pieces::{Pieces, Spoiler};
+pub use resource::ResourceName;
 pub use settings::{Ignored, Quota, Settings, Size};
 pub use stir::{Stir, Verb};
 pub use swell::Swell;
@@ -58,13 +65,16 @@ pub struct Sandbox {
 
 impl Sandbox {
     /// Serves an account on a port of 127.0.0.1; 0 takes any that is free.
+    ///
+    /// Fixtures that break their format, and sizes of fixtures that do not exist, are `InvalidData`.
     pub async fn start(mut settings: Settings, size: &Size, port: u16) -> std::io::Result<Self> {
         if settings.control_token.is_empty() {
             settings.control_token = token()?;
         }
+        let fixtures = fixtures(&settings, size).map_err(|why| Error::new(ErrorKind::InvalidData, why))?;
         let listener = TcpListener::bind(("127.0.0.1", port)).await?;
         let address = listener.local_addr()?;
-        let state = Arc::new(Mutex::new(State::new(settings, size, Timestamp::now())));
+        let state = Arc::new(Mutex::new(State::new(settings, size, fixtures, Timestamp::now())));
         let in_hand = server::InHand::default();
         let server = tokio::spawn(server::serve(listener, Arc::clone(&state), server::InHand::clone(&in_hand)));
         let other_app = tokio::spawn(server::call_as_another(Arc::clone(&state)));
@@ -96,33 +106,48 @@ impl Sandbox {
         let _ = (&mut self.server).await;
     }
 
-    /// New records, created now; gives their ids.
-    pub fn insert(&self, kind: Kind, count: u64) -> Vec<i64> {
+    /// New records, created now; gives their ids. Panics where the account serves no such resource, or it does not grow.
+    pub fn insert(&self, resource: impl Into<ResourceName>, count: u64) -> Vec<i64> {
         let mut state = self.state();
-        let now = state.now().as_second();
-        state.account.insert(kind, count, now)
+        let (resource, now) = (find(&state, resource.into()), state.now().as_second());
+        assert!(state.account.grows(resource), "no record is added to it");
+        state.account.insert(resource, count, now)
     }
 
-    /// Changes records; their `updatedOn` is now.
-    pub fn edit(&self, kind: Kind, ids: &[i64]) {
+    /// Changes records; their `updatedOn` is now. Panics where one may not be changed, as do those below.
+    pub fn edit(&self, resource: impl Into<ResourceName>, ids: &[i64]) {
         let mut state = self.state();
-        let now = state.now().as_second();
-        state.account.edit(kind, ids, now);
+        let (resource, now) = (find_for(&state, RecordEvent::Edit, resource.into(), ids), state.now().as_second());
+        state.account.edit(resource, ids, now);
     }
 
     /// Changes what hangs on records; no date moves.
-    pub fn touch(&self, kind: Kind, ids: &[i64]) {
-        self.state().account.touch(kind, ids);
+    pub fn touch(&self, resource: impl Into<ResourceName>, ids: &[i64]) {
+        let mut state = self.state();
+        let resource = find_for(&state, RecordEvent::Touch, resource.into(), ids);
+        state.account.touch(resource, ids);
     }
 
     /// Deletes records without a trace.
-    pub fn delete(&self, kind: Kind, ids: &[i64]) {
-        self.state().account.delete(kind, ids);
+    pub fn delete(&self, resource: impl Into<ResourceName>, ids: &[i64]) {
+        let mut state = self.state();
+        let resource = find_for(&state, RecordEvent::Delete, resource.into(), ids);
+        state.account.delete(resource, ids);
     }
 
     /// Brings deleted records back as they were, their dates too.
-    pub fn restore(&self, kind: Kind, ids: &[i64]) {
-        self.state().account.restore(kind, ids);
+    pub fn restore(&self, resource: impl Into<ResourceName>, ids: &[i64]) {
+        let mut state = self.state();
+        let resource = find(&state, resource.into());
+        state.account.restore(resource, ids);
+    }
+
+    /// Every id that may be edited, touched or deleted, ascending. Panics where the verb is none of these.
+    pub fn eligible(&self, verb: Verb, resource: impl Into<ResourceName>) -> Vec<i64> {
+        let state = self.state();
+        let resource = find(&state, resource.into());
+        let event = verb.event().expect("it happens to records of every resource");
+        state.account.ids(resource).filter(|id| state.account.allows(event, resource, *id)).collect()
     }
 
     /// The account's clock.
@@ -136,8 +161,10 @@ impl Sandbox {
     }
 
     /// Every id, ascending.
-    pub fn ids(&self, kind: Kind) -> Vec<i64> {
-        self.state().account.ids(kind).collect()
+    pub fn ids(&self, resource: impl Into<ResourceName>) -> Vec<i64> {
+        let state = self.state();
+        let resource = find(&state, resource.into());
+        state.account.ids(resource).collect()
     }
 
     /// What was asked so far; the counts go on.
@@ -177,6 +204,34 @@ impl Sandbox {
         let now = state.now().as_second();
         state.tokens.good(now)
     }
+}
+
+/// The fixtures that the settings name, each with a path of its own.
+fn fixtures(settings: &Settings, size: &Size) -> Result<Fixtures, String> {
+    let (none, found) = (Fixtures::default(), Fixtures::load(settings.fixtures.as_deref())?);
+    let is_taken =
+        |path: &str| matches!(documents::find(&none, path), Some((_, None))) || search::find(&none, path).is_some();
+    if let Some((fixture, path)) = found.colliding(is_taken) {
+        return Err(format!("{}.json: the sandbox serves {path} already", fixture.name));
+    }
+    match size.records.keys().find(|name| found.find(name).is_none()) {
+        Some(name) => Err(format!("there is no fixture `{name}`")),
+        None => Ok(found),
+    }
+}
+
+/// The resource of a name that the caller knows to be served.
+fn find(state: &State, name: ResourceName) -> ResourceId {
+    let found = state.account.resource(name.as_str());
+    found.unwrap_or_else(|| panic!("the account serves no resource `{}`", name.as_str()))
+}
+
+/// The same, where an event may happen to these records.
+fn find_for(state: &State, event: RecordEvent, name: ResourceName, ids: &[i64]) -> ResourceId {
+    let resource = find(state, name);
+    let wrong = ids.iter().find(|id| !state.account.allows(event, resource, **id));
+    assert!(wrong.is_none(), "{event:?} does not happen to {wrong:?}");
+    resource
 }
 
 /// 128 random bits, hexadecimal.

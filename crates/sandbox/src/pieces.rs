@@ -4,6 +4,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use crate::digits;
 use crate::idset;
 use crate::reply::Reply;
 
@@ -56,30 +57,12 @@ impl Pieces {
         !self.stuck.is_empty() && path.contains(&self.stuck)
     }
 
-    /// The page of a list that begins at this record (1-based).
-    pub fn page_of(&self, reply: Reply, first: usize) -> Reply {
-        let Ok(Value::Object(mut body)) = serde_json::from_str(&reply.body) else { return reply };
-        let Some(Value::Array(records)) = body.get_mut("response") else { return reply };
-        if self.list_page == 0 {
-            return reply;
-        }
-        let total = records.len();
-        let page: Vec<Value> = std::mem::take(records).into_iter().skip(first - 1).take(self.list_page).collect();
-        let (returned, last) = (page.len(), first - 1 + page.len());
-        *records = page;
-        let pagination = json!({
-            "morePagesAvailable": last < total, "resultsReturned": returned, "firstResult": first, "lastResult": last,
-        });
-        body.insert("pagination".to_owned(), pagination);
-        Reply { body: Value::Object(body).to_string(), ..reply }
-    }
-
     /// The answer that claims that another page follows.
     pub fn claim_more(reply: Reply) -> Reply {
-        let Ok(Value::Object(mut body)) = serde_json::from_str(&reply.body) else { return reply };
+        let Ok(Value::Object(mut body)) = serde_json::from_str(&digits::hide(&reply.body)) else { return reply };
         if let Some(pagination) = body.entry("pagination").or_insert(json!({})).as_object_mut() {
             pagination.insert("morePagesAvailable".to_owned(), json!(true));
         }
-        Reply { body: Value::Object(body).to_string(), ..reply }
+        Reply { body: digits::show(&Value::Object(body).to_string()), ..reply }
     }
 }

@@ -6,10 +6,13 @@ use std::fmt::Write;
 use jiff::Timestamp;
 
 use crate::account::Account;
+use crate::fixture::Fixtures;
 use crate::idset;
-use crate::kinds::{self, Cell, Column, Kind, Record, order};
+use crate::kinds::{Cell, Column, Kind, Record};
 use crate::reply::Reply;
+use crate::resource::ResourceId;
 use crate::settings::Settings;
+use crate::shown::Shown;
 use crate::text::string;
 
 /// The searches: path below the account, and kind.
@@ -30,17 +33,19 @@ const SEARCHES: [(&str, Kind); 11] = [
 /// Parameters that are no filters.
 const OWN: [&str; 6] = ["columns", "sort", "pageSize", "firstResult", "lastResult", "countOnly"];
 
-/// What a path names: the search, and whether only its description is wanted.
-pub fn find(path: &str) -> Option<(&'static str, Kind, bool)> {
-    SEARCHES.iter().find_map(|(known, kind)| {
+/// What a path names: the search, its resource, and whether only its description is wanted.
+pub fn find<'f>(fixtures: &'f Fixtures, path: &str) -> Option<(&'f str, ResourceId, bool)> {
+    let kind = SEARCHES.iter().find_map(|(known, kind)| {
         let rest = path.strip_prefix(known)?;
         let name = known.rsplit('/').next().unwrap_or(known);
         match rest {
-            "" => Some((name, *kind, false)),
-            "/meta-data" => Some((name, *kind, true)),
+            "" => Some((name, ResourceId::Kind(*kind), false)),
+            "/meta-data" => Some((name, ResourceId::Kind(*kind), true)),
             _ => None,
         }
-    })
+    });
+    let of_fixture = || fixtures.find_search(path);
+    kind.or_else(|| of_fixture().map(|(place, name, described)| (name, ResourceId::Fixture(place), described)))
 }
 
 /// A filter that was understood.
@@ -57,15 +62,16 @@ pub fn search(
     account: &Account,
     settings: &Settings,
     name: &str,
-    kind: Kind,
+    resource: ResourceId,
     parameters: &[(String, String)],
 ) -> Reply {
-    let (columns, id_place) = kinds::search(kind).expect("a search has columns");
+    let shown = account.shown(resource);
+    let (columns, id_place) = shown.columns().expect("a search has columns");
     let unsorted = settings.unsorted.iter().any(|unsorted| unsorted == name);
-    let columns: Vec<Column> =
+    let columns: Vec<Column<'_>> =
         columns.iter().map(|column| Column { sortable: column.sortable && !unsorted, ..*column }).collect();
     let columns = columns.as_slice();
-    let filters = match filters(settings, name, kind, columns, parameters) {
+    let filters = match filters(settings, name, shown, columns, parameters) {
         Ok(filters) => filters,
         Err(refused) => return refused,
     };
@@ -91,14 +97,14 @@ pub fn search(
         return Reply::error(400, "CMNC-020", "pageSize and firstResult are numbers");
     };
     let (size, first) = (size.min(settings.page_cap).max(1), first.max(1));
-    let query = Query { account, settings, kind, columns, id_place, filters, sorted, descending };
+    let query = Query { account, settings, resource, shown, columns, id_place, filters, sorted, descending };
     let (total, rows) = query.page(first, size);
     if value("countOnly") == Some("true") {
         let mut meta = String::new();
         meta_data(&mut meta, columns, &chosen, (columns[sorted], descending), None, (total, 0, first));
         return Reply::whole(format!("{{\"response\":{{\"results\":[],\"metaData\":{meta}}},\"reference\":{{}}}}"));
     }
-    let claimed = if kind == Kind::SupplierPayment && settings.supplier_payment_lies { 500 } else { total };
+    let claimed = shown.claims(settings).unwrap_or(total);
     let more = first - 1 + rows.len() < total;
     let mut out = String::from("{\"response\":{\"results\":[");
     for (place, row) in rows.iter().enumerate() {
@@ -114,17 +120,17 @@ pub fn search(
     out.push_str("],\"metaData\":");
     meta_data(&mut out, columns, &chosen, (columns[sorted], descending), Some(more), (claimed, rows.len(), first));
     out.push_str("},\"reference\":");
-    reference(&mut out, columns, &chosen, &rows);
+    reference(&mut out, shown, columns, &chosen, &rows);
     out.push('}');
     Reply::whole(out)
 }
 
 /// Describes a search without running it.
-pub fn describe(kind: Kind) -> Reply {
-    let (columns, id_place) = kinds::search(kind).expect("a search has columns");
+pub fn describe(shown: Shown<'_>) -> Reply {
+    let (columns, id_place) = shown.columns().expect("a search has columns");
     let all: Vec<usize> = (0..columns.len()).collect();
     let mut out = String::from("{\"columns\":[");
-    write_columns(&mut out, columns, &all);
+    write_columns(&mut out, &columns, &all);
     out.push_str("],\"sorting\":[{\"filterable\":");
     write_column(&mut out, &columns[id_place]);
     out.push_str(",\"direction\":\"ASC\"}]}");
@@ -134,8 +140,9 @@ pub fn describe(kind: Kind) -> Reply {
 struct Query<'a> {
     account: &'a Account,
     settings: &'a Settings,
-    kind: Kind,
-    columns: &'a [Column],
+    resource: ResourceId,
+    shown: Shown<'a>,
+    columns: &'a [Column<'a>],
     id_place: usize,
     filters: Vec<Filter>,
     sorted: usize,
@@ -146,7 +153,7 @@ impl Query<'_> {
     /// How many rows there are, and those of one page.
     fn page(&self, first: usize, size: usize) -> (usize, Vec<Vec<Cell>>) {
         let natural = self.sorted == self.id_place;
-        let repeats = kinds::repeats(self.kind);
+        let repeats = self.shown.repeats();
         let mut total = 0;
         let mut rows = Vec::new();
         let mut take = |record: &Record| {
@@ -156,7 +163,7 @@ impl Query<'_> {
             }
             let end = first - 1 + size;
             if natural && self.filters.is_empty() {
-                let count = kinds::row_count(self.kind, &self.account.world, record);
+                let count = self.shown.row_count(&self.account.world, record);
                 if total + count < first || total >= end {
                     total += count;
                     return;
@@ -166,7 +173,7 @@ impl Query<'_> {
                 total += 1;
                 return;
             }
-            let mut found = kinds::rows(self.kind, &self.account.world, record);
+            let mut found = self.shown.rows(&self.account.world, record);
             if self.descending {
                 found.reverse();
             }
@@ -177,11 +184,11 @@ impl Query<'_> {
                 }
             }
         };
-        let ids = self.account.ids(self.kind).filter(|id| !self.settings.never_listed.contains(id));
+        let ids = self.account.ids(self.resource).filter(|id| !self.settings.never_listed.contains(id));
         if natural && self.descending {
-            ids.rev().for_each(|id| take(&self.account.record(self.kind, id)));
+            ids.rev().for_each(|id| take(&self.account.record(self.resource, id)));
         } else {
-            ids.for_each(|id| take(&self.account.record(self.kind, id)));
+            ids.for_each(|id| take(&self.account.record(self.resource, id)));
         }
         if !natural {
             rows.sort_by(|a, b| compare(&a[self.sorted], &b[self.sorted]));
@@ -204,7 +211,7 @@ impl Query<'_> {
                 | Filter::Bool(place, _)
                 | Filter::Text(place, _) => {
                     let id = (*place == self.id_place).then_some(Cell::Int(record.id));
-                    id.or_else(|| kinds::dated(self.kind, &self.account.world, self.columns[*place].name, record))
+                    id.or_else(|| self.shown.cell(&self.account.world, self.columns[*place].name, record))
                 }
             };
             match cell {
@@ -250,7 +257,7 @@ impl Query<'_> {
 fn compare(a: &Cell, b: &Cell) -> std::cmp::Ordering {
     match (a, b) {
         (Cell::Int(a), Cell::Int(b)) | (Cell::Time(a), Cell::Time(b)) => a.cmp(b),
-        (Cell::Text(a), Cell::Text(b)) => a.cmp(b),
+        (Cell::Text(a), Cell::Text(b)) | (Cell::Json(a), Cell::Json(b)) => a.cmp(b),
         (Cell::Bool(a), Cell::Bool(b)) => a.cmp(b),
         (Cell::Null, Cell::Null) => std::cmp::Ordering::Equal,
         (Cell::Null, _) => std::cmp::Ordering::Less,
@@ -262,8 +269,8 @@ fn compare(a: &Cell, b: &Cell) -> std::cmp::Ordering {
 fn filters(
     settings: &Settings,
     search: &str,
-    kind: Kind,
-    columns: &[Column],
+    shown: Shown<'_>,
+    columns: &[Column<'_>],
     parameters: &[(String, String)],
 ) -> Result<Vec<Filter>, Reply> {
     let mut filters = Vec::new();
@@ -280,7 +287,7 @@ fn filters(
             Reply::error(settings.bad_filter_status, "CMNC-018", &message)
         };
         let ignored = settings.ignored.iter().any(|ignored| ignored.search == search && ignored.filter == *name);
-        let lied = kind == Kind::SupplierPayment && settings.supplier_payment_lies && name == "paymentId";
+        let lied = shown.ignores(settings, name);
         let filter = match kind_of {
             "PERIOD" => {
                 let (from, to) = value.split_once('/').ok_or_else(wrong)?;
@@ -303,7 +310,7 @@ fn filters(
 }
 
 /// The first column to sort by and its direction; `.` and `|` both part them.
-fn sorting(columns: &[Column], otherwise: usize, text: Option<&str>) -> Result<(usize, bool), Reply> {
+fn sorting(columns: &[Column<'_>], otherwise: usize, text: Option<&str>) -> Result<(usize, bool), Reply> {
     let Some(text) = text else { return Ok((otherwise, false)) };
     let first = text.split(',').next().unwrap_or(text);
     let (name, direction) = first.split_once(['.', '|']).unwrap_or((first, "ASC"));
@@ -317,9 +324,9 @@ fn sorting(columns: &[Column], otherwise: usize, text: Option<&str>) -> Result<(
 
 fn meta_data(
     out: &mut String,
-    columns: &[Column],
+    columns: &[Column<'_>],
     chosen: &[usize],
-    (sorted, descending): (Column, bool),
+    (sorted, descending): (Column<'_>, bool),
     more: Option<bool>,
     (available, returned, first): (usize, usize, usize),
 ) {
@@ -338,7 +345,7 @@ fn meta_data(
     let _ = write!(out, ",\"direction\":\"{}\"}}]}}", if descending { "DESC" } else { "ASC" });
 }
 
-fn write_columns(out: &mut String, columns: &[Column], chosen: &[usize]) {
+fn write_columns(out: &mut String, columns: &[Column<'_>], chosen: &[usize]) {
     for (place, column) in chosen.iter().enumerate() {
         if place > 0 {
             out.push(',');
@@ -347,7 +354,7 @@ fn write_columns(out: &mut String, columns: &[Column], chosen: &[usize]) {
     }
 }
 
-fn write_column(out: &mut String, column: &Column) {
+fn write_column(out: &mut String, column: &Column<'_>) {
     let reference = column.reference.map_or_else(|| "[]".to_owned(), |name| format!("[\"{name}\"]"));
     let _ = write!(
         out,
@@ -361,14 +368,13 @@ fn write_column(out: &mut String, column: &Column) {
 }
 
 /// The names that this page's rows refer to.
-fn reference(out: &mut String, columns: &[Column], chosen: &[usize], rows: &[Vec<Cell>]) {
+fn reference(out: &mut String, shown: Shown<'_>, columns: &[Column<'_>], chosen: &[usize], rows: &[Vec<Cell>]) {
     let mut names: BTreeMap<&str, BTreeMap<i64, String>> = BTreeMap::new();
     for column in chosen {
         let Some(name) = columns[*column].reference else { continue };
         for row in rows {
             if let Cell::Int(id) = row[*column] {
-                let text = order::reference(name, id).map_or_else(|| format!("{name} {id}"), str::to_owned);
-                names.entry(name).or_default().insert(id, text);
+                names.entry(name).or_default().insert(id, shown.reference(name, id));
             }
         }
     }

@@ -221,11 +221,15 @@ fn permit<'a>(
 
 /// A request of whoever plays with the sandbox.
 fn steer(state: Shared, path: &str, query: &str, body: &[u8]) -> Response<Body> {
-    if let Some(truth) = path.strip_prefix("truth/") {
-        let Some(truth) = Truth::parse(truth) else { return json(404, "{\"error\":\"no such kind\"}".to_owned()) };
+    let expected = path.strip_prefix("expected/");
+    if let Some(name) = path.strip_prefix("truth/").or(expected) {
+        let truth = Truth::parse(&state.lock().expect("no holder panics").account, name);
+        let Some(truth) = truth.filter(|truth| expected.is_none() || matches!(truth, Truth::Fixture(_))) else {
+            return json(404, "{\"error\":\"no such resource\"}".to_owned());
+        };
         return Response::builder()
             .header(CONTENT_TYPE, "application/x-ndjson")
-            .body(BodyExt::boxed_unsync(StreamBody::new(lines(state, truth))))
+            .body(BodyExt::boxed_unsync(StreamBody::new(lines(state, truth, expected.is_some()))))
             .expect("the headers are well formed");
     }
     let outcome = control(&mut state.lock().expect("no holder panics"), path, query, body);
@@ -236,17 +240,26 @@ fn steer(state: Shared, path: &str, query: &str, body: &[u8]) -> Response<Body> 
     }
 }
 
-/// The truth, some records at a time, as it is when they are written.
-fn lines(state: Shared, truth: Truth) -> impl futures_util::Stream<Item = std::io::Result<Frame<Bytes>>> + Send {
-    futures_util::stream::unfold((state, Some(0)), move |(state, after)| async move {
+/// The truth, or the expected rows, some records at a time, as it is when they are written.
+fn lines(
+    state: Shared,
+    truth: Truth,
+    expected: bool,
+) -> impl futures_util::Stream<Item = std::io::Result<Frame<Bytes>>> + Send {
+    futures_util::stream::unfold((state, Some(-1)), move |(state, after)| async move {
         let after = after?;
         let mut out = String::new();
         let next = {
             let state = state.lock().expect("no holder panics");
-            let kind = truth.kind();
-            let ids: Vec<i64> = state.account.ids(kind).filter(|id| *id > after).take(TRUTH_CHUNK).collect();
+            let resource = truth.resource();
+            let ids: Vec<i64> = state.account.ids(resource).filter(|id| *id > after).take(TRUTH_CHUNK).collect();
             for id in &ids {
-                truth.line(&state, &state.account.record(kind, *id), &mut out);
+                let record = state.account.record(resource, *id);
+                if expected {
+                    truth.expected(&state, &record, &mut out);
+                } else {
+                    truth.line(&state, &record, &mut out);
+                }
             }
             ids.last().copied().filter(|_| ids.len() == TRUTH_CHUNK)
         };

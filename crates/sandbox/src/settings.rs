@@ -1,6 +1,7 @@
 //! What a simulated account is like: its size, its secrets, and every guess about the real source as a setting.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -35,6 +36,8 @@ pub struct Size {
     pub supplier_payments: Option<u64>,
     pub goods_in_notes: Option<u64>,
     pub goods_movements: Option<u64>,
+    /// Records of fixtures, by name.
+    pub records: BTreeMap<String, u64>,
 }
 
 impl Default for Size {
@@ -49,6 +52,7 @@ impl Default for Size {
             supplier_payments: None,
             goods_in_notes: None,
             goods_movements: None,
+            records: BTreeMap::new(),
         }
     }
 }
@@ -72,6 +76,8 @@ pub struct Settings {
     pub zone: String,
     /// The account's clock at the start; none is the machine's.
     pub now: Option<Timestamp>,
+    /// A folder with fixtures, added to those built in or in their place; read at the start.
+    pub fixtures: Option<PathBuf>,
     /// Days over which the records were created until then.
     pub history: u32,
     pub app_ref: String,
@@ -168,6 +174,7 @@ impl Default for Settings {
             seed: 1,
             zone: "Europe/London".to_owned(),
             now: None,
+            fixtures: None,
             history: 3 * 365,
             app_ref: "acme_export".to_owned(),
             dev_ref: "acme-dev".to_owned(),

@@ -10,6 +10,7 @@ use crate::account::Account;
 use crate::answer::Wrong;
 use crate::documents::{self, Asked};
 use crate::fault::Fault;
+use crate::fixture::Fixtures;
 use crate::kinds::With;
 use crate::log::Log;
 use crate::login::Tokens;
@@ -54,10 +55,10 @@ pub struct Ask<'a> {
 
 impl State {
     /// An account of this size; `now` is the machine's clock.
-    pub fn new(settings: Settings, size: &Size, now: Timestamp) -> Self {
+    pub fn new(settings: Settings, size: &Size, fixtures: Fixtures, now: Timestamp) -> Self {
         let start = settings.now.unwrap_or(now);
         Self {
-            account: Account::new(&settings, size, start),
+            account: Account::new(&settings, size, start, fixtures),
             tokens: Tokens::new(&settings, start.as_second()),
             throttle: Throttle::new(settings.limit, settings.quota, now).every(settings.period),
             log: Log::default(),
@@ -111,7 +112,7 @@ impl State {
     pub fn admit(&mut self, ask: &Ask<'_>) -> Verdict {
         let verdict = self.throttle.ask();
         let method = if ask.options { "OPTIONS" } else { "GET" };
-        let path = match documents::find(ask.path) {
+        let path = match documents::find(&self.account.fixtures, ask.path) {
             Some((_, Some(set))) => ask.path.strip_suffix(set).unwrap_or(ask.path).trim_end_matches('/'),
             Some((_, None)) | None => ask.path,
         };
@@ -132,31 +133,34 @@ impl State {
 
     /// Answers what was admitted and is logged in; the number is how many ids were asked for.
     pub fn answer(&self, ask: &Ask<'_>) -> (Reply, usize) {
-        if let Some((name, kind, described)) = search::find(ask.path).filter(|_| !ask.options) {
+        if let Some((name, resource, described)) =
+            search::find(&self.account.fixtures, ask.path).filter(|_| !ask.options)
+        {
             let reply = if described {
-                search::describe(kind)
+                search::describe(self.account.shown(resource))
             } else {
-                search::search(&self.account, &self.settings, name, kind, &ask.parameters)
+                search::search(&self.account, &self.settings, name, resource, &ask.parameters)
             };
             return (reply, 0);
         }
-        let Some((served, set)) = documents::find(ask.path) else { return (Reply::wrong_address(ask.path), 0) };
+        let Some((served, set)) = documents::find(&self.account.fixtures, ask.path) else {
+            return (Reply::wrong_address(ask.path), 0);
+        };
         if ask.options {
             return (documents::options(&self.account, &self.settings, served, set), 0);
         }
         let value =
             |wanted: &str| ask.parameters.iter().find(|(name, _)| name == wanted).map(|(_, value)| value.as_str());
-        let with = With::parse(value("includeOptional").unwrap_or_default());
+        let optional = value("includeOptional").unwrap_or_default();
+        let (with, sections) = (With::parse(optional), optional.split(',').collect::<Vec<&str>>());
         let pieces = &self.settings.pieces;
         if let Some(refused) = pieces.refuse(ask.path, set) {
             return (refused, 0);
         }
         let stuck = pieces.is_stuck(ask.path);
         let first = value("firstResult").and_then(|text| text.parse().ok()).filter(|_| !stuck).unwrap_or(1).max(1);
-        let (mut reply, ids) = documents::get(&self.account, &self.settings, served, &Asked { set, with, first });
-        if matches!(served, documents::Served::List(_)) {
-            reply = pieces.page_of(reply, first);
-        }
+        let (reply, ids) =
+            documents::get(&self.account, &self.settings, served, &Asked { set, with, sections: &sections, first });
         (if stuck { Pieces::claim_more(reply) } else { reply }, ids)
     }
 

@@ -6,7 +6,9 @@ use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
 
 use crate::account::Account;
+use crate::fixture::RecordEvent;
 use crate::kinds::{self, Cell, Kind, movement};
+use crate::resource::ResourceId;
 use crate::seed::Dice;
 
 /// How the account changes while it is read.
@@ -18,6 +20,8 @@ pub struct Stir {
     pub percent: u64,
     /// What is changed; none means every kind that bears a verb.
     pub kinds: Vec<Kind>,
+    /// Fixtures that change, too, by name.
+    pub fixtures: Vec<String>,
     /// What happens, each as often as it stands here; none means [`Verb::USUAL`].
     pub verbs: Vec<Verb>,
 }
@@ -89,6 +93,17 @@ impl Verb {
             Self::Age | Self::StepBack => &[],
         }
     }
+
+    /// The event that it is to a fixture.
+    pub(crate) fn event(self) -> Option<RecordEvent> {
+        match self {
+            Self::Insert => Some(RecordEvent::Insert),
+            Self::Edit => Some(RecordEvent::Edit),
+            Self::Touch => Some(RecordEvent::Touch),
+            Self::Delete => Some(RecordEvent::Delete),
+            Self::EditAgain | Self::Pay | Self::Receive | Self::Age | Self::StepBack => None,
+        }
+    }
 }
 
 /// How far it got.
@@ -96,7 +111,7 @@ impl Verb {
 pub struct Stirring {
     /// Requests seen.
     seen: i64,
-    edited: Option<(Kind, i64)>,
+    edited: Option<(ResourceId, i64)>,
 }
 
 impl Stirring {
@@ -124,8 +139,10 @@ impl Stirring {
         now: i64,
         dice: &mut Dice,
     ) -> Option<(String, SignedDuration)> {
-        let kinds: Vec<&Kind> =
-            verb.happens_to().iter().filter(|kind| stir.kinds.is_empty() || stir.kinds.contains(kind)).collect();
+        let kinds = verb.happens_to().iter().filter(|kind| stir.kinds.is_empty() || stir.kinds.contains(kind));
+        let fixtures = verb.event().map(|event| account.fixtures.with(event, &stir.fixtures)).unwrap_or_default();
+        let all: Vec<ResourceId> = kinds.map(|kind| ResourceId::Kind(*kind)).chain(fixtures).collect();
+        let all: Vec<&ResourceId> = all.iter().collect();
         let mut moved = SignedDuration::ZERO;
         let to = match verb {
             Verb::Age => {
@@ -138,41 +155,45 @@ impl Stirring {
                 None
             }
             Verb::Insert => {
-                let kind = *some(dice, &kinds)?;
-                let new = account.insert(kind, 1 + dice.below(3), now);
-                Some((kind, new.first().copied()?))
+                let resource = *some(dice, &all)?;
+                let new = account.insert(resource, 1 + dice.below(3), now);
+                Some((resource, new.first().copied()?))
             }
             Verb::Pay | Verb::Receive => {
-                let kind = *some(dice, &kinds)?;
-                let new = account.insert(kind, 1, now).first().copied()?;
-                account.touch(Kind::Order, order_of(account, kind, new).as_slice());
-                if kind == Kind::GoodsMovement {
-                    account.touch(Kind::GoodsInNote, movement::received_by(&account.world, new).as_slice());
+                let resource = *some(dice, &all)?;
+                let new = account.insert(resource, 1, now).first().copied()?;
+                if let ResourceId::Kind(kind) = resource {
+                    account.touch(Kind::Order, order_of(account, kind, new).as_slice());
+                    if kind == Kind::GoodsMovement {
+                        account.touch(Kind::GoodsInNote, movement::received_by(&account.world, new).as_slice());
+                    }
                 }
-                Some((kind, new))
+                Some((resource, new))
             }
             Verb::EditAgain => {
-                let (kind, id) = self.edited.filter(|(kind, id)| account.exists(*kind, *id))?;
-                account.edit(kind, &[id], now);
-                Some((kind, id))
+                let (resource, id) = self.edited.filter(|(resource, id)| account.exists(*resource, *id))?;
+                account.edit(resource, &[id], now);
+                Some((resource, id))
             }
             Verb::Edit | Verb::Touch | Verb::Delete => {
-                let kind = *some(dice, &kinds)?;
-                let ids: Vec<i64> = account.ids(kind).collect();
+                let resource = *some(dice, &all)?;
+                let event = verb.event()?;
+                let ids: Vec<i64> = account.ids(resource).filter(|id| account.allows(event, resource, *id)).collect();
                 let id = *some(dice, &ids.iter().collect::<Vec<_>>())?;
                 match verb {
                     Verb::Edit => {
-                        account.edit(kind, &[id], now);
-                        self.edited = Some((kind, id));
+                        account.edit(resource, &[id], now);
+                        self.edited = Some((resource, id));
                     }
-                    Verb::Touch => account.touch(kind, &[id]),
-                    _ => account.delete(kind, &[id]),
+                    Verb::Touch => account.touch(resource, &[id]),
+                    _ => account.delete(resource, &[id]),
                 }
-                Some((kind, id))
+                Some((resource, id))
             }
         };
         let text = match to {
-            Some((kind, id)) => format!("{verb:?} {kind:?} {id}"),
+            Some((ResourceId::Kind(kind), id)) => format!("{verb:?} {kind:?} {id}"),
+            Some((ResourceId::Fixture(place), id)) => format!("{verb:?} {} {id}", account.fixture(place).name),
             None => format!("{verb:?} {moved:#}"),
         };
         Some((text, moved))

@@ -63,6 +63,12 @@ impl Kind {
         (Self::GoodsMovement, "goods_movement"),
     ];
 
+    /// Its name as a resource.
+    pub fn name(self) -> &'static str {
+        let listed = Self::ALL.iter().find(|(kind, _)| *kind == self);
+        listed.map(|(_, name)| *name).expect("every kind is listed")
+    }
+
     /// The kind of this name.
     pub fn parse(name: &str) -> Option<Self> {
         Self::ALL.iter().find(|(_, known)| *known == name).map(|(kind, _)| *kind)

@@ -17,6 +17,8 @@ use jiff::tz::TimeZone;
 
 pub use kind::Kind;
 
+use crate::fixture::IdSpans;
+
 /// What a record is made from.
 #[derive(Clone, Copy, Debug)]
 pub struct Record {
@@ -41,6 +43,8 @@ pub struct World {
     pub contacts: i64,
     pub goods_out_notes: i64,
     pub goods_in_notes: i64,
+    /// The ids of every resource, by name.
+    pub spans: IdSpans,
     /// The account's clock when it began to serve, in seconds since 1970.
     pub start: i64,
     pub dated_movements: bool,
@@ -66,28 +70,30 @@ pub enum Cell {
     Text(String),
     /// Seconds since 1970.
     Time(i64),
+    /// Another value, as JSON text.
+    Json(String),
 }
 
 /// A column of a search.
 #[derive(Clone, Copy, Debug)]
-pub struct Column {
-    pub name: &'static str,
+pub struct Column<'a> {
+    pub name: &'a str,
     /// IDSET, INTEGER, STRING, SEARCH_STRING, BOOLEAN, PERIOD.
-    pub kind: &'static str,
+    pub kind: &'a str,
     pub sortable: bool,
     pub filterable: bool,
     /// The name of its reference data.
-    pub reference: Option<&'static str>,
+    pub reference: Option<&'a str>,
 }
 
-impl Column {
+impl<'a> Column<'a> {
     /// A column that can be sorted and filtered by.
-    pub const fn of(name: &'static str, kind: &'static str) -> Self {
+    pub const fn of(name: &'a str, kind: &'a str) -> Self {
         Self { name, kind, sortable: true, filterable: true, reference: None }
     }
 
     /// A column that can be filtered by, and sorted by or not.
-    pub const fn sorts(name: &'static str, kind: &'static str, sortable: bool) -> Self {
+    pub const fn sorts(name: &'a str, kind: &'a str, sortable: bool) -> Self {
         Self { sortable, ..Self::of(name, kind) }
     }
 }
@@ -149,7 +155,7 @@ fn row_document(kind: Kind, world: &World, record: &Record, out: &mut String) {
 
 /// The columns of a kind's search, and which of them holds the record's id: by it rows are in order when no other order is
 /// asked for.
-pub fn search(kind: Kind) -> Option<(&'static [Column], usize)> {
+pub fn search(kind: Kind) -> Option<(&'static [Column<'static>], usize)> {
     let columns = match kind {
         Kind::Order => order::COLUMNS,
         Kind::Product => product::COLUMNS,
@@ -231,6 +237,7 @@ impl Cell {
             Self::Int(value) => out.push_str(&value.to_string()),
             Self::Bool(value) => out.push_str(if *value { "true" } else { "false" }),
             Self::Text(text) => crate::text::string(out, text),
+            Self::Json(json) => out.push_str(json),
             Self::Time(seconds) => {
                 out.push('"');
                 out.push_str(&crate::text::instant(&world.zone, *seconds));

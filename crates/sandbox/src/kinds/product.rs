@@ -9,7 +9,7 @@ use crate::seed::Dice;
 mod sections;
 use sections::{put_composition, put_custom, put_sales, put_stock, put_warehouses};
 
-const fn column(name: &'static str, kind: &'static str, sortable: bool, filterable: bool) -> Column {
+const fn column(name: &'static str, kind: &'static str, sortable: bool, filterable: bool) -> Column<'static> {
     Column { name, kind, sortable, filterable, reference: None }
 }
 
