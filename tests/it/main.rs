@@ -52,6 +52,7 @@ mod plan;
 mod properties;
 mod readers;
 mod reading;
+mod reference;
 mod repair;
 mod reread;
 mod reshape;
