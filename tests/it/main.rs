@@ -35,6 +35,7 @@ mod layers;
 mod licences;
 mod loading;
 mod lookup;
+mod mapping;
 mod marks;
 mod memory;
 mod merge;
