@@ -1,5 +1,4 @@
-//! What each column must hold: documented example answers (`tests/fixtures/`) and the rows that they must become
-//! (`tests/expected/`), written and reviewed by hand against the API's documentation. No command writes the expected rows.
+//! Documented example answers (`tests/fixtures/`) and the rows that they must become (`tests/expected/`), written and reviewed by hand against the API's documentation. No command writes the expected rows.
 //!
 //! A file of expected rows has, for each table, its `key`, its `partition`, the columns of each type (`types`) and its `rows` in
 //! the order of the answer; a column that a row does not name is null. Decimals and JSON are texts, instants are in UTC. The row
@@ -185,7 +184,7 @@ fn every_column_and_every_type_of_every_schema_is_in_an_expected_row() {
                 named.filter(|name| !hand.types.contains_key(*name) && hand.partition.as_ref() != Some(*name));
             assert_eq!(unknown.next(), None, "{}", table.name);
         }
-        // The row of a record says its month.
+        // The row of a record has its month.
         if let Partition::By { segment, table, .. } = resource.partition() {
             let hand = &expected.0[&resource.tables[*table].name];
             assert!(hand.rows.iter().all(|row| row.contains_key(segment)), "{}", resource.name);
@@ -215,7 +214,7 @@ impl Mutants {
         Self { tried: 0, alive: BTreeSet::new() }
     }
 
-    /// Changes a copy of the resource; what is named here is told where nobody notices.
+    /// Changes a copy of the resource, and notes table and columns where the expected rows are still equal.
     fn try_one(
         &mut self,
         (resource, text, expected): &(Resource, String, Expected),
@@ -259,7 +258,7 @@ fn a_column_that_takes_the_path_of_a_sibling_is_noticed() {
     }
     let same: BTreeSet<_> =
         SAME.iter().map(|(table, one, other, _)| ((*table).into(), (*one).into(), (*other).into())).collect();
-    assert_eq!(mutants.alive, same, "exchanges of paths that nobody notices, of {}", mutants.tried);
+    assert_eq!(mutants.alive, same, "exchanges of paths that change no row, of {}", mutants.tried);
     assert!(mutants.tried > 3_000, "{}", mutants.tried);
 }
 
@@ -278,7 +277,7 @@ fn a_column_that_takes_the_type_of_a_sibling_is_noticed() {
             mutants.try_one(&one, place, |resource| resource.tables[table].columns[b].kind = kind_a);
         }
     }
-    assert_eq!(mutants.alive, BTreeSet::new(), "types that nobody notices, of {}", mutants.tried);
+    assert_eq!(mutants.alive, BTreeSet::new(), "types that change no row, of {}", mutants.tried);
     assert!(mutants.tried > 3_000, "{}", mutants.tried);
 }
 
@@ -301,7 +300,7 @@ fn a_column_that_takes_the_place_of_a_sibling_in_the_key_is_noticed() {
             });
         }
     }
-    assert_eq!(mutants.alive, BTreeSet::new(), "members of keys that nobody notices, of {}", mutants.tried);
+    assert_eq!(mutants.alive, BTreeSet::new(), "members of keys that change nothing, of {}", mutants.tried);
     assert!(mutants.tried > 300, "{}", mutants.tried);
 }
 

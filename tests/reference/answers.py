@@ -7,7 +7,7 @@ from flatten import Flattener
 
 
 def of_truth(resource, line):
-    """The record of a line: what the source keeps in a map by id stands there as `{"id": …, "document": …}`."""
+    """The record of a line; a record that the source keeps in a map by id is there as `{"id": …, "document": …}`."""
     if resource.key.special == "@key":
         return line["document"], str(line["id"])
     return line, None
@@ -73,7 +73,7 @@ def stamp(resource, name, rows):
 
 
 def is_newer(stamps, later):
-    """Whether a record is newer than one that comes later."""
+    """Whether a record is newer than a later one."""
     for one, other in zip(stamps, later):
         if one is not None and other is not None and one != other:
             return one > other

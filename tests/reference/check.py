@@ -41,19 +41,19 @@ def check_resource(resource, tables, options, folder, database):
     for comparison in comparisons:
         comparison.read(database)
     flattener = Flattener(resource, {table.name for table in tables})
-    owners = set()
+    keys = set()
     for line in truth_lines(options.truth, resource):
         record, map_key = of_truth(resource, line)
-        owner, rows = flattener.flatten(record, map_key)
-        if rows is None or owner in owners:
-            sys.exit(f"the truth of {resource.name} has {owner} twice, or as no record")
-        owners.add(owner)
+        key, rows = flattener.flatten(record, map_key)
+        if rows is None or key in keys:
+            sys.exit(f"the truth of {resource.name} has {key} twice, or as no record")
+        keys.add(key)
         is_snapshot = resource.partition and resource.partition.by == "snapshot_date"
         partition = str(options.day) if is_snapshot else flattener.partition(record, map_key)
         for comparison in comparisons:
             comparison.compare(rows[comparison.name], partition)
     for comparison in comparisons:
-        comparison.finish(owners, comparison.name in options.allow_extra, comparison.name in options.may_be_empty)
+        comparison.finish(keys, comparison.name in options.allow_extra, comparison.name in options.may_be_empty)
         comparison.report()
     return comparisons
 
@@ -115,12 +115,12 @@ def main():
     parser.add_argument("--s3-endpoint", help="http://HOST:PORT of the object store")
     parser.add_argument("--only", type=names, default=[], help="tables to check, all when left out")
     parser.add_argument("--may-be-empty", type=names, default=[], help="tables of which a small account may have no row")
-    parser.add_argument("--allow-extra", type=names, default=[], help="tables that may keep rows of deleted owners")
+    parser.add_argument("--allow-extra", type=names, default=[], help="tables that may keep rows of deleted records")
     parser.add_argument(
         "--day", type=date.fromisoformat, default=datetime.now(timezone.utc).date(), help="of the snapshots, today when left out"
     )
     parser.add_argument("--marked", action="store_true", help="the tables keep rows of deleted records, with `_deleted_at`")
-    parser.add_argument("--schemas", help="a folder whose schema files add to the built-in ones or take their place")
+    parser.add_argument("--schemas", help="a folder whose schema files add to the built-in ones or replace them")
     options = parser.parse_args()
     resources = load([BUILT_IN, *([options.schemas] if options.schemas else [])], options.only)
     known = {table.name for resource in resources.values() for table in resource.tables}

@@ -1,9 +1,9 @@
-"""Damages copies of a lake in many ways, one at a time, and demands that the comparison with the truth reports each.
+"""Damages copies of a lake, each in another way, and demands that the comparison with the truth reports each damage.
 
     damage.py --truth http://HOST:PORT/sandbox/TOKEN --tables FOLDER --day 2026-11-24
 
-A way is a query that makes other rows of a table, or something done to its files. A table that is only written anew must equal
-the truth, else a way would be found because of the writing. Exits with 1 where a damage is not found, or is not where it was.
+A damage is a query that makes other rows of a table, or a change of its files. A table that is only rewritten must equal the
+truth: else every damage would be found because of the rewriting. Exits with 1 where a damage is not found in its table.
 """
 
 import argparse
@@ -19,12 +19,12 @@ import check
 from lake import connect
 from schema import load
 
-# A table, and what is selected in the place of its rows `t`. `pick` is one of its rows, which has what the way needs.
+# A table, and the query that makes other rows of its rows `t`. `pick` is one of them.
 QUERIES = {
     "nothing": ("order", "select * from t"),
     "a row is missing": ("order_row", "select * from t where rid <> pick"),
-    "a row stands twice": ("order_row", "select * from t union all select * from t where rid = pick"),
-    "a row stands twice, once with another value": (
+    "a row is there twice": ("order_row", "select * from t union all select * from t where rid = pick"),
+    "a row is there twice, once with another value": (
         "order",
         "select * from t union all select * replace ('x' as reference) from t where rid = pick",
     ),
@@ -94,7 +94,7 @@ QUERIES = {
         "order_row",
         "select * replace (if(rid = pick, order_id + 1, order_id) as order_id) from t",
     ),
-    "rows that lie in each other's places": (
+    "rows with each other's positions": (
         "order_invoice",
         "select * replace (if(order_id in (select order_id from t where position = 1), 1 - position, position)::int as position)"
         " from t where position < 2",
@@ -175,8 +175,8 @@ FILES = {
     "a month's files are missing": ("order_row", lose_file),
     "a table is missing": ("order_party", lose_table),
     "a file is cut off": ("brand", cut_file),
-    "a table that nobody knows": ("brands", add_table),
-    "a file lies there twice": ("brand", add_copy),
+    "an unknown table": ("brands", add_table),
+    "a file is there twice": ("brand", add_copy),
 }
 
 
@@ -187,10 +187,10 @@ def difference(options, resources, table, lake):
     options.only = [table] if known else []
     options.allow_extra = options.may_be_empty = []
     options.marked = False
-    said = io.StringIO()
-    with contextlib.redirect_stdout(said):
+    output = io.StringIO()
+    with contextlib.redirect_stdout(output):
         code = check.check(options, resources, lake)
-    return code, said.getvalue()
+    return code, output.getvalue()
 
 
 def main():
@@ -208,7 +208,7 @@ def main():
     }
     database = connect()
     wrong = []
-    for way, (table, harm) in (QUERIES | FILES).items():
+    for damage, (table, harm) in (QUERIES | FILES).items():
         with tempfile.TemporaryDirectory() as folder:
             lake = os.path.join(folder, "lake")
             copied = whole if table == "brands" else os.path.join(whole, table)
@@ -217,10 +217,10 @@ def main():
                 harm(lake)
             else:
                 rewrite(database, lake, table, partitions[table], harm)
-            code, said = difference(options, resources, table, lake)
-            found = code == 1 and f"DIFFERENT {table}" in said
-            if found == (way == "nothing"):
-                wrong.append(f"{way} in {table}:\n{said}")
+            code, output = difference(options, resources, table, lake)
+            found = code == 1 and f"DIFFERENT {table}" in output
+            if found == (damage == "nothing"):
+                wrong.append(f"{damage} in {table}:\n{output}")
     if wrong:
         print("\n".join(wrong))
         return 1

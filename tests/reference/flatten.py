@@ -1,4 +1,4 @@
-"""Makes rows of a record as the grammar of schema files says (`schemas/README.md`).
+"""Makes rows of a record by the grammar of schema files (`schemas/README.md`).
 
 `Flattener` takes one record after the other and gives, for each table, the rows by their keys. A row is a tuple: a cell a
 column in the order of the file, then `_extra` as JSON text or None. A record without a key, or whose own row lacks a
@@ -38,7 +38,7 @@ class Place:
         return place
 
     def leftovers(self, value, path, found):
-        """Adds what no column names, as pairs of path and value."""
+        """Adds the values that no column names, as pairs of path and value."""
         if self.scope and isinstance(value, (dict, list)):
             return
         if self.below and isinstance(value, dict):
@@ -83,15 +83,25 @@ class Scope:
 
 
 class Plan:
-    """The rows of one table from one scope: where each column's value lies."""
+    """The rows of one table from one scope: where each column's value is."""
 
     def __init__(self, table, label, scopes):
         self.table, self.label, self.scopes = table, label, scopes
         self.columns = [
             (column, self.own_field(column), finder(column, label, scopes), column.type.convert) for column in table.columns
         ]
-        self.bears_extra = not scopes[-1].plans
+        self.is_first = not scopes[-1].plans
         self.key_places = [table.place(name) for name in table.key]
+
+    def finish(self):
+        """Notes the entries of which `_extra` has what no column names: the row's own, where no other table has it, and those
+        around it that have no row of their own."""
+        self.sources, level, above = [], len(self.scopes) - 1, ()
+        if self.is_first:
+            self.sources.append((level, above, self.scopes[level].top))
+            while level and not self.scopes[level - 1].plans:
+                level, above = level - 1, above + ("^",)
+                self.sources.append((level, above, self.scopes[level].top))
 
     def own_field(self, column):
         """The field of the row's own entry that a column takes, where it takes nothing else: the most frequent case."""
@@ -165,6 +175,9 @@ class Flattener:
             if plan.is_wanted:
                 for scope in scopes:
                     scope.is_wanted = True
+        for _, scopes, _ in branches:
+            for plan in scopes[-1].plans:
+                plan.finish()
         self.names = [table.name for table in resource.tables]
         self.divider = None
         if resource.partition and resource.partition.column:
@@ -192,7 +205,7 @@ class Flattener:
                 place.is_whole |= column.type.name == "json"
 
     def key_of(self, record, map_key):
-        """The key of a record: from where the schema says, else the name in the map or the field `id`."""
+        """The key of a record: from where the schema states it, else the name in the map or the field `id`."""
         entry = Entry(record, map_key, 0)
         for key in (cell(self.key_type, self.find_key([entry])), self.other_key(self.key_type, self.resource.key, entry)):
             if key not in (None, "") and not (self.is_asked_by_id and isinstance(key, int) and key < 1):
@@ -224,7 +237,7 @@ class Flattener:
         key = self.key_of(record, map_key)
         if key is None or not isinstance(record, dict):
             return key, None
-        self.owner = key
+        self.record_key = key
         fits = self.emit(self.record, [Entry(record, map_key, index)], rows)
         return key, rows if fits else None
 
@@ -278,23 +291,20 @@ class Flattener:
         return tuple(cells)
 
     def missing_key(self, plan, column, entries):
-        """A key that is not where the schema says."""
+        """A key that is not where the schema states it, or cannot be read there."""
         if column.name == plan.table.key[0]:
-            return self.owner
+            return self.record_key
         path = column.paths[0]
         return self.other_key(column.type, path, entries[path.level(len(entries) - 1)])
 
 
 def extra(plan, entries, refused):
-    """The JSON of what no column of the row's entry names, of what does not fit, and below `^` of what is around the entry and
-    has no row of its own; None where there is nothing."""
+    """The JSON of values of the entry that no column names, of values that do not fit, and below `^` of the same around the entry
+    where that has no row of its own; None where there are none."""
     found = []
-    if plan.bears_extra:
-        level, above = len(entries) - 1, ()
-        found += leftovers_of(entries[level], plan.scopes[level])
-        while level and not plan.scopes[level - 1].plans:
-            level, above = level - 1, above + ("^",)
-            found += [(above + path, value) for path, value in leftovers_of(entries[level], plan.scopes[level])]
+    for level, above, top in plan.sources:
+        if left := leftovers_of(entries[level], top):
+            found += [(above + path, value) for path, value in left]
     for column, value in refused or ():
         found.append((refused_path(plan, column, value, entries), value))
     return canonical(tree(found)) if found else None
@@ -306,10 +316,10 @@ def first_of_month(days):
     return f"{year:04}-{month:02}-01"
 
 
-def leftovers_of(entry, scope):
+def leftovers_of(entry, top):
     if entry.leftovers is None:
         entry.leftovers = []
-        scope.top.leftovers(entry.value, (), entry.leftovers)
+        top.leftovers(entry.value, (), entry.leftovers)
     return entry.leftovers
 
 
@@ -325,7 +335,7 @@ def refused_path(plan, column, value, entries):
 
 
 def tree(found):
-    """Nested objects of paths and values; a value with others below it stands under `.`."""
+    """Nested objects of paths and values; a value with others below it is under `.`."""
     root = Branch()
     for path, value in found:
         branch = root
@@ -343,7 +353,7 @@ def tree(found):
 
 
 class Branch(dict):
-    """An object of paths, told from an object of the source."""
+    """An object of paths, as opposed to one of the source."""
 
 
 def plain(value):

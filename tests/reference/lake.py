@@ -140,15 +140,15 @@ class Comparison:
             if one != other and not (is_json and one is not None and other is not None and is_same_json(one, other)):
                 self.differs(key, name, one, other)
 
-    def finish(self, owners, allow_extra, may_be_empty):
-        """Counts what the expected rows did not account for, and a table in which nothing was compared."""
+    def finish(self, records, allow_extra, may_be_empty):
+        """Counts rows that no expected row accounted for, and a table in which nothing was compared."""
         for key in self.found:
-            if allow_extra and key[0] not in owners:
+            if allow_extra and key[0] not in records:
                 self.tolerated += 1
             else:
                 self.differs(key, "-", "no row", "one")
-        if owners and self.readable and not self.compared and not may_be_empty:
-            self.differs("-", "-", "rows", f"none to compare though the truth has {len(owners):,} records")
+        if records and self.readable and not self.compared and not may_be_empty:
+            self.differs("-", "-", "rows", f"none to compare though the truth has {len(records):,} records")
 
     def report(self):
         if self.differences:
@@ -158,7 +158,7 @@ class Comparison:
         columns = len(self.columns) + len(OWN_TYPES) + bool(self.partition)
         notes = []
         if self.tolerated:
-            notes.append(f"{self.tolerated:,} rows of owners that the truth has no longer")
+            notes.append(f"{self.tolerated:,} rows of records that the truth has no longer")
         if empty := [self.columns[place] for place in self.unfilled]:
             notes.append(f"always null: {' '.join(empty)}")
         print(f"ok {self.name} {self.compared:,} rows × {columns} columns" + (f" ({'; '.join(notes)})" if notes else ""))

@@ -34,7 +34,7 @@ def number(partition):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--schemas", help="a folder whose schema files add to the built-in ones or take their place")
+    parser.add_argument("--schemas", help="a folder whose schema files add to the built-in ones or replace them")
     options = parser.parse_args()
     resources = load([BUILT_IN, *([options.schemas] if options.schemas else [])])
     for line in sys.stdin:

@@ -1,7 +1,7 @@
-"""Reads schema files by their grammar (`schemas/README.md`), as far as it says which rows an answer becomes.
+"""Reads schema files by their grammar (`schemas/README.md`), as far as it states which rows an answer becomes.
 
 This is a second reading of the grammar's text: nothing of the program is used. A file that breaks one of these rules is
-refused with `Refused`; what only decides how the source is asked (`inventory`, `changes`, `owners` …) is let through.
+refused with `Refused`; keys that only decide how the source is asked (`inventory`, `changes`, `owners` …) are let through.
 """
 
 import os
@@ -154,7 +154,7 @@ def read_table(name, entry):
     columns = tuple(read_column(column, depth) for column in entry["columns"])
     names = [column.name for column in columns]
     if any(not NAME.fullmatch(found) for found in [name, *names]) or len(set(names)) < len(names):
-        raise Refused(f"{name}: a name is not in small letters, or stands twice")
+        raise Refused(f"{name}: a name is not in small letters, or is there twice")
     required = {column.name for column in columns if column.required}
     if not entry["key"] or set(entry["key"]) - required:
         raise Refused(f"{name}: each column of `key` is a required column")
@@ -162,19 +162,19 @@ def read_table(name, entry):
 
 
 def read_partition(tables):
-    """The partition that one table says and all follow, and the name of its column in the folders."""
-    said = [entry["partition"] for entry in tables.values() if "partition" in entry]
-    if not said:
+    """The partition that one table states and all share, and the name of its column in the folders."""
+    stated = [entry["partition"] for entry in tables.values() if "partition" in entry]
+    if not stated:
         return None
-    if len(said) > 1:
-        raise Refused("more than one table says `partition`")
-    if said[0] == "snapshot_date":
+    if len(stated) > 1:
+        raise Refused("more than one table states `partition`")
+    if stated[0] == "snapshot_date":
         return Partition("snapshot_date", "snapshot_date", None, 0)
-    if month := re.fullmatch(r"month\((\w+)\)", said[0]):
+    if month := re.fullmatch(r"month\((\w+)\)", stated[0]):
         return Partition("month", month[1].removesuffix("_on") + "_month", month[1], 0)
-    if bucket := re.fullmatch(r"bucket\((\w+), *(\d+)\)", said[0]):
+    if bucket := re.fullmatch(r"bucket\((\w+), *(\d+)\)", stated[0]):
         return Partition("bucket", bucket[1] + "_bucket", bucket[1], int(bucket[2]))
-    raise Refused(f"`{said[0]}` is no partition")
+    raise Refused(f"`{stated[0]}` is no partition")
 
 
 def refuse_unknown(entry, known):
@@ -195,11 +195,29 @@ def read_resource(name, text):
     for table in tables:
         first = table.columns[table.place(table.key[0])]
         beginning = {path.level(table.depth) for path in first.paths}
+        if first.type.name not in ("int64", "string") or first.type is not key_type(tables):
+            raise Refused(f"{table.name}: a record's key is int64 or string, the same in every table")
         if beginning != {0} or {(path.names, path.special) for path in first.paths} != {(key.names, key.special)}:
             raise Refused(f"{table.name}: the first column of its key is not the record's `key`")
+    partition = read_partition(file["tables"])
+    if partition and partition.column:
+        check_divider(partition, tables)
     records = () if read["style"] == "search" else read_steps(read.get("records", "*"))
     newer = tuple(read.get("newer", ()))
-    return Resource(name, read["style"], key, records, newer, tables, read_partition(file["tables"]))
+    return Resource(name, read["style"], key, records, newer, tables, partition)
+
+
+def key_type(tables):
+    """The type of the record's key, by the first table."""
+    return tables[0].columns[tables[0].place(tables[0].key[0])].type
+
+
+def check_divider(partition, tables):
+    """Refuses a partition by a column of another type, or not of a table with one row a record."""
+    wanted = "timestamp" if partition.by == "month" else "int64"
+    columns = [column for table in tables if table.depth == 0 for column in table.columns]
+    if all(column.name != partition.column or column.type.name != wanted for column in columns):
+        raise Refused(f"`partition`: no {wanted} column `{partition.column}` in a table with one row a record")
 
 
 def load(folders, tables=()):

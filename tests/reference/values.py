@@ -1,8 +1,8 @@
 """Values of the source as cells of a table: one function a type of the grammar, and JSON as text.
 
 A cell has one form on both sides of a comparison: whole numbers are int, decimals text with all digits of their scale,
-instants microseconds and dates days since 1970, booleans bool, everything else text. A function gives None for what states
-that there is no value (an empty text in a column that is no text) and raises `Unfit` for what does not fit the type.
+instants microseconds and dates days since 1970, booleans bool, everything else text. A function gives None for an
+empty text in a column that is no text, which is null, and raises `Unfit` for a value that does not fit the type.
 """
 
 import json
@@ -107,7 +107,7 @@ def digits_of(text):
 
 
 def decimal(precision, scale):
-    """`decimal(p,s)`: digit by digit; what would have to be rounded does not fit."""
+    """`decimal(p,s)`: digit by digit; a value that would have to be rounded does not fit."""
     limit = 10**precision
 
     @lru_cache(REMEMBERED, typed=True)
@@ -241,7 +241,7 @@ def day_of(value):
 
 
 def day(value):
-    """`2026-07-01`, or the day that an instant stands for: of midnight UTC that UTC day, else the day as written."""
+    """`2026-07-01`, or the day that an instant means: of midnight UTC that UTC day, else the day as written."""
     return day_of(value) if type(value) is str else refuse(value)
 
 
