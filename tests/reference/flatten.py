@@ -207,19 +207,18 @@ class Flattener:
     def key_of(self, record, map_key):
         """The key of a record: from where the schema states it, else the name in the map or the field `id`."""
         entry = Entry(record, map_key, 0)
-        for key in (cell(self.key_type, self.find_key([entry])), self.other_key(self.key_type, self.resource.key, entry)):
+        for value in (self.find_key([entry]), *self.other_keys(self.key_type, self.resource.key, entry)):
+            key = cell(self.key_type, value)
             if key not in (None, "") and not (self.is_asked_by_id and isinstance(key, int) and key < 1):
                 return key
         return None
 
-    def other_key(self, type_, path, entry):
-        if type_.name != "int64":
-            return None
-        if path.special is None:
-            return cell(type_, entry.key)
-        if path.special == "@key" and isinstance(entry.value, dict):
-            return cell(type_, entry.value.get(ID))
-        return None
+    def other_keys(self, type_, path, entry):
+        """The values at the other places of a key: for a field the name in the map, then the field `id`; for `@key` that."""
+        if type_.name != "int64" or path.special not in (None, "@key"):
+            return []
+        values = [None if path.special else entry.key, entry.value.get(ID) if isinstance(entry.value, dict) else None]
+        return [value for value in values if value is not None]
 
     def partition(self, record, map_key=None):
         """The month (its first day, UTC, as text) or the bucket of a record; None where files are not divided by a column."""
@@ -295,7 +294,8 @@ class Flattener:
         if column.name == plan.table.key[0]:
             return self.record_key
         path = column.paths[0]
-        return self.other_key(column.type, path, entries[path.level(len(entries) - 1)])
+        values = self.other_keys(column.type, path, entries[path.level(len(entries) - 1)])
+        return cell(column.type, values[0]) if values else None
 
 
 def extra(plan, entries, refused):
