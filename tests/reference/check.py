@@ -13,6 +13,9 @@ Exits with 1 on any difference.
 """
 
 import argparse
+import glob
+import importlib.util
+import json
 import os
 import sys
 import tempfile
@@ -25,7 +28,27 @@ from lake import Comparison, connect
 from schema import load
 from values import parse
 
-BUILT_IN = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "schemas")
+ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..")
+BUILT_IN = os.path.join(ROOT, "schemas")
+
+
+def fixtures():
+    """The resources of the sandbox that state the rows of their tables themselves, and those tables."""
+    for path in sorted(glob.glob(os.path.join(glob.escape(ROOT), "crates/sandbox/fixtures/*.json"))):
+        with open(path, encoding="utf-8") as file:
+            templates = json.load(file)["templates"]
+        yield os.path.splitext(os.path.basename(path))[0], {table for one in templates for table in one["expected"]}
+
+
+FIXTURES = dict(fixtures())
+
+
+def stated_rows():
+    """The check of tables against the rows that fixtures state."""
+    spec = importlib.util.spec_from_file_location("stated_rows", os.path.join(ROOT, "tests/expected/check.py"))
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def truth_lines(truth, resource):
@@ -43,7 +66,7 @@ def check_resource(resource, tables, options, folder, database):
     flattener = Flattener(resource, {table.name for table in tables})
     keys = set()
     for line in truth_lines(options.truth, resource):
-        record, map_key = of_truth(resource, line)
+        record, map_key = of_truth(line)
         key, rows = flattener.flatten(record, map_key)
         if rows is None or key in keys:
             sys.exit(f"the truth of {resource.name} has {key} twice, or as no record")
@@ -91,8 +114,11 @@ def check(options, resources, folder):
             if not name.startswith("_") and os.path.isdir(os.path.join(folder, name)) and name not in known:
                 print(f"DIFFERENT {name}: a table that no schema file has")
                 failed = True
+        failed |= not stated_rows().check(options.truth, folder, FIXTURES, options.marked)
     done = []
     for resource in resources.values():
+        if resource.name in FIXTURES and not options.only:
+            continue
         tables = [table for table in resource.tables if not options.only or table.name in options.only]
         if tables:
             done += check_resource(resource, tables, options, folder, database)
