@@ -1,4 +1,4 @@
-//! A whole account, exported and exported again, compared with the truth by a second implementation.
+//! A whole account, exported and exported again, compared with the truth by a second interpreter of the schema files.
 
 use std::collections::BTreeSet;
 use std::path::Path;

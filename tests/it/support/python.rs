@@ -22,7 +22,12 @@ pub fn tool(name: &str) -> PathBuf {
     path
 }
 
-/// Compares every table with the sandbox's truth, by a second implementation of the mapping. `more` are more arguments.
+/// A script of the second reading of the schema files.
+pub fn python_file(name: &str) -> PathBuf {
+    root().join("tests/reference").join(name)
+}
+
+/// Compares every table with the sandbox's truth, by a second interpreter of the schema files. `more` are more arguments.
 #[track_caller]
 pub fn check_truth(sandbox: &Sandbox, tables: &str, more: &[&str]) {
     if let Err(differences) = compare_with_truth(sandbox, tables, more) {
@@ -33,7 +38,7 @@ pub fn check_truth(sandbox: &Sandbox, tables: &str, more: &[&str]) {
 /// The same, as a result: the differences are its error.
 pub fn compare_with_truth(sandbox: &Sandbox, tables: &str, more: &[&str]) -> Result<(), String> {
     let output = Command::new(tool("python"))
-        .arg(root().join("tests/truth/check.py"))
+        .arg(python_file("check.py"))
         .args(["--truth", &sandbox.control(), "--tables", tables, "--day", &super::today()])
         .args(more)
         // The keys of the tests' own S3 server; a folder needs none.

@@ -1,0 +1,80 @@
+"""Takes records out of what the sandbox serves: whole answers of the API, and the lines of its truth.
+
+Gives each record with its key in the map that held it (a text, None where it lay in no map) and its place.
+"""
+
+from flatten import Flattener
+
+
+def of_truth(line):
+    """The record of a line; a record that the source keeps in a map by id is there as `{"id": …, "document": …}`."""
+    if line.keys() == {"id", "document"}:
+        return line["document"], str(line["id"])
+    return line, None
+
+
+def of_answer(resource, answer):
+    """The records of a whole answer: the rows of a search, or the documents that `records` leads to."""
+    response = answer["response"]
+    if resource.style == "search":
+        names = [column["name"] for column in response["metaData"]["columns"]]
+        return [(dict(zip(names, row)), None, index) for index, row in enumerate(response["results"])]
+    if is_record(resource, response):
+        return [(response, None, 0)]
+    return list(below(response, resource.records))
+
+
+def is_record(resource, response):
+    """An answer that is itself a record has the key at its top."""
+    if resource.key.special or not isinstance(response, dict):
+        return False
+    for name in resource.key.names:
+        response = response.get(name) if isinstance(response, dict) else None
+    return isinstance(response, (str, int)) and not isinstance(response, bool)
+
+
+def below(value, steps):
+    """The records at the end of the steps."""
+    step, *further = steps
+    if step != "*":
+        if isinstance(value, dict) and step in value:
+            yield from below(value[step], further)
+        return
+    entries = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for index, (key, entry) in enumerate(entries):
+        if further:
+            yield from below(entry, further)
+        else:
+            yield entry, key if isinstance(key, str) else None, index
+
+
+def rows_of(resource, answer):
+    """The rows of all records of an answer by table, each table a list; and the records' partitions by their keys. Of two
+    records of one key that both fit the newer is taken by the columns of `newer`, the later one where none of them decides."""
+    flattener = Flattener(resource)
+    taken = {}
+    for record, map_key, index in of_answer(resource, answer):
+        key, rows = flattener.flatten(record, map_key, index)
+        if rows is not None:
+            stamps = [stamp(resource, name, rows) for name in resource.newer]
+            if key not in taken or not is_newer(taken[key][0], stamps):
+                taken[key] = (stamps, rows, flattener.partition(record, map_key))
+    tables = {
+        table.name: [row for _, rows, _ in taken.values() for row in rows[table.name].values()] for table in resource.tables
+    }
+    return tables, {key: partition for key, (_, _, partition) in taken.items()}
+
+
+def stamp(resource, name, rows):
+    """The cell of a column of the record's own row."""
+    table = resource.record_table
+    (row,) = rows[table.name].values()
+    return row[table.place(name)]
+
+
+def is_newer(stamps, later):
+    """Whether a record is newer than a later one."""
+    for one, other in zip(stamps, later):
+        if one is not None and other is not None and one != other:
+            return one > other
+    return False

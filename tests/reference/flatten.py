@@ -1,0 +1,368 @@
+"""Makes rows of a record by the grammar of schema files (`schemas/README.md`).
+
+`Flattener` takes one record after the other and gives, for each table, the rows by their keys. A row is a tuple: a cell a
+column in the order of the file, then `_extra` as JSON text or None. A record without a key, or whose own row lacks a
+required value, gives no rows at all; a row further down without its key is left out by itself.
+"""
+
+from functools import lru_cache
+
+from values import DAY, Unfit, canonical, month_of
+
+ID = "id"
+NO_MONTH = "1970-01-01"
+
+
+class Entry:
+    """The record, or an entry of a `*` in it: its value, its key in its map (a text) and its place."""
+
+    __slots__ = ("value", "key", "index", "leftovers")
+
+    def __init__(self, value, key, index):
+        self.value, self.key, self.index, self.leftovers = value, key, index, None
+
+
+class Place:
+    """A place in an entry that the schema names, or that leads to one."""
+
+    def __init__(self):
+        self.below = {}
+        self.is_taken = False  # some column takes the value here
+        self.is_whole = False  # some column takes it as JSON, with all that is below
+        self.scope = None  # its entries
+
+    def at(self, names):
+        place = self
+        for name in names:
+            place = place.below.setdefault(name, Place())
+        return place
+
+    def leftovers(self, value, path, found):
+        """Adds the values that no column names, as pairs of path and value."""
+        if self.scope and isinstance(value, (dict, list)):
+            return
+        if self.below and isinstance(value, dict):
+            if not self.is_whole and not value.keys() <= self.below.keys():
+                for name, below in value.items():
+                    if below is not None and name not in self.below:
+                        found.append((path + (name,), below))
+            for name, place in self.deeper:
+                below = value.get(name)
+                if below is not None:
+                    place.leftovers(below, path + (name,), found)
+        elif not self.is_taken:
+            found.append((path or (".",), value))
+
+    def finish(self, within_whole=False):
+        """Notes below which places something may be left over; leaves that a column takes never have."""
+        self.is_whole |= within_whole
+        for place in self.below.values():
+            place.finish(self.is_whole)
+        if self.scope:
+            self.scope.top.finish()
+        self.deeper = [
+            (name, place) for name, place in self.below.items() if place.below or place.scope or not place.is_taken
+        ]
+
+
+class Scope:
+    """The record (depth 0), or all entries of one `*`: the tables that get a row from each, and the `*` further down."""
+
+    def __init__(self):
+        self.top = Place()
+        self.plans = []
+        self.further = []  # steps by name, and the scope that they lead to
+        self.is_wanted = False
+
+    def scope_at(self, names):
+        place = self.top.at(names)
+        if place.scope is None:
+            place.scope = Scope()
+            self.further.append((names, place.scope))
+        return place.scope
+
+
+class Plan:
+    """The rows of one table from one scope: where each column's value is."""
+
+    def __init__(self, table, label, scopes):
+        self.table, self.label, self.scopes = table, label, scopes
+        self.columns = [
+            (column, self.own_field(column), finder(column, label, scopes), column.type.convert) for column in table.columns
+        ]
+        self.is_first = not scopes[-1].plans
+        self.key_places = [table.place(name) for name in table.key]
+
+    def finish(self):
+        """Notes the entries of which `_extra` has what no column names: the row's own, where no other table has it, and those
+        around it that have no row of their own."""
+        self.sources, level, above = [], len(self.scopes) - 1, ()
+        if self.is_first:
+            self.sources.append((level, above, self.scopes[level].top))
+            while level and not self.scopes[level - 1].plans:
+                level, above = level - 1, above + ("^",)
+                self.sources.append((level, above, self.scopes[level].top))
+
+    def own_field(self, column):
+        """The field of the row's own entry that a column takes, where it takes nothing else: the most frequent case."""
+        (path,) = column.paths[:1]
+        own = path.level(len(self.scopes) - 1) == len(self.scopes) - 1
+        if len(column.paths) > 1 or not own or len(path.names) != 1 or self.scopes[-1].top.at(path.names).below:
+            return None
+        return path.names[0]
+
+
+def value_finder(path, label, scopes, is_scalar):
+    """A function from the entries (the record first) to the value at a path, None where there is none."""
+    depth = len(scopes) - 1
+    level = path.level(depth)
+    if path.special == "@key":
+        return lambda entries: entries[level].key
+    if path.special == "@index":
+        return lambda entries: entries[level].index
+    if path.special == "@label":
+        return lambda entries: label
+    names = path.names
+
+    def find(entries):
+        value = entries[level].value
+        for name in names:
+            if type(value) is not dict:
+                return None
+            value = value.get(name)
+        return value
+
+    def find_scalar(entries):
+        value = find(entries)
+        return None if type(value) is dict else value
+
+    # An object whose fields are named one by one is no value of a column that is no JSON.
+    return find_scalar if is_scalar and scopes[level].top.at(names).below else find
+
+
+def finder(column, label, scopes):
+    """The first of the column's paths that has a value. In a column of a key an empty text is none."""
+    finders = [value_finder(path, label, scopes, column.type.name != "json") for path in column.paths]
+    if len(finders) == 1:
+        return finders[0]
+
+    def find(entries):
+        for one in finders:
+            value = one(entries)
+            if value is not None and not (value == "" and column.required and column.type.name != "string"):
+                return value
+        return None
+
+    return find
+
+
+class Flattener:
+    """Rows of the records of one resource; only of the tables in `only`, where it is given."""
+
+    def __init__(self, resource, only=None):
+        self.resource = resource
+        self.record = Scope()
+        self.key_type = resource.tables[0].columns[resource.tables[0].place(resource.tables[0].key[0])].type
+        branches = [(table, self.scopes_of(steps), label) for table in resource.tables for steps, label in table.branches]
+        for table, scopes, _ in branches:
+            for column in table.columns:
+                self.name_places(column, scopes)
+        self.record.top.finish()
+        for table, scopes, label in branches:
+            plan = Plan(table, label, scopes)
+            scopes[-1].plans.append(plan)
+            plan.is_wanted = only is None or table.name in only
+            if plan.is_wanted:
+                for scope in scopes:
+                    scope.is_wanted = True
+        for _, scopes, _ in branches:
+            for plan in scopes[-1].plans:
+                plan.finish()
+        self.names = [table.name for table in resource.tables]
+        self.divider = None
+        if resource.partition and resource.partition.column:
+            table = resource.record_table
+            column = table.columns[table.place(resource.partition.column)]
+            self.divider = (column.type, finder(column, None, [self.record]))
+        self.is_asked_by_id = resource.style in ("id-sets", "per-owner")
+        self.find_key = value_finder(resource.key, None, [self.record], True)
+
+    def scopes_of(self, steps):
+        scopes, names = [self.record], ()
+        for step in steps:
+            if step == "*":
+                scopes.append(scopes[-1].scope_at(names))
+                names = ()
+            else:
+                names += (step,)
+        return scopes
+
+    def name_places(self, column, scopes):
+        for path in column.paths:
+            if path.special is None:
+                place = scopes[path.level(len(scopes) - 1)].top.at(path.names)
+                place.is_taken = True
+                place.is_whole |= column.type.name == "json"
+
+    def key_of(self, record, map_key):
+        """The key of a record: from where the schema states it, else the name in the map or the field `id`."""
+        entry = Entry(record, map_key, 0)
+        for value in (self.find_key([entry]), *self.other_keys(self.key_type, self.resource.key, entry)):
+            key = cell(self.key_type, value)
+            if key not in (None, "") and not (self.is_asked_by_id and isinstance(key, int) and key < 1):
+                return key
+        return None
+
+    def other_keys(self, type_, path, entry):
+        """The values at the other places of a key: for a field the name in the map, then the field `id`; for `@key` that."""
+        if type_.name != "int64" or path.special not in (None, "@key"):
+            return []
+        values = [None if path.special else entry.key, entry.value.get(ID) if isinstance(entry.value, dict) else None]
+        return [value for value in values if value is not None]
+
+    def partition(self, record, map_key=None):
+        """The month (its first day, UTC, as text) or the bucket of a record; None where files are not divided by a column."""
+        if self.divider is None:
+            return None
+        type_, find = self.divider
+        value = cell(type_, find([Entry(record, map_key, 0)]))
+        if self.resource.partition.by == "bucket":
+            return (value or 0) % self.resource.partition.count
+        return NO_MONTH if value is None else first_of_month(value // DAY)
+
+    def flatten(self, record, map_key=None, index=0):
+        """The record's key and its rows: a dict by table of dicts by key. The rows are None where the record does not fit."""
+        rows = {name: {} for name in self.names}
+        key = self.key_of(record, map_key)
+        if key is None or not isinstance(record, dict):
+            return key, None
+        self.record_key = key
+        fits = self.emit(self.record, [Entry(record, map_key, index)], rows)
+        return key, rows if fits else None
+
+    def emit(self, scope, entries, rows):
+        """Adds the rows of an entry and of all below; whether a row of the record itself fits."""
+        entry = entries[-1]
+        for plan in scope.plans:
+            if plan.is_wanted:
+                row = self.row(plan, entries)
+                if row is None:
+                    if len(entries) == 1:
+                        return False
+                else:
+                    rows[plan.table.name][tuple([row[place] for place in plan.key_places])] = row
+        for names, further in scope.further:
+            if not further.is_wanted:
+                continue
+            below = entry.value
+            for name in names:
+                below = below.get(name) if type(below) is dict else None
+            if type(below) is dict:
+                for index, (name, value) in enumerate(below.items()):
+                    if value is not None:
+                        self.emit(further, [*entries, Entry(value, name, index)], rows)
+            elif type(below) is list:
+                for index, value in enumerate(below):
+                    if value is not None:
+                        self.emit(further, [*entries, Entry(value, None, index)], rows)
+        return True
+
+    def row(self, plan, entries):
+        """A row; None where a column of the key has no value."""
+        cells, refused = [], None
+        own = entries[-1].value
+        own = own if type(own) is dict else {}
+        for column, field, find, convert in plan.columns:
+            value = find(entries) if field is None else own.get(field)
+            if value is not None:
+                try:
+                    value = convert(value)
+                except Unfit:
+                    refused = refused or []
+                    refused.append((column, value))
+                    value = None
+            if value is None and column.required:
+                value = self.missing_key(plan, column, entries)
+                if value is None:
+                    return None
+            cells.append(value)
+        cells.append(extra(plan, entries, refused))
+        return tuple(cells)
+
+    def missing_key(self, plan, column, entries):
+        """A key that is not where the schema states it, or cannot be read there."""
+        if column.name == plan.table.key[0]:
+            return self.record_key
+        path = column.paths[0]
+        values = self.other_keys(column.type, path, entries[path.level(len(entries) - 1)])
+        return cell(column.type, values[0]) if values else None
+
+
+def extra(plan, entries, refused):
+    """The JSON of values of the entry that no column names, of values that do not fit, and below `^` of the same around the entry
+    where that has no row of its own; None where there are none."""
+    found = []
+    for level, above, top in plan.sources:
+        if left := leftovers_of(entries[level], top):
+            found += [(above + path, value) for path, value in left]
+    for column, value in refused or ():
+        found.append((refused_path(plan, column, value, entries), value))
+    return canonical(tree(found)) if found else None
+
+
+@lru_cache(1 << 12)
+def first_of_month(days):
+    year, month = month_of(days)
+    return f"{year:04}-{month:02}-01"
+
+
+def leftovers_of(entry, top):
+    if entry.leftovers is None:
+        entry.leftovers = []
+        top.leftovers(entry.value, (), entry.leftovers)
+    return entry.leftovers
+
+
+def refused_path(plan, column, value, entries):
+    """The path in `_extra` of a value that does not fit: as the schema writes it, with `^` for each entry further up."""
+    depth = len(entries) - 1
+    for path in column.paths:
+        if value_finder(path, plan.label, plan.scopes, column.type.name != "json")(entries) is value:
+            above = ("^",) * (depth - path.level(depth))
+            own = (path.special,) if path.special else path.names
+            return above + own or (".",)
+    raise AssertionError("the value came from one of the paths")
+
+
+def tree(found):
+    """Nested objects of paths and values; a value with others below it is under `.`."""
+    root = Branch()
+    for path, value in found:
+        branch = root
+        for name in path[:-1]:
+            below = branch.get(name)
+            if not isinstance(below, Branch):
+                below = branch[name] = Branch() if name not in branch else Branch({".": below})
+            branch = below
+        last = branch.get(path[-1])
+        if isinstance(last, Branch):
+            last["."] = value
+        else:
+            branch[path[-1]] = value
+    return plain(root)
+
+
+class Branch(dict):
+    """An object of paths, as opposed to one of the source."""
+
+
+def plain(value):
+    return {name: plain(below) for name, below in value.items()} if isinstance(value, Branch) else value
+
+
+def cell(type_, value):
+    """The cell of a value, None where there is none or it does not fit."""
+    try:
+        return None if value is None else type_.convert(value)
+    except Unfit:
+        return None

@@ -1,0 +1,235 @@
+"""Reads schema files by their grammar (`schemas/README.md`), as far as it states which rows an answer becomes.
+
+This is a second reading of the grammar's text: nothing of the program is used. A file that breaks one of these rules is
+refused with `Refused`; keys that only decide how the source is asked (`inventory`, `changes`, `owners` …) are let through.
+"""
+
+import os
+import re
+import tomllib
+from dataclasses import dataclass
+
+from values import type_of
+
+NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
+TOP_KEYS = {"about", "priority", "read", "tables"}
+READ_KEYS = {
+    "style", "service", "key", "records", "get", "max_ids", "inventory", "changes", "also_from", "count", "count_is_wrong",
+    "search", "owners", "newer", "every", "reload_every", "empty_ok", "none_found", "split_on", "not_applicable",
+}  # fmt: skip
+TABLE_KEYS = {"rows", "key", "partition", "columns"}
+COLUMN_KEYS = {"name", "from", "type", "required"}
+STYLES = {"id-sets", "search", "list", "per-owner"}
+SPECIAL = ("@key", "@index", "@label")
+
+
+class Refused(Exception):
+    """A schema file breaks a rule of the grammar."""
+
+
+@dataclass(frozen=True)
+class Path:
+    """The place of a value. `above` counts the entries from the row's own up; None begins at the record."""
+
+    above: int | None
+    names: tuple[str, ...]
+    special: str | None
+
+    def level(self, depth):
+        """The entry that the path begins at, counted from the record (0), for a row `depth` entries below the record."""
+        return 0 if self.above is None else depth - self.above
+
+
+@dataclass(frozen=True)
+class Column:
+    name: str
+    paths: tuple[Path, ...]
+    type: object
+    required: bool
+
+
+@dataclass(frozen=True)
+class Table:
+    """`branches` are pairs of steps and label; `*` is a step; a table with one row a record has one branch without steps."""
+
+    name: str
+    branches: tuple[tuple[tuple[str, ...], str | None], ...]
+    key: tuple[str, ...]
+    columns: tuple[Column, ...]
+
+    @property
+    def depth(self):
+        return self.branches[0][0].count("*")
+
+    def place(self, name):
+        return next(place for place, column in enumerate(self.columns) if column.name == name)
+
+
+@dataclass(frozen=True)
+class Partition:
+    """How files are divided: `by` is month, bucket or snapshot_date; `name` is that of the folder's column."""
+
+    by: str
+    name: str
+    column: str | None
+    count: int
+
+    @property
+    def type(self):
+        """The type that DuckDB gives the folder's column."""
+        return "BIGINT" if self.by == "bucket" else "DATE"
+
+    @property
+    def cell_type(self):
+        """The type in which partitions are compared: a bucket is a number, a day a text."""
+        return "BIGINT" if self.by == "bucket" else "VARCHAR"
+
+
+@dataclass(frozen=True)
+class Resource:
+    name: str
+    style: str
+    key: Path
+    records: tuple[str, ...]
+    newer: tuple[str, ...]
+    tables: tuple[Table, ...]
+    partition: Partition | None
+
+    @property
+    def record_table(self):
+        """The table with one row a record, if there is one."""
+        return next((table for table in self.tables if table.depth == 0), None)
+
+
+def read_path(text):
+    """`totalValue.total`, `.`, `^.currencyCode`, `$.id`, `@key`, `^.@key`."""
+    above, rest = 0, text
+    if rest.startswith("$."):
+        above, rest = None, rest[2:]
+    else:
+        while rest.startswith("^."):
+            above, rest = above + 1, rest[2:]
+    if rest == ".":
+        return Path(above, (), None)
+    if rest in SPECIAL:
+        return Path(above, (), rest)
+    names = tuple(rest.split("."))
+    if any(not name or name[0] in "@^$*" for name in names):
+        raise Refused(f"`{text}` is no path")
+    return Path(above, names, None)
+
+
+def read_steps(text):
+    """`orderRows.*`: names and `*`, ending in `*`."""
+    steps = tuple(text.split("."))
+    if steps[-1] != "*" or any(not step or step[0] in "@^$" for step in steps):
+        raise Refused(f"`{text}` is no path that ends in `*`")
+    return steps
+
+
+def read_rows(rows):
+    if rows is None:
+        return (((), None),)
+    if isinstance(rows, str):
+        return ((read_steps(rows), None),)
+    branches = tuple((read_steps(branch["path"]), branch["label"]) for branch in rows)
+    if len({steps.count("*") for steps, _ in branches}) != 1:
+        raise Refused("the paths of `rows` are not equally deep")
+    return branches
+
+
+def read_column(entry, depth):
+    refuse_unknown(entry, COLUMN_KEYS)
+    paths = [entry["from"]] if isinstance(entry["from"], str) else entry["from"]
+    paths = tuple(read_path(path) for path in paths)
+    if not paths or any((path.above or 0) > depth for path in paths):
+        raise Refused(f"`from` of {entry['name']} is empty or leads out of the record")
+    return Column(entry["name"], paths, type_of(entry["type"]), entry.get("required", False))
+
+
+def read_table(name, entry):
+    refuse_unknown(entry, TABLE_KEYS)
+    branches = read_rows(entry.get("rows"))
+    depth = branches[0][0].count("*")
+    columns = tuple(read_column(column, depth) for column in entry["columns"])
+    names = [column.name for column in columns]
+    if any(not NAME.fullmatch(found) for found in [name, *names]) or len(set(names)) < len(names):
+        raise Refused(f"{name}: a name is not in small letters, or is there twice")
+    required = {column.name for column in columns if column.required}
+    if not entry["key"] or set(entry["key"]) - required:
+        raise Refused(f"{name}: each column of `key` is a required column")
+    return Table(name, branches, tuple(entry["key"]), columns)
+
+
+def read_partition(tables):
+    """The partition that one table states and all share, and the name of its column in the folders."""
+    stated = [entry["partition"] for entry in tables.values() if "partition" in entry]
+    if not stated:
+        return None
+    if len(stated) > 1:
+        raise Refused("more than one table states `partition`")
+    if stated[0] == "snapshot_date":
+        return Partition("snapshot_date", "snapshot_date", None, 0)
+    if month := re.fullmatch(r"month\((\w+)\)", stated[0]):
+        return Partition("month", month[1].removesuffix("_on") + "_month", month[1], 0)
+    if bucket := re.fullmatch(r"bucket\((\w+), *(\d+)\)", stated[0]):
+        return Partition("bucket", bucket[1] + "_bucket", bucket[1], int(bucket[2]))
+    raise Refused(f"`{stated[0]}` is no partition")
+
+
+def refuse_unknown(entry, known):
+    if unknown := set(entry) - known:
+        raise Refused(f"no such key: {' '.join(sorted(unknown))}")
+
+
+def read_resource(name, text):
+    """The resource that a file of this name and text describes."""
+    file = tomllib.loads(text)
+    refuse_unknown(file, TOP_KEYS)
+    read = file["read"]
+    refuse_unknown(read, READ_KEYS)
+    if read["style"] not in STYLES or not file["tables"]:
+        raise Refused(f"{name}: no such style, or no table")
+    tables = tuple(read_table(table, entry) for table, entry in file["tables"].items())
+    key = read_path(read["key"])
+    for table in tables:
+        first = table.columns[table.place(table.key[0])]
+        beginning = {path.level(table.depth) for path in first.paths}
+        if first.type.name not in ("int64", "string") or first.type is not key_type(tables):
+            raise Refused(f"{table.name}: a record's key is int64 or string, the same in every table")
+        if beginning != {0} or {(path.names, path.special) for path in first.paths} != {(key.names, key.special)}:
+            raise Refused(f"{table.name}: the first column of its key is not the record's `key`")
+    partition = read_partition(file["tables"])
+    if partition and partition.column:
+        check_divider(partition, tables)
+    records = () if read["style"] == "search" else read_steps(read.get("records", "*"))
+    newer = tuple(read.get("newer", ()))
+    return Resource(name, read["style"], key, records, newer, tables, partition)
+
+
+def key_type(tables):
+    """The type of the record's key, by the first table."""
+    return tables[0].columns[tables[0].place(tables[0].key[0])].type
+
+
+def check_divider(partition, tables):
+    """Refuses a partition by a column of another type, or not of a table with one row a record."""
+    wanted = "timestamp" if partition.by == "month" else "int64"
+    columns = [column for table in tables if table.depth == 0 for column in table.columns]
+    if all(column.name != partition.column or column.type.name != wanted for column in columns):
+        raise Refused(f"`partition`: no {wanted} column `{partition.column}` in a table with one row a record")
+
+
+def load(folders, tables=()):
+    """The resources of folders by name: a file in a later folder takes the place of one before. Where tables are named, only
+    the files that describe one of them are read."""
+    texts = {}
+    for folder in folders:
+        for file in sorted(os.listdir(folder)):
+            name, ending = os.path.splitext(file)
+            if ending == ".toml":
+                with open(os.path.join(folder, file), encoding="utf-8") as opened:
+                    texts[name] = opened.read()
+    wanted = tuple(f"[tables.{table}]" for table in tables)
+    described = {name: text for name, text in texts.items() if not wanted or any(header in text for header in wanted)}
+    return {name: read_resource(name, text) for name, text in described.items()}
