@@ -84,6 +84,7 @@ impl Walker<'_, '_> {
         }
         let kind = shape.columns[place].kind;
         let text = self.other_key(level, pick, kind, |value| Token::of(value).map(|token| token.text.into_owned()))?;
-        builder.push(&Value::Text(&text)).ok().filter(|_| !text.is_empty())
+        // An empty text would append a null, and the caller another.
+        if text.is_empty() { None } else { builder.push(&Value::Text(&text)).ok() }
     }
 }

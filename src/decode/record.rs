@@ -314,7 +314,8 @@ impl<'s, 'a> Walker<'s, 'a> {
     fn emit(&mut self, level: usize) {
         let shape = self.shape;
         let context = self.frames[level].context;
-        for (place, (table, label)) in shape.contexts[context].tables.iter().enumerate() {
+        // The first table's row comes last: what does not fit the columns of any of them is in its `_extra`.
+        for (place, (table, label)) in shape.contexts[context].tables.iter().enumerate().rev() {
             self.emit_row(level, context, *table, label.as_deref(), place == 0);
         }
         let entries = std::mem::take(&mut self.frames[level].entries);

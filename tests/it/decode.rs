@@ -355,3 +355,16 @@ fn a_raw_control_character_in_a_row_of_a_search_is_taken_as_that_character() {
     let partial = answer(r#"[1,"a"]"#).replacen('{', r#"{"errors":[{"code":"X"}],"#, 1);
     assert!(read(CODES, partial.as_bytes()).is_err());
 }
+
+#[test]
+fn an_entry_whose_name_is_empty_is_a_row_without_a_key_and_no_panic() {
+    for text in [
+        r#"{"response":[{"productId":1011,"priceLists":{"":1.5}}]}"#,
+        r#"{"response":[{"productId":1011,"priceLists":{"":{"id":"","quantityPrice":{"1":"2"}}}}]}"#,
+    ] {
+        let catalog = Catalog::load(None).unwrap();
+        let shape = Shape::compile(catalog.get("product_price").unwrap()).unwrap();
+        let page = documents(&shape, &Body { bytes: text.as_bytes().to_vec().into(), gzip: false }).unwrap();
+        assert_eq!(page.owners.len(), 1, "{text}");
+    }
+}

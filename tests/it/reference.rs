@@ -329,13 +329,14 @@ columns = [
   { name = "garden_id", from = "$.@key",    type = "string", required = true },
   { name = "bed",       from = "@key",      type = "int64", required = true },
   { name = "open",      from = "sun.open",  type = "json" },
+  { name = "day",       from = "day",       type = "date" },
 ]
 "#;
 
 const GARDENS: &str = r#"{"response":{"gardens":{"north":{"parts":{
   "a":{"seen":12,"visits":13,"changedOn":"2026-06-03T10:02:44+0100","size":{"area":1.25e1,"unit":"m2"},"price":12345678901234567890123456789012345678,"rent":0.12345,
     "owner":7,"gate":"wide",
-    "beds":{"1":{"soil":{"kind":"clay","ph":6.5},"sun":{"open":"1","day":"2026-07-01"},"plants":[{"name":{"latin":"Rosa","plain":"rose"}},"weed",{"name":{"plain":"mint"},"height":3}]},
+    "beds":{"1":{"day":" ","soil":{"kind":"clay","ph":6.5},"sun":{"open":"1","day":"2026-07-01"},"plants":[{"name":{"latin":"Rosa","plain":"rose"}},"weed",{"name":{"plain":"mint"},"height":3}]},
             "2":{"soil":"sand","plants":{"x":{"name":"plain text"}},"sun":{"open":false,"hours":5}}},
     "pots":{"shelf":[["fern",{"name":{"latin":""}}],{"k":{"name":{}}},[]],"colour":"red"}},
   "b":{"visits":"21","changedOn":"2026-06-03","size":{"area":"x"},"price":1.5,"rent":1.5,"beds":[{"id":3,"plants":[7]},{"soil":[1]}],"pots":3}

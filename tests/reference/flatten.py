@@ -243,9 +243,13 @@ class Flattener:
     def emit(self, scope, entries, rows):
         """Adds the rows of an entry and of all below; whether a row of the record itself fits."""
         entry = entries[-1]
-        for plan in scope.plans:
-            if plan.is_wanted:
-                row = self.row(plan, entries)
+        # The first table of a place is the one whose `_extra` has what does not fit the columns of the others.
+        of_others = []
+        for plan in reversed(scope.plans):
+            if plan.is_wanted or scope.plans[0].is_wanted:
+                row = self.row(plan, entries, of_others)
+                if not plan.is_wanted:
+                    continue
                 if row is None:
                     if len(entries) == 1:
                         return False
@@ -267,8 +271,8 @@ class Flattener:
                         self.emit(further, [*entries, Entry(value, None, index)], rows)
         return True
 
-    def row(self, plan, entries):
-        """A row; None where a column of the key has no value."""
+    def row(self, plan, entries, of_others):
+        """A row; None where a column of the key has no value. What does not fit is noted for the first table of the place."""
         cells, refused = [], None
         own = entries[-1].value
         own = own if type(own) is dict else {}
@@ -286,7 +290,11 @@ class Flattener:
                 if value is None:
                     return None
             cells.append(value)
-        cells.append(extra(plan, entries, refused))
+        if plan.is_first:
+            cells.append(extra(plan, entries, [(plan, *pair) for pair in refused or ()] + of_others))
+        else:
+            of_others.extend((plan, *pair) for pair in refused or ())
+            cells.append(None)
         return tuple(cells)
 
     def missing_key(self, plan, column, entries):
@@ -305,8 +313,8 @@ def extra(plan, entries, refused):
     for level, above, top in plan.sources:
         if left := leftovers_of(entries[level], top):
             found += [(above + path, value) for path, value in left]
-    for column, value in refused or ():
-        found.append((refused_path(plan, column, value, entries), value))
+    for of, column, value in refused:
+        found.append((refused_path(of, column, value, entries), value))
     return canonical(tree(found)) if found else None
 
 
