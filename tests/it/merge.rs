@@ -174,14 +174,15 @@ fn rows_of(thing: &Thing, partition: &Option<String>, seen: i64, run: &str) -> [
 
 /// What the model makes of a round. `snapshot` is the partition of a snapshot.
 fn apply(tables: &mut [Rows; 2], round: &Round, snapshot: Option<&str>, run: &str) -> (Counts, BTreeSet<i64>) {
-    // Of the same record twice the higher version counts, else the later request, else the one that came later.
+    // Of the same record twice the higher version counts, else the later request, else, where the source's clock does not
+    // tell them apart, the one that came later.
     let mut winners: HashMap<i64, (Option<i64>, i64, Option<&Thing>)> = HashMap::new();
     let sent = round.pages.iter().flat_map(|(at, things)| things.iter().map(|thing| (thing.id, *at, Some(thing))));
     for (id, at, thing) in sent.chain(round.gone.1.iter().map(|id| (*id, round.gone.0, None))) {
         let version = thing.map(|thing| thing.version);
         let wins = winners.get(&id).is_none_or(|(known, known_at, _)| match (version, known) {
             (Some(mine), Some(known)) if mine != *known => mine > *known,
-            _ => at >= *known_at,
+            _ => at + 2 >= *known_at,
         });
         if wins {
             winners.insert(id, (version, at, thing));

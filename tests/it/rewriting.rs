@@ -209,6 +209,7 @@ async fn rows_of_deleted_records_gather_in_one_file_a_table() {
     for gone in &weeks {
         sandbox.delete(Kind::Order, gone);
         program.run(&["reconcile", "order"]).expect(0);
+        sandbox.age(Duration::from_secs(7 * 24 * 3600));
     }
 
     // THEN each table has one file of deleted rows, sorted and whole

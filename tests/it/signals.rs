@@ -1,7 +1,8 @@
 //! Signals: what is whole is committed in a bounded time, and who asks twice does not wait.
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
+use std::os::unix::fs::OpenOptionsExt;
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
@@ -124,27 +125,19 @@ async fn a_run_that_waits_for_another_ends_when_it_is_told_to() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_signal_that_comes_before_the_first_request_is_heard() {
-    // GIVEN a run that has just begun: the file of its token is a pipe, and it waits until somebody opens the other end
+    // GIVEN a run that has just begun: another one holds the lock of its resource, and it waits
     let sandbox = slow_account(2_400).await;
     let lake = tempfile::tempdir().unwrap();
-    let pipe = lake.path().join("token");
-    let made = std::process::Command::new("mkfifo").args(["-m", "600"]).arg(&pipe).status().unwrap();
-    assert!(made.success());
-    let program = Program::new(&sandbox, lake.path().join("lake"))
-        .without("BRIGHTPEARL_STAFF_TOKEN")
-        .with("BRIGHTPEARL_STAFF_TOKEN_FILE", pipe.to_str().unwrap());
-    let mut run = Speaker::start(&program, &["run", "order"]);
-    let opening = pipe.clone();
-    let opened = tokio::task::spawn_blocking(move || std::fs::File::options().write(true).open(opening));
-    let Ok(opened) = tokio::time::timeout(Duration::from_secs(60), opened).await else {
-        // Who waits for the other end is let go.
-        drop(std::fs::File::options().read(true).write(true).open(&pipe));
-        panic!("the token is not read");
-    };
+    let locks = lake.path().join("lake/_pearlift/locks");
+    std::fs::create_dir_all(&locks).unwrap();
+    let held = std::fs::File::options().create_new(true).write(true).mode(0o600).open(locks.join("order")).unwrap();
+    held.lock().unwrap();
+    let program = Program::new(&sandbox, lake.path().join("lake"));
+    let mut run = Speaker::start(&program, &["-v", "run", "--wait", "order"]);
+    run.wait_for("waiting for locks");
 
     // WHEN it is told to stop THEN it ends as a run does that is stopped, soon, and has asked for no order
     signal("-TERM", &run.child);
-    opened.unwrap().unwrap().write_all(b"sandbox-staff-token\n").unwrap();
     run.wait_for("stopping");
     assert_eq!(ends_soon(&mut run.child), Some(130));
     assert_eq!(sandbox.take_log().of("GET order-service/order"), 0);

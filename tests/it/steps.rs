@@ -203,7 +203,7 @@ async fn a_run_may_die_at_any_step_and_readers_see_the_old_or_the_new_and_the_ne
     // GIVEN nothing, and a run that commits often WHEN it dies at any step THEN what stands is whole, and the next goes on
     run_until(&scene.often("first"), None).await;
     let first = look(&RESOURCES.join(","), &[&scene.lake("first")]).remove(0);
-    assert!(first["resources"]["order"]["version"].as_u64().unwrap() > 2, "it commits often: {first}");
+    assert!(first["resources"]["order"]["version"].as_u64().unwrap() > 1, "it commits often: {first}");
     let graves = scene.die_everywhere(None, true, true).await;
     let mut died: BTreeSet<Step> = graves.iter().map(|grave| grave.step).collect();
     scene.judge(&graves, &[], &first);
