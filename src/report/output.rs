@@ -13,7 +13,7 @@ pub fn line(redactor: &Redactor, text: &str) -> String {
     visible(&redactor.clean(text))
 }
 
-/// Lines, each as [`line`].
+/// Lines, each as [`line()`].
 pub fn lines(redactor: &Redactor, lines: &[String]) -> String {
     lines.iter().map(|text| line(redactor, text)).collect::<Vec<_>>().join("\n")
 }
