@@ -28,7 +28,7 @@ const PAGE: usize = 1_000;
 /// lock, two deletes.
 const EACH: usize = 7;
 
-/// What is to be kept in order.
+/// The destination and the resources to be kept in order.
 #[derive(Clone, Copy, Debug)]
 pub struct Housekeeping<'a> {
     pub store: &'a Store,
@@ -40,7 +40,7 @@ pub struct Housekeeping<'a> {
     pub now: Timestamp,
 }
 
-/// What was removed.
+/// The files removed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Removed {
     pub versions: usize,
@@ -226,7 +226,7 @@ pub async fn started_at(store: &Store, path: &str) -> Result<Option<Timestamp>> 
     Ok(text.and_then(|text| serde_json::from_slice::<Report>(&text).ok()).map(|report| report.started_at))
 }
 
-/// What versions took out of the head's tables and files of deleted rows.
+/// Files that versions took out of the head's tables and files of deleted rows.
 fn superseded(head: &Version, versions: &[Outline]) -> Vec<String> {
     let live: BTreeSet<&str> = head.files().chain(&head.deleted).map(|file| file.path.as_str()).collect();
     // A table that is not the head's may be another resource's by now.

@@ -5,7 +5,7 @@ use url::{Host, Url};
 
 use crate::failure::{Failure, Kind, Result};
 
-/// What ends a user and a password, as it is and escaped.
+/// The end of a user and a password, as it is and escaped.
 const AT: [&str; 2] = ["@", "%40"];
 /// Schemes that a destination is mistaken to have, though no `://` follows.
 const MISTAKEN: [&str; 6] = ["s3", "s3a", "s3n", "http", "https", "gs"];

@@ -43,7 +43,7 @@ pub struct Listed {
     pub modified: u64,
 }
 
-/// What is done about a folder on the way that is not there.
+/// The treatment of a folder on the way that is not there.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Missing {
     Refuse,

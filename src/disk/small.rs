@@ -40,7 +40,7 @@ pub(super) fn regular(file: File, path: &Path) -> Result<File> {
     }
 }
 
-/// What an open file holds, at most so many bytes: refused by its size before anything is read, and by what comes where it
+/// The content of an open file, at most so many bytes: refused by its size before anything is read, and by what comes where it
 /// grows meanwhile.
 pub(super) fn bytes(mut file: File, path: &Path, most: u64) -> Result<Vec<u8>> {
     let size = file.metadata()?.len();

@@ -56,7 +56,7 @@ impl Answer {
     }
 }
 
-/// What came of a request.
+/// The outcome of a request.
 #[derive(Debug)]
 pub enum Reply {
     Good(Answer),

@@ -7,7 +7,7 @@ use crate::secret::view::{Escapes, View};
 
 /// Secrets of fewer bytes are not looked for: they would black out ordinary words.
 pub(super) const SHORTEST: usize = 4;
-/// What is left of a secret before a cut is looked for from so many bytes on: fewer are a word, and no secret.
+/// The rest of a secret before a cut is looked for from so many bytes on: fewer are a word, and no secret.
 const SHORTEST_CUT: usize = 8;
 /// Forms of fewer letters are not looked for: what is left of a short secret's base64 is a word of every day.
 const SHORTEST_BASE64: usize = 8;

@@ -12,7 +12,7 @@ use std::fmt;
 
 pub use redactor::Redactor;
 
-/// What is printed in place of a secret.
+/// The text in place of a secret.
 const PLACEHOLDER: &str = "[secret]";
 
 /// A secret text. Compared by content, printed as a placeholder, and not to be serialised:

@@ -138,7 +138,7 @@ fn sextet(byte: u8) -> Option<u8> {
     }
 }
 
-/// What an escape stands for.
+/// The character of an escape.
 enum Unit {
     Byte(u8),
     Char(char),

@@ -1,4 +1,4 @@
-//! What housekeeping needs of a store: objects by their age, and the folder that a run left empty.
+//! The needs of housekeeping in a store: objects by their age, and the folder that a run left empty.
 
 use futures_util::TryStreamExt;
 use object_store::path::Path;

@@ -1,4 +1,4 @@
-//! What a commit does to rows: what becomes of old ones, how many differ, and which values differ.
+//! The effect of a commit on rows: what becomes of old ones, how many differ, and which values differ.
 
 use std::collections::BTreeSet;
 
@@ -8,7 +8,7 @@ use arrow_array::{Array, RecordBatch};
 
 use crate::schema::Naming;
 
-/// What becomes of an old row of which no new one came.
+/// The fate of an old row of which no new one came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fate {
     Stays,
@@ -17,7 +17,7 @@ pub enum Fate {
     Marked(i64),
 }
 
-/// What a merge did.
+/// The effect of a merge.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Changes {
     pub added: u64,

@@ -23,7 +23,7 @@ use crate::write::sorted::owner;
 use crate::write::source::{Held, Source};
 use crate::write::spool::OwnerSet;
 
-/// What becomes of old rows.
+/// The treatment of old rows.
 pub struct Rules<'a> {
     pub fate: &'a dyn Fn(&Key) -> Fate,
     /// The records whose rows may change; none stands for any.

@@ -202,7 +202,7 @@ pub struct Begun<'o, 't> {
 }
 
 impl<'o, 't> Begun<'o, 't> {
-    /// What is open, if anything, and where it is written.
+    /// The open file, if any, and where it is written.
     pub fn new(output: &'o mut Option<Output>, segment: &'o Option<String>, target: &'o mut Target<'t>) -> Self {
         Self { output, segment, target }
     }
@@ -212,7 +212,7 @@ impl<'o, 't> Begun<'o, 't> {
         self.output.is_some()
     }
 
-    /// What is being written, begun where nothing was.
+    /// The file being written, begun where there was none.
     pub fn open(&mut self) -> (&mut Output, &mut Target<'t>) {
         let segment = self.segment;
         (self.output.get_or_insert_with(|| Output::new(segment.clone())), self.target)

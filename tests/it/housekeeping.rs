@@ -1,4 +1,4 @@
-//! What a run removes at its end, and that nothing which is needed goes with it.
+//! Files that a run removes at its end, and none that is needed.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
@@ -83,7 +83,7 @@ fn a_night(sandbox: &Sandbox) {
     sandbox.age(std::time::Duration::from_secs(600));
 }
 
-/// What `clean` would remove.
+/// The files that `clean` would remove.
 fn would_go(program: &Program) -> Vec<Value> {
     let done = program.run(&["clean", "--dry-run", "--json"]).expect(0);
     let said: Value = serde_json::from_str(&done.stdout).unwrap();

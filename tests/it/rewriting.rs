@@ -128,7 +128,7 @@ async fn rows_added_and_gone_at_the_ends_of_row_groups_are_in_their_place() {
     assert!(findings(&program, &["--deep"], 0).is_empty());
 }
 
-/// What a night cost a bucket: the bytes of data files that were read.
+/// The cost of a night to a bucket: the bytes of data files that were read.
 async fn night(program: &Program, store: &Store, names: &[&str]) -> (Outcome, Vec<(String, u64)>) {
     let faults = Faults::default();
     let outcome = run_in(program.errand(names), faults.before(store)).await.unwrap();

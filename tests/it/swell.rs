@@ -42,7 +42,7 @@ fn read(sandbox: &Sandbox, path: &str, swell: Swell, resources: &[&str]) -> (Don
     (done, peak)
 }
 
-/// What a run takes at most whose every answer is one of these, of 30 MiB: a beginning, a unit again and again, an end.
+/// The memory that a run takes at most whose every answer is one of these, of 30 MiB: a beginning, a unit again and again, an end.
 async fn try_each(answers: &[(&str, &str, &str)]) {
     let sandbox = account(20).await;
     for (before, unit, after) in answers {

@@ -207,7 +207,7 @@ impl Account {
         stock.inserted.keys().next_back().copied().unwrap_or(stock.made.greatest)
     }
 
-    /// What a record is made from.
+    /// The numbers from which a record is made.
     pub fn record(&self, resource: impl Into<ResourceId>, id: i64) -> Record {
         let resource = resource.into();
         let stock = self.stock(resource);

@@ -11,7 +11,7 @@ use crate::resource::ResourceId;
 use crate::seed::hash;
 use crate::settings::Settings;
 
-/// What is served by GET.
+/// The answers of GET.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Served {
     /// An array of documents by id set.

@@ -33,7 +33,7 @@ const SEARCHES: [(&str, Kind); 11] = [
 /// Parameters that are no filters.
 const OWN: [&str; 6] = ["columns", "sort", "pageSize", "firstResult", "lastResult", "countOnly"];
 
-/// What a path names: the search, its resource, and whether only its description is wanted.
+/// The search of a path, its resource, and whether only its description is wanted.
 pub fn find<'f>(fixtures: &'f Fixtures, path: &str) -> Option<(&'f str, ResourceId, bool)> {
     let kind = SEARCHES.iter().find_map(|(known, kind)| {
         let rest = path.strip_prefix(known)?;

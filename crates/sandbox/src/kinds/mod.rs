@@ -19,7 +19,7 @@ pub use kind::Kind;
 
 use crate::fixture::IdSpans;
 
-/// What a record is made from.
+/// The numbers from which a record is made.
 #[derive(Clone, Copy, Debug)]
 pub struct Record {
     pub id: i64,
