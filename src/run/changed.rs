@@ -92,10 +92,17 @@ pub fn stamps(changes: &Changes) -> Vec<String> {
 pub fn sight(sightings: &mut BTreeMap<i64, Sighting>, changes: &Changes, answered: Timestamp, rows: Vec<IdRow>) {
     for row in rows {
         let (dates, same) = row.stamps.split_at(changes.since.len());
-        // A date still to come was set by a person: it does not tell when the record was changed.
-        let past = |micros: &i64| *micros <= answered.as_microsecond();
-        let all = || dates.iter().flatten().filter_map(|text| timestamp_micros(text));
-        let (stamp, latest) = (all().filter(past).max(), all().max());
+        // A date still to come was set by a person and does not tell when the record was changed, unless the source sets it with
+        // each change: then its clock was set back since.
+        let tells = |column: &String, micros: i64| {
+            micros <= answered.as_microsecond() || changes.same.iter().any(|(theirs, _)| theirs == column)
+        };
+        let all = || {
+            let pairs = changes.since.iter().zip(dates);
+            pairs.filter_map(|(column, text)| Some((column, timestamp_micros(text.as_deref()?)?)))
+        };
+        let stamp = all().filter(|(column, micros)| tells(column, *micros)).map(|(_, micros)| micros).max();
+        let latest = all().map(|(_, micros)| micros).max();
         let text = dates.iter().flatten().map(String::as_str).collect::<Vec<_>>().join(" ");
         let seen = sightings.entry(row.id).or_default();
         let shown = dates.iter().map(|text| text.as_deref().and_then(timestamp_micros));
@@ -154,5 +161,47 @@ fn equals(cell: &Cell, kind: Type, text: Option<&str>) -> bool {
         (Cell::Number(value), Some(text)) => text.parse() == Ok(*value),
         (Cell::Text(value), Some(text)) => value == text,
         (Cell::Null, Some(_)) | (_, None) => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_edit_in_the_second_of_our_copy_is_read_though_the_clock_was_set_back_since() {
+        let at = |text: &str| text.parse::<Timestamp>().expect("it is an instant");
+        let edited = "2026-10-25T04:56:26.000Z";
+        let catalog = crate::schema::Catalog::load(None).expect("the built-in files are right");
+        let (resource, changes) = catalog
+            .resources()
+            .iter()
+            .find_map(|resource| match &resource.read.style {
+                crate::schema::Style::IdSets { changes: Some(changes), .. }
+                    if changes.since.len() == 2 && !changes.same.is_empty() =>
+                {
+                    Some((resource, changes))
+                }
+                _ => None,
+            })
+            .expect("some resource has a date of edits that is compared");
+        let place = changes.since.iter().position(|date| changes.same[0].0 == *date).expect("it is one of the dates");
+        let mut stamps = vec![Some("2026-10-01T00:00:00.000Z".to_owned()); 2];
+        stamps[place] = Some(edited.to_owned());
+        stamps.push(Some(edited.to_owned()));
+        let row = IdRow { id: 56, row: 56, stamps };
+        // GIVEN a search five minutes before the edit by the source's clock, and a copy of the edit's second
+        let mut seen = BTreeMap::new();
+        sight(&mut seen, changes, at("2026-10-25T04:51:09Z"), vec![row]);
+        let cell = Cell::Number(i128::from(timestamp_micros(edited).expect("it is an instant")));
+        let holding =
+            |extracted: &str| Holding { extracted_at: at(extracted).as_microsecond(), cells: vec![cell.clone()] };
+        // THEN it is not taken for the newest; one that is a minute younger is
+        assert!(
+            !is_held(&holding("2026-10-25T04:56:26Z"), &[Type::Timestamp], &seen[&56], 60_000_000),
+            "{}",
+            resource.name
+        );
+        assert!(is_held(&holding("2026-10-25T04:57:27Z"), &[Type::Timestamp], &seen[&56], 60_000_000));
     }
 }
