@@ -77,7 +77,7 @@ impl Budget {
 pub async fn keep_house(work: Housekeeping<'_>) -> Result<Removed> {
     let (mut budget, mut removed) = (Budget(REQUESTS), Removed::default());
     work.store.remove_empty_staging(work.run);
-    // What is removed when the time is up was not needed: any part of it may be.
+    // Files removed when the time is up were not needed: any part of them may go.
     match tokio::time::timeout(FOR, work.all(&mut budget, &mut removed)).await {
         Ok(outcome) => outcome.map(|()| removed),
         Err(_) => Ok(removed),

@@ -189,7 +189,7 @@ impl SliceScan {
         // Begins with one request and doubles: a source that refuses the resource is not asked sixteen times at once.
         let mut at_once = 1;
         loop {
-            // What is under way is awaited before a commit: a slice that came behind a missing one would make files in whose
+            // Slices under way are awaited before a commit: one that came behind a missing one would make files in whose
             // range the next commit has rows, and all of them would be written again.
             let is_due = self.gradual && !left.is_empty() && work.commit_is_due();
             if is_due && under_way.is_empty() {

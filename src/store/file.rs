@@ -97,7 +97,7 @@ impl LocalCopy {
 impl Drop for LocalCopy {
     fn drop(&mut self) {
         if matches!(self.at, At::Spool) {
-            // What stays behind is swept with the spool's folder.
+            // A copy that stays behind is swept with the spool's folder.
             let _ = std::fs::remove_file(&self.path);
         }
     }
