@@ -15,6 +15,7 @@ use crate::support::{Program, check_truth, schemas_with_sets_of, start, this_mor
 /// A case; one that fails says its seed, and what was asked and done.
 struct Case {
     seed: u64,
+    percent: u64,
     sandbox: Sandbox,
     program: Program,
     said: Vec<String>,
@@ -44,7 +45,8 @@ impl Drop for Case {
     fn drop(&mut self) {
         if std::thread::panicking() {
             eprintln!("{}", self.said.join("\n"));
-            eprintln!("the seed is {}: PEARLIFT_STIR={} make stir", self.seed, self.seed);
+            let (seed, percent) = (self.seed, self.percent);
+            eprintln!("the seed is {seed}: PEARLIFT_STIR={seed} PEARLIFT_STIR_PERCENT={percent} make stir");
         }
     }
 }
@@ -103,7 +105,7 @@ async fn tables_are_true_in_the_end(seed: u64, percent: u64) -> BTreeSet<String>
             .with("PEARLIFT_LIMITS_RESERVE", "40")
             .with("PEARLIFT_LIMITS_RETRY_TRIES", "20");
     }
-    let mut case = Case { seed, sandbox, program, said: Vec::new() };
+    let mut case = Case { seed, percent, sandbox, program, said: Vec::new() };
 
     // WHEN it is loaded and brought up to date while it changes
     case.sandbox.change(|settings| settings.stir = Stir { seed, percent, ..Stir::default() });
@@ -202,12 +204,13 @@ async fn a_record_that_moves_to_an_earlier_page_of_its_set_is_read_all_the_same(
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-#[ignore = "an hour of it, with `make stir`; PEARLIFT_STIR is a seed or a range of them"]
+#[ignore = "an hour of it, with `make stir`; PEARLIFT_STIR is a seed or a range of them, PEARLIFT_STIR_PERCENT how much changes"]
 async fn many() {
     let text =
         std::env::var_os("PEARLIFT_STIR").map_or_else(|| "100-400".to_owned(), |text| text.into_string().unwrap());
     let (from, to) = text.split_once('-').unwrap_or((&text, &text));
+    let percent: Option<u64> = std::env::var("PEARLIFT_STIR_PERCENT").ok().map(|text| text.parse().unwrap());
     for seed in from.parse::<u64>().unwrap()..=to.parse().unwrap() {
-        tables_are_true_in_the_end(seed, 10 + seed * 7 % 90).await;
+        tables_are_true_in_the_end(seed, percent.unwrap_or(10 + seed * 7 % 90)).await;
     }
 }
