@@ -1,49 +1,67 @@
 //! `_extra`: nested JSON built from the paths of what no column takes.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use crate::decode::json::push_key;
 
-/// Nested JSON built from paths.
+/// Nested JSON built from paths; names and texts are borrowed, for those of the source may be of any length.
 #[derive(Default)]
-pub struct Extra {
-    text: Option<String>,
-    below: BTreeMap<String, Extra>,
+pub struct Extra<'a> {
+    text: Option<&'a str>,
+    below: BTreeMap<Cow<'a, str>, Extra<'a>>,
 }
 
-impl Extra {
+impl<'a> Extra<'a> {
     /// Puts a text at a path.
-    pub fn insert(&mut self, path: &[String], text: &str) {
-        match path {
-            [] => {
-                // The same place twice: the first stays, others are kept beside it.
-                if self.text.is_none() {
-                    self.text = Some(text.to_owned());
-                } else if self.text.as_deref() != Some(text) {
-                    let name = format!("#{}", self.below.len() + 2);
-                    self.below.entry(name).or_default().text = Some(text.to_owned());
-                }
-            }
-            [name, rest @ ..] => self.below.entry(name.clone()).or_default().insert(rest, text),
+    pub fn insert(&mut self, path: impl IntoIterator<Item = &'a str>, text: &'a str) {
+        let mut place = self;
+        for name in path {
+            place = place.below.entry(Cow::Borrowed(name)).or_default();
+        }
+        // The same place twice: the first stays, others are kept beside it.
+        if place.text.is_none() {
+            place.text = Some(text);
+        } else if place.text != Some(text) {
+            let name = format!("#{}", place.below.len() + 2);
+            place.below.entry(Cow::Owned(name)).or_default().text = Some(text);
         }
     }
 
     /// The JSON; `None` where nothing was put.
     pub fn render(&self) -> Option<String> {
-        if self.below.is_empty() {
-            return self.text.clone();
+        if self.text.is_none() && self.below.is_empty() {
+            return None;
         }
-        let mut out = String::from("{");
-        let own = self.text.as_ref().map(|text| (".".to_owned(), text.clone()));
-        let below = self.below.iter().filter_map(|(name, extra)| extra.render().map(|text| (name.clone(), text)));
-        for (index, (name, text)) in own.into_iter().chain(below).enumerate() {
-            if index > 0 {
-                out.push(',');
-            }
-            push_key(&name, &mut out);
-            out.push_str(&text);
+        // Escapes may take more; a text that is doubled as it grows would take twice its size.
+        let mut out = String::with_capacity(self.length());
+        self.write(&mut out);
+        Some(out)
+    }
+
+    /// Bytes of the JSON without escapes, at least.
+    fn length(&self) -> usize {
+        let below = self.below.iter().map(|(name, extra)| name.len() + "\"\":,".len() + extra.length());
+        self.text.map_or(0, str::len) + "{}".len() + below.sum::<usize>()
+    }
+
+    fn write(&self, out: &mut String) {
+        if self.below.is_empty() {
+            out.push_str(self.text.unwrap_or_default());
+            return;
+        }
+        let mut is_first = true;
+        let mut separate = |out: &mut String| out.push(if std::mem::take(&mut is_first) { '{' } else { ',' });
+        if let Some(text) = self.text {
+            separate(out);
+            push_key(".", out);
+            out.push_str(text);
+        }
+        for (name, extra) in &self.below {
+            separate(out);
+            push_key(name, out);
+            extra.write(out);
         }
         out.push('}');
-        Some(out)
     }
 }

@@ -51,8 +51,22 @@ pub fn raw<'v>(value: &'v LazyValue<'_>) -> &'v str {
     value.as_raw_str().trim_ascii()
 }
 
-/// A key with its quotes and colon.
+/// A key with its quotes and colon, without a copy of its own: names of the source may be of any length.
 pub fn push_key(key: &str, out: &mut String) {
-    out.push_str(&serde_json::to_string(key).expect("a text is JSON"));
+    serde_json::to_writer(Appended(out), key).expect("a text is JSON");
     out.push(':');
+}
+
+/// A text that JSON is written to.
+struct Appended<'o>(&'o mut String);
+
+impl std::io::Write for Appended<'_> {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.push_str(std::str::from_utf8(bytes).map_err(std::io::Error::other)?);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
 }

@@ -16,8 +16,8 @@ const UNKNOWN: usize = 200;
 /// Stands for the paths beyond these.
 const FURTHER: &str = "further fields";
 
-/// Bytes of such a path: names of the source may be of any length, and cut they might show half of a secret.
-const PATH: usize = 500;
+/// Bytes of such a path at most: names of the source may be of any length, and cut they might show half of a secret.
+pub const PATH: usize = 500;
 
 /// Values that did not fit, counted by path with one sample each; and fields in which an answer and the schema differ.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -39,6 +39,11 @@ impl Misfits {
     /// Counts a value of a field that the schema does not name, at this path.
     pub fn count_unknown(&mut self, path: String) {
         self.add_unknown(path, 1);
+    }
+
+    /// Counts a value of a field that the schema does not name, at a path longer than [`PATH`].
+    pub fn count_further(&mut self) {
+        self.add_unknown(FURTHER.to_owned(), 1);
     }
 
     fn add_unknown(&mut self, path: String, count: u64) {

@@ -7,7 +7,7 @@ use crate::decode::builder::Value;
 use crate::decode::extra::Extra;
 use crate::decode::growing::Growing;
 use crate::decode::json::canonical;
-use crate::decode::misfit::{MisfitRecord, Misfits};
+use crate::decode::misfit::{MisfitRecord, Misfits, PATH};
 use crate::decode::page::{Owner, TableRows};
 use crate::decode::shape::{Pick, Shape, Take};
 use crate::decode::twins::Twins;
@@ -232,12 +232,18 @@ impl<'s, 'a> Walker<'s, 'a> {
         if value.is_null() || self.is_muted(level) {
             return;
         }
-        let mut path: Vec<String> = self.shape.path(node).into_iter().map(str::to_owned).collect();
-        path.push(name.to_owned());
-        // Names that are numbers are keys of a map.
-        let shown = |name: &String| if name.bytes().all(|byte| byte.is_ascii_digit()) { "*" } else { name }.to_owned();
-        let place = self.place(level, &path.iter().map(shown).collect::<Vec<_>>().join("."));
-        self.misfits.count_unknown(place);
+        let mut path = self.shape.path(node);
+        path.push(name);
+        if path.iter().map(|name| name.len()).sum::<usize>() > PATH {
+            self.misfits.count_further();
+        } else {
+            // Names that are numbers are keys of a map.
+            let is_number = |name: &str| name.bytes().all(|byte| byte.is_ascii_digit());
+            let shown: Vec<&str> = path.iter().map(|name| if is_number(name) { "*" } else { *name }).collect();
+            let place = self.place(level, &shown.join("."));
+            self.misfits.count_unknown(place);
+        }
+        let path = path.into_iter().map(str::to_owned).collect();
         self.extra(level, path, value);
     }
 
@@ -453,15 +459,15 @@ impl<'s, 'a> Walker<'s, 'a> {
     fn render_extra(&self, level: usize) -> Option<String> {
         let mut tree = Extra::default();
         for (path, text) in &self.frames[level].extras {
-            tree.insert(path, text);
+            tree.insert(path.iter().map(String::as_str), text);
         }
         let mut above = level;
         let mut prefix = Vec::new();
         while above > 0 && self.shape.contexts[self.frames[above - 1].context].tables.is_empty() {
             above -= 1;
-            prefix.push("^".to_owned());
+            prefix.push("^");
             for (path, text) in &self.frames[above].extras {
-                tree.insert(&[prefix.as_slice(), path.as_slice()].concat(), text);
+                tree.insert(prefix.iter().copied().chain(path.iter().map(String::as_str)), text);
             }
         }
         tree.render()

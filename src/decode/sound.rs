@@ -42,7 +42,11 @@ pub fn escape_names(text: &str) -> Cow<'_, str> {
         if !is_name {
             continue;
         }
-        for at in lone_surrogates(&text[start..end]) {
+        for at in LoneSurrogates::of(&text[start..end]) {
+            if kept == 0 {
+                // A text that is doubled as it grows would take twice its size: each escape becomes longer by a character.
+                sound.reserve_exact(text.len() + text.len() / ESCAPE);
+            }
             sound.push_str(&text[kept..start + at]);
             sound.push('\\');
             kept = start + at;
@@ -52,29 +56,41 @@ pub fn escape_names(text: &str) -> Cow<'_, str> {
 }
 
 /// The places of escapes of lone surrogates in the content of a string.
-fn lone_surrogates(content: &str) -> Vec<usize> {
-    let bytes = content.as_bytes();
-    let code = |at: usize| {
-        let escape = content.get(at..at + ESCAPE)?.strip_prefix("\\u")?;
-        u16::from_str_radix(escape, 16).ok()
-    };
-    let (mut found, mut at) = (Vec::new(), 0);
-    while at < bytes.len() {
-        if bytes[at] != b'\\' {
-            at += 1;
-            continue;
-        }
-        match code(at) {
-            Some(0xd800..=0xdbff) if matches!(code(at + ESCAPE), Some(0xdc00..=0xdfff)) => at += 2 * ESCAPE,
-            Some(0xd800..=0xdfff) => {
-                found.push(at);
-                at += ESCAPE;
+struct LoneSurrogates<'t> {
+    content: &'t str,
+    at: usize,
+}
+
+impl<'t> LoneSurrogates<'t> {
+    fn of(content: &'t str) -> Self {
+        Self { content, at: 0 }
+    }
+
+    /// The code unit of an escape.
+    fn code(&self, at: usize) -> Option<u16> {
+        u16::from_str_radix(self.content.get(at..at + ESCAPE)?.strip_prefix("\\u")?, 16).ok()
+    }
+}
+
+impl Iterator for LoneSurrogates<'_> {
+    type Item = usize;
+
+    fn next(&mut self) -> Option<usize> {
+        loop {
+            let at = self.at + self.content.as_bytes().get(self.at..)?.iter().position(|byte| *byte == b'\\')?;
+            match self.code(at) {
+                Some(0xd800..=0xdbff) if matches!(self.code(at + ESCAPE), Some(0xdc00..=0xdfff)) => {
+                    self.at = at + 2 * ESCAPE;
+                }
+                Some(0xd800..=0xdfff) => {
+                    self.at = at + ESCAPE;
+                    return Some(at);
+                }
+                Some(_) => self.at = at + ESCAPE,
+                None => self.at = at + 2,
             }
-            Some(_) => at += ESCAPE,
-            None => at += 2,
         }
     }
-    found
 }
 
 /// The places of the contents of all strings in a text, without their quotes.

@@ -74,6 +74,8 @@ async fn texts_and_depths_of_any_length_take_no_more_memory_than_any_run_may() {
         (r#"{"response":[{"id":7,"name":""#, "\u{1}", r#""}]}"#),
         (r#"{"response":[{"id":7,"name":""#, "\\ud800", r#""}]}"#),
         (r#"{"response":[{"id":7,""#, "\\ud800", r#"":0}]}"#),
+        (r#"{"response":[{"id":7,""#, "x", r#"":0}]}"#),
+        (r#"{"response":[{"id":7,""#, r#"\""#, r#"":0}]}"#),
         (r#"{"response":"#, "[", ""),
         (r#"{"response":"#, r#"{"a":"#, ""),
         ("", " ", ""),
