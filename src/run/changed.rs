@@ -37,6 +37,14 @@ pub struct Found {
     pub sightings: BTreeMap<i64, Sighting>,
 }
 
+impl Found {
+    /// The dates that are shown now of records whose documents lacked a date. Those whose copy is held are among them: the
+    /// awaited date may be one that the source set before its clock went back.
+    pub fn dates_of(&self, awaited: &BTreeMap<i64, Vec<Option<i64>>>) -> Vec<(i64, Vec<Option<i64>>)> {
+        awaited.keys().filter_map(|id| Some((*id, self.sightings.get(id)?.dates.clone()))).collect()
+    }
+}
+
 /// Asks for what changed, by each date from its point on.
 pub async fn find(
     asker: &Asker<'_>,

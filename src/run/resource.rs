@@ -65,6 +65,7 @@ pub async fn make(work: &mut Work<'_>, step: &Step, kind: ScanKind) -> Result<()
                         Some(open) => find_open(&asker, store, &resource, head, changes, open, &mut found).await?,
                         None => Vec::new(),
                     };
+                    let awaited = found.dates_of(&work.state.evidence.awaited);
                     leave_out_held(store, &resource, head, &changes.same, &work.site.limits, &mut found.sightings)
                         .await?;
                     let known = found.sightings.keys().copied().collect();
@@ -78,6 +79,7 @@ pub async fn make(work: &mut Work<'_>, step: &Step, kind: ScanKind) -> Result<()
                         opens,
                         ..changed_scan(work, &found, &more, *max_ids)
                     };
+                    scan.stale.await_dates(awaited);
                     scan.absent.shown = crate::fetch::collapse(found.sightings.keys().copied().chain(unknown));
                     scan
                 }

@@ -3,24 +3,29 @@
 //!
 //! Takes the dates that searches showed and the documents that came. A document older than its search row is asked for
 //! again at the end of the scan and is pending until one comes that is not; the dates that it lacks are part of the state.
+//! Where the source's clock was set back, none will ever come: one that is pending for a while is looked for in a search by
+//! the date that the document has, and where that shows it, its row and the document agree.
 //! Where many stay so after the second request the search is more likely wrong than the documents: the rule is suspended.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use arrow_array::Array;
 use arrow_array::cast::AsArray;
 use arrow_array::types::TimestampMicrosecondType;
 use jiff::{SignedDuration, Timestamp};
 
-use crate::decode::Page;
+use crate::decode::{IdRow, Page, timestamp_micros};
 use crate::failure::Result;
-use crate::fetch::{chunks, collapse};
+use crate::fetch::{Filter, chunks, collapse};
 use crate::manifest::{Key, Owed};
 use crate::run::changed::Sighting;
 use crate::run::documents::Documents;
+use crate::run::inventory::Asker;
 use crate::run::slices::SliceScan;
 use crate::run::work::{Work, count};
 use crate::schema::{Resource, Rows, Style, Type};
+use crate::window::Window;
 
 /// Change dates of a record in microseconds, in the order of the schema's dates.
 pub type Dates = Vec<Option<i64>>;
@@ -31,6 +36,8 @@ const ROUNDING: i64 = 1_000_000;
 const MAY_BE_STALE: u64 = 10;
 /// The rule is suspended this long, then tried again.
 const SUSPENDED_FOR: SignedDuration = SignedDuration::from_hours(30 * 24);
+/// A document that is pending so long is looked for in a search: a replica that lags has caught up by then.
+const PENDING_FOR: SignedDuration = SignedDuration::from_mins(50);
 /// The reason why such an id is pending.
 const REASON: &str = "its document is older than its row in the search";
 
@@ -50,8 +57,8 @@ pub struct StaleRule {
     columns: Vec<Option<DateColumn>>,
     /// Dates that the documents of these ids must have reached.
     pub awaited: BTreeMap<i64, Dates>,
-    /// Ids whose latest document has not.
-    found: BTreeSet<i64>,
+    /// Ids whose latest document has not, with its dates.
+    found: BTreeMap<i64, Dates>,
     /// Documents of the scan.
     read: u64,
 }
@@ -89,7 +96,7 @@ impl StaleRule {
                 let awaited = self.awaited.get(&id).filter(|awaited| self.is_stale(&dates, awaited)).cloned();
                 match awaited {
                     Some(awaited) => {
-                        self.found.insert(id);
+                        self.found.insert(id, dates);
                         work.state.evidence.awaited.insert(id, awaited);
                         stale.insert(Key::Int(id));
                     }
@@ -100,6 +107,10 @@ impl StaleRule {
                     }
                 }
             }
+        }
+        for known in work.state.owed.iter_mut().filter(|known| known.reason == REASON) {
+            // The clock may have been set back since.
+            known.since = known.since.min(at);
         }
         for key in &stale {
             if !work.state.owed.iter().any(|owed| owed.id == *key) {
@@ -122,6 +133,13 @@ impl StaleRule {
             Key::Int(_) | Key::Text(_) => None,
         });
         ids.map(|(id, row)| (id, self.columns.iter().map(|column| value(column, row)).collect())).collect()
+    }
+
+    /// Of the dates by which copies are ranked the latest, with its place among the search's.
+    fn latest(&self, dates: &Dates) -> Option<(usize, i64)> {
+        let ranked = self.columns.iter().zip(dates).enumerate();
+        let ranked = ranked.filter(|(_, (column, _))| column.is_some_and(|column| column.ranks));
+        ranked.filter_map(|(place, (_, date))| Some((place, (*date)?))).max_by_key(|(_, date)| *date)
     }
 
     fn is_stale(&self, document: &Dates, awaited: &Dates) -> bool {
@@ -152,7 +170,7 @@ fn columns(resource: &Resource) -> Option<(usize, Vec<Option<DateColumn>>)> {
 /// Asks for stale documents once more, at the end of a scan.
 pub async fn ask_again(scan: &mut SliceScan, work: &mut Work<'_>, documents: &Documents) -> Result<()> {
     let Style::IdSets { max_ids, .. } = &work.resource.read.style else { return Ok(()) };
-    let found: Vec<i64> = scan.stale.found.iter().copied().collect();
+    let found: Vec<i64> = scan.stale.found.keys().copied().collect();
     for set in chunks(&collapse(found.iter().copied()), *max_ids) {
         let stop = work.site.stop.clone();
         let brought = stop.or(documents.bring(&set)).await?;
@@ -162,7 +180,44 @@ pub async fn ask_again(scan: &mut SliceScan, work: &mut Work<'_>, documents: &Do
         scan.take_in(work, brought).await?;
     }
     if !found.is_empty() {
+        release(scan, work).await?;
         settle(scan, work);
+    }
+    Ok(())
+}
+
+/// Accepts documents that are pending for a while where the search shows them by the date that they have: the later date was
+/// set before the source's clock went back.
+async fn release(scan: &mut SliceScan, work: &mut Work<'_>) -> Result<()> {
+    let resource = Arc::clone(&work.resource);
+    let Style::IdSets { changes: Some(changes), .. } = &resource.read.style else { return Ok(()) };
+    let is_old = |owed: &Owed| scan.started_at.duration_since(owed.since) >= PENDING_FOR;
+    let long: BTreeSet<i64> = work
+        .state
+        .owed
+        .iter()
+        .filter(|owed| owed.reason == REASON && is_old(owed))
+        .filter_map(|owed| if let Key::Int(id) = owed.id { Some(id) } else { None })
+        .collect();
+    let asker = Asker { client: &work.site.client, stop: &work.site.stop, name: Arc::clone(&work.name) };
+    let most = usize::try_from(MAY_BE_STALE).expect("it is small");
+    let found: Vec<(i64, Dates)> = scan.stale.found.iter().map(|(id, dates)| (*id, dates.clone())).collect();
+    for (id, dates) in found.into_iter().filter(|(id, _)| long.contains(id)).take(most) {
+        let Some((place, micros)) = scan.stale.latest(&dates) else { continue };
+        let Ok(at) = Timestamp::from_microsecond(micros) else { continue };
+        let column = changes.since[place].clone();
+        let filter = Filter::Period { column: column.clone(), window: Window::between(at, at) };
+        let (_, rows) = asker.search(&resource.read.service, &changes.search, &[column], Some(filter)).await?;
+        let agrees = |row: &IdRow| {
+            let shown = row.stamps.first().and_then(|text| timestamp_micros(text.as_deref()?));
+            row.id == id && shown.is_some_and(|shown| shown.abs_diff(micros) < ROUNDING.unsigned_abs())
+        };
+        if rows.iter().any(agrees) {
+            scan.stale.found.remove(&id);
+            scan.stale.awaited.remove(&id);
+            work.state.evidence.awaited.remove(&id);
+            work.state.owed.retain(|owed| owed.id != Key::Int(id));
+        }
     }
     Ok(())
 }

@@ -244,6 +244,53 @@ async fn a_document_that_stays_stale_is_pending_until_the_change_arrives_whateve
     check_truth(&sandbox, text(lake.path()), ORDERS);
 }
 
+/// Lets the source edit orders by a clock that is set back by so many seconds meanwhile.
+fn edit_earlier(sandbox: &Sandbox, ids: &[i64], seconds: u64) {
+    sandbox.set_back(Duration::from_secs(seconds));
+    sandbox.edit(Kind::Order, ids);
+    sandbox.age(Duration::from_secs(seconds));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_document_whose_date_a_clock_setback_put_before_the_search_is_accepted_after_an_hour() {
+    // GIVEN changed orders whose documents lag behind their search in one night
+    let (sandbox, lake, program, ids) = edited(300, "order", Kind::Order, 3).await;
+    answer(&sandbox, json!([{"method": "GET", "path": "order-service/order/", "then": "stale"}]));
+    report(&program, &["run", "order"], "order", 3);
+
+    // AND that were edited once more while the source's clock was set back: no search for changes shows them again
+    answer(&sandbox, json!([]));
+    edit_earlier(&sandbox, &ids, 10 * 3_600);
+    report(&program, &["run", "order"], "order", 3);
+    assert_eq!(pending(lake.path(), "order"), ids);
+
+    // WHEN a search by the date that the documents have shows them an hour later THEN they are accepted
+    sandbox.age(Duration::from_secs(3_600));
+    program.run(&["run", "order"]).expect(0);
+    assert!(pending(lake.path(), "order").is_empty());
+    assert_eq!(state(lake.path(), "order")["evidence"]["awaited"], Value::Null);
+    check_truth(&sandbox, text(lake.path()), ORDERS);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_document_that_is_stored_is_accepted_once_the_search_shows_the_date_that_it_has() {
+    // GIVEN changed orders, and a search that shows a later date than their documents have, as of an edit after which the
+    // source's clock was set back and another edit followed
+    let (sandbox, lake, program, ids) = edited(300, "order", Kind::Order, 3).await;
+    let edited = "T11:00:";
+    let later = json!({"replace": {"from": edited, "to": "T11:09:"}});
+    answer(&sandbox, json!([{"method": "GET", "path": "order-service/order-search", "then": later}]));
+    report(&program, &["run", "order"], "order", 3);
+    assert_eq!(pending(lake.path(), "order"), ids);
+
+    // WHEN the search shows the date that the stored documents have THEN they are accepted
+    answer(&sandbox, json!([]));
+    sandbox.age(Duration::from_secs(600));
+    program.run(&["run", "order"]).expect(0);
+    assert!(pending(lake.path(), "order").is_empty());
+    check_truth(&sandbox, text(lake.path()), ORDERS);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn many_documents_that_stay_stale_suspend_the_rule_and_are_reported() {
     // GIVEN many changed orders, and a source whose documents lag behind its search

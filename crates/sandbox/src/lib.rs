@@ -160,6 +160,11 @@ impl Sandbox {
         self.state().age(SignedDuration::try_from(by).unwrap_or(SignedDuration::ZERO));
     }
 
+    /// Sets the account's clock back.
+    pub fn set_back(&self, by: Duration) {
+        self.state().age(-SignedDuration::try_from(by).unwrap_or(SignedDuration::ZERO));
+    }
+
     /// Every id, ascending.
     pub fn ids(&self, resource: impl Into<ResourceName>) -> Vec<i64> {
         let state = self.state();
