@@ -25,11 +25,10 @@ use parquet::file::statistics::Statistics;
 use crate::config::Encodings;
 use crate::failure::Result;
 use crate::manifest::{DataFile, Key};
+use crate::write::bounds::{range, rows_at_once};
 use crate::write::encode::created_by;
 use crate::write::lookup::unreadable;
 use crate::write::parquet::Form;
-use crate::write::ranges::range;
-use crate::write::reader::rows_at_once;
 use crate::write::source::{Held, Source};
 
 /// The row groups of one file.
@@ -149,9 +148,7 @@ impl Groups {
 
     /// All rows of a row group, batch by batch.
     pub fn all(&self, held: &Held, group: usize) -> Result<Rows<'_>> {
-        let mask = ProjectionMask::all();
-        let at_once = rows_at_once(self.metadata.metadata(), &[group], &mask);
-        self.read(held, group, mask, at_once, None)
+        self.read(held, group, ProjectionMask::all(), None)
     }
 
     /// The first `columns` columns of the rows of these records, ascending, or of all: batch by batch.
@@ -159,10 +156,9 @@ impl Groups {
         let rows = self.rows(group);
         let schema = self.metadata.metadata().file_metadata().schema_descr();
         let mask = ProjectionMask::roots(schema, 0..columns);
-        let at_once = rows_at_once(self.metadata.metadata(), &[group], &mask);
-        let Some(records) = records else { return self.read(held, group, mask, at_once, None) };
+        let Some(records) = records else { return self.read(held, group, mask, None) };
         let own = ProjectionMask::roots(schema, [self.key]);
-        let keys = self.read(held, group, own, rows, None)?.map(|batch| Ok(Arc::clone(batch?.column(0))));
+        let keys = self.read(held, group, own, None)?.map(|batch| Ok(Arc::clone(batch?.column(0))));
         let keys = keys.collect::<Result<Vec<_>>>()?;
         let keys: Vec<&dyn Array> = keys.iter().map(AsRef::as_ref).collect();
         let damaged = |error| unreadable(self.path.clone(), ParquetError::from(error));
@@ -170,7 +166,7 @@ impl Groups {
         let picked: usize = ranges.iter().map(ExactSizeIterator::len).sum();
         // Skipping costs more than reading where most are wanted.
         let selection = (picked < rows / 2).then(|| RowSelection::from_consecutive_ranges(ranges.into_iter(), rows));
-        self.read(held, group, mask, at_once, selection)
+        self.read(held, group, mask, selection)
     }
 
     /// The rows of a row group that may hold wanted ones, of the columns of these names; no rows where it holds none.
@@ -186,8 +182,7 @@ impl Groups {
         }
         let schema = self.metadata.metadata().file_metadata().schema_descr();
         let mask = ProjectionMask::columns(schema, columns);
-        let at_once = rows_at_once(self.metadata.metadata(), &[group], &mask);
-        Ok(self.read(held, group, mask, at_once, None)?.collect())
+        Ok(self.read(held, group, mask, None)?.collect())
     }
 
     fn read(
@@ -195,13 +190,14 @@ impl Groups {
         held: &Held,
         group: usize,
         mask: ProjectionMask,
-        at_once: usize,
         selection: Option<RowSelection>,
     ) -> Result<Rows<'_>> {
+        let at_once = rows_at_once(held, self.metadata.metadata(), &[group], &mask)
+            .map_err(|error| unreadable(self.path.clone(), error))?;
         let mut builder = ParquetRecordBatchReaderBuilder::new_with_metadata(held.clone(), self.metadata.clone())
             .with_row_groups(vec![group])
             .with_projection(mask)
-            .with_batch_size(at_once.max(1));
+            .with_batch_size(at_once);
         if let Some(selection) = selection {
             builder = builder.with_row_selection(selection);
         }

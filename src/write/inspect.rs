@@ -6,13 +6,14 @@ use std::io::Read;
 use std::path::Path;
 
 use arrow_schema::DataType;
-use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
+use parquet::arrow::arrow_reader::ArrowReaderMetadata;
 use parquet::errors::ParquetError;
 use sha2::{Digest, Sha256};
 
 use crate::failure::{Failure, Kind, Result};
 use crate::manifest::{DataFile, Key};
 use crate::store::{LocalCopy, RemoteFile};
+use crate::write::bounds::{Indexes, load};
 use crate::write::compare::Columns;
 use crate::write::parquet::failed;
 use crate::write::ranges::Chunks;
@@ -137,7 +138,7 @@ impl Footer {
 /// Reads a footer. Blocks: call it from a blocking thread. The inner error says why the file is no Parquet; the outer one
 /// that the store failed.
 pub fn footer(file: RemoteFile) -> Result<Result<Footer, Flaw>> {
-    match Chunks::open(file).and_then(|file| ArrowReaderMetadata::load(&file, ArrowReaderOptions::default())) {
+    match Chunks::open(file).and_then(|file| load(&file, Indexes::None)) {
         Ok(metadata) => Ok(Ok(Footer::new(&metadata))),
         Err(error) => unreadable(error).map(Err),
     }

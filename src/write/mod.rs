@@ -12,6 +12,8 @@ mod spool;
 mod sorted;
 mod encode;
 mod parquet;
+mod thrift;
+mod bounds;
 mod reader;
 mod ranges;
 mod lookup;

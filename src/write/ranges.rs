@@ -9,13 +9,13 @@ use std::ops::Range;
 use arrow_array::RecordBatch;
 use bytes::{Buf, Bytes};
 use parquet::arrow::ProjectionMask;
-use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::errors::ParquetError;
-use parquet::file::metadata::{ColumnChunkMetaData, RowGroupMetaData};
+use parquet::file::metadata::RowGroupMetaData;
 use parquet::file::reader::{ChunkReader, Length};
 
 use crate::store::RemoteFile;
-use crate::write::reader::rows_at_once;
+use crate::write::bounds::{Indexes, load, range, rows_at_once};
 
 /// Bytes of a file's end that are read first: the footers of most files fit.
 const TAIL: u64 = 64 << 10;
@@ -144,14 +144,15 @@ pub fn each_batch(
 ) -> parquet::errors::Result<()> {
     let size = file.size();
     let chunks = Chunks::open(file)?;
-    let metadata = ArrowReaderMetadata::load(&chunks, ArrowReaderOptions::default())?;
+    let metadata = load(&chunks, Indexes::None)?;
     let schema = metadata.metadata().file_metadata().schema_descr_ptr();
     let mask = ProjectionMask::columns(&schema, columns.iter().copied());
     let mut together: Vec<usize> = Vec::new();
     let mut ranges: Vec<Range<u64>> = Vec::new();
     let mut read = |groups: Vec<usize>, ranges: Vec<Range<u64>>| {
-        let rows = rows_at_once(metadata.metadata(), &groups, &mask);
-        let reader = ParquetRecordBatchReaderBuilder::new_with_metadata(chunks.holding(ranges)?, metadata.clone())
+        let held = chunks.holding(ranges)?;
+        let rows = rows_at_once(&held, metadata.metadata(), &groups, &mask)?;
+        let reader = ParquetRecordBatchReaderBuilder::new_with_metadata(held, metadata.clone())
             .with_row_groups(groups)
             .with_projection(mask.clone())
             .with_batch_size(rows)
@@ -176,14 +177,4 @@ pub fn each_batch(
 
 fn span(ranges: &[Range<u64>]) -> u64 {
     ranges.iter().map(|range| range.end - range.start).sum()
-}
-
-/// Where a column chunk lies; refuses one that lies outside the file.
-pub fn range(column: &ColumnChunkMetaData, size: u64) -> parquet::errors::Result<Range<u64>> {
-    let start = column.dictionary_page_offset().unwrap_or_else(|| column.data_page_offset());
-    let bounds = u64::try_from(start).ok().zip(u64::try_from(column.compressed_size()).ok());
-    let range = bounds.and_then(|(start, length)| Some(start..start.checked_add(length)?));
-    range
-        .filter(|range| range.end <= size)
-        .ok_or_else(|| ParquetError::General("a column chunk lies outside the file".to_owned()))
 }

@@ -9,9 +9,8 @@ use std::path::Path;
 
 use bytes::buf::Reader;
 use bytes::{Buf, Bytes};
-use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
+use parquet::arrow::arrow_reader::ArrowReaderMetadata;
 use parquet::errors::ParquetError;
-use parquet::file::metadata::PageIndexPolicy;
 use parquet::file::reader::{ChunkReader, Length};
 use sha2::{Digest, Sha256};
 use tokio::runtime::Handle;
@@ -19,6 +18,7 @@ use tokio::runtime::Handle;
 use crate::failure::{Failure, Result};
 use crate::manifest::DataFile;
 use crate::store::{LocalCopy, Store};
+use crate::write::bounds::{Indexes, load};
 use crate::write::inspect::refuse_altered;
 use crate::write::lookup::unreadable;
 use crate::write::ranges::Chunks;
@@ -88,11 +88,10 @@ impl Source {
 
     /// The footer, with the index of pages.
     pub fn metadata(&self) -> parquet::errors::Result<ArrowReaderMetadata> {
-        let options = ArrowReaderOptions::default().with_page_index_policy(PageIndexPolicy::Optional);
         match self {
-            Self::Memory(bytes) => ArrowReaderMetadata::load(bytes, options),
-            Self::Local { file, .. } => ArrowReaderMetadata::load(file, options),
-            Self::Remote(chunks) => ArrowReaderMetadata::load(chunks, options),
+            Self::Memory(bytes) => load(bytes, Indexes::Pages),
+            Self::Local { file, .. } => load(file, Indexes::Pages),
+            Self::Remote(chunks) => load(chunks, Indexes::Pages),
         }
     }
 

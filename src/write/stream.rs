@@ -6,18 +6,16 @@ use arrow_array::types::{Int32Type, Int64Type, TimestampMicrosecondType};
 use arrow_row::{RowConverter, Rows, SortField};
 use arrow_schema::DataType;
 use parquet::arrow::ProjectionMask;
-use parquet::arrow::arrow_reader::{
-    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
-};
+use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
 
 use crate::decode::month_days;
 use crate::failure::Result;
 use crate::manifest::Key;
 use crate::schema::{Partition, PartitionBy};
 use crate::store::LocalCopy;
+use crate::write::bounds::{Indexes, load, rows_at_once};
 use crate::write::compare::Part;
 use crate::write::inspect::{Flaw, Footer, Located, checksum};
-use crate::write::reader::rows_at_once;
 use crate::write::sorted::owner;
 
 /// An open file, at a row.
@@ -51,7 +49,7 @@ impl Stream {
             return Ok(Err(Flaw::Checksum));
         }
         let unreadable = |error: parquet::errors::ParquetError| Flaw::Unreadable(error.to_string());
-        let metadata = match ArrowReaderMetadata::load(&opened, ArrowReaderOptions::default()) {
+        let metadata = match load(&opened, Indexes::None) {
             Ok(metadata) => metadata,
             Err(error) => return Ok(Err(unreadable(error))),
         };
@@ -66,7 +64,10 @@ impl Stream {
         let names = part.key.iter().chain(part.dated.iter().map(|(_, column)| column)).map(String::as_str);
         let mask = ProjectionMask::columns(metadata.metadata().file_metadata().schema_descr(), names);
         let groups: Vec<usize> = (0..metadata.metadata().num_row_groups()).collect();
-        let rows = rows_at_once(metadata.metadata(), &groups, &mask);
+        let rows = match rows_at_once(&opened, metadata.metadata(), &groups, &mask) {
+            Ok(rows) => rows,
+            Err(error) => return Ok(Err(unreadable(error))),
+        };
         let reader = ParquetRecordBatchReaderBuilder::new_with_metadata(opened, metadata)
             .with_projection(mask)
             .with_batch_size(rows)

@@ -124,6 +124,30 @@ fn a_service_of_credentials_that_redirects_leads_nowhere() {
     assert_eq!((other.asked(), bucket.asked()), (Vec::new(), Vec::new()));
 }
 
+#[test]
+fn names_that_would_lead_credentials_to_another_host_are_refused() {
+    let other = elsewhere();
+    let host = other.root().replacen("http://", "", 1);
+    let relative = "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI";
+    let bad = [
+        ("AWS_REGION", format!("eu-west-1.{host}/")),
+        ("AWS_DEFAULT_REGION", format!("x@{host}#")),
+        ("PEARLIFT_DESTINATION_S3_REGION", "eu-west-1\\evil.example".to_owned()),
+        ("PEARLIFT_DESTINATION_URL", format!("s3://x@{host}/shop")),
+        ("PEARLIFT_DESTINATION_URL", "s3://lake.evil.example#x/shop".to_owned()),
+        ("PEARLIFT_DESTINATION_URL", "s3://lake%2f%40evil.example/shop".to_owned()),
+        (relative, format!("@{host}/v1/credentials")),
+        (relative, format!(":80@{host}/v1/credentials")),
+        (relative, ".evil.example/v1".to_owned()),
+        (relative, "v1/credentials".to_owned()),
+    ];
+    for (variable, value) in bad {
+        let done = without_credentials(&other.root()).with(variable, &value).run(&["status"]);
+        assert_eq!(done.code, 2, "{variable}={value}: {}", done.said());
+    }
+    assert_eq!(other.asked(), Vec::<String>::new());
+}
+
 /// Answers as the services of AWS do, with the credentials of the tests' bucket.
 fn giver() -> Echo {
     Echo::start(|request, stream| {

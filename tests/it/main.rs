@@ -79,6 +79,7 @@ mod throttle;
 mod together;
 mod trial;
 mod trust;
+mod unpacked;
 mod uploads;
 mod twice;
 mod verify;
