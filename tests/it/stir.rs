@@ -209,7 +209,8 @@ async fn many() {
     let text =
         std::env::var_os("PEARLIFT_STIR").map_or_else(|| "100-400".to_owned(), |text| text.into_string().unwrap());
     let (from, to) = text.split_once('-').unwrap_or((&text, &text));
-    let percent: Option<u64> = std::env::var("PEARLIFT_STIR_PERCENT").ok().map(|text| text.parse().unwrap());
+    let percent: Option<u64> =
+        std::env::var_os("PEARLIFT_STIR_PERCENT").map(|text| text.into_string().unwrap().parse().unwrap());
     for seed in from.parse::<u64>().unwrap()..=to.parse().unwrap() {
         tables_are_true_in_the_end(seed, percent.unwrap_or(10 + seed * 7 % 90)).await;
     }
