@@ -41,7 +41,7 @@ impl Misfits {
         self.add_unknown(path, 1);
     }
 
-    /// Counts a value of a field that the schema does not name, at a path longer than [`PATH`].
+    /// Counts a value of a field that the schema does not name, at a path of more bytes than are counted one by one.
     pub fn count_further(&mut self) {
         self.add_unknown(FURTHER.to_owned(), 1);
     }
