@@ -17,7 +17,7 @@ use std::sync::Arc;
 use arrow_schema::{DataType, Field, TimeUnit};
 
 use crate::failure::{Failure, Kind, Result};
-use crate::schema::Source;
+use crate::schema::{Meaning, Source};
 
 /// JSON text of every field that the schema does not name, and of values that did not fit; null when none.
 pub const EXTRA: &str = "_extra";
@@ -28,6 +28,16 @@ pub const RUN_ID: &str = "_run_id";
 
 /// When the record was found deleted at the source, by its clock: in tables that keep such rows, and beside those kept apart.
 pub const DELETED_AT: &str = "_deleted_at";
+
+/// The columns that every file has behind its table's own, and what they hold.
+pub const OWN: [(&str, &str); 3] = [
+    (
+        EXTRA,
+        "JSON of the fields that no column names and of the values that did not fit their column; null where there are none.",
+    ),
+    (EXTRACTED_AT, "The time at which pearlift first saw this content of the row, by the source's clock; UTC."),
+    (RUN_ID, "The run of pearlift that first saw this content of the row."),
+];
 
 /// The most digits of a 128-bit decimal.
 const MAX_PRECISION: u8 = 38;
@@ -117,6 +127,8 @@ pub struct Column {
     pub kind: Type,
     /// Never null: a row without it does not fit.
     pub required: bool,
+    /// For people and tools: nothing is read or mapped by it.
+    pub meaning: Meaning,
 }
 
 impl Column {

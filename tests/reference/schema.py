@@ -1,7 +1,8 @@
 """Reads schema files by their grammar (`schemas/README.md`), as far as it states which rows an answer becomes.
 
 This is a second reading of the grammar's text: nothing of the program is used. A file that breaks one of these rules is
-refused with `Refused`; keys that only decide how the source is asked (`inventory`, `changes`, `owners` …) are let through.
+refused with `Refused`; keys that only decide how the source is asked (`inventory`, `changes`, `owners` …) are let through, and
+those that give meanings (`description`, `references`, `codes` …) are checked for their form: no row depends on them.
 """
 
 import os
@@ -12,13 +13,14 @@ from dataclasses import dataclass
 from values import type_of
 
 NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
-TOP_KEYS = {"about", "priority", "read", "tables"}
+TOP_KEYS = {"about", "priority", "default", "confidence", "codes", "read", "tables"}
 READ_KEYS = {
     "style", "service", "key", "records", "get", "max_ids", "inventory", "changes", "also_from", "count", "count_is_wrong",
     "search", "owners", "newer", "every", "reload_every", "empty_ok", "none_found", "split_on", "not_applicable",
 }  # fmt: skip
-TABLE_KEYS = {"rows", "key", "partition", "columns"}
-COLUMN_KEYS = {"name", "from", "type", "required"}
+TABLE_KEYS = {"description", "confidence", "rows", "key", "partition", "columns"}
+COLUMN_KEYS = {"name", "from", "type", "required", "description", "references", "codes", "personal", "confidence"}
+CONFIDENCES = {"documented", "recorded", "client-code", "inferred", "guess"}
 STYLES = {"id-sets", "search", "list", "per-owner"}
 SPECIAL = ("@key", "@index", "@label")
 
@@ -138,8 +140,25 @@ def read_rows(rows):
     return branches
 
 
-def read_column(entry, depth):
+def check_meaning(name, entry, codes):
+    """Refuses what an entry says of its meaning where it has not the form of the grammar."""
+    if not entry.get("description", "-").strip() or entry.get("confidence", "guess") not in CONFIDENCES:
+        raise Refused(f"{name}: an empty description, or no such confidence")
+    references = entry.get("references", [])
+    if isinstance(references, dict):
+        if set(references) != {"none"} or not references["none"].strip():
+            raise Refused(f"{name}: a reference to nothing has a reason, `none`")
+        references = []
+    targets = [references] if isinstance(references, str) else references
+    if any(not re.fullmatch(r"\w+\.\w+", target) for target in targets):
+        raise Refused(f"{name}: a reference is `table.column`")
+    if "codes" in entry and entry["codes"] not in codes:
+        raise Refused(f"{name}: there are no codes `{entry['codes']}`")
+
+
+def read_column(entry, depth, codes):
     refuse_unknown(entry, COLUMN_KEYS)
+    check_meaning(entry["name"], entry, codes)
     paths = [entry["from"]] if isinstance(entry["from"], str) else entry["from"]
     paths = tuple(read_path(path) for path in paths)
     if not paths or any((path.above or 0) > depth for path in paths):
@@ -147,11 +166,12 @@ def read_column(entry, depth):
     return Column(entry["name"], paths, type_of(entry["type"]), entry.get("required", False))
 
 
-def read_table(name, entry):
+def read_table(name, entry, codes):
     refuse_unknown(entry, TABLE_KEYS)
+    check_meaning(name, entry, codes)
     branches = read_rows(entry.get("rows"))
     depth = branches[0][0].count("*")
-    columns = tuple(read_column(column, depth) for column in entry["columns"])
+    columns = tuple(read_column(column, depth, codes) for column in entry["columns"])
     names = [column.name for column in columns]
     if any(not NAME.fullmatch(found) for found in [name, *names]) or len(set(names)) < len(names):
         raise Refused(f"{name}: a name is not in small letters, or is there twice")
@@ -190,7 +210,7 @@ def read_resource(name, text):
     refuse_unknown(read, READ_KEYS)
     if read["style"] not in STYLES or not file["tables"]:
         raise Refused(f"{name}: no such style, or no table")
-    tables = tuple(read_table(table, entry) for table, entry in file["tables"].items())
+    tables = tuple(read_table(table, entry, file.get("codes", {})) for table, entry in file["tables"].items())
     key = read_path(read["key"])
     for table in tables:
         first = table.columns[table.place(table.key[0])]
