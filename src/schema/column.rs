@@ -31,12 +31,9 @@ pub const DELETED_AT: &str = "_deleted_at";
 
 /// The columns that every file has behind its table's own, and what they hold.
 pub const OWN: [(&str, &str); 3] = [
-    (
-        EXTRA,
-        "JSON of the fields that no column names and of the values that did not fit their column; null where there are none.",
-    ),
-    (EXTRACTED_AT, "The time at which pearlift first saw this content of the row, by the source's clock; UTC."),
-    (RUN_ID, "The run of pearlift that first saw this content of the row."),
+    (EXTRA, "JSON of what has no column or did not fit its column; may hold personal data."),
+    (EXTRACTED_AT, "The time at which this content was first seen, by the source's clock; UTC."),
+    (RUN_ID, "The run that first saw this content."),
 ];
 
 /// The most digits of a 128-bit decimal.
