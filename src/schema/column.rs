@@ -29,13 +29,6 @@ pub const RUN_ID: &str = "_run_id";
 /// When the record was found deleted at the source, by its clock: in tables that keep such rows, and beside those kept apart.
 pub const DELETED_AT: &str = "_deleted_at";
 
-/// The columns that every file has behind its table's own, and what they hold.
-pub const OWN: [(&str, &str); 3] = [
-    (EXTRA, "JSON of what has no column or did not fit its column; may hold personal data."),
-    (EXTRACTED_AT, "The time at which this content was first seen, by the source's clock; UTC."),
-    (RUN_ID, "The run that first saw this content."),
-];
-
 /// The most digits of a 128-bit decimal.
 const MAX_PRECISION: u8 = 38;
 

@@ -17,7 +17,7 @@ mod wishes;
 mod catalog;
 
 pub use catalog::Catalog;
-pub use column::{Column, DELETED_AT, EXTRA, EXTRACTED_AT, OWN, RUN_ID, Type};
+pub use column::{Column, DELETED_AT, EXTRA, EXTRACTED_AT, RUN_ID, Type};
 pub use meaning::{Code, Confidence, DESCRIPTION, Meaning, References, Target};
 pub use path::{Leaf, Origin, Source, Step};
 pub use resource::{

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use arrow_schema::{DataType, Field, FieldRef, Fields, Schema, TimeUnit};
 
-use crate::schema::{Column, DELETED_AT, DESCRIPTION, EXTRA, EXTRACTED_AT, Leaf, OWN, RUN_ID, Step, Type};
+use crate::schema::{Column, DELETED_AT, DESCRIPTION, EXTRA, EXTRACTED_AT, Leaf, RUN_ID, Step, Type};
 
 /// Something the source serves, and the tables it becomes.
 #[derive(Clone, Debug)]
@@ -307,12 +307,12 @@ impl Table {
         file_schema(&self.columns)
     }
 
-    /// The same, where each field has its description in its metadata: as a new file states it for its readers.
+    /// The same, where each column of the table has its description in its field's metadata: as a new file states it for its
+    /// readers.
     pub fn described(&self) -> Schema {
         let plain = self.arrow();
-        let own =
-            self.columns.iter().map(|column| column.meaning.description.as_str()).chain(OWN.map(|(_, text)| text));
-        let fields = plain.fields().iter().zip(own).map(|(field, description)| {
+        let fields = plain.fields().iter().enumerate().map(|(place, field)| {
+            let description = self.columns.get(place).map_or("", |column| column.meaning.description.as_str());
             let known = (!description.is_empty()).then(|| (DESCRIPTION.to_owned(), description.to_owned()));
             field.as_ref().clone().with_metadata(known.into_iter().collect::<HashMap<_, _>>())
         });
