@@ -150,7 +150,7 @@ def check_meaning(name, entry, codes):
             raise Refused(f"{name}: a reference to nothing has a reason, `none`")
         references = []
     targets = [references] if isinstance(references, str) else references
-    if any(not re.fullmatch(r"\w+\.\w+", target) for target in targets):
+    if entry.get("references", "-") == [] or any(not re.fullmatch(r"\w+\.\w+", target) for target in targets):
         raise Refused(f"{name}: a reference is `table.column`")
     if "codes" in entry and entry["codes"] not in codes:
         raise Refused(f"{name}: there are no codes `{entry['codes']}`")
@@ -206,6 +206,9 @@ def read_resource(name, text):
     """The resource that a file of this name and text describes."""
     file = tomllib.loads(text)
     refuse_unknown(file, TOP_KEYS)
+    check_meaning(name, {key: file[key] for key in ("confidence",) if key in file}, {})
+    if any(not codes or not all(meaning.strip() for meaning in codes.values()) for codes in file.get("codes", {}).values()):
+        raise Refused(f"{name}: a list of codes has codes with a meaning each")
     read = file["read"]
     refuse_unknown(read, READ_KEYS)
     if read["style"] not in STYLES or not file["tables"]:
@@ -240,16 +243,36 @@ def check_divider(partition, tables):
         raise Refused(f"`partition`: no {wanted} column `{partition.column}` in a table with one row a record")
 
 
+def check_references(files, names):
+    """Refuses files of these names that refer to a column that does not exist, or is of another type."""
+    types = {
+        f"{table}.{column['name']}": column["type"]
+        for tables in files.values()
+        for table, entry in tables.items()
+        for column in entry["columns"]
+    }
+    for name in sorted(names):
+        for column in (column for entry in files[name].values() for column in entry["columns"]):
+            references = column.get("references", [])
+            targets = [references] if isinstance(references, str) else [] if isinstance(references, dict) else references
+            if wrong := [target for target in targets if types.get(target) != column["type"]]:
+                raise Refused(f"{name}: {column['name']} refers to {wrong[0]}, no column of its type")
+
+
 def load(folders, tables=()):
     """The resources of folders by name: a file in a later folder takes the place of one before. Where tables are named, only
     the files that describe one of them are read."""
-    texts = {}
+    texts, last = {}, set()
     for folder in folders:
+        last = set()
         for file in sorted(os.listdir(folder)):
             name, ending = os.path.splitext(file)
             if ending == ".toml":
+                last.add(name)
                 with open(os.path.join(folder, file), encoding="utf-8") as opened:
                     texts[name] = opened.read()
+    # Built-in files may refer to a table that a user's file has replaced.
+    check_references({name: tomllib.loads(text)["tables"] for name, text in texts.items()}, last)
     wanted = tuple(f"[tables.{table}]" for table in tables)
     described = {name: text for name, text in texts.items() if not wanted or any(header in text for header in wanted)}
     return {name: read_resource(name, text) for name, text in described.items()}
