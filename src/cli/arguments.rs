@@ -232,7 +232,7 @@ pub struct Clean {
 
 #[derive(Debug, Args)]
 pub struct Resources {
-    /// One resource, with its tables, their columns and what these mean
+    /// One resource, with its tables, columns and their meanings
     pub name: Option<String>,
     /// Print JSON
     #[arg(long)]

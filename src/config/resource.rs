@@ -14,7 +14,7 @@ use crate::schema::{Catalog, Resource, Wishes};
 
 impl Settings {
     /// Whether a resource is selected by `[resources] include` and `exclude`; patterns may hold `*`. One that is not read by
-    /// default is selected by its whole name only: no pattern costs what nobody asked for.
+    /// default is selected by its whole name only: no pattern selects a costly resource by accident.
     pub fn selects(&self, resource: &Resource) -> bool {
         let matches = |patterns: &Option<Vec<String>>, otherwise: bool| {
             patterns.as_ref().map_or(otherwise, |patterns| patterns.iter().any(|pattern| glob(pattern, &resource.name)))

@@ -1,4 +1,4 @@
-//! Pictures of the tables of a catalogue and of what leads from one to another: Mermaid, and SVG drawn here.
+//! Pictures of the tables of a catalogue and of their references: Mermaid, and SVG drawn here.
 //!
 //! The SVG has a column of boxes a service, a box a table with its key and the columns that lead elsewhere. A line is drawn
 //! where a column leads to a table of its own service; of others the box names the table.

@@ -53,9 +53,7 @@ fn index(catalog: &Catalog, services: &[&str]) -> String {
             ));
         }
     }
-    text.push_str(
-        "\n## Picture\n\nThe tables with what leads from one to another, by service: [tables.svg](tables.svg). ",
-    );
+    text.push_str("\n## Picture\n\nThe tables with their references, by service: [tables.svg](tables.svg). ");
     text.push_str("Each service's page has its part as a diagram.\n\n![tables and references](tables.svg)\n");
     text
 }
@@ -68,7 +66,7 @@ fn service_page(catalog: &Catalog, service: &str) -> String {
         text.push_str(&format!(
             "\n## Resource {}\n\n{}. Read by {}.{by_default}\n",
             resource.name,
-            cell(&resource.about),
+            capitalized(&cell(&resource.about)),
             resource.read.style.name(),
         ));
         for table in &resource.tables {
@@ -111,6 +109,12 @@ fn targets(meaning: &Meaning) -> Vec<String> {
 /// A text that ends neither a cell nor a line of a table of Markdown.
 fn cell(text: &str) -> String {
     text.replace('|', "\\|").replace('<', "&lt;").lines().collect::<Vec<_>>().join(" ")
+}
+
+/// A text whose first letter is a capital.
+fn capitalized(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
 }
 
 /// The description of a column with its codes, the reason why it leads nowhere, and whether it is personal.

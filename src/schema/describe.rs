@@ -1,4 +1,4 @@
-//! From what a schema file says of the meaning of its columns to a checked [`Meaning`].
+//! Checks the meanings that a schema file states, and gives a [`Meaning`] a column.
 //!
 //! Refuses empty texts, references that are no `table.column`, and lists of codes that do not exist or do not fit the
 //! column's type. That a referenced column exists is checked when the catalogue is complete.

@@ -1,4 +1,4 @@
-//! The hash of what a schema file says about reading and mapping: with another hash an unfinished scan begins anew.
+//! The hash of a schema file's statements on reading and mapping: with another hash an unfinished scan begins anew.
 
 use sha2::{Digest, Sha256};
 

@@ -64,7 +64,7 @@ pub struct Code {
     pub meaning: String,
 }
 
-/// The source of what a file says.
+/// The source of a statement.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Confidence {
     /// The documentation of the API.

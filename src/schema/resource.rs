@@ -320,7 +320,7 @@ impl Table {
     }
 }
 
-/// Whether two schemas have the same columns: names and types, whatever is said about them.
+/// Whether two schemas have the same columns by name and type; descriptions do not count.
 pub fn same_columns(one: &Fields, other: &Fields) -> bool {
     let equal = |(a, b): (&FieldRef, &FieldRef)| {
         a.name() == b.name() && a.data_type() == b.data_type() && a.is_nullable() == b.is_nullable()
