@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 use arrow_array::cast::AsArray;
 use pearlift::config::{Environment, Settings};
 use pearlift::report::{MADE, reference};
-use pearlift::sandbox::kinds::Kind;
 use pearlift::schema::{Catalog, Column, References, Table, Type};
 
 use crate::reshape::without_meanings;
@@ -493,8 +492,8 @@ async fn files_state_the_meanings_of_their_columns_and_old_ones_stay_as_they_are
     assert!(state(lake.path()) == before, "{}", done.stderr);
 
     // WHEN orders change
-    let edited: Vec<i64> = sandbox.ids(Kind::Order).into_iter().step_by(40).collect();
-    sandbox.edit(Kind::Order, &edited);
+    let edited: Vec<i64> = sandbox.ids("order").into_iter().step_by(40).collect();
+    sandbox.edit("order", &edited);
     program.run(&[&["run"][..], &resources].concat()).expect(0);
 
     // THEN the new files describe each column, beside old ones that stay, and readers agree on all
@@ -510,7 +509,7 @@ assert pyarrow.dataset.dataset(f'{sys.argv[1]}/order', format='parquet', partiti
     python(script, &[lake.path().to_str().unwrap()]);
 
     // WHEN every order changes THEN every column is described but those of ours
-    sandbox.edit(Kind::Order, &sandbox.ids(Kind::Order));
+    sandbox.edit("order", &sandbox.ids("order"));
     program.run(&["run", "order"]).expect(0);
     program.run(&["verify", "--deep"]).expect(0);
     let (found, all) = described(lake.path(), "order");
