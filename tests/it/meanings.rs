@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use arrow_array::cast::AsArray;
 use pearlift::config::{Environment, Settings};
 use pearlift::report::{MADE, reference};
-use pearlift::schema::{Catalog, Column, References, Table, Type};
+use pearlift::schema::{Catalog, Column, DESCRIPTION, References, Table, Type, same_columns};
 
 use crate::reshape::without_meanings;
 use crate::schemas::decode;
@@ -434,6 +434,22 @@ fn a_resource_is_shown_with_the_meanings_of_its_columns() {
     assert_eq!(column(0, "net")["confidence"], "inferred");
     assert_eq!(column(0, "project_id")["references_nothing_because"], "projects are not read");
     assert_eq!(column(2, "email")["personal"], true);
+}
+
+#[test]
+fn descriptions_make_no_column_another() {
+    let catalog = Catalog::load(None).unwrap();
+    for (_, table, column) in columns(&catalog) {
+        let (plain, described) = (table.arrow(), table.described());
+        assert_ne!(plain.fields(), described.fields(), "fields compare by their metadata too");
+        assert!(same_columns(plain.fields(), described.fields()), "{}", table.name);
+        let field = described.field_with_name(&column.name).unwrap();
+        assert_eq!(field.metadata()[DESCRIPTION], column.meaning.description);
+    }
+    let (one, other) = (catalog.get("brand").unwrap(), catalog.get("tax_code").unwrap());
+    assert!(!same_columns(one.tables[0].described().fields(), other.tables[0].described().fields()));
+    let fewer = arrow_schema::Fields::from(one.tables[0].arrow().fields()[1..].to_vec());
+    assert!(!same_columns(&fewer, one.tables[0].arrow().fields()));
 }
 
 /// Bytes and times of the data files of a lake.
