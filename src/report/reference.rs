@@ -136,8 +136,8 @@ fn described(meaning: &Meaning) -> String {
     parts.join(" ")
 }
 
-/// The meaning of a column in one line: as [`described`], with the columns that it leads to, and its certainty where that is
-/// not the documentation.
+/// The meaning of a column in one line: its description, codes and marks, the columns that it leads to, and its certainty
+/// where that is not the documentation.
 pub fn meaning_line(meaning: &Meaning) -> String {
     let mut parts: Vec<String> = Some(described(meaning)).filter(|text| !text.is_empty()).into_iter().collect();
     let targets = targets(meaning);
