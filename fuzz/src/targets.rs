@@ -340,7 +340,9 @@ pub fn settings(data: &[u8]) {
     for failure in refused.into_iter().filter_map(Result::err) {
         assert_eq!(failure.kind(), Kind::Settings, "{failure}");
     }
-    let _ = settings.selects("order");
+    static CATALOG: OnceLock<Catalog> = OnceLock::new();
+    let catalog = CATALOG.get_or_init(|| Catalog::load(None).expect("the built-in resources are whole"));
+    let _ = catalog.resources().iter().filter(|resource| settings.selects(resource)).count();
 }
 
 /// A list of unfinished uploads is refused, or each upload that would be given up is one of a staged file.

@@ -232,11 +232,14 @@ pub struct Clean {
 
 #[derive(Debug, Args)]
 pub struct Resources {
-    /// One resource, with its tables and columns
+    /// One resource, with its tables, columns and their meanings
     pub name: Option<String>,
     /// Print JSON
     #[arg(long)]
     pub json: bool,
+    /// Write pages about every table and column into this folder: a page a service, and a picture
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["name", "json"])]
+    pub reference: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

@@ -1,16 +1,22 @@
 //! `pearlift resources`: the catalogue.
 
-use serde_json::{Value, json};
+use std::io::ErrorKind;
+use std::path::Path;
+
+use serde_json::{Map, Value, json};
 
 use crate::cli::arguments::Resources;
 use crate::cli::start::Start;
-use crate::failure::Result;
-use crate::report::table;
-use crate::schema::{Resource, Table};
+use crate::failure::{Failure, Kind, Result};
+use crate::report::{MADE, meaning_line, reference, table};
+use crate::schema::{Catalog, Meaning, References, Resource, Table};
 
 /// Lists the resources, or shows one.
 pub fn resources(start: Start, resources: Resources) -> Result<u8> {
     let catalog = start.catalog()?;
+    if let Some(folder) = &resources.reference {
+        return write_reference(&start, &catalog, folder);
+    }
     let shown = match &resources.name {
         Some(name) => vec![catalog.get(name)?],
         None => catalog.resources().iter().collect(),
@@ -39,6 +45,36 @@ pub fn resources(start: Start, resources: Resources) -> Result<u8> {
     Ok(0)
 }
 
+/// Writes the pages of the reference. Refuses (`Settings`) to write over a file that was not made so.
+fn write_reference(start: &Start, catalog: &Catalog, folder: &Path) -> Result<u8> {
+    let failed = |path: &Path, error: std::io::Error| {
+        Failure::new(Kind::Settings, "write the reference").at(path.display().to_string()).caused(error)
+    };
+    let pages = reference(catalog);
+    std::fs::create_dir_all(folder).map_err(|error| failed(folder, error))?;
+    for page in &pages {
+        let path = folder.join(&page.file);
+        match std::fs::read_to_string(&path) {
+            Ok(text) if !text.contains(MADE) => {
+                return Err(Failure::new(Kind::Settings, "write the reference")
+                    .at(path.display().to_string())
+                    .because("the file was not made by this command")
+                    .advise("move it away, or name another folder after --reference"));
+            }
+            Ok(_) => {}
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            Err(error) => return Err(failed(&path, error)),
+        }
+    }
+    for page in &pages {
+        let path = folder.join(&page.file);
+        std::fs::write(&path, &page.text).map_err(|error| failed(&path, error))?;
+    }
+    let files: Vec<String> = pages.iter().map(|page| folder.join(&page.file).display().to_string()).collect();
+    start.terminal().print(&files)?;
+    Ok(0)
+}
+
 fn page(resource: &Resource) -> Vec<String> {
     let shown = |word: &str, every: Option<std::time::Duration>| {
         every.map(|every| format!(", {word} every {}", humantime::format_duration(every))).unwrap_or_default()
@@ -47,7 +83,8 @@ fn page(resource: &Resource) -> Vec<String> {
     let (style, service) = (resource.read.style.name(), &resource.read.service);
     let about = format!("{}: {}", resource.name, resource.about);
     let mut lines: Vec<String> = about.lines().map(str::to_owned).collect();
-    lines.push(format!("read by {style} from {service}{every}{again}"));
+    let by_default = if resource.is_default { "" } else { ", not by default" };
+    lines.push(format!("read by {style} from {service}{every}{again}{by_default}"));
     lines.push(format!("partition: {}", resource.partition()));
     for table in &resource.tables {
         let rows: Vec<Vec<String>> = table
@@ -56,11 +93,19 @@ fn page(resource: &Resource) -> Vec<String> {
             .enumerate()
             .map(|(place, column)| {
                 let key = if table.key.contains(&place) { "key" } else { "" };
-                vec![format!("  {}", column.name), column.kind.to_string(), key.to_owned(), from(table, place)]
+                vec![
+                    format!("  {}", column.name),
+                    column.kind.to_string(),
+                    key.to_owned(),
+                    from(table, place),
+                    meaning_line(&column.meaning),
+                ]
             })
             .collect();
+        let described = Some(&table.description).filter(|text| !text.is_empty());
         lines.extend([String::new(), table.name.clone()]);
-        lines.extend(self::table(&["  column", "type", "", "from"], &[], &rows));
+        lines.extend(described.map(|text| format!("  {text}")));
+        lines.extend(self::table(&["  column", "type", "", "from", "meaning"], &[], &rows));
     }
     lines
 }
@@ -77,11 +122,22 @@ fn object(resource: &Resource) -> Value {
             let columns: Vec<Value> = (0..table.columns.len())
                 .map(|place| {
                     let column = &table.columns[place];
-                    json!({"name": column.name, "type": column.kind.to_string(), "from": from(table, place)})
+                    let mut object = Map::new();
+                    object.insert("name".to_owned(), json!(column.name));
+                    object.insert("type".to_owned(), json!(column.kind.to_string()));
+                    object.insert("from".to_owned(), json!(from(table, place)));
+                    add_meaning(&column.meaning, &mut object);
+                    Value::Object(object)
                 })
                 .collect();
             let key: Vec<&str> = table.key.iter().map(|place| table.columns[*place].name.as_str()).collect();
-            json!({"table": table.name, "key": key, "partition": table.partition.segment(), "columns": columns})
+            json!({
+                "table": table.name,
+                "description": table.description,
+                "key": key,
+                "partition": table.partition.segment(),
+                "columns": columns,
+            })
         })
         .collect();
     json!({
@@ -90,8 +146,25 @@ fn object(resource: &Resource) -> Value {
         "style": resource.read.style.name(),
         "service": resource.read.service,
         "priority": resource.priority,
+        "default": resource.is_default,
         "every_seconds": resource.read.every.map(|every| every.as_secs()),
         "reload_every_seconds": resource.read.reload_every.map(|every| every.as_secs()),
         "tables": tables,
     })
+}
+
+/// The keys of a column's object that state its meaning.
+fn add_meaning(meaning: &Meaning, object: &mut Map<String, Value>) {
+    let targets: Vec<String> = meaning.references.targets().iter().map(ToString::to_string).collect();
+    let nowhere = match &meaning.references {
+        References::Nowhere(reason) => Some(reason),
+        References::To(_) | References::Unsaid => None,
+    };
+    let codes: Map<String, Value> = meaning.codes.iter().map(|code| (code.code.clone(), json!(code.meaning))).collect();
+    object.insert("description".to_owned(), json!(meaning.description));
+    object.insert("references".to_owned(), json!(targets));
+    object.insert("references_nothing_because".to_owned(), json!(nowhere));
+    object.insert("codes".to_owned(), Value::Object(codes));
+    object.insert("personal".to_owned(), json!(meaning.personal));
+    object.insert("confidence".to_owned(), json!(meaning.confidence.to_string()));
 }

@@ -10,15 +10,21 @@ use crate::config::file::{Deletes, ResourceFile};
 use crate::config::resolve::{Settings, duration};
 use crate::config::shown::shown;
 use crate::failure::{Failure, Kind, Result};
-use crate::schema::{Catalog, Wishes};
+use crate::schema::{Catalog, Resource, Wishes};
 
 impl Settings {
-    /// Whether a resource is selected by `[resources] include` and `exclude`; patterns may hold `*`.
-    pub fn selects(&self, resource: &str) -> bool {
+    /// Whether a resource is selected by `[resources] include` and `exclude`; patterns may hold `*`. One that is not read by
+    /// default is selected by its whole name only: no pattern selects a costly resource by accident.
+    pub fn selects(&self, resource: &Resource) -> bool {
         let matches = |patterns: &Option<Vec<String>>, otherwise: bool| {
-            patterns.as_ref().map_or(otherwise, |patterns| patterns.iter().any(|pattern| glob(pattern, resource)))
+            patterns.as_ref().map_or(otherwise, |patterns| patterns.iter().any(|pattern| glob(pattern, &resource.name)))
         };
-        matches(&self.file.resources.include, true) && !matches(&self.file.resources.exclude, false)
+        let include = &self.file.resources.include;
+        let is_included = match resource.is_default {
+            true => matches(include, true),
+            false => include.as_ref().is_some_and(|names| names.contains(&resource.name)),
+        };
+        is_included && !matches(&self.file.resources.exclude, false)
     }
 
     /// `[resource.NAME] deletes`: what becomes of the rows of records that are found deleted.

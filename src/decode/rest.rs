@@ -70,6 +70,7 @@ impl Rest {
             .flat_map(|column| column.from.iter().filter_map(|source| Some(at_top(column, spelled(source, depth)?))));
         let pseudo = Table {
             name: table.name.clone(),
+            description: String::new(),
             rows: Rows::Record,
             columns: columns.collect(),
             left_out: given_away.collect(),

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::failure::{Failure, Kind, Result};
 use crate::manifest::clocks::ClockStamps;
 use crate::manifest::{Absence, Evidence, Pieces, SourceCount};
-use crate::schema::{Column, Table, Type, file_schema};
+use crate::schema::{Column, Meaning, Table, Type, file_schema};
 
 /// The format that this program writes; a higher one is refused.
 pub const FORMAT: u32 = 1;
@@ -378,7 +378,13 @@ impl TableFiles {
         for column in &self.columns {
             let kind = Type::parse(&column.kind)
                 .map_err(|error| Failure::new(Kind::Damage, "read a manifest").at(&column.name).caused(error))?;
-            columns.push(Column { name: column.name.clone(), from: Vec::new(), kind, required: column.required });
+            columns.push(Column {
+                name: column.name.clone(),
+                from: Vec::new(),
+                kind,
+                required: column.required,
+                meaning: Meaning::default(),
+            });
         }
         Ok(file_schema(&columns))
     }

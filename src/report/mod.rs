@@ -10,6 +10,8 @@ mod json;
 mod summary;
 mod forecast;
 mod hints;
+mod picture;
+mod reference;
 
 use std::io::IsTerminal;
 
@@ -22,6 +24,8 @@ pub use hints::hints;
 pub use json::{LogContext, count, report};
 pub use lines::failure_lines;
 pub use output::{json_line, json_page, line, lines};
+pub use picture::MADE;
+pub use reference::{ReferencePage, meaning_line, reference};
 pub use summary::{StatusRow, status_table, summary};
 pub use text::{bytes, duration, number, table};
 

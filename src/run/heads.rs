@@ -107,9 +107,7 @@ pub fn choose<'a>(catalog: &'a Catalog, settings: &Settings, names: &[String]) -
     let chosen: Vec<&Resource> = catalog
         .resources()
         .iter()
-        .filter(
-            |resource| if names.is_empty() { settings.selects(&resource.name) } else { names.contains(&resource.name) },
-        )
+        .filter(|resource| if names.is_empty() { settings.selects(resource) } else { names.contains(&resource.name) })
         .collect();
     if chosen.is_empty() {
         return Err(Failure::new(Kind::Settings, "find anything to do")

@@ -204,8 +204,8 @@ async fn at(errand: Errand, open: impl FnOnce(&Settings) -> Result<Store>) -> Re
             .catalog
             .resources()
             .iter()
+            .filter(|resource| errand.settings.selects(resource))
             .map(|resource| resource.name.clone())
-            .filter(|name| errand.settings.selects(name))
             .collect(),
         locks,
         uploads,

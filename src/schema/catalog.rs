@@ -8,7 +8,7 @@ use crate::disk;
 use crate::failure::{Failure, Kind, Result};
 use crate::schema::check::check;
 use crate::schema::wishes::Need;
-use crate::schema::{Naming, Resource, Style, Type, Wishes};
+use crate::schema::{Naming, References, Resource, Style, Target, Type, Wishes};
 
 /// The most bytes of a schema file; the largest built-in one has a fiftieth.
 const MOST_BYTES: u64 = 1 << 20;
@@ -31,28 +31,34 @@ impl Catalog {
             .files()
             .filter_map(|file| Some((name_of(file.path())?, file.contents_utf8()?.to_owned())))
             .collect();
-        if let Some(folder) = folder {
-            for (name, text) in read_folder(folder)? {
-                texts.retain(|(built_in, _)| *built_in != name);
-                texts.push((name, text));
-            }
-        }
-        Self::from_texts(&texts)
+        let own = folder.map(read_folder).transpose()?.unwrap_or_default();
+        let names: Vec<String> = own.iter().map(|(name, _)| name.clone()).collect();
+        texts.retain(|(built_in, _)| !names.contains(built_in));
+        texts.extend(own);
+        // A file of the user's may take the place of a table that built-in ones refer to.
+        Self::of(&texts, |name| folder.is_none() || names.iter().any(|own| own == name))
     }
 
     /// A catalog of these files: name without ending, and text.
     pub fn from_texts(texts: &[(String, String)]) -> Result<Self> {
+        Self::of(texts, |_| true)
+    }
+
+    /// The catalog of these files. A reference to a column that does not exist is refused in the files of these names, and
+    /// left out in others.
+    fn of(texts: &[(String, String)], is_refused: impl Fn(&str) -> bool) -> Result<Self> {
         let mut resources = texts.iter().map(|(name, text)| check(name, text)).collect::<Result<Vec<_>>>()?;
         resources.sort_by(|a, b| (a.priority, &a.name).cmp(&(b.priority, &b.name)));
-        let catalog = Self { resources };
+        let mut catalog = Self { resources };
         catalog.check_together()?;
+        catalog.check_references(is_refused)?;
         Ok(catalog)
     }
 
     /// The catalog as the settings wish it; `selects` says which resources are read. Refuses (`Settings`) what cannot be
     /// left out, and names that do not exist.
-    pub fn shaped(self, wishes: impl Fn(&str) -> Wishes, selects: impl Fn(&str) -> bool) -> Result<Self> {
-        let followers = self.resources.iter().filter(|resource| selects(&resource.name));
+    pub fn shaped(self, wishes: impl Fn(&str) -> Wishes, selects: impl Fn(&Resource) -> bool) -> Result<Self> {
+        let followers = self.resources.iter().filter(|resource| selects(resource));
         let needs: Vec<Need> = followers
             .flat_map(|follower| {
                 let also = follower.read.also_from.iter();
@@ -106,6 +112,50 @@ impl Catalog {
                 let owner = self.find(&owners.resource).map(|owner| &owner.read.style);
                 if !matches!(owner, Some(Style::IdSets { .. })) {
                     return refuse(&resource.name, format!("owner `{}` is no id-sets resource", owners.resource));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// That what columns refer to exists and is of the same type.
+    fn check_references(&mut self, is_refused: impl Fn(&str) -> bool) -> Result<()> {
+        let tables = self.resources.iter().flat_map(|resource| &resource.tables);
+        let known: Vec<(String, Vec<(String, Type)>)> = tables
+            .map(|table| {
+                let columns = table.columns.iter().map(|column| (column.name.clone(), column.kind));
+                (table.name.clone(), columns.collect())
+            })
+            .collect();
+        let wrong = |target: &Target, kind: Type| {
+            let Some((_, columns)) = known.iter().find(|(table, _)| *table == target.table) else {
+                return Some(format!("there is no table `{}`", target.table));
+            };
+            match columns.iter().find(|(column, _)| *column == target.column) {
+                None => Some(format!("table `{}` has no column `{}`", target.table, target.column)),
+                Some((_, theirs)) if *theirs != kind => Some(format!("`{target}` is {theirs}, not {kind}")),
+                Some(_) => None,
+            }
+        };
+        for resource in &mut self.resources {
+            for table in &mut resource.tables {
+                for column in &mut table.columns {
+                    let References::To(targets) = &mut column.meaning.references else { continue };
+                    let why = targets.iter().find_map(|target| wrong(target, column.kind));
+                    let Some(why) = why else { continue };
+                    if is_refused(&resource.name) {
+                        let place = format!("{}.toml, {}, line {}", resource.name, table.name, column.meaning.line);
+                        return Err(Failure::new(
+                            Kind::Schema,
+                            format!("accept `references` of column `{}`", column.name),
+                        )
+                        .at(place)
+                        .because(why));
+                    }
+                    targets.retain(|target| wrong(target, column.kind).is_none());
+                    if targets.is_empty() {
+                        column.meaning.references = References::Unsaid;
+                    }
                 }
             }
         }

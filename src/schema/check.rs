@@ -2,17 +2,17 @@
 
 use std::time::Duration;
 
-use sha2::{Digest, Sha256};
-
 use crate::failure::{Failure, Kind, Result};
+use crate::schema::describe::CodeLists;
 use crate::schema::file::{
-    AlsoFromFile, BranchFile, ChangesFile, InventoryFile, OpenFile, OwnersFile, ReadFile, RowsFile, SchemaFile,
-    StyleName, TableFile,
+    AlsoFromFile, ChangesFile, InventoryFile, OpenFile, OwnersFile, ReadFile, SchemaFile, StyleName,
 };
+use crate::schema::hash::hash;
 use crate::schema::path::parse_rows;
+use crate::schema::tables::{Lines, check_table, is_device, is_name};
 use crate::schema::{
-    AlsoFrom, Changes, Column, Count, Counted, EXTRA, EXTRACTED_AT, IdSearch, Inventory, Leaf, Newer, Open, Origin,
-    Owners, Partition, PartitionBy, RUN_ID, Read, Resource, RowSearch, Rows, Source, Step, Style, Table, Type,
+    AlsoFrom, Changes, Confidence, Count, Counted, IdSearch, Inventory, Leaf, Newer, Open, Origin, Owners, Partition,
+    PartitionBy, Read, Resource, RowSearch, Rows, Source, Style, Table, Type,
 };
 
 /// The most ids of a GET where the file does not say (API notes §5).
@@ -20,7 +20,6 @@ const MAX_IDS: u16 = 200;
 
 /// Reads one schema file. `name` is the resource's name, the file's name without its ending.
 pub fn check(name: &str, text: &str) -> Result<Resource> {
-    let place = |failure: Failure| failure.at(format!("schema {name}"));
     let file: SchemaFile = toml::from_str(text).map_err(|error| {
         Failure::new(Kind::Schema, "read a schema file").at(format!("{name}.toml")).unread(text, &error)
     })?;
@@ -30,18 +29,17 @@ pub fn check(name: &str, text: &str) -> Result<Resource> {
     }
     let mut tables = Vec::new();
     let mut partitions = Vec::new();
-    for (table_name, value) in &file.tables {
-        let table: TableFile = value.clone().try_into().map_err(|error: toml::de::Error| {
-            Failure::new(Kind::Schema, "read a table").at(format!("{name}.toml, {table_name}")).because(error.message())
-        })?;
+    let codes = CodeLists::of(&file.codes).map_err(|failure| failure.at(format!("{name}.toml")))?;
+    let confidence = file.confidence.map(Confidence::from).unwrap_or_default();
+    let lines = Lines { name, text };
+    for (table_name, table) in file.tables.0 {
         partitions.push(table.partition.clone());
-        tables
-            .push(check_table(table_name, table).map_err(|failure| failure.at(format!("{name}.toml, {table_name}")))?);
+        tables.push(check_table(&table_name, table, confidence, codes, lines)?);
     }
     if tables.is_empty() {
         return Err(wrong(name, "it has no table"));
     }
-    let key = Source::parse(&file.read.key).map_err(place)?;
+    let key = Source::parse(&file.read.key).map_err(|failure| failure.at(format!("schema {name}")))?;
     let key_type = check_owner_keys(name, &key, &tables)?;
     let partition = check_partition(name, &tables, &partitions)?;
     for table in &mut tables {
@@ -53,6 +51,7 @@ pub fn check(name: &str, text: &str) -> Result<Resource> {
         name: name.to_owned(),
         about: file.about,
         priority: file.priority,
+        is_default: file.is_default,
         read,
         tables,
         left_out: Vec::new(),
@@ -69,102 +68,8 @@ pub fn check(name: &str, text: &str) -> Result<Resource> {
     }
 }
 
-/// Hash of what a file says about reading and mapping; comments, `about` and `priority` do not count.
-fn hash(text: &str) -> Result<String> {
-    let mut whole: toml::Table =
-        toml::from_str(text).map_err(|error| Failure::new(Kind::Schema, "read a schema file").caused(error))?;
-    whole.remove("about");
-    whole.remove("priority");
-    let canonical =
-        serde_json::to_vec(&whole).map_err(|error| Failure::new(Kind::Bug, "write a schema as JSON").caused(error))?;
-    let digest = Sha256::digest(&canonical);
-    Ok(digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect())
-}
-
 fn wrong(place: &str, why: impl Into<String>) -> Failure {
     Failure::new(Kind::Schema, "accept a schema file").at(format!("{place}.toml")).because(why)
-}
-
-/// snake_case: what every engine takes unquoted, but for its reserved words.
-fn is_name(text: &str) -> bool {
-    text.starts_with(|c: char| c.is_ascii_lowercase())
-        && text.len() <= 63
-        && text.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
-}
-
-/// Names that no folder can bear where a destination is copied to Windows.
-fn is_device(name: &str) -> bool {
-    let numbered = name.strip_prefix("com").or_else(|| name.strip_prefix("lpt"));
-    matches!(name, "con" | "prn" | "aux" | "nul")
-        || numbered.is_some_and(|rest| matches!(rest.as_bytes(), [b'0'..=b'9']))
-}
-
-fn check_table(name: &str, file: TableFile) -> Result<Table> {
-    let wrong = |why: String| Failure::new(Kind::Schema, "accept a table").because(why);
-    if !is_name(name) || is_device(name) {
-        let rule = "a table's name is small letters, digits and `_`, at most 63, begins with a letter, and is no device of Windows";
-        return Err(wrong(rule.into()));
-    }
-    let rows = match file.rows {
-        None => Rows::Record,
-        Some(RowsFile::One(path)) => Rows::Each(vec![(parse_rows(&path)?, None)]),
-        Some(RowsFile::Labelled(branches)) => Rows::Each(
-            branches
-                .into_iter()
-                .map(|BranchFile { path, label }| Ok((parse_rows(&path)?, Some(label))))
-                .collect::<Result<_>>()?,
-        ),
-    };
-    let depth = match &rows {
-        Rows::Record => 0,
-        Rows::Each(branches) => {
-            let depths: Vec<usize> =
-                branches.iter().map(|(steps, _)| steps.iter().filter(|step| **step == Step::Each).count()).collect();
-            if depths.is_empty() || depths.iter().any(|depth| *depth != depths[0]) {
-                return Err(wrong("the paths of `rows` must go equally deep".into()));
-            }
-            depths[0]
-        }
-    };
-    let mut columns: Vec<Column> = Vec::new();
-    for column in file.columns {
-        if !is_name(&column.name) || columns.iter().any(|other| other.name == column.name) {
-            return Err(wrong(format!("column `{}` is not a name in small letters, or stands twice", column.name)));
-        }
-        let from = column.from.paths().iter().map(|path| Source::parse(path)).collect::<Result<Vec<_>>>()?;
-        for source in &from {
-            let too_high = matches!(source.origin, Origin::Above(above) if above > depth);
-            let record_key = depth == 0 && matches!(source.leaf, Leaf::Label);
-            if too_high || record_key {
-                return Err(wrong(format!("`from` of column `{}` leads out of the record", column.name)));
-            }
-        }
-        if from.is_empty() {
-            return Err(wrong(format!("column `{}` has no `from`", column.name)));
-        }
-        columns.push(Column { name: column.name, from, kind: Type::parse(&column.kind)?, required: column.required });
-    }
-    let key = file
-        .key
-        .iter()
-        .map(|key| {
-            let index = columns.iter().position(|column| column.name == *key);
-            let index = index.ok_or_else(|| wrong(format!("key column `{key}` is not a column")))?;
-            let kind = columns[index].kind;
-            if !columns[index].required || matches!(kind, Type::Float64 | Type::Json) {
-                return Err(wrong(format!("key column `{key}` must be required, and neither float64 nor json")));
-            }
-            Ok(index)
-        })
-        .collect::<Result<Vec<_>>>()?;
-    if key.is_empty() {
-        return Err(wrong("it has no key".into()));
-    }
-    debug_assert!(
-        ![EXTRA, EXTRACTED_AT, RUN_ID].iter().any(|name| is_name(name)),
-        "names of ours cannot be a schema's"
-    );
-    Ok(Table { name: name.to_owned(), rows, columns, left_out: Vec::new(), key, partition: Partition::None })
 }
 
 /// The first key column of every table is the owner key, and of one type.
@@ -453,16 +358,4 @@ fn find_newer(name: &str, wanted: &str, tables: &[Table]) -> Result<Newer> {
             matches!(owner.columns[column].kind, Type::Int64 | Type::Timestamp).then_some(Newer { table, column })
         })
         .ok_or_else(|| wrong(name, format!("`newer`: `{wanted}` is no int64 or timestamp column of the owner's table")))
-}
-
-impl Table {
-    /// The number of `*` between a record and this table's rows.
-    pub fn depth(&self) -> usize {
-        match &self.rows {
-            Rows::Record => 0,
-            Rows::Each(branches) => {
-                branches.first().map_or(0, |(steps, _)| steps.iter().filter(|step| **step == Step::Each).count())
-            }
-        }
-    }
 }

@@ -17,7 +17,7 @@ use std::sync::Arc;
 use arrow_schema::{DataType, Field, TimeUnit};
 
 use crate::failure::{Failure, Kind, Result};
-use crate::schema::Source;
+use crate::schema::{Meaning, Source};
 
 /// JSON text of every field that the schema does not name, and of values that did not fit; null when none.
 pub const EXTRA: &str = "_extra";
@@ -117,6 +117,8 @@ pub struct Column {
     pub kind: Type,
     /// Never null: a row without it does not fit.
     pub required: bool,
+    /// For people and tools: nothing is read or mapped by it.
+    pub meaning: Meaning,
 }
 
 impl Column {

@@ -1,6 +1,11 @@
 //! The TOML of a schema file as written: shapes only, unknown keys refused.
 
-use serde::Deserialize;
+use std::fmt;
+use std::marker::PhantomData;
+
+use serde::de::{MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+use toml::Spanned;
 
 /// A whole file.
 #[derive(Debug, Deserialize)]
@@ -9,8 +14,65 @@ pub struct SchemaFile {
     pub about: String,
     #[serde(default = "middle")]
     pub priority: u32,
+    /// Whether it is read where the settings do not name it.
+    #[serde(rename = "default", default = "yes")]
+    pub is_default: bool,
+    pub confidence: Option<ConfidenceName>,
+    /// Lists of codes by name: a code and its meaning.
+    #[serde(default)]
+    pub codes: CodesFile,
     pub read: ReadFile,
-    pub tables: toml::Table,
+    pub tables: InOrder<TableFile>,
+}
+
+/// Lists of codes by name, each with meanings by code, in the order of the file.
+pub type CodesFile = InOrder<InOrder<String>>;
+
+fn yes() -> bool {
+    true
+}
+
+/// Entries by name in the order of the file, each name with its place.
+#[derive(Debug)]
+pub struct InOrder<T>(pub Vec<(Spanned<String>, T)>);
+
+impl<T> Default for InOrder<T> {
+    fn default() -> Self {
+        Self(Vec::new())
+    }
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for InOrder<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Entries<T>(PhantomData<T>);
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for Entries<T> {
+            type Value = InOrder<T>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a table")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut entries = Vec::new();
+                while let Some(entry) = map.next_entry()? {
+                    entries.push(entry);
+                }
+                Ok(InOrder(entries))
+            }
+        }
+        deserializer.deserialize_map(Entries(PhantomData))
+    }
+}
+
+/// The sources of a statement, the most certain first.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "kebab-case")]
+pub enum ConfidenceName {
+    Documented,
+    Recorded,
+    ClientCode,
+    Inferred,
+    Guess,
 }
 
 /// The place of a resource that does not say: after the lists, before what is large.
@@ -124,10 +186,12 @@ pub struct OwnersFile {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TableFile {
+    pub description: Option<String>,
+    pub confidence: Option<ConfidenceName>,
     pub rows: Option<RowsFile>,
     pub key: Vec<String>,
     pub partition: Option<String>,
-    pub columns: Vec<ColumnFile>,
+    pub columns: Vec<Spanned<ColumnFile>>,
 }
 
 /// `rows`: one path, or several with a label each.
@@ -156,6 +220,22 @@ pub struct ColumnFile {
     pub kind: String,
     #[serde(default)]
     pub required: bool,
+    pub description: Option<String>,
+    pub references: Option<ReferencesFile>,
+    /// The name of a list of codes.
+    pub codes: Option<String>,
+    #[serde(default)]
+    pub personal: bool,
+    pub confidence: Option<ConfidenceName>,
+}
+
+/// `references`: the column that a value leads to, one of several, or none for a reason.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+pub enum ReferencesFile {
+    One(String),
+    Several(Vec<String>),
+    Nowhere { none: String },
 }
 
 /// `from`: one path, or several of which the first present wins.

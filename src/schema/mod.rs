@@ -6,17 +6,22 @@
 
 mod file;
 mod path;
+mod meaning;
 mod column;
 mod resource;
+mod describe;
+mod tables;
+mod hash;
 mod check;
 mod wishes;
 mod catalog;
 
 pub use catalog::Catalog;
 pub use column::{Column, DELETED_AT, EXTRA, EXTRACTED_AT, RUN_ID, Type};
+pub use meaning::{Code, Confidence, DESCRIPTION, Meaning, References, Target};
 pub use path::{Leaf, Origin, Source, Step};
 pub use resource::{
     AlsoFrom, Changes, Count, Counted, IdSearch, Inventory, Naming, Newer, Open, Owners, Partition, PartitionBy, Read,
-    Resource, RowSearch, Rows, Style, Table, file_schema,
+    Resource, RowSearch, Rows, Style, Table, file_schema, same_columns,
 };
 pub use wishes::Wishes;

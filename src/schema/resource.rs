@@ -1,11 +1,12 @@
 //! A checked resource: how it is read and which tables it fills.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::time::Duration;
 
-use arrow_schema::{DataType, Field, Schema, TimeUnit};
+use arrow_schema::{DataType, Field, FieldRef, Fields, Schema, TimeUnit};
 
-use crate::schema::{Column, DELETED_AT, EXTRA, EXTRACTED_AT, Leaf, RUN_ID, Step, Type};
+use crate::schema::{Column, DELETED_AT, DESCRIPTION, EXTRA, EXTRACTED_AT, Leaf, RUN_ID, Step, Type};
 
 /// Something the source serves, and the tables it becomes.
 #[derive(Clone, Debug)]
@@ -15,6 +16,8 @@ pub struct Resource {
     pub about: String,
     /// Lower runs earlier: small and important ones first.
     pub priority: u32,
+    /// Whether it is read where the settings do not name it.
+    pub is_default: bool,
     pub read: Read,
     /// In the file's order; at least one.
     pub tables: Vec<Table>,
@@ -214,10 +217,24 @@ pub enum Rows {
     Each(Vec<(Vec<Step>, Option<String>)>),
 }
 
+impl Rows {
+    /// The number of `*` between a record and these rows.
+    pub fn depth(&self) -> usize {
+        match self {
+            Self::Record => 0,
+            Self::Each(branches) => {
+                branches.first().map_or(0, |(steps, _)| steps.iter().filter(|step| **step == Step::Each).count())
+            }
+        }
+    }
+}
+
 /// A table that we write.
 #[derive(Clone, Debug)]
 pub struct Table {
     pub name: String,
+    /// Plain English; empty where the file says nothing.
+    pub description: String,
     pub rows: Rows,
     pub columns: Vec<Column>,
     /// Columns that the settings leave out: their values are known, and written nowhere.
@@ -275,6 +292,11 @@ impl fmt::Display for Partition {
 }
 
 impl Table {
+    /// The number of `*` between a record and this table's rows.
+    pub fn depth(&self) -> usize {
+        self.rows.depth()
+    }
+
     /// The place of the column that tells of deleted records, where the table keeps their rows.
     pub fn mark(&self) -> Option<usize> {
         self.columns.iter().position(|column| column.name == DELETED_AT)
@@ -284,6 +306,26 @@ impl Table {
     pub fn arrow(&self) -> Schema {
         file_schema(&self.columns)
     }
+
+    /// The same, where each column of the table has its description in its field's metadata: as a new file states it for its
+    /// readers.
+    pub fn described(&self) -> Schema {
+        let plain = self.arrow();
+        let fields = plain.fields().iter().enumerate().map(|(place, field)| {
+            let description = self.columns.get(place).map_or("", |column| column.meaning.description.as_str());
+            let known = (!description.is_empty()).then(|| (DESCRIPTION.to_owned(), description.to_owned()));
+            field.as_ref().clone().with_metadata(known.into_iter().collect::<HashMap<_, _>>())
+        });
+        Schema::new(fields.collect::<Vec<_>>())
+    }
+}
+
+/// Whether two schemas have the same columns by name and type; descriptions do not count.
+pub fn same_columns(one: &Fields, other: &Fields) -> bool {
+    let equal = |(a, b): (&FieldRef, &FieldRef)| {
+        a.name() == b.name() && a.data_type() == b.data_type() && a.is_nullable() == b.is_nullable()
+    };
+    one.len() == other.len() && one.iter().zip(other).all(equal)
 }
 
 /// The Arrow schema of files with these columns: behind them `_extra`, `_extracted_at`, `_run_id`.

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use sha2::{Digest, Sha256};
 
 use crate::failure::{Failure, Kind, Result};
-use crate::schema::{Changes, Column, DELETED_AT, Leaf, Newer, Partition, Resource, Style, Table, Type};
+use crate::schema::{Changes, Column, DELETED_AT, Leaf, Meaning, Newer, Partition, Resource, Style, Table, Type};
 
 /// What is wished of one resource; the default changes nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -57,7 +57,9 @@ impl Resource {
             without(table, &dropped);
             if wishes.marks {
                 let name = DELETED_AT.to_owned();
-                table.columns.push(Column { name, from: Vec::new(), kind: Type::Timestamp, required: false });
+                let description = "The time at which the record was found deleted at the source, by its clock; UTC.";
+                let meaning = Meaning { description: description.to_owned(), ..Meaning::default() };
+                table.columns.push(Column { name, from: Vec::new(), kind: Type::Timestamp, required: false, meaning });
             }
         }
         // Places of tables and columns move as others go; those that are named by place are needed, so they are there.

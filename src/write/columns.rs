@@ -30,14 +30,20 @@ pub struct Layout {
 impl Layout {
     /// The layouts of a table.
     pub fn new(table: &Table) -> Self {
-        let file = Arc::new(table.arrow());
+        let plain = table.arrow();
         let content = table.columns.len() + 1;
         let mut fields: Vec<Field> =
-            file.fields().iter().take(content).map(|field| field.as_ref().clone().with_nullable(true)).collect();
+            plain.fields().iter().take(content).map(|field| field.as_ref().clone().with_nullable(true)).collect();
         fields.push(Field::new(EXTRACTED_AT, DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())), true));
         fields.push(Field::new(SEQ, DataType::UInt64, true));
         fields.push(Field::new(PARTITION, DataType::Int32, true));
-        Self { file, spool: Arc::new(Schema::new(fields)), key: table.key.clone(), mark: table.mark(), content }
+        Self {
+            file: Arc::new(table.described()),
+            spool: Arc::new(Schema::new(fields)),
+            key: table.key.clone(),
+            mark: table.mark(),
+            content,
+        }
     }
 
     /// Whether a row, in either layout, is of a record that was found deleted.

@@ -13,6 +13,7 @@ use tokio::runtime::Handle;
 
 use crate::failure::{Failure, Kind, Result};
 use crate::manifest::{DataFile, Version};
+use crate::schema::same_columns;
 use crate::store::{Store, paths};
 use crate::write::inspect::refuse_altered;
 use crate::write::output::{Draft, Output, Target};
@@ -77,7 +78,7 @@ impl Joined {
 
     /// Takes the rows of a file; none where its columns are others, or one of its keys is known.
     fn take(&mut self, reader: Reader, path: &Path, form: &Form) -> Result<bool> {
-        if reader.schema().fields() != form.schema.fields() {
+        if !same_columns(reader.schema().fields(), form.schema.fields()) {
             return Ok(false);
         }
         let damaged = |error| Failure::damaged("read a data file", path.display().to_string()).caused(error);

@@ -25,6 +25,7 @@ use parquet::file::statistics::Statistics;
 use crate::config::Encodings;
 use crate::failure::Result;
 use crate::manifest::{DataFile, Key};
+use crate::schema::same_columns;
 use crate::write::bounds::{range, rows_at_once};
 use crate::write::encode::created_by;
 use crate::write::lookup::unreadable;
@@ -212,7 +213,7 @@ impl Groups {
         let file = metadata.file_metadata();
         let columns = ArrowSchemaConverter::new().convert(&form.schema);
         let same = file.created_by().is_some_and(|by| by == created_by())
-            && self.metadata.schema().fields() == form.schema.fields()
+            && same_columns(self.metadata.schema().fields(), form.schema.fields())
             && columns.is_ok_and(|columns| file.schema_descr().columns() == columns.columns());
         let copyable = |group: usize| {
             let index = metadata.page_index_for_row_group(group);

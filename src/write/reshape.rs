@@ -19,7 +19,9 @@ use crate::decode::Rest;
 use crate::failure::{Failure, Kind, Result};
 use crate::manifest::{DataFile, SpecColumn, TableFiles, Version};
 use crate::plan::{Origin, Reshape, TableReshape};
-use crate::schema::{Column, DELETED_AT, EXTRA, EXTRACTED_AT, Partition, RUN_ID, Resource, Source, Table, Type};
+use crate::schema::{
+    Column, DELETED_AT, EXTRA, EXTRACTED_AT, Meaning, Partition, RUN_ID, Resource, Source, Table, Type,
+};
 use crate::store::Store;
 use crate::write::aside::{Aside, Which, set_aside};
 use crate::write::open::OpenRows;
@@ -113,7 +115,13 @@ fn before(resource: &Resource, head: &Version) -> Result<Resource> {
                 ([], Some(new)) => new.from.clone(),
                 (from, _) => from.iter().map(|from| Source::parse(from)).collect::<Result<_>>()?,
             };
-            Ok(Column { name: old.name.clone(), from, kind: Type::parse(&old.kind)?, required: old.required })
+            Ok(Column {
+                name: old.name.clone(),
+                from,
+                kind: Type::parse(&old.kind)?,
+                required: old.required,
+                meaning: Meaning::default(),
+            })
         };
         let columns = old.map(|old| old.columns.as_slice()).unwrap_or_default();
         table.columns = columns.iter().map(column).collect::<Result<_>>()?;
@@ -140,7 +148,7 @@ impl<'a> Mould<'a> {
             origins.filter(|(_, origin)| **origin == wanted).map(|(place, _)| place).collect()
         };
         let rest = Rest::new(before, resource, change.place, &of(Origin::Filled), &of(Origin::Widened))?;
-        Ok(Self { table, change, rest, schema: Arc::new(table.arrow()) })
+        Ok(Self { table, change, rest, schema: Arc::new(table.described()) })
     }
 
     fn recast(&self, old: &RecordBatch) -> Result<RecordBatch> {

@@ -51,7 +51,12 @@ fn every_source_file_that_the_pages_name_exists() {
 #[test]
 fn every_resource_stands_in_the_readme() {
     let readme = read("README.md");
-    for resource in pearlift::schema::Catalog::load(None).unwrap().resources() {
+    let catalog = pearlift::schema::Catalog::load(None).unwrap();
+    let tables: Vec<_> = catalog.resources().iter().flat_map(|resource| &resource.tables).collect();
+    let columns: usize = tables.iter().map(|table| table.columns.len()).sum();
+    let counts = format!("has all {} tables and {columns} columns", tables.len());
+    assert!(readme.contains(&counts), "the README states other counts: {counts}");
+    for resource in catalog.resources() {
         assert!(readme.contains(&format!("`{}`", resource.name)), "{} is missing", resource.name);
         for table in &resource.tables {
             assert!(readme.contains(&format!("`{}`", table.name)), "{} is missing", table.name);

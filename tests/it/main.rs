@@ -37,6 +37,7 @@ mod loading;
 mod lookup;
 mod mapping;
 mod marks;
+mod meanings;
 mod memory;
 mod merge;
 mod messages;

@@ -275,6 +275,13 @@ fn both_readings_make_the_same_rows_of_answers_that_are_bent() {
 /// A schema of words that no built-in file uses: floats, buckets, labels further down, entries of entries, two tables of one place, keys of texts.
 const GARDEN: &str = r#"
 about = "gardens with beds and plants"
+default = false
+confidence = "recorded"
+
+[codes.kind]
+bed = "in a bed"
+"7" = "in a pot"
+
 [read]
 style = "list"
 service = "test-service"
@@ -284,6 +291,8 @@ records = "gardens.*.parts.*"
 newer = ["seen", "changed_on"]
 
 [tables.garden]
+description = "Gardens."
+confidence = "client-code"
 key = ["id"]
 partition = "bucket(seen, 7)"
 columns = [
@@ -301,13 +310,13 @@ columns = [
 rows = [{ path = "beds.*.plants.*", label = "bed" }, { path = "pots.shelf.*.*", label = "pot" }]
 key = ["garden_id", "kind", "outer", "place"]
 columns = [
-  { name = "garden_id", from = "$.@key",                 type = "string", required = true },
-  { name = "kind",      from = "@label",                 type = "string", required = true },
+  { name = "garden_id", from = "$.@key",                 type = "string", required = true, references = "garden.id" },
+  { name = "kind",      from = "@label",                 type = "string", required = true, codes = "kind", description = "Where." },
   { name = "outer",     from = ["^.@key", "^.@index"],   type = "string", required = true },
   { name = "place",     from = "@index",                 type = "int64", required = true },
-  { name = "name",      from = ["name.latin", "name.plain", "."], type = "string" },
+  { name = "name",      from = ["name.latin", "name.plain", "."], type = "string", references = ["garden.id", "plant.kind"] },
   { name = "soil",      from = "^.soil.kind",            type = "string" },
-  { name = "owner",     from = "^.^.owner",              type = "int64" },
+  { name = "owner",     from = "^.^.owner",              type = "int64", references = { none = "people are not read" }, personal = true, confidence = "guess" },
   { name = "seen",      from = "$.seen",                 type = "int32" },
   { name = "open",      from = "^.sun.open",             type = "bool" },
   { name = "day",       from = "^.sun.day",              type = "date" },
@@ -389,6 +398,18 @@ fn a_schema_file_that_one_reading_refuses_is_refused_by_the_other() {
         ("about = ", "title = 1\nabout = "),
         ("get = ", "getting = 1\nget = "),
         ("records = \"gardens.*.parts.*\"", "records = \"gardens.*.parts\""),
+        ("description = \"Gardens.\"", "description = \" \""),
+        ("description = \"Where.\"", "description = \"\""),
+        ("description = \"Where.\"", "descriptions = \"Where.\""),
+        ("confidence = \"client-code\"", "confidence = \"certain\""),
+        ("references = \"garden.id\"", "references = \"garden\""),
+        ("references = \"garden.id\"", "references = \"gardens.id\""),
+        ("references = \"garden.id\"", "references = \"garden.seen\""),
+        ("references = [\"garden.id\", \"plant.kind\"]", "references = []"),
+        ("none = \"people are not read\"", "none = \"\""),
+        ("none = \"people are not read\"", "no = \"people are not read\""),
+        ("codes = \"kind\"", "codes = \"kinds\""),
+        ("bed = \"in a bed\"", "bed = \"\""),
     ];
     for (from, to) in wrong {
         assert!(GARDEN.contains(from), "{from}");

@@ -196,7 +196,7 @@ fn what_reading_goes_by_cannot_be_left_out_and_names_must_exist() {
         let tables = (name == "journal").then(|| vec!["journal".to_owned()]);
         Wishes { tables, ..Wishes::default() }
     };
-    assert!(Catalog::load(None).unwrap().shaped(lines, |name| name != "order").is_ok());
+    assert!(Catalog::load(None).unwrap().shaped(lines, |resource| resource.name != "order").is_ok());
 }
 
 #[test]

@@ -1,7 +1,8 @@
 """Reads schema files by their grammar (`schemas/README.md`), as far as it states which rows an answer becomes.
 
 This is a second reading of the grammar's text: nothing of the program is used. A file that breaks one of these rules is
-refused with `Refused`; keys that only decide how the source is asked (`inventory`, `changes`, `owners` …) are let through.
+refused with `Refused`; keys that only decide how the source is asked (`inventory`, `changes`, `owners` …) are let through, and
+those that give meanings (`description`, `references`, `codes` …) are checked for their form: no row depends on them.
 """
 
 import os
@@ -12,13 +13,14 @@ from dataclasses import dataclass
 from values import type_of
 
 NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
-TOP_KEYS = {"about", "priority", "read", "tables"}
+TOP_KEYS = {"about", "priority", "default", "confidence", "codes", "read", "tables"}
 READ_KEYS = {
     "style", "service", "key", "records", "get", "max_ids", "inventory", "changes", "also_from", "count", "count_is_wrong",
     "search", "owners", "newer", "every", "reload_every", "empty_ok", "none_found", "split_on", "not_applicable",
 }  # fmt: skip
-TABLE_KEYS = {"rows", "key", "partition", "columns"}
-COLUMN_KEYS = {"name", "from", "type", "required"}
+TABLE_KEYS = {"description", "confidence", "rows", "key", "partition", "columns"}
+COLUMN_KEYS = {"name", "from", "type", "required", "description", "references", "codes", "personal", "confidence"}
+CONFIDENCES = {"documented", "recorded", "client-code", "inferred", "guess"}
 STYLES = {"id-sets", "search", "list", "per-owner"}
 SPECIAL = ("@key", "@index", "@label")
 
@@ -138,8 +140,25 @@ def read_rows(rows):
     return branches
 
 
-def read_column(entry, depth):
+def check_meaning(name, entry, codes):
+    """Refuses what an entry says of its meaning where it has not the form of the grammar."""
+    if not entry.get("description", "-").strip() or entry.get("confidence", "guess") not in CONFIDENCES:
+        raise Refused(f"{name}: an empty description, or no such confidence")
+    references = entry.get("references", [])
+    if isinstance(references, dict):
+        if set(references) != {"none"} or not references["none"].strip():
+            raise Refused(f"{name}: a reference to nothing has a reason, `none`")
+        references = []
+    targets = [references] if isinstance(references, str) else references
+    if entry.get("references", "-") == [] or any(not re.fullmatch(r"\w+\.\w+", target) for target in targets):
+        raise Refused(f"{name}: a reference is `table.column`")
+    if "codes" in entry and entry["codes"] not in codes:
+        raise Refused(f"{name}: there are no codes `{entry['codes']}`")
+
+
+def read_column(entry, depth, codes):
     refuse_unknown(entry, COLUMN_KEYS)
+    check_meaning(entry["name"], entry, codes)
     paths = [entry["from"]] if isinstance(entry["from"], str) else entry["from"]
     paths = tuple(read_path(path) for path in paths)
     if not paths or any((path.above or 0) > depth for path in paths):
@@ -147,11 +166,12 @@ def read_column(entry, depth):
     return Column(entry["name"], paths, type_of(entry["type"]), entry.get("required", False))
 
 
-def read_table(name, entry):
+def read_table(name, entry, codes):
     refuse_unknown(entry, TABLE_KEYS)
+    check_meaning(name, entry, codes)
     branches = read_rows(entry.get("rows"))
     depth = branches[0][0].count("*")
-    columns = tuple(read_column(column, depth) for column in entry["columns"])
+    columns = tuple(read_column(column, depth, codes) for column in entry["columns"])
     names = [column.name for column in columns]
     if any(not NAME.fullmatch(found) for found in [name, *names]) or len(set(names)) < len(names):
         raise Refused(f"{name}: a name is not in small letters, or is there twice")
@@ -186,11 +206,14 @@ def read_resource(name, text):
     """The resource that a file of this name and text describes."""
     file = tomllib.loads(text)
     refuse_unknown(file, TOP_KEYS)
+    check_meaning(name, {key: file[key] for key in ("confidence",) if key in file}, {})
+    if any(not codes or not all(meaning.strip() for meaning in codes.values()) for codes in file.get("codes", {}).values()):
+        raise Refused(f"{name}: a list of codes has codes with a meaning each")
     read = file["read"]
     refuse_unknown(read, READ_KEYS)
     if read["style"] not in STYLES or not file["tables"]:
         raise Refused(f"{name}: no such style, or no table")
-    tables = tuple(read_table(table, entry) for table, entry in file["tables"].items())
+    tables = tuple(read_table(table, entry, file.get("codes", {})) for table, entry in file["tables"].items())
     key = read_path(read["key"])
     for table in tables:
         first = table.columns[table.place(table.key[0])]
@@ -220,16 +243,36 @@ def check_divider(partition, tables):
         raise Refused(f"`partition`: no {wanted} column `{partition.column}` in a table with one row a record")
 
 
+def check_references(files, names):
+    """Refuses files of these names that refer to a column that does not exist, or is of another type."""
+    types = {
+        f"{table}.{column['name']}": column["type"]
+        for tables in files.values()
+        for table, entry in tables.items()
+        for column in entry["columns"]
+    }
+    for name in sorted(names):
+        for column in (column for entry in files[name].values() for column in entry["columns"]):
+            references = column.get("references", [])
+            targets = [references] if isinstance(references, str) else [] if isinstance(references, dict) else references
+            if wrong := [target for target in targets if types.get(target) != column["type"]]:
+                raise Refused(f"{name}: {column['name']} refers to {wrong[0]}, no column of its type")
+
+
 def load(folders, tables=()):
     """The resources of folders by name: a file in a later folder takes the place of one before. Where tables are named, only
     the files that describe one of them are read."""
-    texts = {}
+    texts, last = {}, set()
     for folder in folders:
+        last = set()
         for file in sorted(os.listdir(folder)):
             name, ending = os.path.splitext(file)
             if ending == ".toml":
+                last.add(name)
                 with open(os.path.join(folder, file), encoding="utf-8") as opened:
                     texts[name] = opened.read()
+    # Built-in files may refer to a table that a user's file has replaced.
+    check_references({name: tomllib.loads(text)["tables"] for name, text in texts.items()}, last)
     wanted = tuple(f"[tables.{table}]" for table in tables)
     described = {name: text for name, text in texts.items() if not wanted or any(header in text for header in wanted)}
     return {name: read_resource(name, text) for name, text in described.items()}

@@ -1,0 +1,141 @@
+//! From the tables of a schema file as written to checked ones; a column that is wrong is refused with its line.
+
+use toml::Spanned;
+
+use crate::failure::{Failure, Kind, Result};
+use crate::schema::describe::{CodeLists, meaning, text};
+use crate::schema::file::{BranchFile, ColumnFile, RowsFile, TableFile};
+use crate::schema::path::parse_rows;
+use crate::schema::{
+    Column, Confidence, EXTRA, EXTRACTED_AT, Leaf, Origin, Partition, RUN_ID, Rows, Source, Step, Table, Type,
+};
+
+/// A schema file's name and text, by which a failure names its line.
+#[derive(Clone, Copy)]
+pub struct Lines<'a> {
+    pub name: &'a str,
+    pub text: &'a str,
+}
+
+impl Lines<'_> {
+    /// The line of a place in the text, from 1.
+    fn of(self, place: usize) -> usize {
+        self.text.get(..place).unwrap_or(self.text).matches('\n').count() + 1
+    }
+
+    fn place(self, table: &str, line: usize) -> String {
+        format!("{}.toml, {table}, line {line}", self.name)
+    }
+}
+
+/// Checks a table; `confidence` is that of its file.
+pub fn check_table(
+    name: &Spanned<String>,
+    file: TableFile,
+    confidence: Confidence,
+    codes: CodeLists<'_>,
+    lines: Lines<'_>,
+) -> Result<Table> {
+    let (line, name) = (lines.of(name.span().start), name.as_ref());
+    let place = |failure: Failure| failure.at(lines.place(name, line));
+    if !is_name(name) || is_device(name) {
+        let rule = "a table's name is small letters, digits and `_`, at most 63, begins with a letter, and is no device of Windows";
+        return Err(place(wrong(rule)));
+    }
+    let rows = check_rows(file.rows).map_err(place)?;
+    let confidence = file.confidence.map_or(confidence, Confidence::from);
+    let mut columns: Vec<Column> = Vec::new();
+    for column in file.columns {
+        let line = lines.of(column.span().start);
+        let column = check_column(column.into_inner(), &columns, rows.depth(), (confidence, line), codes);
+        columns.push(column.map_err(|failure| failure.at(lines.place(name, line)))?);
+    }
+    let key = check_key(&file.key, &columns).map_err(place)?;
+    debug_assert!(
+        ![EXTRA, EXTRACTED_AT, RUN_ID].iter().any(|name| is_name(name)),
+        "names of ours cannot be a schema's"
+    );
+    Ok(Table {
+        name: name.clone(),
+        description: text("description", file.description).map_err(place)?,
+        rows,
+        columns,
+        left_out: Vec::new(),
+        key,
+        partition: Partition::None,
+    })
+}
+
+fn wrong(why: impl Into<String>) -> Failure {
+    Failure::new(Kind::Schema, "accept a table").because(why)
+}
+
+fn check_rows(file: Option<RowsFile>) -> Result<Rows> {
+    let branches = match file {
+        None => return Ok(Rows::Record),
+        Some(RowsFile::One(path)) => vec![(parse_rows(&path)?, None)],
+        Some(RowsFile::Labelled(branches)) => branches
+            .into_iter()
+            .map(|BranchFile { path, label }| Ok((parse_rows(&path)?, Some(label))))
+            .collect::<Result<_>>()?,
+    };
+    let depth = |steps: &[Step]| steps.iter().filter(|step| **step == Step::Each).count();
+    match branches.first().map(|(steps, _)| depth(steps)) {
+        Some(first) if branches.iter().all(|(steps, _)| depth(steps) == first) => Ok(Rows::Each(branches)),
+        _ => Err(wrong("the paths of `rows` must go equally deep")),
+    }
+}
+
+fn check_column(
+    file: ColumnFile,
+    others: &[Column],
+    depth: usize,
+    (confidence, line): (Confidence, usize),
+    codes: CodeLists<'_>,
+) -> Result<Column> {
+    if !is_name(&file.name) || others.iter().any(|other| other.name == file.name) {
+        return Err(wrong(format!("column `{}` is not a name in small letters, or stands twice", file.name)));
+    }
+    let from = file.from.paths().iter().map(|path| Source::parse(path)).collect::<Result<Vec<_>>>()?;
+    for source in &from {
+        let too_high = matches!(source.origin, Origin::Above(above) if above > depth);
+        let record_key = depth == 0 && matches!(source.leaf, Leaf::Label);
+        if too_high || record_key {
+            return Err(wrong(format!("`from` of column `{}` leads out of the record", file.name)));
+        }
+    }
+    if from.is_empty() {
+        return Err(wrong(format!("column `{}` has no `from`", file.name)));
+    }
+    let kind = Type::parse(&file.kind)?;
+    let meaning = meaning(&file, kind, confidence, line, codes)?;
+    Ok(Column { name: file.name, from, kind, required: file.required, meaning })
+}
+
+/// The places of the columns of a key.
+fn check_key(key: &[String], columns: &[Column]) -> Result<Vec<usize>> {
+    let find = |name: &String| {
+        let index = columns.iter().position(|column| column.name == *name);
+        let index = index.ok_or_else(|| wrong(format!("key column `{name}` is not a column")))?;
+        if !columns[index].required || matches!(columns[index].kind, Type::Float64 | Type::Json) {
+            return Err(wrong(format!("key column `{name}` must be required, and neither float64 nor json")));
+        }
+        Ok(index)
+    };
+    let places = key.iter().map(find).collect::<Result<Vec<_>>>()?;
+    if places.is_empty() { Err(wrong("it has no key")) } else { Ok(places) }
+}
+
+/// snake_case: what every engine takes unquoted, but for its reserved words.
+pub fn is_name(text: &str) -> bool {
+    text.starts_with(|c: char| c.is_ascii_lowercase())
+        && text.len() <= 63
+        && text.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
+}
+
+/// Names that no folder can bear where a destination is copied to Windows.
+pub fn is_device(name: &str) -> bool {
+    let numbered = name.strip_prefix("com").or_else(|| name.strip_prefix("lpt"));
+    matches!(name, "con" | "prn" | "aux" | "nul")
+        || numbered.is_some_and(|rest| matches!(rest.as_bytes(), [b'0'..=b'9']))
+}
