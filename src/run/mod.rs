@@ -22,6 +22,7 @@ mod refused;
 mod documents;
 mod list;
 mod inventory;
+mod lookups;
 mod start;
 mod changed;
 mod absent;
