@@ -56,9 +56,10 @@ async fn a_run_that_finds_nothing_new_asks_the_bucket_as_often_for_60_months_as_
         counts.push(by_folder(proxy.take_log()));
     }
 
-    // THEN it makes as many requests, and none to a file of a table
+    // THEN it makes as many requests, and hardly any to files of tables: a note of the last hour before the night is read
     assert_eq!(counts[0], counts[1]);
     let ours =
-        |request: &String| request.contains(" _pearlift") || request.ends_with("a list") || request.starts_with("POST");
-    assert!(counts[0].keys().all(ours), "{:#?}", counts[0]);
+        |request: &str| request.contains(" _pearlift") || request.ends_with("a list") || request.starts_with("POST");
+    let tables = counts[0].iter().filter(|(request, _)| !ours(request)).map(|(_, count)| count).sum::<usize>();
+    assert!(tables <= 2, "{:#?}", counts[0]);
 }
