@@ -4,7 +4,6 @@ use std::path::Path;
 
 use arrow_array::cast::AsArray;
 use pearlift::decode::Rest;
-use pearlift::sandbox::kinds::Kind;
 use pearlift::sandbox::{Sandbox, Settings, Size};
 use pearlift::schema::{EXTRA, Partition};
 use tempfile::TempDir;
@@ -82,7 +81,7 @@ assert set(duck.columns) == set(arrow.column_names), (duck.columns, arrow.column
 
 /// The ids of all orders, as `--ids` takes them.
 fn ids(sandbox: &Sandbox) -> String {
-    let ids = sandbox.ids(Kind::Order);
+    let ids = sandbox.ids("order");
     format!("{}-{}", ids.iter().min().unwrap(), ids.iter().max().unwrap())
 }
 
@@ -204,8 +203,8 @@ async fn columns_and_tables_go_and_columns_move_while_the_rest_stays_as_it_is() 
     let (sandbox, lake, program) = account_and_lake(300).await;
     let strict = with_lines("order", &[("order_type_code", "type = \"string\"", "type = \"string\", required = true")]);
     run(&program, &strict, &["run", "order"]).expect(0);
-    let gone: Vec<i64> = sandbox.ids(Kind::Order).into_iter().step_by(60).collect();
-    sandbox.delete(Kind::Order, &gone);
+    let gone: Vec<i64> = sandbox.ids("order").into_iter().step_by(60).collect();
+    sandbox.delete("order", &gone);
     run(&program, &strict, &["reconcile", "order"]).expect(0);
     let columns = "id, order_type_code, total, created_on, _extracted_at, _run_id, created_month";
     let before = digest(lake.path(), "order", columns);

@@ -267,7 +267,7 @@ async fn settings_that_leave_things_out_hold_for_every_command_and_for_what_is_t
     assert!(!planned.stdout.contains("in place"), "{}", planned.stdout);
 
     // WHEN records are read from the source again, all and one by one
-    let ids = sandbox.ids(pearlift::sandbox::kinds::Kind::Order);
+    let ids = sandbox.ids("order");
     fewer.run(&["backfill", "order", "--ids", &format!("{}-{}", ids[0], ids[ids.len() - 1])]).expect(0);
     fewer.run(&["run", "--full", "order"]).expect(0);
 

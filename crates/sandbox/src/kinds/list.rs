@@ -9,14 +9,13 @@ use crate::text;
 mod chart;
 mod field;
 
-pub use chart::{
-    CURRENCY_COLUMNS, CURRENCY_SIZE, NOMINAL_COLUMNS, NOMINAL_SIZE, currency_row, nominal_document, nominal_row,
-};
+pub use chart::{CURRENCY_COLUMNS, NOMINAL_COLUMNS, NOMINAL_SIZE, currency_row, nominal_document, nominal_row};
 pub(super) use chart::{currency, nominal_of, rate, symbol};
 pub(super) use field::{nth, put, put_flag, put_raw, put_text, put_time, roll, salt};
 
 /// A list that is read whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::enum_variant_names, reason = "a price list has no other name")]
 pub enum List {
     PriceList,
     OrderStatus,

@@ -87,7 +87,6 @@ pub fn nominal_document(_: &World, record: &Record, out: &mut String) {
     out.push('}');
 }
 
-pub const CURRENCY_SIZE: i64 = 5;
 pub const CURRENCY_COLUMNS: &[Column] = &[
     Column::of("id", "IDSET"),
     Column::of("title", "STRING"),
