@@ -1,54 +1,32 @@
 //! A resource that is made by code, as a fixture without templates shows it.
 
-use super::list::{self, List};
-use super::{
-    Cell, Column, Record, With, World, availability, contact, goods_in, goods_out, journal, movement, order, payment,
-    price, product,
-};
+use super::{Cell, Column, Record, With, World, availability, goods_in, goods_out, journal, movement, order, payment};
 
 /// A resource whose records are made by code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Made {
     Order,
-    Product,
-    ProductPrice,
     ProductAvailability,
-    Contact,
     GoodsOutNote,
     GoodsInNote,
     GoodsMovement,
     Journal,
     CustomerPayment,
     SupplierPayment,
-    List(List),
-    NominalCode,
-    Currency,
 }
 
 impl Made {
     /// The resource of this name.
     pub fn find(name: &str) -> Option<Self> {
-        const ALL: [(&str, Made); 20] = [
+        const ALL: [(&str, Made); 8] = [
             ("order", Made::Order),
-            ("product", Made::Product),
-            ("product_price", Made::ProductPrice),
             ("product_availability", Made::ProductAvailability),
-            ("contact", Made::Contact),
             ("goods_out_note", Made::GoodsOutNote),
             ("goods_in_note", Made::GoodsInNote),
             ("goods_movement", Made::GoodsMovement),
             ("journal", Made::Journal),
             ("customer_payment", Made::CustomerPayment),
             ("supplier_payment", Made::SupplierPayment),
-            ("price_list", Made::List(List::PriceList)),
-            ("order_status", Made::List(List::OrderStatus)),
-            ("order_type", Made::List(List::OrderType)),
-            ("warehouse", Made::List(List::Warehouse)),
-            ("channel", Made::List(List::Channel)),
-            ("brand", Made::List(List::Brand)),
-            ("tax_code", Made::List(List::TaxCode)),
-            ("nominal_code", Made::NominalCode),
-            ("currency", Made::Currency),
         ];
         ALL.iter().find(|(known, _)| *known == name).map(|(_, made)| *made)
     }
@@ -58,16 +36,11 @@ impl Made {
         let with = With::of(sections);
         match self {
             Self::Order => order::document(world, record, with, out),
-            Self::Product => product::document(world, record, with, out),
-            Self::ProductPrice => price::document(world, record, out),
             Self::ProductAvailability => availability::document(world, record, with, out),
-            Self::Contact => contact::document(world, record, with, out),
             Self::GoodsOutNote => goods_out::document(world, record, out),
             Self::GoodsInNote => goods_in::document(world, record, out),
             Self::Journal => journal::document(world, record, out),
-            Self::List(list) => list::entry(list, world, record, out),
-            Self::NominalCode => list::nominal_document(world, record, out),
-            Self::GoodsMovement | Self::CustomerPayment | Self::SupplierPayment | Self::Currency => {}
+            Self::GoodsMovement | Self::CustomerPayment | Self::SupplierPayment => {}
         }
     }
 
@@ -75,17 +48,13 @@ impl Made {
     pub fn columns(self) -> &'static [Column<'static>] {
         match self {
             Self::Order => order::COLUMNS,
-            Self::Product => product::COLUMNS,
-            Self::Contact => contact::COLUMNS,
             Self::GoodsOutNote => goods_out::COLUMNS,
             Self::GoodsInNote => goods_in::COLUMNS,
             Self::GoodsMovement => movement::COLUMNS,
             Self::Journal => journal::COLUMNS,
             Self::CustomerPayment => payment::CUSTOMER_COLUMNS,
             Self::SupplierPayment => payment::SUPPLIER_COLUMNS,
-            Self::NominalCode => list::NOMINAL_COLUMNS,
-            Self::Currency => list::CURRENCY_COLUMNS,
-            Self::ProductPrice | Self::ProductAvailability | Self::List(_) => &[],
+            Self::ProductAvailability => &[],
         }
     }
 
@@ -93,17 +62,13 @@ impl Made {
     pub fn rows(self, world: &World, record: &Record) -> Vec<Vec<Cell>> {
         match self {
             Self::Order => vec![order::row(world, record)],
-            Self::Product => vec![product::row(world, record)],
-            Self::Contact => vec![contact::row(world, record)],
             Self::GoodsOutNote => vec![goods_out::row(world, record)],
             Self::GoodsInNote => goods_in::rows(world, record),
             Self::GoodsMovement => vec![movement::row(world, record)],
             Self::Journal => journal::rows(world, record),
             Self::CustomerPayment => vec![payment::customer_row(world, record)],
             Self::SupplierPayment => vec![payment::supplier_row(world, record)],
-            Self::NominalCode => vec![list::nominal_row(world, record)],
-            Self::Currency => vec![list::currency_row(world, record)],
-            Self::ProductPrice | Self::ProductAvailability | Self::List(_) => Vec::new(),
+            Self::ProductAvailability => Vec::new(),
         }
     }
 

@@ -3,10 +3,7 @@
 mod made;
 pub mod list;
 pub mod order;
-pub mod product;
-pub mod price;
 pub mod availability;
-pub mod contact;
 pub mod goods_out;
 pub mod goods_in;
 pub mod movement;
@@ -22,7 +19,6 @@ pub use crate::record::{Cell, Column, Record, World};
 pub struct With {
     pub custom_fields: bool,
     pub null_custom_fields: bool,
-    pub postal_addresses: bool,
     pub locations: bool,
 }
 
@@ -33,7 +29,6 @@ impl With {
         Self {
             custom_fields: asked("customFields"),
             null_custom_fields: asked("nullCustomFields"),
-            postal_addresses: asked("postalAddresses"),
             locations: asked("breakDownByLocation"),
         }
     }
