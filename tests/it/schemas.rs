@@ -13,7 +13,7 @@ use pearlift::fetch::Body;
 use pearlift::manifest::Key;
 use pearlift::schema::{Catalog, EXTRA, Resource, Style, Table};
 
-use crate::support::{answer, served};
+use crate::support::{answer, serve};
 
 fn folder(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(name)
@@ -50,7 +50,7 @@ fn answered() -> Vec<(Resource, String)> {
     let mut all: Vec<_> = catalog().resources().iter().map(|resource| (resource.clone(), answer(resource))).collect();
     let trial = folder("tests/it/trial");
     let texts: Vec<(String, String)> = texts(&trial, "toml").into_iter().collect();
-    let served = |resource: &Resource| (resource.clone(), served(resource, Some(trial.clone())));
+    let served = |resource: &Resource| (resource.clone(), serve(resource, Some(trial.clone())).text);
     all.extend(Catalog::from_texts(&texts).unwrap().resources().iter().map(served));
     all
 }

@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use crate::fixture::{Fixture, Fixtures};
+use crate::kinds;
 use crate::record::{Cell, IdSpan, IdSpans, Record, World};
 use crate::resource::ResourceId;
 use crate::seed::hash;
@@ -95,20 +96,7 @@ impl Account {
             spans.insert(fixture.name.clone(), stock.made);
             stocks.insert(resource, stock);
         }
-        let greatest = |name: &str| spans.get(name).map_or(0, |span| span.greatest);
-        let world = World {
-            seed: settings.seed,
-            zone,
-            orders: greatest("order"),
-            products: greatest("product"),
-            contacts: greatest("contact"),
-            goods_out_notes: greatest("goods_out_note"),
-            goods_in_notes: greatest("goods_in_note"),
-            spans,
-            start: now.as_second(),
-            dated_movements: settings.dated_movements,
-            text_bytes: settings.text_bytes,
-        };
+        let world = kinds::world(settings, zone, spans, now.as_second());
         let history = i64::from(settings.history) * 24 * 3600;
         Self { world, fixtures, stocks, start: now.as_second(), history, lags: false }
     }

@@ -10,7 +10,7 @@ mod proxy;
 mod python;
 mod weed;
 
-pub use answers::{answer, served};
+pub use answers::{answer, serve};
 pub use echo::Echo;
 pub use faulty::{Fault, Faults, Gate, Sorry, Verb};
 pub use harm::{cut, findings, flip, head, largest, rewrite, version};

@@ -14,6 +14,29 @@ pub use made::Made;
 
 pub use crate::record::{Cell, Column, Record, World};
 
+use jiff::tz::TimeZone;
+
+use crate::record::IdSpans;
+use crate::settings::Settings;
+
+/// The account around records, with these ids.
+pub fn world(settings: &Settings, zone: TimeZone, spans: IdSpans, start: i64) -> World {
+    let greatest = |name: &str| spans.get(name).map_or(0, |span| span.greatest);
+    World {
+        seed: settings.seed,
+        zone,
+        orders: greatest("order"),
+        products: greatest("product"),
+        contacts: greatest("contact"),
+        goods_out_notes: greatest("goods_out_note"),
+        goods_in_notes: greatest("goods_in_note"),
+        spans,
+        start,
+        dated_movements: settings.dated_movements,
+        text_bytes: settings.text_bytes,
+    }
+}
+
 /// Sections that are there only when asked for.
 #[derive(Clone, Copy, Debug)]
 pub struct With {
