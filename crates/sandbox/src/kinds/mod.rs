@@ -1,6 +1,6 @@
 //! Resources whose records depend on each other and are made by code: the documents and search rows of each, by name.
 
-mod made;
+mod ruled;
 pub mod list;
 pub mod order;
 pub mod availability;
@@ -10,7 +10,7 @@ pub mod movement;
 pub mod journal;
 pub mod payment;
 
-pub use made::Made;
+pub use ruled::RuledResource;
 
 pub use crate::record::{Cell, Column, Record, World};
 

@@ -4,7 +4,7 @@ use super::{Cell, Column, Record, With, World, availability, goods_in, goods_out
 
 /// A resource whose records are made by code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Made {
+pub enum RuledResource {
     Order,
     ProductAvailability,
     GoodsOutNote,
@@ -15,18 +15,18 @@ pub enum Made {
     SupplierPayment,
 }
 
-impl Made {
+impl RuledResource {
     /// The resource of this name.
     pub fn find(name: &str) -> Option<Self> {
-        const ALL: [(&str, Made); 8] = [
-            ("order", Made::Order),
-            ("product_availability", Made::ProductAvailability),
-            ("goods_out_note", Made::GoodsOutNote),
-            ("goods_in_note", Made::GoodsInNote),
-            ("goods_movement", Made::GoodsMovement),
-            ("journal", Made::Journal),
-            ("customer_payment", Made::CustomerPayment),
-            ("supplier_payment", Made::SupplierPayment),
+        const ALL: [(&str, RuledResource); 8] = [
+            ("order", RuledResource::Order),
+            ("product_availability", RuledResource::ProductAvailability),
+            ("goods_out_note", RuledResource::GoodsOutNote),
+            ("goods_in_note", RuledResource::GoodsInNote),
+            ("goods_movement", RuledResource::GoodsMovement),
+            ("journal", RuledResource::Journal),
+            ("customer_payment", RuledResource::CustomerPayment),
+            ("supplier_payment", RuledResource::SupplierPayment),
         ];
         ALL.iter().find(|(known, _)| *known == name).map(|(_, made)| *made)
     }
