@@ -70,6 +70,7 @@ mod shared;
 mod signals;
 mod slow;
 mod spellings;
+mod stated;
 mod steps;
 mod stir;
 mod stock;
