@@ -8,9 +8,10 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-use crate::fixture::{Fixture, Fixtures, IdSpan, IdSpans, RecordEvent};
-use crate::kinds::{Cell, Kind, Record, World};
+use crate::fixture::{Fixture, Fixtures, IN_BLOCKS, IdSpan, IdSpans, RecordEvent};
+use crate::kinds::{Cell, Kind, Record, World, product};
 use crate::resource::ResourceId;
+use crate::rules::{Following, Ids, Ledger, Part, Records, Trade};
 use crate::seed::hash;
 use crate::settings::{Settings, Size};
 use crate::shown::Shown;
@@ -38,6 +39,8 @@ pub struct Account {
 struct Stock {
     /// The ids made from the seed.
     made: IdSpan,
+    /// The part of the records in the business.
+    part: Option<Part>,
     /// Share of records that have been edited, in a hundred.
     edited: u64,
     inserted: BTreeMap<i64, i64>,
@@ -69,13 +72,13 @@ impl Change {
 
 impl Stock {
     /// Of so many records.
-    fn new(seed: u64, mut made: IdSpan, records: u64, edited: u64) -> Self {
+    fn new(seed: u64, part: Option<Part>, mut made: IdSpan, records: u64, edited: u64) -> Self {
         let mut left = records;
         while left > 0 {
             made.greatest += 1;
             left -= u64::from(!made.is_gap(seed, made.greatest));
         }
-        Self { made, edited, inserted: BTreeMap::new(), deleted: BTreeSet::new(), changes: HashMap::new() }
+        Self { made, part, edited, inserted: BTreeMap::new(), deleted: BTreeSet::new(), changes: HashMap::new() }
     }
 }
 
@@ -90,33 +93,32 @@ impl Account {
         let mut stocks = BTreeMap::new();
         let mut spans = IdSpans::new();
         let mut stock = |resource: ResourceId, name: &str, made: IdSpan, records: u64, edited: u64| {
-            let stock = Stock::new(settings.seed, made, records, edited);
+            let part = Part::of(name).filter(|_| made.gaps == IN_BLOCKS);
+            let stock = Stock::new(settings.seed, part, made, records, edited);
             let greatest = stock.made.greatest;
             spans.insert(name.to_owned(), stock.made);
             stocks.insert(resource, stock);
             greatest
         };
         let mut of_kind = |kind: Kind, records: u64, edited: u64| {
-            let made = IdSpan { first: 1, greatest: 0, gaps: u64::from(kind.has_gaps()), salt: kind.salt() };
+            let gaps = if Part::of(kind.name()).is_some() { IN_BLOCKS } else { u64::from(kind.has_gaps()) };
+            let made = IdSpan { first: 1, greatest: 0, gaps, salt: kind.salt() };
             stock(ResourceId::Kind(kind), kind.name(), made, records, edited)
         };
-        let mut world = World {
-            seed: settings.seed,
-            zone,
-            orders: of_kind(Kind::Order, orders, 60),
-            products: of_kind(Kind::Product, share(size.products, 1, 4, 20), 50),
-            contacts: of_kind(Kind::Contact, share(size.contacts, 1, 2, 20), 70),
-            goods_out_notes: of_kind(Kind::GoodsOutNote, share(size.goods_out_notes, 4, 5, 5), 0),
-            goods_in_notes: of_kind(Kind::GoodsInNote, share(size.goods_in_notes, 1, 20, 5), 0),
-            spans: IdSpans::new(),
-            start: now.as_second(),
-            dated_movements: settings.dated_movements,
-            text_bytes: settings.text_bytes,
-        };
-        of_kind(Kind::GoodsMovement, share(size.goods_movements, 1, 1, 5), 30);
-        of_kind(Kind::Journal, share(size.journals, 7, 5, 5), 0);
-        of_kind(Kind::CustomerPayment, share(size.customer_payments, 9, 10, 5), 0);
-        of_kind(Kind::SupplierPayment, share(size.supplier_payments, 1, 20, 5), 0);
+        let owned = |part: Part| u64::try_from(Part::count(part, orders.cast_signed())).unwrap_or_default().max(5);
+        let order_ids = of_kind(Kind::Order, orders, 60);
+        let products = of_kind(Kind::Product, share(size.products, 1, 4, 20), 50);
+        let contacts = of_kind(Kind::Contact, share(size.contacts, 1, 2, 20), 70);
+        for (kind, part, given, edited) in [
+            (Kind::GoodsOutNote, Part::GoodsOut, size.goods_out_notes, 0),
+            (Kind::GoodsInNote, Part::GoodsIn, size.goods_in_notes, 0),
+            (Kind::GoodsMovement, Part::Movement, size.goods_movements, 30),
+            (Kind::Journal, Part::Journal, size.journals, 0),
+            (Kind::CustomerPayment, Part::CustomerPayment, size.customer_payments, 0),
+            (Kind::SupplierPayment, Part::SupplierPayment, size.supplier_payments, 0),
+        ] {
+            of_kind(kind, given.unwrap_or_else(|| owned(part)), edited);
+        }
         for kind in Kind::LISTS {
             of_kind(kind, kind.list_size().unsigned_abs(), 0);
         }
@@ -126,9 +128,25 @@ impl Account {
             let records = size.records.get(&fixture.name).copied().unwrap_or_else(|| fixture.volume.of(orders));
             stock(ResourceId::Fixture(place), &fixture.name, made, records, fixture.edited);
         }
-        world.spans = spans;
         let history = i64::from(settings.history) * 24 * 3600;
-        Self { world, fixtures, stocks, start: now.as_second(), history, lags: false }
+        let start = now.as_second();
+        let mut world = World {
+            seed: settings.seed,
+            zone,
+            orders: order_ids,
+            products,
+            contacts,
+            start,
+            trade: trade(settings, &spans, start),
+            spans,
+            dated_movements: settings.dated_movements,
+            text_bytes: settings.text_bytes,
+        };
+        let span = world.spans[Kind::Product.name()];
+        let is_stocked = |id: &i64| !span.is_gap(settings.seed, *id) && product::stock_tracked(&world, *id);
+        world.trade.products = (1..=products).filter(is_stocked).collect();
+        world.trade.sum_stock();
+        Self { world, fixtures, stocks, start, history, lags: false }
     }
 
     /// The resource of this name, if the account serves one.
@@ -213,7 +231,8 @@ impl Account {
         let stock = self.stock(resource);
         let change = stock.changes.get(&id).copied().unwrap_or_default();
         let change = if self.lags { change.before() } else { change };
-        let created = stock.inserted.get(&id).copied().unwrap_or_else(|| {
+        let owned = stock.part.and_then(|part| self.world.trade.created(part, id));
+        let created = owned.or_else(|| stock.inserted.get(&id).copied()).unwrap_or_else(|| {
             let (from_end, length) = (stock.made.greatest - id, stock.made.greatest - stock.made.first + 1);
             let before = from_end * (self.history / 60) / length.max(1) * 60;
             self.start - before - QUIET
@@ -224,7 +243,8 @@ impl Account {
                 && hash(self.world.seed, id, salt.wrapping_add(1)) % 100 < stock.edited;
             let later = hash(self.world.seed, id, salt.wrapping_add(2)) % EDIT_WITHIN;
             let later = i64::try_from(later).expect("it is small");
-            edited.then_some((created + 30 + later).min(self.start - QUIET))
+            // Not before an order is closed.
+            edited.then_some((created + 3_600 + later).min(self.start - QUIET))
         };
         Record {
             id,
@@ -251,13 +271,36 @@ impl Account {
         }
     }
 
-    /// New records, created now; gives their ids.
+    /// The part that the records of a resource have in the business.
+    fn part(&self, resource: ResourceId) -> Option<Part> {
+        self.stock(resource).part
+    }
+
+    /// New records, created now; gives their ids. Movements of goods and journals of payments are added with them.
     pub fn insert(&mut self, resource: impl Into<ResourceId>, count: u64, now: i64) -> Vec<i64> {
         let resource = resource.into();
         let first = self.greatest(resource) + 1;
         let ids: Vec<i64> = (first..).zip(0..count).map(|(id, _)| id).collect();
         self.stock_mut(resource).inserted.extend(ids.iter().map(|id| (*id, now)));
+        if let Some(part) = self.part(resource) {
+            for id in &ids {
+                if let Some(added) = self.world.trade.settle(part, *id, self) {
+                    let following = self.world.trade.book(part, *id, added);
+                    self.follow(following, now);
+                }
+            }
+        }
         ids
+    }
+
+    /// Adds the records that follow from what happened elsewhere.
+    fn follow(&mut self, following: Vec<Following>, now: i64) {
+        for (part, order, added) in following {
+            let resource = self.resource(part.name()).expect("the account serves every part");
+            let id = self.greatest(resource) + 1;
+            self.stock_mut(resource).inserted.insert(id, now);
+            self.world.trade.book(part, id, (order, added));
+        }
     }
 
     /// Changes records, and says so by their date.
@@ -267,6 +310,12 @@ impl Account {
             let change = self.stock_mut(resource).changes.entry(*id).or_default().begin();
             change.revision += 1;
             change.updated = Some(now);
+            let revision = change.revision;
+            if let Some(part) = self.part(resource) {
+                let is_there = self.exists(resource, *id);
+                let following = self.world.trade.edited(part, *id, revision, is_there);
+                self.follow(following, now);
+            }
         }
     }
 
@@ -281,12 +330,55 @@ impl Account {
     /// Deletes records without a trace.
     pub fn delete(&mut self, resource: impl Into<ResourceId>, ids: &[i64]) {
         let resource = resource.into();
-        self.stock_mut(resource).deleted.extend(ids);
+        for id in ids {
+            let was_there = self.exists(resource, *id);
+            self.stock_mut(resource).deleted.insert(*id);
+            if was_there {
+                self.count_deleted(resource, *id, 1);
+            }
+        }
     }
 
     /// Brings deleted records back as they were.
     pub fn restore(&mut self, resource: impl Into<ResourceId>, ids: &[i64]) {
         let resource = resource.into();
-        self.stock_mut(resource).deleted.retain(|id| !ids.contains(id));
+        for id in ids {
+            if self.stock_mut(resource).deleted.remove(id) && self.exists(resource, *id) {
+                self.count_deleted(resource, *id, -1);
+            }
+        }
+    }
+
+    /// Takes a deleted record out of what is summed, or with -1 puts it back.
+    fn count_deleted(&mut self, resource: ResourceId, id: i64, sign: i64) {
+        if let Some(part) = self.part(resource) {
+            let revision = self.record(resource, id).revision;
+            self.world.trade.deleted(part, id, sign, revision);
+        }
+    }
+}
+
+impl Records for Account {
+    fn is_there(&self, part: Part, id: i64) -> bool {
+        self.resource(part.name()).is_some_and(|resource| self.exists(resource, id))
+    }
+}
+
+/// The business of an account, before its products are known.
+fn trade(settings: &Settings, spans: &IdSpans, start: i64) -> Trade {
+    let ids = Part::ALL.map(|part| {
+        let span = spans[part.name()];
+        Ids::new(settings.seed, span.salt, span.greatest)
+    });
+    Trade {
+        seed: settings.seed,
+        start,
+        history: i64::from(settings.history) * 24 * 3600,
+        ids,
+        contacts: spans[Kind::Contact.name()].greatest,
+        products: Vec::new(),
+        negative_credits: settings.negative_credits,
+        stock: Vec::new(),
+        ledger: Ledger::default(),
     }
 }

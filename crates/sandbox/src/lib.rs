@@ -16,6 +16,7 @@ mod pieces;
 mod settings;
 mod throttle;
 mod resource;
+mod rules;
 pub mod kinds;
 mod fixture;
 mod shown;

@@ -53,18 +53,6 @@ pub fn entry(kind: List, world: &World, record: &Record, out: &mut String) {
     out.push('}');
 }
 
-const STATUSES: [&str; 10] = [
-    "Draft / Quote",
-    "New order",
-    "On hold",
-    "Ready to ship",
-    "Back order",
-    "Invoiced",
-    "Placed with supplier",
-    "Rückfrage – Zahlung",
-    "Cancelled",
-    "VIP \"rush\" ⚡",
-];
 const BRANDS: [&str; 8] = ["Other", "Weaver", "Łódź Knit", "株式会社みどり", "O'Hara & Sons", "Zoë", "Field Co", "Åre"];
 const CHANNELS: [&str; 8] =
     ["Shop", "eBay", "Amazon UK", "Telephone", "Café store", "Wholesale", "Shopify EU", "Marché"];
@@ -107,8 +95,10 @@ fn order_status(world: &World, record: &Record, out: &mut String) {
     let id = record.id;
     let mut dice = Dice::new(world.seed, id, 0x31);
     let _ = write!(out, "{{\"statusId\":{id}");
-    put_text(out, "name", &named(nth(&STATUSES, id - 1), record));
-    put_text(out, "orderTypeCode", nth(&["SO", "SO", "PO", "SC", "PC"], id - 1));
+    let (of, name) = crate::rules::status(id).map_or(("SO", ""), |(of, name)| (of.code(), name));
+    let edited = if record.revision > 0 { format!("{name} – rev. {}", record.revision) } else { name.to_owned() };
+    put_text(out, "name", &edited);
+    put_text(out, "orderTypeCode", of);
     put(out, "sortOrder", id - 1);
     put_flag(out, "disabled", dice.percent(5));
     put_flag(out, "visible", dice.percent(80));

@@ -18,6 +18,7 @@ use jiff::tz::TimeZone;
 pub use kind::Kind;
 
 use crate::fixture::IdSpans;
+use crate::rules::Trade;
 
 /// The numbers from which a record is made.
 #[derive(Clone, Copy, Debug)]
@@ -41,12 +42,12 @@ pub struct World {
     pub orders: i64,
     pub products: i64,
     pub contacts: i64,
-    pub goods_out_notes: i64,
-    pub goods_in_notes: i64,
     /// The ids of every resource, by name.
     pub spans: IdSpans,
     /// The account's clock when it began to serve, in seconds since 1970.
     pub start: i64,
+    /// The rules that tie records to each other.
+    pub trade: Trade,
     pub dated_movements: bool,
     /// Bytes that the description of each product is filled up to.
     pub text_bytes: usize,
