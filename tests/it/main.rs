@@ -4,6 +4,7 @@
 
 mod bounded;
 mod bucket;
+mod business;
 mod cadence;
 mod clean;
 mod clocks;

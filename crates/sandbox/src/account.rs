@@ -9,9 +9,10 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use crate::fixture::{Fixture, Fixtures};
-use crate::kinds;
-use crate::record::{Cell, IdSpan, IdSpans, Record, World};
+use crate::kinds::{self, RuledResource};
+use crate::record::{Cell, IN_BLOCKS, IdSpan, IdSpans, Record, World};
 use crate::resource::ResourceId;
+use crate::rules::{Following, Part, Records};
 use crate::seed::hash;
 use crate::settings::{Settings, Size};
 use crate::verb::RecordEvent;
@@ -39,6 +40,8 @@ pub struct Account {
 struct Stock {
     /// The ids made from the seed.
     made: IdSpan,
+    /// The part that the records have in the business.
+    part: Option<Part>,
     /// Share of records that have been edited, in a hundred.
     edited: u64,
     inserted: BTreeMap<i64, i64>,
@@ -70,13 +73,13 @@ impl Change {
 
 impl Stock {
     /// Of so many records.
-    fn new(seed: u64, mut made: IdSpan, records: u64, edited: u64) -> Self {
+    fn new(seed: u64, part: Option<Part>, mut made: IdSpan, records: u64, edited: u64) -> Self {
         let mut left = records;
         while left > 0 {
             made.greatest += 1;
             left -= u64::from(!made.is_gap(seed, made.greatest));
         }
-        Self { made, edited, inserted: BTreeMap::new(), deleted: BTreeSet::new(), changes: HashMap::new() }
+        Self { made, part, edited, inserted: BTreeMap::new(), deleted: BTreeSet::new(), changes: HashMap::new() }
     }
 }
 
@@ -88,17 +91,32 @@ impl Account {
         let (mut stocks, mut spans) = (BTreeMap::new(), IdSpans::new());
         for (resource, fixture) in fixtures.all().filter(|(_, fixture)| fixture.owner.is_none()) {
             let first = fixture.first_id;
-            let made = IdSpan { first, greatest: first - 1, gaps: fixture.gaps, salt: fixture.salt };
+            let part = fixture.ruled.and_then(|_| Part::of(&fixture.name));
+            let gaps = if part.is_some() { IN_BLOCKS } else { fixture.gaps };
+            let made = IdSpan { first, greatest: first - 1, gaps, salt: fixture.salt };
             let given = size.records.get(&fixture.name);
             let given = given.or_else(|| size.records.get(fixture.counted.as_ref()?));
-            let records = given.copied().unwrap_or_else(|| fixture.volume.of(orders));
-            let stock = Stock::new(settings.seed, made, records, fixture.edited);
+            let owned =
+                part.filter(|part| *part != Part::Order).map(|part| Part::count(part, orders.cast_signed()).max(5));
+            let owned = owned.map(|records| u64::try_from(records).unwrap_or_default());
+            let records = given.copied().or(owned).unwrap_or_else(|| fixture.volume.of(orders));
+            let stock = Stock::new(settings.seed, part, made, records, fixture.edited);
             spans.insert(fixture.name.clone(), stock.made);
             stocks.insert(resource, stock);
         }
         let world = kinds::world(settings, zone, spans, now.as_second());
         let history = i64::from(settings.history) * 24 * 3600;
-        Self { world, fixtures, stocks, start: now.as_second(), history, lags: false }
+        let mut account = Self { world, fixtures, stocks, start: now.as_second(), history, lags: false };
+        account.world.trade.products = account.stocked();
+        account.world.trade.sum_stock();
+        account
+    }
+
+    /// The products of which stock is kept, ascending.
+    fn stocked(&self) -> Vec<i64> {
+        let views =
+            self.fixtures.all().filter(|(_, fixture)| fixture.ruled == Some(RuledResource::ProductAvailability));
+        views.flat_map(|(resource, _)| self.ids(resource)).collect()
     }
 
     /// The resource of this name, if the account serves one.
@@ -169,7 +187,8 @@ impl Account {
         let stock = self.stock(resource);
         let change = stock.changes.get(&id).copied().unwrap_or_default();
         let change = if self.lags { change.before() } else { change };
-        let created = stock.inserted.get(&id).copied().unwrap_or_else(|| {
+        let owned = stock.part.and_then(|part| self.world.trade.created(part, id));
+        let created = owned.or_else(|| stock.inserted.get(&id).copied()).unwrap_or_else(|| {
             let (from_end, length) = (stock.made.greatest - id, stock.made.greatest - stock.made.first + 1);
             let before = from_end * (self.history / 60) / length.max(1) * 60;
             self.start - before - QUIET
@@ -180,7 +199,8 @@ impl Account {
                 && hash(self.world.seed, id, salt.wrapping_add(1)) % 100 < stock.edited;
             let later = hash(self.world.seed, id, salt.wrapping_add(2)) % EDIT_WITHIN;
             let later = i64::try_from(later).expect("it is small");
-            edited.then_some((created + 30 + later).min(self.start - QUIET))
+            // Not before an order is closed.
+            edited.then_some((created + 3_600 + later).min(self.start - QUIET))
         };
         Record {
             id,
@@ -201,12 +221,35 @@ impl Account {
         self.fixture(resource).has(RecordEvent::Insert)
     }
 
-    /// New records, created now; gives their ids.
+    /// The part that the records of a resource have in the business.
+    fn part(&self, resource: ResourceId) -> Option<Part> {
+        self.stock(resource).part
+    }
+
+    /// New records, created now; gives their ids. Movements of goods and journals of payments are added with them.
     pub fn insert(&mut self, resource: ResourceId, count: u64, now: i64) -> Vec<i64> {
         let first = self.greatest(resource) + 1;
         let ids: Vec<i64> = (first..).zip(0..count).map(|(id, _)| id).collect();
         self.stock_mut(resource).inserted.extend(ids.iter().map(|id| (*id, now)));
+        if let Some(part) = self.part(resource) {
+            for id in &ids {
+                if let Some(added) = self.world.trade.settle(part, *id, self) {
+                    let following = self.world.trade.book(part, *id, added);
+                    self.follow(following, now);
+                }
+            }
+        }
         ids
+    }
+
+    /// Adds the records that follow from what happened elsewhere.
+    fn follow(&mut self, following: Vec<Following>, now: i64) {
+        for (part, order, added) in following {
+            let resource = self.resource(part.name()).expect("the account serves every part");
+            let id = self.greatest(resource) + 1;
+            self.stock_mut(resource).inserted.insert(id, now);
+            self.world.trade.book(part, id, (order, added));
+        }
     }
 
     /// Changes records, and says so by their date.
@@ -215,6 +258,12 @@ impl Account {
             let change = self.stock_mut(resource).changes.entry(*id).or_default().begin();
             change.revision += 1;
             change.updated = Some(now);
+            let revision = change.revision;
+            if let Some(part) = self.part(resource) {
+                let is_there = self.exists(resource, *id);
+                let following = self.world.trade.edited(part, *id, revision, is_there);
+                self.follow(following, now);
+            }
         }
     }
 
@@ -227,11 +276,35 @@ impl Account {
 
     /// Deletes records without a trace.
     pub fn delete(&mut self, resource: ResourceId, ids: &[i64]) {
-        self.stock_mut(resource).deleted.extend(ids);
+        for id in ids {
+            let was_there = self.exists(resource, *id);
+            self.stock_mut(resource).deleted.insert(*id);
+            if was_there {
+                self.count_deleted(resource, *id, 1);
+            }
+        }
     }
 
     /// Brings deleted records back as they were.
     pub fn restore(&mut self, resource: ResourceId, ids: &[i64]) {
-        self.stock_mut(resource).deleted.retain(|id| !ids.contains(id));
+        for id in ids {
+            if self.stock_mut(resource).deleted.remove(id) && self.exists(resource, *id) {
+                self.count_deleted(resource, *id, -1);
+            }
+        }
+    }
+
+    /// Takes a deleted record out of what is summed, or with -1 puts it back.
+    fn count_deleted(&mut self, resource: ResourceId, id: i64, sign: i64) {
+        if let Some(part) = self.part(resource) {
+            let revision = self.record(resource, id).revision;
+            self.world.trade.deleted(part, id, sign, revision);
+        }
+    }
+}
+
+impl Records for Account {
+    fn is_there(&self, part: Part, id: i64) -> bool {
+        self.resource(part.name()).is_some_and(|resource| self.exists(resource, id))
     }
 }

@@ -18,6 +18,7 @@ mod throttle;
 mod resource;
 mod verb;
 mod record;
+mod rules;
 mod kinds;
 mod fixture;
 mod account;

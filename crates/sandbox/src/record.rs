@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use jiff::tz::TimeZone;
 
+use crate::rules::{self, Trade};
 use crate::seed::hash;
 use crate::text;
 
@@ -32,12 +33,10 @@ pub struct World {
     pub orders: i64,
     pub products: i64,
     pub contacts: i64,
-    pub goods_out_notes: i64,
-    pub goods_in_notes: i64,
     /// The ids of every resource, by name.
     pub spans: IdSpans,
-    /// The account's clock when it began to serve, in seconds since 1970.
-    pub start: i64,
+    /// The rules that tie records to each other.
+    pub trade: Trade,
     pub dated_movements: bool,
     /// Bytes that the description of each product is filled up to.
     pub text_bytes: usize,
@@ -85,10 +84,13 @@ impl<'a> Column<'a> {
 pub struct IdSpan {
     pub first: i64,
     pub greatest: i64,
-    /// Ids never used, in a hundred.
+    /// Ids never used, in a hundred; [`IN_BLOCKS`]: one in each block, as the rules count.
     pub gaps: u64,
     pub salt: u64,
 }
+
+/// The gaps of records that belong to orders.
+pub const IN_BLOCKS: u64 = u64::MAX;
 
 /// The ids of every resource, by name.
 pub type IdSpans = HashMap<String, IdSpan>;
@@ -96,6 +98,9 @@ pub type IdSpans = HashMap<String, IdSpan>;
 impl IdSpan {
     /// Whether an id was never used.
     pub fn is_gap(&self, seed: u64, id: i64) -> bool {
+        if self.gaps == IN_BLOCKS {
+            return rules::is_gap(seed, self.salt, id);
+        }
         hash(seed, id, self.salt) % 100 < self.gaps
     }
 

@@ -24,6 +24,8 @@ pub enum Quota {
 }
 
 /// How many records of each resource; what is not given follows from the orders.
+///
+/// Fewer journals, notes or movements than orders have, and more supplier payments, suspend the rules that need them: `rules` names them.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Size {
@@ -115,6 +117,8 @@ pub struct Settings {
     pub searches_lie: bool,
     /// Whether a goods movement bears `updatedOn` before its first change.
     pub dated_movements: bool,
+    /// Whether quantities and values of credits are negative; in the documentation's examples they are positive.
+    pub negative_credits: bool,
     /// Bytes that the description of each product is filled up to.
     pub text_bytes: usize,
     /// Milliseconds before each answer.
@@ -192,6 +196,7 @@ impl Default for Settings {
             gzip: true,
             searches_lie: true,
             dated_movements: true,
+            negative_credits: false,
             text_bytes: 0,
             latency: 0,
             refusal_code: String::new(),

@@ -17,6 +17,7 @@ pub use crate::record::{Cell, Column, Record, World};
 use jiff::tz::TimeZone;
 
 use crate::record::IdSpans;
+use crate::rules::{Ids, Ledger, Part, Trade};
 use crate::settings::Settings;
 
 /// The account around records, with these ids.
@@ -28,12 +29,29 @@ pub fn world(settings: &Settings, zone: TimeZone, spans: IdSpans, start: i64) ->
         orders: greatest("order"),
         products: greatest("product"),
         contacts: greatest("contact"),
-        goods_out_notes: greatest("goods_out_note"),
-        goods_in_notes: greatest("goods_in_note"),
+        trade: trade(settings, &spans, start),
         spans,
-        start,
         dated_movements: settings.dated_movements,
         text_bytes: settings.text_bytes,
+    }
+}
+
+/// The business of an account, before its products are known.
+fn trade(settings: &Settings, spans: &IdSpans, start: i64) -> Trade {
+    let ids = Part::ALL.map(|part| {
+        let span = spans[part.name()];
+        Ids::new(settings.seed, span.salt, span.greatest)
+    });
+    Trade {
+        seed: settings.seed,
+        start,
+        history: i64::from(settings.history) * 24 * 3600,
+        ids,
+        contacts: spans.get("contact").map_or(0, |span| span.greatest),
+        products: Vec::new(),
+        negative_credits: settings.negative_credits,
+        stock: Vec::new(),
+        ledger: Ledger::default(),
     }
 }
 
