@@ -443,6 +443,29 @@ async fn a_size_that_is_given_suspends_the_rules_that_it_contradicts_and_no_othe
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn credits_are_negative_where_the_account_shows_them_so() {
+    // GIVEN accounts that show credits as positive, as the documentation's examples do, and as negative
+    for (negative_credits, sign) in [(false, "1"), (true, "-1")] {
+        let settings = Settings { limit: 0, negative_credits, now: Some(this_morning()), ..Settings::default() };
+        let sandbox = start(settings, Size { orders: 300, ..Size::default() }).await;
+        let lake = tempfile::tempdir().unwrap();
+
+        // WHEN their orders are exported
+        program(&sandbox, &lake).run(&["run", "order"]).expect(0);
+
+        // THEN quantities, lines and totals have that sign, and totals are the sums of lines
+        let signs = format!(
+            "{} SELECT DISTINCT sign(r.quantity)::INT, sign(r.row_net)::INT, sign(o.net)::INT, sign(o.base_total)::INT
+             FROM orders o JOIN order_row r ON r.order_id = o.id WHERE o.order_type_code IN ('SC', 'PC')",
+            views(lake.path())
+        );
+        assert_eq!(query(&signs), [[sign; 4].join("|")]);
+        let sums = format!("{} SELECT count(*) FROM ({})", views(lake.path()), RULES[0].1);
+        assert_eq!(query(&sums), ["0"]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn the_query_of_the_readme_gives_the_figures_that_stand_there() {
     // GIVEN the account of a demo on the day that the page names
     let now = Some("2026-11-28T10:00:00Z".parse().unwrap());
