@@ -39,8 +39,8 @@ pub fn world(settings: &Settings, zone: TimeZone, spans: IdSpans, start: i64) ->
 /// The business of an account, before its products are known.
 fn trade(settings: &Settings, spans: &IdSpans, start: i64) -> Trade {
     let ids = Part::ALL.map(|part| {
-        let span = spans[part.name()];
-        Ids::new(settings.seed, span.salt, span.greatest)
+        let (salt, greatest) = spans.get(part.name()).map_or((0, 0), |span| (span.salt, span.greatest));
+        Ids::new(settings.seed, salt, greatest)
     });
     Trade {
         seed: settings.seed,
