@@ -183,7 +183,7 @@ struct Served {
     rows: BTreeMap<String, Vec<Value>>,
 }
 
-/// What the account serves of these resources; the same for every test.
+/// The answers of the account for these resources; the same for every test.
 fn served(resources: &[&Resource]) -> &'static BTreeMap<String, Served> {
     static SERVED: OnceLock<BTreeMap<String, Served>> = OnceLock::new();
     let ask_all = || {

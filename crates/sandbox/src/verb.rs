@@ -32,7 +32,7 @@ pub enum Verb {
     Insert,
     /// Other content, dated now.
     Edit,
-    /// What was edited last is edited once more, often within the same second.
+    /// The record that was edited last is edited once more, often within the same second.
     EditAgain,
     /// A new payment; the order that it names changes without a date.
     Pay,
@@ -50,7 +50,7 @@ pub enum Verb {
 }
 
 impl Verb {
-    /// What the nightly run and a comparison of ids find between them.
+    /// The events that the nightly run and a comparison of ids find between them.
     pub const USUAL: [Self; 18] = [
         Self::Insert,
         Self::Insert,
