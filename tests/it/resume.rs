@@ -169,7 +169,9 @@ async fn an_interrupted_backfill_of_given_ids_goes_on_and_another_takes_its_plac
     sandbox.take_log();
     let again = program.run(&["backfill", "order", "--ids", &all]).expect(0);
     assert!(again.stderr.contains("went on where it had stopped"), "{}", again.stderr);
-    assert_eq!(sandbox.take_log().total(), sets - done);
+    // Ids that do not come are asked for once more.
+    let total = sandbox.take_log().total();
+    assert!((sets - done..=sets - done + 1).contains(&total), "{total}: {}", again.stderr);
     assert!(!lake.path().join(&plan).exists());
 
     // GIVEN that it had not gone on, but another came: the newest version is taken back
