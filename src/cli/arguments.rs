@@ -247,7 +247,7 @@ pub struct Sandbox {
     /// The port on 127.0.0.1; 0 takes any that is free
     #[arg(long, default_value_t = 8080)]
     pub port: u16,
-    /// Orders of the account; the rest follows in proportion
+    /// Orders of the account; the rest follows: notes, movements, payments and journals are those of the orders
     #[arg(long, value_name = "N", default_value_t = 2_000)]
     pub orders: u64,
     /// Requests a minute; 0 is no quota
@@ -256,13 +256,13 @@ pub struct Sandbox {
     /// The seed that the data are made from
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub seed: u64,
-    /// Products, when not in proportion
+    /// Products, when not in proportion; contradicts no rule of the business
     #[arg(long, value_name = "N")]
     pub products: Option<u64>,
-    /// Contacts, when not in proportion
+    /// Contacts, when not in proportion; contradicts no rule of the business
     #[arg(long, value_name = "N")]
     pub contacts: Option<u64>,
-    /// Journals, when not in proportion
+    /// Journals, when not in proportion; fewer leave invoices and payments without a journal
     #[arg(long, value_name = "N")]
     pub journals: Option<u64>,
     /// A folder with fixtures: resources that the account serves beside its own

@@ -50,7 +50,7 @@ pub async fn demo(start: Start, demo: Demo) -> Result<u8> {
     Ok(code)
 }
 
-/// A command that shows revenue by month and currency, from two tables; the folder can do nothing in a shell, nor in SQL.
+/// A command that shows net sales by month and channel, from two tables; the folder can do nothing in a shell, nor in SQL.
 fn query(folder: &str) -> Vec<String> {
     // A name of files in which `*` and its like stand for themselves.
     let mut files = String::new();
@@ -62,11 +62,13 @@ fn query(folder: &str) -> Vec<String> {
         }
     }
     let mut lines = vec![
-        "  SELECT o.created_month, o.order_currency_code, count(DISTINCT o.id) AS orders, sum(r.quantity) AS pieces, sum(r.row_net) AS net".to_owned(),
+        "  SELECT strftime(o.original_invoice_date_local, '%Y-%m') AS month, c.name AS channel, count(*) AS invoices,"
+            .to_owned(),
+        "    sum(CASE o.order_type_code WHEN 'SC' THEN -abs(o.base_net) ELSE o.base_net END) AS net".to_owned(),
         format!("  FROM read_parquet('{files}/order/**/*.parquet', hive_partitioning = true) AS o"),
-        format!("  JOIN read_parquet('{files}/order_row/**/*.parquet', hive_partitioning = true) AS r ON r.order_id = o.id"),
-        "  WHERE o.order_type_code = 'SO'".to_owned(),
-        "  GROUP BY ALL ORDER BY ALL DESC LIMIT 12".to_owned(),
+        format!("  JOIN read_parquet('{files}/channel/*.parquet') AS c ON c.id = o.channel_id"),
+        "  WHERE o.order_type_code IN ('SO', 'SC') AND o.original_invoice_date_local IS NOT NULL".to_owned(),
+        "  GROUP BY ALL ORDER BY month DESC, net DESC LIMIT 12".to_owned(),
     ];
     let quote = if shell::is_plain(folder) { '"' } else { '\'' };
     if quote == '\'' {

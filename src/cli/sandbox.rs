@@ -25,14 +25,11 @@ pub async fn sandbox(arguments: Arguments) -> Result<u8> {
     if arguments.fixtures.is_some() {
         settings.fixtures.clone_from(&arguments.fixtures);
     }
-    let size = Size {
-        orders: arguments.orders,
-        products: arguments.products,
-        contacts: arguments.contacts,
-        journals: arguments.journals,
-        records: arguments.records.into_iter().collect(),
-        ..Size::default()
-    };
+    let mut size = Size { orders: arguments.orders, records: arguments.records.into_iter().collect() };
+    let counts = [("products", arguments.products), ("contacts", arguments.contacts), ("journals", arguments.journals)];
+    for (name, count) in counts.into_iter().filter_map(|(name, count)| Some((name, count?))) {
+        size.records.insert(name.to_owned(), count);
+    }
     let (app_ref, token) = (settings.app_ref.clone(), settings.staff_token.clone());
     let sandbox = Sandbox::start(settings, &size, arguments.port).await.map_err(|error| {
         if error.kind() == ErrorKind::InvalidData {

@@ -7,7 +7,7 @@ use pearlift::clean::{Cleaning, Why, clean};
 use pearlift::failure::Kind;
 use pearlift::manifest::{FORMAT, State, Version, decide, head, versions};
 use pearlift::run::{End, Outcome, ResourceOutcome, nonce, run_in};
-use pearlift::sandbox::{Sandbox, kinds};
+use pearlift::sandbox::Sandbox;
 use pearlift::store::{Put, Store, paths};
 use std::time::Duration;
 
@@ -167,8 +167,8 @@ async fn a_run_may_fail_at_any_change_of_the_store_done_or_not_and_the_next_run_
     let folder = tempfile::tempdir().unwrap();
     let lake = |name: &str| folder.path().join(name);
     program(&sandbox, &lake("old")).run(&["run", LISTS[0], LISTS[1]]).expect(0);
-    sandbox.insert(kinds::Kind::Brand, 2);
-    sandbox.edit(kinds::Kind::Warehouse, &sandbox.ids(kinds::Kind::Warehouse)[..2]);
+    sandbox.insert("brand", 2);
+    sandbox.edit("warehouse", &sandbox.ids("warehouse")[..2]);
     copy_folder(&lake("old"), &lake("new"));
     let healthy = Faults::default();
     let unharmed = program(&sandbox, &lake("new"));
@@ -255,7 +255,7 @@ async fn a_run_that_wakes_after_its_lock_was_taken_loses_cleanly() {
         let store = bucket();
         let program = program(&sandbox, std::path::Path::new("unused"));
         assert_eq!(run(&program, store.clone()).await.exit_code(false), 0);
-        sandbox.insert(kinds::Kind::Brand, 2);
+        sandbox.insert("brand", 2);
         let (faults, gate) = (Faults::default(), Gate::new());
         faults.once(stalls_at, place, Fault::Waits(gate.clone()));
         faults.times(Verb::Put, "locks/brand", 1, usize::MAX, Fault::Before(Sorry::Unreachable));
@@ -264,7 +264,7 @@ async fn a_run_that_wakes_after_its_lock_was_taken_loses_cleanly() {
         // WHEN another takes over and commits something else, and the first wakes
         let another = async {
             gate.somebody_waits().await;
-            sandbox.edit(kinds::Kind::Brand, &sandbox.ids(kinds::Kind::Brand)[..1]);
+            sandbox.edit("brand", &sandbox.ids("brand")[..1]);
             let other = run(&program, store.clone()).await;
             assert_eq!(other.exit_code(false), 0, "{:?}", other.resources);
             let seen = (store.list("brand").await.unwrap(), of(&other, "brand").version);
@@ -290,7 +290,7 @@ async fn what_was_swept_of_a_run_that_sleeps_can_no_longer_be_committed_by_it() 
     let store = bucket();
     let program = program(&sandbox, std::path::Path::new("unused"));
     assert_eq!(run(&program, store.clone()).await.exit_code(false), 0);
-    sandbox.edit(kinds::Kind::Brand, &sandbox.ids(kinds::Kind::Brand)[..1]);
+    sandbox.edit("brand", &sandbox.ids("brand")[..1]);
     let (faults, gate) = (Faults::default(), Gate::new());
     faults.once(Verb::Put, "manifests/brand", Fault::Waits(gate.clone()));
     faults.times(Verb::Put, "locks/brand", 1, usize::MAX, Fault::Before(Sorry::Unreachable));
@@ -322,12 +322,12 @@ async fn a_run_that_lists_what_was_there_before_loses_cleanly() {
     let store = bucket();
     let program = program(&sandbox, std::path::Path::new("unused"));
     assert_eq!(run(&program, store.clone()).await.exit_code(false), 0);
-    sandbox.insert(kinds::Kind::Brand, 1);
+    sandbox.insert("brand", 1);
     assert_eq!(run(&program, store.clone()).await.exit_code(false), 0);
     let before = store.list("brand").await.unwrap();
 
     // WHEN a run goes by it THEN its commit is lost
-    sandbox.insert(kinds::Kind::Brand, 1);
+    sandbox.insert("brand", 1);
     let faults = Faults::default();
     faults.once(Verb::List, "manifests/brand", Fault::Stale);
     assert_eq!(run(&program, faults.before(&store)).await.exit_code(false), 6);
@@ -406,7 +406,7 @@ async fn a_file_that_a_sleeper_put_back_is_removed_again_by_the_next_run() {
     run(&program, store.clone()).await;
     let (path, _) = store.list("brand").await.unwrap().remove(0);
     let bytes = store.get(&path).await.unwrap().unwrap();
-    sandbox.edit(kinds::Kind::Brand, &sandbox.ids(kinds::Kind::Brand)[..1]);
+    sandbox.edit("brand", &sandbox.ids("brand")[..1]);
     run(&program, store.clone()).await;
     assert_eq!(store.get(&path).await.unwrap(), None);
     // AND the head is not that version

@@ -3,7 +3,6 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use pearlift::sandbox::kinds::Kind;
 use pearlift::sandbox::{Sandbox, Settings, Size};
 use serde_json::Value;
 
@@ -31,7 +30,7 @@ fn parquet(lake: &Path) -> Vec<PathBuf> {
 
 async fn products(products: u64) -> Sandbox {
     let settings = Settings { limit: 0, now: Some(this_morning()), ..Settings::default() };
-    start(settings, Size { orders: 10, products: Some(products), ..Size::default() }).await
+    start(settings, Size { orders: 10, ..Size::default() }.with("product", products)).await
 }
 
 /// Loads resources in many small commits, each of which leaves small files behind.
@@ -94,7 +93,7 @@ async fn small_neighbours_become_one_file_with_the_same_rows() {
     assert_eq!(parquet(lake.path()), after);
     assert_eq!(files(&lake.path().join("_pearlift/manifests")), versions);
     // AND the nightly run goes on
-    sandbox.edit(Kind::Order, &sandbox.ids(Kind::Order)[..5]);
+    sandbox.edit("order", &sandbox.ids("order")[..5]);
     sandbox.age(Duration::from_secs(3600));
     program.run(&["run", "order"]).expect(0);
     check_truth(&sandbox, lake.path().to_str().unwrap(), &["--only", ORDERS]);

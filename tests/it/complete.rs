@@ -9,7 +9,7 @@ use crate::support::{Echo, Program, query, start, this_morning};
 async fn payments(customer: u64, supplier: u64) -> Sandbox {
     let settings = Settings { limit: 0, now: Some(this_morning()), ..Settings::default() };
     let size =
-        Size { orders: 50, customer_payments: Some(customer), supplier_payments: Some(supplier), ..Size::default() };
+        Size { orders: 50, ..Size::default() }.with("customer_payment", customer).with("supplier_payment", supplier);
     start(settings, size).await
 }
 
@@ -102,7 +102,7 @@ async fn pages_that_stay_empty_are_read_by_windows_of_dates() {
 async fn rows_without_a_date_are_looked_for_by_id_where_windows_miss_them() {
     // GIVEN movements of which none has its date, and a search that shows nothing behind its first page
     let settings = Settings { limit: 0, dated_movements: false, now: Some(this_morning()), ..Settings::default() };
-    let size = Size { orders: 50, goods_movements: Some(1_800), ..Size::default() };
+    let size = Size { orders: 50, ..Size::default() }.with("goods_movement", 1_800);
     let sandbox = start(settings, size).await;
     answer(&sandbox, "sort=goodsMovementId.ASC&pageSize=500&firstResult=500", &[], json!("empty"));
     let lake = tempfile::tempdir().expect("a folder can be made");

@@ -1,6 +1,5 @@
 //! Control requests of the simulated account: only whoever read the token printed at the start can send them.
 
-use pearlift::sandbox::kinds::Kind;
 use reqwest::{Client, StatusCode};
 
 use crate::support::account;
@@ -13,7 +12,7 @@ fn client() -> Client {
 async fn control_requests_need_post_the_token_this_host_and_no_web_page() {
     // GIVEN a simulated account
     let sandbox = account(20).await;
-    let before = sandbox.ids(Kind::Brand);
+    let before = sandbox.ids("brand");
     let (client, delete) = (client(), format!("{}/delete/brand?ids=1", sandbox.control()));
 
     // WHEN a request lacks one of the four THEN it is refused
@@ -28,11 +27,11 @@ async fn control_requests_need_post_the_token_this_host_and_no_web_page() {
     ] {
         assert_eq!(request.send().await.unwrap().status(), status);
     }
-    assert_eq!(sandbox.ids(Kind::Brand), before, "nothing was deleted");
+    assert_eq!(sandbox.ids("brand"), before, "nothing was deleted");
 
     // WHEN it has all four THEN it is obeyed
     assert_eq!(client.post(&delete).send().await.unwrap().status(), StatusCode::OK);
-    assert_eq!(sandbox.ids(Kind::Brand).len(), before.len() - 1);
+    assert_eq!(sandbox.ids("brand").len(), before.len() - 1);
 }
 
 #[tokio::test]

@@ -3,7 +3,6 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use pearlift::sandbox::kinds::Kind;
 use pearlift::sandbox::{Sandbox, Settings, Size};
 
 use crate::support::{
@@ -180,7 +179,7 @@ async fn what_is_gone_at_the_source_leaves_with_the_damaged_file_and_is_told() {
     let (file, _) = largest(lake.path(), "order", "order");
     let ids = query(&format!("SELECT id FROM read_parquet('{}') ORDER BY id", file.display()));
     let gone: Vec<i64> = ids[2..5].iter().map(|id| id.parse().unwrap()).collect();
-    sandbox.delete(Kind::Order, &gone);
+    sandbox.delete("order", &gone);
     flip(&file);
 
     // WHEN it is mended
@@ -199,8 +198,8 @@ async fn a_source_that_gives_little_of_what_was_held_is_not_believed_until_a_per
     let (sandbox, lake, program) = loaded(2_000, &["product"]).await;
     let (file, rows) = largest(lake.path(), "product", "product");
     assert!(rows > 200, "{rows}");
-    let all = sandbox.ids(Kind::Product);
-    sandbox.delete(Kind::Product, &all[20..]);
+    let all = sandbox.ids("product");
+    sandbox.delete("product", &all[20..]);
     flip(&file);
     let before = files(lake.path());
 
@@ -277,7 +276,7 @@ async fn a_foreign_file_is_told_and_never_touched() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_lost_file_of_deleted_rows_is_given_up_only_on_demand() {
     let (sandbox, lake, program) = loaded(200, &["order"]).await;
-    sandbox.delete(Kind::Order, &sandbox.ids(Kind::Order)[5..9]);
+    sandbox.delete("order", &sandbox.ids("order")[5..9]);
     program.run(&["reconcile", "order"]).expect(0);
     std::fs::remove_file(files(&lake.path().join("_pearlift/deleted/order")).remove(0)).unwrap();
     let done = program.run(&["backfill", "--damaged", "order"]).expect(7);
@@ -385,7 +384,7 @@ async fn a_flipped_byte_is_not_carried_on_by_a_run_that_merges_the_file() {
     let (file, _) = largest(lake.path(), "product", "product");
     flip(&file);
     // WHEN some of them change THEN the run stops at it and tells the way back
-    sandbox.edit(Kind::Product, &sandbox.ids(Kind::Product)[..3]);
+    sandbox.edit("product", &sandbox.ids("product")[..3]);
     sandbox.age(Duration::from_secs(600));
     let done = program.run(&["run", "product"]).expect(7);
     // It is found by the checksum of the file, or sooner by what is read of it.
@@ -400,7 +399,7 @@ async fn a_flipped_byte_is_not_carried_on_by_a_run_that_merges_the_file() {
 async fn without_the_newest_version_the_one_before_is_mended() {
     // GIVEN a day after the first load, whose version is spoiled
     let (sandbox, lake, program) = loaded(200, &["order"]).await;
-    sandbox.edit(Kind::Order, &sandbox.ids(Kind::Order)[..50]);
+    sandbox.edit("order", &sandbox.ids("order")[..50]);
     sandbox.age(Duration::from_secs(600));
     program.run(&["run", "order"]).expect(0);
     let newest = files(&lake.path().join("_pearlift/manifests/order")).pop().unwrap();

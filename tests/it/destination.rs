@@ -7,7 +7,6 @@ use jiff::SignedDuration;
 use pearlift::failure::Kind;
 use pearlift::run::run_in;
 use pearlift::sandbox::Sandbox;
-use pearlift::sandbox::kinds;
 
 use crate::support::{
     Answer, Done, Fault, Faults, Program, Proxy, Sorry, Verb, Weed, account, check_truth, files, this_morning,
@@ -17,9 +16,9 @@ const TABLES: [&str; 2] = ["--only", "order,order_row,order_party,brand"];
 
 fn a_day_goes_by(sandbox: &Sandbox) {
     sandbox.age(std::time::Duration::from_secs(3 * 3600));
-    sandbox.insert(kinds::Kind::Brand, 1);
-    let orders: Vec<i64> = sandbox.ids(kinds::Kind::Order).into_iter().step_by(3).collect();
-    sandbox.edit(kinds::Kind::Order, &orders);
+    sandbox.insert("brand", 1);
+    let orders: Vec<i64> = sandbox.ids("order").into_iter().step_by(3).collect();
+    sandbox.edit("order", &orders);
     sandbox.age(std::time::Duration::from_secs(600));
 }
 
@@ -171,7 +170,7 @@ async fn what_a_bucket_refuses_is_told_and_what_it_lies_about_is_seen_through() 
         ("PUT", "/manifests/", Answer::Refuse(400, "ExpiredToken"), "ExpiredToken"),
         ("GET", "/manifests/", Answer::Refuse(403, "RequestTimeTooSkewed"), "RequestTimeTooSkewed"),
     ] {
-        sandbox.insert(kinds::Kind::Brand, 1);
+        sandbox.insert("brand", 1);
         proxy.answer(method, path, always, answer);
         let done = program.run(&run).expect(5);
         assert!(done.stderr.contains(words), "{words}: {}", done.stderr);
@@ -192,7 +191,7 @@ async fn what_a_bucket_refuses_is_told_and_what_it_lies_about_is_seen_through() 
         ("PUT", "/locks/brand", 1, Answer::DoneBut(500, "InternalError")),
         ("PUT", "/brand/", 1, Answer::DoneBut(500, "InternalError")),
     ] {
-        sandbox.insert(kinds::Kind::Brand, 1);
+        sandbox.insert("brand", 1);
         let what = format!("{method} {path} {answer:?}");
         proxy.answer(method, path, times, answer);
         let done = program.run(&run);

@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 
 use parquet::basic::{Encoding, Type};
 use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData, ParquetMetaDataReader};
-use pearlift::sandbox::kinds::Kind;
 
 use crate::support::{Program, account, check_truth, files, look, query};
 
@@ -137,7 +136,7 @@ async fn files_of_other_encodings_stay_until_a_row_changes_and_are_merged_then()
 
     // WHEN some orders change THEN their files hold old and new rows in the default encodings, the others stay
     sandbox.age(std::time::Duration::from_secs(3600));
-    sandbox.edit(Kind::Order, &sandbox.ids(Kind::Order)[..3]);
+    sandbox.edit("order", &sandbox.ids("order")[..3]);
     program.run(&["run", "order"]).expect(0);
     let after: BTreeSet<PathBuf> = tables(lake.path()).into_iter().collect();
     let before: BTreeSet<PathBuf> = before.into_iter().collect();

@@ -2,12 +2,13 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use pearlift::config::{Environment, Settings};
 use pearlift::sandbox::Sandbox;
 use pearlift::schema::Catalog;
 
-use crate::support::{Done, Program, Weed, account, check_truth, copy_folder, files, query};
+use crate::support::{Done, Program, Weed, account, check_truth, copy_folder, files, query, tool};
 
 const TABLES: [&str; 2] = ["--only", "brand,order,order_row"];
 
@@ -254,6 +255,33 @@ async fn the_example_in_rust_exports() {
     let ended = done(&mut command).expect(0);
     assert!(ended.stdout.contains("brand: 40 rows"), "{}", ended.said());
     check_truth(&sandbox, folder.path().join("lake").to_str().unwrap(), &TABLES);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn the_queries_for_duckdb_answer_as_the_account_does() {
+    // GIVEN an exported account, and another after a night of payments, goods, edits and notes that were shipped
+    let sandbox = account(900).await;
+    let lake = tempfile::tempdir().unwrap();
+    let program = Program::new(&sandbox, lake.path()).with("PEARLIFT_RESOURCE_PRODUCT_AVAILABILITY_EVERY", "1ms");
+    let agree = || {
+        let folder = lake.path().to_str().unwrap();
+        let mut command = Command::new(tool("python"));
+        command.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/examples/answers.py"));
+        // WHEN they are queried THEN each row is what follows from the account's records
+        done(command.args(["--truth", &sandbox.control(), "--lake", folder])).expect(0);
+    };
+    program.run(&["run"]).expect(0);
+    agree();
+    sandbox.age(Duration::from_secs(5 * 3600));
+    for (kind, count) in [("customer_payment", 40), ("goods_in_note", 5), ("order", 9), ("journal", 9)] {
+        sandbox.insert(kind, count);
+    }
+    for kind in ["order", "goods_out_note"] {
+        sandbox.edit(kind, &sandbox.ids(kind).into_iter().rev().take(60).collect::<Vec<_>>());
+    }
+    sandbox.age(Duration::from_secs(600));
+    program.run(&["run"]).expect(0);
+    agree();
 }
 
 #[test]

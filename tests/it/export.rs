@@ -5,7 +5,6 @@ use std::path::Path;
 use std::time::Duration;
 
 use pearlift::sandbox::Sandbox;
-use pearlift::sandbox::kinds::Kind;
 
 use crate::support::{Program, Weed, account, check_truth, query, refuse_in_bucket};
 
@@ -31,20 +30,20 @@ fn data_files(lake: &Path) -> BTreeSet<String> {
 /// A day in the life of the shop; the clock goes on so that copies taken before are surely older.
 fn a_day_goes_by(sandbox: &Sandbox) {
     sandbox.age(Duration::from_secs(3 * 3600));
-    for kind in [Kind::Order, Kind::Product, Kind::Contact, Kind::GoodsOutNote, Kind::Journal] {
+    for kind in ["order", "product", "contact", "goods_out_note", "journal"] {
         sandbox.insert(kind, 7);
     }
-    sandbox.insert(Kind::CustomerPayment, 12);
-    sandbox.insert(Kind::SupplierPayment, 3);
-    sandbox.insert(Kind::Brand, 1);
-    let some = |kind: Kind, step: usize| sandbox.ids(kind).into_iter().step_by(step).collect::<Vec<i64>>();
-    sandbox.edit(Kind::Order, &some(Kind::Order, 9));
+    sandbox.insert("customer_payment", 12);
+    sandbox.insert("supplier_payment", 3);
+    sandbox.insert("brand", 1);
+    let some = |kind: &str, step: usize| sandbox.ids(kind).into_iter().step_by(step).collect::<Vec<i64>>();
+    sandbox.edit("order", &some("order", 9));
     // A second edit takes a line away again.
-    sandbox.edit(Kind::Order, &some(Kind::Order, 27));
-    sandbox.edit(Kind::Product, &some(Kind::Product, 11));
-    sandbox.edit(Kind::Contact, &some(Kind::Contact, 13));
-    sandbox.edit(Kind::OrderStatus, &some(Kind::OrderStatus, 5));
-    sandbox.delete(Kind::Brand, &some(Kind::Brand, 20));
+    sandbox.edit("order", &some("order", 27));
+    sandbox.edit("product", &some("product", 11));
+    sandbox.edit("contact", &some("contact", 13));
+    sandbox.edit("order_status", &some("order_status", 5));
+    sandbox.delete("brand", &some("brand", 20));
     sandbox.age(Duration::from_secs(600));
 }
 

@@ -5,7 +5,6 @@ use pearlift::sandbox::{Fault, Faults, Sandbox, Settings, Size};
 use std::io::Write;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use pearlift::sandbox::kinds::Kind;
 use serde_json::{Value, json};
 
 use crate::support::{Done, Echo, Program, account, check_truth, files, head, peak_memory, query, start, this_morning};
@@ -194,7 +193,7 @@ async fn a_payment_whose_id_cannot_be_read_is_kept_wherever_its_page_has_it() {
     for payments in [1, 20] {
         // GIVEN payments in pages of seven, and in each answer a last row whose id is no number of ours
         let settings = Settings { limit: 0, page_cap: 7, ..Settings::default() };
-        let size = Size { orders: 5, customer_payments: Some(payments), ..Size::default() };
+        let size = Size { orders: 5, ..Size::default() }.with("customer_payment", payments);
         let sandbox = start(settings, size).await;
         sandbox.change(|settings| {
             // The first answer is the count.
@@ -302,7 +301,7 @@ async fn a_search_that_shows_an_id_below_one_is_asked_again() {
         let program = Program::new(&sandbox, lake.path());
         program.run(&["run", "order"]).expect(0);
         sandbox.age(std::time::Duration::from_secs(3 * 3600));
-        sandbox.edit(Kind::Order, &sandbox.ids(Kind::Order)[..9]);
+        sandbox.edit("order", &sandbox.ids("order")[..9]);
         sandbox.age(std::time::Duration::from_secs(600));
         let path = "order-service/order-search".to_owned();
         sandbox.change(|settings| {

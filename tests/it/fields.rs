@@ -5,7 +5,6 @@ use std::path::Path;
 use std::time::Duration;
 
 use pearlift::sandbox::Sandbox;
-use pearlift::sandbox::kinds::Kind;
 use serde_json::{Value, json};
 
 use crate::support::{Done, Program, account, check_truth, files, query};
@@ -41,7 +40,7 @@ fn says(done: &Done, text: &str) {
 async fn a_column_that_a_search_renames_is_a_warning_by_name_and_nothing_is_lost() {
     // GIVEN exported payments, new ones beside one of the last two hours, and a search whose column has another name
     let (sandbox, lake, program) = loaded(200, "customer_payment").await;
-    sandbox.insert(Kind::CustomerPayment, 24);
+    sandbox.insert("customer_payment", 24);
     let rename = json!({"rename": {"from": "amountPaid", "to": "paidAmount"}});
     answer(&sandbox, json!([{"path": "customer-payment-search", "then": rename}]));
 
@@ -83,8 +82,8 @@ async fn a_column_that_a_search_renames_is_a_warning_by_name_and_nothing_is_lost
 async fn a_field_of_documents_that_changes_its_name_is_reported_by_path_and_count() {
     // GIVEN exported orders of which many are changed, and documents in which a field has another name
     let (sandbox, lake, program) = loaded(300, "order").await;
-    let ids: Vec<i64> = sandbox.ids(Kind::Order).into_iter().step_by(5).take(40).collect();
-    sandbox.edit(Kind::Order, &ids);
+    let ids: Vec<i64> = sandbox.ids("order").into_iter().step_by(5).take(40).collect();
+    sandbox.edit("order", &ids);
     let replace = json!({"replace": {"from": "\"orderTypeCode\":", "to": "\"orderKindCode\":"}});
     answer(&sandbox, json!([{"method": "GET", "path": "order-service/order/", "then": replace}]));
     let program = program.with("PEARLIFT_RESOURCE_ORDER_OPEN_EVERY", "30d");
@@ -98,7 +97,7 @@ async fn a_field_of_documents_that_changes_its_name_is_reported_by_path_and_coun
 
     // WHEN another night goes by with the same answers THEN the column is not reported once more, the field is
     sandbox.age(Duration::from_secs(24 * 3600));
-    sandbox.edit(Kind::Order, &ids);
+    sandbox.edit("order", &ids);
     let done = program.run(&["run", "order"]).expect(0);
     assert!(!done.said().contains("null throughout"), "{}", done.said());
     says(&done, "kept in `_extra`: order.orderKindCode (40 values)");
@@ -126,9 +125,9 @@ async fn few_rows_without_a_rare_value_are_no_alarm() {
 
     // WHEN nights go by with a few changed orders THEN nothing is reported of columns
     for night in 0..3 {
-        let ids: Vec<i64> = sandbox.ids(Kind::Order).into_iter().skip(night).step_by(29).collect();
-        sandbox.edit(Kind::Order, &ids);
-        sandbox.insert(Kind::Order, 8);
+        let ids: Vec<i64> = sandbox.ids("order").into_iter().skip(night).step_by(29).collect();
+        sandbox.edit("order", &ids);
+        sandbox.insert("order", 8);
         sandbox.age(Duration::from_secs(24 * 3600));
         let done = program.run(&["run", "order"]).expect(0);
         assert!(!done.said().contains("null throughout"), "{}", done.said());
@@ -150,7 +149,7 @@ async fn the_same_rejected_record_is_written_once_not_each_night() {
 
     // WHEN three nights go by, each after a change of these orders
     for night in 0..3 {
-        sandbox.edit(Kind::Order, &sandbox.ids(Kind::Order)[..5]);
+        sandbox.edit("order", &sandbox.ids("order")[..5]);
         let done = program.run(&["run", "order"]);
         assert!([0, 3].contains(&done.code), "{}", done.said());
 

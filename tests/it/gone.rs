@@ -3,7 +3,6 @@
 
 use std::time::Duration;
 
-use pearlift::sandbox::kinds::Kind;
 use pearlift::sandbox::{Sandbox, Settings, Size};
 use serde_json::{Value, json};
 
@@ -84,8 +83,8 @@ async fn a_set_of_changed_orders_answered_with_nothing_at_night_is_asked_for_aga
         // GIVEN orders changed and created since, and a source that returns none of them once, or some
         let (sandbox, lake, program) = loaded(orders(300), &["order"]).await;
         sandbox.age(Duration::from_secs(5 * 3600));
-        sandbox.edit(Kind::Order, &sandbox.ids(Kind::Order)[40..65]);
-        sandbox.insert(Kind::Order, 5);
+        sandbox.edit("order", &sandbox.ids("order")[40..65]);
+        sandbox.insert("order", 5);
         sandbox.age(Duration::from_secs(600));
         answer(&sandbox, json!([{"method": "GET", "path": "order-service/order/", "at": [1], "then": then}]));
 
@@ -101,9 +100,9 @@ async fn references_and_open_records_answered_with_nothing_are_asked_for_again()
     // GIVEN payments that reference orders which show no date of it, and a source that returns none of them once
     let (sandbox, lake, program) = loaded(orders(300), &["order", "customer_payment"]).await;
     sandbox.age(Duration::from_secs(5 * 3600));
-    sandbox.insert(Kind::CustomerPayment, 20);
+    sandbox.insert("customer_payment", 20);
     let paid = crate::repair::named_orders(&sandbox, "customer_payment", 20).await;
-    sandbox.touch(Kind::Order, &paid);
+    sandbox.touch("order", &paid);
     sandbox.age(Duration::from_secs(600));
     answer(&sandbox, json!([{"method": "GET", "path": "order-service/order/", "at": [1], "then": "empty"}]));
 
@@ -116,10 +115,10 @@ async fn references_and_open_records_answered_with_nothing_are_asked_for_again()
 async fn a_404_for_a_set_of_prices_removes_none_and_a_product_without_prices_has_none() {
     // GIVEN products changed since, and a source that answers once that their set has no prices
     let (sandbox, lake, program) = loaded(orders(400), &["product", "product_price"]).await;
-    let products = sandbox.ids(Kind::Product);
+    let products = sandbox.ids("product");
     for arguments in [&["run", "product_price"][..], &["run", "--full", "product_price"]] {
         sandbox.age(Duration::from_secs(5 * 3600));
-        sandbox.edit(Kind::Product, &products[..products.len() / 2]);
+        sandbox.edit("product", &products[..products.len() / 2]);
         sandbox.age(Duration::from_secs(600));
         answer(&sandbox, json!([{"method": "GET", "path": "product-price/", "at": [1], "then": "none"}]));
 
@@ -133,7 +132,7 @@ async fn a_404_for_a_set_of_prices_removes_none_and_a_product_without_prices_has
     answer(&sandbox, json!([]));
     sandbox.change(|settings| settings.never_returned = vec![bare]);
     sandbox.age(Duration::from_secs(5 * 3600));
-    sandbox.edit(Kind::Product, &[bare]);
+    sandbox.edit("product", &[bare]);
     sandbox.age(Duration::from_secs(600));
     program.run(&["run", "product_price"]).expect(0);
     let glob = format!("{}/product_price/**/*.parquet", text(&lake));
@@ -177,7 +176,7 @@ async fn an_id_that_is_listed_and_never_returned_is_pending_for_two_days_and_wit
     // GIVEN a source that lists two orders and does not return them
     let settings = Settings { limit: 0, now: Some(this_morning() - 7 * DAY), ..Settings::default() };
     let sandbox = start(settings, orders(300)).await;
-    let all = sandbox.ids(Kind::Order);
+    let all = sandbox.ids("order");
     sandbox.change(|settings| settings.never_returned = vec![all[5], all[250]]);
     let lake = tempfile::tempdir().unwrap();
     let program = Program::new(&sandbox, lake.path());
@@ -206,7 +205,7 @@ async fn an_id_that_is_listed_and_never_returned_is_pending_for_two_days_and_wit
 
     // WHEN another is not returned THEN that is exit code 3
     sandbox.change(|settings| settings.never_returned.push(all[100]));
-    sandbox.edit(Kind::Order, &[all[100]]);
+    sandbox.edit("order", &[all[100]]);
     sandbox.age(DAY);
     let now = report(3);
     assert_eq!((&now["owed"], &now["withheld"]), (&json!(1), &json!(2)), "{now}");
@@ -224,7 +223,7 @@ async fn an_id_that_is_listed_and_never_returned_is_pending_for_two_days_and_wit
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn runs_of_one_day_withhold_nothing() {
     let sandbox = account(60).await;
-    let first = sandbox.ids(Kind::Order)[5];
+    let first = sandbox.ids("order")[5];
     sandbox.change(|settings| settings.never_returned = vec![first]);
     let lake = tempfile::tempdir().unwrap();
     let program = Program::new(&sandbox, lake.path());
@@ -240,7 +239,7 @@ async fn a_source_that_lists_many_ids_it_never_returns_fails_once_and_is_quiet_f
     // GIVEN a source that lists 120 of 600 orders and does not return them
     let settings = Settings { limit: 0, now: Some(this_morning() - 7 * DAY), ..Settings::default() };
     let sandbox = start(settings, orders(600)).await;
-    let never: Vec<i64> = sandbox.ids(Kind::Order).into_iter().step_by(5).collect();
+    let never: Vec<i64> = sandbox.ids("order").into_iter().step_by(5).collect();
     sandbox.change(|settings| settings.never_returned.clone_from(&never));
     let lake = tempfile::tempdir().unwrap();
     let program = Program::new(&sandbox, lake.path());
@@ -260,8 +259,8 @@ async fn a_source_that_lists_many_ids_it_never_returns_fails_once_and_is_quiet_f
 async fn a_record_that_is_gone_is_a_suspect_and_leaves_the_tables_with_the_next_run() {
     // GIVEN a deleted order that a re-read finds missing
     let (sandbox, lake, program) = loaded(orders(200), &["order"]).await;
-    let victim = sandbox.ids(Kind::Order)[20];
-    sandbox.delete(Kind::Order, &[victim]);
+    let victim = sandbox.ids("order")[20];
+    sandbox.delete("order", &[victim]);
     let before = rows(&lake, "order");
     let rereads = program.clone().with("PEARLIFT_RESOURCE_ORDER_REREAD_REQUESTS", "5");
     sandbox.take_log();
@@ -282,7 +281,7 @@ async fn a_record_that_is_gone_is_a_suspect_and_leaves_the_tables_with_the_next_
 async fn a_suspect_that_reappears_or_that_a_search_shows_is_never_deleted() {
     // GIVEN two orders that were missing, in answers and in listings, for one run
     let (sandbox, lake, program) = loaded(orders(200), &["order"]).await;
-    let (back, shown) = (sandbox.ids(Kind::Order)[20], sandbox.ids(Kind::Order)[21]);
+    let (back, shown) = (sandbox.ids("order")[20], sandbox.ids("order")[21]);
     sandbox.change(|settings| settings.never_returned = vec![back, shown]);
     let silent = json!([{"method": "OPTIONS", "path": "order-service/order/", "then": "empty"}]);
     answer(&sandbox, silent);
@@ -293,7 +292,7 @@ async fn a_suspect_that_reappears_or_that_a_search_shows_is_never_deleted() {
     // WHEN one comes back, and the search shows the other though no GET or OPTIONS does
     sandbox.change(|settings| settings.never_returned = vec![shown]);
     sandbox.age(Duration::from_secs(5 * 3600));
-    sandbox.edit(Kind::Order, &[shown]);
+    sandbox.edit("order", &[shown]);
     sandbox.age(Duration::from_secs(600));
     program.run(&["run", "order"]);
 
@@ -307,9 +306,9 @@ async fn a_suspect_that_reappears_or_that_a_search_shows_is_never_deleted() {
 async fn a_night_deletes_twenty_records_at_once_and_the_next_one_the_rest() {
     // GIVEN 35 deleted orders of 980
     let (sandbox, lake, program) = loaded(orders(980), &["order"]).await;
-    let victims: Vec<i64> = sandbox.ids(Kind::Order).into_iter().step_by(28).collect();
+    let victims: Vec<i64> = sandbox.ids("order").into_iter().step_by(28).collect();
     assert_eq!(victims.len(), 35);
-    sandbox.delete(Kind::Order, &victims);
+    sandbox.delete("order", &victims);
 
     // WHEN the nightly run compares the ids THEN twenty go, and the rest wait
     let night = program.clone().with("PEARLIFT_RESOURCE_ORDER_RECONCILE_EVERY", "1ms");
@@ -327,7 +326,7 @@ async fn a_night_deletes_twenty_records_at_once_and_the_next_one_the_rest() {
 async fn a_second_listing_saves_a_record_that_one_listing_lacked() {
     // GIVEN a source whose listing lacks orders once, and that does not return three of them
     let (sandbox, lake, program) = loaded(orders(500), &["order"]).await;
-    let never: Vec<i64> = sandbox.ids(Kind::Order).into_iter().rev().take(3).collect();
+    let never: Vec<i64> = sandbox.ids("order").into_iter().rev().take(3).collect();
     sandbox.change(|settings| settings.never_returned.clone_from(&never));
     answer(&sandbox, json!([{"method": "OPTIONS", "at": [1], "then": "half"}]));
     let before = rows(&lake, "order");
@@ -343,7 +342,7 @@ async fn a_second_listing_saves_a_record_that_one_listing_lacked() {
 async fn limits_count_records_and_are_a_tenth_of_few() {
     // GIVEN an account that has lost 12 of 100 orders
     let (sandbox, lake, program) = loaded(orders(100), &["order"]).await;
-    sandbox.delete(Kind::Order, &sandbox.ids(Kind::Order)[10..22]);
+    sandbox.delete("order", &sandbox.ids("order")[10..22]);
 
     // WHEN ids are compared THEN that is more than a tenth
     let done = program.run(&["reconcile", "order"]);
@@ -357,10 +356,10 @@ async fn limits_count_records_and_are_a_tenth_of_few() {
     let back: Vec<i64> = query(&format!("SELECT id FROM read_parquet('{}/order/**/*.parquet')", text(&lake)))
         .iter()
         .map(|id| id.parse().unwrap())
-        .filter(|id| !sandbox.ids(Kind::Order).contains(id))
+        .filter(|id| !sandbox.ids("order").contains(id))
         .take(2)
         .collect();
-    sandbox.restore(Kind::Order, &back);
+    sandbox.restore("order", &back);
     program.run(&["reconcile", "order"]).expect(0);
     check_truth(&sandbox, text(&lake), &ORDERS);
 }
@@ -404,7 +403,7 @@ async fn a_list_that_shrinks_once_is_asked_for_again_and_one_that_stays_so_is_ac
 
 /// An account with the stock of some 2,300 products, a snapshot of which lacks a set; with the numbers of both.
 async fn snapshot_with_holes() -> (Sandbox, tempfile::TempDir, Program, u64, u64) {
-    let size = Size { orders: 20, products: Some(2_600), ..Size::default() };
+    let size = Size { orders: 20, ..Size::default() }.with("product", 2_600);
     let (sandbox, lake, program) = loaded_before(1, size, &["product_availability"]).await;
     let owners = query(&format!(
         "SELECT count(DISTINCT product_id) FROM read_parquet('{}/product_availability/**/*.parquet')",
@@ -472,7 +471,7 @@ async fn holes_of_a_snapshot_are_a_gap_once_its_day_is_over() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_snapshot_that_lacks_more_than_a_tenth_is_refused() {
-    let size = Size { orders: 20, products: Some(900), ..Size::default() };
+    let size = Size { orders: 20, ..Size::default() }.with("product", 900);
     let (sandbox, lake, program) = loaded_before(1, size, &["product_availability"]).await;
     sandbox.age(DAY);
     let before = days(&lake);
@@ -523,7 +522,7 @@ async fn deleted_open_notes_are_gone_after_one_night_and_a_list_without_them_tak
         .map(|id| id.parse().unwrap())
         .collect();
     let only = ["--only", "goods_out_note,goods_out_note_row"];
-    sandbox.delete(Kind::GoodsOutNote, &open[..4]);
+    sandbox.delete("goods_out_note", &open[..4]);
     sandbox.age(DAY);
     sandbox.take_log();
 
@@ -544,8 +543,8 @@ async fn deleted_open_notes_are_gone_after_one_night_and_a_list_without_them_tak
 async fn a_deleted_payment_leaves_the_table_after_two_narrow_searches_in_different_runs() {
     // GIVEN three deleted payments of a few days
     let (sandbox, lake, program) = loaded(orders(600), &["customer_payment", "supplier_payment"]).await;
-    let all = sandbox.ids(Kind::CustomerPayment);
-    sandbox.delete(Kind::CustomerPayment, &all[40..43]);
+    let all = sandbox.ids("customer_payment");
+    sandbox.delete("customer_payment", &all[40..43]);
     let before = rows(&lake, "customer_payment");
 
     // WHEN rows are compared THEN the missing ones are suspects
@@ -554,14 +553,14 @@ async fn a_deleted_payment_leaves_the_table_after_two_narrow_searches_in_differe
     assert_eq!(rows(&lake, "customer_payment"), before);
 
     // WHEN one comes back and the next night's search lacks the others THEN those are gone
-    sandbox.restore(Kind::CustomerPayment, &all[40..41]);
+    sandbox.restore("customer_payment", &all[40..41]);
     program.run(&["run", "customer_payment"]).expect(0);
     assert_eq!(length(&absence(&lake, "customer_payment")["suspects"]), 0);
     check_truth(&sandbox, text(&lake), &["--only", "customer_payment"]);
     assert_eq!(rows(&lake, "customer_payment"), before - 2);
 
     // AND where the stated count is wrong nothing is deleted
-    sandbox.delete(Kind::SupplierPayment, &sandbox.ids(Kind::SupplierPayment)[3..5]);
+    sandbox.delete("supplier_payment", &sandbox.ids("supplier_payment")[3..5]);
     let before = rows(&lake, "supplier_payment");
     for _ in 0..2 {
         let done = program.run(&["reconcile", "supplier_payment"]).expect(0);

@@ -7,7 +7,6 @@ use jiff::{SignedDuration, Timestamp};
 use pearlift::event::{Event, Events};
 use pearlift::run::{nonce, run_in};
 use pearlift::sandbox::Sandbox;
-use pearlift::sandbox::kinds::Kind;
 use serde_json::{Value, json};
 
 use crate::support::{
@@ -78,8 +77,8 @@ async fn two_nights(lake: &Path) -> (Sandbox, Program) {
 
 fn a_night(sandbox: &Sandbox) {
     sandbox.age(std::time::Duration::from_secs(86_400));
-    sandbox.edit(Kind::Order, &sandbox.ids(Kind::Order)[290..]);
-    sandbox.insert(Kind::Order, 3);
+    sandbox.edit("order", &sandbox.ids("order")[290..]);
+    sandbox.insert("order", 3);
     sandbox.age(std::time::Duration::from_secs(600));
 }
 
@@ -356,7 +355,7 @@ async fn references_are_read_once_and_cleared_without_a_commit_of_their_own() {
     let program = Program::new(&sandbox, lake.path());
     program.run(&["run", "customer_payment", "order"]).expect(0);
     sandbox.age(std::time::Duration::from_secs(86_400));
-    sandbox.insert(Kind::CustomerPayment, 20);
+    sandbox.insert("customer_payment", 20);
     sandbox.age(std::time::Duration::from_secs(600));
     let payments = || numbers(lake.path(), "customer_payment").len();
     let (before, orders) = (payments(), numbers(lake.path(), "order").len());

@@ -146,6 +146,27 @@ fn no_code_outside_the_sandbox_names_a_resource_a_table_or_a_column() {
 }
 
 #[test]
+fn no_code_of_the_sandbox_names_a_resource_but_what_one_record_does_to_another() {
+    let catalog = pearlift::schema::Catalog::load(None).unwrap();
+    let names: Vec<String> = catalog.resources().iter().map(|resource| format!("\"{}\"", resource.name)).collect();
+    // Code that ties records to each other, and tests of files.
+    let spared = ["kinds/", "rules/", "fixture/tests.rs"];
+    let (mut checked, mut naming) = (0, 0);
+    for (path, text) in sources_of("crates/sandbox/src") {
+        let below = path.strip_prefix(root().join("crates/sandbox/src")).unwrap().to_str().unwrap().to_owned();
+        let code = code(&text);
+        let named = names.iter().find(|name| code.contains(*name));
+        if spared.iter().any(|spared| below.starts_with(spared)) {
+            naming += usize::from(named.is_some());
+        } else {
+            checked += 1;
+            assert_eq!(named, None, "{below}");
+        }
+    }
+    assert!(checked > 30 && naming > 0, "{checked} files, {naming} that name one");
+}
+
+#[test]
 fn files_are_no_longer_than_five_hundred_lines() {
     for (path, text) in sources().into_iter().chain(sources_of("crates")).chain(sources_of("fuzz/src")) {
         assert!(text.lines().count() <= 500, "{} is too long", path.display());

@@ -7,7 +7,6 @@ use std::time::{Duration, Instant};
 use pearlift::config::{Environment, Settings as Config};
 use pearlift::event::Events;
 use pearlift::run::{End, Errand, Stop, Task};
-use pearlift::sandbox::kinds::Kind;
 use pearlift::sandbox::{Sandbox, Settings, Size};
 use pearlift::schema::Catalog;
 use pearlift::secret::Redactor;
@@ -55,7 +54,7 @@ async fn a_first_load_brings_the_newest_first_and_status_tells_how_far_it_has_co
     else {
         panic!("{found}")
     };
-    let ids = sandbox.ids(Kind::Order);
+    let ids = sandbox.ids("order");
     assert_eq!(Some(&greatest), ids.last());
     assert_eq!(ids[ids.len() - usize::try_from(count).expect("a count")], least);
 
@@ -158,7 +157,7 @@ fn days(lake: &Path) -> Vec<String> {
 async fn an_unfinished_snapshot_is_dropped_and_the_next_one_is_whole() {
     // GIVEN the snapshot of a day, and one of the next that is interrupted
     let settings = Settings { limit: 0, now: Some(this_morning()), ..Settings::default() };
-    let sandbox = start(settings, Size { orders: 1, products: Some(3_000), ..Size::default() }).await;
+    let sandbox = start(settings, Size { orders: 1, ..Size::default() }.with("product", 3_000)).await;
     let lake = tempfile::tempdir().expect("a folder can be made");
     let program = Program::new(&sandbox, lake.path())
         .with("PEARLIFT_RESOURCE_PRODUCT_AVAILABILITY_EVERY", "1ms")
@@ -178,7 +177,7 @@ async fn an_unfinished_snapshot_is_dropped_and_the_next_one_is_whole() {
     assert_eq!(days(lake.path()), first);
 
     // WHEN another day comes, some products are gone, and a snapshot is taken
-    sandbox.delete(Kind::Product, &sandbox.ids(Kind::Product)[..100]);
+    sandbox.delete("product", &sandbox.ids("product")[..100]);
     sandbox.age(Duration::from_secs(24 * 3600));
     sandbox.take_log();
     let done = program.run(&["run", "product_availability"]).expect(0);
@@ -192,7 +191,7 @@ async fn an_unfinished_snapshot_is_dropped_and_the_next_one_is_whole() {
     assert_eq!(query(&gap), ["2"]);
 
     // WHEN it is taken again that day, with more gone THEN the day's last one stands
-    sandbox.delete(Kind::Product, &sandbox.ids(Kind::Product)[..100]);
+    sandbox.delete("product", &sandbox.ids("product")[..100]);
     sandbox.age(Duration::from_secs(600));
     program.run(&["run", "product_availability"]).expect(0);
     let again = days(lake.path());

@@ -9,7 +9,7 @@ use crate::support::{Faults, Program, start};
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_lookup_reads_the_footer_and_the_columns_that_it_needs_once() {
     // GIVEN a table in one file of many pages
-    let size = Size { orders: 10, contacts: Some(12_000), ..Size::default() };
+    let size = Size { orders: 10, ..Size::default() }.with("contact", 12_000);
     let sandbox = start(Settings { limit: 0, ..Settings::default() }, size).await;
     let lake = tempfile::tempdir().unwrap();
     let program = Program::new(&sandbox, lake.path());

@@ -4,6 +4,7 @@
 
 mod bounded;
 mod bucket;
+mod business;
 mod cadence;
 mod clean;
 mod clocks;
@@ -71,6 +72,7 @@ mod shared;
 mod signals;
 mod slow;
 mod spellings;
+mod stated;
 mod steps;
 mod stir;
 mod stock;

@@ -4,7 +4,6 @@ use std::path::Path;
 use std::time::Duration;
 
 use pearlift::sandbox::Sandbox;
-use pearlift::sandbox::kinds::Kind;
 use tempfile::TempDir;
 
 use crate::support::{Program, account, check_truth, files, query};
@@ -40,9 +39,9 @@ async fn marking(orders: u64, resource: &str) -> (Sandbox, TempDir, Program) {
 async fn rows_of_deleted_records_stay_marked_through_every_kind_of_read() {
     // GIVEN exported orders, of which some are deleted
     let (sandbox, lake, program) = marking(400, "order").await;
-    let gone: Vec<i64> = sandbox.ids(Kind::Order).into_iter().step_by(40).collect();
+    let gone: Vec<i64> = sandbox.ids("order").into_iter().step_by(40).collect();
     let named = gone.iter().map(i64::to_string).collect::<Vec<_>>().join(",");
-    sandbox.delete(Kind::Order, &gone);
+    sandbox.delete("order", &gone);
     sandbox.age(Duration::from_secs(3600));
 
     // WHEN the ids are compared
@@ -87,8 +86,8 @@ async fn rows_of_deleted_records_stay_marked_through_every_kind_of_read() {
 async fn a_record_that_appears_again_is_live_again() {
     // GIVEN marked orders, and the same account where they were never deleted
     let (sandbox, lake, program) = marking(200, "order").await;
-    let gone: Vec<i64> = sandbox.ids(Kind::Order).into_iter().step_by(20).collect();
-    sandbox.delete(Kind::Order, &gone);
+    let gone: Vec<i64> = sandbox.ids("order").into_iter().step_by(20).collect();
+    sandbox.delete("order", &gone);
     program.run(&["reconcile", "order"]).expect(0);
     assert_eq!(rows(lake.path(), "order"), (200, 10));
     let whole = account(200).await;
@@ -121,11 +120,11 @@ async fn what_vanishes_from_a_list_an_open_list_or_a_range_is_marked() {
     let open: Vec<i64> = open.iter().map(|id| id.parse().unwrap()).collect();
 
     // WHEN some of each are deleted, a night goes by, and a range of orders is read again
-    let brands = sandbox.ids(Kind::Brand);
-    sandbox.delete(Kind::Brand, &brands[..2]);
-    sandbox.delete(Kind::GoodsOutNote, &open[..3]);
-    let orders = sandbox.ids(Kind::Order);
-    sandbox.delete(Kind::Order, &orders[50..55]);
+    let brands = sandbox.ids("brand");
+    sandbox.delete("brand", &brands[..2]);
+    sandbox.delete("goods_out_note", &open[..3]);
+    let orders = sandbox.ids("order");
+    sandbox.delete("order", &orders[50..55]);
     sandbox.age(Duration::from_secs(24 * 3600));
     program.run(&resources).expect(0);
     program.run(&["backfill", "order", "--from", "2000-01-01", "--to", "2100-01-01"]).expect(0);
@@ -152,8 +151,8 @@ async fn the_setting_can_be_changed_and_nothing_marked_is_lost() {
         query(&format!("SELECT count(*), count(DISTINCT id), count(_deleted_at) FROM read_parquet('{glob}')"))
     };
     let delete = |first: usize| {
-        let gone: Vec<i64> = sandbox.ids(Kind::Order).into_iter().skip(first).take(5).collect();
-        sandbox.delete(Kind::Order, &gone);
+        let gone: Vec<i64> = sandbox.ids("order").into_iter().skip(first).take(5).collect();
+        sandbox.delete("order", &gone);
     };
     delete(0);
     marks.run(&["reconcile", "order"]).expect(0);

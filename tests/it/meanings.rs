@@ -10,7 +10,7 @@ use pearlift::schema::{Catalog, Column, DESCRIPTION, References, Table, Type, sa
 
 use crate::reshape::without_meanings;
 use crate::schemas::decode;
-use crate::support::{Program, account, check_truth, files, python};
+use crate::support::{Program, account, answer, check_truth, files, python};
 
 /// Endings of the names of columns that lead elsewhere. An own id is `id`.
 const LEADING: [&str; 7] =
@@ -194,8 +194,7 @@ fn the_values_of_the_examples_are_among_the_codes_of_their_columns_and_each_list
     let catalog = Catalog::load(None).unwrap();
     let mut seen = 0;
     for resource in catalog.resources() {
-        let fixture = std::fs::read_to_string(root().join(format!("tests/fixtures/{}.json", resource.name))).unwrap();
-        let page = decode(resource, &fixture);
+        let page = decode(resource, &answer(resource));
         for (place, table) in resource.tables.iter().enumerate() {
             for column in table.columns.iter().filter(|column| !column.meaning.codes.is_empty()) {
                 let values = page.tables[place].batch.column_by_name(&column.name).unwrap();

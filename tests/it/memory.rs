@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use pearlift::sandbox::kinds::Kind;
 use pearlift::sandbox::{Fault, Faults, Sandbox, Settings, Size};
 
 use crate::support::{Program, check_truth, peak_memory, query, schemas_with_sets_of, start, this_morning};
@@ -10,7 +9,7 @@ use crate::support::{Program, check_truth, peak_memory, query, schemas_with_sets
 /// An account whose products have descriptions of so many bytes.
 async fn wordy(products: u64, text_bytes: usize) -> Sandbox {
     let settings = Settings { limit: 0, now: Some(this_morning()), text_bytes, ..Settings::default() };
-    start(settings, Size { orders: 20, products: Some(products), ..Size::default() }).await
+    start(settings, Size { orders: 20, ..Size::default() }.with("product", products)).await
 }
 
 fn small(sandbox: &Sandbox, lake: &std::path::Path) -> Program {
@@ -42,8 +41,8 @@ async fn texts_of_sixty_kilobytes_take_no_more_memory_than_the_setting_allows() 
 
     // WHEN every hundredth changes THEN old rows and new ones are merged within the same bound
     sandbox.age(Duration::from_secs(6 * 3600));
-    let some: Vec<i64> = sandbox.ids(Kind::Product).into_iter().step_by(100).collect();
-    sandbox.edit(Kind::Product, &some);
+    let some: Vec<i64> = sandbox.ids("product").into_iter().step_by(100).collect();
+    sandbox.edit("product", &some);
     let (done, peak) = peak_memory(&program, &["run", "product"]);
     assert_eq!(done.code, 0, "{}", done.said());
     assert!(peak < 300 << 20, "{} MiB for the night", peak >> 20);
@@ -78,7 +77,7 @@ async fn texts_of_a_megabyte_load() {
 
     // AND changes of some are merged with all the others
     sandbox.age(Duration::from_secs(6 * 3600));
-    sandbox.edit(Kind::Product, &sandbox.ids(Kind::Product)[..5]);
+    sandbox.edit("product", &sandbox.ids("product")[..5]);
     program.run(&["run", "product"]).expect(0);
     assert_eq!(described(lake.path()), ["2300|1000000|1000000"]);
 }

@@ -137,7 +137,7 @@ async fn the_keys_of_a_bucket_are_the_prefix_as_written() {
         let url = format!("s3://lake/{prefix}");
         let program = weed.reach(Program::new(&sandbox, &url)).with("PEARLIFT_RESOURCE_BRAND_EVERY", "1ms");
         program.run(&["run", "brand"]).expect(0);
-        sandbox.insert(pearlift::sandbox::kinds::Kind::Brand, 1);
+        sandbox.insert("brand", 1);
         program.run(&["run", "brand"]).expect(0);
 
         // THEN every key begins as written, and all commands find them

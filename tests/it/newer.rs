@@ -5,7 +5,6 @@ use std::path::Path;
 use std::time::Duration;
 
 use pearlift::sandbox::Sandbox;
-use pearlift::sandbox::kinds::Kind;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -18,14 +17,14 @@ fn text(folder: &Path) -> &str {
 }
 
 /// An account whose orders are exported, so many of them edited and exported again.
-async fn edited(orders: u64, resource: &str, kind: Kind, count: usize) -> (Sandbox, TempDir, Program, Vec<i64>) {
+async fn edited(orders: u64, resource: &str, count: usize) -> (Sandbox, TempDir, Program, Vec<i64>) {
     let sandbox = account(orders).await;
     let lake = tempfile::tempdir().unwrap();
     let program = Program::new(&sandbox, lake.path());
     program.run(&["run", resource]).expect(0);
     sandbox.age(Duration::from_secs(5 * 3600));
-    let ids: Vec<i64> = sandbox.ids(kind).into_iter().step_by(7).take(count).collect();
-    sandbox.edit(kind, &ids);
+    let ids: Vec<i64> = sandbox.ids(resource).into_iter().step_by(7).take(count).collect();
+    sandbox.edit(resource, &ids);
     sandbox.age(Duration::from_secs(600));
     (sandbox, lake, program, ids)
 }
@@ -63,7 +62,7 @@ fn pending(lake: &Path, resource: &str) -> Vec<i64> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_copy_older_than_the_stored_one_changes_nothing_and_its_id_is_pending() {
     // GIVEN orders whose change is stored, and a source that returns them as they were before it
-    let (sandbox, lake, program, ids) = edited(300, "order", Kind::Order, 12).await;
+    let (sandbox, lake, program, ids) = edited(300, "order", 12).await;
     program.run(&["run", "order"]).expect(0);
     check_truth(&sandbox, text(lake.path()), ORDERS);
     answer(&sandbox, json!([{"method": "GET", "path": "order-service/order/", "then": "stale"}]));
@@ -94,7 +93,7 @@ async fn a_copy_older_than_the_stored_one_changes_nothing_and_its_id_is_pending(
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn the_same_lower_value_is_accepted_an_hour_later_and_reported_as_went_back() {
     // GIVEN stored orders of which older copies come, in two runs within an hour
-    let (sandbox, lake, program, ids) = edited(300, "order", Kind::Order, 4).await;
+    let (sandbox, lake, program, ids) = edited(300, "order", 4).await;
     program.run(&["run", "order"]).expect(0);
     answer(&sandbox, json!([{"method": "GET", "path": "order-service/order/", "then": "stale"}]));
     let chosen = list(&ids);
@@ -122,7 +121,7 @@ async fn the_same_lower_value_is_accepted_an_hour_later_and_reported_as_went_bac
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn accept_older_takes_older_copies_of_the_ids_named_at_once() {
     // GIVEN stored orders of which older copies come
-    let (sandbox, lake, program, ids) = edited(300, "order", Kind::Order, 6).await;
+    let (sandbox, lake, program, ids) = edited(300, "order", 6).await;
     program.run(&["run", "order"]).expect(0);
     answer(&sandbox, json!([{"method": "GET", "path": "order-service/order/", "then": "stale"}]));
     report(&program, &["backfill", "order", "--ids", &list(&ids)], "order", 3);
@@ -138,7 +137,7 @@ async fn accept_older_takes_older_copies_of_the_ids_named_at_once() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn an_older_row_of_a_search_holds_the_watermark_until_it_is_read_again() {
     // GIVEN goods movements whose change is stored, and a search that shows one page as it was before
-    let (sandbox, lake, program, ids) = edited(300, "goods_movement", Kind::GoodsMovement, 5).await;
+    let (sandbox, lake, program, ids) = edited(300, "goods_movement", 5).await;
     program.run(&["run", "goods_movement"]).expect(0);
     let before = state(lake.path(), "goods_movement")["watermark"].clone();
     sandbox.age(Duration::from_secs(3600));
@@ -166,8 +165,8 @@ async fn a_record_that_appears_again_leaves_the_files_of_deleted_rows() {
     let lake = tempfile::tempdir().unwrap();
     let program = Program::new(&sandbox, lake.path()).with("PEARLIFT_RESOURCE_ORDER_DELETES", "move");
     program.run(&["run", "order"]).expect(0);
-    let gone: Vec<i64> = sandbox.ids(Kind::Order).into_iter().step_by(40).collect();
-    sandbox.delete(Kind::Order, &gone);
+    let gone: Vec<i64> = sandbox.ids("order").into_iter().step_by(40).collect();
+    sandbox.delete("order", &gone);
     sandbox.age(Duration::from_secs(3600));
     program.run(&["reconcile", "order"]).expect(0);
     let deleted = |table: &str, column: &str| -> Vec<i64> {
@@ -178,7 +177,7 @@ async fn a_record_that_appears_again_leaves_the_files_of_deleted_rows() {
     assert_eq!(deleted("order", "id"), gone);
 
     // WHEN two of them appear again
-    sandbox.restore(Kind::Order, &gone[..2]);
+    sandbox.restore("order", &gone[..2]);
     let found = report(&program, &["backfill", "order", "--ids", &list(&gone)], "order", 0);
 
     // THEN they are in the tables, no longer among the deleted rows, and the report counts these
@@ -189,7 +188,7 @@ async fn a_record_that_appears_again_leaves_the_files_of_deleted_rows() {
     program.run(&["verify", "--deep"]).expect(0);
 
     // WHEN all others do THEN no file of deleted rows is left
-    sandbox.restore(Kind::Order, &gone[2..]);
+    sandbox.restore("order", &gone[2..]);
     program.run(&["backfill", "order", "--ids", &list(&gone)]).expect(0);
     assert!(!crate::support::files(lake.path()).iter().any(|file| text(file).contains("_pearlift/deleted/")));
     check_truth(&sandbox, text(lake.path()), ORDERS);
@@ -199,7 +198,7 @@ async fn a_record_that_appears_again_leaves_the_files_of_deleted_rows() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_document_older_than_its_search_row_is_asked_for_again() {
     // GIVEN changed orders, and a source whose first documents lag behind its search
-    let (sandbox, lake, program, _) = edited(300, "order", Kind::Order, 8).await;
+    let (sandbox, lake, program, _) = edited(300, "order", 8).await;
     answer(&sandbox, json!([{"method": "GET", "path": "order-service/order/", "at": [1], "then": "stale"}]));
     sandbox.take_log();
 
@@ -213,8 +212,8 @@ async fn a_document_older_than_its_search_row_is_asked_for_again() {
 
     // AND the same holds for a part that is read again by the date of change
     sandbox.age(Duration::from_secs(24 * 3600));
-    let ids: Vec<i64> = sandbox.ids(Kind::Order).into_iter().step_by(11).take(5).collect();
-    sandbox.edit(Kind::Order, &ids);
+    let ids: Vec<i64> = sandbox.ids("order").into_iter().step_by(11).take(5).collect();
+    sandbox.edit("order", &ids);
     answer(&sandbox, json!([{"method": "GET", "path": "order-service/order/", "at": [1], "then": "stale"}]));
     let day = sandbox.now().to_string()[..10].to_owned();
     program.run(&["backfill", "order", "--by", "updatedOn", "--from", &day, "--to", "2100-01-01"]).expect(0);
@@ -224,7 +223,7 @@ async fn a_document_older_than_its_search_row_is_asked_for_again() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_document_that_stays_stale_is_pending_until_the_change_arrives_whatever_the_search_shows() {
     // GIVEN changed orders, and a source whose documents lag behind its search
-    let (sandbox, lake, program, ids) = edited(300, "order", Kind::Order, 8).await;
+    let (sandbox, lake, program, ids) = edited(300, "order", 8).await;
     answer(&sandbox, json!([{"method": "GET", "path": "order-service/order/", "then": "stale"}]));
 
     // WHEN two nights go by: in the last one the search shows nothing of the change any more
@@ -247,14 +246,14 @@ async fn a_document_that_stays_stale_is_pending_until_the_change_arrives_whateve
 /// Lets the source edit orders by a clock that is set back by so many seconds meanwhile.
 fn edit_earlier(sandbox: &Sandbox, ids: &[i64], seconds: u64) {
     sandbox.set_back(Duration::from_secs(seconds));
-    sandbox.edit(Kind::Order, ids);
+    sandbox.edit("order", ids);
     sandbox.age(Duration::from_secs(seconds));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_document_whose_date_a_clock_setback_put_before_the_search_is_accepted_after_an_hour() {
     // GIVEN changed orders whose documents lag behind their search in one night
-    let (sandbox, lake, program, ids) = edited(300, "order", Kind::Order, 3).await;
+    let (sandbox, lake, program, ids) = edited(300, "order", 3).await;
     answer(&sandbox, json!([{"method": "GET", "path": "order-service/order/", "then": "stale"}]));
     report(&program, &["run", "order"], "order", 3);
 
@@ -276,7 +275,7 @@ async fn a_document_whose_date_a_clock_setback_put_before_the_search_is_accepted
 async fn a_document_that_is_stored_is_accepted_once_the_search_shows_the_date_that_it_has() {
     // GIVEN changed orders, and a search that shows a later date than their documents have, as of an edit after which the
     // source's clock was set back and another edit followed
-    let (sandbox, lake, program, ids) = edited(300, "order", Kind::Order, 3).await;
+    let (sandbox, lake, program, ids) = edited(300, "order", 3).await;
     let edited = "T11:00:";
     let later = json!({"replace": {"from": edited, "to": "T11:09:"}});
     answer(&sandbox, json!([{"method": "GET", "path": "order-service/order-search", "then": later}]));
@@ -294,7 +293,7 @@ async fn a_document_that_is_stored_is_accepted_once_the_search_shows_the_date_th
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn many_documents_that_stay_stale_suspend_the_rule_and_are_reported() {
     // GIVEN many changed orders, and a source whose documents lag behind its search
-    let (sandbox, lake, program, _) = edited(300, "order", Kind::Order, 40).await;
+    let (sandbox, lake, program, _) = edited(300, "order", 40).await;
     answer(&sandbox, json!([{"method": "GET", "path": "order-service/order/", "then": "stale"}]));
 
     // WHEN a night goes by
@@ -312,7 +311,7 @@ async fn many_documents_that_stay_stale_suspend_the_rule_and_are_reported() {
 
     // WHEN another night goes by THEN no document is asked for twice
     sandbox.age(Duration::from_secs(24 * 3600));
-    sandbox.edit(Kind::Order, &sandbox.ids(Kind::Order)[..3]);
+    sandbox.edit("order", &sandbox.ids("order")[..3]);
     sandbox.take_log();
     program.run(&["run", "order"]).expect(0);
     assert_eq!(sandbox.take_log().documents(), 1);
@@ -321,7 +320,7 @@ async fn many_documents_that_stay_stale_suspend_the_rule_and_are_reported() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_resumed_scan_still_compares_documents_with_the_search_of_its_first_run() {
     // GIVEN a night that the source refused after the first of several sets of documents
-    let (sandbox, lake, program, _) = edited(3_000, "order", Kind::Order, 420).await;
+    let (sandbox, lake, program, _) = edited(3_000, "order", 420).await;
     let refusal =
         json!({"status": {"status": 403, "body": "{\"errors\":[{\"code\":\"CMNC-003\",\"message\":\"no\"}]}"}});
     let rest: Vec<u64> = (2..40).collect();
@@ -341,7 +340,7 @@ async fn a_resumed_scan_still_compares_documents_with_the_search_of_its_first_ru
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn many_older_copies_fail_the_scan_and_change_nothing() {
     // GIVEN many orders whose change is stored, and a source that returns them as they were before it
-    let (sandbox, lake, program, _) = edited(500, "order", Kind::Order, 60).await;
+    let (sandbox, lake, program, _) = edited(500, "order", 60).await;
     program.run(&["run", "order"]).expect(0);
     answer(&sandbox, json!([{"method": "GET", "path": "order-service/order/", "then": "stale"}]));
 
@@ -362,7 +361,7 @@ async fn many_older_copies_fail_the_scan_and_change_nothing() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn older_copies_in_files_that_are_built_anew_are_pending() {
     // GIVEN orders whose change is stored, a schema of another partition, and a source that lags
-    let (sandbox, lake, program, ids) = edited(300, "order", Kind::Order, 6).await;
+    let (sandbox, lake, program, ids) = edited(300, "order", 6).await;
     program.run(&["run", "order"]).expect(0);
     answer(&sandbox, json!([{"method": "GET", "path": "order-service/order/", "then": "stale"}]));
     let copies = |glob: &str| {

@@ -5,7 +5,6 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use pearlift::sandbox::Sandbox;
-use pearlift::sandbox::kinds::Kind;
 
 use crate::support::{Done, Program, account, check_truth, files};
 
@@ -360,7 +359,7 @@ async fn a_resource_that_fails_after_its_own_scans_ends_once_and_as_failed() {
     let run = ["--log-format", "json", "run", "order", "customer_payment"];
     program.run(&run).expect(0);
     sandbox.age(Duration::from_secs(3 * 3600));
-    sandbox.insert(Kind::CustomerPayment, 3);
+    sandbox.insert("customer_payment", 3);
     sandbox.age(Duration::from_secs(600));
     let forbidden =
         serde_json::json!({"status": 403, "body": "{\"errors\":[{\"code\":\"CMNC-403\",\"message\":\"no\"}]}"});

@@ -4,7 +4,6 @@ use std::process::Command;
 use std::time::Duration;
 
 use pearlift::failure::Kind;
-use pearlift::sandbox::kinds;
 use pearlift::store::Store;
 
 use crate::support::{Answer, Fault, Faults, Gate, Program, Proxy, Verb, Weed, account, check_truth, files};
@@ -40,7 +39,7 @@ async fn a_run_that_slept_while_another_took_over_says_so_and_nothing_of_damage(
         program.run(&["run", "order"]).expect(0);
         let change = || {
             sandbox.age(Duration::from_secs(3 * 3600));
-            sandbox.edit(kinds::Kind::Order, &sandbox.ids(kinds::Kind::Order));
+            sandbox.edit("order", &sandbox.ids("order"));
             sandbox.age(Duration::from_secs(600));
         };
         change();
@@ -84,7 +83,7 @@ async fn a_missing_file_under_a_lock_that_is_ours_is_still_damage() {
     let lost: Vec<String> = store.list("order_row").await.unwrap().into_iter().map(|(path, _)| path).collect();
     store.delete(&lost).await.unwrap();
     sandbox.age(Duration::from_secs(3 * 3600));
-    sandbox.edit(kinds::Kind::Order, &sandbox.ids(kinds::Kind::Order));
+    sandbox.edit("order", &sandbox.ids("order"));
     sandbox.age(Duration::from_secs(600));
     // WHEN it runs THEN it is told as damage, with the way back
     let done = program.run(&["run", "order"]).expect(7);

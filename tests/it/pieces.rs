@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use pearlift::sandbox::kinds::Kind;
 use pearlift::sandbox::{Partial, Pieces, Replacement, Rule, Sandbox, Settings, Size, Spoiler, Status, Wrong};
 use serde_json::{Value, json};
 
@@ -76,7 +75,7 @@ async fn a_record_whose_set_always_fails_is_pending_alone_and_all_others_are_com
         assert!(asked < 40, "{status}: {asked} requests");
 
         // WHEN it is asked for again THEN the same, and others that changed meanwhile are there
-        sandbox.edit(Kind::Order, &[504, 506]);
+        sandbox.edit("order", &[504, 506]);
         program.run(&["run", "order"]).expect(3);
         assert_eq!(pending(lake.path(), "order"), [json!(505)]);
 
@@ -114,7 +113,7 @@ async fn a_night_with_a_single_set_halves_it_too() {
     let program = hasty(&sandbox, lake.path()).with("PEARLIFT_RESOURCE_ORDER_OPEN_EVERY", "100d");
     program.run(&["run", "order"]).expect(0);
     sandbox.age(std::time::Duration::from_secs(3 * 3600));
-    sandbox.edit(Kind::Order, &[20, 21]);
+    sandbox.edit("order", &[20, 21]);
     sandbox.change(|settings| settings.pieces.spoilers = vec![spoiler(21, 500, "CMNU-003", "Internal Server Error")]);
 
     // WHEN the night's only set fails THEN the other order is there, and this one is pending
@@ -184,7 +183,7 @@ async fn a_url_that_is_too_long_makes_sets_shorter() {
     // GIVEN an account with many gaps in its ids, and a source that refuses long URLs with a page that is no JSON
     let sandbox = account(400).await;
     let gaps: Vec<i64> = (1..=400).filter(|id| id % 2 == 0).collect();
-    sandbox.delete(Kind::Order, &gaps);
+    sandbox.delete("order", &gaps);
     sandbox.change(|settings| settings.pieces.url_cap = 400);
     let lake = tempfile::tempdir().unwrap();
 
@@ -217,7 +216,7 @@ async fn a_child_row_that_does_not_fit_is_rejected_and_its_record_stays() {
     for (from, to, least) in [("\"addressId\":160,", "\"addressId\":\"none\",", 1), ("\"addressId\":", "\"lost\":", 60)]
     {
         let sandbox = account(400).await;
-        let contacts = sandbox.ids(Kind::Contact).len();
+        let contacts = sandbox.ids("contact").len();
         sandbox.change(|settings| settings.answers = vec![replace("contact-service/contact/", from, to)]);
         let lake = tempfile::tempdir().unwrap();
         let program = hasty(&sandbox, lake.path());
@@ -414,8 +413,8 @@ async fn a_raw_control_character_in_a_search_or_a_listing_costs_nothing() {
         let tables =
             ["--only", "order,order_row,order_party,order_invoice,order_custom_field,product,customer_payment"];
         check_truth(&sandbox, lake.path().to_str().unwrap(), &tables);
-        sandbox.edit(Kind::Order, &sandbox.ids(Kind::Order)[..9]);
-        sandbox.insert(Kind::CustomerPayment, 3);
+        sandbox.edit("order", &sandbox.ids("order")[..9]);
+        sandbox.insert("customer_payment", 3);
         sandbox.age(std::time::Duration::from_secs(6 * 3600));
     }
     assert!(!sandbox.take_log().wrong.is_empty());
@@ -486,7 +485,7 @@ async fn of_a_partial_answer_what_came_is_taken_at_once() {
 async fn rejected_rows_without_number_take_no_memory_and_none_is_lost() {
     // GIVEN more addresses without an id than the memory setting has room for
     let settings = Settings { limit: 0, now: Some(this_morning()), ..Settings::default() };
-    let sandbox = start(settings, Size { orders: 10, contacts: Some(3_000), ..Size::default() }).await;
+    let sandbox = start(settings, Size { orders: 10, ..Size::default() }.with("contact", 3_000)).await;
     sandbox
         .change(|settings| settings.answers = vec![replace("contact-service/contact/", "\"addressId\":", "\"lost\":")]);
     let lake = tempfile::tempdir().unwrap();

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
-use pearlift::sandbox::kinds::Kind;
 use pearlift::sandbox::{Sandbox, Settings, Size};
 use serde_json::Value;
 
@@ -77,15 +76,15 @@ fn holds(plan: &Value, made: &BTreeMap<String, u64>, least: usize) {
 /// A day in the life of the shop.
 fn a_day_goes_by(sandbox: &Sandbox) {
     sandbox.age(Duration::from_secs(3 * 3600));
-    for kind in [Kind::Order, Kind::Product, Kind::Contact, Kind::GoodsOutNote, Kind::Journal] {
+    for kind in ["order", "product", "contact", "goods_out_note", "journal"] {
         sandbox.insert(kind, 7);
     }
-    sandbox.insert(Kind::CustomerPayment, 12);
-    sandbox.insert(Kind::SupplierPayment, 3);
-    let some = |kind: Kind, step: usize| sandbox.ids(kind).into_iter().step_by(step).collect::<Vec<i64>>();
-    sandbox.edit(Kind::Order, &some(Kind::Order, 9));
-    sandbox.edit(Kind::Product, &some(Kind::Product, 11));
-    sandbox.edit(Kind::Contact, &some(Kind::Contact, 13));
+    sandbox.insert("customer_payment", 12);
+    sandbox.insert("supplier_payment", 3);
+    let some = |kind: &str, step: usize| sandbox.ids(kind).into_iter().step_by(step).collect::<Vec<i64>>();
+    sandbox.edit("order", &some("order", 9));
+    sandbox.edit("product", &some("product", 11));
+    sandbox.edit("contact", &some("contact", 13));
     sandbox.age(Duration::from_secs(600));
 }
 
@@ -153,8 +152,8 @@ async fn what_is_due_beside_the_changes_is_planned_as_it_is_made() {
     let program = Program::new(&sandbox, lake.path());
     made(&program, &[]);
     a_day_goes_by(&sandbox);
-    let gone: Vec<i64> = sandbox.ids(Kind::GoodsOutNote).into_iter().rev().skip(600).take(15).collect();
-    sandbox.delete(Kind::GoodsOutNote, &gone);
+    let gone: Vec<i64> = sandbox.ids("goods_out_note").into_iter().rev().skip(600).take(15).collect();
+    sandbox.delete("goods_out_note", &gone);
 
     // WHEN deletions of notes and journals are due, contacts and payments are to be read whole again, and of the rest ten
     // sets each in rounds
@@ -191,7 +190,7 @@ async fn what_is_due_beside_the_changes_is_planned_as_it_is_made() {
 async fn a_comparison_where_nothing_changed_and_a_load_from_a_day_on_are_planned_exactly() {
     // GIVEN exported products, of which 250 are gone
     let settings = Settings { limit: 0, now: Some(this_morning()), ..Settings::default() };
-    let size = Size { orders: 2_000, products: Some(40_000), ..Size::default() };
+    let size = Size { orders: 2_000, ..Size::default() }.with("product", 40_000);
     let sandbox = start(settings, size).await;
     let lake = folder();
     let program = Program::new(&sandbox, lake.path());
@@ -208,8 +207,8 @@ async fn a_comparison_where_nothing_changed_and_a_load_from_a_day_on_are_planned
 
     // WHEN products are compared, which have no change THEN that is told, but for the listing and the GET of what is gone
     made(&program, &["product"]);
-    let gone: Vec<i64> = sandbox.ids(Kind::Product).into_iter().step_by(160).collect();
-    sandbox.delete(Kind::Product, &gone);
+    let gone: Vec<i64> = sandbox.ids("product").into_iter().step_by(160).collect();
+    sandbox.delete("product", &gone);
     sandbox.age(Duration::from_secs(5 * 3600));
     let due = program.with("PEARLIFT_RESOURCE_PRODUCT_RECONCILE_EVERY", "1ms");
     let plan = planned(&sandbox, &due, &["product"]);
@@ -225,8 +224,8 @@ async fn a_plan_of_many_changes_is_an_estimate_and_says_so() {
     let program = Program::new(&sandbox, lake.path());
     made(&program, &["order"]);
     sandbox.age(Duration::from_secs(3 * 3600));
-    let ids: Vec<i64> = sandbox.ids(Kind::Order).into_iter().step_by(2).collect();
-    sandbox.edit(Kind::Order, &ids);
+    let ids: Vec<i64> = sandbox.ids("order").into_iter().step_by(2).collect();
+    sandbox.edit("order", &ids);
     sandbox.age(Duration::from_secs(600));
 
     // WHEN it is planned
@@ -248,11 +247,11 @@ async fn what_the_overlap_shows_again_is_not_planned_twice() {
     let program = Program::new(&sandbox, lake.path());
     made(&program, &["order"]);
     sandbox.age(Duration::from_secs(3 * 3600));
-    let ids = sandbox.ids(Kind::Order);
-    sandbox.edit(Kind::Order, &ids.iter().copied().step_by(2).collect::<Vec<i64>>());
+    let ids = sandbox.ids("order");
+    sandbox.edit("order", &ids.iter().copied().step_by(2).collect::<Vec<i64>>());
     sandbox.age(Duration::from_secs(600));
     made(&program, &["order"]);
-    sandbox.edit(Kind::Order, &ids.iter().copied().skip(1).step_by(4).collect::<Vec<i64>>());
+    sandbox.edit("order", &ids.iter().copied().skip(1).step_by(4).collect::<Vec<i64>>());
     sandbox.age(Duration::from_secs(600));
 
     // WHEN it is planned THEN only the quarter is to be read

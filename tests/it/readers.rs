@@ -5,7 +5,6 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use pearlift::sandbox::kinds::Kind;
 use pearlift::sandbox::{Sandbox, Settings, Size};
 use pearlift::schema::Catalog;
 
@@ -62,16 +61,16 @@ async fn duckdb_pyarrow_and_polars_read_each_folder_as_one_table_before_and_afte
 
 fn a_day_goes_by(sandbox: &Sandbox) {
     sandbox.age(Duration::from_secs(3 * 3600));
-    sandbox.insert(Kind::Order, 5);
-    let some: Vec<i64> = sandbox.ids(Kind::Order).into_iter().step_by(7).collect();
-    sandbox.edit(Kind::Order, &some);
+    sandbox.insert("order", 5);
+    let some: Vec<i64> = sandbox.ids("order").into_iter().step_by(7).collect();
+    sandbox.edit("order", &some);
     sandbox.age(Duration::from_secs(600));
 }
 
 /// An account of a few months: each reader opens each partition.
 async fn months(orders: u64) -> Sandbox {
     let settings = Settings { limit: 0, history: 70, now: Some(this_morning()), ..Settings::default() };
-    start(settings, Size { orders, products: Some(40), contacts: Some(40), ..Size::default() }).await
+    start(settings, Size { orders, ..Size::default() }.with("product", 40).with("contact", 40)).await
 }
 
 /// A schema of orders whose partition is a date that open ones lack.

@@ -1,6 +1,5 @@
 //! How few requests are spent, and what the source may do without being believed.
 
-use pearlift::sandbox::kinds::Kind;
 use pearlift::sandbox::{Ignored, Settings, Size};
 
 use crate::support::{Program, account, check_truth, query, start, this_morning};
@@ -40,7 +39,7 @@ async fn a_filter_that_the_source_ignores_stops_its_resource_by_name_and_no_othe
 async fn availability_asks_for_stock_tracked_products_only() {
     // GIVEN 60,000 products of which 5 % are not stock-tracked
     let settings = Settings { limit: 0, now: Some(this_morning()), ..Settings::default() };
-    let sandbox = start(settings, Size { orders: 1, products: Some(60_000), ..Size::default() }).await;
+    let sandbox = start(settings, Size { orders: 1, ..Size::default() }.with("product", 60_000)).await;
     let lake = folder();
     let program = Program::new(&sandbox, lake.path()).with("PEARLIFT_RESOURCE_PRODUCT_AVAILABILITY_EVERY", "1ms");
     for scan in ["first", "second"] {
@@ -64,8 +63,8 @@ async fn a_refusal_with_another_code_stops_the_resource_at_once() {
     // GIVEN a source that refuses every set of availability with a code that the schema does not name
     let sandbox = account(2_000).await;
     sandbox.change(|settings| {
-        settings.availability_refuses_all = true;
-        settings.availability_code = "WHSC-999".to_owned();
+        settings.refuses_every_set = vec!["product_availability".to_owned()];
+        settings.refusal_code = "WHSC-999".to_owned();
     });
     let lake = folder();
 
@@ -93,7 +92,7 @@ pub fn without_filter() -> tempfile::TempDir {
 async fn a_product_that_spoils_its_set_is_found_by_halving_and_left_out_afterwards() {
     // GIVEN 100 products, a few of which spoil every set that holds them
     let settings = Settings { limit: 0, now: Some(this_morning()), ..Settings::default() };
-    let sandbox = start(settings, Size { orders: 1, products: Some(100), ..Size::default() }).await;
+    let sandbox = start(settings, Size { orders: 1, ..Size::default() }.with("product", 100)).await;
     let (lake, schemas) = (folder(), without_filter());
     let program = Program::new(&sandbox, lake.path())
         .with("PEARLIFT_SCHEMAS", text(&schemas))
@@ -120,7 +119,7 @@ async fn a_product_that_spoils_its_set_is_found_by_halving_and_left_out_afterwar
 async fn too_many_products_that_spoil_their_sets_stop_the_resource() {
     // GIVEN 900 products of which one in twenty spoils every set that holds it
     let settings = Settings { limit: 0, now: Some(this_morning()), ..Settings::default() };
-    let sandbox = start(settings, Size { orders: 1, products: Some(900), ..Size::default() }).await;
+    let sandbox = start(settings, Size { orders: 1, ..Size::default() }.with("product", 900)).await;
     let (lake, schemas) = (folder(), without_filter());
 
     // WHEN availability is read
@@ -145,7 +144,7 @@ async fn ids_are_found_window_by_window_where_options_fails() {
     // THEN they are all there
     let glob = format!("{}/order/**/*.parquet", lake.path().display());
     let found = query(&format!("SELECT count(*), count(DISTINCT id) FROM read_parquet('{glob}')"));
-    let there = sandbox.ids(Kind::Order).len();
+    let there = sandbox.ids("order").len();
     assert_eq!(found, [format!("{there}|{there}")]);
 }
 
@@ -163,10 +162,10 @@ async fn a_search_that_cannot_be_sorted_is_read_by_windows_of_time() {
     // WHEN they are read, change, and are read again
     program.run(&["run"]).expect(0);
     sandbox.age(std::time::Duration::from_secs(3 * 3600));
-    sandbox.insert(Kind::CustomerPayment, 30);
-    sandbox.edit(Kind::Order, &sandbox.ids(Kind::Order)[..90]);
+    sandbox.insert("customer_payment", 30);
+    sandbox.edit("order", &sandbox.ids("order")[..90]);
     sandbox.age(std::time::Duration::from_secs(3600));
-    sandbox.edit(Kind::Order, &sandbox.ids(Kind::Order)[90..180]);
+    sandbox.edit("order", &sandbox.ids("order")[90..180]);
     sandbox.age(std::time::Duration::from_secs(600));
     let done = program.run(&["run"]).expect(0);
 

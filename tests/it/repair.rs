@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use pearlift::sandbox::kinds::Kind;
 use pearlift::sandbox::{Sandbox, Settings, Size};
 
 use crate::support::{Program, account, check_truth, files, query, start, this_morning, truth};
@@ -20,7 +19,7 @@ pub async fn loaded(orders: u64) -> (Sandbox, tempfile::TempDir, Program) {
     (sandbox, lake, program)
 }
 
-pub fn one_in(sandbox: &Sandbox, kind: Kind, step: usize) -> Vec<i64> {
+pub fn one_in(sandbox: &Sandbox, kind: &str, step: usize) -> Vec<i64> {
     sandbox.ids(kind).into_iter().step_by(step).collect()
 }
 
@@ -28,11 +27,11 @@ pub fn one_in(sandbox: &Sandbox, kind: Kind, step: usize) -> Vec<i64> {
 async fn deleted_records_leave_every_table_and_are_kept_apart() {
     // GIVEN an exported account, some of whose records are deleted without a trace
     let (sandbox, lake, program) = loaded(700).await;
-    for kind in [Kind::Order, Kind::Product, Kind::Contact, Kind::GoodsOutNote, Kind::Journal] {
+    for kind in ["order", "product", "contact", "goods_out_note", "journal"] {
         let gone: Vec<i64> = one_in(&sandbox, kind, 40);
         sandbox.delete(kind, &gone);
     }
-    sandbox.insert(Kind::Order, 3);
+    sandbox.insert("order", 3);
     let gone = 700 / 40 + 1;
 
     // WHEN the ids are compared
@@ -65,8 +64,8 @@ async fn comparing_takes_one_request_and_two_for_every_two_hundred_that_are_gone
     let lake = tempfile::tempdir().unwrap();
     let program = Program::new(&sandbox, lake.path()).with("PEARLIFT_RESOURCE_ORDER_DELETES", "drop");
     program.run(&["run", "order"]).expect(0);
-    let gone: Vec<i64> = sandbox.ids(Kind::Order).into_iter().step_by(133).take(150).collect();
-    sandbox.delete(Kind::Order, &gone);
+    let gone: Vec<i64> = sandbox.ids("order").into_iter().step_by(133).take(150).collect();
+    sandbox.delete("order", &gone);
     sandbox.take_log();
 
     // WHEN the ids are compared
@@ -84,8 +83,8 @@ async fn comparing_takes_one_request_and_two_for_every_two_hundred_that_are_gone
 async fn too_many_deletions_at_once_are_refused_until_a_person_insists() {
     // GIVEN an account that has lost an eighth of its orders
     let (sandbox, lake, program) = loaded(1_200).await;
-    let gone = one_in(&sandbox, Kind::Order, 8);
-    sandbox.delete(Kind::Order, &gone);
+    let gone = one_in(&sandbox, "order", 8);
+    sandbox.delete("order", &gone);
     let count = format!("SELECT count(*) FROM read_parquet('{}/order/**/*.parquet')", lake.path().display());
     let before = query(&count);
 
@@ -136,8 +135,8 @@ async fn an_inventory_that_lacks_living_records_deletes_none_and_says_so() {
 async fn a_range_of_creation_dates_is_read_again_with_what_has_gone_from_it() {
     // GIVEN orders changed silently, and some deleted
     let (sandbox, lake, program) = loaded(600).await;
-    let all = sandbox.ids(Kind::Order);
-    sandbox.delete(Kind::Order, &all[100..110]);
+    let all = sandbox.ids("order");
+    sandbox.delete("order", &all[100..110]);
 
     // WHEN all of the past is read again by the date of creation
     let done = program.run(&["backfill", "order", "--from", "2000-01-01", "--to", "2100-01-01"]).expect(0);
@@ -162,8 +161,8 @@ async fn a_range_of_creation_dates_is_read_again_with_what_has_gone_from_it() {
 async fn given_ids_are_read_again_and_nothing_else() {
     // GIVEN products whose prices moved without a date
     let (sandbox, lake, program) = loaded(400).await;
-    let moved = one_in(&sandbox, Kind::Product, 5);
-    sandbox.touch(Kind::Product, &moved);
+    let moved = one_in(&sandbox, "product", 5);
+    sandbox.touch("product", &moved);
     sandbox.age(Duration::from_secs(600));
     let ids = moved.iter().map(i64::to_string).collect::<Vec<_>>().join(",");
 
@@ -200,9 +199,9 @@ async fn open_notes_that_move_without_a_date_or_vanish_are_right_after_one_night
         .map(|id| id.parse().unwrap())
         .collect();
     assert!(open.len() > 30, "{}", open.len());
-    sandbox.touch(Kind::GoodsOutNote, &open[..25]);
-    sandbox.touch(Kind::GoodsOutNote, &open[..9]);
-    sandbox.delete(Kind::GoodsOutNote, &open[26..29]);
+    sandbox.touch("goods_out_note", &open[..25]);
+    sandbox.touch("goods_out_note", &open[..9]);
+    sandbox.delete("goods_out_note", &open[26..29]);
     sandbox.age(Duration::from_secs(24 * 3600));
 
     // WHEN one night goes by
@@ -224,12 +223,12 @@ async fn an_order_that_a_payment_changed_without_a_date_is_right_after_one_night
     // GIVEN an exported account, then payments and postings of orders whose own date stays
     let (sandbox, lake, program) = loaded(700).await;
     sandbox.age(Duration::from_secs(5 * 3600));
-    sandbox.insert(Kind::CustomerPayment, 40);
-    sandbox.insert(Kind::Journal, 20);
+    sandbox.insert("customer_payment", 40);
+    sandbox.insert("journal", 20);
     let paid: std::collections::BTreeSet<i64> =
         named_orders(&sandbox, "customer_payment", 40).await.into_iter().collect();
     assert!(paid.len() > 20, "{paid:?}");
-    sandbox.touch(Kind::Order, &paid.iter().copied().collect::<Vec<i64>>());
+    sandbox.touch("order", &paid.iter().copied().collect::<Vec<i64>>());
     sandbox.age(Duration::from_secs(600));
     sandbox.take_log();
 
@@ -251,9 +250,9 @@ async fn what_was_handed_on_is_read_by_the_next_run_when_this_one_could_not() {
     // GIVEN payments that name orders, and a run that may not read orders
     let (sandbox, lake, program) = loaded(400).await;
     sandbox.age(Duration::from_secs(5 * 3600));
-    sandbox.insert(Kind::CustomerPayment, 30);
+    sandbox.insert("customer_payment", 30);
     let paid = named_orders(&sandbox, "customer_payment", 30).await;
-    sandbox.touch(Kind::Order, &paid);
+    sandbox.touch("order", &paid);
     sandbox.age(Duration::from_secs(600));
 
     // WHEN payments alone are brought up to date, and a day later orders alone
@@ -296,10 +295,10 @@ async fn pay_while_a_load_lies(first: &[&str], days: u64) {
     assert!(home.len() < 1_600, "it was killed in the midst");
 
     // WHEN payments land for orders that are home, which show no date of it, and it goes on
-    sandbox.insert(Kind::CustomerPayment, 60);
+    sandbox.insert("customer_payment", 60);
     let paid = named_orders(&sandbox, "customer_payment", 60).await;
     assert!(paid.iter().any(|id| home.contains(&id.to_string())), "{paid:?}");
-    sandbox.touch(Kind::Order, &paid);
+    sandbox.touch("order", &paid);
     sandbox.age(lies + Duration::from_secs(600));
     sandbox.change(|settings| settings.latency = 0);
     let done = program.run(&["run", "order", "customer_payment"]).expect(0);
@@ -323,7 +322,7 @@ async fn a_price_that_changed_after_the_sources_clock_was_set_back_is_read_thoug
 
     // WHEN the source's clock is set back by ten minutes, and products change: they are dated before our copy
     set_back(&sandbox, 600).await;
-    sandbox.edit(Kind::Product, &one_in(&sandbox, Kind::Product, 3));
+    sandbox.edit("product", &one_in(&sandbox, "product", 3));
     sandbox.age(Duration::from_secs(120));
     program.run(&["run", "product", "product_price"]).expect(0);
 
@@ -353,7 +352,7 @@ async fn the_nightly_run_looks_for_deletions_when_it_is_due() {
     // GIVEN deleted orders, which no count betrays, and a setting that says how often to look
     let (sandbox, lake, program) = loaded(500).await;
     let program = program.with("PEARLIFT_LIMITS_COMPARE_COUNTS", "false");
-    sandbox.delete(Kind::Order, &one_in(&sandbox, Kind::Order, 50));
+    sandbox.delete("order", &one_in(&sandbox, "order", 50));
     let tables = "order,order_row,order_party,order_invoice,order_custom_field";
 
     // WHEN it is not due yet THEN it does not look
@@ -398,9 +397,9 @@ async fn a_resource_loaded_later_hands_on_what_its_newest_rows_name() {
     program.run(&["run", "order"]).expect(0);
     sandbox.age(Duration::from_secs(5 * 3600));
     // then payments change some without a date
-    sandbox.insert(Kind::CustomerPayment, 30);
+    sandbox.insert("customer_payment", 30);
     let paid = named_orders(&sandbox, "customer_payment", 30).await;
-    sandbox.touch(Kind::Order, &paid);
+    sandbox.touch("order", &paid);
     sandbox.age(Duration::from_secs(600));
     // the first load of payments
     program.run(&["run"]).expect(0);
@@ -411,7 +410,7 @@ async fn a_resource_loaded_later_hands_on_what_its_newest_rows_name() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_product_edited_while_it_is_searched_has_its_new_price_the_next_night() {
     let (sandbox, lake, program) = loaded(100).await;
-    let new = sandbox.insert(Kind::Product, 3);
+    let new = sandbox.insert("product", 3);
     sandbox.age(Duration::from_secs(600));
     program.run(&["run", "product_price"]).expect(0);
     sandbox.age(Duration::from_secs(600));
@@ -424,7 +423,7 @@ async fn a_product_edited_while_it_is_searched_has_its_new_price_the_next_night(
         seen += sandbox.take_log().of("GET product-service/product-search");
     }
     tokio::time::sleep(Duration::from_millis(1000)).await;
-    sandbox.edit(Kind::Product, &new);
+    sandbox.edit("product", &new);
     assert!(child.wait().unwrap().success());
     sandbox.change(|settings| settings.latency = 0);
     for _ in 0..3 {
@@ -447,7 +446,7 @@ async fn whole_reads_do_not_put_off_looking_for_deletions() {
     let program = Program::new(&sandbox, lake.path());
     program.run(&["run", "order"]).expect(0);
     let program = program.with("PEARLIFT_RESOURCE_ORDER_RECONCILE_EVERY", "4h");
-    sandbox.delete(Kind::Order, &one_in(&sandbox, Kind::Order, 50));
+    sandbox.delete("order", &one_in(&sandbox, "order", 50));
     sandbox.age(Duration::from_secs(9 * 3600));
     let program = program.with("PEARLIFT_RESOURCE_ORDER_RELOAD_EVERY", "4h");
     program.run(&["run", "order"]).expect(0);
@@ -460,7 +459,7 @@ async fn a_resource_not_loaded_yet_does_not_stop_the_comparison_of_others() {
     let lake = tempfile::tempdir().unwrap();
     let program = Program::new(&sandbox, lake.path());
     program.run(&["run", "order"]).expect(0);
-    sandbox.delete(Kind::Order, &one_in(&sandbox, Kind::Order, 50));
+    sandbox.delete("order", &one_in(&sandbox, "order", 50));
     program.run(&["reconcile"]);
     check_truth(&sandbox, text(&lake), &["--only", "order"]);
 }

@@ -5,7 +5,6 @@ use std::path::Path;
 use std::time::Duration;
 
 use pearlift::sandbox::Sandbox;
-use pearlift::sandbox::kinds::Kind;
 use serde_json::Value;
 
 use crate::support::{Program, account, check_truth, query, this_morning, truth};
@@ -60,7 +59,7 @@ fn closed(lake: &Path) -> Vec<i64> {
     rows.iter().map(|id| id.parse().expect("an id is a number")).collect()
 }
 
-fn every(sandbox: &Sandbox, kind: Kind, step: usize) -> Vec<i64> {
+fn every(sandbox: &Sandbox, kind: &str, step: usize) -> Vec<i64> {
     sandbox.ids(kind).into_iter().step_by(step).collect()
 }
 
@@ -70,8 +69,8 @@ async fn what_no_date_tells_is_found_when_everything_is_read_again_and_counted()
     let (sandbox, lake, program) = loaded(700, &["order"]).await;
     let ids = closed(lake.path());
     let (silent, dated) = (&ids[..20], &ids[100..115]);
-    sandbox.touch(Kind::Order, silent);
-    sandbox.edit(Kind::Order, dated);
+    sandbox.touch("order", silent);
+    sandbox.edit("order", dated);
     sandbox.age(Duration::from_secs(600));
 
     // WHEN a night goes by that reads nothing again
@@ -82,7 +81,7 @@ async fn what_no_date_tells_is_found_when_everything_is_read_again_and_counted()
     assert_eq!(missed(&night, "order"), 0);
 
     // WHEN others get a date, and everything is due to be read again
-    sandbox.edit(Kind::Order, &ids[200..230]);
+    sandbox.edit("order", &ids[200..230]);
     sandbox.age(Duration::from_secs(600));
     sandbox.take_log();
     let again = report(&program.with("PEARLIFT_RESOURCE_ORDER_RELOAD_EVERY", "1ms"), &["order"], 0);
@@ -106,12 +105,12 @@ async fn a_full_read_counts_neither_what_is_dated_nor_what_is_followed_anyway() 
         let sql = format!("SELECT id FROM read_parquet('{glob}') WHERE {flag} ORDER BY id");
         query(&sql).iter().map(|id| id.parse().expect("an id")).collect()
     };
-    sandbox.touch(Kind::GoodsOutNote, &notes("shipped")[..7]);
-    sandbox.touch(Kind::GoodsOutNote, &notes("NOT shipped")[..5]);
-    sandbox.edit(Kind::Order, &every(&sandbox, Kind::Order, 50));
-    sandbox.edit(Kind::Product, &every(&sandbox, Kind::Product, 10));
-    sandbox.insert(Kind::CustomerPayment, 30);
-    sandbox.touch(Kind::Order, &paid(&sandbox, 30).await);
+    sandbox.touch("goods_out_note", &notes("shipped")[..7]);
+    sandbox.touch("goods_out_note", &notes("NOT shipped")[..5]);
+    sandbox.edit("order", &every(&sandbox, "order", 50));
+    sandbox.edit("product", &every(&sandbox, "product", 10));
+    sandbox.insert("customer_payment", 30);
+    sandbox.touch("order", &paid(&sandbox, 30).await);
     sandbox.age(Duration::from_secs(600));
 
     // WHEN everything is read at a person's wish
@@ -136,9 +135,9 @@ async fn paid(sandbox: &Sandbox, newest: usize) -> Vec<i64> {
 async fn prices_that_moved_without_their_product_are_counted_at_the_weekly_read() {
     // GIVEN exported prices; some move with their product, some without
     let (sandbox, lake, program) = loaded(400, &["product_price"]).await;
-    let ids = sandbox.ids(Kind::Product);
-    sandbox.edit(Kind::Product, &ids[..10]);
-    sandbox.touch(Kind::Product, &ids[30..60]);
+    let ids = sandbox.ids("product");
+    sandbox.edit("product", &ids[..10]);
+    sandbox.touch("product", &ids[30..60]);
     sandbox.age(Duration::from_secs(600));
 
     // WHEN they are read whole
@@ -154,7 +153,7 @@ async fn the_rolling_re_read_goes_round_within_its_budget() {
     // GIVEN 1,100 exported orders, six sets of ids, and changes without a date all over them
     let (sandbox, lake, program) = loaded(1_100, &["order"]).await;
     let silent: Vec<i64> = closed(lake.path()).into_iter().step_by(17).collect();
-    sandbox.touch(Kind::Order, &silent);
+    sandbox.touch("order", &silent);
     let program = program.with("PEARLIFT_LIMITS_REREAD_REQUESTS", "2");
     let (mut found, mut cursors) = (0, Vec::new());
     for _ in 0..3 {
@@ -173,7 +172,7 @@ async fn the_rolling_re_read_goes_round_within_its_budget() {
     // THEN after three nights all were read, each change was counted once, and the third began a new round
     check_truth(&sandbox, text(&lake), ORDERS);
     assert_eq!(found, u64::try_from(silent.len()).expect("a length fits"));
-    let ids = sandbox.ids(Kind::Order);
+    let ids = sandbox.ids("order");
     assert_eq!(cursors, [ids[399], ids[799], ids[99]]);
 }
 
@@ -184,7 +183,7 @@ async fn a_re_read_that_fails_is_made_again_and_deletes_nothing() {
     let (sandbox, lake, program) = loaded(600, &["contact", "product_price"]).await;
     let program = program.with("PEARLIFT_RESOURCE_CONTACT_REREAD_REQUESTS", "1");
     let program = program.with("PEARLIFT_LIMITS_COMPARE_COUNTS", "false");
-    sandbox.delete(Kind::Contact, &every(&sandbox, Kind::Contact, 40));
+    sandbox.delete("contact", &every(&sandbox, "contact", 40));
     let glob = format!("SELECT count(*) FROM read_parquet('{}/contact/**/*.parquet')", lake.path().display());
     let before = query(&glob);
     sandbox.change(|settings| {
@@ -246,8 +245,8 @@ async fn a_first_load_from_a_day_on_reads_what_was_created_since_and_what_is_ope
 
     // WHEN an old order is changed, others are named by those rows, and ids are compared
     sandbox.age(Duration::from_secs(3 * 3600));
-    let first = sandbox.ids(Kind::Order)[0];
-    sandbox.edit(Kind::Order, &[first]);
+    let first = sandbox.ids("order")[0];
+    sandbox.edit("order", &[first]);
     sandbox.age(Duration::from_secs(600));
     report(&program, &chosen, 0);
     let orders = count("order", "");

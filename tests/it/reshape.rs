@@ -4,13 +4,13 @@ use std::path::Path;
 
 use arrow_array::cast::AsArray;
 use pearlift::decode::Rest;
-use pearlift::sandbox::kinds::Kind;
 use pearlift::sandbox::{Sandbox, Settings, Size};
 use pearlift::schema::{EXTRA, Partition};
 use tempfile::TempDir;
 
 use crate::support::{
-    Done, Program, Weed, account, check_truth, files, head, python, query, start, this_morning, version as version_of,
+    Done, Program, Weed, account, answer, check_truth, files, head, python, query, start, this_morning,
+    version as version_of,
 };
 
 const ORDER_TABLES: &str = "order,order_row,order_party,order_invoice,order_custom_field";
@@ -82,7 +82,7 @@ assert set(duck.columns) == set(arrow.column_names), (duck.columns, arrow.column
 
 /// The ids of all orders, as `--ids` takes them.
 fn ids(sandbox: &Sandbox) -> String {
-    let ids = sandbox.ids(Kind::Order);
+    let ids = sandbox.ids("order");
     format!("{}-{}", ids.iter().min().unwrap(), ids.iter().max().unwrap())
 }
 
@@ -204,8 +204,8 @@ async fn columns_and_tables_go_and_columns_move_while_the_rest_stays_as_it_is() 
     let (sandbox, lake, program) = account_and_lake(300).await;
     let strict = with_lines("order", &[("order_type_code", "type = \"string\"", "type = \"string\", required = true")]);
     run(&program, &strict, &["run", "order"]).expect(0);
-    let gone: Vec<i64> = sandbox.ids(Kind::Order).into_iter().step_by(60).collect();
-    sandbox.delete(Kind::Order, &gone);
+    let gone: Vec<i64> = sandbox.ids("order").into_iter().step_by(60).collect();
+    sandbox.delete("order", &gone);
     run(&program, &strict, &["reconcile", "order"]).expect(0);
     let columns = "id, order_type_code, total, created_on, _extracted_at, _run_id, created_month";
     let before = digest(lake.path(), "order", columns);
@@ -470,8 +470,7 @@ fn every_column_of_every_schema_is_filled_as_a_reread_fills_it_or_is_named() {
     let catalog = pearlift::schema::Catalog::load(None).unwrap();
     let (mut filled, mut unfilled) = (0, 0);
     for resource in catalog.resources() {
-        let path = format!("{}/tests/fixtures/{}.json", env!("CARGO_MANIFEST_DIR"), resource.name);
-        let body = std::fs::read_to_string(path).unwrap();
+        let body = answer(resource);
         let fresh = crate::schemas::decode(resource, &body);
         for (place, table) in resource.tables.iter().enumerate() {
             for (column, wanted) in table.columns.iter().enumerate().filter(|(_, column)| !column.required) {

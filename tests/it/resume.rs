@@ -4,7 +4,6 @@ use std::path::Path;
 use std::process::Child;
 use std::time::{Duration, Instant};
 
-use pearlift::sandbox::kinds::Kind;
 use pearlift::sandbox::{Sandbox, Settings, Size};
 use serde_json::Value;
 
@@ -68,8 +67,8 @@ async fn a_killed_backfill_goes_on_with_its_own_plan_though_a_night_and_a_clean_
     // GIVEN orders of which some are gone, and a backfill of all of them that was killed
     let lake = tempfile::tempdir().unwrap();
     let (sandbox, program, _schemas) = slow(800, lake.path().to_str().unwrap(), &["order"]).await;
-    let all = sandbox.ids(Kind::Order);
-    sandbox.delete(Kind::Order, &all[300..312]);
+    let all = sandbox.ids("order");
+    sandbox.delete("order", &all[300..312]);
     let watermark = head(lake.path(), "order")["state"]["watermark"].clone();
     let mut child = program.start(&ALL_TIME);
     let done = killed_after(&mut child, lake.path(), 5).await;
@@ -86,7 +85,7 @@ async fn a_killed_backfill_goes_on_with_its_own_plan_though_a_night_and_a_clean_
     assert!(selected.starts_with("createdOn from 2000-01-01T00:00:00Z"), "{selected}");
     assert!(program.run(&["status"]).expect(0).stdout.contains("backfill unfinished"));
     assert_eq!(head(lake.path(), "order")["state"]["watermark"], watermark, "a backfill moves no watermark");
-    sandbox.edit(Kind::Order, &all[..7]);
+    sandbox.edit("order", &all[..7]);
     sandbox.age(Duration::from_secs(3600));
     program.run(&["run", "order"]).expect(0);
     assert_eq!(home(lake.path()), (done, plan.clone()), "the night leaves it alone");
@@ -121,8 +120,8 @@ async fn what_was_found_gone_before_an_interruption_is_asked_for_again() {
     // GIVEN so many deleted orders that they take three slices, and a backfill killed when it comes to these
     let lake = tempfile::tempdir().unwrap();
     let (sandbox, program, _schemas) = slow(1_000, lake.path().to_str().unwrap(), &["order"]).await;
-    let gone: Vec<i64> = sandbox.ids(Kind::Order).into_iter().step_by(4).take(100).collect();
-    sandbox.delete(Kind::Order, &gone);
+    let gone: Vec<i64> = sandbox.ids("order").into_iter().step_by(4).take(100).collect();
+    sandbox.delete("order", &gone);
     // 900 orders take 23 slices, those in doubt three more.
     sandbox.change(|settings| settings.latency = 300);
     let done = killed_after(&mut program.start(&ALL_TIME), lake.path(), 23).await;
@@ -151,7 +150,7 @@ async fn an_interrupted_backfill_of_given_ids_goes_on_and_another_takes_its_plac
     let lake = tempfile::tempdir().unwrap();
     let (sandbox, program, _schemas) = slow(600, lake.path().to_str().unwrap(), &["order"]).await;
     let program = program.with("PEARLIFT_LIMITS_COMMIT_EVERY", "10m");
-    let ids = sandbox.ids(Kind::Order);
+    let ids = sandbox.ids("order");
     let all = format!("{}-{}", ids[0], ids[ids.len() - 1]);
     let mut child = program.start(&["backfill", "order", "--ids", &all]);
     while sandbox.peek_log().of("GET order-service/order") < 3 {
@@ -170,7 +169,9 @@ async fn an_interrupted_backfill_of_given_ids_goes_on_and_another_takes_its_plac
     sandbox.take_log();
     let again = program.run(&["backfill", "order", "--ids", &all]).expect(0);
     assert!(again.stderr.contains("went on where it had stopped"), "{}", again.stderr);
-    assert_eq!(sandbox.take_log().total(), sets - done);
+    // Ids that do not come are asked for once more.
+    let total = sandbox.take_log().total();
+    assert!((sets - done..=sets - done + 1).contains(&total), "{total}: {}", again.stderr);
     assert!(!lake.path().join(&plan).exists());
 
     // GIVEN that it had not gone on, but another came: the newest version is taken back
@@ -201,7 +202,7 @@ async fn a_backfill_of_rows_of_a_search_goes_on_at_its_page() {
     }
     assert_eq!(interrupt(&mut child), Some(130));
     let next = cursor().unwrap();
-    let all = u64::try_from(sandbox.ids(Kind::CustomerPayment).len()).unwrap();
+    let all = u64::try_from(sandbox.ids("customer_payment").len()).unwrap();
     assert!(next + 600 < all, "{next} of {all}");
 
     // WHEN it goes on THEN from that page
@@ -235,7 +236,7 @@ async fn an_unfinished_nightly_scan_outlives_a_backfill() {
     sandbox.change(|settings| settings.latency = 0);
 
     // WHEN a month is read again, and what is damaged
-    let ids = sandbox.ids(Kind::Order);
+    let ids = sandbox.ids("order");
     program.run(&ALL_TIME).expect(0);
     program.run(&["backfill", "order", "--ids", &format!("{}-{}", ids[5], ids[99])]).expect(0);
     std::fs::remove_file(files(&lake.path().join("order")).remove(0)).unwrap();
@@ -277,7 +278,7 @@ async fn in_a_bucket_too_a_backfill_goes_on() {
     let sandbox = start(settings, Size { orders: 2_000, ..Size::default() }).await;
     let program = weed.reach(Program::new(&sandbox, "s3://lake/shop")).with("PEARLIFT_LIMITS_CONCURRENCY", "1");
     program.run(&["run", "order"]).expect(0);
-    sandbox.delete(Kind::Order, &sandbox.ids(Kind::Order)[10..20]);
+    sandbox.delete("order", &sandbox.ids("order")[10..20]);
     sandbox.change(|settings| settings.latency = 60);
     sandbox.take_log();
     let mut child = program.start(&ALL_TIME);

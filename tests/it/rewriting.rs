@@ -8,7 +8,6 @@ use parquet::basic::Encoding;
 use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData, ParquetMetaDataReader};
 use pearlift::manifest::{DataFile, OpenRecords};
 use pearlift::run::{Outcome, run_in};
-use pearlift::sandbox::kinds::Kind;
 use pearlift::sandbox::{Sandbox, Settings, Size};
 use pearlift::store::Store;
 use pearlift::write::held_open;
@@ -55,7 +54,7 @@ fn groups(bytes: &[u8]) -> Vec<(Vec<u8>, bool)> {
 /// 6,000 contacts in one file a table, of row groups of at most 1,024 rows.
 async fn contacts(encodings: &str) -> (Sandbox, tempfile::TempDir, Program) {
     let settings = Settings { limit: 0, now: Some(this_morning()), ..Settings::default() };
-    let sandbox = start(settings, Size { orders: 10, contacts: Some(6_000), ..Size::default() }).await;
+    let sandbox = start(settings, Size { orders: 10, ..Size::default() }.with("contact", 6_000)).await;
     let lake = tempfile::tempdir().unwrap();
     let program = Program::new(&sandbox, lake.path()).with("PEARLIFT_LIMITS_ROW_GROUP_ROWS", "1024");
     program.clone().with("PEARLIFT_LIMITS_ENCODINGS", encodings).run(&["run", "contact"]).expect(0);
@@ -70,8 +69,8 @@ async fn row_groups_without_a_change_go_over_as_bytes() {
     assert!(old.len() > 4 && old.iter().all(|(_, delta)| !delta), "{}", old.len());
 
     // WHEN one record in its middle is changed, and rows are encoded otherwise from now on
-    let id = sandbox.ids(Kind::Contact)[3_000];
-    sandbox.edit(Kind::Contact, &[id]);
+    let id = sandbox.ids("contact")[3_000];
+    sandbox.edit("contact", &[id]);
     program.clone().with("PEARLIFT_LIMITS_ENCODINGS", "compact").run(&["run", "contact"]).expect(0);
 
     // THEN one row group was encoded, and the others are byte by byte as they were
@@ -84,7 +83,7 @@ async fn row_groups_without_a_change_go_over_as_bytes() {
     check_truth(&sandbox, lake.path().to_str().unwrap(), &["--only", "contact"]);
     assert!(findings(&program, &["--deep"], 0).is_empty());
     let glob = format!("{}/contact/*.parquet", lake.path().display());
-    for id in sandbox.ids(Kind::Contact).into_iter().step_by(700) {
+    for id in sandbox.ids("contact").into_iter().step_by(700) {
         assert_eq!(query(&format!("SELECT count(*) FROM read_parquet('{glob}') WHERE id = {id}")), ["1"]);
     }
 }
@@ -96,7 +95,7 @@ async fn row_groups_in_encodings_that_are_no_longer_allowed_are_written_anew_wit
     assert!(groups(&std::fs::read(&tables(lake.path(), "contact")[0]).unwrap()).iter().all(|(_, delta)| *delta));
 
     // WHEN a record of it is changed after the setting was
-    sandbox.edit(Kind::Contact, &sandbox.ids(Kind::Contact)[..1]);
+    sandbox.edit("contact", &sandbox.ids("contact")[..1]);
     program.run(&["run", "contact"]).expect(0);
 
     // THEN none of it is left in the file
@@ -109,19 +108,18 @@ async fn rows_added_and_gone_at_the_ends_of_row_groups_are_in_their_place() {
     // GIVEN row groups, and the records at their ends
     let (sandbox, lake, program) = contacts("common").await;
     let bytes = std::fs::read(&tables(lake.path(), "contact")[0]).unwrap();
-    let ids = sandbox.ids(Kind::Contact);
+    let ids = sandbox.ids("contact");
     let mut ends = Vec::new();
     for group in footer(&bytes).row_groups() {
         ends.push(ends.last().copied().unwrap_or(0) + usize::try_from(group.num_rows()).unwrap());
     }
     // WHEN records at one end are gone, at another changed, and at a third one added that was deleted before
     let restored = [ids[ends[2]], ids[ends[3] - 1]];
-    sandbox.delete(Kind::Contact, &[&restored[..], &[ids[ends[0]], ids[ends[1] - 1]]].concat());
+    sandbox.delete("contact", &[&restored[..], &[ids[ends[0]], ids[ends[1] - 1]]].concat());
     program.run(&["reconcile", "contact"]).expect(0);
     check_truth(&sandbox, lake.path().to_str().unwrap(), &["--only", "contact"]);
-    sandbox.restore(Kind::Contact, &restored);
-    sandbox
-        .edit(Kind::Contact, &[ids[ends[0] - 1], ids[ends[1]], ids[0], ids[ids.len() - 1], restored[0], restored[1]]);
+    sandbox.restore("contact", &restored);
+    sandbox.edit("contact", &[ids[ends[0] - 1], ids[ends[1]], ids[0], ids[ids.len() - 1], restored[0], restored[1]]);
     program.run(&["run", "contact"]).expect(0);
     // THEN the tables are true and sorted
     check_truth(&sandbox, lake.path().to_str().unwrap(), &["--only", "contact"]);
@@ -177,7 +175,7 @@ async fn payments_and_products_that_come_every_night_do_not_add_a_file_each_nigh
     // WHEN a few of each come every night, and the last ones are read again
     for _ in 0..6 {
         sandbox.age(DAY);
-        for kind in [Kind::CustomerPayment, Kind::SupplierPayment, Kind::Product, Kind::GoodsMovement] {
+        for kind in ["customer_payment", "supplier_payment", "product", "goods_movement"] {
             sandbox.insert(kind, 3);
         }
         program.run(&names).expect(0);
@@ -202,12 +200,12 @@ async fn rows_of_deleted_records_gather_in_one_file_a_table() {
     let lake = tempfile::tempdir().unwrap();
     let program = Program::new(&sandbox, lake.path());
     program.run(&["run", "order"]).expect(0);
-    let ids = sandbox.ids(Kind::Order);
+    let ids = sandbox.ids("order");
     let weeks: Vec<Vec<i64>> = (0..4).map(|week| ids.iter().skip(week * 7).step_by(60).copied().collect()).collect();
 
     // WHEN the ids are compared each time
     for gone in &weeks {
-        sandbox.delete(Kind::Order, gone);
+        sandbox.delete("order", gone);
         program.run(&["reconcile", "order"]).expect(0);
         sandbox.age(Duration::from_secs(7 * 24 * 3600));
     }
@@ -227,9 +225,9 @@ async fn rows_of_deleted_records_gather_in_one_file_a_table() {
     assert_eq!(head(lake.path(), "order")["deleted"].as_array().unwrap().len(), by_folder(&deleted).len());
 
     // AND a record that appears again leaves it, while another one comes
-    sandbox.restore(Kind::Order, &weeks[0][..1]);
-    sandbox.edit(Kind::Order, &weeks[0][..1]);
-    sandbox.delete(Kind::Order, &ids[3..4]);
+    sandbox.restore("order", &weeks[0][..1]);
+    sandbox.edit("order", &weeks[0][..1]);
+    sandbox.delete("order", &ids[3..4]);
     program.run(&["reconcile", "order"]).expect(0);
     program.run(&["run", "order"]).expect(0);
     assert_eq!(
@@ -253,7 +251,7 @@ async fn open_records_are_known_without_reading_every_month() {
         files.flat_map(|file| file.open.clone().expect("they are few").ids).collect()
     };
     let open = listed(&head().await);
-    assert!(open.len() > 30, "{open:?}");
+    assert!(open.len() > 20, "{open:?}");
 
     // WHEN they are looked up THEN no file is read
     let resource = program.errand(&[]).catalog.get("goods_out_note").unwrap().clone();
@@ -271,7 +269,7 @@ async fn open_records_are_known_without_reading_every_month() {
     assert!(faults.read().len() >= files.len());
 
     // AND one that is deleted is found missing all the same
-    sandbox.delete(Kind::GoodsOutNote, &open[..1]);
+    sandbox.delete("goods_out_note", &open[..1]);
     night(&program, &store, &["goods_out_note"]).await;
     assert_eq!(listed(&head().await), open[1..]);
     let folder = crate::support::pour(&store).await;
@@ -282,7 +280,7 @@ async fn open_records_are_known_without_reading_every_month() {
 async fn a_first_load_in_many_commits_writes_each_row_once() {
     // GIVEN contacts in a table without partitions, read by many requests at once
     let settings = Settings { limit: 0, now: Some(this_morning()), ..Settings::default() };
-    let sandbox = start(settings, Size { orders: 10, contacts: Some(8_000), ..Size::default() }).await;
+    let sandbox = start(settings, Size { orders: 10, ..Size::default() }.with("contact", 8_000)).await;
     let lake = tempfile::tempdir().unwrap();
     let program = Program::new(&sandbox, lake.path())
         .with("PEARLIFT_LIMITS_COMMIT_EVERY", "1ms")
@@ -316,14 +314,14 @@ async fn twenty_seven_nights_add_at_most_forty_data_files() {
 
     // WHEN 27 nights go by, in each of which some records come, some change, and once a week some are gone
     let coming = [
-        Kind::Order,
-        Kind::GoodsOutNote,
-        Kind::Journal,
-        Kind::Product,
-        Kind::Contact,
-        Kind::CustomerPayment,
-        Kind::SupplierPayment,
-        Kind::GoodsMovement,
+        "order",
+        "goods_out_note",
+        "journal",
+        "product",
+        "contact",
+        "customer_payment",
+        "supplier_payment",
+        "goods_movement",
     ];
     for night in 0..27 {
         sandbox.age(DAY);
@@ -331,13 +329,13 @@ async fn twenty_seven_nights_add_at_most_forty_data_files() {
             sandbox.insert(kind, 2);
         }
         // The others have no date that tells of a change.
-        for kind in [Kind::Order, Kind::Product, Kind::Contact, Kind::GoodsMovement] {
+        for kind in ["order", "product", "contact", "goods_movement"] {
             let known = sandbox.ids(kind);
             sandbox.edit(kind, &known[known.len() - 4..known.len() - 2]);
         }
         run();
         if night % 7 == 6 {
-            sandbox.delete(Kind::Order, &sandbox.ids(Kind::Order)[night..night + 2]);
+            sandbox.delete("order", &sandbox.ids("order")[night..night + 2]);
             program.run(&["reconcile", "order"]).expect(0);
         }
     }

@@ -1,5 +1,5 @@
-//! Every schema file against its fixture, `tests/fixtures/<resource>.json`: the folder is walked, so that a resource
-//! without a fixture, or a column that no fixture fills, fails here.
+//! Every schema file against an answer: the documented one of `tests/fixtures/`, or one of the sandbox, which serves every
+//! resource. The folders are walked, so that a resource that is not served, or a column that no answer fills, fails here.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
@@ -12,6 +12,8 @@ use pearlift::decode::{Page, Shape, documents, rows};
 use pearlift::fetch::Body;
 use pearlift::manifest::Key;
 use pearlift::schema::{Catalog, EXTRA, Resource, Style, Table};
+
+use crate::support::{answer, serve};
 
 fn folder(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(name)
@@ -42,18 +44,26 @@ pub fn decode(resource: &Resource, text: &str) -> Page {
     }
 }
 
-/// Every resource with its fixture decoded.
-fn decoded() -> Vec<(Resource, Page)> {
-    let fixtures = texts(&folder("tests/fixtures"), "json");
-    let catalog = catalog();
-    let decode_one = |resource: &Resource| {
-        let text = fixtures.get(&resource.name).unwrap_or_else(|| panic!("{} has no fixture", resource.name));
-        (resource.clone(), decode(resource, text))
-    };
-    catalog.resources().iter().map(decode_one).collect()
+/// Every resource with its answer, and with it decoded. Trial resources have a schema and a fixture alone, as one has that
+/// is added.
+fn answered() -> Vec<(Resource, String)> {
+    let mut all: Vec<_> = catalog().resources().iter().map(|resource| (resource.clone(), answer(resource))).collect();
+    let trial = folder("tests/it/trial");
+    let texts: Vec<(String, String)> = texts(&trial, "toml").into_iter().collect();
+    let served = |resource: &Resource| (resource.clone(), serve(resource, Some(trial.clone())).text);
+    all.extend(Catalog::from_texts(&texts).unwrap().resources().iter().map(served));
+    all
 }
 
-/// The rows of one table of one resource's fixture.
+fn decoded() -> Vec<(Resource, Page)> {
+    let decode_one = |(resource, text): (Resource, String)| {
+        let page = decode(&resource, &text);
+        (resource, page)
+    };
+    answered().into_iter().map(decode_one).collect()
+}
+
+/// The rows of one table of one resource's answer.
 fn table_rows(resource: &str, table: &str) -> RecordBatch {
     let (resource, page) = decoded().into_iter().find(|(found, _)| found.name == resource).unwrap();
     let place = resource.tables.iter().position(|found| found.name == table).unwrap();
@@ -71,9 +81,11 @@ fn repeated_keys(table: &Table, batch: &RecordBatch) -> usize {
 #[test]
 fn every_schema_has_a_fixture_and_every_fixture_a_schema() {
     let schemas: BTreeSet<String> = texts(&folder("schemas"), "toml").into_keys().collect();
-    let fixtures: BTreeSet<String> = texts(&folder("tests/fixtures"), "json").into_keys().collect();
+    let fixtures: BTreeSet<String> = texts(&folder("crates/sandbox/fixtures"), "json").into_keys().collect();
     assert!(!schemas.is_empty());
     assert_eq!(schemas, fixtures);
+    let documented: BTreeSet<String> = texts(&folder("tests/fixtures"), "json").into_keys().collect();
+    assert!(documented.is_subset(&schemas), "{:?}", documented.difference(&schemas));
 }
 
 #[test]
@@ -94,7 +106,7 @@ fn every_schema_file_begins_with_a_comment_that_says_what_it_is() {
 }
 
 #[test]
-fn every_value_of_a_fixture_fits_its_column() {
+fn every_value_of_an_answer_fits_its_column() {
     for (resource, page) in decoded() {
         let misfits: Vec<_> = page.misfits.counts().collect();
         assert!(misfits.is_empty(), "{}: {misfits:?}", resource.name);
@@ -104,7 +116,7 @@ fn every_value_of_a_fixture_fits_its_column() {
 }
 
 #[test]
-fn every_field_of_a_fixture_has_a_column() {
+fn every_field_of_an_answer_has_a_column() {
     for (resource, page) in decoded() {
         for (table, rows) in resource.tables.iter().zip(&page.tables) {
             let extra = rows.batch.column_by_name(EXTRA).unwrap().as_string::<i32>();
@@ -115,7 +127,7 @@ fn every_field_of_a_fixture_has_a_column() {
 }
 
 #[test]
-fn every_column_is_filled_by_some_row_of_its_fixture() {
+fn every_column_is_filled_by_some_row_of_its_answer() {
     for (resource, page) in decoded() {
         for (table, rows) in resource.tables.iter().zip(&page.tables) {
             for column in &table.columns {
@@ -127,7 +139,7 @@ fn every_column_is_filled_by_some_row_of_its_fixture() {
 }
 
 #[test]
-fn every_fixture_shows_a_record_that_lacks_what_may_be_missing() {
+fn every_answer_shows_a_record_that_lacks_what_may_be_missing() {
     for (resource, page) in decoded() {
         let optional = resource.tables.iter().zip(&page.tables).flat_map(|(table, rows)| {
             table
@@ -187,9 +199,8 @@ fn compact(text: &str) -> String {
 
 #[test]
 fn white_space_between_values_changes_nothing() {
-    let fixtures = texts(&folder("tests/fixtures"), "json");
-    for (resource, spaced) in decoded() {
-        let dense = decode(&resource, &compact(&fixtures[&resource.name]));
+    for (resource, text) in answered() {
+        let (spaced, dense) = (decode(&resource, &text), decode(&resource, &compact(&text)));
         assert_eq!(dense.owners, spaced.owners, "{}", resource.name);
         for (a, b) in dense.tables.iter().zip(&spaced.tables) {
             assert_eq!(a.batch, b.batch, "{}", resource.name);

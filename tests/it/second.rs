@@ -3,7 +3,6 @@
 
 use std::time::Duration;
 
-use pearlift::sandbox::kinds::Kind;
 use pearlift::sandbox::{Replacement, Rule, Sandbox, Settings, Size, Spoiler, Wrong};
 
 use crate::support::{Program, account, check_truth, head, start, this_morning};
@@ -64,7 +63,7 @@ async fn a_first_page_that_is_short_once_does_not_shorten_the_steps_after_it() {
     // GIVEN a search whose first page has one row, once
     for rows in [1, 5] {
         let settings = Settings { limit: 0, now: Some(this_morning()), ..Settings::default() };
-        let size = Size { orders: 20, customer_payments: Some(3_000), ..Size::default() };
+        let size = Size { orders: 20, ..Size::default() }.with("customer_payment", 3_000);
         let sandbox = start(settings, size).await;
         once(&sandbox, "GET", "customer-payment-search?sort=paymentId.ASC", Wrong::Keep(rows));
         let lake = tempfile::tempdir().unwrap();
@@ -83,7 +82,7 @@ async fn a_record_that_fails_alone_on_a_quiet_night_is_pending_and_then_withheld
     // GIVEN a contact for which the source fails, whatever it is asked with
     let settings = Settings { limit: 0, now: Some(this_morning() - 7 * DAY), ..Settings::default() };
     let sandbox = start(settings, Size { orders: 100, ..Size::default() }).await;
-    let id = sandbox.ids(Kind::Contact)[7];
+    let id = sandbox.ids("contact")[7];
     let path = "contact-service/contact/".to_owned();
     let (code, message) = ("CMNU-003".to_owned(), "Internal Server Error".to_owned());
     sandbox.change(|settings| settings.pieces.spoilers = vec![Spoiler { path, id, status: 500, code, message }]);

@@ -11,7 +11,6 @@ use arrow_array::RecordBatch;
 use arrow_row::{RowConverter, SortField};
 use jiff::tz::Offset;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
-use pearlift::sandbox::kinds::Kind;
 use pearlift::sandbox::{Sandbox, Settings, Size};
 use pearlift::schema::{Catalog, Table};
 use proptest::prelude::*;
@@ -22,28 +21,28 @@ use crate::support::{Program, check_truth, files, flip, lean_orders, start, this
 /// Cases of a plain `make test`; each takes some seconds.
 const CASES: u32 = 6;
 /// The kinds that are read by id sets: all of what can happen happens to them.
-const KINDS: [Kind; 5] = [Kind::Order, Kind::Product, Kind::Contact, Kind::GoodsOutNote, Kind::Journal];
+const KINDS: [&str; 5] = ["order", "product", "contact", "goods_out_note", "journal"];
 
 /// One thing that happens. Records are picked by a number, whatever there is then.
 #[derive(Clone, Debug)]
 enum Step {
-    Insert(Kind, u64),
+    Insert(&'static str, u64),
     Pay(u64),
     /// Goods come in: notes, movements, and movements that are changed.
     Receive(u64, usize),
-    Edit(Kind, usize),
+    Edit(&'static str, usize),
     /// Changed without a date.
-    Touch(Kind, usize),
-    Delete(Kind, usize),
+    Touch(&'static str, usize),
+    Delete(&'static str, usize),
     /// What was deleted before is there again.
-    Restore(Kind),
+    Restore(&'static str),
     Age(u64),
     Run,
     /// A run killed after so many requests.
     Kill(u64),
     /// The last so many days, by the date of creation.
-    BackfillRange(Kind, i64),
-    BackfillIds(Kind, usize),
+    BackfillRange(&'static str, i64),
+    BackfillIds(&'static str, usize),
     Reconcile,
     Clean,
     /// Small files are joined.
@@ -56,7 +55,7 @@ enum Step {
     Reread,
 }
 
-fn kind() -> impl Strategy<Value = Kind> {
+fn kind() -> impl Strategy<Value = &'static str> {
     prop::sample::select(KINDS.to_vec())
 }
 
@@ -91,8 +90,8 @@ struct Case {
     /// Whether a run went through: before that nothing can be read again.
     loaded: bool,
     /// Kinds changed without a date: only reading them again can tell.
-    touched: Vec<Kind>,
-    deleted: Vec<(Kind, Vec<i64>)>,
+    touched: Vec<&'static str>,
+    deleted: Vec<(&'static str, Vec<i64>)>,
     /// Where the schema lies that lacks something.
     _schemas: tempfile::TempDir,
 }
@@ -120,7 +119,7 @@ impl Case {
         Self { sandbox, lake, program, loaded: false, touched, deleted, _schemas: schemas }
     }
 
-    fn every(&self, kind: Kind, every: usize) -> Vec<i64> {
+    fn every(&self, kind: &str, every: usize) -> Vec<i64> {
         self.sandbox.ids(kind).into_iter().rev().step_by(every).collect()
     }
 
@@ -128,18 +127,18 @@ impl Case {
         match *step {
             Step::Insert(kind, count) => drop(self.sandbox.insert(kind, count)),
             Step::Pay(count) => {
-                self.sandbox.insert(Kind::CustomerPayment, count);
-                self.sandbox.insert(Kind::SupplierPayment, 1);
+                self.sandbox.insert("customer_payment", count);
+                self.sandbox.insert("supplier_payment", 1);
             }
             Step::Receive(count, every) => {
-                self.sandbox.insert(Kind::GoodsInNote, count);
-                self.sandbox.insert(Kind::GoodsMovement, count * 3);
-                self.sandbox.edit(Kind::GoodsMovement, &self.every(Kind::GoodsMovement, every));
+                self.sandbox.insert("goods_in_note", count);
+                self.sandbox.insert("goods_movement", count * 3);
+                self.sandbox.edit("goods_movement", &self.every("goods_movement", every));
             }
             Step::Edit(kind, every) => {
                 self.sandbox.edit(kind, &self.every(kind, every));
                 // The source dates the creation of a posting, and no change.
-                self.touched.extend((kind == Kind::Journal).then_some(kind));
+                self.touched.extend((kind == "journal").then_some(kind));
             }
             Step::Touch(kind, every) => {
                 self.sandbox.touch(kind, &self.every(kind, every));
@@ -165,11 +164,11 @@ impl Case {
                 let today = Offset::UTC.to_datetime(this_morning()).date();
                 let from = today.saturating_sub(jiff::Span::new().days(days));
                 let to = today.saturating_add(jiff::Span::new().days(2));
-                self.tell(&["backfill", name(kind), "--from", &from.to_string(), "--to", &to.to_string()]);
+                self.tell(&["backfill", kind, "--from", &from.to_string(), "--to", &to.to_string()]);
             }
             Step::BackfillIds(kind, every) if self.loaded => {
                 let ids: Vec<String> = self.every(kind, every).into_iter().rev().map(|id| id.to_string()).collect();
-                self.tell(&["backfill", name(kind), "--ids", &ids.join(",")]);
+                self.tell(&["backfill", kind, "--ids", &ids.join(",")]);
             }
             Step::Reconcile if self.loaded => self.tell(&["reconcile"]),
             Step::Damage(pick) if self.loaded => self.damage(pick),
@@ -224,7 +223,7 @@ impl Case {
         self.tell(&["run"]);
         self.tell(&["reconcile"]);
         for kind in &self.touched {
-            self.tell(&["run", "--full", name(*kind)]);
+            self.tell(&["run", "--full", *kind]);
         }
         // Prices and stock of deleted and restored products go and come with a whole read.
         self.tell(&["run", "--full", "product_price", "product_availability"]);
@@ -250,17 +249,6 @@ impl Case {
 #[expect(clippy::ptr_arg, reason = "a filter of paths")]
 fn is_data(path: &std::path::PathBuf) -> bool {
     path.extension().is_some_and(|ending| ending == "parquet")
-}
-
-fn name(kind: Kind) -> &'static str {
-    match kind {
-        Kind::Order => "order",
-        Kind::Product => "product",
-        Kind::Contact => "contact",
-        Kind::GoodsOutNote => "goods_out_note",
-        Kind::Journal => "journal",
-        other => panic!("{other:?} is not one of the kinds at play"),
-    }
 }
 
 /// Reads every Parquet file of every table as a glob would, and looks for keys that stand twice.

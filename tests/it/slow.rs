@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use pearlift::run::run_in;
-use pearlift::sandbox::kinds::Kind;
 use pearlift::sandbox::{Settings, Size};
 use pearlift::store::Store;
 use pearlift::verify::{Inquiry, verify};
@@ -43,9 +42,9 @@ async fn a_store_that_takes_its_time_changes_nothing_but_how_long_it_takes() {
             let poured = pour(&store).await;
             check_truth(&sandbox, poured.path().to_str().unwrap(), &["--only", tables]);
             sandbox.age(Duration::from_secs(3 * 3600));
-            sandbox.insert(Kind::Order, 30);
-            sandbox.edit(Kind::Order, &sandbox.ids(Kind::Order)[..20]);
-            sandbox.insert(Kind::Brand, 1);
+            sandbox.insert("order", 30);
+            sandbox.edit("order", &sandbox.ids("order")[..20]);
+            sandbox.insert("brand", 1);
             sandbox.age(Duration::from_secs(600));
         }
         // AND every byte is as the heads say, in versions that follow each other, with nothing in staging

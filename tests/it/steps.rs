@@ -8,7 +8,6 @@ use std::time::Duration;
 use pearlift::failure::{Failure, Kind};
 use pearlift::run::run_in;
 use pearlift::sandbox::Sandbox;
-use pearlift::sandbox::kinds;
 use pearlift::store::Step;
 use pearlift::verify::{Inquiry, verify};
 use serde_json::Value;
@@ -62,10 +61,10 @@ impl Scene {
 
     fn a_day_goes_by(&self) {
         self.sandbox.age(Duration::from_secs(3 * 3600));
-        self.sandbox.insert(kinds::Kind::Order, 4);
-        self.sandbox.insert(kinds::Kind::Brand, 1);
-        let orders: Vec<i64> = self.sandbox.ids(kinds::Kind::Order).into_iter().step_by(5).collect();
-        self.sandbox.edit(kinds::Kind::Order, &orders);
+        self.sandbox.insert("order", 4);
+        self.sandbox.insert("brand", 1);
+        let orders: Vec<i64> = self.sandbox.ids("order").into_iter().step_by(5).collect();
+        self.sandbox.edit("order", &orders);
         self.sandbox.age(Duration::from_secs(600));
     }
 }

@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use jiff::tz::Offset;
-use pearlift::sandbox::kinds::Kind;
 use pearlift::sandbox::{Sandbox, Settings, Size, Stir, Verb};
 
 use crate::support::{Program, check_truth, schemas_with_sets_of, start, this_morning};
@@ -89,7 +88,7 @@ async fn tables_are_true_in_the_end(seed: u64, percent: u64) -> BTreeSet<String>
     let scarce = settings.limit > 0;
     let (lake, schemas) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     schemas_with_sets_of(settings.max_ids, schemas.path());
-    let size = Size { orders: 50 + seed % 4 * 30, products: Some(40), goods_out_notes: Some(120), ..Size::default() };
+    let size = Size { orders: 50 + seed % 4 * 30, ..Size::default() }.with("product", 40).with("goods_out_note", 120);
     let sandbox = start(settings, size).await;
     let mut program = Program::new(&sandbox, lake.path())
         .with("PEARLIFT_SCHEMAS", schemas.path().to_str().unwrap())
@@ -186,10 +185,10 @@ async fn a_payment_that_lands_while_its_order_and_payments_are_first_read_is_in_
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_record_that_moves_to_an_earlier_page_of_its_set_is_read_all_the_same() {
     // GIVEN contacts asked for in sets of sixteen and given in pages of five, while with every request one is deleted
-    let kinds = vec![Kind::Contact];
-    let stir = Stir { seed: 5, percent: 100, kinds, verbs: vec![Verb::Delete], ..Stir::default() };
+    let resources = vec!["contact".to_owned()];
+    let stir = Stir { seed: 5, percent: 100, resources, verbs: vec![Verb::Delete] };
     let settings = Settings { limit: 0, max_ids: 5, stir, ..Settings::default() };
-    let sandbox = start(settings, Size { orders: 10, contacts: Some(150), ..Size::default() }).await;
+    let sandbox = start(settings, Size { orders: 10, ..Size::default() }.with("contact", 150)).await;
     let (lake, schemas) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     schemas_with_sets_of(5, schemas.path());
     let program = Program::new(&sandbox, lake.path()).with("PEARLIFT_SCHEMAS", schemas.path().to_str().unwrap());

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use pearlift::sandbox::kinds::Kind;
 use pearlift::sandbox::{Claim, Rule, Settings, Size, Wrong};
 
 use crate::support::{Program, account, check_truth, query, start, this_morning};
@@ -13,7 +12,7 @@ const DAY: Duration = Duration::from_secs(24 * 3600);
 async fn of_listed_ids_that_are_not_returned_twenty_at_most_are_asked_for_alone() {
     // GIVEN a source that lists thirty orders and does not return them
     let sandbox = account(150).await;
-    let never: Vec<i64> = sandbox.ids(Kind::Order).into_iter().step_by(5).take(30).collect();
+    let never: Vec<i64> = sandbox.ids("order").into_iter().step_by(5).take(30).collect();
     assert_eq!(never.len(), 30);
     sandbox.change(|settings| settings.never_returned = never);
     let lake = tempfile::tempdir().unwrap();
@@ -28,7 +27,7 @@ async fn a_list_read_by_a_search_that_lacks_records_once_loses_none() {
     // GIVEN currencies, of which a later answer shows all but two, and claims no more; the limit would permit it
     let settings = Settings { limit: 0, now: Some(this_morning() - 5 * DAY), ..Settings::default() };
     let sandbox = start(settings, Size { orders: 20, ..Size::default() }).await;
-    sandbox.insert(Kind::Currency, 20);
+    sandbox.insert("currency", 20);
     let lake = tempfile::tempdir().unwrap();
     let program = Program::new(&sandbox, lake.path()).with("PEARLIFT_LIMITS_COMPARE_COUNTS", "false");
     program.run(&["run", "currency"]).expect(0);

@@ -152,7 +152,7 @@ async fn a_set_whose_answer_is_longer_than_any_is_read_in_smaller_ones() {
         text_bytes: 600_000,
         ..pearlift::sandbox::Settings::default()
     };
-    let size = pearlift::sandbox::Size { orders: 20, products: Some(450), ..pearlift::sandbox::Size::default() };
+    let size = pearlift::sandbox::Size { orders: 20, ..pearlift::sandbox::Size::default() }.with("product", 450);
     let sandbox = crate::support::start(settings, size).await;
     let lake = tempfile::tempdir().unwrap();
     let program = Program::new(&sandbox, lake.path()).with("PEARLIFT_LIMITS_RETRY_FOR", "1ms");

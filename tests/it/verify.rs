@@ -2,8 +2,6 @@
 
 use std::path::{Path, PathBuf};
 
-use pearlift::sandbox::kinds::Kind;
-
 use crate::support::{Done, Program, Weed, account, files, findings, rewrite};
 
 /// The only file of a table without partitions.
@@ -246,8 +244,8 @@ async fn rows_of_deleted_records_are_looked_at_too() {
     let lake = tempfile::tempdir().unwrap();
     let program = Program::new(&sandbox, lake.path());
     program.run(&["run", "order"]).expect(0);
-    sandbox.delete(Kind::Order, &sandbox.ids(Kind::Order)[5..9]);
-    sandbox.insert(Kind::Order, 3);
+    sandbox.delete("order", &sandbox.ids("order")[5..9]);
+    sandbox.insert("order", 3);
     program.run(&["reconcile", "order"]).expect(0);
     program.run(&["run", "order"]).expect(0);
     // WHEN it is whole THEN nothing is found, and there is nothing to clean
@@ -276,7 +274,7 @@ async fn a_run_that_goes_on_is_no_damage() {
     program.run(&["run", "order"]).expect(0);
     let busy = program.clone().with("PEARLIFT_LIMITS_COMMIT_EVERY", "1ms").with("PEARLIFT_LIMITS_CONCURRENCY", "1");
     for step in [2, 3, 5] {
-        sandbox.edit(Kind::Order, &sandbox.ids(Kind::Order).into_iter().step_by(step).collect::<Vec<_>>());
+        sandbox.edit("order", &sandbox.ids("order").into_iter().step_by(step).collect::<Vec<_>>());
         let mut child = busy.start(&["run", "--full", "order"]);
         // WHEN it is verified beside the run, again and again
         let mut looks = 0;

@@ -8,7 +8,7 @@ use arrow_array::cast::AsArray;
 use pearlift::schema::{Catalog, EXTRA, Wishes};
 
 use crate::schemas::decode;
-use crate::support::{Program, account, files, query};
+use crate::support::{Program, account, answer, files, query};
 
 fn text(folder: &Path) -> &str {
     folder.to_str().unwrap()
@@ -28,10 +28,6 @@ fn dropping(columns: &[String]) -> Wishes {
     Wishes { drop_columns: columns.to_vec(), ..Wishes::default() }
 }
 
-fn fixture(resource: &str) -> String {
-    std::fs::read_to_string(format!("{}/tests/fixtures/{resource}.json", env!("CARGO_MANIFEST_DIR"))).unwrap()
-}
-
 #[test]
 fn every_column_and_table_that_may_be_left_out_is_left_out_everywhere() {
     let plain = Catalog::load(None).unwrap();
@@ -46,7 +42,7 @@ fn every_column_and_table_that_may_be_left_out_is_left_out_everywhere() {
         left_out += may.len();
         let owner = resource.owner_table().name.clone();
         let fewer = Wishes { tables: Some(vec![owner.clone()]), ..Wishes::default() };
-        let before = decode(resource, &fixture(&resource.name));
+        let before = decode(resource, &answer(resource));
 
         // WHEN they are left out, or all tables but the owner's are
         for wishes in [dropping(&may), fewer] {
@@ -56,7 +52,7 @@ fn every_column_and_table_that_may_be_left_out_is_left_out_everywhere() {
                 continue;
             };
             let shaped = catalog.find(&resource.name).unwrap();
-            let page = decode(shaped, &fixture(&resource.name));
+            let page = decode(shaped, &answer(resource));
 
             // THEN the owners and the columns that stay are what they were, and nothing of the rest is in `_extra`
             assert_eq!(page.owners, before.owners, "{}", resource.name);
@@ -267,7 +263,7 @@ async fn settings_that_leave_things_out_hold_for_every_command_and_for_what_is_t
     assert!(!planned.stdout.contains("in place"), "{}", planned.stdout);
 
     // WHEN records are read from the source again, all and one by one
-    let ids = sandbox.ids(pearlift::sandbox::kinds::Kind::Order);
+    let ids = sandbox.ids("order");
     fewer.run(&["backfill", "order", "--ids", &format!("{}-{}", ids[0], ids[ids.len() - 1])]).expect(0);
     fewer.run(&["run", "--full", "order"]).expect(0);
 

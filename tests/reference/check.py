@@ -13,8 +13,6 @@ Exits with 1 on any difference.
 """
 
 import argparse
-import glob
-import importlib.util
 import json
 import os
 import sys
@@ -30,25 +28,6 @@ from values import parse
 
 ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..")
 BUILT_IN = os.path.join(ROOT, "schemas")
-
-
-def fixtures():
-    """The resources of the sandbox that state the rows of their tables themselves, and those tables."""
-    for path in sorted(glob.glob(os.path.join(glob.escape(ROOT), "crates/sandbox/fixtures/*.json"))):
-        with open(path, encoding="utf-8") as file:
-            templates = json.load(file)["templates"]
-        yield os.path.splitext(os.path.basename(path))[0], {table for one in templates for table in one["expected"]}
-
-
-FIXTURES = dict(fixtures())
-
-
-def stated_rows():
-    """The check of tables against the rows that fixtures state."""
-    spec = importlib.util.spec_from_file_location("stated_rows", os.path.join(ROOT, "tests/expected/check.py"))
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def truth_lines(truth, resource):
@@ -114,11 +93,8 @@ def check(options, resources, folder):
             if not name.startswith("_") and os.path.isdir(os.path.join(folder, name)) and name not in known:
                 print(f"DIFFERENT {name}: a table that no schema file has")
                 failed = True
-        failed |= not stated_rows().check(options.truth, folder, FIXTURES, options.marked)
     done = []
     for resource in resources.values():
-        if resource.name in FIXTURES and not options.only:
-            continue
         tables = [table for table in resource.tables if not options.only or table.name in options.only]
         if tables:
             done += check_resource(resource, tables, options, folder, database)

@@ -8,12 +8,14 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-use crate::fixture::{Fixture, Fixtures, IdSpan, IdSpans, RecordEvent};
-use crate::kinds::{Cell, Kind, Record, World};
+use crate::fixture::{Fixture, Fixtures};
+use crate::kinds::{self, RuledResource};
+use crate::record::{Cell, IN_BLOCKS, IdSpan, IdSpans, Record, World};
 use crate::resource::ResourceId;
+use crate::rules::{Following, Part, Records};
 use crate::seed::hash;
 use crate::settings::{Settings, Size};
-use crate::shown::Shown;
+use crate::verb::RecordEvent;
 
 /// Nothing happened so shortly before the start, in seconds: a first copy is surely later than every change.
 const QUIET: i64 = 600;
@@ -38,6 +40,8 @@ pub struct Account {
 struct Stock {
     /// The ids made from the seed.
     made: IdSpan,
+    /// The part that the records have in the business.
+    part: Option<Part>,
     /// Share of records that have been edited, in a hundred.
     edited: u64,
     inserted: BTreeMap<i64, i64>,
@@ -69,13 +73,13 @@ impl Change {
 
 impl Stock {
     /// Of so many records.
-    fn new(seed: u64, mut made: IdSpan, records: u64, edited: u64) -> Self {
+    fn new(seed: u64, part: Option<Part>, mut made: IdSpan, records: u64, edited: u64) -> Self {
         let mut left = records;
         while left > 0 {
             made.greatest += 1;
             left -= u64::from(!made.is_gap(seed, made.greatest));
         }
-        Self { made, edited, inserted: BTreeMap::new(), deleted: BTreeSet::new(), changes: HashMap::new() }
+        Self { made, part, edited, inserted: BTreeMap::new(), deleted: BTreeSet::new(), changes: HashMap::new() }
     }
 }
 
@@ -84,75 +88,50 @@ impl Account {
     pub fn new(settings: &Settings, size: &Size, now: Timestamp, fixtures: Fixtures) -> Self {
         let zone = TimeZone::get(&settings.zone).unwrap_or(TimeZone::UTC);
         let orders = size.orders.max(1);
-        let share = |given: Option<u64>, numerator: u64, denominator: u64, least: u64| {
-            given.unwrap_or((orders * numerator / denominator).max(least))
-        };
-        let mut stocks = BTreeMap::new();
-        let mut spans = IdSpans::new();
-        let mut stock = |resource: ResourceId, name: &str, made: IdSpan, records: u64, edited: u64| {
-            let stock = Stock::new(settings.seed, made, records, edited);
-            let greatest = stock.made.greatest;
-            spans.insert(name.to_owned(), stock.made);
-            stocks.insert(resource, stock);
-            greatest
-        };
-        let mut of_kind = |kind: Kind, records: u64, edited: u64| {
-            let made = IdSpan { first: 1, greatest: 0, gaps: u64::from(kind.has_gaps()), salt: kind.salt() };
-            stock(ResourceId::Kind(kind), kind.name(), made, records, edited)
-        };
-        let mut world = World {
-            seed: settings.seed,
-            zone,
-            orders: of_kind(Kind::Order, orders, 60),
-            products: of_kind(Kind::Product, share(size.products, 1, 4, 20), 50),
-            contacts: of_kind(Kind::Contact, share(size.contacts, 1, 2, 20), 70),
-            goods_out_notes: of_kind(Kind::GoodsOutNote, share(size.goods_out_notes, 4, 5, 5), 0),
-            goods_in_notes: of_kind(Kind::GoodsInNote, share(size.goods_in_notes, 1, 20, 5), 0),
-            spans: IdSpans::new(),
-            start: now.as_second(),
-            dated_movements: settings.dated_movements,
-            text_bytes: settings.text_bytes,
-        };
-        of_kind(Kind::GoodsMovement, share(size.goods_movements, 1, 1, 5), 30);
-        of_kind(Kind::Journal, share(size.journals, 7, 5, 5), 0);
-        of_kind(Kind::CustomerPayment, share(size.customer_payments, 9, 10, 5), 0);
-        of_kind(Kind::SupplierPayment, share(size.supplier_payments, 1, 20, 5), 0);
-        for kind in Kind::LISTS {
-            of_kind(kind, kind.list_size().unsigned_abs(), 0);
-        }
-        for (place, fixture) in fixtures.all().iter().enumerate().filter(|(_, fixture)| fixture.owner.is_none()) {
+        let (mut stocks, mut spans) = (BTreeMap::new(), IdSpans::new());
+        for (resource, fixture) in fixtures.all().filter(|(_, fixture)| fixture.owner.is_none()) {
             let first = fixture.first_id;
-            let made = IdSpan { first, greatest: first - 1, gaps: fixture.gaps, salt: fixture.salt };
-            let records = size.records.get(&fixture.name).copied().unwrap_or_else(|| fixture.volume.of(orders));
-            stock(ResourceId::Fixture(place), &fixture.name, made, records, fixture.edited);
+            let part = fixture.ruled.and_then(|_| Part::of(&fixture.name));
+            let gaps = if part.is_some() { IN_BLOCKS } else { fixture.gaps };
+            let made = IdSpan { first, greatest: first - 1, gaps, salt: fixture.salt };
+            let given = size.records.get(&fixture.name);
+            let given = given.or_else(|| size.records.get(fixture.counted.as_ref()?));
+            let owned =
+                part.filter(|part| *part != Part::Order).map(|part| Part::count(part, orders.cast_signed()).max(5));
+            let owned = owned.map(|records| u64::try_from(records).unwrap_or_default());
+            let records = given.copied().or(owned).unwrap_or_else(|| fixture.volume.of(orders));
+            let stock = Stock::new(settings.seed, part, made, records, fixture.edited);
+            spans.insert(fixture.name.clone(), stock.made);
+            stocks.insert(resource, stock);
         }
-        world.spans = spans;
+        let world = kinds::world(settings, zone, spans, now.as_second());
         let history = i64::from(settings.history) * 24 * 3600;
-        Self { world, fixtures, stocks, start: now.as_second(), history, lags: false }
+        let mut account = Self { world, fixtures, stocks, start: now.as_second(), history, lags: false };
+        account.world.trade.products = account.stocked();
+        account.world.trade.sum_stock();
+        account
+    }
+
+    /// The products of which stock is kept, ascending.
+    fn stocked(&self) -> Vec<i64> {
+        let views =
+            self.fixtures.all().filter(|(_, fixture)| fixture.ruled == Some(RuledResource::ProductAvailability));
+        views.flat_map(|(resource, _)| self.ids(resource)).collect()
     }
 
     /// The resource of this name, if the account serves one.
     pub fn resource(&self, name: &str) -> Option<ResourceId> {
-        self.fixtures.resource(name)
+        self.fixtures.find(name)
     }
 
-    /// A fixture.
-    pub fn fixture(&self, place: usize) -> &Fixture {
-        self.fixtures.get(place).expect("a place is that of a fixture")
-    }
-
-    /// A resource as searches show it.
-    pub fn shown(&self, resource: ResourceId) -> Shown<'_> {
-        match resource {
-            ResourceId::Kind(kind) => Shown::Kind(kind),
-            ResourceId::Fixture(place) => Shown::Fixture(self.fixture(place)),
-        }
+    /// The fixture of a resource.
+    pub fn fixture(&self, resource: ResourceId) -> &Fixture {
+        self.fixtures.get(resource)
     }
 
     /// The resource whose records these are: a view of another resource has none of its own.
     fn holder(&self, resource: ResourceId) -> ResourceId {
-        let ResourceId::Fixture(place) = resource else { return resource };
-        let owner = self.fixture(place).owner.as_ref();
+        let owner = self.fixture(resource).owner.as_ref();
         owner.and_then(|owner| self.resource(&owner.resource)).unwrap_or(resource)
     }
 
@@ -167,14 +146,12 @@ impl Account {
 
     /// Whether a view has a document for a record of its owner.
     fn is_viewed(&self, resource: ResourceId, id: i64) -> bool {
-        let ResourceId::Fixture(place) = resource else { return true };
-        let Some((owner, filter)) =
-            self.fixture(place).owner.as_ref().and_then(|owner| Some((owner, owner.filter.as_ref()?)))
-        else {
+        let owner = self.fixture(resource).owner.as_ref();
+        let Some((owner, filter)) = owner.and_then(|owner| Some((owner, owner.filter.as_ref()?))) else {
             return true;
         };
         let Some(owner) = self.resource(&owner.resource) else { return true };
-        let (shown, record) = (self.shown(owner), self.record(owner, id));
+        let (shown, record) = (self.fixture(owner), self.record(owner, id));
         let cell = shown.cell(&self.world, filter, &record).or_else(|| {
             let (columns, _) = shown.columns()?;
             let place = columns.iter().position(|column| column.name == filter)?;
@@ -184,16 +161,14 @@ impl Account {
     }
 
     /// Whether a record is there.
-    pub fn exists(&self, resource: impl Into<ResourceId>, id: i64) -> bool {
-        let resource = resource.into();
+    pub fn exists(&self, resource: ResourceId, id: i64) -> bool {
         let stock = self.stock(resource);
         let made = (stock.made.first..=stock.made.greatest).contains(&id) && !stock.made.is_gap(self.world.seed, id);
         (made || stock.inserted.contains_key(&id)) && !stock.deleted.contains(&id) && self.is_viewed(resource, id)
     }
 
     /// Every id that is there, ascending.
-    pub fn ids(&self, resource: impl Into<ResourceId>) -> impl DoubleEndedIterator<Item = i64> {
-        let resource = resource.into();
+    pub fn ids(&self, resource: ResourceId) -> impl DoubleEndedIterator<Item = i64> {
         let stock = self.stock(resource);
         let seed = self.world.seed;
         let made = (stock.made.first..=stock.made.greatest).filter(move |id| !stock.made.is_gap(seed, *id));
@@ -202,18 +177,18 @@ impl Account {
     }
 
     /// The greatest id ever used.
-    pub fn greatest(&self, resource: impl Into<ResourceId>) -> i64 {
-        let stock = self.stock(resource.into());
+    pub fn greatest(&self, resource: ResourceId) -> i64 {
+        let stock = self.stock(resource);
         stock.inserted.keys().next_back().copied().unwrap_or(stock.made.greatest)
     }
 
     /// The numbers from which a record is made.
-    pub fn record(&self, resource: impl Into<ResourceId>, id: i64) -> Record {
-        let resource = resource.into();
+    pub fn record(&self, resource: ResourceId, id: i64) -> Record {
         let stock = self.stock(resource);
         let change = stock.changes.get(&id).copied().unwrap_or_default();
         let change = if self.lags { change.before() } else { change };
-        let created = stock.inserted.get(&id).copied().unwrap_or_else(|| {
+        let owned = stock.part.and_then(|part| self.world.trade.created(part, id));
+        let created = owned.or_else(|| stock.inserted.get(&id).copied()).unwrap_or_else(|| {
             let (from_end, length) = (stock.made.greatest - id, stock.made.greatest - stock.made.first + 1);
             let before = from_end * (self.history / 60) / length.max(1) * 60;
             self.start - before - QUIET
@@ -224,7 +199,8 @@ impl Account {
                 && hash(self.world.seed, id, salt.wrapping_add(1)) % 100 < stock.edited;
             let later = hash(self.world.seed, id, salt.wrapping_add(2)) % EDIT_WITHIN;
             let later = i64::try_from(later).expect("it is small");
-            edited.then_some((created + 30 + later).min(self.start - QUIET))
+            // Not before an order is closed.
+            edited.then_some((created + 3_600 + later).min(self.start - QUIET))
         };
         Record {
             id,
@@ -237,56 +213,98 @@ impl Account {
 
     /// Whether an event may happen to a record of a resource.
     pub fn allows(&self, event: RecordEvent, resource: ResourceId, id: i64) -> bool {
-        match resource {
-            ResourceId::Kind(_) => true,
-            ResourceId::Fixture(place) => self.fixture(place).allows(event, &self.world, &self.record(resource, id)),
-        }
+        self.fixture(resource).allows(event, &self.world, &self.record(resource, id))
     }
 
     /// Whether new records of a resource may come.
     pub fn grows(&self, resource: ResourceId) -> bool {
-        match resource {
-            ResourceId::Kind(_) => true,
-            ResourceId::Fixture(place) => self.fixture(place).has(RecordEvent::Insert),
-        }
+        self.fixture(resource).has(RecordEvent::Insert)
     }
 
-    /// New records, created now; gives their ids.
-    pub fn insert(&mut self, resource: impl Into<ResourceId>, count: u64, now: i64) -> Vec<i64> {
-        let resource = resource.into();
+    /// The part that the records of a resource have in the business.
+    fn part(&self, resource: ResourceId) -> Option<Part> {
+        self.stock(resource).part
+    }
+
+    /// New records, created now; gives their ids. Movements of goods and journals of payments are added with them.
+    pub fn insert(&mut self, resource: ResourceId, count: u64, now: i64) -> Vec<i64> {
         let first = self.greatest(resource) + 1;
         let ids: Vec<i64> = (first..).zip(0..count).map(|(id, _)| id).collect();
         self.stock_mut(resource).inserted.extend(ids.iter().map(|id| (*id, now)));
+        if let Some(part) = self.part(resource) {
+            for id in &ids {
+                if let Some(added) = self.world.trade.settle(part, *id, self) {
+                    let following = self.world.trade.book(part, *id, added);
+                    self.follow(following, now);
+                }
+            }
+        }
         ids
     }
 
+    /// Adds the records that follow from what happened elsewhere.
+    fn follow(&mut self, following: Vec<Following>, now: i64) {
+        for (part, order, added) in following {
+            let resource = self.resource(part.name()).expect("the account serves every part");
+            let id = self.greatest(resource) + 1;
+            self.stock_mut(resource).inserted.insert(id, now);
+            self.world.trade.book(part, id, (order, added));
+        }
+    }
+
     /// Changes records, and says so by their date.
-    pub fn edit(&mut self, resource: impl Into<ResourceId>, ids: &[i64], now: i64) {
-        let resource = resource.into();
+    pub fn edit(&mut self, resource: ResourceId, ids: &[i64], now: i64) {
         for id in ids {
             let change = self.stock_mut(resource).changes.entry(*id).or_default().begin();
             change.revision += 1;
             change.updated = Some(now);
+            let revision = change.revision;
+            if let Some(part) = self.part(resource) {
+                let is_there = self.exists(resource, *id);
+                let following = self.world.trade.edited(part, *id, revision, is_there);
+                self.follow(following, now);
+            }
         }
     }
 
     /// Changes what hangs on records without moving any date.
-    pub fn touch(&mut self, resource: impl Into<ResourceId>, ids: &[i64]) {
-        let resource = resource.into();
+    pub fn touch(&mut self, resource: ResourceId, ids: &[i64]) {
         for id in ids {
             self.stock_mut(resource).changes.entry(*id).or_default().begin().touches += 1;
         }
     }
 
     /// Deletes records without a trace.
-    pub fn delete(&mut self, resource: impl Into<ResourceId>, ids: &[i64]) {
-        let resource = resource.into();
-        self.stock_mut(resource).deleted.extend(ids);
+    pub fn delete(&mut self, resource: ResourceId, ids: &[i64]) {
+        for id in ids {
+            let was_there = self.exists(resource, *id);
+            self.stock_mut(resource).deleted.insert(*id);
+            if was_there {
+                self.count_deleted(resource, *id, 1);
+            }
+        }
     }
 
     /// Brings deleted records back as they were.
-    pub fn restore(&mut self, resource: impl Into<ResourceId>, ids: &[i64]) {
-        let resource = resource.into();
-        self.stock_mut(resource).deleted.retain(|id| !ids.contains(id));
+    pub fn restore(&mut self, resource: ResourceId, ids: &[i64]) {
+        for id in ids {
+            if self.stock_mut(resource).deleted.remove(id) && self.exists(resource, *id) {
+                self.count_deleted(resource, *id, -1);
+            }
+        }
+    }
+
+    /// Takes a deleted record out of what is summed, or with -1 puts it back.
+    fn count_deleted(&mut self, resource: ResourceId, id: i64, sign: i64) {
+        if let Some(part) = self.part(resource) {
+            let revision = self.record(resource, id).revision;
+            self.world.trade.deleted(part, id, sign, revision);
+        }
+    }
+}
+
+impl Records for Account {
+    fn is_there(&self, part: Part, id: i64) -> bool {
+        self.resource(part.name()).is_some_and(|resource| self.exists(resource, id))
     }
 }

@@ -18,89 +18,16 @@
 //! | `POST …/truth/{resource}` | every record, a JSON object a line |
 //! | `POST …/expected/{resource}` | of a fixture: the rows that the tables must have for each record, a JSON object a line |
 
-use std::fmt::Write;
-
 use jiff::SignedDuration;
 use serde_json::{Value, json};
 
-use crate::account::Account;
-use crate::fixture::RecordEvent;
-use crate::kinds::{self, Kind, Record, With, availability, price, product};
-use crate::resource::ResourceId;
 use crate::state::{State, parameters};
+use crate::verb::RecordEvent;
 
 /// Records that one request makes or changes: more take minutes and memory.
 const MOST_RECORDS: u64 = 1_000_000;
 /// Seconds by which one request moves the clock: ten years.
 const MOST_SECONDS: u64 = 10 * 366 * 24 * 3600;
-
-/// What the truth is told of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Truth {
-    Records(Kind),
-    Prices,
-    Availability,
-    /// Records of the fixture at this place.
-    Fixture(usize),
-}
-
-impl Truth {
-    /// By the name of a resource, or of a view of products.
-    pub fn parse(account: &Account, name: &str) -> Option<Self> {
-        match name {
-            "product_price" => Some(Self::Prices),
-            "product_availability" => Some(Self::Availability),
-            name => account.resource(name).map(|resource| match resource {
-                ResourceId::Kind(kind) => Self::Records(kind),
-                ResourceId::Fixture(place) => Self::Fixture(place),
-            }),
-        }
-    }
-
-    /// The resource whose ids it goes by.
-    pub fn resource(self) -> ResourceId {
-        match self {
-            Self::Records(kind) => ResourceId::Kind(kind),
-            Self::Prices | Self::Availability => ResourceId::Kind(Kind::Product),
-            Self::Fixture(place) => ResourceId::Fixture(place),
-        }
-    }
-
-    /// The lines of a record, newlines included; nothing for what is not served.
-    pub fn line(self, state: &State, record: &Record, out: &mut String) {
-        let world = &state.account.world;
-        match self {
-            Self::Records(kind @ (Kind::GoodsOutNote | Kind::GoodsInNote)) => {
-                let _ = write!(out, "{{\"id\":{},\"document\":", record.id);
-                kinds::document(kind, world, record, With::ALL, out);
-                out.push('}');
-            }
-            Self::Records(kind) => kinds::document(kind, world, record, With::ALL, out),
-            Self::Prices => price::document(world, record, out),
-            Self::Fixture(place) => return state.account.fixture(place).truth(world, record, out),
-            Self::Availability => {
-                if !product::stock_tracked(world, record.id) {
-                    return;
-                }
-                let _ = write!(out, "{{\"id\":{},\"document\":", record.id);
-                availability::document(world, record, With::ALL, out);
-                out.push('}');
-            }
-        }
-        out.push('\n');
-    }
-}
-
-impl Truth {
-    /// The line of the rows that the tables must have for a record, newline included; nothing for what is no fixture.
-    pub fn expected(self, state: &State, record: &Record, out: &mut String) {
-        if let Self::Fixture(place) = self {
-            let _ = write!(out, "{{\"id\":{},\"tables\":", record.id);
-            state.account.fixture(place).expected(&state.account.world, record, out);
-            out.push_str("}\n");
-        }
-    }
-}
 
 /// Does what a path says; `None` when there is nothing of that name. The error is the caller's mistake.
 pub fn control(state: &mut State, path: &str, query: &str, body: &[u8]) -> Option<Result<Value, String>> {
@@ -126,11 +53,11 @@ pub fn control(state: &mut State, path: &str, query: &str, body: &[u8]) -> Optio
                 json!({"now": state.now()})
             }),
         ["settings"] => change_settings(state, body),
-        ["ids", name] => Truth::parse(&state.account, name)
+        ["ids", name] => (state.account.resource(name))
             .ok_or_else(|| format!("{name} is no resource"))
-            .map(|truth| json!(state.account.ids(truth.resource()).collect::<Vec<i64>>())),
+            .map(|resource| json!(state.account.ids(resource).collect::<Vec<i64>>())),
         [verb @ ("insert" | "edit" | "touch" | "delete" | "restore"), name] => {
-            let Some(resource) = Truth::parse(&state.account, name).map(Truth::resource) else {
+            let Some(resource) = state.account.resource(name) else {
                 return Some(Err(format!("{name} is no resource")));
             };
             let event = RecordEvent::parse(verb);

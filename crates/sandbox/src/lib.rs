@@ -16,9 +16,11 @@ mod pieces;
 mod settings;
 mod throttle;
 mod resource;
-pub mod kinds;
+mod verb;
+mod record;
+mod rules;
+mod kinds;
 mod fixture;
-mod shown;
 mod account;
 mod stir;
 mod documents;
@@ -39,9 +41,10 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
-use fixture::{Fixtures, RecordEvent};
+use fixture::Fixtures;
 use resource::ResourceId;
 use state::State;
+use verb::RecordEvent;
 
 pub use answer::{Claim, Partial, Replacement, Rule, Status, Wrong};
 pub use fault::{Fault, Faults};
@@ -49,9 +52,10 @@ pub use log::Log;
 pub use pieces::{Pieces, Spoiler};
 pub use resource::ResourceName;
 pub use settings::{Ignored, Quota, Settings, Size};
-pub use stir::{Stir, Verb};
+pub use stir::Stir;
 pub use swell::Swell;
 pub use throttle::{Throttle, Verdict};
+pub use verb::Verb;
 
 /// A running account; it ends when dropped.
 #[derive(Debug)]
@@ -211,15 +215,10 @@ impl Sandbox {
     }
 }
 
-/// The fixtures that the settings name, each with a path of its own.
+/// The fixtures that the settings name.
 fn fixtures(settings: &Settings, size: &Size) -> Result<Fixtures, String> {
-    let (none, found) = (Fixtures::default(), Fixtures::load(settings.fixtures.as_deref())?);
-    let is_taken =
-        |path: &str| matches!(documents::find(&none, path), Some((_, None))) || search::find(&none, path).is_some();
-    if let Some((fixture, path)) = found.colliding(is_taken) {
-        return Err(format!("{}.json: the sandbox serves {path} already", fixture.name));
-    }
-    match size.records.keys().find(|name| found.find(name).is_none()) {
+    let found = Fixtures::load(settings.fixtures.as_deref())?;
+    match size.records.keys().find(|name| found.counted(name).is_none()) {
         Some(name) => Err(format!("there is no fixture `{name}`")),
         None => Ok(found),
     }

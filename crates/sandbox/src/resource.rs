@@ -1,8 +1,6 @@
 //! Names of resources, and how the account tells them apart inside.
 
-use crate::kinds::Kind;
-
-/// The name of a resource that the account serves: `order`.
+/// The name of a resource that the account serves: `season`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ResourceName(String);
 
@@ -25,21 +23,6 @@ impl From<&String> for ResourceName {
     }
 }
 
-impl From<Kind> for ResourceName {
-    fn from(kind: Kind) -> Self {
-        Self(kind.name().to_owned())
-    }
-}
-
-/// A resource: a kind, or a fixture by its place.
+/// A resource, by the place of its fixture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum ResourceId {
-    Kind(Kind),
-    Fixture(usize),
-}
-
-impl From<Kind> for ResourceId {
-    fn from(kind: Kind) -> Self {
-        Self::Kind(kind)
-    }
-}
+pub struct ResourceId(pub usize);

@@ -6,47 +6,16 @@ use std::fmt::Write;
 use jiff::Timestamp;
 
 use crate::account::Account;
-use crate::fixture::Fixtures;
+use crate::fixture::Fixture;
 use crate::idset;
-use crate::kinds::{Cell, Column, Kind, Record};
+use crate::record::{Cell, Column, Record};
 use crate::reply::Reply;
 use crate::resource::ResourceId;
 use crate::settings::Settings;
-use crate::shown::Shown;
 use crate::text::string;
-
-/// The searches: path below the account, and kind.
-const SEARCHES: [(&str, Kind); 11] = [
-    ("order-service/order-search", Kind::Order),
-    ("product-service/product-search", Kind::Product),
-    ("contact-service/contact-search", Kind::Contact),
-    ("warehouse-service/goods-note/goods-out-search", Kind::GoodsOutNote),
-    ("warehouse-service/goods-in-search", Kind::GoodsInNote),
-    ("warehouse-service/goods-movement-search", Kind::GoodsMovement),
-    ("accounting-service/journal-search", Kind::Journal),
-    ("accounting-service/customer-payment-search", Kind::CustomerPayment),
-    ("accounting-service/supplier-payment-search", Kind::SupplierPayment),
-    ("accounting-service/nominal-code-search", Kind::NominalCode),
-    ("accounting-service/currency-search", Kind::Currency),
-];
 
 /// Parameters that are no filters.
 const OWN: [&str; 6] = ["columns", "sort", "pageSize", "firstResult", "lastResult", "countOnly"];
-
-/// The search of a path, its resource, and whether only its description is wanted.
-pub fn find<'f>(fixtures: &'f Fixtures, path: &str) -> Option<(&'f str, ResourceId, bool)> {
-    let kind = SEARCHES.iter().find_map(|(known, kind)| {
-        let rest = path.strip_prefix(known)?;
-        let name = known.rsplit('/').next().unwrap_or(known);
-        match rest {
-            "" => Some((name, ResourceId::Kind(*kind), false)),
-            "/meta-data" => Some((name, ResourceId::Kind(*kind), true)),
-            _ => None,
-        }
-    });
-    let of_fixture = || fixtures.find_search(path);
-    kind.or_else(|| of_fixture().map(|(place, name, described)| (name, ResourceId::Fixture(place), described)))
-}
 
 /// A filter that was understood.
 enum Filter {
@@ -65,13 +34,13 @@ pub fn search(
     resource: ResourceId,
     parameters: &[(String, String)],
 ) -> Reply {
-    let shown = account.shown(resource);
-    let (columns, id_place) = shown.columns().expect("a search has columns");
+    let fixture = account.fixture(resource);
+    let (columns, id_place) = fixture.columns().expect("a search has columns");
     let unsorted = settings.unsorted.iter().any(|unsorted| unsorted == name);
     let columns: Vec<Column<'_>> =
         columns.iter().map(|column| Column { sortable: column.sortable && !unsorted, ..*column }).collect();
     let columns = columns.as_slice();
-    let filters = match filters(settings, name, shown, columns, parameters) {
+    let filters = match filters(settings, name, fixture, columns, parameters) {
         Ok(filters) => filters,
         Err(refused) => return refused,
     };
@@ -97,14 +66,14 @@ pub fn search(
         return Reply::error(400, "CMNC-020", "pageSize and firstResult are numbers");
     };
     let (size, first) = (size.min(settings.page_cap).max(1), first.max(1));
-    let query = Query { account, settings, resource, shown, columns, id_place, filters, sorted, descending };
+    let query = Query { account, settings, resource, fixture, columns, id_place, filters, sorted, descending };
     let (total, rows) = query.page(first, size);
     if value("countOnly") == Some("true") {
         let mut meta = String::new();
         meta_data(&mut meta, columns, &chosen, (columns[sorted], descending), None, (total, 0, first));
         return Reply::whole(format!("{{\"response\":{{\"results\":[],\"metaData\":{meta}}},\"reference\":{{}}}}"));
     }
-    let claimed = shown.claims(settings).unwrap_or(total);
+    let claimed = fixture.claims(settings).unwrap_or(total);
     let more = first - 1 + rows.len() < total;
     let mut out = String::from("{\"response\":{\"results\":[");
     for (place, row) in rows.iter().enumerate() {
@@ -120,14 +89,14 @@ pub fn search(
     out.push_str("],\"metaData\":");
     meta_data(&mut out, columns, &chosen, (columns[sorted], descending), Some(more), (claimed, rows.len(), first));
     out.push_str("},\"reference\":");
-    reference(&mut out, shown, columns, &chosen, &rows);
+    reference(&mut out, fixture, columns, &chosen, &rows);
     out.push('}');
     Reply::whole(out)
 }
 
 /// Describes a search without running it.
-pub fn describe(shown: Shown<'_>) -> Reply {
-    let (columns, id_place) = shown.columns().expect("a search has columns");
+pub fn describe(fixture: &Fixture) -> Reply {
+    let (columns, id_place) = fixture.columns().expect("a search has columns");
     let all: Vec<usize> = (0..columns.len()).collect();
     let mut out = String::from("{\"columns\":[");
     write_columns(&mut out, &columns, &all);
@@ -141,7 +110,7 @@ struct Query<'a> {
     account: &'a Account,
     settings: &'a Settings,
     resource: ResourceId,
-    shown: Shown<'a>,
+    fixture: &'a Fixture,
     columns: &'a [Column<'a>],
     id_place: usize,
     filters: Vec<Filter>,
@@ -153,7 +122,7 @@ impl Query<'_> {
     /// How many rows there are, and those of one page.
     fn page(&self, first: usize, size: usize) -> (usize, Vec<Vec<Cell>>) {
         let natural = self.sorted == self.id_place;
-        let repeats = self.shown.repeats();
+        let repeats = self.fixture.repeats();
         let mut total = 0;
         let mut rows = Vec::new();
         let mut take = |record: &Record| {
@@ -163,7 +132,7 @@ impl Query<'_> {
             }
             let end = first - 1 + size;
             if natural && self.filters.is_empty() {
-                let count = self.shown.row_count(&self.account.world, record);
+                let count = self.fixture.row_count(&self.account.world, record);
                 if total + count < first || total >= end {
                     total += count;
                     return;
@@ -173,7 +142,7 @@ impl Query<'_> {
                 total += 1;
                 return;
             }
-            let mut found = self.shown.rows(&self.account.world, record);
+            let mut found = self.fixture.rows(&self.account.world, record);
             if self.descending {
                 found.reverse();
             }
@@ -211,7 +180,7 @@ impl Query<'_> {
                 | Filter::Bool(place, _)
                 | Filter::Text(place, _) => {
                     let id = (*place == self.id_place).then_some(Cell::Int(record.id));
-                    id.or_else(|| self.shown.cell(&self.account.world, self.columns[*place].name, record))
+                    id.or_else(|| self.fixture.cell(&self.account.world, self.columns[*place].name, record))
                 }
             };
             match cell {
@@ -269,7 +238,7 @@ fn compare(a: &Cell, b: &Cell) -> std::cmp::Ordering {
 fn filters(
     settings: &Settings,
     search: &str,
-    shown: Shown<'_>,
+    fixture: &Fixture,
     columns: &[Column<'_>],
     parameters: &[(String, String)],
 ) -> Result<Vec<Filter>, Reply> {
@@ -287,7 +256,7 @@ fn filters(
             Reply::error(settings.bad_filter_status, "CMNC-018", &message)
         };
         let ignored = settings.ignored.iter().any(|ignored| ignored.search == search && ignored.filter == *name);
-        let lied = shown.ignores(settings, name);
+        let lied = fixture.ignores(settings, name);
         let filter = match kind_of {
             "PERIOD" => {
                 let (from, to) = value.split_once('/').ok_or_else(wrong)?;
@@ -368,13 +337,13 @@ fn write_column(out: &mut String, column: &Column<'_>) {
 }
 
 /// The names that this page's rows refer to.
-fn reference(out: &mut String, shown: Shown<'_>, columns: &[Column<'_>], chosen: &[usize], rows: &[Vec<Cell>]) {
+fn reference(out: &mut String, fixture: &Fixture, columns: &[Column<'_>], chosen: &[usize], rows: &[Vec<Cell>]) {
     let mut names: BTreeMap<&str, BTreeMap<i64, String>> = BTreeMap::new();
     for column in chosen {
         let Some(name) = columns[*column].reference else { continue };
         for row in rows {
             if let Cell::Int(id) = row[*column] {
-                names.entry(name).or_default().insert(id, shown.reference(name, id));
+                names.entry(name).or_default().insert(id, fixture.reference_name(name, id));
             }
         }
     }

@@ -17,10 +17,11 @@ use jiff::SignedDuration;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
-use crate::control::{Truth, control};
+use crate::control::control;
 use crate::fault::Fault;
 use crate::mishap::{Body, Mishap, respond, whole};
 use crate::reply::Reply;
+use crate::resource::ResourceId;
 use crate::state::{Ask, State, form, parameters};
 
 /// Bytes of a request's body at most: settings and grants are far smaller.
@@ -223,13 +224,16 @@ fn permit<'a>(
 fn steer(state: Shared, path: &str, query: &str, body: &[u8]) -> Response<Body> {
     let expected = path.strip_prefix("expected/");
     if let Some(name) = path.strip_prefix("truth/").or(expected) {
-        let truth = Truth::parse(&state.lock().expect("no holder panics").account, name);
-        let Some(truth) = truth.filter(|truth| expected.is_none() || matches!(truth, Truth::Fixture(_))) else {
+        let resource = {
+            let account = &state.lock().expect("no holder panics").account;
+            account.resource(name).filter(|found| expected.is_none() || account.fixture(*found).states_rows())
+        };
+        let Some(resource) = resource else {
             return json(404, "{\"error\":\"no such resource\"}".to_owned());
         };
         return Response::builder()
             .header(CONTENT_TYPE, "application/x-ndjson")
-            .body(BodyExt::boxed_unsync(StreamBody::new(lines(state, truth, expected.is_some()))))
+            .body(BodyExt::boxed_unsync(StreamBody::new(lines(state, resource, expected.is_some()))))
             .expect("the headers are well formed");
     }
     let outcome = control(&mut state.lock().expect("no holder panics"), path, query, body);
@@ -243,7 +247,7 @@ fn steer(state: Shared, path: &str, query: &str, body: &[u8]) -> Response<Body> 
 /// The truth, or the expected rows, some records at a time, as it is when they are written.
 fn lines(
     state: Shared,
-    truth: Truth,
+    resource: ResourceId,
     expected: bool,
 ) -> impl futures_util::Stream<Item = std::io::Result<Frame<Bytes>>> + Send {
     futures_util::stream::unfold((state, Some(-1)), move |(state, after)| async move {
@@ -251,14 +255,14 @@ fn lines(
         let mut out = String::new();
         let next = {
             let state = state.lock().expect("no holder panics");
-            let resource = truth.resource();
             let ids: Vec<i64> = state.account.ids(resource).filter(|id| *id > after).take(TRUTH_CHUNK).collect();
             for id in &ids {
                 let record = state.account.record(resource, *id);
+                let fixture = state.account.fixture(resource);
                 if expected {
-                    truth.expected(&state, &record, &mut out);
+                    fixture.expected(&state.account.world, &record, &mut out);
                 } else {
-                    truth.line(&state, &record, &mut out);
+                    fixture.truth(&state.account.world, &record, &mut out);
                 }
             }
             ids.last().copied().filter(|_| ids.len() == TRUTH_CHUNK)

@@ -23,37 +23,28 @@ pub enum Quota {
     Rolling,
 }
 
-/// How many records of each kind; what is not given follows from the orders.
+/// How many records of each resource; what is not given follows from the orders.
+///
+/// Fewer journals, notes or movements than orders have, and more supplier payments, suspend the rules that need them: `rules` names them.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Size {
     pub orders: u64,
-    pub products: Option<u64>,
-    pub contacts: Option<u64>,
-    pub goods_out_notes: Option<u64>,
-    pub journals: Option<u64>,
-    pub customer_payments: Option<u64>,
-    pub supplier_payments: Option<u64>,
-    pub goods_in_notes: Option<u64>,
-    pub goods_movements: Option<u64>,
-    /// Records of fixtures, by name.
+    /// Records of a resource, by its name or by the name that its fixture counts them by.
     pub records: BTreeMap<String, u64>,
+}
+
+impl Size {
+    /// The same with so many records of a resource.
+    pub fn with(mut self, resource: &str, records: u64) -> Self {
+        self.records.insert(resource.to_owned(), records);
+        self
+    }
 }
 
 impl Default for Size {
     fn default() -> Self {
-        Self {
-            orders: 2_000,
-            products: None,
-            contacts: None,
-            goods_out_notes: None,
-            journals: None,
-            customer_payments: None,
-            supplier_payments: None,
-            goods_in_notes: None,
-            goods_movements: None,
-            records: BTreeMap::new(),
-        }
+        Self { orders: 2_000, records: BTreeMap::new() }
     }
 }
 
@@ -111,8 +102,6 @@ pub struct Settings {
     pub page_cap: usize,
     /// Ids of a GET at most.
     pub max_ids: usize,
-    /// The same of goods-out notes.
-    pub max_note_ids: usize,
     /// Whether PERIOD bounds include their instants.
     pub inclusive: bool,
     /// The status of a filter that cannot be parsed: 500 as recorded in 2022, or 400 as a client of 2026 sees it.
@@ -124,18 +113,20 @@ pub struct Settings {
     pub unsorted: Vec<String>,
     pub shuffles: bool,
     pub gzip: bool,
-    /// Whether supplier-payment-search always claims 500 results and ignores ranges of ids.
-    pub supplier_payment_lies: bool,
+    /// Whether searches claim a number of results and ignore filters where their fixtures say so.
+    pub searches_lie: bool,
     /// Whether a goods movement bears `updatedOn` before its first change.
     pub dated_movements: bool,
+    /// Whether quantities and values of credits are negative; in the documentation's examples they are positive.
+    pub negative_credits: bool,
     /// Bytes that the description of each product is filled up to.
     pub text_bytes: usize,
     /// Milliseconds before each answer.
     pub latency: u64,
-    /// The code with which availability refuses a set that holds an id without stock tracking.
-    pub availability_code: String,
-    /// Availability refuses every set.
-    pub availability_refuses_all: bool,
+    /// The code with which a set with a single bad id is refused; empty is the fixture's.
+    pub refusal_code: String,
+    /// Resources that refuse every set as they refuse one with a bad id.
+    pub refuses_every_set: Vec<String>,
     /// Headers that take the place of an answer's own; an empty one leaves the header out.
     pub headers: BTreeMap<String, String>,
     /// Answers gone wrong.
@@ -196,7 +187,6 @@ impl Default for Settings {
             foreign: 0,
             page_cap: 500,
             max_ids: 200,
-            max_note_ids: 500,
             inclusive: true,
             bad_filter_status: 500,
             refuses_unknown_filter: false,
@@ -204,12 +194,13 @@ impl Default for Settings {
             unsorted: Vec::new(),
             shuffles: true,
             gzip: true,
-            supplier_payment_lies: true,
+            searches_lie: true,
             dated_movements: true,
+            negative_credits: false,
             text_bytes: 0,
             latency: 0,
-            availability_code: "WHSC-097".to_owned(),
-            availability_refuses_all: false,
+            refusal_code: String::new(),
+            refuses_every_set: Vec::new(),
             headers: BTreeMap::new(),
             faults: Faults::default(),
             answers: Vec::new(),

@@ -11,7 +11,6 @@ use crate::answer::Wrong;
 use crate::documents::{self, Asked};
 use crate::fault::Fault;
 use crate::fixture::Fixtures;
-use crate::kinds::With;
 use crate::log::Log;
 use crate::login::Tokens;
 use crate::mishap::squeeze;
@@ -112,7 +111,7 @@ impl State {
     pub fn admit(&mut self, ask: &Ask<'_>) -> Verdict {
         let verdict = self.throttle.ask();
         let method = if ask.options { "OPTIONS" } else { "GET" };
-        let path = match documents::find(&self.account.fixtures, ask.path) {
+        let path = match self.account.fixtures.find_get(ask.path) {
             Some((_, Some(set))) => ask.path.strip_suffix(set).unwrap_or(ask.path).trim_end_matches('/'),
             Some((_, None)) | None => ask.path,
         };
@@ -133,26 +132,24 @@ impl State {
 
     /// Answers what was admitted and is logged in; the number is how many ids were asked for.
     pub fn answer(&self, ask: &Ask<'_>) -> (Reply, usize) {
-        if let Some((name, resource, described)) =
-            search::find(&self.account.fixtures, ask.path).filter(|_| !ask.options)
+        if let Some((resource, name, described)) = self.account.fixtures.find_search(ask.path).filter(|_| !ask.options)
         {
             let reply = if described {
-                search::describe(self.account.shown(resource))
+                search::describe(self.account.fixture(resource))
             } else {
                 search::search(&self.account, &self.settings, name, resource, &ask.parameters)
             };
             return (reply, 0);
         }
-        let Some((served, set)) = documents::find(&self.account.fixtures, ask.path) else {
+        let Some((resource, set)) = self.account.fixtures.find_get(ask.path) else {
             return (Reply::wrong_address(ask.path), 0);
         };
         if ask.options {
-            return (documents::options(&self.account, &self.settings, served, set), 0);
+            return (documents::options(&self.account, &self.settings, resource, set), 0);
         }
         let value =
             |wanted: &str| ask.parameters.iter().find(|(name, _)| name == wanted).map(|(_, value)| value.as_str());
-        let optional = value("includeOptional").unwrap_or_default();
-        let (with, sections) = (With::parse(optional), optional.split(',').collect::<Vec<&str>>());
+        let sections: Vec<&str> = value("includeOptional").unwrap_or_default().split(',').collect();
         let pieces = &self.settings.pieces;
         if let Some(refused) = pieces.refuse(ask.path, set) {
             return (refused, 0);
@@ -160,7 +157,7 @@ impl State {
         let stuck = pieces.is_stuck(ask.path);
         let first = value("firstResult").and_then(|text| text.parse().ok()).filter(|_| !stuck).unwrap_or(1).max(1);
         let (reply, ids) =
-            documents::get(&self.account, &self.settings, served, &Asked { set, with, sections: &sections, first });
+            documents::get(&self.account, &self.settings, resource, &Asked { set, sections: &sections, first });
         (if stuck { Pieces::claim_more(reply) } else { reply }, ids)
     }
 

@@ -6,10 +6,9 @@ use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
 
 use crate::account::Account;
-use crate::fixture::RecordEvent;
-use crate::kinds::{self, Cell, Kind, movement};
 use crate::resource::ResourceId;
 use crate::seed::Dice;
+use crate::verb::Verb;
 
 /// How the account changes while it is read.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq, Serialize)]
@@ -18,92 +17,11 @@ pub struct Stir {
     pub seed: u64,
     /// So many requests of a hundred find the account changed.
     pub percent: u64,
-    /// What is changed; none means every kind that bears a verb.
-    pub kinds: Vec<Kind>,
-    /// Fixtures that change, too, by name.
-    pub fixtures: Vec<String>,
+    /// The resources that change, by name; none means each whose fixture has `churn`. One that has none changes by each of its
+    /// events.
+    pub resources: Vec<String>,
     /// What happens, each as often as it stands here; none means [`Verb::USUAL`].
     pub verbs: Vec<Verb>,
-}
-
-/// Something that happens to the account.
-#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Verb {
-    /// One to three new records, created now.
-    Insert,
-    /// Other content, dated now.
-    Edit,
-    /// What was edited last is edited once more, often within the same second.
-    EditAgain,
-    /// A new payment; the order that it names changes without a date.
-    Pay,
-    /// Goods that came in, as a note or as a movement; the order that it names changes without a date, and so does the
-    /// goods-in note that a movement names.
-    Receive,
-    /// Other content and no date: nothing but a whole read finds it.
-    Touch,
-    /// Gone without a trace.
-    Delete,
-    /// The clock goes on by half a second to two hours.
-    Age,
-    /// The clock goes back by up to ten minutes.
-    StepBack,
-}
-
-impl Verb {
-    /// What the nightly run and a comparison of ids find between them.
-    pub const USUAL: [Self; 18] = [
-        Self::Insert,
-        Self::Insert,
-        Self::Insert,
-        Self::Edit,
-        Self::Edit,
-        Self::Edit,
-        Self::Edit,
-        Self::EditAgain,
-        Self::EditAgain,
-        Self::Pay,
-        Self::Pay,
-        Self::Receive,
-        Self::Receive,
-        Self::Delete,
-        Self::Delete,
-        Self::Age,
-        Self::Age,
-        Self::StepBack,
-    ];
-
-    /// Kinds to which this happens at the source: a payment is never edited, a posting neither; what was paid, received or
-    /// moved and is deleted leaves nothing by which to tell.
-    fn happens_to(self) -> &'static [Kind] {
-        use Kind::{
-            Brand, Contact, GoodsInNote, GoodsMovement, GoodsOutNote, Journal, Order, PriceList, Product,
-            SupplierPayment,
-        };
-        match self {
-            Self::Insert => {
-                &[Order, Product, Contact, GoodsOutNote, Journal, SupplierPayment, Brand, GoodsInNote, GoodsMovement]
-            }
-            Self::Edit | Self::EditAgain => &[Order, Order, Product, Contact, GoodsOutNote, PriceList, GoodsMovement],
-            Self::Touch => &[Order, Product, Contact],
-            Self::Delete => &[Order, Product, Contact, GoodsOutNote, Journal, Brand],
-            Self::Pay => &[Kind::CustomerPayment],
-            Self::Receive => &[GoodsInNote, GoodsMovement],
-            Self::Age | Self::StepBack => &[],
-        }
-    }
-
-    /// The event that it is to a fixture.
-    pub(crate) fn event(self) -> Option<RecordEvent> {
-        match self {
-            Self::Insert => Some(RecordEvent::Insert),
-            Self::Edit => Some(RecordEvent::Edit),
-            Self::Touch => Some(RecordEvent::Touch),
-            Self::Delete => Some(RecordEvent::Delete),
-            Self::EditAgain | Self::Pay | Self::Receive | Self::Age | Self::StepBack => None,
-        }
-    }
 }
 
 /// How far it got.
@@ -139,9 +57,7 @@ impl Stirring {
         now: i64,
         dice: &mut Dice,
     ) -> Option<(String, SignedDuration)> {
-        let kinds = verb.happens_to().iter().filter(|kind| stir.kinds.is_empty() || stir.kinds.contains(kind));
-        let fixtures = verb.event().map(|event| account.fixtures.with(event, &stir.fixtures)).unwrap_or_default();
-        let all: Vec<ResourceId> = kinds.map(|kind| ResourceId::Kind(*kind)).chain(fixtures).collect();
+        let all = changing(verb, stir, account);
         let all: Vec<&ResourceId> = all.iter().collect();
         let mut moved = SignedDuration::ZERO;
         let to = match verb {
@@ -162,10 +78,9 @@ impl Stirring {
             Verb::Pay | Verb::Receive => {
                 let resource = *some(dice, &all)?;
                 let new = account.insert(resource, 1, now).first().copied()?;
-                if let ResourceId::Kind(kind) = resource {
-                    account.touch(Kind::Order, order_of(account, kind, new).as_slice());
-                    if kind == Kind::GoodsMovement {
-                        account.touch(Kind::GoodsInNote, movement::received_by(&account.world, new).as_slice());
+                for (name, id) in account.fixture(resource).touches(&account.world, &account.record(resource, new)) {
+                    if let Some(touched) = account.resource(name) {
+                        account.touch(touched, &[id]);
                     }
                 }
                 Some((resource, new))
@@ -192,8 +107,7 @@ impl Stirring {
             }
         };
         let text = match to {
-            Some((ResourceId::Kind(kind), id)) => format!("{verb:?} {kind:?} {id}"),
-            Some((ResourceId::Fixture(place), id)) => format!("{verb:?} {} {id}", account.fixture(place).name),
+            Some((resource, id)) => format!("{verb:?} {} {id}", account.fixture(resource).name),
             None => format!("{verb:?} {moved:#}"),
         };
         Some((text, moved))
@@ -208,13 +122,19 @@ fn below(dice: &mut Dice, end: i64) -> i64 {
     dice.below(end.max(1).unsigned_abs()).cast_signed()
 }
 
-/// The order that a record names, where it names one.
-fn order_of(account: &Account, kind: Kind, id: i64) -> Option<i64> {
-    let (columns, _) = kinds::search(kind)?;
-    let place = columns.iter().position(|column| matches!(column.name, "orderId" | "purchaseOrderId"))?;
-    let row = kinds::rows(kind, &account.world, &account.record(kind, id)).into_iter().next()?;
-    match row.get(place) {
-        Some(Cell::Int(order)) if *order > 0 => Some(*order),
-        _ => None,
+/// The resources that a verb may happen to, each as often as its fixture has the verb.
+fn changing(verb: Verb, stir: &Stir, account: &Account) -> Vec<ResourceId> {
+    let mut all = Vec::new();
+    for (resource, fixture) in account.fixtures.all() {
+        let is_named = stir.resources.contains(&fixture.name);
+        let times = if !is_named && !stir.resources.is_empty() {
+            0
+        } else if is_named && fixture.churn.is_empty() {
+            usize::from(verb.event().is_some_and(|event| fixture.has(event)))
+        } else {
+            fixture.churn.iter().filter(|known| **known == verb).count()
+        };
+        all.extend(std::iter::repeat_n(resource, times));
     }
+    all
 }

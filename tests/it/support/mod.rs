@@ -1,5 +1,6 @@
 //! What the tests share: the program, readers of Parquet, an S3 server, places to write.
 
+mod answers;
 mod faulty;
 mod echo;
 mod harm;
@@ -9,6 +10,7 @@ mod proxy;
 mod python;
 mod weed;
 
+pub use answers::{answer, serve};
 pub use echo::Echo;
 pub use faulty::{Fault, Faults, Gate, Sorry, Verb};
 pub use harm::{cut, findings, flip, head, largest, rewrite, version};

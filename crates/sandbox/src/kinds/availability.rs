@@ -2,8 +2,9 @@
 
 use std::fmt::Write;
 
-use super::list::{self, List};
+use super::list;
 use super::{Record, With, World};
+use crate::rules::Pieces;
 use crate::seed::Dice;
 
 #[derive(Clone, Copy, Default)]
@@ -16,19 +17,17 @@ struct Stock {
 /// The value of `{"<productId>": VALUE}`.
 pub fn document(world: &World, record: &Record, with: With, out: &mut String) {
     // Stock moves by itself, not with an edit of the product.
-    let record = &Record { revision: 0, updated: None, ..*record };
     let mut base = Dice::new(world.seed, record.id, 0x50);
-    let mut now = Dice::new(world.seed, record.id, list::salt(0x51, record));
-    let mut places = [Stock::default(); 3];
-    let known = list::nth(&[1, 2, 3, 1, 2, 1, 3, 1, 2, 0], list::roll(&mut base, 10));
-    let places = &mut places[..known];
-    for place in places.iter_mut() {
-        place.held = list::roll(&mut base, 200) + list::roll(&mut now, 60);
-        place.allocated = list::roll(&mut now, 25);
-        place.coming = if now.percent(30) { list::roll(&mut now, 100) } else { 0 };
-    }
+    let mut now = Dice::new(world.seed, record.id, 0x51 | (u64::from(record.touches) << 28));
+    let place = |(warehouse, pieces): (i64, Pieces)| {
+        let coming = if now.percent(30) { list::roll(&mut now, 100) } else { 0 };
+        (warehouse, Stock { held: i64::from(pieces.there), allocated: i64::from(pieces.held), coming })
+    };
+    let mut places: Vec<(i64, Stock)> = world.trade.stock_of(record.id).into_iter().map(place).collect();
+    // Not in the order of the ids, as at the source.
+    places.reverse();
     let mut total = Stock::default();
-    for place in places.iter() {
+    for (_, place) in &places {
         total.held += place.held;
         total.allocated += place.allocated;
         total.coming += place.coming;
@@ -36,15 +35,11 @@ pub fn document(world: &World, record: &Record, with: With, out: &mut String) {
     out.push_str("{\"total\":{");
     put_stock(total, base.percent(95), out);
     out.push_str("},\"warehouses\":{");
-    let warehouses = list::size(List::Warehouse);
-    let start = list::roll(&mut base, warehouses);
-    for (step, place) in (0_i64..).zip(places.iter()) {
-        // Not in the order of the ids, as at the source.
-        let id = 1 + (start + step * 5) % warehouses;
+    for (step, (id, place)) in places.into_iter().enumerate() {
         let _ = write!(out, "{}\"{id}\":{{", if step == 0 { "" } else { "," });
-        put_stock(*place, true, out);
+        put_stock(place, true, out);
         if with.locations {
-            put_locations(*place, id, base.percent(40), out);
+            put_locations(place, id, base.percent(40), out);
         }
         out.push('}');
     }

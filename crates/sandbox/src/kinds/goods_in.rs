@@ -1,11 +1,12 @@
 //! Goods-in notes: the document, and the rows of goods-in-search, one for each product and place.
 //!
-//! Guesses: a transfer names no order; a note's edit corrects the day of receipt, which the search then shows too.
+//! Guesses: a note that is for no order is shown as a transfer; a note's edit corrects the day of receipt, which the search then shows too.
 
 use std::fmt::Write;
 
-use super::list::{self, List};
-use super::{Cell, Column, Record, World, order};
+use super::list;
+use super::{Cell, Column, Record, World};
+use crate::rules::{GoodsIn, Received};
 use crate::seed::Dice;
 use crate::text;
 
@@ -33,64 +34,43 @@ const DAY: i64 = 86_400;
 /// An edit moves the day of receipt back by so much: into another month.
 const CORRECTION: i64 = 40 * DAY;
 /// The places of a note's lines, no two alike: a product lies at a place once.
-const PLACES: [i64; 4] = [2, 7, 12, 31];
-const STATUSES: [&str; 3] = ["OPEN", "CLOSED", "CANCELLED"];
+const PLACES: [i64; 5] = [2, 7, 12, 31, 44];
 
-/// What the document and the search rows both show.
+/// The values that the document and the search rows share.
 struct Note {
-    /// The order received; none for a transfer.
-    order: Option<i64>,
+    of: GoodsIn,
     reference: Option<String>,
     received: Option<i64>,
-    warehouse: i64,
-    currency: &'static str,
     author: i64,
     lines: Vec<Line>,
 }
 
 struct Line {
-    product: i64,
+    of: Received,
     place: Option<i64>,
-    quantity: i64,
-    /// Ten-thousandths.
-    price: i64,
 }
 
-/// How many products and places a note has: 1 to 4.
+/// How many products and places a note has: 1 to 5.
 pub fn lines(world: &World, record: &Record) -> usize {
-    1 + usize::try_from(Dice::new(world.seed, record.id, 0x80).below(4)).expect("it is small")
-}
-
-/// The purchase order of a note; none for a transfer.
-pub fn order(world: &World, id: i64) -> Option<i64> {
-    let mut dice = Dice::new(world.seed, id, 0x81);
-    let transfer = dice.percent(8);
-    (!transfer).then(|| order::purchase(world, 1 + list::roll(&mut dice, world.orders)))
+    world.trade.goods_in_lines(record.id)
 }
 
 fn note(world: &World, record: &Record) -> Note {
     let mut dice = Dice::new(world.seed, record.id, 0x82);
-    // Booked in as it comes, or up to five days later.
-    let late = if dice.percent(40) { list::roll(&mut dice, 5 * DAY) } else { 0 };
+    let of = world.trade.goods_in(record.id);
+    // Booked in as it comes, or up to fifty minutes later.
+    let late = if dice.percent(40) { list::roll(&mut dice, 3_000) } else { 0 };
     let received = record.created - late - i64::from(record.revision) * CORRECTION;
-    let (_, currency) = list::currency(list::roll(&mut dice, 12));
-    let note = Note {
-        order: order(world, record.id),
-        received: dice.percent(97).then_some(received),
-        reference: dice.percent(30).then(|| format!("{}{}", dice.pick(&["ourRef:", "Größe \"L\" ", "荷-"]), record.id)),
-        warehouse: 1 + list::roll(&mut dice, list::size(List::Warehouse)),
-        currency,
-        author: 1 + list::roll(&mut dice, 9),
-        lines: Vec::new(),
-    };
-    let line = |place: i64| Line {
-        product: 1 + list::roll(&mut dice, world.products),
+    let received = dice.percent(97).then_some(received);
+    let reference =
+        dice.percent(30).then(|| format!("{}{}", dice.pick(&["ourRef:", "Größe \"L\" ", "荷-"]), record.id));
+    let author = 1 + list::roll(&mut dice, 9);
+    let line = |(place, of): (i64, &Received)| Line {
+        of: of.clone(),
         place: dice.percent(95).then(|| list::nth(&PLACES, place)),
-        quantity: 1 + list::roll(&mut dice, 200),
-        price: list::roll(&mut dice, 9_000_000),
     };
-    let count = i64::try_from(lines(world, record)).expect("it is small");
-    Note { lines: (0..count).map(line).collect(), ..note }
+    let lines = (0..).zip(&of.lines).map(line).collect();
+    Note { of, reference, received, author, lines }
 }
 
 /// The rows of goods-in-search, in the order of the columns.
@@ -101,24 +81,24 @@ pub fn rows(world: &World, record: &Record) -> Vec<Vec<Cell>> {
     let row = |(n, line): (i64, &Line)| {
         let mut now = Dice::new(world.seed, record.id * 4 + n, list::salt(0x83, record));
         vec![
-            number(note.order),
+            number(note.of.order),
             Cell::Int(record.id),
             text(&note.reference),
-            Cell::Int(line.product),
+            Cell::Int(line.of.product),
             number(line.place),
             if record.id % 5 == 0 { Cell::Text("AW27".to_owned()) } else { Cell::Null },
             Cell::Null,
             Cell::Null,
             Cell::Null,
-            Cell::Text(text::decimal(line.price, 4)),
-            Cell::Text(text::decimal(line.price / 20, 4)),
-            Cell::Text(note.currency.to_owned()),
-            Cell::Int(line.quantity),
+            Cell::Text(text::decimal(line.of.price, 4)),
+            Cell::Text(text::decimal(line.of.price / 20, 4)),
+            Cell::Text(note.of.currency.to_owned()),
+            Cell::Int(line.of.quantity),
             // What is left of it now.
-            Cell::Int(list::roll(&mut now, line.quantity + 1)),
+            Cell::Int(list::roll(&mut now, line.of.quantity + 1)),
             Cell::Time(record.created),
             note.received.map_or(Cell::Null, Cell::Time),
-            Cell::Int(note.warehouse),
+            Cell::Int(note.of.warehouse),
         ]
     };
     (0..).zip(&note.lines).map(row).collect()
@@ -128,14 +108,12 @@ pub fn rows(world: &World, record: &Record) -> Vec<Vec<Cell>> {
 pub fn document(world: &World, record: &Record, out: &mut String) {
     let id = record.id;
     let note = note(world, record);
-    // What becomes of a note moves no date of its search.
-    let changes = i64::from(record.revision) + i64::from(record.touches);
     let mut dice = Dice::new(world.seed, id, 0x84);
     let _ = write!(out, "{{\"goodsNoteId\":{id}");
-    if let Some(order) = note.order {
+    if let Some(order) = note.of.order {
         list::put(out, "orderId", order);
     }
-    list::put_flag(out, "transfer", note.order.is_none());
+    list::put_flag(out, "transfer", note.of.order.is_none());
     list::put_raw(out, "goodsMoved", "[");
     for (n, line) in (0..).zip(&note.lines) {
         out.push_str(if n == 0 { "" } else { "," });
@@ -149,7 +127,7 @@ pub fn document(world: &World, record: &Record, out: &mut String) {
         list::put_time(out, "receivedOn", world, received);
     }
     if dice.percent(97) {
-        list::put_text(out, "goodsNoteStatus", list::nth(&STATUSES, list::roll(&mut dice, 3) + changes));
+        list::put_text(out, "goodsNoteStatus", if note.of.is_closed { "CLOSED" } else { "OPEN" });
     }
     if dice.percent(90) {
         list::put(out, "createdBy", note.author);
@@ -161,12 +139,12 @@ fn put_line(world: &World, record: &Record, note: &Note, (n, line): (i64, &Line)
     let id = record.id;
     let changes = i64::from(record.revision) + i64::from(record.touches);
     let mut dice = Dice::new(world.seed, id * 4 + n, 0x85);
-    let _ = write!(out, "{{\"productId\":{}", line.product);
-    if let Some(order) = note.order {
-        list::put(out, "purchaseOrderRowId", order * 16 + n);
+    let _ = write!(out, "{{\"productId\":{}", line.of.product);
+    if let Some(row) = line.of.row {
+        list::put(out, "purchaseOrderRowId", row);
     }
-    list::put(out, "quantity", line.quantity);
-    list::put(out, "warehouseId", note.warehouse);
+    list::put(out, "quantity", line.of.quantity);
+    list::put(out, "warehouseId", note.of.warehouse);
     if let Some(place) = line.place {
         list::put(out, "destinationLocationId", place);
     }
@@ -175,8 +153,8 @@ fn put_line(world: &World, record: &Record, note: &Note, (n, line): (i64, &Line)
         list::put(out, "batchGoodsNoteId", id);
     }
     if dice.percent(95) {
-        let _ = write!(out, ",\"productValue\":{{\"currency\":\"{}\"", note.currency);
-        let value = text::decimal(line.price, 4);
+        let _ = write!(out, ",\"productValue\":{{\"currency\":\"{}\"", note.of.currency);
+        let value = text::decimal(line.of.price, 4);
         // A text, as documented, or a number, as the example of the POST has it.
         if dice.percent(85) {
             list::put_text(out, "value", &value)
@@ -186,7 +164,8 @@ fn put_line(world: &World, record: &Record, note: &Note, (n, line): (i64, &Line)
         out.push('}');
     }
     let cleared = list::roll(&mut dice, 4);
-    if dice.percent(95) {
+    // A silent change shows here: it moves no date of the search.
+    if dice.percent(95) || changes > 0 {
         list::put_flag(out, "cleared", (cleared + changes) % 2 == 1);
         list::put_flag(out, "valueConfirmed", (cleared + changes) % 4 >= 2);
     }

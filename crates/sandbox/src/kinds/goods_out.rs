@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use super::list::{self, List};
 use super::{Cell, Column, Record, World};
+use crate::rules::{GoodsOut, SHIPPED};
 use crate::seed::Dice;
 
 pub const COLUMNS: &[Column] = &[
@@ -30,11 +31,11 @@ const STEPS: [&str; 5] = ["PLA", "PRI", "PIC", "PAC", "SHW"];
 /// When a step of the first version was done, in seconds after the creation.
 const DELAYS: [i64; 5] = [0, 60, 120, 180, 300];
 
-/// What the document and the search row both show.
+/// The values that the document and the search row share.
 struct Facts {
-    transfer: bool,
+    note: GoodsOut,
+    /// 0 of a transfer.
     order: i64,
-    warehouse: i64,
     target: i64,
     /// The last step that is done, and how many edits came after the last one.
     step: usize,
@@ -47,33 +48,30 @@ struct Facts {
     channel: i64,
 }
 
+impl Facts {
+    fn is_transfer(&self) -> bool {
+        self.note.terms.is_none()
+    }
+}
+
 fn facts(world: &World, record: &Record) -> Facts {
     let mut dice = Dice::new(world.seed, record.id, 0x10);
-    let transfer = dice.percent(5);
+    let note = world.trade.goods_out(record.id);
     let edits = i64::from(record.revision) + i64::from(record.touches);
-    let revision = usize::try_from(record.revision).expect("an edit count fits");
-    let reached = usize::try_from(if dice.percent(85) { 4 } else { dice.below(4) }).expect("a step") + revision;
-    let warehouse = 1 + list::roll(&mut dice, list::size(List::Warehouse));
+    let reached = note.step + usize::try_from(record.revision).expect("an edit count fits");
     Facts {
-        transfer,
-        order: if transfer { 0 } else { 1 + list::roll(&mut dice, world.orders) },
-        warehouse,
-        target: 1 + warehouse % list::size(List::Warehouse),
-        step: reached.min(4),
-        beyond: reached.saturating_sub(4),
+        order: note.terms.as_ref().map_or(0, |terms| terms.id),
+        target: 1 + note.warehouse % list::size(List::Warehouse),
+        step: reached.min(SHIPPED),
+        beyond: reached.saturating_sub(SHIPPED),
         priority: dice.percent(12) != (record.touches % 2 == 1),
         method: 1 + (list::roll(&mut dice, 12) + edits) % 12,
         release: dice.percent(95).then(|| record.created + list::roll(&mut dice, 3) * 43_200),
         author: 1 + list::roll(&mut dice, 9),
         label: dice.percent(20).then(|| format!("https://example.com/label/{}?v={edits}", record.id)),
-        channel: if transfer { 0 } else { 1 + list::roll(&mut dice, list::size(List::Channel)) },
+        channel: note.terms.as_ref().map_or(0, |terms| terms.channel),
+        note,
     }
-}
-
-/// The order of a note; none for a stock transfer.
-pub fn order(world: &World, id: i64) -> Option<i64> {
-    let record = Record { id, created: 0, updated: None, revision: 0, touches: 0 };
-    Some(facts(world, &record).order).filter(|order| *order > 0)
 }
 
 /// When a step was done, once it is: an edit's step at the edit.
@@ -101,14 +99,14 @@ pub fn row(world: &World, record: &Record) -> Vec<Cell> {
         done(record, &facts, 4).map_or(Cell::Null, Cell::Time),
         Cell::Int(facts.order),
         Cell::Int(facts.method),
-        Cell::Int(facts.warehouse),
+        Cell::Int(facts.note.warehouse),
         Cell::Bool(facts.priority),
         Cell::Time(record.created),
         facts.release.map_or(Cell::Null, Cell::Time),
         Cell::Int(facts.author),
         facts.label.map_or(Cell::Null, Cell::Text),
         if facts.channel == 0 { Cell::Null } else { Cell::Int(facts.channel) },
-        Cell::Bool(facts.transfer),
+        Cell::Bool(facts.note.terms.is_none()),
     ]
 }
 
@@ -119,15 +117,15 @@ pub fn document(world: &World, record: &Record, out: &mut String) {
     let mut dice = Dice::new(world.seed, id, 0x11);
     let mut now = Dice::new(world.seed, id, list::salt(0x12, record));
     let _ = write!(out, "{{\"orderId\":{}", facts.order);
-    list::put(out, "warehouseId", facts.warehouse);
-    if facts.transfer {
+    list::put(out, "warehouseId", facts.note.warehouse);
+    if facts.is_transfer() {
         list::put(out, "targetWarehouseId", facts.target);
         list::put(out, "stockTransferId", 60 + id / 20);
     }
     if dice.percent(10) {
         list::put_text(out, "externalRef", now.pick(&["WMS-1", "", "Zoë/7 \"rush\"", "荷物-3"]));
     }
-    list::put_flag(out, "transfer", facts.transfer);
+    list::put_flag(out, "transfer", facts.is_transfer());
     list::put_flag(out, "priority", facts.priority);
     put_status(world, record, &facts, out);
     put_shipping(&facts, &mut dice, &mut now, out);
@@ -136,15 +134,16 @@ pub fn document(world: &World, record: &Record, out: &mut String) {
     }
     list::put_time(out, "createdOn", world, record.created);
     list::put(out, "createdBy", facts.author);
-    if facts.transfer {
+    if facts.is_transfer() {
         out.push_str(",\"transferRows\":[");
         for n in 0..=list::roll(&mut dice, 3) {
             out.push_str(if n == 0 { "" } else { "," });
-            put_pick(world, &mut dice, &mut now, false, out);
+            let (product, pieces) = (1 + list::roll(&mut dice, world.products), 1 + list::roll(&mut dice, 5));
+            put_pick((product, pieces), &mut dice, &mut now, false, out);
         }
         out.push(']');
     } else {
-        put_rows(world, facts.order, &mut dice, &mut now, out);
+        put_rows(&facts, &mut dice, &mut now, out);
     }
     list::put(out, "sequence", 1 + id % 3 / 2);
     put_events(world, record, &facts, dice.percent(30), out);
@@ -202,26 +201,27 @@ fn put_shipping(facts: &Facts, dice: &mut Dice, now: &mut Dice, out: &mut String
     out.push('}');
 }
 
-fn put_rows(world: &World, order: i64, dice: &mut Dice, now: &mut Dice, out: &mut String) {
+/// The lines of the order that the note ships; some are picked at two places.
+fn put_rows(facts: &Facts, dice: &mut Dice, now: &mut Dice, out: &mut String) {
     out.push_str(",\"orderRows\":{");
-    let rows = 1 + list::roll(dice, 4);
     // The newest row first, as maps have no order.
-    for n in (0..rows).rev() {
-        let _ = write!(out, "{}\"{}\":[", if n + 1 == rows { "" } else { "," }, order * 16 + n);
-        put_pick(world, dice, now, true, out);
-        if dice.percent(10) {
+    for (n, line) in facts.note.lines.iter().rev().enumerate() {
+        let _ = write!(out, "{}\"{}\":[", if n == 0 { "" } else { "," }, line.id);
+        let product = line.product.unwrap_or_default();
+        let second = if line.quantity > 1 && dice.percent(10) { line.quantity / 2 } else { 0 };
+        put_pick((product, line.quantity - second), dice, now, true, out);
+        if second > 0 {
             out.push(',');
-            put_pick(world, dice, now, true, out);
+            put_pick((product, second), dice, now, true, out);
         }
         out.push(']');
     }
     out.push('}');
 }
 
-/// What is taken of a product at one place; rows of orders may name a batch.
-fn put_pick(world: &World, dice: &mut Dice, now: &mut Dice, batch: bool, out: &mut String) {
-    let product = 1 + list::roll(dice, world.products);
-    let _ = write!(out, "{{\"productId\":{product},\"quantity\":{}", 1 + list::roll(dice, 5));
+/// The pieces that are taken of a product at one place; rows of orders may name a batch.
+fn put_pick((product, pieces): (i64, i64), dice: &mut Dice, now: &mut Dice, batch: bool, out: &mut String) {
+    let _ = write!(out, "{{\"productId\":{product},\"quantity\":{pieces}");
     if dice.percent(95) {
         list::put(out, "locationId", list::nth(&[2, 7, 0, 12, 31], list::roll(now, 5)));
     }

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 
 use super::list::{self, List};
 use super::{Cell, Column, Record, World};
+use crate::rules::{Part, Posting};
 use crate::seed::Dice;
 use crate::text;
 
@@ -36,8 +37,8 @@ pub const COLUMNS: &[Column] = &[
     Column::of("journalRowId", "INTEGER"),
 ];
 
-const TYPES: [&str; 17] =
-    ["SI", "SC", "SR", "PI", "PC", "PP", "GO", "SG", "PG", "IA", "LC", "JJ", "BP", "BR", "BT", "EX", "OB"];
+/// Types of journals that post neither an invoice nor a payment.
+const OTHERS: [&str; 11] = ["GO", "SG", "PG", "IA", "LC", "JJ", "BP", "BR", "BT", "EX", "OB"];
 /// Search shows a day as 18:00 of the day before.
 const SIX_HOURS: i64 = 21_600;
 const DAY: i64 = 86_400;
@@ -55,16 +56,22 @@ pub(super) fn midnight(world: &World, seconds: i64) -> i64 {
 
 /// How many lines a journal has: 2 to 6.
 pub fn lines(world: &World, record: &Record) -> usize {
+    let posting = world.trade.posting(record.id);
+    posting.map_or_else(|| other_lines(world, record), |posting| posting.entries.len())
+}
+
+fn other_lines(world: &World, record: &Record) -> usize {
     2 + usize::try_from(Dice::new(world.seed, record.id, 0x60).below(5)).expect("small")
 }
 
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Default)]
 struct Line {
     debit: bool,
     /// Cents in the journal's currency and in the account's.
     amount: i64,
     change: i64,
-    nominal: i64,
+    nominal: String,
+    /// The id of its tax code; 0 where no tax is concerned.
     tax: i64,
     channel: i64,
     project: i64,
@@ -78,28 +85,77 @@ struct Journal {
     order: Option<i64>,
     invoice: Option<String>,
     currency: i64,
+    /// Millionths.
+    rate: i64,
     tax_date: i64,
     due_date: Option<i64>,
     reconciled: Option<(i64, i64)>,
-    lines: [Line; 6],
-    length: usize,
+    lines: Vec<Line>,
 }
 
 fn journal(world: &World, record: &Record) -> Journal {
+    let mut journal = match world.trade.posting(record.id) {
+        Some(posting) => posted(world, record, &posting),
+        None => other(world, record),
+    };
+    // The lines of one side stand together.
+    journal.lines.sort_by_key(|line| !line.debit);
+    journal
+}
+
+/// The journal of an invoice or of a payment.
+fn posted(world: &World, record: &Record, posting: &Posting) -> Journal {
+    let mut dice = Dice::new(world.seed, record.id, 0x64);
+    let terms = &posting.terms;
+    let (project, lead) = (list::roll(&mut dice, 4), list::roll(&mut dice, 9));
+    let is_invoice = world.trade.owner(Part::Journal, record.id).is_some_and(|(_, place)| place == 0);
+    let day = if is_invoice { terms.created } else { record.created };
+    let lines = posting.entries.iter().map(|entry| Line {
+        debit: entry.debit,
+        amount: entry.amount,
+        change: entry.change,
+        nominal: entry.nominal.to_owned(),
+        tax: entry.tax.map_or(0, |(id, _)| id),
+        channel: terms.channel,
+        project,
+        lead,
+    });
+    Journal {
+        kind: posting.kind,
+        contact: Some(terms.contact),
+        author: dice.percent(90).then(|| 1 + list::roll(&mut dice, 9)),
+        order: Some(terms.id),
+        invoice: posting.invoice.clone(),
+        currency: terms.currency_id,
+        rate: posting.rate,
+        tax_date: midnight(world, day),
+        due_date: is_invoice.then(|| midnight(world, day + 30 * DAY)),
+        reconciled: reconciled(world, record, &mut dice, day),
+        lines: lines.collect(),
+    }
+}
+
+fn reconciled(world: &World, record: &Record, dice: &mut Dice, day: i64) -> Option<(i64, i64)> {
+    let edited = record.revision > 0 || dice.percent(30);
+    edited.then(|| (midnight(world, day + 60 * DAY), 1 + record.id % 60))
+}
+
+/// A journal that posts neither: made by hand, or of one more thing that happened to an order.
+fn other(world: &World, record: &Record) -> Journal {
     let id = record.id;
     let mut dice = Dice::new(world.seed, id, 0x61);
     let mut now = Dice::new(world.seed, id, list::salt(0x62, record));
-    let kind = list::nth(&TYPES, list::roll(&mut dice, 17));
+    let kind = list::nth(&OTHERS, list::roll(&mut dice, 11));
     let manual = dice.percent(25);
     let (currency, _) = list::currency(list::roll(&mut dice, 12));
-    let mut lines = [Line::default(); 6];
-    let length = self::lines(world, record);
+    let length = other_lines(world, record);
+    let mut lines = vec![Line::default(); length];
     let debits = 1 + usize::try_from(dice.below(u64::try_from(length).expect("small") - 1)).expect("small");
     let rate: i64 = list::rate(currency).replace('.', "").parse().expect("a rate is a decimal");
     let (mut amount, mut change) = (0, 0);
-    for (n, line) in lines[..length].iter_mut().enumerate() {
+    for (n, line) in lines.iter_mut().enumerate() {
         line.debit = n < debits;
-        line.nominal = 1 + list::roll(&mut dice, list::NOMINAL_SIZE);
+        line.nominal = list::nominal_of(1 + list::roll(&mut dice, list::NOMINAL_SIZE));
         line.tax = 1 + list::roll(&mut dice, list::size(List::TaxCode));
         if !manual {
             line.channel = list::roll(&mut dice, list::size(List::Channel) + 1);
@@ -122,29 +178,29 @@ fn journal(world: &World, record: &Record) -> Journal {
         change -= line.change;
         left -= 1;
     }
-    let day = record.created - list::roll(&mut now, 4) * DAY;
-    let tax_date = midnight(world, day);
-    let edited = record.revision > 0 || dice.percent(30);
+    let order = 1 + list::roll(&mut dice, world.orders);
+    // One that came later is of an order that was there.
+    let order = (!manual && id > world.trade.ids(Part::Journal).greatest).then_some(order);
     Journal {
         kind,
         contact: (!manual).then(|| 1 + list::roll(&mut dice, world.contacts)),
         author: dice.percent(90).then(|| 1 + list::roll(&mut dice, 9)),
-        order: (!manual).then(|| 1 + list::roll(&mut dice, world.orders)),
+        order,
         invoice: dice.percent(70).then(|| format!("{kind}-{}{}", 80_000 + id, now.pick(&["", "", "/Ä", "-\"b\""]))),
         currency,
-        tax_date,
-        due_date: (!manual).then(|| midnight(world, day + 30 * DAY)),
-        reconciled: edited.then(|| (midnight(world, day + 60 * DAY), 1 + id % 60)),
+        rate,
+        tax_date: midnight(world, record.created),
+        due_date: (!manual).then(|| midnight(world, record.created + 30 * DAY)),
+        reconciled: reconciled(world, record, &mut dice, record.created),
         lines,
-        length,
     }
 }
 
 /// The rows of journal-search, one a line, debits first, in the order of the columns.
 pub fn rows(world: &World, record: &Record) -> Vec<Vec<Cell>> {
     let journal = journal(world, record);
-    let mut rows = Vec::with_capacity(journal.length);
-    for (n, line) in (0_i64..).zip(&journal.lines[..journal.length]) {
+    let mut rows = Vec::with_capacity(journal.lines.len());
+    for (n, line) in (0_i64..).zip(&journal.lines) {
         let side = |value: i64, debit: bool| Cell::Text(text::cents(if line.debit == debit { value } else { 0 }));
         let number = |value: Option<i64>| value.map_or(Cell::Null, Cell::Int);
         let day = |value: Option<i64>| value.map_or(Cell::Null, |at| Cell::Time(at - SIX_HOURS));
@@ -154,7 +210,7 @@ pub fn rows(world: &World, record: &Record) -> Vec<Vec<Cell>> {
             Cell::Int(journal.order.unwrap_or(0)),
             journal.invoice.clone().map_or(Cell::Null, Cell::Text),
             Cell::Int(line.channel),
-            Cell::Text(list::nominal_of(line.nominal)),
+            Cell::Text(line.nominal.clone()),
             Cell::Time(journal.tax_date - SIX_HOURS),
             side(line.change, true),
             side(line.change, false),
@@ -164,7 +220,7 @@ pub fn rows(world: &World, record: &Record) -> Vec<Vec<Cell>> {
                 None => Cell::Null,
             },
             Cell::Int(journal.currency),
-            Cell::Text(list::rate(journal.currency).to_owned()),
+            Cell::Text(text::decimal(journal.rate, 6)),
             side(line.amount, true),
             side(line.amount, false),
             Cell::Int(line.project),
@@ -173,7 +229,7 @@ pub fn rows(world: &World, record: &Record) -> Vec<Vec<Cell>> {
             day(journal.due_date),
             Cell::Time(record.created),
             number(journal.author),
-            Cell::Int(line.tax),
+            if line.tax == 0 { Cell::Null } else { Cell::Int(line.tax) },
             day(journal.reconciled.map(|(at, _)| at)),
             number(journal.reconciled.map(|(_, period)| period)),
             Cell::Int(record.id * 8 + n),
@@ -209,7 +265,7 @@ pub fn document(world: &World, record: &Record, out: &mut String) {
     }
     for (key, debit) in [("credits", false), ("debits", true)] {
         list::put_raw(out, key, "[");
-        let lines = journal.lines[..journal.length].iter().filter(|line| line.debit == debit);
+        let lines = journal.lines.iter().filter(|line| line.debit == debit);
         for (n, line) in lines.enumerate() {
             out.push_str(if n == 0 { "" } else { "," });
             put_line(&journal, line, record.id % 10 == 0, out);
@@ -217,12 +273,12 @@ pub fn document(world: &World, record: &Record, out: &mut String) {
         out.push(']');
     }
     list::put(out, "currencyId", journal.currency);
-    list::put_text(out, "exchangeRate", list::rate(journal.currency));
+    list::put_text(out, "exchangeRate", &text::decimal(journal.rate, 6));
     out.push('}');
 }
 
 fn put_line(journal: &Journal, line: &Line, currency: bool, out: &mut String) {
-    let _ = write!(out, "{{\"nominalCode\":\"{}\"", list::nominal_of(line.nominal));
+    let _ = write!(out, "{{\"nominalCode\":\"{}\"", line.nominal);
     let _ = write!(out, ",\"change\":{{\"value\":\"{}\"", text::cents(line.change));
     if currency {
         list::put_text(out, "currency", "GBP");
@@ -242,7 +298,7 @@ fn put_line(journal: &Journal, line: &Line, currency: bool, out: &mut String) {
     if let Some(invoice) = &journal.invoice {
         list::put_text(out, "invoiceReference", invoice);
     }
-    if line.tax != 12 {
+    if line.tax != 0 && line.tax != 12 {
         list::put_text(out, "taxCode", list::tax_code_of(line.tax));
     }
     list::put_text(out, "transactionAmount", &text::cents(line.amount));

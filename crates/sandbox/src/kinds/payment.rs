@@ -2,6 +2,7 @@
 
 use super::list;
 use super::{Cell, Column, Record, World};
+use crate::rules::{Part, Payment};
 use crate::seed::Dice;
 use crate::text;
 
@@ -36,76 +37,73 @@ pub const SUPPLIER_COLUMNS: &[Column] = &[
     Column::sorts("journalId", "IDSET", true),
 ];
 
-/// An order of the account.
-fn order(world: &World, dice: &mut Dice) -> Cell {
-    Cell::Int(1 + list::roll(dice, world.orders))
-}
-
 /// Set so many times in a hundred.
 fn maybe(dice: &mut Dice, percent: u64, value: Cell) -> Cell {
     if dice.percent(percent) { value } else { Cell::Null }
 }
 
-/// A journal may come after the payment: an edit makes it.
-fn journal(record: &Record, dice: &mut Dice, of: i64) -> Cell {
-    let made = dice.percent(85);
-    if made || record.revision > 0 { Cell::Int(of) } else { Cell::Null }
+/// The id of the payment's currency.
+fn currency_id(payment: &Payment) -> i64 {
+    match payment.currency {
+        "EUR" => 2,
+        "USD" => 3,
+        _ => 1,
+    }
+}
+
+fn journal(payment: &Payment) -> Cell {
+    payment.journal.map_or(Cell::Null, Cell::Int)
+}
+
+/// The day of a payment, which lies before its record.
+fn before(dice: &mut Dice, at: i64) -> i64 {
+    at - list::roll(dice, 30)
 }
 
 /// A row of customer-payment-search, in the order of its columns.
 pub fn customer_row(world: &World, record: &Record) -> Vec<Cell> {
     let id = record.id;
+    let payment = world.trade.payment(Part::CustomerPayment, id);
     let mut dice = Dice::new(world.seed, id, 0x70);
     let mut now = Dice::new(world.seed, id, list::salt(0x71, record));
-    let kind = dice.pick(&["RECEIPT", "RECEIPT", "RECEIPT", "RECEIPT", "PAYMENT", "AUTH", "CAPTURE", "VOID"]);
-    let (currency, code) = list::currency(list::roll(&mut dice, 12));
-    let amount = 1 + list::roll(&mut dice, 90_000);
-    let authorized = matches!(kind, "AUTH" | "VOID");
-    let paid = match kind {
-        "AUTH" | "VOID" => 0,
-        "PAYMENT" => -amount,
-        _ => amount,
-    };
     let reference = format!("{}{:06x}", now.pick(&["ch_3N", "Zoë ", "pi \"x\" ", "支払-"]), now.below(1 << 24));
     vec![
         Cell::Int(id),
         maybe(&mut dice, 85, Cell::Text(reference)),
         maybe(&mut dice, 40, Cell::Text(format!("AUTH-{}", now.below(10_000)))),
         Cell::Text(dice.pick(&["STRIPE", "PAYPAL", "BACS", "CASH", "1200"]).to_owned()),
-        Cell::Text(kind.to_owned()),
-        order(world, &mut dice),
-        maybe(&mut dice, 95, Cell::Int(currency)),
-        Cell::Text(code.to_owned()),
-        Cell::Text(text::cents(if authorized { amount } else { 0 })),
-        Cell::Text(text::cents(paid)),
-        if kind == "AUTH" { Cell::Time(record.created + 7 * 86_400) } else { Cell::Null },
-        Cell::Time(record.created - list::roll(&mut dice, 30)),
+        Cell::Text(payment.kind.to_owned()),
+        Cell::Int(payment.order),
+        maybe(&mut dice, 95, Cell::Int(currency_id(&payment))),
+        Cell::Text(payment.currency.to_owned()),
+        Cell::Text(text::cents(payment.authorized)),
+        Cell::Text(text::cents(payment.paid)),
+        if payment.kind == "AUTH" { Cell::Time(record.created + 7 * 86_400) } else { Cell::Null },
+        Cell::Time(before(&mut dice, record.created)),
         Cell::Time(record.created),
-        journal(record, &mut dice, 1 + id),
+        journal(&payment),
     ]
 }
 
 /// A row of supplier-payment-search, in the order of its columns.
 pub fn supplier_row(world: &World, record: &Record) -> Vec<Cell> {
     let id = record.id;
+    let payment = world.trade.payment(Part::SupplierPayment, id);
     let mut dice = Dice::new(world.seed, id, 0x72);
     let mut now = Dice::new(world.seed, id, list::salt(0x73, record));
-    let back = dice.percent(12);
-    let (currency, code) = list::currency(list::roll(&mut dice, 12));
-    let amount = 100 + list::roll(&mut dice, 900_000);
     let reference = format!("{}-{:04}", now.pick(&["BACS", "Überweisung", "CHQ", "振込"]), now.below(10_000));
-    let day = super::journal::midnight(world, record.created - list::roll(&mut dice, 3) * 86_400);
+    let day = super::journal::midnight(world, record.created);
     vec![
         Cell::Int(id),
         maybe(&mut dice, 85, Cell::Text(reference)),
         Cell::Text(dice.pick(&["BACS", "CHEQUE", "CARD", "1200"]).to_owned()),
-        Cell::Text(if back { "RECEIPT" } else { "PAYMENT" }.to_owned()),
-        order(world, &mut dice),
-        maybe(&mut dice, 95, Cell::Int(currency)),
-        Cell::Text(code.to_owned()),
-        Cell::Text(text::cents(if back { -amount } else { amount })),
+        Cell::Text(payment.kind.to_owned()),
+        Cell::Int(payment.order),
+        maybe(&mut dice, 95, Cell::Int(currency_id(&payment))),
+        Cell::Text(payment.currency.to_owned()),
+        Cell::Text(text::cents(payment.paid)),
         Cell::Time(day),
         Cell::Time(record.created),
-        journal(record, &mut dice, 1 + id * 2),
+        journal(&payment),
     ]
 }

@@ -1,0 +1,128 @@
+//! Rows that the fixtures of the sandbox state, against what a schema makes of the records that they serve: an exchange of
+//! two columns must make a difference.
+
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
+use jiff::civil::Date;
+use pearlift::decode::Page;
+use pearlift::schema::{Catalog, EXTRA, Resource, Type};
+use serde_json::Value;
+
+use crate::reference::cells;
+use crate::schemas::decode;
+use crate::support::serve;
+
+/// Exchanges of two columns that change no row, for the reason that is given: table, one column, the other.
+const SAME: [(&str, &str, &str, &str); 1] =
+    [("contact_postal_address", "contact_id", "address_contact_id", "an address repeats the id of its contact")];
+
+/// The sorted rows of each table, by column.
+type Tables = Vec<Vec<Vec<Option<String>>>>;
+
+/// A value as the text of a cell.
+fn cell(value: &Value, kind: Type) -> Option<String> {
+    let text = || value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    Some(match (kind, value) {
+        (_, Value::Null) => return None,
+        (Type::Json, _) => value.to_string(),
+        (Type::Decimal { scale, .. }, _) => {
+            let text = text();
+            let (whole, fraction) = text.split_once('.').unwrap_or((&text, ""));
+            format!("{whole}.{fraction:0<width$.width$}", width = usize::from(scale))
+        }
+        (Type::Date, _) => {
+            let days = text().parse::<Date>().unwrap().duration_since(Date::constant(1970, 1, 1)).as_hours() / 24;
+            days.to_string()
+        }
+        (Type::Timestamp, _) => text().parse::<Timestamp>().unwrap().as_microsecond().to_string(),
+        (Type::Bool | Type::Int32 | Type::Int64 | Type::Float64 | Type::String, _) => text(),
+    })
+}
+
+fn stated(resource: &Resource, records: &[Value]) -> Tables {
+    let tables = resource.tables.iter().map(|table| {
+        let rows =
+            records.iter().flat_map(|record| record["tables"][&table.name].as_array().cloned().unwrap_or_default());
+        let row = |row: Value| {
+            let named: BTreeSet<&str> = row.as_object().unwrap().keys().map(String::as_str).collect();
+            let columns: BTreeSet<&str> = table.columns.iter().map(|column| column.name.as_str()).collect();
+            assert_eq!(named, columns, "{}", table.name);
+            table.columns.iter().map(|column| cell(&row[&column.name], column.kind)).collect()
+        };
+        let mut rows: Vec<_> = rows.map(row).collect();
+        rows.sort();
+        rows
+    });
+    tables.collect()
+}
+
+fn decoded(resource: &Resource, page: &Page) -> Tables {
+    let tables = resource.tables.iter().zip(&page.tables).map(|(table, found)| {
+        let kinds: Vec<Option<Type>> = found
+            .batch
+            .schema()
+            .fields()
+            .iter()
+            .map(|field| table.columns.iter().find(|column| column.name == *field.name()).map(|column| column.kind))
+            .collect();
+        assert!(
+            found
+                .batch
+                .schema()
+                .fields()
+                .iter()
+                .zip(&kinds)
+                .all(|(field, kind)| kind.is_some() || field.name() == EXTRA)
+        );
+        let row = |row: Vec<Option<String>>| -> Vec<Option<String>> {
+            let named = row.into_iter().zip(&kinds).filter_map(|(cell, kind)| Some((cell, (*kind)?)));
+            let one = |(cell, kind): (Option<String>, Type)| match kind {
+                Type::Json => cell.map(|text| serde_json::from_str::<Value>(&text).unwrap().to_string()),
+                _ => cell,
+            };
+            named.map(one).collect()
+        };
+        let mut rows: Vec<_> = cells(&found.batch).into_iter().map(row).collect();
+        rows.sort();
+        rows
+    });
+    tables.collect()
+}
+
+#[test]
+fn a_column_that_takes_the_path_of_a_sibling_differs_from_the_rows_that_a_fixture_states() {
+    let catalog = Catalog::load(None).unwrap();
+    let (mut resources, mut tried, mut alive) = (0, 0, BTreeSet::new());
+    for resource in catalog.resources() {
+        // GIVEN records whose tables are as their fixture states them
+        let served = serve(resource, None);
+        if served.rows.is_empty() {
+            continue;
+        }
+        resources += 1;
+        let wanted = stated(resource, &served.rows);
+        assert_eq!(decoded(resource, &decode(resource, &served.text)), wanted, "{}", resource.name);
+        for (place, table) in resource.tables.iter().enumerate() {
+            for (a, b) in (0..table.columns.len()).flat_map(|a| (a + 1..table.columns.len()).map(move |b| (a, b))) {
+                if table.columns[a].from == table.columns[b].from {
+                    continue;
+                }
+                // WHEN two columns exchange their paths
+                let mut changed = resource.clone();
+                let columns = &mut changed.tables[place].columns;
+                let path = columns[b].from.clone();
+                columns[b].from = std::mem::replace(&mut columns[a].from, path);
+                tried += 1;
+
+                // THEN the tables differ
+                let page = decode(&changed, &served.text);
+                if page.records.is_empty() && decoded(&changed, &page) == wanted {
+                    alive.insert((table.name.as_str(), table.columns[a].name.as_str(), table.columns[b].name.as_str()));
+                }
+            }
+        }
+    }
+    assert_eq!(alive, SAME.iter().map(|(table, one, other, _)| (*table, *one, *other)).collect(), "of {tried}");
+    assert!(resources >= 34 && tried > 2_000, "{resources} resources, {tried} exchanges");
+}

@@ -1,0 +1,57 @@
+//! An answer of each resource: the documented one of `tests/fixtures/`, or one of the sandbox where there is none.
+
+use std::path::{Path, PathBuf};
+
+use pearlift::sandbox::{Sandbox, Settings, Size};
+use pearlift::schema::{Resource, Style};
+use serde_json::Value;
+
+use super::this_morning;
+
+/// Documents of an answer of the sandbox at most.
+const MOST: usize = 40;
+
+/// An answer of the sandbox, and the rows that its records must become.
+pub struct Served {
+    pub text: String,
+    /// `{"id": 1, "tables": {…}}` of each record; none where the fixture states no rows.
+    pub rows: Vec<Value>,
+}
+
+/// The text of an answer of a resource.
+pub fn answer(resource: &Resource) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(format!("{}.json", resource.name));
+    if path.exists() { std::fs::read_to_string(path).unwrap() } else { serve(resource, None).text }
+}
+
+/// An answer of the sandbox, with the fixtures of a folder beside the built-in ones.
+pub fn serve(resource: &Resource, fixtures: Option<PathBuf>) -> Served {
+    let settings = Settings { limit: 0, now: Some(this_morning()), fixtures, ..Settings::default() };
+    tokio::runtime::Runtime::new().unwrap().block_on(async {
+        let sandbox = super::start(settings, Size { orders: 60, ..Size::default() }).await;
+        let all = sandbox.ids(&resource.name);
+        let (path, ids) = match &resource.read.style {
+            Style::Search(search) => (search.search.clone(), &all[..]),
+            Style::List { get } => (get.clone(), &all[..]),
+            Style::IdSets { get, .. } | Style::PerOwner { get, .. } => {
+                let ids = &all[..all.len().min(MOST)];
+                let set = ids.iter().map(i64::to_string).collect::<Vec<_>>().join(",");
+                (get.replace("{ids}", &set), ids)
+            }
+        };
+        let text = ask(&sandbox, &format!("{}/{path}", resource.read.service)).await;
+        let client = reqwest::Client::builder().no_proxy().build().unwrap();
+        let stated = client.post(format!("{}/expected/{}", sandbox.control(), resource.name)).send().await.unwrap();
+        let stated = if stated.status() == 200 { stated.text().await.unwrap() } else { String::new() };
+        let rows = stated.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+        Served { text, rows: rows.filter(|row| ids.contains(&row["id"].as_i64().unwrap())).collect() }
+    })
+}
+
+async fn ask(sandbox: &Sandbox, path: &str) -> String {
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let asked = client.get(format!("{}/{path}", sandbox.url())).header("brightpearl-app-ref", "acme_export");
+    let answer = asked.header("brightpearl-staff-token", "sandbox-staff-token").send().await.unwrap();
+    assert_eq!(answer.status(), 200, "{path}");
+    answer.text().await.unwrap()
+}
