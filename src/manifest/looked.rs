@@ -21,6 +21,9 @@ pub struct Looked {
     /// The hash of the newest rows of a search and of the files that hold them as they are.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rows: Option<String>,
+    /// Live rows of the files of a partition, by the hash of these files and of what counts of them.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub counts: BTreeMap<String, u64>,
 }
 
 impl Looked {

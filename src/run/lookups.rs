@@ -141,6 +141,14 @@ impl NewestRows {
     }
 }
 
+/// The hash of files, in their order, and of what is asked of them.
+pub fn of_files<'f>(about: &str, files: impl Iterator<Item = &'f DataFile>) -> String {
+    let mut hash = Sha256::new();
+    add(&mut hash, about);
+    files.for_each(|file| add(&mut hash, &file.sha256));
+    digits(hash)
+}
+
 /// Adds a text with its length, so that no two sequences of texts are one.
 fn add(hash: &mut Sha256, text: &str) {
     hash.update(text.len().to_le_bytes());

@@ -23,6 +23,7 @@ mod documents;
 mod list;
 mod inventory;
 mod lookups;
+mod partition_counts;
 mod start;
 mod changed;
 mod absent;

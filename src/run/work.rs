@@ -10,7 +10,7 @@ use crate::decode::{MisfitRecord, Page, Shape};
 use crate::event::Event;
 use crate::failure::{Failure, Result};
 use crate::fetch::IdRanges;
-use crate::manifest::{Cursor, FieldDrift, Key, MisfitFile, ScanKind, State, Version, head};
+use crate::manifest::{Cursor, FieldDrift, Key, Looked, MisfitFile, ScanKind, State, Version, head};
 use crate::plan::Fit;
 use crate::run::Tally;
 use crate::run::apart::Apart;
@@ -24,9 +24,9 @@ use crate::write::{OwnerSet, Spool};
 
 /// The spool of one resource may hold this part of the memory setting; three resources are at work at once, pages and
 /// one commit need the rest.
-const SPOOL_SHARE: u64 = 24;
+const SPOOL_SHARE: u64 = 16;
 /// The keys of its records may take this part until they are committed: they stay in memory.
-const RECORDS_SHARE: u64 = 12;
+const RECORDS_SHARE: u64 = 6;
 /// Stands for what is owed and bears no key.
 pub const UNIDENTIFIED: &str = "?";
 
@@ -136,7 +136,7 @@ impl<'a> Work<'a> {
             .into_iter()
             .filter(|(follower, ..)| site.selected.contains(&follower.name));
         let followers = followers.map(|(follower, naming)| (follower.name.clone(), naming)).collect();
-        let memory = site.limits.memory / SPOOL_SHARE;
+        let memory = (site.limits.memory / SPOOL_SHARE).max(8 << 20);
         let folder = site.spool.join(&resource.name);
         let lookups = Lookups::of(state.looked.clone());
         Ok(Self {
@@ -339,7 +339,8 @@ impl<'a> Work<'a> {
             self.state.opened_at = matches!(self.resource.open(), Some(Open::Until { .. })).then_some(started_at);
         }
         if kind == ScanKind::Changes {
-            self.state.looked = self.lookups.take();
+            let counts = std::mem::take(&mut self.state.looked.counts);
+            self.state.looked = Looked { counts, ..self.lookups.take() };
         }
         self.state.scan = None;
         let now = self.earliest(started_at);
