@@ -55,10 +55,9 @@ struct Taken {
 }
 
 impl Budget {
-    /// An eighth of the memory setting: spools, a commit, and what the allocator has not given back take the rest. Documents of
-    /// sixteen sets of orders take 30 MiB.
+    /// Half of the memory setting; spools and a commit take the rest.
     pub fn new(memory: u64) -> Self {
-        let total = u32::try_from((memory / 8).max(LEAST) / UNIT).unwrap_or(u32::MAX);
+        let total = u32::try_from((memory / 2).max(LEAST) / UNIT).unwrap_or(u32::MAX);
         let permits = usize::try_from(total).unwrap_or(usize::MAX).min(Semaphore::MAX_PERMITS);
         let shared = Shared {
             units: Arc::new(Semaphore::new(permits)),

@@ -27,8 +27,6 @@ const OBSERVED: Most = Most { rows: 1024, bytes: 1 << 20 };
 const MOST_HELD: usize = 64 << 20;
 /// New rows fill a row group but for this part of it, so that rows that come later have room in it.
 const ROOM: usize = 8;
-/// A row of a wide table takes some 400 bytes in the writers of its columns, and their compressors as much again.
-const ROW_SHARE: u64 = 8 << 10;
 /// A row group of less than this part of the largest is small: it is joined with its neighbour where both fit into one.
 const SMALL_GROUP: usize = 4;
 
@@ -79,12 +77,11 @@ pub struct Sizes {
 }
 
 impl Sizes {
-    /// As the settings want them: a row group takes an eighth of the memory at most, and has a row for each 8 KiB of it.
+    /// As the settings want them: a row group takes an eighth of the memory at most.
     pub fn of(limits: &Limits) -> Self {
-        let most = usize::try_from(limits.memory / ROW_SHARE).unwrap_or(usize::MAX);
         Self {
             file_bytes: limits.file_bytes,
-            row_group_rows: limits.row_group_rows.min(most),
+            row_group_rows: limits.row_group_rows,
             row_group_bytes: usize::try_from(limits.memory / 8).unwrap_or(usize::MAX),
             encodings: limits.encodings,
         }
