@@ -142,6 +142,11 @@ def total(sizes, kept):
     return len(chosen), sum(chosen)
 
 
+def tables(sizes):
+    """Files of the tables, without those of availability, which has its own each day."""
+    return sum(1 for path, _ in sizes if not path.startswith(("_pearlift/", "product_availability")))
+
+
 def night(control, scale, dice):
     post(control, "age?seconds=85800")
     for kind, (new, changed) in NIGHT.items():
@@ -181,19 +186,24 @@ def account(program, orders, nights, place, scale, checks):
         print(f"\n{name}", flush=True)
         run = ["run", "--log-format", "json"]
         loaded = measure(program, run, place, environment)
-        show("first load", loaded, place.sizes())
-        made, smaller = [], True
+        sizes = place.sizes()
+        show("first load", loaded, sizes)
+        made, smaller, files = [], True, [tables(sizes)]
         for number in range(1, nights + 1):
             night(control, scale, dice)
             made.append(measure(program, run, place, environment))
             sizes = place.sizes()
             (_, data), (_, kept) = total(sizes, False), total(sizes, True)
             smaller = smaller and kept < data
+            files.append(tables(sizes))
             if number in (1, 10, 20, 30, 45, nights):
                 show(f"night {number}", made[-1], sizes)
         most = max(one.memory for one in [loaded, *made])
+        # A month that begins brings a file of each of its tables.
+        joined = all(last - first <= 40 for first, last in zip(files, files[27:]))
         checks += [(f"{name}: `_pearlift` is smaller than the data after each night", smaller),
-                   (f"{name}: at most 512 MiB resident", most <= 512)]
+                   (f"{name}: at most 512 MiB resident", most <= 512),
+                   (f"{name}: 27 nights add at most 40 files, availability aside", joined)]
         if nights >= 20:
             first, last = made[:10], made[-10:]
             median = lambda of, value: statistics.median(value(one) for one in of)

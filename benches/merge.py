@@ -1,9 +1,10 @@
 """What a night costs beside requests: `python3 benches/merge.py [--orders N] [--changed N] [--old SHARE] [--runs N]`.
 
 Starts the release binary's sandbox without a quota and exports its orders to a temporary folder. Then a night in which
-nothing changed, though open orders are read again, and a night in which some changed, most of them recent; each several
-times, from the same state. Prints the medians of CPU time, of bytes read and written by the program (all of them, pages that
-the system holds in memory too) and of bytes published. Needs `cargo build --release`, and Linux. `--program` measures another
+nothing changed, though open orders are read again, and a night in which some changed; each several times, from the same
+state. Edited orders have an exponentially distributed age of a mean of `--mean-age` days; with `--mean-age 0` three in four lie in the
+last twentieth of all and the others in the last fifth. Prints the medians of CPU time, of bytes read and written by the program (all of
+them, pages that the system holds in memory too) and of bytes published, and these divided by the bytes of the changed orders. Needs `cargo build --release`, and Linux. `--program` measures another
 build.
 """
 
@@ -72,14 +73,21 @@ def tell(heading, costs):
     print(f"{heading}: " + ", ".join(f"{statistics.median(cost[name] for cost in costs):.1f} {name}" for name in names), flush=True)
 
 
-def change(control, count, old, dice):
-    """Two of three changed orders are edited, the third is new; `old` of the edited ones are of any age."""
+def change(control, count, old, mean, dice):
+    """Two of three changed orders are edited, the third is new; `old` of the edited ones are of any age. The age of the others is
+    a share of all: exponentially distributed, or of two steps without a mean."""
     known, new = post(control, "ids/order"), count // 3
     post(control, f"insert/order?count={new}")
     edited = set()
     while len(edited) < count - new:
-        part = 1.0 if dice.random() < old else dice.choice([0.05] * 7 + [0.2] * 2)
-        edited.add(known[-1 - int(dice.random() * part * len(known))])
+        if dice.random() < old:
+            age = dice.random()
+        elif mean:
+            age = dice.expovariate(1 / mean)
+        else:
+            age = dice.random() * dice.choice([0.05] * 7 + [0.2] * 2)
+        if age < 1:
+            edited.add(known[-1 - int(age * len(known))])
     edited = sorted(edited)
     for at in range(0, len(edited), 500):
         post(control, f"edit/order?ids={','.join(map(str, edited[at:at + 500]))}")
@@ -90,6 +98,7 @@ def main():
     parser.add_argument("--orders", type=int, default=1_000_000)
     parser.add_argument("--changed", type=int, default=5_000)
     parser.add_argument("--old", type=float, default=0.0, help="share of edited orders that may be of any age")
+    parser.add_argument("--mean-age", type=float, default=14, help="mean age of the other edited orders in days")
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--program", default=export.PROGRAM)
     options = parser.parse_args()
@@ -100,11 +109,13 @@ def main():
     try:
         tell("first load", [run(options.program, environment)])
         live = sum(file.stat().st_size for file in lake.rglob("*.parquet"))
-        print(f"  {live / 2**20:.1f} MiB live in {len(list(lake.rglob('*.parquet')))} files")
+        months = len({file.parent.name for file in lake.glob("order/*/*.parquet")})
+        mean, bytes_changed = options.mean_age / (months * 30.4), live / options.orders * options.changed
+        print(f"  {live / 2**20:.1f} MiB live in {len(list(lake.rglob('*.parquet')))} files of {months} months")
         for heading, changed in (("nothing changed", 0), ("changed", options.changed)):
             post(control, "age?seconds=86400")
             if changed:
-                change(control, changed, options.old, dice)
+                change(control, changed, options.old, mean, dice)
             shutil.copytree(lake, kept)
             costs = []
             for _ in range(options.runs):
@@ -113,6 +124,9 @@ def main():
                 costs.append(run(options.program, environment))
             shutil.rmtree(kept)
             tell(f"night, {heading}", costs)
+            if changed:
+                published = statistics.median(cost["MiB published"] for cost in costs) * 2**20
+                print(f"  {published / bytes_changed:.1f} times the bytes of the changed orders, {bytes_changed / 2**20:.2f} MiB")
         tell("again at once", [run(options.program, environment)])
     finally:
         sandbox.kill()

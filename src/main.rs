@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 /// Pages are made on one thread and freed on another: the system's allocator keeps much of that (docs/decisions).
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 fn main() -> ExitCode {
     pearlift::cli::main(std::env::args_os(), std::env::vars_os())

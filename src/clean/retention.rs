@@ -10,14 +10,14 @@ use crate::manifest::Version;
 use crate::store::paths;
 
 /// Versions of a resource that are kept in any case. A writing command looks at the last five.
-pub const NEWEST_VERSIONS: usize = 20;
+pub const NEWEST_VERSIONS: usize = 10;
 /// So many versions, and those younger than this, are kept while there is room.
 pub const MANY_VERSIONS: usize = 100;
 const VERSIONS_FOR: SignedDuration = SignedDuration::from_hours(7 * 24);
 /// All versions of a resource may take this part of its files' bytes, or so many bytes where that is more: those of a list
-/// of a few records take some 130 KiB in a hundred nights.
+/// of a few records take some 1.3 KiB a night, and there are many lists beside little data.
 const SHARE: u64 = 4;
-pub const ROOM: u64 = 256 << 10;
+pub const ROOM: u64 = 32 << 10;
 
 /// Reports that are kept in any case.
 pub const NEWEST_REPORTS: usize = 100;

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::failure::{Failure, Kind, Result};
 use crate::manifest::clocks::ClockStamps;
-use crate::manifest::{Absence, Evidence, Pieces, SourceCount};
+use crate::manifest::{Absence, Evidence, Looked, Pieces, SourceCount};
 use crate::schema::{Column, Meaning, Table, Type, file_schema};
 
 /// The format that this program writes; a higher one is refused.
@@ -220,6 +220,9 @@ pub struct State {
     /// The records that the source counts, and what is held of them.
     #[serde(default, skip_serializing_if = "SourceCount::is_unknown")]
     pub count: SourceCount,
+    /// Answers of lookups in live files.
+    #[serde(default, skip_serializing_if = "Looked::is_empty")]
+    pub looked: Looked,
 }
 
 impl State {

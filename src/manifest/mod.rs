@@ -6,6 +6,7 @@
 
 mod evidence;
 mod clocks;
+mod looked;
 mod pieces;
 mod absence;
 mod count;
@@ -30,6 +31,7 @@ pub use format::{
 };
 pub use lake::{check_destination, claim_destination};
 pub use load::{head, newest_outline, outline, parse, parse_changes, read_plan, resources, versions, write_plan};
+pub use looked::Looked;
 pub use overtaken::Holder;
 pub use pieces::{Pieces, SetSize};
 pub use publish::{publish, staged};

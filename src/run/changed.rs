@@ -10,10 +10,11 @@ use crate::failure::Result;
 use crate::fetch::Filter;
 use crate::manifest::Version;
 use crate::run::inventory::Asker;
+use crate::run::lookups::{Lookups, Question};
 use crate::schema::{Changes, Open, Resource, Type};
 use crate::store::Store;
 use crate::window::Window;
-use crate::write::{Cell, Holding, held, held_open};
+use crate::write::{Cell, Holding, held_open};
 
 /// What the searches show of a record.
 #[derive(Clone, Debug, Default)]
@@ -28,6 +29,13 @@ pub struct Sighting {
     pub text: String,
     /// The values of the schema's `same` columns.
     pub same: Vec<Option<String>>,
+}
+
+impl Sighting {
+    /// All that is compared with what is held, as a text.
+    fn shown(&self) -> String {
+        format!("{:?} {:?} {:?}", self.stamp, self.latest, self.same)
+    }
 }
 
 /// Records whose dates lie in the window.
@@ -129,7 +137,7 @@ pub async fn leave_out_held(
     resource: &Resource,
     head: Option<&Version>,
     same: &[(String, String)],
-    limits: &Limits,
+    (limits, lookups): (&Limits, &Lookups),
     sightings: &mut BTreeMap<i64, Sighting>,
 ) -> Result<()> {
     let table = resource.owner_table();
@@ -140,13 +148,17 @@ pub async fn leave_out_held(
         .filter_map(|name| table.columns.iter().find(|column| column.name == *name))
         .map(|column| column.kind)
         .collect();
-    let ids: Vec<i64> = sightings.keys().copied().collect();
     let key = &table.columns[table.key[0]].name;
-    let holdings = held(store, &files.files, key, &ours, &ids).await?;
     let apart = if same.is_empty() { limits.settle.max(limits.overlap / 2) } else { limits.settle };
     let settle = i64::try_from(apart.as_micros()).unwrap_or(i64::MAX);
-    sightings
-        .retain(|id, sighting| !holdings.get(id).is_some_and(|holding| is_held(holding, &kinds, sighting, settle)));
+    let about = format!("as shown, {settle}, {kinds:?}");
+    let texts = sightings.iter().map(|(id, sighting)| (*id, sighting.shown())).collect();
+    let question = Question { about: &about, key, columns: &ours, ids: texts };
+    let as_shown = |id: i64, holding: &Holding| {
+        sightings.get(&id).is_some_and(|sighting| is_held(holding, &kinds, sighting, settle))
+    };
+    let held = lookups.among(store, &files.files, &question, as_shown).await?;
+    sightings.retain(|id, _| !held.contains(id));
     Ok(())
 }
 

@@ -38,6 +38,9 @@ impl Work<'_> {
             self.settle_fields(replace);
         }
         let written = self.write(replace, last).await?;
+        if let (Some(newest), true) = (self.newest_rows.take(), self.tally.noticed.kept.is_empty()) {
+            self.state.looked.rows = Some(newest.hash(written.tables.values()));
+        }
         let staged = self.newly_staged(&written);
         if let Err(refused) = self.refuse_damaged_loss(&written).and_then(|()| self.refuse_much_older()) {
             self.site.store.delete(&staged.into_iter().collect::<Vec<_>>()).await?;

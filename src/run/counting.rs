@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use crate::failure::Result;
 use crate::manifest::DataFile;
 use crate::run::newest::{CountSearch, Newest, counted_by, newest};
+use crate::run::partition_counts::{Part, kept, parts};
 use crate::run::work::{Work, count};
 use crate::schema::Table;
 use crate::window::Window;
@@ -102,22 +103,38 @@ impl Work<'_> {
     }
 
     /// The live rows of the counted table, up to an id; from the day on from which everything is read.
-    async fn held_of(&self, table: &Table, files: &impl Fn(&str) -> Vec<DataFile>, top: Option<i64>) -> Result<u64> {
+    ///
+    /// Where files must be read for it, the count of each partition is kept with the state: months that rest are not read again.
+    async fn held_of(
+        &mut self,
+        table: &Table,
+        files: &impl Fn(&str) -> Vec<DataFile>,
+        top: Option<i64>,
+    ) -> Result<u64> {
         let store = &self.site.store;
         let (key, marked) = (&table.columns[table.key[0]].name, table.mark().is_some());
-        let Some(start) = self.state.start else {
+        if self.state.start.is_none() && !marked {
             return count_rows(store, &files(&table.name), key, marked, &Counted::UpTo(top)).await;
+        }
+        let Some(records) = self.resource.record_table().filter(|_| self.state.start.is_some()) else {
+            let counted =
+                async |part: &Part, top| count_rows(store, &part.counted, key, marked, &Counted::UpTo(top)).await;
+            return kept(&mut self.state.looked, "all", parts(&[], &files(&table.name)), top, counted).await;
         };
         let date = CountSearch::of(&self.resource).and_then(|search| search.created);
         let date = date.and_then(|date| self.resource.date_column(&date).cloned());
-        let (Some(date), Some(records)) = (date, self.resource.record_table()) else { return Ok(0) };
+        let (Some(date), Some(start)) = (date, self.state.start) else { return Ok(0) };
         // As wide as the search is asked.
         let start = start.saturating_sub(jiff::SignedDuration::from_secs(1)).unwrap_or(start);
         let record_key = &records.columns[records.key[0]].name;
-        let window = Window::since(start);
-        let mut ids = held_between(store, &files(&records.name), record_key, &date.name, window).await?;
-        ids.retain(|id| top.is_none_or(|top| *id <= top));
-        count_rows(store, &files(&table.name), key, marked, &Counted::Of(Arc::from(ids))).await
+        let counted = async |part: &Part, top: Option<i64>| {
+            let window = Window::since(start);
+            let mut ids = held_between(store, &part.records, record_key, &date.name, window).await?;
+            ids.retain(|id| top.is_none_or(|top| *id <= top));
+            count_rows(store, &part.counted, key, marked, &Counted::Of(Arc::from(ids))).await
+        };
+        let parts = parts(&files(&records.name), &files(&table.name));
+        kept(&mut self.state.looked, &format!("from {start} by {}", date.name), parts, top, counted).await
     }
 
     /// Notes a count; of a full read that has all rows, nothing is left to be looked into.

@@ -15,6 +15,7 @@ use crate::run::amount::Amount;
 use crate::run::changed::{Sighting, leave_out_held, sight, stamps};
 use crate::run::cost::held_records;
 use crate::run::inventoried::{Inventoried, documents, listed};
+use crate::run::lookups::Lookups;
 use crate::run::probe::{Probe, pages};
 use crate::run::since::Since;
 use crate::schema::{Catalog, Changes, IdSearch, Open, Resource, RowSearch, Style};
@@ -277,7 +278,9 @@ impl Estimator<'_> {
             sightings.retain(|id, sighting| held.state.seen.get(id) != Some(&sighting.text));
         }
         if let Some(store) = self.store {
-            leave_out_held(store, held.resource, held.head, &changes.same, self.limits, &mut sightings).await?;
+            let lookups = Lookups::of(held.state.looked.clone());
+            let with = (self.limits, &lookups);
+            leave_out_held(store, held.resource, held.head, &changes.same, with, &mut sightings).await?;
         }
         let open = changes.open.as_deref().filter(|open| match open {
             Open::Listed { .. } => whose.name == held.resource.name,

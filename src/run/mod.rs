@@ -22,6 +22,8 @@ mod refused;
 mod documents;
 mod list;
 mod inventory;
+mod lookups;
+mod partition_counts;
 mod start;
 mod changed;
 mod absent;

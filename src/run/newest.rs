@@ -13,11 +13,11 @@ use crate::failure::Result;
 use crate::fetch::{Answer, Filter, Query, Request};
 use crate::manifest::{DataFile, Key};
 use crate::run::inventory::Asker;
+use crate::run::lookups::Question;
 use crate::run::start::is_from;
 use crate::run::work::Work;
 use crate::schema::{IdSearch, Resource, Style, Type};
 use crate::window::Window;
-use crate::write::held;
 
 /// The search of a resource by which it is counted.
 #[derive(Clone, Debug)]
@@ -149,9 +149,10 @@ pub async fn not_known(work: &Work<'_>, mut ids: BTreeSet<i64>) -> Result<BTreeS
     if let Some((key, files)) = record_files(work)
         && !ids.is_empty()
     {
-        let wanted: Vec<i64> = ids.iter().copied().collect();
-        let here = held(&work.site.store, &files, &key, &[], &wanted).await?;
-        ids.retain(|id| !here.contains_key(id));
+        let wanted = ids.iter().map(|id| (*id, String::new())).collect();
+        let question = Question { about: "held", key: &key, columns: &[], ids: wanted };
+        let here = work.lookups.among(&work.site.store, &files, &question, |_, _| true).await?;
+        ids.retain(|id| !here.contains(id));
     }
     Ok(ids)
 }

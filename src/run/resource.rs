@@ -66,8 +66,8 @@ pub async fn make(work: &mut Work<'_>, step: &Step, kind: ScanKind) -> Result<()
                         None => Vec::new(),
                     };
                     let awaited = found.dates_of(&work.state.evidence.awaited);
-                    leave_out_held(store, &resource, head, &changes.same, &work.site.limits, &mut found.sightings)
-                        .await?;
+                    let with = (&work.site.limits, &work.lookups);
+                    leave_out_held(store, &resource, head, &changes.same, with, &mut found.sightings).await?;
                     let known = found.sightings.keys().copied().collect();
                     let unknown = counting::nightly(work, &known).await?;
                     // A list that lacks them and a GET that does not return them: a GET alone is no proof of a deletion.
@@ -237,7 +237,7 @@ async fn changed_owners(
     let seen = found.sightings.iter().filter(|(_, sighting)| sighting.latest.is_some_and(|latest| latest < sure));
     let seen: BTreeMap<i64, String> = seen.map(|(id, sighting)| (*id, sighting.text.clone())).collect();
     found.sightings.retain(|id, sighting| work.state.seen.get(id) != Some(&sighting.text));
-    let (store, limits) = (&work.site.store, &work.site.limits);
-    leave_out_held(store, resource, work.head.as_ref(), &plain.same, limits, &mut found.sightings).await?;
+    let (store, with) = (&work.site.store, (&work.site.limits, &work.lookups));
+    leave_out_held(store, resource, work.head.as_ref(), &plain.same, with, &mut found.sightings).await?;
     Ok(SliceScan { stamps: seen, ..changed_scan(work, &found, &[], max_ids) })
 }

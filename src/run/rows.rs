@@ -13,6 +13,7 @@ use crate::manifest::{Backfill, Cursor, Key, Owed, Scan, ScanKind};
 use crate::run::counting;
 use crate::run::lacking::Lacking;
 use crate::run::limits::held_records;
+use crate::run::lookups::NewestRows;
 use crate::run::newest::not_known;
 use crate::run::since::Since;
 use crate::run::vanishing::accept_shrunk;
@@ -171,16 +172,22 @@ async fn read_newest(
     let mut walk = walk(work, Query { descending: true, by: None, ..query(work, search, None) }, None);
     let mut held = false;
     let mut first = least.is_none() && work.site.limits.compare_counts;
+    let mut top = least.is_none();
     while let Some(page) = stop.or(walk.next()).await? {
         if std::mem::take(&mut first) {
             let at = walk.started_at.expect("a page was answered");
             counting::take(work, walk.available(), ids(&page.content).last().copied(), at);
         }
         let unknown = not_known(work, ids(&page.content)).await?;
+        let newest = std::mem::take(&mut top).then(|| NewestRows::of(&page.content, &ids(&page.content))).flatten();
+        let is_stored = unknown.is_empty() && newest.as_ref().is_some_and(|newest| are_stored(work, newest));
+        work.newest_rows = newest;
         let lacks = known.is_some_and(|known| unknown.first().is_some_and(|id| *id < known));
-        held |= take_in(work, &page.content, started_at);
         let met = page.last.zip(known).is_some_and(|(negated, known)| negated.saturating_neg() <= known);
-        absorb(work, page).await?;
+        if !is_stored {
+            held |= take_in(work, &page.content, started_at);
+            absorb(work, page).await?;
+        }
         if met && !lacks {
             break;
         }
@@ -194,6 +201,12 @@ async fn read_newest(
         work.site.events.warn(&work.name, text);
     }
     Ok(held)
+}
+
+/// Whether the files of the head hold these rows as they are: an earlier run stored the same rows, and these files.
+fn are_stored(work: &Work<'_>, newest: &NewestRows) -> bool {
+    let tables = work.head.iter().flat_map(|head| head.tables.values());
+    work.state.owed.is_empty() && work.lookups.rows() == Some(newest.hash(tables).as_str())
 }
 
 /// Walks the whole search and takes in the pages that hold a row which is not held; gives how many rows it shows.

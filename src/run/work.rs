@@ -10,12 +10,13 @@ use crate::decode::{MisfitRecord, Page, Shape};
 use crate::event::Event;
 use crate::failure::{Failure, Result};
 use crate::fetch::IdRanges;
-use crate::manifest::{Cursor, FieldDrift, Key, MisfitFile, ScanKind, State, Version, head};
+use crate::manifest::{Cursor, FieldDrift, Key, Looked, MisfitFile, ScanKind, State, Version, head};
 use crate::plan::Fit;
 use crate::run::Tally;
 use crate::run::apart::Apart;
 use crate::run::counting::CountTaken;
 use crate::run::fields::Filled;
+use crate::run::lookups::{Lookups, NewestRows};
 use crate::run::site::Site;
 use crate::schema::{Naming, Open, Resource};
 use crate::store::Step;
@@ -24,6 +25,8 @@ use crate::write::{OwnerSet, Spool};
 /// The spool of one resource may hold this part of the memory setting; three resources are at work at once, pages and
 /// one commit need the rest.
 const SPOOL_SHARE: u64 = 16;
+/// The keys of its records may take this part until they are committed: they stay in memory.
+const RECORDS_SHARE: u64 = 6;
 /// Stands for what is owed and bears no key.
 pub const UNIDENTIFIED: &str = "?";
 
@@ -91,6 +94,10 @@ pub struct Work<'a> {
     pub(super) counted: Option<CountTaken>,
     /// The greatest id that the search has shown in this night.
     pub(super) top_shown: Option<i64>,
+    /// Answers of lookups in the head's files.
+    pub(super) lookups: Lookups,
+    /// The newest rows of a search that the next commit stores.
+    pub(super) newest_rows: Option<NewestRows>,
     /// From which month on rows hand on what they name, once it is known.
     met_from: Option<i32>,
 }
@@ -131,6 +138,7 @@ impl<'a> Work<'a> {
         let followers = followers.map(|(follower, naming)| (follower.name.clone(), naming)).collect();
         let memory = (site.limits.memory / SPOOL_SHARE).max(8 << 20);
         let folder = site.spool.join(&resource.name);
+        let lookups = Lookups::of(state.looked.clone());
         Ok(Self {
             site,
             name: Arc::from(resource.name.as_str()),
@@ -163,6 +171,8 @@ impl<'a> Work<'a> {
             filled: Filled::default(),
             counted: None,
             top_shown: None,
+            lookups,
+            newest_rows: None,
             met_from: None,
         })
     }
@@ -305,7 +315,9 @@ impl<'a> Work<'a> {
         let limits = &self.site.limits;
         !self.rebuild
             && spool.owners() > 0
-            && (self.committed_at.elapsed() >= limits.commit_every || spool.bytes() >= limits.commit_bytes)
+            && (self.committed_at.elapsed() >= limits.commit_every
+                || spool.bytes() >= limits.commit_bytes
+                || spool.record_bytes() >= limits.memory / RECORDS_SHARE)
     }
 
     /// Whether anything waits for a commit.
@@ -325,6 +337,10 @@ impl<'a> Work<'a> {
         if kind == ScanKind::Full {
             self.state.reloaded_at = Some(started_at);
             self.state.opened_at = matches!(self.resource.open(), Some(Open::Until { .. })).then_some(started_at);
+        }
+        if kind == ScanKind::Changes {
+            let counts = std::mem::take(&mut self.state.looked.counts);
+            self.state.looked = Looked { counts, ..self.lookups.take() };
         }
         self.state.scan = None;
         let now = self.earliest(started_at);

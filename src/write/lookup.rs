@@ -52,14 +52,26 @@ pub async fn held(
     columns: &[String],
     ids: &[i64],
 ) -> Result<HashMap<i64, Holding>> {
+    let files: Vec<DataFile> = files.iter().filter(|file| may_hold(file, ids)).cloned().collect();
+    Ok(held_by_file(store, &files, key, columns, ids).await?.into_iter().flatten().collect())
+}
+
+/// The same of each file by itself, in their order; every one is read.
+pub async fn held_by_file(
+    store: &Store,
+    files: &[DataFile],
+    key: &str,
+    columns: &[String],
+    ids: &[i64],
+) -> Result<Vec<HashMap<i64, Holding>>> {
     let ids: Arc<[i64]> = Arc::from(ids);
     let names: Arc<[String]> = std::iter::once(key.to_owned())
         .chain(columns.iter().cloned())
         .chain(std::iter::once(EXTRACTED_AT.to_owned()))
         .collect();
-    let files: Vec<&DataFile> = files.iter().filter(|file| may_hold(file, &ids)).collect();
+    let files: Vec<&DataFile> = files.iter().collect();
     let found = each_file(store, &files, move |file| look(file, &names, &ids)).await?;
-    Ok(found.into_iter().flatten().collect())
+    Ok(found.into_iter().map(|found| found.into_iter().collect()).collect())
 }
 
 /// Every id that the owner's table holds, ascending: its key column `key` alone is read.

@@ -5,6 +5,7 @@
 //! exceeds it is on disk. Nothing here decides a commit; see `manifest`.
 
 mod columns;
+mod digest;
 mod weight;
 mod partition;
 mod segment;
@@ -43,8 +44,9 @@ pub use aside::{Aside, SetAside, Which, set_aside};
 pub use changes::Changes;
 pub use compact::{Joined, Joining, Joint, join, joint, small_neighbours};
 pub use compare::{Columns, Group, Part, compare};
+pub use digest::digest;
 pub use inspect::{Fault, Flaw, Footer, Located, footer};
-pub use lookup::{Cell, Holding, held, held_after, held_between, held_ids, held_open, named};
+pub use lookup::{Cell, Holding, held, held_after, held_between, held_by_file, held_ids, held_open, named};
 pub use older::{Older, older_copies};
 pub use parquet::Sizes;
 pub use partition::{day_number, number, segment};

@@ -25,6 +25,8 @@ use crate::write::sorted::Sorted;
 
 /// So many runs of a table are merged into one.
 const RUNS: usize = 32;
+/// Bytes that a record takes in memory until its commit: its key and the copy that counts, in a table that has doubled.
+const RECORD: u64 = 160;
 
 /// Requests less than this apart, in microseconds, are told by the order in which they came: the source dates its answers to
 /// the second.
@@ -322,6 +324,11 @@ impl Spool {
     /// Records gathered so far.
     pub fn owners(&self) -> usize {
         self.winners.len()
+    }
+
+    /// Bytes of memory that the records gathered so far take until they are committed, as an estimate; rows are not counted.
+    pub fn record_bytes(&self) -> u64 {
+        u64::try_from(self.winners.len()).expect("a length fits").saturating_mul(RECORD)
     }
 
     /// Whether a record is among them.

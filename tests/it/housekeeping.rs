@@ -120,11 +120,14 @@ async fn a_run_removes_what_clean_would_remove_and_a_setting_leaves_it() {
 
     // WHEN it runs without THEN what `clean` would remove is gone, and says so with -v
     let done = program.run(&["run", "brand", "-v"]).expect(0);
-    assert!(done.stderr.contains("housekeeping removed 3"), "{}", done.stderr);
+    assert!(done.stderr.contains("housekeeping removed "), "{}", done.stderr);
     assert_eq!(would_go(&program), Vec::<Value>::new(), "{}", done.stderr);
     assert!(!lake.path().join(&superseded).exists());
     let left = numbers(lake.path(), "brand");
-    assert_eq!((left.len(), left[0]), (100, 1), "a hundred, the first among them, to which the others refer");
+    assert!(
+        (10..=100).contains(&left.len()) && left[0] == 1,
+        "not many, the first among them, to which the others refer: {left:?}"
+    );
     assert_eq!(
         files(&lake.path().join("_pearlift/runs")).len(),
         101,
@@ -171,17 +174,17 @@ async fn versions_take_a_quarter_of_the_data_however_young_they_are() {
     let bytes = |folder: &Path| files(folder).iter().map(|path| path.metadata().unwrap().len()).sum::<u64>();
     let tables = ["order", "order_row", "order_party", "order_invoice", "order_custom_field"];
     let data: u64 = tables.iter().map(|table| bytes(&lake.path().join(table))).sum();
-    let room = (data / 4).max(256 << 10);
+    let room = (data / 4).max(32 << 10);
     let folder = manifests(lake.path(), "order");
     assert!(bytes(&folder) > 2 * room);
 
-    // WHEN runs end, each within its budget THEN they take no more than they may, or are the last twenty
+    // WHEN runs end, each within its budget THEN they take no more than they may, or are the last ten
     for _ in 0..3 {
         program.run(&["run", "brand", "order"]).expect(0);
     }
     let left = numbers(lake.path(), "order");
     assert!(bytes(&folder) <= room || left.len() <= 26, "{} of {room}, {}", bytes(&folder), left.len());
-    assert!(left.len() >= 20, "{left:?}");
+    assert!(left.len() >= 10, "{left:?}");
     assert_eq!(findings(&program, &[], 0), Vec::<String>::new());
 }
 

@@ -53,6 +53,7 @@ mod output;
 mod pieces;
 mod plan;
 mod properties;
+mod quiet;
 mod readers;
 mod reading;
 mod reference;

@@ -43,6 +43,7 @@ struct Rule {
 pub struct Proxy {
     address: std::net::SocketAddr,
     rules: Arc<Mutex<Vec<Rule>>>,
+    log: Arc<Mutex<Vec<(String, String)>>>,
     server: tokio::task::JoinHandle<()>,
 }
 
@@ -53,14 +54,19 @@ impl Proxy {
         let address = listener.local_addr().unwrap();
         let rules: Arc<Mutex<Vec<Rule>>> = Arc::default();
         let known = Arc::clone(&rules);
+        let log: Arc<Mutex<Vec<(String, String)>>> = Arc::default();
+        let heard = Arc::clone(&log);
         let server = tokio::spawn(async move {
             let client = reqwest::Client::builder().no_proxy().build().unwrap();
             let mut connections = JoinSet::new();
             loop {
                 let (stream, _) = listener.accept().await.unwrap();
                 let (client, rules, to) = (client.clone(), Arc::clone(&known), to.clone());
+                let heard = Arc::clone(&heard);
                 connections.spawn(async move {
-                    let service = service_fn(move |request| {
+                    let service = service_fn(move |request: Request<Incoming>| {
+                        let path = request.uri().path_and_query().unwrap().to_string();
+                        heard.lock().unwrap().push((request.method().to_string(), path));
                         let (client, rules, to) = (client.clone(), Arc::clone(&rules), to.clone());
                         async move { Ok::<_, Infallible>(pass(&client, &rules, &to, request).await) }
                     });
@@ -71,11 +77,16 @@ impl Proxy {
                 });
             }
         });
-        Self { address, rules, server }
+        Self { address, rules, log, server }
     }
 
     pub fn endpoint(&self) -> String {
         format!("http://{}", self.address)
+    }
+
+    /// The requests since the last call: method, path and query.
+    pub fn take_log(&self) -> Vec<(String, String)> {
+        std::mem::take(&mut self.log.lock().unwrap())
     }
 
     /// So many requests of this method whose path and query hold this text.
