@@ -2,7 +2,7 @@
 
 Starts the release binary's sandbox without a quota and exports its orders to a temporary folder. Then a night in which
 nothing changed, though open orders are read again, and a night in which some changed; each several times, from the same
-state. Edited orders have an exponentially distributed age of a mean of `--mean-age` days; with `--mean-age 0` three in four lie in the
+state. Edited orders have an exponentially distributed age of a mean of `--mean-age` days; with `--mean-age 0` five in six lie in the
 last twentieth of all and the others in the last fifth. Prints the medians of CPU time, of bytes read and written by the program (all of
 them, pages that the system holds in memory too) and of bytes published, and these divided by the bytes of the changed orders. Needs `cargo build --release`, and Linux. `--program` measures another
 build.
