@@ -9,13 +9,13 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use crate::fixture::{Fixture, Fixtures};
-use crate::kinds::{self, RuledResource};
-use crate::record::{Cell, IN_BLOCKS, IdSpan, IdSpans, Record, World};
+use crate::record::{Cell, Record};
 use crate::resource::ResourceId;
-use crate::rules::{Following, Part, Records};
+use crate::rules::{Following, Part, Records, Rule};
 use crate::seed::hash;
 use crate::settings::{Settings, Size};
 use crate::verb::RecordEvent;
+use crate::world::{IN_BLOCKS, IdSpan, IdSpans, World};
 
 /// Nothing happened so shortly before the start, in seconds: a first copy is surely later than every change.
 const QUIET: i64 = 600;
@@ -91,7 +91,7 @@ impl Account {
         let (mut stocks, mut spans) = (BTreeMap::new(), IdSpans::new());
         for (resource, fixture) in fixtures.all().filter(|(_, fixture)| fixture.owner.is_none()) {
             let first = fixture.first_id;
-            let part = fixture.ruled.and_then(|_| Part::of(&fixture.name));
+            let part = fixture.rule.and_then(Rule::part);
             let gaps = if part.is_some() { IN_BLOCKS } else { fixture.gaps };
             let made = IdSpan { first, greatest: first - 1, gaps, salt: fixture.salt };
             let given = size.records.get(&fixture.name);
@@ -104,7 +104,7 @@ impl Account {
             spans.insert(fixture.name.clone(), stock.made);
             stocks.insert(resource, stock);
         }
-        let world = kinds::world(settings, zone, spans, now.as_second());
+        let world = World::new(settings, zone, spans, now.as_second());
         let history = i64::from(settings.history) * 24 * 3600;
         let mut account = Self { world, fixtures, stocks, start: now.as_second(), history, lags: false };
         account.world.trade.products = account.stocked();
@@ -114,8 +114,7 @@ impl Account {
 
     /// The products of which stock is kept, ascending.
     fn stocked(&self) -> Vec<i64> {
-        let views =
-            self.fixtures.all().filter(|(_, fixture)| fixture.ruled == Some(RuledResource::ProductAvailability));
+        let views = self.fixtures.all().filter(|(_, fixture)| fixture.rule == Some(Rule::Stock));
         views.flat_map(|(resource, _)| self.ids(resource)).collect()
     }
 
@@ -205,7 +204,7 @@ impl Account {
         Record {
             id,
             created,
-            updated: change.updated.or_else(made_edit),
+            updated: change.updated.or_else(made_edit).or_else(|| self.world.trade.dated(stock.part?, created)),
             revision: change.revision,
             touches: change.touches,
         }

@@ -19,7 +19,7 @@ mod resource;
 mod verb;
 mod record;
 mod rules;
-mod kinds;
+mod world;
 mod fixture;
 mod account;
 mod stir;

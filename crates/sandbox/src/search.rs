@@ -82,7 +82,7 @@ pub fn search(
             if place > 0 {
                 out.push(',');
             }
-            row[*column].write(&account.world, &mut out);
+            row[*column].write(&account.world.zone, &mut out);
         }
         out.push(']');
     }

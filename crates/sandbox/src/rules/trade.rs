@@ -28,6 +28,8 @@ pub struct Trade {
     pub products: Vec<i64>,
     /// Quantities and values of credits are negative.
     pub negative_credits: bool,
+    /// A movement of goods has a date of change from its creation on.
+    pub dated_movements: bool,
     /// Pieces of each product in each warehouse at the start, and those that goods-out notes held.
     pub stock: Vec<[Pieces; WAREHOUSES]>,
     pub ledger: Ledger,
@@ -44,6 +46,31 @@ pub struct Pieces {
 }
 
 impl Trade {
+    /// The business of an account, before its products are known. `of` has the salt of the ids of a resource, and the greatest.
+    pub fn new(seed: u64, start: i64, days: i64, of: impl Fn(&str) -> Option<(u64, i64)>) -> Self {
+        let ids = Part::ALL.map(|part| {
+            let (salt, greatest) = of(part.name()).unwrap_or((0, 0));
+            Ids::new(seed, salt, greatest)
+        });
+        Self {
+            seed,
+            start,
+            history: days * DAY,
+            ids,
+            contacts: of("contact").map_or(0, |(_, greatest)| greatest),
+            products: Vec::new(),
+            negative_credits: false,
+            dated_movements: true,
+            stock: Vec::new(),
+            ledger: Ledger::default(),
+        }
+    }
+
+    /// When a record that was never edited shows that it was changed: only a movement shows one.
+    pub fn dated(&self, part: Part, created: i64) -> Option<i64> {
+        (part == Part::Movement && self.dated_movements).then_some(created)
+    }
+
     pub fn ids(&self, part: Part) -> &Ids {
         &self.ids[part.place()]
     }
