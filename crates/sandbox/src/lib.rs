@@ -24,6 +24,7 @@ mod fixture;
 mod account;
 mod stir;
 mod documents;
+mod query;
 mod search;
 mod log;
 mod login;

@@ -49,6 +49,17 @@ impl IdSpan {
         hash(seed, id, self.salt) % 100 < self.gaps
     }
 
+    /// How many of the ids up to this one were used.
+    pub fn used(&self, seed: u64, to: i64) -> i64 {
+        let to = to.min(self.greatest);
+        match self.gaps {
+            _ if to < self.first => 0,
+            0 => to - self.first + 1,
+            IN_BLOCKS => rules::used(seed, self.salt, to),
+            _ => i64::try_from((self.first..=to).filter(|id| !self.is_gap(seed, *id)).count()).expect("it is a count"),
+        }
+    }
+
     /// An id that was used.
     pub fn choose(&self, seed: u64, roll: u64) -> Option<i64> {
         let count = u64::try_from(self.greatest - self.first + 1).ok().filter(|count| *count > 0)?;

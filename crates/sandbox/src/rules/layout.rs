@@ -253,6 +253,12 @@ pub fn is_gap(seed: u64, salt: u64, id: i64) -> bool {
     place == gap(seed, salt, block)
 }
 
+/// How many of the ids up to this one were used.
+pub fn used(seed: u64, salt: u64, to: i64) -> i64 {
+    let (block, place) = ((to - 1).div_euclid(SPAN), (to - 1).rem_euclid(SPAN));
+    block * 100 + place + 1 - i64::from(place >= gap(seed, salt, block))
+}
+
 impl Ids {
     /// The ids up to the greatest that was made.
     pub fn new(seed: u64, salt: u64, greatest: i64) -> Self {
@@ -292,7 +298,7 @@ mod tests {
                 for place in 0..part.owned(order) {
                     assert_eq!((part.number(order, place), part.owner(number)), (number, (order, place)), "{part:?}");
                     let id = ids.id(number);
-                    assert!(ids.number(id) == number && !is_gap(7, 3, id), "{id}");
+                    assert!(ids.number(id) == number && !is_gap(7, 3, id) && used(7, 3, id) == number + 1, "{id}");
                     number += 1;
                 }
             }

@@ -36,5 +36,5 @@ mod completion;
 
 pub use completion::{Fact, Facts, Rule};
 pub use events::{Following, Records};
-pub use layout::{Part, is_gap};
-pub use trade::Trade;
+pub use layout::{Part, is_gap, used};
+pub use trade::{MOST_AFTER, Trade};

@@ -8,6 +8,8 @@ use super::ledger::Ledger;
 pub const DAY: i64 = 24 * 3600;
 /// Nothing happened so shortly before the start, in seconds.
 const QUIET: i64 = 600;
+/// A record that belongs to an order is made so many seconds after it at most.
+pub const MOST_AFTER: i64 = 7_200;
 /// The products of a purchase order.
 const BOUGHT: i64 = 5;
 /// Spreads the products over purchase orders: a prime, so that each product has its turn.
@@ -102,7 +104,7 @@ impl Trade {
             Part::GoodsIn | Part::Movement | Part::Journal if place == 0 => 3_600,
             Part::Journal => 5_460,
             Part::GoodsIn | Part::Movement => 3_600,
-            Part::SupplierPayment | Part::Order => 7_200,
+            Part::SupplierPayment | Part::Order => MOST_AFTER,
         };
         let created = self.order_created(self.ids(Part::Order).id(order)) + after;
         Some(created.min(self.quiet()))
