@@ -169,6 +169,13 @@ impl Trade {
         1 + self.chance(Self::supplier_of(order), 0x11, 6)
     }
 
+    /// The code of a product, which a line of an order repeats; some have none.
+    pub fn sku(&self, product: i64) -> String {
+        let prefix =
+            ["TSH", "MUG", "BAG", "ÉCRU", "SET"][usize::try_from(self.chance(product, 0x15, 5)).expect("a few")];
+        if self.chance(product, 0x16, 100) < 97 { format!("{prefix}-{product:06}") } else { String::new() }
+    }
+
     /// The price of a product in the account's currency, and its cost: ten-thousandths.
     pub fn price(&self, product: i64) -> (i64, i64) {
         let price = 20_000 + self.chance(product, 0x12, 880_000);

@@ -20,6 +20,9 @@ pub const MOVEMENT: [&str; 11] = [
     "code",
 ];
 
+/// The code under which lines of orders show a product.
+pub const PRODUCT: [&str; 1] = ["sku"];
+
 /// Pieces of a product: physically there, held by notes that are not shipped, and free of these.
 pub const STOCK: [&str; 3] = ["there", "held", "free"];
 /// The warehouses that have or had some of it, the last first.
@@ -75,6 +78,11 @@ pub fn movement(trade: &Trade, record: &Record) -> Facts {
         movement.batch.into(),
         Fact::Name(movement.code),
     ];
+    Facts { values: values.into(), lists: Vec::new() }
+}
+
+pub fn product(trade: &Trade, record: &Record) -> Facts {
+    let values: [Fact; PRODUCT.len()] = [Some(trade.sku(record.id)).into()];
     Facts { values: values.into(), lists: Vec::new() }
 }
 

@@ -23,6 +23,7 @@ pub enum Rule {
     GoodsOut,
     GoodsIn,
     Movement,
+    Product,
     Stock,
 }
 
@@ -31,7 +32,7 @@ type List = (&'static str, &'static [&'static str]);
 
 impl Rule {
     /// All, each with its name in fixtures.
-    pub const ALL: [(&str, Self); 8] = [
+    pub const ALL: [(&str, Self); 9] = [
         ("order", Self::Order),
         ("customer-payment", Self::CustomerPayment),
         ("supplier-payment", Self::SupplierPayment),
@@ -39,6 +40,7 @@ impl Rule {
         ("goods-out", Self::GoodsOut),
         ("goods-in", Self::GoodsIn),
         ("movement", Self::Movement),
+        ("product", Self::Product),
         ("stock", Self::Stock),
     ];
 
@@ -48,7 +50,7 @@ impl Rule {
         found.ok_or_else(|| format!("no `{name}`: {}", Self::ALL.map(|(known, _)| known).join(", ")))
     }
 
-    /// The part in the business of the records that it completes; stock has none, for it belongs to products.
+    /// The part in the business of the records that it completes; products have none, nor has their stock.
     pub fn part(self) -> Option<Part> {
         match self {
             Self::Order => Some(Part::Order),
@@ -58,7 +60,7 @@ impl Rule {
             Self::GoodsOut => Some(Part::GoodsOut),
             Self::GoodsIn => Some(Part::GoodsIn),
             Self::Movement => Some(Part::Movement),
-            Self::Stock => None,
+            Self::Product | Self::Stock => None,
         }
     }
 
@@ -71,6 +73,7 @@ impl Rule {
             Self::GoodsOut => &goods::GOODS_OUT,
             Self::GoodsIn => &goods::GOODS_IN,
             Self::Movement => &goods::MOVEMENT,
+            Self::Product => &goods::PRODUCT,
             Self::Stock => &goods::STOCK,
         }
     }
@@ -79,7 +82,7 @@ impl Rule {
     pub fn lists(self) -> &'static [List] {
         match self {
             Self::Order => &[("lines", &order::LINES)],
-            Self::CustomerPayment | Self::SupplierPayment | Self::Movement => &[],
+            Self::CustomerPayment | Self::SupplierPayment | Self::Movement | Self::Product => &[],
             Self::Journal => &[("entries", &journal::ENTRIES)],
             Self::GoodsOut => &[("lines", &goods::SENT), ("events", &goods::HAPPENED)],
             Self::GoodsIn => &[("lines", &goods::RECEIVED)],
@@ -97,6 +100,7 @@ impl Rule {
             Self::GoodsOut => goods::goods_out(trade, record),
             Self::GoodsIn => goods::goods_in(trade, record),
             Self::Movement => goods::movement(trade, record),
+            Self::Product => goods::product(trade, record),
             Self::Stock => goods::stock(trade, record),
         }
     }
@@ -111,6 +115,7 @@ impl Rule {
             | Self::SupplierPayment
             | Self::GoodsOut
             | Self::Movement
+            | Self::Product
             | Self::Stock => None,
         }
     }
@@ -120,7 +125,7 @@ impl Rule {
     pub fn touched(self, trade: &Trade, record: &Record) -> Vec<(Part, i64)> {
         let id = record.id;
         let (order, note) = match self {
-            Self::Order | Self::Stock => (None, None),
+            Self::Order | Self::Product | Self::Stock => (None, None),
             Self::CustomerPayment => (Some(trade.payment(Part::CustomerPayment, id).order), None),
             Self::SupplierPayment => (Some(trade.payment(Part::SupplierPayment, id).order), None),
             Self::Journal => (journal::order(trade, record), None),

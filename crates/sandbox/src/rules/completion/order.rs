@@ -40,9 +40,9 @@ pub const NAMES: [&str; 29] = [
     "base_total",
 ];
 /// Lines, the newest first, as maps have no order.
-pub const LINES: [&str; 14] = [
-    "id", "sequence", "product", "name", "quantity", "cost", "price", "discount", "net", "tax", "tax_rate", "tax_code",
-    "tax_id", "nominal",
+pub const LINES: [&str; 15] = [
+    "id", "sequence", "product", "sku", "name", "quantity", "cost", "price", "discount", "net", "tax", "tax_rate",
+    "tax_code", "tax_id", "nominal",
 ];
 /// The third letter of a stock status, behind the two of the order's type: none, a part, all.
 const STOCK: [[&str; 3]; 4] =
@@ -90,14 +90,15 @@ pub fn facts(trade: &Trade, record: &Record) -> Facts {
         money(totals.base_tax),
         money(totals.base_total()),
     ];
-    Facts { values: values.into(), lists: vec![lines.iter().rev().map(|line| line_facts(line, sign)).collect()] }
+    Facts { values: values.into(), lists: vec![lines.iter().rev().map(|line| line_facts(trade, line, sign)).collect()] }
 }
 
-fn line_facts(line: &Line, sign: i64) -> Vec<Fact> {
+fn line_facts(trade: &Trade, line: &Line, sign: i64) -> Vec<Fact> {
     let row: [Fact; LINES.len()] = [
         Fact::Int(line.id),
         Fact::Int((line.place + 1) * 10),
         line.product.into(),
+        line.product.map(|product| trade.sku(product)).into(),
         Fact::Name(line.name),
         Fact::Decimal(line.quantity * sign * 10_000, 4),
         Fact::Decimal(line.cost, 4),
