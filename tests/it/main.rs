@@ -26,6 +26,7 @@ mod examples;
 mod export;
 mod faults;
 mod fields;
+mod figures;
 mod fuzz;
 mod gone;
 mod hostile;
