@@ -134,7 +134,7 @@ pub struct AuthFile {
     pub api_domains: Option<Vec<String>>,
 }
 
-/// How we are known to the source (API notes §2.1).
+/// How we are known to the source (docs/brightpearl-api.md §2.1).
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "kebab-case")]
 pub enum AuthKind {

@@ -1,4 +1,4 @@
-//! Search answers (API notes §4.2): rows aligned with the columns that the same answer names.
+//! Search answers (docs/brightpearl-api.md §4.2): rows aligned with the columns that the same answer names.
 
 use sonic_rs::{JsonType, JsonValueTrait, LazyValue};
 

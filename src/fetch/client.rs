@@ -302,7 +302,7 @@ impl Shared {
         self.judge(request, url, permit, quota, seen, refreshes).await
     }
 
-    /// From an HTTP answer to its meaning; the only place that reads statuses (API notes §8).
+    /// From an HTTP answer to its meaning; the only place that reads statuses (docs/brightpearl-api.md §8.3).
     async fn judge(
         &self,
         request: &Request,

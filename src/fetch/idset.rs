@@ -1,4 +1,4 @@
-//! Id sets (API notes §5): `1-3,6-15,20`, ascending, consecutive known ids collapsed to ranges.
+//! Id sets (docs/brightpearl-api.md §5.1): `1-3,6-15,20`, ascending, consecutive known ids collapsed to ranges.
 
 use std::collections::BTreeSet;
 

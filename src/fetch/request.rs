@@ -31,7 +31,7 @@ impl Request {
         Self { method: Method::Get, path, resource: Arc::clone(resource), tries: None }
     }
 
-    /// An OPTIONS. Tried twice only: where it times out there is another way (design of the inventory).
+    /// An OPTIONS. Tried twice only: where it times out there is another way (docs/reading.md §20).
     pub fn options(resource: &Arc<str>, path: String) -> Self {
         Self { method: Method::Options, path, resource: Arc::clone(resource), tries: Some(2) }
     }

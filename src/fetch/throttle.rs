@@ -1,4 +1,4 @@
-//! The governor: who may send a request, and when (API notes §3).
+//! The governor: who may send a request, and when (docs/brightpearl-api.md §3.3).
 //!
 //! One for the process. A request waits in line until all of these hold: fewer are in flight than allowed; the shared
 //! "not before" is past; what the source last said remains is above the reserve plus what is in flight; we sent fewer in

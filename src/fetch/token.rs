@@ -33,7 +33,7 @@ pub struct TokenSet {
     pub expires_at: Option<Timestamp>,
     /// How long the access token was granted for, when that is known.
     pub life: Option<SignedDuration>,
-    /// Where the account lives, when the token answer said so: it may move (API notes §1).
+    /// Where the account lives, when the token answer said so: it may move (docs/brightpearl-api.md §1.3).
     pub api_domain: Option<String>,
 }
 

@@ -1,4 +1,4 @@
-//! Pages of a search, asked ahead and joined in order (design of reading, rules 8 to 11).
+//! Pages of a search, asked ahead and joined in order (docs/reading.md §9, §10, §11).
 //!
 //! Pages are sorted by a unique id ascending and overlap by one row. A page may come while others are under way; they are
 //! joined in order by their first and last id: a first id at or below the last one known joins; one above it means that

@@ -47,7 +47,7 @@ impl Work<'_> {
             return Err(refused);
         }
         for ((follower, ..), met) in self.followers.iter().zip(&written.met) {
-            // 0 stands for none at the source (API notes §8).
+            // 0 stands for none at the source (docs/brightpearl-api.md §8.9).
             references::add(&mut self.state, follower, met.iter().copied().filter(|id| *id > 0).collect());
         }
         self.state.handed.retain(|_, ids| !ids.is_empty());

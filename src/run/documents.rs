@@ -1,5 +1,5 @@
 //! Documents of an id set, fetched completely: pages of a paginated set, smaller sets where the source takes no larger ones,
-//! and the fate of every id asked for (design of reading, rule 12).
+//! and the fate of every id asked for (docs/reading.md §12).
 //!
 //! A set that the source cannot give is put off (`Brought::deferred`); `in_pieces` halves it until the records that spoil it
 //! are alone.

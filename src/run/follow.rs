@@ -1,5 +1,5 @@
-//! Reading again what rows of others name: a payment changes its order, and the order bears no date of it (design of
-//! reading, rule 3).
+//! Reading again what rows of others name: a payment changes its order, and the order bears no date of it
+//! (docs/reading.md §3).
 //!
 //! A commit that changes rows hands on the ids that these rows name, in the same put. After all resources have ended, each
 //! that follows others reads what was handed to it, and notes in the same commit that it did: a run that crashes in between

@@ -1,5 +1,5 @@
 //! Finding deleted records: deletes leave no trace, so the ids of the source are compared with those of the tables
-//! (design of reading, rule 14).
+//! (docs/reading.md §13, §14).
 
 use std::collections::BTreeSet;
 use std::fmt;

@@ -157,7 +157,7 @@ pub async fn read_changes(work: &mut Work<'_>, search: &RowSearch, since: Since)
 }
 
 /// Reads the rows from the greatest id down: to `least`, or where none is given to the greatest held, whatever their dates,
-/// with those that share its page; further where a page lacks one below that (design of reading, rule 1). Whether one did not
+/// with those that share its page; further where a page lacks one below that (docs/reading.md §1). Whether one did not
 /// fit. Without `least` its first page gives the count too.
 async fn read_newest(
     work: &mut Work<'_>,

@@ -20,7 +20,7 @@ use crate::run::work::{Work, count};
 use crate::schema::{Inventory, Style};
 use crate::write::Replace;
 
-/// Ids that spoil their set are asked for again after this long (design of reading, rule 12).
+/// Ids that spoil their set are asked for again after this long (docs/reading.md §12).
 const LEFT_OUT_FOR: SignedDuration = SignedDuration::from_hours(30 * 24);
 /// More newly owed ids than this, and than a hundredth of all asked, fail the scan.
 const MAY_OWE: u64 = 50;

@@ -2,7 +2,7 @@
 //!
 //! Takes a string, gives it back only through [`Secret::reveal`]; `Debug` and `Display` print a placeholder, so that
 //! no log, report, error or panic can carry it. [`Redactor`] removes the same texts from what comes from outside (a refused
-//! token comes back in the body, API notes §2.3).
+//! token comes back in the body, docs/brightpearl-api.md §2.3).
 
 mod view;
 mod forms;

@@ -6,6 +6,7 @@ mod bounded;
 mod bucket;
 mod business;
 mod cadence;
+mod citations;
 mod clean;
 mod clocks;
 mod commit;
