@@ -14,6 +14,7 @@
 
 pub mod secret;
 pub mod window;
+pub mod quantity;
 pub mod failure;
 pub mod disk;
 pub mod event;

@@ -7,7 +7,8 @@ use crate::cli::arguments::Clean;
 use crate::cli::start::Start;
 use crate::failure::{Kind, Result};
 use crate::manifest::check_destination;
-use crate::report::{bytes, number};
+use crate::quantity::{number, plural};
+use crate::report::bytes;
 use crate::run::spool_folder;
 use crate::store::Store;
 use crate::write::{Joint, Sizes};
@@ -59,13 +60,13 @@ fn lines(outcome: &Outcome, dry_run: bool) -> Vec<String> {
     }
     for Joint { folder, files, bytes: size, into } in &outcome.joints {
         let joined = if dry_run { "would be joined".to_owned() } else { format!("joined into {}", number(*into)) };
-        lines.push(format!("{folder}: {} small files, {}, {joined}", number(*files), bytes(*size)));
+        lines.push(format!("{folder}: {}, {}, {joined}", plural(*files, "small file"), bytes(*size)));
     }
     lines.extend(outcome.unknown.iter().map(|path| format!("{path}: not known, left alone")));
     lines.extend(outcome.held.iter().map(|held| format!("{}: held by {}, left alone", held.name, held.by)));
-    let count = number(u64::try_from(outcome.waste.len()).unwrap_or(u64::MAX));
+    let files = plural(outcome.waste.len(), "file");
     let verb = if dry_run { "would be removed" } else { "removed" };
-    lines.push(format!("{count} files, {} {verb}", bytes(total(outcome))));
+    lines.push(format!("{files}, {} {verb}", bytes(total(outcome))));
     lines
 }
 

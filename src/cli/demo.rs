@@ -7,6 +7,7 @@ use crate::cli::shell;
 use crate::cli::start::{Start, Wish};
 use crate::config::{Environment, Settings};
 use crate::failure::{Failure, Kind, Result};
+use crate::quantity::plural;
 use crate::run::Task;
 use crate::schema::Catalog;
 use pearlift_sandbox::{Sandbox, Settings as AccountSettings, Size};
@@ -39,7 +40,7 @@ pub async fn demo(start: Start, demo: Demo) -> Result<u8> {
     // The account is made anew each time: what an earlier demo left is read again whole.
     let full = demo.out.join("_pearlift").exists();
     if start.options.log_format == LogFormat::Text {
-        let line = format!("exporting a simulated account of {} orders to {folder}", demo.orders.max(1));
+        let line = format!("exporting an account of {} to {folder}", plural(demo.orders.max(1), "simulated order"));
         start.terminal().complain(&[line, String::new()]);
     }
     let code = start.run(catalog, settings, Wish { task: Task::Update { full }, ..Wish::default() }).await?;

@@ -3,6 +3,7 @@
 //! Takes the process's arguments, variables, time and randomness (all read here and passed down), gives an exit code.
 //! stdout is for data, stderr for people. A reader that closes the pipe is no failure.
 
+mod help;
 mod arguments;
 mod shell;
 mod terminal;

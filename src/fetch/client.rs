@@ -21,6 +21,7 @@ use crate::fetch::{
     Answer, Auth, Body, Budget, ErrorBody, Governor, Http, Identified, Method, Patience, Permit, Quota, Refused, Reply,
     Request, Room, Unread, error_body,
 };
+use crate::quantity::plural;
 use crate::secret::Redactor;
 
 /// Refreshes of the token on behalf of one request: the first may find a token that another process was given and that has
@@ -439,7 +440,7 @@ impl Shared {
 
 /// `after 3 tries`.
 fn times(tries: u32) -> String {
-    if tries == 1 { "after 1 try".to_owned() } else { format!("after {tries} tries") }
+    format!("after {}", plural(tries, "try"))
 }
 
 /// Whether an answer is one of data.

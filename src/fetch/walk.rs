@@ -18,6 +18,7 @@ use crate::failure::{Failure, Kind, Result};
 use crate::fetch::page::read_page;
 use crate::fetch::windows::{Missing, Next, Windows};
 use crate::fetch::{Client, Query, Reader, Request, Room, SearchPage};
+use crate::quantity::plural;
 
 /// A page is read again from further ahead at most this often in a row: rows that leave faster than we read end the scan.
 const REREADS: u32 = 100;
@@ -273,8 +274,8 @@ impl<T: Send + 'static> Walk<T> {
             return Err(missing.failure(&self.resource, &self.query.page(first)));
         }
         let text = format!(
-            "the search claims {} rows and shows none after row {first}: the rest is read by windows of time",
-            missing.claimed
+            "the search claims {} and shows none after row {first}: the rest is read by windows of time",
+            plural(missing.claimed, "row")
         );
         self.client.events().warn(&self.resource, text);
         self.windows = Some(Windows::new(&self.query, Some(missing)));

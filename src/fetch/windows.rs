@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 
 use crate::failure::{Failure, Kind};
 use crate::fetch::{Filter, Query, SearchPage};
+use crate::quantity::{number, plural};
 use crate::window::Window;
 
 /// 1990-01-01T00:00:00Z: no record of the source is older.
@@ -79,7 +80,11 @@ impl Missing {
     pub fn failure(&self, resource: &str, path: &str) -> Failure {
         Failure::new(Kind::Answer, format!("read {resource} completely"))
             .at(path)
-            .because(format!("the search claims {} rows and shows {}", self.claimed, self.known(false)))
+            .because(format!(
+                "the search claims {} and shows {}",
+                plural(self.claimed, "row"),
+                number(self.known(false))
+            ))
             .advise("run again; if it persists, leave the resource out with `resources.exclude` and report it")
     }
 }

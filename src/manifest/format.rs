@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::failure::{Failure, Kind, Result};
 use crate::manifest::clocks::ClockStamps;
 use crate::manifest::{Absence, Evidence, Looked, Pieces, SourceCount};
+use crate::quantity::plural;
 use crate::schema::{Column, Meaning, Table, Type, file_schema};
 
 /// The format that this program writes; a higher one is refused.
@@ -271,7 +272,7 @@ impl fmt::Display for Selected {
             Self::Ids(ranges) => {
                 let ids = ranges.iter().map(|(first, last)| last.saturating_sub(*first).saturating_add(1));
                 let ids = ids.fold(0_i64, i64::saturating_add);
-                write!(f, "{ids} ids")
+                f.write_str(&plural(ids, "id"))
             }
             Self::Range { by, from, to } => write!(f, "{by} from {} to {}", edge(from), edge(to)),
         }

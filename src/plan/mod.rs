@@ -10,6 +10,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::manifest::{Scan, ScanKind, State, Version};
+use crate::quantity::cadence;
 use crate::schema::{Open, Resource, Style};
 
 pub use clock::{
@@ -143,7 +144,7 @@ pub fn plan(resource: &Resource, head: Option<&Version>, wish: Wish) -> Job {
         && state.completed_at.is_some()
         && wish.is_over(state.reconciled_at, state.clocks.reconciled_at, every)
     {
-        let reason = format!("looks for deletions every {}", humantime::format_duration(every));
+        let reason = format!("looks for deletions {}", cadence(every));
         steps.push(Step { kind: StepKind::Reconcile, reason, since: None, resume: None, open_every: None });
         idle = None;
     }
@@ -179,7 +180,7 @@ fn later(resource: &Resource, state: &State, wish: Wish, steps: &[Step]) -> Opti
     }
     let every = wish.reload_every.or(resource.read.reload_every);
     if let Some(every) = every.filter(|every| wish.is_over(state.reloaded_at, state.clocks.reloaded_at, *every)) {
-        return Some(full(format!("read whole again every {}", humantime::format_duration(every)), None));
+        return Some(full(format!("read whole again {}", cadence(every)), None));
     }
     let requests = wish.reread_requests;
     (requests > 0 && can_reread(resource)).then(|| Step {
@@ -205,7 +206,7 @@ fn full(reason: String, resume: Option<Scan>) -> Step {
 
 fn changes(reason: String, since: Option<Timestamp>, open_every: Option<Duration>) -> Step {
     let reason = match open_every {
-        Some(every) => format!("{reason}, and every {} what is open", humantime::format_duration(every)),
+        Some(every) => format!("{reason}, and open records {}", cadence(every)),
         None => reason,
     };
     Step { kind: StepKind::Scan(ScanKind::Changes), reason, since, resume: None, open_every }
@@ -252,5 +253,5 @@ fn not_due(resource: &Resource, state: &State, wish: Wish) -> Option<String> {
         return (!due).then(|| format!("has the snapshot of {}", day(last)));
     }
     (!wish.is_over(Some(last), state.clocks.reloaded_at, every))
-        .then(|| format!("read {last:.0}, due every {}", humantime::format_duration(every)))
+        .then(|| format!("read {last:.0}, due {}", cadence(every)))
 }

@@ -8,7 +8,8 @@ use serde_json::{Value, json};
 
 use crate::manifest::ScanKind;
 use crate::plan::StepKind;
-use crate::report::text::{bytes, number, table};
+use crate::quantity::{number, plural};
+use crate::report::text::{bytes, table};
 use crate::run::{Amount, Cost, Forecast, ResourceForecast};
 
 /// What has no answer.
@@ -20,10 +21,7 @@ pub fn forecast_table(forecast: &Forecast) -> Vec<String> {
     let total = forecast.total();
     rows.push(line(forecast, ["total", ""], &total, "≤ ", ""));
     let heads = ["resource", "scan", "requests", "minutes", "records", "rows", "rewrites", "why"];
-    let spent = match forecast.spent {
-        1 => "1 request".to_owned(),
-        spent => format!("{} requests", number(spent)),
-    };
+    let spent = plural(forecast.spent, "request");
     let mut lines = table(&heads, &[2, 3, 4, 5, 6], &rows);
     lines.extend([String::new(), format!("{spent} spent on this plan")]);
     lines

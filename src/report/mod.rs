@@ -27,7 +27,7 @@ pub use output::{json_line, json_page, line, lines};
 pub use picture::MADE;
 pub use reference::{ReferencePage, meaning_line, reference};
 pub use summary::{StatusRow, status_table, summary};
-pub use text::{bytes, duration, number, table};
+pub use text::{bytes, duration, table};
 
 /// How a run is shown while it goes on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,19 +1,8 @@
-//! Numbers, sizes, durations and tables as people read them.
+//! Sizes, durations and tables as people read them; numbers are those of [`crate::quantity`].
 
 use std::time::Duration;
 
-/// `1,234,567`.
-pub fn number(value: u64) -> String {
-    let digits = value.to_string();
-    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
-    for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
+use crate::quantity::number;
 
 /// A length, as [`number`].
 pub fn length(value: usize) -> String {

@@ -5,6 +5,7 @@ use std::io::ErrorKind;
 
 use crate::disk::is_unfit;
 use crate::failure::{Failure, Kind};
+use crate::quantity::plural;
 use crate::store::network::Untaken;
 
 /// Codes of S3 that are refusals though the client does not say so: they come with a status of a mere wrong request, or of
@@ -185,6 +186,6 @@ pub fn no_locks(place: &str, why: &str) -> Failure {
 pub fn busy_start(path: &str, waited: std::time::Duration) -> Failure {
     Failure::new(Kind::Held, "take the locks of the destination")
         .at(path)
-        .because(format!("another process has held it for {} seconds", waited.as_secs()))
+        .because(format!("another process has held it for {}", plural(waited.as_secs(), "second")))
         .advise("a run holds it for a moment only: end the process that holds it (of a local file `lsof` names it) and run again")
 }

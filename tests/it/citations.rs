@@ -134,7 +134,8 @@ fn every_fact_about_the_source_states_its_certainty_and_every_guess_how_to_chang
         let fact = fact.replace('\n', " ");
         let certainties = ["*documented*", "*recorded*", "*client code*", "*guess*"];
         assert!(certainties.iter().any(|certainty| fact.contains(certainty)), "{fact}");
-        let changes = ["etting: `", "ettings: `", "chema key: `", "chema keys: `"].iter().any(|word| fact.contains(word));
+        let changes =
+            ["etting: `", "ettings: `", "chema key: `", "chema keys: `"].iter().any(|word| fact.contains(word));
         let safe = ["safe either way", "both are accepted", "bounded:"].iter().any(|word| fact.contains(word));
         assert!(!fact.contains("*guess*") || changes || safe, "{fact}");
     }

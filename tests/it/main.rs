@@ -52,6 +52,7 @@ mod panics;
 mod operating;
 mod output;
 mod pieces;
+mod plurals;
 mod plan;
 mod properties;
 mod quiet;
