@@ -199,7 +199,7 @@ pub struct Reconcile {
     pub wait: bool,
 }
 
-/// What else makes a run fail.
+/// Further events that make a run fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum FailOn {
     Misfit,

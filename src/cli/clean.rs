@@ -1,4 +1,4 @@
-//! `pearlift clean`: removes what no manifest needs.
+//! `pearlift clean`: removes files that no manifest needs.
 
 use serde_json::{Value, json};
 
@@ -13,8 +13,8 @@ use crate::run::spool_folder;
 use crate::store::Store;
 use crate::write::{Joint, Sizes};
 
-/// Cleans and prints what went; exit code 6 where another run holds a resource, that of a failure where one could not be
-/// cleaned.
+/// Cleans and prints the removed files; exit code 6 if another run holds a resource, that of the failure if one could
+/// not be cleaned.
 pub async fn clean(start: Start, clean: Clean) -> Result<u8> {
     let catalog = start.catalog()?;
     let settings = start.settings(&catalog)?;

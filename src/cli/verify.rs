@@ -12,7 +12,7 @@ use crate::run::spool_folder;
 use crate::store::Store;
 use crate::verify::{Finding, Inquiry, Report, verify as look};
 
-/// Looks at every live file and prints what was found; exit code 7 where anything is damaged.
+/// Checks every live file and prints the findings; exit code 7 if anything is damaged.
 pub async fn verify(start: Start, verify: Verify) -> Result<u8> {
     let catalog = start.catalog()?;
     let settings = start.settings(&catalog)?;

@@ -1,5 +1,5 @@
-//! What `plan` shows: the table for people, the object for machines. `~` marks an estimate, `≤` a bound, `–` what has no
-//! answer beforehand.
+//! The output of `plan`: the table for people, the object for machines. `~` marks an estimate, `≤` a bound, `–` an
+//! unknown number.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::quantity::{number, plural};
 use crate::report::text::{bytes, table};
 use crate::run::{Amount, Cost, Forecast, ResourceForecast};
 
-/// What has no answer.
+/// An unknown number.
 const NONE: &str = "–";
 
 /// The table, with a line for each scan and one for all.

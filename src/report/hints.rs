@@ -1,4 +1,4 @@
-//! Advice after a run, from what it counted.
+//! Advice after a run, from its counts.
 
 use std::collections::BTreeMap;
 
@@ -46,7 +46,7 @@ fn noticed(name: &str, tally: &Tally) -> Vec<String> {
     lines
 }
 
-/// What to do about what happened, a line each.
+/// The advice, one line each.
 pub fn hints(outcome: &Outcome, redactor: &Redactor) -> Vec<String> {
     let mut hints = Vec::new();
     for resource in &outcome.resources {

@@ -1,4 +1,4 @@
-//! A line for each event that matters: what a log keeps when there is no terminal.
+//! A line for each event that matters: the log without a terminal.
 
 use std::io::Write;
 
@@ -11,7 +11,7 @@ use crate::report::text::bytes;
 use crate::run::Clock;
 use crate::secret::Redactor;
 
-/// Events as lines on stderr, each with the time. What the source says can neither show a secret nor steer the terminal.
+/// Events as lines on stderr, each with the time. Texts of the source can neither show a secret nor control the terminal.
 pub fn log(verbosity: Verbosity, clock: Clock, redactor: Redactor) -> Events {
     Events::new(move |event| {
         if let Some(text) = line(event, verbosity) {
@@ -90,7 +90,7 @@ pub fn line(event: &Event, verbosity: Verbosity) -> Option<String> {
     }
 }
 
-/// The lines of a failure for people: what, where, why, and below it what to do.
+/// The lines of a failure for people: action, place and cause, with the advice below.
 pub fn failure_lines(failure: &Failure) -> Vec<String> {
     let advice = failure.advice().map(|advice| format!("  help: {advice}"));
     std::iter::once(format!("pearlift {failure}")).chain(advice).collect()

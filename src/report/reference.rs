@@ -111,7 +111,7 @@ fn cell(text: &str) -> String {
     text.replace('|', "\\|").replace('<', "&lt;").lines().collect::<Vec<_>>().join(" ")
 }
 
-/// A text whose first letter is a capital.
+/// A text with its first letter as a capital.
 fn capitalized(text: &str) -> String {
     let mut letters = text.chars();
     letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())

@@ -35,9 +35,9 @@ pub fn duration(value: Duration) -> String {
     }
 }
 
-/// Lines of a table: columns padded to their widest cell; those whose place is in `right` are aligned to the right.
+/// Lines of a table: columns padded to their widest cell; those at the places in `right` are right-aligned.
 pub fn table(heads: &[&str], right: &[usize], rows: &[Vec<String>]) -> Vec<String> {
-    // As they will be shown: what is escaped is wider.
+    // Escaped texts are wider, so the width is that of the text as shown.
     let rows: Vec<Vec<String>> = rows.iter().map(|row| row.iter().map(|cell| visible(cell)).collect()).collect();
     let width = |place: usize| {
         let cells = rows.iter().filter_map(|row| row.get(place)).map(|cell| cell.chars().count());

@@ -8,8 +8,8 @@ use crate::failure::{Failure, Kind};
 use crate::quantity::plural;
 use crate::store::network::Untaken;
 
-/// Codes of S3 that are refusals though the client does not say so: they come with a status of a mere wrong request, or of
-/// a list, whose status it does not look at.
+/// Codes of S3 that are refusals though the client does not say so: they come with the status of a wrong request, or in
+/// the answer to a list, where the client does not look at the status.
 const REFUSALS: [&str; 7] = [
     "AccessDenied",
     "ExpiredToken",
@@ -74,7 +74,7 @@ fn io_error(error: &object_store::Error) -> Option<&std::io::Error> {
     None
 }
 
-/// What a local error means.
+/// The kind of a local error.
 fn kind_of(error: &std::io::Error) -> Kind {
     match error.kind() {
         _ if is_unfit(error) => Kind::StoreRefused,
@@ -113,7 +113,7 @@ pub fn overlong(path: &str, stated: u64) -> Failure {
         .advise("run again; where it stays so, the store or a cache before it is at fault")
 }
 
-/// The upload of a staged file is gone: only another run's recovery ends what it does not own, and it has fenced us.
+/// The upload of a staged file is gone: only the recovery of another run ends it, and that run has fenced us.
 pub fn given_up(path: &str) -> Failure {
     Failure::new(Kind::Lost, "write in the destination")
         .at(path)
