@@ -56,7 +56,7 @@ struct Shared {
     seed: AtomicU64,
 }
 
-/// What one try gave.
+/// The outcome of one try.
 enum Outcome {
     Done(Reply),
     Again(Setback),
@@ -134,7 +134,7 @@ impl Client {
         &self.shared.budget
     }
 
-    /// The client for one unit of work, whose answers are counted in this room.
+    /// The client for one unit of work; its answers are counted in this room.
     pub fn within(&self, room: &Room) -> Self {
         Self { shared: Arc::clone(&self.shared), room: Some(room.clone()) }
     }

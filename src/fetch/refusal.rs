@@ -14,7 +14,7 @@ pub const REPORT: usize = 256 << 10;
 /// Characters of a message that are kept.
 const MESSAGE: usize = 2_000;
 
-/// What an error body says.
+/// The content of an error body.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ErrorBody {
     /// `CMNC-404` and the like; none when the body is no error list.

@@ -1,4 +1,4 @@
-//! A request to the source, and what comes of it.
+//! A request to the source, and its outcome.
 
 use std::sync::Arc;
 
@@ -19,7 +19,7 @@ pub enum Method {
 pub struct Request {
     pub method: Method,
     pub path: String,
-    /// On whose behalf, for events and failures.
+    /// The resource that it is sent for, in events and failures.
     pub resource: Arc<str>,
     /// At most this many tries; `None` leaves it to the limits.
     pub tries: Option<u32>,

@@ -63,7 +63,7 @@ impl Bars {
         match event {
             Event::Started { resource, scan, .. } => {
                 let bar = self.screen.insert_before(&state.quota, ProgressBar::new(0));
-                bar.set_style(style("{prefix:24} {bar:24} requests {pos}/{len}  {msg}  {elapsed}"));
+                bar.set_style(style("{prefix:24} {bar:24}  requests {pos}/{len}  {msg}  {elapsed}"));
                 bar.set_prefix(format!("{resource} ({scan})"));
                 bar.enable_steady_tick(TICK);
                 if let Some(before) = state.resources.insert(resource.clone(), Resource { bar, rows: 0, requests: 0 }) {

@@ -59,7 +59,7 @@ fn every_count_takes_its_noun_from_one_function() {
     sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut found);
     assert!(found.len() > 150, "{}", found.len());
     let mut wrong = Vec::new();
-    for (path, text) in &found {
+    for (path, text) in found.iter().filter(|(path, _)| !path.ends_with("/quantity.rs")) {
         for (place, line) in text.lines().enumerate().filter(|(_, line)| counted_by_hand(line)) {
             wrong.push(format!("{path}:{}: {}", place + 1, line.trim()));
         }
