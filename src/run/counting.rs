@@ -10,7 +10,7 @@ use crate::manifest::DataFile;
 use crate::quantity::plural;
 use crate::run::newest::{CountSearch, Newest, counted_by, newest};
 use crate::run::partition_counts::{Part, kept, parts};
-use crate::run::work::{Work, count};
+use crate::run::work::Work;
 use crate::schema::Table;
 use crate::window::Window;
 use crate::write::{Counted, Written, count_rows, held_between};
