@@ -175,3 +175,42 @@ fn every_name_that_the_glossary_says_the_code_has_is_there() {
     }
     assert!(named > 20, "{named}");
 }
+
+/// The anchor that GitHub gives a heading.
+fn anchor(heading: &str) -> String {
+    let kept = heading.chars().filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_'));
+    kept.collect::<String>().to_lowercase().replace(' ', "-")
+}
+
+#[test]
+fn every_link_of_a_page_leads_to_a_page_and_a_heading() {
+    let (mut followed, mut wrong) = (0, Vec::new());
+    for path in citing().into_iter().filter(|path| path.extension().is_some_and(|ending| ending == "md")) {
+        let text = std::fs::read_to_string(&path).unwrap();
+        for link in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+            if link.contains("://") || link.contains(' ') || link.starts_with('`') {
+                continue;
+            }
+            let (page, heading) = link.split_once('#').map_or((link, None), |(page, heading)| (page, Some(heading)));
+            let target = if page.is_empty() { path.clone() } else { path.parent().unwrap().join(page) };
+            let there = match heading {
+                _ if !target.exists() => false,
+                None => true,
+                Some(heading) => {
+                    let text = std::fs::read_to_string(&target).unwrap();
+                    let mut headings = text.lines().filter_map(|line| line.strip_prefix('#')).map(|line| {
+                        let line = line.trim_start_matches('#').trim();
+                        anchor(line)
+                    });
+                    headings.any(|known| known == heading) || text.contains(&format!("id=\"{heading}\""))
+                }
+            };
+            followed += 1;
+            if !there {
+                wrong.push(format!("{}: {link}", path.strip_prefix(root()).unwrap().display()));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+    assert!(followed > 100, "{followed}");
+}
