@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-/// What a key holds, so that an environment variable is read as the same type.
+/// The type of a key, so that an environment variable is read as the same type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Holds {
     Text,
@@ -15,7 +15,7 @@ pub enum Holds {
     List,
 }
 
-/// Every key: its section, its name, what it holds. The environment names, the template and the docs follow this list.
+/// Every key: its section, its name, its type. The environment names, the template and the docs follow this list.
 pub const KEYS: &[(&str, &str, Holds)] = &[
     ("", "schemas", Holds::Path),
     ("account", "code", Holds::Text),
@@ -75,7 +75,7 @@ pub const RESOURCE_KEYS: &[(&str, Holds)] = &[
     ("drop_columns", Holds::List),
 ];
 
-/// What becomes of the rows of records that are found deleted.
+/// The treatment of the rows of deleted records.
 #[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "kebab-case")]
 pub enum Deletes {
@@ -134,7 +134,7 @@ pub struct AuthFile {
     pub api_domains: Option<Vec<String>>,
 }
 
-/// How we are known to the source (API notes §2.1).
+/// How we are known to the source (docs/brightpearl-api.md §2.1).
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "kebab-case")]
 pub enum AuthKind {

@@ -1,8 +1,8 @@
 //! Settings: flags over environment over file over defaults, and secrets from the environment or from files.
 //!
-//! Takes a TOML file and the process environment, gives [`Settings`] whose parts are resolved when asked for, so that a
-//! command needs only what it uses. Refuses unknown keys (with their line), http to anything but loopback, and secrets
-//! in the file.
+//! Takes a TOML file and the process environment, gives [`Settings`], the parts of which are resolved on demand, so
+//! that a command needs only those that it uses. Refuses unknown keys (with their line), http to anything but loopback,
+//! and secrets in the file.
 
 mod file;
 mod anchor;

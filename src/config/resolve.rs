@@ -1,4 +1,4 @@
-//! From the settings file and the environment to what each stage needs.
+//! From the settings file and the environment to the values of each stage.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -99,7 +99,7 @@ pub struct Limits {
     pub reread_requests: u64,
     /// The source's count and greatest ids are compared with the tables.
     pub compare_counts: bool,
-    /// Requests a run and resource that look for what differs.
+    /// Requests of a run and resource that locate a difference of counts.
     pub locate_requests: u64,
 }
 
@@ -207,7 +207,7 @@ impl Settings {
         Ok(Account { code, base_url, fixed })
     }
 
-    /// Who we are at the source.
+    /// The credentials for the source.
     pub fn credentials(&self, now: Timestamp) -> Result<Credentials> {
         if let Some(text) = &self.file.auth.token_url {
             let url = Url::parse(text).map_err(|error| {

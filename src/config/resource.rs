@@ -27,13 +27,13 @@ impl Settings {
         is_included && !matches(&self.file.resources.exclude, false)
     }
 
-    /// `[resource.NAME] deletes`: what becomes of the rows of records that are found deleted.
+    /// `[resource.NAME] deletes`: the treatment of the rows of deleted records.
     pub fn deletes(&self, resource: &str) -> Deletes {
         self.file.resource.get(resource).and_then(|file| file.deletes).unwrap_or_default()
     }
 
-    /// The catalogue as these settings wish it: `tables`, `drop_columns` and `deletes` of each resource decide what is
-    /// written.
+    /// The catalogue reduced by these settings: `tables`, `drop_columns` and `deletes` of each resource decide which
+    /// tables and columns are written.
     pub fn shape(&self, catalog: Catalog) -> Result<Catalog> {
         let wishes = |resource: &str| Wishes {
             tables: self.file.resource.get(resource).and_then(|file| file.tables.clone()),
@@ -48,7 +48,7 @@ impl Settings {
         catalog.shaped(wishes, |resource| self.selects(resource))
     }
 
-    /// `[resource.NAME] start`: a full read takes what was created from the beginning of this day on, UTC.
+    /// `[resource.NAME] start`: a full read takes records created from the beginning of this day on, UTC.
     pub fn start(&self, resource: &str) -> Result<Option<Timestamp>> {
         let Some(text) = self.file.resource.get(resource).and_then(|file| file.start.as_deref()) else {
             return Ok(None);
@@ -61,7 +61,7 @@ impl Settings {
         })
     }
 
-    /// `[resource.NAME] reload_every`, how often what has dates is read whole again.
+    /// `[resource.NAME] reload_every`, how often a resource with dates is read again completely.
     pub fn reload_every(&self, resource: &str) -> Result<Option<Duration>> {
         self.resource_duration(resource, "reload_every", |file| file.reload_every.as_deref())
     }
@@ -71,12 +71,12 @@ impl Settings {
         self.file.resource.get(resource).and_then(|file| file.reread_requests)
     }
 
-    /// `[resource.NAME] open_every`, how often what is held as open is read again.
+    /// `[resource.NAME] open_every`, how often open records are read again.
     pub fn open_every(&self, resource: &str) -> Result<Option<Duration>> {
         self.resource_duration(resource, "open_every", |file| file.open_every.as_deref())
     }
 
-    /// `[resource.NAME] every`, how often what has no dates is read whole.
+    /// `[resource.NAME] every`, how often a resource without dates is read completely.
     pub fn every(&self, resource: &str) -> Result<Option<Duration>> {
         self.resource_duration(resource, "every", |file| file.every.as_deref())
     }

@@ -37,7 +37,7 @@ const OF_OTHERS: [&str; 5] = [
 /// Variables of proxies, also in small letters.
 const PROXIES: [&str; 3] = ["HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY"];
 
-/// How we prove who we are (API notes §2.1).
+/// The proof of identity (docs/brightpearl-api.md §2.1).
 #[derive(Clone, Debug)]
 pub enum Credentials {
     StaffToken { app_ref: String, token: Named },
@@ -52,7 +52,7 @@ pub struct Named {
     pub variable: String,
 }
 
-/// An OAuth 2 token set with what its refresh needs (API notes §2.2).
+/// An OAuth 2 token set with the values that its refresh needs (docs/brightpearl-api.md §2.2).
 #[derive(Clone, Debug)]
 pub struct OAuth {
     pub app_ref: Option<String>,

@@ -1,4 +1,4 @@
-//! GET of id sets and lists, and OPTIONS (API notes §5).
+//! GET of id sets and lists, and OPTIONS (docs/brightpearl-api.md §5.3, §5.8).
 
 use std::fmt::Write;
 
