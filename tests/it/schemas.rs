@@ -139,6 +139,25 @@ fn every_column_is_filled_by_some_row_of_its_answer() {
 }
 
 #[test]
+fn every_column_is_filled_and_every_field_named_by_the_simulated_account() {
+    let mut lacking = Vec::new();
+    for resource in catalog().resources() {
+        let page = decode(resource, &serve(resource, None).text);
+        for (table, rows) in resource.tables.iter().zip(&page.tables) {
+            let extra = rows.batch.column_by_name(EXTRA).unwrap().as_string::<i32>();
+            assert_eq!(extra.iter().flatten().next(), None, "{}", table.name);
+            let is_empty = |name: &str| {
+                let values = rows.batch.column_by_name(name).unwrap();
+                values.null_count() == values.len()
+            };
+            let empty = table.columns.iter().filter(|column| is_empty(&column.name));
+            lacking.extend(empty.map(|column| format!("{}.{}", table.name, column.name)));
+        }
+    }
+    assert_eq!(lacking, [""; 0]);
+}
+
+#[test]
 fn every_answer_shows_a_record_that_lacks_what_may_be_missing() {
     for (resource, page) in decoded() {
         let optional = resource.tables.iter().zip(&page.tables).flat_map(|(table, rows)| {

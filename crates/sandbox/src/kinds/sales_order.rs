@@ -104,21 +104,41 @@ pub fn document(world: &World, record: &Record, out: &mut String) {
         SHIPPING[states.shipping],
         record.touches,
     );
-    if let Some(reference) = terms.invoice() {
-        let _ = write!(out, ",\"invoice\":{{\"invoiceReference\":\"{reference}\"}}");
+    if let (Some(reference), Some(tax_date)) = (terms.invoice(), head.tax_date) {
+        let (tax, due) = (at(tax_date), at(tax_date + 30 * 86_400));
+        let _ = write!(
+            out,
+            ",\"invoice\":{{\"invoiceReference\":\"{reference}\",\"taxDate\":\"{tax}\",\"dueDate\":\"{due}\"}}"
+        );
+    }
+    if dice.percent(50) {
+        let _ = write!(
+            out,
+            ",\"installedIntegrationInstanceId\":{},\"leadSourceId\":{},\"isCanceled\":false,\"costPriceListId\":1",
+            dice.below(9) + 1,
+            dice.below(5),
+        );
     }
     rows(&head, out);
     out.push('}');
 }
 
+/// An address; every other one has all its lines.
 fn address(dice: &mut Dice, out: &mut String) {
     out.push_str("{\"addressFullName\":");
     string(out, dice.pick(&["Zoë Brontë", "Alex \"Al\" Buyer", "株式会社サクラ"]));
+    let number = dice.below(200);
     let _ = write!(
         out,
-        ",\"addressLine1\":\"{} Quay St\",\"postalCode\":\"BS1 4AA\",\"countryIsoCode\":\"GB\"}}",
-        dice.below(200)
+        ",\"addressLine1\":\"{number} Quay St\",\"addressLine3\":\"Kraków\",\"postalCode\":\"BS1 4AA\",\"countryIsoCode\":\"GB\",\"email\":\"buyer{number}@example.com\""
     );
+    if number % 2 == 0 {
+        let _ = write!(
+            out,
+            ",\"companyName\":\"Buyer {number} Ltd\",\"addressLine2\":\"Floor {number}\",\"addressLine4\":\"County\",\"telephone\":\"0117 {number:06}\",\"mobileTelephone\":\"07700 {number:06}\",\"fax\":\"0118 {number:06}\""
+        );
+    }
+    out.push('}');
 }
 
 /// Lines, in an array.
@@ -128,11 +148,12 @@ fn rows(head: &Head, out: &mut String) {
         let _ = write!(out, "{}{{\"id\":{},\"name\":", if place == 0 { "" } else { "," }, line.id);
         string(out, line.name);
         if let Some(product) = line.product {
-            let _ = write!(out, ",\"productId\":{product},\"sku\":\"SKU-{product}\"");
+            let _ =
+                write!(out, ",\"productId\":{product},\"sku\":\"SKU-{product}\",\"externalRef\":\"EXT-{}\"", line.id);
         }
         let _ = write!(
             out,
-            ",\"quantity\":\"{}.0000\",\"taxCode\":\"{}\",\"tax\":\"{}\",\"net\":\"{}\",\"nominalCode\":\"{}\",\"productPrice\":\"{}\",\"sequence\":\"{}\",\"bundleChild\":false,\"bundleParent\":false,\"taxClassId\":{}}}",
+            ",\"quantity\":\"{}.0000\",\"taxCode\":\"{}\",\"tax\":\"{}\",\"net\":\"{}\",\"nominalCode\":\"{}\",\"productPrice\":\"{}\",\"sequence\":\"{}\",\"bundleChild\":false,\"bundleParent\":false,\"parentRowId\":0,\"discountPercentage\":\"{}\",\"taxCalculator\":\"brightpearl\",\"clonedFromId\":0,\"taxClassId\":{}}}",
             line.quantity,
             line.taxed.code,
             cents(line.tax),
@@ -140,6 +161,7 @@ fn rows(head: &Head, out: &mut String) {
             line.nominal,
             decimal(line.price, 4),
             (line.place + 1) * 10,
+            decimal(line.discount, 2),
             line.taxed.id,
         );
     }
