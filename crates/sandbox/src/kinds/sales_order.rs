@@ -132,7 +132,7 @@ fn address(dice: &mut Dice, out: &mut String) {
         out,
         ",\"addressLine1\":\"{number} Quay St\",\"addressLine3\":\"Kraków\",\"postalCode\":\"BS1 4AA\",\"countryIsoCode\":\"GB\",\"email\":\"buyer{number}@example.com\""
     );
-    if number % 2 == 0 {
+    if number.is_multiple_of(2) {
         let _ = write!(
             out,
             ",\"companyName\":\"Buyer {number} Ltd\",\"addressLine2\":\"Floor {number}\",\"addressLine4\":\"County\",\"telephone\":\"0117 {number:06}\",\"mobileTelephone\":\"07700 {number:06}\",\"fax\":\"0118 {number:06}\""
