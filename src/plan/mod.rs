@@ -147,6 +147,9 @@ pub fn plan(resource: &Resource, head: Option<&Version>, wish: Wish) -> Job {
         let reason = format!("looks for deletions {}", cadence(every));
         steps.push(Step { kind: StepKind::Reconcile, reason, since: None, resume: None, open_every: None });
         idle = None;
+    } else if compares_after(resource, state, &steps) {
+        let reason = "compares the ids: its search has no dates".to_owned();
+        steps.push(Step { kind: StepKind::Reconcile, reason, since: None, resume: None, open_every: None });
     }
     let later = later(resource, state, wish, &steps).into_iter().collect();
     let mut job = Job { resource: resource.name.clone(), steps, later, idle };
@@ -154,6 +157,12 @@ pub fn plan(resource: &Resource, head: Option<&Version>, wish: Wish) -> Job {
         say_fit(&mut job, &Fit::of(head, resource), resource, wish.full);
     }
     job
+}
+
+/// Whether ids are compared after a whole read: what is read by ids without changes is counted in no night between.
+fn compares_after(resource: &Resource, state: &State, steps: &[Step]) -> bool {
+    let undated = matches!(resource.read.style, Style::IdSets { changes: None, .. });
+    undated && state.completed_at.is_some() && steps.iter().any(|step| step.kind == StepKind::Scan(ScanKind::Full))
 }
 
 /// Adds to the reason the rewrite that the files of the head need first.

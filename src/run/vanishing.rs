@@ -32,7 +32,9 @@ impl Work<'_> {
         } else {
             let table = head.tables.get(&self.resource.owner_table().name);
             let held = table.map_or(0, |table| table.files.iter().map(|file| file.rows).sum());
-            (held, held.saturating_sub(count(spool.owners())))
+            // Without a row a record its rows are compared, not its records.
+            let brought = self.resource.record_table().map_or_else(|| spool.rows(0), |_| count(spool.owners()));
+            (held, held.saturating_sub(brought))
         };
         if lost <= may_go(held) {
             return Ok(());

@@ -89,4 +89,5 @@ mod unpacked;
 mod uploads;
 mod twice;
 mod verify;
+mod views;
 mod wishes;
