@@ -15,7 +15,7 @@ use crate::schema::{
     PartitionBy, Read, Resource, RowSearch, Rows, Source, Style, Table, Type,
 };
 
-/// The most ids of a GET where the file does not say (API notes §5).
+/// The most ids of a GET where the file does not say (docs/brightpearl-api.md §5.3).
 const MAX_IDS: u16 = 200;
 
 /// Reads one schema file. `name` is the resource's name, the file's name without its ending.

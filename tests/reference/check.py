@@ -96,7 +96,9 @@ def check(options, resources, folder):
     done = []
     for resource in resources.values():
         tables = [table for table in resource.tables if not options.only or table.name in options.only]
-        if tables:
+        # Such a resource is compared where it is named, or was read.
+        is_read = resource.is_default or options.only or any(os.path.isdir(os.path.join(folder, table.name)) for table in tables)
+        if tables and is_read:
             done += check_resource(resource, tables, options, folder, database)
     different = [comparison.name for comparison in done if comparison.differences]
     if not any(comparison.compared for comparison in done):

@@ -96,6 +96,7 @@ class Resource:
     newer: tuple[str, ...]
     tables: tuple[Table, ...]
     partition: Partition | None
+    is_default: bool = True
 
     @property
     def record_table(self):
@@ -227,7 +228,7 @@ def read_resource(name, text):
         check_divider(partition, tables)
     records = () if read["style"] == "search" else read_steps(read.get("records", "*"))
     newer = tuple(read.get("newer", ()))
-    return Resource(name, read["style"], key, records, newer, tables, partition)
+    return Resource(name, read["style"], key, records, newer, tables, partition, file.get("default", True))
 
 
 def key_type(tables):

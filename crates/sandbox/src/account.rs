@@ -154,6 +154,9 @@ impl Account {
         };
         let Some(owner) = self.resource(&owner.resource) else { return true };
         let (shown, record) = (self.fixture(owner), self.record(owner, id));
+        if let Some(value) = filter.strip_prefix("rule.") {
+            return shown.rule.is_some_and(|rule| rule.is_set(&self.world.trade, &record, value));
+        }
         let column = shown.search.iter().flat_map(|search| &search.columns).position(|column| column.name == *filter);
         let Some(column) = column else { return true };
         let cell = shown

@@ -50,6 +50,17 @@ impl Rule {
         found.ok_or_else(|| format!("no `{name}`: {}", Self::ALL.map(|(known, _)| known).join(", ")))
     }
 
+    /// Its name in fixtures.
+    pub fn word(self) -> &'static str {
+        Self::ALL.iter().find(|(_, rule)| *rule == self).map_or("", |(word, _)| word)
+    }
+
+    /// Whether a value of a record is a flag that is set.
+    pub fn is_set(self, trade: &Trade, record: &Record, name: &str) -> bool {
+        let place = self.names().iter().position(|known| *known == name);
+        place.is_some_and(|place| self.facts(trade, record).values.get(place) == Some(&Fact::Flag(true)))
+    }
+
     /// The part in the business of the records that it completes; products have none, nor has their stock.
     pub fn part(self) -> Option<Part> {
         match self {
