@@ -78,7 +78,7 @@ impl Walker<'_, '_> {
         builder: &mut ColumnBuilder,
     ) -> Option<bool> {
         let (shape, pick) = (&self.shape.tables[table], picks.first()?);
-        let owner = &self.owners.last()?.key;
+        let owner = &self.owners.get(self.owner)?.key;
         if shape.key.first() == Some(&place) {
             return builder.push(&Value::Text(&owner.to_string())).ok();
         }

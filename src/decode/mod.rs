@@ -16,6 +16,7 @@ mod growing;
 mod twins;
 mod record;
 mod keys;
+mod place;
 mod search;
 mod page;
 mod rest;

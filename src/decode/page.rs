@@ -143,7 +143,9 @@ fn read_documents(shape: &Shape, body: &Body, is_list: bool) -> Result<Page, Bro
     with_envelope(&text, |envelope| {
         let mut walker = Walker::new(shape, text.deep, most_rows(&text));
         let mut odd = None;
-        if is_document(shape, &envelope.response) {
+        if shape.records.is_empty() && envelope.response.is_null() {
+            odd = Some("`response` is null".to_owned());
+        } else if shape.records.is_empty() || is_document(shape, &envelope.response) {
             walker.document(None, 0, envelope.response.clone());
         } else {
             odd = each_record(&envelope.response, &shape.records, &mut |key, index, value| {
@@ -161,12 +163,10 @@ fn read_documents(shape: &Shape, body: &Body, is_list: bool) -> Result<Page, Bro
 
 impl Page {
     fn of(walker: Walker<'_, '_>) -> Result<Self, Broken> {
-        let Walked { owners, tables, records, rejected, misfits, full } = walker.finish();
+        let Walked { owners, tables, records, rejected, misfits, came, full } = walker.finish();
         if full {
             return Err(Broken::new("its rows would take more memory than an answer of its length may"));
         }
-        let keyless = records.iter().filter(|record| record.id.is_none()).count();
-        let came = u64::try_from(owners.len() + keyless).expect("a length fits");
         let texts = Vec::new();
         Ok(Self { owners, tables, records, rejected, misfits, came, more: false, texts, partial: None, search: None })
     }

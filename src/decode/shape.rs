@@ -23,6 +23,10 @@ pub struct Shape {
     pub(super) key_type: Type,
     /// Records are asked for by their ids.
     pub(super) by_id: bool,
+    /// Records of one key are the rows of one record.
+    pub(super) repeats: bool,
+    /// A record may be an array, a map of anything, or a plain value.
+    pub(super) any_kind: bool,
     pub(super) newer: Vec<(Vec<Pick>, Type)>,
     pub(super) partition: Option<(Vec<Pick>, PartitionBy)>,
 }
@@ -117,6 +121,7 @@ impl Shape {
             shape.partition = Some((shape.picks(0, &column.from, column.kind)?, *by));
         }
         shape.skip_left_out();
+        shape.any_kind = shape.nodes[0].slot.is_some() || shape.nodes[0].each.is_some();
         Ok(shape)
     }
 
@@ -130,6 +135,8 @@ impl Shape {
             key: Pick { above: 0, take: Take::Key },
             key_type: resource.read.key_type,
             by_id: matches!(resource.read.style, Style::IdSets { .. } | Style::PerOwner { .. }),
+            repeats: resource.read.repeats,
+            any_kind: false,
             newer: Vec::new(),
             partition: None,
         }
@@ -174,7 +181,7 @@ impl Shape {
                 self.leave_out(&chain, column);
             }
         }
-        let (key, may_repeat) = (table.key.clone(), may_repeat(table));
+        let (key, may_repeat) = (table.key.clone(), self.repeats || may_repeat(table));
         let width = ROW + table.columns.iter().map(|column| width(column.kind)).sum::<usize>();
         self.tables.push(TableShape { name: table.name.clone(), columns, key, width, may_repeat });
         Ok(())

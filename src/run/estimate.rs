@@ -175,6 +175,8 @@ impl Estimator<'_> {
             return Ok(unknown(Amount::about(1)));
         };
         let size = u64::from(query.page_size);
+        // How far a page overlaps the one before depends on its rows.
+        extent.pages.exact &= !held.resource.read.repeats || extent.pages.value < 2;
         if let (false, true, Some(known)) =
             (extent.rows.exact, whole, held.head.and_then(|head| held_records(held.resource, head)))
         {
@@ -230,7 +232,7 @@ impl Estimator<'_> {
     fn rows_query(&self, resource: &Resource, search: &RowSearch, filter: Option<Filter>) -> Query {
         let row = search.row.clone();
         let (search, count_is_wrong) = (search.search.clone(), resource.read.count.is_wrong);
-        let search = IdSearch { search, id: row.clone(), row, repeats: false, count_is_wrong };
+        let search = IdSearch { search, id: row.clone(), row, repeats: resource.read.repeats, count_is_wrong };
         self.probe.asker().query(&resource.read.service, &search, &[], filter)
     }
 

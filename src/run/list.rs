@@ -95,6 +95,11 @@ impl<'d> Reading<'d> {
             self.restart()?;
             return Ok(true);
         }
+        if page.more && self.documents.resource.read.repeats {
+            return Err(
+                self.distrust(first, "it comes in pages, and the rows of a record may lie on several".to_owned())
+            );
+        }
         if page.more && new == 0 {
             let why = format!("the page from row {first} on brings nothing new and states that more follow");
             return Err(self.distrust(first, why));

@@ -9,10 +9,11 @@ use crate::schema::file::{
 };
 use crate::schema::hash::hash;
 use crate::schema::path::parse_rows;
+use crate::schema::placed::{at_its_line, refuse_misplaced};
 use crate::schema::tables::{Lines, check_table, is_device, is_name};
 use crate::schema::{
     AlsoFrom, Changes, Confidence, Count, Counted, IdSearch, Inventory, Leaf, Newer, Open, Origin, Owners, Partition,
-    PartitionBy, Read, Resource, RowSearch, Rows, Source, Style, Table, Type,
+    PartitionBy, Read, Resource, RowSearch, Rows, Source, Step, Style, Table, Type,
 };
 
 /// The most ids of a GET where the file does not say (API notes §5).
@@ -45,7 +46,10 @@ pub fn check(name: &str, text: &str) -> Result<Resource> {
     for table in &mut tables {
         table.partition = partition.clone();
     }
-    let read = check_read(name, file.read, key, key_type, &tables)?;
+    let read = refuse_misplaced(name, &file.read)
+        .and_then(|()| check_read(name, file.read, key, key_type, &tables))
+        .map_err(|failure| at_its_line(failure, lines))?;
+    check_repeats(&read, &tables).map_err(|failure| at_its_line(failure, lines))?;
     let hash = hash(text)?;
     let resource = Resource {
         name: name.to_owned(),
@@ -101,6 +105,25 @@ fn check_owner_keys(name: &str, key: &Source, tables: &[Table]) -> Result<Type> 
         return Err(wrong(name, "the owner key must be int64 or string, the same in every table"));
     }
     Ok(kind)
+}
+
+/// Where the records lie; `.` is the answer itself, which is one record.
+fn parse_records(text: &str) -> Result<Vec<Step>> {
+    if text == "." { Ok(Vec::new()) } else { parse_rows(text) }
+}
+
+/// Where keys repeat, rows are counted by the table with one row a record that the source shows, and lie together.
+fn check_repeats(read: &Read, tables: &[Table]) -> Result<()> {
+    if !read.repeats {
+        return Ok(());
+    }
+    if read.key_type != Type::Int64 || tables.iter().all(|table| table.rows != Rows::Record) {
+        return Err(wrong("", "`repeats` needs a `key` of type int64, and a table with one row a record"));
+    }
+    match &tables[0].partition {
+        Partition::By { .. } => Err(wrong("", "`repeats` keeps the rows of a key together: no partition by a column")),
+        Partition::None | Partition::Snapshot { .. } => Ok(()),
+    }
 }
 
 /// At most one table, with one row a record, says how files are divided; all tables follow it.
@@ -174,13 +197,9 @@ fn check_read(name: &str, file: ReadFile, key: Source, key_type: Type, tables: &
             }
         }
         StyleName::Search => {
-            refuse(file.get.is_some(), "get")?;
             let Leaf::Fields(fields) = &key.leaf else { return Err(wrong(name, "`key` is a column of the search")) };
             let (since, row, newest) = match file.changes {
-                Some(changes) => {
-                    refuse(changes.search.is_some() || changes.id.is_some(), "changes.search")?;
-                    (changes.since, changes.row, changes.newest)
-                }
+                Some(changes) => (changes.since, changes.row, changes.newest),
                 None => (Vec::new(), None, false),
             };
             let row = row.unwrap_or_else(|| fields.join("."));
@@ -209,7 +228,8 @@ fn check_read(name: &str, file: ReadFile, key: Source, key_type: Type, tables: &
         count,
         key,
         key_type,
-        records: parse_rows(file.records.as_deref().unwrap_or("*"))?,
+        repeats: file.repeats,
+        records: parse_records(file.records.as_deref().unwrap_or("*"))?,
         newer: file.newer.iter().map(|column| find_newer(name, column, tables)).collect::<Result<_>>()?,
         also_from: check_also_from(name, file.style, file.also_from)?,
         every: file.every.as_deref().map(|text| cadence(name, "every", text)).transpose()?,

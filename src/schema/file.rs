@@ -91,6 +91,9 @@ pub struct ReadFile {
     pub max_ids: Option<u16>,
     pub key: String,
     pub records: Option<String>,
+    /// Several records with one key are the rows of one record.
+    #[serde(default)]
+    pub repeats: bool,
     #[serde(default)]
     pub newer: Vec<String>,
     pub count: Option<String>,

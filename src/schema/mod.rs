@@ -12,6 +12,7 @@ mod resource;
 mod describe;
 mod tables;
 mod hash;
+mod placed;
 mod check;
 mod wishes;
 mod catalog;

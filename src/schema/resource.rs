@@ -38,6 +38,8 @@ pub struct Read {
     pub key_type: Type,
     /// Where the records lie below `response`.
     pub records: Vec<Step>,
+    /// Several records of an answer may have one key: together they are that record.
+    pub repeats: bool,
     /// Of two copies of a record the one higher in the first of these (columns of the owner's table) is newer.
     pub newer: Vec<Newer>,
     /// The unit of the count of the source's search.

@@ -58,6 +58,7 @@ mod readers;
 mod reading;
 mod reference;
 mod repair;
+mod repeats;
 mod reread;
 mod reshape;
 mod resume;

@@ -41,12 +41,13 @@ const TELLING: [&str; 19] = [
     "number",
 ];
 /// Tables that the account sets up: their texts are about products, places and rules.
-const SET_UP: [&str; 33] = [
+const SET_UP: [&str; 34] = [
     "brand",
     "brightpearl_category",
     "channel",
     "collection",
     "contact_group",
+    "contact_group_member",
     "currency",
     "customer_custom_field_definition",
     "lead_source",

@@ -20,7 +20,7 @@ import tempfile
 import urllib.request
 from datetime import date, datetime, timezone
 
-from answers import of_truth
+from answers import of_truth, together
 from flatten import Flattener
 from lake import Comparison, connect
 from schema import load
@@ -38,15 +38,24 @@ def truth_lines(truth, resource):
                 yield parse(line)
 
 
+def truths(truth, resource, flattener):
+    """Each record with its key, its rows, and its key in the map that holds it."""
+    records = ((record, map_key) for line in truth_lines(truth, resource) for record, map_key in of_truth(resource, line))
+    if resource.repeats:
+        for key, rows in together(flattener, records).items():
+            yield key, rows, None, None
+        return
+    for record, map_key in records:
+        yield *flattener.flatten(record, map_key), record, map_key
+
+
 def check_resource(resource, tables, options, folder, database):
     comparisons = [Comparison(table, resource.partition, folder, options.marked) for table in tables]
     for comparison in comparisons:
         comparison.read(database)
     flattener = Flattener(resource, {table.name for table in tables})
     keys = set()
-    for line in truth_lines(options.truth, resource):
-        record, map_key = of_truth(line)
-        key, rows = flattener.flatten(record, map_key)
+    for key, rows, record, map_key in truths(options.truth, resource, flattener):
         if rows is None or key in keys:
             sys.exit(f"the truth of {resource.name} has {key} twice, or as no record")
         keys.add(key)
@@ -84,6 +93,10 @@ def download(url, endpoint, folder):
                 target.write(block)
 
 
+def is_table(folder, table):
+    return os.path.isdir(os.path.join(folder, table.name))
+
+
 def check(options, resources, folder):
     database = connect()
     failed = False
@@ -96,7 +109,8 @@ def check(options, resources, folder):
     done = []
     for resource in resources.values():
         tables = [table for table in resource.tables if not options.only or table.name in options.only]
-        if tables:
+        is_left = not resource.is_default and not options.only and not any(is_table(folder, table) for table in tables)
+        if tables and not is_left:
             done += check_resource(resource, tables, options, folder, database)
     different = [comparison.name for comparison in done if comparison.differences]
     if not any(comparison.compared for comparison in done):

@@ -234,7 +234,8 @@ class Flattener:
         """The record's key and its rows: a dict by table of dicts by key. The rows are None where the record does not fit."""
         rows = {name: {} for name in self.names}
         key = self.key_of(record, map_key)
-        if key is None or not isinstance(record, dict):
+        any_kind = self.record.top.is_taken or self.record.top.scope
+        if key is None or record is None or not (any_kind or isinstance(record, dict)):
             return key, None
         self.record_key = key
         fits = self.emit(self.record, [Entry(record, map_key, index)], rows)

@@ -16,7 +16,7 @@ NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
 TOP_KEYS = {"about", "priority", "default", "confidence", "codes", "read", "tables"}
 READ_KEYS = {
     "style", "service", "key", "records", "get", "max_ids", "inventory", "changes", "also_from", "count", "count_is_wrong",
-    "search", "owners", "newer", "every", "reload_every", "empty_ok", "none_found", "split_on", "not_applicable",
+    "search", "owners", "newer", "repeats", "every", "reload_every", "empty_ok", "none_found", "split_on", "not_applicable",
 }  # fmt: skip
 TABLE_KEYS = {"description", "confidence", "rows", "key", "partition", "columns"}
 COLUMN_KEYS = {"name", "from", "type", "required", "description", "references", "codes", "personal", "confidence"}
@@ -93,6 +93,8 @@ class Resource:
     style: str
     key: Path
     records: tuple[str, ...]
+    is_default: bool
+    repeats: bool
     newer: tuple[str, ...]
     tables: tuple[Table, ...]
     partition: Partition | None
@@ -225,9 +227,11 @@ def read_resource(name, text):
     partition = read_partition(file["tables"])
     if partition and partition.column:
         check_divider(partition, tables)
-    records = () if read["style"] == "search" else read_steps(read.get("records", "*"))
+    written = read.get("records", "*")
+    records = () if read["style"] == "search" or written == "." else read_steps(written)
     newer = tuple(read.get("newer", ()))
-    return Resource(name, read["style"], key, records, newer, tables, partition)
+    repeats = read.get("repeats", False)
+    return Resource(name, read["style"], key, records, file.get("default", True), repeats, newer, tables, partition)
 
 
 def key_type(tables):
