@@ -174,12 +174,14 @@ impl Page {
 
 /// Whether a response is itself the document: its key lies at its top.
 fn is_document(shape: &Shape, response: &LazyValue<'_>) -> bool {
-    let Take::Slot { node, .. } = shape.key.take else { return false };
     if response.get_type() != JsonType::Object {
         return false;
     }
-    let key = shape.path(node).into_iter().try_fold(response.clone(), |value, name| field(&value, name));
-    key.is_some_and(|key| matches!(key.get_type(), JsonType::Number | JsonType::String))
+    shape.key.iter().any(|pick| {
+        let Take::Slot { node, .. } = pick.take else { return false };
+        let key = shape.path(node).into_iter().try_fold(response.clone(), |value, name| field(&value, name));
+        key.is_some_and(|key| matches!(key.get_type(), JsonType::Number | JsonType::String))
+    })
 }
 
 /// The beginning of a value's text. `…` says where it was cut: half of a secret is known by it.

@@ -22,7 +22,10 @@ impl<'a> Walker<'_, 'a> {
     pub(super) fn value<'f>(&'f self, level: usize, pick: &Pick, label: Option<&'f str>) -> Option<Value<'f, 'a>> {
         let frame = &self.frames[level - pick.above];
         match pick.take {
-            Take::Slot { slot, .. } => frame.slots[slot].as_ref().map(Value::Json),
+            Take::Slot { slot, node } => {
+                let piece = || frame.piece.as_deref().filter(|_| self.shape.nodes[node].parent.is_none());
+                frame.slots[slot].as_ref().map(Value::Json).or_else(|| piece().map(Value::Text))
+            }
             Take::Key => frame.key.as_deref().map(Value::Text),
             Take::Index => Some(Value::Index(frame.index)),
             Take::Label => label.map(Value::Text),

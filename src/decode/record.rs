@@ -3,6 +3,7 @@
 use sonic_rs::{JsonType, JsonValueTrait, LazyValue};
 use std::borrow::Cow;
 
+use crate::decode::builder::{Token, Value};
 use crate::decode::growing::Growing;
 use crate::decode::json::canonical;
 use crate::decode::misfit::{MisfitRecord, Misfits, PATH};
@@ -29,6 +30,8 @@ pub(super) struct Frame<'a> {
     pub(super) slots: Vec<Option<LazyValue<'a>>>,
     pub(super) key: Option<Cow<'a, str>>,
     pub(super) index: usize,
+    /// The entry is this piece of a text.
+    pub(super) piece: Option<Cow<'a, str>>,
     /// The record or entry itself.
     pub(super) value: Option<LazyValue<'a>>,
     /// Unnamed fields and values that did not fit: path, canonical text.
@@ -195,6 +198,7 @@ impl<'s, 'a> Walker<'s, 'a> {
         frame.context = context;
         frame.key = key;
         frame.index = index;
+        frame.piece = None;
         frame.value = value;
         frame.extras.clear();
         frame.entries.clear();
@@ -219,8 +223,11 @@ impl<'s, 'a> Walker<'s, 'a> {
             frame.slots[slot] = Some(value.clone());
         }
         let container = matches!(kind, JsonType::Object | JsonType::Array);
-        if let (Some(context), true) = (here.each, container) {
-            frame.entries.push((context, value));
+        let is_text = |context: usize| !container && shape.contexts[context].split.is_some();
+        if let Some(context) = here.each.filter(|context| container || is_text(*context)) {
+            frame.entries.push((context, value.clone()));
+            // Its rows have all of it: what is named is taken beside them, and nothing is unnamed.
+            self.fill(level, node, &value);
         } else if !here.fields.is_empty() && kind == JsonType::Object {
             let whole = within_whole || here.whole;
             let mut expected = 0;
@@ -241,6 +248,29 @@ impl<'s, 'a> Walker<'s, 'a> {
             }
         } else if here.slot.is_none() && !here.left_out {
             self.refuse(level, node, &value, "of another kind than the schema says");
+        }
+    }
+
+    /// Takes the named values below a place whose entries are rows.
+    fn fill(&mut self, level: usize, node: usize, value: &LazyValue<'a>) {
+        let shape = self.shape;
+        let fields = &shape.nodes[node].fields;
+        if fields.is_empty() {
+            return;
+        }
+        for (key, value) in value.clone().into_object_iter().into_iter().flatten().flatten() {
+            let Some(child) = fields.iter().copied().find(|child| shape.nodes[*child].name == key) else { continue };
+            if value.is_null() || shape.nodes[child].skipped {
+                continue;
+            }
+            if let Some(slot) = shape.nodes[child].slot {
+                self.frames[level].slots[slot].get_or_insert_with(|| value.clone());
+            }
+            let container = matches!(value.get_type(), JsonType::Object | JsonType::Array);
+            if let Some(context) = shape.nodes[child].each.filter(|_| container) {
+                self.frames[level].entries.push((context, value.clone()));
+            }
+            self.fill(level, child, &value);
         }
     }
 
@@ -337,6 +367,7 @@ impl<'s, 'a> Walker<'s, 'a> {
                         self.entry(level + 1, *context, Some(key), index, entry);
                     }
                 }
+                JsonType::String | JsonType::Number | JsonType::Boolean => self.pieces(level + 1, *context, value),
                 _ => {
                     let items = value.clone().into_array_iter().into_iter().flatten().flatten();
                     for (index, entry) in items.enumerate() {
@@ -370,6 +401,21 @@ impl<'s, 'a> Walker<'s, 'a> {
         self.emit(level);
     }
 
+    /// Emits a row for each piece of a text.
+    fn pieces(&mut self, level: usize, context: usize, value: &LazyValue<'a>) {
+        let shape = self.shape;
+        let Some(split) = &shape.contexts[context].split else { return };
+        let Some(text) = Token::of(&Value::Json(value)).map(|token| token.text.into_owned()) else { return };
+        for (index, piece) in text.split(&split.by).map(str::trim).enumerate() {
+            if piece.is_empty() || split.skip.iter().any(|skipped| skipped == piece) || self.full {
+                continue;
+            }
+            self.open(level, context, None, index, Some(value.clone()));
+            self.frames[level].piece = Some(Cow::Owned(piece.to_owned()));
+            self.emit(level);
+        }
+    }
+
     fn emit_row(&mut self, level: usize, context: usize, table: usize, label: Option<&str>, first: bool) {
         let shape = self.shape;
         let mut columns = std::mem::take(&mut self.tables[table].columns);
@@ -391,6 +437,9 @@ impl<'s, 'a> Walker<'s, 'a> {
                 None => None,
                 Some((pick, value)) => builder.push(value).map_or_else(
                     |_| {
+                        if column.tried {
+                            return None;
+                        }
                         let mut text = String::new();
                         value.write(&mut text);
                         refused.push((*pick, text));

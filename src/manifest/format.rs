@@ -386,6 +386,7 @@ impl TableFiles {
                 from: Vec::new(),
                 kind,
                 required: column.required,
+                tried: false,
                 meaning: Meaning::default(),
             });
         }

@@ -40,7 +40,8 @@ pub fn check(name: &str, text: &str) -> Result<Resource> {
     if tables.is_empty() {
         return Err(wrong(name, "it has no table"));
     }
-    let key = Source::parse(&file.read.key).map_err(|failure| failure.at(format!("schema {name}")))?;
+    let key = file.read.key.paths().iter().map(|path| Source::parse(path)).collect::<Result<Vec<_>>>();
+    let key = key.map_err(|failure| failure.at(format!("schema {name}")))?;
     let key_type = check_owner_keys(name, &key, &tables)?;
     let partition = check_partition(name, &tables, &partitions)?;
     for table in &mut tables {
@@ -77,22 +78,24 @@ fn wrong(place: &str, why: impl Into<String>) -> Failure {
 }
 
 /// The first key column of every table is the owner key, and of one type.
-fn check_owner_keys(name: &str, key: &Source, tables: &[Table]) -> Result<Type> {
-    if !matches!(key.origin, Origin::Above(0)) || !matches!(key.leaf, Leaf::Fields(_) | Leaf::Key) {
+fn check_owner_keys(name: &str, key: &[Source], tables: &[Table]) -> Result<Type> {
+    let in_record =
+        |key: &Source| matches!(key.origin, Origin::Above(0)) && matches!(key.leaf, Leaf::Fields(_) | Leaf::Key);
+    if key.is_empty() || !key.iter().all(in_record) {
         return Err(wrong(name, "`key` is a path in the record, or @key"));
     }
     let mut kinds = Vec::new();
     for table in tables {
         let depth = table.depth();
         let column = &table.columns[table.key[0]];
-        let leads_there = |source: &Source| {
+        let leads_there = |(source, key): (&Source, &Source)| {
             let at_record = match source.origin {
                 Origin::Record => true,
                 Origin::Above(above) => above == depth,
             };
             at_record && source.leaf == key.leaf
         };
-        if column.from.len() != 1 || !leads_there(&column.from[0]) {
+        if column.from.len() != key.len() || !column.from.iter().zip(key).all(leads_there) {
             return Err(wrong(
                 name,
                 format!("the first key column of table `{}` must be the record's `key`", table.name),
@@ -165,7 +168,7 @@ fn check_partition(name: &str, tables: &[Table], written: &[Option<String>]) -> 
     Ok(found)
 }
 
-fn check_read(name: &str, file: ReadFile, key: Source, key_type: Type, tables: &[Table]) -> Result<Read> {
+fn check_read(name: &str, file: ReadFile, key: Vec<Source>, key_type: Type, tables: &[Table]) -> Result<Read> {
     let need = |value: Option<String>, key: &str| {
         value.ok_or_else(|| wrong(name, format!("`{key}` is missing for this style")))
     };
@@ -197,7 +200,9 @@ fn check_read(name: &str, file: ReadFile, key: Source, key_type: Type, tables: &
             }
         }
         StyleName::Search => {
-            let Leaf::Fields(fields) = &key.leaf else { return Err(wrong(name, "`key` is a column of the search")) };
+            let [Source { leaf: Leaf::Fields(fields), .. }] = key.as_slice() else {
+                return Err(wrong(name, "`key` is a column of the search"));
+            };
             let (since, row, newest) = match file.changes {
                 Some(changes) => (changes.since, changes.row, changes.newest),
                 None => (Vec::new(), None, false),

@@ -89,7 +89,7 @@ pub struct ReadFile {
     pub get: Option<String>,
     pub search: Option<String>,
     pub max_ids: Option<u16>,
-    pub key: String,
+    pub key: FromFile,
     pub records: Option<String>,
     /// Several records with one key are the rows of one record.
     #[serde(default)]
@@ -192,6 +192,11 @@ pub struct TableFile {
     pub description: Option<String>,
     pub confidence: Option<ConfidenceName>,
     pub rows: Option<RowsFile>,
+    /// A text at the end of `rows` is cut at this.
+    pub split: Option<String>,
+    /// Pieces that are no rows.
+    #[serde(default)]
+    pub skip: Vec<String>,
     pub key: Vec<String>,
     pub partition: Option<String>,
     pub columns: Vec<Spanned<ColumnFile>>,
@@ -223,6 +228,9 @@ pub struct ColumnFile {
     pub kind: String,
     #[serde(default)]
     pub required: bool,
+    /// A value of another type is none: another column takes it.
+    #[serde(default)]
+    pub tried: bool,
     pub description: Option<String>,
     pub references: Option<ReferencesFile>,
     /// The name of a list of codes.

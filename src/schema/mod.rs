@@ -23,6 +23,6 @@ pub use meaning::{Code, Confidence, DESCRIPTION, Meaning, References, Target};
 pub use path::{Leaf, Origin, Source, Step};
 pub use resource::{
     AlsoFrom, Changes, Count, Counted, IdSearch, Inventory, Naming, Newer, Open, Owners, Partition, PartitionBy, Read,
-    Resource, RowSearch, Rows, Style, Table, file_schema, same_columns,
+    Resource, RowSearch, Rows, Split, Style, Table, file_schema, same_columns,
 };
 pub use wishes::Wishes;

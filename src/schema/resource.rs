@@ -32,8 +32,8 @@ pub struct Resource {
 pub struct Read {
     pub service: String,
     pub style: Style,
-    /// Where the owner key lies in a record.
-    pub key: crate::schema::Source,
+    /// Where the owner key lies in a record: the first place that has one.
+    pub key: Vec<crate::schema::Source>,
     /// `Int64` or `String`.
     pub key_type: Type,
     /// Where the records lie below `response`.
@@ -231,6 +231,13 @@ impl Rows {
     }
 }
 
+/// A text that is cut at `by`; the pieces of `skip`, and empty ones, are no rows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Split {
+    pub by: String,
+    pub skip: Vec<String>,
+}
+
 /// A table that we write.
 #[derive(Clone, Debug)]
 pub struct Table {
@@ -238,6 +245,8 @@ pub struct Table {
     /// Plain English; empty where the file says nothing.
     pub description: String,
     pub rows: Rows,
+    /// A text in the place of rows is cut into them.
+    pub split: Option<Split>,
     pub columns: Vec<Column>,
     /// Columns that the settings leave out: their values are known, and written nowhere.
     pub left_out: Vec<Column>,

@@ -28,6 +28,7 @@ mod faults;
 mod fields;
 mod fuzz;
 mod gone;
+mod grammar;
 mod hostile;
 mod housekeeping;
 mod kill;

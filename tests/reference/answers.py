@@ -47,11 +47,13 @@ def of_answer(resource, answer):
 
 def is_record(resource, response):
     """An answer that is itself a record has the key at its top."""
-    if resource.key.special or not isinstance(response, dict):
-        return False
-    for name in resource.key.names:
-        response = response.get(name) if isinstance(response, dict) else None
-    return isinstance(response, (str, int)) and not isinstance(response, bool)
+    for key in resource.keys:
+        found = None if key.special else response
+        for name in key.names:
+            found = found.get(name) if isinstance(found, dict) else None
+        if isinstance(response, dict) and isinstance(found, (str, int)) and not isinstance(found, bool):
+            return True
+    return False
 
 
 def below(value, steps):

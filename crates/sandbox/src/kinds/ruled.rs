@@ -18,11 +18,13 @@ pub enum RuledResource {
 impl RuledResource {
     /// The resource of this name.
     pub fn find(name: &str) -> Option<Self> {
-        const ALL: [(&str, RuledResource); 8] = [
+        const ALL: [(&str, RuledResource); 9] = [
             ("order", RuledResource::Order),
             ("product_availability", RuledResource::ProductAvailability),
             ("goods_out_note", RuledResource::GoodsOutNote),
             ("goods_in_note", RuledResource::GoodsInNote),
+            // The rows of the search of notes, as a resource of their own.
+            ("goods_in_batch", RuledResource::GoodsInNote),
             ("goods_movement", RuledResource::GoodsMovement),
             ("journal", RuledResource::Journal),
             ("customer_payment", RuledResource::CustomerPayment),
