@@ -17,6 +17,7 @@ mod twins;
 mod record;
 mod keys;
 mod place;
+mod pieces;
 mod search;
 mod page;
 mod rest;

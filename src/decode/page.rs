@@ -154,7 +154,7 @@ fn read_documents(shape: &Shape, body: &Body, is_list: bool) -> Result<Page, Bro
         }
         let more = envelope.pagination.as_ref().and_then(|pagination| flag(pagination, "morePagesAvailable"));
         let errors = envelope.errors.as_ref().map(|errors| format!("it states errors: {}", short(errors)));
-        let texts = if is_list && more.is_some() { walker.texts() } else { Vec::new() };
+        let texts = if is_list && (more.is_some() || shape.pages) { walker.texts() } else { Vec::new() };
         let mut page = Page::of(walker)?;
         (page.more, page.partial, page.texts) = (more.unwrap_or(false), errors.or(odd), texts);
         Ok(page)

@@ -3,7 +3,6 @@
 use sonic_rs::{JsonType, JsonValueTrait, LazyValue};
 use std::borrow::Cow;
 
-use crate::decode::builder::{Token, Value};
 use crate::decode::growing::Growing;
 use crate::decode::json::canonical;
 use crate::decode::misfit::{MisfitRecord, Misfits, PATH};
@@ -37,7 +36,7 @@ pub(super) struct Frame<'a> {
     /// Unnamed fields and values that did not fit: path, canonical text.
     pub(super) extras: Vec<(Vec<String>, String)>,
     /// Entries to walk once this context's slots are filled.
-    entries: Vec<(usize, LazyValue<'a>)>,
+    pub(super) entries: Vec<(usize, LazyValue<'a>)>,
 }
 
 /// Builds the rows of a page, record by record.
@@ -65,7 +64,7 @@ pub struct Walker<'s, 'a> {
     /// Unnamed values of the record in hand.
     unnamed: usize,
     /// Nothing more is taken: the page has more rows, or more that is unnamed, than its text explains.
-    full: bool,
+    pub(super) full: bool,
 }
 
 impl<'s, 'a> Walker<'s, 'a> {
@@ -183,7 +182,7 @@ impl<'s, 'a> Walker<'s, 'a> {
         self.finish_record(value);
     }
 
-    fn open(
+    pub(super) fn open(
         &mut self,
         level: usize,
         context: usize,
@@ -248,29 +247,6 @@ impl<'s, 'a> Walker<'s, 'a> {
             }
         } else if here.slot.is_none() && !here.left_out {
             self.refuse(level, node, &value, "of another kind than the schema says");
-        }
-    }
-
-    /// Takes the named values below a place whose entries are rows.
-    fn fill(&mut self, level: usize, node: usize, value: &LazyValue<'a>) {
-        let shape = self.shape;
-        let fields = &shape.nodes[node].fields;
-        if fields.is_empty() {
-            return;
-        }
-        for (key, value) in value.clone().into_object_iter().into_iter().flatten().flatten() {
-            let Some(child) = fields.iter().copied().find(|child| shape.nodes[*child].name == key) else { continue };
-            if value.is_null() || shape.nodes[child].skipped {
-                continue;
-            }
-            if let Some(slot) = shape.nodes[child].slot {
-                self.frames[level].slots[slot].get_or_insert_with(|| value.clone());
-            }
-            let container = matches!(value.get_type(), JsonType::Object | JsonType::Array);
-            if let Some(context) = shape.nodes[child].each.filter(|_| container) {
-                self.frames[level].entries.push((context, value.clone()));
-            }
-            self.fill(level, child, &value);
         }
     }
 
@@ -350,7 +326,7 @@ impl<'s, 'a> Walker<'s, 'a> {
     }
 
     /// Emits the rows of the context at this level, then walks its entries.
-    fn emit(&mut self, level: usize) {
+    pub(super) fn emit(&mut self, level: usize) {
         let shape = self.shape;
         let context = self.frames[level].context;
         // The first table's row comes last: what does not fit the columns of any of them is in its `_extra`.
@@ -399,21 +375,6 @@ impl<'s, 'a> Walker<'s, 'a> {
         self.open(level, context, key, index, Some(value.clone()));
         self.walk(level, self.shape.contexts[context].top, value, false);
         self.emit(level);
-    }
-
-    /// Emits a row for each piece of a text.
-    fn pieces(&mut self, level: usize, context: usize, value: &LazyValue<'a>) {
-        let shape = self.shape;
-        let Some(split) = &shape.contexts[context].split else { return };
-        let Some(text) = Token::of(&Value::Json(value)).map(|token| token.text.into_owned()) else { return };
-        for (index, piece) in text.split(&split.by).map(str::trim).enumerate() {
-            if piece.is_empty() || split.skip.iter().any(|skipped| skipped == piece) || self.full {
-                continue;
-            }
-            self.open(level, context, None, index, Some(value.clone()));
-            self.frames[level].piece = Some(Cow::Owned(piece.to_owned()));
-            self.emit(level);
-        }
     }
 
     fn emit_row(&mut self, level: usize, context: usize, table: usize, label: Option<&str>, first: bool) {

@@ -25,6 +25,8 @@ pub struct Shape {
     pub(super) by_id: bool,
     /// Records of one key are the rows of one record.
     pub(super) repeats: bool,
+    /// It is a list that comes in pages by their numbers.
+    pub(super) pages: bool,
     /// A record may be an array, a map of anything, or a plain value.
     pub(super) any_kind: bool,
     pub(super) newer: Vec<(Vec<Pick>, Type)>,
@@ -140,6 +142,7 @@ impl Shape {
             key_type: resource.read.key_type,
             by_id: matches!(resource.read.style, Style::IdSets { .. } | Style::PerOwner { .. }),
             repeats: resource.read.repeats,
+            pages: matches!(resource.read.style, Style::List { pages: Some(_), .. }),
             any_kind: false,
             newer: Vec::new(),
             partition: None,

@@ -118,7 +118,13 @@ impl Estimator<'_> {
         };
         match (&resource.read.style, kind) {
             // A list of which nothing is held yet is asked for twice.
-            (Style::List { .. }, _) => {
+            (Style::List { pages: Some(pages), .. }, _) => {
+                // One more for each end, and as many again in a first load.
+                let known = held.head.and_then(|head| held_records(held.resource, head)).unwrap_or_default();
+                let readings = if held.state.completed_at.is_none() { 2 } else { 1 };
+                Ok(unknown(Amount::about(readings * (known.div_ceil(pages.most).max(1) + 1))))
+            }
+            (Style::List { pages: None, .. }, _) => {
                 Ok(unknown(Amount::exact(if held.state.completed_at.is_none() { 2 } else { 1 })))
             }
             (Style::Search(search), ScanKind::Full) => self.all_rows(held, search, step.resume.as_ref()).await,

@@ -5,15 +5,15 @@ use std::time::Duration;
 use crate::failure::{Failure, Kind, Result};
 use crate::schema::describe::CodeLists;
 use crate::schema::file::{
-    AlsoFromFile, ChangesFile, InventoryFile, OpenFile, OwnersFile, ReadFile, SchemaFile, StyleName,
+    AlsoFromFile, ChangesFile, InventoryFile, OpenFile, OwnersFile, PagesFile, ReadFile, SchemaFile, StyleName,
 };
 use crate::schema::hash::hash;
 use crate::schema::path::parse_rows;
 use crate::schema::placed::{at_its_line, refuse_misplaced};
 use crate::schema::tables::{Lines, check_table, is_device, is_name};
 use crate::schema::{
-    AlsoFrom, Changes, Confidence, Count, Counted, IdSearch, Inventory, Leaf, Newer, Open, Origin, Owners, Partition,
-    PartitionBy, Read, Resource, RowSearch, Rows, Source, Step, Style, Table, Type,
+    AlsoFrom, Changes, Confidence, Count, Counted, IdSearch, Inventory, Leaf, Newer, Open, Origin, Owners, Pages,
+    Partition, PartitionBy, Read, Resource, RowSearch, Rows, Source, Step, Style, Table, Type,
 };
 
 /// The most ids of a GET where the file does not say (API notes §5).
@@ -108,6 +108,14 @@ fn check_owner_keys(name: &str, key: &[Source], tables: &[Table]) -> Result<Type
         return Err(wrong(name, "the owner key must be int64 or string, the same in every table"));
     }
     Ok(kind)
+}
+
+fn check_pages(name: &str, file: PagesFile) -> Result<Pages> {
+    let is_parameter = |text: &str| !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+    if !is_parameter(&file.number) || !is_parameter(&file.size) || file.number == file.size || file.most < 2 {
+        return Err(wrong(name, "`pages` has two parameters, `number` and `size`, and `most`, which is at least 2"));
+    }
+    Ok(Pages { number: file.number, size: file.size, most: u64::from(file.most) })
 }
 
 /// Where the records lie; `.` is the answer itself, which is one record.
@@ -210,7 +218,10 @@ fn check_read(name: &str, file: ReadFile, key: Vec<Source>, key_type: Type, tabl
             let row = row.unwrap_or_else(|| fields.join("."));
             Style::Search(RowSearch { search: need(file.search, "search")?, row, since, newest })
         }
-        StyleName::List => Style::List { get: need(file.get, "get")? },
+        StyleName::List => Style::List {
+            get: need(file.get, "get")?,
+            pages: file.pages.map(|pages| check_pages(name, pages)).transpose()?,
+        },
         StyleName::PerOwner => Style::PerOwner {
             get: with_ids(need(file.get, "get")?)?,
             max_ids,

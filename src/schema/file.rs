@@ -94,6 +94,8 @@ pub struct ReadFile {
     /// Several records with one key are the rows of one record.
     #[serde(default)]
     pub repeats: bool,
+    /// A list that is asked for by numbers of pages.
+    pub pages: Option<PagesFile>,
     #[serde(default)]
     pub newer: Vec<String>,
     pub count: Option<String>,
@@ -114,6 +116,15 @@ pub struct ReadFile {
     pub split_on: Vec<String>,
     #[serde(default)]
     pub not_applicable: Vec<String>,
+}
+
+/// `pages`: the parameters of a page's number and of its rows, and the most rows of a page.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PagesFile {
+    pub number: String,
+    pub size: String,
+    pub most: u32,
 }
 
 /// The reading styles.

@@ -24,6 +24,7 @@ pub fn refuse_misplaced(name: &str, file: &ReadFile) -> Result<()> {
         ("changes.repeats", is_search && changes(&|changes| changes.repeats)),
         ("changes.same", is_search && changes(&|changes| !changes.same.is_empty())),
         ("changes.open", is_search && changes(&|changes| changes.open.is_some())),
+        ("pages", file.style != StyleName::List && file.pages.is_some()),
         ("repeats", file.style == StyleName::IdSets && file.repeats),
     ];
     if let Some((key, _)) = misplaced.iter().find(|(_, is_misplaced)| *is_misplaced) {
@@ -45,6 +46,9 @@ pub fn refuse_misplaced(name: &str, file: &ReadFile) -> Result<()> {
     ];
     if let Some((key, _)) = searches.iter().find(|(_, path)| path.is_some_and(|path| path.contains('?'))) {
         return wrong(format!("`{key}` is a path without parameters"));
+    }
+    if file.pages.is_some() && (file.repeats || file.records.as_deref() == Some(".")) {
+        return wrong("`pages` does not go with `repeats`, nor with an answer that is one record".to_owned());
     }
     if file.repeats && (file.changes.is_some() || !file.newer.is_empty()) {
         return wrong("`repeats` is for what is read whole: without `changes` and `newer`".to_owned());

@@ -45,6 +45,7 @@ mod merge;
 mod messages;
 mod network;
 mod newer;
+mod numbered;
 mod oauth;
 mod overtaken;
 mod packages;

@@ -41,7 +41,7 @@ const TELLING: [&str; 19] = [
     "number",
 ];
 /// Tables that the account sets up: their texts are about products, places and rules.
-const SET_UP: [&str; 34] = [
+const SET_UP: [&str; 35] = [
     "brand",
     "brightpearl_category",
     "channel",
@@ -50,6 +50,7 @@ const SET_UP: [&str; 34] = [
     "contact_group_member",
     "currency",
     "customer_custom_field_definition",
+    "landed_cost",
     "lead_source",
     "nominal_code",
     "option",

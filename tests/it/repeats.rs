@@ -131,3 +131,27 @@ async fn an_id_with_more_rows_than_a_page_is_told_and_nothing_is_written() {
     assert_ne!(done.code, 0);
     assert!(done.said().contains("a page does not hold all rows of"), "{}", done.said());
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn owners_without_a_record_have_no_rows_in_a_first_load_and_in_each_whole_read() {
+    // GIVEN a source that knows no suppliers of most products, not even an empty list
+    let fixture = concat!(env!("CARGO_MANIFEST_DIR"), "/crates/sandbox/fixtures/product_supplier.json");
+    let said = "\"owner\": {\"resource\": \"product\"}";
+    let sparse = "\"owner\": {\"resource\": \"product\", \"where\": \"stockTracked\"}";
+    let text_of = std::fs::read_to_string(fixture).unwrap();
+    assert!(text_of.contains(said));
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("product_supplier.json"), text_of.replace(said, sparse)).unwrap();
+    let fixtures = Some(folder.path().to_owned());
+    let settings = Settings { limit: 0, now: Some(this_morning()), fixtures, ..Settings::default() };
+    let sandbox = crate::support::start(settings, Size { orders: 400, ..Size::default() }).await;
+    assert!(sandbox.ids("product_supplier").len() < sandbox.ids("product").len());
+    let lake = tempfile::tempdir().unwrap();
+    let program = program(&sandbox, lake.path());
+
+    // WHEN they are read, for the first time and whole again THEN the tables equal the truth
+    for _ in 0..3 {
+        program.run(&["run", "product", "product_supplier"]).expect(0);
+        check_truth(&sandbox, text(lake.path()), &["--only", "product_supplier"]);
+    }
+}

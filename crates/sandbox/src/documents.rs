@@ -18,6 +18,7 @@ pub struct Asked<'a> {
     pub sections: &'a [&'a str],
     /// 1-based; where answers come in pages.
     pub first: usize,
+    pub parameters: &'a [(String, String)],
 }
 
 /// How sets of documents are answered.
@@ -61,6 +62,16 @@ pub fn get(account: &Account, settings: &Settings, resource: ResourceId, asked: 
             let record = account.record(resource, *first);
             fixture.document(&account.world, &record, Some(asked.sections), &mut document);
             return (Reply::good(&document), 0);
+        }
+        if let Some((number, size, most)) = &served.numbered {
+            let value = |wanted: &str| {
+                let found = asked.parameters.iter().find(|(name, _)| name == wanted);
+                found.and_then(|(_, value)| value.parse::<usize>().ok())
+            };
+            let size = value(size).unwrap_or(50).min(*most).min(settings.page_cap).max(1);
+            let before = value(number).unwrap_or(1).saturating_sub(1).saturating_mul(size);
+            let page: Vec<i64> = all.iter().skip(before).take(size).copied().collect();
+            return (Reply::good(&documents(account, resource, &page, asked)), 0);
         }
         let size = if settings.pieces.list_page == 0 { served.page } else { settings.pieces.list_page };
         if size == 0 || served.spread {
