@@ -183,6 +183,7 @@ impl Estimator<'_> {
         let size = u64::from(query.page_size);
         // How far a page overlaps the one before depends on its rows.
         extent.pages.exact &= !held.resource.read.repeats || extent.pages.value < 2;
+        let readings = if held.resource.read.repeats && held.state.completed_at.is_none() { 2 } else { 1 };
         if let (false, true, Some(known)) =
             (extent.rows.exact, whole, held.head.and_then(|head| held_records(held.resource, head)))
         {
@@ -197,7 +198,8 @@ impl Estimator<'_> {
             }
             Some(_) | None => {
                 let fresh = Amount::about(0);
-                Ok(Estimate { requests: extent.pages, records: Some(extent.rows), fresh })
+                let requests = Amount { value: extent.pages.value * readings, ..extent.pages };
+                Ok(Estimate { requests, records: Some(extent.rows), fresh })
             }
         }
     }

@@ -60,6 +60,11 @@ impl Groups {
         self.rows.values().sum()
     }
 
+    /// Whether another reading shows the same records with as many rows each.
+    pub fn is_same(&self, other: &Self) -> bool {
+        self.rows == other.rows
+    }
+
     /// The records of which a later reading shows fewer rows, though it shows them.
     pub fn shrunk(&self, later: &Self) -> Vec<Key> {
         let fewer = self.rows.iter().filter(|(key, rows)| later.rows.get(*key).is_some_and(|later| later < *rows));

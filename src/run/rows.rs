@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use crate::decode::{Page, rows};
 use crate::event::Event;
-use crate::failure::{Kind, Result};
+use crate::failure::{Failure, Kind, Result};
 use crate::fetch::{Answer, Filter, JoinedPage, Query, Walk};
 use crate::manifest::{Backfill, Cursor, Key, Owed, Scan, ScanKind};
 use crate::run::counting;
@@ -100,7 +100,9 @@ pub async fn read_all(work: &mut Work<'_>, search: &RowSearch, resume: Option<Sc
 /// Rows of a search that is read whole each time: one in which held records are missing is read again, and what either
 /// answer shows stays. Beyond the limit it is accepted as a list is.
 async fn confirm(work: &mut Work<'_>, search: &RowSearch, at: Timestamp, first: Groups) -> Result<()> {
-    let Some(head) = work.head.clone().filter(|head| head.state.completed_at.is_some()) else { return Ok(()) };
+    let Some(head) = work.head.clone().filter(|head| head.state.completed_at.is_some()) else {
+        return agree(work, search, first).await;
+    };
     if work.rebuild || work.resource.read.key_type != Type::Int64 {
         return Ok(());
     }
@@ -118,6 +120,20 @@ async fn confirm(work: &mut Work<'_>, search: &RowSearch, at: Timestamp, first: 
     let lost = (count(lost.len()), count(held.len()));
     let lost = rows.map_or(lost, |rows| (rows.saturating_sub(second.total()), rows));
     accept_shrunk(work, &stays, lost, at).await
+}
+
+/// A search whose keys repeat has no count that is compared: nothing is loaded before two readings show the same rows.
+async fn agree(work: &mut Work<'_>, search: &RowSearch, first: Groups) -> Result<()> {
+    if !work.resource.read.repeats {
+        return Ok(());
+    }
+    let second = read_again(work, search).await?;
+    if first.is_same(&second) {
+        return Ok(());
+    }
+    Err(Failure::new(Kind::Doubtful, format!("accept the new {}", work.name))
+        .because(format!("two readings do not agree: they show {} and {} rows", first.total(), second.total()))
+        .advise("nothing is loaded yet; run again"))
 }
 
 /// Reads a whole search once more, beside the rows that came before.

@@ -228,7 +228,10 @@ fn check_read(name: &str, file: ReadFile, key: Vec<Source>, key_type: Type, tabl
             owners: check_owners(name, file.owners.ok_or_else(|| wrong(name, "`owners` is missing"))?)?,
         },
     };
-    let count = check_count(name, file.count.as_deref(), file.count_is_wrong, &style, tables)?;
+    if file.repeats && file.count.is_some() {
+        return Err(wrong(name, "`count` does not go with `repeats`: a search of such records is read twice instead"));
+    }
+    let count = check_count(name, file.count.as_deref(), file.count_is_wrong, &style, tables, file.repeats)?;
     let mut style = style;
     if let Style::IdSets { inventory, changes, .. } = &mut style {
         if let Inventory::Search(search) | Inventory::Windows(search) = inventory {
@@ -258,12 +261,19 @@ fn check_read(name: &str, file: ReadFile, key: Vec<Source>, key_type: Type, tabl
 }
 
 /// The unit of a search's count: records where the file does not say and each has one row; lists and reads by others' ids have none.
-fn check_count(name: &str, text: Option<&str>, is_wrong: bool, style: &Style, tables: &[Table]) -> Result<Count> {
+fn check_count(
+    name: &str,
+    text: Option<&str>,
+    is_wrong: bool,
+    style: &Style,
+    tables: &[Table],
+    repeats: bool,
+) -> Result<Count> {
     let unique = match style {
         Style::IdSets { changes: Some(changes), .. } => {
             Some(!changes.search.repeats && changes.search.id == changes.search.row)
         }
-        Style::Search(_) => Some(true),
+        Style::Search(_) => Some(!repeats),
         Style::IdSets { changes: None, .. } | Style::List { .. } | Style::PerOwner { .. } => None,
     };
     let explain = || wrong(name, "`count` is records, rows of TABLE or none");

@@ -10,7 +10,7 @@ use crate::support::{Program, check_truth, files, query, this_morning};
 async fn account(records: u64, page_cap: usize) -> Sandbox {
     let settings = Settings { limit: 0, now: Some(this_morning()), page_cap, ..Settings::default() };
     let records = BTreeMap::from([("landed_cost".to_owned(), records)]);
-    crate::support::start(settings, Size { orders: 60, records, ..Size::default() }).await
+    crate::support::start(settings, Size { orders: 60, records }).await
 }
 
 fn text(lake: &Path) -> &str {

@@ -342,6 +342,7 @@ fn a_key_that_its_style_does_not_have_is_refused_with_its_line() {
             "search = \"currency-search?isDefault=true\"",
             "`search` is a path",
         ),
+        ("contact_group_member", "empty_ok = true".into(), "count = \"records\"", "`count` does not go with `repeats`"),
         (
             "exchange_rate",
             "empty_ok = true".into(),
