@@ -7,8 +7,9 @@ use pearlift::sandbox::{Sandbox, Settings, Size};
 
 use crate::support::{Program, check_truth, files, query, this_morning};
 
-async fn account(records: u64, page_cap: usize) -> Sandbox {
-    let settings = Settings { limit: 0, now: Some(this_morning()), page_cap, ..Settings::default() };
+async fn account(records: u64, most: usize) -> Sandbox {
+    let mut settings = Settings { limit: 0, now: Some(this_morning()), ..Settings::default() };
+    settings.pieces.list_page = most;
     let records = BTreeMap::from([("landed_cost".to_owned(), records)]);
     crate::support::start(settings, Size { orders: 60, records }).await
 }

@@ -68,7 +68,11 @@ pub fn get(account: &Account, settings: &Settings, resource: ResourceId, asked: 
                 let found = asked.parameters.iter().find(|(name, _)| name == wanted);
                 found.and_then(|(_, value)| value.parse::<usize>().ok())
             };
-            let size = value(size).unwrap_or(50).min(*most).min(settings.page_cap).max(1);
+            let size = value(size)
+                .unwrap_or(50)
+                .min(*most)
+                .min(if settings.pieces.list_page == 0 { *most } else { settings.pieces.list_page })
+                .max(1);
             let before = value(number).unwrap_or(1).saturating_sub(1).saturating_mul(size);
             let page: Vec<i64> = all.iter().skip(before).take(size).copied().collect();
             return (Reply::good(&documents(account, resource, &page, asked)), 0);
