@@ -72,8 +72,8 @@ def main():
     parser.add_argument("--contacts", type=int, default=500_000)
     parser.add_argument("--journals", type=int, default=350_000)
     parser.add_argument("--changed", nargs="*", default=["order=3000", "product=1000", "contact=2000", "journal=5000",
-                                                               "goods_movement=3000", "goods_in_note=60"],
-                        help="KIND=N: so many records change; journals and goods-in notes are never edited, so that they come in anew")
+                                                               "goods_movement=3000", "goods_in_note=60", "order_note=3000"],
+                        help="KIND=N: so many records change; journals, goods-in notes and notes on orders are never edited, so that they come in anew")
     parser.add_argument("--resource", nargs="*", default=[], help="all when left out")
     parser.add_argument("--nights", type=int, default=1)
     parser.add_argument("--old", type=float, default=0.1, help="share of edited records that may be of any age")
@@ -89,7 +89,7 @@ def main():
             post(control, "age?seconds=86400")
             for kind, count in (wish.split("=") for wish in options.changed):
                 known, count = post(control, f"ids/{kind}"), int(count)
-                new = count if kind in ("journal", "goods_in_note") else count // 3
+                new = count if kind in ("journal", "goods_in_note", "order_note") else count // 3
                 post(control, f"insert/{kind}?count={new}")
                 # By default one of ten edited records is of any age; of the others most are of the last twentieth.
                 edited = set()

@@ -1,4 +1,4 @@
-//! What happened, as it happens: the one channel from every stage to whoever watches (bars, logs, reports).
+//! Events as they happen: the one channel from every stage to the watchers (bars, logs, reports).
 //!
 //! Stages call [`Events::tell`]; watchers are plain functions. Nothing here knows how an event is shown.
 
@@ -16,7 +16,7 @@ pub enum Event {
     NewDestination { destination: String },
     /// The run was asked to stop: by a signal, or because its time is up.
     Stopping { reason: String },
-    /// A resource begins: what is done, why, and the requests expected (`None`: not known beforehand).
+    /// A resource begins: its scan, the reason, and the expected requests (`None`: not known beforehand).
     Started { resource: String, scan: String, reason: String, requests: Option<u64> },
     /// More is known of the requests that a resource will take.
     Expecting { resource: String, requests: u64 },
@@ -103,7 +103,7 @@ impl Events {
         Self::new(|_| {})
     }
 
-    /// Tells what happened.
+    /// Sends an event.
     pub fn tell(&self, event: Event) {
         (self.0)(&event);
     }

@@ -1,13 +1,13 @@
-//! The one failure type: what could not be done, where, why, and what to do about it.
+//! The one failure type: the action that failed, the place, the cause, and the remedy.
 //!
-//! A [`Kind`] says what the failure means; [`Kind::recovery`] and [`Kind::exit_code`] are the only places that turn a
-//! meaning into what happens next. Messages are lower-case fragments that fit after "could not"; advice is kept apart
+//! A [`Kind`] is the meaning of the failure; [`Kind::recovery`] and [`Kind::exit_code`] are the only places that turn a
+//! meaning into a consequence. Messages are lower-case fragments that fit after "could not"; advice is kept apart
 //! and names a real flag, key or variable.
 
 use std::error::Error;
 use std::fmt;
 
-/// What a failure means.
+/// The meaning of a failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// Our own mistake.
@@ -26,9 +26,9 @@ pub enum Kind {
     Offline,
     /// The source could not be reached, or kept failing.
     Unreachable,
-    /// The source answered what cannot be accepted: an ignored filter, unsorted pages, too much owed.
+    /// The source's answer cannot be accepted: an ignored filter, unsorted pages, too much owed.
     Answer,
-    /// What is asked for looks more like a fault than like the truth: a person must insist.
+    /// The change looks more like a fault than like the truth: a person must insist.
     Doubtful,
     /// The destination refused: permission, missing bucket, no conditional put.
     StoreRefused,
@@ -38,13 +38,13 @@ pub enum Kind {
     Held,
     /// Another run won the commit.
     Lost,
-    /// Files are not what the manifest says.
+    /// Files differ from the manifest.
     Damage,
     /// We were asked to stop.
     Interrupted,
 }
 
-/// What happens after a failure.
+/// The consequence of a failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Recovery {
     /// Nothing more can be done in this run.
@@ -54,7 +54,7 @@ pub enum Recovery {
 }
 
 impl Kind {
-    /// What happens next.
+    /// The consequence of this kind.
     pub fn recovery(self) -> Recovery {
         match self {
             Kind::Bug
@@ -141,7 +141,7 @@ impl Failure {
         Self { inner: Box::new(inner) }
     }
 
-    /// A data file that is not what the manifest says, with the way back; `what` fits after "could not".
+    /// A data file that differs from the manifest, with the remedy; `what` fits after "could not".
     pub fn damaged(what: impl Into<String>, path: impl Into<String>) -> Self {
         Self::new(Kind::Damage, what).at(path).advise(
             "`pearlift verify --deep` names what is damaged, and `pearlift backfill RESOURCE --damaged` reads it again",
@@ -206,7 +206,7 @@ impl Failure {
         self.inner.request_id.as_deref()
     }
 
-    /// What the failure means.
+    /// The meaning of the failure.
     pub fn kind(&self) -> Kind {
         self.inner.kind
     }
@@ -216,7 +216,7 @@ impl Failure {
         self.inner.because.as_deref().unwrap_or_default()
     }
 
-    /// What to do about it, if something can be said.
+    /// The remedy, if there is one.
     pub fn advice(&self) -> Option<&str> {
         self.inner.advice.as_deref()
     }

@@ -1,4 +1,4 @@
-//! pearlift lifts a Brightpearl account into Parquet, incrementally and so that nothing is lost.
+//! pearlift copies a Brightpearl account into Parquet files, incrementally and completely.
 //!
 //! The modules stand in the order in which data move, and the order is law: a module uses only modules listed above it
 //! (`tests/it/layers.rs` checks it).
@@ -14,6 +14,7 @@
 
 pub mod secret;
 pub mod window;
+pub mod quantity;
 pub mod failure;
 pub mod disk;
 pub mod event;

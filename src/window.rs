@@ -1,11 +1,11 @@
 //! A span of time asked of the source: `[from, to)`, either end open.
 //!
-//! Gives the text of a PERIOD filter (API notes §4.3) and judges whether an instant lies inside. Bounds may be inclusive
-//! or not at the source, so a window is asked one second wider and cut on our side.
+//! Gives the text of a PERIOD filter (docs/brightpearl-api.md §4.3) and judges whether an instant lies inside. Bounds may be
+//! inclusive or not at the source, so a window is asked one second wider and cut on our side.
 
 use jiff::{SignedDuration, Timestamp};
 
-/// Wider by this on either side when asked: the source's values are whole seconds (API notes §4.3).
+/// Wider by this on either side when asked: the source's values are whole seconds (docs/brightpearl-api.md §4.3).
 const SLACK: SignedDuration = SignedDuration::from_secs(1);
 
 /// `[from, to)` in UTC; `None` is open.

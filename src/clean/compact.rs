@@ -18,13 +18,13 @@ pub struct Compact<'a> {
     pub spool: &'a Path,
 }
 
-/// What would be joined.
+/// The files that would be joined.
 pub fn would_join(compact: Compact<'_>, head: &Version) -> Vec<Joint> {
     let runs = head.tables.values().flat_map(|table| small_neighbours(table, compact.sizes));
     runs.map(|run| joint(&run)).collect()
 }
 
-/// Joins the small files of a resource whose lock we hold; gives what was joined. `number` numbers the run's files.
+/// Joins the small files of a resource under its lock; returns the joined files. `number` numbers the run's files.
 pub async fn compact(
     work: Cleaning<'_>,
     compact: Compact<'_>,

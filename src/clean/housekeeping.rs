@@ -1,9 +1,9 @@
-//! Housekeeping at the end of a run: what `clean` removes of manifests, superseded files, plans and reports, by the same rules
-//! and within a budget. What is left over is the next run's.
+//! Housekeeping at the end of a run: removes manifests, superseded files, plans and reports by the rules of `clean` and
+//! within a budget. The next run does the rest.
 //!
-//! Takes a store and the locks that the run still holds. Goes by two lists and reads only what may go, so that a night costs
-//! few requests. Unlike `clean` it looks for no files: what a version took out of the tables is deleted once more before
-//! that version is.
+//! Takes a store and the locks that the run still holds. Uses two lists and reads only candidates, so that a night
+//! costs few requests. Unlike `clean` it does not search for files: the files that a version removed are deleted once
+//! more before that version is.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -34,7 +34,7 @@ pub struct Housekeeping<'a> {
     pub store: &'a Store,
     pub locks: &'a Locks,
     pub run: &'a str,
-    /// Resources with which all went well; those whose lock the run does not hold are left alone.
+    /// Resources that ended well; those not locked by the run are skipped.
     pub resources: &'a [&'a str],
     /// By our clock, which only tells the age of versions and reports.
     pub now: Timestamp,
@@ -73,7 +73,7 @@ impl Budget {
     }
 }
 
-/// Removes what nothing needs any more, until the budget is spent.
+/// Removes unneeded objects until the budget is spent.
 pub async fn keep_house(work: Housekeeping<'_>) -> Result<Removed> {
     let (mut budget, mut removed) = (Budget(REQUESTS), Removed::default());
     work.store.remove_empty_staging(work.run);

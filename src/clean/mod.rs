@@ -1,9 +1,9 @@
-//! Removes what no manifest needs any more: superseded files, staging of dead runs, old versions, plans, misfit files and
-//! reports; and joins small files where that is wanted.
+//! Removes objects that no manifest needs: superseded files, staging of crashed runs, old versions, plans, misfit files
+//! and reports; and joins small files where that is wanted.
 //!
-//! Takes a store and the catalogue, gives what was removed and what was left. Goes by the manifests on disk. A resource's
-//! things are touched under its lock only, after what a dead run committed has been published; what is not known by its
-//! name and by a manifest is listed and left.
+//! Takes a store and the catalogue, gives the removed and the remaining objects. Relies on the manifests on disk. The
+//! objects of a resource are touched under its lock only, after the commits of crashed runs have been published; an
+//! object that is not known by its name and by a manifest is listed and left.
 
 mod retention;
 mod housekeeping;
@@ -28,7 +28,7 @@ use survey::{Survey, live_files, survey};
 pub use compact::Compact;
 pub use housekeeping::{Housekeeping, Removed, keep_house};
 
-/// What is to be cleaned.
+/// The scope of a cleaning.
 #[derive(Clone, Copy, Debug)]
 pub struct Cleaning<'a> {
     pub store: &'a Store,
@@ -36,7 +36,7 @@ pub struct Cleaning<'a> {
     pub account: &'a str,
     /// By our clock, which only tells the age of versions and reports.
     pub now: Timestamp,
-    /// Only say what would go: nothing is deleted and no lock taken.
+    /// List the objects only: nothing is deleted and no lock taken.
     pub dry_run: bool,
     /// Join small files too.
     pub compact: Option<Compact<'a>>,
@@ -85,7 +85,7 @@ impl Why {
     }
 }
 
-/// What was done.
+/// The result of a cleaning.
 #[derive(Debug, Default)]
 pub struct Outcome {
     pub waste: Vec<Waste>,
@@ -101,7 +101,7 @@ pub struct Outcome {
     pub uploads_left: Option<Failure>,
 }
 
-/// Cleans, or says with `dry_run` what would go.
+/// Cleans, or lists the objects with `dry_run`.
 pub async fn clean(work: Cleaning<'_>) -> Result<Outcome> {
     let mut names: BTreeSet<String> = resources(work.store).await?.into_iter().collect();
     names.extend(work.catalog.resources().iter().map(|resource| resource.name.clone()));
@@ -126,7 +126,7 @@ pub async fn clean(work: Cleaning<'_>) -> Result<Outcome> {
         let locks = work.store.lock(&wanted, &run, false, std::future::pending()).await?;
         outcome.held.clone_from(&locks.held_by_others);
         uploads = unfinished(work, &mut outcome).await;
-        // Read once: what a version took out of the tables is never live again.
+        // Read once: a file that a version removed is never live again.
         let live = live_files(work.store).await.ok();
         let mut number = 0;
         for name in names.iter().filter(|name| locks.holds(name)) {
@@ -171,7 +171,7 @@ fn note(outcome: &mut Outcome, name: &str, done: Result<Survey>) {
     }
 }
 
-/// What of a resource nobody needs, by its head.
+/// The unneeded objects of a resource, by its head.
 async fn look(
     work: Cleaning<'_>,
     name: &str,
@@ -190,7 +190,7 @@ async fn look(
     Ok((holding, survey))
 }
 
-/// One resource whose lock we hold.
+/// One resource, under its lock.
 async fn sweep(
     work: Cleaning<'_>,
     name: &str,

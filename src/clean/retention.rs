@@ -1,8 +1,8 @@
 //! Which versions and reports are kept: the same rules for `clean` and for a run's housekeeping.
 //!
-//! A number of the newest is kept in any case. Of the older ones, from the oldest on, those go that are surplus, for all of
-//! the kind take more room than they may, and those that are both many and old. So what is kept follows the size of the
-//! data, however often runs are made.
+//! A number of the newest is kept in any case. Of the older ones, from the oldest on, those go that are surplus, for
+//! all of the kind take more room than they may, and those that are both many and old. The size of the kept ones thus
+//! follows the size of the data, however often runs are made.
 
 use jiff::{SignedDuration, Timestamp};
 

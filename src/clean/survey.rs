@@ -1,4 +1,4 @@
-//! What of a resource nobody needs any more, and what nobody knows.
+//! The unneeded and the unknown objects of a resource.
 
 use std::collections::BTreeSet;
 
@@ -14,7 +14,7 @@ use crate::write::Joint;
 /// Versions read at once.
 const AT_ONCE: usize = 16;
 
-/// What was seen of a resource.
+/// The objects found of a resource.
 #[derive(Debug, Default)]
 pub struct Survey {
     pub waste: Vec<Waste>,
@@ -52,7 +52,7 @@ pub async fn survey(
     Ok(survey)
 }
 
-/// Versions to prune; gives what all versions took out of the tables.
+/// Versions to prune; returns the files that all versions removed.
 pub async fn old_versions(
     work: Cleaning<'_>,
     resource: &str,

@@ -6,9 +6,21 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
-/// Lifts a Brightpearl account into Parquet, incrementally and so that nothing is lost.
+use crate::cli::help::ending;
+
+/// The heading of the options that every command has, behind its own.
+const GLOBAL: &str = "Global options";
+/// The uses of `backfill`: a range, ids, or the records of damaged files.
+const BACKFILL: &str = "pearlift backfill [OPTIONS] --from <DATE> --to <DATE> [--by <FIELD>] <RESOURCE>...
+       pearlift backfill [OPTIONS] --ids <IDS> [--accept-older] <RESOURCE>...
+       pearlift backfill [OPTIONS] --damaged [--force] <RESOURCE>...";
+/// The uses of `resources`: a list, a resource, or pages.
+const RESOURCES: &str = "pearlift resources [--json] [RESOURCE]
+       pearlift resources --reference <DIR>";
+
+/// Copies a Brightpearl account into Parquet files, incrementally and completely.
 #[derive(Debug, Parser)]
-#[command(name = "pearlift", version, max_term_width = 100)]
+#[command(name = "pearlift", version, max_term_width = 100, after_help = ending("pearlift"))]
 pub struct Arguments {
     #[command(flatten)]
     pub options: Options,
@@ -19,23 +31,23 @@ pub struct Arguments {
 /// Options of every command.
 #[derive(Clone, Debug, Args)]
 pub struct Options {
-    /// The settings file, at whose folder its relative paths begin [default: ./pearlift.toml where there is one]
-    #[arg(long, global = true, value_name = "FILE")]
+    /// Settings file; its relative paths begin at its folder [default: ./pearlift.toml, if it exists]
+    #[arg(long, global = true, help_heading = GLOBAL, value_name = "FILE")]
     pub config: Option<PathBuf>,
-    /// A folder with schema files of your own, added to or instead of the built-in ones
-    #[arg(long, global = true, value_name = "DIR")]
+    /// Folder of additional schema files; one of a built-in resource's name replaces the built-in file
+    #[arg(long, global = true, help_heading = GLOBAL, value_name = "DIR")]
     pub schemas: Option<PathBuf>,
-    /// How events are logged to stderr
-    #[arg(long, global = true, value_enum, default_value_t = LogFormat::Text)]
+    /// Format of the log on stderr
+    #[arg(long, global = true, help_heading = GLOBAL, value_enum, default_value_t = LogFormat::Text)]
     pub log_format: LogFormat,
-    /// Bars on a terminal, or lines always
-    #[arg(long, global = true, value_enum, default_value_t = Progress::Auto)]
+    /// Progress bars on a terminal, or log lines only
+    #[arg(long, global = true, help_heading = GLOBAL, value_enum, default_value_t = Progress::Auto)]
     pub progress: Progress,
-    /// Say more: every request
-    #[arg(short, long, global = true)]
+    /// Log every request
+    #[arg(short, long, global = true, help_heading = GLOBAL)]
     pub verbose: bool,
-    /// Say only what is wrong
-    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    /// Log warnings and failures only
+    #[arg(short, long, global = true, help_heading = GLOBAL, conflicts_with = "verbose")]
     pub quiet: bool,
 }
 
@@ -56,137 +68,149 @@ pub enum Progress {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Export a simulated account to a folder: needs no account and no network
+    /// Export a simulated account to a folder, without an account and without a network
+    #[command(after_help = ending("demo"))]
     Demo(Demo),
-    /// Write a commented settings file
+    /// Write a commented settings file; an existing file is not changed
+    #[command(after_help = ending("init"))]
     Init(Init),
-    /// Try settings, credentials and destination, and compare the schemas with the account
+    /// Test settings, credentials and destination, and compare the schemas with the account
+    #[command(after_help = ending("check"))]
     Check,
-    /// Bring tables up to date; goes on with what an earlier run left unfinished
+    /// Bring the tables up to date, and resume unfinished scans
+    #[command(after_help = ending("run"))]
     Run(Run),
-    /// Read given ids, a range of a date or what is damaged again, and merge it; watermarks stay
+    /// Read selected records again and merge them; watermarks do not move
+    #[command(after_help = ending("backfill"), override_usage = BACKFILL)]
     Backfill(Backfill),
-    /// Find records deleted at the source and take them out of the tables
+    /// Find records that were deleted at the source, and remove them from the tables
+    #[command(after_help = ending("reconcile"))]
     Reconcile(Reconcile),
-    /// Say what `run` would do and cost: scans, requests, minutes, rows
+    /// Print the scans of the next `run`, with their requests, minutes and rows
+    #[command(after_help = ending("plan"))]
     Plan(Plan),
-    /// Show per resource whether it is complete, how old, how large
+    /// Print the completeness, age and size of each resource
+    #[command(after_help = ending("status"))]
     Status(Status),
-    /// Compare the files at the destination with the manifests; exit code 7 where anything is damaged
+    /// Compare the files at the destination with the manifests, and report damage
+    #[command(after_help = ending("verify"))]
     Verify(Verify),
-    /// Remove what no manifest needs; never anything that pearlift did not write
+    /// Remove files that no manifest needs; files of others are never touched
+    #[command(after_help = ending("clean"))]
     Clean(Clean),
-    /// List the resources, or show one's tables, columns and reading style
+    /// List the resources, or print the tables and columns of one
+    #[command(after_help = ending("resources"), override_usage = RESOURCES)]
     Resources(Resources),
-    /// Serve a simulated account on this machine
+    /// Serve a simulated account on this machine, until interrupted
+    #[command(after_help = ending("sandbox"))]
     Sandbox(Sandbox),
-    /// Print shell completions
+    /// Print the completions of a shell to stdout
+    #[command(after_help = ending("completions"))]
     Completions(Completions),
 }
 
 #[derive(Debug, Args)]
 pub struct Demo {
-    /// The folder to export to
+    /// Folder to export to
     #[arg(long, value_name = "DIR", default_value = "pearlift-demo")]
     pub out: PathBuf,
-    /// Orders of the simulated account
+    /// Number of orders in the simulated account
     #[arg(long, value_name = "N", default_value_t = 2_000)]
     pub orders: u64,
 }
 
 #[derive(Debug, Args)]
 pub struct Init {
-    /// Where to write it
+    /// File to write
     #[arg(value_name = "FILE", default_value = "pearlift.toml")]
     pub file: PathBuf,
 }
 
 #[derive(Debug, Args)]
 pub struct Run {
-    /// Resources by name [default: all that the settings include]
+    /// Names of resources [default: all that the settings include]
     #[arg(value_name = "RESOURCE")]
     pub resources: Vec<String>,
-    /// Read everything again; deletes nothing that was merely not found
+    /// Read everything again; records that are not returned are not deleted
     #[arg(long)]
     pub full: bool,
-    /// Say what would be done, from the manifests alone: no request, nothing written
+    /// Print the scans from the manifests alone, without a request and without writing
     #[arg(long)]
     pub dry_run: bool,
-    /// Wait for resources that another run works on
+    /// Wait for resources that another run holds, instead of skipping them
     #[arg(long)]
     pub wait: bool,
-    /// Stop asking after so many minutes, commit what is whole, go on next time
+    /// Stop requesting after N minutes and commit complete parts; the next run resumes
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub max_minutes: Option<u64>,
-    /// Exit 3 also for this
-    #[arg(long, value_enum, value_name = "WHAT")]
+    /// Exit with code 3 also when a value or record does not fit its schema
+    #[arg(long, value_enum, value_name = "EVENT")]
     pub fail_on: Option<FailOn>,
 }
 
 #[derive(Debug, Args)]
 #[command(group = clap::ArgGroup::new("selection").required(true).multiple(true).args(["ids", "from", "to", "damaged"]))]
 pub struct Backfill {
-    /// Resources by name
+    /// Names of resources
     #[arg(value_name = "RESOURCE", required = true)]
     pub resources: Vec<String>,
-    /// Ids: 123,456-500
+    /// Ids and ranges of ids, such as 123,456-500
     #[arg(long, value_name = "IDS", conflicts_with_all = ["from", "to", "by"])]
     pub ids: Option<String>,
     /// Accept copies that are older than the stored ones
     #[arg(long, requires = "ids")]
     pub accept_older: bool,
-    /// From the beginning of this day, UTC
+    /// First day of the range, in UTC
     #[arg(long, value_name = "DATE", requires = "to")]
     pub from: Option<jiff::civil::Date>,
-    /// To the beginning of this day, UTC: the day itself is not read
+    /// Day after the last day of the range, in UTC
     #[arg(long, value_name = "DATE", requires = "from")]
     pub to: Option<jiff::civil::Date>,
-    /// The date of the search [default: that of creation]
+    /// Date that the range applies to, a column of the search [default: the date of creation]
     #[arg(long, value_name = "FIELD")]
     pub by: Option<String>,
-    /// What files hold that `verify --deep` finds damaged
+    /// Select the records of files that `verify --deep` finds damaged
     #[arg(long, conflicts_with_all = ["ids", "from", "to", "by"])]
     pub damaged: bool,
-    /// Give up what was damaged and the source cannot give again
+    /// Give up damaged records that the source cannot return again
     #[arg(long, requires = "damaged")]
     pub force: bool,
-    /// Stop asking after so many minutes, commit what is whole; the same command goes on from there
+    /// Stop requesting after N minutes and commit complete parts; the same command resumes
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub max_minutes: Option<u64>,
-    /// Exit 3 also for this
-    #[arg(long, value_enum, value_name = "WHAT")]
+    /// Exit with code 3 also when a value or record does not fit its schema
+    #[arg(long, value_enum, value_name = "EVENT")]
     pub fail_on: Option<FailOn>,
-    /// Wait for resources that another run works on
+    /// Wait for resources that another run holds, instead of skipping them
     #[arg(long)]
     pub wait: bool,
 }
 
 #[derive(Debug, Args)]
 pub struct Reconcile {
-    /// Resources by name [default: all whose deletions can be found]
+    /// Names of resources [default: all that allow deletions to be found]
     #[arg(value_name = "RESOURCE")]
     pub resources: Vec<String>,
-    /// Take out however many are gone
+    /// Remove deleted records even if they exceed the safety limit
     #[arg(long)]
     pub force: bool,
-    /// Wait for resources that another run works on
+    /// Wait for resources that another run holds, instead of skipping them
     #[arg(long)]
     pub wait: bool,
 }
 
-/// What else makes a run fail.
+/// Further events that make a run fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum FailOn {
-    /// A value or record that did not fit its schema
     Misfit,
 }
 
 #[derive(Debug, Args)]
 pub struct Plan {
-    /// Resources by name [default: all that the settings include]
+    /// Names of resources [default: all that the settings include]
     #[arg(value_name = "RESOURCE")]
     pub resources: Vec<String>,
-    /// As if everything were to be read again
+    /// Plan a full read
     #[arg(long)]
     pub full: bool,
     /// Print JSON
@@ -199,17 +223,17 @@ pub struct Status {
     /// Print JSON
     #[arg(long)]
     pub json: bool,
-    /// Exit 3 when a resource is incomplete, owes records, or was last scanned longer ago, such as 26h
+    /// Exit with code 3 when a resource is incomplete, has pending records, or was last scanned longer ago (26h, 2d)
     #[arg(long, value_name = "AGE", value_parser = humantime::parse_duration)]
     pub max_age: Option<Duration>,
 }
 
 #[derive(Debug, Args)]
 pub struct Verify {
-    /// Resources by name [default: all that have manifests]
+    /// Names of resources [default: all that have manifests]
     #[arg(value_name = "RESOURCE")]
     pub resources: Vec<String>,
-    /// Read every byte: checksums, keys, owners, partitions
+    /// Read every byte: checksums, keys, records, partitions
     #[arg(long)]
     pub deep: bool,
     /// Print JSON
@@ -219,10 +243,10 @@ pub struct Verify {
 
 #[derive(Debug, Args)]
 pub struct Clean {
-    /// Say what would go: nothing is deleted
+    /// List the files without removing them
     #[arg(long)]
     pub dry_run: bool,
-    /// Join small neighbouring files of a partition into larger ones, up to `limits.file_bytes`
+    /// Join small neighbouring files of a partition, up to `limits.file_bytes`
     #[arg(long)]
     pub compact: bool,
     /// Print JSON
@@ -232,46 +256,47 @@ pub struct Clean {
 
 #[derive(Debug, Args)]
 pub struct Resources {
-    /// One resource, with its tables, columns and their meanings
+    /// Name of a resource, to print its tables, columns and their meanings
+    #[arg(value_name = "RESOURCE")]
     pub name: Option<String>,
     /// Print JSON
     #[arg(long)]
     pub json: bool,
-    /// Write pages about every table and column into this folder: a page a service, and a picture
+    /// Write pages about all tables and columns to this folder: one for each service, and a picture
     #[arg(long, value_name = "DIR", conflicts_with_all = ["name", "json"])]
     pub reference: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
 pub struct Sandbox {
-    /// The port on 127.0.0.1; 0 takes any that is free
+    /// Port on 127.0.0.1; 0 takes any free port
     #[arg(long, default_value_t = 8080)]
     pub port: u16,
-    /// Orders of the account; the rest follows: notes, movements, payments and journals are those of the orders
+    /// Number of orders; notes, movements, payments and journals follow from them
     #[arg(long, value_name = "N", default_value_t = 2_000)]
     pub orders: u64,
-    /// Requests a minute; 0 is no quota
+    /// Requests allowed in a minute; 0 means no quota
     #[arg(long, value_name = "N", default_value_t = 200)]
     pub limit: u32,
-    /// The seed that the data are made from
+    /// Seed of the generated data
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub seed: u64,
-    /// Products, when not in proportion; contradicts no rule of the business
+    /// Number of products, if not in proportion to the orders
     #[arg(long, value_name = "N")]
     pub products: Option<u64>,
-    /// Contacts, when not in proportion; contradicts no rule of the business
+    /// Number of contacts, if not in proportion to the orders
     #[arg(long, value_name = "N")]
     pub contacts: Option<u64>,
-    /// Journals, when not in proportion; fewer leave invoices and payments without a journal
+    /// Number of journals, if not in proportion; a smaller number leaves invoices and payments without a journal
     #[arg(long, value_name = "N")]
     pub journals: Option<u64>,
-    /// A folder with fixtures: resources that the account serves beside its own
+    /// Folder of fixtures: additional resources of the account
     #[arg(long, value_name = "DIR")]
     pub fixtures: Option<PathBuf>,
-    /// Records of a fixture, when not as many as it states: NAME=N
+    /// Number of records of a fixture, if it is not to be the stated number; repeatable
     #[arg(long, value_name = "NAME=N", value_parser = parse_records)]
     pub records: Vec<(String, u64)>,
-    /// A JSON file of settings, as `POST /sandbox/TOKEN/settings` takes them
+    /// JSON file of settings, in the form of `POST /sandbox/TOKEN/settings`
     #[arg(long, value_name = "FILE")]
     pub settings: Option<PathBuf>,
 }
@@ -284,5 +309,6 @@ fn parse_records(text: &str) -> Result<(String, u64), String> {
 
 #[derive(Debug, Args)]
 pub struct Completions {
+    /// Shell to print completions for
     pub shell: Shell,
 }

@@ -1,4 +1,4 @@
-//! `pearlift backfill`: reads given ids, a range of a date, or what is damaged again.
+//! `pearlift backfill`: reads given ids, a range of a date, or the records of damaged files again.
 
 use std::time::Duration;
 
@@ -28,7 +28,7 @@ pub async fn backfill(start: Start, backfill: Backfill) -> Result<u8> {
     start.run(catalog, settings, wish).await
 }
 
-/// What the flags select.
+/// The selection of the flags.
 fn selection(backfill: &Backfill) -> Result<Selection> {
     Ok(match (&backfill.ids, backfill.from, backfill.to) {
         (Some(text), _, _) => {

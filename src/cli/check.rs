@@ -6,7 +6,7 @@ use crate::cli::start::Start;
 use crate::failure::Result;
 use crate::run::{Errand, Stop, Task};
 
-/// Tries everything and says what was found; the exit code is that of the first thing that failed.
+/// Tests everything and prints the findings; the exit code is that of the first failure.
 pub async fn check(start: Start) -> Result<u8> {
     let catalog = start.catalog()?;
     let settings = start.settings(&catalog)?;

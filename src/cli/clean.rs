@@ -1,4 +1,4 @@
-//! `pearlift clean`: removes what no manifest needs.
+//! `pearlift clean`: removes files that no manifest needs.
 
 use serde_json::{Value, json};
 
@@ -7,13 +7,14 @@ use crate::cli::arguments::Clean;
 use crate::cli::start::Start;
 use crate::failure::{Kind, Result};
 use crate::manifest::check_destination;
-use crate::report::{bytes, number};
+use crate::quantity::{number, plural};
+use crate::report::bytes;
 use crate::run::spool_folder;
 use crate::store::Store;
 use crate::write::{Joint, Sizes};
 
-/// Cleans and prints what went; exit code 6 where another run holds a resource, that of a failure where one could not be
-/// cleaned.
+/// Cleans and prints the removed files; exit code 6 if another run holds a resource, that of the failure if one could
+/// not be cleaned.
 pub async fn clean(start: Start, clean: Clean) -> Result<u8> {
     let catalog = start.catalog()?;
     let settings = start.settings(&catalog)?;
@@ -59,13 +60,13 @@ fn lines(outcome: &Outcome, dry_run: bool) -> Vec<String> {
     }
     for Joint { folder, files, bytes: size, into } in &outcome.joints {
         let joined = if dry_run { "would be joined".to_owned() } else { format!("joined into {}", number(*into)) };
-        lines.push(format!("{folder}: {} small files, {}, {joined}", number(*files), bytes(*size)));
+        lines.push(format!("{folder}: {}, {}, {joined}", plural(*files, "small file"), bytes(*size)));
     }
     lines.extend(outcome.unknown.iter().map(|path| format!("{path}: not known, left alone")));
     lines.extend(outcome.held.iter().map(|held| format!("{}: held by {}, left alone", held.name, held.by)));
-    let count = number(u64::try_from(outcome.waste.len()).unwrap_or(u64::MAX));
+    let files = plural(outcome.waste.len(), "file");
     let verb = if dry_run { "would be removed" } else { "removed" };
-    lines.push(format!("{count} files, {} {verb}", bytes(total(outcome))));
+    lines.push(format!("{files}, {} {verb}", bytes(total(outcome))));
     lines
 }
 

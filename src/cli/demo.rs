@@ -7,6 +7,7 @@ use crate::cli::shell;
 use crate::cli::start::{Start, Wish};
 use crate::config::{Environment, Settings};
 use crate::failure::{Failure, Kind, Result};
+use crate::quantity::plural;
 use crate::run::Task;
 use crate::schema::Catalog;
 use pearlift_sandbox::{Sandbox, Settings as AccountSettings, Size};
@@ -36,10 +37,10 @@ pub async fn demo(start: Start, demo: Demo) -> Result<u8> {
     let catalog = Catalog::load(None)?;
     let names: Vec<&str> = catalog.resources().iter().map(|resource| resource.name.as_str()).collect();
     let settings = Settings::from_text(None, "", environment, &names)?;
-    // The account is made anew each time: what an earlier demo left is read again whole.
+    // Each demo generates a new account, so that the folder of an earlier one is read again completely.
     let full = demo.out.join("_pearlift").exists();
     if start.options.log_format == LogFormat::Text {
-        let line = format!("exporting a simulated account of {} orders to {folder}", demo.orders.max(1));
+        let line = format!("exporting an account of {} to {folder}", plural(demo.orders.max(1), "simulated order"));
         start.terminal().complain(&[line, String::new()]);
     }
     let code = start.run(catalog, settings, Wish { task: Task::Update { full }, ..Wish::default() }).await?;

@@ -5,10 +5,9 @@ use std::io::{ErrorKind, Write};
 
 use crate::cli::arguments::Init;
 use crate::cli::terminal::Terminal;
+use crate::config::template;
 use crate::failure::{Failure, Kind, Result};
-
-/// Every key with its default (`config` lists them; a test compares).
-pub const TEMPLATE: &str = include_str!("template.toml");
+use crate::schema::Catalog;
 
 /// Writes the file; one that is there is left alone.
 pub fn init(init: Init) -> Result<u8> {
@@ -19,7 +18,7 @@ pub fn init(init: Init) -> Result<u8> {
         if exists { failure.advise("give another name: `pearlift init FILE`") } else { failure }
     };
     let mut file = File::create_new(&init.file).map_err(wrong)?;
-    file.write_all(TEMPLATE.as_bytes()).map_err(wrong)?;
+    file.write_all(template(&Catalog::load(None)?).as_bytes()).map_err(wrong)?;
     let file = init.file.display();
     let next = "fill in [account] and [destination], set BRIGHTPEARL_STAFF_TOKEN, then `pearlift check`";
     Terminal::default().complain(&[format!("wrote {file}: {next}")]);

@@ -3,6 +3,7 @@
 //! Takes the process's arguments, variables, time and randomness (all read here and passed down), gives an exit code.
 //! stdout is for data, stderr for people. A reader that closes the pipe is no failure.
 
+mod help;
 mod arguments;
 mod shell;
 mod terminal;
@@ -40,8 +41,8 @@ use crate::secret::Redactor;
 
 pub use panics::end_on_panic;
 
-/// Threads for decoding and writing. Each keeps a heap of its own, so more of them than can work at once cost memory: a
-/// commit, three resources that look up what they hold, and the work on pages of a few cores.
+/// Threads for decoding and writing. Each has a heap of its own, so that idle ones cost memory: enough for one commit,
+/// the lookups of three resources, and the pages of a few cores.
 const BLOCKING: usize = 8;
 
 /// Runs the command that the arguments name.
@@ -86,7 +87,7 @@ pub fn main(
     }
 }
 
-/// Shows help, or what is wrong with the arguments; with colours, unless an argument holds what is not to be shown.
+/// Prints help, or the error in the arguments; in colour, unless an argument contains a secret.
 fn show(error: &clap::Error, arguments: &[OsString], redactor: &Redactor) {
     let mut text = error.render().to_string();
     for argument in arguments.iter().map(|argument| argument.to_string_lossy()) {

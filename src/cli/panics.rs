@@ -1,7 +1,7 @@
 //! A panic ends the process as a bug of ours: exit code 1, with a message that asks for a report.
 //!
-//! Wherever it is met, in a task or in a thread whose end nobody waits for: going on could wait for ever, and what was
-//! committed is whole at any moment.
+//! The process ends wherever the panic occurs, in a task or in a thread that nobody joins: continuing could wait for
+//! ever, and commits are complete at any moment.
 
 use std::panic::PanicHookInfo;
 

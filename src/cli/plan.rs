@@ -1,4 +1,4 @@
-//! `pearlift plan`: what `run` would do and cost, without doing it.
+//! `pearlift plan`: the scans and costs of the next `run`, without executing them.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use crate::run::{Errand, Stop, Task, forecast};
 pub async fn plan(start: Start, plan: Plan) -> Result<u8> {
     let catalog = start.catalog()?;
     let settings = start.settings(&catalog)?;
-    // Requests are worth a line only to those who want every request.
+    // Requests are logged only with `-v`.
     let watch = (start.verbosity() == Verbosity::Verbose).then(|| start.watch());
     let errand = Errand {
         catalog: Arc::new(catalog),

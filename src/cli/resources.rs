@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 use crate::cli::arguments::Resources;
 use crate::cli::start::Start;
 use crate::failure::{Failure, Kind, Result};
+use crate::quantity::cadence;
 use crate::report::{MADE, meaning_line, reference, table};
 use crate::schema::{Catalog, Meaning, References, Resource, Table};
 
@@ -77,7 +78,7 @@ fn write_reference(start: &Start, catalog: &Catalog, folder: &Path) -> Result<u8
 
 fn page(resource: &Resource) -> Vec<String> {
     let shown = |word: &str, every: Option<std::time::Duration>| {
-        every.map(|every| format!(", {word} every {}", humantime::format_duration(every))).unwrap_or_default()
+        every.map(|every| format!(", {word} {}", cadence(every))).unwrap_or_default()
     };
     let (every, again) = (shown("whole", resource.read.every), shown("whole again", resource.read.reload_every));
     let (style, service) = (resource.read.style.name(), &resource.read.service);

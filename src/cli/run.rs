@@ -10,7 +10,7 @@ use crate::failure::Result;
 use crate::report::table;
 use crate::run::{Errand, Stop, Task, jobs};
 
-/// Runs, or says with `--dry-run` what it would do.
+/// Runs, or prints the steps with `--dry-run`.
 pub async fn run(start: Start, run: Run) -> Result<u8> {
     let catalog = start.catalog()?;
     let settings = start.settings(&catalog)?;

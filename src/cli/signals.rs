@@ -1,8 +1,8 @@
 //! Signals that ask a run to stop.
 //!
-//! The first asks the run to commit what is whole; a later one ends the process at once. A process is often signalled twice
-//! within an instant (`timeout` signals its child, then the whole group), so a SIGTERM that follows closely is the same
-//! request.
+//! The first asks the run to commit its complete parts; a later one ends the process at once. A process is often
+//! signalled twice within an instant (`timeout` signals its child, then the whole group), so a SIGTERM that follows
+//! closely is the same request.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! What every command starts from: environment, time, seed, options; and a run from them.
+//! The start of every command: environment, time, seed, options; and a run from them.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,7 +17,7 @@ use crate::run::{Clock, Errand, Outcome, Stop, Task};
 use crate::schema::Catalog;
 use crate::secret::Redactor;
 
-/// What every command starts from.
+/// The inputs of every command.
 #[derive(Clone)]
 pub struct Start {
     pub environment: Environment,
@@ -97,7 +97,7 @@ impl Start {
         }
     }
 
-    /// Runs, shows what happened, keeps the report; gives the exit code.
+    /// Runs, prints the summary, keeps the report; returns the exit code.
     pub async fn run(&self, catalog: Catalog, settings: Settings, wish: Wish) -> Result<u8> {
         let watch = self.watch();
         let stop = Stop::default();
@@ -153,7 +153,7 @@ impl Start {
     }
 }
 
-/// What a run is wanted for.
+/// The options of a run.
 #[derive(Debug)]
 pub struct Wish {
     pub names: Vec<String>,

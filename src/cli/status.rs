@@ -1,4 +1,4 @@
-//! `pearlift status`: what lies at the destination, from the heads.
+//! `pearlift status`: the state of each resource, from the heads.
 
 use serde_json::{Value, json};
 
@@ -46,7 +46,7 @@ pub async fn status(start: Start, status: Status) -> Result<u8> {
     Ok(if any_stale { STALE } else { 0 })
 }
 
-/// With what `--max-age` makes of it, where that was asked.
+/// The object with the judgement of `--max-age`, if it was given.
 fn judged(mut object: Value, row: &StatusRow, asked: bool) -> Value {
     if asked {
         object["stale"] = json!(row.stale.is_some());

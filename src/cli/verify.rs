@@ -6,12 +6,13 @@ use crate::cli::arguments::Verify;
 use crate::cli::start::Start;
 use crate::failure::{Kind, Result};
 use crate::manifest::check_destination;
-use crate::report::{bytes, number};
+use crate::quantity::{agree, plural};
+use crate::report::bytes;
 use crate::run::spool_folder;
 use crate::store::Store;
 use crate::verify::{Finding, Inquiry, Report, verify as look};
 
-/// Looks at every live file and prints what was found; exit code 7 where anything is damaged.
+/// Checks every live file and prints the findings; exit code 7 if anything is damaged.
 pub async fn verify(start: Start, verify: Verify) -> Result<u8> {
     let catalog = start.catalog()?;
     let settings = start.settings(&catalog)?;
@@ -37,17 +38,15 @@ fn lines(report: &Report, deep: bool) -> Vec<String> {
     let rows: u64 = report.resources.iter().map(|looked| looked.rows).sum();
     let size: u64 = report.resources.iter().map(|looked| looked.bytes).sum();
     let how = if deep { "read whole" } else { "sizes and footers" };
-    let count = |count: usize| number(u64::try_from(count).unwrap_or(u64::MAX));
     let verdict = match report.damaged() {
         0 => "nothing is damaged".to_owned(),
-        1 => "1 finding is damage".to_owned(),
-        damaged => format!("{} findings are damage", count(damaged)),
+        damaged => format!("{} {} damage", plural(damaged, "finding"), agree(damaged, "is", "are")),
     };
     lines.push(format!(
-        "{} resources, {} files, {} rows, {} ({how}): {verdict}",
-        count(report.resources.len()),
-        number(files),
-        number(rows),
+        "{}, {}, {}, {} ({how}): {verdict}",
+        plural(report.resources.len(), "resource"),
+        plural(files, "file"),
+        plural(rows, "row"),
         bytes(size),
     ));
     lines
@@ -56,7 +55,7 @@ fn lines(report: &Report, deep: bool) -> Vec<String> {
 fn line(finding: &Finding) -> String {
     let word = if finding.what.is_damage() { "DAMAGE" } else { "note  " };
     let path = finding.path.as_ref().map_or_else(String::new, |path| format!(" {path}"));
-    let times = if finding.count > 1 { format!(" ({} times)", number(finding.count)) } else { String::new() };
+    let times = if finding.count > 1 { format!(" ({})", plural(finding.count, "time")) } else { String::new() };
     let remedy = finding.remedy().map_or_else(String::new, |remedy| format!("; {remedy}"));
     format!("{word} {}:{path}: {}{times}{remedy}", finding.resource, finding.what)
 }

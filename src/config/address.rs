@@ -1,5 +1,5 @@
 //! Addresses that credentials are sent to: https, or http to this machine, which no proxy ever sees. And how addresses are
-//! shown: without what may be a credential.
+//! shown: without possible credentials.
 
 use url::{Host, Url};
 
@@ -33,8 +33,8 @@ pub fn is_credential_service(host: &Host<&str>) -> bool {
     }
 }
 
-/// An address as it may be shown: without user, password, query and fragment, whether or not it is a well-formed one. What
-/// stands before the last `@` may be a password with any letters, so all of it goes.
+/// An address as it may be shown: without user, password, query and fragment, even if it is malformed. Everything
+/// before the last `@` may be part of a password, so it is left out.
 pub fn shown_address(text: &str) -> String {
     let (scheme, rest) = match text.split_once("://") {
         Some((scheme, rest)) => (format!("{}://", without_user(scheme)), rest),
@@ -45,7 +45,7 @@ pub fn shown_address(text: &str) -> String {
     let rest = without_user(rest);
     let rest = rest.split(['?', '#']).next().unwrap_or_default();
     let (authority, path) = rest.split_at(rest.find(['/', '\\']).unwrap_or(rest.len()));
-    // A port is digits; what is none may be a password whose host is missing.
+    // A port consists of digits; anything else may be a password with its host missing.
     let host = match authority.rsplit_once(':') {
         Some((host, port)) if !port.bytes().all(|byte| byte.is_ascii_digit()) && !port.ends_with(']') => {
             host.split_once(':').map_or(host, |(name, _)| name)

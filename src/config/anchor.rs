@@ -7,15 +7,17 @@ use std::path::{MAIN_SEPARATOR_STR, Path, PathBuf};
 
 use toml::{Table, Value};
 
-use crate::config::file::{Holds, KEYS};
+use crate::config::setting::Holds;
+use crate::config::settings::SETTINGS;
 use crate::failure::{Failure, Kind, Result};
 
 /// Anchors every path of the table at a folder; an empty folder is the working directory.
 pub fn anchor(table: &mut Table, folder: &Path) -> Result<()> {
-    for (section, key, _) in KEYS.iter().filter(|(_, _, holds)| *holds == Holds::Path) {
-        let mut sections = section.split('.').filter(|part| !part.is_empty());
+    for setting in SETTINGS.iter().filter(|setting| setting.holds == Holds::Path) {
+        let key = setting.key;
+        let mut sections = setting.section.split('.').filter(|part| !part.is_empty());
         let inner = sections.try_fold(&mut *table, |inner, part| inner.get_mut(part)?.as_table_mut());
-        let Some(Value::String(text)) = inner.and_then(|inner| inner.get_mut(*key)) else { continue };
+        let Some(Value::String(text)) = inner.and_then(|inner| inner.get_mut(key)) else { continue };
         if let Some(path) = anchored(text, folder) {
             *text = path.into_os_string().into_string().map_err(|_| {
                 Failure::new(Kind::Settings, format!("read the path of `{key}`"))

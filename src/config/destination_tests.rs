@@ -1,4 +1,4 @@
-//! Places as users write them, and what is meant.
+//! Places as users write them, and their meaning.
 
 use std::path::PathBuf;
 

@@ -8,7 +8,8 @@ use std::ffi::OsString;
 
 use toml::{Table, Value};
 
-use crate::config::file::{Holds, KEYS, RESOURCE_KEYS};
+use crate::config::setting::{Holds, RESOURCE, variable};
+use crate::config::settings::SETTINGS;
 use crate::config::shown::shown;
 use crate::failure::{Failure, Kind, Result};
 use crate::secret::Redactor;
@@ -53,7 +54,7 @@ impl Environment {
             if rest.starts_with("SERVICE_") || rest == "PORT" || rest.starts_with("PORT_") {
                 continue;
             }
-            let (section, key, holds) = find(rest, resources).ok_or_else(|| {
+            let (section, key, holds) = find(name, resources).ok_or_else(|| {
                 Failure::new(Kind::Settings, format!("understand the variable {name}"))
                     .because("it names no setting")
                     .advise("settings are `PEARLIFT_SECTION_KEY`, as in PEARLIFT_DESTINATION_URL; `pearlift init` writes them all")
@@ -72,20 +73,14 @@ impl Environment {
     }
 }
 
-fn find(rest: &str, resources: &[&str]) -> Option<(String, String, Holds)> {
-    let spelled = |section: &str, key: &str| {
-        let dotted = if section.is_empty() { key.to_owned() } else { format!("{section}_{key}") };
-        dotted.replace('.', "_").to_uppercase()
-    };
-    let known = KEYS.iter().find(|(section, key, _)| spelled(section, key) == rest);
-    if let Some((section, key, holds)) = known {
-        return Some(((*section).to_owned(), (*key).to_owned(), *holds));
-    }
-    resources.iter().find_map(|resource| {
-        RESOURCE_KEYS.iter().find_map(|(key, holds)| {
-            (spelled(&format!("resource_{resource}"), key) == rest)
-                .then(|| (format!("resource.{resource}"), (*key).to_owned(), *holds))
-        })
+fn find(name: &str, resources: &[&str]) -> Option<(String, String, Holds)> {
+    SETTINGS.iter().find_map(|setting| {
+        let sections = match setting.section {
+            RESOURCE => resources.iter().map(|resource| format!("{RESOURCE}.{resource}")).collect(),
+            section => vec![section.to_owned()],
+        };
+        let section = sections.into_iter().find(|section| variable(section, setting.key) == name)?;
+        Some((section, setting.key.to_owned(), setting.holds))
     })
 }
 
@@ -95,8 +90,19 @@ fn read(name: &str, text: &str, holds: Holds) -> Result<Value> {
             .because(format!("{} is no {wanted}", shown(text)))
     };
     match holds {
-        Holds::Text | Holds::Path => Ok(Value::String(text.to_owned())),
-        Holds::Number => text.trim().parse::<i64>().map(Value::Integer).map_err(|_| wrong("whole number")),
+        Holds::Text | Holds::Path | Holds::Size | Holds::Duration => Ok(Value::String(text.to_owned())),
+        Holds::OneOf(words) if words.contains(&text) => Ok(Value::String(text.to_owned())),
+        Holds::OneOf(words) => {
+            let words: Vec<String> = words.iter().map(|word| format!("`{word}`")).collect();
+            Err(Failure::new(Kind::Settings, format!("read the variable {name}")).because(format!(
+                "{} is not one of {}",
+                shown(text),
+                words.join(", ")
+            )))
+        }
+        Holds::Number => {
+            text.trim().parse::<u32>().map(|number| Value::Integer(number.into())).map_err(|_| wrong("whole number"))
+        }
         Holds::Bool => text.trim().parse::<bool>().map(Value::Boolean).map_err(|_| wrong("`true` or `false`")),
         Holds::List => Ok(Value::Array(text.split(',').map(|item| Value::String(item.trim().to_owned())).collect())),
     }

@@ -1,227 +1,138 @@
-//! The settings file as written: shapes and names only, unknown keys refused.
+//! The settings file as read: values by section and key, each of the type that its setting states.
+//!
+//! Refuses keys that are no settings and values of another type; the parser adds the line.
 
-use std::collections::BTreeMap;
+use std::fmt;
 
-use serde::Deserialize;
+use serde::Deserializer;
+use serde::de::{DeserializeSeed, Error, MapAccess, Visitor};
+use toml::{Table, Value};
 
-/// What a key holds, so that an environment variable is read as the same type.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Holds {
-    Text,
-    /// Text that names a file or a folder; a relative one of the settings file begins at its folder.
-    Path,
-    Number,
-    Bool,
-    List,
+use crate::config::setting::{Holds, RESOURCE, Setting};
+use crate::config::settings::{SETTINGS, find};
+
+/// Reads the text of a settings file.
+pub fn read(text: &str) -> Result<Table, toml::de::Error> {
+    Section(String::new()).deserialize(toml::Deserializer::parse(text)?)
 }
 
-/// Every key: its section, its name, what it holds. The environment names, the template and the docs follow this list.
-pub const KEYS: &[(&str, &str, Holds)] = &[
-    ("", "schemas", Holds::Path),
-    ("account", "code", Holds::Text),
-    ("account", "api_domain", Holds::Text),
-    ("account", "base_url", Holds::Text),
-    ("auth", "kind", Holds::Text),
-    ("auth", "app_ref", Holds::Text),
-    ("auth", "dev_ref", Holds::Text),
-    ("auth", "client_id", Holds::Text),
-    ("auth", "token_url", Holds::Text),
-    ("auth", "token_file", Holds::Path),
-    ("auth", "api_domains", Holds::List),
-    ("destination", "url", Holds::Path),
-    ("destination", "housekeeping", Holds::Bool),
-    ("destination.s3", "endpoint", Holds::Text),
-    ("destination.s3", "region", Holds::Text),
-    ("destination.s3", "allow_http", Holds::Bool),
-    ("destination.s3", "path_style", Holds::Bool),
-    ("destination.s3", "lock_renew", Holds::Text),
-    ("destination.s3", "lock_expire", Holds::Text),
-    ("limits", "requests_per_period", Holds::Number),
-    ("limits", "period", Holds::Text),
-    ("limits", "reserve", Holds::Number),
-    ("limits", "concurrency", Holds::Number),
-    ("limits", "memory", Holds::Text),
-    ("limits", "pace", Holds::Text),
-    ("limits", "page_size", Holds::Number),
-    ("limits", "timeout", Holds::Text),
-    ("limits", "retry_tries", Holds::Number),
-    ("limits", "retry_for", Holds::Text),
-    ("limits", "overlap", Holds::Text),
-    ("limits", "settle", Holds::Text),
-    ("limits", "commit_every", Holds::Text),
-    ("limits", "commit_bytes", Holds::Text),
-    ("limits", "file_bytes", Holds::Text),
-    ("limits", "row_group_rows", Holds::Number),
-    ("limits", "encodings", Holds::Text),
-    ("limits", "spool", Holds::Path),
-    ("limits", "reread_requests", Holds::Number),
-    ("limits", "compare_counts", Holds::Bool),
-    ("limits", "locate_requests", Holds::Number),
-    ("resources", "include", Holds::List),
-    ("resources", "exclude", Holds::List),
-];
+/// A section by its name, such as `destination.s3`; empty for the whole file.
+struct Section(String);
 
-/// The keys of each `[resource.NAME]`.
-pub const RESOURCE_KEYS: &[(&str, Holds)] = &[
-    ("start", Holds::Text),
-    ("every", Holds::Text),
-    ("reload_every", Holds::Text),
-    ("reread_requests", Holds::Number),
-    ("open_every", Holds::Text),
-    ("reconcile_every", Holds::Text),
-    ("deletes", Holds::Text),
-    ("keep", Holds::Text),
-    ("tables", Holds::List),
-    ("drop_columns", Holds::List),
-];
-
-/// What becomes of the rows of records that are found deleted.
-#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
-#[serde(rename_all = "kebab-case")]
-pub enum Deletes {
-    /// They leave the tables and are kept apart, with when they were found gone.
-    #[default]
-    Move,
-    /// They stay in the tables, with when they were found gone.
-    Mark,
-    /// They leave the tables and are not kept.
-    Drop,
+/// The part of the file that a key names.
+enum Named {
+    Setting(&'static Setting),
+    Section(String),
 }
 
-/// How the values of data files are written.
-#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
-#[serde(rename_all = "kebab-case")]
-pub enum Encodings {
-    /// Plain and dictionary: every engine reads them.
-    #[default]
-    Common,
-    /// Also differences (DELTA_BINARY_PACKED): smaller, and not for every engine.
-    Compact,
+/// The key of a section.
+struct Key<'s>(&'s str);
+
+/// The value of a setting.
+struct Worth(&'static Setting);
+
+impl<'de> DeserializeSeed<'de> for Section {
+    type Value = Table;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Table, D::Error> {
+        deserializer.deserialize_map(self)
+    }
 }
 
-/// The whole file.
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct SettingsFile {
-    pub schemas: Option<String>,
-    pub account: AccountFile,
-    pub auth: AuthFile,
-    pub destination: DestinationFile,
-    pub limits: LimitsFile,
-    pub resources: ResourcesFile,
-    pub resource: BTreeMap<String, ResourceFile>,
+impl<'de> Visitor<'de> for Section {
+    type Value = Table;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "a section")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Table, A::Error> {
+        let mut table = Table::new();
+        while let Some(named) = map.next_key_seed(Key(&self.0))? {
+            match named {
+                Named::Setting(setting) => {
+                    table.insert(setting.key.to_owned(), map.next_value_seed(Worth(setting))?);
+                }
+                Named::Section(name) => {
+                    let inner = if self.0.is_empty() { name.clone() } else { format!("{}.{name}", self.0) };
+                    table.insert(name, Value::Table(map.next_value_seed(Section(inner))?));
+                }
+            }
+        }
+        Ok(table)
+    }
 }
 
-/// `[account]`.
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct AccountFile {
-    pub code: Option<String>,
-    pub api_domain: Option<String>,
-    pub base_url: Option<String>,
+impl<'de> DeserializeSeed<'de> for Key<'_> {
+    type Value = Named;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Named, D::Error> {
+        deserializer.deserialize_identifier(self)
+    }
 }
 
-/// `[auth]`.
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct AuthFile {
-    pub kind: Option<AuthKind>,
-    pub app_ref: Option<String>,
-    pub dev_ref: Option<String>,
-    pub client_id: Option<String>,
-    pub token_url: Option<String>,
-    pub token_file: Option<String>,
-    pub api_domains: Option<Vec<String>>,
+impl Visitor<'_> for Key<'_> {
+    type Value = Named;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "a key")
+    }
+
+    fn visit_str<E: Error>(self, key: &str) -> Result<Named, E> {
+        if let Some(setting) = find(self.0, key) {
+            return Ok(Named::Setting(setting));
+        }
+        // Which resources there are is known later.
+        let known = sections(self.0);
+        if self.0 == RESOURCE || known.contains(&key) {
+            return Ok(Named::Section(key.to_owned()));
+        }
+        let section = if self.0.starts_with("resource.") { RESOURCE } else { self.0 };
+        let keys = SETTINGS.iter().filter(|setting| setting.section == section).map(|setting| setting.key);
+        let expected: Vec<String> = keys.chain(known).map(|name| format!("`{name}`")).collect();
+        Err(E::custom(format_args!("unknown field `{key}`, expected one of {}", expected.join(", "))))
+    }
 }
 
-/// How we are known to the source (API notes §2.1).
-#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
-#[serde(rename_all = "kebab-case")]
-pub enum AuthKind {
-    StaffToken,
-    AccountToken,
-    Oauth,
+/// The sections within one.
+fn sections(of: &str) -> Vec<&'static str> {
+    let below = |section: &'static str| {
+        let rest = if of.is_empty() { section } else { section.strip_prefix(of)?.strip_prefix('.')? };
+        rest.split('.').next().filter(|name| !name.is_empty())
+    };
+    let mut names: Vec<&str> = SETTINGS.iter().filter_map(|setting| below(setting.section)).collect();
+    names.dedup();
+    names
 }
 
-/// `[destination]`.
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct DestinationFile {
-    pub url: Option<String>,
-    pub housekeeping: Option<bool>,
-    pub s3: S3File,
+impl<'de> DeserializeSeed<'de> for Worth {
+    type Value = Value;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+        use serde::Deserialize;
+        Ok(match self.0.holds {
+            Holds::Text | Holds::Path | Holds::Size | Holds::Duration => {
+                Value::String(String::deserialize(deserializer)?)
+            }
+            Holds::OneOf(words) => {
+                let word = String::deserialize(deserializer)?;
+                if !words.contains(&word.as_str()) {
+                    return Err(D::Error::custom(unknown_word(&word, words)));
+                }
+                Value::String(word)
+            }
+            Holds::Number => Value::Integer(u32::deserialize(deserializer)?.into()),
+            Holds::Bool => Value::Boolean(bool::deserialize(deserializer)?),
+            Holds::List => {
+                let items = Vec::<String>::deserialize(deserializer)?;
+                Value::Array(items.into_iter().map(Value::String).collect())
+            }
+        })
+    }
 }
 
-/// `[destination.s3]`.
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct S3File {
-    pub endpoint: Option<String>,
-    pub region: Option<String>,
-    pub allow_http: Option<bool>,
-    pub path_style: Option<bool>,
-    pub lock_renew: Option<String>,
-    pub lock_expire: Option<String>,
-}
-
-/// `[limits]`.
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct LimitsFile {
-    pub requests_per_period: Option<u32>,
-    pub period: Option<String>,
-    pub reserve: Option<u32>,
-    pub concurrency: Option<usize>,
-    pub memory: Option<String>,
-    pub pace: Option<Pace>,
-    pub page_size: Option<u32>,
-    pub timeout: Option<String>,
-    pub retry_tries: Option<u32>,
-    pub retry_for: Option<String>,
-    pub overlap: Option<String>,
-    pub settle: Option<String>,
-    pub commit_every: Option<String>,
-    pub commit_bytes: Option<String>,
-    pub file_bytes: Option<String>,
-    pub row_group_rows: Option<usize>,
-    pub encodings: Option<Encodings>,
-    pub spool: Option<String>,
-    pub reread_requests: Option<u64>,
-    pub compare_counts: Option<bool>,
-    pub locate_requests: Option<u64>,
-}
-
-/// How the quota of a period is spent.
-#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
-#[serde(rename_all = "kebab-case")]
-pub enum Pace {
-    /// Evenly over the period, so that the shop's own apps always find room.
-    #[default]
-    Even,
-    /// At once, then wait for the next.
-    Burst,
-}
-
-/// `[resources]`.
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct ResourcesFile {
-    pub include: Option<Vec<String>>,
-    pub exclude: Option<Vec<String>>,
-}
-
-/// `[resource.NAME]`.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct ResourceFile {
-    pub start: Option<String>,
-    pub every: Option<String>,
-    pub reload_every: Option<String>,
-    pub reread_requests: Option<u64>,
-    pub open_every: Option<String>,
-    pub deletes: Option<Deletes>,
-    pub reconcile_every: Option<String>,
-    pub keep: Option<String>,
-    pub tables: Option<Vec<String>>,
-    pub drop_columns: Option<Vec<String>>,
+/// The message about a word that is none of those that a setting takes.
+fn unknown_word(word: &str, words: &[&str]) -> String {
+    let expected: Vec<String> = words.iter().map(|word| format!("`{word}`")).collect();
+    format!("unknown variant `{word}`, expected one of {}", expected.join(", "))
 }

@@ -1,14 +1,19 @@
 //! Settings: flags over environment over file over defaults, and secrets from the environment or from files.
 //!
-//! Takes a TOML file and the process environment, gives [`Settings`] whose parts are resolved when asked for, so that a
-//! command needs only what it uses. Refuses unknown keys (with their line), http to anything but loopback, and secrets
-//! in the file.
+//! Takes a TOML file and the process environment, gives [`Settings`], the parts of which are resolved on demand, so
+//! that a command needs only those that it uses. Refuses unknown keys (with their line), http to anything but loopback,
+//! and secrets in the file.
 
+mod setting;
+mod choices;
+mod settings;
 mod file;
+mod written;
 mod anchor;
 mod environment;
-mod size;
 mod shown;
+mod size;
+mod values;
 mod address;
 mod destination;
 mod secrets;
@@ -16,7 +21,10 @@ mod resolve;
 mod resource;
 
 pub use address::{check_address, is_credential_service, is_loopback, shown_address};
+pub use choices::{Deletes, Encodings, Pace};
 pub use environment::Environment;
-pub use file::{Deletes, Encodings, KEYS, Pace};
 pub use resolve::{Account, Destination, Limits, S3, Settings};
 pub use secrets::{Credentials, Named, OAuth, capitalised, learn};
+pub use setting::{Holds, Setting};
+pub use settings::SETTINGS;
+pub use written::{reference, template};

@@ -1,4 +1,4 @@
-//! From the settings file and the environment to what each stage needs.
+//! From the settings file and the environment to the values of each stage.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -8,12 +8,13 @@ use url::Url;
 
 use crate::config::address::{check_address, is_mistaken, refuse_query, shown_address};
 use crate::config::anchor::{anchor, anchored, folder};
+use crate::config::choices::{Encodings, Pace};
 use crate::config::destination;
 use crate::config::environment::Environment;
-use crate::config::file::{Encodings, Pace, SettingsFile};
+use crate::config::file;
 use crate::config::secrets::{self, Credentials};
 use crate::config::shown::shown;
-use crate::config::size;
+use crate::config::values::Values;
 use crate::disk;
 use crate::failure::{Failure, Kind, Result};
 use crate::secret::Redactor;
@@ -27,7 +28,7 @@ const STATE_FOLDER: &str = "_pearlift";
 
 /// Settings, resolved part by part when asked for.
 pub struct Settings {
-    pub(super) file: SettingsFile,
+    pub(super) values: Values,
     environment: Environment,
     /// The destination as the file has it, where it is in force and is relative to the file's folder.
     relative_url: Option<String>,
@@ -99,7 +100,7 @@ pub struct Limits {
     pub reread_requests: u64,
     /// The source's count and greatest ids are compared with the tables.
     pub compare_counts: bool,
-    /// Requests a run and resource that look for what differs.
+    /// Requests of a run and resource that locate a difference of counts.
     pub locate_requests: u64,
 }
 
@@ -132,15 +133,12 @@ impl Settings {
                  environment or from files",
             )
         };
-        // Once as written, for an error that states the line; once more with the environment laid over it.
-        toml::from_str::<SettingsFile>(text).map_err(wrong)?;
-        let mut table: toml::Table = toml::from_str(text).map_err(wrong)?;
+        let mut table = file::read(text).map_err(wrong)?;
         let written = table.get("destination").and_then(|section| section.get("url")?.as_str()).map(str::to_owned);
         anchor(&mut table, path.as_deref().map_or(Path::new(""), folder))?;
         environment.lay_over(&mut table, resources)?;
-        let file: SettingsFile = table.try_into().map_err(wrong)?;
-        let known = |name: &String| resources.contains(&name.as_str());
-        if let Some(unknown) = file.resource.keys().find(|name| !known(name)) {
+        let values = Values::new(table);
+        if let Some(unknown) = values.resources().find(|name| !resources.contains(name)) {
             return Err(Failure::new(Kind::Settings, format!("understand [resource.{unknown}]"))
                 .at(&place)
                 .because("there is no resource of that name")
@@ -148,10 +146,10 @@ impl Settings {
         }
         let moved = path.as_deref().zip(written).filter(|(path, written)| {
             let moved = anchored(written, folder(path));
-            moved.is_some() && moved.as_deref() == file.destination.url.as_deref().map(Path::new)
+            moved.is_some() && moved.as_deref() == values.text("destination.url").map(Path::new)
         });
         let relative_url = moved.map(|(_, written)| written);
-        Ok(Self { file, environment, relative_url, path })
+        Ok(Self { values, environment, relative_url, path })
     }
 
     /// A user's own folder of schema files. Read before the rest, for `load` needs the resources' names.
@@ -175,10 +173,9 @@ impl Settings {
                  `pearlift demo` needs no account",
             )
         };
-        let file = &self.file.account;
         let injected = |name: &str| secrets::find(&self.environment, name);
-        let set = |value: &Option<String>| value.clone().filter(|text| !text.is_empty());
-        let code = match set(&file.code) {
+        let set = |name: &str| self.values.text(name).filter(|text| !text.is_empty()).map(str::to_owned);
+        let code = match set("account.code") {
             Some(code) => code,
             None => injected("OAUTH_ACCOUNT")?.ok_or_else(|| missing("`account.code`"))?,
         };
@@ -187,11 +184,11 @@ impl Settings {
             return Err(Failure::new(Kind::Settings, "accept the account code")
                 .because(format!("{} is not letters, digits, `-` and `_`", shown(&code))));
         }
-        let fixed = set(&file.base_url).is_some() || set(&file.api_domain).is_some();
-        let text = match set(&file.base_url) {
+        let fixed = set("account.base_url").is_some() || set("account.api_domain").is_some();
+        let text = match set("account.base_url") {
             Some(url) => url.trim_end_matches('/').to_owned(),
             None => {
-                let domain = match set(&file.api_domain) {
+                let domain = match set("account.api_domain") {
                     Some(domain) => domain,
                     None => injected("OAUTH_API_DOMAIN")?.ok_or_else(|| missing("`account.api_domain`"))?,
                 };
@@ -207,9 +204,9 @@ impl Settings {
         Ok(Account { code, base_url, fixed })
     }
 
-    /// Who we are at the source.
+    /// The credentials for the source.
     pub fn credentials(&self, now: Timestamp) -> Result<Credentials> {
-        if let Some(text) = &self.file.auth.token_url {
+        if let Some(text) = self.values.text("auth.token_url") {
             let url = Url::parse(text).map_err(|error| {
                 Failure::new(Kind::Settings, "read `auth.token_url`")
                     .because(format!("`{}` is no URL", shown_address(text)))
@@ -217,12 +214,12 @@ impl Settings {
             })?;
             check_address(&url, "auth.token_url")?;
         }
-        secrets::resolve(&self.file.auth, &self.environment, now)
+        secrets::resolve(&self.values, &self.environment, now)
     }
 
     /// Where tables go.
     pub fn destination(&self) -> Result<Destination> {
-        let url = self.file.destination.url.clone().ok_or_else(|| {
+        let url = self.values.text("destination.url").ok_or_else(|| {
             Failure::new(Kind::Settings, "find the destination").because("`destination.url` is not set").advise(
                 "set `url` under [destination] to a folder or s3://bucket/prefix, or set PEARLIFT_DESTINATION_URL",
             )
@@ -254,16 +251,15 @@ impl Settings {
                 refuse("its bucket has letters that no name of a bucket has").advise("write `s3://bucket/prefix`")
             );
         }
-        let file = &self.file.destination.s3;
+        let values = &self.values;
         // Line ends of files that variables were read from are no part of a value.
         let environment = |name: &str| self.environment.get(name).map(|text| text.trim().to_owned());
-        let endpoint = file
-            .endpoint
-            .clone()
+        let text = |name: &str| values.text(name).map(str::to_owned);
+        let endpoint = text("destination.s3.endpoint")
             .or_else(|| environment("AWS_ENDPOINT_URL_S3"))
             .or_else(|| environment("AWS_ENDPOINT_URL"))
             .or_else(|| environment("AWS_ENDPOINT"));
-        let allow_http = file.allow_http.unwrap_or(false);
+        let allow_http = values.flag("destination.s3.allow_http").unwrap_or_default();
         if let Some(endpoint) = &endpoint {
             let url = Url::parse(endpoint).map_err(|error| {
                 Failure::new(Kind::Settings, "read `destination.s3.endpoint`").at(shown_address(endpoint)).caused(error)
@@ -277,8 +273,9 @@ impl Settings {
                     .advise("set `allow_http = true` under [destination.s3]; it is accepted for loopback only"));
             }
         }
-        let region =
-            file.region.clone().or_else(|| environment("AWS_REGION")).or_else(|| environment("AWS_DEFAULT_REGION"));
+        let region = text("destination.s3.region")
+            .or_else(|| environment("AWS_REGION"))
+            .or_else(|| environment("AWS_DEFAULT_REGION"));
         // It becomes a part of hosts.
         let is_part = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
         if let Some(region) = region.as_ref().filter(|region| !region.chars().all(is_part)) {
@@ -286,8 +283,8 @@ impl Settings {
                 .at(shown(region))
                 .because("it is not letters, digits and `-`, as `eu-west-1`"));
         }
-        let lock_renew = duration("destination.s3.lock_renew", file.lock_renew.as_deref(), "20s")?;
-        let lock_expire = duration("destination.s3.lock_expire", file.lock_expire.as_deref(), "2m")?;
+        let lock_renew = self.needed("destination.s3.lock_renew")?;
+        let lock_expire = self.needed("destination.s3.lock_expire")?;
         if lock_expire < lock_renew * 3 {
             return Err(Failure::new(Kind::Settings, "accept `destination.s3.lock_expire`")
                 .because("it must be at least three times `lock_renew`, or a slow renewal would look like a death"));
@@ -295,7 +292,7 @@ impl Settings {
         Ok(Destination::S3(S3 {
             bucket: bucket.to_owned(),
             prefix: destination::prefix(url, prefix)?,
-            path_style: file.path_style.unwrap_or(endpoint.is_some()),
+            path_style: values.flag("destination.s3.path_style").unwrap_or(endpoint.is_some()),
             endpoint,
             region,
             allow_http,
@@ -324,39 +321,40 @@ impl Settings {
 
     /// Whether a run ends by removing old versions and reports.
     pub fn housekeeping(&self) -> bool {
-        self.file.destination.housekeeping.unwrap_or(true)
+        self.values.flag("destination.housekeeping").unwrap_or_default()
     }
 
     /// Bounds of every kind.
     pub fn limits(&self) -> Result<Limits> {
-        let file = &self.file.limits;
-        let size =
-            |key: &str, value: &Option<String>, default: &str| size::parse(key, value.as_deref().unwrap_or(default));
+        let values = &self.values;
+        let number = |name: &str| values.number(name).expect("it has a default");
+        let flag = |name: &str| values.flag(name).expect("it has a default");
+        let count = |name: &str| usize::try_from(number(name)).expect("a u32 is a usize");
         let limits = Limits {
-            requests_per_period: file.requests_per_period.unwrap_or(200),
-            period: duration("limits.period", file.period.as_deref(), "60s")?,
-            reserve: file.reserve.unwrap_or(40),
-            concurrency: file.concurrency.unwrap_or(16),
-            memory: size("limits.memory", &file.memory, "512MiB")?,
-            pace: file.pace.unwrap_or_default(),
-            page_size: file.page_size.unwrap_or(500),
-            timeout: duration("limits.timeout", file.timeout.as_deref(), "120s")?,
-            retry_tries: file.retry_tries.unwrap_or(8),
-            retry_for: duration("limits.retry_for", file.retry_for.as_deref(), "10m")?,
-            overlap: duration("limits.overlap", file.overlap.as_deref(), "2h")?,
-            settle: duration("limits.settle", file.settle.as_deref(), "60s")?,
-            commit_every: duration("limits.commit_every", file.commit_every.as_deref(), "10m")?,
-            commit_bytes: size("limits.commit_bytes", &file.commit_bytes, "256MiB")?,
-            file_bytes: size("limits.file_bytes", &file.file_bytes, "128MiB")?,
-            row_group_rows: file.row_group_rows.unwrap_or(32_768),
-            encodings: file.encodings.unwrap_or_default(),
-            spool: match &file.spool {
+            requests_per_period: number("limits.requests_per_period"),
+            period: self.needed("limits.period")?,
+            reserve: number("limits.reserve"),
+            concurrency: count("limits.concurrency"),
+            memory: values.size("limits.memory")?,
+            pace: values.choice("limits.pace").expect("it has a default"),
+            page_size: number("limits.page_size"),
+            timeout: self.needed("limits.timeout")?,
+            retry_tries: number("limits.retry_tries"),
+            retry_for: self.needed("limits.retry_for")?,
+            overlap: self.needed("limits.overlap")?,
+            settle: self.needed("limits.settle")?,
+            commit_every: self.needed("limits.commit_every")?,
+            commit_bytes: values.size("limits.commit_bytes")?,
+            file_bytes: values.size("limits.file_bytes")?,
+            row_group_rows: count("limits.row_group_rows"),
+            encodings: values.choice("limits.encodings").expect("it has a default"),
+            spool: match values.text("limits.spool") {
                 Some(spool) => Some(destination::path("limits.spool", spool, &self.environment)?),
                 None => None,
             },
-            reread_requests: file.reread_requests.unwrap_or(0),
-            compare_counts: file.compare_counts.unwrap_or(true),
-            locate_requests: file.locate_requests.unwrap_or(30),
+            reread_requests: number("limits.reread_requests").into(),
+            compare_counts: flag("limits.compare_counts"),
+            locate_requests: number("limits.locate_requests").into(),
         };
         let refuse =
             |key: &str, why: &str| Err(Failure::new(Kind::Settings, format!("accept `limits.{key}`")).because(why));
@@ -380,13 +378,9 @@ impl Settings {
         }
         Ok(limits)
     }
-}
 
-pub(super) fn duration(key: &str, text: Option<&str>, default: &str) -> Result<Duration> {
-    let text = text.unwrap_or(default);
-    humantime::parse_duration(text).map_err(|_| {
-        Failure::new(Kind::Settings, format!("read `{key}`"))
-            .because(format!("{} is no duration", shown(text)))
-            .advise(format!("write `{key} = \"{default}\"`"))
-    })
+    /// A duration that has a default.
+    fn needed(&self, name: &str) -> Result<Duration> {
+        Ok(self.values.duration(name)?.expect("it has a default"))
+    }
 }

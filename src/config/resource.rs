@@ -6,8 +6,9 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::Offset;
 
-use crate::config::file::{Deletes, ResourceFile};
-use crate::config::resolve::{Settings, duration};
+use crate::config::choices::Deletes;
+use crate::config::resolve::Settings;
+use crate::config::setting::RESOURCE;
 use crate::config::shown::shown;
 use crate::failure::{Failure, Kind, Result};
 use crate::schema::{Catalog, Resource, Wishes};
@@ -19,87 +20,76 @@ impl Settings {
         let matches = |patterns: &Option<Vec<String>>, otherwise: bool| {
             patterns.as_ref().map_or(otherwise, |patterns| patterns.iter().any(|pattern| glob(pattern, &resource.name)))
         };
-        let include = &self.file.resources.include;
+        let (include, exclude) = (self.values.list("resources.include"), self.values.list("resources.exclude"));
         let is_included = match resource.is_default {
-            true => matches(include, true),
+            true => matches(&include, true),
             false => include.as_ref().is_some_and(|names| names.contains(&resource.name)),
         };
-        is_included && !matches(&self.file.resources.exclude, false)
+        is_included && !matches(&exclude, false)
     }
 
-    /// `[resource.NAME] deletes`: what becomes of the rows of records that are found deleted.
+    /// `[resource.NAME] deletes`: the treatment of the rows of deleted records.
     pub fn deletes(&self, resource: &str) -> Deletes {
-        self.file.resource.get(resource).and_then(|file| file.deletes).unwrap_or_default()
+        self.values.choice(&name(resource, "deletes")).expect("it has a default")
     }
 
-    /// The catalogue as these settings wish it: `tables`, `drop_columns` and `deletes` of each resource decide what is
-    /// written.
+    /// The catalogue reduced by these settings: `tables`, `drop_columns` and `deletes` of each resource decide which
+    /// tables and columns are written.
     pub fn shape(&self, catalog: Catalog) -> Result<Catalog> {
         let wishes = |resource: &str| Wishes {
-            tables: self.file.resource.get(resource).and_then(|file| file.tables.clone()),
-            drop_columns: self
-                .file
-                .resource
-                .get(resource)
-                .and_then(|file| file.drop_columns.clone())
-                .unwrap_or_default(),
+            tables: self.values.list(&name(resource, "tables")),
+            drop_columns: self.values.list(&name(resource, "drop_columns")).unwrap_or_default(),
             marks: self.deletes(resource) == Deletes::Mark,
         };
         catalog.shaped(wishes, |resource| self.selects(resource))
     }
 
-    /// `[resource.NAME] start`: a full read takes what was created from the beginning of this day on, UTC.
+    /// `[resource.NAME] start`: a full read takes records created from the beginning of this day on, UTC.
     pub fn start(&self, resource: &str) -> Result<Option<Timestamp>> {
-        let Some(text) = self.file.resource.get(resource).and_then(|file| file.start.as_deref()) else {
-            return Ok(None);
-        };
+        let start = name(resource, "start");
+        let Some(text) = self.values.text(&start) else { return Ok(None) };
         let day = text.parse::<Date>().ok().and_then(|day| Offset::UTC.to_timestamp(day.at(0, 0, 0, 0)).ok());
         day.map(Some).ok_or_else(|| {
-            Failure::new(Kind::Settings, format!("read `resource.{resource}.start`"))
+            Failure::new(Kind::Settings, format!("read `{start}`"))
                 .because(format!("{} is no day", shown(text)))
                 .advise(format!("write `start = \"2023-01-01\"` under [resource.{resource}]: a day, UTC"))
         })
     }
 
-    /// `[resource.NAME] reload_every`, how often what has dates is read whole again.
+    /// `[resource.NAME] reload_every`, how often a resource with dates is read again completely.
     pub fn reload_every(&self, resource: &str) -> Result<Option<Duration>> {
-        self.resource_duration(resource, "reload_every", |file| file.reload_every.as_deref())
+        self.values.duration(&name(resource, "reload_every"))
     }
 
     /// `[resource.NAME] reread_requests`, where it is set.
     pub fn reread_requests(&self, resource: &str) -> Option<u64> {
-        self.file.resource.get(resource).and_then(|file| file.reread_requests)
+        self.values.number(&name(resource, "reread_requests")).map(u64::from)
     }
 
-    /// `[resource.NAME] open_every`, how often what is held as open is read again.
+    /// `[resource.NAME] open_every`, how often open records are read again.
     pub fn open_every(&self, resource: &str) -> Result<Option<Duration>> {
-        self.resource_duration(resource, "open_every", |file| file.open_every.as_deref())
+        self.values.duration(&name(resource, "open_every"))
     }
 
-    /// `[resource.NAME] every`, how often what has no dates is read whole.
+    /// `[resource.NAME] every`, how often a resource without dates is read completely.
     pub fn every(&self, resource: &str) -> Result<Option<Duration>> {
-        self.resource_duration(resource, "every", |file| file.every.as_deref())
+        self.values.duration(&name(resource, "every"))
     }
 
     /// `[resource.NAME] reconcile_every`, the cadence at which the nightly run looks for deletions.
     pub fn reconcile_every(&self, resource: &str) -> Result<Option<Duration>> {
-        self.resource_duration(resource, "reconcile_every", |file| file.reconcile_every.as_deref())
+        self.values.duration(&name(resource, "reconcile_every"))
     }
 
     /// `[resource.NAME] keep`, how long the snapshots of a day are kept; for ever where it is not set.
     pub fn keep(&self, resource: &str) -> Result<Option<Duration>> {
-        self.resource_duration(resource, "keep", |file| file.keep.as_deref())
+        self.values.duration(&name(resource, "keep"))
     }
+}
 
-    fn resource_duration(
-        &self,
-        resource: &str,
-        key: &str,
-        text: impl Fn(&ResourceFile) -> Option<&str>,
-    ) -> Result<Option<Duration>> {
-        let text = self.file.resource.get(resource).and_then(text);
-        text.map(|text| duration(&format!("resource.{resource}.{key}"), Some(text), text)).transpose()
-    }
+/// The name of a resource's own setting.
+fn name(resource: &str, key: &str) -> String {
+    format!("{RESOURCE}.{resource}.{key}")
 }
 
 /// Whether a name fits a pattern in which `*` stands for any letters.

@@ -8,10 +8,11 @@ use std::path::PathBuf;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::config::address::passwords;
+use crate::config::choices::AuthKind;
 use crate::config::destination;
 use crate::config::environment::Environment;
-use crate::config::file::{AuthFile, AuthKind};
 use crate::config::shown::shown;
+use crate::config::values::Values;
 use crate::disk;
 use crate::failure::{Failure, Kind, Result};
 use crate::secret::Secret;
@@ -37,7 +38,7 @@ const OF_OTHERS: [&str; 5] = [
 /// Variables of proxies, also in small letters.
 const PROXIES: [&str; 3] = ["HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY"];
 
-/// How we prove who we are (API notes §2.1).
+/// The proof of identity (docs/brightpearl-api.md §2.1).
 #[derive(Clone, Debug)]
 pub enum Credentials {
     StaffToken { app_ref: String, token: Named },
@@ -52,7 +53,7 @@ pub struct Named {
     pub variable: String,
 }
 
-/// An OAuth 2 token set with what its refresh needs (API notes §2.2).
+/// An OAuth 2 token set with the values that its refresh needs (docs/brightpearl-api.md §2.2).
 #[derive(Clone, Debug)]
 pub struct OAuth {
     pub app_ref: Option<String>,
@@ -146,12 +147,14 @@ pub fn learn(environment: &Environment) {
 }
 
 /// The credentials that settings and environment give.
-pub fn resolve(file: &AuthFile, environment: &Environment, now: Timestamp) -> Result<Credentials> {
+pub fn resolve(values: &Values, environment: &Environment, now: Timestamp) -> Result<Credentials> {
     let staff = secret(environment, STAFF_TOKEN)?;
     let account = secret(environment, ACCOUNT_TOKEN)?;
     let access_token = secret(environment, OAUTH_ACCESS_TOKEN)?;
     let refresh_token = secret(environment, OAUTH_REFRESH_TOKEN)?;
-    let kind = file.kind.unwrap_or_else(|| {
+    let text = |name: &str| values.text(name).map(str::to_owned);
+    let set: Option<AuthKind> = values.choice("auth.kind");
+    let kind = set.unwrap_or_else(|| {
         if staff.is_some() {
             AuthKind::StaffToken
         } else if account.is_some() {
@@ -163,7 +166,7 @@ pub fn resolve(file: &AuthFile, environment: &Environment, now: Timestamp) -> Re
         }
     });
     let app_ref = || {
-        file.app_ref.clone().ok_or_else(|| {
+        text("auth.app_ref").ok_or_else(|| {
             Failure::new(Kind::Settings, "find the app reference")
                 .because("`auth.app_ref` is not set")
                 .advise("set `app_ref` under [auth] in pearlift.toml, or PEARLIFT_AUTH_APP_REF")
@@ -171,7 +174,7 @@ pub fn resolve(file: &AuthFile, environment: &Environment, now: Timestamp) -> Re
     };
     let missing = |what: &str, name: &str| {
         let advice = format!("export BRIGHTPEARL_{name}, or name a file that holds it in BRIGHTPEARL_{name}_FILE");
-        let other = match file.kind {
+        let other = match set {
             Some(_) => String::new(),
             None => format!(
                 "; with another kind of credentials BRIGHTPEARL_{ACCOUNT_TOKEN} or BRIGHTPEARL_{OAUTH_REFRESH_TOKEN}"
@@ -188,21 +191,21 @@ pub fn resolve(file: &AuthFile, environment: &Environment, now: Timestamp) -> Re
         }
         AuthKind::AccountToken => {
             let token = account.ok_or_else(|| missing("account token", ACCOUNT_TOKEN))?;
-            Ok(Credentials::AccountToken { app_ref: app_ref()?, dev_ref: file.dev_ref.clone(), token })
+            Ok(Credentials::AccountToken { app_ref: app_ref()?, dev_ref: text("auth.dev_ref"), token })
         }
         AuthKind::Oauth => {
-            if access_token.is_none() && refresh_token.is_none() && file.token_file.is_none() {
+            if access_token.is_none() && refresh_token.is_none() && values.text("auth.token_file").is_none() {
                 return Err(missing("OAuth token", OAUTH_REFRESH_TOKEN));
             }
             let token_type = find(environment, "OAUTH_TOKEN_TYPE")?.filter(|text| !text.is_empty());
-            let token_file = file.token_file.as_deref();
+            let token_file = values.text("auth.token_file");
             Ok(Credentials::OAuth(Box::new(OAuth {
-                app_ref: file.app_ref.clone(),
-                dev_ref: file.dev_ref.clone(),
-                client_id: file.client_id.clone().or_else(|| file.app_ref.clone()),
+                app_ref: text("auth.app_ref"),
+                dev_ref: text("auth.dev_ref"),
+                client_id: text("auth.client_id").or_else(|| text("auth.app_ref")),
                 client_secret: secret(environment, CLIENT_SECRET)?,
-                token_url: file.token_url.clone(),
-                api_domains: file.api_domains.clone().unwrap_or_default(),
+                token_url: text("auth.token_url"),
+                api_domains: values.list("auth.api_domains").unwrap_or_default(),
                 token_file: token_file
                     .map(|text| destination::path("auth.token_file", text, environment))
                     .transpose()?,

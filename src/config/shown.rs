@@ -1,6 +1,6 @@
 //! Values of settings in messages: a short one is quoted, a long one may be a credential at the wrong place.
 
-/// Longer values are not quoted: tokens, keys and passwords of machines are, and what a setting holds is not.
+/// Longer values are not quoted: generated tokens, keys and passwords are longer, and values of settings are not.
 const LONGEST: usize = 20;
 
 /// A value as a message shows it.

@@ -103,7 +103,7 @@ impl ColumnBuilder {
 
     /// Appends a value; `true` when something was appended that is not null. A value that does not fit appends nothing.
     ///
-    /// An empty text in a column that is no text is null: so the source writes "none" (API notes, order rows' taxRate).
+    /// An empty text in a column that is no text is null: so the source writes "none" (docs/brightpearl-api.md §8.10).
     pub fn push(&mut self, value: &Value<'_, '_>) -> Result<bool, NoFit> {
         if let Self::Json { builder, text } = self {
             text.clear();

@@ -1,4 +1,4 @@
-//! Instants and dates as the source writes them (API notes §8).
+//! Instants and dates as the source writes them (docs/brightpearl-api.md §8.5).
 //!
 //! `2022-01-26T10:39:46.000-06:00`, `…Z`, `…+0000`, without milliseconds, and the malformed `T23:59:59:999Z` of the
 //! accounting periods. An instant without an offset is not read: its zone is unknown.
@@ -27,7 +27,7 @@ pub fn timestamp(micros: i64) -> Timestamp {
 }
 
 /// Days since 1970 of a date, or of the day that an instant stands for: the UTC day of an instant that is midnight UTC, since
-/// the source renders days so in every zone (API notes §8); else the calendar date as written.
+/// the source renders days so in every zone (docs/brightpearl-api.md §8.6); else the calendar date as written.
 pub fn date_days(text: &str) -> Option<i32> {
     if text.len() > 10 {
         let micros = instant(text).filter(|micros| *micros >= YEAR_ZERO)?;

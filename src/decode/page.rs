@@ -50,7 +50,7 @@ pub struct Page {
     pub misfits: Misfits,
     /// Records that came, those without a key among them.
     pub came: u64,
-    /// The source says that the set, or the list, goes on (API notes §5, contact).
+    /// The source says that the set, or the list, goes on (docs/brightpearl-api.md §5.6).
     pub more: bool,
     /// The text of each record of a list that comes in pages.
     pub texts: Vec<(Key, String)>,
@@ -228,7 +228,7 @@ pub fn rows(shape: &Shape, body: &Body, row: &str, filter: Option<&Filter>) -> R
     })
 }
 
-/// The ready-made GET paths of an OPTIONS answer (API notes §5).
+/// The ready-made GET paths of an OPTIONS answer (docs/brightpearl-api.md §5.8).
 pub fn uris(body: &Body) -> Result<Vec<String>, Broken> {
     let text = body.text()?;
     with_envelope(&text, |envelope| {

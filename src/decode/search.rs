@@ -1,4 +1,4 @@
-//! Search answers (API notes §4.2): rows aligned with the columns that the same answer names.
+//! Search answers (docs/brightpearl-api.md §4.2): rows aligned with the columns that the same answer names.
 
 use sonic_rs::{JsonType, JsonValueTrait, LazyValue};
 
@@ -7,6 +7,7 @@ use crate::decode::moment::{timestamp, timestamp_micros};
 use crate::decode::number::whole;
 use crate::decode::page::{field, flag, with_envelope};
 use crate::fetch::{Body, Broken, ColumnMeta, Filter, SearchPage};
+use crate::quantity::plural;
 
 /// Characters of a value that are shown.
 const SHOWN: usize = 120;
@@ -108,7 +109,7 @@ pub fn read_search<'a>(
         }
         let cells: Vec<LazyValue<'_>> = result.clone().into_array_iter().into_iter().flatten().flatten().collect();
         if cells.len() != columns.len() {
-            let counts = format!("{} values for {} columns", cells.len(), columns.len());
+            let counts = format!("{} for {}", plural(cells.len(), "value"), plural(columns.len(), "column"));
             return Err(Broken::new(format!("a row of the search has {counts}")));
         }
         if let Some(value) = row_place.and_then(|place| cells.get(place)).and_then(number) {

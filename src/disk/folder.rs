@@ -1,7 +1,8 @@
-//! A folder held open, and what lies below it.
+//! A folder held open, and the files and folders below it.
 //!
-//! Each name of a path is opened relative to the folder before it and without following a link, so that nobody who swaps a
-//! folder for a link meanwhile leads us elsewhere. The folder itself may lie behind links: it is as the user wrote it.
+//! Each name of a path is opened relative to the folder before it and without following a link, so that a folder that
+//! is replaced by a link meanwhile leads nowhere else. The folder itself may lie behind links: it is as the user wrote
+//! it.
 
 use std::fs::File;
 use std::io::{Error, ErrorKind, Result};
@@ -21,7 +22,7 @@ use crate::disk::user;
 
 /// Folders below folders that are listed: ours are four deep.
 const DEEPEST: usize = 16;
-/// Files and folders are made with what the umask leaves of these.
+/// Files and folders are made with these modes, minus the umask.
 const FILE: Mode = Mode::from_raw_mode(0o666);
 const FOLDER: Mode = Mode::from_raw_mode(0o777);
 /// Files that nobody else may open: whoever can open a lock file can hold it.
@@ -102,8 +103,9 @@ impl Folder {
         Ok(File::from(openat(&folder, name, flags, mode)?))
     }
 
-    /// Opens a file to be locked, or makes it: one that nobody else may open, of one of these users. Refuses what is no regular
-    /// file, a file of somebody else, who could hold it, and one with another name, whose mode would change too.
+    /// Opens a file to be locked, or makes it: private to its user, owned by one of these users. Refuses anything but a
+    /// regular file, a file of another user, because that user could hold it, and one with a second name, because its
+    /// mode would change too.
     pub fn lock_file(&self, below: &str, owners: &[u32]) -> Result<File> {
         let (folder, name) = self.parent(below, Missing::Make)?;
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY;
@@ -117,7 +119,7 @@ impl Folder {
         if found.nlink() > 1 {
             return Err(unfit(&self.place(below), "is a file that has another name too"));
         }
-        // Of an earlier version, whose lock files anybody might open. Who opened one then still has it.
+        // Of an earlier version, with lock files that any user could open. A process that opened one then still has it.
         if found.mode() & 0o777 != 0o600 && found.uid() == user() {
             fchmod(&file, PRIVATE)?;
         }
@@ -156,7 +158,7 @@ impl Folder {
         Ok(unlinkat(&folder, name, AtFlags::REMOVEDIR)?)
     }
 
-    /// Removes what bears this name, a link too: not what it leads to.
+    /// Removes the entry of this name; of a link the link itself, and not its target.
     pub fn discard(&self, below: &str) -> Result<()> {
         let (folder, name) = self.parent(below, Missing::Refuse)?;
         Ok(unlinkat(&folder, name, AtFlags::empty())?)
@@ -173,7 +175,8 @@ impl Folder {
         Ok(fsync(&*self.handle)?)
     }
 
-    /// The regular files below, at any depth, in no order; none where nothing is. Refuses what is neither file nor folder.
+    /// The regular files below, at any depth, in no order; none below a missing folder. Refuses anything but files and
+    /// folders.
     pub fn list(&self, below: &str) -> Result<Vec<Listed>> {
         let mut found = Vec::new();
         let mut folders = vec![below.to_owned()];
@@ -205,7 +208,7 @@ impl Folder {
         Ok(found)
     }
 
-    /// The names of files and of folders directly below, in no order; none where nothing is. Refuses what is neither.
+    /// The names of files and of folders directly below, in no order; none below a missing folder. Refuses anything else.
     pub fn list_names(&self, below: &str) -> Result<(Vec<String>, Vec<String>)> {
         let (mut files, mut folders) = (Vec::new(), Vec::new());
         let folder = match self.walk(below, Missing::Refuse) {
@@ -246,7 +249,7 @@ impl Folder {
         Ok(names)
     }
 
-    /// The type of something in a folder; refuses what is neither file nor folder.
+    /// The type of an entry of a folder; refuses anything but a file or folder.
     fn kind(&self, folder: &OwnedFd, below: &str) -> Result<FileType> {
         let stat = statat(folder, last(below), AtFlags::SYMLINK_NOFOLLOW)?;
         self.fit(FileType::from_raw_mode(stat.st_mode), below)
@@ -296,7 +299,7 @@ impl Folder {
         opened.map_err(|error| self.odd(here, below, error))
     }
 
-    /// The error of an opening, said by what lies there where that is the reason.
+    /// The error of an opening, in terms of the entry if that is the reason.
     fn odd(&self, folder: &OwnedFd, below: &str, error: Errno) -> Error {
         match error {
             Errno::LOOP | Errno::MLINK | Errno::NOTDIR | Errno::NXIO | Errno::OPNOTSUPP => {
@@ -353,7 +356,7 @@ mod tests {
         // WHEN it is swapped for a link
         std::fs::rename(inside.join("table"), inside.join("moved")).unwrap();
         symlink(&outside, inside.join("table")).unwrap();
-        // THEN what is made in it is where it was, and the link is refused
+        // THEN a file made in it is in the old place, and the link is refused
         let made = openat(&table, "file", OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY, FILE).unwrap();
         drop(made);
         assert!(inside.join("moved/file").exists());

@@ -40,8 +40,8 @@ pub(super) fn regular(file: File, path: &Path) -> Result<File> {
     }
 }
 
-/// The content of an open file, at most so many bytes: refused by its size before anything is read, and by what comes where it
-/// grows meanwhile.
+/// The content of an open file, at most so many bytes: refused by its size before anything is read, and while it is
+/// read if it grows meanwhile.
 pub(super) fn bytes(mut file: File, path: &Path, most: u64) -> Result<Vec<u8>> {
     let size = file.metadata()?.len();
     let mut bytes = Vec::new();

@@ -1,4 +1,4 @@
-//! Who we are, on every request: the header sets of API notes §2.1, and the OAuth refresh of §2.2.
+//! Authentication of every request: the header sets and the OAuth refresh (docs/brightpearl-api.md §2.1, §2.2).
 //!
 //! One refresh serves all requests in flight: a request knows the generation of the token it bore, and only the first of
 //! those refused refreshes. The new set is on disk before it is used.
@@ -62,7 +62,7 @@ pub struct Identified {
     pub headers: HeaderMap,
     /// The token's generation; 0 of one that never changes.
     pub generation: u64,
-    /// The API domain that the answer with this token named, which is definitive (API notes §1).
+    /// The API domain that the answer with this token named, which is definitive (docs/brightpearl-api.md §1.3).
     pub api_domain: Option<String>,
 }
 
@@ -115,7 +115,7 @@ impl Auth {
         self
     }
 
-    /// What blacks out secrets in texts of the source.
+    /// The redactor of secrets in texts of the source.
     pub fn redactor(&self) -> &Redactor {
         &self.redactor
     }
@@ -204,7 +204,7 @@ impl Tokens {
         };
         let set = file.read()?.unwrap_or(given);
         [Some(&set.access), set.refresh.as_ref()].into_iter().flatten().for_each(|secret| redactor.learn(secret));
-        // What is used in practice (API notes §2.2); three spellings are known, so it is a setting.
+        // The address used in practice (docs/brightpearl-api.md §2.2); three are known, so it is a setting.
         let token_url =
             settings.token_url.clone().unwrap_or_else(|| format!("https://oauth.brightpearl.com/token/{account}"));
         Ok(Self {

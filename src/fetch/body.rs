@@ -106,7 +106,7 @@ pub struct Body {
 pub struct Broken(pub String);
 
 impl Broken {
-    /// Says what is broken.
+    /// A broken body, with the reason.
     pub fn new(why: impl Into<String>) -> Self {
         Self(why.into())
     }

@@ -21,6 +21,7 @@ use crate::fetch::{
     Answer, Auth, Body, Budget, ErrorBody, Governor, Http, Identified, Method, Patience, Permit, Quota, Refused, Reply,
     Request, Room, Unread, error_body,
 };
+use crate::quantity::plural;
 use crate::secret::Redactor;
 
 /// Refreshes of the token on behalf of one request: the first may find a token that another process was given and that has
@@ -55,7 +56,7 @@ struct Shared {
     seed: AtomicU64,
 }
 
-/// What one try gave.
+/// The outcome of one try.
 enum Outcome {
     Done(Reply),
     Again(Setback),
@@ -133,7 +134,7 @@ impl Client {
         &self.shared.budget
     }
 
-    /// The client for one unit of work, whose answers are counted in this room.
+    /// The client for one unit of work; its answers are counted in this room.
     pub fn within(&self, room: &Room) -> Self {
         Self { shared: Arc::clone(&self.shared), room: Some(room.clone()) }
     }
@@ -302,7 +303,7 @@ impl Shared {
         self.judge(request, url, permit, quota, seen, refreshes).await
     }
 
-    /// From an HTTP answer to its meaning; the only place that reads statuses (API notes §8).
+    /// From an HTTP answer to its meaning; the only place that reads statuses (docs/brightpearl-api.md §8.3).
     async fn judge(
         &self,
         request: &Request,
@@ -439,7 +440,7 @@ impl Shared {
 
 /// `after 3 tries`.
 fn times(tries: u32) -> String {
-    if tries == 1 { "after 1 try".to_owned() } else { format!("after {tries} tries") }
+    format!("after {}", plural(tries, "try"))
 }
 
 /// Whether an answer is one of data.

@@ -21,7 +21,7 @@ pub struct SourceClock {
     events: Events,
 }
 
-/// Our clock: an instant, and what the machine's clocks showed then.
+/// Our clock: an instant, and the readings of the machine's clocks at it.
 #[derive(Clone, Copy, Debug)]
 struct Begun {
     start: Timestamp,
@@ -50,7 +50,7 @@ impl SourceClock {
         *self.begun.lock().expect("no holder panics") = Begun::at(now);
     }
 
-    /// Our clock. A machine that slept, or whose clock was put right meanwhile, is followed; it never goes back.
+    /// Our clock. A suspension of the machine and a correction of its clock are followed; it never goes back.
     pub fn ours(&self) -> Timestamp {
         let begun = *self.begun.lock().expect("no holder panics");
         let steady = SignedDuration::try_from(begun.steady.elapsed()).unwrap_or(SignedDuration::ZERO);
@@ -70,9 +70,9 @@ impl SourceClock {
         ours.saturating_add(least.min(SignedDuration::ZERO)).unwrap_or(ours)
     }
 
-    /// The instant now by the earlier of both clocks, going by the first answer: what a single wrong `Date` shows does not
-    /// change the order of requests. A clock that was set back by less than an hour since is followed: what is changed from
-    /// then on bears its dates.
+    /// The instant now by the earlier of both clocks, based on the first answer: a single wrong `Date` does not change
+    /// the order of requests. A clock that was set back by less than an hour since is followed, because later changes
+    /// have its dates.
     pub fn steadily(&self, date: Timestamp) -> Timestamp {
         let ours = self.ours();
         let first = self.heard.lock().expect("no holder panics").first.unwrap_or_default();

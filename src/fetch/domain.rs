@@ -4,7 +4,7 @@
 
 use crate::failure::{Failure, Kind, Result};
 
-/// The domains of the source: of its API (API notes §1), of its older hosts, and of its apps.
+/// The domains of the source: of its API (docs/brightpearl-api.md §1.1), of its older hosts, and of its apps.
 const OWN: [&str; 3] = ["brightpearlconnect.com", "brightpearl.com", "brightpearlapp.com"];
 /// Characters of a refused name that are shown.
 const SHOWN: usize = 100;

@@ -1,4 +1,4 @@
-//! The token endpoint's answers (API notes §2.2): a grant, and a refusal.
+//! The token endpoint's answers (docs/brightpearl-api.md §2.2): a grant, and a refusal.
 //!
 //! A grant is read leniently: the source has spent the refresh token for it, so that an answer refused for its form would be
 //! lost, and with rotation the account with it. Only an access token is needed.

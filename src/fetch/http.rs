@@ -21,7 +21,7 @@ pub struct Http {
 }
 
 impl Http {
-    /// Clients whose requests take this long at most, their answers' bodies included.
+    /// Clients with a time limit for each request, the body of the answer included.
     pub fn new(timeout: Duration) -> Result<Self> {
         let built = |builder: reqwest::ClientBuilder| {
             builder.build().map_err(|error| Failure::new(Kind::Bug, "set up the HTTP client").caused(error))

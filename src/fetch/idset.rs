@@ -1,4 +1,4 @@
-//! Id sets (API notes §5): `1-3,6-15,20`, ascending, consecutive known ids collapsed to ranges.
+//! Id sets (docs/brightpearl-api.md §5.1): `1-3,6-15,20`, ascending, consecutive known ids collapsed to ranges.
 
 use std::collections::BTreeSet;
 
@@ -56,8 +56,8 @@ pub fn holds(ranges: &[(i64, i64)], id: i64) -> bool {
     behind.checked_sub(1).is_some_and(|place| ranges[place].1 >= id)
 }
 
-/// Every id of the ranges, ascending. A short answer may name a hundred million: it is for sets that are asked for, and for
-/// what is held.
+/// Every id of the ranges, ascending. A short answer may list a hundred million, so this is for requested sets and stored
+/// ids only.
 pub fn expand(ranges: &[(i64, i64)]) -> impl Iterator<Item = i64> {
     ranges.iter().flat_map(|(start, end)| *start..=*end)
 }

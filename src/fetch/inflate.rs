@@ -10,7 +10,7 @@ pub const MAX_BODY: usize = 32 << 20;
 /// The least size of a gzip member; the last four bytes are the length of its content.
 const MIN_GZIP: usize = 18;
 
-/// The length of what a gzip member states that it holds, as far as it may be inflated.
+/// The length that a gzip member states for its content, up to the limit of inflation.
 pub fn stated_length(bytes: &[u8]) -> usize {
     let tail = bytes.last_chunk::<4>().map_or(0, |tail| u32::from_le_bytes(*tail));
     usize::try_from(tail).unwrap_or(usize::MAX).min(MAX_BODY)

@@ -1,4 +1,4 @@
-//! What we sent in the last period, and what others seem to use: the arithmetic of the quota.
+//! Our requests in the last period, and the estimated use by others: the arithmetic of the quota.
 //!
 //! A period ends when the source says (`brightpearl-next-throttle-period`), and began one period's length before. That
 //! holds for fixed minutes and for a rolling window alike: there the header counts down to the oldest call's leaving,
@@ -14,7 +14,7 @@ use tokio::time::Instant;
 pub struct Ledger {
     period: Duration,
     sent: VecDeque<Instant>,
-    /// What others used before our first answer: it says nothing of their rate.
+    /// Requests of others before our first answer: they show no rate.
     before_us: Option<Before>,
     /// Others' use in the period in hand, so far.
     now: u32,
@@ -41,7 +41,7 @@ impl Ledger {
         self.sent.push_back(now);
     }
 
-    /// Forgets what is older than two periods: an answer may speak of the period before.
+    /// Forgets entries older than two periods: an answer may speak of the period before.
     pub fn forget(&mut self, now: Instant) {
         let horizon = self.period * 2;
         while self.sent.front().is_some_and(|sent| now.duration_since(*sent) > horizon) {
@@ -49,7 +49,7 @@ impl Ledger {
         }
     }
 
-    /// What we sent in the period up to now.
+    /// Our requests in the period up to now.
     pub fn recent(&self, now: Instant) -> u32 {
         self.count(|sent| now.duration_since(sent) < self.period)
     }
@@ -85,10 +85,10 @@ impl Ledger {
         if in_first {
             let seen = others.saturating_sub(before.used);
             let span = now.duration_since(before.at).as_secs_f64() / self.period.as_secs_f64();
-            // What was seen in a part of the period stands for the whole, once the part is a quarter.
+            // The use in a part of the period stands for the whole, once the part is a quarter.
             self.now = if span >= 0.25 { scale(seen, span) } else { 0 };
         } else {
-            // Calls are taken to be even: what was seen in most of a period tells of the rest.
+            // Requests are assumed to be even: most of a period stands for all of it.
             let span = now.saturating_duration_since(began).as_secs_f64() / self.period.as_secs_f64();
             self.now = self.now.max(if span >= 0.5 { scale(others, span) } else { others });
         }
@@ -100,12 +100,12 @@ impl Ledger {
         self.before_us.is_some_and(|before| now.duration_since(before.at) >= self.period)
     }
 
-    /// What others are expected to use in a whole period.
+    /// The expected use by others in a whole period.
     pub fn others(&self) -> u32 {
         self.now.max(self.last)
     }
 
-    /// What others are expected to use until the period ends.
+    /// The expected use by others until the period ends.
     pub fn others_until(&self, now: Instant, ends: Instant) -> u32 {
         let left = ends.saturating_duration_since(now).as_secs_f64() / self.period.as_secs_f64();
         let share = f64::from(self.others()) * left.min(1.0);

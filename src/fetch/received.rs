@@ -74,7 +74,7 @@ pub(super) fn shown(url: &Url) -> String {
     url.to_string()
 }
 
-/// The source's id of a request, from the header of its answer (API notes §8).
+/// The source's id of a request, from the header of its answer (docs/brightpearl-api.md §8.4).
 pub(super) fn request_id(headers: &HeaderMap) -> Option<String> {
     let text = headers.get("ruid")?.to_str().ok()?.trim();
     Some(text.chars().take(REQUEST_ID).collect::<String>()).filter(|text| !text.is_empty())
@@ -97,7 +97,7 @@ pub(super) fn reason(error: &reqwest::Error) -> String {
     text
 }
 
-/// The quota headers (API notes §3), in milliseconds.
+/// The quota headers (docs/brightpearl-api.md §3.2), in milliseconds.
 pub(super) fn quota(headers: &HeaderMap) -> Option<Quota> {
     let number = |name: &str| headers.get(name)?.to_str().ok()?.trim().parse::<i64>().ok();
     let remaining = number("brightpearl-requests-remaining")?;

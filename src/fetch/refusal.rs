@@ -1,4 +1,4 @@
-//! Error bodies (API notes §8): `{"errors":[{"code","message"}]}`, or a text in `response` (§2.3, §3).
+//! Error bodies: `{"errors":[{"code","message"}]}`, or a text in `response` (docs/brightpearl-api.md §2.3, §3.4, §8.1).
 //!
 //! Takes a body of at most [`REPORT`] bytes, gives the first error of it: of all else nothing is kept, whatever it is.
 
@@ -14,7 +14,7 @@ pub const REPORT: usize = 256 << 10;
 /// Characters of a message that are kept.
 const MESSAGE: usize = 2_000;
 
-/// What an error body says.
+/// The content of an error body.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ErrorBody {
     /// `CMNC-404` and the like; none when the body is no error list.
@@ -133,7 +133,7 @@ pub fn error_body(body: &Body) -> ErrorBody {
 }
 
 impl ErrorBody {
-    /// Whether the code is of a client's mistake (`…C-…`): asking again would not help (API notes §8).
+    /// Whether the code is of a client's mistake (`…C-…`): asking again would not help (docs/brightpearl-api.md §8.3).
     pub fn is_final(&self) -> bool {
         self.code.as_deref().is_some_and(|code| code.split('-').next().is_some_and(|prefix| prefix.ends_with('C')))
     }

@@ -1,4 +1,4 @@
-//! A request to the source, and what comes of it.
+//! A request to the source, and its outcome.
 
 use std::sync::Arc;
 
@@ -19,7 +19,7 @@ pub enum Method {
 pub struct Request {
     pub method: Method,
     pub path: String,
-    /// On whose behalf, for events and failures.
+    /// The resource that it is sent for, in events and failures.
     pub resource: Arc<str>,
     /// At most this many tries; `None` leaves it to the limits.
     pub tries: Option<u32>,
@@ -31,7 +31,7 @@ impl Request {
         Self { method: Method::Get, path, resource: Arc::clone(resource), tries: None }
     }
 
-    /// An OPTIONS. Tried twice only: where it times out there is another way (design of the inventory).
+    /// An OPTIONS. Tried twice only: where it times out there is another way (docs/reading.md §20).
     pub fn options(resource: &Arc<str>, path: String) -> Self {
         Self { method: Method::Options, path, resource: Arc::clone(resource), tries: Some(2) }
     }

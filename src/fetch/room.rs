@@ -261,7 +261,7 @@ mod tests {
         let (usual, huge, other) = (budget.room(), budget.room(), budget.room());
         assert!(grows(&usual, LEAST).await);
         assert!(grows(&huge, 1 << 40).await);
-        // A second one waits for it, and others share what there is.
+        // A second one waits for it, and others share the rest.
         assert!(!grows(&other, 1 << 40).await && !grows(&other, MIB).await);
         drop(usual);
         assert!(grows(&other, MIB).await && !grows(&other, 1 << 40).await);

@@ -1,4 +1,4 @@
-//! A search as it is asked, and what a page of it states.
+//! A search as it is sent, and the statements of its pages.
 
 use crate::window::Window;
 
@@ -47,7 +47,7 @@ pub struct ColumnMeta {
     pub filterable: bool,
 }
 
-/// What a search answer says of itself, and what its rows show.
+/// The statements of a search answer about itself, and the ids of its rows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SearchPage {
     pub columns: Vec<ColumnMeta>,
@@ -111,8 +111,8 @@ pub struct Query {
     /// The columns asked for; empty asks for all.
     pub columns: Vec<String>,
     pub filter: Option<Filter>,
-    /// A date by whose windows the search is read where it cannot be sorted by `row`, or where its pages end before its
-    /// own count.
+    /// The date of the windows by which the search is read if it cannot be sorted by `row`, or if its pages end before
+    /// its own count.
     pub by: Option<String>,
     /// The count that the search states is believed: a page without rows against it is no end.
     pub trusted: bool,
@@ -139,7 +139,7 @@ impl Query {
 }
 
 impl Query {
-    /// The path of what lies in a window of the date, in whatever order. Another filter than one by that date stays.
+    /// The path of the rows in a window of the date, in any order. Another filter than one by that date stays.
     pub(super) fn within(&self, by: &str, window: Window) -> String {
         let columns =
             if self.columns.is_empty() { String::new() } else { format!("columns={}&", self.columns.join(",")) };
@@ -148,7 +148,7 @@ impl Query {
         format!("{}?{filter}{by}={}&{columns}pageSize={}&firstResult=1", self.path, window.period(), self.page_size)
     }
 
-    /// The path of what has an id of the unique column between these, both included.
+    /// The path of the rows with an id of the unique column between these, both included.
     pub(super) fn among(&self, first: i64, last: i64) -> String {
         let ids = Filter::Ids { column: self.row.clone(), first, last };
         let path = self.page(1);

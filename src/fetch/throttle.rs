@@ -1,9 +1,9 @@
-//! The governor: who may send a request, and when (API notes §3).
+//! The governor: decides when a request may be sent (docs/brightpearl-api.md §3.3).
 //!
 //! One for the process. A request waits in line until all of these hold: fewer are in flight than allowed; the shared
-//! "not before" is past; what the source last said remains is above the reserve plus what is in flight; we sent fewer in
-//! the last period than the limit less the reserve; and, at an even pace, its turn in the period has come. The reserve is
-//! what the shop's other apps are left with; where they were seen to use more than that, it is what they use.
+//! "not before" is past; the last known remaining quota is above the reserve plus the requests in flight; we sent fewer
+//! in the last period than the limit minus the reserve; and, at an even pace, its turn in the period has come. The
+//! reserve is left to the shop's other apps; if they use more than that, their use takes its place.
 //!
 //! Holding to our own count of the last period makes it right in fixed minutes and in rolling windows alike.
 
@@ -30,7 +30,7 @@ const LONGEST_WAIT: Duration = Duration::from_secs(3600);
 /// Timers are no finer than this.
 const TICK: Duration = Duration::from_millis(1);
 
-/// What an answer says of the quota.
+/// The quota as an answer states it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Quota {
     pub remaining: u32,
@@ -80,7 +80,7 @@ struct Known {
     lapses: Instant,
 }
 
-/// What a request in line is told.
+/// The decision on a waiting request.
 enum Verdict {
     Go,
     /// Look again then, or when something changes.
@@ -152,7 +152,7 @@ impl State {
             return Verdict::Wait(None);
         }
         if !self.answered && self.in_flight > 0 {
-            // Nothing is known yet: the first answer tells what others have left.
+            // Nothing is known yet: the first answer states the remaining quota.
             return Verdict::Wait(None);
         }
         if let Some(until) = self.not_before.filter(|until| *until > now) {
@@ -182,7 +182,7 @@ impl State {
             };
         }
         match shared.pace {
-            // Some requests are kept to be spread over the period: their answers tell what others use of it.
+            // Some requests are kept to be spread over the period: their answers show the use by others.
             Pace::Burst if self.ledger.has_watched(now) && self.ledger.recent(now) < budget - budget / SPREAD => {
                 self.go(now)
             }
@@ -197,7 +197,7 @@ impl State {
         Verdict::Go
     }
 
-    /// Requests are earned at the rate that spreads what may be spent over what is left of the period.
+    /// Requests are earned at the rate that spreads the budget over the rest of the period.
     fn go_evenly(
         &mut self,
         now: Instant,
@@ -215,7 +215,7 @@ impl State {
         let since = self.counted_at.map_or(0.0, |at| now.saturating_duration_since(at).as_secs_f64());
         self.counted_at = Some(now);
         self.earned = (self.earned + since * rate).min((f64::from(budget) * CATCH_UP).max(1.0));
-        // What rounding left of a whole request is one: waiting for it would take no time, again and again.
+        // A request that is whole but for rounding counts as one: the wait for it would be zero, again and again.
         if self.earned >= 1.0 - ALMOST {
             self.earned = (self.earned - 1.0).max(0.0);
             return self.go(now);
@@ -230,7 +230,7 @@ impl State {
     }
 }
 
-/// Leave to send one request; give it back with what the answer said.
+/// Permission to send one request; returned with the quota of the answer.
 #[derive(Debug)]
 pub struct Permit {
     shared: Arc<Shared>,
@@ -266,7 +266,7 @@ impl Permit {
         });
     }
 
-    /// Gives the place in flight back, notes what the answer said, and lets the next in line look.
+    /// Returns the place in flight, records the quota of the answer, and wakes the next in line.
     fn settle(mut self, note: impl FnOnce(&mut State, Instant, &Shared)) {
         self.settled = true;
         let shared = Arc::clone(&self.shared);

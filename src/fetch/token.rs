@@ -33,7 +33,7 @@ pub struct TokenSet {
     pub expires_at: Option<Timestamp>,
     /// How long the access token was granted for, when that is known.
     pub life: Option<SignedDuration>,
-    /// Where the account lives, when the token answer said so: it may move (API notes §1).
+    /// Where the account lives, when the token answer said so: it may move (docs/brightpearl-api.md §1.3).
     pub api_domain: Option<String>,
 }
 
@@ -69,14 +69,14 @@ impl TokenFile {
         Self { path, began_with, watcher: Watcher::default() }
     }
 
-    /// Who is told of the steps of a write.
+    /// The receiver of the steps of a write.
     pub fn watch(&mut self, watcher: Watcher) {
         self.watcher = watcher;
     }
 
-    /// Held while a token is refreshed, so that two processes do not both spend the refresh token. What a process wrote that
-    /// died before it was in its place is put there first: the source may know no other tokens any more. Refuses (`Settings`)
-    /// a lock file of another user, and one that is held for [`LOCK_FOR`].
+    /// Held while a token is refreshed, so that two processes do not both spend the refresh token. A draft of a process
+    /// that crashed before the rename is adopted first: the source may know no other tokens any more. Refuses
+    /// (`Settings`) a lock file of another user, and one that is held for [`LOCK_FOR`].
     pub async fn lock(&self) -> Result<File> {
         let begun = Instant::now();
         let failed = |error| self.failed("lock", error);
@@ -98,8 +98,9 @@ impl TokenFile {
         Ok(file)
     }
 
-    /// Drafts of processes that are dead, for the lock is ours: one that is whole is newer than the file, for whoever writes
-    /// the file adopts drafts first; half of one is nothing. What no process of ours can have left is left alone.
+    /// Drafts of processes that are dead, for the lock is ours: a complete one is newer than the file, because each
+    /// writer of the file adopts drafts first; an incomplete one is ignored. Files that no process of ours can have
+    /// left stay.
     fn adopt_drafts(&self, folder: &Folder) -> std::io::Result<()> {
         let stem = self.path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
         let is_draft = |name: &String| {
@@ -126,7 +127,7 @@ impl TokenFile {
     }
 
     /// The set in the file; `None` where there is none, or when settings began anew since. Refuses (`Settings`) a file that
-    /// others may read, or that belongs to one of them, and what is no regular file.
+    /// others may read, or that belongs to one of them, and anything but a regular file.
     pub fn read(&self) -> Result<Option<TokenSet>> {
         let failed = |error| self.failed("read", error);
         let file = match disk::open(&self.path) {
@@ -192,8 +193,8 @@ impl TokenFile {
         self.watcher.reach(Step::TokensPlaced, &name)
     }
 
-    /// A new file beside the token file that nobody else may open, by its name. What a dead process left there, or somebody
-    /// laid there, is not written into: its mode would stay. What cannot be removed is another's.
+    /// A new private file beside the token file, by its name. An existing file of a crashed process or of another user
+    /// is not written into: its mode would stay. A file that cannot be removed belongs to another user.
     fn draft(&self, folder: &Folder) -> std::io::Result<(String, File)> {
         let process = u64::from(std::process::id());
         let mut taken = None;

@@ -1,4 +1,4 @@
-//! How the token file is written, and what is done with what lies in its way.
+//! Writing the token file, and the treatment of files in its way.
 
 use std::os::unix::fs::{PermissionsExt, symlink};
 
@@ -37,7 +37,7 @@ fn tokens_are_written_for_their_owner_only_whatever_lies_in_the_way() {
         // WHEN tokens are written
         let file = TokenFile::new(path.clone(), None);
         file.write(&set()).expect("it can be written");
-        // THEN nobody else may read them, they are whole, and what the way led to is as it was
+        // THEN no other user may read them, they are complete, and the target of the link is unchanged
         let mode = std::fs::symlink_metadata(&path).expect("it is there").permissions().mode();
         assert_eq!(mode & 0o7777, 0o600);
         let read = file.read().expect("it is ours").expect("it is there");

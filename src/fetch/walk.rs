@@ -1,11 +1,11 @@
-//! Pages of a search, asked ahead and joined in order (design of reading, rules 8 to 11).
+//! Pages of a search, asked ahead and joined in order (docs/reading.md §9, §10, §11).
 //!
 //! Pages are sorted by a unique id ascending and overlap by one row. A page may come while others are under way; they are
 //! joined in order by their first and last id: a first id at or below the last one known joins; one above it means that
 //! rows left meanwhile, and pages are read again from further ahead of the gap until one joins.
 //!
 //! A page is full if it has as many rows as were asked for, or as an earlier page of the walk, or states that more follow. A
-//! single page that is not full and agrees with what it states of the search ends the walk; where that is known to be
+//! single page that is not full and agrees with the count that it states ends the walk; where the count is known to be
 //! wrong, two such pages in a row do. A page without new rows against a count that is believed is asked again; then the
 //! walk goes on by windows (see `windows`).
 
@@ -18,6 +18,7 @@ use crate::failure::{Failure, Kind, Result};
 use crate::fetch::page::read_page;
 use crate::fetch::windows::{Missing, Next, Windows};
 use crate::fetch::{Client, Query, Reader, Request, Room, SearchPage};
+use crate::quantity::plural;
 
 /// A page is read again from further ahead at most this often in a row: rows that leave faster than we read end the scan.
 const REREADS: u32 = 100;
@@ -26,7 +27,7 @@ const SAME_PAGES: u32 = 2;
 /// A page without rows against the search's own count is asked for so often before the walk goes on by windows.
 const ASKED: u32 = 2;
 
-/// A page in its place: what its reader made of it, and what is home once it is.
+/// A page in its place: its content, and the position after it.
 #[derive(Debug)]
 pub struct JoinedPage<T> {
     pub content: T,
@@ -205,8 +206,8 @@ impl<T: Send + 'static> Walk<T> {
         }
         if !self.ended {
             self.least_rows = Some(self.least_rows.map_or(page.rows, |least| least.min(page.rows)));
-            // Only a page that is full, or says that more follow, tells how many rows a page has: what the source claims
-            // to have may be anything.
+            // Only a page that is full, or says that more follow, shows how many rows a page has: the count that the
+            // source claims may be wrong.
             let tells = page.more == Some(true) || page.rows >= u64::from(self.query.page_size);
             if self.step.is_none() && tells {
                 self.step = Some(page.rows.saturating_sub(1).max(1));
@@ -277,8 +278,8 @@ impl<T: Send + 'static> Walk<T> {
             return Err(missing.failure(&self.resource, &self.query.page(first)));
         }
         let text = format!(
-            "the search claims {} rows and shows none after row {first}: the rest is read by windows of time",
-            missing.claimed
+            "the search claims {} and shows none after row {first}: the rest is read by windows of time",
+            plural(missing.claimed, "row")
         );
         self.client.events().warn(&self.resource, text);
         self.windows = Some(Windows::new(&self.query, Some(missing)));
@@ -386,7 +387,7 @@ impl<T: Send + 'static> Walk<T> {
         }
     }
 
-    /// A page must be what was asked for: filtered, and sorted by the unique column unless it is all there is.
+    /// A page must match its request: filtered, and sorted by the unique column unless it is the whole search.
     fn check(&self, first: u64, page: &SearchPage) -> Result<()> {
         let refuse = |why: String| {
             Err(Failure::new(Kind::Answer, format!("trust the answers for {}", self.resource))

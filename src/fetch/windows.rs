@@ -1,6 +1,6 @@
-//! The rest of a search whose pages cannot be joined: windows of a date, then ranges of ids.
+//! The rest of a search with pages that cannot be joined: windows of a date, then ranges of ids.
 //!
-//! Takes the search, gives what to ask next. A search that cannot be sorted is read by windows alone. Where a page
+//! Takes the search, returns the next requests. A search that cannot be sorted is read by windows alone. Where a page
 //! contradicted the search's own count, the rows that the windows bring are counted; if they are fewer than the count, rows
 //! without that date are looked for among the greatest ids, and by ranges of ids once a probe has proven such a filter.
 
@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 
 use crate::failure::{Failure, Kind};
 use crate::fetch::{Filter, Query, SearchPage};
+use crate::quantity::{number, plural};
 use crate::window::Window;
 
 /// 1990-01-01T00:00:00Z: no record of the source is older.
@@ -79,7 +80,11 @@ impl Missing {
     pub fn failure(&self, resource: &str, path: &str) -> Failure {
         Failure::new(Kind::Answer, format!("read {resource} completely"))
             .at(path)
-            .because(format!("the search claims {} rows and shows {}", self.claimed, self.known(false)))
+            .because(format!(
+                "the search claims {} and shows {}",
+                plural(self.claimed, "row"),
+                number(self.known(false))
+            ))
             .advise("run again; if it persists, leave the resource out with `resources.exclude` and report it")
     }
 }
@@ -143,7 +148,7 @@ impl Windows {
         self.left.push(next);
     }
 
-    /// Asks for the halves of what did not fit a page; `false` where it cannot be cut.
+    /// Adds the halves of a window that did not fit a page; `false` where it cannot be cut.
     pub fn halve(&mut self, next: Next, now: jiff::Timestamp) -> bool {
         self.again = false;
         let halves = match next {

@@ -19,7 +19,7 @@ pub struct Absence {
     /// Ids that stayed pending in three runs over three days: outside exit code and limits.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub withheld: BTreeMap<i64, Withheld>,
-    /// Ids whose deletion waits for a second proof.
+    /// Ids that wait for the second proof of their deletion.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub suspects: BTreeMap<i64, Suspect>,
     /// Ids that the last comparison did not find in the listing and a GET returned, as inclusive ranges.

@@ -15,7 +15,7 @@ pub struct ClockStamps {
     /// Our clock when the ids were last compared with the source's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reconciled_at: Option<Timestamp>,
-    /// Our clock when what is held as open was last read again.
+    /// Our clock when open records were last read again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub opened_at: Option<Timestamp>,
     /// The clocks at the start of the unfinished scan; its watermark is made of them when it ends.

@@ -23,7 +23,7 @@ pub fn nonce() -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Puts a version, whose number is its parent's plus one. Refuses (`Lost`) when another run has won the slot.
+/// Puts a version, numbered one above its parent. Refuses (`Lost`) when another run has won the slot.
 pub async fn decide(store: &Store, next: &Version) -> Result<()> {
     let path = paths::manifest(&next.resource, next.version);
     let bytes = serde_json::to_vec(&Stored::new(next))

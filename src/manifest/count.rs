@@ -8,7 +8,7 @@ const UNMOVED_NIGHTS: u32 = 3;
 /// Two counts less than this apart, in seconds, are of one night.
 const A_NIGHT: i64 = 12 * 3_600;
 
-/// The source's count, and what the tables hold of it.
+/// The source's count, and the number of those rows in the tables.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq, Serialize)]
 #[serde(default)]
 pub struct SourceCount {
@@ -40,7 +40,7 @@ pub struct SourceCount {
     pub compared_at: Option<Timestamp>,
 }
 
-/// An unfinished search for what differs.
+/// An unfinished search for a difference of counts.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq, Serialize)]
 #[serde(default)]
 pub struct Locating {
@@ -69,7 +69,7 @@ impl SourceCount {
         *self == Self::default()
     }
 
-    /// Notes a count and what is held of it.
+    /// Records a count and the number of stored rows.
     pub fn note(&mut self, at_source: u64, held: u64, at: Timestamp) {
         let another_night =
             self.counted_at.is_none_or(|before| at.as_second().saturating_sub(before.as_second()) >= A_NIGHT);
@@ -85,7 +85,8 @@ impl SourceCount {
         }
     }
 
-    /// Rows that the source counts and are not held, less what is held and not counted; none before the first count.
+    /// Rows that the source counts and the tables lack, minus stored rows that it does not count; none before the first
+    /// count.
     pub fn difference(&self) -> Option<i64> {
         let at_source = i64::try_from(self.at_source?).unwrap_or(i64::MAX);
         Some(at_source.saturating_sub(i64::try_from(self.held).unwrap_or(i64::MAX)))

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::failure::{Failure, Kind, Result};
 use crate::manifest::clocks::ClockStamps;
 use crate::manifest::{Absence, Evidence, Looked, Pieces, SourceCount};
+use crate::quantity::plural;
 use crate::schema::{Column, Meaning, Table, Type, file_schema};
 
 /// The format that this program writes; a higher one is refused.
@@ -85,7 +86,7 @@ pub struct TableFiles {
     pub key: Vec<String>,
     /// The name of the partition in paths, if the table has one.
     pub partition: Option<String>,
-    /// Columns that the source may fill and whose values these files have given away: left out, or dropped since.
+    /// Columns that the source may fill and that these files no longer have the values of: left out, or dropped since.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub left_out: Vec<SpecColumn>,
     /// Sorted by partition, then key; key ranges within a partition do not overlap.
@@ -157,7 +158,7 @@ pub struct MisfitFile {
     pub records: u64,
 }
 
-/// What is known of the resource's scans.
+/// The state of the resource's scans.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 pub struct State {
     /// Every change until then is read: the earlier of the server's clock and ours at a completed scan's start, minus the
@@ -173,7 +174,7 @@ pub struct State {
     /// The server's clock when the ids were last compared with the source's.
     #[serde(default)]
     pub reconciled_at: Option<Timestamp>,
-    /// The server's clock when what is held as open was last read again.
+    /// The server's clock when open records were last read again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub opened_at: Option<Timestamp>,
     /// The same stamps by our clock.
@@ -185,7 +186,7 @@ pub struct State {
     /// The mark under which ids were last added to these; another one each time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub references_mark: Option<String>,
-    /// Of resources whose rows name our ids, the mark up to which these were read here.
+    /// For each resource with rows that reference our ids, the mark up to which these were read here.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub references_read: BTreeMap<String, String>,
     /// A scan that stopped before its end.
@@ -202,7 +203,7 @@ pub struct State {
     /// Owners read lately, with the change stamp that they bore: not read again while it is the same.
     #[serde(default)]
     pub seen: BTreeMap<i64, String>,
-    /// The last read of everything left out what was created before.
+    /// The last full read left out records created before.
     #[serde(default)]
     pub start: Option<Timestamp>,
     /// The rolling re-read has come up to this id.
@@ -211,13 +212,13 @@ pub struct State {
     /// Evidence by which copies and fields of the next scans are judged.
     #[serde(default, skip_serializing_if = "Evidence::is_empty")]
     pub evidence: Evidence,
-    /// Sets that are too large, and records whose rows do not fit.
+    /// Sets that are too large, and records with rows that do not fit.
     #[serde(default, skip_serializing_if = "Pieces::is_empty")]
     pub pieces: Pieces,
     /// Ids that the source lists and does not return, or returns and does not list.
     #[serde(default, skip_serializing_if = "Absence::is_blank")]
     pub absence: Absence,
-    /// The records that the source counts, and what is held of them.
+    /// The records that the source counts, and the number of them in the tables.
     #[serde(default, skip_serializing_if = "SourceCount::is_unknown")]
     pub count: SourceCount,
     /// Answers of lookups in live files.
@@ -254,13 +255,13 @@ pub struct Backfill {
     pub cursor: Cursor,
 }
 
-/// What a backfill reads again.
+/// The selection of a backfill.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Selected {
     /// Inclusive ranges of ids.
     Ids(Vec<(i64, i64)>),
-    /// Records whose date `by`, a filter of the search, lies in `[from, to)`.
+    /// Records with the date `by`, a filter of the search, in `[from, to)`.
     Range { by: String, from: Option<Timestamp>, to: Option<Timestamp> },
 }
 
@@ -271,14 +272,14 @@ impl fmt::Display for Selected {
             Self::Ids(ranges) => {
                 let ids = ranges.iter().map(|(first, last)| last.saturating_sub(*first).saturating_add(1));
                 let ids = ids.fold(0_i64, i64::saturating_add);
-                write!(f, "{ids} ids")
+                f.write_str(&plural(ids, "id"))
             }
             Self::Range { by, from, to } => write!(f, "{by} from {} to {}", edge(from), edge(to)),
         }
     }
 }
 
-/// What a scan is for.
+/// The purpose of a scan.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ScanKind {
@@ -356,7 +357,8 @@ impl TableFiles {
         }
     }
 
-    /// A table without files, as the schema describes it, that goes on from this one: what was given away before stays so.
+    /// A table without files, as the schema describes it, that continues this one: columns that have lost their values
+    /// stay so.
     pub fn going_on(table: &Table, before: Option<&Self>) -> Self {
         let mut next = Self::new(table);
         for column in before.iter().flat_map(|before| &before.left_out) {

@@ -1,4 +1,4 @@
-//! What a manifest may say: a version is obeyed (files are read, published, deleted by it), so it is believed only where
+//! The limits of a manifest: a version is obeyed (files are read, published, deleted by it), so it is believed only where
 //! every path in it is one that a run of ours can have made for this resource, and its numbers fit together.
 
 use std::collections::BTreeSet;
@@ -9,7 +9,7 @@ use crate::store::paths;
 
 /// The highest number of a version: the next one must be a number too.
 const LAST: u64 = u64::MAX / 2;
-/// The most ids of a slice: what `max_ids` of a schema file can say.
+/// The most ids of a slice: the greatest `max_ids` of a schema file.
 const SLICE: u64 = 65_535;
 
 /// The most ids of all slices: more than any account holds.
@@ -19,7 +19,7 @@ const MOST_CANDIDATES: u64 = 1_000_000;
 
 /// The most slices that are done: those of the largest plan.
 const MOST_SLICES: u64 = PLAN_ELEMENTS / 2;
-/// The last row at which a page of a search may begin: beyond what any source counts.
+/// The last row at which a page of a search may begin: beyond the rows of any source.
 const LAST_ROW: u64 = 1 << 53;
 
 /// The most elements of a manifest's JSON, and of a plan's: both are refused before their values take memory. Of a manifest's
@@ -33,7 +33,7 @@ pub fn elements(text: &[u8]) -> u64 {
     u64::try_from(commas).unwrap_or(u64::MAX).saturating_add(1)
 }
 
-/// Refuses (`Answer`) to write what would not be read again.
+/// Refuses (`Answer`) to write a document that would not be read again.
 pub fn check_size(verb: &str, path: &str, text: &[u8], (bytes, most): (u64, u64)) -> Result<(), Failure> {
     let (has, holds) = (u64::try_from(text.len()).unwrap_or(u64::MAX), elements(text));
     if has <= bytes && holds <= most {
@@ -47,7 +47,7 @@ pub fn check_size(verb: &str, path: &str, text: &[u8], (bytes, most): (u64, u64)
         .advise("docs/format.md has the limits; a later `start` under [resource.NAME] makes a first load smaller"))
 }
 
-/// Says what is wrong with a version that lies as this number of this resource.
+/// Returns the fault of a version with this number, of this resource.
 pub fn check(version: &Version, resource: &str, number: u64) -> Result<(), String> {
     if version.resource != resource || version.version != number || number > LAST {
         return Err(format!("it says that it is version {} of `{}`", version.version, version.resource));

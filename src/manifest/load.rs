@@ -7,7 +7,7 @@ use crate::manifest::share::{Outline, Stored};
 use crate::store::paths::PLAN_BYTES;
 use crate::store::{Step, Store, paths};
 
-/// A head whose checkpoint is gone is looked for again this often: it may have been pruned under a newer head.
+/// Attempts to find a head with its checkpoint: it may have been pruned under a newer head.
 const TRIES: u32 = 3;
 
 /// The resources that have manifests, by the folders on disk: the catalogue may know others.
@@ -24,7 +24,7 @@ pub async fn versions(store: &Store, resource: &str) -> Result<Vec<u64>> {
     Ok(names.iter().filter_map(|name| paths::version_of(name)).collect())
 }
 
-/// The newest version of a resource, or `None` when there is none. Refuses (`Damage`) one whose checkpoint is not there.
+/// The newest version of a resource, or `None` when there is none. Refuses (`Damage`) one without its checkpoint.
 pub async fn head(store: &Store, resource: &str) -> Result<Option<Version>> {
     let mut torn = 0;
     loop {
@@ -70,8 +70,8 @@ async fn read_checkpoint(store: &Store, resource: &str, number: u64) -> Result<O
     found.map(|stored| resolve(stored, resource, number, None)).transpose()
 }
 
-/// Reads the JSON of a resource's version; refuses (`Settings`) a newer format, and (`Damage`) what is no manifest, names
-/// what no run of ours can have written, or refers to another version for its files.
+/// Reads the JSON of a resource's version; refuses (`Settings`) a newer format, and (`Damage`) anything that is no
+/// manifest, lists files that no run of ours can have written, or refers to another version for its files.
 pub fn parse(resource: &str, number: u64, bytes: &[u8]) -> Result<Version> {
     resolve(parse_stored(resource, number, bytes)?, resource, number, None)
 }

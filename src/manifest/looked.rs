@@ -21,7 +21,7 @@ pub struct Looked {
     /// The hash of the newest rows of a search and of the files that hold them as they are.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rows: Option<String>,
-    /// Live rows of the files of a partition, by the hash of these files and of what counts of them.
+    /// Live rows of the files of a partition, by the hash of these files and of the counted content.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub counts: BTreeMap<String, u64>,
 }
@@ -77,7 +77,7 @@ mod tests {
             assert_eq!(looked.places(&format!("{places:?}"), 4), Some(places));
         }
         assert_eq!(looked.places("another", 4), None);
-        // What a state claims of more ids than there are is not believed.
+        // An answer for more ids than exist is not believed.
         looked.some.insert("wide".to_owned(), vec![(2, usize::MAX), (9, 9)]);
         assert_eq!(looked.places("wide", 4), Some(BTreeSet::from([2, 3])));
     }

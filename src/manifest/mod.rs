@@ -1,8 +1,8 @@
-//! The manifest: per resource a chain of immutable versions, whose newest, the head, names the live files together with
+//! The manifest: per resource a chain of immutable versions; the newest, the head, lists the live files together with
 //! the state of the scans.
 //!
 //! Takes a store, gives versions and decides commits: files and state move in one conditional put. A format that is
-//! newer than ours is refused, and so is a version that names what is not ours.
+//! newer than ours is refused, and so is a version that lists files of others.
 
 mod evidence;
 mod clocks;

@@ -1,4 +1,4 @@
-//! Publishing: what a decided version names becomes visible, partition by partition. Idempotent.
+//! Publishing: the files of a decided version become visible, partition by partition. Idempotent.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,9 +12,9 @@ use crate::store::{Step, Store, paths};
 /// Partitions published at once: a bucket answers a copy in tens of milliseconds.
 const AT_ONCE: usize = 16;
 
-/// Publishes the files of `version` that are still staged (`staged`: the paths that exist below staging), deletes what it
-/// removes, and clears those staged files. Readers see a partition old and new side by side only between its last copy
-/// and its delete.
+/// Publishes the files of `version` that are still staged (`staged`: the paths that exist below staging), deletes those
+/// that it removes, and clears those staged files. Readers see a partition old and new side by side only between its
+/// last copy and its delete.
 pub async fn publish(store: &Store, version: &Version, staged: &BTreeSet<String>) -> Result<()> {
     let mut partitions: BTreeMap<&str, (Vec<&DataFile>, Vec<String>)> = BTreeMap::new();
     for file in version.files().chain(&version.deleted).filter(|file| staged.contains(&file.staged)) {

@@ -1,4 +1,4 @@
-//! What a writing command does first: finish what a dead run committed, and sweep what it did not.
+//! The first step of a writing command: publish the commits of crashed runs, and delete their uncommitted files.
 
 use std::collections::BTreeSet;
 
@@ -12,10 +12,10 @@ use crate::manifest::publish::{publish, staged};
 use crate::schema::Resource;
 use crate::store::{Step, Store, Upload, paths};
 
-/// Versions whose removes are issued again: a publisher that slept may have put back what a later version removed.
+/// Versions whose removes are issued again: a publisher that slept may have restored files that a later version removed.
 const REPEATED: u64 = 5;
 
-/// Who recovers, for a claim version.
+/// The identity of the recovering run, for a claim version.
 #[derive(Clone, Copy, Debug)]
 pub struct Claimant<'a> {
     pub account: &'a str,
@@ -25,11 +25,11 @@ pub struct Claimant<'a> {
     pub nonce: fn() -> String,
 }
 
-/// What recovery needs to know of a resource, whether the catalogue has it or only the manifests on disk.
+/// A resource as recovery knows it, from the catalogue or from the manifests on disk alone.
 #[derive(Clone, Debug)]
 pub struct Holding {
     pub resource: String,
-    /// The tables whose staged files are the resource's.
+    /// The tables with staged files of the resource.
     pub tables: BTreeSet<String>,
     /// For a claim where there is no version yet.
     pub schema_hash: String,
@@ -46,7 +46,7 @@ impl Holding {
     }
 }
 
-/// What recovery gives.
+/// The result of recovery.
 #[derive(Debug)]
 pub struct Recovered {
     /// The head; `None` where nothing was ever committed.
@@ -65,7 +65,7 @@ pub async fn recover(
     recover_holding(store, &Holding::new(resource), uploads, claimant).await
 }
 
-/// Finishes a resource whose lock we hold, and gives its head.
+/// Completes a resource under its lock, and returns its head.
 ///
 /// Committed but unpublished files are published, the removes of the last versions are issued again (never a file that
 /// the head names). Staged files of another run that no head names are swept, after a claim version has made sure that

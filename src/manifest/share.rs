@@ -250,7 +250,7 @@ impl Stored {
     }
 
     /// The version with all its files; `checkpoint` is the version that it refers to, if it refers to one. Refuses a version
-    /// that has neither lists nor a checkpoint, or both, and one whose changes are not of this checkpoint.
+    /// that has neither lists nor a checkpoint, or both, and one with changes to another checkpoint.
     pub fn whole(self, checkpoint: Option<&Version>) -> Result<Version, String> {
         let alone = self.tables.is_none() && self.misfits.is_none() && self.deleted.is_none();
         let lists = match (&self.changed_since, self.tables, self.misfits) {

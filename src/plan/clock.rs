@@ -1,8 +1,8 @@
 //! Two clocks, the source's and ours, of which one may be wrong: when a cadence has passed, where the watermark stands, and
 //! whether a snapshot may take a day's place. Pure.
 //!
-//! Each clock is compared with itself alone: a cadence has passed when either says so. What a wrong clock would lose is
-//! decided by the earlier of both. A wrong clock thus costs requests, and no rows.
+//! Each clock is compared with itself alone: a cadence has passed when either says so. Where a wrong clock could lose
+//! rows, the earlier of both decides. A wrong clock thus costs requests, and no rows.
 
 use std::time::Duration;
 

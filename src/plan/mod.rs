@@ -1,4 +1,4 @@
-//! What a run will do, and why: from settings, catalogue, manifests and the time to jobs. Pure.
+//! The steps of a run, with reasons: from settings, catalogue, manifests and the time to jobs. Pure.
 //!
 //! Takes each resource's head and the clock, gives its steps in order. Decides only; asks nobody and writes nothing.
 
@@ -10,6 +10,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::manifest::{Scan, ScanKind, State, Version};
+use crate::quantity::cadence;
 use crate::schema::{Open, Resource, Style};
 
 pub use clock::{
@@ -17,19 +18,19 @@ pub use clock::{
 };
 pub use reshape::{Fit, Origin, Reshape, TableReshape};
 
-/// What is done for one resource in this run.
+/// The work on one resource in this run.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Job {
     pub resource: String,
     /// In order; none when nothing is due.
     pub steps: Vec<Step>,
-    /// What looks for changes that no date told: done once every resource has had its steps.
+    /// Steps that look for undated changes, after the steps of every resource.
     pub later: Vec<Step>,
     /// Why nothing is due.
     pub idle: Option<String>,
 }
 
-/// What a step does.
+/// The kind of a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StepKind {
     Scan(ScanKind),
@@ -63,24 +64,24 @@ pub struct Step {
     pub since: Option<Timestamp>,
     /// The unfinished scan to go on with.
     pub resume: Option<Scan>,
-    /// What is held as open is read again too, once this has passed by the source's clock.
+    /// Open records are read again too, once this time has passed by the source's clock.
     pub open_every: Option<Duration>,
 }
 
-/// What the plan depends on, beside the resource and its head.
+/// The inputs of the plan, beside the resource and its head.
 #[derive(Clone, Copy, Debug)]
 pub struct Wish {
     /// Read everything again.
     pub full: bool,
-    /// A full read takes what was created from then on.
+    /// A full read takes records created from then on.
     pub start: Option<Timestamp>,
-    /// The cadence of what has no dates, where settings give one.
+    /// The cadence of resources without dates, if the settings give one.
     pub every: Option<Duration>,
-    /// The cadence at which what has dates is read whole again, where settings give one.
+    /// The cadence of full reads of resources with dates, if the settings give one.
     pub reload_every: Option<Duration>,
     /// The cadence of looking for deletions; none is never.
     pub reconcile_every: Option<Duration>,
-    /// The cadence of reading what is held as open again, where settings give one.
+    /// The cadence of re-reading open records, if the settings give one.
     pub open_every: Option<Duration>,
     /// Requests that read again the records least recently read.
     pub reread_requests: u64,
@@ -121,7 +122,7 @@ pub fn plan(resource: &Resource, head: Option<&Version>, wish: Wish) -> Job {
             }),
         }
         if resource.has_dates() {
-            // What a full read has brought is read again the next night.
+            // Open records that a full read has brought are read again the next night.
             let open_every = open_every(resource, wish).filter(|_| scan_kind == ScanKind::Changes);
             steps.push(changes("then what changed since".to_owned(), None, open_every));
         }
@@ -143,9 +144,12 @@ pub fn plan(resource: &Resource, head: Option<&Version>, wish: Wish) -> Job {
         && state.completed_at.is_some()
         && wish.is_over(state.reconciled_at, state.clocks.reconciled_at, every)
     {
-        let reason = format!("looks for deletions every {}", humantime::format_duration(every));
+        let reason = format!("looks for deletions {}", cadence(every));
         steps.push(Step { kind: StepKind::Reconcile, reason, since: None, resume: None, open_every: None });
         idle = None;
+    } else if compares_after(resource, state, &steps) {
+        let reason = "compares the ids: its search has no dates".to_owned();
+        steps.push(Step { kind: StepKind::Reconcile, reason, since: None, resume: None, open_every: None });
     }
     let later = later(resource, state, wish, &steps).into_iter().collect();
     let mut job = Job { resource: resource.name.clone(), steps, later, idle };
@@ -155,7 +159,13 @@ pub fn plan(resource: &Resource, head: Option<&Version>, wish: Wish) -> Job {
     job
 }
 
-/// Lets the reason say what the files of the head need first.
+/// Whether ids are compared after a whole read: what is read by ids without changes is counted in no night between.
+fn compares_after(resource: &Resource, state: &State, steps: &[Step]) -> bool {
+    let undated = matches!(resource.read.style, Style::IdSets { changes: None, .. });
+    undated && state.completed_at.is_some() && steps.iter().any(|step| step.kind == StepKind::Scan(ScanKind::Full))
+}
+
+/// Adds to the reason the rewrite that the files of the head need first.
 fn say_fit(job: &mut Job, fit: &Fit, resource: &Resource, full: bool) {
     let idle = job.idle.is_some();
     let step = job.steps.first_mut().map(|step| &mut step.reason);
@@ -171,7 +181,7 @@ fn say_fit(job: &mut Job, fit: &Fit, resource: &Resource, full: bool) {
     }
 }
 
-/// What looks for changes that no date told; nothing where this run reads everything anyway.
+/// The step that looks for undated changes; none if this run reads everything anyway.
 fn later(resource: &Resource, state: &State, wish: Wish, steps: &[Step]) -> Option<Step> {
     let reads_all = steps.iter().any(|step| step.kind == StepKind::Scan(ScanKind::Full));
     if !resource.has_dates() || reads_all {
@@ -179,7 +189,7 @@ fn later(resource: &Resource, state: &State, wish: Wish, steps: &[Step]) -> Opti
     }
     let every = wish.reload_every.or(resource.read.reload_every);
     if let Some(every) = every.filter(|every| wish.is_over(state.reloaded_at, state.clocks.reloaded_at, *every)) {
-        return Some(full(format!("read whole again every {}", humantime::format_duration(every)), None));
+        return Some(full(format!("read whole again {}", cadence(every)), None));
     }
     let requests = wish.reread_requests;
     (requests > 0 && can_reread(resource)).then(|| Step {
@@ -205,13 +215,13 @@ fn full(reason: String, resume: Option<Scan>) -> Step {
 
 fn changes(reason: String, since: Option<Timestamp>, open_every: Option<Duration>) -> Step {
     let reason = match open_every {
-        Some(every) => format!("{reason}, and every {} what is open", humantime::format_duration(every)),
+        Some(every) => format!("{reason}, and open records {}", cadence(every)),
         None => reason,
     };
     Step { kind: StepKind::Scan(ScanKind::Changes), reason, since, resume: None, open_every }
 }
 
-/// How often what we hold as open is read again.
+/// The cadence at which open records are read again.
 fn open_every(resource: &Resource, wish: Wish) -> Option<Duration> {
     match resource.open() {
         Some(Open::Until { every, .. }) => Some(wish.open_every.unwrap_or(*every)),
@@ -238,7 +248,7 @@ fn has_holes(resource: &Resource, state: &State, wish: Wish) -> bool {
     lacks && !is_another_day(taken, wish.moment(), wish.overlap)
 }
 
-/// Why what has no dates is not to be read yet, if it is not.
+/// The reason why a resource without dates is not due yet, if it is not.
 fn not_due(resource: &Resource, state: &State, wish: Wish) -> Option<String> {
     let every = wish.every.or(resource.read.every)?;
     let last = state.reloaded_at?;
@@ -252,5 +262,5 @@ fn not_due(resource: &Resource, state: &State, wish: Wish) -> Option<String> {
         return (!due).then(|| format!("has the snapshot of {}", day(last)));
     }
     (!wish.is_over(Some(last), state.clocks.reloaded_at, every))
-        .then(|| format!("read {last:.0}, due every {}", humantime::format_duration(every)))
+        .then(|| format!("read {last:.0}, due {}", cadence(every)))
 }

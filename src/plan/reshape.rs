@@ -1,8 +1,9 @@
-//! Whether the files of a head are as the catalogue wants them, and whether they can be made so from what they hold. Pure.
+//! Whether the files of a head are as the catalogue wants them, and whether they can be rewritten from their own
+//! content. Pure.
 //!
-//! What can be made in place is a closed list: a column added that need not be filled, a column dropped, a type widened, a
-//! value no longer required, another order, a table dropped, a table added to a resource without rows. All else needs the
-//! source.
+//! The changes that can be made in place are a closed list: a column added that need not be filled, a column dropped, a
+//! type widened, a value no longer required, another order, a table dropped, a table added to a resource without rows.
+//! All else needs the source.
 
 use crate::failure::{Failure, Kind};
 use crate::manifest::{SpecColumn, TableFiles, Version};
@@ -15,11 +16,11 @@ pub enum Fit {
     Same,
     /// They can be rewritten in place.
     Reshape(Reshape),
-    /// Only reading everything again gives what is wanted.
+    /// Only a full read gives the wanted columns.
     Anew { table: String, why: String },
 }
 
-/// Tables to rewrite, and those whose files go.
+/// Tables to rewrite, and tables to drop.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Reshape {
     pub tables: Vec<TableReshape>,
@@ -33,7 +34,7 @@ pub struct TableReshape {
     pub place: usize,
     /// For each column of the table, where its values come from.
     pub origins: Vec<Origin>,
-    /// Columns whose values the new files give away.
+    /// Columns that the new files no longer have.
     pub dropped: Vec<SpecColumn>,
     /// Rows of deleted records leave the table.
     pub unmarks: bool,
@@ -90,7 +91,7 @@ impl Fit {
 }
 
 impl Reshape {
-    /// For people: what is done, table by table.
+    /// A description for people, table by table.
     pub fn describe(&self, resource: &Resource) -> String {
         let tables = self
             .tables
@@ -111,7 +112,7 @@ fn added(place: usize, table: &Table) -> TableReshape {
     }
 }
 
-/// What is to be done with one table, if anything; or why it cannot.
+/// The rewrite of one table, if it needs one; or the reason why it cannot be made.
 fn compare(place: usize, table: &Table, before: &TableFiles) -> Result<Option<TableReshape>, String> {
     let wanted = TableFiles::new(table);
     if before.key != wanted.key {

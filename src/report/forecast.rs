@@ -1,5 +1,5 @@
-//! What `plan` shows: the table for people, the object for machines. `~` marks an estimate, `≤` a bound, `–` what has no
-//! answer beforehand.
+//! The output of `plan`: the table for people, the object for machines. `~` marks an estimate, `≤` a bound, `–` an
+//! unknown number.
 
 use std::time::Duration;
 
@@ -8,10 +8,11 @@ use serde_json::{Value, json};
 
 use crate::manifest::ScanKind;
 use crate::plan::StepKind;
-use crate::report::text::{bytes, number, table};
+use crate::quantity::{number, plural};
+use crate::report::text::{bytes, table};
 use crate::run::{Amount, Cost, Forecast, ResourceForecast};
 
-/// What has no answer.
+/// An unknown number.
 const NONE: &str = "–";
 
 /// The table, with a line for each scan and one for all.
@@ -20,10 +21,7 @@ pub fn forecast_table(forecast: &Forecast) -> Vec<String> {
     let total = forecast.total();
     rows.push(line(forecast, ["total", ""], &total, "≤ ", ""));
     let heads = ["resource", "scan", "requests", "minutes", "records", "rows", "rewrites", "why"];
-    let spent = match forecast.spent {
-        1 => "1 request".to_owned(),
-        spent => format!("{} requests", number(spent)),
-    };
+    let spent = plural(forecast.spent, "request");
     let mut lines = table(&heads, &[2, 3, 4, 5, 6], &rows);
     lines.extend([String::new(), format!("{spent} spent on this plan")]);
     lines

@@ -1,8 +1,8 @@
-//! Advice after a run, from what it counted.
+//! Advice after a run, from its counts.
 
 use std::collections::BTreeMap;
 
-use crate::report::text::{length, number};
+use crate::quantity::{number, plural};
 use crate::run::{End, Outcome, Tally};
 use crate::secret::Redactor;
 
@@ -12,7 +12,7 @@ const NAMED: usize = 5;
 /// Fields and copies that scans noticed, a line each kind.
 fn noticed(name: &str, tally: &Tally) -> Vec<String> {
     let named = |paths: &BTreeMap<String, u64>, unit: &str| {
-        let shown = paths.iter().take(NAMED).map(|(path, count)| format!("{path} ({} {unit})", number(*count)));
+        let shown = paths.iter().take(NAMED).map(|(path, count)| format!("{path} ({})", plural(*count, unit)));
         let more = paths.len().saturating_sub(NAMED);
         let more = (more > 0).then(|| format!("{more} more in the run's report"));
         shown.chain(more).collect::<Vec<_>>().join(", ")
@@ -20,33 +20,33 @@ fn noticed(name: &str, tally: &Tally) -> Vec<String> {
     let (misfits, noticed) = (&tally.misfits, &tally.noticed);
     let mut lines = Vec::new();
     if !misfits.unknown().is_empty() {
-        let paths = named(misfits.unknown(), "values");
+        let paths = named(misfits.unknown(), "value");
         lines.push(format!("{name}: fields that the schema does not name are kept in `_extra`: {paths}"));
     }
     if !misfits.missing().is_empty() {
-        let paths = named(misfits.missing(), "rows");
+        let paths = named(misfits.missing(), "row");
         lines.push(format!("{name}: columns that the schema maps are missing in the search, and null here: {paths}"));
     }
     if !noticed.emptied.is_empty() {
-        let paths = named(&noticed.emptied, "rows");
+        let paths = named(&noticed.emptied, "row");
         lines.push(format!("{name}: columns that were filled before are null throughout: {paths}"));
     }
     if !noticed.kept.is_empty() {
-        let count = length(noticed.kept.len());
-        lines.push(format!("{name}: {count} records came in a copy older than the stored one, which stays"));
+        let records = plural(noticed.kept.len(), "record");
+        lines.push(format!("{name}: {records} came in a copy older than the stored one, which stays"));
     }
     if !noticed.went_back.is_empty() {
-        let count = length(noticed.went_back.len());
-        lines.push(format!("{name}: {count} records went back to an older copy, which is accepted"));
+        let records = plural(noticed.went_back.len(), "record");
+        lines.push(format!("{name}: {records} went back to an older copy, which is accepted"));
     }
     if noticed.reappeared > 0 {
-        let count = number(noticed.reappeared);
-        lines.push(format!("{name}: {count} rows left the files of deleted rows, for their records appeared again"));
+        let rows = plural(noticed.reappeared, "row");
+        lines.push(format!("{name}: {rows} left the files of deleted rows, because the source has the records again"));
     }
     lines
 }
 
-/// What to do about what happened, a line each.
+/// The advice, one line each.
 pub fn hints(outcome: &Outcome, redactor: &Redactor) -> Vec<String> {
     let mut hints = Vec::new();
     for resource in &outcome.resources {
@@ -81,30 +81,29 @@ pub fn hints(outcome: &Outcome, redactor: &Redactor) -> Vec<String> {
             hints.push(format!("{name}: rejected, and kept in _pearlift/misfits/{name}: {}", rejected.join(", ")));
         }
         if resource.owed > 0 {
-            let text = "could not be brought home; every run asks for them again (`pearlift status --json` names them)";
-            hints.push(format!("{name}: {} records {text}", number(resource.owed)));
+            let text = "could not be fetched or mapped; retried on every run (`pearlift status --json` lists them)";
+            hints.push(format!("{name}: {} {text}", plural(resource.owed, "record")));
         }
         if resource.withheld > 0 {
-            let text =
-                "are listed by the source and were not returned in three runs over three days; asked for once a run";
+            let ids = plural(resource.withheld, "id");
             hints.push(format!(
-                "{name}: {} ids {text} (`pearlift status --json` names them)",
-                number(resource.withheld)
+                "{name}: {ids} listed by the source and not returned in three runs over three days; requested once in \
+                 each run (`pearlift status --json` lists them)"
             ));
         }
         if !resource.tally.missed.is_empty() {
-            let text = "had changed though no date told of it; `reload_every` and `reread_requests`";
+            let records = plural(resource.tally.missed.len(), "record");
             hints.push(format!(
-                "{name}: {} records {text} under [resource.{name}] say how often that is looked for",
-                length(resource.tally.missed.len())
+                "{name}: {records} changed without a change of date; `reload_every` and `reread_requests` under \
+                 [resource.{name}] set how often such changes are looked for"
             ));
         }
         if let End::Held(by) = &resource.end {
-            hints.push(format!("{name}: left alone, for {by} works on it; `--wait` waits for it"));
+            hints.push(format!("{name}: skipped, because {by} is working on it; `--wait` waits for it"));
         }
     }
     if outcome.resources.iter().any(|resource| matches!(resource.end, End::Stopped)) {
-        hints.push("what was whole is committed; the same command goes on from there".to_owned());
+        hints.push("complete parts are committed; the same command resumes from there".to_owned());
     }
     hints
 }

@@ -188,7 +188,7 @@ fn counted(paths: &BTreeMap<String, u64>) -> Vec<Value> {
     paths.iter().map(|(path, count)| json!({"path": path, "count": count})).collect()
 }
 
-/// The source's count beside what is held; null where nothing was counted.
+/// The source's count and the number of stored rows; null if nothing was counted.
 pub fn count(count: &SourceCount) -> Value {
     if count.at_source.is_none() {
         return Value::Null;

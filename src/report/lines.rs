@@ -1,16 +1,17 @@
-//! A line for each event that matters: what a log keeps when there is no terminal.
+//! A line for each event that matters: the log without a terminal.
 
 use std::io::Write;
 
 use crate::event::{Ending, Event, Events};
 use crate::failure::Failure;
+use crate::quantity::{agree, plural};
 use crate::report::Verbosity;
 use crate::report::output;
-use crate::report::text::{bytes, number};
+use crate::report::text::bytes;
 use crate::run::Clock;
 use crate::secret::Redactor;
 
-/// Events as lines on stderr, each with the time. What the source says can neither show a secret nor steer the terminal.
+/// Events as lines on stderr, each with the time. Texts of the source can neither show a secret nor control the terminal.
 pub fn log(verbosity: Verbosity, clock: Clock, redactor: Redactor) -> Events {
     Events::new(move |event| {
         if let Some(text) = line(event, verbosity) {
@@ -32,14 +33,15 @@ pub fn line(event: &Event, verbosity: Verbosity) -> Option<String> {
         }
         Event::Stopping { reason } => Some(format!("stopping, {reason}: committing what is whole")),
         Event::Started { resource, scan, reason, requests } if normal => {
-            let cost = requests.map(|requests| format!("; {} requests to make", number(requests))).unwrap_or_default();
+            let cost =
+                requests.map(|requests| format!("; {} to make", plural(requests, "request"))).unwrap_or_default();
             Some(format!("{resource}: {scan} ({reason}{cost})"))
         }
         Event::Committed { resource, version, files, bytes: size, changed } if normal => {
             let files = if *files == 0 {
                 "state only".to_owned()
             } else {
-                format!("{} rows changed, {} files, {}", number(*changed), number(*files), bytes(*size))
+                format!("{} changed, {}, {}", plural(*changed, "row"), plural(*files, "file"), bytes(*size))
             };
             Some(format!("{resource}: committed version {version}, {files}"))
         }
@@ -52,13 +54,14 @@ pub fn line(event: &Event, verbosity: Verbosity) -> Option<String> {
                 Ending::Held { by } => format!("held by {by}; "),
                 Ending::Complete | Ending::Idle { .. } | Ending::Failed { .. } => String::new(),
             };
-            let unit = if *requests == 1 { "request" } else { "requests" };
-            Some(format!("{resource}: {end}{} rows, {} {unit}", number(*rows), number(*requests)))
+            Some(format!("{resource}: {end}{}, {}", plural(*rows, "row"), plural(*requests, "request")))
         }
         Event::Warning { resource, text } => Some(format!("warning: {}{text}", of(resource))),
         Event::Waiting { until } if normal => Some(format!("the quota is spent: waiting until {until:.0}")),
         Event::Misfit { resource, path, count, sample } if verbose => {
-            Some(format!("{resource}: {count} values of {path} do not fit, such as {sample}"))
+            let values = plural(*count, "value");
+            let verb = agree(*count, "does", "do");
+            Some(format!("{resource}: {values} of {path} {verb} not fit, such as {sample}"))
         }
         Event::Retrying { resource, url, reason, wait_millis, .. } if verbose => {
             Some(format!("{resource}: again in {wait_millis} ms: {url}: {reason}"))
@@ -69,7 +72,7 @@ pub fn line(event: &Event, verbosity: Verbosity) -> Option<String> {
         }
         Event::Note { resource, text } if verbose => Some(format!("{}{text}", of(resource))),
         Event::Expecting { resource, requests } if verbose => {
-            Some(format!("{resource}: {} requests to make", number(*requests)))
+            Some(format!("{resource}: {} to make", plural(*requests, "request")))
         }
         Event::Begun { .. }
         | Event::NewDestination { .. }
@@ -87,7 +90,7 @@ pub fn line(event: &Event, verbosity: Verbosity) -> Option<String> {
     }
 }
 
-/// The lines of a failure for people: what, where, why, and below it what to do.
+/// The lines of a failure for people: action, place and cause, with the advice below.
 pub fn failure_lines(failure: &Failure) -> Vec<String> {
     let advice = failure.advice().map(|advice| format!("  help: {advice}"));
     std::iter::once(format!("pearlift {failure}")).chain(advice).collect()

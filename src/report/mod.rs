@@ -1,6 +1,6 @@
 //! Shows a run to people and machines: bars on a terminal, lines without one, JSON lines, the summary, the report file.
 //!
-//! Takes events and outcomes, gives text. Writes to stderr only; nothing here changes what a run does.
+//! Takes events and outcomes, gives text. Writes to stderr only; nothing here changes a run.
 
 mod text;
 mod output;
@@ -27,7 +27,7 @@ pub use output::{json_line, json_page, line, lines};
 pub use picture::MADE;
 pub use reference::{ReferencePage, meaning_line, reference};
 pub use summary::{StatusRow, status_table, summary};
-pub use text::{bytes, duration, number, table};
+pub use text::{bytes, duration, table};
 
 /// How a run is shown while it goes on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,7 +57,8 @@ pub struct Watch {
 }
 
 impl Watch {
-    /// Begins to watch. What the redactor knows is never shown; JSON lines take the run and the account from the context.
+    /// Begins to watch. Secrets that the redactor knows are never shown; JSON lines take the run and the account from
+    /// the context.
     pub fn new(style: Style, verbosity: Verbosity, clock: Clock, redactor: Redactor, context: LogContext) -> Self {
         let on_terminal = std::io::stderr().is_terminal();
         match style {
@@ -70,7 +71,7 @@ impl Watch {
         }
     }
 
-    /// Ends watching: bars go, what was said stays.
+    /// Ends watching: bars are removed, lines stay.
     pub fn finish(self) {
         if let Some(bars) = self.bars {
             bars.finish();

@@ -1,6 +1,6 @@
 //! The one place where text becomes output: secrets are replaced, and signs that steer a terminal are escaped.
 //!
-//! Takes lines or JSON values, gives what can be printed. A line stays one line, whatever texts from outside it holds: a
+//! Takes lines or JSON values, gives printable ones. A line stays one line, whatever texts from outside it contains: a
 //! text of several lines is several items of a list. JSON stays valid, for its texts are cleaned before it is written.
 
 use serde_json::Value;

@@ -7,10 +7,10 @@ use std::time::Duration;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 use crate::event::{Event, Events};
+use crate::quantity::plural;
 use crate::report::Verbosity;
 use crate::report::lines::line;
 use crate::report::output;
-use crate::report::text::number;
 use crate::run::Clock;
 use crate::secret::Redactor;
 
@@ -63,7 +63,7 @@ impl Bars {
         match event {
             Event::Started { resource, scan, .. } => {
                 let bar = self.screen.insert_before(&state.quota, ProgressBar::new(0));
-                bar.set_style(style("{prefix:24} {bar:24} {pos}/{len} requests  {msg}  {elapsed}"));
+                bar.set_style(style("{prefix:24} {bar:24}  requests {pos}/{len}  {msg}  {elapsed}"));
                 bar.set_prefix(format!("{resource} ({scan})"));
                 bar.enable_steady_tick(TICK);
                 if let Some(before) = state.resources.insert(resource.clone(), Resource { bar, rows: 0, requests: 0 }) {
@@ -86,7 +86,7 @@ impl Bars {
             Event::Spooled { resource, rows, .. } => {
                 if let Some(shown) = state.resources.get_mut(resource) {
                     shown.rows += rows;
-                    shown.bar.set_message(format!("{} rows", number(shown.rows)));
+                    shown.bar.set_message(plural(shown.rows, "row"));
                 }
             }
             Event::Quota { remaining, returns_at } => {

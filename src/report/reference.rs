@@ -2,8 +2,8 @@
 //!
 //! Takes the catalogue, gives the pages as Markdown and the picture as SVG. The same catalogue gives the same bytes.
 
+use crate::quantity::plural;
 use crate::report::picture::{MADE, mermaid, of_service, svg};
-use crate::report::text::length;
 use crate::schema::{Catalog, Confidence, Meaning, References, Table};
 
 /// A file of the reference.
@@ -32,14 +32,14 @@ pub fn reference(catalog: &Catalog) -> Vec<ReferencePage> {
 
 fn index(catalog: &Catalog, services: &[&str]) -> String {
     let tables = catalog.resources().iter().flat_map(|resource| &resource.tables);
-    let columns = tables.clone().map(|table| table.columns.len()).sum();
+    let columns: usize = tables.clone().map(|table| table.columns.len()).sum();
     let mut text = format!(
-        "{MADE}\n# Tables and columns\n\n{} resources, {} tables, {} columns; every table also has `_extra`, `_extracted_at` \
+        "{MADE}\n# Tables and columns\n\n{}, {}, {}; every table also has `_extra`, `_extracted_at` \
          and `_run_id`. [format.md](../format.md) has their types and the layout of the files.\n\n\
          | service | resource | tables | |\n|---|---|---|---|\n",
-        length(catalog.resources().len()),
-        length(tables.count()),
-        length(columns),
+        plural(catalog.resources().len(), "resource"),
+        plural(tables.count(), "table"),
+        plural(columns, "column"),
     );
     for service in services {
         for resource in of_service(catalog, service) {
@@ -111,7 +111,7 @@ fn cell(text: &str) -> String {
     text.replace('|', "\\|").replace('<', "&lt;").lines().collect::<Vec<_>>().join(" ")
 }
 
-/// A text whose first letter is a capital.
+/// A text with its first letter as a capital.
 fn capitalized(text: &str) -> String {
     let mut letters = text.chars();
     letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())

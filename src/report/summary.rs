@@ -3,7 +3,8 @@
 use jiff::Timestamp;
 
 use crate::manifest::{SourceCount, Version};
-use crate::report::text::{bytes, duration, length, number, table};
+use crate::quantity::{number, plural};
+use crate::report::text::{bytes, duration, length, table};
 use crate::run::{End, Outcome, Progress, ResourceOutcome};
 
 /// The table at a run's end.
@@ -16,12 +17,12 @@ pub fn summary(outcome: &Outcome) -> Vec<String> {
     let rows: u64 = outcome.resources.iter().map(|resource| resource.rows).sum();
     lines.push(String::new());
     lines.push(format!(
-        "{} rows in {}; {} changed, {} files written, {} requests, {}",
-        number(rows),
+        "{} in {}; {} changed, {} written, {}, {}",
+        plural(rows, "row"),
         outcome.destination,
         number(changed),
-        number(files),
-        number(outcome.requests),
+        plural(files, "file"),
+        plural(outcome.requests, "request"),
         duration(outcome.took),
     ));
     lines
@@ -44,7 +45,7 @@ fn row(outcome: &ResourceOutcome) -> Vec<String> {
     }
     state.push_str(&counted(&outcome.count));
     if !tally.missed.is_empty() {
-        state.push_str(&format!(", {} missed changes", length(tally.missed.len())));
+        state.push_str(&format!(", {}", plural(tally.missed.len(), "missed change")));
     }
     vec![
         outcome.resource.clone(),
@@ -108,15 +109,15 @@ fn status_cells(row: &StatusRow, now: Timestamp) -> Vec<String> {
     }
     .to_owned();
     match row.progress {
-        Some(Progress::Sets { done, of }) => word.push_str(&format!(", {} of {} sets", number(done), number(of))),
-        Some(Progress::Rows { done }) => word.push_str(&format!(", {} rows so far", number(done))),
+        Some(Progress::Sets { done, of }) => word.push_str(&format!(", {} of {}", number(done), plural(of, "set"))),
+        Some(Progress::Rows { done }) => word.push_str(&format!(", {} so far", plural(done, "row"))),
         None => {}
     }
     if let Some(head) = &row.head {
         word.push_str(&counted(&head.state.count));
     }
     if row.unpublished > 0 {
-        word.push_str(&format!(", {} files unpublished", row.unpublished));
+        word.push_str(&format!(", {} unpublished", plural(row.unpublished, "file")));
     }
     if let Some(backfill) = row.head.as_ref().and_then(|head| head.state.backfill.as_ref()) {
         word.push_str(&format!(", backfill unfinished ({})", backfill.selected));

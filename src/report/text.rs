@@ -1,19 +1,8 @@
-//! Numbers, sizes, durations and tables as people read them.
+//! Sizes, durations and tables as people read them; numbers are those of [`crate::quantity`].
 
 use std::time::Duration;
 
-/// `1,234,567`.
-pub fn number(value: u64) -> String {
-    let digits = value.to_string();
-    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
-    for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
+use crate::quantity::number;
 
 /// A length, as [`number`].
 pub fn length(value: usize) -> String {
@@ -46,9 +35,9 @@ pub fn duration(value: Duration) -> String {
     }
 }
 
-/// Lines of a table: columns padded to their widest cell; those whose place is in `right` are aligned to the right.
+/// Lines of a table: columns padded to their widest cell; those at the places in `right` are right-aligned.
 pub fn table(heads: &[&str], right: &[usize], rows: &[Vec<String>]) -> Vec<String> {
-    // As they will be shown: what is escaped is wider.
+    // Escaped texts are wider, so the width is that of the text as shown.
     let rows: Vec<Vec<String>> = rows.iter().map(|row| row.iter().map(|cell| visible(cell)).collect()).collect();
     let width = |place: usize| {
         let cells = rows.iter().filter_map(|row| row.get(place)).map(|cell| cell.chars().count());

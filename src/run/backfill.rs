@@ -12,6 +12,7 @@ use crate::decode::{IdRow, timestamp, timestamp_micros};
 use crate::failure::{Failure, Kind, Result};
 use crate::fetch::{Filter, IdRanges, chunks, collapse, count as ids_in, expand};
 use crate::manifest::{Backfill, Cursor, Scan, ScanKind, Selected};
+use crate::quantity::plural;
 use crate::run::gone;
 use crate::run::inventory::Asker;
 use crate::run::limits::{described, may_go};
@@ -55,7 +56,7 @@ impl fmt::Display for Backfilled {
             f.write_str("went on where it had stopped; ")?;
         }
         let Self { asked, absent, gone, .. } = self;
-        write!(f, "{asked} ids asked for, {absent} not returned, {gone} taken out of the tables")
+        write!(f, "{} requested, {absent} not returned, {gone} removed from the tables", plural(*asked, "id"))
     }
 }
 

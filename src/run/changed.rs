@@ -1,4 +1,4 @@
-//! Which records changed: one search for each date, united, less what we hold already (design of reading, rules 1 and 2).
+//! Which records changed: one search for each date, united, less what we hold already (docs/reading.md §1, §2).
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -71,7 +71,7 @@ pub async fn find(
     Ok(found.expect("changes have a date"))
 }
 
-/// Finds what is open, whatever its dates (design of reading, rule 4): gives ids to be read. Where the source lists what is
+/// Finds what is open, whatever its dates (docs/reading.md §4): gives ids to be read. Where the source lists what is
 /// open, sightings of it join the others, and what we hold as open and is not listed is given: it was closed with a date of
 /// the past, or deleted. Else all that we hold as open is.
 pub async fn find_open(

@@ -8,6 +8,7 @@ use crate::event::Event;
 use crate::failure::{Failure, Kind, Result};
 use crate::fetch::{Auth, Client, ColumnMeta, Reply, Request};
 use crate::manifest::{FieldDrift, check_destination, head};
+use crate::quantity::plural;
 use crate::run::{Errand, choose, nonce};
 use crate::schema::{Inventory, Leaf, Resource, Source, Style};
 use crate::store::Store;
@@ -97,18 +98,16 @@ async fn drifted(store: &Store, chosen: &[&Resource]) -> Vec<Finding> {
 
 /// A line for each field.
 fn described(drift: &FieldDrift) -> Vec<String> {
-    let unknown = drift
-        .unknown
-        .iter()
-        .map(|(path, count)| format!("has `{path}`, which no column takes: {count} values went to `_extra`"));
+    let unknown = drift.unknown.iter().map(|(path, count)| {
+        format!("has `{path}`, which no column takes: {} went to `_extra`", plural(*count, "value"))
+    });
     let missing = drift
         .missing
         .iter()
-        .map(|(column, rows)| format!("no longer has `{column}` in its search: {rows} rows came without"));
-    let emptied = drift
-        .emptied
-        .iter()
-        .map(|(path, rows)| format!("has nothing for `{path}`, which was filled before: null in {rows} rows"));
+        .map(|(column, rows)| format!("no longer has `{column}` in its search: {} came without", plural(*rows, "row")));
+    let emptied = drift.emptied.iter().map(|(path, rows)| {
+        format!("has nothing for `{path}`, which was filled before: null in {}", plural(*rows, "row"))
+    });
     unknown.chain(missing).chain(emptied).collect()
 }
 

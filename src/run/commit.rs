@@ -12,6 +12,7 @@ use crate::event::Event;
 use crate::failure::{Failure, Kind, Result};
 use crate::manifest::{DataFile, FORMAT, MisfitFile, Version, decide, publish};
 use crate::plan::Reshape;
+use crate::quantity::{number, plural};
 use crate::run::nonce;
 use crate::run::once::unwritten;
 use crate::run::references;
@@ -47,7 +48,7 @@ impl Work<'_> {
             return Err(refused);
         }
         for ((follower, ..), met) in self.followers.iter().zip(&written.met) {
-            // 0 stands for none at the source (API notes §8).
+            // 0 stands for none at the source (docs/brightpearl-api.md §8.9).
             references::add(&mut self.state, follower, met.iter().copied().filter(|id| *id > 0).collect());
         }
         self.state.handed.retain(|_, ids| !ids.is_empty());
@@ -140,7 +141,10 @@ impl Work<'_> {
             changed: written.changes.total(),
         });
         if written.twice > 0 {
-            let text = format!("{} rows bear a key that stands twice in one record: the first is kept", written.twice);
+            let text = format!(
+                "{} with a key that occurs twice in one record: the first is kept",
+                plural(written.twice, "row")
+            );
             self.site.events.warn(&self.name, text);
         }
         self.tally.commits += 1;
@@ -268,7 +272,11 @@ impl Work<'_> {
             return Ok(());
         }
         Err(Failure::new(Kind::Doubtful, format!("accept the new {}", self.name))
-            .because(format!("{lost} of {} rows do not come back, more than may go at once", self.had_rows()))
+            .because(format!(
+                "{} of {} not returned, more than may go at once",
+                number(lost),
+                plural(self.had_rows(), "row")
+            ))
             .advise(format!(
                 "if they are truly gone at the source, `pearlift backfill --damaged --force {}` accepts it",
                 self.name

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use crate::failure::Result;
 use crate::fetch::{chunks, collapse, expand};
 use crate::manifest::{Locating, ScanKind, SourceCount};
+use crate::quantity::plural;
 use crate::run::counting::counted;
 use crate::run::inventory::Asker;
 use crate::run::locate;
@@ -82,7 +83,10 @@ async fn complete(work: &mut Work<'_>) -> Result<()> {
     let (counted_rows, lacking) = (state.at_source.unwrap_or(0), state.difference().unwrap_or(0));
     work.site.events.warn(
         &work.name,
-        format!("the source counts {counted_rows} rows, {lacking} more than were read: the search is walked for them"),
+        format!(
+            "the source counts {}, {lacking} more than were read: the search is walked for them",
+            plural(counted_rows, "row")
+        ),
     );
     let resource = Arc::clone(&work.resource);
     let shown = match &resource.read.style {
@@ -106,7 +110,7 @@ async fn complete(work: &mut Work<'_>) -> Result<()> {
     work.recount().await?;
     let counted_rows = work.state.count.at_source.unwrap_or(0);
     if shown < counted_rows {
-        work.distrust(&format!("it counts {counted_rows} rows, and the whole search shows {shown}"));
+        work.distrust(&format!("it counts {}, and the whole search shows {shown}", plural(counted_rows, "row")));
     }
     work.state.count.explain();
     work.state.count.compared_at = work.state.count.counted_at;
@@ -140,9 +144,10 @@ async fn look_for(work: &mut Work<'_>, before: &SourceCount) -> Result<()> {
     let missing = count(found.missing.len()) + found.rows_read;
     let gone = vanished::without_hidden(work, found.vanished.clone(), found.sets);
     if missing > 0 || !gone.is_empty() {
-        let vanished = count(gone.len());
         let text = format!(
-            "{missing} records that the source has and no date led to were read; {vanished} held ones are not shown any more"
+            "{} found without a date and read; {} not shown any more",
+            plural(missing, "record"),
+            plural(gone.len(), "held record")
         );
         work.site.events.warn(&work.name, text);
     }
@@ -181,8 +186,8 @@ fn tell(work: &Work<'_>) {
         return;
     }
     let text = format!(
-        "{} rows held, {at_source} at the source; the difference of {explained} is explained: every id that the source shows is settled",
-        state.held
+        "{} held, {at_source} at the source; the difference of {explained} is explained: every id that the source shows is settled",
+        plural(state.held, "row")
     );
     work.site.events.warn(&work.name, text);
 }

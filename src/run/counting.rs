@@ -7,9 +7,10 @@ use jiff::Timestamp;
 
 use crate::failure::Result;
 use crate::manifest::DataFile;
+use crate::quantity::plural;
 use crate::run::newest::{CountSearch, Newest, counted_by, newest};
 use crate::run::partition_counts::{Part, kept, parts};
-use crate::run::work::{Work, count};
+use crate::run::work::Work;
 use crate::schema::Table;
 use crate::window::Window;
 use crate::write::{Counted, Written, count_rows, held_between};
@@ -68,7 +69,7 @@ pub async fn nightly(work: &mut Work<'_>, known: &BTreeSet<i64>) -> Result<BTree
     work.counted = counted(work).and_then(|_| CountTaken::of(&found));
     work.top_shown = found.top;
     if !found.unknown.is_empty() {
-        let text = format!("{} records are found by their ids and by no date", count(found.unknown.len()));
+        let text = format!("{} found by id and by no date", plural(found.unknown.len(), "record"));
         work.site.events.note(&work.name, text);
     }
     Ok(found.unknown)

@@ -1,5 +1,5 @@
 //! Documents of an id set, fetched completely: pages of a paginated set, smaller sets where the source takes no larger ones,
-//! and the fate of every id asked for (design of reading, rule 12).
+//! and the fate of every id asked for (docs/reading.md §12).
 //!
 //! A set that the source cannot give is put off (`Brought::deferred`); `in_pieces` halves it until the records that spoil it
 //! are alone.
@@ -13,6 +13,7 @@ use crate::decode::{Page, Shape, documents, list};
 use crate::failure::{Failure, Kind, Result};
 use crate::fetch::{Client, IdRanges, Reply, Request, collapse, count, expand, render};
 use crate::manifest::Key;
+use crate::quantity::plural;
 use crate::run::refused::{Refusal, meaning};
 use crate::run::sets::{Sets, halves};
 use crate::run::work::Work;
@@ -191,7 +192,10 @@ impl Documents {
             return Err(failure);
         }
         if halves_came == 2 && self.sets.halved_in_vain(count(&ids)) {
-            let text = format!("sets of {} ids fail and their halves come: smaller ones are asked for", count(&ids));
+            let text = format!(
+                "sets of {} fail and their halves do not: smaller sets are requested",
+                plural(count(&ids), "id")
+            );
             self.client.events().warn(&self.name, text);
         }
         brought.refused.extend(alone);
@@ -244,7 +248,7 @@ impl Documents {
             return Ok(Rest::Again(collapse(missing)));
         }
         if let Some(why) = partial.filter(|_| !missing.is_empty()) {
-            let text = format!("{} of {} ids of a set did not come: {why}", missing.len(), count(set));
+            let text = format!("{} of {} in a set not returned: {why}", missing.len(), plural(count(set), "id"));
             self.client.events().warn(&self.name, text);
         }
         let mut missing: Vec<i64> = missing.into_iter().collect();
@@ -263,7 +267,8 @@ impl Documents {
         if !self.sets.lower_ids(ids / 2, ids) {
             return Rest::Failed(set, failure);
         }
-        let text = format!("{}: sets of less than {ids} ids are asked for, for seven days", failure.reason());
+        let text =
+            format!("{}: sets of fewer than {} are requested, for seven days", failure.reason(), plural(ids, "id"));
         self.client.events().warn(&self.name, text);
         Rest::Cut(set)
     }
@@ -277,7 +282,8 @@ impl Documents {
             Refusal::NoneExist | Refusal::Spoilt(_) | Refusal::Set(_) | Refusal::All(_) => false,
         };
         if smaller {
-            let text = format!("the source takes no set of {ids} ids: smaller ones are asked for, for seven days");
+            let text =
+                format!("the source takes no set of {}: smaller sets are requested, for seven days", plural(ids, "id"));
             self.client.events().warn(&self.name, text);
             return Ok(Rest::Cut(set));
         }
@@ -289,7 +295,7 @@ impl Documents {
             Refusal::TooMany(_) | Refusal::TooLong => {
                 let failure = Failure::new(Kind::Refused, format!("read {}", self.name))
                     .at(request.path.clone())
-                    .because(format!("the source takes no set of {ids} ids"))
+                    .because(format!("the source takes no set of {}", plural(ids, "id")))
                     .advise("leave the resource out with `resources.exclude`");
                 Ok(Rest::Failed(set, failure))
             }

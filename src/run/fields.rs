@@ -11,6 +11,7 @@ use arrow_array::Array;
 
 use crate::decode::{Misfits, Page};
 use crate::manifest::FieldDrift;
+use crate::quantity::plural;
 use crate::run::work::{Work, count};
 use crate::schema::Resource;
 use crate::write::Replace;
@@ -107,7 +108,7 @@ impl Work<'_> {
         let evidence = &mut self.state.evidence;
         let found = filled.compare(&self.resource, &mut evidence.filled, whole);
         for (path, rows) in &found.emptied {
-            let text = format!("`{path}` is null in all {rows} rows that came, and was filled before");
+            let text = format!("`{path}` is null in all of {} that came, and was filled before", plural(*rows, "row"));
             self.site.events.warn(&self.name, text);
         }
         let read = self.tally.records;

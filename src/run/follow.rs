@@ -1,5 +1,5 @@
-//! Reading again what rows of others name: a payment changes its order, and the order bears no date of it (design of
-//! reading, rule 3).
+//! Reading again what rows of others name: a payment changes its order, and the order bears no date of it
+//! (docs/reading.md §3).
 //!
 //! A commit that changes rows hands on the ids that these rows name, in the same put. After all resources have ended, each
 //! that follows others reads what was handed to it, and notes in the same commit that it did: a run that crashes in between
@@ -11,11 +11,12 @@ use crate::event::Event;
 use crate::failure::Result;
 use crate::fetch::{chunks, collapse};
 use crate::manifest::{Outline, ScanKind, head, newest_outline};
+use crate::quantity::plural;
 use crate::run::references::{mark, unread};
 use crate::run::site::Site;
 use crate::run::slices::SliceScan;
 use crate::run::steps::describe;
-use crate::run::work::{Work, count};
+use crate::run::work::Work;
 use crate::run::{End, Errand, ResourceOutcome};
 use crate::schema::{Resource, Style};
 use crate::write::Replace;
@@ -55,7 +56,7 @@ async fn read_handed(site: &Site, resource: &Resource, errand: &Errand, outcome:
         return Ok(());
     }
     let Some(own) = own.filter(|head| head.state.completed_at.is_some()) else { return Ok(()) };
-    let reason = format!("{} that other resources name", count(ids.len()));
+    let reason = format!("{} that other resources reference", plural(ids.len(), "record"));
     site.events.tell(Event::Started {
         resource: resource.name.clone(),
         scan: "touched".to_owned(),

@@ -11,6 +11,7 @@ use crate::config::Deletes;
 use crate::failure::{Failure, Kind, Result};
 use crate::fetch::{chunks, collapse, expand};
 use crate::manifest::{Key, Owed, Tries, Withheld};
+use crate::quantity::{number, plural};
 use crate::run::absent::{came, first_of};
 use crate::run::documents::Documents;
 use crate::run::inventory::Asker;
@@ -278,7 +279,7 @@ impl SliceScan {
             self.commit_so_far(work).await?;
         }
         Err(Failure::new(Kind::Answer, "accept the scan")
-            .because(format!("{newly} of {asked} ids were not returned although the source lists them"))
+            .because(format!("{} of {} listed by the source and not returned", number(newly), plural(asked, "id")))
             .advise("they are pending: run again later"))
     }
 }
@@ -302,8 +303,7 @@ pub fn age_pending(work: &mut Work<'_>, now: Timestamp) {
     if withheld.is_empty() {
         return;
     }
-    let text =
-        format!("{} ids stayed pending in three runs over three days and are withheld from now on", withheld.len());
+    let text = format!("{} pending in three runs over three days: withheld from now on", plural(withheld.len(), "id"));
     work.site.events.warn(&work.name, text);
     work.state.owed.retain(|owed| !matches!(owed.id, Key::Int(id) if withheld.contains_key(&id)));
     work.state.absence.tries.retain(|id, _| !withheld.contains_key(id));
@@ -314,8 +314,8 @@ pub fn age_pending(work: &mut Work<'_>, now: Timestamp) {
 pub fn bury_suspects(work: &mut Work<'_>, proven: &BTreeSet<i64>, held: u64, at: Timestamp) {
     if count(proven.len()) > may_go(held) {
         let text = format!(
-            "{} records are gone at the source, more than may go at once: `pearlift reconcile --force {}` takes them out",
-            proven.len(),
+            "{} gone at the source, more than may go at once: `pearlift reconcile --force {}` removes them",
+            plural(proven.len(), "record"),
             work.name
         );
         work.site.events.warn(&work.name, text);
@@ -339,8 +339,8 @@ pub fn bury_some(work: &mut Work<'_>, gone: BTreeSet<i64>, held: u64, at: Timest
         let run = work.site.run.clone();
         work.state.absence.suspect(later.iter().copied(), at, &run);
         let text = format!(
-            "{} more records are gone at the source: the next run takes them out if they still are",
-            later.len()
+            "{} gone at the source: the next run removes them if they still are",
+            plural(later.len(), "more record")
         );
         work.site.events.warn(&work.name, text);
     }

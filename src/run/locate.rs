@@ -13,6 +13,7 @@ use crate::decode::timestamp_micros;
 use crate::failure::{Failure, Kind, Result};
 use crate::fetch::{Filter, Query, expand, holds, join, split, without};
 use crate::manifest::{Locating, SourceCount};
+use crate::quantity::plural;
 use crate::run::inventory::Asker;
 use crate::run::newest::{CountSearch, not_known, record_files};
 use crate::run::rows;
@@ -86,7 +87,10 @@ pub async fn locate(work: &mut Work<'_>, search: &CountSearch, before: &SourceCo
     locating.found = locating.found.saturating_add(found.net());
     found.outdated = locating.differs && locating.nights > 1 && target.is_some_and(|target| target != locating.found);
     if !found.finished {
-        let text = format!("what differs from the source is looked for since {} nights, and goes on", locating.nights);
+        let text = format!(
+            "the difference from the source has been searched for in {} so far",
+            plural(locating.nights, "night")
+        );
         work.site.events.note(&work.name, text);
         work.state.count.locating = Some(locating);
     }

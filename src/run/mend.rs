@@ -13,6 +13,7 @@ use crate::failure::{Failure, Kind, Result};
 use crate::fetch::count as ids_in;
 use crate::manifest::{DataFile, ScanKind};
 use crate::plan::{Step, StepKind, day};
+use crate::quantity::plural;
 use crate::run::affected::{AffectedIds, month_of};
 use crate::run::apart::Apart;
 use crate::run::gone;
@@ -50,10 +51,10 @@ impl fmt::Display for Mended {
             return f.write_str("nothing to mend");
         }
         let Self { files, rows, asked, gone, came } = self;
-        let s = if *files == 1 { "" } else { "s" };
-        write!(f, "{files} damaged file{s} with {rows} rows replaced: {asked} ids asked for, {came} rows came")?;
+        write!(f, "{} with {} replaced", plural(*files, "damaged file"), plural(*rows, "row"))?;
+        write!(f, ": {} requested, {} returned", plural(*asked, "id"), plural(*came, "row"))?;
         if *gone > 0 {
-            write!(f, ", {gone} records are gone at the source and were taken out of the tables")?;
+            write!(f, ", {} gone at the source and removed from the tables", plural(*gone, "record"))?;
         }
         Ok(())
     }
@@ -287,9 +288,9 @@ async fn give_up(work: &mut Work<'_>, deleted: &[DataFile], mended: &mut Mended)
 fn cannot(work: &Work<'_>, deleted: &[DataFile]) -> Failure {
     let days = work.apart.iter().map(|apart| apart.file.path.as_str());
     let paths: Vec<&str> = days.chain(deleted.iter().map(|file| file.path.as_str())).collect();
-    let why = "hold what the source cannot give again: snapshots of earlier days, or rows of deleted records";
+    let why = "with content that the source cannot give again: snapshots of earlier days, or rows of deleted records";
     Failure::new(Kind::Damage, format!("mend all of {}", work.name))
-        .because(format!("{} files {why} ({})", paths.len(), shown(&paths)))
+        .because(format!("{} {why} ({})", plural(paths.len(), "file"), shown(&paths)))
         .advise(format!(
             "restore them from a backup, or give them up with `pearlift backfill {} --damaged --force`: a day of \
              snapshots then leaves all tables of the resource",
@@ -307,7 +308,7 @@ async fn refuse_strays(work: &Work<'_>) -> Result<()> {
         return Ok(());
     }
     Err(Failure::new(Kind::Damage, format!("mend all of {}", work.name))
-        .because(format!("{} files that no version names lie in its folders ({})", paths.len(), shown(&paths)))
+        .because(format!("its folders hold {} that no version lists ({})", plural(paths.len(), "file"), shown(&paths)))
         .advise("a glob reads their rows, and pearlift deletes only what it knows as its own: move them away"))
 }
 

@@ -1,5 +1,5 @@
 //! Missed changes: records that a read of everything, or a rolling one, finds changed though no date told of it. They
-//! measure on a real account how much the nightly rules do not see (design of reading, rule 7).
+//! measure on a real account how much the nightly rules do not see (docs/reading.md §7).
 //!
 //! A record counts when we held it, some row of it in some table differs, and each of our columns of the dates by which
 //! changes are asked is what it was: another date says that the next night would have found it. What is followed without

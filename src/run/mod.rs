@@ -83,6 +83,7 @@ use crate::failure::{Kind, Recovery, Result};
 use crate::fetch::{Auth, Client};
 use crate::manifest::check_destination;
 use crate::plan::Step;
+use crate::quantity::plural;
 use crate::run::binding::Binding;
 use crate::run::site::Site;
 use crate::run::steps::work_on;
@@ -286,7 +287,12 @@ async fn keep_in_order(site: &Site, resources: &[ResourceOutcome]) {
     };
     match removed {
         Ok(Removed { versions, plans, reports }) => {
-            let text = format!("housekeeping removed {versions} old versions, {plans} plans, {reports} reports");
+            let text = format!(
+                "housekeeping removed {}, {}, {}",
+                plural(versions, "old version"),
+                plural(plans, "plan"),
+                plural(reports, "report")
+            );
             site.events.tell(Event::Note { resource: None, text });
         }
         Err(failure) => {

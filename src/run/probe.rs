@@ -19,8 +19,8 @@ use crate::schema::IdSearch;
 
 /// Requests that may be spent on one resource, tries included.
 const ALLOWANCE: u32 = 2;
-/// Some searches claim so many rows whatever they have (API notes §4.2): a claim of exactly this is believed only where
-/// the page shows them all.
+/// Some searches claim so many rows whatever they have (docs/brightpearl-api.md §4.2): a claim of exactly this is believed
+/// only where the page shows them all.
 const CLAIMED_BLINDLY: u64 = 500;
 
 /// Bytes of an answer that is kept for the next who asks the same: a page of a search has about 50 KiB.
@@ -126,7 +126,7 @@ impl<'a> Probe<'a> {
     async fn count(&mut self, query: &Query) -> Result<Option<u64>> {
         let path = format!("{}&countOnly=true", query.page(1));
         let Some(answer) = self.ask(Request::get(&self.name, path)).await? else { return Ok(None) };
-        // How such an answer looks is not documented (API notes §4.1): one that cannot be read tells nothing.
+        // How such an answer looks is not documented (docs/brightpearl-api.md §4.1): one that cannot be read tells nothing.
         let page = ids(&answer.body, &query.row, &query.row, &[], None).ok();
         Ok(page.and_then(|page| page.search.results_available))
     }

@@ -1,5 +1,5 @@
 //! Finding deleted records: deletes leave no trace, so the ids of the source are compared with those of the tables
-//! (design of reading, rule 14).
+//! (docs/reading.md §13, §14).
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -10,6 +10,7 @@ use crate::event::Event;
 use crate::failure::{Failure, Kind, Result};
 use crate::fetch::{IdRanges, chunks, collapse, count as ids_in, expand, holds, without};
 use crate::manifest::ScanKind;
+use crate::quantity::plural;
 use crate::run::gone;
 use crate::run::inventory::{Asker, Ids};
 use crate::run::limits::{described, may_go};
@@ -166,7 +167,7 @@ pub async fn reconcile(work: &mut Work<'_>, by: By) -> Result<Reconciled> {
 /// A refusal where the source returns nothing of what it lists.
 fn unproven(work: &Work<'_>, ids: u64) -> Failure {
     Failure::new(Kind::Doubtful, format!("compare the ids of {}", work.name))
-        .because(format!("{ids} ids are neither listed nor returned, but nor is an id that the source lists"))
+        .because(format!("{} neither listed nor returned, but nor is an id that the source lists", plural(ids, "id")))
         .advise("nothing was changed: run again later")
 }
 

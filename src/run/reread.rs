@@ -1,5 +1,5 @@
 //! Looking for changes that no date told, once every resource has had its nightly scans: a read of everything where its
-//! cadence is over, else the records least recently read, with a budget of requests (design of reading, rule 7).
+//! cadence is over, else the records least recently read, with a budget of requests (docs/reading.md §7).
 //!
 //! Nothing is kept of when a record that did not change was last read. The rolling re-read goes round the ids that the
 //! tables hold instead, in their order, and the state keeps how far it has come: in the same commit as what it brought.

@@ -10,6 +10,7 @@ use crate::event::Event;
 use crate::failure::{Failure, Kind, Result};
 use crate::fetch::{Answer, Filter, JoinedPage, Query, Walk};
 use crate::manifest::{Backfill, Cursor, Key, Owed, Scan, ScanKind};
+use crate::quantity::plural;
 use crate::run::counting;
 use crate::run::groups::Groups;
 use crate::run::lacking::Lacking;
@@ -186,7 +187,7 @@ pub async fn read_changes(work: &mut Work<'_>, search: &RowSearch, since: Since)
 }
 
 /// Reads the rows from the greatest id down: to `least`, or where none is given to the greatest held, whatever their dates,
-/// with those that share its page; further where a page lacks one below that (design of reading, rule 1). Whether one did not
+/// with those that share its page; further where a page lacks one below that (docs/reading.md §1). Whether one did not
 /// fit. Without `least` its first page gives the count too.
 async fn read_newest(
     work: &mut Work<'_>,
@@ -374,7 +375,7 @@ fn take_in(work: &mut Work<'_>, page: &Page, at: Timestamp) -> bool {
     if page.records.is_empty() {
         return false;
     }
-    let text = format!("{} rows did not fit: the next run asks for them again", page.records.len());
+    let text = format!("{} rejected: the next run requests them again", plural(page.records.len(), "row"));
     work.site.events.tell(Event::Warning { resource: Some(work.resource.name.clone()), text });
     true
 }

@@ -8,6 +8,7 @@ use jiff::Timestamp;
 
 use crate::failure::Result;
 use crate::fetch::{collapse, count as ids_in};
+use crate::quantity::plural;
 use crate::run::gone;
 use crate::run::inventory::Asker;
 use crate::run::limits::held_records;
@@ -66,8 +67,8 @@ pub async fn absent(work: &mut Work<'_>, search: &RowSearch, ids: BTreeSet<i64>)
     let Some(by) = search.since.first().filter(|_| !ids.is_empty()) else { return Ok(None) };
     let Some(windows) = narrow::windows(work, by, &ids).await? else {
         let text = format!(
-            "{} rows are missing in the search, of too many days to look at each: nothing is deleted",
-            ids.len()
+            "{} missing in the search, of too many days to look at each: nothing is deleted",
+            plural(ids.len(), "row")
         );
         work.site.events.warn(&work.name, text);
         return Ok(None);

@@ -11,6 +11,7 @@ use crate::fetch::{IdRanges, Room, chunks, collapse, count as ids_in, expand, wi
 use crate::manifest::{
     Backfill, Cursor, FORMAT, Key, LeftOut, Owed, Scan, ScanKind, ScanPlan, Selected, read_plan, write_plan,
 };
+use crate::quantity::{number, plural};
 use crate::run::absent::{Absent, came};
 use crate::run::deferred::note_rejected;
 use crate::run::documents::{Brought, Deferred, Documents};
@@ -20,7 +21,7 @@ use crate::run::work::{Work, count};
 use crate::schema::{Inventory, Style};
 use crate::write::Replace;
 
-/// Ids that spoil their set are asked for again after this long (design of reading, rule 12).
+/// Ids that spoil their set are asked for again after this long (docs/reading.md §12).
 const LEFT_OUT_FOR: SignedDuration = SignedDuration::from_hours(30 * 24);
 /// More newly owed ids than this, and than a hundredth of all asked, fail the scan.
 const MAY_OWE: u64 = 50;
@@ -275,14 +276,18 @@ impl SliceScan {
             return Ok(());
         }
         Err(Failure::new(Kind::Answer, "accept the scan")
-            .because(format!("more than {most} of {asked} records could not be brought home or mapped"))
+            .because(format!(
+                "more than {} of {} could not be fetched or mapped",
+                number(most),
+                plural(asked, "record")
+            ))
             .advise("the schema may no longer describe the source: `-v` shows what did not fit"))
     }
 
     /// So many records fail alone that the source, and no record, is the reason: what came of the others stays.
     fn in_trouble(&self, name: &str, failed: u64) -> Failure {
         Failure::new(Kind::Unreachable, format!("read {name}"))
-            .because(format!("{failed} records failed one by one, more than may be pending"))
+            .because(format!("{} failed one by one, more than may be pending", plural(failed, "record")))
             .advise("what came is committed; run again later")
     }
 

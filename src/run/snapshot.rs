@@ -7,6 +7,7 @@ use jiff::tz::Offset;
 use crate::failure::{Failure, Kind, Result};
 use crate::fetch::{IdRanges, collapse, count as ids_in};
 use crate::manifest::{Key, ScanKind};
+use crate::quantity::plural;
 use crate::run::gone;
 use crate::run::slices::SliceScan;
 use crate::run::work::Work;
@@ -52,7 +53,7 @@ pub fn close(work: &mut Work<'_>, started_at: Timestamp) {
     if holes.is_empty() {
         return;
     }
-    let text = format!("the snapshot of {} lacks {} records for good", day(taken), ids_in(&holes));
+    let text = format!("the snapshot of {} lacks {} for good", day(taken), plural(ids_in(&holes), "record"));
     work.site.events.warn(&work.name, text);
     work.state.absence.gap(day(taken).to_string(), holes);
     work.state.owed.retain(|owed| !matches!(owed.id, Key::Int(_)));

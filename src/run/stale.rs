@@ -19,6 +19,7 @@ use crate::decode::{IdRow, Page, timestamp_micros};
 use crate::failure::Result;
 use crate::fetch::{Filter, chunks, collapse};
 use crate::manifest::{Key, Owed};
+use crate::quantity::{number, plural};
 use crate::run::changed::Sighting;
 use crate::run::documents::Documents;
 use crate::run::inventory::Asker;
@@ -230,7 +231,7 @@ fn settle(scan: &mut SliceScan, work: &mut Work<'_>) {
         return;
     }
     if stale <= MAY_BE_STALE.max(read / 20) {
-        let text = format!("{stale} documents are older than their rows in the search and are pending");
+        let text = format!("{} older than the rows in the search: pending", plural(stale, "document"));
         work.site.events.warn(&work.name, text);
         work.tally.noticed.stale += stale;
         return;
@@ -241,8 +242,10 @@ fn settle(scan: &mut SliceScan, work: &mut Work<'_>) {
     work.state.evidence.stale_suspended_until = Some(until);
     work.tally.noticed.suspended = Some(until);
     let text = format!(
-        "{stale} of {read} documents are older than their rows in the search, asked for twice: they are taken as they \
-         are, and documents are not compared with the search until {until:.0}"
+        "{} of {} older than the rows in the search in two answers: accepted as they are, and documents are not compared \
+         with the search until {until:.0}",
+        number(stale),
+        plural(read, "document")
     );
     work.site.events.warn(&work.name, text);
 }

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use crate::failure::Result;
 use crate::fetch::{collapse, expand};
+use crate::quantity::plural;
 use crate::run::gone;
 use crate::run::limits::{described, may_go};
 use crate::run::rows_gone;
@@ -23,8 +24,8 @@ pub async fn suspect(work: &mut Work<'_>, vanished: BTreeSet<i64>) -> Result<BTr
     let held = gone::records(work).await?;
     if count(vanished.len()) > may_go(held) {
         let text = format!(
-            "{} records are not shown any more, and {}: `pearlift reconcile {}` looks at each",
-            vanished.len(),
+            "{} not shown any more, and {}: `pearlift reconcile {}` looks at each",
+            plural(vanished.len(), "record"),
             described(held),
             work.name
         );

@@ -8,6 +8,7 @@ use sha2::{Digest, Sha256};
 
 use crate::failure::{Failure, Kind, Result};
 use crate::manifest::{Key, Shrunk};
+use crate::quantity::{number, plural};
 use crate::run::documents::Documents;
 use crate::run::groups::Groups;
 use crate::run::limits::{described, held_records, may_go};
@@ -32,7 +33,9 @@ impl Work<'_> {
         } else {
             let table = head.tables.get(&self.resource.owner_table().name);
             let held = table.map_or(0, |table| table.files.iter().map(|file| file.rows).sum());
-            (held, held.saturating_sub(count(spool.owners())))
+            // Without a row a record its rows are compared, not its records.
+            let brought = self.resource.record_table().map_or_else(|| spool.rows(0), |_| count(spool.owners()));
+            (held, held.saturating_sub(brought))
         };
         if lost <= may_go(held) {
             return Ok(());
@@ -48,7 +51,7 @@ impl Work<'_> {
 
     fn vanishing(&self, lost: u64, held: u64) -> Failure {
         Failure::new(Kind::Doubtful, format!("accept the new {}", self.name))
-            .because(format!("{lost} of {held} records would go, and {}", described(held)))
+            .because(format!("{} of {} would go, and {}", number(lost), plural(held, "record"), described(held)))
             .advise(format!("if they are truly gone at the source, `pearlift run --full {}` accepts it", self.name))
     }
 }
@@ -68,7 +71,7 @@ async fn agreed(work: &Work<'_>, documents: &Documents, list: List) -> Result<Li
     }
     let sizes: Vec<String> = known.iter().map(|(keys, _)| keys.len().to_string()).collect();
     Err(Failure::new(Kind::Doubtful, format!("accept the new {}", work.name))
-        .because(format!("no two of {ANSWERS} answers agree: they list {} records", sizes.join(", ")))
+        .because(format!("no two of {ANSWERS} answers agree: their numbers of records are {}", sizes.join(", ")))
         .advise("nothing is loaded yet; run again"))
 }
 
@@ -129,7 +132,7 @@ pub async fn accept_shrunk(
     let before = work.state.absence.shrunk.take().filter(|before| before.keys == keys);
     let day = |at: Timestamp| Offset::UTC.to_datetime(at).date();
     if before.as_ref().is_some_and(|before| day(before.at) < day(at)) {
-        let text = format!("{lost} of {held} records are gone, on a second day: accepted");
+        let text = format!("{} of {} gone, on a second day: accepted", number(lost), plural(held, "record"));
         work.site.events.warn(&work.name, text);
         work.forced = true;
         return Ok(());

@@ -6,6 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::failure::{Failure, Kind, Result};
 use crate::manifest::{ScanKind, ScanStart};
 use crate::plan::{Moment, ScanClocks, Step, StepKind, day, held_back, lowered, may_replace, watermark};
+use crate::quantity::plural;
 use crate::run::changed::{Found, find};
 use crate::run::inventory::Asker;
 use crate::run::since::Since;
@@ -73,9 +74,9 @@ impl Work<'_> {
             let cause = if hold { "rows do not fit, and none of them may be lost" } else { "the clocks are apart" };
             let text = format!(
                 "the watermark is held back at {mark:.0}, {} behind, for {cause}: each run reads again all that changed \
-                 since ({} records in this one)",
+                 since ({} in this one)",
                 in_words(behind),
-                self.tally.records
+                plural(self.tally.records, "record")
             );
             self.site.events.warn(&self.name, text);
         }

@@ -3,6 +3,7 @@
 use crate::failure::{Failure, Kind, Result};
 use crate::fetch::count as ids_in;
 use crate::manifest::{Key, Owed, ScanKind};
+use crate::quantity::{number, plural};
 use crate::run::documents::Documents;
 use crate::run::slices::SliceScan;
 use crate::run::vanishing::confirmed;
@@ -43,7 +44,7 @@ pub fn refuse_empty(work: &Work<'_>) -> Result<()> {
         return Ok(());
     }
     Err(Failure::new(Kind::Doubtful, format!("accept the new {}", work.name))
-        .because(format!("the source gives nothing, and the tables hold {had} rows"))
+        .because(format!("the source gives nothing, and the tables hold {}", plural(had, "row")))
         .advise("the tables stay as they are; look into the account, and run again"))
 }
 
@@ -56,6 +57,10 @@ pub fn refuse_holes(work: &Work<'_>, scan: &SliceScan) -> Result<()> {
         return Ok(());
     }
     Err(Failure::new(Kind::Doubtful, format!("accept the new {}", work.name))
-        .because(format!("{holes} of {asked} records could not be read, and at most a tenth may lack"))
+        .because(format!(
+            "{} of {} could not be read, and at most a tenth may be missing",
+            number(holes),
+            plural(asked, "record")
+        ))
         .advise(format!("the tables stay as they are; `pearlift run --full {}` accepts it", work.name)))
 }

@@ -16,7 +16,7 @@ use crate::schema::{
     Partition, PartitionBy, Read, Resource, RowSearch, Rows, Source, Step, Style, Table, Type,
 };
 
-/// The most ids of a GET where the file does not say (API notes §5).
+/// The most ids of a GET where the file does not say (docs/brightpearl-api.md §5.3).
 const MAX_IDS: u16 = 200;
 
 /// Reads one schema file. `name` is the resource's name, the file's name without its ending.

@@ -52,7 +52,7 @@ pub struct Read {
     pub reload_every: Option<Duration>,
     /// An empty answer for a list that has rows is accepted.
     pub empty_ok: bool,
-    /// Texts of a 404 that mean "none of these ids"; any other 404 is a wrong URL (API notes §5).
+    /// Texts of a 404 that mean "none of these ids"; any other 404 is a wrong URL (docs/brightpearl-api.md §5.5).
     pub none_found: Vec<String>,
     /// Error codes on which an id set is halved.
     pub split_on: Vec<String>,

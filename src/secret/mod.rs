@@ -1,8 +1,8 @@
 //! A text that must never be shown: tokens, client secrets, keys of buckets.
 //!
 //! Takes a string, gives it back only through [`Secret::reveal`]; `Debug` and `Display` print a placeholder, so that
-//! no log, report, error or panic can carry it. [`Redactor`] removes the same texts from what comes from outside (a refused
-//! token comes back in the body, API notes §2.3).
+//! no log, report, error or panic can carry it. [`Redactor`] removes the same texts from texts of outside (a refused
+//! token comes back in the body, docs/brightpearl-api.md §2.3).
 
 mod view;
 mod forms;

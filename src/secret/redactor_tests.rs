@@ -118,7 +118,7 @@ proptest! {
         let text = written(&written(&secret, first), second);
         let cleaned = knowing(&[&secret]).clean(&format!("{before} {text} after"));
         assert!(cleaned.contains(PLACEHOLDER), "{secret} as {first:?} as {second:?}: {text} is {cleaned}");
-        // Nothing but what the ways write around it is left.
+        // Only the text around the secret is left.
         let left = cleaned.len() - before.len();
         assert!(left < 60, "{secret} as {first:?} as {second:?}: {text} is {cleaned}");
     }

@@ -144,7 +144,7 @@ enum Unit {
     Char(char),
 }
 
-/// The escape at the beginning of a text: its length, and what it stands for.
+/// The escape at the beginning of a text: its length and its meaning.
 fn escape(text: &[u8], escapes: Escapes) -> Option<(usize, Unit)> {
     match text.first()? {
         b'%' if escapes.include(Escapes::Percent) => percent(text),

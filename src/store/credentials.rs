@@ -1,7 +1,7 @@
 //! Credentials of a bucket: the redactor knows them before they are used, whatever source gives them.
 //!
 //! The client takes them from variables, or fetches them: from a container's address, for a web identity, or from the
-//! machine's metadata. It reads no profile files. Each credential that a source returns is registered, and so is what is
+//! machine's metadata. It reads no profile files. Each credential that a source returns is registered, and so are those
 //! sent to that source; an answer that is no credential may be quoted in an error, so its texts are registered too.
 
 use std::pin::Pin;
@@ -26,7 +26,7 @@ const ASKED_FOR: &str = "WebIdentityToken";
 /// Names of secrets in answers, in JSON and XML; an access key's id is none.
 const ANSWERED: [&str; 3] = ["SecretAccessKey", "SessionToken", "Token"];
 
-/// A builder whose credentials become known to the redactor.
+/// A builder that makes its credentials known to the redactor.
 pub(super) fn known(builder: AmazonS3Builder, redactor: &Redactor) -> object_store::Result<AmazonS3Builder> {
     for key in CONFIGURED {
         builder.get_config_value(&key).iter().for_each(|value| redactor.learn(&Secret::new(value)));
@@ -37,7 +37,7 @@ pub(super) fn known(builder: AmazonS3Builder, redactor: &Redactor) -> object_sto
     Ok(builder.with_credentials(Arc::new(Source { source, redactor: redactor.clone() })))
 }
 
-/// A source whose credentials are registered.
+/// A source of credentials that registers them.
 #[derive(Debug)]
 struct Source {
     source: AwsCredentialProvider,
@@ -63,7 +63,7 @@ impl CredentialProvider for Source {
     }
 }
 
-/// Makes clients whose requests and answers are listened to.
+/// Makes clients with observed requests and answers.
 #[derive(Debug)]
 struct Listener {
     redactor: Redactor,

@@ -5,10 +5,11 @@ use std::io::ErrorKind;
 
 use crate::disk::is_unfit;
 use crate::failure::{Failure, Kind};
+use crate::quantity::plural;
 use crate::store::network::Untaken;
 
-/// Codes of S3 that are refusals though the client does not say so: they come with a status of a mere wrong request, or of
-/// a list, whose status it does not look at.
+/// Codes of S3 that are refusals though the client does not say so: they come with the status of a wrong request, or in
+/// the answer to a list, where the client does not look at the status.
 const REFUSALS: [&str; 7] = [
     "AccessDenied",
     "ExpiredToken",
@@ -73,7 +74,7 @@ fn io_error(error: &object_store::Error) -> Option<&std::io::Error> {
     None
 }
 
-/// What a local error means.
+/// The kind of a local error.
 fn kind_of(error: &std::io::Error) -> Kind {
     match error.kind() {
         _ if is_unfit(error) => Kind::StoreRefused,
@@ -112,7 +113,7 @@ pub fn overlong(path: &str, stated: u64) -> Failure {
         .advise("run again; where it stays so, the store or a cache before it is at fault")
 }
 
-/// The upload of a staged file is gone: only another run's recovery ends what it does not own, and it has fenced us.
+/// The upload of a staged file is gone: only the recovery of another run ends it, and that run has fenced us.
 pub fn given_up(path: &str) -> Failure {
     Failure::new(Kind::Lost, "write in the destination")
         .at(path)
@@ -185,6 +186,6 @@ pub fn no_locks(place: &str, why: &str) -> Failure {
 pub fn busy_start(path: &str, waited: std::time::Duration) -> Failure {
     Failure::new(Kind::Held, "take the locks of the destination")
         .at(path)
-        .because(format!("another process has held it for {} seconds", waited.as_secs()))
+        .because(format!("another process has held it for {}", plural(waited.as_secs(), "second")))
         .advise("a run holds it for a moment only: end the process that holds it (of a local file `lsof` names it) and run again")
 }

@@ -34,7 +34,7 @@ pub struct Scratch {
 }
 
 impl Scratch {
-    /// Makes the file, where none is: neither what lies there nor what a link leads to is written into.
+    /// Creates a file that does not exist: an existing file is not written into, and no link is followed.
     pub fn create(&self) -> Result<File> {
         let made = match &self.folder {
             Some(folder) => folder.create(&self.staged),
@@ -43,7 +43,7 @@ impl Scratch {
         made.map_err(|error| local("write", &self.path, error))
     }
 
-    /// Opens what was written, to be read.
+    /// Opens the written file for reading.
     pub fn open(&self) -> Result<File> {
         let opened = match &self.folder {
             Some(folder) => folder.open_file(&self.staged),
@@ -174,8 +174,8 @@ impl Store {
         Ok(())
     }
 
-    /// A local file with what is at `path`: the file itself in a folder, a temporary copy in `spool` otherwise, of one byte
-    /// more than `most` at most. `None` when nothing is there.
+    /// A local file with the content of `path`: the file itself in a folder, a temporary copy in `spool` otherwise, of
+    /// one byte more than `most` at most. `None` if the path does not exist.
     pub async fn local_copy(&self, path: &str, most: u64, spool: &FsPath) -> Result<Option<LocalCopy>> {
         if let Place::Folder(folder) = &self.place {
             // Here and now: the caller holds a thread for blocking work, of which there are few.

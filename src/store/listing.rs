@@ -72,7 +72,7 @@ impl fmt::Display for Bucket {
 }
 
 impl Bucket {
-    /// The pages of what lies below a prefix, behind an offset; with a delimiter those directly below it.
+    /// The pages of objects below a prefix, after an offset; with a delimiter those directly below it.
     fn pages(
         &self,
         prefix: Option<&Path>,

@@ -1,4 +1,4 @@
-//! A folder as an object store: what [`Folder`] opens, below which no link is followed.
+//! A folder as an object store, opened by [`Folder`], below which no link is followed.
 //!
 //! The store's own files are put whole: written beside their place under a name of their own (`name#1`), synced, and linked
 //! to it where nothing is. Names that end so are in no list.

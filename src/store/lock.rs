@@ -1,6 +1,6 @@
 //! Locks, one a resource: advisory, so that two runs do not spend the shop's quota on the same work.
 //!
-//! The conditional put of a commit is what keeps tables safe; a lock that is lost costs work, never data. In a folder a
+//! The conditional put of a commit keeps tables safe; a lost lock costs work, never data. In a folder a
 //! lock is an OS file lock that dies with its process. In a bucket it is an object renewed by its tag; one that stays
 //! unchanged for [`LockTiming::expire`] on the observer's own clock is dead and may be taken over.
 
@@ -40,12 +40,12 @@ impl Default for LockTiming {
     }
 }
 
-/// The locks that a run holds, and who holds the others. Released by [`Locks::release`], or by the process's end.
+/// The locks that a run holds, and the holders of the others. Released by [`Locks::release`], or by the process's end.
 #[derive(Debug)]
 pub struct Locks {
     pub(super) files: BTreeMap<String, File>,
     objects: Arc<Mutex<BTreeMap<String, Object>>>,
-    /// Locks that others hold: resource and what is known of the holder.
+    /// Locks that others hold: the resource, and the description of the holder.
     pub held_by_others: Vec<Held>,
     renewal: Option<JoinHandle<()>>,
     pub(super) store: Store,
@@ -67,7 +67,7 @@ pub(super) struct Object {
     pub(super) lost: bool,
 }
 
-/// What a lock object says.
+/// The content of a lock object.
 #[derive(Debug, Deserialize, Serialize)]
 struct Paper {
     run: String,
@@ -328,8 +328,8 @@ impl<F: Future<Output = ()>> Patience<'_, F> {
     }
 }
 
-/// Who waits takes locks in the order of their names and none behind one that it waits for: two that wait for each other
-/// would wait for ever.
+/// A waiting run takes locks in the order of their names and none after the one that it waits for: two runs that wait for
+/// each other would wait for ever.
 pub(super) fn out_of_turn(wait: bool, busy: usize) -> bool {
     wait && busy > 0
 }
@@ -361,7 +361,7 @@ fn paper(run: &str, beat: u64, released: bool) -> Vec<u8> {
     serde_json::to_vec(&Paper { run: run.to_owned(), beat, released }).expect("a lock's paper is plain JSON")
 }
 
-/// What an observer has seen of others' locks, on its own clock.
+/// The locks of others as an observer has seen them, by its own clock.
 #[derive(Default)]
 pub(super) struct Observed(BTreeMap<String, Sight>);
 

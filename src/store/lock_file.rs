@@ -66,7 +66,7 @@ impl Locks {
         Ok(())
     }
 
-    /// Takes a lock file; `None` when another holds it. Refuses (`StoreRefused`) what is no lock file of ours.
+    /// Takes a lock file; `None` when another holds it. Refuses (`StoreRefused`) anything but a lock file of ours.
     pub(super) fn try_file(&self, name: &str) -> Result<Option<File>> {
         let Place::Folder(folder) = &self.store.place else {
             return Err(Failure::new(Kind::Bug, "lock a file in a bucket"));

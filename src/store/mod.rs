@@ -1,7 +1,7 @@
 //! The destination: a local folder, S3-compatible storage, or memory (for tests), behind one set of verbs.
 //!
 //! Takes paths made in [`paths`] (every path that we ever write), gives bytes and outcomes by meaning. Puts that decide
-//! something are conditional; nothing is overwritten but lock objects, and nothing is deleted but what a caller names.
+//! something are conditional; only lock objects are overwritten, and only the paths that a caller names are deleted.
 
 pub mod paths;
 mod error;
@@ -50,7 +50,7 @@ pub struct Store {
     watcher: Watcher,
     /// Of a bucket.
     uploads: Option<uploads::Uploads>,
-    /// Where an earlier version kept what belongs to this destination, when that is elsewhere.
+    /// The place where an earlier version kept this destination, if it was another one.
     former: Option<Former>,
 }
 
@@ -61,7 +61,7 @@ struct Former {
     inner: Arc<dyn ObjectStore>,
 }
 
-/// What the store is, as far as it matters beyond its verbs.
+/// The kind of the store, as far as it matters beyond its verbs.
 #[derive(Clone, Debug)]
 pub enum Place {
     /// A folder; files can be written and read in place.
@@ -90,7 +90,7 @@ impl Store {
         }
     }
 
-    /// What the store is.
+    /// The kind of the store.
     pub fn place(&self) -> &Place {
         &self.place
     }
@@ -112,7 +112,7 @@ impl Store {
     }
 
     /// The bytes at a path with their tag. Refuses (`Damage`) more than [`paths::most_bytes`], by the size that the store
-    /// states and by what comes.
+    /// states and by the bytes that arrive.
     pub async fn get_tagged(&self, path: &str) -> Result<Option<(Bytes, Tag)>> {
         let wrong = |error| failure("read", path, error);
         let found = match self.inner.get(&Path::from(path)).await {
@@ -141,7 +141,7 @@ impl Store {
         Ok(Some((bytes.freeze(), tag)))
     }
 
-    /// The size in bytes of what is at a path, or `None`.
+    /// The size in bytes of the object at a path, or `None`.
     pub async fn size(&self, path: &str) -> Result<Option<u64>> {
         match self.inner.head(&Path::from(path)).await {
             Ok(meta) => Ok(Some(meta.size)),
@@ -163,8 +163,8 @@ impl Store {
         }
     }
 
-    /// Puts bytes at a path that bears our run's or scan's name, so that what is there is ours. After "exists" it is read
-    /// back: a conflict may be answered though nothing was written.
+    /// Puts bytes at a path with the name of our run or scan, so that an existing object is ours. After "exists" it is
+    /// read back: a conflict may be answered though nothing was written.
     pub async fn put_own(&self, path: &str, bytes: impl Into<Bytes>) -> Result<()> {
         let bytes = bytes.into();
         for _ in 0..PUT_TRIES {
@@ -178,7 +178,7 @@ impl Store {
         Err(error::unclear(path))
     }
 
-    /// Overwrites what bears this tag; `None` when it has changed since.
+    /// Overwrites the object with this tag; `None` if it has changed since.
     pub async fn put_over(&self, path: &str, tag: &Tag, bytes: impl Into<Bytes>) -> Result<Option<Tag>> {
         let version = UpdateVersion { e_tag: tag.0.clone(), version: tag.1.clone() };
         let options = PutOptions { mode: PutMode::Update(version), ..PutOptions::default() };
@@ -207,7 +207,7 @@ impl Store {
         Ok(paths)
     }
 
-    /// The names of what lies directly below a prefix, folders included, sorted.
+    /// The names directly below a prefix, folders included, sorted.
     pub async fn list_folder(&self, prefix: &str) -> Result<Vec<String>> {
         let path = Path::from(prefix);
         let found =
@@ -243,7 +243,7 @@ impl Store {
         }
     }
 
-    /// Deletes what is at these paths; what is not there is no error.
+    /// Deletes the objects at these paths; a missing one is no error.
     pub async fn delete(&self, paths: &[String]) -> Result<()> {
         let located: Vec<object_store::Result<Path>> = paths.iter().map(|path| Ok(Path::from(path.as_str()))).collect();
         let mut outcomes = self.inner.delete_stream(futures_util::stream::iter(located).boxed());

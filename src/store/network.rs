@@ -34,7 +34,7 @@ const CONNECT: Duration = Duration::from_secs(5);
 /// A request with its answer takes no longer: data goes in parts of 8 MiB, and is read in ranges.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Marks the request of an object's content, whose length is that of the object.
+/// Marks the request of an object's content, with the length of the object.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Content;
 
@@ -49,7 +49,7 @@ pub(super) enum Untaken {
     TooMany(usize),
     /// Plain http to another machine, at this host.
     InTheClear(String),
-    /// A list whose next page is one that was read, or brings nothing.
+    /// A list with a next page that was read already, or that is empty.
     NoProgress,
     /// A list of more than so many bytes.
     Endless(usize),

@@ -65,7 +65,7 @@ impl Store {
         }
         let folder = folder.canonicalize().map_err(|e| error::local("find", folder, e))?;
         let folder = Folder::open(&folder).map_err(|e| error::local("open", &folder, e))?;
-        // Before anything is written: what is written last would be missed last.
+        // Checked before anything is written, because the folder is used last.
         folder.list_names(paths::OURS).map_err(|e| error::local("use", &folder.place(paths::OURS), e))?;
         Ok(Self {
             inner: Arc::new(LocalFolder(folder.clone())),
@@ -103,7 +103,7 @@ impl Store {
                 "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (or a profile's usual variables) give the credentials",
             )
         })?;
-        // Letter by letter: `Key::from` would escape what the client escapes again in its addresses.
+        // Parsed as it is: `Key::from` would escape characters that the client escapes again in its addresses.
         let prefix = Key::parse(&s3.prefix)
             .map_err(|error| Failure::new(Kind::Settings, "accept the destination").at(&url).caused(error))?;
         let inner: Arc<dyn ObjectStore> = if s3.prefix.is_empty() {
@@ -135,8 +135,8 @@ impl Store {
     }
 }
 
-/// Credentials without the line ends of the files that they were read from. Refuses (`Settings`), by its variable, what no
-/// header can carry.
+/// Credentials without the line ends of the files that they were read from. Refuses (`Settings`), by its variable, a
+/// value that no header can carry.
 fn trimmed(mut builder: AmazonS3Builder) -> Result<AmazonS3Builder> {
     for (key, variable) in CREDENTIALS {
         let Some(value) = builder.get_config_value(&key) else { continue };
@@ -151,8 +151,9 @@ fn trimmed(mut builder: AmazonS3Builder) -> Result<AmazonS3Builder> {
     Ok(builder)
 }
 
-/// Addresses of the environment, held to what the settings' are held to. Refuses (`Settings`), by its variable, one with a
-/// user or a password, and plain http to anything but this machine and the services at which AWS gives credentials.
+/// Addresses of the environment, under the rules of those in the settings. Refuses (`Settings`), by its variable, one
+/// with a user or a password, and plain http to anything but this machine and the services at which AWS gives
+/// credentials.
 fn checked(mut builder: AmazonS3Builder) -> Result<AmazonS3Builder> {
     for (key, variable) in ADDRESSES {
         let Some(value) = builder.get_config_value(&key) else { continue };

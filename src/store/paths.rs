@@ -12,7 +12,7 @@
 //! ```
 //!
 //! Names of resources, tables and partitions are checked words (`schema`), run ids are hexadecimal: no path can leave
-//! the destination. What reads a path back (`of_…`, `is_…`) takes only what is made here.
+//! the destination. The functions that read a path back (`of_…`, `is_…`) accept only paths made here.
 
 /// The folder of everything that is not a table.
 pub const OURS: &str = "_pearlift";
@@ -36,7 +36,7 @@ const SMALL_BYTES: u64 = 64 << 10;
 /// The most bytes of anything else that is read whole.
 const OTHER_BYTES: u64 = 1 << 30;
 
-/// The most bytes of what is read whole at a path: refused by the size that the store states, before it is read.
+/// The most bytes of an object that is read whole: refused by the size that the store states, before it is read.
 pub fn most_bytes(path: &str) -> u64 {
     let below = path.strip_prefix(OURS).and_then(|rest| rest.strip_prefix('/')).unwrap_or_default();
     match below.split('/').next() {

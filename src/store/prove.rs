@@ -1,4 +1,5 @@
-//! Proofs that a destination keeps what a run relies on; `check` asks for them, and they leave nothing behind.
+//! Proofs that a destination has the properties that a run relies on; `check` asks for them, and they leave nothing
+//! behind.
 
 use crate::failure::Result;
 use crate::store::lock::{Locks, Observed, renew};

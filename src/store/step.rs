@@ -1,6 +1,6 @@
-//! The steps between which a process may die, by name: a test stops at each of them and looks at what is left.
+//! The steps between which a process may die, by name: a test stops at each of them and checks the remains.
 //!
-//! The stages say [`Store::reach`] when a step is done; who watches the store may make that the last thing that happens.
+//! The stages say [`Store::reach`] when a step is done; a watcher of the store may end the process there.
 
 use std::fmt;
 use std::sync::Arc;
@@ -23,9 +23,9 @@ pub enum Step {
     TokensPlaced,
     /// A version of our own stands, so that a dead run can no longer commit.
     Claimed,
-    /// What a dead run had committed is published.
+    /// The commits of a crashed run are published.
     Recovered,
-    /// What a dead run had staged and not committed is deleted.
+    /// Files that a crashed run staged and did not commit are deleted.
     Swept,
     /// The last versions' removes are deleted once more.
     RemovedAgain,
@@ -51,9 +51,9 @@ pub enum Step {
     Decided,
     /// One file of a partition is at its final path.
     Copied,
-    /// All files of a partition are; what they replace is still there.
+    /// All files of a partition are copied; those that they replace still exist.
     CopiedAll,
-    /// What the partition's files replace is deleted.
+    /// The files that the partition's new files replace are deleted.
     Replaced,
     /// Every partition is published; staging is not cleared.
     Published,
@@ -96,7 +96,7 @@ impl Step {
 
 type Watch = dyn Fn(Step, &str) -> Result<()> + Send + Sync;
 
-/// Who is told of steps; nobody by default.
+/// The receiver of steps; none by default.
 #[derive(Clone, Default)]
 pub struct Watcher(Option<Arc<Watch>>);
 
@@ -126,7 +126,7 @@ impl Store {
         self.watcher.reach(step, of)
     }
 
-    /// Who is told of steps, for what is written beside the store: the spool and the token file.
+    /// The receiver of steps, for files that are written beside the store: the spool and the token file.
     pub fn watcher(&self) -> Watcher {
         self.watcher.clone()
     }

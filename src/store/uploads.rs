@@ -1,5 +1,5 @@
-//! Uploads of parts that nobody finished: what a killed run leaves in a bucket, paid for and shown by no list of objects.
-//! A folder and memory have none.
+//! Unfinished multipart uploads: a killed run leaves them in a bucket, where they cost money and no list of objects
+//! shows them. A folder and memory have none.
 //!
 //! The client of the bucket can give one up and cannot list them, so the list (S3 `ListMultipartUploads`) is asked for here,
 //! at an address that the client signs.
@@ -36,7 +36,7 @@ pub struct Upload {
     pub id: String,
 }
 
-/// What lists uploads and gives them up: the bucket without the destination's prefix.
+/// The bucket without the destination's prefix, which lists uploads and aborts them.
 #[derive(Clone)]
 pub(super) struct Uploads {
     bucket: AmazonS3,

@@ -1,4 +1,4 @@
-//! Where the live files are, and what their sizes and footers say.
+//! The places of the live files, and their sizes and footers.
 
 use std::collections::BTreeMap;
 
@@ -24,7 +24,7 @@ pub struct Files {
     pub deleted: Vec<Located>,
 }
 
-/// Finds every file that a head names, at its final path or where it was staged; what is missing or unpublished becomes a
+/// Finds every file that a head names, at its final path or where it was staged; a missing or unpublished one becomes a
 /// finding.
 pub async fn locate(store: &Store, head: &Version, findings: &mut Vec<Finding>) -> Result<Files> {
     let of_tables = head.tables.iter().flat_map(|(name, table)| table.files.iter().map(move |file| (Some(name), file)));
@@ -90,7 +90,7 @@ async fn look_at(store: &Store, located: &Located, columns: Columns) -> Result<O
     if remote.size() != file.bytes {
         return Ok(Some(Flaw::Size(remote.size(), file.bytes)));
     }
-    // What a reader makes of bytes that nobody wrote is not known: that it gives up is a flaw of the file too.
+    // A reader may panic on bytes that no writer made: that is a flaw of the file too.
     let read = tokio::task::spawn_blocking(move || footer(remote)).await;
     let read = read.unwrap_or_else(|_| Ok(Err(Flaw::Unreadable("its footer makes no sense".to_owned()))))?;
     Ok(match read {

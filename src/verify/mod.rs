@@ -1,8 +1,8 @@
-//! Compares what lies at the destination with the heads: every live file is there and is what was written, and nothing
-//! lies between them that a glob would read.
+//! Compares the destination with the heads: every live file exists as it was written, and no other file lies between them
+//! that a glob would read.
 //!
 //! Takes a store and the catalogue, gives findings. Goes by the manifests on disk: the catalogue only tells how rows
-//! belong to partitions. Reads only; a run may go on meanwhile, so what is missing is looked for in the newest head before
+//! belong to partitions. Reads only; a run may go on meanwhile, so a missing file is looked up in the newest head before
 //! it is called damage.
 
 mod files;
@@ -21,7 +21,7 @@ use crate::write::Flaw;
 /// A run that commits all the time could change the head under us for ever.
 const TRIES: u32 = 5;
 
-/// What is to be looked at.
+/// The scope of a verification.
 #[derive(Clone, Copy, Debug)]
 pub struct Inquiry<'a> {
     pub store: &'a Store,
@@ -34,7 +34,7 @@ pub struct Inquiry<'a> {
     pub spool: &'a Path,
 }
 
-/// What was found.
+/// The findings.
 #[derive(Debug, Default)]
 pub struct Report {
     pub resources: Vec<Looked>,
@@ -61,10 +61,10 @@ pub struct Finding {
     pub count: u64,
 }
 
-/// What a finding is.
+/// The kind of a finding.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum What {
-    /// A live file is not what the manifest says.
+    /// A live file differs from the manifest.
     Flawed(Flaw),
     /// A manifest cannot be read, or is not of its place.
     Manifest(String),
@@ -117,7 +117,7 @@ impl fmt::Display for What {
 }
 
 impl Finding {
-    /// What to do about it, if anything.
+    /// The remedy, if there is one.
     pub fn remedy(&self) -> Option<String> {
         let name = &self.resource;
         match &self.what {
@@ -169,7 +169,7 @@ pub async fn verify(inquiry: Inquiry<'_>) -> Result<Report> {
     Ok(report)
 }
 
-/// What lies in the folders of a resource's tables, and no head names.
+/// Files in the folders of a resource's tables that no head lists.
 pub async fn strays_of(store: &Store, head: &Version) -> Result<Vec<Finding>> {
     let tables: Vec<_> = head.tables.keys().map(|table| (head.resource.clone(), table.clone())).collect();
     strays::find(store, &resources(store).await?, &tables).await

@@ -7,10 +7,10 @@ use crate::manifest::{head, outline, versions};
 use crate::store::{Store, paths};
 use crate::verify::{Finding, What, finding};
 
-/// What lies in the folders of these tables (each with its resource) and is live in no resource.
+/// Files in the folders of these tables (each with its resource) that are live in no resource.
 ///
 /// The folders are listed before the heads are read: a file that a run publishes is named by a head first, so whatever was
-/// listed and is of a run going on is in the head, or in what a newer version removed.
+/// listed and is of a run going on is in the head, or among the files that a newer version removed.
 pub async fn find(store: &Store, resources: &[String], tables: &[(String, String)]) -> Result<Vec<Finding>> {
     let mut listed = Vec::new();
     for (resource, table) in tables {
@@ -20,7 +20,7 @@ pub async fn find(store: &Store, resources: &[String], tables: &[(String, String
     for resource in resources {
         match head(store, resource).await {
             Ok(head) => live.extend(head.iter().flat_map(|head| head.paths().into_iter().map(str::to_owned))),
-            // Told already; what it names cannot be told from strays.
+            // Reported already; the files that it lists cannot be told from strays.
             Err(failure) if failure.kind() == Kind::Damage => return Ok(Vec::new()),
             Err(failure) => return Err(failure),
         }
@@ -45,7 +45,7 @@ pub async fn find(store: &Store, resources: &[String], tables: &[(String, String
     Ok(judged.collect())
 }
 
-/// What the kept versions of a resource took out of its tables.
+/// The files that the kept versions of a resource removed.
 async fn removed_by(store: &Store, resource: &str) -> Result<BTreeSet<String>> {
     let mut removed = BTreeSet::new();
     for number in versions(store, resource).await? {

@@ -1,4 +1,4 @@
-//! What is read through in a deep look: which tables belong together, and what tells a row's partition.
+//! The tables of a deep verification: which belong together, and which column decides a row's partition.
 
 use std::collections::BTreeSet;
 
@@ -46,7 +46,7 @@ fn groups(head: &Version, resource: Option<&Resource>, files: Files, missing: bo
     for partition in wanted {
         let mut group = Group { parts: Vec::new(), owner: None };
         for (name, table) in &head.tables {
-            // What is missing is told already; the rest is judged without asking for its owners.
+            // Missing files are reported already; the rest is judged without its owners.
             if table.key.len() == 1 && !missing {
                 group.owner = Some(group.parts.len());
             }

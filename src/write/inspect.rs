@@ -12,6 +12,7 @@ use sha2::{Digest, Sha256};
 
 use crate::failure::{Failure, Kind, Result};
 use crate::manifest::{DataFile, Key};
+use crate::quantity::plural;
 use crate::store::{LocalCopy, RemoteFile};
 use crate::write::bounds::{Indexes, load};
 use crate::write::compare::Columns;
@@ -90,7 +91,9 @@ impl fmt::Display for Flaw {
             Self::Size(found, named) => write!(f, "it has {found} bytes, and the manifest says {named}"),
             Self::Checksum => f.write_str("its bytes are not those that were written: the checksum differs"),
             Self::Unreadable(why) => write!(f, "it cannot be read: {why}"),
-            Self::Rows(found, named) => write!(f, "it has {found} rows, and the manifest says {named}"),
+            Self::Rows(found, named) => {
+                write!(f, "it has {}, and the manifest says {named}", plural(*found, "row"))
+            }
             Self::Columns(why) => write!(f, "its columns are not those of the table: {why}"),
             Self::Range { found, named } => write!(f, "its owners are {found}, and the manifest says {named}"),
             Self::Unsorted(key) => write!(f, "its rows are not sorted by the key: ({key}) comes too late"),

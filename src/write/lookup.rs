@@ -178,7 +178,7 @@ fn names(file: RemoteFile, key: &str, column: &str, with: Option<&str>) -> parqu
             let must = with.and_then(|with| batch.column_by_name(with));
             for row in 0..batch.num_rows() {
                 found.owners.insert(keys.value(row));
-                // 0 stands for none at the source (API notes §8).
+                // 0 stands for none at the source (docs/brightpearl-api.md §8.9).
                 let names = values.is_valid(row) && values.value(row) > 0 && must.is_none_or(|must| must.is_valid(row));
                 found.ids.extend(names.then(|| values.value(row)));
             }

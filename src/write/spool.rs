@@ -51,6 +51,8 @@ struct TableSpool {
     pending: Vec<RecordBatch>,
     pending_bytes: u64,
     segments: Vec<Segment>,
+    /// Rows taken in, those of copies that do not count among them.
+    rows: u64,
 }
 
 /// The copy of a record that counts.
@@ -205,7 +207,9 @@ impl Spool {
         let mut rows = 0;
         for (place, table) in page.tables.iter().enumerate() {
             let batch = self.widen(place, table, page, first, asked_at, partition)?;
-            rows += u64::try_from(batch.num_rows()).expect("a page's length fits");
+            let count = u64::try_from(batch.num_rows()).expect("a page's length fits");
+            rows += count;
+            self.tables[place].rows += count;
             if batch.num_rows() > 0 {
                 let spool = &mut self.tables[place];
                 spool.pending_bytes += u64::try_from(batch.get_array_memory_size()).expect("a size fits");
@@ -331,6 +335,11 @@ impl Spool {
         u64::try_from(self.winners.len()).expect("a length fits").saturating_mul(RECORD)
     }
 
+    /// Rows of a table gathered so far, by its place in the resource.
+    pub fn rows(&self, place: usize) -> u64 {
+        self.tables[place].rows
+    }
+
     /// Whether a record is among them.
     pub fn holds(&self, key: &Key) -> bool {
         self.winners.contains_key(key)
@@ -354,6 +363,7 @@ impl Spool {
             copies: winners,
         };
         self.next_seq = 0;
+        self.tables.iter_mut().for_each(|table| table.rows = 0);
         Ok(spooled)
     }
 }

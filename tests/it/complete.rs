@@ -94,7 +94,7 @@ async fn pages_that_stay_empty_are_read_by_windows_of_dates() {
 
     // WHEN it is read THEN windows of its date bring the rest
     let done = Program::new(&sandbox, lake.path()).run(&["run", "customer_payment"]).expect(0);
-    assert!(done.stderr.contains("claims 1900 rows and shows none after row 500"), "{}", done.stderr);
+    assert!(done.stderr.contains("claims 1,900 rows and shows none after row 500"), "{}", done.stderr);
     assert_eq!(rows(&lake, "customer_payment"), 1_900);
 }
 
@@ -118,7 +118,7 @@ async fn rows_without_a_date_are_looked_for_by_id_where_windows_miss_them() {
     });
     let other = tempfile::tempdir().expect("a folder can be made");
     let done = Program::new(&sandbox, other.path()).run(&["run", "goods_movement"]).expect(4);
-    assert!(done.stderr.contains("claims 1800 rows and shows 1"), "{}", done.stderr);
+    assert!(done.stderr.contains("claims 1,800 rows and shows 1"), "{}", done.stderr);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -131,7 +131,7 @@ async fn a_search_that_claims_more_than_it_ever_shows_fails_with_both_numbers() 
     // WHEN it is read THEN it is not taken for complete
     let program = Program::new(&sandbox, lake.path());
     let done = program.run(&["run", "customer_payment"]).expect(4);
-    assert!(done.stderr.contains("the search claims 5000 rows and shows 700"), "{}", done.stderr);
+    assert!(done.stderr.contains("the search claims 5,000 rows and shows 700"), "{}", done.stderr);
     let status = program.run(&["status"]).expect(0).stdout;
     assert!(!status.contains("complete"), "{status}");
 }

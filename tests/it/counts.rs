@@ -221,7 +221,7 @@ async fn a_changed_difference_is_located_and_what_is_missing_is_read() {
         assert_eq!(rows(&lake, table), sandbox.ids(kind).len(), "{table}: {}", done.said());
         assert_eq!(counted(&lake, table)["explained"], 0, "{table}: {}", done.said());
     }
-    assert!(done.stderr.contains("4 records that the source has and no date led to were read"), "{}", done.stderr);
+    assert!(done.stderr.contains("4 records found without a date and read"), "{}", done.stderr);
 
     // WHEN old ones are deleted at the source THEN the next night makes suspects of them
     for (kind, ids) in kinds.into_iter().zip(&old) {
@@ -265,7 +265,7 @@ async fn a_record_that_a_count_and_a_listing_lack_and_a_get_returns_is_hidden_an
         assert_eq!(rows(&lake, "order"), there, "{}", done.said());
         said.push(done.warnings().join("\n"));
     }
-    assert!(said[0].contains("2 held ones are not shown any more"), "{said:?}");
+    assert!(said[0].contains("2 held records not shown any more"), "{said:?}");
     assert!(said[2..].iter().all(String::is_empty), "{said:?}");
     let state = counted(&lake, "order");
     assert_eq!((&state["at_source"], &state["explained"]), (&json!(there - 2), &json!(-2)), "{state}");

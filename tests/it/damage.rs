@@ -186,7 +186,7 @@ async fn what_is_gone_at_the_source_leaves_with_the_damaged_file_and_is_told() {
     let done = mended(&program, lake.path(), &["order"]);
 
     // THEN their lines are gone too, kept apart, and it is said
-    assert!(done.stderr.contains("3 records are gone at the source"), "{}", done.stderr);
+    assert!(done.stderr.contains("3 records gone at the source"), "{}", done.stderr);
     check_truth(&sandbox, text(&lake), &["--only", ORDERS]);
     let kept = format!("{}/_pearlift/deleted/order_row/*.parquet", lake.path().display());
     assert_eq!(query(&format!("SELECT count(DISTINCT order_id) FROM read_parquet('{kept}')")), ["3"]);

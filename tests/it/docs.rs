@@ -32,6 +32,9 @@ fn every_source_file_that_the_pages_name_exists() {
     for page in [
         "README.md",
         "CONTRIBUTING.md",
+        "docs/architecture.md",
+        "docs/glossary.md",
+        "docs/reading.md",
         "docs/guarantees.md",
         "docs/format.md",
         "docs/running.md",

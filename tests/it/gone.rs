@@ -479,7 +479,7 @@ async fn a_snapshot_that_lacks_more_than_a_tenth_is_refused() {
     let at: Vec<u64> = [1, 2].into_iter().chain(sets + 1..=sets + 6).collect();
     answer(&sandbox, json!([{"method": "GET", "path": "product-availability/", "at": at, "then": "empty"}]));
     let done = due(&program).run(&["run", "product_availability"]);
-    assert!(done.code != 0 && done.stderr.contains("at most a tenth may lack"), "{}", done.said());
+    assert!(done.code != 0 && done.stderr.contains("at most a tenth may be missing"), "{}", done.said());
     assert_eq!(days(&lake), before);
 }
 

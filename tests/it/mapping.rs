@@ -20,8 +20,9 @@ use crate::reference::cells;
 use crate::schemas::decode;
 
 /// Exchanges of two columns that change no row, for the reason that is given: table, one column, the other.
-const SAME: [(&str, &str, &str, &str); 3] = [
+const SAME: [(&str, &str, &str, &str); 4] = [
     ("contact_postal_address", "contact_id", "address_contact_id", "an address repeats the id of its contact"),
+    ("contact_search", "company_name", "exact_company_name", "both are the name of the company"),
     ("goods_in_note", "id", "goods_note_id", "a note repeats the id that it has in the map"),
     ("goods_in_note_movement", "goods_in_note_id", "goods_note_id", "a movement repeats the id of its note"),
 ];

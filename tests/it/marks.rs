@@ -73,7 +73,7 @@ async fn rows_of_deleted_records_stay_marked_through_every_kind_of_read() {
     program.run(&["run", "--full", "order"]).expect(0);
     program.run(&["backfill", "order", "--ids", &named]).expect(0);
     let back = program.run(&["backfill", "order", "--from", "2000-01-01", "--to", "2100-01-01"]).expect(0);
-    assert!(back.stderr.contains("390 ids asked for, 0 not returned"), "{}", back.stderr);
+    assert!(back.stderr.contains("390 ids requested, 0 not returned"), "{}", back.stderr);
     program.run(&["run", "order"]).expect(0);
 
     // THEN the marks are what they were

@@ -41,10 +41,11 @@ const TELLING: [&str; 19] = [
     "number",
 ];
 /// Tables that the account sets up: their texts are about products, places and rules.
-const SET_UP: [&str; 35] = [
+const SET_UP: [&str; 37] = [
     "brand",
     "brightpearl_category",
     "channel",
+    "channel_brand",
     "collection",
     "contact_group",
     "contact_group_member",
@@ -67,6 +68,7 @@ const SET_UP: [&str; 35] = [
     "product_type",
     "product_type_option",
     "product_variation",
+    "project",
     "purchase_custom_field_definition",
     "sale_custom_field_definition",
     "season",
@@ -79,7 +81,7 @@ const SET_UP: [&str; 35] = [
     "location",
 ];
 /// Other columns with such a name, and why they tell of no person.
-const TELLS_OF_NO_PERSON: [(&str, &str); 14] = [
+const TELLS_OF_NO_PERSON: [(&str, &str); 19] = [
     ("contact.contact_status_name", "a status that the account has set up"),
     ("contact_status_history.contact_status_name", "a status that the account has set up"),
     ("goods_in_note.goods_note_status", "a code"),
@@ -88,11 +90,16 @@ const TELLS_OF_NO_PERSON: [(&str, &str); 14] = [
     ("goods_out_note.shipping_reference", "the number of a parcel"),
     ("goods_out_note_row.user_batch_reference", "the reference of a batch of goods"),
     ("journal_line.invoice_reference", "the number of an invoice"),
+    ("journal_row.invoice_reference", "the number of an invoice"),
     ("order.order_status_name", "a status that the account has set up"),
     ("order_invoice.invoice_reference", "the number of an invoice"),
     ("order_row.product_name", "the name of a product"),
+    ("order_row_option.name", "the name of an option of a product"),
     ("order_status.email_content", "a text for every customer"),
     ("order_status.name", "a status that the account has set up"),
+    ("purchase_order_landed_cost.product_name", "the name of a product"),
+    ("sales_order.invoice_reference", "the number of an invoice"),
+    ("sales_order_row.name", "the name of a product"),
     ("stock_transfer.reference", "the reference of a transfer of goods"),
 ];
 
@@ -416,7 +423,11 @@ fn a_resource_is_shown_with_the_meanings_of_its_columns() {
     let row = |name: &str| shown.lines().find(|line| line.trim_start().starts_with(&format!("{name} "))).unwrap();
     assert!(row("order_type_code").contains("PC purchase credit. Leads to order_type.code."), "{shown}");
     assert!(row("net").ends_with("negative for credits (SC, PC), unlike `order_row.row_net`. (inferred)"), "{shown}");
-    assert!(row("project_id").contains("Leads to no table: projects are not read."), "{shown}");
+    assert!(
+        row("country_id")
+            .contains("Leads to no table: the API has no list of countries; country_iso_code has the country."),
+        "{shown}"
+    );
     assert!(row("address_full_name").ends_with("Personal."), "{shown}");
 
     let json = program.run(&["resources", "order", "--json"]).expect(0).stdout;
@@ -433,7 +444,8 @@ fn a_resource_is_shown_with_the_meanings_of_its_columns() {
     assert_eq!(code["codes"]["SO"], "sales order");
     assert_eq!((&code["personal"], &code["confidence"]), (&false.into(), &"documented".into()));
     assert_eq!(column(0, "net")["confidence"], "inferred");
-    assert_eq!(column(0, "project_id")["references_nothing_because"], "projects are not read");
+    let unread = &column(0, "installed_integration_instance_id")["references_nothing_because"];
+    assert_eq!(unread, "the API has no list of installed apps");
     assert_eq!(column(2, "email")["personal"], true);
 }
 

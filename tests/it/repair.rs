@@ -142,14 +142,14 @@ async fn a_range_of_creation_dates_is_read_again_with_what_has_gone_from_it() {
     let done = program.run(&["backfill", "order", "--from", "2000-01-01", "--to", "2100-01-01"]).expect(0);
 
     // THEN what was deleted is gone, and the rest stands
-    assert!(done.stderr.contains("10 taken out of the tables"), "{}", done.stderr);
+    assert!(done.stderr.contains("10 removed from the tables"), "{}", done.stderr);
     check_truth(&sandbox, text(&lake), &[]);
 
     // WHEN it is done again
     let again = program.run(&["backfill", "order", "--from", "2000-01-01", "--to", "2100-01-01"]).expect(0);
 
     // THEN nothing changes
-    assert!(again.stderr.contains("0 taken out of the tables"), "{}", again.stderr);
+    assert!(again.stderr.contains("0 removed from the tables"), "{}", again.stderr);
     assert!(
         again.stderr.contains("order: 0 ") || again.stderr.contains("0 changed, 0 files written"),
         "{}",

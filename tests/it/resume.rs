@@ -96,7 +96,7 @@ async fn a_killed_backfill_goes_on_with_its_own_plan_though_a_night_and_a_clean_
 
     // THEN it goes on: no search, the rest of the slices, and those in doubt
     assert!(again.stderr.contains("went on where it had stopped"), "{}", again.stderr);
-    assert!(again.stderr.contains("12 taken out of the tables"), "{}", again.stderr);
+    assert!(again.stderr.contains("12 removed from the tables"), "{}", again.stderr);
     let log = sandbox.take_log();
     assert_eq!(log.of("GET order-service/order-search"), 0);
     // 788 orders in 20 slices, one of the twelve, and the twelve once more with a witness.
@@ -136,7 +136,7 @@ async fn what_was_found_gone_before_an_interruption_is_asked_for_again() {
 
     // WHEN it goes on THEN all three are asked for again, and all are taken out
     let again = program.run(&ALL_TIME).expect(0);
-    assert!(again.stderr.contains("100 taken out of the tables"), "{}", again.stderr);
+    assert!(again.stderr.contains("100 removed from the tables"), "{}", again.stderr);
     let log = sandbox.take_log();
     assert!(log.ids["order-service/order"] >= 200, "each is asked for twice, the second time with a witness: {log:?}");
     assert!(log.total() < 12, "{log:?}");
@@ -289,7 +289,7 @@ async fn in_a_bucket_too_a_backfill_goes_on() {
     sandbox.take_log();
     let again = program.run(&ALL_TIME).expect(0);
     assert!(again.stderr.contains("went on where it had stopped"), "{}", again.stderr);
-    assert!(again.stderr.contains("10 taken out of the tables"), "{}", again.stderr);
+    assert!(again.stderr.contains("10 removed from the tables"), "{}", again.stderr);
     let log = sandbox.take_log();
     assert!(log.total() < 11 && log.of("GET order-service/order-search") == 0, "{log:?}");
     check_truth(&sandbox, "s3://lake/shop", &["--s3-endpoint", &weed.endpoint(), "--only", ORDERS]);

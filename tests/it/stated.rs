@@ -14,8 +14,10 @@ use crate::schemas::decode;
 use crate::support::serve;
 
 /// Exchanges of two columns that change no row, for the reason that is given: table, one column, the other.
-const SAME: [(&str, &str, &str, &str); 1] =
-    [("contact_postal_address", "contact_id", "address_contact_id", "an address repeats the id of its contact")];
+const SAME: [(&str, &str, &str, &str); 2] = [
+    ("contact_postal_address", "contact_id", "address_contact_id", "an address repeats the id of its contact"),
+    ("contact_search", "company_name", "exact_company_name", "both are the name of the company"),
+];
 
 /// The sorted rows of each table, by column.
 type Tables = Vec<Vec<Vec<Option<String>>>>;

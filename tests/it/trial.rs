@@ -354,16 +354,21 @@ async fn every_built_in_fixture_is_exported_and_its_changes_are_followed() {
 
     // WHEN records come, and change with a date, and where each run reads all without one THEN the run of the next week finds it
     let catalog = Catalog::load(None).unwrap();
-    let is_read_whole =
-        |name: &&&str| matches!(catalog.find(name).unwrap().read.style, Style::List { .. } | Style::Search(_));
+    let is_read_whole = |name: &&&str| match &catalog.find(name).unwrap().read.style {
+        Style::List { .. } => true,
+        Style::Search(search) => search.since.is_empty(),
+        Style::IdSets { .. } | Style::PerOwner { .. } => false,
+    };
     let (whole, dated): (Vec<&str>, Vec<&str>) = names.iter().partition(is_read_whole);
-    assert!(whole.len() > 20 && dated.contains(&"product"), "{dated:?}");
+    assert!(whole.len() > 20 && dated.contains(&"product") && dated.contains(&"order_note"), "{dated:?}");
     for name in &names {
-        sandbox.insert(*name, 2);
-        sandbox.edit(*name, &sandbox.ids(*name)[..1]);
+        if !sandbox.eligible(Verb::Insert, *name).is_empty() {
+            sandbox.insert(*name, 2);
+        }
+        sandbox.edit(*name, first(&sandbox.eligible(Verb::Edit, *name), 0));
     }
     for name in &whole {
-        sandbox.touch(*name, &sandbox.ids(*name)[1..]);
+        touch(&sandbox, name);
     }
     for name in &names {
         assert!(compare(&sandbox, lake.path(), &[name]).is_err(), "{name} does not change");
@@ -374,21 +379,40 @@ async fn every_built_in_fixture_is_exported_and_its_changes_are_followed() {
 
     // WHEN the others change without a date THEN a whole read finds it
     for name in &dated {
-        sandbox.touch(*name, &sandbox.ids(*name)[1..]);
-        assert!(compare(&sandbox, lake.path(), &[name]).is_err(), "{name} does not change");
+        if touch(&sandbox, name) {
+            assert!(compare(&sandbox, lake.path(), &[name]).is_err(), "{name} does not change");
+        }
     }
     program.run(&[&["run", "--full"][..], &dated].concat()).expect(0);
     check(&sandbox, lake.path(), &names);
 
     // WHEN a record goes THEN the runs of the next weeks find it
     for name in &names {
-        sandbox.delete(*name, &sandbox.ids(*name)[2..3]);
+        sandbox.delete(*name, first(&sandbox.eligible(Verb::Delete, *name), 2));
     }
     for _ in 0..2 {
         sandbox.age(Duration::from_secs(8 * 24 * 3600));
         run();
     }
     check(&sandbox, lake.path(), &names);
+
+    // WHEN nothing happens THEN a run changes nothing
+    run();
+    check(&sandbox, lake.path(), &names);
+}
+
+/// The id at this place, if there is one.
+fn first(ids: &[i64], place: usize) -> &[i64] {
+    ids.get(place..=place).unwrap_or_default()
+}
+
+/// Changes all records but the first without a date, where that happens; whether it does.
+fn touch(sandbox: &Sandbox, name: &str) -> bool {
+    let ids = sandbox.eligible(Verb::Touch, name);
+    // A record that is alone is changed itself.
+    let most = ids.get(1..).filter(|most| !most.is_empty()).unwrap_or(&ids);
+    sandbox.touch(name, most);
+    !ids.is_empty()
 }
 
 #[tokio::test(flavor = "multi_thread")]

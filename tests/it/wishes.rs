@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::sync::LazyLock;
 
 use arrow_array::Array;
 use arrow_array::cast::AsArray;
@@ -20,8 +21,9 @@ fn glob(lake: &Path, table: &str) -> String {
 
 /// The built-in catalogue with wishes for one resource.
 fn wished(resource: &str, wishes: &Wishes) -> Result<Catalog, pearlift::failure::Failure> {
+    static BUILT_IN: LazyLock<Catalog> = LazyLock::new(|| Catalog::load(None).unwrap());
     let of = |name: &str| if name == resource { wishes.clone() } else { Wishes::default() };
-    Catalog::load(None).unwrap().shaped(of, |_| true)
+    BUILT_IN.clone().shaped(of, |_| true)
 }
 
 fn dropping(columns: &[String]) -> Wishes {

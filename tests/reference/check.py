@@ -93,10 +93,6 @@ def download(url, endpoint, folder):
                 target.write(block)
 
 
-def is_table(folder, table):
-    return os.path.isdir(os.path.join(folder, table.name))
-
-
 def check(options, resources, folder):
     database = connect()
     failed = False
@@ -109,8 +105,9 @@ def check(options, resources, folder):
     done = []
     for resource in resources.values():
         tables = [table for table in resource.tables if not options.only or table.name in options.only]
-        is_left = not resource.is_default and not options.only and not any(is_table(folder, table) for table in tables)
-        if tables and not is_left:
+        # Such a resource is compared where it is named, or was read.
+        is_read = resource.is_default or options.only or any(os.path.isdir(os.path.join(folder, table.name)) for table in tables)
+        if tables and is_read:
             done += check_resource(resource, tables, options, folder, database)
     different = [comparison.name for comparison in done if comparison.differences]
     if not any(comparison.compared for comparison in done):

@@ -146,6 +146,11 @@ impl Account {
 
     /// Whether a view has a document for a record of its owner.
     fn is_viewed(&self, resource: ResourceId, id: i64) -> bool {
+        if let Some(ruled) = self.fixture(resource).ruled
+            && !ruled.shows(&self.world, &self.record(resource, id))
+        {
+            return false;
+        }
         let owner = self.fixture(resource).owner.as_ref();
         let Some((owner, filter)) = owner.and_then(|owner| Some((owner, owner.filter.as_ref()?))) else {
             return true;

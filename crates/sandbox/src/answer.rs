@@ -240,7 +240,7 @@ fn listed(uri: &Value) -> Vec<i64> {
     idset::parse(set).unwrap_or_default().into_iter().flat_map(|(from, to)| from..=to).collect()
 }
 
-/// A search without rows states what it states where there is nothing (API notes §4.2).
+/// A search without rows states what it states where there is nothing (docs/brightpearl-api.md §4.2).
 fn deny(response: &mut Value) {
     let Some(Value::Object(meta)) = response.get_mut("metaData") else { return };
     meta.insert("resultsAvailable".to_owned(), json!(0));

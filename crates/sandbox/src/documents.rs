@@ -1,4 +1,4 @@
-//! GET of id sets and lists, and OPTIONS (API notes §5).
+//! GET of id sets and lists, and OPTIONS (docs/brightpearl-api.md §5.3, §5.8).
 
 use std::fmt::Write;
 
@@ -149,11 +149,16 @@ fn paginate(reply: &mut Reply, first: usize, returned: usize, total: usize) {
 fn documents(account: &Account, resource: ResourceId, ids: &[i64], asked: &Asked<'_>) -> String {
     let fixture = account.fixture(resource);
     let (keyed, envelope) = fixture.get.as_ref().map_or((false, None), |get| (get.keyed, get.envelope.as_deref()));
+    let (opens, closes) = match (keyed, fixture.get.as_ref().is_some_and(|get| get.bare)) {
+        (true, _) => ("{", "}"),
+        (false, true) => ("", ""),
+        (false, false) => ("[", "]"),
+    };
     let mut out = String::with_capacity(ids.len() * 2048);
     if let Some(envelope) = envelope {
         let _ = write!(out, "{{\"{envelope}\":");
     }
-    out.push(if keyed { '{' } else { '[' });
+    out.push_str(opens);
     let spread = fixture.get.as_ref().is_some_and(|get| get.spread);
     let mut is_first = true;
     for id in ids {
@@ -174,7 +179,7 @@ fn documents(account: &Account, resource: ResourceId, ids: &[i64], asked: &Asked
         }
         out.push_str(&document);
     }
-    out.push(if keyed { '}' } else { ']' });
+    out.push_str(closes);
     if envelope.is_some() {
         out.push('}');
     }

@@ -1,4 +1,4 @@
-//! Id sets as the source takes them (API notes §5): `1-3,6-15,20` ascending, `.` for any order.
+//! Id sets as the source takes them (docs/brightpearl-api.md §5.1): `1-3,6-15,20` ascending, `.` for any order.
 
 /// The greatest id that is taken: spans of ids can be added up.
 const GREATEST: i64 = 1 << 40;

@@ -1,6 +1,6 @@
 //! A Brightpearl account that runs on your machine: for `demo`, for `sandbox`, for the tests.
 //!
-//! Faithful to the API notes, traps included; what the notes only guess is a setting. Data are made from a seed, any
+//! Faithful to docs/brightpearl-api.md, traps included; each guess of that page is a setting. Data are made from a seed, any
 //! size, and can be changed while they are served.
 
 mod seed;

@@ -27,7 +27,7 @@ impl Reply {
         Self { status: 200, body, label: "bulk-data-search", swell: None }
     }
 
-    /// A refusal with a text in `response` (API notes §2.3, §3).
+    /// A refusal with a text in `response` (docs/brightpearl-api.md §2.3, §3.4).
     pub fn text(status: u16, text: &str) -> Self {
         let mut body = String::from("{\"response\":");
         string(&mut body, text);
@@ -35,7 +35,7 @@ impl Reply {
         Self { status, body, label: "api-proxy", swell: None }
     }
 
-    /// A refusal with a code (API notes §8).
+    /// A refusal with a code (docs/brightpearl-api.md §8.1).
     pub fn error(status: u16, code: &str, message: &str) -> Self {
         let mut body = String::new();
         let _ = write!(body, "{{\"errors\":[{{\"code\":\"{code}\",\"message\":");

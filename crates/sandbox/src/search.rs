@@ -1,4 +1,4 @@
-//! Searches (API notes §4): filters, sorting, pages, and what the answer says of itself.
+//! Searches (docs/brightpearl-api.md §4.1, §4.2, §4.3): filters, sorting, pages, and what the answer says of itself.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;

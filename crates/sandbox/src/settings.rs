@@ -12,7 +12,7 @@ use crate::fault::Faults;
 use crate::pieces::Pieces;
 use crate::stir::Stir;
 
-/// How the quota's window moves (API notes §3).
+/// How the quota's window moves (docs/brightpearl-api.md §3.3).
 #[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Quota {

@@ -1,4 +1,4 @@
-//! The quota (API notes §3): so many requests a minute for all apps of the account together.
+//! The quota (docs/brightpearl-api.md §3.1): so many requests a minute for all apps of the account together.
 //!
 //! Time is tokio's, so that tests on a paused clock can drive it; the wall clock is an anchor that moves along.
 

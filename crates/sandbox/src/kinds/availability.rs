@@ -34,16 +34,38 @@ pub fn document(world: &World, record: &Record, with: With, out: &mut String) {
     }
     out.push_str("{\"total\":{");
     put_stock(total, base.percent(95), out);
+    if with.on_order {
+        put_on_order(total, out);
+    }
     out.push_str("},\"warehouses\":{");
     for (step, (id, place)) in places.into_iter().enumerate() {
         let _ = write!(out, "{}\"{id}\":{{", if step == 0 { "" } else { "," });
         put_stock(place, true, out);
+        if with.on_order && place.coming > 0 {
+            put_on_order(place, out);
+        }
         if with.locations {
             put_locations(place, id, base.percent(40), out);
         }
         out.push('}');
     }
-    out.push_str("}}");
+    out.push('}');
+    // Their shape is not known: whatever it is lands as it is.
+    if with.allocated_orders {
+        out.push_str(",\"allocatedOrders\":{");
+        if total.allocated > 0 {
+            let _ = write!(out, "\"{}\":{{\"goodsNotes\":[],\"quantity\":\"{}\"}}", record.id + 7, total.allocated);
+        }
+        out.push('}');
+    }
+    if with.allocated_transfers && base.percent(50) {
+        let _ = write!(out, ",\"allocatedTransfers\":[{{\"quantity\":{},\"to\":\"Größe \\\"L\\\"\"}}]", total.coming);
+    }
+    out.push('}');
+}
+
+fn put_on_order(stock: Stock, out: &mut String) {
+    let _ = write!(out, ",\"onOrder\":{{\"total\":{},\"shipped\":0}}", stock.coming);
 }
 
 fn put_stock(stock: Stock, coming: bool, out: &mut String) {

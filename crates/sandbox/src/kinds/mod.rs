@@ -3,6 +3,7 @@
 mod ruled;
 pub mod list;
 pub mod order;
+pub mod sales_order;
 pub mod availability;
 pub mod goods_out;
 pub mod goods_in;
@@ -61,6 +62,9 @@ pub struct With {
     pub custom_fields: bool,
     pub null_custom_fields: bool,
     pub locations: bool,
+    pub on_order: bool,
+    pub allocated_orders: bool,
+    pub allocated_transfers: bool,
 }
 
 impl With {
@@ -71,6 +75,9 @@ impl With {
             custom_fields: asked("customFields"),
             null_custom_fields: asked("nullCustomFields"),
             locations: asked("breakDownByLocation"),
+            on_order: asked("onOrder"),
+            allocated_orders: asked("allocatedOrders"),
+            allocated_transfers: asked("allocatedTransfers"),
         }
     }
 }

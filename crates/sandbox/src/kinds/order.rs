@@ -25,10 +25,13 @@ const PLACES: [(&str, &str, &str, &str, &str); 4] = [
     ("Austin\nTexas", "73301", "United States", "US", "USA"),
 ];
 /// The third letter of a stock status, behind the two of the order's type: none, a part, all.
-const STOCK: [&str; 3] = ["N", "P", "A"];
-const ALLOCATION: [&str; 4] = ["ANR", "ANA", "APA", "AAA"];
-const SHIPPING: [&str; 4] = ["NST", "SNS", "SPS", "ASS"];
-const PAID: [&str; 4] = ["NOT_APPLICABLE", "UNPAID", "PARTIALLY_PAID", "PAID"];
+pub(super) const STOCK: [&str; 3] = ["N", "P", "A"];
+pub(super) const ALLOCATION: [&str; 4] = ["ANR", "ANA", "APA", "AAA"];
+pub(super) const SHIPPING: [&str; 4] = ["NST", "SNS", "SPS", "ASS"];
+pub(super) const PAID: [&str; 4] = ["NOT_APPLICABLE", "UNPAID", "PARTIALLY_PAID", "PAID"];
+
+/// A message of an external tax calculation; its shape at the source is not known.
+const TAX_ERROR: &str = "{\"code\":\"TAX-1\",\"message\":\"Größe \\\"L\\\": no such address\"}";
 
 /// Columns of order-search.
 pub const COLUMNS: &[Column] = &[
@@ -54,21 +57,21 @@ pub const COLUMNS: &[Column] = &[
 ];
 
 /// The values that a document and its search row share.
-struct Head {
-    terms: Terms,
-    lines: Vec<Line>,
-    totals: Totals,
-    states: States,
+pub(super) struct Head {
+    pub terms: Terms,
+    pub lines: Vec<Line>,
+    pub totals: Totals,
+    pub states: States,
     /// -1 where the values of credits are negative.
-    sign: i64,
-    reference: String,
-    external: Option<String>,
-    staff: i64,
-    tax_date: Option<i64>,
-    delivery: Option<i64>,
+    pub sign: i64,
+    pub reference: String,
+    pub external: Option<String>,
+    pub staff: i64,
+    pub tax_date: Option<i64>,
+    pub delivery: Option<i64>,
 }
 
-fn head(world: &World, record: &Record) -> Head {
+pub(super) fn head(world: &World, record: &Record) -> Head {
     let mut dice = Dice::new(world.seed, record.id, 11);
     let reference = if dice.percent(10) { String::new() } else { format!("WEB-{} #{}", record.id, dice.below(1000)) };
     let external = dice.percent(40).then(|| format!("EXT\u{2013}{}", dice.below(1_000_000)));
@@ -152,9 +155,10 @@ pub fn document(world: &World, record: &Record, with: With, out: &mut String) {
     }
     let _ = write!(
         out,
-        ",\"version\":{},\"state\":{{\"tax\":\"{}\"}},\"tax\":{{\"errors\":[]}},\"orderStatus\":{{\"orderStatusId\":{},\"name\":",
+        ",\"version\":{},\"state\":{{\"tax\":\"{}\"}},\"tax\":{{\"errors\":[{}]}},\"orderStatus\":{{\"orderStatusId\":{},\"name\":",
         record.revision + u32::from(record.updated.is_some()),
         if terms.is_invoiced() { "INVOICED" } else { "READY" },
+        if record.id % 16 == 5 { TAX_ERROR } else { "" },
         states.status,
     );
     string(out, rules::status(states.status).map_or("", |(_, name)| name));

@@ -1,6 +1,9 @@
 //! A resource that is made by code, as a fixture without templates shows it.
 
-use super::{Cell, Column, Record, With, World, availability, goods_in, goods_out, journal, movement, order, payment};
+use super::{
+    Cell, Column, Record, With, World, availability, goods_in, goods_out, journal, movement, order, payment,
+    sales_order,
+};
 
 /// A resource whose records are made by code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,12 +16,13 @@ pub enum RuledResource {
     Journal,
     CustomerPayment,
     SupplierPayment,
+    SalesOrder,
 }
 
 impl RuledResource {
     /// The resource of this name.
     pub fn find(name: &str) -> Option<Self> {
-        const ALL: [(&str, RuledResource); 9] = [
+        const ALL: [(&str, RuledResource); 10] = [
             ("order", RuledResource::Order),
             ("product_availability", RuledResource::ProductAvailability),
             ("goods_out_note", RuledResource::GoodsOutNote),
@@ -29,6 +33,7 @@ impl RuledResource {
             ("journal", RuledResource::Journal),
             ("customer_payment", RuledResource::CustomerPayment),
             ("supplier_payment", RuledResource::SupplierPayment),
+            ("sales_order", RuledResource::SalesOrder),
         ];
         ALL.iter().find(|(known, _)| *known == name).map(|(_, made)| *made)
     }
@@ -42,6 +47,7 @@ impl RuledResource {
             Self::GoodsOutNote => goods_out::document(world, record, out),
             Self::GoodsInNote => goods_in::document(world, record, out),
             Self::Journal => journal::document(world, record, out),
+            Self::SalesOrder => sales_order::document(world, record, out),
             Self::GoodsMovement | Self::CustomerPayment | Self::SupplierPayment => {}
         }
     }
@@ -56,6 +62,7 @@ impl RuledResource {
             Self::Journal => journal::COLUMNS,
             Self::CustomerPayment => payment::CUSTOMER_COLUMNS,
             Self::SupplierPayment => payment::SUPPLIER_COLUMNS,
+            Self::SalesOrder => sales_order::COLUMNS,
             Self::ProductAvailability => &[],
         }
     }
@@ -70,8 +77,14 @@ impl RuledResource {
             Self::Journal => journal::rows(world, record),
             Self::CustomerPayment => vec![payment::customer_row(world, record)],
             Self::SupplierPayment => vec![payment::supplier_row(world, record)],
+            Self::SalesOrder => vec![sales_order::row(world, record)],
             Self::ProductAvailability => Vec::new(),
         }
+    }
+
+    /// Whether it has a document for a record of its owner.
+    pub fn shows(self, world: &World, record: &Record) -> bool {
+        self != Self::SalesOrder || sales_order::is_there(world, record)
     }
 
     /// How many search rows a record has.

@@ -1,0 +1,73 @@
+//! Settings whose value is one of a few words.
+
+/// How we are known to the source (docs/brightpearl-api.md §2.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AuthKind {
+    StaffToken,
+    AccountToken,
+    Oauth,
+}
+
+/// How the quota of a period is spent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pace {
+    /// Evenly over the period, so that the shop's own apps always find room.
+    Even,
+    /// At once, then wait for the next.
+    Burst,
+}
+
+/// How the values of data files are written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Encodings {
+    /// Plain and dictionary: every engine reads them.
+    #[default]
+    Common,
+    /// Also differences (DELTA_BINARY_PACKED): smaller, and not for every engine.
+    Compact,
+}
+
+/// The treatment of the rows of deleted records.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Deletes {
+    /// They leave the tables and are kept apart, with when they were found gone.
+    Move,
+    /// They stay in the tables, with when they were found gone.
+    Mark,
+    /// They leave the tables and are not kept.
+    Drop,
+}
+
+/// A choice with its words.
+pub trait Choice: Sized + Copy + 'static {
+    /// The words, in the order of [`Choice::ALL`].
+    const NAMES: &'static [&'static str];
+    /// The choices.
+    const ALL: &'static [Self];
+
+    /// The choice that a word names.
+    fn named(word: &str) -> Option<Self> {
+        let place = Self::NAMES.iter().position(|name| *name == word)?;
+        Self::ALL.get(place).copied()
+    }
+}
+
+impl Choice for AuthKind {
+    const NAMES: &'static [&'static str] = &["staff-token", "account-token", "oauth"];
+    const ALL: &'static [Self] = &[Self::StaffToken, Self::AccountToken, Self::Oauth];
+}
+
+impl Choice for Pace {
+    const NAMES: &'static [&'static str] = &["even", "burst"];
+    const ALL: &'static [Self] = &[Self::Even, Self::Burst];
+}
+
+impl Choice for Encodings {
+    const NAMES: &'static [&'static str] = &["common", "compact"];
+    const ALL: &'static [Self] = &[Self::Common, Self::Compact];
+}
+
+impl Choice for Deletes {
+    const NAMES: &'static [&'static str] = &["move", "mark", "drop"];
+    const ALL: &'static [Self] = &[Self::Move, Self::Mark, Self::Drop];
+}

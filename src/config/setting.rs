@@ -1,0 +1,148 @@
+//! One setting: its place in the file, the type of its value, its default, and the texts that state it.
+//!
+//! [`SETTINGS`](crate::config::SETTINGS) lists them all. The reader of the file, the names of the variables, the file that
+//! `pearlift init` writes and the table in docs/running.md follow that list.
+
+use std::fmt::Write as _;
+
+/// The section of the settings of single resources: `[resource.NAME]`.
+pub const RESOURCE: &str = "resource";
+
+/// The type of a setting's value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Holds {
+    Text,
+    /// Text that names a file or a folder; a relative one of the settings file begins at its folder.
+    Path,
+    /// Text that is a size in bytes.
+    Size,
+    /// Text that is a duration.
+    Duration,
+    /// One of these words.
+    OneOf(&'static [&'static str]),
+    Number,
+    Bool,
+    List,
+}
+
+/// The resource that stands for all in the file that `init` writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Example {
+    /// One whose days are kept.
+    Snapshots,
+    /// One of records that change. Samples have `{record}`, `{child}` and `{column}` for its tables and a column.
+    Records,
+}
+
+/// A setting.
+#[derive(Clone, Copy, Debug)]
+pub struct Setting {
+    /// Empty above all sections; [`RESOURCE`] where each resource has its own.
+    pub section: &'static str,
+    pub key: &'static str,
+    pub holds: Holds,
+    /// The value that holds where none is set, as text.
+    pub default: Option<&'static str>,
+    /// The same in words, where it is no value of its own.
+    pub default_in_words: &'static str,
+    /// The value in the file that `init` writes, as TOML; the default where it is empty.
+    pub sample: &'static str,
+    /// Whether the line stands in that file without `#`.
+    pub is_set: bool,
+    /// The comment of that line.
+    pub note: &'static str,
+    /// The resource of whose section the line is.
+    pub example: Example,
+    /// The meaning, in Markdown.
+    pub meaning: &'static str,
+}
+
+impl Setting {
+    /// A setting without a default.
+    pub const fn new(section: &'static str, key: &'static str, holds: Holds, meaning: &'static str) -> Self {
+        Self {
+            section,
+            key,
+            holds,
+            default: None,
+            default_in_words: "none",
+            sample: "",
+            is_set: false,
+            note: "",
+            example: Example::Records,
+            meaning,
+        }
+    }
+
+    /// With this default.
+    pub const fn or(self, default: &'static str) -> Self {
+        Self { default: Some(default), ..self }
+    }
+
+    /// With these words for what holds where it is not set.
+    pub const fn else_as(self, words: &'static str) -> Self {
+        Self { default_in_words: words, ..self }
+    }
+
+    /// With this value in the file that `init` writes.
+    pub const fn sample(self, sample: &'static str) -> Self {
+        Self { sample, ..self }
+    }
+
+    /// Without `#` in that file.
+    pub const fn set(self) -> Self {
+        Self { is_set: true, ..self }
+    }
+
+    /// With this comment in that file.
+    pub const fn note(self, note: &'static str) -> Self {
+        Self { note, ..self }
+    }
+
+    /// In that file in the section of such a resource.
+    pub const fn of(self, example: Example) -> Self {
+        Self { example, ..self }
+    }
+
+    /// The variable; that of a resource has `NAME` for its name.
+    pub fn variable(&self) -> String {
+        match self.section {
+            RESOURCE => variable("resource.NAME", self.key),
+            section => variable(section, self.key),
+        }
+    }
+
+    /// The line of the file that `init` writes.
+    pub fn line(&self) -> String {
+        let sign = if self.is_set { "" } else { "# " };
+        let value = match (self.sample, self.default) {
+            ("", Some(default)) => self.written(default),
+            (sample, _) => sample.to_owned(),
+        };
+        let line = format!("{sign}{} = {value}", self.key);
+        if self.note.is_empty() { line } else { format!("{line:<32} # {}", self.note) }
+    }
+
+    /// A value as TOML.
+    fn written(&self, value: &str) -> String {
+        match self.holds {
+            Holds::Number | Holds::Bool | Holds::List => value.to_owned(),
+            Holds::Text | Holds::Path | Holds::Size | Holds::Duration | Holds::OneOf(_) => format!("\"{value}\""),
+        }
+    }
+
+    /// The row of the table in docs/running.md.
+    pub fn row(&self) -> String {
+        let default = self.default.map_or_else(|| self.default_in_words.to_owned(), |default| format!("`{default}`"));
+        format!("| `{}` | {default} | {} | `{}` |", self.key, self.meaning, self.variable())
+    }
+}
+
+/// The variable of a key: `PEARLIFT_SECTION_KEY`.
+pub fn variable(section: &str, key: &str) -> String {
+    let mut name = "PEARLIFT_".to_owned();
+    if !section.is_empty() {
+        let _ = write!(name, "{}_", section.replace('.', "_"));
+    }
+    (name + key).to_uppercase()
+}

@@ -1,0 +1,300 @@
+//! Every setting, and the sections of the file.
+
+use crate::config::choices::{AuthKind, Choice, Deletes, Encodings, Pace};
+use crate::config::setting::{Example, Holds, RESOURCE, Setting};
+
+/// A section of the file that `init` writes: its name, the comment behind it, and comments below it.
+pub const SECTIONS: &[(&str, &str, &str)] = &[
+    ("", "", ""),
+    ("account", "", ""),
+    (
+        "auth",
+        "",
+        "# The token comes from BRIGHTPEARL_STAFF_TOKEN, BRIGHTPEARL_ACCOUNT_TOKEN, or the BRIGHTPEARL_OAUTH_ variables.\n",
+    ),
+    ("destination", "", ""),
+    ("destination.s3", "credentials come from the usual AWS_ variables", ""),
+    ("limits", "", ""),
+    ("resources", "", ""),
+    (RESOURCE, "", ""),
+];
+
+const fn new(section: &'static str, key: &'static str, holds: Holds, meaning: &'static str) -> Setting {
+    Setting::new(section, key, holds, meaning)
+}
+
+/// All of them, in the order of the file.
+pub const SETTINGS: &[Setting] = &[
+    new("", "schemas", Holds::Path, "a folder with schema files of your own; `--schemas` wins over it")
+        .sample("\"schemas\"")
+        .note("a folder with schema files of your own"),
+    new("account", "code", Holds::Text, "the account in the API path: letters, digits, `-`, `_`")
+        .else_as("none, needed")
+        .sample("\"\"")
+        .set()
+        .note("the account in the API path, such as acme"),
+    new("account", "api_domain", Holds::Text, "the API host, such as `euw1.brightpearlconnect.com`")
+        .else_as("none, needed unless `base_url` is set")
+        .sample("\"\"")
+        .set()
+        .note("such as euw1.brightpearlconnect.com"),
+    new(
+        "account",
+        "base_url",
+        Holds::Text,
+        "the whole address instead, without query and fragment; http for loopback only",
+    )
+    .else_as("`https://{api_domain}/public-api/{code}`")
+    .sample("\"https://euw1.brightpearlconnect.com/public-api/acme\"")
+    .note("instead of api_domain"),
+    new("auth", "kind", Holds::OneOf(AuthKind::NAMES), "`staff-token`, `account-token`, `oauth`")
+        .else_as("by the secret that is there: staff, account, OAuth")
+        .sample("\"staff-token\"")
+        .set()
+        .note("staff-token, account-token or oauth"),
+    new(
+        "auth",
+        "app_ref",
+        Holds::Text,
+        "the app's reference; with OAuth sent where it is set (the source answers 401 without it)",
+    )
+    .else_as("needed with a staff or account token")
+    .sample("\"\"")
+    .set()
+    .note("the reference of your private app"),
+    new("auth", "dev_ref", Holds::Text, "the developer's reference; OAuth and account tokens")
+        .sample("\"\"")
+        .note("oauth: the developer reference"),
+    new("auth", "client_id", Holds::Text, "OAuth: for the refresh").else_as("`app_ref`").sample("\"\"").note("oauth"),
+    new("auth", "token_url", Holds::Text, "OAuth: where tokens are refreshed; http for loopback only")
+        .else_as("`https://oauth.brightpearl.com/token/{code}`")
+        .sample("\"\"")
+        .note("oauth"),
+    new(
+        "auth",
+        "api_domains",
+        Holds::List,
+        "OAuth: domains beside `brightpearlconnect.com`, `brightpearl.com` and `brightpearlapp.com` in which a token \
+         answer may place the account; any other host is refused, and the token is not sent there",
+    )
+    .sample("[]")
+    .note("oauth: domains beside Brightpearl's own that a token answer may name as the API's"),
+    new("auth", "token_file", Holds::Path, "OAuth: where refreshed tokens are kept")
+        .else_as("`$XDG_STATE_HOME/pearlift/{code}-token.json`, else below `~/.local/state`")
+        .sample("\"\"")
+        .note("oauth: where refreshed tokens are kept, readable by you alone"),
+    new(
+        "destination",
+        "url",
+        Holds::Path,
+        "a folder (a path, `~/…` below the home folder, or `file:///…`), or `s3://bucket/prefix`",
+    )
+    .else_as("none, needed")
+    .sample("\"./lake\"")
+    .set()
+    .note("a folder (also ~/lake), or s3://bucket/prefix"),
+    new(
+        "destination",
+        "housekeeping",
+        Holds::Bool,
+        "a run ends by removing old manifests and reports, see [Cleaning](#cleaning); `false` leaves them to `clean`",
+    )
+    .or("true")
+    .note("a run ends by removing old manifests and reports; false leaves it to `pearlift clean`"),
+    new("destination.s3", "endpoint", Holds::Text, "the S3-compatible service")
+        .else_as("`AWS_ENDPOINT_URL_S3`, else `AWS_ENDPOINT_URL`, else AWS")
+        .sample("\"https://s3.example.com\""),
+    new("destination.s3", "region", Holds::Text, "the region of the bucket")
+        .else_as("`AWS_REGION`, else `AWS_DEFAULT_REGION`, else `us-east-1`")
+        .sample("\"us-east-1\""),
+    new("destination.s3", "allow_http", Holds::Bool, "an http endpoint; loopback only")
+        .or("false")
+        .note("http is accepted for loopback only"),
+    new("destination.s3", "path_style", Holds::Bool, "the bucket in the path, not in the host")
+        .else_as("`true` with an endpoint, else `false`")
+        .sample("true")
+        .note("the default where an endpoint is set"),
+    new("destination.s3", "lock_renew", Holds::Duration, "how often a lock object is renewed").or("20s"),
+    new(
+        "destination.s3",
+        "lock_expire",
+        Holds::Duration,
+        "a lock unchanged for so long is dead; at least three times `lock_renew`",
+    )
+    .or("2m"),
+    new(
+        "limits",
+        "requests_per_period",
+        Holds::Number,
+        "the quota; a higher one is learnt from the answers; `0` leaves it to the answers alone",
+    )
+    .or("200")
+    .note("of the account, shared with its other apps; 0 leaves it to the source's answers"),
+    new("limits", "period", Holds::Duration, "the quota's period").or("60s"),
+    new(
+        "limits",
+        "reserve",
+        Holds::Number,
+        "requests a period that are left to other apps; below `requests_per_period`",
+    )
+    .or("40")
+    .note("requests a period that are left to other apps"),
+    new("limits", "concurrency", Holds::Number, "requests in flight, 1 to 64").or("16").note("requests in flight"),
+    new("limits", "memory", Holds::Size, "see [Memory and spool](#memory-and-spool); at least `128MiB`").or("512MiB"),
+    new(
+        "limits",
+        "pace",
+        Holds::OneOf(Pace::NAMES),
+        "`even` spreads requests over the period, `burst` spends at once and waits",
+    )
+    .or("even")
+    .note("or burst: spend at once, then wait"),
+    new("limits", "page_size", Holds::Number, "rows of a search page, 2 to 500").or("500"),
+    new("limits", "timeout", Holds::Duration, "one request, from sending to the body's end").or("120s"),
+    new("limits", "retry_tries", Holds::Number, "tries of a request, the first included").or("8"),
+    new("limits", "retry_for", Holds::Duration, "no new try after so long").or("10m"),
+    new("limits", "overlap", Holds::Duration, "changes are asked from so long before the last scan began")
+        .or("2h")
+        .note("changes are asked from so long before the last scan began"),
+    new("limits", "settle", Holds::Duration, "a copy taken so long after a record's change stamp is not fetched again")
+        .or("60s")
+        .note("a copy taken so long after a record's last change is surely whole"),
+    new("limits", "commit_every", Holds::Duration, "a long scan commits this often").or("10m").note("in long scans"),
+    new("limits", "commit_bytes", Holds::Size, "or when so much is spooled")
+        .or("256MiB")
+        .note("or when so much is spooled"),
+    new("limits", "file_bytes", Holds::Size, "where a data file ends, about").or("128MiB").note("of a data file"),
+    new("limits", "row_group_rows", Holds::Number, "rows of a row group, at least 1024").or("32768"),
+    new(
+        "limits",
+        "encodings",
+        Holds::OneOf(Encodings::NAMES),
+        "of data files: `common` is read by every engine, `compact` is smaller, see [Files](format.md#files)",
+    )
+    .or("common")
+    .note("of data files: common (every engine reads them) or compact (smaller)"),
+    new(
+        "limits",
+        "compare_counts",
+        Holds::Bool,
+        "the source's count and its greatest ids are compared with the tables, with one request of each resource that \
+         has a search; `false` sends none",
+    )
+    .or("true")
+    .note("the source's count and greatest ids with the tables: a request of each resource"),
+    new(
+        "limits",
+        "locate_requests",
+        Holds::Number,
+        "requests of each resource and night that locate a difference of counts; the next night continues",
+    )
+    .or("30")
+    .note("of each resource and night, where the count differs"),
+    new(
+        "limits",
+        "reread_requests",
+        Holds::Number,
+        "requests of each resource and run for the records read least recently, see \
+         [What no date tells](#what-no-date-tells)",
+    )
+    .or("0")
+    .note("of each resource and run: the records read least recently are read again"),
+    new("limits", "spool", Holds::Path, "local scratch space")
+        .else_as("the system's folder for temporary files")
+        .sample("\"/var/tmp\"")
+        .note("scratch space [default: the system's folder for temporary files]"),
+    new(
+        "resources",
+        "include",
+        Holds::List,
+        "names, `*` for any letters; a resource that is not read by default needs its whole name",
+    )
+    .else_as("`[\"*\"]`")
+    .sample("[\"*\"]"),
+    new("resources", "exclude", Holds::List, "names, `*` for any letters; wins over `include`")
+        .else_as("`[]`")
+        .sample("[]"),
+    new(
+        RESOURCE,
+        "every",
+        Holds::Duration,
+        "how often a resource without dates (a list, a search without dates, a snapshot) is read",
+    )
+    .else_as("the schema's `every`, else each run")
+    .sample("\"1d\"")
+    .of(Example::Snapshots)
+    .note("how often a resource without dates is read"),
+    new(
+        RESOURCE,
+        "keep",
+        Holds::Duration,
+        "how long the snapshots of a day are kept, such as `400d`; older days go with the next snapshot",
+    )
+    .else_as("for ever")
+    .sample("\"400d\"")
+    .of(Example::Snapshots)
+    .note("snapshots of older days go; without it they stay"),
+    new(
+        RESOURCE,
+        "start",
+        Holds::Text,
+        "such as `2023-01-01`: a full read takes records created from this day on, see \
+         [Big first loads](#big-first-loads)",
+    )
+    .else_as("everything")
+    .sample("\"2023-01-01\"")
+    .note("a first load reads records created from this day on, UTC"),
+    new(
+        RESOURCE,
+        "reload_every",
+        Holds::Duration,
+        "how often a resource with dates is read completely again, beside its changes",
+    )
+    .else_as("the schema's `reload_every`, else never")
+    .sample("\"90d\"")
+    .note("how often a resource with dates is read completely again; without it, never"),
+    new(RESOURCE, "reread_requests", Holds::Number, "the same for this resource alone")
+        .else_as("`limits.reread_requests`")
+        .sample("20")
+        .note("for this resource"),
+    new(
+        RESOURCE,
+        "open_every",
+        Holds::Duration,
+        "how often open records are read again, whatever their dates, see \
+         [What no date tells](#what-no-date-tells)",
+    )
+    .else_as("the schema's, `1d` for orders")
+    .sample("\"1d\"")
+    .note("how often open records are read again, whatever their dates"),
+    new(RESOURCE, "reconcile_every", Holds::Duration, "how often `run` looks for deletions, such as `7d`")
+        .else_as("never")
+        .sample("\"7d\"")
+        .note("the nightly run looks for deletions so often; without it, never"),
+    new(
+        RESOURCE,
+        "deletes",
+        Holds::OneOf(Deletes::NAMES),
+        "treatment of the rows of deleted records: `move`, `mark` or `drop`",
+    )
+    .or("move")
+    .note("rows of records found deleted: move (kept apart), mark (kept in place) or drop"),
+    new(
+        RESOURCE,
+        "tables",
+        Holds::List,
+        "only these tables of the resource are written; see [Leaving things out](#leaving-things-out)",
+    )
+    .else_as("all")
+    .sample("[\"{record}\", \"{child}\"]")
+    .note("only these tables are written"),
+    new(RESOURCE, "drop_columns", Holds::List, "columns that are not written, as `table.column`")
+        .sample("[\"{record}.{column}\"]")
+        .note("columns that are written nowhere"),
+];
+
+/// The setting of a section and key; `section` of a resource's own begins with `resource.`.
+pub fn find(section: &str, key: &str) -> Option<&'static Setting> {
+    let section = if section.starts_with("resource.") { RESOURCE } else { section };
+    SETTINGS.iter().find(|setting| setting.section == section && setting.key == key)
+}

@@ -1,0 +1,104 @@
+//! The file that `pearlift init` writes, and the table of settings in docs/running.md.
+
+use crate::config::setting::{Example, RESOURCE, Setting};
+use crate::config::settings::{SECTIONS, SETTINGS};
+use crate::schema::{Catalog, Partition, Resource, Type};
+
+const BEGIN: &str = "\
+# Settings of pearlift. Every key can also be set as PEARLIFT_SECTION_KEY (PEARLIFT_DESTINATION_URL); docs/running.md
+# explains each. Keys behind `#` show their defaults or an example. Secrets never stand here: they come from the environment.
+# Relative paths begin at the folder of this file.
+";
+
+/// A settings file with every key: those that are needed, and the others behind `#`. The catalogue gives resources for examples.
+pub fn template(catalog: &Catalog) -> String {
+    let mut text = BEGIN.to_owned();
+    for (section, note, below) in SECTIONS.iter().filter(|(section, ..)| *section != RESOURCE) {
+        let heading = format!("[{section}]");
+        text += "\n";
+        match (section.is_empty(), note.is_empty()) {
+            (true, _) => {}
+            (false, true) => text += &format!("{heading}\n"),
+            (false, false) => text += &format!("{heading:<32} # {note}\n"),
+        }
+        text += below;
+        text += &lines(|one| one.section == *section);
+    }
+    for example in [Example::Snapshots, Example::Records] {
+        let Some(resource) = catalog.resources().iter().find(|resource| stands_for(resource, example)) else {
+            continue;
+        };
+        text += &format!("\n# [resource.{}]\n", resource.name);
+        text += &named(&lines(|one| one.section == RESOURCE && one.example == example), resource);
+    }
+    text
+}
+
+fn stands_for(resource: &Resource, example: Example) -> bool {
+    match example {
+        Example::Snapshots => matches!(resource.partition(), Partition::Snapshot { .. }),
+        Example::Records => resource.open().is_some() && resource.tables.len() > 1 && column(resource).is_some(),
+    }
+}
+
+/// A column that could be left out.
+fn column(resource: &Resource) -> Option<&str> {
+    let table = &resource.tables[0];
+    let places = table.columns.iter().enumerate().filter(|(place, _)| !table.key.contains(place));
+    places.map(|(_, column)| column).find(|column| column.kind == Type::String).map(|column| column.name.as_str())
+}
+
+/// The lines with the names of a resource.
+fn named(lines: &str, resource: &Resource) -> String {
+    let child = resource.tables.get(1).map_or("", |table| &table.name);
+    let lines = lines.replace("{record}", &resource.tables[0].name).replace("{child}", child);
+    lines.replace("{column}", column(resource).unwrap_or_default())
+}
+
+fn lines(which: impl Fn(&Setting) -> bool) -> String {
+    SETTINGS.iter().filter(|one| which(one)).map(|one| one.line() + "\n").collect()
+}
+
+/// The table of docs/running.md, in Markdown.
+pub fn reference() -> String {
+    let mut text = "| key | default | meaning | variable |\n|---|---|---|---|\n".to_owned();
+    for (section, ..) in SECTIONS {
+        match *section {
+            "" => {}
+            RESOURCE => text += "| **`[resource.NAME]`** | | | |\n",
+            section => text += &format!("| **`[{section}]`** | | | |\n"),
+        }
+        SETTINGS.iter().filter(|one| one.section == *section).for_each(|one| text += &(one.row() + "\n"));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::file;
+
+    #[test]
+    fn the_template_is_a_settings_file_also_without_its_signs() {
+        let text = template(&Catalog::load(None).unwrap());
+        file::read(&text).expect("the template is read");
+        let signs = text.replace("\n# ", "\n");
+        let keys: Vec<&str> = signs.lines().filter(|line| line.contains(" = ") || line.starts_with('[')).collect();
+        let whole = keys.join("\n");
+        file::read(&whole).expect("every sample is of its setting's type");
+    }
+
+    #[test]
+    fn no_setting_is_listed_twice_and_defaults_are_of_their_types() {
+        for (place, one) in SETTINGS.iter().enumerate() {
+            let twin = SETTINGS[..place].iter().any(|other| (other.section, other.key) == (one.section, one.key));
+            assert!(
+                !twin && SECTIONS.iter().any(|(section, ..)| *section == one.section),
+                "{}.{}",
+                one.section,
+                one.key
+            );
+            assert!(!one.line().ends_with("= "), "{} has neither a default nor a sample", one.key);
+        }
+    }
+}
