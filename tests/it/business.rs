@@ -308,6 +308,7 @@ fn program(sandbox: &Sandbox, lake: &tempfile::TempDir) -> Program {
     Program::new(sandbox, lake.path())
         .with("PEARLIFT_RESOURCE_PRODUCT_AVAILABILITY_KEEP", "1d")
         .with("PEARLIFT_RESOURCE_PRODUCT_AVAILABILITY_EVERY", "1ms")
+        .with("PEARLIFT_RESOURCE_GOODS_IN_BATCH_EVERY", "1ms")
 }
 
 /// The records of a resource as the account has them.

@@ -33,7 +33,7 @@ pub fn serve(resource: &Resource, fixtures: Option<PathBuf>) -> Served {
         let all = sandbox.ids(&resource.name);
         let (path, ids) = match &resource.read.style {
             Style::Search(search) => (search.search.clone(), &all[..]),
-            Style::List { get } => (get.clone(), &all[..]),
+            Style::List { get, .. } => (get.clone(), &all[..]),
             Style::IdSets { get, .. } | Style::PerOwner { get, .. } => {
                 let ids = &all[..all.len().min(MOST)];
                 let set = ids.iter().map(i64::to_string).collect::<Vec<_>>().join(",");
