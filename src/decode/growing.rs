@@ -42,7 +42,7 @@ impl<'a> Growing<'a> {
         }
     }
 
-    /// The next rows are of another record.
+    /// The next rows are of another record, of which no row came before.
     pub fn begin_record(&mut self) {
         self.keys.clear();
     }
@@ -66,11 +66,18 @@ impl<'a> Growing<'a> {
 
     /// Leaves out an earlier row of the record that has the key of the last one; gives the text of its entry, and the
     /// reason.
-    pub fn reject_former(&mut self, table: &TableShape, entry: &LazyValue<'a>) -> Option<(String, String)> {
+    ///
+    /// `owner` tells records apart whose rows do not come one record after the other.
+    pub fn reject_former(
+        &mut self,
+        table: &TableShape,
+        entry: &LazyValue<'a>,
+        owner: Option<u32>,
+    ) -> Option<(String, String)> {
         if !table.may_repeat {
             return None;
         }
-        let mut key = Vec::new();
+        let mut key = owner.map_or_else(Vec::new, |owner| owner.to_be_bytes().to_vec());
         for place in table.key.iter().skip(1) {
             self.columns[*place].write_last(&mut key);
         }

@@ -15,9 +15,8 @@ const ID: &str = "id";
 impl Walker<'_, '_> {
     /// The record's key: from where the schema states it, else from the other place where sources keep it.
     pub(super) fn owner_key(&self) -> Option<Key> {
-        let pick = &self.shape.key;
-        let stated = self.value(0, pick, None).and_then(|value| self.as_key(&value));
-        stated.or_else(|| self.other_key(0, pick, self.shape.key_type, |value| self.as_key(value)))
+        let stated = self.shape.key.iter().find_map(|pick| self.as_key(&self.value(0, pick, None)?));
+        stated.or_else(|| self.other_key(0, self.shape.key.first()?, self.shape.key_type, |value| self.as_key(value)))
     }
 
     fn as_key(&self, value: &Value<'_, '_>) -> Option<Key> {
@@ -78,7 +77,7 @@ impl Walker<'_, '_> {
         builder: &mut ColumnBuilder,
     ) -> Option<bool> {
         let (shape, pick) = (&self.shape.tables[table], picks.first()?);
-        let owner = &self.owners.last()?.key;
+        let owner = &self.owners.get(self.owner)?.key;
         if shape.key.first() == Some(&place) {
             return builder.push(&Value::Text(&owner.to_string())).ok();
         }

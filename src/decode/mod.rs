@@ -16,6 +16,8 @@ mod growing;
 mod twins;
 mod record;
 mod keys;
+mod place;
+mod pieces;
 mod search;
 mod page;
 mod rest;

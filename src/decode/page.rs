@@ -143,7 +143,9 @@ fn read_documents(shape: &Shape, body: &Body, is_list: bool) -> Result<Page, Bro
     with_envelope(&text, |envelope| {
         let mut walker = Walker::new(shape, text.deep, most_rows(&text));
         let mut odd = None;
-        if is_document(shape, &envelope.response) {
+        if shape.records.is_empty() && envelope.response.is_null() {
+            odd = Some("`response` is null".to_owned());
+        } else if shape.records.is_empty() || is_document(shape, &envelope.response) {
             walker.document(None, 0, envelope.response.clone());
         } else {
             odd = each_record(&envelope.response, &shape.records, &mut |key, index, value| {
@@ -152,7 +154,7 @@ fn read_documents(shape: &Shape, body: &Body, is_list: bool) -> Result<Page, Bro
         }
         let more = envelope.pagination.as_ref().and_then(|pagination| flag(pagination, "morePagesAvailable"));
         let errors = envelope.errors.as_ref().map(|errors| format!("it states errors: {}", short(errors)));
-        let texts = if is_list && more.is_some() { walker.texts() } else { Vec::new() };
+        let texts = if is_list && (more.is_some() || shape.pages) { walker.texts() } else { Vec::new() };
         let mut page = Page::of(walker)?;
         (page.more, page.partial, page.texts) = (more.unwrap_or(false), errors.or(odd), texts);
         Ok(page)
@@ -161,12 +163,10 @@ fn read_documents(shape: &Shape, body: &Body, is_list: bool) -> Result<Page, Bro
 
 impl Page {
     fn of(walker: Walker<'_, '_>) -> Result<Self, Broken> {
-        let Walked { owners, tables, records, rejected, misfits, full } = walker.finish();
+        let Walked { owners, tables, records, rejected, misfits, came, full } = walker.finish();
         if full {
             return Err(Broken::new("its rows would take more memory than an answer of its length may"));
         }
-        let keyless = records.iter().filter(|record| record.id.is_none()).count();
-        let came = u64::try_from(owners.len() + keyless).expect("a length fits");
         let texts = Vec::new();
         Ok(Self { owners, tables, records, rejected, misfits, came, more: false, texts, partial: None, search: None })
     }
@@ -174,12 +174,14 @@ impl Page {
 
 /// Whether a response is itself the document: its key lies at its top.
 fn is_document(shape: &Shape, response: &LazyValue<'_>) -> bool {
-    let Take::Slot { node, .. } = shape.key.take else { return false };
     if response.get_type() != JsonType::Object {
         return false;
     }
-    let key = shape.path(node).into_iter().try_fold(response.clone(), |value, name| field(&value, name));
-    key.is_some_and(|key| matches!(key.get_type(), JsonType::Number | JsonType::String))
+    shape.key.iter().any(|pick| {
+        let Take::Slot { node, .. } = pick.take else { return false };
+        let key = shape.path(node).into_iter().try_fold(response.clone(), |value, name| field(&value, name));
+        key.is_some_and(|key| matches!(key.get_type(), JsonType::Number | JsonType::String))
+    })
 }
 
 /// The beginning of a value's text. `…` says where it was cut: half of a secret is known by it.

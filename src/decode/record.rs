@@ -3,13 +3,11 @@
 use sonic_rs::{JsonType, JsonValueTrait, LazyValue};
 use std::borrow::Cow;
 
-use crate::decode::builder::Value;
-use crate::decode::extra::Extra;
 use crate::decode::growing::Growing;
 use crate::decode::json::canonical;
 use crate::decode::misfit::{MisfitRecord, Misfits, PATH};
 use crate::decode::page::{Owner, TableRows};
-use crate::decode::shape::{Pick, Shape, Take};
+use crate::decode::shape::{Pick, Shape};
 use crate::decode::twins::Twins;
 use crate::fetch::DEEP;
 use crate::manifest::Key;
@@ -27,16 +25,18 @@ const UNNAMED: usize = 100_000;
 /// One context being walked.
 #[derive(Default)]
 pub(super) struct Frame<'a> {
-    context: usize,
-    slots: Vec<Option<LazyValue<'a>>>,
+    pub(super) context: usize,
+    pub(super) slots: Vec<Option<LazyValue<'a>>>,
     pub(super) key: Option<Cow<'a, str>>,
-    index: usize,
-    /// The record or entry itself; none of a row of a search.
+    pub(super) index: usize,
+    /// The entry is this piece of a text.
+    pub(super) piece: Option<Cow<'a, str>>,
+    /// The record or entry itself.
     pub(super) value: Option<LazyValue<'a>>,
     /// Unnamed fields and values that did not fit: path, canonical text.
-    extras: Vec<(Vec<String>, String)>,
+    pub(super) extras: Vec<(Vec<String>, String)>,
     /// Entries to walk once this context's slots are filled.
-    entries: Vec<(usize, LazyValue<'a>)>,
+    pub(super) entries: Vec<(usize, LazyValue<'a>)>,
 }
 
 /// Builds the rows of a page, record by record.
@@ -45,6 +45,11 @@ pub struct Walker<'s, 'a> {
     tables: Vec<Growing<'a>>,
     pub(super) frames: Vec<Frame<'a>>,
     pub(super) owners: Vec<Owner>,
+    /// The place of the record in hand among them; and where keys repeat, how many came of each.
+    pub(super) owner: usize,
+    came: Vec<usize>,
+    /// Records that came, those without a key among them.
+    records_came: u64,
     records: Vec<MisfitRecord>,
     /// Rows, and older records of a key, that are left out.
     rejected: Vec<MisfitRecord>,
@@ -59,7 +64,7 @@ pub struct Walker<'s, 'a> {
     /// Unnamed values of the record in hand.
     unnamed: usize,
     /// Nothing more is taken: the page has more rows, or more that is unnamed, than its text explains.
-    full: bool,
+    pub(super) full: bool,
 }
 
 impl<'s, 'a> Walker<'s, 'a> {
@@ -70,6 +75,9 @@ impl<'s, 'a> Walker<'s, 'a> {
             tables: shape.tables.iter().map(Growing::new).collect(),
             frames: Vec::new(),
             owners: Vec::new(),
+            owner: 0,
+            came: Vec::new(),
+            records_came: 0,
             records: Vec::new(),
             rejected: Vec::new(),
             twins: Twins::default(),
@@ -103,7 +111,8 @@ impl<'s, 'a> Walker<'s, 'a> {
         }
         self.unnamed = 0;
         self.open(0, 0, key, index, Some(value.clone()));
-        if value.get_type() == JsonType::Object {
+        self.records_came += 1;
+        if value.get_type() == JsonType::Object || (self.shape.any_kind && !value.is_null()) {
             self.walk(0, 0, value.clone(), false);
             self.finish_record(value);
         } else {
@@ -113,6 +122,7 @@ impl<'s, 'a> Walker<'s, 'a> {
 
     /// Walks the `_extra` of a row: the columns take what is theirs, what is left is the row's `_extra`.
     pub fn rest(&mut self, value: LazyValue<'a>) {
+        self.owner = self.owners.len();
         self.owners.push(Owner { key: Key::Int(0), newer: Vec::new(), partition: 0, fits: true });
         self.open(0, 0, None, 0, None);
         self.walk(0, 0, value, false);
@@ -128,13 +138,26 @@ impl<'s, 'a> Walker<'s, 'a> {
         self.keep(MisfitRecord { table: None, id, reason: "it is no object".to_owned(), raw });
     }
 
-    /// Begins a record whose key is known.
+    /// Begins a record whose key is known, or goes on with one of the same key where keys repeat.
     fn begin(&mut self, owner: Owner, value: LazyValue<'a>) {
         let key = if let Key::Text(text) = &owner.key { text.len() } else { 0 };
         self.spend(RECORD + KEYS * key);
-        self.twins.note(&owner.key, self.owners.len(), value);
+        if let Some(place) = self.twins.place(&owner.key).filter(|_| self.shape.repeats) {
+            self.owner = place;
+            self.owners[place].fits &= owner.fits;
+            self.frames[0].index = self.came[place];
+            self.came[place] += 1;
+            return;
+        }
+        self.owner = self.owners.len();
+        self.twins.note(&owner.key, self.owner, value);
         self.owners.push(owner);
-        self.tables.iter_mut().for_each(Growing::begin_record);
+        if self.shape.repeats {
+            self.frames[0].index = 0;
+            self.came.push(1);
+        } else {
+            self.tables.iter_mut().for_each(Growing::begin_record);
+        }
     }
 
     /// Walks a search row: for each cell the node of its column, or the column's name where the schema has none.
@@ -148,7 +171,8 @@ impl<'s, 'a> Walker<'s, 'a> {
             return;
         }
         self.unnamed = 0;
-        self.open(0, 0, None, index, None);
+        self.records_came += 1;
+        self.open(0, 0, None, index, Some(value.clone()));
         for (column, value) in cells {
             match column {
                 Ok(node) => self.walk(0, node, value, false),
@@ -158,7 +182,7 @@ impl<'s, 'a> Walker<'s, 'a> {
         self.finish_record(value);
     }
 
-    fn open(
+    pub(super) fn open(
         &mut self,
         level: usize,
         context: usize,
@@ -173,6 +197,7 @@ impl<'s, 'a> Walker<'s, 'a> {
         frame.context = context;
         frame.key = key;
         frame.index = index;
+        frame.piece = None;
         frame.value = value;
         frame.extras.clear();
         frame.entries.clear();
@@ -197,8 +222,11 @@ impl<'s, 'a> Walker<'s, 'a> {
             frame.slots[slot] = Some(value.clone());
         }
         let container = matches!(kind, JsonType::Object | JsonType::Array);
-        if let (Some(context), true) = (here.each, container) {
-            frame.entries.push((context, value));
+        let is_text = |context: usize| !container && shape.contexts[context].split.is_some();
+        if let Some(context) = here.each.filter(|context| container || is_text(*context)) {
+            frame.entries.push((context, value.clone()));
+            // Its rows have all of it: what is named is taken beside them, and nothing is unnamed.
+            self.fill(level, node, &value);
         } else if !here.fields.is_empty() && kind == JsonType::Object {
             let whole = within_whole || here.whole;
             let mut expected = 0;
@@ -270,15 +298,6 @@ impl<'s, 'a> Walker<'s, 'a> {
         self.extra(level, path, value);
     }
 
-    /// The name of a place for people: the table it belongs to, then the path.
-    fn place(&self, level: usize, path: &str) -> String {
-        let context = &self.shape.contexts[self.frames[level].context];
-        match context.tables.first() {
-            Some((table, _)) => format!("{}.{path}", self.shape.tables[*table].name),
-            None => path.to_owned(),
-        }
-    }
-
     fn finish_record(&mut self, value: LazyValue<'a>) {
         self.unfit = None;
         let raw = || value.as_raw_str().to_owned();
@@ -301,23 +320,13 @@ impl<'s, 'a> Walker<'s, 'a> {
         self.begin(Owner { key: key.clone(), newer, partition, fits: true }, value.clone());
         self.emit(0);
         if let Some(reason) = self.unfit.take() {
-            self.owners.last_mut().expect("it was just pushed").fits = false;
+            self.owners[self.owner].fits = false;
             self.keep(MisfitRecord { table: None, id: Some(key), reason, raw: raw() });
         }
     }
 
-    pub(super) fn value<'f>(&'f self, level: usize, pick: &Pick, label: Option<&'f str>) -> Option<Value<'f, 'a>> {
-        let frame = &self.frames[level - pick.above];
-        match pick.take {
-            Take::Slot { slot, .. } => frame.slots[slot].as_ref().map(Value::Json),
-            Take::Key => frame.key.as_deref().map(Value::Text),
-            Take::Index => Some(Value::Index(frame.index)),
-            Take::Label => label.map(Value::Text),
-        }
-    }
-
     /// Emits the rows of the context at this level, then walks its entries.
-    fn emit(&mut self, level: usize) {
+    pub(super) fn emit(&mut self, level: usize) {
         let shape = self.shape;
         let context = self.frames[level].context;
         // The first table's row comes last: what does not fit the columns of any of them is in its `_extra`.
@@ -334,6 +343,7 @@ impl<'s, 'a> Walker<'s, 'a> {
                         self.entry(level + 1, *context, Some(key), index, entry);
                     }
                 }
+                JsonType::String | JsonType::Number | JsonType::Boolean => self.pieces(level + 1, *context, value),
                 _ => {
                     let items = value.clone().into_array_iter().into_iter().flatten().flatten();
                     for (index, entry) in items.enumerate() {
@@ -388,6 +398,9 @@ impl<'s, 'a> Walker<'s, 'a> {
                 None => None,
                 Some((pick, value)) => builder.push(value).map_or_else(
                     |_| {
+                        if column.tried {
+                            return None;
+                        }
                         let mut text = String::new();
                         value.write(&mut text);
                         refused.push((*pick, text));
@@ -421,56 +434,21 @@ impl<'s, 'a> Walker<'s, 'a> {
         let extra = if first { self.render_extra(level) } else { None };
         self.spend(bytes + extra.as_ref().map_or(0, String::len));
         let extra = extra.filter(|_| !self.full);
-        let owner = u32::try_from(self.owners.len() - 1).expect("a page has under 2^32 records");
-        let value = self.frames[level].value.as_ref().filter(|_| level > 0);
+        let owner = u32::try_from(self.owner).expect("a page has under 2^32 records");
+        let repeats = shape.repeats;
+        let value = self.frames[level].value.as_ref().filter(|_| level > 0 || repeats);
         let growing = &mut self.tables[table];
         growing.end_row(extra, owner);
         let rejected = match (value, unfit) {
-            (Some(value), Some(reason)) => Some((growing.reject_last(value), reason)),
-            (Some(value), None) => growing.reject_former(&shape.tables[table], value),
-            (None, _) => None,
+            (Some(value), Some(reason)) if level > 0 => Some((growing.reject_last(value), reason)),
+            (Some(value), None) => growing.reject_former(&shape.tables[table], value, repeats.then_some(owner)),
+            (Some(_) | None, _) => None,
         };
         if let Some((raw, reason)) = rejected {
-            let id = self.owners.last().map(|owner| owner.key.clone());
+            let id = self.owners.get(self.owner).map(|owner| owner.key.clone());
             self.spend(RECORD + raw.len());
             self.rejected.push(MisfitRecord { table: Some(shape.tables[table].name.clone()), id, reason, raw });
         }
-    }
-
-    /// The path of a column's source, as a schema writes it but for `$`: `^` once for each context above.
-    fn source(&self, pick: &Pick) -> Vec<String> {
-        let mut path = vec!["^".to_owned(); pick.above];
-        match &pick.take {
-            Take::Slot { node, .. } => path.extend(self.shape.path(*node).into_iter().map(str::to_owned)),
-            Take::Key => path.push("@key".to_owned()),
-            Take::Index => path.push("@index".to_owned()),
-            Take::Label => path.push("@label".to_owned()),
-        }
-        if path.is_empty() { vec![".".to_owned()] } else { path }
-    }
-
-    /// A container whose fields are named one by one is no value of a scalar column.
-    fn is_elsewhere(&self, pick: &Pick, value: &Value<'_, '_>, kind: Type) -> bool {
-        let (Take::Slot { node, .. }, Value::Json(json)) = (&pick.take, value) else { return false };
-        kind != Type::Json && !self.shape.nodes[*node].fields.is_empty() && json.get_type() == JsonType::Object
-    }
-
-    /// The `_extra` of a row: its own, and below `^` what its table-less contexts above hold.
-    fn render_extra(&self, level: usize) -> Option<String> {
-        let mut tree = Extra::default();
-        for (path, text) in &self.frames[level].extras {
-            tree.insert(path.iter().map(String::as_str), text);
-        }
-        let mut above = level;
-        let mut prefix = Vec::new();
-        while above > 0 && self.shape.contexts[self.frames[above - 1].context].tables.is_empty() {
-            above -= 1;
-            prefix.push("^");
-            for (path, text) in &self.frames[above].extras {
-                tree.insert(prefix.iter().copied().chain(path.iter().map(String::as_str)), text);
-            }
-        }
-        tree.render()
     }
 
     /// The text of each record, by its key.
@@ -480,10 +458,11 @@ impl<'s, 'a> Walker<'s, 'a> {
 
     /// The page.
     pub fn finish(self) -> Walked {
-        let Self { shape, tables, mut owners, mut records, mut rejected, twins, misfits, full, .. } = self;
+        let Self { shape, tables, mut owners, mut records, mut rejected, twins, misfits, full, records_came, .. } =
+            self;
         twins.settle(&mut owners, &mut records, &mut rejected);
         let tables = tables.into_iter().zip(&shape.tables).map(|(growing, table)| growing.finish(table)).collect();
-        Walked { owners, tables, records, rejected, misfits, full }
+        Walked { owners, tables, records, rejected, misfits, came: records_came, full }
     }
 }
 
@@ -494,6 +473,8 @@ pub struct Walked {
     pub records: Vec<MisfitRecord>,
     pub rejected: Vec<MisfitRecord>,
     pub misfits: Misfits,
+    /// Records that came, those without a key among them.
+    pub came: u64,
     /// Some of the page is not in it: its rows would take more memory than its text explains.
     pub full: bool,
 }

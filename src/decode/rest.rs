@@ -72,6 +72,7 @@ impl Rest {
             name: table.name.clone(),
             description: String::new(),
             rows: Rows::Record,
+            split: None,
             columns: columns.collect(),
             left_out: given_away.collect(),
             key: Vec::new(),
@@ -155,7 +156,8 @@ impl Taken {
             let mut node = self.shape.contexts[*context].top;
             for field in fields {
                 let here = &self.shape.nodes[node];
-                if here.whole {
+                // The rows of a table have what lies below.
+                if here.whole || here.each.is_some() {
                     return true;
                 }
                 match here.fields.iter().find(|child| self.shape.nodes[**child].name == *field) {

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 
 use crate::failure::{Failure, Kind, Result};
 use crate::fetch::SearchPage;
-use crate::schema::{Column, Leaf, Partition, PartitionBy, Resource, Rows, Source, Step, Style, Table, Type};
+use crate::schema::{Column, Leaf, Partition, PartitionBy, Resource, Rows, Source, Split, Step, Style, Table, Type};
 
 /// Bytes of a row beside its columns: its owner, and the offset of its `_extra`.
 const ROW: usize = 8;
@@ -19,10 +19,16 @@ pub struct Shape {
     pub(super) contexts: Vec<Context>,
     pub(super) tables: Vec<TableShape>,
     pub(super) records: Vec<Step>,
-    pub(super) key: Pick,
+    pub(super) key: Vec<Pick>,
     pub(super) key_type: Type,
     /// Records are asked for by their ids.
     pub(super) by_id: bool,
+    /// Records of one key are the rows of one record.
+    pub(super) repeats: bool,
+    /// It is a list that comes in pages by their numbers.
+    pub(super) pages: bool,
+    /// A record may be an array, a map of anything, or a plain value.
+    pub(super) any_kind: bool,
     pub(super) newer: Vec<(Vec<Pick>, Type)>,
     pub(super) partition: Option<(Vec<Pick>, PartitionBy)>,
 }
@@ -55,6 +61,8 @@ pub(super) struct Context {
     pub tables: Vec<(usize, Option<String>)>,
     /// Its rows are of a table that is left out, and so is what no column names.
     pub muted: bool,
+    /// A text in the place of the entries is cut into them.
+    pub split: Option<Split>,
 }
 
 /// A table's columns, compiled.
@@ -77,6 +85,8 @@ pub(super) struct ColumnShape {
     pub name: String,
     pub kind: Type,
     pub required: bool,
+    /// A value that does not fit is null: another column takes it.
+    pub tried: bool,
     pub picks: HashMap<usize, Vec<Pick>>,
 }
 
@@ -100,7 +110,7 @@ impl Shape {
     /// Compiles a resource.
     pub fn compile(resource: &Resource) -> Result<Self> {
         let mut shape = Self::empty(resource);
-        shape.key = shape.pick(0, &resource.read.key, resource.read.key_type, 0)?;
+        shape.key = shape.picks(0, &resource.read.key, resource.read.key_type)?;
         for (index, table) in resource.tables.iter().enumerate() {
             shape.add_table(index, table)?;
         }
@@ -117,6 +127,7 @@ impl Shape {
             shape.partition = Some((shape.picks(0, &column.from, column.kind)?, *by));
         }
         shape.skip_left_out();
+        shape.any_kind = shape.nodes[0].slot.is_some() || shape.nodes[0].each.is_some();
         Ok(shape)
     }
 
@@ -124,12 +135,15 @@ impl Shape {
     pub(super) fn empty(resource: &Resource) -> Self {
         Self {
             nodes: vec![Node::default()],
-            contexts: vec![Context { top: 0, slots: 0, tables: Vec::new(), muted: false }],
+            contexts: vec![Context { top: 0, slots: 0, tables: Vec::new(), muted: false, split: None }],
             tables: Vec::new(),
             records: resource.read.records.clone(),
-            key: Pick { above: 0, take: Take::Key },
+            key: vec![Pick { above: 0, take: Take::Key }],
             key_type: resource.read.key_type,
             by_id: matches!(resource.read.style, Style::IdSets { .. } | Style::PerOwner { .. }),
+            repeats: resource.read.repeats,
+            pages: matches!(resource.read.style, Style::List { pages: Some(_), .. }),
+            any_kind: false,
             newer: Vec::new(),
             partition: None,
         }
@@ -147,12 +161,19 @@ impl Shape {
                 name: column.name.clone(),
                 kind: column.kind,
                 required: column.required,
+                tried: column.tried,
                 picks: HashMap::new(),
             })
             .collect();
         for (steps, label) in branches {
             let chain = self.chain(&steps);
             let context = *chain.last().expect("a chain has the record");
+            self.contexts[context].split = self.contexts[context].split.take().or_else(|| table.split.clone());
+            if self.contexts[context].split != table.split {
+                return Err(Failure::new(Kind::Schema, "compile a table")
+                    .at(&table.name)
+                    .because("another table has its rows from the same place, and no such `split`"));
+            }
             if self.contexts[context].tables.iter().any(|(other, _)| *other == index) {
                 return Err(Failure::new(Kind::Schema, "compile a table")
                     .at(&table.name)
@@ -174,7 +195,7 @@ impl Shape {
                 self.leave_out(&chain, column);
             }
         }
-        let (key, may_repeat) = (table.key.clone(), may_repeat(table));
+        let (key, may_repeat) = (table.key.clone(), self.repeats || may_repeat(table));
         let width = ROW + table.columns.iter().map(|column| width(column.kind)).sum::<usize>();
         self.tables.push(TableShape { name: table.name.clone(), columns, key, width, may_repeat });
         Ok(())
@@ -206,6 +227,7 @@ impl Shape {
         for (steps, _) in branches {
             let chain = self.chain(steps);
             let context = *chain.last().expect("a chain has the record");
+            self.contexts[context].split = self.contexts[context].split.take().or_else(|| table.split.clone());
             self.contexts[context].muted = self.contexts[context].tables.is_empty();
             for column in table.columns.iter().chain(&table.left_out) {
                 self.leave_out(&chain, column);
@@ -291,7 +313,7 @@ impl Shape {
         let top = self.nodes.len();
         self.nodes.push(Node::default());
         let context = self.contexts.len();
-        self.contexts.push(Context { top, slots: 0, tables: Vec::new(), muted: false });
+        self.contexts.push(Context { top, slots: 0, tables: Vec::new(), muted: false, split: None });
         self.nodes[node].each = Some(context);
         context
     }

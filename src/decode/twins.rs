@@ -29,6 +29,11 @@ impl<'a> Twins<'a> {
         }
     }
 
+    /// The place of a key's first record among the page's.
+    pub fn place(&self, key: &Key) -> Option<usize> {
+        self.first.get(key).map(|(place, _)| *place)
+    }
+
     /// The text of each key's first record.
     pub fn texts(&self) -> Vec<(Key, String)> {
         self.first.iter().map(|(key, (_, value))| (key.clone(), value.as_raw_str().to_owned())).collect()

@@ -25,6 +25,7 @@ mod client;
 mod search;
 mod page;
 mod walk;
+mod groups;
 mod windows;
 
 pub use auth::{Auth, Identified, Refused};

@@ -72,6 +72,15 @@ pub struct SearchPage {
 }
 
 impl SearchPage {
+    /// The place of the first row that bears the value of the last one; none where some row bears none that can be read.
+    pub(super) fn last_group(&self) -> Option<usize> {
+        let last = self.last?;
+        if u64::try_from(self.ids.len()).ok()? != self.rows {
+            return None;
+        }
+        self.ids.iter().position(|id| *id == last)
+    }
+
     /// Whether the page, which ends at row `end`, states that no row follows it.
     pub(super) fn agrees(&self, end: u64) -> bool {
         let last = self.last_result.map_or(end, |last| last.min(end));
@@ -95,6 +104,8 @@ pub struct Query {
     pub row: String,
     /// It is not unique, and only its values are wanted: a page that begins with the last one joined leaves out none.
     pub repeats: bool,
+    /// All rows of a value of `row` are wanted on one page: a page begins with the last row of the last value that is whole.
+    pub groups: bool,
     /// The greatest first: ids of pages are negated, and one page is asked at a time, for the end is not where it ends.
     pub descending: bool,
     /// The columns asked for; empty asks for all.

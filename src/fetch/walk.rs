@@ -49,6 +49,8 @@ pub struct Walk<T> {
     pub(super) reader: Reader<T>,
     /// The greatest id joined.
     pub(super) last: Option<i64>,
+    /// The greatest id of which all rows are joined, where those of an id belong together.
+    pub(super) whole: Option<i64>,
     /// Where the next page in order begins.
     pub(super) next: u64,
     /// Pages under way and waiting, in order of their first row; and their rooms.
@@ -96,6 +98,7 @@ impl<T: Send + 'static> Walk<T> {
             query,
             reader,
             last: from.map(|(last, _)| last),
+            whole: None,
             next: from.map_or(1, |(_, next)| next.max(1)),
             ahead: VecDeque::new(),
             rooms: VecDeque::new(),
@@ -186,7 +189,8 @@ impl<T: Send + 'static> Walk<T> {
             }
             return self.join_empty(first, page);
         };
-        if self.last.is_some_and(|last| page_first > last) && first > 1 {
+        let joint = if self.query.groups { self.whole } else { self.last };
+        if joint.is_some_and(|last| page_first > last) && first > 1 {
             return self.go_back(first).map(|()| None);
         }
         let brings = self.last.is_none_or(|last| page_last > last);
@@ -214,7 +218,7 @@ impl<T: Send + 'static> Walk<T> {
                 self.step = Some(page.rows.saturating_sub(1).max(1));
             }
             // The next page overlaps by the last row that can be told, and is asked anew where that is not the last.
-            self.next = first + page.last_at;
+            self.next = if self.query.groups { self.next_group(first, page)? } else { first + page.last_at };
             if self.next < end {
                 self.forget_ahead();
             }
@@ -346,7 +350,11 @@ impl<T: Send + 'static> Walk<T> {
             self.ask(self.next);
         }
         let Some(step) = self.step else { return };
-        let at_once = if self.query.descending || self.query.singly { 1 } else { self.client.limits().concurrency };
+        let at_once = if self.query.descending || self.query.singly || self.query.groups {
+            1
+        } else {
+            self.client.limits().concurrency
+        };
         while self.ahead.len() < at_once {
             let following = self.ahead.back().copied().unwrap_or(self.next) + step;
             if following >= self.claimed {

@@ -388,6 +388,7 @@ impl TableFiles {
                 from: Vec::new(),
                 kind,
                 required: column.required,
+                tried: false,
                 meaning: Meaning::default(),
             });
         }

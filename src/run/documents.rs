@@ -226,6 +226,10 @@ impl Documents {
                     let more = page.more;
                     // Records without a key may be new; there are no more of them than ids were asked for.
                     let advances = missing.len() < before || (any_keyless && came <= count(set));
+                    if more && self.resource.read.repeats {
+                        let why = "it comes in pages, and the rows of a record may lie on several".to_owned();
+                        return Err(self.distrust(set, why));
+                    }
                     if more && !advances {
                         let why =
                             format!("the page from row {first} on brings nothing new and states that more follow");

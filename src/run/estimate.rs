@@ -118,7 +118,13 @@ impl Estimator<'_> {
         };
         match (&resource.read.style, kind) {
             // A list of which nothing is held yet is asked for twice.
-            (Style::List { .. }, _) => {
+            (Style::List { pages: Some(pages), .. }, _) => {
+                // One more for each end, and as many again in a first load.
+                let known = held.head.and_then(|head| held_records(held.resource, head)).unwrap_or_default();
+                let readings = if held.state.completed_at.is_none() { 2 } else { 1 };
+                Ok(unknown(Amount::about(readings * (known.div_ceil(pages.most).max(1) + 1))))
+            }
+            (Style::List { pages: None, .. }, _) => {
                 Ok(unknown(Amount::exact(if held.state.completed_at.is_none() { 2 } else { 1 })))
             }
             (Style::Search(search), ScanKind::Full) => self.all_rows(held, search, step.resume.as_ref()).await,
@@ -175,6 +181,9 @@ impl Estimator<'_> {
             return Ok(unknown(Amount::about(1)));
         };
         let size = u64::from(query.page_size);
+        // How far a page overlaps the one before depends on its rows.
+        extent.pages.exact &= !held.resource.read.repeats || extent.pages.value < 2;
+        let readings = if held.resource.read.repeats && held.state.completed_at.is_none() { 2 } else { 1 };
         if let (false, true, Some(known)) =
             (extent.rows.exact, whole, held.head.and_then(|head| held_records(held.resource, head)))
         {
@@ -189,7 +198,8 @@ impl Estimator<'_> {
             }
             Some(_) | None => {
                 let fresh = Amount::about(0);
-                Ok(Estimate { requests: extent.pages, records: Some(extent.rows), fresh })
+                let requests = Amount { value: extent.pages.value * readings, ..extent.pages };
+                Ok(Estimate { requests, records: Some(extent.rows), fresh })
             }
         }
     }
@@ -230,7 +240,7 @@ impl Estimator<'_> {
     fn rows_query(&self, resource: &Resource, search: &RowSearch, filter: Option<Filter>) -> Query {
         let row = search.row.clone();
         let (search, count_is_wrong) = (search.search.clone(), resource.read.count.is_wrong);
-        let search = IdSearch { search, id: row.clone(), row, repeats: false, count_is_wrong };
+        let search = IdSearch { search, id: row.clone(), row, repeats: resource.read.repeats, count_is_wrong };
         self.probe.asker().query(&resource.read.service, &search, &[], filter)
     }
 

@@ -209,6 +209,7 @@ impl Asker<'_> {
             path: format!("{service}/{}", search.search),
             row: search.row.clone(),
             repeats: search.repeats,
+            groups: false,
             descending: false,
             columns,
             by: match &filter {

@@ -1,4 +1,4 @@
-//! The pages of a list. One that has a single page, as most have, costs one request; a further page overlaps the one before by
+//! The pages of a list, by their first rows or by their numbers. One that has a single page, as most have, costs one request; a further page overlaps the one before by
 //! a row, so that rows that go meanwhile are noticed.
 
 use std::collections::{HashMap, HashSet};
@@ -12,6 +12,7 @@ use crate::fetch::Request;
 use crate::manifest::Key;
 use crate::run::documents::{Documents, Part, paged};
 use crate::run::refused::Refusal;
+use crate::schema::Style;
 
 /// Times that a page is asked for while its answer states errors, or that an empty list is.
 const ASKED: u32 = 2;
@@ -84,7 +85,10 @@ impl<'d> Reading<'d> {
     /// Reads the next page; `false` at the end.
     async fn read_on(&mut self) -> Result<bool> {
         let Some(first) = self.next.take() else { return Ok(false) };
-        let Some((mut page, asked_at)) = self.page(first).await? else { return Ok(false) };
+        let by_number = self.by_number(first);
+        let begins = by_number.map_or(first, |(_, _, begins)| begins);
+        let path = self.path(first, by_number);
+        let Some((mut page, asked_at)) = self.page(first, &path).await? else { return Ok(false) };
         let (mut new, mut known) = (0, 0);
         for record in records(&page) {
             let is_new = self.seen.insert(record);
@@ -95,14 +99,29 @@ impl<'d> Reading<'d> {
             self.restart()?;
             return Ok(true);
         }
+        if page.more && self.documents.resource.read.repeats {
+            return Err(
+                self.distrust(first, "it comes in pages, and the rows of a record may lie on several".to_owned())
+            );
+        }
         if page.more && new == 0 {
             let why = format!("the page from row {first} on brings nothing new and states that more follow");
             return Err(self.distrust(first, why));
         }
+        if let Some((number, size, _)) = by_number {
+            if number > 1 && new == 0 && page.came >= size {
+                let why = format!("page {number} brings nothing new, and as many records as were asked for");
+                return Err(self.distrust(first, why));
+            }
+            page.more = new > 0 && page.came >= size;
+            if new > 0 && page.came < size {
+                self.refuse_more(number + 1, size).await?;
+            }
+        }
         self.reject_twins(&mut page);
         // A page of one row has no other to share.
         self.overlaps = page.came > 1;
-        self.next = page.more.then(|| first + page.came - u64::from(self.overlaps));
+        self.next = page.more.then(|| begins + page.came - u64::from(self.overlaps));
         self.pages.push((page, asked_at));
         Ok(true)
     }
@@ -123,9 +142,8 @@ impl<'d> Reading<'d> {
 
     /// One page; none where there is nothing. An answer that states errors or holds no list is asked for again, and so is an
     /// empty list.
-    async fn page(&mut self, first: u64) -> Result<Option<(Page, Timestamp)>> {
-        let path = &self.documents.path;
-        let request = Request::get(&self.documents.name, if first == 1 { path.clone() } else { paged(path, first) });
+    async fn page(&mut self, first: u64, path: &str) -> Result<Option<(Page, Timestamp)>> {
+        let request = Request::get(&self.documents.name, path.to_owned());
         for asked in 1.. {
             let last = asked == ASKED;
             match self.documents.part(&request).await? {
@@ -159,6 +177,39 @@ impl<'d> Reading<'d> {
             }
         }
         Ok(None)
+    }
+
+    /// The number, the rows and the first row of the page in which a row lies, where pages are asked for by number. Pages differ in
+    /// their rows, so that each begins before the one before it ends.
+    fn by_number(&self, first: u64) -> Option<(u64, u64, u64)> {
+        match &self.documents.resource.read.style {
+            Style::List { pages: Some(pages), .. } => Some(pages.at(first)),
+            Style::List { pages: None, .. } | Style::IdSets { .. } | Style::Search(_) | Style::PerOwner { .. } => None,
+        }
+    }
+
+    /// The path of a page.
+    fn path(&self, first: u64, by_number: Option<(u64, u64, u64)>) -> String {
+        let path = &self.documents.path;
+        match (&self.documents.resource.read.style, by_number) {
+            (Style::List { pages: Some(pages), .. }, Some((number, size, _))) => {
+                let joint = if path.contains('?') { '&' } else { '?' };
+                format!("{path}{joint}{}", pages.parameters(number, size))
+            }
+            _ if first == 1 => path.clone(),
+            _ => paged(path, first),
+        }
+    }
+
+    /// A page that is not full is the last one: the page behind it brings nothing new. Else pages have fewer rows than were asked
+    /// for, and some would be left out.
+    async fn refuse_more(&mut self, number: u64, size: u64) -> Result<()> {
+        let path = self.path(number, Some((number, size, 0)));
+        let Some((page, _)) = self.page(number, &path).await? else { return Ok(()) };
+        if records(&page).all(|record| self.seen.contains(&record)) {
+            return Ok(());
+        }
+        Err(self.distrust(1, format!("a page has fewer than the {size} rows asked for, and one behind it brings more")))
     }
 
     /// Rows went while pages were read, and took others to a page that was read already.

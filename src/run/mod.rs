@@ -12,6 +12,7 @@ mod limits;
 mod scratch;
 mod work;
 mod apart;
+mod groups;
 mod older;
 mod fields;
 mod once;

@@ -24,7 +24,7 @@ use crate::write::{Replace, segment};
 pub async fn make(work: &mut Work<'_>, step: &Step, kind: ScanKind) -> Result<()> {
     let resource = std::sync::Arc::clone(&work.resource);
     match (&resource.read.style, kind) {
-        (Style::List { get }, _) => whole::read_list(work, get).await,
+        (Style::List { get, .. }, _) => whole::read_list(work, get).await,
         (Style::Search(search), ScanKind::Full) => rows::read_all(work, search, step.resume.clone()).await,
         (Style::Search(search), ScanKind::Changes) => {
             rows_gone::confirm(work, search).await?;

@@ -7,11 +7,12 @@ use jiff::Timestamp;
 
 use crate::decode::{Page, rows};
 use crate::event::Event;
-use crate::failure::{Kind, Result};
+use crate::failure::{Failure, Kind, Result};
 use crate::fetch::{Answer, Filter, JoinedPage, Query, Walk};
 use crate::manifest::{Backfill, Cursor, Key, Owed, Scan, ScanKind};
 use crate::quantity::plural;
 use crate::run::counting;
+use crate::run::groups::Groups;
 use crate::run::lacking::Lacking;
 use crate::run::limits::held_records;
 use crate::run::lookups::NewestRows;
@@ -49,9 +50,13 @@ pub async fn read_all(work: &mut Work<'_>, search: &RowSearch, resume: Option<Sc
     let stop = work.site.stop.clone();
     // What did not fit before the interruption is read again by the next run too.
     let mut held = walk_resumes && !work.state.owed.is_empty();
+    let mut groups = Groups::of(&work.resource);
     let outcome = loop {
         let page = match stop.or(walk.next()).await {
-            Ok(Some(page)) => page,
+            Ok(Some(mut page)) => {
+                groups.take(&mut page.content, walk.whole());
+                page
+            }
             Ok(None) => break Ok(()),
             Err(failure) => break Err(failure),
         };
@@ -82,7 +87,8 @@ pub async fn read_all(work: &mut Work<'_>, search: &RowSearch, resume: Option<Sc
     }
     let started_at = started_at.or(walk.started_at).expect("a walk that ended was answered");
     if search.since.is_empty() {
-        confirm(work, search, started_at).await?;
+        confirm(work, search, started_at, groups).await?;
+        held |= !work.state.owed.is_empty();
     }
     let replace = if search.since.is_empty() || work.rebuild { Replace::Everything } else { Replace::Owners };
     work.complete(ScanKind::Full, started_at, held);
@@ -94,31 +100,54 @@ pub async fn read_all(work: &mut Work<'_>, search: &RowSearch, resume: Option<Sc
 
 /// Rows of a search that is read whole each time: one in which held records are missing is read again, and what either
 /// answer shows stays. Beyond the limit it is accepted as a list is.
-async fn confirm(work: &mut Work<'_>, search: &RowSearch, at: Timestamp) -> Result<()> {
-    let Some(head) = work.head.clone().filter(|head| head.state.completed_at.is_some()) else { return Ok(()) };
+async fn confirm(work: &mut Work<'_>, search: &RowSearch, at: Timestamp, first: Groups) -> Result<()> {
+    let Some(head) = work.head.clone().filter(|head| head.state.completed_at.is_some()) else {
+        return agree(work, search, first).await;
+    };
     if work.rebuild || work.resource.read.key_type != Type::Int64 {
         return Ok(());
     }
     let held = held_records(&work.site.store, &work.resource, &head).await?;
-    if held.iter().all(|id| work.brings(*id)) || !work.has_spooled() {
+    let rows = work.held_rows().await?;
+    let keeps_rows = rows.is_none_or(|rows| first.total() >= rows);
+    if (held.iter().all(|id| work.brings(*id)) && keeps_rows) || !work.has_spooled() {
         work.state.absence.shrunk = None;
         return Ok(());
     }
-    read_again(work, search).await?;
+    let second = read_again(work, search).await?;
+    work.doubt_shrunk(first.shrunk(&second), at);
     let (stays, lost): (BTreeSet<i64>, BTreeSet<i64>) = held.iter().partition(|id| work.brings(**id));
     let stays = stays.into_iter().map(Key::Int).collect();
-    accept_shrunk(work, &stays, (count(lost.len()), count(held.len())), at).await
+    let lost = (count(lost.len()), count(held.len()));
+    let lost = rows.map_or(lost, |rows| (rows.saturating_sub(second.total()), rows));
+    accept_shrunk(work, &stays, lost, at).await
+}
+
+/// A search whose keys repeat has no count that is compared: nothing is loaded before two readings show the same rows.
+async fn agree(work: &mut Work<'_>, search: &RowSearch, first: Groups) -> Result<()> {
+    if !work.resource.read.repeats {
+        return Ok(());
+    }
+    let second = read_again(work, search).await?;
+    if first.is_same(&second) {
+        return Ok(());
+    }
+    Err(Failure::new(Kind::Doubtful, format!("accept the new {}", work.name))
+        .because(format!("two readings do not agree: they show {} and {} rows", first.total(), second.total()))
+        .advise("nothing is loaded yet; run again"))
 }
 
 /// Reads a whole search once more, beside the rows that came before.
-pub async fn read_again(work: &mut Work<'_>, search: &RowSearch) -> Result<()> {
+pub async fn read_again(work: &mut Work<'_>, search: &RowSearch) -> Result<Groups> {
     let mut walk = begin(work, search, None, None);
     let stop = work.site.stop.clone();
-    while let Some(page) = stop.or(walk.next()).await? {
+    let mut groups = Groups::of(&work.resource);
+    while let Some(mut page) = stop.or(walk.next()).await? {
+        groups.take(&mut page.content, walk.whole());
         take_in(work, &page.content, walk.started_at.expect("a page was answered"));
         absorb(work, page).await?;
     }
-    Ok(())
+    Ok(groups)
 }
 
 /// From when on everything is read. Files that are built anew lose nothing that the former ones held.
@@ -302,7 +331,8 @@ fn query(work: &Work<'_>, search: &RowSearch, filter: Option<Filter>) -> Query {
     Query {
         path: format!("{}/{}", work.resource.read.service, search.search),
         row: search.row.clone(),
-        repeats: false,
+        repeats: work.resource.read.repeats,
+        groups: work.resource.read.repeats,
         descending: false,
         columns: Vec::new(),
         by: match &filter {

@@ -10,6 +10,7 @@ use crate::failure::{Failure, Kind, Result};
 use crate::manifest::{Key, Shrunk};
 use crate::quantity::{number, plural};
 use crate::run::documents::Documents;
+use crate::run::groups::Groups;
 use crate::run::limits::{described, held_records, may_go};
 use crate::run::list::List;
 use crate::run::work::{Work, count};
@@ -55,20 +56,20 @@ impl Work<'_> {
     }
 }
 
-/// A list whose records nothing is held of yet is complete when two of its answers have the same keys; three are asked for at
+/// A list whose records nothing is held of yet is complete when two of its answers have the same keys, and as many rows of each; three are asked for at
 /// most. Refuses (`Doubtful`) three answers of which no two agree.
 async fn agreed(work: &Work<'_>, documents: &Documents, list: List) -> Result<List> {
     let stop = work.site.stop.clone();
-    let mut known = vec![keys(&list)];
+    let mut known = vec![(keys(&list), groups(work, &list).total())];
     for _ in 1..ANSWERS {
         let again = stop.or(documents.list()).await?;
-        let found = keys(&again);
+        let found = (keys(&again), groups(work, &again).total());
         if again.partial.is_none() && known.contains(&found) {
             return Ok(again);
         }
         known.push(found);
     }
-    let sizes: Vec<String> = known.iter().map(|keys| keys.len().to_string()).collect();
+    let sizes: Vec<String> = known.iter().map(|(keys, _)| keys.len().to_string()).collect();
     Err(Failure::new(Kind::Doubtful, format!("accept the new {}", work.name))
         .because(format!("no two of {ANSWERS} answers agree: their numbers of records are {}", sizes.join(", ")))
         .advise("nothing is loaded yet; run again"))
@@ -90,7 +91,9 @@ pub async fn confirmed(work: &mut Work<'_>, documents: &Documents, list: List) -
     };
     let held = held_records(&work.site.store, &work.resource, &head).await?;
     let first = keys(&list);
-    if held.iter().all(|id| first.contains(&Key::Int(*id))) {
+    let rows = work.held_rows().await?;
+    let shown = groups(work, &list);
+    if held.iter().all(|id| first.contains(&Key::Int(*id))) && rows.is_none_or(|rows| shown.total() >= rows) {
         work.state.absence.shrunk = None;
         return Ok(list);
     }
@@ -100,7 +103,10 @@ pub async fn confirmed(work: &mut Work<'_>, documents: &Documents, list: List) -
     // A listing showed them: their rows stay.
     work.spare(first.difference(&second).cloned());
     let lost = held.iter().map(|id| Key::Int(*id)).filter(|id| !first.contains(id) && !second.contains(id)).count();
-    let (lost, held) = (count(lost), count(held.len()));
+    let shown_again = groups(work, &again);
+    work.doubt_shrunk(shown.shrunk(&shown_again), again.date);
+    let lost = (count(lost), count(held.len()));
+    let (lost, held) = rows.map_or(lost, |rows| (rows.saturating_sub(shown_again.total()), rows));
     // An empty list is refused by its own rule, whoever asks for it.
     if second.is_empty() {
         work.state.absence.shrunk = None;
@@ -141,6 +147,13 @@ fn keys(list: &List) -> BTreeSet<Key> {
     let pages = || list.pages.iter().map(|(page, _)| page);
     let rejected = pages().flat_map(|page| &page.records).filter_map(|record| record.id.clone());
     pages().flat_map(|page| &page.owners).map(|owner| owner.key.clone()).chain(rejected).collect()
+}
+
+/// The rows of a list's records, where keys repeat.
+fn groups(work: &Work<'_>, list: &List) -> Groups {
+    let mut groups = Groups::of(&work.resource);
+    list.pages.iter().for_each(|(page, _)| groups.note(page));
+    groups
 }
 
 fn digest(keys: &BTreeSet<Key>) -> String {

@@ -18,12 +18,12 @@ pub async fn read_list(work: &mut Work<'_>, get: &str) -> Result<()> {
     let documents = Documents::new(work, format!("{}/{get}", work.resource.read.service), 0);
     let stop = work.site.stop.clone();
     let list = stop.or(documents.list()).await?;
+    work.state.owed.clear();
     let list = confirmed(work, &documents, list).await?;
     let unidentified = || Key::Text(UNIDENTIFIED.to_owned());
     let unfit = list.pages.iter().flat_map(|(page, _)| &page.records);
     let unfit = unfit.map(|record| (record.id.clone().unwrap_or_else(unidentified), record.reason.clone()));
     let lacks = list.partial.iter().map(|why| (unidentified(), format!("the list may lack records: {why}")));
-    work.state.owed.clear();
     for (id, reason) in unfit.chain(lacks) {
         if !work.state.owed.iter().any(|owed| owed.id == id) {
             work.state.owed.push(Owed { id, reason, since: list.date });

@@ -5,14 +5,15 @@ use std::time::Duration;
 use crate::failure::{Failure, Kind, Result};
 use crate::schema::describe::CodeLists;
 use crate::schema::file::{
-    AlsoFromFile, ChangesFile, InventoryFile, OpenFile, OwnersFile, ReadFile, SchemaFile, StyleName,
+    AlsoFromFile, ChangesFile, InventoryFile, OpenFile, OwnersFile, PagesFile, ReadFile, SchemaFile, StyleName,
 };
 use crate::schema::hash::hash;
 use crate::schema::path::parse_rows;
+use crate::schema::placed::{at_its_line, refuse_misplaced};
 use crate::schema::tables::{Lines, check_table, is_device, is_name};
 use crate::schema::{
-    AlsoFrom, Changes, Confidence, Count, Counted, IdSearch, Inventory, Leaf, Newer, Open, Origin, Owners, Partition,
-    PartitionBy, Read, Resource, RowSearch, Rows, Source, Style, Table, Type,
+    AlsoFrom, Changes, Confidence, Count, Counted, IdSearch, Inventory, Leaf, Newer, Open, Origin, Owners, Pages,
+    Partition, PartitionBy, Read, Resource, RowSearch, Rows, Source, Step, Style, Table, Type,
 };
 
 /// The most ids of a GET where the file does not say (docs/brightpearl-api.md §5.3).
@@ -39,13 +40,17 @@ pub fn check(name: &str, text: &str) -> Result<Resource> {
     if tables.is_empty() {
         return Err(wrong(name, "it has no table"));
     }
-    let key = Source::parse(&file.read.key).map_err(|failure| failure.at(format!("schema {name}")))?;
+    let key = file.read.key.paths().iter().map(|path| Source::parse(path)).collect::<Result<Vec<_>>>();
+    let key = key.map_err(|failure| failure.at(format!("schema {name}")))?;
     let key_type = check_owner_keys(name, &key, &tables)?;
     let partition = check_partition(name, &tables, &partitions)?;
     for table in &mut tables {
         table.partition = partition.clone();
     }
-    let read = check_read(name, file.read, key, key_type, &tables)?;
+    let read = refuse_misplaced(name, &file.read)
+        .and_then(|()| check_read(name, file.read, key, key_type, &tables))
+        .map_err(|failure| at_its_line(failure, lines))?;
+    check_repeats(&read, &tables).map_err(|failure| at_its_line(failure, lines))?;
     let hash = hash(text)?;
     let resource = Resource {
         name: name.to_owned(),
@@ -73,22 +78,24 @@ fn wrong(place: &str, why: impl Into<String>) -> Failure {
 }
 
 /// The first key column of every table is the owner key, and of one type.
-fn check_owner_keys(name: &str, key: &Source, tables: &[Table]) -> Result<Type> {
-    if !matches!(key.origin, Origin::Above(0)) || !matches!(key.leaf, Leaf::Fields(_) | Leaf::Key) {
+fn check_owner_keys(name: &str, key: &[Source], tables: &[Table]) -> Result<Type> {
+    let in_record =
+        |key: &Source| matches!(key.origin, Origin::Above(0)) && matches!(key.leaf, Leaf::Fields(_) | Leaf::Key);
+    if key.is_empty() || !key.iter().all(in_record) {
         return Err(wrong(name, "`key` is a path in the record, or @key"));
     }
     let mut kinds = Vec::new();
     for table in tables {
         let depth = table.depth();
         let column = &table.columns[table.key[0]];
-        let leads_there = |source: &Source| {
+        let leads_there = |(source, key): (&Source, &Source)| {
             let at_record = match source.origin {
                 Origin::Record => true,
                 Origin::Above(above) => above == depth,
             };
             at_record && source.leaf == key.leaf
         };
-        if column.from.len() != 1 || !leads_there(&column.from[0]) {
+        if column.from.len() != key.len() || !column.from.iter().zip(key).all(leads_there) {
             return Err(wrong(
                 name,
                 format!("the first key column of table `{}` must be the record's `key`", table.name),
@@ -101,6 +108,33 @@ fn check_owner_keys(name: &str, key: &Source, tables: &[Table]) -> Result<Type> 
         return Err(wrong(name, "the owner key must be int64 or string, the same in every table"));
     }
     Ok(kind)
+}
+
+fn check_pages(name: &str, file: PagesFile) -> Result<Pages> {
+    let is_parameter = |text: &str| !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+    if !is_parameter(&file.number) || !is_parameter(&file.size) || file.number == file.size || file.most < 2 {
+        return Err(wrong(name, "`pages` has two parameters, `number` and `size`, and `most`, which is at least 2"));
+    }
+    Ok(Pages { number: file.number, size: file.size, most: u64::from(file.most) })
+}
+
+/// Where the records lie; `.` is the answer itself, which is one record.
+fn parse_records(text: &str) -> Result<Vec<Step>> {
+    if text == "." { Ok(Vec::new()) } else { parse_rows(text) }
+}
+
+/// Where keys repeat, rows are counted by the table with one row a record that the source shows, and lie together.
+fn check_repeats(read: &Read, tables: &[Table]) -> Result<()> {
+    if !read.repeats {
+        return Ok(());
+    }
+    if read.key_type != Type::Int64 || tables.iter().all(|table| table.rows != Rows::Record) {
+        return Err(wrong("", "`repeats` needs a `key` of type int64, and a table with one row a record"));
+    }
+    match &tables[0].partition {
+        Partition::By { .. } => Err(wrong("", "`repeats` keeps the rows of a key together: no partition by a column")),
+        Partition::None | Partition::Snapshot { .. } => Ok(()),
+    }
 }
 
 /// At most one table, with one row a record, says how files are divided; all tables follow it.
@@ -142,7 +176,7 @@ fn check_partition(name: &str, tables: &[Table], written: &[Option<String>]) -> 
     Ok(found)
 }
 
-fn check_read(name: &str, file: ReadFile, key: Source, key_type: Type, tables: &[Table]) -> Result<Read> {
+fn check_read(name: &str, file: ReadFile, key: Vec<Source>, key_type: Type, tables: &[Table]) -> Result<Read> {
     let need = |value: Option<String>, key: &str| {
         value.ok_or_else(|| wrong(name, format!("`{key}` is missing for this style")))
     };
@@ -174,26 +208,30 @@ fn check_read(name: &str, file: ReadFile, key: Source, key_type: Type, tables: &
             }
         }
         StyleName::Search => {
-            refuse(file.get.is_some(), "get")?;
-            let Leaf::Fields(fields) = &key.leaf else { return Err(wrong(name, "`key` is a column of the search")) };
+            let [Source { leaf: Leaf::Fields(fields), .. }] = key.as_slice() else {
+                return Err(wrong(name, "`key` is a column of the search"));
+            };
             let (since, row, newest) = match file.changes {
-                Some(changes) => {
-                    refuse(changes.search.is_some() || changes.id.is_some(), "changes.search")?;
-                    (changes.since, changes.row, changes.newest)
-                }
+                Some(changes) => (changes.since, changes.row, changes.newest),
                 None => (Vec::new(), None, false),
             };
             let row = row.unwrap_or_else(|| fields.join("."));
             Style::Search(RowSearch { search: need(file.search, "search")?, row, since, newest })
         }
-        StyleName::List => Style::List { get: need(file.get, "get")? },
+        StyleName::List => Style::List {
+            get: need(file.get, "get")?,
+            pages: file.pages.map(|pages| check_pages(name, pages)).transpose()?,
+        },
         StyleName::PerOwner => Style::PerOwner {
             get: with_ids(need(file.get, "get")?)?,
             max_ids,
             owners: check_owners(name, file.owners.ok_or_else(|| wrong(name, "`owners` is missing"))?)?,
         },
     };
-    let count = check_count(name, file.count.as_deref(), file.count_is_wrong, &style, tables)?;
+    if file.repeats && file.count.is_some() {
+        return Err(wrong(name, "`count` does not go with `repeats`: a search of such records is read twice instead"));
+    }
+    let count = check_count(name, file.count.as_deref(), file.count_is_wrong, &style, tables, file.repeats)?;
     let mut style = style;
     if let Style::IdSets { inventory, changes, .. } = &mut style {
         if let Inventory::Search(search) | Inventory::Windows(search) = inventory {
@@ -209,7 +247,8 @@ fn check_read(name: &str, file: ReadFile, key: Source, key_type: Type, tables: &
         count,
         key,
         key_type,
-        records: parse_rows(file.records.as_deref().unwrap_or("*"))?,
+        repeats: file.repeats,
+        records: parse_records(file.records.as_deref().unwrap_or("*"))?,
         newer: file.newer.iter().map(|column| find_newer(name, column, tables)).collect::<Result<_>>()?,
         also_from: check_also_from(name, file.style, file.also_from)?,
         every: file.every.as_deref().map(|text| cadence(name, "every", text)).transpose()?,
@@ -222,12 +261,19 @@ fn check_read(name: &str, file: ReadFile, key: Source, key_type: Type, tables: &
 }
 
 /// The unit of a search's count: records where the file does not say and each has one row; lists and reads by others' ids have none.
-fn check_count(name: &str, text: Option<&str>, is_wrong: bool, style: &Style, tables: &[Table]) -> Result<Count> {
+fn check_count(
+    name: &str,
+    text: Option<&str>,
+    is_wrong: bool,
+    style: &Style,
+    tables: &[Table],
+    repeats: bool,
+) -> Result<Count> {
     let unique = match style {
         Style::IdSets { changes: Some(changes), .. } => {
             Some(!changes.search.repeats && changes.search.id == changes.search.row)
         }
-        Style::Search(_) => Some(true),
+        Style::Search(_) => Some(!repeats),
         Style::IdSets { changes: None, .. } | Style::List { .. } | Style::PerOwner { .. } => None,
     };
     let explain = || wrong(name, "`count` is records, rows of TABLE or none");

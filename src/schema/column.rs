@@ -117,6 +117,8 @@ pub struct Column {
     pub kind: Type,
     /// Never null: a row without it does not fit.
     pub required: bool,
+    /// A value that does not fit is null, and no misfit: another column takes it.
+    pub tried: bool,
     /// For people and tools: nothing is read or mapped by it.
     pub meaning: Meaning,
 }

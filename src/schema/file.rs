@@ -89,8 +89,13 @@ pub struct ReadFile {
     pub get: Option<String>,
     pub search: Option<String>,
     pub max_ids: Option<u16>,
-    pub key: String,
+    pub key: FromFile,
     pub records: Option<String>,
+    /// Several records with one key are the rows of one record.
+    #[serde(default)]
+    pub repeats: bool,
+    /// A list that is asked for by numbers of pages.
+    pub pages: Option<PagesFile>,
     #[serde(default)]
     pub newer: Vec<String>,
     pub count: Option<String>,
@@ -111,6 +116,15 @@ pub struct ReadFile {
     pub split_on: Vec<String>,
     #[serde(default)]
     pub not_applicable: Vec<String>,
+}
+
+/// `pages`: the parameters of a page's number and of its rows, and the most rows of a page.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PagesFile {
+    pub number: String,
+    pub size: String,
+    pub most: u32,
 }
 
 /// The reading styles.
@@ -189,6 +203,11 @@ pub struct TableFile {
     pub description: Option<String>,
     pub confidence: Option<ConfidenceName>,
     pub rows: Option<RowsFile>,
+    /// A text at the end of `rows` is cut at this.
+    pub split: Option<String>,
+    /// Pieces that are no rows.
+    #[serde(default)]
+    pub skip: Vec<String>,
     pub key: Vec<String>,
     pub partition: Option<String>,
     pub columns: Vec<Spanned<ColumnFile>>,
@@ -220,6 +239,9 @@ pub struct ColumnFile {
     pub kind: String,
     #[serde(default)]
     pub required: bool,
+    /// A value of another type is none: another column takes it.
+    #[serde(default)]
+    pub tried: bool,
     pub description: Option<String>,
     pub references: Option<ReferencesFile>,
     /// The name of a list of codes.

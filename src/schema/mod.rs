@@ -12,6 +12,7 @@ mod resource;
 mod describe;
 mod tables;
 mod hash;
+mod placed;
 mod check;
 mod wishes;
 mod catalog;
@@ -21,7 +22,7 @@ pub use column::{Column, DELETED_AT, EXTRA, EXTRACTED_AT, RUN_ID, Type};
 pub use meaning::{Code, Confidence, DESCRIPTION, Meaning, References, Target};
 pub use path::{Leaf, Origin, Source, Step};
 pub use resource::{
-    AlsoFrom, Changes, Count, Counted, IdSearch, Inventory, Naming, Newer, Open, Owners, Partition, PartitionBy, Read,
-    Resource, RowSearch, Rows, Style, Table, file_schema, same_columns,
+    AlsoFrom, Changes, Count, Counted, IdSearch, Inventory, Naming, Newer, Open, Owners, Pages, Partition, PartitionBy,
+    Read, Resource, RowSearch, Rows, Split, Style, Table, file_schema, same_columns,
 };
 pub use wishes::Wishes;

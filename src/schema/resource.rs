@@ -32,12 +32,14 @@ pub struct Resource {
 pub struct Read {
     pub service: String,
     pub style: Style,
-    /// Where the owner key lies in a record.
-    pub key: crate::schema::Source,
+    /// Where the owner key lies in a record: the first place that has one.
+    pub key: Vec<crate::schema::Source>,
     /// `Int64` or `String`.
     pub key_type: Type,
     /// Where the records lie below `response`.
     pub records: Vec<Step>,
+    /// Several records of an answer may have one key: together they are that record.
+    pub repeats: bool,
     /// Of two copies of a record the one higher in the first of these (columns of the owner's table) is newer.
     pub newer: Vec<Newer>,
     /// The unit of the count of the source's search.
@@ -101,9 +103,40 @@ pub enum Style {
     /// Rows from a search itself.
     Search(RowSearch),
     /// One GET, whole list.
-    List { get: String },
+    List { get: String, pages: Option<Pages> },
     /// Documents by GET of another resource's ids.
     PerOwner { get: String, max_ids: usize, owners: Owners },
+}
+
+/// Sizes of a page that are tried: with so many the pages of a million rows overlap by two fifths at most.
+const SIZES: u64 = 64;
+
+/// How the pages of a list are asked for: the parameters of a page's number, from 1, and of its rows, and the most rows of one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pages {
+    pub number: String,
+    pub size: String,
+    pub most: u64,
+}
+
+impl Pages {
+    /// The page that begins at this row (1-based) or shortly before it: its number, its rows, and the row at which it begins.
+    pub fn at(&self, first: u64) -> (u64, u64, u64) {
+        let before = first.saturating_sub(1);
+        if before == 0 {
+            return (1, self.most, 1);
+        }
+        // Of the sizes of which a page begins at most at this row, the one that leads furthest.
+        let least = before.div_ceil(self.most);
+        let pages = (least..least + SIZES).max_by_key(|pages| (pages + 1) * (before / pages)).unwrap_or(least);
+        let size = before / pages;
+        (pages + 1, size, pages * size + 1)
+    }
+
+    /// The parameters of a page.
+    pub fn parameters(&self, number: u64, size: u64) -> String {
+        format!("{}={size}&{}={number}", self.size, self.number)
+    }
 }
 
 impl Style {
@@ -229,6 +262,13 @@ impl Rows {
     }
 }
 
+/// A text that is cut at `by`; the pieces of `skip`, and empty ones, are no rows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Split {
+    pub by: String,
+    pub skip: Vec<String>,
+}
+
 /// A table that we write.
 #[derive(Clone, Debug)]
 pub struct Table {
@@ -236,6 +276,8 @@ pub struct Table {
     /// Plain English; empty where the file says nothing.
     pub description: String,
     pub rows: Rows,
+    /// A text in the place of rows is cut into them.
+    pub split: Option<Split>,
     pub columns: Vec<Column>,
     /// Columns that the settings leave out: their values are known, and written nowhere.
     pub left_out: Vec<Column>,

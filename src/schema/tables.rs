@@ -7,7 +7,7 @@ use crate::schema::describe::{CodeLists, meaning, text};
 use crate::schema::file::{BranchFile, ColumnFile, RowsFile, TableFile};
 use crate::schema::path::parse_rows;
 use crate::schema::{
-    Column, Confidence, EXTRA, EXTRACTED_AT, Leaf, Origin, Partition, RUN_ID, Rows, Source, Step, Table, Type,
+    Column, Confidence, EXTRA, EXTRACTED_AT, Leaf, Origin, Partition, RUN_ID, Rows, Source, Split, Step, Table, Type,
 };
 
 /// A schema file's name and text, by which a failure names its line.
@@ -51,6 +51,8 @@ pub fn check_table(
         columns.push(column.map_err(|failure| failure.at(lines.place(name, line)))?);
     }
     let key = check_key(&file.key, &columns).map_err(place)?;
+    let split = check_split(file.split, file.skip, &rows).map_err(place)?;
+    check_tried(&columns).map_err(place)?;
     debug_assert!(
         ![EXTRA, EXTRACTED_AT, RUN_ID].iter().any(|name| is_name(name)),
         "names of ours cannot be a schema's"
@@ -59,6 +61,7 @@ pub fn check_table(
         name: name.clone(),
         description: text("description", file.description).map_err(place)?,
         rows,
+        split,
         columns,
         left_out: Vec::new(),
         key,
@@ -109,7 +112,33 @@ fn check_column(
     }
     let kind = Type::parse(&file.kind)?;
     let meaning = meaning(&file, kind, confidence, line, codes)?;
-    Ok(Column { name: file.name, from, kind, required: file.required, meaning })
+    if file.tried && (file.required || matches!(kind, Type::String | Type::Json)) {
+        return Err(wrong(format!("column `{}` is required or takes any text, and `tried`", file.name)));
+    }
+    Ok(Column { name: file.name, from, kind, required: file.required, tried: file.tried, meaning })
+}
+
+/// A table that is cut out of a text says so with a path.
+fn check_split(by: Option<String>, skip: Vec<String>, rows: &Rows) -> Result<Option<Split>> {
+    match by {
+        None if skip.is_empty() => Ok(None),
+        None => Err(wrong("`skip` goes with `split`")),
+        Some(by) if by.is_empty() || *rows == Rows::Record => Err(wrong("`split` is a text, and goes with `rows`")),
+        Some(by) => Ok(Some(Split { by, skip })),
+    }
+}
+
+/// A value that a tried column does not take is in another column: nothing is lost.
+fn check_tried(columns: &[Column]) -> Result<()> {
+    let takes_all = |column: &Column| !column.tried && matches!(column.kind, Type::String | Type::Json);
+    for column in columns.iter().filter(|column| column.tried) {
+        let has_another = |source: &Source| columns.iter().any(|other| takes_all(other) && other.from.contains(source));
+        if !column.from.iter().all(has_another) {
+            let why = "needs a column of type string or json that takes the same path";
+            return Err(wrong(format!("column `{}` is `tried`, and {why}", column.name)));
+        }
+    }
+    Ok(())
 }
 
 /// The places of the columns of a key.

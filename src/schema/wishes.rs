@@ -59,7 +59,14 @@ impl Resource {
                 let name = DELETED_AT.to_owned();
                 let description = "The time at which the record was found deleted at the source, by its clock; UTC.";
                 let meaning = Meaning { description: description.to_owned(), ..Meaning::default() };
-                table.columns.push(Column { name, from: Vec::new(), kind: Type::Timestamp, required: false, meaning });
+                table.columns.push(Column {
+                    name,
+                    from: Vec::new(),
+                    kind: Type::Timestamp,
+                    required: false,
+                    tried: false,
+                    meaning,
+                });
             }
         }
         // Places of tables and columns move as others go; those that are named by place are needed, so they are there.

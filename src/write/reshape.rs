@@ -120,6 +120,7 @@ fn before(resource: &Resource, head: &Version) -> Result<Resource> {
                 from,
                 kind: Type::parse(&old.kind)?,
                 required: old.required,
+                tried: false,
                 meaning: Meaning::default(),
             })
         };

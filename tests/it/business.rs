@@ -9,13 +9,18 @@ use serde_json::Value;
 use crate::support::{Program, check_truth, query, start, this_morning, truth};
 
 /// Rules by name. Each selects what breaks it; `MISSED` is a list of orders of which a journal was deleted.
-const RULES: [(&str, &str); 32] = [
+const RULES: [(&str, &str); 33] = [
     (
         "an order's totals are the sums of its lines",
         "SELECT o.id FROM orders o JOIN order_row r ON r.order_id = o.id GROUP BY o.id, o.net, o.tax_amount, o.total
          HAVING sum(r.row_net) <> o.net OR sum(r.row_tax) <> o.tax_amount OR o.net + o.tax_amount <> o.total",
     ),
     ("every order has lines", "SELECT id FROM orders WHERE id NOT IN (SELECT order_id FROM order_row)"),
+    (
+        "a line shows the code of its product",
+        "SELECT r.id FROM order_row r LEFT JOIN product p ON p.id = r.product_id
+         WHERE r.product_sku IS DISTINCT FROM p.sku AND (p.id IS NOT NULL OR r.product_id IS NULL)",
+    ),
     (
         "a line's net is its quantity at its price less its discount, to the cent",
         "SELECT id FROM (SELECT id, row_net, row_tax, tax_rate, quantity::DECIMAL(9, 0) * product_price::DECIMAL(12, 4)
@@ -303,6 +308,7 @@ fn program(sandbox: &Sandbox, lake: &tempfile::TempDir) -> Program {
     Program::new(sandbox, lake.path())
         .with("PEARLIFT_RESOURCE_PRODUCT_AVAILABILITY_KEEP", "1d")
         .with("PEARLIFT_RESOURCE_PRODUCT_AVAILABILITY_EVERY", "1ms")
+        .with("PEARLIFT_RESOURCE_GOODS_IN_BATCH_EVERY", "1ms")
 }
 
 /// The records of a resource as the account has them.

@@ -41,15 +41,17 @@ const TELLING: [&str; 19] = [
     "number",
 ];
 /// Tables that the account sets up: their texts are about products, places and rules.
-const SET_UP: [&str; 35] = [
+const SET_UP: [&str; 37] = [
     "brand",
     "brightpearl_category",
     "channel",
     "channel_brand",
     "collection",
     "contact_group",
+    "contact_group_member",
     "currency",
     "customer_custom_field_definition",
+    "landed_cost",
     "lead_source",
     "nominal_code",
     "option",

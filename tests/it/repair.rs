@@ -42,7 +42,7 @@ async fn deleted_records_leave_every_table_and_are_kept_apart() {
     for owner in owners {
         assert!(done.stderr.contains(&format!("{owner}: ")), "{}", done.stderr);
     }
-    program.run(&["run", "--full", "product_price", "product_availability"]).expect(0);
+    program.run(&["run", "--full", "product_price", "product_availability", "product_supplier"]).expect(0);
     check_truth(&sandbox, text(&lake), &[]);
     // AND what left is kept, with when
     let glob = format!("{}/_pearlift/deleted/order/*.parquet", lake.path().display());

@@ -6,11 +6,32 @@ Gives each record with its key in the map that held it (a text, None where it la
 from flatten import Flattener
 
 
-def of_truth(line):
-    """The record of a line; a record that the source keeps in a map by id is there as `{"id": …, "document": …}`."""
-    if line.keys() == {"id", "document"}:
-        return line["document"], str(line["id"])
-    return line, None
+def of_truth(resource, line):
+    """The records of a line, with their keys in the map that holds them; one that the source keeps in a map by id, or as several
+    entries, is there as `{"id": …, "document": …}`."""
+    if line.keys() != {"id", "document"}:
+        return [(line, None)]
+    document = line["document"]
+    if not resource.repeats:
+        return [(document, str(line["id"]))]
+    return [(entry, name) for name, entry in document.items()] if isinstance(document, dict) else [(entry, None) for entry in document]
+
+
+def together(flattener, records):
+    """The records of one key, where keys repeat, as the rows of one: pairs of key and rows, the rows None where one does not fit."""
+    found, places = {}, {}
+    for record, map_key in records:
+        key = flattener.key_of(record, map_key)
+        places[key] = places.get(key, -1) + 1
+        _, rows = flattener.flatten(record, map_key, places[key])
+        if key not in found:
+            found[key] = rows
+        elif rows is None or found[key] is None:
+            found[key] = None
+        else:
+            for name, more in rows.items():
+                found[key][name].update(more)
+    return found
 
 
 def of_answer(resource, answer):
@@ -19,18 +40,20 @@ def of_answer(resource, answer):
     if resource.style == "search":
         names = [column["name"] for column in response["metaData"]["columns"]]
         return [(dict(zip(names, row)), None, index) for index, row in enumerate(response["results"])]
-    if is_record(resource, response):
-        return [(response, None, 0)]
+    if not resource.records or is_record(resource, response):
+        return [] if response is None else [(response, None, 0)]
     return list(below(response, resource.records))
 
 
 def is_record(resource, response):
     """An answer that is itself a record has the key at its top."""
-    if resource.key.special or not isinstance(response, dict):
-        return False
-    for name in resource.key.names:
-        response = response.get(name) if isinstance(response, dict) else None
-    return isinstance(response, (str, int)) and not isinstance(response, bool)
+    for key in resource.keys:
+        found = None if key.special else response
+        for name in key.names:
+            found = found.get(name) if isinstance(found, dict) else None
+        if isinstance(response, dict) and isinstance(found, (str, int)) and not isinstance(found, bool):
+            return True
+    return False
 
 
 def below(value, steps):
@@ -53,6 +76,13 @@ def rows_of(resource, answer):
     records of one key that both fit the newer is taken by the columns of `newer`, the later one where none of them decides."""
     flattener = Flattener(resource)
     taken = {}
+    if resource.repeats:
+        records = [(record, map_key) for record, map_key, _ in of_answer(resource, answer)]
+        fitting = {key: rows for key, rows in together(flattener, records).items() if key is not None and rows is not None}
+        tables = {
+            table.name: [row for rows in fitting.values() for row in rows[table.name].values()] for table in resource.tables
+        }
+        return tables, dict.fromkeys(fitting)
     for record, map_key, index in of_answer(resource, answer):
         key, rows = flattener.flatten(record, map_key, index)
         if rows is not None:

@@ -20,7 +20,7 @@ import tempfile
 import urllib.request
 from datetime import date, datetime, timezone
 
-from answers import of_truth
+from answers import of_truth, together
 from flatten import Flattener
 from lake import Comparison, connect
 from schema import load
@@ -38,15 +38,24 @@ def truth_lines(truth, resource):
                 yield parse(line)
 
 
+def truths(truth, resource, flattener):
+    """Each record with its key, its rows, and its key in the map that holds it."""
+    records = ((record, map_key) for line in truth_lines(truth, resource) for record, map_key in of_truth(resource, line))
+    if resource.repeats:
+        for key, rows in together(flattener, records).items():
+            yield key, rows, None, None
+        return
+    for record, map_key in records:
+        yield *flattener.flatten(record, map_key), record, map_key
+
+
 def check_resource(resource, tables, options, folder, database):
     comparisons = [Comparison(table, resource.partition, folder, options.marked) for table in tables]
     for comparison in comparisons:
         comparison.read(database)
     flattener = Flattener(resource, {table.name for table in tables})
     keys = set()
-    for line in truth_lines(options.truth, resource):
-        record, map_key = of_truth(line)
-        key, rows = flattener.flatten(record, map_key)
+    for key, rows, record, map_key in truths(options.truth, resource, flattener):
         if rows is None or key in keys:
             sys.exit(f"the truth of {resource.name} has {key} twice, or as no record")
         keys.add(key)

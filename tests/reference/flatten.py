@@ -7,7 +7,7 @@ required value, gives no rows at all; a row further down without its key is left
 
 from functools import lru_cache
 
-from values import DAY, Unfit, canonical, month_of
+from values import DAY, Unfit, canonical, month_of, text
 
 ID = "id"
 NO_MONTH = "1970-01-01"
@@ -39,7 +39,7 @@ class Place:
 
     def leftovers(self, value, path, found):
         """Adds the values that no column names, as pairs of path and value."""
-        if self.scope and isinstance(value, (dict, list)):
+        if self.scope and (self.scope.split or isinstance(value, (dict, list))):
             return
         if self.below and isinstance(value, dict):
             if not self.is_whole and not value.keys() <= self.below.keys():
@@ -73,6 +73,7 @@ class Scope:
         self.plans = []
         self.further = []  # steps by name, and the scope that they lead to
         self.is_wanted = False
+        self.split = None
 
     def scope_at(self, names):
         place = self.top.at(names)
@@ -165,6 +166,7 @@ class Flattener:
         self.key_type = resource.tables[0].columns[resource.tables[0].place(resource.tables[0].key[0])].type
         branches = [(table, self.scopes_of(steps), label) for table in resource.tables for steps, label in table.branches]
         for table, scopes, _ in branches:
+            scopes[-1].split = table.split and (table.split, table.skip)
             for column in table.columns:
                 self.name_places(column, scopes)
         self.record.top.finish()
@@ -185,7 +187,7 @@ class Flattener:
             column = table.columns[table.place(resource.partition.column)]
             self.divider = (column.type, finder(column, None, [self.record]))
         self.is_asked_by_id = resource.style in ("id-sets", "per-owner")
-        self.find_key = value_finder(resource.key, None, [self.record], True)
+        self.key_finders = [value_finder(key, None, [self.record], True) for key in resource.keys]
 
     def scopes_of(self, steps):
         scopes, names = [self.record], ()
@@ -207,7 +209,8 @@ class Flattener:
     def key_of(self, record, map_key):
         """The key of a record: from where the schema states it, else the name in the map or the field `id`."""
         entry = Entry(record, map_key, 0)
-        for value in (self.find_key([entry]), *self.other_keys(self.key_type, self.resource.key, entry)):
+        stated = [find([entry]) for find in self.key_finders]
+        for value in (*stated, *self.other_keys(self.key_type, self.resource.keys[0], entry)):
             key = cell(self.key_type, value)
             if key not in (None, "") and not (self.is_asked_by_id and isinstance(key, int) and key < 1):
                 return key
@@ -234,7 +237,8 @@ class Flattener:
         """The record's key and its rows: a dict by table of dicts by key. The rows are None where the record does not fit."""
         rows = {name: {} for name in self.names}
         key = self.key_of(record, map_key)
-        if key is None or not isinstance(record, dict):
+        any_kind = self.record.top.is_taken or self.record.top.scope
+        if key is None or record is None or not (any_kind or isinstance(record, dict)):
             return key, None
         self.record_key = key
         fits = self.emit(self.record, [Entry(record, map_key, index)], rows)
@@ -269,6 +273,11 @@ class Flattener:
                 for index, value in enumerate(below):
                     if value is not None:
                         self.emit(further, [*entries, Entry(value, None, index)], rows)
+            elif below is not None and further.split:
+                by, skipped = further.split
+                for index, piece in enumerate(text(below).split(by)):
+                    if piece.strip() and piece.strip() not in skipped:
+                        self.emit(further, [*entries, Entry(piece.strip(), None, index)], rows)
         return True
 
     def row(self, plan, entries, of_others):
@@ -282,8 +291,9 @@ class Flattener:
                 try:
                     value = convert(value)
                 except Unfit:
-                    refused = refused or []
-                    refused.append((column, value))
+                    if not column.is_tried:
+                        refused = refused or []
+                        refused.append((column, value))
                     value = None
             if value is None and column.required:
                 value = self.missing_key(plan, column, entries)

@@ -16,10 +16,10 @@ NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
 TOP_KEYS = {"about", "priority", "default", "confidence", "codes", "read", "tables"}
 READ_KEYS = {
     "style", "service", "key", "records", "get", "max_ids", "inventory", "changes", "also_from", "count", "count_is_wrong",
-    "search", "owners", "newer", "every", "reload_every", "empty_ok", "none_found", "split_on", "not_applicable",
+    "search", "owners", "newer", "repeats", "pages", "every", "reload_every", "empty_ok", "none_found", "split_on", "not_applicable",
 }  # fmt: skip
-TABLE_KEYS = {"description", "confidence", "rows", "key", "partition", "columns"}
-COLUMN_KEYS = {"name", "from", "type", "required", "description", "references", "codes", "personal", "confidence"}
+TABLE_KEYS = {"description", "confidence", "rows", "split", "skip", "key", "partition", "columns"}
+COLUMN_KEYS = {"name", "from", "type", "required", "tried", "description", "references", "codes", "personal", "confidence"}
 CONFIDENCES = {"documented", "recorded", "client-code", "inferred", "guess"}
 STYLES = {"id-sets", "search", "list", "per-owner"}
 SPECIAL = ("@key", "@index", "@label")
@@ -48,6 +48,7 @@ class Column:
     paths: tuple[Path, ...]
     type: object
     required: bool
+    is_tried: bool
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,8 @@ class Table:
     branches: tuple[tuple[tuple[str, ...], str | None], ...]
     key: tuple[str, ...]
     columns: tuple[Column, ...]
+    split: str | None
+    skip: tuple[str, ...]
 
     @property
     def depth(self):
@@ -91,12 +94,13 @@ class Partition:
 class Resource:
     name: str
     style: str
-    key: Path
+    keys: tuple[Path, ...]
     records: tuple[str, ...]
+    is_default: bool
+    repeats: bool
     newer: tuple[str, ...]
     tables: tuple[Table, ...]
     partition: Partition | None
-    is_default: bool = True
 
     @property
     def record_table(self):
@@ -164,7 +168,7 @@ def read_column(entry, depth, codes):
     paths = tuple(read_path(path) for path in paths)
     if not paths or any((path.above or 0) > depth for path in paths):
         raise Refused(f"`from` of {entry['name']} is empty or leads out of the record")
-    return Column(entry["name"], paths, type_of(entry["type"]), entry.get("required", False))
+    return Column(entry["name"], paths, type_of(entry["type"]), entry.get("required", False), entry.get("tried", False))
 
 
 def read_table(name, entry, codes):
@@ -179,7 +183,13 @@ def read_table(name, entry, codes):
     required = {column.name for column in columns if column.required}
     if not entry["key"] or set(entry["key"]) - required:
         raise Refused(f"{name}: each column of `key` is a required column")
-    return Table(name, branches, tuple(entry["key"]), columns)
+    if "split" in entry and (not entry["split"] or not depth) or "skip" in entry and "split" not in entry:
+        raise Refused(f"{name}: `split` is a text and goes with `rows`, `skip` with `split`")
+    for column in columns:
+        others = [other for other in columns if not other.is_tried and other.type.name in ("string", "json")]
+        if column.is_tried and any(all(path not in other.paths for other in others) for path in column.paths):
+            raise Refused(f"{name}: what `{column.name}` does not take, no other column does")
+    return Table(name, branches, tuple(entry["key"]), columns, entry.get("split"), tuple(entry.get("skip", ())))
 
 
 def read_partition(tables):
@@ -215,20 +225,22 @@ def read_resource(name, text):
     if read["style"] not in STYLES or not file["tables"]:
         raise Refused(f"{name}: no such style, or no table")
     tables = tuple(read_table(table, entry, file.get("codes", {})) for table, entry in file["tables"].items())
-    key = read_path(read["key"])
+    keys = tuple(read_path(path) for path in ([read["key"]] if isinstance(read["key"], str) else read["key"]))
     for table in tables:
         first = table.columns[table.place(table.key[0])]
         beginning = {path.level(table.depth) for path in first.paths}
         if first.type.name not in ("int64", "string") or first.type is not key_type(tables):
             raise Refused(f"{table.name}: a record's key is int64 or string, the same in every table")
-        if beginning != {0} or {(path.names, path.special) for path in first.paths} != {(key.names, key.special)}:
+        if beginning != {0} or [(path.names, path.special) for path in first.paths] != [(key.names, key.special) for key in keys]:
             raise Refused(f"{table.name}: the first column of its key is not the record's `key`")
     partition = read_partition(file["tables"])
     if partition and partition.column:
         check_divider(partition, tables)
-    records = () if read["style"] == "search" else read_steps(read.get("records", "*"))
+    written = read.get("records", "*")
+    records = () if read["style"] == "search" or written == "." else read_steps(written)
     newer = tuple(read.get("newer", ()))
-    return Resource(name, read["style"], key, records, newer, tables, partition, file.get("default", True))
+    repeats = read.get("repeats", False)
+    return Resource(name, read["style"], keys, records, file.get("default", True), repeats, newer, tables, partition)
 
 
 def key_type(tables):

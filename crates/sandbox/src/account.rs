@@ -8,19 +8,22 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-use crate::fixture::{Fixture, Fixtures};
-use crate::kinds::{self, RuledResource};
-use crate::record::{Cell, IN_BLOCKS, IdSpan, IdSpans, Record, World};
+use crate::fixture::{Fixture, Fixtures, Stamp};
+use crate::record::{Cell, Record};
 use crate::resource::ResourceId;
-use crate::rules::{Following, Part, Records};
+use crate::rules::{Following, MOST_AFTER, Part, Records, Rule};
 use crate::seed::hash;
 use crate::settings::{Settings, Size};
 use crate::verb::RecordEvent;
+use crate::world::{IN_BLOCKS, IdSpan, IdSpans, World};
 
 /// Nothing happened so shortly before the start, in seconds: a first copy is surely later than every change.
 const QUIET: i64 = 600;
 /// A first edit comes at most this long after a record's creation.
 const EDIT_WITHIN: u64 = 20 * 24 * 3600;
+
+/// Ranges of ids, and one within them.
+pub type DatedIds = (Vec<(i64, i64)>, Option<(i64, i64)>);
 
 /// The account.
 #[derive(Debug)]
@@ -91,7 +94,7 @@ impl Account {
         let (mut stocks, mut spans) = (BTreeMap::new(), IdSpans::new());
         for (resource, fixture) in fixtures.all().filter(|(_, fixture)| fixture.owner.is_none()) {
             let first = fixture.first_id;
-            let part = fixture.ruled.and_then(|_| Part::of(&fixture.name));
+            let part = fixture.rule.and_then(Rule::part);
             let gaps = if part.is_some() { IN_BLOCKS } else { fixture.gaps };
             let made = IdSpan { first, greatest: first - 1, gaps, salt: fixture.salt };
             let given = size.records.get(&fixture.name);
@@ -104,7 +107,7 @@ impl Account {
             spans.insert(fixture.name.clone(), stock.made);
             stocks.insert(resource, stock);
         }
-        let world = kinds::world(settings, zone, spans, now.as_second());
+        let world = World::new(settings, zone, spans, now.as_second());
         let history = i64::from(settings.history) * 24 * 3600;
         let mut account = Self { world, fixtures, stocks, start: now.as_second(), history, lags: false };
         account.world.trade.products = account.stocked();
@@ -114,8 +117,7 @@ impl Account {
 
     /// The products of which stock is kept, ascending.
     fn stocked(&self) -> Vec<i64> {
-        let views =
-            self.fixtures.all().filter(|(_, fixture)| fixture.ruled == Some(RuledResource::ProductAvailability));
+        let views = self.fixtures.all().filter(|(_, fixture)| fixture.rule == Some(Rule::Stock));
         views.flat_map(|(resource, _)| self.ids(resource)).collect()
     }
 
@@ -146,22 +148,20 @@ impl Account {
 
     /// Whether a view has a document for a record of its owner.
     fn is_viewed(&self, resource: ResourceId, id: i64) -> bool {
-        if let Some(ruled) = self.fixture(resource).ruled
-            && !ruled.shows(&self.world, &self.record(resource, id))
-        {
-            return false;
-        }
         let owner = self.fixture(resource).owner.as_ref();
         let Some((owner, filter)) = owner.and_then(|owner| Some((owner, owner.filter.as_ref()?))) else {
             return true;
         };
         let Some(owner) = self.resource(&owner.resource) else { return true };
         let (shown, record) = (self.fixture(owner), self.record(owner, id));
-        let cell = shown.cell(&self.world, filter, &record).or_else(|| {
-            let (columns, _) = shown.columns()?;
-            let place = columns.iter().position(|column| column.name == filter)?;
-            shown.rows(&self.world, &record).into_iter().next().map(|mut row| row.swap_remove(place))
-        });
+        if let Some(value) = filter.strip_prefix("rule.") {
+            return shown.rule.is_some_and(|rule| rule.is_set(&self.world.trade, &record, value));
+        }
+        let column = shown.search.iter().flat_map(|search| &search.columns).position(|column| column.name == *filter);
+        let Some(column) = column else { return true };
+        let cell = shown
+            .cell(&self.world, column, &record)
+            .or_else(|| shown.rows(&self.world, &record).into_iter().next().map(|mut row| row.swap_remove(column)));
         cell == Some(Cell::Bool(true))
     }
 
@@ -181,6 +181,80 @@ impl Account {
         all.filter(move |id| !stock.deleted.contains(id) && self.is_viewed(resource, *id))
     }
 
+    /// The same between two ids, both included.
+    pub fn ids_between(&self, resource: ResourceId, from: i64, to: i64) -> impl DoubleEndedIterator<Item = i64> {
+        let stock = self.stock(resource);
+        let seed = self.world.seed;
+        let made =
+            (from.max(stock.made.first)..=to.min(stock.made.greatest)).filter(move |id| !stock.made.is_gap(seed, *id));
+        let inserted = Some(stock.inserted.range(from..=to.max(from)).map(|(id, _)| *id)).filter(|_| from <= to);
+        let all = made.chain(inserted.into_iter().flatten());
+        all.filter(move |id| !stock.deleted.contains(id) && self.is_viewed(resource, *id))
+    }
+
+    /// How many there are between two ids; none where only a look at each tells.
+    pub fn count(&self, resource: ResourceId, from: i64, to: i64) -> Option<usize> {
+        let stock = self.stock(resource);
+        if self.fixture(resource).owner.is_some() || from > to {
+            return (from > to).then_some(0);
+        }
+        let seed = self.world.seed;
+        let used = stock.made.used(seed, to) - stock.made.used(seed, from.saturating_sub(1));
+        let made = usize::try_from(used).unwrap_or(0);
+        let inserted = stock.inserted.range(from..=to).count();
+        let deleted = stock.deleted.range(from..=to).count();
+        Some((made + inserted).saturating_sub(deleted))
+    }
+
+    /// Moves the beginning of a range on, or its end back, so that so many fewer are in it.
+    pub fn skip(&self, resource: ResourceId, (from, to): (&mut i64, &mut i64), many: usize, from_end: bool) {
+        let (first, last) = (self.stock(resource).made.first, self.greatest(resource));
+        (*from, *to) = ((*from).max(first), (*to).min(last));
+        let (all_from, all_to) = (*from, *to);
+        let is_behind = |id: i64| {
+            let (begin, end) = if from_end { (id, all_to) } else { (all_from, id) };
+            self.count(resource, begin, end).is_some_and(|count| count > many)
+        };
+        // The id nearest to the beginning with more than so many up to it.
+        let (mut near, mut far) = (if from_end { all_to } else { all_from }, if from_end { all_from } else { all_to });
+        while near != far {
+            let middle = if from_end { near - (near - far) / 2 } else { near + (far - near) / 2 };
+            match (is_behind(middle), from_end) {
+                (true, _) => far = middle,
+                (false, true) => near = middle - 1,
+                (false, false) => near = middle + 1,
+            }
+        }
+        *(if from_end { to } else { from }) = near;
+    }
+
+    /// The ranges of ids of which some have a date in a period (milliseconds), and one within them of which all have.
+    pub fn dated(&self, resource: ResourceId, stamp: Stamp, from: Option<i64>, to: Option<i64>) -> DatedIds {
+        let stock = self.stock(resource);
+        let (first, last) = (stock.made.first, stock.made.greatest);
+        let owned = stock.part.map(|part| part.count(self.world.trade.ids(Part::Order).count));
+        if owned.is_some_and(|owned| stock.made.used(self.world.seed, last) > owned) {
+            // Beyond those of orders ids and dates do not grow together.
+            return (vec![(i64::MIN, i64::MAX)], None);
+        }
+        // A date lies so far behind one that grows with the id.
+        let slack = if stock.part.is_some() { MOST_AFTER } else { 0 };
+        let (early, late) = (from.map(|from| from.div_euclid(1_000)), to.map(|to| to.div_euclid(1_000) + 1));
+        let created = |id: i64| self.made_created(stock, id);
+        let begin = |least: Option<i64>| least.map_or(first, |least| partition(first, last, |id| created(id) < least));
+        let end = |most: Option<i64>| most.map_or(last, |most| partition(first, last, |id| created(id) <= most) - 1);
+        let edited = if stamp == Stamp::Updated { 3_600 + EDIT_WITHIN.cast_signed() } else { 0 };
+        let near = (begin(early.map(|early| early - slack - edited)), end(late.map(|late| late + slack)));
+        let mut ranges = vec![(last + 1, i64::MAX)];
+        ranges.extend(Some(near).filter(|(from, to)| from <= to));
+        if stamp == Stamp::Updated {
+            ranges.extend(stock.changes.keys().map(|id| (*id, *id)));
+            return (ranges, None);
+        }
+        let inside = (begin(early.map(|early| early + slack + 2)), end(late.map(|late| late - slack - 2)));
+        (ranges, Some(inside))
+    }
+
     /// The greatest id ever used.
     pub fn greatest(&self, resource: ResourceId) -> i64 {
         let stock = self.stock(resource);
@@ -192,12 +266,7 @@ impl Account {
         let stock = self.stock(resource);
         let change = stock.changes.get(&id).copied().unwrap_or_default();
         let change = if self.lags { change.before() } else { change };
-        let owned = stock.part.and_then(|part| self.world.trade.created(part, id));
-        let created = owned.or_else(|| stock.inserted.get(&id).copied()).unwrap_or_else(|| {
-            let (from_end, length) = (stock.made.greatest - id, stock.made.greatest - stock.made.first + 1);
-            let before = from_end * (self.history / 60) / length.max(1) * 60;
-            self.start - before - QUIET
-        });
+        let created = stock.inserted.get(&id).copied().unwrap_or_else(|| self.made_created(stock, id));
         let made_edit = || {
             let salt = stock.made.salt;
             let edited = !stock.inserted.contains_key(&id)
@@ -210,10 +279,20 @@ impl Account {
         Record {
             id,
             created,
-            updated: change.updated.or_else(made_edit),
+            updated: change.updated.or_else(made_edit).or_else(|| self.world.trade.dated(stock.part?, created)),
             revision: change.revision,
             touches: change.touches,
         }
+    }
+
+    /// When a record that was made from the seed was created.
+    fn made_created(&self, stock: &Stock, id: i64) -> i64 {
+        let owned = stock.part.and_then(|part| self.world.trade.created(part, id));
+        owned.unwrap_or_else(|| {
+            let (from_end, length) = (stock.made.greatest - id, stock.made.greatest - stock.made.first + 1);
+            let before = from_end * (self.history / 60) / length.max(1) * 60;
+            self.start - before - QUIET
+        })
     }
 
     /// Whether an event may happen to a record of a resource.
@@ -306,6 +385,20 @@ impl Account {
             self.world.trade.deleted(part, id, sign, revision);
         }
     }
+}
+
+/// The first id from which on a condition does not hold that holds up to it.
+fn partition(first: i64, last: i64, holds: impl Fn(i64) -> bool) -> i64 {
+    let (mut from, mut to) = (first, last + 1);
+    while from < to {
+        let middle = from + (to - from) / 2;
+        if holds(middle) {
+            from = middle + 1;
+        } else {
+            to = middle;
+        }
+    }
+    from
 }
 
 impl Records for Account {

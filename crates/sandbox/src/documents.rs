@@ -18,6 +18,7 @@ pub struct Asked<'a> {
     pub sections: &'a [&'a str],
     /// 1-based; where answers come in pages.
     pub first: usize,
+    pub parameters: &'a [(String, String)],
 }
 
 /// How sets of documents are answered.
@@ -55,8 +56,29 @@ pub fn get(account: &Account, settings: &Settings, resource: ResourceId, asked: 
     let served = fixture.get.as_ref().expect("what is served has a path");
     if fixture.shape == Shape::List {
         let all: Vec<i64> = account.ids(resource).collect();
+        if served.single {
+            let Some(first) = all.first() else { return (Manner::of(served, settings).none, 0) };
+            let mut document = String::new();
+            let record = account.record(resource, *first);
+            fixture.document(&account.world, &record, Some(asked.sections), &mut document);
+            return (Reply::good(&document), 0);
+        }
+        if let Some((number, size, most)) = &served.numbered {
+            let value = |wanted: &str| {
+                let found = asked.parameters.iter().find(|(name, _)| name == wanted);
+                found.and_then(|(_, value)| value.parse::<usize>().ok())
+            };
+            let size = value(size)
+                .unwrap_or(50)
+                .min(*most)
+                .min(if settings.pieces.list_page == 0 { *most } else { settings.pieces.list_page })
+                .max(1);
+            let before = value(number).unwrap_or(1).saturating_sub(1).saturating_mul(size);
+            let page: Vec<i64> = all.iter().skip(before).take(size).copied().collect();
+            return (Reply::good(&documents(account, resource, &page, asked)), 0);
+        }
         let size = if settings.pieces.list_page == 0 { served.page } else { settings.pieces.list_page };
-        if size == 0 {
+        if size == 0 || served.spread {
             return (Reply::good(&documents(account, resource, &all, asked)), 0);
         }
         let page: Vec<i64> = all.iter().skip(asked.first - 1).take(size).copied().collect();
@@ -137,14 +159,25 @@ fn documents(account: &Account, resource: ResourceId, ids: &[i64], asked: &Asked
         let _ = write!(out, "{{\"{envelope}\":");
     }
     out.push_str(opens);
-    for (place, id) in ids.iter().enumerate() {
-        if place > 0 {
+    let spread = fixture.get.as_ref().is_some_and(|get| get.spread);
+    let mut is_first = true;
+    for id in ids {
+        let mut document = String::new();
+        fixture.document(&account.world, &account.record(resource, *id), Some(asked.sections), &mut document);
+        if spread {
+            // A list or a map of entries, without its brackets.
+            document.pop();
+            document.remove(0);
+        } else if keyed {
+            document.insert_str(0, &format!("\"{id}\":"));
+        }
+        if document.is_empty() {
+            continue;
+        }
+        if !std::mem::take(&mut is_first) {
             out.push(',');
         }
-        if keyed {
-            let _ = write!(out, "\"{id}\":");
-        }
-        fixture.document(&account.world, &account.record(resource, *id), Some(asked.sections), &mut out);
+        out.push_str(&document);
     }
     out.push_str(closes);
     if envelope.is_some() {

@@ -8,7 +8,8 @@ use jiff::Timestamp;
 use crate::account::Account;
 use crate::fixture::Fixture;
 use crate::idset;
-use crate::record::{Cell, Column, Record};
+use crate::query::{Filter, Query};
+use crate::record::{Cell, Column};
 use crate::reply::Reply;
 use crate::resource::ResourceId;
 use crate::settings::Settings;
@@ -16,15 +17,6 @@ use crate::text::string;
 
 /// Parameters that are no filters.
 const OWN: [&str; 6] = ["columns", "sort", "pageSize", "firstResult", "lastResult", "countOnly"];
-
-/// A filter that was understood.
-enum Filter {
-    Period(usize, Option<i64>, Option<i64>),
-    Ids(usize, Vec<(i64, i64)>),
-    Int(usize, i64),
-    Bool(usize, bool),
-    Text(usize, String),
-}
 
 /// Answers a search with these parameters, raw but for percent signs decoded.
 pub fn search(
@@ -66,7 +58,8 @@ pub fn search(
         return Reply::error(400, "CMNC-020", "pageSize and firstResult are numbers");
     };
     let (size, first) = (size.min(settings.page_cap).max(1), first.max(1));
-    let query = Query { account, settings, resource, fixture, columns, id_place, filters, sorted, descending };
+    let query =
+        Query { account, settings, resource, fixture, columns, id_place, filters: &filters, sorted, descending };
     let (total, rows) = query.page(first, size);
     if value("countOnly") == Some("true") {
         let mut meta = String::new();
@@ -82,7 +75,7 @@ pub fn search(
             if place > 0 {
                 out.push(',');
             }
-            row[*column].write(&account.world, &mut out);
+            row[*column].write(&account.world.zone, &mut out);
         }
         out.push(']');
     }
@@ -104,135 +97,6 @@ pub fn describe(fixture: &Fixture) -> Reply {
     write_column(&mut out, &columns[id_place]);
     out.push_str(",\"direction\":\"ASC\"}]}");
     Reply::good(&out)
-}
-
-struct Query<'a> {
-    account: &'a Account,
-    settings: &'a Settings,
-    resource: ResourceId,
-    fixture: &'a Fixture,
-    columns: &'a [Column<'a>],
-    id_place: usize,
-    filters: Vec<Filter>,
-    sorted: usize,
-    descending: bool,
-}
-
-impl Query<'_> {
-    /// How many rows there are, and those of one page.
-    fn page(&self, first: usize, size: usize) -> (usize, Vec<Vec<Cell>>) {
-        let natural = self.sorted == self.id_place;
-        let repeats = self.fixture.repeats();
-        let mut total = 0;
-        let mut rows = Vec::new();
-        let mut take = |record: &Record| {
-            let quick = self.quick(record);
-            if quick == Some(false) {
-                return;
-            }
-            let end = first - 1 + size;
-            if natural && self.filters.is_empty() {
-                let count = self.fixture.row_count(&self.account.world, record);
-                if total + count < first || total >= end {
-                    total += count;
-                    return;
-                }
-            }
-            if natural && quick == Some(true) && (total + 1 < first || total >= end) && !repeats {
-                total += 1;
-                return;
-            }
-            let mut found = self.fixture.rows(&self.account.world, record);
-            if self.descending {
-                found.reverse();
-            }
-            for row in found.into_iter().filter(|row| self.filters.iter().all(|filter| self.passes(filter, row))) {
-                total += 1;
-                if !natural || (total >= first && total <= end) {
-                    rows.push(row);
-                }
-            }
-        };
-        let ids = self.account.ids(self.resource).filter(|id| !self.settings.never_listed.contains(id));
-        if natural && self.descending {
-            ids.rev().for_each(|id| take(&self.account.record(self.resource, id)));
-        } else {
-            ids.for_each(|id| take(&self.account.record(self.resource, id)));
-        }
-        if !natural {
-            rows.sort_by(|a, b| compare(&a[self.sorted], &b[self.sorted]));
-            if self.descending {
-                rows.reverse();
-            }
-            rows = rows.into_iter().skip(first - 1).take(size).collect();
-        }
-        (total, rows)
-    }
-
-    /// Judges a record by its id and dates alone: none when a row must be looked at.
-    fn quick(&self, record: &Record) -> Option<bool> {
-        let mut all = true;
-        for filter in &self.filters {
-            let cell = match filter {
-                Filter::Period(place, ..)
-                | Filter::Ids(place, _)
-                | Filter::Int(place, _)
-                | Filter::Bool(place, _)
-                | Filter::Text(place, _) => {
-                    let id = (*place == self.id_place).then_some(Cell::Int(record.id));
-                    id.or_else(|| self.fixture.cell(&self.account.world, self.columns[*place].name, record))
-                }
-            };
-            match cell {
-                Some(cell) if !self.admits(filter, &cell) => return Some(false),
-                Some(_) => {}
-                None => all = false,
-            }
-        }
-        all.then_some(true)
-    }
-
-    fn passes(&self, filter: &Filter, row: &[Cell]) -> bool {
-        let (Filter::Period(place, ..)
-        | Filter::Ids(place, _)
-        | Filter::Int(place, _)
-        | Filter::Bool(place, _)
-        | Filter::Text(place, _)) = filter;
-        self.admits(filter, &row[*place])
-    }
-
-    fn admits(&self, filter: &Filter, cell: &Cell) -> bool {
-        match (filter, cell) {
-            (Filter::Period(_, from, to), Cell::Time(at)) => {
-                let at = *at * 1_000;
-                let slack = i64::from(!self.settings.inclusive);
-                from.is_none_or(|from| at >= from + slack) && to.is_none_or(|to| at <= to - slack)
-            }
-            (Filter::Ids(_, ranges), Cell::Int(id)) => ranges.iter().any(|(from, to)| (from..=to).contains(&id)),
-            (Filter::Int(_, wanted), Cell::Int(value)) => wanted == value,
-            (Filter::Bool(_, wanted), Cell::Bool(value)) => wanted == value,
-            (Filter::Text(place, wanted), Cell::Text(text)) => {
-                if self.columns[*place].kind == "SEARCH_STRING" {
-                    text.contains(wanted.as_str())
-                } else {
-                    text == wanted
-                }
-            }
-            _ => false,
-        }
-    }
-}
-
-fn compare(a: &Cell, b: &Cell) -> std::cmp::Ordering {
-    match (a, b) {
-        (Cell::Int(a), Cell::Int(b)) | (Cell::Time(a), Cell::Time(b)) => a.cmp(b),
-        (Cell::Text(a), Cell::Text(b)) | (Cell::Json(a), Cell::Json(b)) => a.cmp(b),
-        (Cell::Bool(a), Cell::Bool(b)) => a.cmp(b),
-        (Cell::Null, Cell::Null) => std::cmp::Ordering::Equal,
-        (Cell::Null, _) => std::cmp::Ordering::Less,
-        (_, Cell::Null) => std::cmp::Ordering::Greater,
-        _ => std::cmp::Ordering::Equal,
-    }
 }
 
 fn filters(

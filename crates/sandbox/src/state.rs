@@ -156,8 +156,12 @@ impl State {
         }
         let stuck = pieces.is_stuck(ask.path);
         let first = value("firstResult").and_then(|text| text.parse().ok()).filter(|_| !stuck).unwrap_or(1).max(1);
-        let (reply, ids) =
-            documents::get(&self.account, &self.settings, resource, &Asked { set, sections: &sections, first });
+        let (reply, ids) = documents::get(
+            &self.account,
+            &self.settings,
+            resource,
+            &Asked { set, sections: &sections, first, parameters: &ask.parameters },
+        );
         (if stuck { Pieces::claim_more(reply) } else { reply }, ids)
     }
 

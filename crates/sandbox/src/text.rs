@@ -42,11 +42,6 @@ pub fn instant(zone: &TimeZone, seconds: i64) -> String {
     format!("{local:.3}{sign}{:02}:{:02}", minutes.abs() / 60, minutes.abs() % 60)
 }
 
-/// Hundredths as money: `12.30`.
-pub fn cents(value: i64) -> String {
-    decimal(value, 2)
-}
-
 /// A whole number of `10^-scale` as a decimal with all its digits: `decimal(90909, 4)` is `9.0909`.
 pub fn decimal(value: i64, scale: u32) -> String {
     let unit = 10_i64.pow(scale);

@@ -26,13 +26,14 @@ pub fn answer(resource: &Resource) -> String {
 
 /// An answer of the sandbox, with the fixtures of a folder beside the built-in ones.
 pub fn serve(resource: &Resource, fixtures: Option<PathBuf>) -> Served {
-    let settings = Settings { limit: 0, now: Some(this_morning()), fixtures, ..Settings::default() };
+    // Of weeks and not of years: much is open, and some waits.
+    let settings = Settings { limit: 0, history: 40, now: Some(this_morning()), fixtures, ..Settings::default() };
     tokio::runtime::Runtime::new().unwrap().block_on(async {
         let sandbox = super::start(settings, Size { orders: 60, ..Size::default() }).await;
         let all = sandbox.ids(&resource.name);
         let (path, ids) = match &resource.read.style {
             Style::Search(search) => (search.search.clone(), &all[..]),
-            Style::List { get } => (get.clone(), &all[..]),
+            Style::List { get, .. } => (get.clone(), &all[..]),
             Style::IdSets { get, .. } | Style::PerOwner { get, .. } => {
                 let ids = &all[..all.len().min(MOST)];
                 let set = ids.iter().map(i64::to_string).collect::<Vec<_>>().join(",");

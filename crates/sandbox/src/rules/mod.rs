@@ -32,12 +32,9 @@ mod journal;
 mod goods;
 mod stock;
 mod events;
+mod completion;
 
+pub use completion::{Fact, Facts, Rule};
 pub use events::{Following, Records};
-pub use goods::{GoodsIn, GoodsOut, SHIPPED};
-pub use journal::Posting;
-pub use layout::{Ids, Part, is_gap};
-pub use ledger::{Ledger, Payment, Received};
-pub use order::{Line, States, Terms, Totals};
-pub use status::status;
-pub use trade::{Pieces, Trade};
+pub use layout::{Part, is_gap, used};
+pub use trade::{MOST_AFTER, Trade};

@@ -342,6 +342,7 @@ impl Trade {
     /// The states of an order; a silent change moves the stock of a sale that is not closed.
     pub fn states(&self, terms: &Terms, totals: &Totals, revision: u32, touches: u32) -> States {
         let is_sale = terms.order_type == OrderType::Sale;
+        let goods = self.goods(terms);
         let chance = self.chance(terms.id, 0x40 + u64::from(revision), 60).unsigned_abs();
         let is_live = matches!(terms.stage, Stage::Open | Stage::Closed);
         let paid = match self.paid(terms) {
@@ -355,13 +356,13 @@ impl Trade {
             (OrderType::Sale, Stage::Closed) => (2, 3),
             (OrderType::Sale, Stage::Cancelled) => (0, 0),
             (OrderType::Sale, Stage::Draft | Stage::Open) => (moved, moved + 1),
-            (OrderType::Purchase, _) => (self.received(terms), 0),
+            (OrderType::Purchase, _) => (self.received(terms, &goods), 0),
             // The goods of a credit are not booked in.
             (_, Stage::Closed) => (usize::try_from(self.chance(terms.id, 0x42, 3)).expect("it is small"), 0),
             _ => (0, 0),
         };
-        let shipped = self.shipped(terms);
-        let wanted: i64 = if is_sale { self.goods(terms).iter().map(|line| line.quantity).sum() } else { 0 };
+        let shipped = self.shipped(terms, &goods);
+        let wanted: i64 = if is_sale { goods.iter().map(|line| line.quantity).sum() } else { 0 };
         let shipping = match shipped {
             _ if !is_sale || (!is_live && shipped == 0) => 0,
             ..=0 => 1,
@@ -400,17 +401,17 @@ impl Trade {
     }
 
     /// Pieces that left for a sale.
-    fn shipped(&self, terms: &Terms) -> i64 {
+    fn shipped(&self, terms: &Terms, goods: &[Line]) -> i64 {
         let since = self.ledger.shipped.get(&terms.id).copied().unwrap_or_default();
-        self.goods(terms).iter().take(self.left(terms)).map(|line| line.quantity).sum::<i64>() + since
+        goods.iter().take(self.left(terms)).map(|line| line.quantity).sum::<i64>() + since
     }
 
     /// Whether none, a part or all of a purchase came in.
-    fn received(&self, terms: &Terms) -> usize {
+    fn received(&self, terms: &Terms, goods: &[Line]) -> usize {
         let is_made = terms.id <= self.ids(Part::Order).greatest;
         let since = self.ledger.received.get(&terms.id).copied().unwrap_or_default();
         let (mut there, mut wanted) = (since, 0);
-        for line in self.goods(terms) {
+        for line in goods {
             wanted += line.quantity;
             let comes = is_made && matches!(terms.stage, Stage::Open | Stage::Closed);
             there += if comes { self.bought_pieces(terms.number, line.place) } else { 0 };
@@ -427,10 +428,12 @@ impl Trade {
     pub(super) fn paid(&self, terms: &Terms) -> i64 {
         let mut paid = self.ledger.paid.get(&terms.id).copied().unwrap_or_default();
         if terms.id <= self.ids(Part::Order).greatest {
+            let mut total = None;
             for part in [Part::CustomerPayment, Part::SupplierPayment] {
                 for place in 0..part.owned(terms.number) {
                     let is_there = self.ids(part).made(part.number(terms.number, place)).is_some();
-                    paid += if is_there { self.made_payment(part, terms, place).paid } else { 0 };
+                    let total = *total.get_or_insert_with(|| self.totals(terms, &self.lines(terms, 0)).total());
+                    paid += if is_there { self.payment_of(part, terms, total, place).paid } else { 0 };
                 }
             }
         }

@@ -36,7 +36,11 @@ impl Trade {
 
     /// A payment of an order that was made from the seed.
     pub fn made_payment(&self, part: Part, terms: &Terms, place: i64) -> Payment {
-        let total = self.totals(terms, &self.lines(terms, 0)).total();
+        self.payment_of(part, terms, self.totals(terms, &self.lines(terms, 0)).total(), place)
+    }
+
+    /// The same of an order with this total, in cents.
+    pub fn payment_of(&self, part: Part, terms: &Terms, total: i64, place: i64) -> Payment {
         let count = part.owned(terms.number);
         let (kind, amount) = match part {
             Part::SupplierPayment => self.to_supplier(terms, total),

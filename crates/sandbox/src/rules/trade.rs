@@ -8,6 +8,8 @@ use super::ledger::Ledger;
 pub const DAY: i64 = 24 * 3600;
 /// Nothing happened so shortly before the start, in seconds.
 const QUIET: i64 = 600;
+/// A record that belongs to an order is made so many seconds after it at most.
+pub const MOST_AFTER: i64 = 7_200;
 /// The products of a purchase order.
 const BOUGHT: i64 = 5;
 /// Spreads the products over purchase orders: a prime, so that each product has its turn.
@@ -28,6 +30,8 @@ pub struct Trade {
     pub products: Vec<i64>,
     /// Quantities and values of credits are negative.
     pub negative_credits: bool,
+    /// A movement of goods has a date of change from its creation on.
+    pub dated_movements: bool,
     /// Pieces of each product in each warehouse at the start, and those that goods-out notes held.
     pub stock: Vec<[Pieces; WAREHOUSES]>,
     pub ledger: Ledger,
@@ -44,6 +48,31 @@ pub struct Pieces {
 }
 
 impl Trade {
+    /// The business of an account, before its products are known. `of` has the salt of the ids of a resource, and the greatest.
+    pub fn new(seed: u64, start: i64, days: i64, of: impl Fn(&str) -> Option<(u64, i64)>) -> Self {
+        let ids = Part::ALL.map(|part| {
+            let (salt, greatest) = of(part.name()).unwrap_or((0, 0));
+            Ids::new(seed, salt, greatest)
+        });
+        Self {
+            seed,
+            start,
+            history: days * DAY,
+            ids,
+            contacts: of("contact").map_or(0, |(_, greatest)| greatest),
+            products: Vec::new(),
+            negative_credits: false,
+            dated_movements: true,
+            stock: Vec::new(),
+            ledger: Ledger::default(),
+        }
+    }
+
+    /// When a record that was never edited shows that it was changed: only a movement shows one.
+    pub fn dated(&self, part: Part, created: i64) -> Option<i64> {
+        (part == Part::Movement && self.dated_movements).then_some(created)
+    }
+
     pub fn ids(&self, part: Part) -> &Ids {
         &self.ids[part.place()]
     }
@@ -75,7 +104,7 @@ impl Trade {
             Part::GoodsIn | Part::Movement | Part::Journal if place == 0 => 3_600,
             Part::Journal => 5_460,
             Part::GoodsIn | Part::Movement => 3_600,
-            Part::SupplierPayment | Part::Order => 7_200,
+            Part::SupplierPayment | Part::Order => MOST_AFTER,
         };
         let created = self.order_created(self.ids(Part::Order).id(order)) + after;
         Some(created.min(self.quiet()))
@@ -138,6 +167,13 @@ impl Trade {
     /// The warehouse of an order: where its supplier's goods came in.
     pub fn warehouse(&self, order: i64) -> i64 {
         1 + self.chance(Self::supplier_of(order), 0x11, 6)
+    }
+
+    /// The code of a product, which a line of an order repeats; some have none.
+    pub fn sku(&self, product: i64) -> String {
+        let prefix =
+            ["TSH", "MUG", "BAG", "ÉCRU", "SET"][usize::try_from(self.chance(product, 0x15, 5)).expect("a few")];
+        if self.chance(product, 0x16, 100) < 97 { format!("{prefix}-{product:06}") } else { String::new() }
     }
 
     /// The price of a product in the account's currency, and its cost: ten-thousandths.

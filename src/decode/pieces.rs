@@ -1,0 +1,49 @@
+//! Entries that are no fields of their own: the pieces of a text that is cut into rows, and the named values below a place whose
+//! entries are rows.
+
+use std::borrow::Cow;
+
+use sonic_rs::{JsonType, JsonValueTrait, LazyValue};
+
+use crate::decode::builder::{Token, Value};
+use crate::decode::record::Walker;
+
+impl<'a> Walker<'_, 'a> {
+    /// Takes the named values below a place whose entries are rows.
+    pub(super) fn fill(&mut self, level: usize, node: usize, value: &LazyValue<'a>) {
+        let shape = self.shape;
+        let fields = &shape.nodes[node].fields;
+        if fields.is_empty() {
+            return;
+        }
+        for (key, value) in value.clone().into_object_iter().into_iter().flatten().flatten() {
+            let Some(child) = fields.iter().copied().find(|child| shape.nodes[*child].name == key) else { continue };
+            if value.is_null() || shape.nodes[child].skipped {
+                continue;
+            }
+            if let Some(slot) = shape.nodes[child].slot {
+                self.frames[level].slots[slot].get_or_insert_with(|| value.clone());
+            }
+            let container = matches!(value.get_type(), JsonType::Object | JsonType::Array);
+            if let Some(context) = shape.nodes[child].each.filter(|_| container) {
+                self.frames[level].entries.push((context, value.clone()));
+            }
+            self.fill(level, child, &value);
+        }
+    }
+
+    /// Emits a row for each piece of a text.
+    pub(super) fn pieces(&mut self, level: usize, context: usize, value: &LazyValue<'a>) {
+        let shape = self.shape;
+        let Some(split) = &shape.contexts[context].split else { return };
+        let Some(text) = Token::of(&Value::Json(value)).map(|token| token.text.into_owned()) else { return };
+        for (index, piece) in text.split(&split.by).map(str::trim).enumerate() {
+            if piece.is_empty() || split.skip.iter().any(|skipped| skipped == piece) || self.full {
+                continue;
+            }
+            self.open(level, context, None, index, Some(value.clone()));
+            self.frames[level].piece = Some(Cow::Owned(piece.to_owned()));
+            self.emit(level);
+        }
+    }
+}

@@ -1,0 +1,70 @@
+//! Places in a record that is walked: the value that a column picks up, its name for people and in `_extra`, and the `_extra` of a
+//! row.
+
+use sonic_rs::{JsonType, JsonValueTrait};
+
+use crate::decode::builder::Value;
+use crate::decode::extra::Extra;
+use crate::decode::record::Walker;
+use crate::decode::shape::{Pick, Take};
+use crate::schema::Type;
+
+impl<'a> Walker<'_, 'a> {
+    /// The name of a place for people: the table it belongs to, then the path.
+    pub(super) fn place(&self, level: usize, path: &str) -> String {
+        let context = &self.shape.contexts[self.frames[level].context];
+        match context.tables.first() {
+            Some((table, _)) => format!("{}.{path}", self.shape.tables[*table].name),
+            None => path.to_owned(),
+        }
+    }
+
+    pub(super) fn value<'f>(&'f self, level: usize, pick: &Pick, label: Option<&'f str>) -> Option<Value<'f, 'a>> {
+        let frame = &self.frames[level - pick.above];
+        match pick.take {
+            Take::Slot { slot, node } => {
+                let piece = || frame.piece.as_deref().filter(|_| self.shape.nodes[node].parent.is_none());
+                frame.slots[slot].as_ref().map(Value::Json).or_else(|| piece().map(Value::Text))
+            }
+            Take::Key => frame.key.as_deref().map(Value::Text),
+            Take::Index => Some(Value::Index(frame.index)),
+            Take::Label => label.map(Value::Text),
+        }
+    }
+
+    /// The path of a column's source, as a schema writes it but for `$`: `^` once for each context above.
+    pub(super) fn source(&self, pick: &Pick) -> Vec<String> {
+        let mut path = vec!["^".to_owned(); pick.above];
+        match &pick.take {
+            Take::Slot { node, .. } => path.extend(self.shape.path(*node).into_iter().map(str::to_owned)),
+            Take::Key => path.push("@key".to_owned()),
+            Take::Index => path.push("@index".to_owned()),
+            Take::Label => path.push("@label".to_owned()),
+        }
+        if path.is_empty() { vec![".".to_owned()] } else { path }
+    }
+
+    /// A container whose fields are named one by one is no value of a scalar column.
+    pub(super) fn is_elsewhere(&self, pick: &Pick, value: &Value<'_, '_>, kind: Type) -> bool {
+        let (Take::Slot { node, .. }, Value::Json(json)) = (&pick.take, value) else { return false };
+        kind != Type::Json && !self.shape.nodes[*node].fields.is_empty() && json.get_type() == JsonType::Object
+    }
+
+    /// The `_extra` of a row: its own, and below `^` what its table-less contexts above hold.
+    pub(super) fn render_extra(&self, level: usize) -> Option<String> {
+        let mut tree = Extra::default();
+        for (path, text) in &self.frames[level].extras {
+            tree.insert(path.iter().map(String::as_str), text);
+        }
+        let mut above = level;
+        let mut prefix = Vec::new();
+        while above > 0 && self.shape.contexts[self.frames[above - 1].context].tables.is_empty() {
+            above -= 1;
+            prefix.push("^");
+            for (path, text) in &self.frames[above].extras {
+                tree.insert(prefix.iter().copied().chain(path.iter().map(String::as_str)), text);
+            }
+        }
+        tree.render()
+    }
+}
