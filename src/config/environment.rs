@@ -94,11 +94,8 @@ fn read(name: &str, text: &str, holds: Holds) -> Result<Value> {
         Holds::OneOf(words) if words.contains(&text) => Ok(Value::String(text.to_owned())),
         Holds::OneOf(words) => {
             let words: Vec<String> = words.iter().map(|word| format!("`{word}`")).collect();
-            Err(Failure::new(Kind::Settings, format!("read the variable {name}")).because(format!(
-                "{} is not one of {}",
-                shown(text),
-                words.join(", ")
-            )))
+            Err(Failure::new(Kind::Settings, format!("read the variable {name}"))
+                .because(format!("its value is not one of {}", words.join(", "))))
         }
         Holds::Number => {
             text.trim().parse::<u32>().map(|number| Value::Integer(number.into())).map_err(|_| wrong("whole number"))

@@ -37,7 +37,7 @@ pub enum Example {
 /// A setting.
 #[derive(Clone, Copy, Debug)]
 pub struct Setting {
-    /// Empty above all sections; [`RESOURCE`] where each resource has its own.
+    /// Empty above all sections; `resource` where each resource has its own.
     pub section: &'static str,
     pub key: &'static str,
     pub holds: Holds,

@@ -7,7 +7,8 @@ use std::collections::BTreeMap;
 use crate::decode::Page;
 use crate::failure::Result;
 use crate::manifest::{Key, Owed};
-use crate::run::work::{Work, count};
+use crate::quantity::plural;
+use crate::run::work::Work;
 use crate::schema::{Resource, Rows};
 use crate::write::{Counted, count_rows};
 
@@ -88,7 +89,8 @@ impl Work<'_> {
         if keys.is_empty() {
             return;
         }
-        let text = format!("{} records have fewer rows in a second answer: they stay as they are", count(keys.len()));
+        let records = plural(keys.len(), "record");
+        let text = format!("{records} with fewer rows in a second answer: the stored rows stay");
         self.site.events.warn(&self.name, text);
         for id in keys {
             let reason = "two answers show different rows of it".to_owned();

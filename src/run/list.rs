@@ -10,6 +10,7 @@ use crate::decode::{MisfitRecord, Page};
 use crate::failure::{Failure, Kind, Result};
 use crate::fetch::Request;
 use crate::manifest::Key;
+use crate::quantity::plural;
 use crate::run::documents::{Documents, Part, paged};
 use crate::run::refused::Refusal;
 use crate::schema::Style;
@@ -209,7 +210,10 @@ impl<'d> Reading<'d> {
         if records(&page).all(|record| self.seen.contains(&record)) {
             return Ok(());
         }
-        Err(self.distrust(1, format!("a page has fewer than the {size} rows asked for, and one behind it brings more")))
+        Err(self.distrust(
+            1,
+            format!("a page is shorter than {}, as asked for, and one behind it brings more", plural(size, "row")),
+        ))
     }
 
     /// Rows went while pages were read, and took others to a page that was read already.

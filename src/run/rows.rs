@@ -133,7 +133,11 @@ async fn agree(work: &mut Work<'_>, search: &RowSearch, first: Groups) -> Result
         return Ok(());
     }
     Err(Failure::new(Kind::Doubtful, format!("accept the new {}", work.name))
-        .because(format!("two readings do not agree: they show {} and {} rows", first.total(), second.total()))
+        .because(format!(
+            "two readings do not agree: one shows {}, the other {}",
+            plural(first.total(), "row"),
+            plural(second.total(), "row")
+        ))
         .advise("nothing is loaded yet; run again"))
 }
 

@@ -118,7 +118,7 @@ async fn the_compact_encodings_are_a_setting_and_hold_the_same() {
     assert_eq!(seen[0], seen[1]);
     // AND another word is refused by name
     let refused = program.with("PEARLIFT_LIMITS_ENCODINGS", "tiny").run(&["run", "order"]).expect(2);
-    assert!(refused.said().contains("encodings"), "{}", refused.said());
+    assert!(refused.said().contains("PEARLIFT_LIMITS_ENCODINGS"), "{}", refused.said());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

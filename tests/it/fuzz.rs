@@ -176,7 +176,7 @@ fn what_nests_ten_thousand_deep_is_refused_and_the_stack_holds() {
     });
     worker.unwrap().join().unwrap();
     // AND what nests four times as deep as any document of the source is read
-    let shape = pearlift::decode::Shape::compile(&Catalog::load(None).unwrap().resources()[0]).unwrap();
+    let shape = pearlift::decode::Shape::compile(Catalog::load(None).unwrap().get("brand").unwrap()).unwrap();
     let read = |deep: usize| {
         let text = format!("{{\"response\":[{{\"id\":1,\"x\":{}{}}}]}}", "[".repeat(deep), "]".repeat(deep));
         documents(&shape, &Body { bytes: text.into(), gzip: false })

@@ -8,7 +8,7 @@ use pearlift::config::{Environment, Settings as Config};
 use pearlift::event::Events;
 use pearlift::run::{End, Errand, Stop, Task};
 use pearlift::sandbox::{Sandbox, Settings, Size};
-use pearlift::schema::Catalog;
+use pearlift::schema::{Catalog, Resource, Style};
 use pearlift::secret::Redactor;
 use serde_json::Value;
 
@@ -89,7 +89,8 @@ async fn lists_are_loaded_before_what_is_large() {
     // THEN every list is complete
     let shown = program.run(&["status"]).expect(0).stdout;
     let catalog = Catalog::load(None).expect("the schemas are right");
-    let lists = catalog.resources().iter().filter(|resource| resource.read.style.name() == "list");
+    let is_small = |resource: &&Resource| matches!(resource.read.style, Style::List { pages: None, .. });
+    let lists = catalog.resources().iter().filter(|resource| resource.is_default).filter(is_small);
     for list in lists {
         let line = shown.lines().find(|line| line.starts_with(&list.name)).expect("it is listed");
         assert!(line.contains(" complete "), "{shown}");

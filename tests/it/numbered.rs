@@ -61,7 +61,7 @@ async fn pages_that_are_shorter_than_asked_for_are_no_end_of_a_list() {
     // WHEN the list is read THEN the run fails, and nothing is written
     let done = Program::new(&sandbox, lake.path()).run(&["run", "landed_cost"]);
     assert_ne!(done.code, 0, "{}", done.said());
-    assert!(done.said().contains("a page has fewer than the 500 rows asked for"), "{}", done.said());
+    assert!(done.said().contains("a page is shorter than 500 rows, as asked for"), "{}", done.said());
     assert!(files(lake.path()).into_iter().all(|path| !text(&path).ends_with(".parquet")));
 }
 

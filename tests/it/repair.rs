@@ -122,8 +122,9 @@ async fn an_inventory_that_lacks_living_records_deletes_none_and_says_so() {
     let hidden = asked.ids["order-service/order"] - sets;
     assert!((120..=280).contains(&hidden), "{asked:?}");
     assert_eq!((sets, asked.total()), (hidden.div_ceil(199), 1 + hidden.div_ceil(199)));
+    let noun = if sets == 1 { "request" } else { "requests" };
     assert!(
-        done.stderr.contains(&format!("{hidden} held and not listed, 0 listed and not held; {sets} requests")),
+        done.stderr.contains(&format!("{hidden} held and not listed, 0 listed and not held; {sets} {noun} to make")),
         "{}",
         done.stderr
     );

@@ -300,7 +300,7 @@ async fn an_order_that_an_allocation_changed_without_a_date_is_right_after_one_n
     let done = program.run(&["run", "order"]).expect(0);
 
     // THEN the orders equal the truth, and only what is open was read
-    assert!(done.stderr.contains("what is open"), "{}", done.stderr);
+    assert!(done.stderr.contains("open records every day"), "{}", done.stderr);
     check_truth(&sandbox, text(&lake), &["--only", "order,order_row,order_party,order_invoice,order_custom_field"]);
     let asked = sandbox.take_log().ids["order-service/order"];
     assert_eq!(asked, u64::try_from(open.len()).unwrap(), "{}", done.stderr);

@@ -108,7 +108,9 @@ impl Case {
         let program = Program::new(&sandbox, lake.path())
             .with("PEARLIFT_SCHEMAS", schemas.to_str().unwrap())
             .with("PEARLIFT_LIMITS_RETRY_TRIES", "3")
-            .with("PEARLIFT_RESOURCE_PRODUCT_AVAILABILITY_EVERY", "1ms");
+            .with("PEARLIFT_RESOURCE_PRODUCT_AVAILABILITY_EVERY", "1ms")
+            // Nothing tells that a batch has changed.
+            .with("PEARLIFT_RESOURCE_GOODS_IN_BATCH_EVERY", "1ms");
         let case = Self { seed, sandbox, program, lake, story: Vec::new() };
         case.change();
         case
