@@ -102,7 +102,8 @@ impl Case {
         let settings =
             Settings { seed, limit: 0, history: 40, now: Some(this_morning()), page_cap: 40, ..Settings::default() };
         schemas_with_sets_of(20, schemas);
-        let size = Size { orders: 90, ..Size::default() }.with("product", 50).with("goods_out_note", 70);
+        let size =
+            Size { orders: 90, ..Size::default() }.with("product", 50).with("goods_out_note", 70).with("company", 30);
         let sandbox = start(settings, size).await;
         let lake = tempfile::tempdir().unwrap();
         let program = Program::new(&sandbox, lake.path())
