@@ -1,5 +1,5 @@
-//! The pages of a list, by their first rows or by their numbers. One that has a single page, as most have, costs one request; a further page overlaps the one before by
-//! a row, so that rows that go meanwhile are noticed.
+//! The pages of a list, by their first rows or by their numbers. A list of a single page, as most are, costs one request; a
+//! further page overlaps the one before by a row, so that rows that go meanwhile are noticed.
 
 use std::collections::{HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};

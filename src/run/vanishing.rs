@@ -56,8 +56,8 @@ impl Work<'_> {
     }
 }
 
-/// A list whose records nothing is held of yet is complete when two of its answers have the same keys, and as many rows of each; three are asked for at
-/// most. Refuses (`Doubtful`) three answers of which no two agree.
+/// A list whose records nothing is held of yet is complete when two of its answers have the same keys, and as many rows in all;
+/// three are asked for at most. Refuses (`Doubtful`) three answers of which no two agree.
 async fn agreed(work: &Work<'_>, documents: &Documents, list: List) -> Result<List> {
     let stop = work.site.stop.clone();
     let mut known = vec![(keys(&list), groups(work, &list).total())];

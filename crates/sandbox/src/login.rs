@@ -1,4 +1,4 @@
-//! Who may ask (docs/brightpearl-api.md §2.1, §2.2): the three header schemes, and the token endpoint.
+//! The identity at the source (docs/brightpearl-api.md §2.1, §2.2): the three header schemes, and the token endpoint.
 
 use std::collections::BTreeMap;
 
