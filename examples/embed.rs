@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use pearlift::config::{Environment, Settings};
 use pearlift::event::{Event, Events};
 use pearlift::failure::Result;
-use pearlift::run::{Errand, Outcome, Stop, Task, run};
+use pearlift::run::{Outcome, RunMode, RunRequest, Stop, run};
 use pearlift::schema::Catalog;
 use pearlift::secret::Redactor;
 
@@ -35,11 +35,11 @@ async fn export(config: PathBuf, redactor: &Redactor) -> Result<Outcome> {
     let names: Vec<&str> = catalog.resources().iter().map(|resource| resource.name.as_str()).collect();
     let settings = Settings::load(Some(&config), Environment::new(std::env::vars_os()), &names)?;
     let catalog = settings.shape(catalog)?;
-    run(Errand {
+    run(RunRequest {
         catalog: Arc::new(catalog),
         settings,
         names: Vec::new(),
-        task: Task::Update { full: false },
+        mode: RunMode::Update { full: false },
         wait: false,
         most: None,
         now: Timestamp::now(),

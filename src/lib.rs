@@ -15,6 +15,7 @@
 pub mod secret;
 pub mod window;
 pub mod quantity;
+pub mod tls;
 pub mod failure;
 pub mod disk;
 pub mod event;

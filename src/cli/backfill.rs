@@ -6,26 +6,29 @@ use jiff::civil::Date;
 use jiff::tz::Offset;
 
 use crate::cli::arguments::Backfill;
-use crate::cli::start::{Start, Wish};
+use crate::cli::start::{RunOptions, Start};
 use crate::failure::{Failure, Kind, Result};
 use crate::fetch::parse_set;
-use crate::run::{Selection, Task};
+use crate::run::{RunMode, Selection};
 use crate::window::Window;
 
 /// Reads the selection again for each resource named.
 pub async fn backfill(start: Start, backfill: Backfill) -> Result<u8> {
     let catalog = start.catalog()?;
     let settings = start.settings(&catalog)?;
-    let task =
-        if backfill.damaged { Task::Mend { force: backfill.force } } else { Task::Backfill(selection(&backfill)?) };
-    let wish = Wish {
+    let mode = if backfill.damaged {
+        RunMode::Mend { force: backfill.force }
+    } else {
+        RunMode::Backfill(selection(&backfill)?)
+    };
+    let options = RunOptions {
         names: backfill.resources,
-        task,
+        mode,
         wait: backfill.wait,
         most: backfill.max_minutes.map(|minutes| Duration::from_secs(minutes * 60)),
         fail_on_misfit: backfill.fail_on.is_some(),
     };
-    start.run(catalog, settings, wish).await
+    start.run(catalog, settings, options).await
 }
 
 /// The selection of the flags.

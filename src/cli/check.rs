@@ -4,18 +4,18 @@ use std::sync::Arc;
 
 use crate::cli::start::Start;
 use crate::failure::Result;
-use crate::run::{Errand, Stop, Task};
+use crate::run::{RunMode, RunRequest, Stop};
 
 /// Tests everything and prints the findings; the exit code is that of the first failure.
 pub async fn check(start: Start) -> Result<u8> {
     let catalog = start.catalog()?;
     let settings = start.settings(&catalog)?;
     let watch = start.watch();
-    let errand = Errand {
+    let request = RunRequest {
         catalog: Arc::new(catalog),
         settings,
         names: Vec::new(),
-        task: Task::Update { full: false },
+        mode: RunMode::Update { full: false },
         wait: false,
         most: None,
         now: start.now,
@@ -24,7 +24,7 @@ pub async fn check(start: Start) -> Result<u8> {
         redactor: start.redactor.clone(),
         stop: Stop::default(),
     };
-    let findings = crate::run::check(&errand).await;
+    let findings = crate::run::check(&request).await;
     watch.finish();
     let mut code = 0;
     let mut lines = Vec::new();

@@ -4,11 +4,11 @@ use std::ffi::OsString;
 
 use crate::cli::arguments::{Demo, LogFormat};
 use crate::cli::shell;
-use crate::cli::start::{Start, Wish};
+use crate::cli::start::{RunOptions, Start};
 use crate::config::{Environment, Settings};
 use crate::failure::{Failure, Kind, Result};
 use crate::quantity::plural;
-use crate::run::Task;
+use crate::run::RunMode;
 use crate::schema::Catalog;
 use pearlift_sandbox::{Sandbox, Settings as AccountSettings, Size};
 
@@ -43,7 +43,8 @@ pub async fn demo(start: Start, demo: Demo) -> Result<u8> {
         let line = format!("exporting an account of {} to {folder}", plural(demo.orders.max(1), "simulated order"));
         start.terminal().complain(&[line, String::new()]);
     }
-    let code = start.run(catalog, settings, Wish { task: Task::Update { full }, ..Wish::default() }).await?;
+    let code =
+        start.run(catalog, settings, RunOptions { mode: RunMode::Update { full }, ..RunOptions::default() }).await?;
     if code == 0 {
         let intro = ["", "Try, with DuckDB in this folder:", ""].map(str::to_owned);
         start.terminal().print(&[intro.to_vec(), query(&folder)].concat())?;

@@ -7,7 +7,7 @@ use crate::cli::start::Start;
 use crate::event::Events;
 use crate::failure::Result;
 use crate::report::{Verbosity, forecast_object, forecast_table};
-use crate::run::{Errand, Stop, Task, forecast};
+use crate::run::{RunMode, RunRequest, Stop, forecast};
 
 /// Shows scans, requests, minutes, rows and bytes; exits 3 where something could not be told.
 pub async fn plan(start: Start, plan: Plan) -> Result<u8> {
@@ -15,11 +15,11 @@ pub async fn plan(start: Start, plan: Plan) -> Result<u8> {
     let settings = start.settings(&catalog)?;
     // Requests are logged only with `-v`.
     let watch = (start.verbosity() == Verbosity::Verbose).then(|| start.watch());
-    let errand = Errand {
+    let request = RunRequest {
         catalog: Arc::new(catalog),
         settings,
         names: plan.resources,
-        task: Task::Update { full: plan.full },
+        mode: RunMode::Update { full: plan.full },
         wait: false,
         most: None,
         now: start.now,
@@ -28,7 +28,7 @@ pub async fn plan(start: Start, plan: Plan) -> Result<u8> {
         redactor: start.redactor.clone(),
         stop: Stop::default(),
     };
-    let found = forecast(&errand).await;
+    let found = forecast(&request).await;
     if let Some(watch) = watch {
         watch.finish();
     }

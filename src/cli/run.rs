@@ -4,31 +4,31 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::cli::arguments::Run;
-use crate::cli::start::{Start, Wish};
+use crate::cli::start::{RunOptions, Start};
 use crate::event::Events;
 use crate::failure::Result;
 use crate::report::table;
-use crate::run::{Errand, Stop, Task, jobs};
+use crate::run::{RunMode, RunRequest, Stop, jobs};
 
 /// Runs, or prints the steps with `--dry-run`.
 pub async fn run(start: Start, run: Run) -> Result<u8> {
     let catalog = start.catalog()?;
     let settings = start.settings(&catalog)?;
     if !run.dry_run {
-        let wish = Wish {
+        let options = RunOptions {
             names: run.resources,
-            task: Task::Update { full: run.full },
+            mode: RunMode::Update { full: run.full },
             wait: run.wait,
             most: run.max_minutes.map(|minutes| Duration::from_secs(minutes * 60)),
             fail_on_misfit: run.fail_on.is_some(),
         };
-        return start.run(catalog, settings, wish).await;
+        return start.run(catalog, settings, options).await;
     }
-    let errand = Errand {
+    let request = RunRequest {
         catalog: Arc::new(catalog),
         settings,
         names: run.resources,
-        task: Task::Update { full: run.full },
+        mode: RunMode::Update { full: run.full },
         wait: false,
         most: None,
         now: start.now,
@@ -37,7 +37,7 @@ pub async fn run(start: Start, run: Run) -> Result<u8> {
         redactor: start.redactor.clone(),
         stop: Stop::default(),
     };
-    let rows: Vec<Vec<String>> = jobs(&errand)
+    let rows: Vec<Vec<String>> = jobs(&request)
         .await?
         .into_iter()
         .flat_map(|job| {

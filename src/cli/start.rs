@@ -13,7 +13,7 @@ use crate::config::{Environment, Settings};
 use crate::event::Event;
 use crate::failure::{Failure, Result};
 use crate::report::{LogContext, Style, Verbosity, Watch, failure_lines, hints, json_line, report, summary};
-use crate::run::{Clock, Errand, Outcome, Stop, Task};
+use crate::run::{Clock, Outcome, RunMode, RunRequest, Stop};
 use crate::schema::Catalog;
 use crate::secret::Redactor;
 
@@ -98,17 +98,17 @@ impl Start {
     }
 
     /// Runs, prints the summary, keeps the report; returns the exit code.
-    pub async fn run(&self, catalog: Catalog, settings: Settings, wish: Wish) -> Result<u8> {
+    pub async fn run(&self, catalog: Catalog, settings: Settings, options: RunOptions) -> Result<u8> {
         let watch = self.watch();
         let stop = Stop::default();
         let redactor = self.redactor.clone();
-        let errand = Errand {
+        let request = RunRequest {
             catalog: Arc::new(catalog),
             settings,
-            names: wish.names,
-            task: wish.task,
-            wait: wish.wait,
-            most: wish.most,
+            names: options.names,
+            mode: options.mode,
+            wait: options.wait,
+            most: options.most,
             now: self.now,
             seed: self.seed,
             events: watch.events.clone(),
@@ -119,12 +119,12 @@ impl Start {
         let signals = SignalHandler::new()?;
         let events = watch.events.clone();
         let outcome = tokio::select! {
-            outcome = crate::run::run(errand) => outcome,
+            outcome = crate::run::run(request) => outcome,
             never = signals.listen(&stop, &events) => never,
         };
         watch.finish();
         let outcome = outcome?;
-        let code = outcome.exit_code(wish.fail_on_misfit);
+        let code = outcome.exit_code(options.fail_on_misfit);
         let report = report(&outcome, code, &redactor);
         if let Err(failure) = outcome.keep(&json_line(&redactor, report.clone())).await {
             // The tables are committed; a report that could not be kept does not undo that.
@@ -155,16 +155,22 @@ impl Start {
 
 /// The options of a run.
 #[derive(Debug)]
-pub struct Wish {
+pub struct RunOptions {
     pub names: Vec<String>,
-    pub task: Task,
+    pub mode: RunMode,
     pub wait: bool,
     pub most: Option<Duration>,
     pub fail_on_misfit: bool,
 }
 
-impl Default for Wish {
+impl Default for RunOptions {
     fn default() -> Self {
-        Self { names: Vec::new(), task: Task::Update { full: false }, wait: false, most: None, fail_on_misfit: false }
+        Self {
+            names: Vec::new(),
+            mode: RunMode::Update { full: false },
+            wait: false,
+            most: None,
+            fail_on_misfit: false,
+        }
     }
 }

@@ -11,7 +11,7 @@ use crate::config::resolve::Settings;
 use crate::config::setting::RESOURCE;
 use crate::config::shown::shown;
 use crate::failure::{Failure, Kind, Result};
-use crate::schema::{Catalog, Resource, Wishes};
+use crate::schema::{Catalog, ColumnSelection, Resource};
 
 impl Settings {
     /// Whether a resource is selected by `[resources] include` and `exclude`; patterns may hold `*`. One that is not read by
@@ -36,12 +36,12 @@ impl Settings {
     /// The catalogue reduced by these settings: `tables`, `drop_columns` and `deletes` of each resource decide which
     /// tables and columns are written.
     pub fn shape(&self, catalog: Catalog) -> Result<Catalog> {
-        let wishes = |resource: &str| Wishes {
+        let selection = |resource: &str| ColumnSelection {
             tables: self.values.list(&name(resource, "tables")),
             drop_columns: self.values.list(&name(resource, "drop_columns")).unwrap_or_default(),
             marks: self.deletes(resource) == Deletes::Mark,
         };
-        catalog.shaped(wishes, |resource| self.selects(resource))
+        catalog.shaped(selection, |resource| self.selects(resource))
     }
 
     /// `[resource.NAME] start`: a full read takes records created from the beginning of this day on, UTC.

@@ -18,8 +18,8 @@ use crate::fetch::reach::{Reach, Setback, Way};
 use crate::fetch::received::{Spoilt, date, quota, reason, request_id, retry_after, short_body, shown, whole_body};
 use crate::fetch::refusal::REPORT;
 use crate::fetch::{
-    Answer, Auth, Body, Budget, ErrorBody, Governor, Http, Identified, Method, Patience, Permit, Quota, Refused, Reply,
-    Request, Room, Unread, error_body,
+    Answer, Auth, Body, Budget, ErrorBody, Governor, Http, Identified, Method, Permit, Quota, Refused, Reply, Request,
+    RetryBudget, Room, Unread, error_body,
 };
 use crate::quantity::plural;
 use crate::secret::Redactor;
@@ -123,10 +123,10 @@ impl Client {
         &self.shared.events
     }
 
-    /// Fresh patience, for a caller that asks again because a body was broken.
-    pub fn patience(&self) -> Patience {
+    /// A fresh retry budget, for a caller that asks again after a broken body.
+    pub fn retry_budget(&self) -> RetryBudget {
         let seed = self.shared.seed.fetch_add(0x9e37_79b9_7f4a_7c15, Ordering::Relaxed);
-        Patience::new(&self.shared.limits, seed)
+        RetryBudget::new(&self.shared.limits, seed)
     }
 
     /// The budget of bytes of all answers.
@@ -161,13 +161,13 @@ impl Client {
         let mut url = shared.url(&request.path, None)?;
         let expected = before + shared.budget.expected(&request.resource);
         room.grow(expected).await;
-        let mut patience = self.patience();
+        let mut budget = self.retry_budget();
         if let Some(tries) = request.tries {
-            patience.at_most(tries);
+            budget.at_most(tries);
         }
         let (mut refreshes, mut too_long) = (0, 0);
         loop {
-            match shared.once(request, &mut url, patience.tries(), refreshes, (room, before)).await? {
+            match shared.once(request, &mut url, budget.tries(), refreshes, (room, before)).await? {
                 Outcome::Done(reply) => return Ok(reply),
                 Outcome::Replay { refreshed } => refreshes += u32::from(refreshed),
                 Outcome::Crowded => {
@@ -181,8 +181,8 @@ impl Client {
                 }
                 Outcome::TooLong(reason) => {
                     too_long += 1;
-                    let tries = patience.tries();
-                    let Some(wait) = patience.another().filter(|_| too_long < TOO_LONG) else {
+                    let tries = budget.tries();
+                    let Some(wait) = budget.another().filter(|_| too_long < TOO_LONG) else {
                         return Ok(Reply::TooLong(shared.too_long(request, &url, &reason, tries)));
                     };
                     shared.retrying(request, &url, reason, wait, None);
@@ -190,9 +190,9 @@ impl Client {
                     tokio::time::sleep(wait).await;
                 }
                 Outcome::Again(Setback { reason, way, took, request_id }) => {
-                    let tries = patience.tries();
+                    let tries = budget.tries();
                     let spent = shared.reach.is_spent(way, tries, took);
-                    let Some(wait) = patience.another().filter(|_| !spent) else {
+                    let Some(wait) = budget.another().filter(|_| !spent) else {
                         let gave_up = shared.gave_up(request, &url, way, reason, tries);
                         return Err(gave_up.asked_as(request_id));
                     };

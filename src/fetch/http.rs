@@ -7,6 +7,7 @@ use url::Url;
 
 use crate::config::is_loopback;
 use crate::failure::{Failure, Kind, Result};
+use crate::tls::install_provider;
 
 /// A connection is made within this, or counts as failed.
 const CONNECT: Duration = Duration::from_secs(10);
@@ -23,6 +24,7 @@ pub struct Http {
 impl Http {
     /// Clients with a time limit for each request, the body of the answer included.
     pub fn new(timeout: Duration) -> Result<Self> {
+        install_provider();
         let built = |builder: reqwest::ClientBuilder| {
             builder.build().map_err(|error| Failure::new(Kind::Bug, "set up the HTTP client").caused(error))
         };

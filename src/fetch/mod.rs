@@ -40,7 +40,7 @@ pub use ledger::Ledger;
 pub use page::Reader;
 pub use refusal::{ErrorBody, error_body};
 pub use request::{Answer, Method, Reply, Request};
-pub use retry::Patience;
+pub use retry::RetryBudget;
 pub use room::{Budget, Room, Unread};
 pub use search::{ColumnMeta, Filter, Query, SearchPage};
 pub use throttle::{Governor, Permit, Quota};

@@ -14,7 +14,7 @@ pub(super) async fn read_page<T: Send + 'static>(
     request: &Request,
     reader: Reader<T>,
 ) -> Result<(SearchPage, T, jiff::Timestamp, jiff::Timestamp)> {
-    let mut patience = client.patience();
+    let mut budget = client.retry_budget();
     loop {
         let answer = match client.ask(request).await? {
             Reply::Good(answer) => answer,
@@ -32,7 +32,7 @@ pub(super) async fn read_page<T: Send + 'static>(
         let read = tokio::task::spawn_blocking(move || reader(&answer)).await.expect("reading a page does not panic");
         match read {
             Ok((page, content)) => return Ok((page, content, asked_at, date)),
-            Err(broken) => match patience.another() {
+            Err(broken) => match budget.another() {
                 Some(wait) => tokio::time::sleep(wait).await,
                 None => {
                     return Err(Failure::new(Kind::Answer, format!("read {}", request.resource))

@@ -11,17 +11,17 @@ const FIRST: Duration = Duration::from_millis(500);
 /// The longest wait.
 const LONGEST: Duration = Duration::from_secs(30);
 
-/// The patience left for one request.
+/// The tries and the time left for one request.
 #[derive(Debug)]
-pub struct Patience {
+pub struct RetryBudget {
     tries: u32,
     most: u32,
     until: Instant,
     random: fastrand::Rng,
 }
 
-impl Patience {
-    /// Patience for a request that begins now.
+impl RetryBudget {
+    /// The budget of a request that begins now.
     pub fn new(limits: &Limits, seed: u64) -> Self {
         Self {
             tries: 1,
@@ -41,7 +41,7 @@ impl Patience {
         self.tries
     }
 
-    /// The wait before the next try, or `None` when patience is at an end.
+    /// The wait before the next try, or `None` when the budget is spent.
     pub fn another(&mut self) -> Option<Duration> {
         if self.tries >= self.most || Instant::now() >= self.until {
             return None;

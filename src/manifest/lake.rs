@@ -9,7 +9,7 @@ use crate::store::{Store, paths};
 
 /// The content of `_pearlift/destination.json`.
 #[derive(Debug, Deserialize, Serialize)]
-struct Paper {
+struct DestinationMarker {
     format: u32,
     account: String,
     created_at: Timestamp,
@@ -23,18 +23,18 @@ pub async fn check_destination(store: &Store, account: &str) -> Result<bool> {
         store.refuse_former(&path).await?;
         return Ok(false);
     };
-    let paper: Paper = serde_json::from_slice(&bytes)
+    let marker: DestinationMarker = serde_json::from_slice(&bytes)
         .map_err(|error| Failure::new(Kind::Damage, "read the destination's paper").at(&path).caused(error))?;
-    if paper.format > FORMAT {
+    if marker.format > FORMAT {
         return Err(Failure::new(Kind::Settings, "use the destination")
             .at(store.describe())
-            .because(format!("it is of format {}, and this program knows up to {FORMAT}", paper.format))
+            .because(format!("it is of format {}, and this program knows up to {FORMAT}", marker.format))
             .advise("use the newer pearlift that wrote it"));
     }
-    if paper.account != account {
+    if marker.account != account {
         return Err(Failure::new(Kind::Settings, "use the destination")
             .at(store.describe())
-            .because(format!("it belongs to account `{}`, and `account.code` is `{account}`", paper.account))
+            .because(format!("it belongs to account `{}`, and `account.code` is `{account}`", marker.account))
             .advise("give each account a destination of its own (`destination.url`)"));
     }
     Ok(true)
@@ -47,13 +47,13 @@ pub async fn claim_destination(store: &Store, account: &str, now: Timestamp) -> 
         return Ok(());
     }
     let path = paths::destination();
-    let paper = Paper {
+    let marker = DestinationMarker {
         format: FORMAT,
         account: account.to_owned(),
         created_at: now,
         pearlift: env!("CARGO_PKG_VERSION").to_owned(),
     };
-    let bytes = serde_json::to_vec_pretty(&paper)
+    let bytes = serde_json::to_vec_pretty(&marker)
         .map_err(|error| Failure::new(Kind::Bug, "write the destination's paper").caused(error))?;
     // Another run may have been first: the marker that is there afterwards counts.
     store.put_new(&path, bytes).await?;

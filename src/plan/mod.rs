@@ -70,7 +70,7 @@ pub struct Step {
 
 /// The inputs of the plan, beside the resource and its head.
 #[derive(Clone, Copy, Debug)]
-pub struct Wish {
+pub struct ResourceOptions {
     /// Read everything again.
     pub full: bool,
     /// A full read takes records created from then on.
@@ -92,7 +92,7 @@ pub struct Wish {
     pub overlap: Duration,
 }
 
-impl Wish {
+impl ResourceOptions {
     fn is_over(&self, theirs: Option<Timestamp>, ours: Option<Timestamp>, every: Duration) -> bool {
         is_over(Moment { theirs, ours }, every, self.moment(), self.overlap)
     }
@@ -103,15 +103,15 @@ impl Wish {
 }
 
 /// The steps of a resource.
-pub fn plan(resource: &Resource, head: Option<&Version>, wish: Wish) -> Job {
+pub fn plan(resource: &Resource, head: Option<&Version>, options: ResourceOptions) -> Job {
     let blank = State::default();
     let state = head.map_or(&blank, |head| &head.state);
     let mut steps = Vec::new();
     let mut idle = None;
     // A snapshot is of its day: nothing of an earlier one is gone on with.
     let resumable = state.scan.clone().filter(|scan| scan.schema_hash == resource.hash && !resource.is_snapshot());
-    if wish.full {
-        steps.push(full(from(wish.start, "asked for with --full"), None));
+    if options.full {
+        steps.push(full(from(options.start, "asked for with --full"), None));
     } else if let Some(scan) = resumable {
         let (begun, scan_kind) = (format!("{:.0}", scan.started_at), scan.kind);
         match scan.kind {
@@ -123,26 +123,26 @@ pub fn plan(resource: &Resource, head: Option<&Version>, wish: Wish) -> Job {
         }
         if resource.has_dates() {
             // Open records that a full read has brought are read again the next night.
-            let open_every = open_every(resource, wish).filter(|_| scan_kind == ScanKind::Changes);
+            let open_every = open_every(resource, options).filter(|_| scan_kind == ScanKind::Changes);
             steps.push(changes("then what changed since".to_owned(), None, open_every));
         }
     } else if state.completed_at.is_none() || (resource.has_dates() && state.watermark.is_none()) {
-        steps.push(full(from(wish.start, "first load"), None));
+        steps.push(full(from(options.start, "first load"), None));
     } else if let (true, Some(since)) = (resource.has_dates(), state.changes_since()) {
-        steps.push(changes(format!("changes since {since:.0}"), Some(since), open_every(resource, wish)));
+        steps.push(changes(format!("changes since {since:.0}"), Some(since), open_every(resource, options)));
     } else {
-        match not_due(resource, state, wish) {
+        match not_due(resource, state, options) {
             Some(reason) => idle = Some(reason),
-            None if has_holes(resource, state, wish) => {
+            None if has_holes(resource, state, options) => {
                 let reason = "asks again for what the day's snapshot lacks".to_owned();
                 steps.push(Step { since: state.reloaded_at, ..full(reason, None) });
             }
             None => steps.push(full(reload_reason(resource).to_owned(), None)),
         }
     }
-    if let Some(every) = wish.reconcile_every
+    if let Some(every) = options.reconcile_every
         && state.completed_at.is_some()
-        && wish.is_over(state.reconciled_at, state.clocks.reconciled_at, every)
+        && options.is_over(state.reconciled_at, state.clocks.reconciled_at, every)
     {
         let reason = format!("looks for deletions {}", cadence(every));
         steps.push(Step { kind: StepKind::Reconcile, reason, since: None, resume: None, open_every: None });
@@ -151,10 +151,10 @@ pub fn plan(resource: &Resource, head: Option<&Version>, wish: Wish) -> Job {
         let reason = "compares the ids: its search has no dates".to_owned();
         steps.push(Step { kind: StepKind::Reconcile, reason, since: None, resume: None, open_every: None });
     }
-    let later = later(resource, state, wish, &steps).into_iter().collect();
+    let later = later(resource, state, options, &steps).into_iter().collect();
     let mut job = Job { resource: resource.name.clone(), steps, later, idle };
     if let Some(head) = head {
-        say_fit(&mut job, &Fit::of(head, resource), resource, wish.full);
+        say_fit(&mut job, &Fit::of(head, resource), resource, options.full);
     }
     job
 }
@@ -182,16 +182,16 @@ fn say_fit(job: &mut Job, fit: &Fit, resource: &Resource, full: bool) {
 }
 
 /// The step that looks for undated changes; none if this run reads everything anyway.
-fn later(resource: &Resource, state: &State, wish: Wish, steps: &[Step]) -> Option<Step> {
+fn later(resource: &Resource, state: &State, options: ResourceOptions, steps: &[Step]) -> Option<Step> {
     let reads_all = steps.iter().any(|step| step.kind == StepKind::Scan(ScanKind::Full));
     if !resource.has_dates() || reads_all {
         return None;
     }
-    let every = wish.reload_every.or(resource.read.reload_every);
-    if let Some(every) = every.filter(|every| wish.is_over(state.reloaded_at, state.clocks.reloaded_at, *every)) {
+    let every = options.reload_every.or(resource.read.reload_every);
+    if let Some(every) = every.filter(|every| options.is_over(state.reloaded_at, state.clocks.reloaded_at, *every)) {
         return Some(full(format!("read whole again {}", cadence(every)), None));
     }
-    let requests = wish.reread_requests;
+    let requests = options.reread_requests;
     (requests > 0 && can_reread(resource)).then(|| Step {
         kind: StepKind::Reread(requests),
         reason: "reads again what was read least recently".to_owned(),
@@ -222,9 +222,9 @@ fn changes(reason: String, since: Option<Timestamp>, open_every: Option<Duration
 }
 
 /// The cadence at which open records are read again.
-fn open_every(resource: &Resource, wish: Wish) -> Option<Duration> {
+fn open_every(resource: &Resource, options: ResourceOptions) -> Option<Duration> {
     match resource.open() {
-        Some(Open::Until { every, .. }) => Some(wish.open_every.unwrap_or(*every)),
+        Some(Open::Until { every, .. }) => Some(options.open_every.unwrap_or(*every)),
         Some(Open::Listed { .. }) | None => None,
     }
 }
@@ -242,25 +242,25 @@ fn reload_reason(resource: &Resource) -> &'static str {
 }
 
 /// Whether the snapshot of the day lacks records that are to be asked for again.
-fn has_holes(resource: &Resource, state: &State, wish: Wish) -> bool {
+fn has_holes(resource: &Resource, state: &State, options: ResourceOptions) -> bool {
     let taken = Moment { theirs: state.reloaded_at, ours: state.clocks.reloaded_at };
     let lacks = resource.is_snapshot() && !state.owed.is_empty();
-    lacks && !is_another_day(taken, wish.moment(), wish.overlap)
+    lacks && !is_another_day(taken, options.moment(), options.overlap)
 }
 
 /// The reason why a resource without dates is not due yet, if it is not.
-fn not_due(resource: &Resource, state: &State, wish: Wish) -> Option<String> {
-    let every = wish.every.or(resource.read.every)?;
+fn not_due(resource: &Resource, state: &State, options: ResourceOptions) -> Option<String> {
+    let every = options.every.or(resource.read.every)?;
     let last = state.reloaded_at?;
     let per_owner = matches!(resource.read.style, Style::PerOwner { .. });
-    if !state.owed.is_empty() && (!per_owner || has_holes(resource, state, wish)) {
+    if !state.owed.is_empty() && (!per_owner || has_holes(resource, state, options)) {
         return None;
     }
     if resource.is_snapshot() && every == Duration::from_secs(24 * 3600) {
         let taken = Moment { theirs: Some(last), ours: state.clocks.reloaded_at };
-        let due = is_another_day(taken, wish.moment(), wish.overlap);
+        let due = is_another_day(taken, options.moment(), options.overlap);
         return (!due).then(|| format!("has the snapshot of {}", day(last)));
     }
-    (!wish.is_over(Some(last), state.clocks.reloaded_at, every))
+    (!options.is_over(Some(last), state.clocks.reloaded_at, every))
         .then(|| format!("read {last:.0}, due {}", cadence(every)))
 }

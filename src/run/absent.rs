@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use crate::fetch::IdRanges;
 use crate::manifest::Key;
-use crate::run::documents::Brought;
+use crate::run::documents::FetchedSet;
 
 /// The absent ids of a scan, and the evidence about them.
 #[derive(Debug, Default)]
@@ -31,7 +31,7 @@ pub struct Absent {
 
 impl Absent {
     /// Notes what came of a set. Ids that are absent without doubt stay in `brought.gone`, the others are kept for later.
-    pub fn note(&mut self, brought: &mut Brought) {
+    pub fn note(&mut self, brought: &mut FetchedSet) {
         let came = first_of(brought);
         self.witness = self.witness.or(came);
         self.latest = self.latest.max(brought.pages.iter().map(|(_, asked_at)| *asked_at).max());
@@ -54,12 +54,12 @@ impl Absent {
 }
 
 /// The first id that came.
-pub fn first_of(brought: &Brought) -> Option<i64> {
+pub fn first_of(brought: &FetchedSet) -> Option<i64> {
     came(brought).next()
 }
 
 /// The ids that came in a usable form.
-pub fn came(brought: &Brought) -> impl Iterator<Item = i64> {
+pub fn came(brought: &FetchedSet) -> impl Iterator<Item = i64> {
     let owners = brought.pages.iter().flat_map(|(page, _)| &page.owners).filter(|owner| owner.fits);
     owners.filter_map(|owner| match owner.key {
         Key::Int(id) => Some(id),

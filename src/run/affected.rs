@@ -11,9 +11,9 @@ use jiff::tz::Offset;
 use crate::failure::Result;
 use crate::fetch::{Filter, IdRanges, collapse, expand};
 use crate::manifest::{DataFile, Key};
-use crate::run::inventory::Asker;
+use crate::run::inventory::IdSource;
 use crate::run::mend::Bad;
-use crate::run::work::Work;
+use crate::run::session::ResourceSession;
 use crate::schema::{Inventory, Partition, PartitionBy, Resource, Rows, Style, Table};
 use crate::window::Window;
 use crate::write::held_ids;
@@ -43,9 +43,9 @@ pub struct Month {
 
 impl AffectedIds {
     /// The owners of damaged files of one partition.
-    pub async fn of(&mut self, work: &Work<'_>, partition: Option<&str>, bad: &[&Bad]) -> Result<Ids> {
-        let store = &work.site.store;
-        let resource = Arc::clone(&work.resource);
+    pub async fn of(&mut self, session: &ResourceSession<'_>, partition: Option<&str>, bad: &[&Bad]) -> Result<Ids> {
+        let store = &session.context.store;
+        let resource = Arc::clone(&session.resource);
         let owner = resource.tables.iter().find(|table| table.rows == Rows::Record);
         let mut wanted = BTreeSet::new();
         let mut spans: Vec<(i64, i64)> = bad.iter().filter_map(|bad| span(&bad.file)).collect();
@@ -57,7 +57,7 @@ impl AffectedIds {
         let mut held = BTreeSet::new();
         let within = |spans: &[(i64, i64)], id: i64| spans.iter().any(|(first, last)| (*first..=*last).contains(&id));
         for table in &resource.tables {
-            let files = whole_files(work, table, partition, &spans);
+            let files = whole_files(session, table, partition, &spans);
             held.extend(held_ids(store, &files, key(&resource, &table.name)).await?);
         }
         for bad in bad.iter().filter(|bad| bad.is_short()) {
@@ -67,12 +67,12 @@ impl AffectedIds {
             if owner.is_none_or(|owner| owner.name == bad.table) {
                 let elsewhere: BTreeSet<i64> = match owner {
                     Some(owner) => {
-                        let files = files_within(work, owner, &[span]);
+                        let files = files_within(session, owner, &[span]);
                         held_ids(store, &files, key(&resource, &owner.name)).await?.into_iter().collect()
                     }
                     None => BTreeSet::new(),
                 };
-                let listed = self.listed(work, partition, span).await?;
+                let listed = self.listed(session, partition, span).await?;
                 wanted.extend(expand(&listed).filter(|id| within(&[span], *id)).filter(|id| !elsewhere.contains(id)));
             }
         }
@@ -81,16 +81,22 @@ impl AffectedIds {
     }
 
     /// What the source has of a span of ids; of a month where that is cheaper. May hold more.
-    async fn listed(&mut self, work: &Work<'_>, partition: Option<&str>, span: (i64, i64)) -> Result<IdRanges> {
-        let resource = &work.resource;
-        let asker = Asker { client: &work.site.client, stop: &work.site.stop, name: Arc::clone(&work.name) };
+    async fn listed(
+        &mut self,
+        session: &ResourceSession<'_>,
+        partition: Option<&str>,
+        span: (i64, i64),
+    ) -> Result<IdRanges> {
+        let resource = &session.resource;
+        let id_source =
+            IdSource { client: &session.context.client, stop: &session.context.stop, name: Arc::clone(&session.name) };
         match &resource.read.style {
             // Ids that are nearly dense: to ask for all numbers is to list them.
             Style::IdSets { inventory: Inventory::Windows(_), .. } => return Ok(vec![span]),
             Style::IdSets { inventory: Inventory::Search(search), changes: Some(changes), .. } => {
                 if let Some(month) = month_of(resource, &changes.since, partition) {
                     let filter = Filter::Period { column: month.by, window: month.window };
-                    let (_, rows) = asker.search(&resource.read.service, search, &[], Some(filter)).await?;
+                    let (_, rows) = id_source.search(&resource.read.service, search, &[], Some(filter)).await?;
                     return Ok(collapse(rows.into_iter().map(|row| row.id)));
                 }
             }
@@ -99,9 +105,9 @@ impl AffectedIds {
         if self.listed.is_none() {
             self.listed = Some(match &resource.read.style {
                 Style::PerOwner { owners, .. } => {
-                    asker.owners(work.site.catalog.get(&owners.resource)?, owners).await?.ids
+                    id_source.owners(session.context.catalog.get(&owners.resource)?, owners).await?.ids
                 }
-                Style::IdSets { .. } | Style::List { .. } | Style::Search(_) => asker.all(resource).await?.ids,
+                Style::IdSets { .. } | Style::List { .. } | Style::Search(_) => id_source.all(resource).await?.ids,
             });
         }
         Ok(self.listed.clone().unwrap_or_default())
@@ -123,16 +129,21 @@ fn span(file: &DataFile) -> Option<(i64, i64)> {
 }
 
 /// Files of a table that are whole and may hold owners of these spans, in any partition.
-fn files_within(work: &Work<'_>, table: &Table, spans: &[(i64, i64)]) -> Vec<DataFile> {
-    let files = work.head.as_ref().and_then(|head| head.tables.get(&table.name)).map(|table| table.files.iter());
+fn files_within(session: &ResourceSession<'_>, table: &Table, spans: &[(i64, i64)]) -> Vec<DataFile> {
+    let files = session.head.as_ref().and_then(|head| head.tables.get(&table.name)).map(|table| table.files.iter());
     let meets = |file: &&DataFile| {
         span(file).is_some_and(|(first, last)| spans.iter().any(|(from, to)| first <= *to && *from <= last))
     };
     files.into_iter().flatten().filter(meets).cloned().collect()
 }
 
-fn whole_files(work: &Work<'_>, table: &Table, partition: Option<&str>, spans: &[(i64, i64)]) -> Vec<DataFile> {
-    let files = files_within(work, table, spans).into_iter();
+fn whole_files(
+    session: &ResourceSession<'_>,
+    table: &Table,
+    partition: Option<&str>,
+    spans: &[(i64, i64)],
+) -> Vec<DataFile> {
+    let files = files_within(session, table, spans).into_iter();
     files.filter(|file| file.partition.as_deref() == partition).collect()
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::manifest::{DataFile, TableFiles, Version};
-use crate::run::work::Work;
+use crate::run::session::ResourceSession;
 
 /// A damaged file, and the table that it is of; none where it holds rows of deleted records.
 #[derive(Clone, Debug)]
@@ -12,7 +12,7 @@ pub struct Apart {
     pub file: DataFile,
 }
 
-impl Work<'_> {
+impl ResourceSession<'_> {
     /// Takes files out of what commits read. They stay in their tables until they are given up.
     pub fn set_apart(&mut self, files: Vec<Apart>) {
         self.apart = files;

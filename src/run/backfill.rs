@@ -14,13 +14,13 @@ use crate::fetch::{Filter, IdRanges, chunks, collapse, count as ids_in, expand};
 use crate::manifest::{Backfill, Cursor, Scan, ScanKind, Selected};
 use crate::quantity::plural;
 use crate::run::gone;
-use crate::run::inventory::Asker;
+use crate::run::inventory::IdSource;
 use crate::run::limits::{described, may_go};
 use crate::run::nonce;
 use crate::run::rows;
+use crate::run::session::{ResourceSession, count};
 use crate::run::slices::SliceScan;
 use crate::run::stale::Dates;
-use crate::run::work::{Work, count};
 use crate::schema::{Changes, Resource, Style};
 use crate::window::Window;
 use crate::write::{Replace, held_between};
@@ -61,12 +61,12 @@ impl fmt::Display for Backfilled {
 }
 
 /// Reads the selection again and merges it.
-pub async fn backfill(work: &mut Work<'_>, selection: &Selection) -> Result<Backfilled> {
-    let resource = Arc::clone(&work.resource);
+pub async fn backfill(session: &mut ResourceSession<'_>, selection: &Selection) -> Result<Backfilled> {
+    let resource = Arc::clone(&session.resource);
     if let Selection::Ids { ids, accept_older: true } = selection {
-        work.accepts_older = ids.clone();
+        session.accepts_older = ids.clone();
     }
-    if work.head.as_ref().is_none_or(|head| head.state.completed_at.is_none()) {
+    if session.head.as_ref().is_none_or(|head| head.state.completed_at.is_none()) {
         return Err(cannot(
             &resource,
             "its first load is not complete",
@@ -84,16 +84,16 @@ pub async fn backfill(work: &mut Work<'_>, selection: &Selection) -> Result<Back
             Err(cannot(&resource, "a snapshot is of its day: the past cannot be read again", &whole(&resource)))
         }
         (Style::PerOwner { get, max_ids, .. }, Selection::Ids { ids, .. }) => {
-            by_ids(work, get, ids, *max_ids, true).await
+            by_ids(session, get, ids, *max_ids, true).await
         }
         (Style::IdSets { get, max_ids, .. }, Selection::Ids { ids, .. }) => {
-            by_ids(work, get, ids, *max_ids, false).await
+            by_ids(session, get, ids, *max_ids, false).await
         }
         (Style::IdSets { get, max_ids, changes, .. }, Selection::Range { window, by }) => {
             let Some(changes) = changes else {
                 return Err(cannot(&resource, "it has no search by date", &whole(&resource)));
             };
-            by_date(work, get, *max_ids, changes, *window, by.as_deref()).await
+            by_date(session, get, *max_ids, changes, *window, by.as_deref()).await
         }
         (Style::Search(_), Selection::Ids { .. }) => {
             Err(cannot(&resource, "its records have no GET", "select them by date: `--from` and `--to`"))
@@ -102,17 +102,17 @@ pub async fn backfill(work: &mut Work<'_>, selection: &Selection) -> Result<Back
             let by = by.as_deref().or(search.since.first().map(String::as_str));
             let Some(by) = by else { return Err(cannot(&resource, "its search has no date", &whole(&resource))) };
             let selected = Selected::Range { by: by.to_owned(), from: window.from, to: window.to };
-            let known = known(work, &selected);
+            let known = known(session, &selected);
             let resumed = known.is_some();
             let backfill = known.unwrap_or_else(|| Backfill {
                 id: nonce(),
                 selected,
-                started_at: work.site.clock.now(),
+                started_at: session.context.clock.now(),
                 schema_hash: resource.hash.clone(),
                 cursor: Cursor::Rows { last: 0, next: 1 },
             });
-            rows::read_window(work, search, by, *window, Some(backfill)).await?;
-            finish(work).await?;
+            rows::read_window(session, search, by, *window, Some(backfill)).await?;
+            finish(session).await?;
             Ok(Backfilled { resumed, ..Backfilled::default() })
         }
     }
@@ -127,105 +127,107 @@ fn whole(resource: &Resource) -> String {
 }
 
 /// The unfinished backfill of the same selection.
-fn known(work: &Work<'_>, selected: &Selected) -> Option<Backfill> {
-    work.state.backfill.clone().filter(|known| known.selected == *selected)
+fn known(session: &ResourceSession<'_>, selected: &Selected) -> Option<Backfill> {
+    session.state.backfill.clone().filter(|known| known.selected == *selected)
 }
 
 /// The scan of an unfinished backfill of the same selection.
-async fn resumed(work: &Work<'_>, selected: &Selected) -> Result<Option<SliceScan>> {
-    let Some(known) = known(work, selected) else { return Ok(None) };
+async fn resumed(session: &ResourceSession<'_>, selected: &Selected) -> Result<Option<SliceScan>> {
+    let Some(known) = known(session, selected) else { return Ok(None) };
     let Backfill { id, started_at, schema_hash, cursor, .. } = known;
     let scan = Scan { id, kind: ScanKind::Changes, started_at, schema_hash, cursor };
-    SliceScan::resume(work, &scan).await
+    SliceScan::resume(session, &scan).await
 }
 
 /// Commits a backfill's end; no plan of a backfill is needed any more.
-async fn finish(work: &mut Work<'_>) -> Result<()> {
+async fn finish(session: &mut ResourceSession<'_>) -> Result<()> {
     let plan = |known: Option<&Backfill>| match known.map(|known| &known.cursor) {
         Some(Cursor::Slices { plan, .. }) => Some(plan.clone()),
         Some(Cursor::Rows { .. }) | None => None,
     };
-    let ours = plan(work.state.backfill.take().as_ref());
-    work.forget_absent();
-    let plans: Vec<String> = ours.into_iter().chain(work.old_backfill.take()).collect();
-    work.commit(Replace::Owners, true).await?;
-    if plans.is_empty() { Ok(()) } else { work.site.store.delete(&plans).await }
+    let ours = plan(session.state.backfill.take().as_ref());
+    session.forget_absent();
+    let plans: Vec<String> = ours.into_iter().chain(session.old_backfill.take()).collect();
+    session.commit(Replace::Owners, true).await?;
+    if plans.is_empty() { Ok(()) } else { session.context.store.delete(&plans).await }
 }
 
 /// Reads these ids; owners that are not returned have no rows (`absent_is_empty`), other records are left alone.
 async fn by_ids(
-    work: &mut Work<'_>,
+    session: &mut ResourceSession<'_>,
     get: &str,
     ids: &IdRanges,
     max_ids: usize,
     absent_is_empty: bool,
 ) -> Result<Backfilled> {
     let selected = Selected::Ids(ids.clone());
-    let known = resumed(work, &selected).await?;
+    let known = resumed(session, &selected).await?;
     let resumed = known.is_some();
     let mut scan = known.unwrap_or_else(|| {
-        let mut scan = SliceScan::new(work, ScanKind::Changes, work.site.clock.now(), &Vec::new(), true, max_ids);
+        let mut scan =
+            SliceScan::new(session, ScanKind::Changes, session.context.clock.now(), &Vec::new(), true, max_ids);
         scan.slices.extend(chunks(ids, max_ids));
         scan
     });
     (scan.confirms, scan.absent_is_empty, scan.selected) = (true, absent_is_empty, Some(selected));
-    let path = format!("{}/{get}", work.resource.read.service);
-    scan.run(work, &path).await?;
-    finish(work).await?;
+    let path = format!("{}/{get}", session.resource.read.service);
+    scan.run(session, &path).await?;
+    finish(session).await?;
     Ok(Backfilled { asked: ids_in(ids), absent: count(scan.gone.len()), gone: 0, resumed })
 }
 
 /// Reads what a date selects; where it is the date of creation, what we hold of the range and the source does not is
 /// asked for too, and goes when a GET confirms it.
 async fn by_date(
-    work: &mut Work<'_>,
+    session: &mut ResourceSession<'_>,
     get: &str,
     max_ids: usize,
     changes: &Changes,
     window: Window,
     by: Option<&str>,
 ) -> Result<Backfilled> {
-    let resource = Arc::clone(&work.resource);
+    let resource = Arc::clone(&session.resource);
     let by = by.unwrap_or(changes.created()).to_owned();
     let selected = Selected::Range { by: by.clone(), from: window.from, to: window.to };
-    let known = resumed(work, &selected).await?;
+    let known = resumed(session, &selected).await?;
     let resumed = known.is_some();
     let mut scan = match known {
         Some(scan) => scan,
-        None => selected_by_date(work, max_ids, changes, window, &by).await?,
+        None => selected_by_date(session, max_ids, changes, window, &by).await?,
     };
     (scan.confirms, scan.selected) = (true, Some(selected));
     let path = format!("{}/{get}", resource.read.service);
-    scan.run(work, &path).await?;
-    let gone = gone::prove(work, scan.candidates.intersection(&scan.gone).copied().collect()).await?;
+    scan.run(session, &path).await?;
+    let gone = gone::prove(session, scan.candidates.intersection(&scan.gone).copied().collect()).await?;
     let asked = scan.slices.iter().map(|slice| ids_in(slice)).sum();
     let done = Backfilled { asked, absent: count(scan.gone.len()), gone: count(gone.len()), resumed };
-    let held = gone::records(work).await?;
+    let held = gone::records(session).await?;
     if done.gone > may_go(held) {
-        return Err(Failure::new(Kind::Doubtful, format!("take deleted {} out of the tables", work.name))
+        return Err(Failure::new(Kind::Doubtful, format!("take deleted {} out of the tables", session.name))
             .because(format!("{} of the range are gone, and {}", done.gone, described(held)))
-            .advise(format!("they were left; `pearlift reconcile --force {}` takes them out", work.name)));
+            .advise(format!("they were left; `pearlift reconcile --force {}` takes them out", session.name)));
     }
-    let at = if resumed { work.site.clock.now() } else { scan.started_at };
-    work.state.absence.suspects.retain(|id, _| !gone.contains(id));
-    work.bury(gone.into_iter().collect(), at, work.deletes == Deletes::Move);
-    finish(work).await?;
+    let at = if resumed { session.context.clock.now() } else { scan.started_at };
+    session.state.absence.suspects.retain(|id, _| !gone.contains(id));
+    session.bury(gone.into_iter().collect(), at, session.deletes == Deletes::Move);
+    finish(session).await?;
     Ok(done)
 }
 
 /// A scan over what a date selects; what we hold of the range and the search did not show comes last, in slices of its
 /// own, for it is asked for again after an interruption.
 async fn selected_by_date(
-    work: &mut Work<'_>,
+    session: &mut ResourceSession<'_>,
     max_ids: usize,
     changes: &Changes,
     window: Window,
     by: &str,
 ) -> Result<SliceScan> {
-    let resource = Arc::clone(&work.resource);
-    let asker = Asker { client: &work.site.client, stop: &work.site.stop, name: Arc::clone(&work.name) };
+    let resource = Arc::clone(&session.resource);
+    let id_source =
+        IdSource { client: &session.context.client, stop: &session.context.stop, name: Arc::clone(&session.name) };
     let (stamps, filter) = ([by.to_owned()], Filter::Period { column: by.to_owned(), window });
-    let (started_at, rows) = asker.search(&resource.read.service, &changes.search, &stamps, Some(filter)).await?;
+    let (started_at, rows) = id_source.search(&resource.read.service, &changes.search, &stamps, Some(filter)).await?;
     // Asked a second wider on either side: what lies outside is cut here.
     let inside = |text: &str| timestamp_micros(text).map(timestamp).filter(|at| window.contains(*at));
     let found = rows.into_iter().filter(|row| row.stamps[0].as_deref().is_some_and(|text| inside(text).is_some()));
@@ -236,8 +238,8 @@ async fn selected_by_date(
     };
     let dates: Vec<(i64, Dates)> = found.iter().map(|row| (row.id, shown(row))).collect();
     let found: BTreeSet<i64> = found.iter().map(|row| row.id).collect();
-    let held = if by == changes.created() { held_created(work, &resource, by, window).await? } else { Vec::new() };
-    let mut scan = SliceScan::new(work, ScanKind::Changes, started_at, &Vec::new(), true, max_ids);
+    let held = if by == changes.created() { held_created(session, &resource, by, window).await? } else { Vec::new() };
+    let mut scan = SliceScan::new(session, ScanKind::Changes, started_at, &Vec::new(), true, max_ids);
     scan.candidates = held.into_iter().filter(|id| !found.contains(id)).collect();
     scan.stale.await_dates(dates);
     scan.absent.shown = collapse(found);
@@ -247,14 +249,19 @@ async fn selected_by_date(
 }
 
 /// The ids that we hold whose date of creation lies in the window; none where no column keeps that date.
-async fn held_created(work: &Work<'_>, resource: &Resource, by: &str, window: Window) -> Result<Vec<i64>> {
+async fn held_created(
+    session: &ResourceSession<'_>,
+    resource: &Resource,
+    by: &str,
+    window: Window,
+) -> Result<Vec<i64>> {
     let (Some(table), Some(column)) = (resource.record_table(), resource.date_column(by)) else {
         return Ok(Vec::new());
     };
-    let head = work.head.as_ref().and_then(|head| head.tables.get(&table.name));
+    let head = session.head.as_ref().and_then(|head| head.tables.get(&table.name));
     let files = head.map(|table| table.files.clone()).unwrap_or_default();
     let key = &table.columns[table.key[0]].name;
-    let held = held_between(&work.site.store, &files, key, &column.name, window).await?;
+    let held = held_between(&session.context.store, &files, key, &column.name, window).await?;
     debug_assert!(expand(&collapse(held.iter().copied())).count() == held.len(), "ids are distinct");
     Ok(held)
 }

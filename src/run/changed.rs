@@ -9,7 +9,7 @@ use crate::decode::{IdRow, timestamp_micros};
 use crate::failure::Result;
 use crate::fetch::Filter;
 use crate::manifest::Version;
-use crate::run::inventory::Asker;
+use crate::run::inventory::IdSource;
 use crate::run::lookups::{Lookups, Question};
 use crate::schema::{Changes, Open, Resource, Type};
 use crate::store::Store;
@@ -55,7 +55,7 @@ impl Found {
 
 /// Asks for what changed, by each date from its point on.
 pub async fn find(
-    asker: &Asker<'_>,
+    id_source: &IdSource<'_>,
     service: &str,
     changes: &Changes,
     since: impl Fn(&str) -> Timestamp,
@@ -64,7 +64,7 @@ pub async fn find(
     let mut found: Option<Found> = None;
     for column in &changes.since {
         let filter = Filter::Period { column: column.clone(), window: Window::since(since(column)) };
-        let (started_at, rows) = asker.search(service, &changes.search, &stamps, Some(filter)).await?;
+        let (started_at, rows) = id_source.search(service, &changes.search, &stamps, Some(filter)).await?;
         let found = found.get_or_insert_with(|| Found { started_at, sightings: BTreeMap::new() });
         sight(&mut found.sightings, changes, started_at, rows);
     }
@@ -75,7 +75,7 @@ pub async fn find(
 /// open, sightings of it join the others, and what we hold as open and is not listed is given: it was closed with a date of
 /// the past, or deleted. Else all that we hold as open is.
 pub async fn find_open(
-    asker: &Asker<'_>,
+    id_source: &IdSource<'_>,
     store: &Store,
     resource: &Resource,
     head: Option<&Version>,
@@ -89,7 +89,7 @@ pub async fn find_open(
     if let Open::Listed { filter: (column, value), .. } = open {
         let filter = Filter::Bool { column: column.clone(), value: *value };
         let (service, stamps) = (&resource.read.service, stamps(changes));
-        let (_, rows) = asker
+        let (_, rows) = id_source
             .search_by(service, &changes.search, (&stamps, Some(filter)), Some(changes.created().to_owned()))
             .await?;
         let listed: BTreeSet<i64> = rows.iter().map(|row| row.id).collect();

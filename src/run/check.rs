@@ -9,7 +9,7 @@ use crate::failure::{Failure, Kind, Result};
 use crate::fetch::{Auth, Client, ColumnMeta, Reply, Request};
 use crate::manifest::{FieldDrift, check_destination, head};
 use crate::quantity::plural;
-use crate::run::{Errand, choose, nonce};
+use crate::run::{RunRequest, choose, nonce};
 use crate::schema::{Inventory, Leaf, Resource, Source, Style};
 use crate::store::Store;
 
@@ -24,14 +24,14 @@ pub struct Finding {
 }
 
 /// Tries everything, in the order in which a run needs it; stops early only where the rest makes no sense.
-pub async fn check(errand: &Errand) -> Result<Vec<Finding>> {
-    let chosen = choose(&errand.catalog, &errand.settings, &errand.names)?;
-    let account = errand.settings.account()?;
-    let credentials = errand.settings.credentials(errand.now)?;
-    let limits = errand.settings.limits()?;
-    let destination = errand.settings.destination()?;
+pub async fn check(request: &RunRequest) -> Result<Vec<Finding>> {
+    let chosen = choose(&request.catalog, &request.settings, &request.names)?;
+    let account = request.settings.account()?;
+    let credentials = request.settings.credentials(request.now)?;
+    let limits = request.settings.limits()?;
+    let destination = request.settings.destination()?;
     let run = nonce();
-    errand.events.tell(Event::Begun { run: run.clone(), account: account.code.clone() });
+    request.events.tell(Event::Begun { run: run.clone(), account: account.code.clone() });
     let mut findings = vec![finding("settings", Ok(format!("account {} at {}", account.code, account.base_url)))];
     let opened = async {
         let store = Store::open(&destination, true)?;
@@ -50,9 +50,9 @@ pub async fn check(errand: &Errand) -> Result<Vec<Finding>> {
         }
         Err(failure) => findings.push(finding("destination", Err(failure))),
     }
-    let auth = Auth::new(credentials, &account.code, errand.redactor.clone())?;
-    let client = Client::new(&account, auth, &limits, errand.seed, errand.events.clone())?;
-    client.clocks().set(errand.now);
+    let auth = Auth::new(credentials, &account.code, request.redactor.clone())?;
+    let client = Client::new(&account, auth, &limits, request.seed, request.events.clone())?;
+    client.clocks().set(request.now);
     let mut logged_in = false;
     for resource in chosen {
         for (search, wanted) in searches(resource) {

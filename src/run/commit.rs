@@ -16,22 +16,22 @@ use crate::quantity::{number, plural};
 use crate::run::nonce;
 use crate::run::once::unwritten;
 use crate::run::references;
-use crate::run::work::{Gone, Work, count};
+use crate::run::session::{Gone, ResourceSession, count};
 use crate::schema::Naming;
 use crate::store::{Step, paths};
 use crate::write::{
-    Aside, Commission, Marks, OwnerSet, Reappeared, Replace, Reshaping, SetAside, Sizes, Which, Written,
+    Aside, Marks, OwnerSet, Reappeared, Replace, Reshaping, SetAside, Sizes, Which, WriteRequest, Written,
     cancel_deletions, marked_tables, older_copies, reshape_tables, set_aside, write_tables,
 };
 
 /// More rows of damaged files than this, and than a hundredth of all, may not be lost.
 const MAY_VANISH: u64 = 100;
 
-impl Work<'_> {
+impl ResourceSession<'_> {
     /// Commits what is spooled together with the state, if either is new. `last` says that the scan ends with it.
     pub async fn commit(&mut self, replace: Replace, last: bool) -> Result<()> {
         let replace = if replace == Replace::Everything && self.keyless { Replace::Owners } else { replace };
-        let _turn = self.site.commit_turn.acquire().await.expect("the turn is never closed");
+        let _turn = self.context.commit_turn.acquire().await.expect("the turn is never closed");
         self.refuse_lost_lock()?;
         self.refuse_vanishing(replace).await?;
         self.bind().await?;
@@ -44,7 +44,7 @@ impl Work<'_> {
         }
         let staged = self.newly_staged(&written);
         if let Err(refused) = self.refuse_damaged_loss(&written).and_then(|()| self.refuse_much_older()) {
-            self.site.store.delete(&staged.into_iter().collect::<Vec<_>>()).await?;
+            self.context.store.delete(&staged.into_iter().collect::<Vec<_>>()).await?;
             return Err(refused);
         }
         for ((follower, ..), met) in self.followers.iter().zip(&written.met) {
@@ -68,29 +68,30 @@ impl Work<'_> {
 
     /// Claims the destination before anything is written there.
     pub(super) async fn bind(&self) -> Result<()> {
-        let known = self.head.as_ref().is_some_and(|head| head.account == self.site.account);
-        self.site.binding.bind(&self.site.store, &self.site.client, known).await
+        let known = self.head.as_ref().is_some_and(|head| head.account == self.context.account);
+        self.context.binding.bind(&self.context.store, &self.context.client, known).await
     }
 
     /// Commits one rewrite of the tables that the catalogue wants otherwise; nothing is asked of the source, and the state
     /// goes on. Gives the new columns that stay null until their record is read again.
     pub async fn reshape(&mut self, reshape: Reshape) -> Result<Vec<String>> {
-        let _turn = self.site.commit_turn.acquire().await.expect("the turn is never closed");
+        let _turn = self.context.commit_turn.acquire().await.expect("the turn is never closed");
         self.refuse_lost_lock()?;
         let Some(head) = self.head.clone() else { return Ok(Vec::new()) };
         let (resource, kept) = (Arc::clone(&self.resource), self.deletes != Deletes::Drop);
-        let (store, run, folder) = (self.site.store.clone(), self.site.run.clone(), self.site.spool.join(&*self.name));
+        let (store, run, folder) =
+            (self.context.store.clone(), self.context.run.clone(), self.context.spool.join(&*self.name));
         let sizes = self.sizes();
         let runtime = Handle::current();
-        let mut number = self.site.files_numbered.load(Ordering::Relaxed);
-        let work = tokio::task::spawn_blocking(move || {
-            let work =
+        let mut number = self.context.files_numbered.load(Ordering::Relaxed);
+        let session = tokio::task::spawn_blocking(move || {
+            let session =
                 Reshaping { store: &store, resource: &resource, head: &head, spool: &folder, run: &run, sizes, kept };
-            let done = reshape_tables(&work, &reshape, &runtime, &mut number)?;
+            let done = reshape_tables(&session, &reshape, &runtime, &mut number)?;
             Ok::<_, Failure>((number, done))
         });
-        let (number, (written, unfilled)) = work.await.expect("writing files does not panic")?;
-        self.site.files_numbered.store(number, Ordering::Relaxed);
+        let (number, (written, unfilled)) = session.await.expect("writing files does not panic")?;
+        self.context.files_numbered.store(number, Ordering::Relaxed);
         // An unfinished scan of another schema is not gone on with.
         self.state.scan = self.state.scan.take().filter(|scan| scan.schema_hash == self.resource.hash);
         let staged = self.newly_staged(&written);
@@ -99,7 +100,7 @@ impl Work<'_> {
     }
 
     fn refuse_lost_lock(&self) -> Result<()> {
-        if !self.site.locks.lost().iter().any(|lost| **lost == *self.name) {
+        if !self.context.locks.lost().iter().any(|lost| **lost == *self.name) {
             return Ok(());
         }
         Err(Failure::new(Kind::Lost, "commit")
@@ -109,12 +110,12 @@ impl Work<'_> {
     }
 
     fn sizes(&self) -> Sizes {
-        Sizes::of(&self.site.limits)
+        Sizes::of(&self.context.limits)
     }
 
     /// Texts of the source in the state, without secrets: a manifest is read by whoever reads the tables.
     fn redact_reasons(&mut self) {
-        let redactor = self.site.client.redactor();
+        let redactor = self.context.client.redactor();
         let owed = self.state.owed.iter_mut().map(|owed| &mut owed.reason);
         let withheld = self.state.absence.withheld.values_mut().map(|known| &mut known.reason);
         owed.chain(withheld).for_each(|reason| *reason = redactor.clean(reason));
@@ -124,16 +125,16 @@ impl Work<'_> {
     async fn put(&mut self, written: Written, staged: BTreeSet<String>) -> Result<()> {
         self.redact_reasons();
         let version = self.version(&written);
-        self.site.store.reach(Step::Ready, &self.name)?;
-        if let Err(lost) = decide(&self.site.store, &version).await {
+        self.context.store.reach(Step::Ready, &self.name)?;
+        if let Err(lost) = decide(&self.context.store, &version).await {
             if lost.kind() == Kind::Lost {
-                self.site.store.delete(&staged.into_iter().collect::<Vec<_>>()).await?;
+                self.context.store.delete(&staged.into_iter().collect::<Vec<_>>()).await?;
             }
             return Err(lost);
         }
-        self.site.store.reach(Step::Decided, &self.name)?;
-        publish(&self.site.store, &version, &staged).await?;
-        self.site.events.tell(Event::Committed {
+        self.context.store.reach(Step::Decided, &self.name)?;
+        publish(&self.context.store, &version, &staged).await?;
+        self.context.events.tell(Event::Committed {
             resource: self.resource.name.clone(),
             version: version.version,
             files: written.files,
@@ -145,7 +146,7 @@ impl Work<'_> {
                 "{} with a key that occurs twice in one record: the first is kept",
                 plural(written.twice, "row")
             );
-            self.site.events.warn(&self.name, text);
+            self.context.events.warn(&self.name, text);
         }
         self.tally.commits += 1;
         self.tally.files += written.files;
@@ -164,14 +165,16 @@ impl Work<'_> {
     async fn write(&mut self, replace: Replace, last: bool) -> Result<Written> {
         let mut spool = self.spool.take().expect("the spool is back between calls");
         let (resource, head) = (Arc::clone(&self.resource), if self.rebuild { None } else { self.head.clone() });
-        let (store, run, folder) = (self.site.store.clone(), self.site.run.clone(), self.site.spool.join(&*self.name));
+        let (store, run, folder) =
+            (self.context.store.clone(), self.context.run.clone(), self.context.spool.join(&*self.name));
         let sizes = self.sizes();
         let mut spared = std::mem::take(&mut self.spared);
         let runtime = Handle::current();
-        let mut number = self.site.files_numbered.load(Ordering::Relaxed);
+        let mut number = self.context.files_numbered.load(Ordering::Relaxed);
         let gone = self.gone.take();
         let (keeps_marked, forgets) = (self.deletes == Deletes::Mark, self.deletes == Deletes::Drop);
-        let at = gone.as_ref().map(|gone| gone.at).or(self.state.completed_at).unwrap_or_else(|| self.site.clock.now());
+        let at =
+            gone.as_ref().map(|gone| gone.at).or(self.state.completed_at).unwrap_or_else(|| self.context.clock.now());
         let leaving = if self.rebuild { self.head.clone() } else { None };
         let keep_from = self.keep_from;
         let none_dropped = self.dropped.is_empty();
@@ -179,7 +182,7 @@ impl Work<'_> {
         let met_from = self.met_from().await?;
         let watch = self.followers.iter().map(|(_, naming)| *naming);
         let watch: Vec<Naming> = watch.chain(self.owners_watched()).collect();
-        let work = tokio::task::spawn_blocking(move || {
+        let session = tokio::task::spawn_blocking(move || {
             let out = gone.iter().filter(|_| !keeps_marked);
             for (key, gone) in out.flat_map(|gone| gone.owners.keys().iter().map(move |key| (key, gone))) {
                 spool.add_empty(key.clone(), gone.at);
@@ -223,7 +226,7 @@ impl Work<'_> {
                 let written = Written { tables: head.tables.clone(), ..Written::default() };
                 return Ok((spool, number, written, judged, reappeared));
             }
-            let commission = Commission {
+            let write_request = WriteRequest {
                 store: &store,
                 resource: &resource,
                 head: head.as_ref(),
@@ -238,15 +241,15 @@ impl Work<'_> {
                 watch: &watch,
                 met_from,
             };
-            let mut written = write_tables(&commission, &spooled, &runtime, &mut number)?;
+            let mut written = write_tables(&write_request, &spooled, &runtime, &mut number)?;
             written.deleted = kept.files;
             written.removes.extend(kept.removes);
             Ok::<_, Failure>((spool, number, written, judged, reappeared))
         });
-        let (spool, number, mut written, judged, reappeared) = work.await.expect("writing files does not panic")?;
+        let (spool, number, mut written, judged, reappeared) = session.await.expect("writing files does not panic")?;
         self.settle_older(judged);
         self.spool = Some(spool);
-        self.site.files_numbered.store(number, Ordering::Relaxed);
+        self.context.files_numbered.store(number, Ordering::Relaxed);
         if let (true, Some(head)) = (self.rebuild, &self.head) {
             written.removes.extend(head.paths().into_iter().map(str::to_owned));
         }
@@ -300,10 +303,10 @@ impl Work<'_> {
                 .map_err(|error| Failure::new(Kind::Bug, "write a misfit").caused(error))?;
             text.push(b'\n');
         }
-        let number = self.site.misfits_numbered.fetch_add(1, Ordering::Relaxed);
-        let path = paths::misfits(&self.resource.name, &self.site.run, number);
-        self.site.store.put_own(&path, text).await?;
-        self.site.store.reach(Step::MisfitsKept, &path)?;
+        let number = self.context.misfits_numbered.fetch_add(1, Ordering::Relaxed);
+        let path = paths::misfits(&self.resource.name, &self.context.run, number);
+        self.context.store.put_own(&path, text).await?;
+        self.context.store.reach(Step::MisfitsKept, &path)?;
         let records = count(self.records.len());
         self.records.clear();
         Ok(Some(MisfitFile { path, records }))
@@ -319,13 +322,13 @@ impl Work<'_> {
         Version {
             format: FORMAT,
             pearlift: env!("CARGO_PKG_VERSION").to_owned(),
-            account: self.site.account.clone(),
+            account: self.context.account.clone(),
             resource: self.resource.name.clone(),
             version: head.map_or(1, |head| head.version + 1),
             nonce: nonce(),
             parent: head.map(|head| head.nonce.clone()),
-            run: self.site.run.clone(),
-            written_at: self.site.clock.now(),
+            run: self.context.run.clone(),
+            written_at: self.context.clock.now(),
             schema_hash: self.resource.hash.clone(),
             tables: self.with_apart(written.tables.clone()),
             removes: written.removes.clone(),

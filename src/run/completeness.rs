@@ -12,175 +12,179 @@ use crate::fetch::{chunks, collapse, expand};
 use crate::manifest::{Locating, ScanKind, SourceCount};
 use crate::quantity::plural;
 use crate::run::counting::counted;
-use crate::run::inventory::Asker;
+use crate::run::inventory::IdSource;
 use crate::run::locate;
 use crate::run::newest::not_known;
 use crate::run::rows;
+use crate::run::session::{ResourceSession, count};
 use crate::run::slices::SliceScan;
 use crate::run::start::is_from;
 use crate::run::vanished;
-use crate::run::work::{Work, count};
 use crate::schema::Style;
 use crate::write::Replace;
 
 /// Looks into what the last commit left: a full read that has fewer rows than the count, a difference that changed, sets of
 /// ids that were not compared for a week.
-pub async fn after(work: &mut Work<'_>) -> Result<()> {
-    if counted(work).is_none() {
+pub async fn after(session: &mut ResourceSession<'_>) -> Result<()> {
+    if counted(session).is_none() {
         return Ok(());
     }
-    if work.state.count.open {
-        return complete(work).await;
+    if session.state.count.open {
+        return complete(session).await;
     }
-    let state = work.state.count.clone();
+    let state = session.state.count.clone();
     if locate::is_due(&state) {
-        return look_for(work, &state).await;
+        return look_for(session, &state).await;
     }
     let Some(difference) = state.difference().filter(|difference| state.explained != Some(*difference)) else {
-        return if state.locating.is_some() { look_for(work, &state).await } else { Ok(()) };
+        return if state.locating.is_some() { look_for(session, &state).await } else { Ok(()) };
     };
     if state.explained.is_none() {
         // The first night after an upgrade: what differs by now is where all later ones begin.
-        work.state.count.explain();
-        work.state.count.compared_at = state.counted_at;
-        return work.commit(Replace::Owners, true).await;
+        session.state.count.explain();
+        session.state.count.compared_at = state.counted_at;
+        return session.commit(Replace::Owners, true).await;
     }
-    match work.recount().await? {
-        Some(again) if again == difference => look_for(work, &state).await,
+    match session.recount().await? {
+        Some(again) if again == difference => look_for(session, &state).await,
         // Another answer: the account changes, or one of them was wrong. The next night compares anew.
-        Some(_) | None => work.commit(Replace::Owners, true).await,
+        Some(_) | None => session.commit(Replace::Owners, true).await,
     }
 }
 
 /// All ids were compared and what differed is settled: what the count differs by still is explained.
-pub async fn after_comparison(work: &mut Work<'_>) -> Result<()> {
-    let state = &work.state.count;
-    if counted(work).is_none() || (state.difference() == state.explained && state.vanished.is_empty()) {
+pub async fn after_comparison(session: &mut ResourceSession<'_>) -> Result<()> {
+    let state = &session.state.count;
+    if counted(session).is_none() || (state.difference() == state.explained && state.vanished.is_empty()) {
         return Ok(());
     }
-    if work.recount().await?.is_none() {
+    if session.recount().await?.is_none() {
         return Ok(());
     }
-    let state = &mut work.state.count;
+    let state = &mut session.state.count;
     state.explain();
     (state.compared_at, state.locating) = (state.counted_at, None);
     state.vanished.clear();
-    work.commit(Replace::Owners, true).await
+    session.commit(Replace::Owners, true).await
 }
 
 /// A full read with fewer rows than the count: asks again, walks the search, and reads what it shows and is not held.
-async fn complete(work: &mut Work<'_>) -> Result<()> {
-    let Some((search, _)) = counted(work) else { return Ok(()) };
-    match work.recount().await? {
+async fn complete(session: &mut ResourceSession<'_>) -> Result<()> {
+    let Some((search, _)) = counted(session) else { return Ok(()) };
+    match session.recount().await? {
         Some(difference) if difference > 0 => {}
-        Some(_) => return work.commit(Replace::Owners, true).await,
+        Some(_) => return session.commit(Replace::Owners, true).await,
         None => {
-            work.state.count.open = false;
-            return work.commit(Replace::Owners, true).await;
+            session.state.count.open = false;
+            return session.commit(Replace::Owners, true).await;
         }
     }
-    let state = &work.state.count;
+    let state = &session.state.count;
     let (counted_rows, lacking) = (state.at_source.unwrap_or(0), state.difference().unwrap_or(0));
-    work.site.events.warn(
-        &work.name,
+    session.context.events.warn(
+        &session.name,
         format!(
             "the source counts {}, {lacking} more than were read: the search is walked for them",
             plural(counted_rows, "row")
         ),
     );
-    let resource = Arc::clone(&work.resource);
+    let resource = Arc::clone(&session.resource);
     let shown = match &resource.read.style {
-        Style::Search(search) => rows::read_missing(work, search).await?,
+        Style::Search(search) => rows::read_missing(session, search).await?,
         Style::IdSets { .. } | Style::List { .. } | Style::PerOwner { .. } => {
-            let asker = Asker { client: &work.site.client, stop: &work.site.stop, name: Arc::clone(&work.name) };
-            let start = work.state.start;
-            let query = search.query(&asker, &resource, start);
-            let mut walk = asker.walk_of(&search.search, &search.stamps(), query, None);
+            let id_source = IdSource {
+                client: &session.context.client,
+                stop: &session.context.stop,
+                name: Arc::clone(&session.name),
+            };
+            let start = session.state.start;
+            let query = search.query(&id_source, &resource, start);
+            let mut walk = id_source.walk_of(&search.search, &search.stamps(), query, None);
             let (mut ids, mut rows) = (BTreeSet::new(), 0);
-            while let Some(page) = work.site.stop.or(walk.next()).await? {
+            while let Some(page) = session.context.stop.or(walk.next()).await? {
                 rows += count(page.content.len());
                 let wanted = page.content.iter().filter(|row| start.is_none_or(|start| is_from(row, start)));
                 ids.extend(wanted.map(|row| row.id));
             }
-            let missing = not_known(work, ids).await?;
-            read(work, &missing).await?;
+            let missing = not_known(session, ids).await?;
+            read(session, &missing).await?;
             rows
         }
     };
-    work.recount().await?;
-    let counted_rows = work.state.count.at_source.unwrap_or(0);
+    session.recount().await?;
+    let counted_rows = session.state.count.at_source.unwrap_or(0);
     if shown < counted_rows {
-        work.distrust(&format!("it counts {}, and the whole search shows {shown}", plural(counted_rows, "row")));
+        session.distrust(&format!("it counts {}, and the whole search shows {shown}", plural(counted_rows, "row")));
     }
-    work.state.count.explain();
-    work.state.count.compared_at = work.state.count.counted_at;
-    tell(work);
-    work.commit(Replace::Owners, true).await
+    session.state.count.explain();
+    session.state.count.compared_at = session.state.count.counted_at;
+    tell(session);
+    session.commit(Replace::Owners, true).await
 }
 
 /// Reads records by their ids and commits them.
-pub async fn read(work: &mut Work<'_>, ids: &BTreeSet<i64>) -> Result<()> {
-    let resource = Arc::clone(&work.resource);
+pub async fn read(session: &mut ResourceSession<'_>, ids: &BTreeSet<i64>) -> Result<()> {
+    let resource = Arc::clone(&session.resource);
     let Style::IdSets { get, max_ids, .. } = &resource.read.style else { return Ok(()) };
     if ids.is_empty() {
         return Ok(());
     }
-    let at = work.state.count.counted_at.unwrap_or_else(|| work.site.clock.now());
-    let mut scan = SliceScan::new(work, ScanKind::Changes, at, &Vec::new(), true, *max_ids);
+    let at = session.state.count.counted_at.unwrap_or_else(|| session.context.clock.now());
+    let mut scan = SliceScan::new(session, ScanKind::Changes, at, &Vec::new(), true, *max_ids);
     scan.slices = chunks(&collapse(ids.iter().copied()), *max_ids);
     scan.gradual = false;
-    scan.run(work, &format!("{}/{get}", resource.read.service)).await?;
-    work.commit(Replace::Owners, true).await
+    scan.run(session, &format!("{}/{get}", resource.read.service)).await?;
+    session.commit(Replace::Owners, true).await
 }
 
 /// Locates what differs and reads what is missing; what the source does not show becomes a candidate for deletion.
-async fn look_for(work: &mut Work<'_>, before: &SourceCount) -> Result<()> {
-    let Some((search, _)) = counted(work) else { return Ok(()) };
-    let found = locate::locate(work, &search, before).await?;
-    read(work, &found.missing).await?;
+async fn look_for(session: &mut ResourceSession<'_>, before: &SourceCount) -> Result<()> {
+    let Some((search, _)) = counted(session) else { return Ok(()) };
+    let found = locate::locate(session, &search, before).await?;
+    read(session, &found.missing).await?;
     if found.rows_read > 0 {
-        work.commit(Replace::Owners, true).await?;
+        session.commit(Replace::Owners, true).await?;
     }
     let missing = count(found.missing.len()) + found.rows_read;
-    let gone = vanished::without_hidden(work, found.vanished.clone(), found.sets);
+    let gone = vanished::without_hidden(session, found.vanished.clone(), found.sets);
     if missing > 0 || !gone.is_empty() {
         let text = format!(
             "{} found without a date and read; {} not shown any more",
             plural(missing, "record"),
             plural(gone.len(), "held record")
         );
-        work.site.events.warn(&work.name, text);
+        session.context.events.warn(&session.name, text);
     }
-    let known = if found.sets { Vec::new() } else { work.state.count.vanished.clone() };
+    let known = if found.sets { Vec::new() } else { session.state.count.vanished.clone() };
     let gone: BTreeSet<i64> = expand(&known).chain(gone).collect();
     // Those that left the tables meanwhile were deleted.
-    let left = not_known(work, gone.clone()).await?;
-    let named = vanished::suspect(work, gone.difference(&left).copied().collect()).await?;
-    work.state.count.vanished = collapse(named);
+    let left = not_known(session, gone.clone()).await?;
+    let named = vanished::suspect(session, gone.difference(&left).copied().collect()).await?;
+    session.state.count.vanished = collapse(named);
     if !found.finished {
-        return work.commit(Replace::Owners, true).await;
+        return session.commit(Replace::Owners, true).await;
     }
     if missing > 0 {
-        work.recount().await?;
+        session.recount().await?;
     }
-    work.state.count.locating = found.outdated.then(|| Locating { differs: true, ..Locating::default() });
+    session.state.count.locating = found.outdated.then(|| Locating { differs: true, ..Locating::default() });
     if found.outdated {
-        return work.commit(Replace::Owners, true).await;
+        return session.commit(Replace::Owners, true).await;
     }
     if found.sets {
-        work.state.count.compared_at = work.state.count.counted_at;
+        session.state.count.compared_at = session.state.count.counted_at;
     }
-    let moved = before.explained != work.state.count.difference();
-    work.state.count.explain();
+    let moved = before.explained != session.state.count.difference();
+    session.state.count.explain();
     if moved {
-        tell(work);
+        tell(session);
     }
-    work.commit(Replace::Owners, true).await
+    session.commit(Replace::Owners, true).await
 }
 
 /// States a new explained difference.
-fn tell(work: &Work<'_>) {
-    let state = &work.state.count;
+fn tell(session: &ResourceSession<'_>) {
+    let state = &session.state.count;
     let (Some(at_source), Some(explained)) = (state.at_source, state.explained) else { return };
     if explained == 0 {
         return;
@@ -189,5 +193,5 @@ fn tell(work: &Work<'_>) {
         "{} held, {at_source} at the source; the difference of {explained} is explained: every id that the source shows is settled",
         plural(state.held, "row")
     );
-    work.site.events.warn(&work.name, text);
+    session.context.events.warn(&session.name, text);
 }

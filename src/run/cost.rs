@@ -1,6 +1,6 @@
 //! What a run would cost, without making it: its scans, their requests, records, rows and bytes.
 //!
-//! Takes an [`Errand`], gives a [`Forecast`]. Spends at most two requests on a resource; takes no lock and writes nothing.
+//! Takes a [`RunRequest`], gives a [`Forecast`]. Spends at most two requests on a resource; takes no lock and writes nothing.
 //! What the source does not tell beforehand is an estimate that says so.
 
 use std::collections::BTreeMap;
@@ -11,13 +11,13 @@ use crate::event::Event;
 use crate::failure::{Failure, Kind, Recovery, Result};
 use crate::fetch::{Auth, Client};
 use crate::manifest::{ScanKind, Version, staged};
-use crate::plan::{Step, StepKind, Wish, plan};
+use crate::plan::{ResourceOptions, Step, StepKind, plan};
 use crate::run::amount::Amount;
 use crate::run::estimate::{Estimate, Estimator};
 use crate::run::foresee::{Brings, touched};
-use crate::run::heads::wish;
+use crate::run::heads::options;
 use crate::run::probe::Probe;
-use crate::run::{Errand, choose, nonce, read_heads};
+use crate::run::{RunRequest, choose, nonce, read_heads};
 use crate::schema::{Resource, Rows, Style};
 use crate::store::Store;
 
@@ -115,41 +115,41 @@ impl Forecast {
 }
 
 /// Tells what a run would do and cost.
-pub async fn forecast(errand: &Errand) -> Result<Forecast> {
-    let chosen = choose(&errand.catalog, &errand.settings, &errand.names)?;
-    let account = errand.settings.account()?;
-    let credentials = errand.settings.credentials(errand.now)?;
-    let limits = errand.settings.limits()?;
-    errand.events.tell(Event::Begun { run: nonce(), account: account.code.clone() });
-    let mut heads = read_heads(&errand.settings, &chosen).await?;
-    let store = if heads.is_empty() { None } else { Some(Store::open(&errand.settings.destination()?, false)?) };
+pub async fn forecast(request: &RunRequest) -> Result<Forecast> {
+    let chosen = choose(&request.catalog, &request.settings, &request.names)?;
+    let account = request.settings.account()?;
+    let credentials = request.settings.credentials(request.now)?;
+    let limits = request.settings.limits()?;
+    request.events.tell(Event::Begun { run: nonce(), account: account.code.clone() });
+    let mut heads = read_heads(&request.settings, &chosen).await?;
+    let store = if heads.is_empty() { None } else { Some(Store::open(&request.settings.destination()?, false)?) };
     if let Some(store) = &store {
         resolve(store, &mut heads).await?;
     }
-    let auth = Auth::new(credentials, &account.code, errand.redactor.clone())?;
-    let client = Client::new(&account, auth, &limits, errand.seed, errand.events.clone())?;
-    client.clocks().set(errand.now);
+    let auth = Auth::new(credentials, &account.code, request.redactor.clone())?;
+    let client = Client::new(&account, auth, &limits, request.seed, request.events.clone())?;
+    client.clocks().set(request.now);
     let mut estimator = Estimator {
-        catalog: &errand.catalog,
+        catalog: &request.catalog,
         store: store.as_ref(),
-        probe: Probe::new(&client, &errand.stop),
+        probe: Probe::new(&client, &request.stop),
         limits: &limits,
-        now: errand.now,
+        now: request.now,
     };
     let mut resources = Vec::new();
     let mut brought: BTreeMap<String, Brings> = BTreeMap::new();
     for resource in chosen {
         let head = heads.get(&resource.name);
         let before = client.requests();
-        let (mut found, fresh) = look_ahead(&mut estimator, resource, head, wish(errand, resource)).await?;
+        let (mut found, fresh) = look_ahead(&mut estimator, resource, head, options(request, resource)).await?;
         found.spent = client.requests() - before;
         brought.insert(resource.name.clone(), fresh);
         resources.push(found);
     }
     for found in &mut resources {
-        let resource = errand.catalog.get(&found.resource)?;
+        let resource = request.catalog.get(&found.resource)?;
         let head = heads.get(&resource.name);
-        found.scans.extend(touched(store.as_ref(), errand, resource, head, &brought).await?);
+        found.scans.extend(touched(store.as_ref(), request, resource, head, &brought).await?);
     }
     Ok(Forecast { resources, spent: client.requests(), pace: pace(&limits) })
 }
@@ -176,26 +176,26 @@ async fn look_ahead(
     estimator: &mut Estimator<'_>,
     resource: &Resource,
     head: Option<&Version>,
-    wish: Result<Wish>,
+    options: Result<ResourceOptions>,
 ) -> Result<(ResourceForecast, Brings)> {
     let name = resource.name.clone();
     let mut found = ResourceForecast { resource: name, scans: Vec::new(), idle: None, failure: None, spent: 0 };
-    let wish = match wish {
-        Ok(wish) => wish,
+    let options = match options {
+        Ok(options) => options,
         Err(failure) if failure.kind().recovery() == Recovery::StopRun => return Err(failure),
         Err(failure) => {
             found.failure = Some(failure);
             return Ok((found, Brings::default()));
         }
     };
-    let job = plan(resource, head, wish);
-    let source_now = estimator.probe.asker().client.clocks().theirs();
-    let job = if job.idle.is_some() { plan(resource, head, Wish { source_now, ..wish }) } else { job };
+    let job = plan(resource, head, options);
+    let source_now = estimator.probe.id_source().client.clocks().theirs();
+    let job = if job.idle.is_some() { plan(resource, head, ResourceOptions { source_now, ..options }) } else { job };
     found.idle = job.idle;
     let steps: Vec<&Step> = job.steps.iter().chain(&job.later).collect();
     let mut brings = Brings::default();
     estimator.probe.turn_to(&resource.name);
-    match estimator.steps(resource, head, wish.start, &steps).await {
+    match estimator.steps(resource, head, options.start, &steps).await {
         Ok(estimates) => {
             for (step, estimate) in steps.into_iter().zip(estimates) {
                 let cost = cost(resource, head, step.kind, estimate);

@@ -10,7 +10,7 @@ use crate::manifest::DataFile;
 use crate::quantity::plural;
 use crate::run::newest::{CountSearch, Newest, counted_by, newest};
 use crate::run::partition_counts::{Part, kept, parts};
-use crate::run::work::Work;
+use crate::run::session::ResourceSession;
 use crate::schema::Table;
 use crate::window::Window;
 use crate::write::{Counted, Written, count_rows, held_between};
@@ -30,59 +30,59 @@ impl CountTaken {
 }
 
 /// The search that is counted and the table that it is compared with; none where the settings or the schema say so.
-pub fn counted(work: &Work<'_>) -> Option<(CountSearch, Table)> {
-    if !work.site.limits.compare_counts || work.state.count.unreliable {
+pub fn counted(session: &ResourceSession<'_>) -> Option<(CountSearch, Table)> {
+    if !session.context.limits.compare_counts || session.state.count.unreliable {
         return None;
     }
-    let table = work.resource.counted_table()?.clone();
-    let search = CountSearch::of(&work.resource)?;
+    let table = session.resource.counted_table()?.clone();
+    let search = CountSearch::of(&session.resource)?;
     // From a day on only what has a date of ours can be counted on both sides.
-    let dated = || search.created.as_ref().is_some_and(|date| work.resource.date_column(date).is_some());
-    (work.state.start.is_none() || dated()).then_some((search, table))
+    let dated = || search.created.as_ref().is_some_and(|date| session.resource.date_column(date).is_some());
+    (session.state.start.is_none() || dated()).then_some((search, table))
 }
 
 /// Asks for the count before a full read.
-pub async fn before_full(work: &mut Work<'_>, start: Option<Timestamp>) -> Result<()> {
-    let held = std::mem::replace(&mut work.state.start, start);
-    let found = counted(work);
-    work.state.start = held;
+pub async fn before_full(session: &mut ResourceSession<'_>, start: Option<Timestamp>) -> Result<()> {
+    let held = std::mem::replace(&mut session.state.start, start);
+    let found = counted(session);
+    session.state.start = held;
     let Some((search, _)) = found else { return Ok(()) };
-    let found = counted_by(work, &search, start).await?;
-    work.state.count.open = true;
-    work.counted = CountTaken::of(&found);
+    let found = counted_by(session, &search, start).await?;
+    session.state.count.open = true;
+    session.counted = CountTaken::of(&found);
     Ok(())
 }
 
 /// Asks for the count and for ids that are unknown, in a night; `known` are ids that the night reads anyway.
-pub async fn nightly(work: &mut Work<'_>, known: &BTreeSet<i64>) -> Result<BTreeSet<i64>> {
-    let Some(search) = CountSearch::of(&work.resource).filter(|_| work.site.limits.compare_counts) else {
+pub async fn nightly(session: &mut ResourceSession<'_>, known: &BTreeSet<i64>) -> Result<BTreeSet<i64>> {
+    let Some(search) = CountSearch::of(&session.resource).filter(|_| session.context.limits.compare_counts) else {
         return Ok(BTreeSet::new());
     };
-    let found = newest(work, &search, work.state.start, known).await?;
+    let found = newest(session, &search, session.state.start, known).await?;
     if found.unsorted {
         let text = format!(
             "the search cannot be sorted by `{}`: new records are found by their dates alone",
             search.search.row
         );
-        work.site.events.note(&work.name, text);
+        session.context.events.note(&session.name, text);
     }
-    work.counted = counted(work).and_then(|_| CountTaken::of(&found));
-    work.top_shown = found.top;
+    session.counted = counted(session).and_then(|_| CountTaken::of(&found));
+    session.top_shown = found.top;
     if !found.unknown.is_empty() {
         let text = format!("{} found by id and by no date", plural(found.unknown.len(), "record"));
-        work.site.events.note(&work.name, text);
+        session.context.events.note(&session.name, text);
     }
     Ok(found.unknown)
 }
 
 /// Takes a count that an unfiltered search stated beside its rows; from a day on such a count tells nothing.
-pub fn take(work: &mut Work<'_>, rows: Option<u64>, top: Option<i64>, at: Timestamp) {
-    if work.state.start.is_none() && counted(work).is_some() {
-        work.counted = rows.map(|rows| CountTaken { rows, top, at });
+pub fn take(session: &mut ResourceSession<'_>, rows: Option<u64>, top: Option<i64>, at: Timestamp) {
+    if session.state.start.is_none() && counted(session).is_some() {
+        session.counted = rows.map(|rows| CountTaken { rows, top, at });
     }
 }
 
-impl Work<'_> {
+impl ResourceSession<'_> {
     /// Compares the files about to be committed with the count that was taken before.
     pub(super) async fn note_count(&mut self, written: &Written, staged: &BTreeSet<String>) -> Result<()> {
         let Some(taken) = self.counted.take() else { return Ok(()) };
@@ -112,7 +112,7 @@ impl Work<'_> {
         files: &impl Fn(&str) -> Vec<DataFile>,
         top: Option<i64>,
     ) -> Result<u64> {
-        let store = &self.site.store;
+        let store = &self.context.store;
         let (key, marked) = (&table.columns[table.key[0]].name, table.mark().is_some());
         if self.state.start.is_none() && !marked {
             return count_rows(store, &files(&table.name), key, marked, &Counted::UpTo(top)).await;
@@ -157,7 +157,7 @@ impl Work<'_> {
         if !std::mem::replace(&mut self.state.count.unreliable, true) {
             self.state.count.open = false;
             self.state.count.locating = None;
-            self.site.events.warn(&self.name, format!("the count of the source is not believed any more: {why}"));
+            self.context.events.warn(&self.name, format!("the count of the source is not believed any more: {why}"));
         }
     }
 

@@ -12,18 +12,18 @@ use crate::manifest::{Key, Owed};
 use crate::run::absent::first_of;
 use crate::run::documents::{Deferred, Documents, PROBES};
 use crate::run::gone::stand_in;
+use crate::run::session::ResourceSession;
 use crate::run::slices::SliceScan;
 use crate::run::stop::stopped;
-use crate::run::work::Work;
 
 impl SliceScan {
     /// Notes sets that failed: their ids are pending until the sets are halved.
-    pub(super) fn put_off(&mut self, work: &mut Work<'_>, deferred: Vec<Deferred>) {
+    pub(super) fn put_off(&mut self, session: &mut ResourceSession<'_>, deferred: Vec<Deferred>) {
         for set in deferred {
-            let known: BTreeSet<&Key> = work.state.owed.iter().map(|owed| &owed.id).collect();
+            let known: BTreeSet<&Key> = session.state.owed.iter().map(|owed| &owed.id).collect();
             let new: Vec<Key> = expand(&set.ids).map(Key::Int).filter(|id| !known.contains(id)).collect();
             let reason = format!("the set it was asked for in failed: {}", set.failure.reason());
-            work.state.owed.extend(new.iter().cloned().map(|id| Owed {
+            session.state.owed.extend(new.iter().cloned().map(|id| Owed {
                 id,
                 reason: reason.clone(),
                 since: self.started_at,
@@ -33,20 +33,24 @@ impl SliceScan {
     }
 
     /// Halves the sets that were put off; gives how many ids are newly pending.
-    pub(super) async fn bring_deferred(&mut self, work: &mut Work<'_>, documents: &Documents) -> Result<u64> {
-        let stop = work.site.stop.clone();
+    pub(super) async fn bring_deferred(
+        &mut self,
+        session: &mut ResourceSession<'_>,
+        documents: &Documents,
+    ) -> Result<u64> {
+        let stop = session.context.stop.clone();
         let mut newly = 0;
         while let Some((set, provisional)) = self.deferred.pop() {
             let text = format!("a set failed ({}): it is asked for in halves", set.failure.reason());
-            work.site.events.note(&work.name, text);
-            self.show_that_others_come(work, documents, &set).await?;
+            session.context.events.note(&session.name, text);
+            self.show_that_others_come(session, documents, &set).await?;
             let brought = tokio::select! {
                 biased;
                 () = stop.wait() => return Err(stopped()),
                 brought = documents.in_pieces(set, PROBES) => brought?,
             };
-            work.state.owed.retain(|owed| !provisional.contains(&owed.id));
-            newly += self.take_in(work, brought).await?;
+            session.state.owed.retain(|owed| !provisional.contains(&owed.id));
+            newly += self.take_in(session, brought).await?;
         }
         Ok(newly)
     }
@@ -57,18 +61,18 @@ impl SliceScan {
     /// and not the source.
     async fn show_that_others_come(
         &mut self,
-        work: &mut Work<'_>,
+        session: &mut ResourceSession<'_>,
         documents: &Documents,
         set: &Deferred,
     ) -> Result<()> {
         if documents.sets.count() > 0 {
             return Ok(());
         }
-        let Some(witness) = stand_in(work, &expand(&set.ids).collect()).await? else { return Ok(()) };
-        let stop = work.site.stop.clone();
+        let Some(witness) = stand_in(session, &expand(&set.ids).collect()).await? else { return Ok(()) };
+        let stop = session.context.stop.clone();
         let brought = stop.or(documents.bring(&vec![(witness, witness)])).await;
         match brought {
-            Ok(brought) if first_of(&brought).is_some() => self.take_in(work, brought).await.map(|_| ()),
+            Ok(brought) if first_of(&brought).is_some() => self.take_in(session, brought).await.map(|_| ()),
             Err(failure) if failure.kind() == Kind::Interrupted => Err(failure),
             // It does not come either: the set is judged as it is.
             Ok(_) | Err(_) => Ok(()),
@@ -77,7 +81,7 @@ impl SliceScan {
 }
 
 /// Notes in the state which records of these pages lack a row that was rejected.
-pub fn note_rejected(work: &mut Work<'_>, pages: &[(Page, Timestamp)]) {
+pub fn note_rejected(session: &mut ResourceSession<'_>, pages: &[(Page, Timestamp)]) {
     let id = |key: &Key| match key {
         Key::Int(id) => Some(*id),
         Key::Text(_) => None,
@@ -85,6 +89,6 @@ pub fn note_rejected(work: &mut Work<'_>, pages: &[(Page, Timestamp)]) {
     for (page, _) in pages {
         let rejected = page.rejected.iter().filter_map(|row| id(row.id.as_ref()?)).collect();
         let read = page.owners.iter().filter(|owner| owner.fits).filter_map(|owner| id(&owner.key));
-        work.state.pieces.note(read, &rejected);
+        session.state.pieces.note(read, &rejected);
     }
 }

@@ -1,7 +1,7 @@
 //! Documents of an id set, fetched completely: pages of a paginated set, smaller sets where the source takes no larger ones,
 //! and the fate of every id asked for (docs/reading.md §12).
 //!
-//! A set that the source cannot give is put off (`Brought::deferred`); `in_pieces` halves it until the records that spoil it
+//! A set that the source cannot give is put off (`FetchedSet::deferred`); `in_pieces` halves it until the records that spoil it
 //! are alone.
 
 use std::collections::{HashSet, VecDeque};
@@ -15,8 +15,8 @@ use crate::fetch::{Client, IdRanges, Reply, Request, collapse, count, expand, re
 use crate::manifest::Key;
 use crate::quantity::plural;
 use crate::run::refused::{Refusal, meaning};
+use crate::run::session::ResourceSession;
 use crate::run::sets::{Sets, halves};
-use crate::run::work::Work;
 use crate::schema::Resource;
 
 /// Tries of a set while the last one failed, and of an unreadable piece: a source in trouble is not asked for long.
@@ -40,7 +40,7 @@ pub struct Documents {
 
 /// What came of an id set.
 #[derive(Debug, Default)]
-pub struct Brought {
+pub struct FetchedSet {
     pub pages: Vec<(Page, Timestamp)>,
     /// Ids that the source did not return.
     pub gone: Vec<i64>,
@@ -86,7 +86,7 @@ enum Rest {
     Failed(IdRanges, Failure),
 }
 
-impl Brought {
+impl FetchedSet {
     /// Adds what came of another set.
     fn join(&mut self, other: Self) {
         self.pages.extend(other.pages);
@@ -99,20 +99,20 @@ impl Brought {
 
 impl Documents {
     /// Asks for documents of the resource at work, in so many sets.
-    pub fn new(work: &Work<'_>, path: String, sets: usize) -> Self {
+    pub fn new(session: &ResourceSession<'_>, path: String, sets: usize) -> Self {
         Self {
-            client: work.site.client.clone(),
-            resource: Arc::clone(&work.resource),
-            name: Arc::clone(&work.name),
-            shape: Arc::clone(&work.shape),
+            client: session.context.client.clone(),
+            resource: Arc::clone(&session.resource),
+            name: Arc::clone(&session.name),
+            shape: Arc::clone(&session.shape),
             path,
-            sets: Sets::new(sets, &work.state.pieces, work.site.clock.now()),
+            sets: Sets::new(sets, &session.state.pieces, session.context.clock.now()),
         }
     }
 
     /// Brings the documents of these ids.
-    pub async fn bring(&self, ids: &IdRanges) -> Result<Brought> {
-        let mut brought = Brought::default();
+    pub async fn bring(&self, ids: &IdRanges) -> Result<FetchedSet> {
+        let mut brought = FetchedSet::default();
         let mut sets = self.sets.cut(ids);
         sets.reverse();
         while let Some(set) = sets.pop() {
@@ -154,9 +154,9 @@ impl Documents {
 
     /// Halves a set that failed until the records that spoil it are alone, which count as refused; one try a piece. Gives the
     /// set's failure where nothing comes of it and nothing else has come since: the source, not a record, is in trouble.
-    pub async fn in_pieces(&self, deferred: Deferred, probes: u32) -> Result<Brought> {
+    pub async fn in_pieces(&self, deferred: Deferred, probes: u32) -> Result<FetchedSet> {
         let Deferred { ids, failure, came } = deferred;
-        let mut brought = Brought::default();
+        let mut brought = FetchedSet::default();
         let unreadable = failure.kind() == Kind::Answer;
         let tries = if unreadable { FEW_TRIES } else { 1 };
         let mut pieces = VecDeque::from_iter(halves(&ids).into_iter().flatten());
@@ -203,7 +203,7 @@ impl Documents {
     }
 
     /// Every page of a set.
-    async fn whole_set(&self, set: &IdRanges, brought: &mut Brought, tries: Option<u32>) -> Result<Rest> {
+    async fn whole_set(&self, set: &IdRanges, brought: &mut FetchedSet, tries: Option<u32>) -> Result<Rest> {
         let path = self.path.replace("{ids}", &render(set));
         let mut missing: HashSet<i64> = expand(set).collect();
         let (mut first, mut came, mut pages) = (1, 0, 0);
@@ -320,9 +320,9 @@ impl Documents {
 
     /// Asks until the body is whole. Fails only where no other request would fare better.
     pub async fn part(&self, request: &Request) -> Result<Part> {
-        let mut patience = self.client.patience();
+        let mut budget = self.client.retry_budget();
         if let Some(tries) = request.tries {
-            patience.at_most(tries);
+            budget.at_most(tries);
         }
         loop {
             let answer = match self.client.ask(request).await {
@@ -345,7 +345,7 @@ impl Documents {
             let read = tokio::task::spawn_blocking(move || read(&shape, &answer.body));
             match read.await.expect("decoding does not panic") {
                 Ok(page) => return Ok(Part::Page(Box::new(page), asked_at, date)),
-                Err(broken) => match patience.another() {
+                Err(broken) => match budget.another() {
                     Some(wait) => tokio::time::sleep(wait).await,
                     None => {
                         return Ok(Part::Failed(

@@ -241,7 +241,7 @@ impl Estimator<'_> {
         let row = search.row.clone();
         let (search, count_is_wrong) = (search.search.clone(), resource.read.count.is_wrong);
         let search = IdSearch { search, id: row.clone(), row, repeats: resource.read.repeats, count_is_wrong };
-        self.probe.asker().query(&resource.read.service, &search, &[], filter)
+        self.probe.id_source().query(&resource.read.service, &search, &[], filter)
     }
 
     /// What changed of `whose` records since then, less what is held.
@@ -261,7 +261,7 @@ impl Estimator<'_> {
         for column in &changes.since {
             let since = since.at(held.resource, column);
             let query =
-                self.probe.asker().query(&whose.read.service, &changes.search, &stamps, Some(after(column, since)));
+                self.probe.id_source().query(&whose.read.service, &changes.search, &stamps, Some(after(column, since)));
             let Some(extent) = self.probe.extent(&query, &changes.search.id, &stamps).await? else {
                 requests = requests.plus(Amount::about(1));
                 whole = false;
@@ -296,7 +296,7 @@ impl Estimator<'_> {
             Open::Listed { .. } => whose.name == held.resource.name,
             Open::Until { .. } => {
                 let opened = Moment { theirs: held.state.opened_at, ours: held.state.clocks.opened_at };
-                let now = Moment::new(at, self.probe.asker().client.clocks().ours());
+                let now = Moment::new(at, self.probe.id_source().client.clocks().ours());
                 open_every.is_some_and(|every| is_over(opened, every, now, self.limits.overlap))
             }
         });

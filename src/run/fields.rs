@@ -12,7 +12,7 @@ use arrow_array::Array;
 use crate::decode::{Misfits, Page};
 use crate::manifest::FieldDrift;
 use crate::quantity::plural;
-use crate::run::work::{Work, count};
+use crate::run::session::{ResourceSession, count};
 use crate::schema::Resource;
 use crate::write::Replace;
 
@@ -84,7 +84,7 @@ struct Emptied {
     filled: Vec<String>,
 }
 
-impl Work<'_> {
+impl ResourceSession<'_> {
     /// Counts the fields of pages, and warns of columns that a search no longer has.
     pub(super) fn count_fields(&mut self, page: &Page) {
         self.filled.count(page);
@@ -94,7 +94,7 @@ impl Work<'_> {
                 "the search no longer has the column `{column}`, which the schema maps: it is null in the rows that \
                  come, and a column that takes its place is kept in `_extra`"
             );
-            self.site.events.warn(&self.name, text);
+            self.context.events.warn(&self.name, text);
         }
     }
 
@@ -109,7 +109,7 @@ impl Work<'_> {
         let found = filled.compare(&self.resource, &mut evidence.filled, whole);
         for (path, rows) in &found.emptied {
             let text = format!("`{path}` is null in all of {} that came, and was filled before", plural(*rows, "row"));
-            self.site.events.warn(&self.name, text);
+            self.context.events.warn(&self.name, text);
         }
         let read = self.tally.records;
         lay_over(&mut evidence.drift, &self.tally.misfits, &found, whole, read);

@@ -12,38 +12,43 @@ use crate::failure::Result;
 use crate::fetch::{chunks, collapse};
 use crate::manifest::{Outline, ScanKind, head, newest_outline};
 use crate::quantity::plural;
+use crate::run::context::RunContext;
 use crate::run::references::{mark, unread};
-use crate::run::site::Site;
+use crate::run::session::ResourceSession;
 use crate::run::slices::SliceScan;
 use crate::run::steps::describe;
-use crate::run::work::Work;
-use crate::run::{End, Errand, ResourceOutcome};
+use crate::run::{End, ResourceOutcome, RunRequest};
 use crate::schema::{Resource, Style};
 use crate::write::Replace;
 
 /// Reads what others handed to a resource whose own scans went well.
-pub async fn follow(site: &Site, resource: &Resource, errand: &Errand, outcome: &mut ResourceOutcome) {
-    let went_well = matches!(outcome.end, End::Complete | End::Idle(_)) && site.stop.asked().is_none();
+pub async fn follow(context: &RunContext, resource: &Resource, request: &RunRequest, outcome: &mut ResourceOutcome) {
+    let went_well = matches!(outcome.end, End::Complete | End::Idle(_)) && context.stop.asked().is_none();
     if !went_well {
         return;
     }
-    if let Err(failure) = Box::pin(read_handed(site, resource, errand, outcome)).await {
+    if let Err(failure) = Box::pin(read_handed(context, resource, request, outcome)).await {
         // Pending references are cleared in the resources that handed them on, under their own locks.
         let handing = |source: &&Resource| {
-            site.catalog.followers(source).iter().any(|(follower, _)| follower.name == resource.name)
+            context.catalog.followers(source).iter().any(|(follower, _)| follower.name == resource.name)
         };
-        let sources = site.catalog.resources().iter().filter(handing).map(|source| source.name.as_str());
+        let sources = context.catalog.resources().iter().filter(handing).map(|source| source.name.as_str());
         let names: Vec<&str> = std::iter::once(resource.name.as_str()).chain(sources).collect();
-        outcome.end = End::of(site.holder().meaning(&names, outcome.version, failure).await);
+        outcome.end = End::of(context.holder().meaning(&names, outcome.version, failure).await);
     }
 }
 
-async fn read_handed(site: &Site, resource: &Resource, errand: &Errand, outcome: &mut ResourceOutcome) -> Result<()> {
+async fn read_handed(
+    context: &RunContext,
+    resource: &Resource,
+    request: &RunRequest,
+    outcome: &mut ResourceOutcome,
+) -> Result<()> {
     let Style::IdSets { get, max_ids, .. } = &resource.read.style else { return Ok(()) };
-    let own = head(&site.store, &resource.name).await?;
+    let own = head(&context.store, &resource.name).await?;
     let mut ids: BTreeSet<i64> = BTreeSet::new();
     let mut marks = Vec::new();
-    for (source, theirs) in sources(site, resource).await? {
+    for (source, theirs) in sources(context, resource).await? {
         let source_state = (source.name.as_str(), &theirs.state, theirs.nonce.as_str());
         if let Some(unread) = unread(source_state, &resource.name, own.as_ref().map(|own| &own.state)) {
             ids.extend(unread);
@@ -57,31 +62,32 @@ async fn read_handed(site: &Site, resource: &Resource, errand: &Errand, outcome:
     }
     let Some(own) = own.filter(|head| head.state.completed_at.is_some()) else { return Ok(()) };
     let reason = format!("{} that other resources reference", plural(ids.len(), "record"));
-    site.events.tell(Event::Started {
+    context.events.tell(Event::Started {
         resource: resource.name.clone(),
         scan: "touched".to_owned(),
         reason: reason.clone(),
         requests: None,
     });
     outcome.scans.push(format!("touched: {reason}"));
-    let mut work = Work::new(site, resource, Some(own), false, errand.settings.deletes(&resource.name))?;
-    let mut scan = SliceScan::new(&work, ScanKind::Changes, site.clock.now(), &Vec::new(), true, *max_ids);
+    let mut session =
+        ResourceSession::new(context, resource, Some(own), false, request.settings.deletes(&resource.name))?;
+    let mut scan = SliceScan::new(&session, ScanKind::Changes, context.clock.now(), &Vec::new(), true, *max_ids);
     scan.slices = chunks(&collapse(ids.iter().copied()), *max_ids);
     scan.gradual = false;
-    scan.run(&mut work, &format!("{}/{get}", resource.read.service)).await?;
-    work.state.references_read.extend(marks);
-    work.commit(Replace::Owners, true).await?;
-    outcome.tally.add(&work.tally);
-    describe(outcome, work.head.as_ref());
+    scan.run(&mut session, &format!("{}/{get}", resource.read.service)).await?;
+    session.state.references_read.extend(marks);
+    session.commit(Replace::Owners, true).await?;
+    outcome.tally.add(&session.tally);
+    describe(outcome, session.head.as_ref());
     Ok(())
 }
 
 /// The resources that hand ids to this one, with their newest versions.
-async fn sources<'a>(site: &'a Site, resource: &Resource) -> Result<Vec<(&'a Resource, Outline)>> {
+async fn sources<'a>(context: &'a RunContext, resource: &Resource) -> Result<Vec<(&'a Resource, Outline)>> {
     let mut found = Vec::new();
-    for source in site.catalog.resources() {
-        if site.catalog.followers(source).iter().any(|(follower, _)| follower.name == resource.name) {
-            found.extend(newest_outline(&site.store, &source.name).await?.map(|newest| (source, newest)));
+    for source in context.catalog.resources() {
+        if context.catalog.followers(source).iter().any(|(follower, _)| follower.name == resource.name) {
+            found.extend(newest_outline(&context.store, &source.name).await?.map(|newest| (source, newest)));
         }
     }
     Ok(found)

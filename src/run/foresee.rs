@@ -8,7 +8,7 @@ use crate::manifest::ScanKind;
 use crate::manifest::{DataFile, Version};
 use crate::manifest::{Key, head as newest};
 use crate::plan::{Step, StepKind};
-use crate::run::Errand;
+use crate::run::RunRequest;
 use crate::run::amount::Amount;
 use crate::run::cost::{ScanForecast, cost, held_records};
 use crate::run::estimate::{Estimate, Estimator, Held};
@@ -58,7 +58,7 @@ impl Estimator<'_> {
             ScanKind::Changes => !(goes_on && matches!(resource.read.style, Style::IdSets { .. })),
         };
         let asked = Amount::exact(u64::from(asked));
-        let now = self.probe.asker().client.clocks().theirs().unwrap_or(self.now);
+        let now = self.probe.id_source().client.clocks().theirs().unwrap_or(self.now);
         let weekly = count.compared_at.is_some_and(|at| now.duration_since(at) >= COMPARED_EVERY);
         if !compares || kind == ScanKind::Full || !(weekly || count.locating.is_some() || count.open) {
             return asked;
@@ -82,7 +82,7 @@ impl Estimator<'_> {
         let mut listed = match inventory {
             Inventory::Options(_) | Inventory::Search(_) => self.inventory(held, held.resource).await?,
             Inventory::Windows(search) => {
-                let query = self.probe.asker().query(&held.resource.read.service, search, &[], None);
+                let query = self.probe.id_source().query(&held.resource.read.service, search, &[], None);
                 let most = held.head.iter().flat_map(|head| head.tables.values());
                 let most = most.map(|table| table.files.iter().map(|file| file.rows).sum::<u64>()).max().unwrap_or(0);
                 let requests = match self.probe.extent(&query, &search.id, &[]).await? {
@@ -222,7 +222,7 @@ fn scaled(number: u64, by: usize, to: usize) -> u64 {
 /// or changed there as many as the newest records before name. None where there is surely nothing.
 pub async fn touched(
     store: Option<&Store>,
-    errand: &Errand,
+    request: &RunRequest,
     resource: &Resource,
     head: Option<&Version>,
     brought: &BTreeMap<String, Brings>,
@@ -231,8 +231,8 @@ pub async fn touched(
     let mut handed: BTreeSet<i64> = BTreeSet::new();
     let mut fresh = Amount::exact(0);
     let mut lately = Lately::default();
-    for source in errand.catalog.resources() {
-        let followers = errand.catalog.followers(source);
+    for source in request.catalog.resources() {
+        let followers = request.catalog.followers(source);
         let namings: Vec<Naming> = followers
             .iter()
             .filter(|(follower, _)| follower.name == resource.name)

@@ -14,11 +14,11 @@ use crate::manifest::{Key, Owed, Tries, Withheld};
 use crate::quantity::{number, plural};
 use crate::run::absent::{came, first_of};
 use crate::run::documents::Documents;
-use crate::run::inventory::Asker;
+use crate::run::inventory::IdSource;
 use crate::run::limits::{at_once, held_records, may_go, owners};
 use crate::run::narrow;
+use crate::run::session::{ResourceSession, count};
 use crate::run::slices::SliceScan;
-use crate::run::work::{Work, count};
 use crate::schema::{Inventory, Style};
 use crate::write::held;
 
@@ -53,13 +53,13 @@ const WITNESSES: usize = 3;
 
 impl SliceScan {
     /// Decides about every id that did not come; what is undecided is pending. Costs no request where all came.
-    pub async fn settle(&mut self, work: &mut Work<'_>, documents: &Documents) -> Result<()> {
+    pub async fn settle(&mut self, session: &mut ResourceSession<'_>, documents: &Documents) -> Result<()> {
         if self.absent.nightly {
-            self.ask_withheld(work, documents).await?;
+            self.ask_withheld(session, documents).await?;
         }
-        let known = self.known(work).await?;
+        let known = self.known(session).await?;
         // No search showed that the source has a record for an owner: every absent one is asked for again.
-        let by_owners = matches!(work.resource.read.style, Style::PerOwner { .. });
+        let by_owners = matches!(session.resource.read.style, Style::PerOwner { .. });
         let is_doubtful = |id: &i64, set_came: bool| {
             !set_came
                 || by_owners
@@ -68,57 +68,57 @@ impl SliceScan {
                 || known.held.contains(id)
                 || known.pending.contains(id)
         };
-        let absent = self.absent.ids.iter().filter(|(id, _)| !work.state.absence.withheld.contains_key(id));
+        let absent = self.absent.ids.iter().filter(|(id, _)| !session.state.absence.withheld.contains_key(id));
         let (doubtful, plain): (Vec<(i64, bool)>, Vec<_>) =
             absent.map(|(id, came)| (*id, *came)).partition(|(id, came)| is_doubtful(id, *came));
-        self.not_there(work, plain.into_iter().map(|(id, _)| id));
+        self.not_there(session, plain.into_iter().map(|(id, _)| id));
         let asked: BTreeSet<i64> = doubtful.into_iter().map(|(id, _)| id).chain(known.due.iter().copied()).collect();
-        let before = work.state.owed.len();
+        let before = session.state.owed.len();
         if !asked.is_empty() {
-            let again = self.ask_again(work, documents, &asked).await?;
+            let again = self.ask_again(session, documents, &asked).await?;
             let returned = known.due.difference(&again.absent).copied().filter(|id| !self.absent.is_shown(*id));
-            let hidden: BTreeSet<i64> = expand(&work.state.absence.hidden).chain(returned).collect();
-            work.state.absence.hidden = collapse(hidden);
-            match &work.resource.read.style {
-                Style::PerOwner { .. } => self.settle_owners(work, &again, &known).await?,
+            let hidden: BTreeSet<i64> = expand(&session.state.absence.hidden).chain(returned).collect();
+            session.state.absence.hidden = collapse(hidden);
+            match &session.resource.read.style {
+                Style::PerOwner { .. } => self.settle_owners(session, &again, &known).await?,
                 Style::IdSets { .. } | Style::Search(_) | Style::List { .. } => {
-                    self.settle_records(work, documents, again, &known).await?;
+                    self.settle_records(session, documents, again, &known).await?;
                 }
             }
         }
         self.absent.ids.clear();
-        work.state.absence.absent.remove(&self.id);
-        self.refuse_much_pending(work, count(work.state.owed.len().saturating_sub(before))).await
+        session.state.absence.absent.remove(&self.id);
+        self.refuse_much_pending(session, count(session.state.owed.len().saturating_sub(before))).await
     }
 
-    async fn known(&self, work: &Work<'_>) -> Result<Known> {
+    async fn known(&self, session: &ResourceSession<'_>) -> Result<Known> {
         let now = self.absent.now(self.started_at);
-        let due = if self.absent.nightly { work.state.absence.due(&work.site.run, now) } else { Vec::new() };
+        let due = if self.absent.nightly { session.state.absence.due(&session.context.run, now) } else { Vec::new() };
         // Candidates are judged by whoever found them.
         let due: BTreeSet<i64> = due.into_iter().filter(|id| !self.candidates.contains(id)).collect();
         let ids: BTreeSet<i64> = self.absent.ids.keys().chain(&due).copied().collect();
-        let pending = work.state.owed.iter().filter_map(|owed| match owed.id {
+        let pending = session.state.owed.iter().filter_map(|owed| match owed.id {
             Key::Int(id) => Some(id),
             Key::Text(_) => None,
         });
         let pending = pending.collect();
-        Ok(Known { held: held_among(work, &ids.into_iter().collect::<Vec<_>>()).await?, pending, due })
+        Ok(Known { held: held_among(session, &ids.into_iter().collect::<Vec<_>>()).await?, pending, due })
     }
 
     /// Asks for ids once more, in sets that each include an id which came: the witness.
     pub async fn ask_again(
         &mut self,
-        work: &mut Work<'_>,
+        session: &mut ResourceSession<'_>,
         documents: &Documents,
         ids: &BTreeSet<i64>,
     ) -> Result<Again> {
         let mut again = Again::default();
-        let stop = work.site.stop.clone();
+        let stop = session.context.stop.clone();
         if self.absent.witness.is_none_or(|witness| ids.contains(&witness)) {
-            let shown = work.top_shown.filter(|id| !ids.contains(id));
-            self.absent.witness = if shown.is_some() { shown } else { stand_in(work, ids).await? };
+            let shown = session.top_shown.filter(|id| !ids.contains(id));
+            self.absent.witness = if shown.is_some() { shown } else { stand_in(session, ids).await? };
         }
-        for set in chunks(&collapse(ids.iter().copied()), max_ids(work).saturating_sub(1).max(1)) {
+        for set in chunks(&collapse(ids.iter().copied()), max_ids(session).saturating_sub(1).max(1)) {
             let mut witness = self.absent.witness.filter(|witness| !ids.contains(witness));
             let asked = collapse(expand(&set).chain(witness));
             let mut brought = stop.or(documents.bring(&asked)).await?;
@@ -128,7 +128,7 @@ impl SliceScan {
                 if witness.is_none() || first_of(&brought).is_some() {
                     break;
                 }
-                let Some(other) = stand_in(work, &tried).await? else { break };
+                let Some(other) = stand_in(session, &tried).await? else { break };
                 tried.insert(other);
                 (witness, self.absent.witness) = (Some(other), Some(other));
                 brought = stop.or(documents.bring(&collapse(expand(&set).chain(witness)))).await?;
@@ -141,24 +141,24 @@ impl SliceScan {
             let absent: Vec<i64> = absent.collect();
             again.unproven.extend(absent.iter().filter(|_| !proven));
             again.absent.extend(absent);
-            self.take_in(work, brought).await?;
+            self.take_in(session, brought).await?;
         }
-        self.bring_deferred(work, documents).await?;
+        self.bring_deferred(session, documents).await?;
         Ok(again)
     }
 
     /// Absence of what is read by the ids of others is an empty record, once an answer shows that the source is well.
-    async fn settle_owners(&mut self, work: &mut Work<'_>, again: &Again, known: &Known) -> Result<()> {
+    async fn settle_owners(&mut self, session: &mut ResourceSession<'_>, again: &Again, known: &Known) -> Result<()> {
         // Nothing came and nothing is held: there is no witness, and nothing to lose.
         let nothing_at_all = self.absent.witness.is_none() && known.held.is_empty();
         let (pending, empty): (Vec<i64>, Vec<i64>) =
             again.absent.iter().partition(|id| again.unproven.contains(id) && !nothing_at_all);
         for id in pending {
-            self.pend(work, id, UNPROVEN);
+            self.pend(session, id, UNPROVEN);
         }
-        self.not_there(work, empty.iter().copied());
+        self.not_there(session, empty.iter().copied());
         if self.absent_is_empty {
-            work.absorb_with_empty(Vec::new(), self.partition, empty, self.started_at).await?;
+            session.absorb_with_empty(Vec::new(), self.partition, empty, self.started_at).await?;
         }
         Ok(())
     }
@@ -166,7 +166,7 @@ impl SliceScan {
     /// Listed ids are pending, ids that are not listed are suspects where we hold them.
     async fn settle_records(
         &mut self,
-        work: &mut Work<'_>,
+        session: &mut ResourceSession<'_>,
         documents: &Documents,
         mut again: Again,
         known: &Known,
@@ -175,92 +175,92 @@ impl SliceScan {
             self.absent.is_shown(*id) || [&known.held, &known.pending, &known.due].iter().any(|ids| ids.contains(id))
         };
         if self.absent.span && again.unproven.iter().any(|id| !matters(id)) {
-            return Err(Failure::new(Kind::Answer, format!("trust the answers for {}", work.name))
+            return Err(Failure::new(Kind::Answer, format!("trust the answers for {}", session.name))
                 .because("the source returns nothing for sets of ids, not even an id that it returned before")
                 .advise("run again later"));
         }
         let asked: BTreeSet<i64> = again.absent.iter().copied().filter(matters).collect();
-        let listed: BTreeSet<i64> = if has_options(work) {
-            relist(work, &asked).await?
+        let listed: BTreeSet<i64> = if has_options(session) {
+            relist(session, &asked).await?
         } else {
             // With `start` a full read also asks for what is held and older: no listing showed that.
-            let start = work.state.start.is_some();
+            let start = session.state.start.is_some();
             let shown = |id: &i64| self.absent.is_shown(*id) && !(start && known.held.contains(id));
             let doubtful = asked.iter().copied().filter(|id| shown(id) || known.pending.contains(id)).collect();
             // Deleted between the search and the GET, an id is not listed any more.
-            relist(work, &doubtful).await?
+            relist(session, &doubtful).await?
         };
         for id in listed.iter().take(ALONE) {
-            let stop = work.site.stop.clone();
+            let stop = session.context.stop.clone();
             let mut brought = stop.or(documents.bring(&vec![(*id, *id)])).await?;
             if std::mem::take(&mut brought.gone).is_empty() {
                 again.absent.remove(id);
             }
-            self.take_in(work, brought).await?;
+            self.take_in(session, brought).await?;
         }
         let mut suspects = Vec::new();
         let mut due = BTreeSet::new();
         for id in &again.absent {
             if listed.contains(id) {
-                work.state.absence.suspects.remove(id);
-                self.pend(work, *id, LISTED);
+                session.state.absence.suspects.remove(id);
+                self.pend(session, *id, LISTED);
             } else if again.unproven.contains(id) && asked.contains(id) {
-                self.pend(work, *id, UNPROVEN);
+                self.pend(session, *id, UNPROVEN);
             } else {
-                self.not_there(work, [*id]);
+                self.not_there(session, [*id]);
                 let deletable = known.held.contains(id) && !self.candidates.contains(id);
                 match known.due.contains(id) && !self.absent.is_shown(*id) {
                     true if deletable => drop(due.insert(*id)),
-                    false if deletable && has_options(work) => suspects.push(*id),
+                    false if deletable && has_options(session) => suspects.push(*id),
                     true | false => {}
                 }
             }
         }
-        work.state.absence.suspects.retain(|id, _| !known.due.contains(id) || known.held.contains(id));
-        let (now, run) = (self.absent.now(self.started_at), work.site.run.clone());
-        work.state.absence.suspect(suspects, now, &run);
-        self.absent.proven = prove(work, due).await?;
+        session.state.absence.suspects.retain(|id, _| !known.due.contains(id) || known.held.contains(id));
+        let (now, run) = (self.absent.now(self.started_at), session.context.run.clone());
+        session.state.absence.suspect(suspects, now, &run);
+        self.absent.proven = prove(session, due).await?;
         Ok(())
     }
 
     /// An id that the source should return and does not: pending, and its rows stay.
-    fn pend(&mut self, work: &mut Work<'_>, id: i64, reason: &str) {
+    fn pend(&mut self, session: &mut ResourceSession<'_>, id: i64, reason: &str) {
         let id = Key::Int(id);
-        work.spare([id.clone()]);
-        if !work.state.owed.iter().any(|known| known.id == id) {
-            work.state.owed.push(Owed { id, reason: reason.to_owned(), since: self.started_at });
+        session.spare([id.clone()]);
+        if !session.state.owed.iter().any(|known| known.id == id) {
+            session.state.owed.push(Owed { id, reason: reason.to_owned(), since: self.started_at });
         }
     }
 
     /// Ids that are not at the source: not pending any more. Rows that we hold stay until a deletion is proven.
-    fn not_there(&mut self, work: &mut Work<'_>, ids: impl IntoIterator<Item = i64>) {
+    fn not_there(&mut self, session: &mut ResourceSession<'_>, ids: impl IntoIterator<Item = i64>) {
         let ids: BTreeSet<i64> = ids.into_iter().collect();
-        work.state.owed.retain(|owed| !matches!(owed.id, Key::Int(id) if ids.contains(&id)));
-        work.state.absence.tries.retain(|id, _| !ids.contains(id));
-        work.state.evidence.awaited.retain(|id, _| !ids.contains(id));
+        session.state.owed.retain(|owed| !matches!(owed.id, Key::Int(id) if ids.contains(&id)));
+        session.state.absence.tries.retain(|id, _| !ids.contains(id));
+        session.state.evidence.awaited.retain(|id, _| !ids.contains(id));
         self.gone.extend(ids);
     }
 
     /// Withheld ids are asked for in one set a run. Whatever comes of it, the scan goes on.
-    async fn ask_withheld(&mut self, work: &mut Work<'_>, documents: &Documents) -> Result<()> {
-        let withheld: Vec<i64> = work.state.absence.withheld.keys().copied().collect();
+    async fn ask_withheld(&mut self, session: &mut ResourceSession<'_>, documents: &Documents) -> Result<()> {
+        let withheld: Vec<i64> = session.state.absence.withheld.keys().copied().collect();
         if withheld.is_empty() {
             return Ok(());
         }
         // Another set each day, where one does not hold them all.
-        let most = max_ids(work);
+        let most = max_ids(session);
         let day = usize::try_from(self.started_at.as_second() / 86_400).unwrap_or_default();
         let from = if withheld.len() > most { day.wrapping_mul(most) % withheld.len() } else { 0 };
         let set = collapse(withheld.iter().cycle().skip(from).take(most.min(withheld.len())).copied());
-        let stop = work.site.stop.clone();
+        let stop = session.context.stop.clone();
         match stop.or(documents.bring(&set)).await {
             Ok(mut brought) => {
                 (brought.gone, brought.unclear, brought.refused, brought.deferred) = Default::default();
                 brought.pages.iter_mut().for_each(|(page, _)| page.records.clear());
-                self.take_in(work, brought).await.map(|_| ())
+                self.take_in(session, brought).await.map(|_| ())
             }
             Err(failure) if matches!(failure.kind(), Kind::Answer | Kind::Refused) => {
-                work.site.events.note(&work.name, format!("withheld ids could not be asked for: {failure}"));
+                session.context.events.note(&session.name, format!("withheld ids could not be asked for: {failure}"));
                 Ok(())
             }
             Err(failure) => Err(failure),
@@ -269,14 +269,14 @@ impl SliceScan {
 
     /// Many newly pending ids at once fail a scan that commits on the way: recorded, so that it fails once. So they do where files
     /// are built anew, which would lose the rows.
-    async fn refuse_much_pending(&mut self, work: &mut Work<'_>, newly: u64) -> Result<()> {
+    async fn refuse_much_pending(&mut self, session: &mut ResourceSession<'_>, newly: u64) -> Result<()> {
         let asked: u64 = self.slices.iter().map(|slice| crate::fetch::count(slice)).sum();
         let most = MAY_BE_PENDING.max(asked / 100);
-        if newly <= most || !(self.gradual || work.rebuild) {
+        if newly <= most || !(self.gradual || session.rebuild) {
             return Ok(());
         }
         if self.gradual {
-            self.commit_so_far(work).await?;
+            self.commit_so_far(session).await?;
         }
         Err(Failure::new(Kind::Answer, "accept the scan")
             .because(format!("{} of {} listed by the source and not returned", number(newly), plural(asked, "id")))
@@ -285,15 +285,15 @@ impl SliceScan {
 }
 
 /// Counts the run for every pending id; those that stayed pending in three runs over three days are withheld.
-pub fn age_pending(work: &mut Work<'_>, now: Timestamp) {
+pub fn age_pending(session: &mut ResourceSession<'_>, now: Timestamp) {
     let day = |at: Timestamp| Offset::UTC.to_datetime(at).date();
     let mut withheld = BTreeMap::new();
-    for owed in &work.state.owed {
+    for owed in &session.state.owed {
         let Key::Int(id) = owed.id else { continue };
         let blank = || Tries { runs: 0, run: String::new(), first: owed.since };
-        let tries = work.state.absence.tries.entry(id).or_insert_with(blank);
-        if tries.run != work.site.run {
-            (tries.runs, tries.run) = (tries.runs.saturating_add(1), work.site.run.clone());
+        let tries = session.state.absence.tries.entry(id).or_insert_with(blank);
+        if tries.run != session.context.run {
+            (tries.runs, tries.run) = (tries.runs.saturating_add(1), session.context.run.clone());
         }
         let days = day(now).since(day(tries.first)).map_or(0, |span| span.get_days()).saturating_add(1);
         if tries.runs >= WITHHELD_AFTER.0 && days >= WITHHELD_AFTER.1 {
@@ -304,138 +304,140 @@ pub fn age_pending(work: &mut Work<'_>, now: Timestamp) {
         return;
     }
     let text = format!("{} pending in three runs over three days: withheld from now on", plural(withheld.len(), "id"));
-    work.site.events.warn(&work.name, text);
-    work.state.owed.retain(|owed| !matches!(owed.id, Key::Int(id) if withheld.contains_key(&id)));
-    work.state.absence.tries.retain(|id, _| !withheld.contains_key(id));
-    work.state.absence.withheld.extend(withheld);
+    session.context.events.warn(&session.name, text);
+    session.state.owed.retain(|owed| !matches!(owed.id, Key::Int(id) if withheld.contains_key(&id)));
+    session.state.absence.tries.retain(|id, _| !withheld.contains_key(id));
+    session.state.absence.withheld.extend(withheld);
 }
 
 /// Takes suspects whose deletion is proven out of the tables, unless there are more of them than may go.
-pub fn bury_suspects(work: &mut Work<'_>, proven: &BTreeSet<i64>, held: u64, at: Timestamp) {
+pub fn bury_suspects(session: &mut ResourceSession<'_>, proven: &BTreeSet<i64>, held: u64, at: Timestamp) {
     if count(proven.len()) > may_go(held) {
         let text = format!(
             "{} gone at the source, more than may go at once: `pearlift reconcile --force {}` removes them",
             plural(proven.len(), "record"),
-            work.name
+            session.name
         );
-        work.site.events.warn(&work.name, text);
+        session.context.events.warn(&session.name, text);
         return;
     }
-    work.state.absence.suspects.retain(|id, _| !proven.contains(id));
-    work.bury(proven.iter().copied().collect(), at, work.deletes == Deletes::Move);
+    session.state.absence.suspects.retain(|id, _| !proven.contains(id));
+    session.bury(proven.iter().copied().collect(), at, session.deletes == Deletes::Move);
 }
 
 /// Takes records found gone out of the tables: suspects of an earlier run, and a few that are none yet. The rest become
 /// suspects.
-pub fn bury_some(work: &mut Work<'_>, gone: BTreeSet<i64>, held: u64, at: Timestamp) {
-    let due: BTreeSet<i64> = work.state.absence.due(&work.site.run, at).into_iter().collect();
+pub fn bury_some(session: &mut ResourceSession<'_>, gone: BTreeSet<i64>, held: u64, at: Timestamp) {
+    let due: BTreeSet<i64> = session.state.absence.due(&session.context.run, at).into_iter().collect();
     let (sure, fresh): (Vec<i64>, Vec<i64>) = gone.into_iter().partition(|id| due.contains(id));
-    bury_suspects(work, &sure.into_iter().collect(), held, at);
+    bury_suspects(session, &sure.into_iter().collect(), held, at);
     let most = usize::try_from(at_once(held)).unwrap_or(usize::MAX).min(fresh.len());
     let (now, later) = fresh.split_at(most);
-    work.state.absence.suspects.retain(|id, _| !now.contains(id));
-    work.bury(now.to_vec(), at, work.deletes == Deletes::Move);
+    session.state.absence.suspects.retain(|id, _| !now.contains(id));
+    session.bury(now.to_vec(), at, session.deletes == Deletes::Move);
     if !later.is_empty() {
-        let run = work.site.run.clone();
-        work.state.absence.suspect(later.iter().copied(), at, &run);
+        let run = session.context.run.clone();
+        session.state.absence.suspect(later.iter().copied(), at, &run);
         let text = format!(
             "{} gone at the source: the next run removes them if they still are",
             plural(later.len(), "more record")
         );
-        work.site.events.warn(&work.name, text);
+        session.context.events.warn(&session.name, text);
     }
 }
 
 /// How many records the tables hold.
-pub async fn records(work: &Work<'_>) -> Result<u64> {
-    let Some(head) = &work.head else { return Ok(0) };
-    match work.resource.record_table().and_then(|table| head.tables.get(&table.name)) {
+pub async fn records(session: &ResourceSession<'_>) -> Result<u64> {
+    let Some(head) = &session.head else { return Ok(0) };
+    match session.resource.record_table().and_then(|table| head.tables.get(&table.name)) {
         Some(table) => Ok(table.files.iter().map(|file| file.rows).sum()),
-        None => Ok(count(held_records(&work.site.store, &work.resource, head).await?.len())),
+        None => Ok(count(held_records(&session.context.store, &session.resource, head).await?.len())),
     }
 }
 
 /// Of ids that a GET in the company of a witness did not return, those that a second listing does not show either.
 /// Where OPTIONS takes ids, it was asked with them already.
-pub async fn prove(work: &Work<'_>, ids: BTreeSet<i64>) -> Result<BTreeSet<i64>> {
-    if ids.is_empty() || has_options(work) {
+pub async fn prove(session: &ResourceSession<'_>, ids: BTreeSet<i64>) -> Result<BTreeSet<i64>> {
+    if ids.is_empty() || has_options(session) {
         return Ok(ids);
     }
-    let listed = relist(work, &ids).await?;
+    let listed = relist(session, &ids).await?;
     Ok(ids.difference(&listed).copied().collect())
 }
 
 /// Of these ids, those that the source lists now.
-pub async fn relist(work: &Work<'_>, ids: &BTreeSet<i64>) -> Result<BTreeSet<i64>> {
-    let Style::IdSets { inventory, max_ids, changes, .. } = &work.resource.read.style else {
+pub async fn relist(session: &ResourceSession<'_>, ids: &BTreeSet<i64>) -> Result<BTreeSet<i64>> {
+    let Style::IdSets { inventory, max_ids, changes, .. } = &session.resource.read.style else {
         return Ok(BTreeSet::new());
     };
     if ids.is_empty() {
         return Ok(BTreeSet::new());
     }
-    let service = &work.resource.read.service;
-    let asker = Asker { client: &work.site.client, stop: &work.site.stop, name: Arc::clone(&work.name) };
+    let service = &session.resource.read.service;
+    let id_source =
+        IdSource { client: &session.context.client, stop: &session.context.stop, name: Arc::clone(&session.name) };
     match inventory {
         Inventory::Options(path) => {
             let mut listed = BTreeSet::new();
             for set in chunks(&collapse(ids.iter().copied()), *max_ids) {
                 let path = format!("{service}/{path}/{}", crate::fetch::render(&set));
-                listed.extend(expand(&asker.options(&path).await?.ids).filter(|id| ids.contains(id)));
+                listed.extend(expand(&id_source.options(&path).await?.ids).filter(|id| ids.contains(id)));
             }
             Ok(listed)
         }
         Inventory::Search(search) | Inventory::Windows(search) => {
             // A narrow listing where the dates of creation are held, else the whole.
             if let Some(changes) = changes
-                && let Some(windows) = narrow::windows(work, changes.created(), ids).await?
+                && let Some(windows) = narrow::windows(session, changes.created(), ids).await?
             {
-                let listing = narrow::listing(&asker, service, &changes.search, changes.created(), &windows).await?;
+                let listing =
+                    narrow::listing(&id_source, service, &changes.search, changes.created(), &windows).await?;
                 return Ok(listing.ids.intersection(ids).copied().collect());
             }
-            let (_, rows) = asker.search(service, search, &[], None).await?;
+            let (_, rows) = id_source.search(service, search, &[], None).await?;
             Ok(rows.into_iter().map(|row| row.id).filter(|id| ids.contains(id)).collect())
         }
     }
 }
 
 /// Whether OPTIONS of the resource takes ids.
-fn has_options(work: &Work<'_>) -> bool {
-    matches!(&work.resource.read.style, Style::IdSets { inventory: Inventory::Options(_), .. })
+fn has_options(session: &ResourceSession<'_>) -> bool {
+    matches!(&session.resource.read.style, Style::IdSets { inventory: Inventory::Options(_), .. })
 }
 
 /// Ids of a GET at most.
-fn max_ids(work: &Work<'_>) -> usize {
-    match &work.resource.read.style {
+fn max_ids(session: &ResourceSession<'_>) -> usize {
+    match &session.resource.read.style {
         Style::IdSets { max_ids, .. } | Style::PerOwner { max_ids, .. } => *max_ids,
         Style::Search(_) | Style::List { .. } => 1,
     }
 }
 
 /// Of these ids, those that the tables hold.
-async fn held_among(work: &Work<'_>, ids: &[i64]) -> Result<BTreeSet<i64>> {
+async fn held_among(session: &ResourceSession<'_>, ids: &[i64]) -> Result<BTreeSet<i64>> {
     let mut found = BTreeSet::new();
-    let head = work.head.as_ref().filter(|head| head.state.completed_at.is_some() && !ids.is_empty());
+    let head = session.head.as_ref().filter(|head| head.state.completed_at.is_some() && !ids.is_empty());
     // Files of another shape may name their columns otherwise: none of theirs is looked at.
-    if let Some(head) = head.filter(|_| !work.rebuild) {
-        for (key, files) in owners(&work.resource, head) {
-            found.extend(held(&work.site.store, &files, &key, &[], ids).await?.into_keys());
+    if let Some(head) = head.filter(|_| !session.rebuild) {
+        for (key, files) in owners(&session.resource, head) {
+            found.extend(held(&session.context.store, &files, &key, &[], ids).await?.into_keys());
         }
     }
     Ok(found)
 }
 
 /// An id that the tables hold, for want of one that came.
-pub async fn stand_in(work: &Work<'_>, but: &BTreeSet<i64>) -> Result<Option<i64>> {
-    let Some(head) = work.head.as_ref().filter(|_| !work.rebuild) else { return Ok(None) };
-    let absence = &work.state.absence;
+pub async fn stand_in(session: &ResourceSession<'_>, but: &BTreeSet<i64>) -> Result<Option<i64>> {
+    let Some(head) = session.head.as_ref().filter(|_| !session.rebuild) else { return Ok(None) };
+    let absence = &session.state.absence;
     let doubted = |id: &i64| {
-        let pending = work.state.owed.iter().any(|owed| owed.id == Key::Int(*id));
+        let pending = session.state.owed.iter().any(|owed| owed.id == Key::Int(*id));
         pending || absence.withheld.contains_key(id) || absence.suspects.contains_key(id)
     };
-    for (key, files) in owners(&work.resource, head) {
+    for (key, files) in owners(&session.resource, head) {
         // The newest file first: what changed lately is most likely still there.
         for file in files.iter().rev().filter(|file| file.rows > 0) {
-            let ids = crate::write::held_ids(&work.site.store, std::slice::from_ref(file), &key).await?;
+            let ids = crate::write::held_ids(&session.context.store, std::slice::from_ref(file), &key).await?;
             if let Some(id) = ids.into_iter().rev().find(|id| !but.contains(id) && !doubted(id)) {
                 return Ok(Some(id));
             }

@@ -8,7 +8,7 @@ use crate::decode::Page;
 use crate::failure::Result;
 use crate::manifest::{Key, Owed};
 use crate::quantity::plural;
-use crate::run::work::Work;
+use crate::run::session::ResourceSession;
 use crate::schema::{Resource, Rows};
 use crate::write::{Counted, count_rows};
 
@@ -73,14 +73,14 @@ impl Groups {
     }
 }
 
-impl Work<'_> {
+impl ResourceSession<'_> {
     /// The live rows of the table with one row a record that the source shows; none where keys do not repeat.
     pub(super) async fn held_rows(&self) -> Result<Option<u64>> {
         let (Some(head), true) = (&self.head, self.resource.read.repeats) else { return Ok(None) };
         let Some(table) = self.resource.record_table() else { return Ok(None) };
         let files = head.tables.get(&table.name).map(|table| table.files.clone()).unwrap_or_default();
         let key = &table.columns[table.key[0]].name;
-        let rows = count_rows(&self.site.store, &files, key, table.mark().is_some(), &Counted::UpTo(None)).await?;
+        let rows = count_rows(&self.context.store, &files, key, table.mark().is_some(), &Counted::UpTo(None)).await?;
         Ok(Some(rows))
     }
 
@@ -91,7 +91,7 @@ impl Work<'_> {
         }
         let records = plural(keys.len(), "record");
         let text = format!("{records} with fewer rows in a second answer: the stored rows stay");
-        self.site.events.warn(&self.name, text);
+        self.context.events.warn(&self.name, text);
         for id in keys {
             let reason = "two answers show different rows of it".to_owned();
             self.spare([id.clone()]);

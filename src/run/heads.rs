@@ -5,42 +5,45 @@ use std::collections::BTreeMap;
 use crate::config::{Destination, Settings};
 use crate::failure::{Failure, Kind, Result};
 use crate::manifest::{Cursor, Version, check_destination, head, read_plan, staged};
-use crate::plan::{Job, Wish, can_reread, plan};
-use crate::run::{Errand, reconcile};
+use crate::plan::{Job, ResourceOptions, can_reread, plan};
+use crate::run::{RunRequest, reconcile};
 use crate::schema::{Catalog, Open, Resource, Style};
 use crate::store::Store;
 
 /// What a run would do, from the heads alone: nothing is asked of the source and nothing is written.
-pub async fn jobs(errand: &Errand) -> Result<Vec<Job>> {
-    let chosen = choose(&errand.catalog, &errand.settings, &errand.names)?;
-    let heads = read_heads(&errand.settings, &chosen).await?;
-    chosen.iter().map(|resource| Ok(plan(resource, heads.get(&resource.name), wish(errand, resource)?))).collect()
+pub async fn jobs(request: &RunRequest) -> Result<Vec<Job>> {
+    let chosen = choose(&request.catalog, &request.settings, &request.names)?;
+    let heads = read_heads(&request.settings, &chosen).await?;
+    chosen.iter().map(|resource| Ok(plan(resource, heads.get(&resource.name), options(request, resource)?))).collect()
 }
 
 /// What settings and command line want of a resource. Refuses (`Schema`: this resource stops) what makes no sense for it.
-pub fn wish(errand: &Errand, resource: &Resource) -> Result<Wish> {
-    let (name, settings) = (resource.name.as_str(), &errand.settings);
-    let wish = Wish {
-        full: errand.task.is_full(),
+pub fn options(request: &RunRequest, resource: &Resource) -> Result<ResourceOptions> {
+    let (name, settings) = (resource.name.as_str(), &request.settings);
+    let options = ResourceOptions {
+        full: request.mode.is_full(),
         start: settings.start(name)?,
         every: settings.every(name)?,
         reload_every: settings.reload_every(name)?,
         reconcile_every: settings.reconcile_every(name)?,
         reread_requests: settings.reread_requests(name).unwrap_or(settings.limits()?.reread_requests),
         open_every: settings.open_every(name)?,
-        now: errand.now,
+        now: request.now,
         source_now: None,
         overlap: settings.limits()?.overlap,
     };
     let whole = "it is read whole each time: `every` says how often";
     let dated = resource.has_dates();
     let refused = [
-        ("start", wish.start.and_then(|_| refuse_start(resource))),
+        ("start", options.start.and_then(|_| refuse_start(resource))),
         (
             "every",
-            wish.every.filter(|_| dated).map(|_| "it has dates: `reload_every` says how often it is read whole".into()),
+            options
+                .every
+                .filter(|_| dated)
+                .map(|_| "it has dates: `reload_every` says how often it is read whole".into()),
         ),
-        ("reload_every", wish.reload_every.filter(|_| !dated).map(|_| whole.into())),
+        ("reload_every", options.reload_every.filter(|_| !dated).map(|_| whole.into())),
         (
             "reread_requests",
             settings.reread_requests(name).filter(|_| !can_reread(resource)).map(|_| {
@@ -53,15 +56,16 @@ pub fn wish(errand: &Errand, resource: &Resource) -> Result<Wish> {
         ),
         (
             "open_every",
-            wish.open_every
+            options
+                .open_every
                 .filter(|_| !matches!(resource.open(), Some(Open::Until { .. })))
                 .map(|_| "its schema names no column that is null while a record is open".into()),
         ),
-        ("reconcile_every", wish.reconcile_every.and_then(|_| reconcile::refuse(resource))),
+        ("reconcile_every", options.reconcile_every.and_then(|_| reconcile::refuse(resource))),
     ];
     match refused.into_iter().find_map(|(key, why): (&str, Option<String>)| Some((key, why?))) {
         Some((key, why)) => Err(Failure::new(Kind::Schema, format!("keep `resource.{name}.{key}`")).because(why)),
-        None => Ok(wish),
+        None => Ok(options),
     }
 }
 

@@ -40,7 +40,7 @@ impl Estimator<'_> {
                 Err(failure) if failure.kind() == Kind::Unreachable => {
                     // A run would try twice, then ask for the ends and for windows between them.
                     let Some(changes) = changes else { return Err(failure) };
-                    let query = self.probe.asker().query(service, &changes.search, &[], None);
+                    let query = self.probe.id_source().query(service, &changes.search, &[], None);
                     let Some(extent) = self.probe.extent(&query, &changes.search.id, &[]).await? else {
                         return Err(failure);
                     };
@@ -50,7 +50,7 @@ impl Estimator<'_> {
                 Err(failure) => Err(failure),
             },
             Inventory::Search(search) => {
-                let query = self.probe.asker().query(service, search, &[], None);
+                let query = self.probe.id_source().query(service, search, &[], None);
                 let Some(extent) = self.probe.extent(&query, &search.id, &[]).await? else {
                     return Ok(unknown(pages(held.value, 1, u64::from(self.limits.page_size))));
                 };
@@ -74,7 +74,7 @@ impl Estimator<'_> {
         let Style::IdSets { inventory, .. } = &held.resource.read.style else { return Err(no_changes(held.resource)) };
         let service = &held.resource.read.service;
         let created = [changes.created().to_owned()];
-        let query = self.probe.asker().query(service, &changes.search, &created, Some(since(changes, start)));
+        let query = self.probe.id_source().query(service, &changes.search, &created, Some(since(changes, start)));
         let known = Amount::about(held.head.and_then(|head| held_records(held.resource, head)).unwrap_or(0));
         let unknown = |at| Inventoried { requests: Amount::about(2), ids: None, number: known, at };
         let Some(extent) = self.probe.extent(&query, &changes.search.id, &created).await? else {
@@ -131,7 +131,7 @@ impl Estimator<'_> {
             return Err(no_changes(owner));
         };
         let filter = Filter::Bool { column: column.clone(), value: !wanted };
-        let query = self.probe.asker().query(&owner.read.service, search, &[], Some(filter));
+        let query = self.probe.id_source().query(&owner.read.service, search, &[], Some(filter));
         match self.probe.extent(&query, &search.id, &[]).await? {
             None => {
                 all.requests = all.requests.plus(Amount::about(1));

@@ -39,14 +39,14 @@ pub struct Ids {
 
 /// Asks for ids on behalf of a resource.
 #[derive(Clone)]
-pub struct Asker<'a> {
+pub struct IdSource<'a> {
     pub client: &'a Client,
     pub stop: &'a Stop,
     /// On whose behalf, for events and failures.
     pub name: Arc<str>,
 }
 
-impl Asker<'_> {
+impl IdSource<'_> {
     /// All ids of a resource read by id sets.
     pub async fn all(&self, whose: &Resource) -> Result<Ids> {
         let Style::IdSets { inventory, changes, .. } = &whose.read.style else {
@@ -196,7 +196,7 @@ impl Asker<'_> {
         Walk::new(self.client, &self.name, query, reader, from)
     }
 
-    /// A search for ids with more columns, as [`Asker::search`] asks it.
+    /// A search for ids with more columns, as [`IdSource::search`] asks it.
     pub fn query(&self, service: &str, search: &IdSearch, more: &[String], filter: Option<Filter>) -> Query {
         let mut columns = vec![search.id.clone()];
         let filtered = filter.as_ref().map(|filter| filter.column().to_owned());
@@ -285,14 +285,14 @@ impl Asker<'_> {
 
     /// A good answer, read on a worker; asked again while its body is broken. Gives the source's clock too.
     pub(super) async fn whole<T: Send + 'static>(&self, request: &Request, read: Read<T>) -> Result<(Timestamp, T)> {
-        let mut patience = self.client.patience();
+        let mut budget = self.client.retry_budget();
         loop {
             let answer = self.good(request).await?;
             let (date, read) = (answer.date, Arc::clone(&read));
             let outcome = tokio::task::spawn_blocking(move || read(&answer));
             match outcome.await.expect("reading an answer does not panic") {
                 Ok(content) => return Ok((date, content)),
-                Err(broken) => match patience.another() {
+                Err(broken) => match budget.another() {
                     Some(wait) => tokio::time::sleep(wait).await,
                     None => return Err(self.unreadable(&request.path, broken.0)),
                 },

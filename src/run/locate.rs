@@ -14,11 +14,11 @@ use crate::failure::{Failure, Kind, Result};
 use crate::fetch::{Filter, Query, expand, holds, join, split, without};
 use crate::manifest::{Locating, SourceCount};
 use crate::quantity::plural;
-use crate::run::inventory::Asker;
+use crate::run::inventory::IdSource;
 use crate::run::newest::{CountSearch, not_known, record_files};
 use crate::run::rows;
+use crate::run::session::{ResourceSession, count};
 use crate::run::start::above;
-use crate::run::work::{Work, count};
 use crate::schema::{Inventory, Style};
 use crate::window::Window;
 use crate::write::{Counted, count_rows, held_between, held_ids};
@@ -62,27 +62,27 @@ pub fn is_due(state: &SourceCount) -> bool {
 }
 
 /// Looks for what differs.
-pub async fn locate(work: &mut Work<'_>, search: &CountSearch, before: &SourceCount) -> Result<Located> {
-    let resource = Arc::clone(&work.resource);
+pub async fn locate(session: &mut ResourceSession<'_>, search: &CountSearch, before: &SourceCount) -> Result<Located> {
+    let resource = Arc::clone(&session.resource);
     if let Style::IdSets { inventory: Inventory::Options(_), .. } = &resource.read.style {
-        return by_listing(work).await;
+        return by_listing(session).await;
     }
     let dated = search.created.as_ref().and_then(|date| Some((date.clone(), resource.date_column(date)?.name.clone())));
     let differs = before.explained != before.difference();
     let mut locating =
-        work.state.count.locating.take().unwrap_or_else(|| Locating {
+        session.state.count.locating.take().unwrap_or_else(|| Locating {
             differs: differs && dated.is_some() && !is_due(before),
             ..Locating::default()
         });
     locating.nights = locating.nights.saturating_add(1);
-    let budget = work.site.limits.locate_requests;
+    let budget = session.context.limits.locate_requests;
     // By so many records the difference has changed, where records are what is counted.
-    let records = work.resource.read.count.of == crate::schema::Counted::Records;
+    let records = session.resource.read.count.of == crate::schema::Counted::Records;
     let target = before.difference().zip(before.explained).map(|(now, then)| now.saturating_sub(then));
     let target = target.filter(|_| records);
     let mut found = match (&dated, locating.differs) {
-        (Some(dated), true) => by_windows(work, search, dated, &mut locating, (budget, target)).await?,
-        (Some(_) | None, _) => by_pages(work, search, &mut locating, budget).await?,
+        (Some(dated), true) => by_windows(session, search, dated, &mut locating, (budget, target)).await?,
+        (Some(_) | None, _) => by_pages(session, search, &mut locating, budget).await?,
     };
     locating.found = locating.found.saturating_add(found.net());
     found.outdated = locating.differs && locating.nights > 1 && target.is_some_and(|target| target != locating.found);
@@ -91,64 +91,64 @@ pub async fn locate(work: &mut Work<'_>, search: &CountSearch, before: &SourceCo
             "the difference from the source has been searched for in {} so far",
             plural(locating.nights, "night")
         );
-        work.site.events.note(&work.name, text);
-        work.state.count.locating = Some(locating);
+        session.context.events.note(&session.name, text);
+        session.state.count.locating = Some(locating);
     }
     Ok(found)
 }
 
-fn asker<'a>(work: &Work<'a>) -> Asker<'a> {
-    Asker { client: &work.site.client, stop: &work.site.stop, name: Arc::clone(&work.name) }
+fn id_source<'a>(session: &ResourceSession<'a>) -> IdSource<'a> {
+    IdSource { client: &session.context.client, stop: &session.context.stop, name: Arc::clone(&session.name) }
 }
 
 /// Every id that the tables hold.
-async fn all_held(work: &Work<'_>) -> Result<Vec<i64>> {
-    match record_files(work) {
-        Some((key, files)) => held_ids(&work.site.store, &files, &key).await,
+async fn all_held(session: &ResourceSession<'_>) -> Result<Vec<i64>> {
+    match record_files(session) {
+        Some((key, files)) => held_ids(&session.context.store, &files, &key).await,
         None => Ok(Vec::new()),
     }
 }
 
 /// By the list of all ids; what it lacks is listed a second time.
-async fn by_listing(work: &Work<'_>) -> Result<Located> {
-    let (resource, asker) = (Arc::clone(&work.resource), asker(work));
-    let mut listed = asker.all(&resource).await?.ids;
-    let held = all_held(work).await?;
+async fn by_listing(session: &ResourceSession<'_>) -> Result<Located> {
+    let (resource, id_source) = (Arc::clone(&session.resource), id_source(session));
+    let mut listed = id_source.all(&resource).await?.ids;
+    let held = all_held(session).await?;
     if held.iter().any(|id| !holds(&listed, *id)) {
-        listed.extend(asker.all(&resource).await?.ids);
+        listed.extend(id_source.all(&resource).await?.ids);
         join(&mut listed);
     }
     let (there, vanished): (BTreeSet<i64>, BTreeSet<i64>) = held.into_iter().partition(|id| holds(&listed, *id));
-    let wanted = match (&resource.read.style, work.state.start) {
+    let wanted = match (&resource.read.style, session.state.start) {
         (Style::IdSets { changes: Some(changes), .. }, Some(start)) => {
-            let (_, least) = asker.least_from(&resource.read.service, changes, start).await?;
+            let (_, least) = id_source.least_from(&resource.read.service, changes, start).await?;
             above(&listed, least)
         }
         (_, _) => listed,
     };
     let missing = without(&wanted, &there);
     if crate::fetch::count(&missing) > MOST_MISSING {
-        return Err(Failure::new(Kind::Answer, format!("compare the ids of {} with the tables", work.name))
+        return Err(Failure::new(Kind::Answer, format!("compare the ids of {} with the tables", session.name))
             .because(format!("it lists more than {MOST_MISSING} ids that the tables lack"))
             .advise("`pearlift run --full` of the resource reads them"));
     }
-    let missing = not_known(work, expand(&missing).collect()).await?;
+    let missing = not_known(session, expand(&missing).collect()).await?;
     Ok(Located { missing, vanished, finished: true, sets: true, ..Located::default() })
 }
 
 /// By windows of the date of creation, halved while their count differs from what is held.
 async fn by_windows(
-    work: &mut Work<'_>,
+    session: &mut ResourceSession<'_>,
     search: &CountSearch,
     (theirs, ours): &(String, String),
     locating: &mut Locating,
     (budget, target): (u64, Option<i64>),
 ) -> Result<Located> {
-    let resource = Arc::clone(&work.resource);
+    let resource = Arc::clone(&session.resource);
     let mut found = Located::default();
-    let now = work.state.count.counted_at.unwrap_or_else(|| work.site.clock.now());
+    let now = session.state.count.counted_at.unwrap_or_else(|| session.context.clock.now());
     if locating.windows.is_empty() {
-        let whole = Window { from: work.state.start, to: None };
+        let whole = Window { from: session.state.start, to: None };
         let parts = split(whole, now).map_or_else(|| vec![whole], |(early, late)| vec![late, early]);
         locating.windows = parts.into_iter().map(|window| (window.from, window.to)).collect();
     }
@@ -156,10 +156,10 @@ async fn by_windows(
         let Some((from, to)) = locating.windows.pop() else { break };
         let window = Window { from, to };
         let filter = Some(Filter::Period { column: theirs.clone(), window });
-        let asker = asker(work);
-        let query = asker.query(&resource.read.service, &search.search, &search.stamps(), filter);
-        let mut walk = asker.walk_of(&search.search, &search.stamps(), Query { singly: true, ..query }, None);
-        let page = work.site.stop.or(walk.next()).await?;
+        let id_source = id_source(session);
+        let query = id_source.query(&resource.read.service, &search.search, &search.stamps(), filter);
+        let mut walk = id_source.walk_of(&search.search, &search.stamps(), Query { singly: true, ..query }, None);
+        let page = session.context.stop.or(walk.next()).await?;
         let rows = page.map(|page| page.content).unwrap_or_default();
         let claimed = walk.available().unwrap_or(count(rows.len()));
         if count(rows.len()) >= claimed {
@@ -168,13 +168,13 @@ async fn by_windows(
                 let at = micros.and_then(|micros| Timestamp::from_microsecond(micros).ok());
                 at.is_some_and(|at| window.contains(at))
             };
-            let missing = not_known(work, rows.iter().filter(inside).map(|row| row.id).collect()).await?;
+            let missing = not_known(session, rows.iter().filter(inside).map(|row| row.id).collect()).await?;
             let shown: BTreeSet<i64> = rows.iter().map(|row| row.id).collect();
-            let held = held_within(work, ours, window).await?;
+            let held = held_within(session, ours, window).await?;
             found.vanished.extend(held.into_iter().filter(|id| !shown.contains(id)));
             match &resource.read.style {
                 Style::Search(search) if !missing.is_empty() => {
-                    rows::read_window(work, search, theirs, window, None).await?;
+                    rows::read_window(session, search, theirs, window, None).await?;
                     found.rows_read += count(missing.len());
                 }
                 Style::Search(_) | Style::IdSets { .. } | Style::List { .. } | Style::PerOwner { .. } => {
@@ -186,7 +186,7 @@ async fn by_windows(
             }
             continue;
         }
-        if rows_within(work, ours, window).await? == claimed {
+        if rows_within(session, ours, window).await? == claimed {
             continue;
         }
         if let Some((early, late)) = split(window, now) {
@@ -198,35 +198,40 @@ async fn by_windows(
 }
 
 /// The ids whose date of ours lies in a window.
-async fn held_within(work: &Work<'_>, ours: &str, window: Window) -> Result<Vec<i64>> {
-    match record_files(work) {
-        Some((key, files)) => held_between(&work.site.store, &files, &key, ours, window).await,
+async fn held_within(session: &ResourceSession<'_>, ours: &str, window: Window) -> Result<Vec<i64>> {
+    match record_files(session) {
+        Some((key, files)) => held_between(&session.context.store, &files, &key, ours, window).await,
         None => Ok(Vec::new()),
     }
 }
 
 /// The counted rows of what lies in a window, as wide as the source is asked.
-async fn rows_within(work: &Work<'_>, ours: &str, window: Window) -> Result<u64> {
+async fn rows_within(session: &ResourceSession<'_>, ours: &str, window: Window) -> Result<u64> {
     let second = SignedDuration::from_secs(1);
     let wide = Window {
         from: window.from.map(|from| from.saturating_sub(second).unwrap_or(from)),
         // Bounds of ours exclude their end.
         to: window.to.map(|to| to.saturating_add(second + SignedDuration::from_micros(1)).unwrap_or(to)),
     };
-    let ids = held_within(work, ours, wide).await?;
-    let Some(table) = work.resource.counted_table() else { return Ok(0) };
-    let files = work.head.as_ref().and_then(|head| head.tables.get(&table.name)).map(|table| table.files.clone());
+    let ids = held_within(session, ours, wide).await?;
+    let Some(table) = session.resource.counted_table() else { return Ok(0) };
+    let files = session.head.as_ref().and_then(|head| head.tables.get(&table.name)).map(|table| table.files.clone());
     let key = &table.columns[table.key[0]].name;
     let marked = table.mark().is_some();
-    count_rows(&work.site.store, &files.unwrap_or_default(), key, marked, &Counted::Of(Arc::from(ids))).await
+    count_rows(&session.context.store, &files.unwrap_or_default(), key, marked, &Counted::Of(Arc::from(ids))).await
 }
 
 /// Page by page, from where the night before ended.
-async fn by_pages(work: &mut Work<'_>, search: &CountSearch, locating: &mut Locating, budget: u64) -> Result<Located> {
-    let resource = Arc::clone(&work.resource);
+async fn by_pages(
+    session: &mut ResourceSession<'_>,
+    search: &CountSearch,
+    locating: &mut Locating,
+    budget: u64,
+) -> Result<Located> {
+    let resource = Arc::clone(&session.resource);
     let mut found = Located::default();
-    let held: BTreeSet<i64> = all_held(work).await?.into_iter().collect();
-    let start = work.state.start.is_some();
+    let held: BTreeSet<i64> = all_held(session).await?.into_iter().collect();
+    let start = session.state.start.is_some();
     let mut compare = |shown: &BTreeSet<i64>, above: &mut Option<i64>| {
         let (Some(first), Some(last)) = (shown.first().copied(), shown.last().copied()) else { return };
         // Records older than the day from which everything is read are held and not asked for.
@@ -244,23 +249,23 @@ async fn by_pages(work: &mut Work<'_>, search: &CountSearch, locating: &mut Loca
     let mut finished = false;
     let mut rows_read = 0;
     if let Style::Search(rows_search) = &resource.read.style {
-        let mut walk = rows::walk_singly(work, rows_search, locating.ids);
+        let mut walk = rows::walk_singly(session, rows_search, locating.ids);
         for _ in 0..budget.max(1) {
-            let Some(page) = work.site.stop.clone().or(walk.next()).await? else {
+            let Some(page) = session.context.stop.clone().or(walk.next()).await? else {
                 finished = true;
                 break;
             };
             compare(&rows::ids(&page.content), &mut above);
             locating.ids = page.last.map(|last| (last, page.next));
             let at = walk.started_at.expect("a page was answered");
-            rows_read += rows::take_in_unknown(work, page, at).await?;
+            rows_read += rows::take_in_unknown(session, page, at).await?;
         }
     } else {
-        let asker = asker(work);
-        let query = Query { singly: true, ..search.query(&asker, &resource, work.state.start) };
-        let mut walk = asker.walk_of(&search.search, &search.stamps(), query, locating.ids);
+        let id_source = id_source(session);
+        let query = Query { singly: true, ..search.query(&id_source, &resource, session.state.start) };
+        let mut walk = id_source.walk_of(&search.search, &search.stamps(), query, locating.ids);
         for _ in 0..budget.max(1) {
-            let Some(page) = work.site.stop.or(walk.next()).await? else {
+            let Some(page) = session.context.stop.or(walk.next()).await? else {
                 finished = true;
                 break;
             };
@@ -271,7 +276,7 @@ async fn by_pages(work: &mut Work<'_>, search: &CountSearch, locating: &mut Loca
         }
     }
     locating.compared_to = above;
-    found.missing = not_known(work, shown).await?;
+    found.missing = not_known(session, shown).await?;
     (found.finished, found.sets, found.rows_read) = (finished, finished, rows_read);
     Ok(found)
 }

@@ -19,8 +19,8 @@ use crate::run::apart::Apart;
 use crate::run::gone;
 use crate::run::resource::make;
 use crate::run::rows;
+use crate::run::session::{ResourceSession, count};
 use crate::run::slices::SliceScan;
-use crate::run::work::{Work, count};
 use crate::schema::{Resource, RowSearch, Style};
 use crate::verify::{Inquiry, What, look_at, strays_of};
 use crate::write::{Flaw, Replace, day_number, number};
@@ -94,36 +94,36 @@ struct Found {
 }
 
 /// Mends the resource; `force` gives up what the source cannot give again. `mended` says what was done, whatever comes.
-pub async fn mend(work: &mut Work<'_>, force: bool, mended: &mut Mended) -> Result<()> {
-    work.forced = force;
+pub async fn mend(session: &mut ResourceSession<'_>, force: bool, mended: &mut Mended) -> Result<()> {
+    session.forced = force;
     for _ in 0..ROUNDS {
-        let found = look(work).await?;
+        let found = look(session).await?;
         if found.bad.is_empty() && found.deleted.is_empty() {
-            return refuse_strays(work).await;
+            return refuse_strays(session).await;
         }
-        work.set_apart(found.bad.iter().map(apart).collect());
-        let before = (work.tally.changes.added, mended.clone());
+        session.set_apart(found.bad.iter().map(apart).collect());
+        let before = (session.tally.changes.added, mended.clone());
         if !found.bad.is_empty() {
-            replace(work, &found.bad, mended).await?;
+            replace(session, &found.bad, mended).await?;
         }
-        mended.came += work.tally.changes.added - before.0;
-        if work.apart.is_empty() && found.deleted.is_empty() {
+        mended.came += session.tally.changes.added - before.0;
+        if session.apart.is_empty() && found.deleted.is_empty() {
             continue;
         }
         if !force {
-            return Err(cannot(work, &found.deleted));
+            return Err(cannot(session, &found.deleted));
         }
-        give_up(work, &found.deleted, mended).await?;
+        give_up(session, &found.deleted, mended).await?;
     }
-    Err(Failure::new(Kind::Damage, format!("mend {}", work.name))
+    Err(Failure::new(Kind::Damage, format!("mend {}", session.name))
         .because("it is damaged still, however often it is read again")
         .advise("`pearlift verify --deep` tells what is found: restore that from a backup, and report a bug"))
 }
 
 /// Takes damaged files out of what a rewrite for another schema reads; they are mended after it.
-pub async fn set_damaged_apart(work: &mut Work<'_>) -> Result<()> {
-    let found = look(work).await?;
-    work.set_apart(found.bad.iter().map(apart).collect());
+pub async fn set_damaged_apart(session: &mut ResourceSession<'_>) -> Result<()> {
+    let found = look(session).await?;
+    session.set_apart(found.bad.iter().map(apart).collect());
     Ok(())
 }
 
@@ -132,30 +132,30 @@ fn apart(bad: &Bad) -> Apart {
 }
 
 /// Looks at every file by the newest head, which is ours.
-async fn look(work: &Work<'_>) -> Result<Found> {
+async fn look(session: &ResourceSession<'_>) -> Result<Found> {
     let inquiry = Inquiry {
-        store: &work.site.store,
-        catalog: &work.site.catalog,
+        store: &session.context.store,
+        catalog: &session.context.catalog,
         names: &[],
         deep: true,
-        spool: &work.site.spool,
+        spool: &session.context.spool,
     };
     let mut found = Found::default();
-    let Some((head, findings)) = look_at(inquiry, &work.name).await? else { return Ok(found) };
-    if work.head.as_ref().is_none_or(|ours| ours.nonce != head.nonce) {
-        return Err(Failure::new(Kind::Lost, format!("mend {}", work.name)).because("another run committed it"));
+    let Some((head, findings)) = look_at(inquiry, &session.name).await? else { return Ok(found) };
+    if session.head.as_ref().is_none_or(|ours| ours.nonce != head.nonce) {
+        return Err(Failure::new(Kind::Lost, format!("mend {}", session.name)).because("another run committed it"));
     }
     let mut bad: BTreeMap<String, Bad> = BTreeMap::new();
     for finding in findings {
         let flaw = match finding.what {
             What::Flawed(flaw) => flaw,
             What::Manifest(why) => {
-                return Err(Failure::new(Kind::Damage, format!("mend {}", work.name)).because(why));
+                return Err(Failure::new(Kind::Damage, format!("mend {}", session.name)).because(why));
             }
             What::Foreign | What::Unpublished | What::Superseded | What::Stray | What::Skipped(_) => continue,
         };
         let Some(path) = finding.path else { continue };
-        work.site.events.warn(&work.name, format!("{path}: {flaw}"));
+        session.context.events.warn(&session.name, format!("{path}: {flaw}"));
         let is_it = |file: &&DataFile| file.path == path || file.staged == path;
         let of_table = head.tables.iter().find_map(|(name, table)| Some((name, table.files.iter().find(is_it)?)));
         match (of_table, head.deleted.iter().find(is_it)) {
@@ -172,22 +172,22 @@ async fn look(work: &Work<'_>) -> Result<Found> {
 }
 
 /// Reads again what the files may hold, each style in its way.
-async fn replace(work: &mut Work<'_>, bad: &[Bad], mended: &mut Mended) -> Result<()> {
-    let resource = Arc::clone(&work.resource);
+async fn replace(session: &mut ResourceSession<'_>, bad: &[Bad], mended: &mut Mended) -> Result<()> {
+    let resource = Arc::clone(&session.resource);
     match &resource.read.style {
-        Style::List { .. } => whole(work, mended).await,
-        Style::Search(search) => by_month(work, &resource, search, bad, mended).await,
-        Style::PerOwner { .. } if resource.is_snapshot() => snapshot(work, &resource, bad, mended).await,
-        Style::IdSets { get, max_ids, .. } => by_owners(work, get, *max_ids, bad, mended).await,
-        Style::PerOwner { get, max_ids, .. } => by_owners(work, get, *max_ids, bad, mended).await,
+        Style::List { .. } => whole(session, mended).await,
+        Style::Search(search) => by_month(session, &resource, search, bad, mended).await,
+        Style::PerOwner { .. } if resource.is_snapshot() => snapshot(session, &resource, bad, mended).await,
+        Style::IdSets { get, max_ids, .. } => by_owners(session, get, *max_ids, bad, mended).await,
+        Style::PerOwner { get, max_ids, .. } => by_owners(session, get, *max_ids, bad, mended).await,
     }
 }
 
 /// Reads the resource whole, as `run --full` would were its damaged files not there.
-async fn whole(work: &mut Work<'_>, mended: &mut Mended) -> Result<()> {
-    work.give_up(|_| true);
-    note(work, mended);
-    make(work, &full(), ScanKind::Full).await
+async fn whole(session: &mut ResourceSession<'_>, mended: &mut Mended) -> Result<()> {
+    session.give_up(|_| true);
+    note(session, mended);
+    make(session, &full(), ScanKind::Full).await
 }
 
 fn full() -> Step {
@@ -201,14 +201,14 @@ fn full() -> Step {
 }
 
 /// Counts what the next commit takes out.
-fn note(work: &Work<'_>, mended: &mut Mended) {
-    mended.files += count(work.dropped.len());
-    mended.rows += work.dropped_rows();
+fn note(session: &ResourceSession<'_>, mended: &mut Mended) {
+    mended.files += count(session.dropped.len());
+    mended.rows += session.dropped_rows();
 }
 
 /// A search is read again month by month, where the month of a file tells the date of its rows; else whole.
 async fn by_month(
-    work: &mut Work<'_>,
+    session: &mut ResourceSession<'_>,
     resource: &Resource,
     search: &RowSearch,
     bad: &[Bad],
@@ -218,96 +218,108 @@ async fn by_month(
     let partitions: BTreeSet<&Option<String>> = bad.iter().map(|bad| &bad.file.partition).collect();
     let months: Option<Vec<_>> =
         partitions.into_iter().map(|partition| month_of(resource, &search.since, partition.as_deref())).collect();
-    let Some(months) = months.filter(|_| !bad.iter().any(astray)) else { return whole(work, mended).await };
+    let Some(months) = months.filter(|_| !bad.iter().any(astray)) else { return whole(session, mended).await };
     for month in months {
-        work.give_up(|apart| apart.file.partition.as_deref() == Some(month.partition.as_str()));
-        note(work, mended);
-        rows::read_window(work, search, &month.by, month.window, None).await?;
-        work.commit(Replace::Owners, false).await?;
+        session.give_up(|apart| apart.file.partition.as_deref() == Some(month.partition.as_str()));
+        note(session, mended);
+        rows::read_window(session, search, &month.by, month.window, None).await?;
+        session.commit(Replace::Owners, false).await?;
     }
     Ok(())
 }
 
 /// The snapshot of today is taken again; those of earlier days stay set apart.
-async fn snapshot(work: &mut Work<'_>, resource: &Resource, bad: &[Bad], mended: &mut Mended) -> Result<()> {
-    let today = day_number(day(work.source_now())).unwrap_or(i32::MAX);
+async fn snapshot(
+    session: &mut ResourceSession<'_>,
+    resource: &Resource,
+    bad: &[Bad],
+    mended: &mut Mended,
+) -> Result<()> {
+    let today = day_number(day(session.source_now())).unwrap_or(i32::MAX);
     let days = bad.iter().map(|bad| number(resource.partition(), bad.file.partition.as_deref()));
     // The source's clock is what tells the day of a snapshot.
     if days.collect::<Result<Vec<i32>>>()?.into_iter().any(|day| day >= today) {
-        let before = work.apart.len();
-        let rows = work.apart.iter().map(|apart| apart.file.rows).sum::<u64>();
-        make(work, &full(), ScanKind::Full).await?;
-        mended.files += count(before - work.apart.len());
-        mended.rows += rows - work.apart.iter().map(|apart| apart.file.rows).sum::<u64>();
+        let before = session.apart.len();
+        let rows = session.apart.iter().map(|apart| apart.file.rows).sum::<u64>();
+        make(session, &full(), ScanKind::Full).await?;
+        mended.files += count(before - session.apart.len());
+        mended.rows += rows - session.apart.iter().map(|apart| apart.file.rows).sum::<u64>();
     }
     Ok(())
 }
 
 /// Reads the owners that the files may hold, a partition after the other.
-async fn by_owners(work: &mut Work<'_>, get: &str, max_ids: usize, bad: &[Bad], mended: &mut Mended) -> Result<()> {
+async fn by_owners(
+    session: &mut ResourceSession<'_>,
+    get: &str,
+    max_ids: usize,
+    bad: &[Bad],
+    mended: &mut Mended,
+) -> Result<()> {
     let mut partitions: BTreeMap<&Option<String>, Vec<&Bad>> = BTreeMap::new();
     for bad in bad {
         partitions.entry(&bad.file.partition).or_default().push(bad);
     }
-    let per_owner = matches!(work.resource.read.style, Style::PerOwner { .. });
+    let per_owner = matches!(session.resource.read.style, Style::PerOwner { .. });
     let mut affected = AffectedIds::default();
-    let path = format!("{}/{get}", work.resource.read.service);
+    let path = format!("{}/{get}", session.resource.read.service);
     for (partition, bad) in partitions {
-        let ids = affected.of(work, partition.as_deref(), &bad).await?;
-        let mut scan = SliceScan::new(work, ScanKind::Changes, work.site.clock.now(), &ids.wanted, true, max_ids);
+        let ids = affected.of(session, partition.as_deref(), &bad).await?;
+        let mut scan =
+            SliceScan::new(session, ScanKind::Changes, session.context.clock.now(), &ids.wanted, true, max_ids);
         (scan.gradual, scan.confirms, scan.absent_is_empty) = (false, true, per_owner);
         scan.absent.doubts_all = true;
         scan.candidates.clone_from(&ids.held);
-        scan.run(work, &path).await?;
+        scan.run(session, &path).await?;
         if !per_owner {
-            let gone = gone::prove(work, scan.gone.intersection(&ids.held).copied().collect()).await?;
+            let gone = gone::prove(session, scan.gone.intersection(&ids.held).copied().collect()).await?;
             mended.gone += count(gone.len());
-            work.bury(gone.into_iter().collect(), scan.started_at, work.deletes == Deletes::Move);
+            session.bury(gone.into_iter().collect(), scan.started_at, session.deletes == Deletes::Move);
         }
-        work.give_up(|apart| apart.file.partition == *partition);
+        session.give_up(|apart| apart.file.partition == *partition);
         mended.asked += ids_in(&ids.wanted);
-        note(work, mended);
-        work.commit(Replace::Owners, false).await?;
+        note(session, mended);
+        session.commit(Replace::Owners, false).await?;
     }
     Ok(())
 }
 
 /// Gives up what cannot be read again: whole days of snapshots, for their tables belong together, and rows of deleted
 /// records.
-async fn give_up(work: &mut Work<'_>, deleted: &[DataFile], mended: &mut Mended) -> Result<()> {
-    let partitions: BTreeSet<Option<String>> = work.apart.iter().map(|apart| apart.file.partition.clone()).collect();
+async fn give_up(session: &mut ResourceSession<'_>, deleted: &[DataFile], mended: &mut Mended) -> Result<()> {
+    let partitions: BTreeSet<Option<String>> = session.apart.iter().map(|apart| apart.file.partition.clone()).collect();
     for partition in partitions.into_iter().flatten() {
-        work.give_up_partition(&partition);
+        session.give_up_partition(&partition);
     }
-    work.dropped.extend(deleted.iter().map(|file| Apart { table: None, file: file.clone() }));
-    note(work, mended);
-    work.commit(Replace::Owners, false).await
+    session.dropped.extend(deleted.iter().map(|file| Apart { table: None, file: file.clone() }));
+    note(session, mended);
+    session.commit(Replace::Owners, false).await
 }
 
 /// What stays damaged, for the source cannot give it again.
-fn cannot(work: &Work<'_>, deleted: &[DataFile]) -> Failure {
-    let days = work.apart.iter().map(|apart| apart.file.path.as_str());
+fn cannot(session: &ResourceSession<'_>, deleted: &[DataFile]) -> Failure {
+    let days = session.apart.iter().map(|apart| apart.file.path.as_str());
     let paths: Vec<&str> = days.chain(deleted.iter().map(|file| file.path.as_str())).collect();
     let why = "with content that the source cannot give again: snapshots of earlier days, or rows of deleted records";
-    Failure::new(Kind::Damage, format!("mend all of {}", work.name))
+    Failure::new(Kind::Damage, format!("mend all of {}", session.name))
         .because(format!("{} {why} ({})", plural(paths.len(), "file"), shown(&paths)))
         .advise(format!(
             "restore them from a backup, or give them up with `pearlift backfill {} --damaged --force`: a day of \
              snapshots then leaves all tables of the resource",
-            work.name
+            session.name
         ))
 }
 
 /// Files of others in the folders of our tables are theirs to move.
-async fn refuse_strays(work: &Work<'_>) -> Result<()> {
-    let Some(head) = &work.head else { return Ok(()) };
-    let strays = strays_of(&work.site.store, head).await?;
+async fn refuse_strays(session: &ResourceSession<'_>) -> Result<()> {
+    let Some(head) = &session.head else { return Ok(()) };
+    let strays = strays_of(&session.context.store, head).await?;
     let foreign = strays.iter().filter(|stray| stray.what == What::Foreign).filter_map(|stray| stray.path.as_deref());
     let paths: Vec<&str> = foreign.collect();
     if paths.is_empty() {
         return Ok(());
     }
-    Err(Failure::new(Kind::Damage, format!("mend all of {}", work.name))
+    Err(Failure::new(Kind::Damage, format!("mend all of {}", session.name))
         .because(format!("its folders hold {} that no version lists ({})", plural(paths.len(), "file"), shown(&paths)))
         .advise("a glob reads their rows, and pearlift deletes only what it knows as its own: move them away"))
 }

@@ -10,7 +10,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use crate::failure::Result;
 use crate::manifest::Version;
-use crate::run::work::Work;
+use crate::run::session::ResourceSession;
 use crate::schema::{Naming, Open, Resource, Style, Type};
 use crate::write::{Cell, Written, held};
 
@@ -20,7 +20,7 @@ pub struct Differing {
     dates: Option<HashMap<i64, Vec<Cell>>>,
 }
 
-impl Work<'_> {
+impl ResourceSession<'_> {
     /// The owner's column of each table, where a commit is to tell which records differ from before.
     pub(super) fn owners_watched(&self) -> Vec<Naming> {
         let held = self.head.as_ref().is_some_and(|head| head.state.completed_at.is_some()) && !self.rebuild;
@@ -83,7 +83,7 @@ impl Work<'_> {
         let Some(table) = self.resource.record_table() else { return Ok(None) };
         let files = version.tables.get(&table.name).map(|table| table.files.as_slice()).unwrap_or_default();
         let key = &table.columns[table.key[0]].name;
-        let holdings = held(&self.site.store, files, key, columns, ids).await?;
+        let holdings = held(&self.context.store, files, key, columns, ids).await?;
         Ok(Some(holdings.into_iter().map(|(id, holding)| (id, holding.cells)).collect()))
     }
 }

@@ -1,16 +1,16 @@
 //! The whole run, stages in order; one failing resource never holds up the others.
 //!
-//! Takes an [`Errand`], gives an [`Outcome`]: what became of each resource. Fails as a whole only where no resource can
+//! Takes a [`RunRequest`], gives an [`Outcome`]: what became of each resource. Fails as a whole only where no resource can
 //! go on: settings, credentials, the destination.
 
 mod stop;
 mod noticed;
 mod outcome;
 mod binding;
-mod site;
+mod context;
 mod limits;
 mod scratch;
-mod work;
+mod session;
 mod apart;
 mod groups;
 mod older;
@@ -85,7 +85,7 @@ use crate::manifest::check_destination;
 use crate::plan::Step;
 use crate::quantity::plural;
 use crate::run::binding::Binding;
-use crate::run::site::Site;
+use crate::run::context::RunContext;
 use crate::run::steps::work_on;
 use crate::schema::{Catalog, Resource};
 use crate::secret::Redactor;
@@ -95,13 +95,13 @@ pub use crate::manifest::nonce;
 pub use amount::Amount;
 pub use backfill::Selection;
 pub use check::{Finding, check};
+pub use context::Clock;
 pub use cost::{Cost, Forecast, ResourceForecast, ScanForecast, forecast};
 pub use freshness::stale;
 pub use heads::{Progress, choose, jobs, progress, read_heads, unpublished};
 pub use noticed::Noticed;
 pub use outcome::{End, Outcome, ResourceOutcome, Tally};
 pub use scratch::{Scratch, spool_folder};
-pub use site::Clock;
 pub use stop::{Stop, Why};
 
 /// Resources worked on at once: enough that one which waits leaves no quota unused, few enough to share the memory.
@@ -112,7 +112,7 @@ const WAITED: Duration = Duration::from_secs(10);
 
 /// What is done for each resource.
 #[derive(Clone, Debug)]
-pub enum Task {
+pub enum RunMode {
     /// Brings it up to date; `full` reads everything again.
     Update { full: bool },
     /// Compares ids and takes out what was deleted; `force` however much.
@@ -123,7 +123,7 @@ pub enum Task {
     Mend { force: bool },
 }
 
-impl Task {
+impl RunMode {
     /// Whether everything is read again.
     pub fn is_full(&self) -> bool {
         matches!(self, Self::Update { full: true })
@@ -131,12 +131,12 @@ impl Task {
 }
 
 /// What a run is to do.
-pub struct Errand {
+pub struct RunRequest {
     pub catalog: Arc<Catalog>,
     pub settings: Settings,
     /// Resources by name; none means all that the settings select.
     pub names: Vec<String>,
-    pub task: Task,
+    pub mode: RunMode,
     /// Wait for resources that another run holds.
     pub wait: bool,
     /// Stop asking after this long, and commit what is whole.
@@ -150,43 +150,43 @@ pub struct Errand {
 }
 
 /// Brings the resources up to date.
-pub async fn run(errand: Errand) -> Result<Outcome> {
-    at(errand, |settings| Store::open(&settings.destination()?, true)).await
+pub async fn run(request: RunRequest) -> Result<Outcome> {
+    at(request, |settings| Store::open(&settings.destination()?, true)).await
 }
 
 /// Brings the resources up to date at this destination, whatever the settings say of it.
-pub async fn run_in(errand: Errand, store: Store) -> Result<Outcome> {
-    at(errand, |_| Ok(store)).await
+pub async fn run_in(request: RunRequest, store: Store) -> Result<Outcome> {
+    at(request, |_| Ok(store)).await
 }
 
 /// Nothing is made at the destination before the settings are known to make sense.
-async fn at(errand: Errand, open: impl FnOnce(&Settings) -> Result<Store>) -> Result<Outcome> {
-    let clock = Clock::new(errand.now);
+async fn at(request: RunRequest, open: impl FnOnce(&Settings) -> Result<Store>) -> Result<Outcome> {
+    let clock = Clock::new(request.now);
     let begun = Instant::now();
-    let chosen = choose(&errand.catalog, &errand.settings, &errand.names)?;
-    let account = errand.settings.account()?;
-    let credentials = errand.settings.credentials(errand.now)?;
-    let limits = errand.settings.limits()?;
+    let chosen = choose(&request.catalog, &request.settings, &request.names)?;
+    let account = request.settings.account()?;
+    let credentials = request.settings.credentials(request.now)?;
+    let limits = request.settings.limits()?;
     let run = nonce();
 
-    errand.events.tell(Event::Begun { run: run.clone(), account: account.code.clone() });
-    let store = open(&errand.settings)?;
+    request.events.tell(Event::Begun { run: run.clone(), account: account.code.clone() });
+    let store = open(&request.settings)?;
     store.prove_conditional_put(&run).await?;
     let claimed = check_destination(&store, &account.code).await?;
     if !claimed {
-        errand.events.tell(Event::NewDestination { destination: store.describe() });
+        request.events.tell(Event::NewDestination { destination: store.describe() });
     }
     let names: Vec<&str> = chosen.iter().map(|resource| resource.name.as_str()).collect();
-    let (counts, events) = counted(&errand.events);
+    let (counts, events) = counted(&request.events);
     let spool = spool_folder(limits.spool.as_deref())?;
-    let auth = Auth::new(credentials, &account.code, errand.redactor.clone())?.watched(store.watcher());
-    let client = Client::new(&account, auth, &limits, errand.seed, events.clone())?;
-    client.clocks().set(errand.now);
+    let auth = Auth::new(credentials, &account.code, request.redactor.clone())?.watched(store.watcher());
+    let client = Client::new(&account, auth, &limits, request.seed, events.clone())?;
+    client.clocks().set(request.now);
     // Last of all that can fail: in a bucket a lock that is not given back holds others up until it expires.
     let locks = tokio::select! {
-        locks = store.lock(&names, &run, errand.wait, errand.stop.wait()) => locks?,
+        locks = store.lock(&names, &run, request.wait, request.stop.wait()) => locks?,
         never = told_of_waiting(&events) => never,
-        never = time_up(&errand, begun, &events) => never,
+        never = time_up(&request, begun, &events) => never,
     };
     if !claimed && let Err(refused) = check_destination(&store, &account.code).await {
         // Claimed while this run waited for its locks.
@@ -199,16 +199,16 @@ async fn at(errand: Errand, open: impl FnOnce(&Settings) -> Result<Store>) -> Re
         events.tell(Event::Note { resource: None, text });
         Vec::new()
     });
-    let site = Site {
+    let context = RunContext {
         client,
         store,
-        binding: Binding::new(&account.code, errand.now, claimed),
-        catalog: Arc::clone(&errand.catalog),
-        selected: errand
+        binding: Binding::new(&account.code, request.now, claimed),
+        catalog: Arc::clone(&request.catalog),
+        selected: request
             .catalog
             .resources()
             .iter()
-            .filter(|resource| errand.settings.selects(resource))
+            .filter(|resource| request.settings.selects(resource))
             .map(|resource| resource.name.clone())
             .collect(),
         locks,
@@ -219,49 +219,49 @@ async fn at(errand: Errand, open: impl FnOnce(&Settings) -> Result<Store>) -> Re
         spool: spool.path().to_owned(),
         limits,
         events,
-        stop: errand.stop.clone(),
+        stop: request.stop.clone(),
         commit_turn: Semaphore::new(1),
         files_numbered: AtomicU64::new(0),
         misfits_numbered: AtomicU64::new(0),
     };
-    site.store.reach(store::Step::Locked, &site.run)?;
+    context.store.reach(store::Step::Locked, &context.run)?;
     let resources = tokio::select! {
-        resources = work_through(&site, &chosen, &errand, &counts) => resources,
-        never = time_up(&errand, begun, &site.events) => never,
+        resources = work_through(&context, &chosen, &request, &counts) => resources,
+        never = time_up(&request, begun, &context.events) => never,
     };
     let resources = match resources {
         Ok(resources) => resources,
         Err(failure) => {
-            give_back(site.locks, &site.events).await;
+            give_back(context.locks, &context.events).await;
             return Err(failure);
         }
     };
-    if errand.settings.housekeeping() {
-        keep_in_order(&site, &resources).await;
+    if request.settings.housekeeping() {
+        keep_in_order(&context, &resources).await;
     }
     let outcome = Outcome {
         run,
         account: account.code,
-        destination: site.store.describe(),
-        started_at: errand.now,
+        destination: context.store.describe(),
+        started_at: request.now,
         took: begun.elapsed(),
         resources,
-        requests: site.client.requests(),
-        interrupted: site.stop.asked() == Some(Why::Interrupted),
-        store: site.store.clone(),
+        requests: context.client.requests(),
+        interrupted: context.stop.asked() == Some(Why::Interrupted),
+        store: context.store.clone(),
     };
-    site.store.reach(store::Step::Done, &site.run)?;
-    give_back(site.locks, &site.events).await;
+    context.store.reach(store::Step::Done, &context.run)?;
+    give_back(context.locks, &context.events).await;
     Ok(outcome)
 }
 
 /// Asks the run to stop when its time is up. Never ends.
-async fn time_up<T>(errand: &Errand, begun: Instant, events: &Events) -> T {
-    if let Some(most) = errand.most {
+async fn time_up<T>(request: &RunRequest, begun: Instant, events: &Events) -> T {
+    if let Some(most) = request.most {
         tokio::time::sleep_until(begun + most).await;
-        if errand.stop.asked().is_none() {
+        if request.stop.asked().is_none() {
             events.tell(Event::Stopping { reason: "the time is up".to_owned() });
-            errand.stop.ask(Why::TimeUp);
+            request.stop.ask(Why::TimeUp);
         }
     }
     std::future::pending().await
@@ -275,15 +275,15 @@ async fn told_of_waiting<T>(events: &Events) -> T {
 }
 
 /// Removes what nothing needs any more of the resources with which all went well. The run is none the worse where it fails.
-async fn keep_in_order(site: &Site, resources: &[ResourceOutcome]) {
-    let ours = resources.iter().filter(|outcome| outcome.went_well() && site.locks.holds(&outcome.resource));
+async fn keep_in_order(context: &RunContext, resources: &[ResourceOutcome]) {
+    let ours = resources.iter().filter(|outcome| outcome.went_well() && context.locks.holds(&outcome.resource));
     let ours: Vec<&str> = ours.map(|outcome| outcome.resource.as_str()).collect();
-    let (store, locks, run) = (&site.store, &site.locks, site.run.as_str());
-    let work = Housekeeping { store, locks, run, resources: &ours, now: site.clock.now() };
+    let (store, locks, run) = (&context.store, &context.locks, context.run.as_str());
+    let session = Housekeeping { store, locks, run, resources: &ours, now: context.clock.now() };
     let removed = tokio::select! {
         biased;
-        () = site.stop.wait() => return,
-        removed = Box::pin(keep_house(work)) => removed,
+        () = context.stop.wait() => return,
+        removed = Box::pin(keep_house(session)) => removed,
     };
     match removed {
         Ok(Removed { versions, plans, reports }) => {
@@ -293,11 +293,11 @@ async fn keep_in_order(site: &Site, resources: &[ResourceOutcome]) {
                 plural(plans, "plan"),
                 plural(reports, "report")
             );
-            site.events.tell(Event::Note { resource: None, text });
+            context.events.tell(Event::Note { resource: None, text });
         }
         Err(failure) => {
             let text = format!("housekeeping is left to the next run: {failure}");
-            site.events.tell(Event::Warning { resource: None, text });
+            context.events.tell(Event::Warning { resource: None, text });
         }
     }
 }
@@ -310,19 +310,19 @@ async fn give_back(locks: Locks, events: &Events) {
 }
 
 /// Whether a resource met a failure of the whole run: nothing was committed, and no resource can do better.
-fn failed_for_all(site: &Site, outcome: &ResourceOutcome) -> bool {
+fn failed_for_all(context: &RunContext, outcome: &ResourceOutcome) -> bool {
     outcome.failure().is_some_and(|failure| match failure.kind() {
         Kind::Offline => true,
-        Kind::Settings => site.binding.is_refused(),
+        Kind::Settings => context.binding.is_refused(),
         _ => false,
     })
 }
 
 /// Works on a few resources at once, in their order, each to its end. Fails with the first failure of the whole run.
 async fn work_through(
-    site: &Site,
+    context: &RunContext,
     chosen: &[&Resource],
-    errand: &Errand,
+    request: &RunRequest,
     counts: &Counts,
 ) -> Result<Vec<ResourceOutcome>> {
     let mut waiting = chosen.iter().enumerate();
@@ -331,20 +331,20 @@ async fn work_through(
     let mut later: BTreeMap<usize, Vec<Step>> = BTreeMap::new();
     let mut goes_on: BTreeSet<usize> = BTreeSet::new();
     let mut of_all = None;
-    let updates = matches!(errand.task, Task::Update { .. });
+    let updates = matches!(request.mode, RunMode::Update { .. });
     loop {
         while at_work.len() < AT_ONCE {
             let Some((place, resource)) = waiting.next() else { break };
             // Boxed, for a future of everything that a resource may do is larger than a thread's stack should hold.
-            at_work.push(Box::pin(async move { (place, work_on(site, resource, errand, None).await) }));
+            at_work.push(Box::pin(async move { (place, work_on(context, resource, request, None).await) }));
         }
         let Some((place, (outcome, steps))) = at_work.next().await else { break };
         if let Some(failure) = outcome.failure()
             && failure.kind().recovery() == Recovery::StopRun
         {
-            site.stop.ask(Why::Failed);
+            context.stop.ask(Why::Failed);
         }
-        if of_all.is_none() && failed_for_all(site, &outcome) {
+        if of_all.is_none() && failed_for_all(context, &outcome) {
             of_all = outcome.into_failure();
             continue;
         }
@@ -353,7 +353,7 @@ async fn work_through(
         if updates && more && outcome.went_well() {
             goes_on.insert(place);
         } else if of_all.is_none() {
-            tell_end(site, &outcome, counts);
+            tell_end(context, &outcome, counts);
         }
         done.insert(place, outcome);
         if !steps.is_empty() {
@@ -364,23 +364,23 @@ async fn work_through(
         return Err(failure);
     }
     if updates {
-        look_twice(site, chosen, errand, &mut done).await;
-        follow_all(site, chosen, errand, &mut done).await;
+        look_twice(context, chosen, request, &mut done).await;
+        follow_all(context, chosen, request, &mut done).await;
         for (place, steps) in &later {
             let outcome = done.get_mut(place).expect("every resource has ended");
-            Box::pin(reread::look_again(site, chosen[*place], errand, steps, outcome)).await;
+            Box::pin(reread::look_again(context, chosen[*place], request, steps, outcome)).await;
         }
         if !later.is_empty() {
-            follow_all(site, chosen, errand, &mut done).await;
+            follow_all(context, chosen, request, &mut done).await;
         }
     }
-    let of_all = done.iter().find(|(_, outcome)| failed_for_all(site, outcome)).map(|(place, _)| *place);
+    let of_all = done.iter().find(|(_, outcome)| failed_for_all(context, outcome)).map(|(place, _)| *place);
     if let Some(failure) = of_all.and_then(|place| done.remove(&place)?.into_failure()) {
         return Err(failure);
     }
     for (place, outcome) in &mut done {
         if goes_on.contains(place) {
-            tell_end(site, outcome, counts);
+            tell_end(context, outcome, counts);
         }
         outcome.requests = asked(counts, &outcome.resource);
     }
@@ -388,8 +388,8 @@ async fn work_through(
 }
 
 /// Reports how a resource ended, once nothing more can become of it.
-fn tell_end(site: &Site, outcome: &ResourceOutcome, counts: &Counts) {
-    site.events.tell(Event::Finished {
+fn tell_end(context: &RunContext, outcome: &ResourceOutcome, counts: &Counts) {
+    context.events.tell(Event::Finished {
         resource: outcome.resource.clone(),
         rows: outcome.rows,
         requests: asked(counts, &outcome.resource),
@@ -398,13 +398,18 @@ fn tell_end(site: &Site, outcome: &ResourceOutcome, counts: &Counts) {
 }
 
 /// Resources that were not due by our clock are looked at again by the source's, which other resources have heard by now.
-async fn look_twice(site: &Site, chosen: &[&Resource], errand: &Errand, done: &mut BTreeMap<usize, ResourceOutcome>) {
-    let Some(source_now) = site.client.clocks().theirs() else { return };
+async fn look_twice(
+    context: &RunContext,
+    chosen: &[&Resource],
+    request: &RunRequest,
+    done: &mut BTreeMap<usize, ResourceOutcome>,
+) {
+    let Some(source_now) = context.client.clocks().theirs() else { return };
     for (place, outcome) in done.iter_mut().filter(|(_, outcome)| matches!(outcome.end, End::Idle(_))) {
-        if site.stop.asked().is_some() {
+        if context.stop.asked().is_some() {
             return;
         }
-        let (again, _) = Box::pin(work_on(site, chosen[*place], errand, Some(source_now))).await;
+        let (again, _) = Box::pin(work_on(context, chosen[*place], request, Some(source_now))).await;
         if !matches!(again.end, End::Idle(_)) {
             *outcome = again;
         }
@@ -412,10 +417,15 @@ async fn look_twice(site: &Site, chosen: &[&Resource], errand: &Errand, done: &m
 }
 
 /// What rows of some name is read again by others.
-async fn follow_all(site: &Site, chosen: &[&Resource], errand: &Errand, done: &mut BTreeMap<usize, ResourceOutcome>) {
+async fn follow_all(
+    context: &RunContext,
+    chosen: &[&Resource],
+    request: &RunRequest,
+    done: &mut BTreeMap<usize, ResourceOutcome>,
+) {
     for (place, resource) in chosen.iter().enumerate().filter(|(_, resource)| !resource.read.also_from.is_empty()) {
         let outcome = done.get_mut(&place).expect("every resource has ended");
-        Box::pin(follow::follow(site, resource, errand, outcome)).await;
+        Box::pin(follow::follow(context, resource, request, outcome)).await;
     }
 }
 

@@ -6,9 +6,9 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::failure::Result;
 use crate::fetch::{Filter, collapse, count as ids_in};
-use crate::run::inventory::Asker;
+use crate::run::inventory::IdSource;
 use crate::run::limits::owners;
-use crate::run::work::Work;
+use crate::run::session::ResourceSession;
 use crate::schema::IdSearch;
 use crate::window::Window;
 use crate::write::{Cell, Holding, held};
@@ -28,13 +28,13 @@ pub struct Listing {
 
 /// The windows around the creation of held records, by the search's date `by`; none where a date is not held, or the windows
 /// are many.
-pub async fn windows(work: &Work<'_>, by: &str, ids: &BTreeSet<i64>) -> Result<Option<Vec<Window>>> {
-    let (Some(column), Some(head)) = (work.resource.date_column(by), &work.head) else { return Ok(None) };
+pub async fn windows(session: &ResourceSession<'_>, by: &str, ids: &BTreeSet<i64>) -> Result<Option<Vec<Window>>> {
+    let (Some(column), Some(head)) = (session.resource.date_column(by), &session.head) else { return Ok(None) };
     let columns = [column.name.clone()];
     let ids: Vec<i64> = ids.iter().copied().collect();
     let mut holdings: HashMap<i64, Holding> = HashMap::new();
-    for (key, files) in owners(&work.resource, head) {
-        holdings.extend(held(&work.site.store, &files, &key, &columns, &ids).await?);
+    for (key, files) in owners(&session.resource, head) {
+        holdings.extend(held(&session.context.store, &files, &key, &columns, &ids).await?);
     }
     let created = |id: &i64| match holdings.get(id)?.cells.first()? {
         Cell::Number(micros) => Timestamp::from_microsecond(i64::try_from(*micros).ok()?).ok(),
@@ -56,7 +56,7 @@ pub async fn windows(work: &Work<'_>, by: &str, ids: &BTreeSet<i64>) -> Result<O
 
 /// Every id that a search shows in these windows.
 pub async fn listing(
-    asker: &Asker<'_>,
+    id_source: &IdSource<'_>,
     service: &str,
     search: &IdSearch,
     by: &str,
@@ -65,9 +65,9 @@ pub async fn listing(
     let mut found = Listing { ids: BTreeSet::new(), agrees: true };
     for window in windows {
         let filter = Filter::Period { column: by.to_owned(), window: *window };
-        let mut walk = asker.walk(service, search, &[], Some(filter));
+        let mut walk = id_source.walk(service, search, &[], Some(filter));
         let mut ids = Vec::new();
-        while let Some(page) = asker.stop.or(walk.next()).await? {
+        while let Some(page) = id_source.stop.or(walk.next()).await? {
             ids.extend(page.content.into_iter().map(|row| row.id));
         }
         // Pages overlap, and a search may have several rows a record.

@@ -12,10 +12,10 @@ use crate::decode::search_page;
 use crate::failure::Result;
 use crate::fetch::{Answer, Filter, Query, Request};
 use crate::manifest::{DataFile, Key};
-use crate::run::inventory::Asker;
+use crate::run::inventory::IdSource;
 use crate::run::lookups::Question;
+use crate::run::session::ResourceSession;
 use crate::run::start::is_from;
-use crate::run::work::Work;
 use crate::schema::{IdSearch, Resource, Style, Type};
 use crate::window::Window;
 
@@ -53,14 +53,14 @@ impl CountSearch {
     }
 
     /// The search as it is asked: of everything, or of what was created from then on.
-    pub fn query(&self, asker: &Asker<'_>, resource: &Resource, start: Option<Timestamp>) -> Query {
+    pub fn query(&self, id_source: &IdSource<'_>, resource: &Resource, start: Option<Timestamp>) -> Query {
         let filter = self
             .created
             .as_ref()
             .zip(start)
             .map(|(column, start)| Filter::Period { column: column.clone(), window: Window::since(start) });
         let by = self.created.clone();
-        let query = asker.query(&resource.read.service, &self.search, &self.stamps(), filter);
+        let query = id_source.query(&resource.read.service, &self.search, &self.stamps(), filter);
         Query { by, ..query }
     }
 }
@@ -81,12 +81,17 @@ pub struct Newest {
 
 /// Asks for the count of a search, and for its greatest id where it is sorted by it. Rows without an id that can be read are no
 /// reason to fail here: the walk that reads them tells of them.
-pub async fn counted_by(work: &Work<'_>, search: &CountSearch, start: Option<Timestamp>) -> Result<Newest> {
-    let asker = Asker { client: &work.site.client, stop: &work.site.stop, name: Arc::clone(&work.name) };
-    let query = Query { descending: true, ..search.query(&asker, &work.resource, start) };
+pub async fn counted_by(
+    session: &ResourceSession<'_>,
+    search: &CountSearch,
+    start: Option<Timestamp>,
+) -> Result<Newest> {
+    let id_source =
+        IdSource { client: &session.context.client, stop: &session.context.stop, name: Arc::clone(&session.name) };
+    let query = Query { descending: true, ..search.query(&id_source, &session.resource, start) };
     let (row, filter) = (query.row.clone(), query.filter.clone());
     let read = move |answer: &Answer| search_page(&answer.body, &row, filter.as_ref());
-    let (at, page) = asker.whole(&Request::get(&asker.name, query.page(1)), Arc::new(read)).await?;
+    let (at, page) = id_source.whole(&Request::get(&id_source.name, query.page(1)), Arc::new(read)).await?;
     let sorted = page.descending && search.search.id == search.search.row;
     Ok(Newest {
         count: page.results_available.filter(|_| page.unfiltered.is_none()),
@@ -100,19 +105,20 @@ pub async fn counted_by(work: &Work<'_>, search: &CountSearch, start: Option<Tim
 /// Asks for the top of a search; further pages until one has nothing unknown. `known` are ids that this run
 /// reads anyway.
 pub async fn newest(
-    work: &Work<'_>,
+    session: &ResourceSession<'_>,
     search: &CountSearch,
     start: Option<Timestamp>,
     known: &BTreeSet<i64>,
 ) -> Result<Newest> {
-    let asker = Asker { client: &work.site.client, stop: &work.site.stop, name: Arc::clone(&work.name) };
-    let query = search.query(&asker, &work.resource, start);
-    let trusted = query.trusted && !work.state.count.unreliable;
+    let id_source =
+        IdSource { client: &session.context.client, stop: &session.context.stop, name: Arc::clone(&session.name) };
+    let query = search.query(&id_source, &session.resource, start);
+    let trusted = query.trusted && !session.state.count.unreliable;
     let query = Query { descending: true, trusted, ..query };
-    let mut walk = asker.walk_of(&search.search, &search.stamps(), query, None);
+    let mut walk = id_source.walk_of(&search.search, &search.stamps(), query, None);
     let (mut count, mut top, mut unknown) = (None, None, BTreeSet::new());
     let mut first = true;
-    while let Some(page) = work.site.stop.or(walk.next()).await? {
+    while let Some(page) = session.context.stop.or(walk.next()).await? {
         if first {
             count = walk.available();
             top = page.content.iter().map(|row| row.id).max();
@@ -120,7 +126,7 @@ pub async fn newest(
         }
         let wanted = page.content.iter().filter(|row| start.is_none_or(|start| is_wanted(row, start)));
         let ids: BTreeSet<i64> = wanted.map(|row| row.id).filter(|id| !known.contains(id)).collect();
-        let new = not_known(work, ids).await?;
+        let new = not_known(session, ids).await?;
         let over = new.is_empty();
         unknown.extend(new);
         if over {
@@ -137,29 +143,29 @@ fn is_wanted(row: &crate::decode::IdRow, start: Timestamp) -> bool {
 }
 
 /// The ids that are neither held, nor pending, nor left out for a while.
-pub async fn not_known(work: &Work<'_>, mut ids: BTreeSet<i64>) -> Result<BTreeSet<i64>> {
-    for owed in &work.state.owed {
+pub async fn not_known(session: &ResourceSession<'_>, mut ids: BTreeSet<i64>) -> Result<BTreeSet<i64>> {
+    for owed in &session.state.owed {
         if let Key::Int(id) = owed.id {
             ids.remove(&id);
         }
     }
-    for left_out in &work.state.left_out {
+    for left_out in &session.state.left_out {
         ids.remove(&left_out.id);
     }
-    if let Some((key, files)) = record_files(work)
+    if let Some((key, files)) = record_files(session)
         && !ids.is_empty()
     {
         let wanted = ids.iter().map(|id| (*id, String::new())).collect();
         let question = Question { about: "held", key: &key, columns: &[], ids: wanted };
-        let here = work.lookups.among(&work.site.store, &files, &question, |_, _| true).await?;
+        let here = session.lookups.among(&session.context.store, &files, &question, |_, _| true).await?;
         ids.retain(|id| !here.contains(id));
     }
     Ok(ids)
 }
 
 /// The key and the files of the table with one row a record.
-pub fn record_files(work: &Work<'_>) -> Option<(String, Vec<DataFile>)> {
-    let table = work.resource.owner_table();
-    let files = &work.head.as_ref()?.tables.get(&table.name)?.files;
+pub fn record_files(session: &ResourceSession<'_>) -> Option<(String, Vec<DataFile>)> {
+    let table = session.resource.owner_table();
+    let files = &session.head.as_ref()?.tables.get(&table.name)?.files;
     Some((table.columns[table.key[0]].name.clone(), files.clone()))
 }

@@ -12,7 +12,7 @@ use jiff::SignedDuration;
 use crate::failure::{Failure, Kind, Result};
 use crate::fetch::IdRanges;
 use crate::manifest::{Key, OlderCopy, Owed};
-use crate::run::work::{Work, count};
+use crate::run::session::{ResourceSession, count};
 use crate::schema::Style;
 use crate::write::Older;
 
@@ -65,11 +65,11 @@ impl OlderRule {
     }
 }
 
-impl Work<'_> {
+impl ResourceSession<'_> {
     /// The rule of the next commit.
     pub(super) fn older_rule(&self) -> OlderRule {
         let known = self.state.evidence.older.iter().map(|copy| (copy.id.clone(), copy.clone()));
-        OlderRule { known: known.collect(), accept: self.accepts_older.clone(), run: self.site.run.clone() }
+        OlderRule { known: known.collect(), accept: self.accepts_older.clone(), run: self.context.run.clone() }
     }
 
     /// Lays judged copies over the state that the same commit puts.
@@ -82,7 +82,7 @@ impl Work<'_> {
                 id: older.key.clone(),
                 values: older.came.clone(),
                 since: older.asked_at,
-                run: self.site.run.clone(),
+                run: self.context.run.clone(),
             };
             let copy = before.get(&older.key).filter(|copy| copy.values == older.came).cloned().unwrap_or(fresh);
             if !self.state.owed.iter().any(|owed| owed.id == older.key) {
@@ -94,7 +94,7 @@ impl Work<'_> {
         }
         for older in judged.accepted {
             let text = format!("record {} went back and is accepted ({})", older.key, self.shown(&older));
-            self.site.events.warn(&self.name, text);
+            self.context.events.warn(&self.name, text);
             self.tally.noticed.went_back.insert(older.key);
         }
         self.state.evidence.older = known.into_values().collect();

@@ -13,7 +13,7 @@ use crate::decode::{IdRow, ids};
 use crate::failure::{Failure, Kind, Result};
 use crate::fetch::{Answer, Client, Method, Query, Reply, Request, SearchPage};
 use crate::run::amount::Amount;
-use crate::run::inventory::{Asker, Ids, listed};
+use crate::run::inventory::{IdSource, Ids, listed};
 use crate::run::stop::Stop;
 use crate::schema::IdSearch;
 
@@ -67,8 +67,8 @@ impl<'a> Probe<'a> {
     }
 
     /// How the searches of the resource are asked.
-    pub fn asker(&self) -> Asker<'a> {
-        Asker { client: self.client, stop: self.stop, name: Arc::clone(&self.name) }
+    pub fn id_source(&self) -> IdSource<'a> {
+        IdSource { client: self.client, stop: self.stop, name: Arc::clone(&self.name) }
     }
 
     /// The ids that OPTIONS of a path lists. One try only, for where it fails something else can be asked.
@@ -88,7 +88,7 @@ impl<'a> Probe<'a> {
         search: &IdSearch,
         direction: &str,
     ) -> Result<Option<(Timestamp, Option<i64>)>> {
-        let path = self.asker().edge_path(service, search, direction);
+        let path = self.id_source().edge_path(service, search, direction);
         let Some(answer) = self.ask(Request::get(&self.name, path.clone())).await? else { return Ok(None) };
         let page = ids(&answer.body, &search.id, &search.row, &[], None);
         let page = page.map_err(|broken| self.unreadable(&path, broken.0))?;

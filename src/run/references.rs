@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use crate::failure::Result;
 use crate::manifest::{State, newest_outline, nonce};
-use crate::run::work::Work;
+use crate::run::session::ResourceSession;
 
 /// The mark of the pending references in the state of a version: before there were marks, the nonce of the version.
 pub fn mark(state: &State, version_nonce: &str) -> String {
@@ -21,14 +21,14 @@ pub fn unread<'a>(source: (&str, &'a State, &str), follower: &str, state: Option
     theirs.handed.get(follower).filter(|ids| !ids.is_empty() && read != Some(&mark(theirs, version_nonce)))
 }
 
-impl Work<'_> {
+impl ResourceSession<'_> {
     /// Clears references that the resources which they are of have read.
     pub async fn clear_read_references(&mut self) -> Result<()> {
         let Some(head) = self.head.as_ref().filter(|head| !head.state.handed.is_empty()) else { return Ok(()) };
         let mark = mark(&head.state, &head.nonce);
         let followers: Vec<String> = head.state.handed.keys().cloned().collect();
         for follower in followers {
-            let theirs = newest_outline(&self.site.store, &follower).await?;
+            let theirs = newest_outline(&self.context.store, &follower).await?;
             if theirs.is_some_and(|theirs| theirs.state.references_read.get(&*self.name) == Some(&mark)) {
                 self.state.handed.remove(&follower);
             }

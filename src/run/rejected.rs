@@ -3,12 +3,12 @@
 
 use crate::decode::{MisfitRecord, REPEATED_ROW};
 use crate::failure::Result;
-use crate::run::work::{Work, count};
+use crate::run::session::{ResourceSession, count};
 
 /// Texts of rejected records may take this part of the memory setting; more are written before the commit.
 const MEMORY_SHARE: u64 = 256;
 
-impl Work<'_> {
+impl ResourceSession<'_> {
     /// Counts rejected rows and records by table and reason, and keeps them for the next commit.
     pub(super) fn keep_rejected(&mut self, rejected: Vec<MisfitRecord>) {
         for record in &rejected {
@@ -19,7 +19,7 @@ impl Work<'_> {
             self.tally.rejected.count(path, &record.raw);
             let of = record.id.as_ref().map_or_else(String::new, |id| format!(" of record {id}"));
             let kind = record.table.as_deref().unwrap_or("a record");
-            self.site.events.note(&self.name, format!("{kind}{of} is rejected and kept: {}", record.reason));
+            self.context.events.note(&self.name, format!("{kind}{of} is rejected and kept: {}", record.reason));
         }
         self.tally.twice += count(rejected.iter().filter(|record| record.reason == REPEATED_ROW).count());
         self.records.extend(rejected);
@@ -28,7 +28,7 @@ impl Work<'_> {
     /// Writes rejected records to a file of their own where they have become many.
     pub(super) async fn spill_rejected(&mut self) -> Result<()> {
         let bytes = count(self.records.iter().map(|record| record.raw.len()).sum());
-        if bytes > self.site.limits.memory / MEMORY_SHARE {
+        if bytes > self.context.limits.memory / MEMORY_SHARE {
             self.bind().await?;
             let file = self.write_misfits().await?;
             self.kept.extend(file);

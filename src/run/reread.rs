@@ -9,13 +9,13 @@ use crate::failure::{Failure, Kind, Result};
 use crate::fetch::{chunks, collapse};
 use crate::manifest::{ScanKind, head};
 use crate::plan::Step;
-use crate::run::heads::wish;
+use crate::run::context::RunContext;
+use crate::run::heads::options;
 use crate::run::limits::owners;
-use crate::run::site::Site;
+use crate::run::session::ResourceSession;
 use crate::run::slices::SliceScan;
 use crate::run::steps::{describe, make_all};
-use crate::run::work::Work;
-use crate::run::{End, Errand, ResourceOutcome};
+use crate::run::{End, ResourceOutcome, RunRequest};
 use crate::schema::{Resource, Style};
 use crate::write::{Replace, held_after};
 
@@ -24,55 +24,56 @@ const GROUP: usize = 50;
 
 /// Makes these steps of a resource whose own scans went well.
 pub async fn look_again(
-    site: &Site,
+    context: &RunContext,
     resource: &Resource,
-    errand: &Errand,
+    request: &RunRequest,
     steps: &[Step],
     outcome: &mut ResourceOutcome,
 ) {
-    let went_well = matches!(outcome.end, End::Complete | End::Idle(_)) && site.stop.asked().is_none();
+    let went_well = matches!(outcome.end, End::Complete | End::Idle(_)) && context.stop.asked().is_none();
     if !went_well {
         return;
     }
-    if let Err(failure) = Box::pin(make_later(site, resource, errand, steps, outcome)).await {
-        outcome.end = End::of(site.holder().meaning(&[&resource.name], outcome.version, failure).await);
+    if let Err(failure) = Box::pin(make_later(context, resource, request, steps, outcome)).await {
+        outcome.end = End::of(context.holder().meaning(&[&resource.name], outcome.version, failure).await);
     }
 }
 
 async fn make_later(
-    site: &Site,
+    context: &RunContext,
     resource: &Resource,
-    errand: &Errand,
+    request: &RunRequest,
     steps: &[Step],
     outcome: &mut ResourceOutcome,
 ) -> Result<()> {
-    let head = head(&site.store, &resource.name).await?;
-    let mut work = Work::new(site, resource, head, false, errand.settings.deletes(&resource.name))?;
-    work.start = wish(errand, resource)?.start;
-    work.clear_read_references().await?;
-    let made = make_all(&mut work, steps, outcome).await;
-    outcome.tally.add(&work.tally);
-    describe(outcome, work.head.as_ref());
+    let head = head(&context.store, &resource.name).await?;
+    let mut session = ResourceSession::new(context, resource, head, false, request.settings.deletes(&resource.name))?;
+    session.start = options(request, resource)?.start;
+    session.clear_read_references().await?;
+    let made = make_all(&mut session, steps, outcome).await;
+    outcome.tally.add(&session.tally);
+    describe(outcome, session.head.as_ref());
     made
 }
 
 /// Reads again the records least recently read, with at most so many requests but for halved sets.
-pub async fn reread(work: &mut Work<'_>, requests: u64) -> Result<()> {
-    let resource = std::sync::Arc::clone(&work.resource);
+pub async fn reread(session: &mut ResourceSession<'_>, requests: u64) -> Result<()> {
+    let resource = std::sync::Arc::clone(&session.resource);
     let (Style::IdSets { get, max_ids, .. } | Style::PerOwner { get, max_ids, .. }) = &resource.read.style else {
         return Err(Failure::new(Kind::Bug, format!("read records of {} again", resource.name)));
     };
     let most = usize::try_from(requests).unwrap_or(usize::MAX).saturating_mul(*max_ids);
-    let Some(head) = work.head.clone() else { return Ok(()) };
-    let ids = held_after(&work.site.store, &owners(&resource, &head), work.state.reread_to, most).await?;
+    let Some(head) = session.head.clone() else { return Ok(()) };
+    let ids = held_after(&session.context.store, &owners(&resource, &head), session.state.reread_to, most).await?;
     let path = format!("{}/{get}", resource.read.service);
     for group in ids.chunks(GROUP.saturating_mul(*max_ids)) {
-        let mut scan = SliceScan::new(work, ScanKind::Changes, work.site.clock.now(), &Vec::new(), true, *max_ids);
+        let mut scan =
+            SliceScan::new(session, ScanKind::Changes, session.context.clock.now(), &Vec::new(), true, *max_ids);
         scan.slices = chunks(&collapse(group.iter().copied()), *max_ids);
         scan.gradual = false;
-        scan.run(work, &path).await?;
-        work.state.reread_to = group.last().copied();
-        work.commit(Replace::Owners, true).await?;
+        scan.run(session, &path).await?;
+        session.state.reread_to = group.last().copied();
+        session.commit(Replace::Owners, true).await?;
     }
     Ok(())
 }

@@ -14,10 +14,10 @@ use crate::manifest::{
 use crate::quantity::{number, plural};
 use crate::run::absent::{Absent, came};
 use crate::run::deferred::note_rejected;
-use crate::run::documents::{Brought, Deferred, Documents};
+use crate::run::documents::{Deferred, Documents, FetchedSet};
+use crate::run::session::{ResourceSession, count};
 use crate::run::stale::{StaleRule, ask_again};
 use crate::run::stop::stopped;
-use crate::run::work::{Work, count};
 use crate::schema::{Inventory, Style};
 use crate::write::Replace;
 
@@ -65,22 +65,22 @@ pub struct SliceScan {
 impl SliceScan {
     /// A new scan over these ids and those that are owed, without those left out for a while.
     pub fn new(
-        work: &Work<'_>,
+        session: &ResourceSession<'_>,
         kind: ScanKind,
         started_at: Timestamp,
         ids: &IdRanges,
         exact: bool,
         max_ids: usize,
     ) -> Self {
-        let owed = work.state.owed.iter().filter_map(|owed| match owed.id {
+        let owed = session.state.owed.iter().filter_map(|owed| match owed.id {
             Key::Int(id) => Some(id),
             Key::Text(_) => None,
         });
-        let now = work.earliest(started_at);
-        let withheld = work.state.absence.withheld.keys().copied();
-        let left_out = work.state.left_out.iter().filter(|out| out.until > now).map(|out| out.id);
+        let now = session.earliest(started_at);
+        let withheld = session.state.absence.withheld.keys().copied();
+        let left_out = session.state.left_out.iter().filter(|out| out.until > now).map(|out| out.id);
         let left_out: BTreeSet<i64> = left_out.chain(withheld).collect();
-        let owed: Vec<i64> = owed.chain(work.state.pieces.to_read_again()).collect();
+        let owed: Vec<i64> = owed.chain(session.state.pieces.to_read_again()).collect();
         let wanted = if exact || !owed.is_empty() || !left_out.is_empty() {
             without(&with(ids, owed), &left_out)
         } else {
@@ -95,7 +95,7 @@ impl SliceScan {
             slices,
             done: BTreeSet::new(),
             plan: None,
-            gradual: !work.rebuild,
+            gradual: !session.rebuild,
             replace: Replace::Owners,
             partition: None,
             absent_is_empty: false,
@@ -105,7 +105,7 @@ impl SliceScan {
             selected: None,
             stamps: BTreeMap::new(),
             gone: BTreeSet::new(),
-            stale: StaleRule::new(work, started_at),
+            stale: StaleRule::new(session, started_at),
             deferred: Vec::new(),
             absent: Absent::default(),
         }
@@ -113,9 +113,9 @@ impl SliceScan {
 
     /// The unfinished scan of an earlier run, or `None` when its plan is gone. What it found gone is asked for again: it
     /// may have come back since.
-    pub async fn resume(work: &Work<'_>, scan: &Scan) -> Result<Option<Self>> {
+    pub async fn resume(session: &ResourceSession<'_>, scan: &Scan) -> Result<Option<Self>> {
         let Cursor::Slices { plan, done } = &scan.cursor else { return Ok(None) };
-        let Some(written) = read_plan(&work.site.store, plan).await? else { return Ok(None) };
+        let Some(written) = read_plan(&session.context.store, plan).await? else { return Ok(None) };
         let end = count(written.slices.len());
         let candidates: BTreeSet<i64> = expand(&written.candidates).collect();
         let mut done: BTreeSet<u64> =
@@ -124,11 +124,11 @@ impl SliceScan {
         for (place, _) in written.slices.iter().enumerate().filter(|(_, slice)| confirmed(slice)) {
             done.remove(&count(place));
         }
-        let mut stale = StaleRule::new(work, scan.started_at);
+        let mut stale = StaleRule::new(session, scan.started_at);
         stale.await_dates(written.awaited);
-        let absent = work.state.absence.absent.get(&scan.id).cloned().unwrap_or_default();
+        let absent = session.state.absence.absent.get(&scan.id).cloned().unwrap_or_default();
         let absent = expand(&absent).map(|id| (id, false)).collect();
-        let windows = matches!(&work.resource.read.style, Style::IdSets { inventory: Inventory::Windows(_), .. });
+        let windows = matches!(&session.resource.read.style, Style::IdSets { inventory: Inventory::Windows(_), .. });
         let span = windows && scan.kind == ScanKind::Full;
         Ok(Some(Self {
             id: scan.id.clone(),
@@ -137,7 +137,7 @@ impl SliceScan {
             slices: written.slices,
             done,
             plan: Some(plan.clone()),
-            gradual: !work.rebuild,
+            gradual: !session.rebuild,
             replace: Replace::Owners,
             partition: None,
             absent_is_empty: false,
@@ -155,23 +155,26 @@ impl SliceScan {
 
     /// Brings every slice home, commits on the way where it is due, and leaves the last commit to the caller. Stopped, it
     /// commits what is whole and gives [`Kind::Interrupted`].
-    pub async fn run(&mut self, work: &mut Work<'_>, path: &str) -> Result<()> {
-        let documents = self.documents(work, path);
+    pub async fn run(&mut self, session: &mut ResourceSession<'_>, path: &str) -> Result<()> {
+        let documents = self.documents(session, path);
         let mut left: Vec<u64> = (0..count(self.slices.len())).filter(|slice| !self.done.contains(slice)).collect();
         left.reverse();
-        work.site.events.tell(Event::Expecting { resource: work.resource.name.clone(), requests: count(left.len()) });
-        let outcome = match self.all(work, &documents, left).await {
-            Ok(()) => match ask_again(self, work, &documents).await {
-                Ok(()) => self.settle(work, &documents).await,
+        session
+            .context
+            .events
+            .tell(Event::Expecting { resource: session.resource.name.clone(), requests: count(left.len()) });
+        let outcome = match self.all(session, &documents, left).await {
+            Ok(()) => match ask_again(self, session, &documents).await {
+                Ok(()) => self.settle(session, &documents).await,
                 Err(failure) => Err(failure),
             },
             stopped => stopped,
         };
-        documents.sets.remember(&mut work.state.pieces, work.site.clock.now());
+        documents.sets.remember(&mut session.state.pieces, session.context.clock.now());
         match outcome {
-            Err(failure) if self.gradual && worth_keeping(failure.kind()) && work.has_spooled() => {
+            Err(failure) if self.gradual && worth_keeping(failure.kind()) && session.has_spooled() => {
                 // What came home is whole, slice by slice: it stays, and the rest is read another time.
-                self.commit_so_far(work).await?;
+                self.commit_so_far(session).await?;
                 Err(failure)
             }
             outcome => outcome,
@@ -179,28 +182,33 @@ impl SliceScan {
     }
 
     /// Asks for documents below this path.
-    pub fn documents(&self, work: &Work<'_>, path: &str) -> Documents {
-        Documents::new(work, path.to_owned(), self.slices.len())
+    pub fn documents(&self, session: &ResourceSession<'_>, path: &str) -> Documents {
+        Documents::new(session, path.to_owned(), self.slices.len())
     }
 
-    async fn all(&mut self, work: &mut Work<'_>, documents: &Documents, mut left: Vec<u64>) -> Result<()> {
-        let mut under_way: JoinSet<(u64, Result<Brought>, Room)> = JoinSet::new();
-        let stop = work.site.stop.clone();
+    async fn all(
+        &mut self,
+        session: &mut ResourceSession<'_>,
+        documents: &Documents,
+        mut left: Vec<u64>,
+    ) -> Result<()> {
+        let mut under_way: JoinSet<(u64, Result<FetchedSet>, Room)> = JoinSet::new();
+        let stop = session.context.stop.clone();
         let mut newly_owed = 0;
         // Begins with one request and doubles: a source that refuses the resource is not asked sixteen times at once.
         let mut at_once = 1;
         loop {
             // Slices under way are awaited before a commit: one that came behind a missing one would make files in whose
             // range the next commit has rows, and all of them would be written again.
-            let is_due = self.gradual && !left.is_empty() && work.commit_is_due();
+            let is_due = self.gradual && !left.is_empty() && session.commit_is_due();
             if is_due && under_way.is_empty() {
-                self.commit_so_far(work).await?;
+                self.commit_so_far(session).await?;
             }
             while (!is_due || under_way.is_empty()) && under_way.len() < at_once {
                 let Some(slice) = left.pop() else { break };
                 let ids = self.slices[usize::try_from(slice).expect("a slice's number fits")].clone();
-                let room = work.site.client.budget().room();
-                let documents = Documents { client: work.site.client.within(&room), ..documents.clone() };
+                let room = session.context.client.budget().room();
+                let documents = Documents { client: session.context.client.within(&room), ..documents.clone() };
                 under_way.spawn(async move { (slice, documents.bring(&ids).await, room) });
             }
             let arrived = tokio::select! {
@@ -209,24 +217,24 @@ impl SliceScan {
                 arrived = under_way.join_next() => arrived,
             };
             let Some(arrived) = arrived else {
-                let failed = self.bring_deferred(work, documents).await?;
+                let failed = self.bring_deferred(session, documents).await?;
                 return self
                     .refuse_much_owed(newly_owed + failed)
-                    .map_err(|refused| if failed == 0 { refused } else { self.in_trouble(&work.name, failed) });
+                    .map_err(|refused| if failed == 0 { refused } else { self.in_trouble(&session.name, failed) });
             };
             let (slice, brought, _room) = arrived.expect("bringing a slice does not panic");
-            newly_owed += self.take_in(work, brought?).await?;
+            newly_owed += self.take_in(session, brought?).await?;
             self.done.insert(slice);
-            at_once = (at_once * 2).min(work.site.limits.concurrency);
+            at_once = (at_once * 2).min(session.context.limits.concurrency);
             self.refuse_much_owed(newly_owed)?;
         }
     }
 
     /// Takes in what came of a slice; gives how many ids are newly owed.
-    pub(super) async fn take_in(&mut self, work: &mut Work<'_>, mut brought: Brought) -> Result<u64> {
+    pub(super) async fn take_in(&mut self, session: &mut ResourceSession<'_>, mut brought: FetchedSet) -> Result<u64> {
         let at = self.started_at;
-        self.put_off(work, std::mem::take(&mut brought.deferred));
-        note_rejected(work, &brought.pages);
+        self.put_off(session, std::mem::take(&mut brought.deferred));
+        note_rejected(session, &brought.pages);
         self.absent.note(&mut brought);
         let came: Vec<i64> = came(&brought).collect();
         if self.replace != Replace::Owners || self.confirms {
@@ -242,30 +250,30 @@ impl SliceScan {
         }
         for (id, code) in brought.refused {
             settled.insert(Key::Int(id));
-            if work.resource.read.not_applicable.contains(&code) {
-                let until = work.earliest(at).saturating_add(LEFT_OUT_FOR).unwrap_or(at);
-                work.state.left_out.retain(|known| known.id != id);
-                work.state.left_out.push(LeftOut { id, code, until });
+            if session.resource.read.not_applicable.contains(&code) {
+                let until = session.earliest(at).saturating_add(LEFT_OUT_FOR).unwrap_or(at);
+                session.state.left_out.retain(|known| known.id != id);
+                session.state.left_out.push(LeftOut { id, code, until });
             } else {
                 owed.push((Key::Int(id), format!("the source refuses it with {code}")));
             }
         }
-        let stale = self.stale.judge(work, &brought.pages, at);
+        let stale = self.stale.judge(session, &brought.pages, at);
         settled.retain(|id| !stale.contains(id));
-        work.state.absence.reappeared(came.into_iter().filter(|id| !stale.contains(&Key::Int(*id))));
-        work.spare(owed.iter().map(|(id, _)| id.clone()));
-        let withheld = &work.state.absence.withheld;
+        session.state.absence.reappeared(came.into_iter().filter(|id| !stale.contains(&Key::Int(*id))));
+        session.spare(owed.iter().map(|(id, _)| id.clone()));
+        let withheld = &session.state.absence.withheld;
         let is_withheld = |id: &Key| matches!(id, Key::Int(id) if withheld.contains_key(id));
         owed.retain(|(id, _)| !is_withheld(id));
-        work.state.owed.retain(|known| !settled.contains(&known.id) && !is_withheld(&known.id));
+        session.state.owed.retain(|known| !settled.contains(&known.id) && !is_withheld(&known.id));
         let mut newly = 0;
         for (id, reason) in owed {
-            if !work.state.owed.iter().any(|known| known.id == id) {
+            if !session.state.owed.iter().any(|known| known.id == id) {
                 newly += 1;
-                work.state.owed.push(Owed { id, reason, since: at });
+                session.state.owed.push(Owed { id, reason, since: at });
             }
         }
-        work.absorb(brought.pages, self.partition).await?;
+        session.absorb(brought.pages, self.partition).await?;
         Ok(newly)
     }
 
@@ -292,44 +300,44 @@ impl SliceScan {
     }
 
     /// Commits what is spooled, with the cursor from which the scan goes on.
-    pub async fn commit_so_far(&mut self, work: &mut Work<'_>) -> Result<()> {
+    pub async fn commit_so_far(&mut self, session: &mut ResourceSession<'_>) -> Result<()> {
         let plan = match &self.plan {
             Some(plan) => plan.clone(),
             None => {
                 let plan = ScanPlan {
                     format: FORMAT,
                     scan: self.id.clone(),
-                    resource: work.resource.name.clone(),
-                    schema_hash: work.resource.hash.clone(),
+                    resource: session.resource.name.clone(),
+                    schema_hash: session.resource.hash.clone(),
                     slices: self.slices.clone(),
                     stamps: self.stamps.clone(),
                     candidates: collapse(self.candidates.iter().copied()),
                     awaited: self.stale.awaited.clone(),
                     shown: self.absent.shown.clone(),
                 };
-                work.bind().await?;
-                let path = write_plan(&work.site.store, &plan).await?;
+                session.bind().await?;
+                let path = write_plan(&session.context.store, &plan).await?;
                 self.plan = Some(path.clone());
                 path
             }
         };
         // Resumed, the scan asks for them again.
         let absent = collapse(self.absent.ids.keys().copied());
-        work.state.absence.absent.insert(self.id.clone(), absent);
-        let (id, started_at, schema_hash) = (self.id.clone(), self.started_at, work.resource.hash.clone());
+        session.state.absence.absent.insert(self.id.clone(), absent);
+        let (id, started_at, schema_hash) = (self.id.clone(), self.started_at, session.resource.hash.clone());
         let cursor = Cursor::Slices { plan, done: ranges(&self.done) };
         match self.selected.clone() {
             Some(selected) => {
-                work.state.backfill = Some(Backfill { id, selected, started_at, schema_hash, cursor });
+                session.state.backfill = Some(Backfill { id, selected, started_at, schema_hash, cursor });
             }
             None => {
-                let start = work.scan_start(started_at);
-                work.state.clocks.scan.get_or_insert(start);
-                work.state.scan = Some(Scan { id, kind: self.kind, started_at, schema_hash, cursor });
+                let start = session.scan_start(started_at);
+                session.state.clocks.scan.get_or_insert(start);
+                session.state.scan = Some(Scan { id, kind: self.kind, started_at, schema_hash, cursor });
             }
         }
-        work.forget_absent();
-        work.commit(Replace::Owners, false).await
+        session.forget_absent();
+        session.commit(Replace::Owners, false).await
     }
 }
 

@@ -9,8 +9,8 @@ use crate::fetch::{IdRanges, collapse, count as ids_in};
 use crate::manifest::{Key, ScanKind};
 use crate::quantity::plural;
 use crate::run::gone;
+use crate::run::session::ResourceSession;
 use crate::run::slices::SliceScan;
-use crate::run::work::Work;
 use crate::write::{Replace, day_number};
 
 /// The day of a snapshot taken then.
@@ -25,43 +25,43 @@ pub fn number(at: Timestamp) -> Result<i32> {
 }
 
 /// Asks again for what the newest snapshot lacks; whether its day still lasts.
-pub async fn fill(work: &mut Work<'_>, path: &str, max_ids: usize) -> Result<bool> {
-    let Some(taken) = work.state.reloaded_at.filter(|_| !holes(work).is_empty()) else { return Ok(false) };
-    let mut scan = SliceScan::new(work, ScanKind::Changes, taken, &Vec::new(), true, max_ids);
+pub async fn fill(session: &mut ResourceSession<'_>, path: &str, max_ids: usize) -> Result<bool> {
+    let Some(taken) = session.state.reloaded_at.filter(|_| !holes(session).is_empty()) else { return Ok(false) };
+    let mut scan = SliceScan::new(session, ScanKind::Changes, taken, &Vec::new(), true, max_ids);
     let number = number(taken)?;
     (scan.gradual, scan.replace, scan.partition) = (false, Replace::Within(number), Some(number));
     let Some(set) = scan.slices.first().cloned() else { return Ok(false) };
-    let documents = scan.documents(work, path);
-    let stop = work.site.stop.clone();
+    let documents = scan.documents(session, path);
+    let stop = session.context.stop.clone();
     let brought = stop.or(documents.bring(&set)).await?;
-    let now = brought.pages.first().map_or_else(|| work.site.clock.now(), |(_, asked_at)| *asked_at);
+    let now = brought.pages.first().map_or_else(|| session.context.clock.now(), |(_, asked_at)| *asked_at);
     if day(now) != day(taken) {
         return Ok(false);
     }
-    scan.take_in(work, brought).await?;
+    scan.take_in(session, brought).await?;
     scan.done.insert(0);
-    scan.run(work, path).await?;
-    gone::age_pending(work, now);
-    work.commit(scan.replace, true).await?;
+    scan.run(session, path).await?;
+    gone::age_pending(session, now);
+    session.commit(scan.replace, true).await?;
     Ok(true)
 }
 
 /// Records what the snapshot before this one lacks as a gap: its day is over.
-pub fn close(work: &mut Work<'_>, started_at: Timestamp) {
-    let Some(taken) = work.state.reloaded_at.filter(|taken| day(*taken) < day(started_at)) else { return };
-    let holes = holes(work);
+pub fn close(session: &mut ResourceSession<'_>, started_at: Timestamp) {
+    let Some(taken) = session.state.reloaded_at.filter(|taken| day(*taken) < day(started_at)) else { return };
+    let holes = holes(session);
     if holes.is_empty() {
         return;
     }
     let text = format!("the snapshot of {} lacks {} for good", day(taken), plural(ids_in(&holes), "record"));
-    work.site.events.warn(&work.name, text);
-    work.state.absence.gap(day(taken).to_string(), holes);
-    work.state.owed.retain(|owed| !matches!(owed.id, Key::Int(_)));
+    session.context.events.warn(&session.name, text);
+    session.state.absence.gap(day(taken).to_string(), holes);
+    session.state.owed.retain(|owed| !matches!(owed.id, Key::Int(_)));
 }
 
 /// The ids that the newest snapshot lacks.
-fn holes(work: &Work<'_>) -> IdRanges {
-    collapse(work.state.owed.iter().filter_map(|owed| match owed.id {
+fn holes(session: &ResourceSession<'_>) -> IdRanges {
+    collapse(session.state.owed.iter().filter_map(|owed| match owed.id {
         Key::Int(id) => Some(id),
         Key::Text(_) => None,
     }))

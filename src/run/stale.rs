@@ -22,9 +22,9 @@ use crate::manifest::{Key, Owed};
 use crate::quantity::{number, plural};
 use crate::run::changed::Sighting;
 use crate::run::documents::Documents;
-use crate::run::inventory::Asker;
+use crate::run::inventory::IdSource;
+use crate::run::session::{ResourceSession, count};
 use crate::run::slices::SliceScan;
-use crate::run::work::{Work, count};
 use crate::schema::{Resource, Rows, Style, Type};
 use crate::window::Window;
 
@@ -66,11 +66,11 @@ pub struct StaleRule {
 
 impl StaleRule {
     /// The rule of a scan that begins at this time; it knows the dates awaited since earlier scans.
-    pub fn new(work: &Work<'_>, started_at: Timestamp) -> Self {
-        let suspended = work.state.evidence.stale_suspended_until.is_some_and(|until| started_at < until);
-        let columns = columns(&work.resource).filter(|_| !suspended);
+    pub fn new(session: &ResourceSession<'_>, started_at: Timestamp) -> Self {
+        let suspended = session.state.evidence.stale_suspended_until.is_some_and(|until| started_at < until);
+        let columns = columns(&session.resource).filter(|_| !suspended);
         let Some((table, columns)) = columns else { return Self::default() };
-        Self { table, columns, awaited: work.state.evidence.awaited.clone(), ..Self::default() }
+        Self { table, columns, awaited: session.state.evidence.awaited.clone(), ..Self::default() }
     }
 
     /// Awaits the dates that searches showed.
@@ -86,7 +86,12 @@ impl StaleRule {
     }
 
     /// Compares documents with the dates awaited; gives the stale ones, which are pending now.
-    pub fn judge(&mut self, work: &mut Work<'_>, pages: &[(Page, Timestamp)], at: Timestamp) -> BTreeSet<Key> {
+    pub fn judge(
+        &mut self,
+        session: &mut ResourceSession<'_>,
+        pages: &[(Page, Timestamp)],
+        at: Timestamp,
+    ) -> BTreeSet<Key> {
         let mut stale = BTreeSet::new();
         for (page, _) in pages {
             self.read += count(page.owners.len());
@@ -98,24 +103,24 @@ impl StaleRule {
                 match awaited {
                     Some(awaited) => {
                         self.found.insert(id, dates);
-                        work.state.evidence.awaited.insert(id, awaited);
+                        session.state.evidence.awaited.insert(id, awaited);
                         stale.insert(Key::Int(id));
                     }
                     None => {
                         self.found.remove(&id);
-                        work.state.evidence.awaited.remove(&id);
+                        session.state.evidence.awaited.remove(&id);
                         stale.remove(&Key::Int(id));
                     }
                 }
             }
         }
-        for known in work.state.owed.iter_mut().filter(|known| known.reason == REASON) {
+        for known in session.state.owed.iter_mut().filter(|known| known.reason == REASON) {
             // The clock may have been set back since.
             known.since = known.since.min(at);
         }
         for key in &stale {
-            if !work.state.owed.iter().any(|owed| owed.id == *key) {
-                work.state.owed.push(Owed { id: key.clone(), reason: REASON.to_owned(), since: at });
+            if !session.state.owed.iter().any(|owed| owed.id == *key) {
+                session.state.owed.push(Owed { id: key.clone(), reason: REASON.to_owned(), since: at });
             }
         }
         stale
@@ -169,38 +174,39 @@ fn columns(resource: &Resource) -> Option<(usize, Vec<Option<DateColumn>>)> {
 }
 
 /// Asks for stale documents once more, at the end of a scan.
-pub async fn ask_again(scan: &mut SliceScan, work: &mut Work<'_>, documents: &Documents) -> Result<()> {
-    let Style::IdSets { max_ids, .. } = &work.resource.read.style else { return Ok(()) };
+pub async fn ask_again(scan: &mut SliceScan, session: &mut ResourceSession<'_>, documents: &Documents) -> Result<()> {
+    let Style::IdSets { max_ids, .. } = &session.resource.read.style else { return Ok(()) };
     let found: Vec<i64> = scan.stale.found.keys().copied().collect();
     for set in chunks(&collapse(found.iter().copied()), *max_ids) {
-        let stop = work.site.stop.clone();
+        let stop = session.context.stop.clone();
         let brought = stop.or(documents.bring(&set)).await?;
         for id in brought.gone.iter().chain(brought.refused.iter().map(|(id, _)| id)) {
             scan.stale.found.remove(id);
         }
-        scan.take_in(work, brought).await?;
+        scan.take_in(session, brought).await?;
     }
     if !found.is_empty() {
-        release(scan, work).await?;
-        settle(scan, work);
+        release(scan, session).await?;
+        settle(scan, session);
     }
     Ok(())
 }
 
 /// Accepts documents that are pending for a while where the search shows them by the date that they have: the later date was
 /// set before the source's clock went back.
-async fn release(scan: &mut SliceScan, work: &mut Work<'_>) -> Result<()> {
-    let resource = Arc::clone(&work.resource);
+async fn release(scan: &mut SliceScan, session: &mut ResourceSession<'_>) -> Result<()> {
+    let resource = Arc::clone(&session.resource);
     let Style::IdSets { changes: Some(changes), .. } = &resource.read.style else { return Ok(()) };
     let is_old = |owed: &Owed| scan.started_at.duration_since(owed.since) >= PENDING_FOR;
-    let long: BTreeSet<i64> = work
+    let long: BTreeSet<i64> = session
         .state
         .owed
         .iter()
         .filter(|owed| owed.reason == REASON && is_old(owed))
         .filter_map(|owed| if let Key::Int(id) = owed.id { Some(id) } else { None })
         .collect();
-    let asker = Asker { client: &work.site.client, stop: &work.site.stop, name: Arc::clone(&work.name) };
+    let id_source =
+        IdSource { client: &session.context.client, stop: &session.context.stop, name: Arc::clone(&session.name) };
     let most = usize::try_from(MAY_BE_STALE).expect("it is small");
     let found: Vec<(i64, Dates)> = scan.stale.found.iter().map(|(id, dates)| (*id, dates.clone())).collect();
     for (id, dates) in found.into_iter().filter(|(id, _)| long.contains(id)).take(most) {
@@ -208,7 +214,7 @@ async fn release(scan: &mut SliceScan, work: &mut Work<'_>) -> Result<()> {
         let Ok(at) = Timestamp::from_microsecond(micros) else { continue };
         let column = changes.since[place].clone();
         let filter = Filter::Period { column: column.clone(), window: Window::between(at, at) };
-        let (_, rows) = asker.search(&resource.read.service, &changes.search, &[column], Some(filter)).await?;
+        let (_, rows) = id_source.search(&resource.read.service, &changes.search, &[column], Some(filter)).await?;
         let agrees = |row: &IdRow| {
             let shown = row.stamps.first().and_then(|text| timestamp_micros(text.as_deref()?));
             row.id == id && shown.is_some_and(|shown| shown.abs_diff(micros) < ROUNDING.unsigned_abs())
@@ -216,15 +222,15 @@ async fn release(scan: &mut SliceScan, work: &mut Work<'_>) -> Result<()> {
         if rows.iter().any(agrees) {
             scan.stale.found.remove(&id);
             scan.stale.awaited.remove(&id);
-            work.state.evidence.awaited.remove(&id);
-            work.state.owed.retain(|owed| owed.id != Key::Int(id));
+            session.state.evidence.awaited.remove(&id);
+            session.state.owed.retain(|owed| owed.id != Key::Int(id));
         }
     }
     Ok(())
 }
 
 /// Suspends the rule where many documents are stale still, and reports.
-fn settle(scan: &mut SliceScan, work: &mut Work<'_>) {
+fn settle(scan: &mut SliceScan, session: &mut ResourceSession<'_>) {
     let found = &scan.stale.found;
     let (stale, read) = (count(found.len()), scan.stale.read.max(count(found.len())));
     if stale == 0 {
@@ -232,20 +238,20 @@ fn settle(scan: &mut SliceScan, work: &mut Work<'_>) {
     }
     if stale <= MAY_BE_STALE.max(read / 20) {
         let text = format!("{} older than the rows in the search: pending", plural(stale, "document"));
-        work.site.events.warn(&work.name, text);
-        work.tally.noticed.stale += stale;
+        session.context.events.warn(&session.name, text);
+        session.tally.noticed.stale += stale;
         return;
     }
     let until = scan.started_at.saturating_add(SUSPENDED_FOR).unwrap_or(scan.started_at);
-    work.state.owed.retain(|owed| owed.reason != REASON);
-    work.state.evidence.awaited.clear();
-    work.state.evidence.stale_suspended_until = Some(until);
-    work.tally.noticed.suspended = Some(until);
+    session.state.owed.retain(|owed| owed.reason != REASON);
+    session.state.evidence.awaited.clear();
+    session.state.evidence.stale_suspended_until = Some(until);
+    session.tally.noticed.suspended = Some(until);
     let text = format!(
         "{} of {} older than the rows in the search in two answers: accepted as they are, and documents are not compared \
          with the search until {until:.0}",
         number(stale),
         plural(read, "document")
     );
-    work.site.events.warn(&work.name, text);
+    session.context.events.warn(&session.name, text);
 }

@@ -11,30 +11,34 @@ use jiff::Timestamp;
 use crate::decode::{IdRow, timestamp_micros};
 use crate::failure::Result;
 use crate::fetch::{Filter, IdRanges, collapse, with};
-use crate::run::inventory::{Asker, Ids};
-use crate::run::work::Work;
+use crate::run::inventory::{IdSource, Ids};
+use crate::run::session::ResourceSession;
 use crate::schema::{Changes, Inventory, Open, Resource, Style};
 use crate::window::Window;
 use crate::write::held_ids;
 
 /// All ids that a full read asks for.
-pub async fn all_ids(work: &Work<'_>, resource: &Resource) -> Result<Ids> {
-    let asker = Asker { client: &work.site.client, stop: &work.site.stop, name: std::sync::Arc::clone(&work.name) };
-    let Style::IdSets { changes: Some(changes), inventory, .. } = &resource.read.style else {
-        return asker.all(resource).await;
+pub async fn all_ids(session: &ResourceSession<'_>, resource: &Resource) -> Result<Ids> {
+    let id_source = IdSource {
+        client: &session.context.client,
+        stop: &session.context.stop,
+        name: std::sync::Arc::clone(&session.name),
     };
-    let Some(start) = work.start else { return asker.all(resource).await };
-    let mut found = asker.all_from(resource, inventory, changes, start).await?;
+    let Style::IdSets { changes: Some(changes), inventory, .. } = &resource.read.style else {
+        return id_source.all(resource).await;
+    };
+    let Some(start) = session.start else { return id_source.all(resource).await };
+    let mut found = id_source.all_from(resource, inventory, changes, start).await?;
     let least = found.ids.first().map(|(first, _)| *first);
     let mut older: BTreeSet<i64> = BTreeSet::new();
     if let Some(Open::Listed { filter: (column, value), .. }) = changes.open.as_deref() {
         let filter = Filter::Bool { column: column.clone(), value: *value };
-        let (_, rows) = asker
+        let (_, rows) = id_source
             .search_by(&resource.read.service, &changes.search, (&[], Some(filter)), Some(changes.created().to_owned()))
             .await?;
         older.extend(rows.into_iter().map(|row| row.id));
     }
-    older.extend(held(work, resource).await?);
+    older.extend(held(session, resource).await?);
     older.retain(|id| least.is_none_or(|least| *id < least));
     if !older.is_empty() {
         found.ids = with(&found.ids, older);
@@ -43,16 +47,16 @@ pub async fn all_ids(work: &Work<'_>, resource: &Resource) -> Result<Ids> {
 }
 
 /// What the tables hold, whatever shape they have.
-async fn held(work: &Work<'_>, resource: &Resource) -> Result<Vec<i64>> {
+async fn held(session: &ResourceSession<'_>, resource: &Resource) -> Result<Vec<i64>> {
     let table = resource.record_table().unwrap_or(&resource.tables[0]);
-    let held = work.head.as_ref().and_then(|head| head.tables.get(&table.name));
+    let held = session.head.as_ref().and_then(|head| head.tables.get(&table.name));
     match held.and_then(|held| held.key.first().zip(Some(&held.files))) {
-        Some((key, files)) => held_ids(&work.site.store, files, key).await,
+        Some((key, files)) => held_ids(&session.context.store, files, key).await,
         None => Ok(Vec::new()),
     }
 }
 
-impl Asker<'_> {
+impl IdSource<'_> {
     /// All ids of what was created from `start` on; of those read by windows or listed, older ones that bear a greater id too.
     async fn all_from(
         &self,

@@ -5,15 +5,15 @@ use jiff::Timestamp;
 use crate::event::Event;
 use crate::failure::Result;
 use crate::manifest::{Claimant, Recovered, ScanKind, SourceCount, Version, head as newest, recover};
-use crate::plan::{Fit, Step, StepKind, Wish, plan};
+use crate::plan::{Fit, ResourceOptions, Step, StepKind, plan};
 use crate::run::completeness;
-use crate::run::heads::wish;
+use crate::run::context::RunContext;
+use crate::run::heads::options;
 use crate::run::mend::Mended;
 use crate::run::reconcile::{By, Reconciled};
-use crate::run::site::Site;
-use crate::run::work::{Work, count};
+use crate::run::session::{ResourceSession, count};
 use crate::run::{
-    End, Errand, ResourceOutcome, Tally, Task, backfill, mend, nonce, reconcile, reread, resource, rows_gone,
+    End, ResourceOutcome, RunMode, RunRequest, Tally, backfill, mend, nonce, reconcile, reread, resource, rows_gone,
 };
 use crate::schema::{Resource, Style};
 
@@ -22,9 +22,9 @@ use crate::schema::{Resource, Style};
 /// `source_now` is the source's clock for cadences; none goes by ours, whatever was heard: the plan of a resource does not
 /// depend on how fast another was answered.
 pub async fn work_on(
-    site: &Site,
+    context: &RunContext,
     resource: &Resource,
-    errand: &Errand,
+    request: &RunRequest,
     source_now: Option<Timestamp>,
 ) -> (ResourceOutcome, Vec<Step>) {
     let mut later = Vec::new();
@@ -43,112 +43,118 @@ pub async fn work_on(
         count: SourceCount::default(),
         found: None,
     };
-    if !site.locks.holds(&resource.name) {
-        let by = site.locks.held_by_others.iter().find(|held| held.name == resource.name);
+    if !context.locks.holds(&resource.name) {
+        let by = context.locks.held_by_others.iter().find(|held| held.name == resource.name);
         outcome.end = End::Held(by.map_or_else(|| "another run".to_owned(), |held| held.by.clone()));
         return (outcome, later);
     }
-    if site.stop.asked().is_some() {
+    if context.stop.asked().is_some() {
         return (outcome, later);
     }
-    match Box::pin(all_steps(site, resource, errand, source_now, &mut outcome)).await {
+    match Box::pin(all_steps(context, resource, request, source_now, &mut outcome)).await {
         Ok((end, steps)) => (outcome.end, later) = (end, steps),
         Err(failure) => {
-            outcome.end = End::of(site.holder().meaning(&[&resource.name], outcome.version, failure).await);
+            outcome.end = End::of(context.holder().meaning(&[&resource.name], outcome.version, failure).await);
         }
     }
     (outcome, later)
 }
 
 async fn all_steps(
-    site: &Site,
+    context: &RunContext,
     resource: &Resource,
-    errand: &Errand,
+    request: &RunRequest,
     source_now: Option<Timestamp>,
     outcome: &mut ResourceOutcome,
 ) -> Result<(End, Vec<Step>)> {
-    let claimant = Claimant { account: &site.account, run: &site.run, now: site.clock.now(), nonce };
-    let Recovered { head, kept } = recover(&site.store, resource, &site.uploads, claimant).await?;
+    let claimant = Claimant { account: &context.account, run: &context.run, now: context.clock.now(), nonce };
+    let Recovered { head, kept } = recover(&context.store, resource, &context.uploads, claimant).await?;
     if let Some(kept) = kept {
-        site.events.note(&resource.name, format!("unfinished uploads of dead runs are left: {kept}"));
+        context.events.note(&resource.name, format!("unfinished uploads of dead runs are left: {kept}"));
     }
     describe(outcome, head.as_ref());
-    let head = reshape(site, resource, errand, head, outcome).await?;
-    if !matches!(errand.task, Task::Update { .. }) {
-        return Box::pin(beside(site, resource, errand, head, outcome)).await.map(|end| (end, Vec::new()));
+    let head = reshape(context, resource, request, head, outcome).await?;
+    if !matches!(request.mode, RunMode::Update { .. }) {
+        return Box::pin(beside(context, resource, request, head, outcome)).await.map(|end| (end, Vec::new()));
     }
-    let wish = Wish { source_now, ..wish(errand, resource)? };
-    let job = plan(resource, head.as_ref(), wish);
+    let options = ResourceOptions { source_now, ..options(request, resource)? };
+    let job = plan(resource, head.as_ref(), options);
     if let Some(reason) = job.idle {
         return Ok((End::Idle(reason), job.later));
     }
-    let mut work = Work::new(site, resource, head, errand.task.is_full(), errand.settings.deletes(&resource.name))?;
-    work.keep = errand.settings.keep(&resource.name)?;
-    work.start = wish.start;
-    work.clear_read_references().await?;
+    let mut session = ResourceSession::new(
+        context,
+        resource,
+        head,
+        request.mode.is_full(),
+        request.settings.deletes(&resource.name),
+    )?;
+    session.keep = request.settings.keep(&resource.name)?;
+    session.start = options.start;
+    session.clear_read_references().await?;
     let mut later = job.later;
-    let done = match make_all(&mut work, &job.steps, outcome).await {
+    let done = match make_all(&mut session, &job.steps, outcome).await {
         Ok(()) => {
             // The source's clock has been heard: a cadence may have passed by it alone.
-            let heard = Wish { source_now: site.client.clocks().theirs(), ..wish };
-            let (steps, then) = newly_due(&work, &job.steps, heard);
+            let heard = ResourceOptions { source_now: context.client.clocks().theirs(), ..options };
+            let (steps, then) = newly_due(&session, &job.steps, heard);
             if !then.is_empty() {
                 later = then;
             }
-            make_all(&mut work, &steps, outcome).await
+            make_all(&mut session, &steps, outcome).await
         }
         Err(failure) => Err(failure),
     };
-    outcome.tally.add(&work.tally);
-    describe(outcome, work.head.as_ref());
+    outcome.tally.add(&session.tally);
+    describe(outcome, session.head.as_ref());
     done.map(|()| (End::Complete, later))
 }
 
 /// Steps beside the scans that have become due by the source's clock: those made at once, and those made later.
-fn newly_due(work: &Work<'_>, made: &[Step], wish: Wish) -> (Vec<Step>, Vec<Step>) {
+fn newly_due(session: &ResourceSession<'_>, made: &[Step], options: ResourceOptions) -> (Vec<Step>, Vec<Step>) {
     let is_reconcile = |step: &Step| step.kind == StepKind::Reconcile;
     let is_full = |step: &Step| step.kind == StepKind::Scan(ScanKind::Full);
-    if wish.source_now.is_none() {
+    if options.source_now.is_none() {
         return (Vec::new(), Vec::new());
     }
-    let job = plan(&work.resource, work.head.as_ref(), wish);
+    let job = plan(&session.resource, session.head.as_ref(), options);
     let again = job.steps.into_iter().filter(|step| is_reconcile(step) && !made.iter().any(is_reconcile)).collect();
     let read_all = made.iter().any(is_full);
     (again, job.later.into_iter().filter(|step| is_full(step) && !read_all).collect())
 }
 
 /// Makes steps in their order.
-pub async fn make_all(work: &mut Work<'_>, steps: &[Step], outcome: &mut ResourceOutcome) -> Result<()> {
+pub async fn make_all(session: &mut ResourceSession<'_>, steps: &[Step], outcome: &mut ResourceOutcome) -> Result<()> {
     for step in steps {
-        work.begin(step);
+        session.begin(step);
         let changes = step.kind == StepKind::Scan(ScanKind::Changes);
         // A first load that could not vouch for its rows is read again, not asked for changes.
-        if changes && step.since.or(work.state.changes_since()).is_none() && step.resume.is_none() {
+        if changes && step.since.or(session.state.changes_since()).is_none() && step.resume.is_none() {
             continue;
         }
         outcome.scans.push(format!("{}: {}", step.kind.name(), step.reason));
-        work.site.events.tell(Event::Started {
+        session.context.events.tell(Event::Started {
             resource: outcome.resource.clone(),
             scan: step.kind.name().to_owned(),
             reason: step.reason.clone(),
             requests: None,
         });
         // Read by others' ids, nothing tells what the night's changes would have found: they must have gone before.
-        let unknown = work.forced && matches!(work.resource.read.style, Style::PerOwner { .. });
-        let whole = step.kind == StepKind::Scan(ScanKind::Full) && work.resource.has_dates() && !unknown;
-        work.reads_again = whole || matches!(step.kind, StepKind::Reread(_));
+        let unknown = session.forced && matches!(session.resource.read.style, Style::PerOwner { .. });
+        let whole = step.kind == StepKind::Scan(ScanKind::Full) && session.resource.has_dates() && !unknown;
+        session.reads_again = whole || matches!(step.kind, StepKind::Reread(_));
         match step.kind {
             StepKind::Scan(kind) => {
-                Box::pin(resource::make(work, step, kind)).await?;
+                Box::pin(resource::make(session, step, kind)).await?;
                 // A comparison of all ids that follows finds what differs.
-                if work.state.count.open || !steps.iter().any(|step| step.kind == StepKind::Reconcile) {
-                    completeness::after(work).await?;
+                if session.state.count.open || !steps.iter().any(|step| step.kind == StepKind::Reconcile) {
+                    completeness::after(session).await?;
                 }
             }
-            StepKind::Reread(requests) => reread::reread(work, requests).await?,
+            StepKind::Reread(requests) => reread::reread(session, requests).await?,
             StepKind::Reconcile => {
-                outcome.found = Some(compare(work, By::Night).await?.to_string());
-                completeness::after_comparison(work).await?;
+                outcome.found = Some(compare(session, By::Night).await?.to_string());
+                completeness::after_comparison(session).await?;
             }
             // Found out and made when all have ended: see `follow`.
             StepKind::Touched => {}
@@ -159,9 +165,9 @@ pub async fn make_all(work: &mut Work<'_>, steps: &[Step], outcome: &mut Resourc
 
 /// Rewrites in place what the catalogue wants otherwise, before anything is asked of the source; gives the new head.
 async fn reshape(
-    site: &Site,
+    context: &RunContext,
     resource: &Resource,
-    errand: &Errand,
+    request: &RunRequest,
     head: Option<Version>,
     outcome: &mut ResourceOutcome,
 ) -> Result<Option<Version>> {
@@ -169,86 +175,86 @@ async fn reshape(
     let reason = reshape.describe(resource);
     outcome.scans.push(format!("reshape: {reason}"));
     let scan = "reshape".to_owned();
-    site.events.tell(Event::Started { resource: resource.name.clone(), scan, reason, requests: None });
-    let mut work = Work::new(site, resource, head, false, errand.settings.deletes(&resource.name))?;
-    let mends = matches!(errand.task, Task::Mend { .. });
+    context.events.tell(Event::Started { resource: resource.name.clone(), scan, reason, requests: None });
+    let mut session = ResourceSession::new(context, resource, head, false, request.settings.deletes(&resource.name))?;
+    let mends = matches!(request.mode, RunMode::Mend { .. });
     if mends {
-        mend::set_damaged_apart(&mut work).await?;
+        mend::set_damaged_apart(&mut session).await?;
     }
-    let unfilled = work.reshape(reshape).await?;
+    let unfilled = session.reshape(reshape).await?;
     if !unfilled.is_empty() {
         let text = format!(
             "{} cannot be filled from `_extra`: null until the record is read again, by `backfill` or `run --full`",
             unfilled.join(", ")
         );
-        site.events.warn(&work.name, text);
+        context.events.warn(&session.name, text);
     }
-    outcome.tally.add(&work.tally);
-    describe(outcome, work.head.as_ref());
+    outcome.tally.add(&session.tally);
+    describe(outcome, session.head.as_ref());
     // With the damaged files, which are still to be mended.
-    if mends { newest(&site.store, &resource.name).await } else { Ok(work.head.clone()) }
+    if mends { newest(&context.store, &resource.name).await } else { Ok(session.head.clone()) }
 }
 
 /// What is done beside the nightly run.
 async fn beside(
-    site: &Site,
+    context: &RunContext,
     resource: &Resource,
-    errand: &Errand,
+    request: &RunRequest,
     head: Option<Version>,
     outcome: &mut ResourceOutcome,
 ) -> Result<End> {
-    let mut work = Work::new(site, resource, head, false, errand.settings.deletes(&resource.name))?;
+    let mut session = ResourceSession::new(context, resource, head, false, request.settings.deletes(&resource.name))?;
     let begun = |scan: &str, reason: &str| Event::Started {
         resource: resource.name.clone(),
         scan: scan.to_owned(),
         reason: reason.to_owned(),
         requests: None,
     };
-    let end = match &errand.task {
-        Task::Update { .. } => Ok(End::Complete),
-        Task::Reconcile { force } => {
-            let unready = work.head.as_ref().is_none_or(|head| head.state.completed_at.is_none());
+    let end = match &request.mode {
+        RunMode::Update { .. } => Ok(End::Complete),
+        RunMode::Reconcile { force } => {
+            let unready = session.head.as_ref().is_none_or(|head| head.state.completed_at.is_none());
             let why =
                 reconcile::refuse(resource).or_else(|| unready.then(|| "its first load is not complete".to_owned()));
-            if let (Some(why), true) = (why, errand.names.is_empty()) {
+            if let (Some(why), true) = (why, request.names.is_empty()) {
                 return Ok(End::Idle(why));
             }
-            site.events.tell(begun("reconcile", "compares the ids"));
-            match compare(&mut work, if *force { By::Force } else { By::Command }).await {
+            context.events.tell(begun("reconcile", "compares the ids"));
+            match compare(&mut session, if *force { By::Force } else { By::Command }).await {
                 Ok(found) => {
                     outcome.found = Some(found.to_string());
-                    completeness::after_comparison(&mut work).await.map(|()| End::Complete)
+                    completeness::after_comparison(&mut session).await.map(|()| End::Complete)
                 }
                 Err(failure) => Err(failure),
             }
         }
-        Task::Mend { force } => {
-            site.events.tell(begun("backfill", "looks at every file and reads again what is damaged"));
+        RunMode::Mend { force } => {
+            context.events.tell(begun("backfill", "looks at every file and reads again what is damaged"));
             let mut mended = Mended::default();
-            let done = mend::mend(&mut work, *force, &mut mended).await;
+            let done = mend::mend(&mut session, *force, &mut mended).await;
             outcome.found = Some(mended.to_string());
             done.map(|()| End::Complete)
         }
-        Task::Backfill(selection) => {
-            site.events.tell(begun("backfill", "reads a part again"));
-            backfill::backfill(&mut work, selection).await.map(|done| {
+        RunMode::Backfill(selection) => {
+            context.events.tell(begun("backfill", "reads a part again"));
+            backfill::backfill(&mut session, selection).await.map(|done| {
                 outcome.found = Some(done.to_string());
                 End::Complete
             })
         }
     };
-    outcome.tally.add(&work.tally);
-    describe(outcome, work.head.as_ref());
+    outcome.tally.add(&session.tally);
+    describe(outcome, session.head.as_ref());
     end
 }
 
 /// Compares the ids of the source with those of the tables.
-async fn compare(work: &mut Work<'_>, by: By) -> Result<Reconciled> {
-    let resource = std::sync::Arc::clone(&work.resource);
+async fn compare(session: &mut ResourceSession<'_>, by: By) -> Result<Reconciled> {
+    let resource = std::sync::Arc::clone(&session.resource);
     match &resource.read.style {
-        Style::Search(search) if !search.since.is_empty() => rows_gone::reconcile(work, search, by).await,
+        Style::Search(search) if !search.since.is_empty() => rows_gone::reconcile(session, search, by).await,
         Style::Search(_) | Style::IdSets { .. } | Style::PerOwner { .. } | Style::List { .. } => {
-            reconcile::reconcile(work, by).await
+            reconcile::reconcile(session, by).await
         }
     }
 }

@@ -50,11 +50,11 @@ impl Stop {
     }
 
     /// Runs a future to its end, or gives [`Kind::Interrupted`] when the run is to stop before.
-    pub async fn or<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
+    pub async fn or<T>(&self, session: impl Future<Output = Result<T>>) -> Result<T> {
         tokio::select! {
             biased;
             () = self.wait() => Err(stopped()),
-            outcome = work => outcome,
+            outcome = session => outcome,
         }
     }
 }

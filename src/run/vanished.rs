@@ -13,29 +13,29 @@ use crate::quantity::plural;
 use crate::run::gone;
 use crate::run::limits::{described, may_go};
 use crate::run::rows_gone;
-use crate::run::work::{Work, count};
+use crate::run::session::{ResourceSession, count};
 use crate::schema::Style;
 
 /// Makes suspects of records that were not shown; gives those that are only named.
-pub async fn suspect(work: &mut Work<'_>, vanished: BTreeSet<i64>) -> Result<BTreeSet<i64>> {
+pub async fn suspect(session: &mut ResourceSession<'_>, vanished: BTreeSet<i64>) -> Result<BTreeSet<i64>> {
     if vanished.is_empty() {
         return Ok(vanished);
     }
-    let held = gone::records(work).await?;
+    let held = gone::records(session).await?;
     if count(vanished.len()) > may_go(held) {
         let text = format!(
             "{} not shown any more, and {}: `pearlift reconcile {}` looks at each",
             plural(vanished.len(), "record"),
             described(held),
-            work.name
+            session.name
         );
-        work.site.events.warn(&work.name, text);
+        session.context.events.warn(&session.name, text);
         return Ok(vanished);
     }
-    let resource = Arc::clone(&work.resource);
+    let resource = Arc::clone(&session.resource);
     let (suspects, named) = match &resource.read.style {
         Style::Search(search) => {
-            let absent = rows_gone::absent(work, search, vanished.clone()).await?;
+            let absent = rows_gone::absent(session, search, vanished.clone()).await?;
             match absent {
                 Some(absent) => (absent, BTreeSet::new()),
                 None => (BTreeSet::new(), vanished),
@@ -43,18 +43,18 @@ pub async fn suspect(work: &mut Work<'_>, vanished: BTreeSet<i64>) -> Result<BTr
         }
         Style::IdSets { .. } | Style::List { .. } | Style::PerOwner { .. } => (vanished, BTreeSet::new()),
     };
-    let at = work.state.count.counted_at.unwrap_or_else(|| work.site.clock.now());
-    let run = work.site.run.clone();
-    work.state.absence.suspect(suspects, at, &run);
+    let at = session.state.count.counted_at.unwrap_or_else(|| session.context.clock.now());
+    let run = session.context.run.clone();
+    session.state.absence.suspect(suspects, at, &run);
     Ok(named)
 }
 
 /// Leaves out ids that a GET has returned although no listing shows them. A comparison of whole sets corrects which these are.
-pub fn without_hidden(work: &mut Work<'_>, vanished: BTreeSet<i64>, whole: bool) -> BTreeSet<i64> {
-    let mut hidden: BTreeSet<i64> = expand(&work.state.absence.hidden).collect();
+pub fn without_hidden(session: &mut ResourceSession<'_>, vanished: BTreeSet<i64>, whole: bool) -> BTreeSet<i64> {
+    let mut hidden: BTreeSet<i64> = expand(&session.state.absence.hidden).collect();
     if whole {
         hidden.retain(|id| vanished.contains(id));
-        work.state.absence.hidden = collapse(hidden.iter().copied());
+        session.state.absence.hidden = collapse(hidden.iter().copied());
     }
     vanished.difference(&hidden).copied().collect()
 }

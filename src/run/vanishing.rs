@@ -13,14 +13,14 @@ use crate::run::documents::Documents;
 use crate::run::groups::Groups;
 use crate::run::limits::{described, held_records, may_go};
 use crate::run::list::List;
-use crate::run::work::{Work, count};
+use crate::run::session::{ResourceSession, count};
 use crate::schema::Type;
 use crate::write::Replace;
 
 /// Answers of a list that are compared at most before its first rows are written: a wrong one, and two that agree.
 const ANSWERS: usize = 3;
 
-impl Work<'_> {
+impl ResourceSession<'_> {
     /// Refuses a reload in which more records are missing than may go: a fault of the source is more likely.
     pub(super) async fn refuse_vanishing(&self, replace: Replace) -> Result<()> {
         let Some(head) = self.head.as_ref().filter(|_| replace == Replace::Everything && !self.forced) else {
@@ -28,7 +28,7 @@ impl Work<'_> {
         };
         let spool = self.spool.as_ref().expect("the spool is back between calls");
         let (held, lost) = if self.resource.read.key_type == Type::Int64 {
-            let held = held_records(&self.site.store, &self.resource, head).await?;
+            let held = held_records(&self.context.store, &self.resource, head).await?;
             (count(held.len()), count(held.iter().filter(|id| !self.brings(**id)).count()))
         } else {
             let table = head.tables.get(&self.resource.owner_table().name);
@@ -58,60 +58,60 @@ impl Work<'_> {
 
 /// A list whose records nothing is held of yet is complete when two of its answers have the same keys, and as many rows in all;
 /// three are asked for at most. Refuses (`Doubtful`) three answers of which no two agree.
-async fn agreed(work: &Work<'_>, documents: &Documents, list: List) -> Result<List> {
-    let stop = work.site.stop.clone();
-    let mut known = vec![(keys(&list), groups(work, &list).total())];
+async fn agreed(session: &ResourceSession<'_>, documents: &Documents, list: List) -> Result<List> {
+    let stop = session.context.stop.clone();
+    let mut known = vec![(keys(&list), groups(session, &list).total())];
     for _ in 1..ANSWERS {
         let again = stop.or(documents.list()).await?;
-        let found = (keys(&again), groups(work, &again).total());
+        let found = (keys(&again), groups(session, &again).total());
         if again.partial.is_none() && known.contains(&found) {
             return Ok(again);
         }
         known.push(found);
     }
     let sizes: Vec<String> = known.iter().map(|(keys, _)| keys.len().to_string()).collect();
-    Err(Failure::new(Kind::Doubtful, format!("accept the new {}", work.name))
+    Err(Failure::new(Kind::Doubtful, format!("accept the new {}", session.name))
         .because(format!("no two of {ANSWERS} answers agree: their numbers of records are {}", sizes.join(", ")))
         .advise("nothing is loaded yet; run again"))
 }
 
 /// A list in which held records are missing is asked for again, and one of which nothing is held yet. Beyond the limit it is accepted with `--full`, or when it is the
 /// same on a second day.
-pub async fn confirmed(work: &mut Work<'_>, documents: &Documents, list: List) -> Result<List> {
-    let is_first = work.head.as_ref().is_none_or(|head| head.state.completed_at.is_none());
+pub async fn confirmed(session: &mut ResourceSession<'_>, documents: &Documents, list: List) -> Result<List> {
+    let is_first = session.head.as_ref().is_none_or(|head| head.state.completed_at.is_none());
     if is_first && list.partial.is_none() {
-        return agreed(work, documents, list).await;
+        return agreed(session, documents, list).await;
     }
-    let Some(head) = work
+    let Some(head) = session
         .head
         .clone()
-        .filter(|_| !work.rebuild && list.partial.is_none() && work.resource.read.key_type == Type::Int64)
+        .filter(|_| !session.rebuild && list.partial.is_none() && session.resource.read.key_type == Type::Int64)
     else {
         return Ok(list);
     };
-    let held = held_records(&work.site.store, &work.resource, &head).await?;
+    let held = held_records(&session.context.store, &session.resource, &head).await?;
     let first = keys(&list);
-    let rows = work.held_rows().await?;
-    let shown = groups(work, &list);
+    let rows = session.held_rows().await?;
+    let shown = groups(session, &list);
     if held.iter().all(|id| first.contains(&Key::Int(*id))) && rows.is_none_or(|rows| shown.total() >= rows) {
-        work.state.absence.shrunk = None;
+        session.state.absence.shrunk = None;
         return Ok(list);
     }
-    let stop = work.site.stop.clone();
+    let stop = session.context.stop.clone();
     let again = stop.or(documents.list()).await?;
     let second = keys(&again);
     // A listing showed them: their rows stay.
-    work.spare(first.difference(&second).cloned());
+    session.spare(first.difference(&second).cloned());
     let lost = held.iter().map(|id| Key::Int(*id)).filter(|id| !first.contains(id) && !second.contains(id)).count();
-    let shown_again = groups(work, &again);
-    work.doubt_shrunk(shown.shrunk(&shown_again), again.date);
+    let shown_again = groups(session, &again);
+    session.doubt_shrunk(shown.shrunk(&shown_again), again.date);
     let lost = (count(lost), count(held.len()));
     let (lost, held) = rows.map_or(lost, |rows| (rows.saturating_sub(shown_again.total()), rows));
     // An empty list is refused by its own rule, whoever asks for it.
     if second.is_empty() {
-        work.state.absence.shrunk = None;
+        session.state.absence.shrunk = None;
     } else {
-        accept_shrunk(work, &second, (lost, held), again.date).await?;
+        accept_shrunk(session, &second, (lost, held), again.date).await?;
     }
     Ok(again)
 }
@@ -119,27 +119,27 @@ pub async fn confirmed(work: &mut Work<'_>, documents: &Documents, list: List) -
 /// Accepts that of `held` records `lost` are gone: within the limit, where a person insists, or when the same ones are left on
 /// a second day.
 pub async fn accept_shrunk(
-    work: &mut Work<'_>,
+    session: &mut ResourceSession<'_>,
     left: &BTreeSet<Key>,
     (lost, held): (u64, u64),
     at: Timestamp,
 ) -> Result<()> {
-    if lost <= may_go(held) || work.forced {
-        work.state.absence.shrunk = None;
+    if lost <= may_go(held) || session.forced {
+        session.state.absence.shrunk = None;
         return Ok(());
     }
     let keys = digest(left);
-    let before = work.state.absence.shrunk.take().filter(|before| before.keys == keys);
+    let before = session.state.absence.shrunk.take().filter(|before| before.keys == keys);
     let day = |at: Timestamp| Offset::UTC.to_datetime(at).date();
     if before.as_ref().is_some_and(|before| day(before.at) < day(at)) {
         let text = format!("{} of {} gone, on a second day: accepted", number(lost), plural(held, "record"));
-        work.site.events.warn(&work.name, text);
-        work.forced = true;
+        session.context.events.warn(&session.name, text);
+        session.forced = true;
         return Ok(());
     }
-    work.state.absence.shrunk = before.or(Some(Shrunk { at, keys }));
-    work.commit(Replace::Owners, false).await?;
-    Err(work.vanishing(lost, held))
+    session.state.absence.shrunk = before.or(Some(Shrunk { at, keys }));
+    session.commit(Replace::Owners, false).await?;
+    Err(session.vanishing(lost, held))
 }
 
 /// The keys of a list's records, of rejected ones too.
@@ -150,8 +150,8 @@ fn keys(list: &List) -> BTreeSet<Key> {
 }
 
 /// The rows of a list's records, where keys repeat.
-fn groups(work: &Work<'_>, list: &List) -> Groups {
-    let mut groups = Groups::of(&work.resource);
+fn groups(session: &ResourceSession<'_>, list: &List) -> Groups {
+    let mut groups = Groups::of(&session.resource);
     list.pages.iter().for_each(|(page, _)| groups.note(page));
     groups
 }

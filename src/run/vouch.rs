@@ -8,16 +8,16 @@ use crate::manifest::{ScanKind, ScanStart};
 use crate::plan::{Moment, ScanClocks, Step, StepKind, day, held_back, lowered, may_replace, watermark};
 use crate::quantity::plural;
 use crate::run::changed::{Found, find};
-use crate::run::inventory::Asker;
+use crate::run::inventory::IdSource;
+use crate::run::session::ResourceSession;
 use crate::run::since::Since;
-use crate::run::work::Work;
 use crate::schema::Changes;
 use crate::write::{day_number, segment};
 
-impl Work<'_> {
+impl ResourceSession<'_> {
     /// Begins a step: its scan's stamps are of now, unless it resumes another.
     pub(super) fn begin(&mut self, step: &Step) {
-        self.begun = self.site.client.clocks().ours();
+        self.begun = self.context.client.clocks().ours();
         if matches!(step.kind, StepKind::Scan(_)) && step.resume.is_none() {
             self.state.clocks.scan = None;
         }
@@ -32,19 +32,19 @@ impl Work<'_> {
 
     /// The start of an unfinished scan.
     pub(super) fn scan_start(&self, theirs: Timestamp) -> ScanStart {
-        let clocks = self.site.client.clocks();
+        let clocks = self.context.client.clocks();
         ScanStart { ours: self.begun, earliest: theirs.min(clocks.earliest(self.begun)) }
     }
 
     /// An instant of the source's clock, or now by the earlier of both clocks, whichever is earlier.
     pub(super) fn earliest(&self, theirs: Timestamp) -> Timestamp {
-        let clocks = self.site.client.clocks();
+        let clocks = self.context.client.clocks();
         theirs.min(clocks.earliest(clocks.ours()))
     }
 
     /// The source's clock: as heard in this run, else as it stood to ours at the last scan.
     pub(super) fn source_now(&self) -> Timestamp {
-        let clocks = self.site.client.clocks();
+        let clocks = self.context.client.clocks();
         let before = self.state.completed_at.zip(self.state.clocks.completed_at);
         let ahead = before.map(|(theirs, ours)| theirs.duration_since(ours)).unwrap_or_default();
         clocks.theirs().unwrap_or_else(|| clocks.ours().saturating_add(ahead).unwrap_or_else(|_| clocks.ours()))
@@ -52,7 +52,7 @@ impl Work<'_> {
 
     /// Moves the watermark, unless `hold`, and notes our clock beside the source's; tells of a watermark that is held back.
     pub(super) fn stamp(&mut self, kind: ScanKind, theirs: Timestamp, hold: bool) {
-        let (start, before, overlap) = (self.start(theirs), self.state.watermark, self.site.limits.overlap);
+        let (start, before, overlap) = (self.start(theirs), self.state.watermark, self.context.limits.overlap);
         if !hold {
             let mark = watermark(before, start, overlap);
             self.state.watermark = Some(mark);
@@ -78,7 +78,7 @@ impl Work<'_> {
                 in_words(behind),
                 plural(self.tally.records, "record")
             );
-            self.site.events.warn(&self.name, text);
+            self.context.events.warn(&self.name, text);
         }
     }
 
@@ -86,13 +86,13 @@ impl Work<'_> {
     /// both clocks.
     pub(super) fn lowered(&self, since: Timestamp, theirs: Timestamp) -> Option<Timestamp> {
         let last = Moment { theirs: self.state.completed_at, ours: self.state.clocks.completed_at };
-        let earlier = lowered(since, self.start(theirs), last, self.site.limits.overlap)?;
+        let earlier = lowered(since, self.start(theirs), last, self.context.limits.overlap)?;
         let text = format!(
             "the watermark {since:.0} is later than the source's clock and ours: changes are asked from {earlier:.0}. \
              `pearlift run --full {}` reads what may have changed before",
             self.name
         );
-        self.site.events.warn(&self.name, text);
+        self.context.events.warn(&self.name, text);
         Some(earlier)
     }
 
@@ -116,7 +116,7 @@ impl Work<'_> {
                 start.ours,
                 day(theirs)
             );
-            self.site.events.warn(&self.name, text);
+            self.context.events.warn(&self.name, text);
             return Ok(None);
         }
         if let Some(keep) = self.keep {
@@ -129,15 +129,15 @@ impl Work<'_> {
 
 /// Asks for what changed since; once more from an earlier point where the watermark is later than both clocks.
 pub(super) async fn find_since(
-    work: &Work<'_>,
-    asker: &Asker<'_>,
+    session: &ResourceSession<'_>,
+    id_source: &IdSource<'_>,
     service: &str,
     changes: &Changes,
     since: Since,
 ) -> Result<Found> {
-    let found = find(asker, service, changes, |column| since.at(&work.resource, column)).await?;
-    match work.lowered(since.creations, found.started_at) {
-        Some(earlier) => find(asker, service, changes, |_| earlier).await,
+    let found = find(id_source, service, changes, |column| since.at(&session.resource, column)).await?;
+    match session.lowered(since.creations, found.started_at) {
+        Some(earlier) => find(id_source, service, changes, |_| earlier).await,
         None => Ok(found),
     }
 }

@@ -5,62 +5,62 @@ use crate::fetch::count as ids_in;
 use crate::manifest::{Key, Owed, ScanKind};
 use crate::quantity::{number, plural};
 use crate::run::documents::Documents;
+use crate::run::session::{ResourceSession, UNIDENTIFIED, count};
 use crate::run::slices::SliceScan;
 use crate::run::vanishing::confirmed;
-use crate::run::work::{UNIDENTIFIED, Work, count};
 use crate::write::Replace;
 
 /// One of so many records may lack in a snapshot.
 const MAY_LACK: u64 = 10;
 
 /// Reads a list and replaces what is there.
-pub async fn read_list(work: &mut Work<'_>, get: &str) -> Result<()> {
-    let documents = Documents::new(work, format!("{}/{get}", work.resource.read.service), 0);
-    let stop = work.site.stop.clone();
+pub async fn read_list(session: &mut ResourceSession<'_>, get: &str) -> Result<()> {
+    let documents = Documents::new(session, format!("{}/{get}", session.resource.read.service), 0);
+    let stop = session.context.stop.clone();
     let list = stop.or(documents.list()).await?;
-    work.state.owed.clear();
-    let list = confirmed(work, &documents, list).await?;
+    session.state.owed.clear();
+    let list = confirmed(session, &documents, list).await?;
     let unidentified = || Key::Text(UNIDENTIFIED.to_owned());
     let unfit = list.pages.iter().flat_map(|(page, _)| &page.records);
     let unfit = unfit.map(|record| (record.id.clone().unwrap_or_else(unidentified), record.reason.clone()));
     let lacks = list.partial.iter().map(|why| (unidentified(), format!("the list may lack records: {why}")));
     for (id, reason) in unfit.chain(lacks) {
-        if !work.state.owed.iter().any(|owed| owed.id == id) {
-            work.state.owed.push(Owed { id, reason, since: list.date });
+        if !session.state.owed.iter().any(|owed| owed.id == id) {
+            session.state.owed.push(Owed { id, reason, since: list.date });
         }
     }
-    work.absorb(list.pages, None).await?;
-    refuse_empty(work)?;
-    let unfit = !work.state.owed.is_empty();
-    work.complete(ScanKind::Full, list.date, unfit);
+    session.absorb(list.pages, None).await?;
+    refuse_empty(session)?;
+    let unfit = !session.state.owed.is_empty();
+    session.complete(ScanKind::Full, list.date, unfit);
     // Which records a partial list lacks is not known: none of those that we hold goes.
-    work.commit(if list.partial.is_some() { Replace::Owners } else { Replace::Everything }, true).await
+    session.commit(if list.partial.is_some() { Replace::Owners } else { Replace::Everything }, true).await
 }
 
 /// An empty answer for something that has rows is more likely a fault of the source than the truth.
-pub fn refuse_empty(work: &Work<'_>) -> Result<()> {
-    let had = work.had_rows();
-    if work.has_spooled() || had == 0 || work.resource.read.empty_ok {
+pub fn refuse_empty(session: &ResourceSession<'_>) -> Result<()> {
+    let had = session.had_rows();
+    if session.has_spooled() || had == 0 || session.resource.read.empty_ok {
         return Ok(());
     }
-    Err(Failure::new(Kind::Doubtful, format!("accept the new {}", work.name))
+    Err(Failure::new(Kind::Doubtful, format!("accept the new {}", session.name))
         .because(format!("the source gives nothing, and the tables hold {}", plural(had, "row")))
         .advise("the tables stay as they are; look into the account, and run again"))
 }
 
 /// A snapshot without a tenth of the records that were asked for is more likely a fault of the source than the truth. Fewer
 /// holes are pending: they are asked for again while the day lasts.
-pub fn refuse_holes(work: &Work<'_>, scan: &SliceScan) -> Result<()> {
+pub fn refuse_holes(session: &ResourceSession<'_>, scan: &SliceScan) -> Result<()> {
     let asked: u64 = scan.slices.iter().map(|slice| ids_in(slice)).sum();
-    let holes = count(work.state.owed.len());
-    if holes <= asked / MAY_LACK || work.forced {
+    let holes = count(session.state.owed.len());
+    if holes <= asked / MAY_LACK || session.forced {
         return Ok(());
     }
-    Err(Failure::new(Kind::Doubtful, format!("accept the new {}", work.name))
+    Err(Failure::new(Kind::Doubtful, format!("accept the new {}", session.name))
         .because(format!(
             "{} of {} could not be read, and at most a tenth may be missing",
             number(holes),
             plural(asked, "record")
         ))
-        .advise(format!("the tables stay as they are; `pearlift run --full {}` accepts it", work.name)))
+        .advise(format!("the tables stay as they are; `pearlift run --full {}` accepts it", session.name)))
 }

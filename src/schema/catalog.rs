@@ -7,8 +7,8 @@ use include_dir::{Dir, include_dir};
 use crate::disk;
 use crate::failure::{Failure, Kind, Result};
 use crate::schema::check::check;
-use crate::schema::wishes::Need;
-use crate::schema::{Naming, References, Resource, Style, Target, Type, Wishes};
+use crate::schema::selection::Need;
+use crate::schema::{ColumnSelection, Naming, References, Resource, Style, Target, Type};
 
 /// The most bytes of a schema file; the largest built-in one has a fiftieth.
 const MOST_BYTES: u64 = 1 << 20;
@@ -57,7 +57,11 @@ impl Catalog {
 
     /// The catalog as the settings wish it; `selects` says which resources are read. Refuses (`Settings`) what cannot be
     /// left out, and names that do not exist.
-    pub fn shaped(self, wishes: impl Fn(&str) -> Wishes, selects: impl Fn(&Resource) -> bool) -> Result<Self> {
+    pub fn shaped(
+        self,
+        selection: impl Fn(&str) -> ColumnSelection,
+        selects: impl Fn(&Resource) -> bool,
+    ) -> Result<Self> {
         let followers = self.resources.iter().filter(|resource| selects(resource));
         let needs: Vec<Need> = followers
             .flat_map(|follower| {
@@ -75,7 +79,7 @@ impl Catalog {
         let shape = |resource: Resource| {
             let theirs: Vec<&Need> =
                 needs.iter().filter(|need| resource.tables.iter().any(|table| table.name == need.table)).collect();
-            let wished = wishes(&resource.name);
+            let wished = selection(&resource.name);
             resource.shaped(&wished, &theirs)
         };
         Ok(Self { resources: self.resources.into_iter().map(shape).collect::<Result<_>>()? })

@@ -14,7 +14,7 @@ mod tables;
 mod hash;
 mod placed;
 mod check;
-mod wishes;
+mod selection;
 mod catalog;
 
 pub use catalog::Catalog;
@@ -25,4 +25,4 @@ pub use resource::{
     AlsoFrom, Changes, Count, Counted, IdSearch, Inventory, Naming, Newer, Open, Owners, Pages, Partition, PartitionBy,
     Read, Resource, RowSearch, Rows, Split, Style, Table, file_schema, same_columns,
 };
-pub use wishes::Wishes;
+pub use selection::ColumnSelection;

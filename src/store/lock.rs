@@ -69,7 +69,7 @@ pub(super) struct Object {
 
 /// The content of a lock object.
 #[derive(Debug, Deserialize, Serialize)]
-struct Paper {
+struct LockRecord {
     run: String,
     /// Another number with each renewal, so that the object's tag is another; somebody may have written the last one there is.
     beat: u64,
@@ -83,7 +83,7 @@ impl Store {
         let mut locks = Locks::none(self, run);
         let mut names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
         names.sort_unstable();
-        let mut patience = Patience { stop: std::pin::pin!(stop), over: false };
+        let mut patience = LockWait { stop: std::pin::pin!(stop), over: false };
         match &self.place {
             Place::Folder(_) => locks.take_files(names, wait, &mut patience).await?,
             Place::Bucket(_) => locks.take_objects(names, wait, &mut patience).await?,
@@ -115,8 +115,8 @@ impl Locks {
         }
         // A lock that is not there nobody took: its bucket may be gone, or a person deleted it.
         let Some((bytes, _)) = self.store.get_tagged(&paths::lock(name)).await? else { return Ok(true) };
-        let paper: Option<Paper> = serde_json::from_slice(&bytes).ok();
-        Ok(paper.is_none_or(|paper| paper.run == self.run && !paper.released))
+        let record: Option<LockRecord> = serde_json::from_slice(&bytes).ok();
+        Ok(record.is_none_or(|record| record.run == self.run && !record.released))
     }
 
     /// Whether this lock is ours.
@@ -140,22 +140,22 @@ impl Locks {
         for (name, object) in objects.into_iter().filter(|(_, object)| !object.lost) {
             let released = self
                 .store
-                .put_over(&paths::lock(&name), &object.tag, self.paper(object.beat.wrapping_add(1), true))
+                .put_over(&paths::lock(&name), &object.tag, self.record(object.beat.wrapping_add(1), true))
                 .await;
             outcome = outcome.and(released.map(|_| ()));
         }
         outcome
     }
 
-    fn paper(&self, beat: u64, released: bool) -> Vec<u8> {
-        paper(&self.run, beat, released)
+    fn record(&self, beat: u64, released: bool) -> Vec<u8> {
+        record(&self.run, beat, released)
     }
 
     async fn take_objects(
         &mut self,
         names: Vec<String>,
         wait: bool,
-        patience: &mut Patience<'_, impl Future<Output = ()>>,
+        patience: &mut LockWait<'_, impl Future<Output = ()>>,
     ) -> Result<()> {
         let pause = self.store.lock_timing.renew / 4;
         let mut seen = Observed::default();
@@ -199,7 +199,7 @@ impl Locks {
         &self,
         seen: &mut Observed,
         pause: Duration,
-        patience: &mut Patience<'_, impl Future<Output = ()>>,
+        patience: &mut LockWait<'_, impl Future<Output = ()>>,
     ) -> Result<Option<Object>> {
         let begun = Instant::now();
         loop {
@@ -216,7 +216,7 @@ impl Locks {
     }
 
     pub(super) async fn let_go(&self, name: &str, object: Object) -> Result<()> {
-        self.store.put_over(&paths::lock(name), &object.tag, self.paper(object.beat.wrapping_add(1), true)).await?;
+        self.store.put_over(&paths::lock(name), &object.tag, self.record(object.beat.wrapping_add(1), true)).await?;
         Ok(())
     }
 
@@ -239,13 +239,13 @@ impl Locks {
     pub(super) async fn try_object(&self, name: &str, seen: &mut Observed) -> Result<Option<Object>> {
         let path = paths::lock(name);
         let Some((bytes, tag)) = self.store.get_tagged(&path).await? else {
-            return Ok(match self.store.put_new(&path, self.paper(0, false)).await? {
+            return Ok(match self.store.put_new(&path, self.record(0, false)).await? {
                 Put::Created(tag) => Some(Object { tag, beat: 0, lost: false }),
                 // Perhaps our own put, retried: then the paper says so when it is read next.
                 Put::Exists => recognise(&self.store, &self.run, &path).await?,
             });
         };
-        let held: Paper = serde_json::from_slice(&bytes).map_err(|error| {
+        let held: LockRecord = serde_json::from_slice(&bytes).map_err(|error| {
             Failure::new(Kind::StoreRefused, "read a lock")
                 .at(&path)
                 .caused(error)
@@ -256,7 +256,7 @@ impl Locks {
             return Ok(None);
         }
         let beat = held.beat.wrapping_add(1);
-        Ok(match self.store.put_over(&path, &tag, self.paper(beat, false)).await? {
+        Ok(match self.store.put_over(&path, &tag, self.record(beat, false)).await? {
             Some(tag) => Some(Object { tag, beat, lost: false }),
             None => recognise(&self.store, &self.run, &path).await?,
         })
@@ -269,10 +269,10 @@ impl Locks {
             match self.store.get_tagged(&paths::lock(name)).await? {
                 None => ripe.push(name.clone()),
                 Some((bytes, tag)) => {
-                    let paper: Option<Paper> = serde_json::from_slice(&bytes).ok();
-                    let holder = paper.as_ref().map_or("", |paper| paper.run.as_str());
+                    let record: Option<LockRecord> = serde_json::from_slice(&bytes).ok();
+                    let holder = record.as_ref().map_or("", |record| record.run.as_str());
                     seen.note(name, &tag, holder, self.store.lock_timing.expire);
-                    if paper.is_some_and(|paper| paper.released) || seen.is_dead(name) {
+                    if record.is_some_and(|record| record.released) || seen.is_dead(name) {
                         ripe.push(name.clone());
                     }
                 }
@@ -310,12 +310,12 @@ impl Drop for Locks {
 }
 
 /// How long somebody waits: until the end of a future.
-pub(super) struct Patience<'a, F> {
+pub(super) struct LockWait<'a, F> {
     stop: Pin<&'a mut F>,
     over: bool,
 }
 
-impl<F: Future<Output = ()>> Patience<'_, F> {
+impl<F: Future<Output = ()>> LockWait<'_, F> {
     /// Pauses this long; `false` when the wait is to end.
     pub(super) async fn lasts(&mut self, pause: Duration) -> bool {
         if !self.over {
@@ -337,7 +337,7 @@ pub(super) fn out_of_turn(wait: bool, busy: usize) -> bool {
 /// A lock object renewed; `lost` when another run has taken it over.
 pub(super) async fn renew(store: &Store, run: &str, name: &str, object: &Object) -> Result<Object> {
     let (path, beat) = (paths::lock(name), object.beat.wrapping_add(1));
-    Ok(match store.put_over(&path, &object.tag, paper(run, beat, false)).await? {
+    Ok(match store.put_over(&path, &object.tag, record(run, beat, false)).await? {
         Some(tag) => Object { tag, beat, lost: false },
         None => {
             let ours = recognise(store, run, &path).await?;
@@ -349,16 +349,16 @@ pub(super) async fn renew(store: &Store, run: &str, name: &str, object: &Object)
 /// The lock at a path if its paper bears our run: a put that was retried succeeded after all.
 async fn recognise(store: &Store, run: &str, path: &str) -> Result<Option<Object>> {
     let Some((bytes, tag)) = store.get_tagged(path).await? else { return Ok(None) };
-    let paper: Option<Paper> = serde_json::from_slice(&bytes).ok();
-    Ok(paper.filter(|paper| paper.run == run && !paper.released).map(|paper| Object {
+    let record: Option<LockRecord> = serde_json::from_slice(&bytes).ok();
+    Ok(record.filter(|record| record.run == run && !record.released).map(|record| Object {
         tag,
-        beat: paper.beat,
+        beat: record.beat,
         lost: false,
     }))
 }
 
-fn paper(run: &str, beat: u64, released: bool) -> Vec<u8> {
-    serde_json::to_vec(&Paper { run: run.to_owned(), beat, released }).expect("a lock's paper is plain JSON")
+fn record(run: &str, beat: u64, released: bool) -> Vec<u8> {
+    serde_json::to_vec(&LockRecord { run: run.to_owned(), beat, released }).expect("a lock's paper is plain JSON")
 }
 
 /// The locks of others as an observer has seen them, by its own clock.

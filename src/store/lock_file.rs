@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use crate::disk::{Folder, user};
 use crate::failure::{Failure, Kind, Result};
 use crate::store::error::{busy_start, local};
-use crate::store::lock::{Held, Locks, Patience, START, out_of_turn};
+use crate::store::lock::{Held, LockWait, Locks, START, out_of_turn};
 use crate::store::{Place, paths};
 
 /// How often a lock file that another process holds is tried again.
@@ -26,14 +26,14 @@ impl Locks {
         &mut self,
         names: Vec<String>,
         wait: bool,
-        patience: &mut Patience<'_, impl Future<Output = ()>>,
+        budget: &mut LockWait<'_, impl Future<Output = ()>>,
     ) -> Result<()> {
         let begun = Instant::now();
         let start = loop {
             match self.try_file(START)? {
                 Some(file) => break Some(file),
                 None if begun.elapsed() >= START_FOR => return Err(busy_start(&paths::lock(START), START_FOR)),
-                None if patience.lasts(POLL).await => {}
+                None if budget.lasts(POLL).await => {}
                 None => break None,
             }
         };
@@ -48,7 +48,7 @@ impl Locks {
             }
         }
         drop(start);
-        while wait && !busy.is_empty() && patience.lasts(POLL).await {
+        while wait && !busy.is_empty() && budget.lasts(POLL).await {
             while let Some(name) = busy.pop_front() {
                 match self.try_file(&name)? {
                     Some(file) => {

@@ -20,6 +20,7 @@ use object_store::{ClientOptions, Error as StoreError};
 use url::Url;
 
 use crate::config::{is_credential_service, is_loopback};
+use crate::tls::install_provider;
 
 /// Bytes of an answer that is no object. A list has at most 1,000 entries, each with a key of at most 1,024 bytes, which
 /// escapes may make three times as long: 4 MiB.
@@ -103,6 +104,7 @@ pub(super) struct Connector;
 
 impl HttpConnector for Connector {
     fn connect(&self, options: &ClientOptions) -> object_store::Result<HttpClient> {
+        install_provider();
         // The services of credentials are given up sooner.
         let stated = options.get_config_value(&ClientConfigKey::ConnectTimeout);
         let connect = stated.and_then(|text| humantime::parse_duration(&text).ok()).unwrap_or(CONNECT).min(CONNECT);

@@ -10,7 +10,7 @@ use crate::schema::Naming;
 
 /// The fate of an old row of which no new one came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fate {
+pub enum RowAction {
     Stays,
     Goes,
     /// It stays, marked as of a record found deleted at this time (microseconds); a mark that is there stays.

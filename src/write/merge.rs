@@ -13,7 +13,7 @@ use tokio::runtime::Handle;
 use crate::failure::Result;
 use crate::manifest::{DataFile, Key};
 use crate::store::Store;
-use crate::write::changes::{Changes, Fate, Met};
+use crate::write::changes::{Changes, Met, RowAction};
 use crate::write::columns::Layout;
 use crate::write::groups::{Bounds, Groups};
 use crate::write::incoming::{Compared, Incoming, Side};
@@ -25,7 +25,7 @@ use crate::write::spool::OwnerSet;
 
 /// The treatment of old rows.
 pub struct Rules<'a> {
-    pub fate: &'a dyn Fn(&Key) -> Fate,
+    pub action: &'a dyn Fn(&Key) -> RowAction,
     /// The records whose rows may change; none stands for any.
     pub records: Option<Vec<&'a OwnerSet>>,
 }
@@ -167,10 +167,10 @@ impl<'a> Merge<'a> {
             while !old.is_spent() {
                 let order = order(&old, incoming.head(&self.converter)?.as_deref());
                 let same = match order {
-                    Ordering::Less => match (rules.fate)(&self.owner(&old)) {
-                        Fate::Stays => true,
-                        Fate::Marked(_) => self.layout.is_marked(&old.batch, old.at),
-                        Fate::Goes => false,
+                    Ordering::Less => match (rules.action)(&self.owner(&old)) {
+                        RowAction::Stays => true,
+                        RowAction::Marked(_) => self.layout.is_marked(&old.batch, old.at),
+                        RowAction::Goes => false,
                     },
                     Ordering::Equal => compared.are_equal(self.layout, (&old, place), incoming)?,
                     Ordering::Greater => false,
@@ -213,15 +213,17 @@ impl<'a> Merge<'a> {
                 match order(&old, new.as_deref()) {
                     Ordering::Less => {
                         let equal = self.equal_to.as_deref().is_some_and(|equal| old.key(old.at) <= equal);
-                        match if equal { Fate::Stays } else { (rules.fate)(&self.owner(&old)) } {
-                            Fate::Stays => picked.take_old(old.at),
-                            Fate::Marked(_) if self.layout.is_marked(&old.batch, old.at) => picked.take_old(old.at),
-                            Fate::Marked(at) => {
+                        match if equal { RowAction::Stays } else { (rules.action)(&self.owner(&old)) } {
+                            RowAction::Stays => picked.take_old(old.at),
+                            RowAction::Marked(_) if self.layout.is_marked(&old.batch, old.at) => {
+                                picked.take_old(old.at)
+                            }
+                            RowAction::Marked(at) => {
                                 self.changes.removed += 1;
                                 met.take(&old.batch, old.at);
                                 picked.take_marked(old.at, at);
                             }
-                            Fate::Goes => {
+                            RowAction::Goes => {
                                 self.changes.removed += 1;
                                 met.take(&old.batch, old.at);
                             }

@@ -54,4 +54,4 @@ pub use reappeared::{Reappeared, cancel_deletions};
 pub use reshape::{Reshaping, marked_tables, reshape_tables};
 pub use row_count::{Counted, count_rows};
 pub use spool::{OwnerSet, Spool, Spooled};
-pub use table::{Commission, Marks, Replace, Written, write_tables};
+pub use table::{Marks, Replace, WriteRequest, Written, write_tables};

@@ -82,12 +82,12 @@ pub fn reshape_tables(
     for change in &reshape.tables {
         let table = &work.resource.tables[change.place];
         let old = work.head.tables.get(&table.name);
-        let mould = Mould::new(&before, work.resource, change)?;
+        let migrator = RowMigrator::new(&before, work.resource, change)?;
         if old.is_some_and(|old| old.files.iter().any(|file| file.rows > 0)) {
-            unfilled.extend(mould.rest.unfilled().iter().map(|column| format!("{}.{column}", table.name)));
+            unfilled.extend(migrator.rest.unfilled().iter().map(|column| format!("{}.{column}", table.name)));
         }
         let mut files = Vec::new();
-        for draft in rewrite(work, table, old, &mould, runtime, next_number)? {
+        for draft in rewrite(work, table, old, &migrator, runtime, next_number)? {
             written.files += 1;
             written.bytes += draft.file.bytes;
             files.push(draft.file);
@@ -134,14 +134,14 @@ fn before(resource: &Resource, head: &Version) -> Result<Resource> {
 }
 
 /// How rows of old files become rows of new ones.
-struct Mould<'a> {
+struct RowMigrator<'a> {
     table: &'a Table,
     change: &'a TableReshape,
     rest: Rest,
     schema: SchemaRef,
 }
 
-impl<'a> Mould<'a> {
+impl<'a> RowMigrator<'a> {
     fn new(before: &Resource, resource: &'a Resource, change: &'a TableReshape) -> Result<Self> {
         let table = &resource.tables[change.place];
         let of = |wanted: Origin| -> Vec<usize> {
@@ -212,12 +212,12 @@ fn rewrite(
     work: &Reshaping<'_>,
     table: &Table,
     old: Option<&TableFiles>,
-    mould: &Mould<'_>,
+    migrator: &RowMigrator<'_>,
     runtime: &Handle,
     next_number: &mut u64,
 ) -> Result<Vec<Draft>> {
     let form = Form {
-        schema: Arc::clone(&mould.schema),
+        schema: Arc::clone(&migrator.schema),
         key: table.key.clone(),
         schema_hash: work.resource.hash.clone(),
         sizes: work.sizes,
@@ -238,7 +238,7 @@ fn rewrite(
         for batch in read(&copy)? {
             let batch =
                 batch.map_err(|error| Failure::new(Kind::Damage, "read a data file").at(&file.path).caused(error))?;
-            let rows = mould.recast(&without_marked(batch, mould.change.unmarks)?)?;
+            let rows = migrator.recast(&without_marked(batch, migrator.change.unmarks)?)?;
             output.write(&rows, &mut target)?;
         }
         drafts.extend(output.finish(&target)?);

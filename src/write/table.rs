@@ -16,7 +16,7 @@ use crate::manifest::{DataFile, Key, TableFiles, Version};
 use crate::schema::{Naming, Partition, PartitionBy, Resource, Table};
 use crate::store::{Step, Store};
 use crate::write::ahead::Ahead;
-use crate::write::changes::{Changes, Fate, Met};
+use crate::write::changes::{Changes, Met, RowAction};
 use crate::write::columns::Layout;
 use crate::write::incoming::Incoming;
 use crate::write::merge::{Merge, Place, Rules};
@@ -74,7 +74,7 @@ pub struct Written {
 
 /// What writing needs to know beside the rows.
 #[derive(Clone, Debug)]
-pub struct Commission<'a> {
+pub struct WriteRequest<'a> {
     pub store: &'a Store,
     pub resource: &'a Resource,
     pub head: Option<&'a Version>,
@@ -98,7 +98,7 @@ pub struct Commission<'a> {
 
 /// Writes and stages the files of a commit. Blocks: call it from a blocking thread. `next_number` numbers the run's files.
 pub fn write_tables(
-    work: &Commission<'_>,
+    work: &WriteRequest<'_>,
     spooled: &Spooled,
     runtime: &Handle,
     next_number: &mut u64,
@@ -152,7 +152,7 @@ struct Outcome {
 
 #[expect(clippy::too_many_arguments, reason = "the sides of one table, each used on its own")]
 fn write_table(
-    work: &Commission<'_>,
+    work: &WriteRequest<'_>,
     table: &Table,
     layout: &Layout,
     sorted: &mut Sorted,
@@ -209,7 +209,7 @@ fn write_table(
 /// One partition of a table.
 #[derive(Clone, Copy)]
 struct Side<'a> {
-    work: &'a Commission<'a>,
+    work: &'a WriteRequest<'a>,
     table: &'a Table,
     layout: &'a Layout,
     owners: &'a OwnerSet,
@@ -225,7 +225,7 @@ impl Side<'_> {
     }
 
     /// What becomes of an owner's old rows of which no new ones came.
-    fn fate(&self, owner: &Key) -> Fate {
+    fn action(&self, owner: &Key) -> RowAction {
         let came = self.owners.contains(owner);
         let spared = self.work.spare.contains(owner);
         let missing = match self.work.replace {
@@ -234,7 +234,7 @@ impl Side<'_> {
         };
         match self.work.marks {
             Some(marks) if missing || (!came && marks.owners.contains(owner)) => {
-                Fate::Marked(marks.at.as_microsecond())
+                RowAction::Marked(marks.at.as_microsecond())
             }
             Some(_) | None => {
                 let goes = match self.work.replace {
@@ -243,7 +243,7 @@ impl Side<'_> {
                     Replace::Within(partition) => partition == self.partition && came,
                     Replace::Owners => came,
                 };
-                if goes { Fate::Goes } else { Fate::Stays }
+                if goes { RowAction::Goes } else { RowAction::Stays }
             }
         }
     }
@@ -310,7 +310,7 @@ impl Side<'_> {
             if touched {
                 let last = file.last.clone().expect("a live file with rows has a last key");
                 let mut incoming = Incoming::new(sorted, self.partition, last, self.work.run, self.layout);
-                let rules = Rules { fate: &|owner| self.fate(owner), records: self.records() };
+                let rules = Rules { action: &|owner| self.action(owner), records: self.records() };
                 outcome.changes.add(merge.merge(&mut incoming, &rules, &mut begun, met)?);
             }
             if (!touched && is_joined) || (!begun.is_open() && self.is_continued(&file, files.peek(), sorted)) {

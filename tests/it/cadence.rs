@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use pearlift::manifest::{Cursor, Scan, ScanKind, State, Version};
-use pearlift::plan::{StepKind, Wish, plan};
+use pearlift::plan::{ResourceOptions, StepKind, plan};
 use pearlift::schema::{Catalog, Resource};
 
 use crate::commit::child;
@@ -15,9 +15,9 @@ fn at(text: &str) -> Timestamp {
     text.parse().unwrap()
 }
 
-fn wish(now: &str) -> Wish {
+fn options(now: &str) -> ResourceOptions {
     let now = at(now);
-    Wish {
+    ResourceOptions {
         full: false,
         start: None,
         every: None,
@@ -44,8 +44,8 @@ fn read_at(resource: &Resource, read: Timestamp) -> Version {
 }
 
 /// The words of the steps, first those of the scans, then what comes later.
-fn steps(resource: &Resource, head: Option<&Version>, wish: Wish) -> Vec<&'static str> {
-    let job = plan(resource, head, wish);
+fn steps(resource: &Resource, head: Option<&Version>, options: ResourceOptions) -> Vec<&'static str> {
+    let job = plan(resource, head, options);
     assert_eq!(job.idle.is_some(), job.steps.is_empty(), "{job:?}");
     job.steps.iter().chain(&job.later).map(|step| step.kind.name()).collect()
 }
@@ -67,9 +67,9 @@ fn a_cadence_has_passed_when_nine_tenths_of_it_have_and_when_the_last_time_is_ah
     ] {
         // GIVEN what was read, or compared, so many seconds ago by the source's clock, and is due every hour
         let read = at(now) - SignedDuration::from_secs(age);
-        let list = Wish { every: Some(HOUR), ..wish(now) };
-        let compared = Wish { every: Some(HOUR * 1_000_000), reconcile_every: Some(HOUR), ..wish(now) };
-        let whole = Wish { reload_every: Some(HOUR), ..wish(now) };
+        let list = ResourceOptions { every: Some(HOUR), ..options(now) };
+        let compared = ResourceOptions { every: Some(HOUR * 1_000_000), reconcile_every: Some(HOUR), ..options(now) };
+        let whole = ResourceOptions { reload_every: Some(HOUR), ..options(now) };
         // WHEN it is planned THEN it is due from nine tenths on
         assert_eq!(steps(brand, Some(&read_at(brand, read)), list) == ["full"], due, "{age}");
         assert_eq!(steps(order, Some(&read_at(order, read)), compared).contains(&"reconcile"), due, "{age}");
@@ -90,7 +90,7 @@ fn a_snapshot_is_due_with_the_day_and_once_a_day() {
         ("2026-06-04T00:10:00Z", "2026-06-03T23:50:00Z", false),
     ] {
         let wanted: &[&str] = if due { &["full"] } else { &[] };
-        assert_eq!(steps(stock, Some(&read_at(stock, at(read))), wish(now)), wanted, "{read} {now}");
+        assert_eq!(steps(stock, Some(&read_at(stock, at(read))), options(now)), wanted, "{read} {now}");
     }
 }
 
@@ -104,7 +104,7 @@ fn a_scan_is_gone_on_with_under_its_schema_alone_and_a_snapshot_never() {
         let (kind, started_at) = (ScanKind::Full, at(now));
         (head.state.completed_at, head.state.watermark) = (None, None);
         head.state.scan = Some(Scan { id, kind, started_at, schema_hash: hash.to_owned(), cursor });
-        let job = plan(resource, Some(&head), wish(now));
+        let job = plan(resource, Some(&head), options(now));
         let kinds: Vec<StepKind> = job.steps.iter().map(|step| step.kind).collect();
         (job.steps[0].resume.is_some(), kinds.len())
     };
@@ -115,10 +115,10 @@ fn a_scan_is_gone_on_with_under_its_schema_alone_and_a_snapshot_never() {
     assert_eq!(unfinished(order, "another"), (false, 1));
     assert_eq!(unfinished(stock, &stock.hash), (false, 1));
     // GIVEN nothing, or a load that has no watermark THEN everything is read
-    assert_eq!(steps(order, None, wish(now)), ["full"]);
+    assert_eq!(steps(order, None, options(now)), ["full"]);
     let mut bare = read_at(order, at(now));
     bare.state.watermark = None;
-    assert_eq!(steps(order, Some(&bare), Wish { every: Some(HOUR * 1_000), ..wish(now) }), ["full"]);
+    assert_eq!(steps(order, Some(&bare), ResourceOptions { every: Some(HOUR * 1_000), ..options(now) }), ["full"]);
 }
 
 #[test]
@@ -127,7 +127,7 @@ fn what_is_owed_is_read_though_its_list_is_not_due() {
     let brand = catalog.get("brand").unwrap();
     let now = "2026-06-03T04:00:00Z";
     let mut head = read_at(brand, at(now));
-    let calm = Wish { every: Some(HOUR), ..wish(now) };
+    let calm = ResourceOptions { every: Some(HOUR), ..options(now) };
     assert_eq!(steps(brand, Some(&head), calm), Vec::<&str>::new());
     head.state.owed =
         serde_json::from_str(r#"[{"id": 7, "reason": "does not fit", "since": "2026-06-01T00:00:00Z"}]"#).unwrap();

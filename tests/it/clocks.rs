@@ -12,7 +12,7 @@ use pearlift::manifest::State;
 use pearlift::plan::{
     Moment, ScanClocks, are_apart, held_back, is_another_day, is_over, lowered, may_replace, watermark,
 };
-use pearlift::run::{End, Outcome, Task, run_in};
+use pearlift::run::{End, Outcome, RunMode, run_in};
 use pearlift::sandbox::{Rule, Sandbox, Status, Wrong};
 use proptest::prelude::*;
 
@@ -47,9 +47,9 @@ impl Shop {
     }
 
     /// A run of these resources while our clock is so much ahead of the account's.
-    async fn run_at(&self, names: &[&str], task: Task, ahead: SignedDuration) -> Outcome {
+    async fn run_at(&self, names: &[&str], mode: RunMode, ahead: SignedDuration) -> Outcome {
         let mut errand = self.program.errand(names);
-        (errand.now, errand.task) = (self.sandbox.now() + ahead, task);
+        (errand.now, errand.mode) = (self.sandbox.now() + ahead, mode);
         let said = Arc::clone(&self.said);
         errand.events = Events::new(move |event| {
             if let Event::Warning { resource, text } = event {
@@ -67,7 +67,7 @@ impl Shop {
     /// A run that ends well while our clock is so much ahead; gives what it warned of.
     async fn run_with(&self, names: &[&str], ahead: SignedDuration) -> Vec<String> {
         self.said.lock().unwrap().clear();
-        let outcome = self.run_at(names, Task::Update { full: false }, ahead).await;
+        let outcome = self.run_at(names, RunMode::Update { full: false }, ahead).await;
         let failures: Vec<String> =
             outcome.resources.iter().filter_map(|resource| resource.failure()).map(ToString::to_string).collect();
         assert_eq!(outcome.exit_code(false), 0, "{failures:?}");
@@ -157,7 +157,7 @@ async fn a_first_load_under_a_wrong_clock_that_is_resumed_under_a_right_one_lose
     };
     shop.misdate(DAY * 2, &[]);
     shop.sandbox.change(|settings| settings.answers.push(fails("order-service/order/", (3..1_000).collect())));
-    let outcome = shop.run_at(&["order"], Task::Update { full: false }, SignedDuration::ZERO).await;
+    let outcome = shop.run_at(&["order"], RunMode::Update { full: false }, SignedDuration::ZERO).await;
     assert_ne!(outcome.exit_code(false), 0);
     assert!(outcome.resources[0].version.is_some(), "{:?}", outcome.resources);
     assert!(shop.state("order").scan.is_some(), "it stopped half-way");
@@ -308,7 +308,7 @@ async fn what_was_read_a_moment_ago_is_not_due_however_far_apart_the_clocks_are(
         shop.run_with(&names, ahead).await;
         shop.sandbox.take_log();
         // WHEN it runs again at once THEN nothing is asked
-        let outcome = shop.run_at(&names, Task::Update { full: false }, ahead).await;
+        let outcome = shop.run_at(&names, RunMode::Update { full: false }, ahead).await;
         assert!(outcome.resources.iter().all(|resource| matches!(resource.end, End::Idle(_))), "{ahead}: {outcome:?}");
         assert_eq!(shop.sandbox.take_log().total(), 0, "{ahead}");
     }
@@ -326,7 +326,7 @@ async fn what_falls_due_by_the_sources_clock_alone_is_read_in_the_same_run() {
     let gone: Vec<i64> = shop.sandbox.ids("order").into_iter().take(2).collect();
     shop.sandbox.delete("order", &gone);
     // WHEN it runs THEN lists, snapshots and comparisons of ids are made all the same
-    let outcome = shop.run_at(&names, Task::Update { full: false }, -DAY).await;
+    let outcome = shop.run_at(&names, RunMode::Update { full: false }, -DAY).await;
     assert!(outcome.resources.iter().all(|resource| matches!(resource.end, End::Complete)), "{outcome:?}");
     assert_eq!(shop.days().len(), 2);
     let order = outcome.resources.iter().find(|resource| resource.resource == "order").unwrap();
@@ -400,7 +400,7 @@ async fn what_payments_name_is_handed_on_though_they_are_first_read_under_a_wron
         shop.sandbox.age(Duration::from_secs(600));
         // WHEN payments are first read while one clock is two months ahead
         shop.misdate(by, &[]);
-        let outcome = shop.run_at(&["order", "customer_payment"], Task::Update { full: false }, ours).await;
+        let outcome = shop.run_at(&["order", "customer_payment"], RunMode::Update { full: false }, ours).await;
         // THEN their orders are read again
         let order = outcome.resources.iter().find(|resource| resource.resource == "order").unwrap();
         assert!(order.scans.iter().any(|scan| scan.starts_with("touched")), "{ours} {by}: {:?}", order.scans);

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use pearlift::config::{Environment, Settings as Config};
 use pearlift::event::Events;
-use pearlift::run::{End, Errand, Stop, Task};
+use pearlift::run::{End, RunMode, RunRequest, Stop};
 use pearlift::sandbox::{Sandbox, Settings, Size};
 use pearlift::schema::{Catalog, Resource, Style};
 use pearlift::secret::Redactor;
@@ -115,11 +115,11 @@ async fn a_run_whose_time_is_over_commits_what_is_whole_and_the_next_goes_on() {
     ];
     let environment = Environment::new(vars.map(|(name, value)| (name.into(), value.into())));
     let settings = Config::from_text(None, "", environment, &names).expect("the settings are right");
-    let errand = Errand {
+    let errand = RunRequest {
         catalog: Arc::new(catalog),
         settings,
         names: vec!["order".to_owned()],
-        task: Task::Update { full: false },
+        mode: RunMode::Update { full: false },
         wait: false,
         most: Some(Duration::from_secs(3)),
         now: jiff::Timestamp::now(),

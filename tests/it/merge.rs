@@ -13,7 +13,7 @@ use pearlift::fetch::Body;
 use pearlift::manifest::{DataFile, FORMAT, Key, State, Version, parse, publish};
 use pearlift::schema::{Catalog, Resource};
 use pearlift::store::Store;
-use pearlift::write::{Commission, OwnerSet, Replace, Sizes, Spool, day_number, write_tables};
+use pearlift::write::{OwnerSet, Replace, Sizes, Spool, WriteRequest, day_number, write_tables};
 use proptest::prelude::*;
 use serde_json::json;
 
@@ -316,7 +316,7 @@ fn commits_equal_the_model(rounds: &[Round], partition: &str) {
             (None, true) => Replace::Everything,
             (None, false) => Replace::Owners,
         };
-        let commission = Commission {
+        let commission = WriteRequest {
             store: &store,
             resource: &resource,
             head: head.as_ref(),
@@ -403,7 +403,7 @@ fn a_link_that_lies_where_a_file_is_to_be_staged_is_not_written_through() {
     let store = Store::open(&Destination::Local(folder.path().join("lake")), false).unwrap();
     let resource = resource("month(created_on)");
     let mut spool = Spool::new(&resource, &folder.path().join("spool"), 1 << 20).unwrap();
-    let commission = Commission {
+    let commission = WriteRequest {
         store: &store,
         resource: &resource,
         head: None,

@@ -12,7 +12,7 @@ use pearlift::decode::{Shape, documents};
 use pearlift::fetch::Body;
 use pearlift::schema::Catalog;
 use pearlift::store::Store;
-use pearlift::write::{Commission, OwnerSet, Replace, Sizes, Spool, write_tables};
+use pearlift::write::{OwnerSet, Replace, Sizes, Spool, WriteRequest, write_tables};
 use serde_json::json;
 
 const THINGS: &str = r#"
@@ -58,7 +58,7 @@ fn runs_of_a_spool_are_merged_on_the_way_and_every_row_that_counts_stays() {
     }
     // WHEN they are written
     let store = Store::open(&Destination::Local(folder.path().join("lake")), true).unwrap();
-    let commission = Commission {
+    let commission = WriteRequest {
         store: &store,
         resource: &resource,
         head: None,

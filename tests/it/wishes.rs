@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 
 use arrow_array::Array;
 use arrow_array::cast::AsArray;
-use pearlift::schema::{Catalog, EXTRA, Wishes};
+use pearlift::schema::{Catalog, ColumnSelection, EXTRA};
 
 use crate::schemas::decode;
 use crate::support::{Program, account, answer, files, query};
@@ -20,14 +20,14 @@ fn glob(lake: &Path, table: &str) -> String {
 }
 
 /// The built-in catalogue with wishes for one resource.
-fn wished(resource: &str, wishes: &Wishes) -> Result<Catalog, pearlift::failure::Failure> {
+fn wished(resource: &str, wishes: &ColumnSelection) -> Result<Catalog, pearlift::failure::Failure> {
     static BUILT_IN: LazyLock<Catalog> = LazyLock::new(|| Catalog::load(None).unwrap());
-    let of = |name: &str| if name == resource { wishes.clone() } else { Wishes::default() };
+    let of = |name: &str| if name == resource { wishes.clone() } else { ColumnSelection::default() };
     BUILT_IN.clone().shaped(of, |_| true)
 }
 
-fn dropping(columns: &[String]) -> Wishes {
-    Wishes { drop_columns: columns.to_vec(), ..Wishes::default() }
+fn dropping(columns: &[String]) -> ColumnSelection {
+    ColumnSelection { drop_columns: columns.to_vec(), ..ColumnSelection::default() }
 }
 
 #[test]
@@ -43,7 +43,7 @@ fn every_column_and_table_that_may_be_left_out_is_left_out_everywhere() {
             all.filter(|name| wished(&resource.name, &dropping(std::slice::from_ref(name))).is_ok()).collect();
         left_out += may.len();
         let owner = resource.owner_table().name.clone();
-        let fewer = Wishes { tables: Some(vec![owner.clone()]), ..Wishes::default() };
+        let fewer = ColumnSelection { tables: Some(vec![owner.clone()]), ..ColumnSelection::default() };
         let before = decode(resource, &answer(resource));
 
         // WHEN they are left out, or all tables but the owner's are
@@ -116,7 +116,7 @@ columns = [
       {"id":2,"box":{"kept":"b","secret":{"deep":"HIDDEN"}},"lonely":{"deep":["HIDDEN"]},
        "parts":{"a":"HIDDEN","b":{"number":7,"value":{"v":"HIDDEN"},"owner":"HIDDEN","note":"OF A PART","bolts":{"z":{"owner":9}}}}}
     ]}"#;
-    let load = |wishes: Wishes| {
+    let load = |wishes: ColumnSelection| {
         let texts = [("thing".to_owned(), schema.to_owned())];
         Catalog::from_texts(&texts).unwrap().shaped(|_| wishes.clone(), |_| true).unwrap()
     };
@@ -138,7 +138,10 @@ columns = [
             })
             .collect()
     };
-    assert!(extras(&load(Wishes::default())).iter().any(|extra| extra.contains("HIDDEN")), "the records are apt");
+    assert!(
+        extras(&load(ColumnSelection::default())).iter().any(|extra| extra.contains("HIDDEN")),
+        "the records are apt"
+    );
 
     // WHEN columns are left out THEN only what no column ever named is in `_extra`
     let nowhere = |found: &[String]| {
@@ -151,7 +154,7 @@ columns = [
     for tables in [vec!["thing"], vec!["thing", "bolt"], vec!["thing", "part"]] {
         let with_parts = tables.contains(&"part");
         let tables = Some(tables.into_iter().map(str::to_owned).collect());
-        let found = extras(&load(Wishes { tables, drop_columns: columns.to_vec(), marks: false }));
+        let found = extras(&load(ColumnSelection { tables, drop_columns: columns.to_vec(), marks: false }));
 
         // THEN the same, and what nobody named of a table's entries is where the table is
         nowhere(&found);
@@ -185,28 +188,28 @@ fn what_reading_goes_by_cannot_be_left_out_and_names_must_exist() {
         ("journal", &["journal"], "`order` is read again"),
     ] {
         let tables = Some(tables.iter().map(|name| (*name).to_owned()).collect());
-        let failure = wished(resource, &Wishes { tables, ..Wishes::default() }).unwrap_err();
+        let failure = wished(resource, &ColumnSelection { tables, ..ColumnSelection::default() }).unwrap_err();
         assert!(failure.to_string().contains(because), "{failure}");
         assert!(failure.advice().is_some());
     }
     // What reads again may itself be left out.
     let lines = |name: &str| {
         let tables = (name == "journal").then(|| vec!["journal".to_owned()]);
-        Wishes { tables, ..Wishes::default() }
+        ColumnSelection { tables, ..ColumnSelection::default() }
     };
     assert!(Catalog::load(None).unwrap().shaped(lines, |resource| resource.name != "order").is_ok());
 }
 
 #[test]
 fn wishes_that_change_nothing_change_no_hash_and_others_do() {
-    let hash = |wishes: &Wishes| wished("brand", wishes).unwrap().find("brand").unwrap().hash.clone();
-    let plain = hash(&Wishes::default());
-    assert_eq!(hash(&Wishes { tables: Some(vec!["brand".to_owned()]), ..Wishes::default() }), plain);
+    let hash = |wishes: &ColumnSelection| wished("brand", wishes).unwrap().find("brand").unwrap().hash.clone();
+    let plain = hash(&ColumnSelection::default());
+    assert_eq!(hash(&ColumnSelection { tables: Some(vec!["brand".to_owned()]), ..ColumnSelection::default() }), plain);
     let columns: Vec<String> = ["brand.name", "brand.description"].map(str::to_owned).to_vec();
     let others = BTreeSet::from([
         hash(&dropping(&columns)),
         hash(&dropping(&columns[..1])),
-        hash(&Wishes { marks: true, ..Wishes::default() }),
+        hash(&ColumnSelection { marks: true, ..ColumnSelection::default() }),
         plain,
     ]);
     assert_eq!(others.len(), 4);

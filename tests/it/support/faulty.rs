@@ -68,8 +68,8 @@ impl Gate {
 
     /// Waits until somebody stands before it.
     pub async fn somebody_waits(&self) {
-        let patience = std::time::Duration::from_secs(60);
-        let came = tokio::time::timeout(patience, self.0[0].acquire()).await;
+        let budget = std::time::Duration::from_secs(60);
+        let came = tokio::time::timeout(budget, self.0[0].acquire()).await;
         came.expect("somebody comes").expect("it is never closed").forget();
     }
 

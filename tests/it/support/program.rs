@@ -9,7 +9,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use pearlift::config;
 use pearlift::event::Events;
-use pearlift::run::{Errand, Stop, Task};
+use pearlift::run::{RunMode, RunRequest, Stop};
 use pearlift::sandbox::Sandbox;
 use pearlift::schema::Catalog;
 use pearlift::secret::Redactor;
@@ -127,18 +127,18 @@ impl Program {
     }
 
     /// What `run` would be asked to do, for a run inside the test.
-    pub fn errand(&self, names: &[&str]) -> Errand {
+    pub fn errand(&self, names: &[&str]) -> RunRequest {
         let vars = self.vars.iter().map(|(name, value)| (name.into(), value.into()));
         let environment = config::Environment::new(vars);
         let own = environment.get("PEARLIFT_SCHEMAS").map(Path::new);
         let catalog = Catalog::load(own).expect("the schemas are right");
         let known: Vec<&str> = catalog.resources().iter().map(|resource| resource.name.as_str()).collect();
         let settings = config::Settings::from_text(None, "", environment.clone(), &known);
-        Errand {
+        RunRequest {
             settings: settings.expect("the settings are right"),
             catalog: Arc::new(catalog),
             names: names.iter().map(|name| (*name).to_owned()).collect(),
-            task: Task::Update { full: false },
+            mode: RunMode::Update { full: false },
             wait: false,
             most: None,
             now: Timestamp::now(),

@@ -12,7 +12,7 @@ use crate::schema::{Changes, Column, DELETED_AT, Leaf, Meaning, Newer, Partition
 
 /// What is wished of one resource; the default changes nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Wishes {
+pub struct ColumnSelection {
     /// Only these tables; none means all.
     pub tables: Option<Vec<String>>,
     /// Columns to leave out, as `table.column`.
@@ -31,9 +31,9 @@ pub(super) struct Need {
 
 impl Resource {
     /// The resource as the settings wish it. `needed` is what other resources go by.
-    pub(super) fn shaped(self, wishes: &Wishes, needed: &[&Need]) -> Result<Self> {
-        let wanted = self.wanted_tables(wishes)?;
-        let dropped = self.dropped_columns(wishes, &wanted)?;
+    pub(super) fn shaped(self, selection: &ColumnSelection, needed: &[&Need]) -> Result<Self> {
+        let wanted = self.wanted_tables(selection)?;
+        let dropped = self.dropped_columns(selection, &wanted)?;
         for need in self.own_needs().iter().chain(needed.iter().copied()) {
             let refuse = |key: &str, what: String| {
                 Err(Failure::new(Kind::Settings, format!("accept `resource.{}.{key}`", self.name))
@@ -49,13 +49,13 @@ impl Resource {
                     .map_err(|failure| failure.advise(format!("take `{}.{column}` off the list", need.table)));
             }
         }
-        let hash = self.hash_with(wishes, &wanted, &dropped);
+        let hash = self.hash_with(selection, &wanted, &dropped);
         let before = self.tables.clone();
         let (mut tables, left_out): (Vec<Table>, Vec<Table>) =
             self.tables.into_iter().partition(|table| wanted.contains(&table.name));
         for table in &mut tables {
             without(table, &dropped);
-            if wishes.marks {
+            if selection.marks {
                 let name = DELETED_AT.to_owned();
                 let description = "The time at which the record was found deleted at the source, by its clock; UTC.";
                 let meaning = Meaning { description: description.to_owned(), ..Meaning::default() };
@@ -95,9 +95,9 @@ impl Resource {
         Ok(Self { read, tables, left_out, hash, ..self })
     }
 
-    fn wanted_tables(&self, wishes: &Wishes) -> Result<BTreeSet<String>> {
+    fn wanted_tables(&self, selection: &ColumnSelection) -> Result<BTreeSet<String>> {
         let all = || self.tables.iter().map(|table| table.name.clone());
-        let Some(wanted) = &wishes.tables else { return Ok(all().collect()) };
+        let Some(wanted) = &selection.tables else { return Ok(all().collect()) };
         let known: Vec<String> = all().collect();
         let refuse = |why: String| {
             Err(Failure::new(Kind::Settings, format!("accept `resource.{}.tables`", self.name))
@@ -113,9 +113,13 @@ impl Resource {
         Ok(wanted.iter().cloned().collect())
     }
 
-    fn dropped_columns(&self, wishes: &Wishes, wanted: &BTreeSet<String>) -> Result<BTreeSet<(String, String)>> {
+    fn dropped_columns(
+        &self,
+        selection: &ColumnSelection,
+        wanted: &BTreeSet<String>,
+    ) -> Result<BTreeSet<(String, String)>> {
         let mut dropped = BTreeSet::new();
-        for name in &wishes.drop_columns {
+        for name in &selection.drop_columns {
             let refuse = |why: String, advice: String| {
                 Err(Failure::new(Kind::Settings, format!("accept `resource.{}.drop_columns`", self.name))
                     .because(why)
@@ -189,11 +193,16 @@ impl Resource {
     }
 
     /// Another hash where anything is otherwise; names that change nothing do not count.
-    fn hash_with(&self, wishes: &Wishes, wanted: &BTreeSet<String>, dropped: &BTreeSet<(String, String)>) -> String {
-        if wanted.len() == self.tables.len() && dropped.is_empty() && !wishes.marks {
+    fn hash_with(
+        &self,
+        selection: &ColumnSelection,
+        wanted: &BTreeSet<String>,
+        dropped: &BTreeSet<(String, String)>,
+    ) -> String {
+        if wanted.len() == self.tables.len() && dropped.is_empty() && !selection.marks {
             return self.hash.clone();
         }
-        let text = serde_json::json!([self.hash, wanted, dropped, wishes.marks]).to_string();
+        let text = serde_json::json!([self.hash, wanted, dropped, selection.marks]).to_string();
         Sha256::digest(text.as_bytes()).iter().take(8).map(|byte| format!("{byte:02x}")).collect()
     }
 }

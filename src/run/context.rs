@@ -44,7 +44,7 @@ impl Clock {
 }
 
 /// What all resources of a run share.
-pub struct Site {
+pub struct RunContext {
     pub store: Store,
     /// The account's claim on the store.
     pub binding: Binding,
@@ -70,7 +70,7 @@ pub struct Site {
     pub misfits_numbered: AtomicU64,
 }
 
-impl Site {
+impl RunContext {
     /// The run as the holder of its locks.
     pub fn holder(&self) -> Holder<'_> {
         Holder { store: &self.store, locks: &self.locks, run: &self.run }

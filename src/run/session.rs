@@ -14,10 +14,10 @@ use crate::manifest::{Cursor, FieldDrift, Key, Looked, MisfitFile, ScanKind, Sta
 use crate::plan::Fit;
 use crate::run::Tally;
 use crate::run::apart::Apart;
+use crate::run::context::RunContext;
 use crate::run::counting::CountTaken;
 use crate::run::fields::Filled;
 use crate::run::lookups::{Lookups, NewestRows};
-use crate::run::site::Site;
 use crate::schema::{Naming, Open, Resource};
 use crate::store::Step;
 use crate::write::{OwnerSet, Spool};
@@ -40,8 +40,8 @@ pub(super) struct Gone {
 }
 
 /// One resource at work.
-pub struct Work<'a> {
-    pub site: &'a Site,
+pub struct ResourceSession<'a> {
+    pub context: &'a RunContext,
     pub resource: Arc<Resource>,
     pub name: Arc<str>,
     pub shape: Arc<Shape>,
@@ -102,12 +102,12 @@ pub struct Work<'a> {
     met_from: Option<i32>,
 }
 
-impl<'a> Work<'a> {
+impl<'a> ResourceSession<'a> {
     /// Prepares a resource; `forced` says that everything is read again by a person's wish.
     ///
     /// Refuses (`Schema`) when the files at the destination are of another shape than the schema's and nobody forced it.
     pub fn new(
-        site: &'a Site,
+        context: &'a RunContext,
         resource: &Resource,
         head: Option<Version>,
         forced: bool,
@@ -130,20 +130,20 @@ impl<'a> Work<'a> {
             // The fields in which answers differed from another schema say nothing of this one.
             state.evidence.drift = FieldDrift::default();
         }
-        let followers = site
+        let followers = context
             .catalog
             .followers(resource)
             .into_iter()
-            .filter(|(follower, ..)| site.selected.contains(&follower.name));
+            .filter(|(follower, ..)| context.selected.contains(&follower.name));
         let followers = followers.map(|(follower, naming)| (follower.name.clone(), naming)).collect();
-        let memory = (site.limits.memory / SPOOL_SHARE).max(8 << 20);
-        let folder = site.spool.join(&resource.name);
+        let memory = (context.limits.memory / SPOOL_SHARE).max(8 << 20);
+        let folder = context.spool.join(&resource.name);
         let lookups = Lookups::of(state.looked.clone());
         Ok(Self {
-            site,
+            context,
             name: Arc::from(resource.name.as_str()),
             shape: Arc::new(Shape::compile(resource)?),
-            spool: Some(Spool::new(resource, &folder, memory)?.watched(site.store.watcher())),
+            spool: Some(Spool::new(resource, &folder, memory)?.watched(context.store.watcher())),
             resource: Arc::new(resource.clone()),
             state,
             head,
@@ -164,7 +164,7 @@ impl<'a> Work<'a> {
             gone: None,
             followers,
             committed_at: Instant::now(),
-            begun: site.client.clocks().ours(),
+            begun: context.client.clocks().ours(),
             apart: Vec::new(),
             dropped: Vec::new(),
             accepts_older: IdRanges::new(),
@@ -185,10 +185,10 @@ impl<'a> Work<'a> {
         }
         let mut met_from = i32::MIN;
         if self.head.as_ref().is_none_or(|head| head.state.completed_at.is_none()) {
-            let clocks = self.site.client.clocks();
+            let clocks = self.context.client.clocks();
             let mut from = clocks.earliest(clocks.ours());
             for (follower, naming) in std::mem::take(&mut self.followers) {
-                let theirs = head(&self.site.store, &follower).await?;
+                let theirs = head(&self.context.store, &follower).await?;
                 if let Some(read) = self.read_since(&follower, theirs.as_ref()) {
                     from = from.min(read);
                     self.followers.push((follower, naming));
@@ -206,8 +206,11 @@ impl<'a> Work<'a> {
     /// Since when a follower may hold records as they were before rows of ours came: the start of its first load or whole
     /// read, unfinished or not; this run's start where it is this run's to read. `None` where it holds nothing.
     fn read_since(&self, follower: &str, theirs: Option<&Version>) -> Option<Timestamp> {
-        let this_run =
-            self.site.locks.holds(follower).then(|| self.site.client.clocks().earliest(self.site.clock.start()));
+        let this_run = self
+            .context
+            .locks
+            .holds(follower)
+            .then(|| self.context.client.clocks().earliest(self.context.clock.start()));
         // A scan of an earlier run that this one goes on with may have committed, or ended, before we ask.
         let before = theirs.and_then(|theirs| {
             let (state, clocks) = (&theirs.state, theirs.state.clocks);
@@ -233,10 +236,10 @@ impl<'a> Work<'a> {
     ) -> Result<()> {
         let mut owners = 0;
         for (page, _) in &mut pages {
-            page.misfits.redact(self.site.client.redactor());
+            page.misfits.redact(self.context.client.redactor());
             self.count_fields(page);
-            for (path, count, sample) in page.misfits.shown(self.site.client.redactor()) {
-                self.site.events.tell(Event::Misfit {
+            for (path, count, sample) in page.misfits.shown(self.context.client.redactor()) {
+                self.context.events.tell(Event::Misfit {
                     resource: self.resource.name.clone(),
                     path: path.to_owned(),
                     count,
@@ -265,9 +268,9 @@ impl<'a> Work<'a> {
         });
         let (spool, rows) = added.await.expect("spooling does not panic")?;
         self.spool = Some(spool);
-        self.site.store.reach(Step::Spooled, &self.name)?;
+        self.context.store.reach(Step::Spooled, &self.name)?;
         self.tally.records += owners;
-        self.site.events.tell(Event::Spooled { resource: self.resource.name.clone(), owners, rows });
+        self.context.events.tell(Event::Spooled { resource: self.resource.name.clone(), owners, rows });
         Ok(())
     }
 
@@ -277,7 +280,7 @@ impl<'a> Work<'a> {
             self.keyless |= record.id.is_none();
             self.spared.extend(record.id.clone());
             let name = record.id.as_ref().map_or_else(|| "a record".to_owned(), |id| format!("record {id}"));
-            self.site.events.note(&self.name, format!("{name} does not fit and is kept whole: {}", record.reason));
+            self.context.events.note(&self.name, format!("{name} does not fit and is kept whole: {}", record.reason));
         }
     }
 
@@ -289,7 +292,7 @@ impl<'a> Work<'a> {
     /// Removes the plans of scans that are over: this one's, and one that it took the place of.
     pub async fn clear_plans(&mut self, plan: Option<String>) -> Result<()> {
         let plans: Vec<String> = plan.into_iter().chain(self.old_plan.take()).collect();
-        if plans.is_empty() { Ok(()) } else { self.site.store.delete(&plans).await }
+        if plans.is_empty() { Ok(()) } else { self.context.store.delete(&plans).await }
     }
 
     /// Takes the rows of owners that were found deleted at this time out of the tables with the next commit; `kept` says
@@ -312,7 +315,7 @@ impl<'a> Work<'a> {
     /// Whether a long scan should commit what it has.
     pub fn commit_is_due(&self) -> bool {
         let spool = self.spool.as_ref().expect("the spool is back between calls");
-        let limits = &self.site.limits;
+        let limits = &self.context.limits;
         !self.rebuild
             && spool.owners() > 0
             && (self.committed_at.elapsed() >= limits.commit_every
