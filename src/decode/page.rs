@@ -194,13 +194,13 @@ fn short(value: &LazyValue<'_>) -> String {
 }
 
 /// Decodes search rows.
-pub fn rows(shape: &Shape, body: &Body, row: &str, filter: Option<&Filter>) -> Result<Page, Broken> {
+pub fn rows(shape: &Shape, body: &Body, row: &str, filters: &[Filter]) -> Result<Page, Broken> {
     let text = body.flat_text()?;
     with_envelope(&text, |envelope| {
         if let Some(errors) = &envelope.errors {
             return Err(Broken::new(format!("the search states errors: {}", short(errors))));
         }
-        let (search, results) = read_search(&envelope.response, row, filter)?;
+        let (search, results) = read_search(&envelope.response, row, filters)?;
         let columns: Vec<Result<usize, &str>> = search
             .columns
             .iter()

@@ -239,8 +239,9 @@ impl Estimator<'_> {
     /// The query of a search for rows, with no column but those that the count depends on.
     fn rows_query(&self, resource: &Resource, search: &RowSearch, filter: Option<Filter>) -> Query {
         let row = search.row.clone();
-        let (search, count_is_wrong) = (search.search.clone(), resource.read.count.is_wrong);
-        let search = IdSearch { search, id: row.clone(), row, repeats: resource.read.repeats, count_is_wrong };
+        let (filters, count_is_wrong) = (search.filters.clone(), resource.read.count.is_wrong);
+        let (search, repeats) = (search.search.clone(), resource.read.repeats);
+        let search = IdSearch { search, id: row.clone(), row, repeats, count_is_wrong, filters };
         self.probe.id_source().query(&resource.read.service, &search, &[], filter)
     }
 

@@ -7,6 +7,7 @@ use crate::schema::describe::CodeLists;
 use crate::schema::file::{
     AlsoFromFile, ChangesFile, InventoryFile, OpenFile, OwnersFile, PagesFile, ReadFile, SchemaFile, StyleName,
 };
+use crate::schema::filters::check_filters;
 use crate::schema::hash::hash;
 use crate::schema::path::parse_rows;
 use crate::schema::placed::{at_its_line, refuse_misplaced};
@@ -216,7 +217,9 @@ fn check_read(name: &str, file: ReadFile, key: Vec<Source>, key_type: Type, tabl
                 None => (Vec::new(), None, false),
             };
             let row = row.unwrap_or_else(|| fields.join("."));
-            Style::Search(RowSearch { search: need(file.search, "search")?, row, since, newest })
+            let filtered: Vec<&str> = since.iter().map(String::as_str).collect();
+            let filters = check_filters("filters", file.filters, &filtered)?;
+            Style::Search(RowSearch { search: need(file.search, "search")?, row, since, newest, filters })
         }
         StyleName::List => Style::List {
             get: need(file.get, "get")?,
@@ -298,9 +301,11 @@ fn cadence(name: &str, key: &str, text: &str) -> Result<Duration> {
 }
 
 fn check_inventory(name: &str, file: InventoryFile) -> Result<Inventory> {
+    let filters = check_filters("inventory.filters", file.filters, &[])?;
     let found_by = |search: String| {
         let id = file.id.clone().ok_or_else(|| wrong(name, "`inventory.id` is missing"))?;
         id_search(name, "inventory", search, id, file.row.clone(), file.repeats)
+            .map(|found| IdSearch { filters: filters.clone(), ..found })
     };
     match (file.options, file.search, file.windows) {
         (Some(path), None, None) => Ok(Inventory::Options(path)),
@@ -321,7 +326,8 @@ fn id_search(
     if repeats && row.is_some() {
         return Err(wrong(name, format!("`{key}.repeats` says that no column is unique, and `{key}.row` names one")));
     }
-    Ok(IdSearch { search, row: row.unwrap_or_else(|| id.clone()), id, repeats, count_is_wrong: false })
+    let row = row.unwrap_or_else(|| id.clone());
+    Ok(IdSearch { search, row, id, repeats, count_is_wrong: false, filters: Vec::new() })
 }
 
 fn check_changes(name: &str, file: ChangesFile, tables: &[Table]) -> Result<Changes> {
@@ -345,12 +351,14 @@ fn check_changes(name: &str, file: ChangesFile, tables: &[Table]) -> Result<Chan
             Ok((search_column.clone(), held.name.clone()))
         })
         .collect::<Result<_>>()?;
-    Ok(Changes {
-        search: id_search(name, "changes", search, id, file.row, file.repeats)?,
-        open: file.open.map(|open| check_open(name, open, owner_table)).transpose()?.map(Box::new),
-        since: file.since,
-        same,
-    })
+    let open = file.open.map(|open| check_open(name, open, owner_table)).transpose()?.map(Box::new);
+    let mut filtered: Vec<&str> = file.since.iter().map(String::as_str).collect();
+    if let Some(Open::Listed { filter: (column, _), .. }) = open.as_deref() {
+        filtered.push(column);
+    }
+    let filters = check_filters("changes.filters", file.filters, &filtered)?;
+    let search = id_search(name, "changes", search, id, file.row, file.repeats)?;
+    Ok(Changes { search: IdSearch { filters, ..search }, open, since: file.since, same })
 }
 
 /// Only what is read by id sets can be read again by the ids that others name; that the columns exist is checked together.

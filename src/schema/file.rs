@@ -88,6 +88,9 @@ pub struct ReadFile {
     pub service: String,
     pub get: Option<String>,
     pub search: Option<String>,
+    /// Filters of `search` that are always sent.
+    #[serde(default)]
+    pub filters: Vec<FilterFile>,
     pub max_ids: Option<u16>,
     pub key: FromFile,
     pub records: Option<String>,
@@ -148,6 +151,19 @@ pub struct InventoryFile {
     pub row: Option<String>,
     #[serde(default)]
     pub repeats: bool,
+    #[serde(default)]
+    pub filters: Vec<FilterFile>,
+}
+
+/// One of `filters`: a column of a search, and the value that it is always filtered by.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FilterFile {
+    pub column: String,
+    pub is: toml::Value,
+    /// The search has the column, so that each row is checked.
+    #[serde(default = "yes")]
+    pub shown: bool,
 }
 
 /// `changes`: how changed ids are found.
@@ -164,6 +180,8 @@ pub struct ChangesFile {
     pub since: Vec<String>,
     #[serde(default)]
     pub same: toml::Table,
+    #[serde(default)]
+    pub filters: Vec<FilterFile>,
     pub open: Option<OpenFile>,
 }
 

@@ -13,12 +13,14 @@ mod describe;
 mod tables;
 mod hash;
 mod placed;
+mod filters;
 mod check;
 mod selection;
 mod catalog;
 
 pub use catalog::Catalog;
 pub use column::{Column, DELETED_AT, EXTRA, EXTRACTED_AT, RUN_ID, Type};
+pub use filters::ConstantFilter;
 pub use meaning::{Code, Confidence, DESCRIPTION, Meaning, References, Target};
 pub use path::{Leaf, Origin, Source, Step};
 pub use resource::{

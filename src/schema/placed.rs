@@ -23,7 +23,9 @@ pub fn refuse_misplaced(name: &str, file: &ReadFile) -> Result<()> {
         ("changes.id", is_search && changes(&|changes| changes.id.is_some())),
         ("changes.repeats", is_search && changes(&|changes| changes.repeats)),
         ("changes.same", is_search && changes(&|changes| !changes.same.is_empty())),
+        ("changes.filters", is_search && changes(&|changes| !changes.filters.is_empty())),
         ("changes.open", is_search && changes(&|changes| changes.open.is_some())),
+        ("filters", !is_search && !file.filters.is_empty()),
         ("pages", file.style != StyleName::List && file.pages.is_some()),
         ("repeats", file.style == StyleName::IdSets && file.repeats),
     ];
@@ -37,6 +39,9 @@ pub fn refuse_misplaced(name: &str, file: &ReadFile) -> Result<()> {
         return wrong("`get` asks for a page: pages are asked for by pearlift".to_owned());
     }
     let inventory = file.inventory.as_ref();
+    if inventory.is_some_and(|inventory| inventory.options.is_some() && !inventory.filters.is_empty()) {
+        return wrong("`inventory.filters` goes with a search".to_owned());
+    }
     let searches = [
         ("search", file.search.as_ref()),
         ("changes.search", file.changes.as_ref().and_then(|changes| changes.search.as_ref())),

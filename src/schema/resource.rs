@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use arrow_schema::{DataType, Field, FieldRef, Fields, Schema, TimeUnit};
 
-use crate::schema::{Column, DELETED_AT, DESCRIPTION, EXTRA, EXTRACTED_AT, Leaf, RUN_ID, Step, Type};
+use crate::schema::{Column, ConstantFilter, DELETED_AT, DESCRIPTION, EXTRA, EXTRACTED_AT, Leaf, RUN_ID, Step, Type};
 
 /// Something the source serves, and the tables it becomes.
 #[derive(Clone, Debug)]
@@ -174,6 +174,8 @@ pub struct IdSearch {
     pub repeats: bool,
     /// The count that the search states is known to be wrong.
     pub count_is_wrong: bool,
+    /// Always sent.
+    pub filters: Vec<ConstantFilter>,
 }
 
 /// How changed ids are found: one search for each date, united.
@@ -224,6 +226,8 @@ pub struct RowSearch {
     pub since: Vec<String>,
     /// The dates may be null until a first change: rows are also read from the greatest id down to those that are held.
     pub newest: bool,
+    /// Always sent.
+    pub filters: Vec<ConstantFilter>,
 }
 
 /// Whose ids a per-owner resource is read by.

@@ -28,6 +28,7 @@ mod export;
 mod faults;
 mod fields;
 mod figures;
+mod filters;
 mod fuzz;
 mod gone;
 mod grammar;

@@ -39,7 +39,7 @@ pub fn decode(resource: &Resource, text: &str) -> Page {
     let shape = Shape::compile(resource).unwrap();
     let body = Body { bytes: text.to_owned().into(), gzip: false };
     match &resource.read.style {
-        Style::Search(search) => rows(&shape, &body, &search.row, None).unwrap(),
+        Style::Search(search) => rows(&shape, &body, &search.row, &[]).unwrap(),
         Style::IdSets { .. } | Style::List { .. } | Style::PerOwner { .. } => documents(&shape, &body).unwrap(),
     }
 }
