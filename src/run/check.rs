@@ -161,7 +161,7 @@ fn searches(resource: &Resource) -> Vec<(String, Wanted)> {
                 .flat_map(|column| &column.from)
                 .filter_map(|source: &Source| match &source.leaf {
                     Leaf::Fields(fields) => fields.first().cloned(),
-                    Leaf::Key | Leaf::Index | Leaf::Label => None,
+                    Leaf::Key | Leaf::Index | Leaf::Label | Leaf::Asked | Leaf::Path | Leaf::Level => None,
                 })
                 .collect();
             let wanted = Wanted {

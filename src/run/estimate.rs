@@ -124,8 +124,9 @@ impl Estimator<'_> {
                 let readings = if held.state.completed_at.is_none() { 2 } else { 1 };
                 Ok(unknown(Amount::about(readings * (known.div_ceil(pages.most).max(1) + 1))))
             }
-            (Style::List { pages: None, .. }, _) => {
-                Ok(unknown(Amount::exact(if held.state.completed_at.is_none() { 2 } else { 1 })))
+            (Style::List { pages: None, gets }, _) => {
+                let readings = if held.state.completed_at.is_none() { 2 } else { 1 };
+                Ok(unknown(Amount::exact(readings * count_of(gets.len()))))
             }
             (Style::Search(search), ScanKind::Full) => self.all_rows(held, search, step.resume.as_ref()).await,
             (Style::Search(search), ScanKind::Changes) => self.changed_rows(held, search, since()?).await,

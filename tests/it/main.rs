@@ -30,6 +30,7 @@ mod fields;
 mod figures;
 mod filters;
 mod fuzz;
+mod gets;
 mod gone;
 mod grammar;
 mod hostile;
