@@ -76,6 +76,7 @@ mod scratch;
 mod second;
 mod secrets;
 mod sequences;
+mod settled;
 mod shared;
 mod signals;
 mod slow;
