@@ -56,6 +56,7 @@ pub fn check(name: &str, text: &str) -> Result<Resource> {
     check_special(&read, &tables, lines)?;
     let hash = hash(text)?;
     let resource = Resource {
+        hash_key: None,
         name: name.to_owned(),
         about: file.about,
         priority: file.priority,
