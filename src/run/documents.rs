@@ -9,15 +9,15 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use crate::decode::{Page, Shape, documents, list};
+use crate::decode::{Asked, Page, Shape, answer};
 use crate::failure::{Failure, Kind, Result};
-use crate::fetch::{Client, IdRanges, Reply, Request, collapse, count, expand, render};
+use crate::fetch::{Client, IdRanges, Reply, Request, chunks, collapse, count, expand, render};
 use crate::manifest::Key;
 use crate::quantity::plural;
 use crate::run::refused::{Refusal, meaning};
 use crate::run::session::ResourceSession;
 use crate::run::sets::{Sets, halves};
-use crate::schema::Resource;
+use crate::schema::{Resource, Style};
 
 /// Tries of a set while the last one failed, and of an unreadable piece: a source in trouble is not asked for long.
 const FEW_TRIES: u32 = 2;
@@ -35,6 +35,8 @@ pub struct Documents {
     pub shape: Arc<Shape>,
     /// The path with `{ids}`, service included.
     pub path: String,
+    /// Of the GET, where a list has several.
+    pub label: Option<String>,
     pub sets: Sets,
 }
 
@@ -106,6 +108,7 @@ impl Documents {
             name: Arc::clone(&session.name),
             shape: Arc::clone(&session.shape),
             path,
+            label: None,
             sets: Sets::new(sets, &session.state.pieces, session.context.clock.now()),
         }
     }
@@ -114,6 +117,9 @@ impl Documents {
     pub async fn bring(&self, ids: &IdRanges) -> Result<FetchedSet> {
         let mut brought = FetchedSet::default();
         let mut sets = self.sets.cut(ids);
+        if let Style::IdSets { max_ids: 1, .. } | Style::PerOwner { max_ids: 1, .. } = &self.resource.read.style {
+            sets = sets.iter().flat_map(|set| chunks(set, 1)).collect();
+        }
         sets.reverse();
         while let Some(set) = sets.pop() {
             let tries = self.sets.is_failing().then_some(FEW_TRIES);
@@ -212,7 +218,8 @@ impl Documents {
         loop {
             let path = if first == 1 { path.clone() } else { paged(&path, first) };
             let request = Request { tries, ..Request::get(&self.name, path) };
-            match self.part(&request).await? {
+            let alone = expand(set).next().filter(|_| count(set) == 1);
+            match self.part(&request, alone).await? {
                 Part::None(_) => break,
                 Part::Refused(refusal) => return self.refused(refusal, &request, collapse(missing)),
                 Part::TooLong(failure) => return Ok(self.too_long(collapse(missing), failure)),
@@ -318,15 +325,15 @@ impl Documents {
         Ok(())
     }
 
-    /// Asks until the body is whole. Fails only where no other request would fare better.
-    pub async fn part(&self, request: &Request) -> Result<Part> {
+    /// Asks until the body is whole; `id` is the only one that is asked for. Fails only where no other request would fare better.
+    pub async fn part(&self, request: &Request, id: Option<i64>) -> Result<Part> {
         let mut budget = self.client.retry_budget();
         if let Some(tries) = request.tries {
             budget.at_most(tries);
         }
         loop {
-            let answer = match self.client.ask(request).await {
-                Ok(Reply::Good(answer)) => answer,
+            let got = match self.client.ask(request).await {
+                Ok(Reply::Good(got)) => got,
                 Ok(Reply::TooLong(failure)) => return Ok(Part::TooLong(failure)),
                 Ok(Reply::Refused { status, error, date }) => {
                     return Ok(match meaning(&self.resource.read, &self.name, request, status, error) {
@@ -339,10 +346,10 @@ impl Documents {
                 }
                 Err(failure) => return Err(failure),
             };
-            let (asked_at, date) = (answer.asked_at, answer.date);
+            let (asked_at, date) = (got.asked_at, got.date);
             let shape = Arc::clone(&self.shape);
-            let read = if self.path.contains("{ids}") { documents } else { list };
-            let read = tokio::task::spawn_blocking(move || read(&shape, &answer.body));
+            let (asked, is_list) = (Asked::new(id, self.label.as_deref()), !self.path.contains("{ids}"));
+            let read = tokio::task::spawn_blocking(move || answer(&shape, &got.body, &asked, is_list));
             match read.await.expect("decoding does not panic") {
                 Ok(page) => return Ok(Part::Page(Box::new(page), asked_at, date)),
                 Err(broken) => match budget.another() {

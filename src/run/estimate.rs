@@ -124,8 +124,9 @@ impl Estimator<'_> {
                 let readings = if held.state.completed_at.is_none() { 2 } else { 1 };
                 Ok(unknown(Amount::about(readings * (known.div_ceil(pages.most).max(1) + 1))))
             }
-            (Style::List { pages: None, .. }, _) => {
-                Ok(unknown(Amount::exact(if held.state.completed_at.is_none() { 2 } else { 1 })))
+            (Style::List { pages: None, gets }, _) => {
+                let readings = if held.state.completed_at.is_none() { 2 } else { 1 };
+                Ok(unknown(Amount::exact(readings * count_of(gets.len()))))
             }
             (Style::Search(search), ScanKind::Full) => self.all_rows(held, search, step.resume.as_ref()).await,
             (Style::Search(search), ScanKind::Changes) => self.changed_rows(held, search, since()?).await,
@@ -239,8 +240,9 @@ impl Estimator<'_> {
     /// The query of a search for rows, with no column but those that the count depends on.
     fn rows_query(&self, resource: &Resource, search: &RowSearch, filter: Option<Filter>) -> Query {
         let row = search.row.clone();
-        let (search, count_is_wrong) = (search.search.clone(), resource.read.count.is_wrong);
-        let search = IdSearch { search, id: row.clone(), row, repeats: resource.read.repeats, count_is_wrong };
+        let (filters, count_is_wrong) = (search.filters.clone(), resource.read.count.is_wrong);
+        let (search, repeats) = (search.search.clone(), resource.read.repeats);
+        let search = IdSearch { search, id: row.clone(), row, repeats, count_is_wrong, filters };
         self.probe.id_source().query(&resource.read.service, &search, &[], filter)
     }
 

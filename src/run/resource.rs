@@ -24,7 +24,7 @@ use crate::write::{Replace, segment};
 pub async fn make(session: &mut ResourceSession<'_>, step: &Step, kind: ScanKind) -> Result<()> {
     let resource = std::sync::Arc::clone(&session.resource);
     match (&resource.read.style, kind) {
-        (Style::List { get, .. }, _) => whole::read_list(session, get).await,
+        (Style::List { .. }, _) => whole::read_list(session).await,
         (Style::Search(search), ScanKind::Full) => rows::read_all(session, search, step.resume.clone()).await,
         (Style::Search(search), ScanKind::Changes) => {
             rows_gone::confirm(session, search).await?;

@@ -16,13 +16,13 @@ NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
 TOP_KEYS = {"about", "priority", "default", "confidence", "codes", "read", "tables"}
 READ_KEYS = {
     "style", "service", "key", "records", "get", "max_ids", "inventory", "changes", "also_from", "count", "count_is_wrong",
-    "search", "owners", "newer", "repeats", "pages", "every", "reload_every", "empty_ok", "none_found", "split_on", "not_applicable",
+    "search", "filters", "owners", "newer", "repeats", "pages", "every", "reload_every", "empty_ok", "none_found", "split_on", "not_applicable",
 }  # fmt: skip
-TABLE_KEYS = {"description", "confidence", "rows", "split", "skip", "key", "partition", "columns"}
+TABLE_KEYS = {"description", "confidence", "rows", "again", "split", "skip", "key", "partition", "columns"}
 COLUMN_KEYS = {"name", "from", "type", "required", "tried", "description", "references", "codes", "personal", "confidence"}
 CONFIDENCES = {"documented", "recorded", "client-code", "inferred", "guess"}
 STYLES = {"id-sets", "search", "list", "per-owner"}
-SPECIAL = ("@key", "@index", "@label")
+SPECIAL = ("@key", "@index", "@label", "@id", "@path", "@level")
 
 
 class Refused(Exception):
@@ -61,6 +61,7 @@ class Table:
     columns: tuple[Column, ...]
     split: str | None
     skip: tuple[str, ...]
+    again: tuple[str, ...]  # names that lead from an entry to entries of the same kind
 
     @property
     def depth(self):
@@ -189,7 +190,55 @@ def read_table(name, entry, codes):
         others = [other for other in columns if not other.is_tried and other.type.name in ("string", "json")]
         if column.is_tried and any(all(path not in other.paths for other in others) for path in column.paths):
             raise Refused(f"{name}: what `{column.name}` does not take, no other column does")
-    return Table(name, branches, tuple(entry["key"]), columns, entry.get("split"), tuple(entry.get("skip", ())))
+    again = read_again(name, entry, depth)
+    return Table(name, branches, tuple(entry["key"]), columns, entry.get("split"), tuple(entry.get("skip", ())), again)
+
+
+def read_again(name, entry, depth):
+    """The names of `again`: a path of rows with one `*`, at its end."""
+    if "again" not in entry:
+        return ()
+    steps = read_steps(entry["again"])
+    if not depth or "split" in entry or steps.count("*") > 1 or len(steps) < 2:
+        raise Refused(f"{name}: `again` goes with `rows`, without `split`, and has one `*`, behind a name")
+    return steps[:-1]
+
+
+def check_special(read, tables):
+    """Refuses places that a request or an entry's own place states where there are none, and rows within rows that no key tells
+    apart."""
+    labels = [] if isinstance(read.get("get", ""), str) else [get["label"] for get in read["get"]]
+    if labels and (read["style"] != "list" or "pages" in read or len(set(labels)) < len(labels) or "" in labels):
+        raise Refused("several GETs are those of a list without `pages`, each with a label of its own")
+    asks_one = read["style"] in ("id-sets", "per-owner") and read.get("max_ids") == 1
+    for table in tables:
+        by_name = {column.name: column for column in table.columns}
+        key = [by_name[name] for name in table.key]
+
+        def is_of_record(path):
+            return path.level(table.depth) == 0
+
+        for path in (path for column in table.columns for path in column.paths):
+            near = path.above in (None, 0) or (path.above == 1 and path.special == "@path")
+            if (
+                path.special == "@id" and not asks_one
+                or path.special == "@label" and is_of_record(path) and not labels
+                or path.special == "@path" and not table.depth
+                or path.special == "@level" and not table.again
+                or table.again and not near
+            ):  # fmt: skip
+                raise Refused(f"{table.name}: a place that there is not")
+        in_key = [all(path.special == "@label" and is_of_record(path) for path in column.paths) for column in key]
+        if labels and read.get("repeats") and not any(in_key):
+            raise Refused(f"{table.name}: the key lacks the label of the GET")
+        is_path = [all(path.special == "@path" and path.level(table.depth) == table.depth for path in column.paths) for column in key]
+        if table.again and not any(is_path):
+            raise Refused(f"{table.name}: the key lacks `@path`")
+        for other in tables:
+            further = [(*steps, *table.again, "*") for steps, _ in table.branches]
+            below = any(steps[: len(start)] == start for steps, _ in other.branches for start in further)
+            if table.again and other is not table and below:
+                raise Refused(f"{other.name}: rows below the rows within rows of {table.name}")
 
 
 def read_partition(tables):
@@ -233,6 +282,7 @@ def read_resource(name, text):
             raise Refused(f"{table.name}: a record's key is int64 or string, the same in every table")
         if beginning != {0} or [(path.names, path.special) for path in first.paths] != [(key.names, key.special) for key in keys]:
             raise Refused(f"{table.name}: the first column of its key is not the record's `key`")
+    check_special(read, tables)
     partition = read_partition(file["tables"])
     if partition and partition.column:
         check_divider(partition, tables)

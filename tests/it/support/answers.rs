@@ -33,9 +33,9 @@ pub fn serve(resource: &Resource, fixtures: Option<PathBuf>) -> Served {
         let all = sandbox.ids(&resource.name);
         let (path, ids) = match &resource.read.style {
             Style::Search(search) => (search.search.clone(), &all[..]),
-            Style::List { get, .. } => (get.clone(), &all[..]),
-            Style::IdSets { get, .. } | Style::PerOwner { get, .. } => {
-                let ids = &all[..all.len().min(MOST)];
+            Style::List { gets, .. } => (gets[0].path.clone(), &all[..]),
+            Style::IdSets { get, max_ids, .. } | Style::PerOwner { get, max_ids, .. } => {
+                let ids = &all[..all.len().min(MOST).min(*max_ids)];
                 let set = ids.iter().map(i64::to_string).collect::<Vec<_>>().join(",");
                 (get.replace("{ids}", &set), ids)
             }

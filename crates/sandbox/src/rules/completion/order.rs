@@ -8,11 +8,12 @@ use crate::rules::trade::Trade;
 
 /// `parent` is 0 where there is none. `paid`, `stock`, `allocation` and `shipping` are codes of states, and those with `_id` the
 /// numbers that the search shows in their place.
-pub const NAMES: [&str; 30] = [
+pub const NAMES: [&str; 31] = [
     "parent",
     "type",
     "type_id",
     "is_sale",
+    "is_sales_credit",
     "is_purchase",
     "is_invoiced",
     "status",
@@ -65,6 +66,7 @@ pub fn facts(trade: &Trade, record: &Record) -> Facts {
         Fact::Name(terms.order_type.code()),
         Fact::size(kind + 1),
         Fact::Flag(kind == 0),
+        Fact::Flag(kind == 2),
         Fact::Flag(terms.order_type.is_purchase()),
         Fact::Flag(terms.is_invoiced()),
         Fact::Int(states.status),
