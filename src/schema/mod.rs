@@ -9,6 +9,7 @@ mod path;
 mod meaning;
 mod column;
 mod resource;
+mod held;
 mod describe;
 mod tables;
 mod hash;
@@ -19,6 +20,7 @@ mod catalog;
 
 pub use catalog::Catalog;
 pub use column::{Column, DELETED_AT, EXTRA, EXTRACTED_AT, RUN_ID, Type};
+pub use held::{Condition, HeldIds, Test};
 pub use meaning::{Code, Confidence, DESCRIPTION, Meaning, References, Target};
 pub use path::{Leaf, Origin, Source, Step};
 pub use resource::{
