@@ -31,6 +31,7 @@ mod figures;
 mod fuzz;
 mod gone;
 mod grammar;
+mod held;
 mod hostile;
 mod housekeeping;
 mod kill;
