@@ -14,6 +14,7 @@ use crate::failure::{Failure, Kind, Result};
 use crate::fetch::{Client, IdRanges, Reply, Request, chunks, collapse, count, expand, render};
 use crate::manifest::Key;
 use crate::quantity::plural;
+use crate::run::held::Holder;
 use crate::run::refused::{Refusal, meaning};
 use crate::run::session::ResourceSession;
 use crate::run::sets::{Sets, halves};
@@ -37,6 +38,10 @@ pub struct Documents {
     pub path: String,
     /// Of the GET, where a list has several.
     pub label: Option<String>,
+    /// The table that holds the ids, and what else stands in the path.
+    pub holder: Option<Holder>,
+    /// Ids of a set at most.
+    pub most: usize,
     pub sets: Sets,
 }
 
@@ -46,6 +51,8 @@ pub struct FetchedSet {
     pub pages: Vec<(Page, Timestamp)>,
     /// Ids that the source did not return.
     pub gone: Vec<i64>,
+    /// Ids asked for by themselves of which the source said that it has nothing.
+    pub none: Vec<i64>,
     /// Ids not returned while some record without a readable key was: one of these it may be.
     pub unclear: Vec<i64>,
     /// Ids that the source refuses by themselves, with the code.
@@ -93,6 +100,7 @@ impl FetchedSet {
     fn join(&mut self, other: Self) {
         self.pages.extend(other.pages);
         self.gone.extend(other.gone);
+        self.none.extend(other.none);
         self.unclear.extend(other.unclear);
         self.refused.extend(other.refused);
         self.deferred.extend(other.deferred);
@@ -102,8 +110,14 @@ impl FetchedSet {
 impl Documents {
     /// Asks for documents of the resource at work, in so many sets.
     pub fn new(session: &ResourceSession<'_>, path: String, sets: usize) -> Self {
+        let most = match &session.resource.read.style {
+            Style::IdSets { max_ids, .. } | Style::PerOwner { max_ids, .. } => *max_ids,
+            Style::Search(_) | Style::List { .. } => usize::from(u16::MAX),
+        };
         Self {
             client: session.context.client.clone(),
+            holder: session.holder.clone(),
+            most,
             resource: Arc::clone(&session.resource),
             name: Arc::clone(&session.name),
             shape: Arc::clone(&session.shape),
@@ -116,10 +130,7 @@ impl Documents {
     /// Brings the documents of these ids.
     pub async fn bring(&self, ids: &IdRanges) -> Result<FetchedSet> {
         let mut brought = FetchedSet::default();
-        let mut sets = self.sets.cut(ids);
-        if let Style::IdSets { max_ids: 1, .. } | Style::PerOwner { max_ids: 1, .. } = &self.resource.read.style {
-            sets = sets.iter().flat_map(|set| chunks(set, 1)).collect();
-        }
+        let mut sets = self.sets_of(ids, &mut brought).await?;
         sets.reverse();
         while let Some(set) = sets.pop() {
             let tries = self.sets.is_failing().then_some(FEW_TRIES);
@@ -156,6 +167,27 @@ impl Documents {
             }
         }
         Ok(brought)
+    }
+
+    /// The ids in sets that one request takes, in order; those without a path are not at the source.
+    async fn sets_of(&self, ids: &IdRanges, brought: &mut FetchedSet) -> Result<Vec<IdRanges>> {
+        let groups = match &self.holder {
+            None => vec![ids.clone()],
+            Some(holder) => {
+                let (groups, lost) = holder.placed(&self.path, ids).await?;
+                brought.gone.extend(lost);
+                groups.into_iter().map(|(_, ids)| ids).collect()
+            }
+        };
+        let sets = groups.iter().flat_map(|ids| chunks(ids, self.most));
+        Ok(sets.flat_map(|set| self.sets.cut(&set)).collect())
+    }
+
+    /// The path of a set, which has one.
+    async fn path_of(&self, set: &IdRanges) -> Result<String> {
+        let Some(holder) = &self.holder else { return Ok(self.path.clone()) };
+        let (groups, _) = holder.placed(&self.path, set).await?;
+        Ok(groups.into_iter().next().map_or_else(|| self.path.clone(), |(path, _)| path))
     }
 
     /// Halves a set that failed until the records that spoil it are alone, which count as refused; one try a piece. Gives the
@@ -210,7 +242,7 @@ impl Documents {
 
     /// Every page of a set.
     async fn whole_set(&self, set: &IdRanges, brought: &mut FetchedSet, tries: Option<u32>) -> Result<Rest> {
-        let path = self.path.replace("{ids}", &render(set));
+        let path = self.path_of(set).await?.replace("{ids}", &render(set));
         let mut missing: HashSet<i64> = expand(set).collect();
         let (mut first, mut came, mut pages) = (1, 0, 0);
         let mut keyless = false;
@@ -220,6 +252,10 @@ impl Documents {
             let request = Request { tries, ..Request::get(&self.name, path) };
             let alone = expand(set).next().filter(|_| count(set) == 1);
             match self.part(&request, alone).await? {
+                Part::None(_) if self.most == 1 => {
+                    brought.none.extend(missing);
+                    return Ok(Rest::Nothing);
+                }
                 Part::None(_) => break,
                 Part::Refused(refusal) => return self.refused(refusal, &request, collapse(missing)),
                 Part::TooLong(failure) => return Ok(self.too_long(collapse(missing), failure)),

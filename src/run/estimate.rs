@@ -18,7 +18,7 @@ use crate::run::inventoried::{Inventoried, documents, listed};
 use crate::run::lookups::Lookups;
 use crate::run::probe::{Probe, pages};
 use crate::run::since::Since;
-use crate::schema::{Catalog, Changes, IdSearch, Open, Resource, RowSearch, Style};
+use crate::schema::{Catalog, Changes, IdSearch, Open, Owners, Resource, RowSearch, Style};
 use crate::store::Store;
 use crate::window::Window;
 use crate::write::held_between;
@@ -150,7 +150,11 @@ impl Estimator<'_> {
                 Ok(documents(held.state, found, *max_ids))
             }
             (Style::PerOwner { max_ids, owners, .. }, ScanKind::Changes) => {
-                let owner = self.catalog.get(&owners.resource)?;
+                let Owners::Listed { resource: owner, .. } = owners else {
+                    // Beside what `foresee::touched` tells of them.
+                    return Ok(documents(held.state, listed(0, Vec::new(), true, Timestamp::MIN), *max_ids));
+                };
+                let owner = self.catalog.get(owner)?;
                 let Style::IdSets { changes: Some(changes), .. } = &owner.read.style else {
                     return Err(no_changes(owner));
                 };

@@ -12,7 +12,7 @@ use crate::fetch::{
     count, join, parse_set, without,
 };
 use crate::run::stop::Stop;
-use crate::schema::{Changes, IdSearch, Inventory, Owners, Resource, Style};
+use crate::schema::{Catalog, Changes, IdSearch, Inventory, Owners, Resource, Style};
 
 /// Where OPTIONS of everything fails, ids are asked by windows of this many numbers, halved where that fails too.
 const WINDOW: i64 = 65_536;
@@ -84,10 +84,15 @@ impl IdSource<'_> {
 
     /// The ids of the owners of a per-owner resource: all, less those that the owner's search finds on the other side of
     /// the filter.
-    pub async fn owners(&self, owner: &Resource, owners: &Owners) -> Result<Ids> {
+    pub async fn owners(&self, catalog: &Catalog, owners: &Owners) -> Result<Ids> {
+        let Owners::Listed { resource, filter } = owners else {
+            return Err(Failure::new(Kind::Bug, format!("list the owners of {}", self.name))
+                .because("a table holds them, and no search lists them"));
+        };
+        let owner = catalog.get(resource)?;
         let mut all = self.all(owner).await?;
         self.complete(owner, &mut all).await?;
-        if let Some((column, wanted)) = &owners.filter {
+        if let Some((column, wanted)) = filter {
             let Style::IdSets { changes: Some(changes), .. } = &owner.read.style else {
                 return Err(Failure::new(Kind::Schema, format!("filter the owners of {}", self.name))
                     .because(format!("{} has no search", owner.name)));

@@ -240,7 +240,8 @@ impl SliceScan {
         if self.replace != Replace::Owners || self.confirms {
             self.gone.extend(&brought.gone);
         }
-        let mut settled: BTreeSet<Key> = brought.gone.iter().copied().map(Key::Int).collect();
+        let nothing = std::mem::take(&mut brought.none);
+        let mut settled: BTreeSet<Key> = brought.gone.iter().chain(&nothing).copied().map(Key::Int).collect();
         let mut owed: Vec<(Key, String)> = Vec::new();
         let unclear = "a record came whose id could not be read, and this one was missing";
         owed.extend(brought.unclear.iter().map(|id| (Key::Int(*id), unclear.to_owned())));
@@ -273,7 +274,8 @@ impl SliceScan {
                 session.state.owed.push(Owed { id, reason, since: at });
             }
         }
-        session.absorb(brought.pages, self.partition).await?;
+        let empty = if self.absent_is_empty { nothing } else { Vec::new() };
+        session.absorb_with_empty(brought.pages, self.partition, empty, at).await?;
         Ok(newly)
     }
 

@@ -5,17 +5,19 @@ use std::time::Duration;
 use crate::failure::{Failure, Kind, Result};
 use crate::schema::describe::CodeLists;
 use crate::schema::file::{
-    AlsoFromFile, ChangesFile, GetFile, InventoryFile, OpenFile, OwnersFile, PagesFile, ReadFile, SchemaFile, StyleName,
+    AlsoFromFile, ChangesFile, GetFile, InventoryFile, OpenFile, OwnersFile, PagesFile, ReadFile, SchemaFile,
+    StyleName, TextsFile,
 };
 use crate::schema::filters::check_filters;
 use crate::schema::hash::hash;
+use crate::schema::held::in_path;
 use crate::schema::path::parse_rows;
-use crate::schema::placed::{at_its_line, refuse_misplaced};
+use crate::schema::placed::{at_its_line, line_of, refuse_misplaced};
 use crate::schema::special::check_special;
 use crate::schema::tables::{Lines, check_table, is_device, is_name};
 use crate::schema::{
-    AlsoFrom, Changes, Confidence, Count, Counted, IdSearch, Inventory, Leaf, ListGet, Newer, Open, Origin, Owners,
-    Pages, Partition, PartitionBy, Read, Resource, RowSearch, Rows, Source, Step, Style, Table, Type,
+    AlsoFrom, Changes, Confidence, Count, Counted, HeldIds, IdSearch, Inventory, Leaf, ListGet, Newer, Open, Origin,
+    Owners, Pages, Partition, PartitionBy, Read, Resource, RowSearch, Rows, Source, Step, Style, Table, Type,
 };
 
 /// The most ids of a GET where the file does not say (docs/brightpearl-api.md §5.3).
@@ -50,7 +52,7 @@ pub fn check(name: &str, text: &str) -> Result<Resource> {
         table.partition = partition.clone();
     }
     let read = refuse_misplaced(name, &file.read)
-        .and_then(|()| check_read(name, file.read, key, key_type, &tables))
+        .and_then(|()| check_read(lines, file.read, key, key_type, &tables))
         .map_err(|failure| at_its_line(failure, lines))?;
     check_repeats(&read, &tables).map_err(|failure| at_its_line(failure, lines))?;
     check_special(&read, &tables, lines)?;
@@ -191,7 +193,8 @@ fn check_partition(name: &str, tables: &[Table], written: &[Option<String>]) -> 
     Ok(found)
 }
 
-fn check_read(name: &str, file: ReadFile, key: Vec<Source>, key_type: Type, tables: &[Table]) -> Result<Read> {
+fn check_read(lines: Lines<'_>, file: ReadFile, key: Vec<Source>, key_type: Type, tables: &[Table]) -> Result<Read> {
+    let name = lines.name;
     let need = |value: Option<String>, key: &str| {
         value.ok_or_else(|| wrong(name, format!("`{key}` is missing for this style")))
     };
@@ -241,11 +244,11 @@ fn check_read(name: &str, file: ReadFile, key: Vec<Source>, key_type: Type, tabl
             gets: list_gets(file.get).ok_or_else(|| wrong(name, "`get` is missing for this style"))?,
             pages: file.pages.map(|pages| check_pages(name, pages)).transpose()?,
         },
-        StyleName::PerOwner => Style::PerOwner {
-            get: with_ids(file.get)?,
-            max_ids,
-            owners: check_owners(name, file.owners.ok_or_else(|| wrong(name, "`owners` is missing"))?)?,
-        },
+        StyleName::PerOwner => {
+            let get = with_ids(file.get)?;
+            let owners = file.owners.ok_or_else(|| wrong(name, "`owners` is missing"))?;
+            Style::PerOwner { owners: check_owners(lines, owners, &get)?, get, max_ids }
+        }
     };
     if file.repeats && file.count.is_some() {
         return Err(wrong(name, "`count` does not go with `repeats`: a search of such records is read twice instead"));
@@ -413,9 +416,27 @@ fn boolean_filter(name: &str, key: &str, text: &str) -> Result<(String, bool)> {
     Ok((column.trim().to_owned(), value.trim().parse().map_err(|_| explain())?))
 }
 
-fn check_owners(name: &str, file: OwnersFile) -> Result<Owners> {
-    let filter = file.filter.map(|text| boolean_filter(name, "owners.where", &text)).transpose()?;
-    Ok(Owners { resource: file.resource, filter })
+fn check_owners(lines: Lines<'_>, file: OwnersFile, get: &str) -> Result<Owners> {
+    let name = lines.name;
+    let (resource, filter) = match (file.resource, file.held.is_some()) {
+        (Some(resource), false) => (resource, file.filter),
+        (None, true) => {
+            let line = line_of("owners", lines.text).unwrap_or(1);
+            return HeldIds::check(OwnersFile { resource: None, ..file }, get, line).map(Owners::Held);
+        }
+        (Some(_), true) | (None, false) => {
+            return Err(wrong(name, "`owners` has `resource` or `held`"));
+        }
+    };
+    if let Some(column) = in_path(get)?.first() {
+        return Err(wrong(name, format!("`get` holds {{{column}}}, which goes with `owners.held`")));
+    }
+    let filter = match filter.as_ref().map(TextsFile::texts) {
+        None => None,
+        Some([text]) => Some(boolean_filter(name, "owners.where", text)?),
+        Some(_) => return Err(wrong(name, "`owners.where` of a search is one filter")),
+    };
+    Ok(Owners::Listed { resource, filter })
 }
 
 fn find_newer(name: &str, wanted: &str, tables: &[Table]) -> Result<Newer> {

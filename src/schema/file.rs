@@ -227,9 +227,29 @@ pub struct AlsoFromFile {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct OwnersFile {
-    pub resource: String,
+    pub resource: Option<String>,
+    /// `table.column`: the ids that are held there.
+    pub held: Option<String>,
     #[serde(rename = "where")]
-    pub filter: Option<String>,
+    pub filter: Option<TextsFile>,
+}
+
+/// One text, or several.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+pub enum TextsFile {
+    One(String),
+    Several(Vec<String>),
+}
+
+impl TextsFile {
+    /// The texts in their order.
+    pub fn texts(&self) -> &[String] {
+        match self {
+            Self::One(text) => std::slice::from_ref(text),
+            Self::Several(texts) => texts,
+        }
+    }
 }
 
 /// `[tables.NAME]`.

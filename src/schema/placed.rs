@@ -36,6 +36,10 @@ pub fn refuse_misplaced(name: &str, file: &ReadFile) -> Result<()> {
     if file.style == StyleName::List && gets.iter().any(|get| get.contains("{ids}")) {
         return wrong("`get` of a list holds no {ids}".to_owned());
     }
+    let braces = |get: &&str| get.replace("{ids}", "").contains(['{', '}']);
+    if file.style != StyleName::PerOwner && gets.iter().any(braces) {
+        return wrong("`get` holds a column in braces, which goes with `owners.held`".to_owned());
+    }
     if gets.iter().any(|get| OF_PAGES.iter().any(|parameter| get.contains(parameter))) {
         return wrong("`get` asks for a page: pages are asked for by pearlift".to_owned());
     }
@@ -91,7 +95,7 @@ pub fn at_its_line(failure: Failure, lines: Lines<'_>) -> Failure {
 }
 
 /// The line of a key below `[read]`, `changes.open`.
-fn line_of(key: &str, text: &str) -> Option<usize> {
+pub fn line_of(key: &str, text: &str) -> Option<usize> {
     let whole = toml::de::DeTable::parse(text).ok()?;
     let (read, value) = whole.get_ref().iter().find(|(name, _)| name.get_ref() == "read")?;
     let mut at = read.span().start;

@@ -7,7 +7,8 @@ use std::time::Duration;
 use arrow_schema::{DataType, Field, FieldRef, Fields, Schema, TimeUnit};
 
 use crate::schema::{
-    Column, ConstantFilter, DELETED_AT, DESCRIPTION, EXTRA, EXTRACTED_AT, Leaf, ListGet, Pages, RUN_ID, Step, Type,
+    Column, ConstantFilter, DELETED_AT, DESCRIPTION, EXTRA, EXTRACTED_AT, HeldIds, Leaf, ListGet, Pages, RUN_ID, Step,
+    Test, Type,
 };
 use crate::secret::HashKey;
 
@@ -92,12 +93,13 @@ pub struct AlsoFrom {
     pub with: Option<String>,
 }
 
-/// [`AlsoFrom`] by its places in the resource that names: table, column, and the column that must be set.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// [`AlsoFrom`] or [`HeldIds`] by its places in the resource that names: table, column, and the tests of other columns by which a
+/// row names at all.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Naming {
     pub table: usize,
     pub column: usize,
-    pub with: Option<usize>,
+    pub tests: Vec<(usize, Test)>,
 }
 
 /// The reading styles.
@@ -206,10 +208,11 @@ pub struct RowSearch {
 
 /// Whose ids a per-owner resource is read by.
 #[derive(Clone, Debug)]
-pub struct Owners {
-    pub resource: String,
-    /// A boolean filter of the owner's search.
-    pub filter: Option<(String, bool)>,
+pub enum Owners {
+    /// The ids that another resource's source lists, by a boolean filter of its search.
+    Listed { resource: String, filter: Option<(String, bool)> },
+    /// Ids that another resource's table holds.
+    Held(HeldIds),
 }
 
 /// A column by which of two copies the newer is told.
@@ -382,6 +385,17 @@ impl Resource {
             Style::Search(search) => !search.since.is_empty(),
             Style::List { .. } => false,
             Style::PerOwner { .. } => !self.is_snapshot(),
+        }
+    }
+
+    /// The ids by which it is read, where they are held in another resource's table.
+    pub fn held_ids(&self) -> Option<&HeldIds> {
+        match &self.read.style {
+            Style::PerOwner { owners: Owners::Held(held), .. } => Some(held),
+            Style::PerOwner { owners: Owners::Listed { .. }, .. }
+            | Style::IdSets { .. }
+            | Style::Search(_)
+            | Style::List { .. } => None,
         }
     }
 

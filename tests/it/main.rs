@@ -33,6 +33,7 @@ mod fuzz;
 mod gets;
 mod gone;
 mod grammar;
+mod held;
 mod hostile;
 mod housekeeping;
 mod kill;

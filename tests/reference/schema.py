@@ -172,6 +172,39 @@ def read_column(entry, depth, codes):
     return Column(entry["name"], paths, type_of(entry["type"]), entry.get("required", False), entry.get("tried", False))
 
 
+def check_owners(read):
+    """Refuses ids of others that have not the form of the grammar, and columns in a path without ids that are held."""
+    owners = read.get("owners", {})
+    refuse_unknown(owners, {"resource", "held", "where"})
+    in_path = set(re.findall(r"{(\w+)}", read.get("get", ""))) - {"ids"}
+    if (read["style"] == "per-owner") != (len({"resource", "held"} & set(owners)) == 1) or in_path and "held" not in owners:
+        raise Refused("`owners` has `resource` or `held`, and goes with per-owner; columns in `get` go with `held`")
+    conditions = owners.get("where", [])
+    for condition in [conditions] if isinstance(conditions, str) else conditions:
+        wanted = r"\w+ *=.*\S.*|\w+ +is( +not)? +null" if "held" in owners else r"\w+ *= *(true|false) *"
+        if not re.fullmatch(wanted, condition.strip()):
+            raise Refused(f"`{condition}` is no condition")
+    if "held" in owners and not re.fullmatch(r"\w+\.\w+", owners["held"]):
+        raise Refused("`held` is `table.column`")
+
+
+def check_held(files):
+    """Refuses held ids whose columns no other file has, or not of the type that the grammar states."""
+    for name, file in files.items():
+        owners = file["read"].get("owners", {})
+        if "held" not in owners:
+            continue
+        table, column = owners["held"].split(".")
+        entries = [other["tables"][table] for own, other in files.items() if own != name and table in other["tables"]]
+        types = {column["name"]: column["type"] for entry in entries for column in entry["columns"]}
+        numbers = {column, *re.findall(r"{(\w+)}", file["read"]["get"])} - {"ids"}
+        conditions = owners.get("where", [])
+        conditions = [conditions] if isinstance(conditions, str) else conditions
+        tested = {re.match(r"\w+", condition.strip())[0] for condition in conditions}
+        if any(types.get(number) != "int64" for number in numbers) or tested - set(types):
+            raise Refused(f"{name}: {table} has no such int64 column, or none that a condition names")
+
+
 def read_table(name, entry, codes):
     refuse_unknown(entry, TABLE_KEYS)
     check_meaning(name, entry, codes)
@@ -271,6 +304,7 @@ def read_resource(name, text):
         raise Refused(f"{name}: a list of codes has codes with a meaning each")
     read = file["read"]
     refuse_unknown(read, READ_KEYS)
+    check_owners(read)
     if read["style"] not in STYLES or not file["tables"]:
         raise Refused(f"{name}: no such style, or no table")
     tables = tuple(read_table(table, entry, file.get("codes", {})) for table, entry in file["tables"].items())
@@ -335,7 +369,9 @@ def load(folders, tables=()):
                 with open(os.path.join(folder, file), encoding="utf-8") as opened:
                     texts[name] = opened.read()
     # Built-in files may refer to a table that a user's file has replaced.
-    check_references({name: tomllib.loads(text)["tables"] for name, text in texts.items()}, last)
+    files = {name: tomllib.loads(text) for name, text in texts.items()}
+    check_references({name: file["tables"] for name, file in files.items()}, last)
+    check_held(files)
     wanted = tuple(f"[tables.{table}]" for table in tables)
     described = {name: text for name, text in texts.items() if not wanted or any(header in text for header in wanted)}
     return {name: read_resource(name, text) for name, text in described.items()}

@@ -13,6 +13,7 @@ use crate::settings::Settings;
 /// Parameters of a GET.
 #[derive(Clone, Debug)]
 pub struct Asked<'a> {
+    /// Below the account.
     pub path: &'a str,
     pub set: Option<&'a str>,
     /// The optional sections by name.
@@ -110,6 +111,9 @@ pub fn get(account: &Account, settings: &Settings, resource: ResourceId, asked: 
     }
     let mut found: Vec<i64> = ids().filter(|id| account.exists(resource, *id)).collect();
     found.retain(|id| !settings.never_returned.contains(id));
+    if let Some((column, value)) = within(served, asked.path) {
+        found.retain(|id| account.shows(resource, *id, column, value));
+    }
     let most = manner.most;
     if found.len() > most && manner.pages_by.is_none() {
         let usual = format!("At most {most} ids may be asked for");
@@ -146,6 +150,13 @@ fn alone(account: &Account, resource: ResourceId, found: &[i64], asked: &Asked<'
     let record = account.record(resource, *id);
     account.fixture(resource).document(&account.world, &record, Some(asked.sections), &mut document);
     Reply::good(&document)
+}
+
+/// The search column of the owner that a path names a value of, and the value.
+fn within<'a>(get: &'a Get, path: &'a str) -> Option<(&'a str, &'a str)> {
+    let column = get.within.as_deref()?;
+    let (before, _) = get.path.split_once("{id}")?;
+    Some((column, path.strip_prefix(before)?.split('/').next()?))
 }
 
 /// Writes the block of a page behind the response.
