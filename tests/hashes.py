@@ -9,6 +9,7 @@ import hashlib
 import hmac
 import json
 import pathlib
+import re
 import sys
 
 import pyarrow.parquet as parquet
@@ -18,6 +19,8 @@ OWN = {"_extracted_at", "_run_id"}
 NOT_OF_PEOPLE = {"brand.name", "channel_brand.vat_number"}
 # Shorter values are words or numbers that other columns have too.
 TELLING = 7
+# An instant tells of nobody, and other fields have the same.
+INSTANT = re.compile(r"\d{4}-\d\d-\d\dT")
 
 
 def rows(folder, table):
@@ -53,6 +56,9 @@ def main():
             wrong.append(f"{table}: {len(before)} and {len(after)} rows")
         for one, other in zip(before, after):
             for name, value in one.items():
+                if name not in other:
+                    # A column that tries a type of the text beside it is left out.
+                    continue
                 got = other[name]
                 if name not in named.get(table, ()) or value is None or value == "":
                     if got != value:
@@ -61,7 +67,7 @@ def main():
                     value = unescaped(value) if name.endswith("_json") else value
                     want = hmac.new(key, value.encode(), hashlib.sha256).hexdigest() if value else ""
                     compared += 1
-                    if len(value) >= TELLING:
+                    if len(value) >= TELLING and not INSTANT.match(value):
                         secrets.add(value)
                     if got != want:
                         wrong.append(f"{table}.{name}: {got!r} for {value!r}")

@@ -43,7 +43,11 @@ impl Resource {
     /// The resource as the settings wish it. `needed` is what other resources go by.
     pub(super) fn shaped(self, selection: &ColumnSelection, needed: &[&Need]) -> Result<Self> {
         let wanted = self.wanted_tables(selection)?;
-        let dropped = self.columns_named("drop_columns", &selection.drop_columns, &wanted)?;
+        let mut dropped = self.columns_named("drop_columns", &selection.drop_columns, &wanted)?;
+        if selection.hashes_personal {
+            // A column that tries a type repeats the text beside it, whose hash says as much.
+            dropped.extend(self.personal(&wanted, true));
+        }
         let hashed = self.hashed_columns(selection, &wanted, &dropped)?;
         for need in self.own_needs().iter().chain(needed.iter().copied()) {
             let refuse = |key: &str, what: String| {
@@ -177,11 +181,17 @@ impl Resource {
         dropped: &Columns,
     ) -> Result<Columns> {
         let mut hashed = self.columns_named("hash_columns", &selection.hash_columns, wanted)?;
+        let tries = |(table, column): &&(String, String)| {
+            let table = self.tables.iter().find(|known| known.name == *table);
+            table.is_some_and(|table| table.columns.iter().any(|known| known.name == *column && known.tried))
+        };
+        if let Some((table, column)) = hashed.iter().find(tries) {
+            return Err(Failure::new(Kind::Settings, format!("accept `resource.{}.hash_columns`", self.name))
+                .because(format!("column `{table}.{column}` tries a type of the text beside it"))
+                .advise("name the column of the text, and leave this one out with `drop_columns`"));
+        }
         if selection.hashes_personal {
-            for table in self.tables.iter().filter(|table| wanted.contains(&table.name)) {
-                let personal = table.columns.iter().filter(|column| column.meaning.personal);
-                hashed.extend(personal.map(|column| (table.name.clone(), column.name.clone())));
-            }
+            hashed.extend(self.personal(wanted, false));
         }
         hashed.retain(|column| !dropped.contains(column));
         if !hashed.is_empty() && selection.hash_key.is_none() {
@@ -190,6 +200,16 @@ impl Resource {
                 .advise("export BRIGHTPEARL_HASH_KEY, or name a file that holds it in BRIGHTPEARL_HASH_KEY_FILE"));
         }
         Ok(hashed)
+    }
+
+    /// The columns of wanted tables that are marked personal, those that try a type or the others.
+    fn personal(&self, wanted: &BTreeSet<String>, tried: bool) -> Columns {
+        let tables = self.tables.iter().filter(|table| wanted.contains(&table.name));
+        let columns = tables.flat_map(|table| {
+            let personal = table.columns.iter().filter(|column| column.meaning.personal && column.tried == tried);
+            personal.map(|column| (table.name.clone(), column.name.clone()))
+        });
+        columns.collect()
     }
 
     /// What reading the resource itself goes by.

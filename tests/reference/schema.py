@@ -176,7 +176,9 @@ def check_owners(read):
     """Refuses ids of others that have not the form of the grammar, and columns in a path without ids that are held."""
     owners = read.get("owners", {})
     refuse_unknown(owners, {"resource", "held", "where"})
-    in_path = set(re.findall(r"{(\w+)}", read.get("get", ""))) - {"ids"}
+    get = read.get("get", "")
+    paths = [get] if isinstance(get, str) else [one["path"] for one in get]
+    in_path = {name for path in paths for name in re.findall(r"{(\w+)}", path)} - {"ids"}
     if (read["style"] == "per-owner") != (len({"resource", "held"} & set(owners)) == 1) or in_path and "held" not in owners:
         raise Refused("`owners` has `resource` or `held`, and goes with per-owner; columns in `get` go with `held`")
     conditions = owners.get("where", [])

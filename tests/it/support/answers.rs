@@ -31,7 +31,7 @@ pub fn serve(resource: &Resource, fixtures: Option<PathBuf>) -> Served {
     tokio::runtime::Runtime::new().unwrap().block_on(async {
         let sandbox = super::start(settings, Size { orders: 60, ..Size::default() }).await;
         let all = sandbox.ids(&resource.name);
-        let (paths, ids) = match &resource.read.style {
+        let (paths, mut ids) = match &resource.read.style {
             Style::Search(search) => (vec![search.search.clone()], &all[..]),
             Style::List { gets, .. } => (vec![gets[0].path.clone()], &all[..]),
             Style::IdSets { get, max_ids, .. } | Style::PerOwner { get, max_ids, .. } => {
@@ -42,6 +42,13 @@ pub fn serve(resource: &Resource, fixtures: Option<PathBuf>) -> Served {
         let mut texts = Vec::new();
         for path in paths {
             texts.push(ask(&sandbox, &format!("{}/{path}", resource.read.service)).await);
+        }
+        if let Style::PerOwner { max_ids: 1, .. } | Style::IdSets { max_ids: 1, .. } = &resource.read.style
+            && !is_array(&texts[0])
+        {
+            // The answer is the one record.
+            texts.truncate(1);
+            ids = &ids[..1];
         }
         let text = joined(texts);
         let client = crate::support::client();
@@ -61,6 +68,10 @@ fn paths(get: &str, ids: &[i64]) -> Vec<String> {
         return vec![path];
     }
     (1..=6).map(|id: i64| path.replace(warehouse, &id.to_string())).collect()
+}
+
+fn is_array(text: &str) -> bool {
+    text.starts_with("{\"response\":[")
 }
 
 /// Answers that are arrays, as one.
