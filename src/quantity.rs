@@ -1,6 +1,6 @@
 //! Quantities in texts for people: numbers, counts with their nouns, cadences.
 //!
-//! Every message that states a count of things takes its noun from here, so that none says "1 rows" or "every 1day".
+//! Every message with a count of things takes its noun from here, so that none has "1 rows" or "every 1day".
 
 use std::time::Duration;
 

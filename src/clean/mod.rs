@@ -1,5 +1,5 @@
-//! Removes objects that no manifest needs: superseded files, staging of crashed runs, old versions, plans, misfit files
-//! and reports; and joins small files where that is wanted.
+//! Removes objects that no manifest needs: superseded files, staging of crashed runs, old versions, plans, files of
+//! rejected records, and reports; joins small files on request.
 //!
 //! Takes a store and the catalogue, gives the removed and the remaining objects. Relies on the manifests on disk. The
 //! objects of a resource are touched under its lock only, after the commits of crashed runs have been published; an
@@ -34,7 +34,7 @@ pub struct Cleaning<'a> {
     pub store: &'a Store,
     pub catalog: &'a Catalog,
     pub account: &'a str,
-    /// By our clock, which only tells the age of versions and reports.
+    /// By our clock, which is only used for the age of versions and reports.
     pub now: Timestamp,
     /// List the objects only: nothing is deleted and no lock taken.
     pub dry_run: bool,
@@ -46,7 +46,7 @@ pub struct Cleaning<'a> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Waste {
     pub path: String,
-    /// 0 for an upload: nothing tells the size of its parts.
+    /// 0 for an upload: the size of its parts is not available.
     pub bytes: u64,
     pub why: Why,
 }
@@ -64,7 +64,7 @@ pub enum Why {
     Version,
     /// The plan of a scan that is over.
     Plan,
-    /// Misfits of a commit that never was.
+    /// Rejected records of a commit that was never decided.
     Misfits,
     /// The report of a run long ago.
     Report,
@@ -148,7 +148,7 @@ pub async fn clean(work: Cleaning<'_>) -> Result<Outcome> {
     Ok(outcome)
 }
 
-/// The unfinished uploads below staging; none where the store does not tell.
+/// The unfinished uploads below staging; none if the store does not list them.
 async fn unfinished(work: Cleaning<'_>, outcome: &mut Outcome) -> Vec<Upload> {
     match work.store.uploads(paths::STAGING).await {
         Ok(found) => found,
@@ -202,7 +202,7 @@ async fn sweep(
     let (holding, mut survey) = look(work, name, uploads, live).await?;
     let claimant = Claimant { account: work.account, run, now: work.now, nonce };
     let Recovered { head, kept } = recover_holding(work.store, &holding, uploads, claimant).await?;
-    // Nothing of this can be live: we hold the lock, and whoever lost it is fenced by now. Looked at again all the same.
+    // Nothing of this can be live: we hold the lock, and a former holder is fenced by now. Checked again all the same.
     let live: BTreeSet<&str> = head
         .iter()
         .flat_map(|head| head.files().chain(&head.deleted))
@@ -218,7 +218,7 @@ async fn sweep(
     for waste in survey.waste.iter().filter(|waste| waste.why != Why::Upload) {
         by_kind.entry(waste.why).or_default().push(waste.path.clone());
     }
-    // Superseded files first, versions after: as long as a file lies there a version tells that it is ours.
+    // Superseded files first, versions after: as long as a file exists there, a version identifies it as ours.
     for paths in by_kind.into_values() {
         work.store.delete(&paths).await?;
     }

@@ -160,7 +160,7 @@ fn is_staged_by(holding: &Holding, path: &str) -> bool {
     paths::of_staged(path).is_some_and(|(table, _)| holding.tables.contains(table))
 }
 
-/// Plans and misfit files that the head does not name.
+/// Plans and files of rejected records that the head does not name.
 async fn beside(store: &Store, resource: &str, head: Option<&Version>, survey: &mut Survey) -> Result<()> {
     let plans: BTreeSet<&str> = head.iter().copied().flat_map(Version::plans).collect();
     for (path, bytes) in store.list(&paths::scans(resource)).await? {
@@ -190,7 +190,7 @@ pub async fn unknown_staging(work: Cleaning<'_>, names: &BTreeSet<String>, uploa
     for name in names {
         match head(work.store, name).await {
             Ok(head) => known.extend(head.into_iter().flat_map(|head| head.tables.into_keys())),
-            // Told where the resource itself was looked at.
+            // Reported with the resource itself.
             Err(failure) if failure.kind() == Kind::Damage => {}
             Err(failure) => return Err(Failure::new(failure.kind(), "look at staging").caused(failure)),
         }

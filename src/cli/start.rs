@@ -50,7 +50,7 @@ impl Start {
         Terminal::new(self.redactor.clone())
     }
 
-    /// How much is said.
+    /// The amount of messages.
     pub fn verbosity(&self) -> Verbosity {
         match (self.options.quiet, self.options.verbose) {
             (true, _) => Verbosity::Quiet,

@@ -65,7 +65,7 @@ pub(super) fn path(key: &str, text: &str, environment: &Environment) -> Result<P
     Ok(Path::new(home).join(rest.trim_start_matches('/')))
 }
 
-/// [`path`], or the text itself where `~` cannot be told: reading it fails with its name.
+/// [`path`], or the text itself if the home folder is unknown: reading it fails with its name.
 pub(super) fn path_or_as_written(text: &str, environment: &Environment) -> PathBuf {
     path("", text, environment).unwrap_or_else(|_| PathBuf::from(text))
 }

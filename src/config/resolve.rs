@@ -65,7 +65,7 @@ pub struct S3 {
     pub path_style: bool,
     /// How often a lock object is renewed.
     pub lock_renew: Duration,
-    /// A lock object unchanged for this long, by the observer's clock, is dead.
+    /// The time, by the observer's clock, after which an unchanged lock object has expired.
     pub lock_expire: Duration,
     /// Learns the credentials that are fetched.
     pub redactor: Redactor,
@@ -105,8 +105,8 @@ pub struct Limits {
 }
 
 impl Settings {
-    /// Reads the file (`--config`, else `./pearlift.toml` where there is one) and lays the environment over it.
-    /// `resources` are the names that `[resource.NAME]` may bear.
+    /// Reads the file (`--config`, else `./pearlift.toml` if there is one) and overrides it by the environment.
+    /// `resources` are the valid names of `[resource.NAME]`.
     pub fn load(config: Option<&Path>, environment: Environment, resources: &[&str]) -> Result<Self> {
         let path = match config {
             Some(path) => Some(path.to_owned()),

@@ -66,7 +66,7 @@ pub struct OAuth {
     pub api_domains: Vec<String>,
     pub access_token: Option<Named>,
     pub refresh_token: Option<Named>,
-    /// `Bearer` unless said otherwise.
+    /// `Bearer` by default.
     pub token_type: String,
     pub expires_at: Option<Timestamp>,
 }
@@ -101,7 +101,7 @@ fn find_named(environment: &Environment, name: &str) -> Result<Option<(String, S
     Ok(None)
 }
 
-/// The text of a file: UTF-8, or UTF-16 where a byte order mark says so, as some editors and shells write it.
+/// The text of a file: UTF-8, or UTF-16 with a byte order mark, as some editors and shells write it.
 fn text(bytes: Vec<u8>) -> std::io::Result<String> {
     let unit: fn([u8; 2]) -> u16 = match bytes.as_slice() {
         [0xff, 0xfe, ..] => u16::from_le_bytes,
@@ -130,8 +130,9 @@ fn secret(environment: &Environment, name: &str) -> Result<Option<Named>> {
     Ok(named)
 }
 
-/// Makes the secrets that variables hold themselves known to the environment's redactor, whatever kind is configured: a
-/// message may meet any of them. Files are read when they are needed, for one may be a pipe that gives its text once.
+/// Registers the secrets that variables contain with the environment's redactor, for every kind of credentials: a
+/// message may contain any of them. Files are read when they are needed, for one may be a pipe that gives its text
+/// once.
 pub fn learn(environment: &Environment) {
     let own = [STAFF_TOKEN, ACCOUNT_TOKEN, OAUTH_ACCESS_TOKEN, OAUTH_REFRESH_TOKEN, CLIENT_SECRET];
     let names = own.into_iter().flat_map(names).chain(OF_OTHERS.map(str::to_owned));

@@ -209,7 +209,7 @@ fn last_bit(bytes: &[u8], length: usize) -> bool {
     bytes.get(at / 8).is_some_and(|byte| byte >> (at % 8) & 1 == 1)
 }
 
-/// What a scalar says, out of its quotes.
+/// The text of a scalar, without its quotes.
 #[derive(Debug)]
 pub struct Token<'t> {
     pub text: Cow<'t, str>,

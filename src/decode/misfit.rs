@@ -5,15 +5,16 @@ use std::collections::BTreeMap;
 use crate::manifest::Key;
 use crate::secret::Redactor;
 
-/// Characters of a sample of a misfit that are shown.
+/// The longest sample of a rejected value that is shown, in characters.
 const SAMPLE: usize = 60;
-/// Characters of a sample that are kept: it is cut to what is shown only after secrets are replaced, for half of a secret is
-/// not known as one. So many hold a long token more often than fits in what is shown, and no record has to be kept whole.
+/// The longest sample that is kept, in characters: it is shortened for display only after secrets are replaced, because
+/// half of a secret is not recognised. So many characters contain a long token as a whole, and no record has to be kept
+/// whole.
 const KEPT: usize = 65_536;
 
 /// Paths of fields that are counted one by one: a map by names of the user's own would have no end.
 const UNKNOWN: usize = 200;
-/// Stands for the paths beyond these.
+/// The name for all paths beyond these.
 const FURTHER: &str = "further fields";
 
 /// Bytes of such a path at most: names of the source may be of any length, and cut they might show half of a secret.
@@ -51,7 +52,7 @@ impl Misfits {
         *self.unknown.entry(if counted { path } else { FURTHER.to_owned() }).or_default() += count;
     }
 
-    /// Counts rows of a search whose metaData does not list a column that the schema maps.
+    /// Counts rows of a search with a mapped column that the metaData does not list.
     pub fn count_missing(&mut self, column: &str, rows: u64) {
         *self.missing.entry(column.to_owned()).or_default() += rows;
     }
@@ -108,7 +109,7 @@ impl Misfits {
 pub struct MisfitRecord {
     /// The table of a row; none of a record.
     pub table: Option<String>,
-    /// Its owner key, when it could be read.
+    /// Its record key, if it could be read.
     pub id: Option<Key>,
     pub reason: String,
     /// The record as it came.

@@ -1,4 +1,4 @@
-//! A page: what came back for one request, as rows.
+//! A page: the answer to one request, as rows.
 
 use std::borrow::Cow;
 
@@ -23,15 +23,15 @@ const SHOWN: usize = 120;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Owner {
     pub key: Key,
-    /// By these, in turn, the newer of two copies is told.
+    /// Values by which, in turn, the newer of two copies is decided.
     pub newer: Vec<Option<i64>>,
     /// Days since 1970 of the month's first, or the bucket; 0 where there is no partition, or no date.
     pub partition: i32,
-    /// Some row of it lacks a required value: it is kept whole as a misfit.
+    /// False if a row of it lacks a required value: the whole record is rejected.
     pub fits: bool,
 }
 
-/// A table's rows in a page: its columns and `_extra`, and for each row its owner's place in [`Page::owners`].
+/// A table's rows in a page: its columns and `_extra`, and for each row the place of its record in [`Page::owners`].
 #[derive(Clone, Debug)]
 pub struct TableRows {
     pub batch: RecordBatch,
@@ -50,13 +50,13 @@ pub struct Page {
     pub misfits: Misfits,
     /// Records that came, those without a key among them.
     pub came: u64,
-    /// The source says that the set, or the list, goes on (docs/brightpearl-api.md §5.6).
+    /// The source states that the set, or the list, continues (docs/brightpearl-api.md §5.6).
     pub more: bool,
     /// The text of each record of a list that comes in pages.
     pub texts: Vec<(Key, String)>,
     /// Why the answer may lack records, by its own word or by its shape.
     pub partial: Option<String>,
-    /// What a search says of itself.
+    /// The statements of a search about itself.
     pub search: Option<SearchPage>,
 }
 
@@ -67,7 +67,7 @@ pub struct Envelope<'a> {
     pub errors: Option<LazyValue<'a>>,
 }
 
-/// Takes an answer apart; the text must be whole JSON from end to end.
+/// Splits an answer into its parts; the text must be whole JSON from end to end.
 pub fn envelope(text: &[u8]) -> Result<Envelope<'_>, Broken> {
     let mut response = None;
     let mut pagination = None;
@@ -105,7 +105,7 @@ fn is_empty(value: &LazyValue<'_>) -> bool {
     }
 }
 
-/// Reads an answer whose strings may hold what the reader does not take: a raw control character, a name that is no Unicode.
+/// Reads an answer with strings that the reader refuses: a raw control character, or a name that is no Unicode.
 pub(super) fn with_envelope<R>(text: &[u8], read: impl FnOnce(Envelope<'_>) -> Result<R, Broken>) -> Result<R, Broken> {
     let text = std::str::from_utf8(text).map_err(|error| Broken::new(format!("the body is no UTF-8: {error}")))?;
     let text = escape_names(text);
@@ -128,7 +128,8 @@ fn most_rows(text: &[u8]) -> usize {
     FEW_ROWS + 3 * text.len()
 }
 
-/// Decodes documents. An answer of another shape, or one that states errors, gives what it has and why it may lack some.
+/// Decodes documents. An answer of another shape, or one that states errors, gives its documents and the reason why
+/// some may be missing.
 pub fn documents(shape: &Shape, body: &Body) -> Result<Page, Broken> {
     read_documents(shape, body, false)
 }
@@ -172,7 +173,7 @@ impl Page {
     }
 }
 
-/// Whether a response is itself the document: its key lies at its top.
+/// Whether a response is itself the document: its key is at its top.
 fn is_document(shape: &Shape, response: &LazyValue<'_>) -> bool {
     if response.get_type() != JsonType::Object {
         return false;
@@ -184,7 +185,7 @@ fn is_document(shape: &Shape, response: &LazyValue<'_>) -> bool {
     })
 }
 
-/// The beginning of a value's text. `…` says where it was cut: half of a secret is known by it.
+/// The beginning of a value's text. `…` marks the cut, so that half of a secret is recognised.
 fn short(value: &LazyValue<'_>) -> String {
     let text = value.as_raw_str();
     match text.char_indices().nth(SHOWN) {

@@ -1,5 +1,5 @@
-//! Entries that are no fields of their own: the pieces of a text that is cut into rows, and the named values below a place whose
-//! entries are rows.
+//! Entries that are no fields of their own: the pieces of a text that is split into rows, and the named values below a
+//! place with rows as its entries.
 
 use std::borrow::Cow;
 
@@ -9,7 +9,7 @@ use crate::decode::builder::{Token, Value};
 use crate::decode::record::Walker;
 
 impl<'a> Walker<'_, 'a> {
-    /// Takes the named values below a place whose entries are rows.
+    /// Takes the named values below a place with rows as its entries.
     pub(super) fn fill(&mut self, level: usize, node: usize, value: &LazyValue<'a>) {
         let shape = self.shape;
         let fields = &shape.nodes[node].fields;

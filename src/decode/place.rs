@@ -44,13 +44,13 @@ impl<'a> Walker<'_, 'a> {
         if path.is_empty() { vec![".".to_owned()] } else { path }
     }
 
-    /// A container whose fields are named one by one is no value of a scalar column.
+    /// A container with individually named fields is no value of a scalar column.
     pub(super) fn is_elsewhere(&self, pick: &Pick, value: &Value<'_, '_>, kind: Type) -> bool {
         let (Take::Slot { node, .. }, Value::Json(json)) = (&pick.take, value) else { return false };
         kind != Type::Json && !self.shape.nodes[*node].fields.is_empty() && json.get_type() == JsonType::Object
     }
 
-    /// The `_extra` of a row: its own, and below `^` what its table-less contexts above hold.
+    /// The `_extra` of a row: its own, and below `^` that of its enclosing contexts without a table.
     pub(super) fn render_extra(&self, level: usize) -> Option<String> {
         let mut tree = Extra::default();
         for (path, text) in &self.frames[level].extras {

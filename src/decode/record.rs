@@ -1,4 +1,5 @@
-//! The walk over one record: slots are filled, rows are emitted, what is unnamed or does not fit goes to `_extra`.
+//! The walk over one record: slots are filled, rows are emitted, values without a column or of another type go to
+//! `_extra`.
 
 use sonic_rs::{JsonType, JsonValueTrait, LazyValue};
 use std::borrow::Cow;
@@ -13,7 +14,7 @@ use crate::fetch::DEEP;
 use crate::manifest::Key;
 use crate::schema::Type;
 
-/// Bytes of a record's own things: its key, its place among others, and the reason why it is kept apart.
+/// Bytes of a record apart from its rows: its key, its place among others, and the reason for its rejection.
 const RECORD: usize = 256;
 /// Copies of a record's key while its page is read.
 const KEYS: usize = 4;
@@ -45,7 +46,7 @@ pub struct Walker<'s, 'a> {
     tables: Vec<Growing<'a>>,
     pub(super) frames: Vec<Frame<'a>>,
     pub(super) owners: Vec<Owner>,
-    /// The place of the record in hand among them; and where keys repeat, how many came of each.
+    /// The place of the current record among them; and where keys repeat, the number of copies of each.
     pub(super) owner: usize,
     came: Vec<usize>,
     /// Records that came, those without a key among them.
@@ -55,13 +56,13 @@ pub struct Walker<'s, 'a> {
     rejected: Vec<MisfitRecord>,
     twins: Twins<'a>,
     misfits: Misfits,
-    /// Why the record in hand does not fit.
+    /// The reason why the current record does not fit.
     unfit: Option<String>,
     /// Some record of the page nests too deep.
     deep: bool,
     /// Bytes that rows and kept records may still take.
     left: usize,
-    /// Unnamed values of the record in hand.
+    /// Unnamed values of the current record.
     unnamed: usize,
     /// Nothing more is taken: the page has more rows, or more that is unnamed, than its text explains.
     pub(super) full: bool,
@@ -120,7 +121,7 @@ impl<'s, 'a> Walker<'s, 'a> {
         }
     }
 
-    /// Walks the `_extra` of a row: the columns take what is theirs, what is left is the row's `_extra`.
+    /// Walks the `_extra` of a row: the columns take their values, the remainder is the row's `_extra`.
     pub fn rest(&mut self, value: LazyValue<'a>) {
         self.owner = self.owners.len();
         self.owners.push(Owner { key: Key::Int(0), newer: Vec::new(), partition: 0, fits: true });
@@ -129,7 +130,7 @@ impl<'s, 'a> Walker<'s, 'a> {
         self.emit(0);
     }
 
-    /// Keeps an entry that is no record: rows of nulls would take the place of what is held.
+    /// Keeps an entry that is no record: rows of nulls would replace the stored ones.
     fn no_record(&mut self, value: LazyValue<'a>) {
         let (id, raw) = (self.owner_key(), value.as_raw_str().to_owned());
         if let Some(key) = id.clone() {
@@ -138,7 +139,7 @@ impl<'s, 'a> Walker<'s, 'a> {
         self.keep(MisfitRecord { table: None, id, reason: "it is no object".to_owned(), raw });
     }
 
-    /// Begins a record whose key is known, or goes on with one of the same key where keys repeat.
+    /// Begins a record with a known key, or continues one of the same key where keys repeat.
     fn begin(&mut self, owner: Owner, value: LazyValue<'a>) {
         let key = if let Key::Text(text) = &owner.key { text.len() } else { 0 };
         self.spend(RECORD + KEYS * key);
@@ -225,7 +226,7 @@ impl<'s, 'a> Walker<'s, 'a> {
         let is_text = |context: usize| !container && shape.contexts[context].split.is_some();
         if let Some(context) = here.each.filter(|context| container || is_text(*context)) {
             frame.entries.push((context, value.clone()));
-            // Its rows have all of it: what is named is taken beside them, and nothing is unnamed.
+            // Its rows have all of it: named values are taken from it as well, and nothing is unnamed.
             self.fill(level, node, &value);
         } else if !here.fields.is_empty() && kind == JsonType::Object {
             let whole = within_whole || here.whole;
@@ -286,7 +287,7 @@ impl<'s, 'a> Walker<'s, 'a> {
         self.frames[level].extras.push((path, text));
     }
 
-    /// A value that does not fit where it stands.
+    /// Rejects a value that does not fit at its place.
     fn refuse(&mut self, level: usize, node: usize, value: &LazyValue<'_>, why: &str) {
         if self.is_muted(level) {
             return;
@@ -329,7 +330,7 @@ impl<'s, 'a> Walker<'s, 'a> {
     pub(super) fn emit(&mut self, level: usize) {
         let shape = self.shape;
         let context = self.frames[level].context;
-        // The first table's row comes last: what does not fit the columns of any of them is in its `_extra`.
+        // The first table's row is emitted last: values that do not fit the columns of any table are in its `_extra`.
         for (place, (table, label)) in shape.contexts[context].tables.iter().enumerate().rev() {
             self.emit_row(level, context, *table, label.as_deref(), place == 0);
         }
@@ -466,7 +467,7 @@ impl<'s, 'a> Walker<'s, 'a> {
     }
 }
 
-/// The rows built, the records, and what did not fit.
+/// The finished rows, the records, and the rejected values.
 pub struct Walked {
     pub owners: Vec<Owner>,
     pub tables: Vec<TableRows>,

@@ -1,9 +1,9 @@
-//! Columns taken out of the `_extra` of rows that were written before the columns were known.
+//! Columns filled from the `_extra` of rows that were written before the columns were known.
 //!
-//! Takes the tables as they were and as they are to be, and the `_extra` of old rows; gives the values of new columns and
-//! what is left. It is the walk over a fresh record, with `_extra` in the place of the record, so that a value is what
-//! reading the record again would give. What `_extra` cannot tell (a place that another column took, `^`, `@key`) is not
-//! guessed: such a column stays null, and the entry stays where it is.
+//! Takes the old and the new tables, and the `_extra` of old rows; gives the values of new columns and the remainder.
+//! It is the walk over a fresh record, with `_extra` in the place of the record, so that a value equals that of a fresh
+//! read. A value that `_extra` cannot give (a place that another column took, `^`, `@key`) is not guessed: such a
+//! column stays null, and the entry stays where it is.
 
 use arrow_array::cast::AsArray;
 use arrow_array::{Array, ArrayRef, StringArray};
@@ -14,10 +14,10 @@ use crate::decode::shape::Shape;
 use crate::failure::Result;
 use crate::schema::{Column, Leaf, Origin, Partition, Resource, Rows, Source, Table};
 
-/// Stands in `_extra` where one place held two values: which of them a fresh read would take is not told.
+/// Marks in `_extra` a place with two values: the one that a fresh read would take is unknown.
 const TWICE: &str = "\"#2\":";
 
-/// What is taken out of the `_extra` of one table.
+/// The extraction of columns from the `_extra` of one table.
 pub struct Rest {
     shape: Shape,
     /// Places, in the table, of the columns that are taken.
@@ -28,8 +28,8 @@ pub struct Rest {
 }
 
 impl Rest {
-    /// Of the table at `place` of `after` the columns at `wanted`, all of them where `_extra` can tell; those at `wider`
-    /// were there before, of a narrower type. `before` has the same tables with the columns of the old files.
+    /// For the table at `place` of `after`, the columns at `wanted`, all of them that `_extra` can give; those at
+    /// `wider` existed before with a narrower type. `before` has the same tables with the columns of the old files.
     pub fn new(before: &Resource, after: &Resource, place: usize, wanted: &[usize], wider: &[usize]) -> Result<Self> {
         let table = &after.tables[place];
         let depth = table.depth();
@@ -136,7 +136,7 @@ fn spelled(source: &Source, depth: usize) -> Option<Vec<String>> {
 struct Taken {
     shape: Shape,
     contexts: Vec<usize>,
-    /// The table bears the `_extra` of its entries.
+    /// The table has the `_extra` of its entries.
     bears: bool,
 }
 
@@ -156,7 +156,7 @@ impl Taken {
             let mut node = self.shape.contexts[*context].top;
             for field in fields {
                 let here = &self.shape.nodes[node];
-                // The rows of a table have what lies below.
+                // The rows of a table have everything below.
                 if here.whole || here.each.is_some() {
                     return true;
                 }

@@ -69,7 +69,7 @@ fn read_ids(
     Ok(IdRows { search, rows })
 }
 
-/// Decodes what a page of a search states of itself, whether or not its rows have ids that can be read.
+/// Decodes the statements of a search page about itself, whether or not its rows have readable ids.
 pub fn search_page(body: &Body, row: &str, filter: Option<&Filter>) -> Result<SearchPage, Broken> {
     let text = body.text()?;
     with_envelope(&text, |envelope| read_search(&envelope.response, row, filter).map(|(search, _)| search))

@@ -9,7 +9,7 @@ use crate::failure::{Failure, Kind, Result};
 use crate::fetch::SearchPage;
 use crate::schema::{Column, Leaf, Partition, PartitionBy, Resource, Rows, Source, Split, Step, Style, Table, Type};
 
-/// Bytes of a row beside its columns: its owner, and the offset of its `_extra`.
+/// Bytes of a row apart from its columns: its record, and the offset of its `_extra`.
 const ROW: usize = 8;
 
 /// The compiled form of a resource.
@@ -48,7 +48,7 @@ pub(super) struct Node {
     pub each: Option<usize>,
     /// A column that the settings leave out takes the value here.
     pub left_out: bool,
-    /// Nothing of what lies here or below is written: only what is left out takes it.
+    /// Nothing of this place or below is written: only excluded columns take it.
     pub skipped: bool,
 }
 
@@ -59,7 +59,7 @@ pub(super) struct Context {
     pub slots: usize,
     /// Tables that have a row for each entry, with the branch's label.
     pub tables: Vec<(usize, Option<String>)>,
-    /// Its rows are of a table that is left out, and so is what no column names.
+    /// Its rows are of an excluded table; values without a column are excluded too.
     pub muted: bool,
     /// A text in the place of the entries is cut into them.
     pub split: Option<Split>,
@@ -90,14 +90,14 @@ pub(super) struct ColumnShape {
     pub picks: HashMap<usize, Vec<Pick>>,
 }
 
-/// Where a value is picked up: so many contexts above, and what there.
+/// The place from which a value is taken: the number of contexts above, and the part of that context.
 #[derive(Clone, Debug)]
 pub(super) struct Pick {
     pub above: usize,
     pub take: Take,
 }
 
-/// What is picked up in a context.
+/// The part of a context that is taken.
 #[derive(Clone, Debug)]
 pub(super) enum Take {
     Slot { slot: usize, node: usize },
@@ -235,7 +235,7 @@ impl Shape {
         }
     }
 
-    /// Notes where the value of a column lies that is left out.
+    /// Notes the place of an excluded column's value.
     fn leave_out(&mut self, chain: &[usize], column: &Column) {
         for source in &column.from {
             let Leaf::Fields(fields) = &source.leaf else { continue };
@@ -249,7 +249,7 @@ impl Shape {
         }
     }
 
-    /// Finds the places of which nothing is written. The top of an entry is none: what is unnamed in it counts.
+    /// Finds the places of which nothing is written. The top of an entry is none: an unnamed value in it counts.
     pub(super) fn skip_left_out(&mut self) {
         for node in 0..self.nodes.len() {
             self.nodes[node].skipped = self.nodes[node].parent.is_some() && !self.is_written(node);

@@ -45,7 +45,7 @@ impl<'a> Twins<'a> {
             let fitting = twins.iter().map(|(place, _)| *place).filter(|place| owners[*place].fits);
             let best = fitting.reduce(|best, next| if is_newer(&owners[best], &owners[next]) { best } else { next });
             let Some(best) = best else { continue };
-            // One that does not fit is no loss of what is known of the record: the other one is whole.
+            // A copy that does not fit loses nothing of the record: the other one is whole.
             records.retain(|record| record.id.as_ref() != Some(&key));
             for (place, value) in twins.iter().filter(|(place, _)| *place != best) {
                 owners[*place].fits = false;
@@ -60,7 +60,7 @@ impl<'a> Twins<'a> {
     }
 }
 
-/// Whether a record is newer than a later one by the columns that tell it.
+/// Whether a record is newer than a later one by the `newer` columns.
 fn is_newer(one: &Owner, later: &Owner) -> bool {
     let pairs = one.newer.iter().zip(&later.newer);
     let differing = pairs.filter_map(|(one, later)| Some((*one.as_ref()?, *later.as_ref()?)));

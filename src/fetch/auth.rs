@@ -106,7 +106,7 @@ impl Auth {
         Ok(Self { identity, redactor })
     }
 
-    /// The same identity; the steps in which new tokens are kept are told.
+    /// The same identity, with a watcher of the steps in which new tokens are kept.
     pub fn watched(mut self, watcher: Watcher) -> Self {
         match &mut self.identity {
             Identity::Fixed(..) => {}
@@ -375,7 +375,7 @@ fn default_path(account: &str) -> PathBuf {
     state.unwrap_or_else(|| PathBuf::from(".")).join("pearlift").join(format!("{account}-token.json"))
 }
 
-/// A header's value; `from` says where it is set.
+/// A header's value; `from` is the place where it is set.
 fn header(name: &str, value: &str, from: &str) -> Result<HeaderValue> {
     let mut header = HeaderValue::from_str(value).map_err(|_| {
         Failure::new(Kind::Settings, format!("send the header {name}"))

@@ -108,7 +108,7 @@ impl Client {
         &self.shared.limits
     }
 
-    /// The redactor of the secrets that requests bear.
+    /// The redactor of the secrets in requests.
     pub fn redactor(&self) -> &Redactor {
         self.shared.auth.redactor()
     }
@@ -448,7 +448,7 @@ fn is_good(status: u16, headers: &HeaderMap) -> bool {
     matches!(status, 200 | 207) && says(headers, "json", CONTENT_TYPE)
 }
 
-/// Whether a header's value holds this word, whatever the case of its letters.
+/// Whether a header's value contains this word, in any case of its letters.
 fn says(headers: &HeaderMap, wanted: &str, header: reqwest::header::HeaderName) -> bool {
     let value = headers.get(header).and_then(|value| value.to_str().ok());
     value.is_some_and(|value| value.to_ascii_lowercase().contains(wanted))

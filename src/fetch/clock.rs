@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use crate::event::{Event, Events};
 
-/// Clocks further apart than this are reported.
+/// The difference of clocks above which it is reported.
 const APART: SignedDuration = SignedDuration::from_hours(1);
 
 /// The source's clock beside ours, for one run.
@@ -113,7 +113,7 @@ impl Begun {
     }
 }
 
-/// The warning for clocks that are apart.
+/// The warning for clocks that differ.
 fn apart(theirs: Timestamp, ours: Timestamp) -> String {
     let ahead = theirs.duration_since(ours);
     let way = if ahead.is_negative() { "behind" } else { "ahead of" };

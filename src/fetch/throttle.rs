@@ -17,7 +17,7 @@ use crate::config::{Limits, Pace};
 use crate::event::{Event, Events};
 use crate::fetch::Ledger;
 
-/// A throttle wait longer than this is told.
+/// A throttle wait longer than this is reported.
 const WORTH_TELLING: Duration = Duration::from_secs(2);
 /// An even pace may catch up this part of a period at once after it was held up.
 const CATCH_UP: f64 = 0.1;
@@ -46,7 +46,7 @@ pub struct Governor {
 
 #[derive(Debug)]
 struct Shared {
-    /// The head of the line: whoever holds it is next.
+    /// The head of the queue: its holder is next.
     turn: tokio::sync::Mutex<()>,
     changed: Notify,
     state: Mutex<State>,
@@ -256,8 +256,8 @@ impl Permit {
         });
     }
 
-    /// The source refused for haste (503, 429): everybody waits until the period ends, or for as long as it said, an hour
-    /// at most.
+    /// The source refused for haste (503, 429): all requests wait until the period ends, or for the stated time, an
+    /// hour at most.
     pub fn throttled(self, wait: Option<Duration>) {
         self.settle(|state, now, shared| {
             let wait = wait.filter(|wait| *wait <= LONGEST_WAIT).unwrap_or(shared.period);

@@ -33,7 +33,7 @@ pub struct TokenSet {
     pub expires_at: Option<Timestamp>,
     /// How long the access token was granted for, when that is known.
     pub life: Option<SignedDuration>,
-    /// Where the account lives, when the token answer said so: it may move (docs/brightpearl-api.md §1.3).
+    /// The address of the account, if the token answer states it: it may move (docs/brightpearl-api.md §1.3).
     pub api_domain: Option<String>,
 }
 
@@ -98,9 +98,9 @@ impl TokenFile {
         Ok(file)
     }
 
-    /// Drafts of processes that are dead, for the lock is ours: a complete one is newer than the file, because each
-    /// writer of the file adopts drafts first; an incomplete one is ignored. Files that no process of ours can have
-    /// left stay.
+    /// Takes over drafts of crashed processes, for the lock is ours: a complete one is newer than the file, because
+    /// each writer of the file adopts drafts first; an incomplete one is ignored. Files that no process of ours can
+    /// have left stay.
     fn adopt_drafts(&self, folder: &Folder) -> std::io::Result<()> {
         let stem = self.path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
         let is_draft = |name: &String| {
@@ -151,7 +151,7 @@ impl TokenFile {
         }
         let mut text = Vec::new();
         file.take(MOST_BYTES).read_to_end(&mut text).map_err(failed)?;
-        // A file that is no token set was not written by us whole; the configured tokens still stand.
+        // A file that is no token set was not written by us as a whole; the configured tokens stay valid.
         let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&text);
         let Ok(written) = serde_json::from_slice::<Written>(text) else { return Ok(None) };
         if written.began_with != self.began_with {
@@ -208,7 +208,7 @@ impl TokenFile {
         Err(taken.unwrap_or_else(|| ErrorKind::AlreadyExists.into()))
     }
 
-    /// The folder that it lies in, made where it is missing.
+    /// Its folder, made if it is missing.
     fn folder(&self) -> Result<Folder> {
         let folder = self.path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         std::fs::create_dir_all(folder).map_err(|error| self.failed("make the folder of", error))?;

@@ -1,13 +1,13 @@
-//! Pages of a search, asked ahead and joined in order (docs/reading.md §9, §10, §11).
+//! Pages of a search, requested ahead and joined in order (docs/reading.md §9, §10, §11).
 //!
-//! Pages are sorted by a unique id ascending and overlap by one row. A page may come while others are under way; they are
-//! joined in order by their first and last id: a first id at or below the last one known joins; one above it means that
-//! rows left meanwhile, and pages are read again from further ahead of the gap until one joins.
+//! Pages are sorted by a unique id ascending and overlap by one row. A page may arrive while others are under way; they
+//! are joined in order by their first and last id: a first id at or below the last one known joins; one above it means
+//! that rows left meanwhile, and pages are read again from further ahead of the gap until one joins.
 //!
-//! A page is full if it has as many rows as were asked for, or as an earlier page of the walk, or states that more follow. A
-//! single page that is not full and agrees with the count that it states ends the walk; where the count is known to be
-//! wrong, two such pages in a row do. A page without new rows against a count that is believed is asked again; then the
-//! walk goes on by windows (see `windows`).
+//! A page is full if it has as many rows as were requested, or as an earlier page of the walk, or states that more
+//! follow. A single page that is not full and agrees with the count that it states ends the walk; where the count is
+//! known to be wrong, two such pages in a row do. A page without new rows against a count that is believed is requested
+//! again; then the walk continues by windows (see `windows`).
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -24,7 +24,7 @@ use crate::quantity::plural;
 const REREADS: u32 = 100;
 /// The same rows come from so many places of a search before it counts as one that does not go on.
 const SAME_PAGES: u32 = 2;
-/// A page without rows against the search's own count is asked for so often before the walk goes on by windows.
+/// A page without rows against the search's own count is requested so often before the walk continues by windows.
 const ASKED: u32 = 2;
 
 /// A page in its place: its content, and the position after it.
@@ -84,7 +84,7 @@ pub struct Walk<T> {
 }
 
 impl<T: Send + 'static> Walk<T> {
-    /// A walk from the first row, or from where an earlier one was left: the greatest id home and the next row.
+    /// A walk from the first row, or from the end of an earlier one: the greatest fetched id and the next row.
     pub fn new(
         client: &Client,
         resource: &Arc<str>,
@@ -162,7 +162,7 @@ impl<T: Send + 'static> Walk<T> {
         }
     }
 
-    /// Whether more than one page is there, and they cannot be told apart by their first and last rows.
+    /// Whether there is more than one page, and their first and last rows do not distinguish them.
     fn is_unsorted(&self, page: &SearchPage) -> bool {
         let column = page.columns.iter().find(|column| column.name == self.query.row);
         !self.is_whole(page) && (!self.ascends(page) || column.is_none_or(|column| !column.sortable))
@@ -206,7 +206,7 @@ impl<T: Send + 'static> Walk<T> {
         }
         if !self.ended {
             self.least_rows = Some(self.least_rows.map_or(page.rows, |least| least.min(page.rows)));
-            // Only a page that is full, or says that more follow, shows how many rows a page has: the count that the
+            // Only a page that is full, or states that more follow, shows how many rows a page has: the count that the
             // source claims may be wrong.
             let tells = page.more == Some(true) || page.rows >= u64::from(self.query.page_size);
             if self.step.is_none() && tells {
@@ -217,7 +217,7 @@ impl<T: Send + 'static> Walk<T> {
                 self.forget_ahead();
                 self.step = Some(page.rows.saturating_sub(1).max(1));
             }
-            // The next page overlaps by the last row that can be told, and is asked anew where that is not the last.
+            // The next page overlaps by the last readable row, and is requested anew if that is not the last.
             self.next = if self.query.groups { self.next_group(first, page)? } else { first + page.last_at };
             if self.next < end {
                 self.forget_ahead();
@@ -264,7 +264,8 @@ impl<T: Send + 'static> Walk<T> {
         self.short_pages >= 2
     }
 
-    /// A page contradicts the search's own count: it is asked again, then the walk goes on by windows of dates.
+    /// Handles a page that contradicts the search's own count: it is requested again, then the walk continues by
+    /// windows of dates.
     fn doubt(&mut self, first: u64, page: &SearchPage) -> Result<()> {
         self.doubts += 1;
         self.forget_ahead();
@@ -272,7 +273,7 @@ impl<T: Send + 'static> Walk<T> {
         if self.doubts < ASKED {
             return Ok(());
         }
-        // Rows up to the last one joined are home; the page overlaps by that row.
+        // Rows up to the last one joined are fetched; the page overlaps by that row.
         let missing = Missing::new(self.last, first, page);
         if self.query.by.is_none() || self.query.descending {
             return Err(missing.failure(&self.resource, &self.query.page(first)));
@@ -305,7 +306,7 @@ impl<T: Send + 'static> Walk<T> {
             .advise("run `pearlift check`; leave the resource out with `resources.exclude` meanwhile"))
     }
 
-    /// A page of which no row can be told from others: it is taken as it is where it is the last.
+    /// Joins a page without a readable row: it is taken as it is if it is the last.
     fn join_unreadable(&mut self, first: u64, page: &SearchPage) -> Result<Option<bool>> {
         self.ended = !self.is_full(page) && page.agrees(first + page.rows - 1);
         if self.ended {

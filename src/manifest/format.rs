@@ -17,7 +17,7 @@ use crate::schema::{Column, Meaning, Table, Type, file_schema};
 /// The format that this program writes; a higher one is refused.
 pub const FORMAT: u32 = 1;
 
-/// An owner key. Numbers sort as numbers, texts by their bytes.
+/// A record key. Numbers sort as numbers, texts by their bytes.
 #[derive(Clone, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
 #[serde(untagged)]
 pub enum Key {
@@ -43,7 +43,7 @@ pub struct Version {
     pub account: String,
     pub resource: String,
     pub version: u64,
-    /// Tells this put from every other.
+    /// Distinguishes this put from every other.
     pub nonce: String,
     /// The nonce of the version before; none for the first.
     pub parent: Option<String>,
@@ -125,16 +125,16 @@ impl SpecColumn {
 /// A live Parquet file.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub struct DataFile {
-    /// Where it lies once published.
+    /// Its final path, once published.
     pub path: String,
-    /// Where it lies until then.
+    /// Its path until then.
     pub staged: String,
     /// `created_month=2026-03-01`, if the table has a partition.
     pub partition: Option<String>,
     pub bytes: u64,
     pub rows: u64,
     pub sha256: String,
-    /// The least and greatest owner key; none in an empty file.
+    /// The least and greatest record key; none in an empty file.
     pub first: Option<Key>,
     pub last: Option<Key>,
     /// The records that are held as open; absent where they are not looked for, or are many.
@@ -194,13 +194,13 @@ pub struct State {
     /// A backfill that stopped before its end: no scan of the nightly run touches it.
     #[serde(default)]
     pub backfill: Option<Backfill>,
-    /// Ids that could not be brought home; asked for again each run.
+    /// Ids that could not be fetched or mapped; retried on each run.
     #[serde(default)]
     pub owed: Vec<Owed>,
     /// Ids that spoil their set, left out until then.
     #[serde(default)]
     pub left_out: Vec<LeftOut>,
-    /// Owners read lately, with the change stamp that they bore: not read again while it is the same.
+    /// Records read lately, with their change stamp: not read again while it is the same.
     #[serde(default)]
     pub seen: BTreeMap<i64, String>,
     /// The last full read left out records created before.
@@ -244,7 +244,7 @@ pub struct Scan {
     pub cursor: Cursor,
 }
 
-/// An unfinished backfill: it goes on when the same is asked for again.
+/// An unfinished backfill: resumed by a request for the same range.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub struct Backfill {
     pub id: String,
@@ -303,7 +303,7 @@ impl ScanKind {
 pub enum Cursor {
     /// Slices done, as ranges of their numbers, of the plan at this path.
     Slices { plan: String, done: Vec<(u64, u64)> },
-    /// Rows up to this key are home; the next page begins at this row (1-based).
+    /// Rows up to this key are fetched; the next page begins at this row (1-based).
     Rows { last: i64, next: u64 },
 }
 
@@ -329,7 +329,7 @@ pub struct ScanPlan {
     pub shown: Vec<(i64, i64)>,
 }
 
-/// An id that is owed.
+/// A pending id.
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize)]
 pub struct Owed {
     pub id: Key,
@@ -369,7 +369,7 @@ impl TableFiles {
         next
     }
 
-    /// Whether files of the other description can stand beside ours.
+    /// Whether both descriptions allow their files in one table.
     pub fn same_shape(&self, other: &Self) -> bool {
         self.columns.len() == other.columns.len()
             && self.columns.iter().zip(&other.columns).all(|(ours, theirs)| ours.same_shape(theirs))
@@ -377,7 +377,7 @@ impl TableFiles {
             && self.partition == other.partition
     }
 
-    /// The Arrow schema of its files. Refuses (`Damage`) types that no schema file can say.
+    /// The Arrow schema of its files. Refuses (`Damage`) types that no schema file can declare.
     pub fn arrow(&self) -> Result<Schema> {
         let mut columns = Vec::new();
         for column in &self.columns {

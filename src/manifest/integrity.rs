@@ -103,7 +103,7 @@ pub fn check(version: &Version, resource: &str, number: u64) -> Result<(), Strin
     Ok(())
 }
 
-/// All ids that it names as absent, of whatever kind, are held in memory.
+/// All ids that it names as absent, of any kind, are held in memory.
 fn check_absent(version: &Version) -> Result<(), String> {
     let (absence, count) = (&version.state.absence, &version.state.count);
     let gaps = absence.gaps.iter().map(|gap| &gap.ids);
@@ -146,7 +146,7 @@ fn check_table(name: &str, table: &TableFiles) -> Result<(), String> {
     Ok(())
 }
 
-/// A file lies where its run and its number put it, and its key range is one.
+/// Checks that a file is at the path of its run and number, and that its key range is one.
 fn check_file(
     file: &DataFile,
     table: &str,

@@ -51,7 +51,8 @@ impl Holding {
 pub struct Recovered {
     /// The head; `None` where nothing was ever committed.
     pub head: Option<Version>,
-    /// Why uploads of dead runs are still there. Nothing depends on them, so that it is no failure of the recovery.
+    /// The reason why uploads of crashed runs remain. Nothing depends on them, so that it is no failure of the
+    /// recovery.
     pub kept: Option<Failure>,
 }
 

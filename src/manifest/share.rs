@@ -157,7 +157,7 @@ impl<File: Listed> Changes<File> {
 }
 
 impl ChangedSince {
-    /// The changes from a checkpoint to other lists, if they can be told.
+    /// The changes from a checkpoint to other lists, if they can be expressed.
     fn between(checkpoint: &Checkpoint, new: &Lists) -> Option<Self> {
         let old = &checkpoint.lists;
         let mut tables = BTreeMap::new();

@@ -22,7 +22,7 @@ proptest! {
         if let Some(changes) = Changes::between(&old, &new) {
             prop_assert_eq!(changes.applied(old).unwrap(), new);
         } else {
-            // Only files that stay and change places cannot be told.
+            // A mere exchange of places among files that stay cannot be expressed.
             let stay = |list: &[MisfitFile], of: &[MisfitFile]| -> Vec<MisfitFile> {
                 list.iter().filter(|file| of.contains(file)).cloned().collect()
             };

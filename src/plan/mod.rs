@@ -159,7 +159,7 @@ pub fn plan(resource: &Resource, head: Option<&Version>, options: ResourceOption
     job
 }
 
-/// Whether ids are compared after a whole read: what is read by ids without changes is counted in no night between.
+/// Whether ids are compared after a whole read: a resource read by ids without changes is counted in no night between.
 fn compares_after(resource: &Resource, state: &State, steps: &[Step]) -> bool {
     let undated = matches!(resource.read.style, Style::IdSets { changes: None, .. });
     undated && state.completed_at.is_some() && steps.iter().any(|step| step.kind == StepKind::Scan(ScanKind::Full))

@@ -138,7 +138,7 @@ fn compare(place: usize, table: &Table, before: &TableFiles) -> Result<Option<Ta
         origins.push(origin);
     }
     says.extend(dropped.iter().map(|column| format!("drops {}", column.name)));
-    // A column that is left out from now on may stand in `_extra`.
+    // A column that is excluded from now on may be in `_extra`.
     let known = |column: &&SpecColumn| before.left_out.iter().any(|known| known.name == column.name);
     let purged = wanted.left_out.iter().filter(|column| !known(column) && gone_already(before, column));
     says.extend(purged.map(|column| format!("leaves out {}", column.name)));

@@ -6,7 +6,7 @@ use crate::quantity::{number, plural};
 use crate::run::{End, Outcome, Tally};
 use crate::secret::Redactor;
 
-/// Misfit paths named in a hint; the report has them all.
+/// The most rejected paths in a hint; the report has them all.
 const NAMED: usize = 5;
 
 /// Fields and copies that scans noticed, a line each kind.

@@ -25,7 +25,7 @@ impl Catalog {
     /// The built-in resources, overridden and added to by the `*.toml` of a user's folder.
     ///
     /// Refuses (`Schema`) a file that breaks the grammar, two resources that write one table, and a per-owner resource
-    /// whose owner is missing.
+    /// with a missing owner.
     pub fn load(folder: Option<&Path>) -> Result<Self> {
         let mut texts: Vec<(String, String)> = BUILT_IN
             .files()
@@ -55,8 +55,8 @@ impl Catalog {
         Ok(catalog)
     }
 
-    /// The catalog as the settings wish it; `selects` says which resources are read. Refuses (`Settings`) what cannot be
-    /// left out, and names that do not exist.
+    /// The catalogue after the settings are applied; `selects` decides which resources are read. Refuses (`Settings`)
+    /// to exclude needed tables and columns, and names that do not exist.
     pub fn shaped(
         self,
         selection: impl Fn(&str) -> ColumnSelection,
@@ -122,7 +122,7 @@ impl Catalog {
         Ok(())
     }
 
-    /// That what columns refer to exists and is of the same type.
+    /// Checks that columns reference existing columns of the same type.
     fn check_references(&mut self, is_refused: impl Fn(&str) -> bool) -> Result<()> {
         let tables = self.resources.iter().flat_map(|resource| &resource.tables);
         let known: Vec<(String, Vec<(String, Type)>)> = tables

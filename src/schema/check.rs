@@ -16,7 +16,7 @@ use crate::schema::{
     Partition, PartitionBy, Read, Resource, RowSearch, Rows, Source, Step, Style, Table, Type,
 };
 
-/// The most ids of a GET where the file does not say (docs/brightpearl-api.md §5.3).
+/// The most ids of a GET, if the file does not state it (docs/brightpearl-api.md §5.3).
 const MAX_IDS: u16 = 200;
 
 /// Reads one schema file. `name` is the resource's name, the file's name without its ending.
@@ -77,7 +77,7 @@ fn wrong(place: &str, why: impl Into<String>) -> Failure {
     Failure::new(Kind::Schema, "accept a schema file").at(format!("{place}.toml")).because(why)
 }
 
-/// The first key column of every table is the owner key, and of one type.
+/// The first key column of every table is the record key, and of one type.
 fn check_owner_keys(name: &str, key: &[Source], tables: &[Table]) -> Result<Type> {
     let in_record =
         |key: &Source| matches!(key.origin, Origin::Above(0)) && matches!(key.leaf, Leaf::Fields(_) | Leaf::Key);
@@ -137,7 +137,7 @@ fn check_repeats(read: &Read, tables: &[Table]) -> Result<()> {
     }
 }
 
-/// At most one table, with one row a record, says how files are divided; all tables follow it.
+/// At most one table, with one row a record, decides the partition of files; all tables follow it.
 fn check_partition(name: &str, tables: &[Table], written: &[Option<String>]) -> Result<Partition> {
     let mut found = Partition::None;
     for (index, text) in written.iter().enumerate() {
@@ -260,7 +260,7 @@ fn check_read(name: &str, file: ReadFile, key: Vec<Source>, key_type: Type, tabl
     })
 }
 
-/// The unit of a search's count: records where the file does not say and each has one row; lists and reads by others' ids have none.
+/// The unit of a search's count: by default records, where each has one row; lists and reads by others' ids have none.
 fn check_count(
     name: &str,
     text: Option<&str>,
@@ -353,7 +353,8 @@ fn check_changes(name: &str, file: ChangesFile, tables: &[Table]) -> Result<Chan
     })
 }
 
-/// Only what is read by id sets can be read again by the ids that others name; that the columns exist is checked together.
+/// Only a resource of id sets can be read again by the ids of references; the existence of the columns is checked
+/// together.
 fn check_also_from(name: &str, style: StyleName, file: Vec<AlsoFromFile>) -> Result<Vec<AlsoFrom>> {
     if style != StyleName::IdSets && !file.is_empty() {
         return Err(wrong(name, "`also_from` goes with style id-sets"));

@@ -52,7 +52,7 @@ impl<'a> CodeLists<'a> {
     }
 }
 
-/// A text of the file, trimmed; refused where it is there and says nothing.
+/// A text of the file, trimmed; refused if it is given and empty.
 pub fn text(key: &str, text: Option<String>) -> Result<String> {
     let Some(text) = text else { return Ok(String::new()) };
     let trimmed = text.trim();

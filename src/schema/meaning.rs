@@ -10,12 +10,12 @@ pub const DESCRIPTION: &str = "description";
 /// The meaning of a column.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Meaning {
-    /// Plain English; empty where the file says nothing.
+    /// Plain English; empty if the file states nothing.
     pub description: String,
     pub references: References,
     /// The values that are known, and their meanings.
     pub codes: Vec<Code>,
-    /// It tells of a person: a name, an address, a telephone number, or a free text that may hold such.
+    /// It concerns a person: a name, an address, a telephone number, or a free text that may contain such.
     pub personal: bool,
     pub confidence: Confidence,
     /// The line in the schema file; 0 for a column of no file.
@@ -25,7 +25,7 @@ pub struct Meaning {
 /// Where the value of a column leads.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum References {
-    /// It is no reference, or the file does not say.
+    /// It is no reference, or the file does not state one.
     #[default]
     Unsaid,
     /// To one of these columns.

@@ -1,8 +1,8 @@
 //! The remote resources and our tables, as declared in `schemas/*.toml`.
 //!
 //! Takes TOML texts (built in, or a user's folder), gives a checked [`Catalog`]: everything true about the remote
-//! tables, so that no other module names a resource, a table or a column. A file that is wrong is refused with its name
-//! and line; what the constructor has checked is relied on afterwards.
+//! tables, so that no other module names a resource, a table or a column. A wrong file is refused with its name and
+//! line; other modules rely on the checks of the constructor.
 
 mod file;
 mod path;

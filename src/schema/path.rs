@@ -1,4 +1,4 @@
-//! Where a value lies in a record: `totalValue.total`, `^.id`, `$.@key`, `.`.
+//! The place of a value in a record: `totalValue.total`, `^.id`, `$.@key`, `.`.
 //!
 //! A record is walked in *contexts*: the record itself, and one more for each `*` of a table's `rows`. A path begins at
 //! the row's own context, at an enclosing one (`^.`, repeatable) or at the record (`$.`).
@@ -23,7 +23,7 @@ pub enum Origin {
     Record,
 }
 
-/// What is taken at the path's end.
+/// The part that is taken at the path's end.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Leaf {
     /// The value of nested fields; no fields means the entry itself (`.`).

@@ -21,9 +21,9 @@ pub struct Resource {
     pub read: Read,
     /// In the file's order; at least one.
     pub tables: Vec<Table>,
-    /// Tables that the settings leave out: what they would hold is known, and written nowhere.
+    /// Tables that the settings exclude: their columns are known, and not written.
     pub left_out: Vec<Table>,
-    /// Hash of what decides reading and mapping; another hash drops an unfinished scan's plan.
+    /// Hash of everything that decides reading and mapping; another hash drops an unfinished scan's plan.
     pub hash: String,
 }
 
@@ -32,7 +32,7 @@ pub struct Resource {
 pub struct Read {
     pub service: String,
     pub style: Style,
-    /// Where the owner key lies in a record: the first place that has one.
+    /// The places of the record key in a record: the first that has a value counts.
     pub key: Vec<crate::schema::Source>,
     /// `Int64` or `String`.
     pub key_type: Type,
@@ -40,15 +40,17 @@ pub struct Read {
     pub records: Vec<Step>,
     /// Several records of an answer may have one key: together they are that record.
     pub repeats: bool,
-    /// Of two copies of a record the one higher in the first of these (columns of the owner's table) is newer.
+    /// The columns (of the main table) that decide which of two copies of a record is newer: the first that differs
+    /// counts.
     pub newer: Vec<Newer>,
     /// The unit of the count of the source's search.
     pub count: Count,
-    /// Columns elsewhere whose new, changed and removed rows name records of this resource that changed without a date.
+    /// Columns of other resources; the records that their new, changed and removed rows reference may have changed
+    /// without a date.
     pub also_from: Vec<AlsoFrom>,
-    /// How often what has no dates is read whole; `None` is every run.
+    /// The interval at which a resource without dates is read whole; `None` is every run.
     pub every: Option<Duration>,
-    /// How often what has dates is read whole again, for what they do not tell; `None` is never.
+    /// The interval at which a resource with dates is read whole again, for undated changes; `None` is never.
     pub reload_every: Option<Duration>,
     /// An empty answer for a list that has rows is accepted.
     pub empty_ok: bool,
@@ -56,7 +58,7 @@ pub struct Read {
     pub none_found: Vec<String>,
     /// Error codes on which an id set is halved.
     pub split_on: Vec<String>,
-    /// Error codes of single ids that mean "has no such record": not owed.
+    /// Error codes of single ids that mean "has no such record": not pending.
     pub not_applicable: Vec<String>,
 }
 
@@ -170,7 +172,7 @@ pub struct IdSearch {
     pub id: String,
     /// The unique column that pages are sorted by; often the same.
     pub row: String,
-    /// The search has no unique column: an id stands in several rows, and pages are sorted by it.
+    /// The search has no unique column: an id has several rows, and pages are sorted by it.
     pub repeats: bool,
     /// The count that the search states is known to be wrong.
     pub count_is_wrong: bool,
@@ -182,14 +184,14 @@ pub struct Changes {
     pub search: IdSearch,
     /// Filterable dates set by the server.
     pub since: Vec<String>,
-    /// Search column and our column: an id whose values are those that we hold is not fetched again.
+    /// Search column and our column: an id with equal values in both is not fetched again.
     pub same: Vec<(String, String)>,
     /// Records that change without a date while they are open.
     pub open: Option<Box<Open>>,
 }
 
 impl Changes {
-    /// The date of creation among the dates: the one that does not also tell of changes.
+    /// The date of creation: the one among the dates that no later change moves.
     pub fn created(&self) -> &str {
         let tells_of_changes = |date: &&String| self.same.iter().any(|(theirs, _)| theirs == *date);
         self.since.iter().find(|date| !tells_of_changes(date)).or(self.since.first()).expect("changes have a date")
@@ -206,7 +208,7 @@ pub enum Open {
 }
 
 impl Open {
-    /// Our column by which open records are told.
+    /// Our column that distinguishes open records.
     pub fn column(&self) -> &str {
         match self {
             Self::Listed { column, .. } | Self::Until { column, .. } => column,
@@ -226,15 +228,15 @@ pub struct RowSearch {
     pub newest: bool,
 }
 
-/// Whose ids a per-owner resource is read by.
+/// The resource that gives the ids of a per-owner resource.
 #[derive(Clone, Debug)]
 pub struct Owners {
     pub resource: String,
-    /// A boolean filter of the owner's search.
+    /// A boolean filter of that resource's search.
     pub filter: Option<(String, bool)>,
 }
 
-/// A column by which of two copies the newer is told.
+/// A column that decides which of two copies is newer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Newer {
     pub table: usize,
@@ -273,7 +275,7 @@ pub struct Split {
 #[derive(Clone, Debug)]
 pub struct Table {
     pub name: String,
-    /// Plain English; empty where the file says nothing.
+    /// Plain English; empty if the file states nothing.
     pub description: String,
     pub rows: Rows,
     /// A text in the place of rows is cut into them.
@@ -281,7 +283,7 @@ pub struct Table {
     pub columns: Vec<Column>,
     /// Columns that the settings leave out: their values are known, and written nowhere.
     pub left_out: Vec<Column>,
-    /// Indices of the key columns; the first is the owner key.
+    /// Indices of the key columns; the first is the record key.
     pub key: Vec<usize>,
     pub partition: Partition,
 }
@@ -290,7 +292,7 @@ pub struct Table {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Partition {
     None,
-    /// By a column of the owner's table.
+    /// By a column of the main table.
     By {
         segment: String,
         by: PartitionBy,
@@ -339,7 +341,7 @@ impl Table {
         self.rows.depth()
     }
 
-    /// The place of the column that tells of deleted records, where the table keeps their rows.
+    /// The place of the column that marks deleted records, if the table keeps their rows.
     pub fn mark(&self) -> Option<usize> {
         self.columns.iter().position(|column| column.name == DELETED_AT)
     }
@@ -380,7 +382,7 @@ pub fn file_schema(columns: &[Column]) -> Schema {
 }
 
 impl Resource {
-    /// The table with one row a record, or the first: by it is told what is held.
+    /// The table with one row a record, or the first: it decides which records are stored.
     pub fn owner_table(&self) -> &Table {
         self.tables.iter().find(|table| table.rows == Rows::Record).unwrap_or(&self.tables[0])
     }
@@ -390,12 +392,12 @@ impl Resource {
         &self.tables[0].partition
     }
 
-    /// Whether a scan reads it whole and replaces what is there.
+    /// Whether a scan reads it whole and replaces all rows.
     pub fn is_snapshot(&self) -> bool {
         matches!(self.partition(), Partition::Snapshot { .. })
     }
 
-    /// Whether a nightly run asks for changes by date, its own or its owner's; what has no dates is read whole.
+    /// Whether a nightly run requests changes by date, its own or its owner's; a resource without dates is read whole.
     pub fn has_dates(&self) -> bool {
         match &self.read.style {
             Style::IdSets { changes, .. } => changes.is_some(),
@@ -415,7 +417,7 @@ impl Resource {
         }
     }
 
-    /// The table whose live rows the source's count is compared with; none where there is nothing to compare.
+    /// The table with the live rows that are compared with the source's count; none without such a count.
     pub fn counted_table(&self) -> Option<&Table> {
         match &self.read.count {
             Count { is_wrong: true, .. } | Count { of: Counted::Nothing, .. } => None,

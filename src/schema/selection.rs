@@ -1,7 +1,9 @@
-//! What the settings change in a resource: only some tables, without some columns, with a mark on rows of deleted records.
+//! The changes of the settings to a resource: only some tables, without some columns, with a mark on rows of deleted
+//! records.
 //!
-//! Takes a checked resource and plain wishes, gives the resource as it is written. Refuses (`Settings`) names that do not
-//! exist, and to leave out what reading goes by: keys, the partition's column, columns that are compared with the source.
+//! Takes a checked resource and the selection, gives the resource as it is written. Refuses (`Settings`) names that do
+//! not exist, and to exclude columns that reading needs: keys, the partition's column, columns that are compared with
+//! the source.
 
 use std::collections::BTreeSet;
 
@@ -10,7 +12,7 @@ use sha2::{Digest, Sha256};
 use crate::failure::{Failure, Kind, Result};
 use crate::schema::{Changes, Column, DELETED_AT, Leaf, Meaning, Newer, Partition, Resource, Style, Table, Type};
 
-/// What is wished of one resource; the default changes nothing.
+/// The selection for one resource; the default changes nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ColumnSelection {
     /// Only these tables; none means all.
@@ -24,13 +26,13 @@ pub struct ColumnSelection {
 /// Something that goes by a column, and so cannot do without it.
 pub(super) struct Need {
     pub table: String,
-    /// None where the table must be there, with whatever columns.
+    /// None if the table is needed with any columns.
     pub column: Option<String>,
     pub why: String,
 }
 
 impl Resource {
-    /// The resource as the settings wish it. `needed` is what other resources go by.
+    /// The resource after the selection. `needed` lists the columns that other resources need.
     pub(super) fn shaped(self, selection: &ColumnSelection, needed: &[&Need]) -> Result<Self> {
         let wanted = self.wanted_tables(selection)?;
         let dropped = self.dropped_columns(selection, &wanted)?;
@@ -155,7 +157,7 @@ impl Resource {
         Ok(dropped)
     }
 
-    /// What reading the resource itself goes by.
+    /// The columns that reading the resource itself needs.
     fn own_needs(&self) -> Vec<Need> {
         let owner = self.owner_table();
         let need = |column: &str, why: &str| Need {

@@ -118,7 +118,7 @@ fn check_column(
     Ok(Column { name: file.name, from, kind, required: file.required, tried: file.tried, meaning })
 }
 
-/// A table that is cut out of a text says so with a path.
+/// A table that is split out of a text declares it with a path.
 fn check_split(by: Option<String>, skip: Vec<String>, rows: &Rows) -> Result<Option<Split>> {
     match by {
         None if skip.is_empty() => Ok(None),
@@ -155,14 +155,14 @@ fn check_key(key: &[String], columns: &[Column]) -> Result<Vec<usize>> {
     if places.is_empty() { Err(wrong("it has no key")) } else { Ok(places) }
 }
 
-/// snake_case: what every engine takes unquoted, but for its reserved words.
+/// snake_case: accepted by every engine without quotes, except for its reserved words.
 pub fn is_name(text: &str) -> bool {
     text.starts_with(|c: char| c.is_ascii_lowercase())
         && text.len() <= 63
         && text.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
 }
 
-/// Names that no folder can bear where a destination is copied to Windows.
+/// Names that no folder can have where a destination is copied to Windows.
 pub fn is_device(name: &str) -> bool {
     let numbered = name.strip_prefix("com").or_else(|| name.strip_prefix("lpt"));
     matches!(name, "con" | "prn" | "aux" | "nul")

@@ -8,8 +8,8 @@ use crate::failure::{Failure, Kind};
 use crate::quantity::plural;
 use crate::store::network::Untaken;
 
-/// Codes of S3 that are refusals though the client does not say so: they come with the status of a wrong request, or in
-/// the answer to a list, where the client does not look at the status.
+/// Codes of S3 that are refusals though the client does not report them so: they arrive with the status of a wrong
+/// request, or in the answer to a list, where the client ignores the status.
 const REFUSALS: [&str; 7] = [
     "AccessDenied",
     "ExpiredToken",
@@ -20,7 +20,7 @@ const REFUSALS: [&str; 7] = [
     "SignatureDoesNotMatch",
 ];
 
-/// The way out where a link or another odd thing lies in the destination.
+/// The remedy for a link or another odd object in the destination.
 const NO_LINKS: &str = "below the destination's folder only folders and files of its own are used: put what belongs there in its \
                         place; the folder that `destination.url` names may itself be a link";
 
@@ -53,12 +53,12 @@ pub fn failure(verb: &str, path: &str, error: object_store::Error) -> Failure {
     }
 }
 
-/// Local errors are told apart by the operating system's word.
+/// Local errors are distinguished by the operating system's code.
 fn io_kind(error: &object_store::Error) -> Kind {
     io_error(error).map_or(Kind::StoreUnreachable, kind_of)
 }
 
-/// Whether something lies in the destination that is not used.
+/// Whether the destination contains an object that is not used.
 fn unfit_in(error: &object_store::Error) -> bool {
     io_error(error).is_some_and(is_unfit)
 }
@@ -136,7 +136,7 @@ pub fn unlisted(path: &str, why: &str, cause: Option<Box<dyn Error + Send + Sync
     failure.advise("s3:ListBucketMultipartUploads allows it; a lifecycle rule of the bucket removes them too")
 }
 
-/// The store says that something exists and does not show it.
+/// The store states that something exists and does not show it.
 pub fn unclear(path: &str) -> Failure {
     Failure::new(Kind::StoreUnreachable, "write in the destination")
         .at(path)
@@ -162,7 +162,7 @@ pub fn moved(place: &str, former: &str) -> Failure {
         .advise(format!("set `url = \"{former}\"` under [destination] to go on with them, or move the objects"))
 }
 
-/// Whether a failure says that something is not there.
+/// Whether a failure means that something does not exist.
 pub fn is_missing(failure: &Failure) -> bool {
     let mut next = failure.source();
     while let Some(cause) = next {

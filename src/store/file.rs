@@ -61,7 +61,7 @@ pub struct LocalCopy {
     at: At,
 }
 
-/// Where a local copy lies.
+/// The place of a local copy.
 #[derive(Debug)]
 enum At {
     /// In the destination's folder: the file itself.

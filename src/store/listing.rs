@@ -1,4 +1,5 @@
-//! A bucket as the store sees it: lists that must go on and end, and contents that are told apart from other answers.
+//! A bucket as the store uses it: lists that must advance and end, and contents that are distinguished from other
+//! answers.
 //!
 //! Takes the client of the bucket, gives the same verbs. A list is read page by page here, for the client follows any
 //! continuation: one that names a page twice, that brings nothing page after page, or that fills the memory is refused.

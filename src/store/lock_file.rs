@@ -1,6 +1,7 @@
 //! Locks in a folder: file locks of the system, which end with their process.
 //!
-//! A lock file is one that nobody else may open, for whoever can open it can hold it (`flock` asks for no right to write).
+//! A lock file is one that nobody else may open, for a process that can open it can hold it (`flock` asks for no right
+//! to write).
 
 use std::collections::VecDeque;
 use std::fs::{File, TryLockError};

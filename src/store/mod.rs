@@ -38,7 +38,7 @@ pub use lock::{Held, LockTiming, Locks};
 pub use step::{Step, Watcher};
 pub use uploads::{Upload, UploadPage, upload_page};
 
-/// A put of which the store says that it exists, and does not show it, is tried this often.
+/// The number of tries of a put after which the store states that the object exists, and does not show it.
 const PUT_TRIES: u32 = 5;
 
 /// The destination of a run.
@@ -95,7 +95,7 @@ impl Store {
         &self.place
     }
 
-    /// The same store seen through another implementation: a wrapper that fails on purpose, say.
+    /// The same store seen through another implementation, for example a wrapper that fails on purpose.
     pub fn seen_through(&self, wrap: impl FnOnce(Arc<dyn ObjectStore>) -> Arc<dyn ObjectStore>) -> Self {
         Self { inner: wrap(Arc::clone(&self.inner)), ..self.clone() }
     }

@@ -1,9 +1,9 @@
-//! HTTP to a bucket and to the services that give its credentials: no redirect, no referer, no proxy for addresses in the
-//! clear, and a bound for every body.
+//! HTTP to a bucket and to the services that give its credentials: no redirect, no referer, no proxy for unencrypted
+//! addresses, and a bound for every body.
 //!
 //! Takes requests of the store's client, gives their answers. A body is read whole and within [`TEXT`] bytes and
-//! [`ELEMENTS`] elements, unless the request is marked as that of an object's content ([`Content`]): that one is handed on
-//! as it comes, and ends where the answer states. Refuses redirects and http that leaves the machine ([`Untaken`]).
+//! [`ELEMENTS`] elements, unless the request is marked as that of an object's content ([`Content`]): that one is passed
+//! on as it arrives, up to its stated length. Refuses redirects and http that leaves the machine ([`Untaken`]).
 
 use std::error::Error;
 use std::fmt;
@@ -28,9 +28,9 @@ const TEXT: usize = 8 << 20;
 /// Elements of such an answer, counted by the signs that begin or divide them. A list has at most 1,000 entries of about 12
 /// elements, with a beginning and an end each. The reader keeps up to 100 bytes for one: 10 MiB.
 const ELEMENTS: usize = 100_000;
-/// Bytes of an answer that reports an error; the rest is cut off, for the status says enough.
+/// Bytes of an answer that reports an error; the rest is cut off, for the status is enough.
 const REPORT: usize = 64 << 10;
-/// A connection is made within this, or counts as failed, unless the options say less.
+/// The time in which a connection is made, or counts as failed, unless the options set less.
 const CONNECT: Duration = Duration::from_secs(5);
 /// A request with its answer takes no longer: data goes in parts of 8 MiB, and is read in ranges.
 const TIMEOUT: Duration = Duration::from_secs(30);

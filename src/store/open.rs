@@ -45,13 +45,13 @@ const ADDRESSES: [(AmazonS3ConfigKey, &str); 5] = [
 ];
 /// The host at which the client asks for `AWS_CONTAINER_CREDENTIALS_RELATIVE_URI`, with its scheme.
 const CONTAINER: &str = "http://169.254.170.2";
-/// A request to the store is tried this often, and for this long: a store that is down is told within a minute.
+/// A request to the store is tried this often, and for this long: an unreachable store is reported within a minute.
 const TRIES: usize = 6;
 const TRY_FOR: Duration = Duration::from_secs(60);
 
 impl Store {
-    /// Opens the destination. A folder is made when it is missing and `create` says so. Refuses (`StoreRefused`) a folder in which
-    /// `_pearlift`, or something directly in it, is a link or another odd thing.
+    /// Opens the destination. A missing folder is made if `create` is true. Refuses (`StoreRefused`) a folder in which
+    /// `_pearlift`, or something directly in it, is a link or another odd object.
     pub fn open(destination: &Destination, create: bool) -> Result<Self> {
         match destination {
             Destination::Local(folder) => Self::folder(folder, create),

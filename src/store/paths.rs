@@ -77,7 +77,7 @@ pub fn data(table: &str, segment: Option<&str>, run: &str, number: u64) -> Strin
     }
 }
 
-/// The table and the run in the path of a data file, when its name is one of ours and lies in its table's folder.
+/// The table and the run in the path of a data file, when its name is one of ours and it is in its table's folder.
 pub fn of_data(path: &str) -> Option<(&str, &str)> {
     let (table, rest) = path.split_once('/')?;
     let (segment, name) = rest.split_once('/').map_or((None, rest), |(segment, name)| (Some(segment), name));
@@ -163,12 +163,12 @@ pub fn misfits(resource: &str, run: &str, number: u64) -> String {
     format!("{OURS}/misfits/{resource}/{run}-{number}.jsonl")
 }
 
-/// The folder of a resource's misfit files.
+/// The folder of a resource's rejected records.
 pub fn misfits_of(resource: &str) -> String {
     format!("{OURS}/misfits/{resource}")
 }
 
-/// Whether a path is that of a resource's misfit file.
+/// Whether a path is that of a resource's file of rejected records.
 pub fn is_misfits(path: &str, resource: &str) -> bool {
     let name = path.strip_prefix(&misfits_of(resource)).and_then(|rest| rest.strip_prefix('/'));
     let parts = name.and_then(|name| name.strip_suffix(".jsonl")).and_then(|name| name.split_once('-'));

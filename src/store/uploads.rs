@@ -94,7 +94,7 @@ impl Store {
 }
 
 impl Uploads {
-    /// Those of a bucket, in which the destination lies below a prefix.
+    /// Those of a bucket, with the destination below a prefix.
     pub(super) fn new(bucket: AmazonS3, client: HttpClient, prefix: Path) -> Self {
         Self { bucket, client, prefix }
     }
@@ -113,7 +113,7 @@ impl Uploads {
             let page = self.page(&below, after.as_ref()).await?;
             let (entries, bytes) =
                 (page.uploads.len(), page.uploads.iter().map(|one| one.path.len() + one.id.len()).sum());
-            // Whatever a service makes of the prefix that it was asked for.
+            // A service may ignore the prefix in the request.
             let in_folder = page.uploads.into_iter().filter(|upload| upload.path.starts_with(&below));
             found.extend(in_folder.map(|upload| Upload { path: upload.path[ours.len()..].to_owned(), ..upload }));
             // A service that names a place again, or brings nothing, would be asked for ever.

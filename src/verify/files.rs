@@ -52,7 +52,7 @@ pub async fn locate(store: &Store, head: &Version, findings: &mut Vec<Finding>) 
     Ok(files)
 }
 
-/// Where a file lies. One that is published between our two looks is looked for once more.
+/// The present path of a file. A file that is published between our two look-ups is looked up once more.
 async fn place(store: &Store, file: &DataFile) -> Result<Option<String>> {
     for path in [&file.path, &file.staged, &file.path] {
         if store.size(path).await?.is_some() {

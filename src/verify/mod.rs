@@ -1,9 +1,9 @@
-//! Compares the destination with the heads: every live file exists as it was written, and no other file lies between them
+//! Compares the destination with the heads: every live file exists as it was written, and no other file is among them
 //! that a glob would read.
 //!
-//! Takes a store and the catalogue, gives findings. Goes by the manifests on disk: the catalogue only tells how rows
-//! belong to partitions. Reads only; a run may go on meanwhile, so a missing file is looked up in the newest head before
-//! it is called damage.
+//! Takes a store and the catalogue, gives findings. Relies on the manifests on disk: the catalogue only decides the
+//! partitions of rows. Reads only; a run may continue meanwhile, so a missing file is looked up in the newest head
+//! before it is called damage.
 
 mod files;
 mod tables;
@@ -68,7 +68,7 @@ pub enum What {
     Flawed(Flaw),
     /// A manifest cannot be read, or is not of its place.
     Manifest(String),
-    /// A Parquet file that no head names lies where a glob reads it.
+    /// A Parquet file that no head names, where a glob reads it.
     Foreign,
     /// A live file waits in staging to be published.
     Unpublished,

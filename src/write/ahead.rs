@@ -25,7 +25,7 @@ pub struct Ahead<'a> {
 }
 
 impl<'a> Ahead<'a> {
-    /// These files; `memory` is what a row group may take, and those that are read ahead take a quarter of it.
+    /// Reads these files; `memory` bounds a row group, and the files that are read ahead take a quarter of it.
     pub fn new(store: &'a Store, runtime: &'a Handle, files: Vec<DataFile>, memory: usize) -> Self {
         let whole: Vec<DataFile> = files.into_iter().filter(|file| is_read_whole(file, memory)).collect();
         let largest = whole.iter().map(|file| usize::try_from(file.bytes).unwrap_or(usize::MAX)).max().unwrap_or(0);

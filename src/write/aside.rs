@@ -1,4 +1,5 @@
-//! Rows of deleted records, kept apart: what the tables lose is written once more, with when it was found gone.
+//! Deleted rows: rows that leave the tables are written once more, with the time at which their record was found
+//! deleted.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -21,7 +22,7 @@ use crate::write::sorted::owner;
 use crate::write::source::live_copy;
 use crate::write::spool::OwnerSet;
 
-/// What setting aside needs to know.
+/// The context in which deleted rows are written.
 #[derive(Clone, Debug)]
 pub struct Aside<'a> {
     pub store: &'a Store,
@@ -32,20 +33,20 @@ pub struct Aside<'a> {
     pub sizes: Sizes,
 }
 
-/// Files of rows that were set aside.
+/// Files of deleted rows.
 #[derive(Debug, Default)]
 pub struct SetAside {
     pub files: Vec<DataFile>,
-    /// Small files of the head whose rows are in these.
+    /// Small files of the head that are joined into these.
     pub removes: Vec<String>,
 }
 
-/// Which rows are set aside.
+/// The rows that are written as deleted.
 #[derive(Clone, Copy, Debug)]
 pub enum Which<'a> {
-    /// Those of these owners, found gone at this time by the source's clock.
+    /// Those of these records, found deleted at this time by the source's clock.
     Of(&'a OwnerSet, Timestamp),
-    /// Those of these tables that bear a mark, with the time that it tells.
+    /// The marked rows of these tables, with the time of the mark.
     Marked(&'a [&'a str]),
 }
 
@@ -67,9 +68,9 @@ impl Which<'_> {
     }
 }
 
-/// Writes and stages these rows of the live files, table by table, with the rows of small files that there are, but for
-/// those that are `gone`. Blocks: call it from a blocking thread. Gives the files, whose final place is below
-/// `_pearlift/deleted/`.
+/// Writes and stages these rows of the live files, table by table, together with the rows of existing small files,
+/// except for those of files in `gone`. Blocks: call it from a blocking thread. The final path of each returned file is
+/// below `_pearlift/deleted/`.
 pub fn set_aside(
     work: &Aside<'_>,
     which: &Which<'_>,

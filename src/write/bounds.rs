@@ -32,7 +32,7 @@ const PAGES: u64 = 128 << 20;
 /// Bytes that are read for the header of a page at first, and at most.
 const HEADER: u64 = 256;
 const LONGEST_HEADER: u64 = 64 << 10;
-/// Bytes of a value that is no text, and of what Arrow keeps about a text.
+/// Bytes of a value that is no text, and of Arrow's overhead for a text.
 const FIXED: u64 = 16;
 
 /// Reads a footer, and the indexes of pages that are wanted.
@@ -70,8 +70,9 @@ pub enum Indexes {
     Pages,
 }
 
-/// So many rows of these row groups are a batch of the columns that are read, wherever they begin: by what their pages hold,
-/// not by what the footer states. Refuses pages that are too large, or in encodings that unpack to any length.
+/// The number of rows that one batch of the read columns of these row groups may have, wherever it begins: by the
+/// content of their pages, not by the statement of the footer. Refuses pages that are too large, or in encodings that
+/// unpack to any length.
 pub fn rows_at_once<R: ChunkReader>(
     file: &R,
     metadata: &ParquetMetaData,
@@ -230,7 +231,7 @@ fn longest_text<R: ChunkReader>(file: &R, at: u64, header: &PageHeader, packing:
     Ok(longest)
 }
 
-/// Where a column chunk lies; refuses one that lies outside the file.
+/// The place of a column chunk; refuses one outside the file.
 pub fn range(column: &ColumnChunkMetaData, size: u64) -> parquet::errors::Result<Range<u64>> {
     let start = column.dictionary_page_offset().unwrap_or_else(|| column.data_page_offset());
     let bounds = u64::try_from(start).ok().zip(u64::try_from(column.compressed_size()).ok());
@@ -288,7 +289,7 @@ fn check_indexes<R: ChunkReader>(file: &R, metadata: &ParquetMetaData) -> Result
     let first = places.iter().map(|(start, _)| *start).min();
     let last = places.iter().map(|(start, length)| start.saturating_add(*length)).max();
     let Some((first, last)) = first.zip(last) else { return Ok(()) };
-    // They lie one behind the other, and the reader takes all that lies between.
+    // The indexes follow each other, and the reader takes everything between the first and the last.
     if all > INDEXES || last - first > INDEXES {
         return Err(too_large("the index of its pages", all.max(last - first), INDEXES));
     }

@@ -1,4 +1,4 @@
-//! The effect of a commit on rows: what becomes of old ones, how many differ, and which values differ.
+//! The effect of a commit on rows: the action on old rows, the number of rows that differ, and the values that differ.
 
 use std::collections::BTreeSet;
 

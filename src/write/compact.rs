@@ -1,8 +1,9 @@
-//! Small neighbouring files of a partition joined into larger ones. Rows, their order, and when and by which run they were
-//! first seen stay as they are.
+//! Compaction: small neighbouring files of a partition joined into larger ones. Rows, their order, and the time and run
+//! that first stored them stay as they are.
 //!
-//! Takes a head, gives staged files and what they replace. Goes by the files alone: no schema file is needed. Refuses
-//! (`Damage`) a file whose checksum is not that of the manifest, so that nobody takes what is in it for written by us.
+//! Takes a head, gives staged files and the names of the files they replace. Reads the files alone: no schema file is
+//! needed. Refuses (`Damage`) a file whose checksum is not that of the manifest, so that no foreign content gets a
+//! checksum of ours.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -23,7 +24,7 @@ use crate::write::reader::read;
 /// A file smaller than the target size divided by this is joined with small neighbours.
 const SMALL: u64 = 8;
 
-/// What joining needs to know.
+/// The context of a compaction.
 #[derive(Clone, Debug)]
 pub struct Joining<'a> {
     pub store: &'a Store,
@@ -44,7 +45,7 @@ pub struct Joint {
     pub into: u64,
 }
 
-/// What was joined.
+/// The result of a compaction.
 #[derive(Debug, Default)]
 pub struct Joined {
     pub tables: BTreeMap<String, TableFiles>,
@@ -54,8 +55,8 @@ pub struct Joined {
     pub staged: Vec<String>,
 }
 
-/// Runs of two and more small files of a table that are neighbours in a partition: none lies between them, and their key
-/// ranges do not overlap.
+/// Groups of two or more small files of a table that are neighbours in a partition: no other file is between them, and
+/// their key ranges do not overlap.
 pub fn small_neighbours(table: &TableFiles, sizes: Sizes) -> Vec<Vec<&DataFile>> {
     let mut files: Vec<&DataFile> = table.files.iter().filter(|file| file.rows > 0).collect();
     files.sort_by(|a, b| (&a.partition, &a.first).cmp(&(&b.partition, &b.first)));

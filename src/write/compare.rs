@@ -1,5 +1,5 @@
-//! Reads the keys of a resource's tables through, side by side: each table's keys are unique and sorted, and children
-//! have their owner, in the same partition.
+//! Reads all keys of a resource's tables side by side: the keys of each table are unique and sorted, and each child row
+//! has its record, in the same partition.
 
 use std::path::Path;
 
@@ -16,23 +16,23 @@ use crate::write::inspect::{Fault, Flaw, Located};
 #[derive(Clone, Debug)]
 pub struct Group {
     pub parts: Vec<Part>,
-    /// The place of the table whose key is the owner alone, if there is one.
+    /// The place of the table keyed by the record key alone, if there is one.
     pub owner: Option<usize>,
 }
 
 /// The live files of one table.
 #[derive(Clone, Debug)]
 pub struct Part {
-    /// Names of the key columns; the first is the owner, a whole number or a text.
+    /// Names of the key columns; the first is the record key, a whole number or a text.
     pub key: Vec<String>,
     /// The columns that its files must have.
     pub columns: Columns,
     pub files: Vec<Located>,
-    /// The column of its own that tells a row's partition.
+    /// The table's own column that decides the partition of a row.
     pub dated: Option<(Partition, String)>,
 }
 
-/// What columns files must have.
+/// The columns that files must have.
 #[derive(Clone, Debug)]
 pub enum Columns {
     /// These, in this order, and no others.
@@ -41,8 +41,9 @@ pub enum Columns {
     Among(Vec<String>),
 }
 
-/// Compares the files of a group with their manifest and with each other; every byte of them is read. Blocks: call it from
-/// a blocking thread. Memory is bounded by the files whose key ranges overlap; `spool` holds copies of them from a bucket.
+/// Compares the files of a group with their manifest and with each other; reads every byte of them. Blocks: call it
+/// from a blocking thread. Memory is bounded by the files with overlapping key ranges; `spool` holds copies of files of
+/// a bucket.
 pub fn compare(group: &Group, store: &Store, spool: &Path, runtime: &Handle) -> Result<Vec<Fault>> {
     let reading = Reading { store, spool, runtime };
     let cursors = group.parts.iter().enumerate().map(|(place, part)| (place, Cursor::new(reading, part)));
@@ -57,7 +58,7 @@ pub fn compare(group: &Group, store: &Store, spool: &Path, runtime: &Handle) -> 
     Ok(faults)
 }
 
-/// Brings the children forward owner by owner, and looks for each in the owner's table.
+/// Advances the child tables record by record, and looks for each record in the main table.
 fn side_by_side(owners: &mut Cursor<'_>, mut children: Vec<&mut Cursor<'_>>) -> Result<()> {
     loop {
         let mut least = None;

@@ -1,5 +1,5 @@
-//! The keys of a table, read from all its files at once in the order of the key: files are opened when the order comes to
-//! them, so that memory is bounded by the files that overlap. What is wrong on the way is noted by file.
+//! The keys of a table, read from all its files at once in the order of the key: a file is opened when the order
+//! reaches it, so that memory is bounded by the files that overlap. Faults are noted by file.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::path::Path;
@@ -52,7 +52,7 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// The owner of the next row, and the place of its stream.
+    /// The record of the next row, and the place of its stream.
     pub fn head(&mut self) -> Result<Option<(Key, usize)>> {
         loop {
             let least = (0..self.open.len()).min_by(|a, b| {
@@ -77,7 +77,7 @@ impl<'a> Cursor<'a> {
         &self.part.files[self.open[place].file]
     }
 
-    /// Goes to the next row of a stream, whose row in hand is the least.
+    /// Advances the stream with the least current row.
     pub fn step(&mut self, place: usize) -> Result<()> {
         let stream = &self.open[place];
         let key = stream.keys.row(stream.at).data().to_vec();
@@ -106,17 +106,17 @@ impl<'a> Cursor<'a> {
         Ok(())
     }
 
-    /// Notes a flaw of the row in hand of a stream.
+    /// Notes a flaw of the current row of a stream.
     pub fn fault(&mut self, place: usize, flaw: Flaw) {
         self.note(self.open[place].file, flaw);
     }
 
-    /// The key of the row in hand, for people.
+    /// The key of the current row, for people.
     pub fn shown(&self, place: usize) -> String {
         self.open[place].shown(self.part)
     }
 
-    /// Reads what is left, and gives what was wrong.
+    /// Reads the remaining rows, and returns all faults.
     pub fn drain(mut self) -> Result<Vec<Fault>> {
         while let Some((_, place)) = self.head()? {
             self.step(place)?;
@@ -130,7 +130,7 @@ impl<'a> Cursor<'a> {
         fault.or_insert_with(|| Fault { path: path.clone(), flaw, count: 0 }).count += 1;
     }
 
-    /// Opens a file, if it is what the manifest says.
+    /// Opens a file, if it agrees with the manifest.
     fn begin(&mut self, file: usize) -> Result<()> {
         let located = &self.part.files[file];
         let Reading { store, spool, runtime } = self.reading;
@@ -171,7 +171,7 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// Looks whether the row in hand belongs to its file's partition, where its own columns tell.
+    /// Checks that the current row belongs to its file's partition, if a column of the table itself decides it.
     fn look(&mut self, place: usize) -> Result<()> {
         let Some((partition, column)) = &self.part.dated else { return Ok(()) };
         let stream = &self.open[place];

@@ -1,8 +1,8 @@
-//! Small files of deleted rows joined with the rows that are set aside now: each comparison of ids would leave a file of each
-//! table otherwise.
+//! Small files of deleted rows, joined with the rows that are deleted now: otherwise each reconciliation would leave
+//! one more file of each table.
 //!
-//! A key may have been deleted twice: a file with a key that another one has stays as it is, and so does a file of other
-//! columns, and one that is missing or altered, which `verify` reports.
+//! A key may have been deleted twice: a file with a key that another file has stays as it is, and so does a file of
+//! other columns, and one that is missing or altered, which `verify` reports.
 
 use std::collections::HashSet;
 use std::path::Path;

@@ -58,7 +58,7 @@ impl Groups {
         Ok(Self { path: file.path.clone(), source, metadata, key, ahead: None })
     }
 
-    /// Takes bytes whose checksum is that of the manifest.
+    /// Replaces the source by one with verified bytes: their checksum is that of the manifest.
     pub fn check(&mut self, check: impl FnOnce(Source) -> Result<Source>) -> Result<()> {
         self.ahead = None;
         self.source = check(std::mem::replace(&mut self.source, Source::Memory(Bytes::new())))?;

@@ -1,5 +1,5 @@
-//! What we hold of given records: a few columns of the owner's table, read by ranges. Rows of deleted records that stay in
-//! the table are not held.
+//! Stored values of given records: a few columns of the main table, read by ranges. Rows of deleted records that stay
+//! in the table do not count.
 
 use std::collections::{BTreeSet, HashMap};
 use std::fmt;
@@ -22,7 +22,7 @@ use crate::store::{RemoteFile, Store};
 use crate::window::Window;
 use crate::write::ranges::each_batch;
 
-/// A value that can be compared with what a search shows.
+/// A value that can be compared with a search row.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Cell {
     Null,
@@ -32,7 +32,8 @@ pub enum Cell {
     Text(String),
 }
 
-/// What we hold of a record: the columns asked for, and when this content was first seen (microseconds).
+/// Stored values of a record: the requested columns, and the time at which this content was first stored
+/// (microseconds).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Holding {
     pub cells: Vec<Cell>,
@@ -43,8 +44,8 @@ pub struct Holding {
 /// store needs another: three resources that look up and a commit must leave one of the eight free (`cli`).
 const FILES_AT_ONCE: usize = 2;
 
-/// What the owner's table holds of these ids (ascending): `key` is its key column, `columns` those wanted. Ids that are not
-/// held are not in the map.
+/// Looks up these ids (ascending) in the main table: `key` is its key column, `columns` are the requested ones. The map
+/// lacks ids that are not stored.
 pub async fn held(
     store: &Store,
     files: &[DataFile],
@@ -74,7 +75,7 @@ pub async fn held_by_file(
     Ok(found.into_iter().map(|found| found.into_iter().collect()).collect())
 }
 
-/// Every id that the owner's table holds, ascending: its key column `key` alone is read.
+/// Every id in the main table, ascending: only its key column `key` is read.
 pub async fn held_ids(store: &Store, files: &[DataFile], key: &str) -> Result<Vec<i64>> {
     pick(store, files, key, &Which::All).await
 }
@@ -126,7 +127,7 @@ async fn least_above(
     Ok(found)
 }
 
-/// The ids, ascending, whose instant in `column` lies in the window.
+/// The ids, ascending, with an instant in `column` within the window.
 pub async fn held_between(
     store: &Store,
     files: &[DataFile],
@@ -142,7 +143,7 @@ pub async fn held_open(store: &Store, files: &[DataFile], key: &str, open: &Open
     let which = Which::open(open);
     let condition = which.to_string();
     let listed = |file: &DataFile| file.open.as_ref().is_some_and(|open| open.condition == condition);
-    // Months whose manifest lists them are not read: their number grows.
+    // Files with open ids in the manifest are not read: the number of months grows.
     let (listing, others): (Vec<DataFile>, Vec<DataFile>) = files.iter().cloned().partition(listed);
     let mut ids = pick(store, &others, key, &which).await?;
     ids.extend(listing.into_iter().filter_map(|file| file.open).flat_map(|open| open.ids));
@@ -158,7 +159,7 @@ pub struct Names {
     pub ids: BTreeSet<i64>,
 }
 
-/// What a file names in `column`, of rows in which `with` is set.
+/// The ids that a file references in `column`, from rows in which `with` is set.
 pub async fn named(store: &Store, file: &DataFile, key: &str, column: &str, with: Option<&str>) -> Result<Names> {
     let (key, column, with) = (key.to_owned(), column.to_owned(), with.map(str::to_owned));
     let found = each_file(store, &[file], move |file| names(file, &key, &column, with.as_deref())).await?;
@@ -178,7 +179,7 @@ fn names(file: RemoteFile, key: &str, column: &str, with: Option<&str>) -> parqu
             let must = with.and_then(|with| batch.column_by_name(with));
             for row in 0..batch.num_rows() {
                 found.owners.insert(keys.value(row));
-                // 0 stands for none at the source (docs/brightpearl-api.md §8.9).
+                // 0 is no reference (docs/brightpearl-api.md §8.9).
                 let names = values.is_valid(row) && values.value(row) > 0 && must.is_none_or(|must| must.is_valid(row));
                 found.ids.extend(names.then(|| values.value(row)));
             }
@@ -228,7 +229,7 @@ impl Which {
         rows.map(|row| keys.value(row)).collect()
     }
 
-    /// The column that tells, if one does.
+    /// The column that decides, if one does.
     pub fn column(&self) -> Option<&str> {
         match self {
             Self::All => None,
@@ -282,7 +283,7 @@ async fn pick(store: &Store, files: &[DataFile], key: &str, which: &Which) -> Re
     Ok(ids)
 }
 
-/// Reads each file on a blocking thread, some at once; gives what came of them in their order.
+/// Reads each file on a blocking thread, some at once; returns the results in the order of the files.
 pub(super) async fn each_file<T: Send + 'static>(
     store: &Store,
     files: &[&DataFile],
@@ -368,7 +369,7 @@ fn collect(batch: &RecordBatch, names: &[String], ids: &[i64], found: &mut Vec<(
     }
 }
 
-/// Whether a row bears no mark of a deleted record.
+/// Whether a row has no mark of a deleted record.
 fn is_live(batch: &RecordBatch, row: usize) -> bool {
     batch.column_by_name(DELETED_AT).is_none_or(|marks| marks.is_null(row))
 }

@@ -26,7 +26,7 @@ use crate::write::spool::OwnerSet;
 /// The treatment of old rows.
 pub struct Rules<'a> {
     pub action: &'a dyn Fn(&Key) -> RowAction,
-    /// The records whose rows may change; none stands for any.
+    /// The records with rows that may change; none stands for any.
     pub records: Option<Vec<&'a OwnerSet>>,
 }
 
@@ -37,7 +37,7 @@ impl Rules<'_> {
         records.iter().any(|records| records.touches(first, last))
     }
 
-    /// The records within these bounds whose rows may change, ascending; none stands for all.
+    /// The records within these bounds with rows that may change, ascending; none stands for all.
     fn within(&self, bounds: Option<&Bounds>) -> Option<Vec<&Key>> {
         let (records, Bounds { first, last, .. }) = self.records.as_ref().zip(bounds)?;
         let mut keys: Vec<&Key> = records.iter().flat_map(|records| records.within(first, last)).collect();
@@ -120,7 +120,7 @@ impl<'a> Merge<'a> {
         (0..self.groups.count()).try_for_each(|group| self.keep(group, output))
     }
 
-    /// Whether a row group that is found equal is spared the writing: nothing is written yet, or it goes over as bytes.
+    /// Whether comparing a row group can save writing it: nothing is written yet, or an equal group is copied as bytes.
     fn is_worth_comparing(&self, group: usize, output: &Begun<'_, '_>) -> bool {
         let (rows, bytes) = (self.groups.rows(group), self.groups.bytes(group));
         !output.is_open() || (self.copyable == Some(true) && !output.target.form.sizes.is_small(rows, bytes))
@@ -284,7 +284,7 @@ impl<'a> Merge<'a> {
     }
 }
 
-/// How the old row in hand stands to the new one.
+/// The order of the current old row and the new one.
 fn order(old: &Side, new: Option<&Side>) -> Ordering {
     new.map_or(Ordering::Less, |new| old.key(old.at).cmp(new.key(new.at)))
 }

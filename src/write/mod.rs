@@ -1,8 +1,8 @@
 //! From decoded pages to Parquet files: pages gather in a spool on local disk, a commit merges the spool with the live
-//! files, and only partitions and tables whose rows really changed are rewritten.
+//! files, and only partitions and tables with changed rows are rewritten.
 //!
-//! Takes pages and the live files, gives staged files and the list of what they replace. Memory is bounded by settings: what
-//! exceeds it is on disk. Nothing here decides a commit; see `manifest`.
+//! Takes pages and the live files, gives staged files and the names of the files they replace. Memory is bounded by
+//! settings: the excess is on disk. Nothing here decides a commit; see `manifest`.
 
 mod columns;
 mod digest;

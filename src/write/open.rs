@@ -1,5 +1,4 @@
-//! The open records of a file, as the manifest lists them: a night that looks for what is held as open need not read every
-//! month for it.
+//! The open records of a file, as the manifest lists them: a run that looks for open records need not read every month.
 
 use arrow_array::RecordBatch;
 use parquet::file::metadata::RowGroupMetaData;
@@ -11,7 +10,7 @@ use crate::write::lookup::Which;
 /// More open records than this are not listed, for each manifest names them; their file is read instead.
 const MOST: usize = 100;
 
-/// How open records are told in a table.
+/// The columns that distinguish open records in a table.
 #[derive(Clone, Debug)]
 pub struct OpenRows {
     key: String,
@@ -26,7 +25,7 @@ impl OpenRows {
         (key.kind == Type::Int64).then(|| Self { key: key.name.clone(), which: Which::open(open) })
     }
 
-    /// The columns that tell.
+    /// The columns that decide.
     pub fn columns(&self) -> Vec<&str> {
         [self.key.as_str(), DELETED_AT].into_iter().chain(self.which.column()).collect()
     }

@@ -1,5 +1,5 @@
-//! The files of one partition being written: rows and whole row groups in key order, a new file when one is large enough,
-//! at an owner's end.
+//! The files of one partition being written: rows and whole row groups in key order, a new file when one is large
+//! enough, at the end of a record.
 
 use std::path::Path;
 
@@ -28,7 +28,7 @@ pub struct Target<'a> {
 }
 
 impl Target<'_> {
-    /// A number that no file of this run bears.
+    /// A number that no file of this run has.
     fn next_number(&mut self) -> u64 {
         *self.number += 1;
         *self.number
@@ -131,7 +131,7 @@ impl Output {
             if other && self.is_full(target) {
                 self.close(target)?;
             }
-            // A file ends where an owner does: rows go in by pieces that may be the last.
+            // A file ends at the end of a record: rows are appended in pieces that may be the last.
             let length = self.piece(batch, at, target);
             let piece = batch.slice(at, length);
             if self.open.is_none() {
@@ -153,7 +153,7 @@ impl Output {
         if !self.is_full(target) {
             return rest;
         }
-        // The file is full but its last owner goes on: just the rows of that owner.
+        // The file is full but its last record continues: just the rows of that record.
         let key = target.form.key[0];
         let this = owner(batch, key, at);
         (1..rest).find(|more| owner(batch, key, at + more) != this).unwrap_or(rest)
@@ -168,7 +168,7 @@ impl Output {
         Ok(())
     }
 
-    /// Ends the file in hand.
+    /// Ends the current file.
     fn close(&mut self, target: &Target<'_>) -> Result<()> {
         let Some(open) = self.open.take() else { return Ok(()) };
         let finished = open.writer.finish(&open.scratch.path)?;

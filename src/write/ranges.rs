@@ -1,7 +1,8 @@
-//! Files of the store as the Parquet reader wants them, read by few ranges: the footer with one request, then the chunks of
-//! the columns that are wanted, neighbours joined.
+//! Files of the store as the Parquet reader needs them, read by few ranges: the footer with one request, then the
+//! chunks of the requested columns, neighbours joined.
 //!
-//! Row groups whose statistics exclude what is wanted are not fetched. Every function blocks: call it from a blocking thread.
+//! Row groups that cannot match by their statistics are not fetched. Every function blocks: call it from a blocking
+//! thread.
 
 use std::io::{Read, Result as IoResult};
 use std::ops::Range;
@@ -22,7 +23,7 @@ const TAIL: u64 = 64 << 10;
 /// Of a large file it is this part, for its footer grows with its row groups; and at most so many bytes.
 const TAIL_PART: u64 = 32;
 const LONGEST_TAIL: u64 = 1 << 20;
-/// Ranges no further apart than this are fetched as one: a request to a bucket costs more than these bytes.
+/// Ranges with no larger gap than this are fetched as one: a request to a bucket costs more than these bytes.
 const GAP: u64 = 256 << 10;
 /// Bytes of column chunks that are held at a time, unless a single row group has more.
 const HELD: u64 = 16 << 20;
@@ -36,7 +37,7 @@ pub struct Chunks {
 }
 
 impl Chunks {
-    /// A file whose tail is held.
+    /// A file with its tail in memory.
     pub fn open(file: RemoteFile) -> parquet::errors::Result<Self> {
         let size = file.size();
         let chunks = Self { file, held: Vec::new() };
@@ -59,7 +60,7 @@ impl Chunks {
         Ok(Self { file: self.file.clone(), held })
     }
 
-    /// Bytes of a range, from what is held where it holds them all.
+    /// Bytes of a range, from memory if all of them are there.
     fn fetch(&self, range: Range<u64>) -> parquet::errors::Result<Bytes> {
         if let Some(bytes) = self.find(&range) {
             return Ok(bytes);

@@ -42,7 +42,7 @@ impl Reader {
         Arc::clone(self.metadata.schema())
     }
 
-    /// Goes to the next row group, whose rows may be of other sizes; `false` behind the last.
+    /// Advances to the next row group, where rows may have another size; `false` behind the last.
     fn advance(&mut self) -> parquet::errors::Result<bool> {
         if self.next >= self.metadata.metadata().num_row_groups() {
             return Ok(false);

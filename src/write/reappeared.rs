@@ -58,7 +58,7 @@ pub fn cancel_deletions(
     Ok(found)
 }
 
-/// Rows of a file whose records came.
+/// The number of rows of a file that belong to records which were returned again.
 fn came_again(copy: &LocalCopy, file: &DataFile, table: &TableFiles, spooled: &Spooled) -> Result<u64> {
     let mut rows = 0;
     for batch in read(copy)? {
@@ -76,7 +76,7 @@ fn key_of(batch: &RecordBatch, table: &TableFiles) -> Option<usize> {
     matches!(batch.column(place).data_type(), DataType::Int64 | DataType::Utf8).then_some(place)
 }
 
-/// Writes and stages the rows of a file whose records did not come.
+/// Writes and stages the other rows of a file, those of records that were not returned.
 fn rest(
     work: &Aside<'_>,
     (name, table): (&str, &TableFiles),

@@ -1,7 +1,7 @@
-//! Live files rewritten in place as the catalogue wants them, without asking the source.
+//! Schema migration: live files rewritten in place for the current schema, without a request to the source.
 //!
-//! Takes a head and what is to be changed in it, gives staged files: each old file becomes one of the same rows in the same
-//! order (or several, where it has grown too large), batch by batch. When and by which run a row was first seen stays.
+//! Takes a head and its changes, gives staged files: each old file becomes one of the same rows in the same order (or
+//! several, if it has grown too large), batch by batch. The time and run that first stored a row stay.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -32,7 +32,7 @@ use crate::write::reader::read;
 use crate::write::source::live_copy;
 use crate::write::table::Written;
 
-/// What rewriting needs to know.
+/// The context of a schema migration.
 #[derive(Clone, Debug)]
 pub struct Reshaping<'a> {
     pub store: &'a Store,
@@ -41,7 +41,7 @@ pub struct Reshaping<'a> {
     pub spool: &'a Path,
     pub run: &'a str,
     pub sizes: Sizes,
-    /// Rows of deleted records that leave their table are kept apart.
+    /// Rows of deleted records that leave their table are kept as deleted rows.
     pub kept: bool,
 }
 

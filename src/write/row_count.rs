@@ -1,6 +1,7 @@
-//! How many live rows files have, up to a key or of given records. Rows of deleted records that stay in a table do not count.
+//! The number of live rows in files, up to a key or of given records. Rows of deleted records that stay in a table do
+//! not count.
 //!
-//! Files whose number of rows the manifest tells are not read.
+//! Files with their number of rows in the manifest are not read.
 
 use std::sync::Arc;
 
@@ -24,7 +25,8 @@ pub enum Counted {
     Of(Arc<[i64]>),
 }
 
-/// The number of live rows; `key` is the record key's column, `marked` says that the table keeps rows of deleted records.
+/// The number of live rows; `key` is the record key's column, `marked` is true for a table that keeps rows of deleted
+/// records.
 pub async fn count_rows(store: &Store, files: &[DataFile], key: &str, marked: bool, counted: &Counted) -> Result<u64> {
     let mut rows = 0;
     let mut looked_at: Vec<&DataFile> = Vec::new();

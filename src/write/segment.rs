@@ -74,7 +74,7 @@ impl Segment {
         Ok(Self::Disk { path, bytes, level })
     }
 
-    /// Its size: on disk as written, in memory as it lies there.
+    /// Its size: on disk as written, in memory as allocated.
     pub fn bytes(&self) -> u64 {
         match self {
             Self::Memory(batches) => {
@@ -85,7 +85,7 @@ impl Segment {
         }
     }
 
-    /// Gives up what is on disk; what stays behind is swept with the spool's folder.
+    /// Deletes its file; a file that cannot be deleted is removed with the spool's folder.
     pub fn remove(&self) {
         if let Self::Disk { path, .. } = self {
             let _ = std::fs::remove_file(path);

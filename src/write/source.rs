@@ -36,7 +36,7 @@ pub enum Source {
     Remote(Chunks),
 }
 
-/// Whether a file is read whole; `memory` is what a row group may take.
+/// Whether a file is read whole; `memory` bounds a row group.
 pub fn is_read_whole(file: &DataFile, memory: usize) -> bool {
     file.bytes <= WHOLE.min(u64::try_from(memory).unwrap_or(WHOLE))
 }
@@ -59,7 +59,7 @@ impl Source {
         opened.map(Self::Remote).map_err(|error| unreadable(file.path.clone(), error))
     }
 
-    /// The same file with bytes whose checksum is that of the manifest.
+    /// The same file with verified bytes: their checksum is that of the manifest.
     pub fn checked(self, store: &Store, file: &DataFile, spool: &Path, runtime: &Handle) -> Result<Self> {
         match self {
             Self::Memory(_) | Self::Local { .. } => Ok(self),
@@ -108,7 +108,7 @@ impl Source {
     }
 }
 
-/// A local file with the content of a live one; refuses (`Damage`) what is not what the manifest says.
+/// A local file with the content of a live one; refuses (`Damage`) content that differs from the manifest.
 pub fn live_copy(store: &Store, file: &DataFile, spool: &Path, runtime: &Handle) -> Result<LocalCopy> {
     let copy = runtime.block_on(store.local_copy(&file.path, file.bytes, spool))?.ok_or_else(|| {
         Failure::damaged("find a live file", &file.path).because("the manifest names it and it is not there")

@@ -28,8 +28,8 @@ const RUNS: usize = 32;
 /// Bytes that a record takes in memory until its commit: its key and the copy that counts, in a table that has doubled.
 const RECORD: u64 = 160;
 
-/// Requests less than this apart, in microseconds, are told by the order in which they came: the source dates its answers to
-/// the second.
+/// Requests less than this apart, in microseconds, are ordered by the arrival of their answers: the source dates its
+/// answers to the second.
 const RESOLUTION: i64 = 2_000_000;
 
 /// The rows of one resource between two commits.
@@ -81,7 +81,7 @@ pub(super) fn rank(left: &[Option<i64>], right: &[Option<i64>]) -> Ordering {
     pairs.into_iter().find(|order| *order != Ordering::Equal).unwrap_or(Ordering::Equal)
 }
 
-/// The owners of a commit, sorted.
+/// The record keys of a commit, sorted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct OwnerSet(Vec<Key>);
 
@@ -93,7 +93,7 @@ impl OwnerSet {
         Self(keys)
     }
 
-    /// Whether some owner lies within, ends included.
+    /// Whether some record is within the range, ends included.
     pub fn touches(&self, first: &Key, last: &Key) -> bool {
         let from = self.0.partition_point(|key| key < first);
         self.0.get(from).is_some_and(|key| key <= last)
@@ -106,7 +106,7 @@ impl OwnerSet {
         self.0.get(from..to).unwrap_or_default()
     }
 
-    /// Whether this owner is one of them.
+    /// Whether this record is one of them.
     pub fn contains(&self, key: &Key) -> bool {
         self.0.binary_search(key).is_ok()
     }
@@ -135,12 +135,12 @@ pub struct Spooled {
     pub(super) winning: Arc<HashSet<u64>>,
     /// Some record came twice, so rows must be looked at one by one.
     pub(super) has_losers: bool,
-    /// The copies that count, until they have been compared with what is stored.
+    /// The copies that count, until they are compared with the stored ones.
     pub(super) copies: HashMap<Key, Winner>,
 }
 
 impl Spooled {
-    /// Leaves out these records: what is stored of them stays.
+    /// Leaves out these records: their stored rows stay.
     pub fn leave_out(&mut self, keys: &[Key]) {
         if keys.is_empty() {
             return;
@@ -186,7 +186,7 @@ impl Spool {
         })
     }
 
-    /// The same spool, whose steps are told.
+    /// The same spool, with a watcher of its steps.
     pub fn watched(mut self, watcher: Watcher) -> Self {
         self.watcher = watcher;
         self
@@ -223,7 +223,7 @@ impl Spool {
         Ok(rows)
     }
 
-    /// Notes an owner without rows: what it had is replaced by nothing.
+    /// Notes a record without rows: its old rows are replaced by nothing.
     pub fn add_empty(&mut self, key: Key, asked_at: Timestamp) {
         let seq = self.next_seq;
         self.next_seq += 1;

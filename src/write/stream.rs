@@ -1,4 +1,4 @@
-//! The keys of one file, row by row, once its bytes are what was written.
+//! The keys of one file, row by row, after its bytes were verified.
 
 use arrow_array::RecordBatch;
 use arrow_array::cast::AsArray;
@@ -26,17 +26,17 @@ pub struct Stream {
     pub batch: RecordBatch,
     pub keys: Rows,
     pub at: usize,
-    /// Rows so far, the one in hand included.
+    /// Rows so far, including the current one.
     pub rows: u64,
-    /// The owner of the row before.
+    /// The record of the previous row.
     pub last: Key,
     _copy: LocalCopy,
 }
 
 impl Stream {
-    /// Opens a file at its first row; none where it has no rows, a flaw where it is not what was written.
+    /// Opens a file at its first row; none if it has no rows, a flaw if its bytes differ from the written ones.
     pub fn open(file: usize, copy: LocalCopy, located: &Located, part: &Part) -> Result<Result<Option<Self>, Flaw>> {
-        // Opened once: what a run deletes meanwhile can still be read to its end.
+        // Opened once: a file that a run deletes meanwhile can still be read to its end.
         let Some(mut opened) = copy.open()? else { return Ok(Err(Flaw::Missing)) };
         if copy.bytes() != located.file.bytes {
             return Ok(Err(Flaw::Size(copy.bytes(), located.file.bytes)));
@@ -105,12 +105,12 @@ impl Stream {
         Ok(true)
     }
 
-    /// The owner of the row in hand.
+    /// The record of the current row.
     pub fn owner(&self, column: &str) -> Key {
         owner_of(&self.batch, column, self.at)
     }
 
-    /// The key of the row in hand, for people.
+    /// The key of the current row, for people.
     pub fn shown(&self, part: &Part) -> String {
         let cells = part.key.iter().map(|name| {
             let column = self.batch.column_by_name(name).expect("the key was read");

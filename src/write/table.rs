@@ -35,20 +35,20 @@ const TINY: u64 = 128;
 /// So many rows that come have a file of their own.
 const MANY: usize = 4096;
 
-/// Whose old rows the new ones replace.
+/// The old rows that the new ones replace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Replace {
-    /// Those of the owners that came.
+    /// Those of the records that were returned.
     Owners,
-    /// All of the table: what did not come is gone.
+    /// All of the table: a record that was not returned is deleted.
     Everything,
     /// All of one partition: a day's snapshot.
     Partition(i32),
-    /// Those of the owners that came, in one partition alone.
+    /// Those of the records that were returned, in one partition alone.
     Within(i32),
 }
 
-/// Who is marked as deleted instead of taken out.
+/// The records that are marked as deleted instead of removed.
 #[derive(Clone, Copy, Debug)]
 pub struct Marks<'a> {
     pub owners: &'a OwnerSet,
@@ -56,7 +56,7 @@ pub struct Marks<'a> {
     pub at: Timestamp,
 }
 
-/// What a commit has written.
+/// The result of a commit's writing.
 #[derive(Debug, Default)]
 pub struct Written {
     pub tables: BTreeMap<String, TableFiles>,
@@ -66,13 +66,13 @@ pub struct Written {
     pub changes: Changes,
     /// Rows left out because their key stood twice in one record.
     pub twice: u64,
-    /// Files of rows set aside because their records were found deleted.
+    /// Files of deleted rows.
     pub deleted: Vec<DataFile>,
     /// For each watched column, its values in rows that differ from before.
     pub met: Vec<BTreeSet<i64>>,
 }
 
-/// What writing needs to know beside the rows.
+/// The context of writing, apart from the rows.
 #[derive(Clone, Debug)]
 pub struct WriteRequest<'a> {
     pub store: &'a Store,
@@ -81,16 +81,16 @@ pub struct WriteRequest<'a> {
     pub spool: &'a Path,
     pub run: &'a str,
     pub replace: Replace,
-    /// Owners whose old rows stay where everything is replaced: they could not be read.
+    /// Records with old rows that are preserved when everything is replaced: they could not be read.
     pub spare: &'a OwnerSet,
-    /// In tables that keep rows of deleted records: owners found deleted, and the time at which whoever is missing was.
+    /// In tables that keep rows of deleted records: the records found deleted, and the time at which missing ones were.
     pub marks: Option<Marks<'a>>,
     pub sizes: Sizes,
     /// Snapshots of days before this one go, in days since 1970.
     pub keep_from: Option<i32>,
     /// The scan's last commit: small neighbours are joined.
     pub last: bool,
-    /// Int64 columns whose values in new, changed and removed rows are wanted.
+    /// Int64 columns with references: their values in new, changed and removed rows are collected.
     pub watch: &'a [Naming],
     /// Of tables by month, rows of months before this one are not watched, in days since 1970.
     pub met_from: i32,
@@ -224,7 +224,7 @@ impl Side<'_> {
         is_snapshot && self.work.keep_from.is_some_and(|from| self.partition < from)
     }
 
-    /// What becomes of an owner's old rows of which no new ones came.
+    /// The action on a record's old rows that have no new ones.
     fn action(&self, owner: &Key) -> RowAction {
         let came = self.owners.contains(owner);
         let spared = self.work.spare.contains(owner);
@@ -262,7 +262,7 @@ impl Side<'_> {
         }
     }
 
-    /// The records whose rows may change; none stands for any.
+    /// The records with rows that may change; none stands for any.
     fn records(&self) -> Option<Vec<&OwnerSet>> {
         match self.work.replace {
             Replace::Everything | Replace::Partition(_) => None,
@@ -298,7 +298,7 @@ impl Side<'_> {
             let touched = self.touches(&file);
             let is_joined = self.is_small(&file) && output.is_some() && (touched || self.work.last);
             if !is_joined {
-                // Kept apart, so that the file can stay as it is when nothing in it changed.
+                // Closed separately, so that the file can stay as it is when nothing in it changed.
                 self.close(output.take(), target, outcome)?;
             }
             if !touched && !is_joined && !self.is_continued(&file, files.peek(), sorted) {

@@ -31,11 +31,11 @@ pub struct Rule {
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Wrong {
-    /// No rows, documents or ids; what a search states of itself stays.
+    /// No rows, documents or ids; the statements of a search about itself stay.
     Empty,
     /// As if nothing existed: counts of 0, an empty listing, a 404 for documents by id.
     None,
-    /// The first rows, documents or ids alone; what a search states of itself stays.
+    /// The first rows, documents or ids alone; the statements of a search about itself stay.
     Keep(usize),
     /// The first half of the rows, documents or ids.
     Half,
@@ -47,15 +47,15 @@ pub enum Wrong {
     Partial(Partial),
     /// The `Date` header is off by so many seconds.
     Date(i64),
-    /// The last row or document stands twice.
+    /// The last row or document occurs twice.
     Twice,
-    /// The last row or document has a twin of the same key whose other texts differ.
+    /// The last row or document has a twin of the same key with other texts.
     Twin,
     /// Documents and rows as they were before their last change, as of a replica that lags.
     Stale,
     /// A column of a search has another name.
     Rename(Replacement),
-    /// A text of the body is replaced wherever it stands.
+    /// A text of the body is replaced everywhere.
     Replace(Replacement),
     /// Another body, of any length.
     Swell(Swell),
@@ -65,7 +65,7 @@ pub enum Wrong {
     Shape,
 }
 
-/// Statements of a search; what is not given stays.
+/// Statements of a search; absent ones stay.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Claim {
@@ -240,7 +240,7 @@ fn listed(uri: &Value) -> Vec<i64> {
     idset::parse(set).unwrap_or_default().into_iter().flat_map(|(from, to)| from..=to).collect()
 }
 
-/// A search without rows states what it states where there is nothing (docs/brightpearl-api.md §4.2).
+/// Makes a search without rows state an empty result (docs/brightpearl-api.md §4.2).
 fn deny(response: &mut Value) {
     let Some(Value::Object(meta)) = response.get_mut("metaData") else { return };
     meta.insert("resultsAvailable".to_owned(), json!(0));

@@ -126,7 +126,7 @@ impl Sandbox {
         state.account.edit(resource, ids, now);
     }
 
-    /// Changes what hangs on records; no date moves.
+    /// Changes values of records; no date moves.
     pub fn touch(&self, resource: impl Into<ResourceName>, ids: &[i64]) {
         let mut state = self.state();
         let resource = find_for(&state, RecordEvent::Touch, resource.into(), ids);
@@ -177,17 +177,18 @@ impl Sandbox {
         state.account.ids(resource).collect()
     }
 
-    /// What was asked so far; the counts go on.
+    /// The requests so far; the counts continue.
     pub fn peek_log(&self) -> Log {
         self.state().log.clone()
     }
 
-    /// What was asked since the start, or since it was last taken.
+    /// The requests since the start, or since they were last taken.
     pub fn take_log(&self) -> Log {
         std::mem::take(&mut self.state().log)
     }
 
-    /// Waits until every caller has hung up and what it had asked is in the log: after a kill requests may be under way.
+    /// Waits until every caller has disconnected and its requests are in the log: after a kill requests may be under
+    /// way.
     pub async fn rest(&self) {
         // The account and its server hold one each.
         while Arc::strong_count(&self.in_hand) > 2 {

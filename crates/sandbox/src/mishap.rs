@@ -55,7 +55,7 @@ pub struct Mishap {
 }
 
 impl Mishap {
-    /// What is answered instead of this; `None` is nothing, ever.
+    /// The answer that replaces this one; `None` means that none is ever sent.
     pub fn answer(self, reply: Reply, verdict: Verdict, now: Timestamp, gzip: bool) -> Option<Response<Body>> {
         if let Some(content) = self.fault.content() {
             let body = spoil(&reply.body, content);
@@ -147,7 +147,7 @@ fn endless(bytes: Bytes, apart: Duration) -> Body {
     })))
 }
 
-/// Gzip whose last four bytes, the length of its content, say ten.
+/// Gzip with last four bytes, the length of its content, that state ten.
 fn understated(bytes: &[u8]) -> Bytes {
     let mut zipped = squeeze(bytes).to_vec();
     let tail = zipped.len() - 4;

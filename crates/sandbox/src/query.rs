@@ -9,7 +9,7 @@ use crate::record::{Cell, Column, Record};
 use crate::resource::ResourceId;
 use crate::settings::Settings;
 
-/// A filter that was understood: the place of its column, and what it admits.
+/// A filter that was understood: the place of its column, and the values that it admits.
 #[derive(Clone, Debug)]
 pub enum Filter {
     /// Milliseconds.
@@ -88,7 +88,7 @@ impl Query<'_> {
         (total, rows)
     }
 
-    /// The ranges of ids in which what satisfies the filters is, ascending and apart.
+    /// The ranges of ids with all records that satisfy the filters, ascending and disjoint.
     fn stretches(&self) -> Vec<Stretch> {
         let mut ranges = vec![(i64::MIN, i64::MAX)];
         // The range within which all satisfy the one filter that is left.
@@ -130,7 +130,7 @@ impl Query<'_> {
         stretches
     }
 
-    /// Adds what a stretch has to the page.
+    /// Adds the rows of a stretch to the page.
     fn walk(&self, mut stretch: Stretch, descending: bool, page: &mut Page) {
         let counts = stretch.is_sure && !self.fixture.repeats() && self.settings.never_listed.is_empty();
         let count = |stretch: &Stretch| self.account.count(self.resource, stretch.from, stretch.to);
@@ -158,7 +158,7 @@ impl Query<'_> {
         });
     }
 
-    /// Does something with each record of a stretch, until it says that this is enough.
+    /// Calls `work` with each record of a stretch, until it returns that this is enough.
     fn each(&self, stretch: Stretch, descending: bool, mut work: impl FnMut(&Record) -> bool) {
         let ids = self.account.ids_between(self.resource, stretch.from, stretch.to);
         let mut ids = ids.filter(|id| !self.settings.never_listed.contains(id));
@@ -170,7 +170,7 @@ impl Query<'_> {
         }
     }
 
-    /// Adds what a record has to the page, if it satisfies the filters.
+    /// Adds the rows of a record to the page, if it satisfies the filters.
     fn take(&self, is_sure: bool, descending: bool, record: &Record, page: &mut Page) {
         let quick = if is_sure { Some(true) } else { self.quick(record) };
         if quick == Some(false) {

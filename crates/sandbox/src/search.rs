@@ -1,4 +1,5 @@
-//! Searches (docs/brightpearl-api.md §4.1, §4.2, §4.3): filters, sorting, pages, and what the answer says of itself.
+//! Searches (docs/brightpearl-api.md §4.1, §4.2, §4.3): filters, sorting, pages, and the statements of the answer about
+//! itself.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;

@@ -106,7 +106,7 @@ async fn route(state: Shared, address: SocketAddr, request: Request<Incoming>, i
     if latency > 0 {
         tokio::time::sleep(Duration::from_millis(latency)).await;
     }
-    // It goes on though the caller may have gone.
+    // It continues even if the caller has disconnected.
     let work = tokio::task::spawn_blocking(move || {
         let answered = answer(&state, &parts, &path, &query, gzip);
         drop(in_hand);
@@ -220,7 +220,7 @@ fn permit<'a>(
     Ok(path)
 }
 
-/// A request of whoever plays with the sandbox.
+/// A control request from the owner of the sandbox.
 fn steer(state: Shared, path: &str, query: &str, body: &[u8]) -> Response<Body> {
     let expected = path.strip_prefix("expected/");
     if let Some(name) = path.strip_prefix("truth/").or(expected) {

@@ -1,4 +1,4 @@
-//! What a simulated account is like: its size, its secrets, and every guess about the real source as a setting.
+//! The properties of a simulated account: its size, its secrets, and every guess about the real source as a setting.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -19,13 +19,14 @@ pub enum Quota {
     /// Wall-clock minutes, as in every recording.
     #[default]
     Fixed,
-    /// The last sixty seconds, as the documentation says.
+    /// The last sixty seconds, as documented.
     Rolling,
 }
 
-/// How many records of each resource; what is not given follows from the orders.
+/// The number of records of each resource; absent ones follow from the orders.
 ///
-/// Fewer journals, notes or movements than orders have, and more supplier payments, suspend the rules that need them: `rules` names them.
+/// Fewer journals, notes or movements than orders have, and more supplier payments, suspend the rules that need them:
+/// `rules` names them.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Size {
@@ -113,9 +114,9 @@ pub struct Settings {
     pub unsorted: Vec<String>,
     pub shuffles: bool,
     pub gzip: bool,
-    /// Whether searches claim a number of results and ignore filters where their fixtures say so.
+    /// Whether searches claim a number of results and ignore filters where their fixtures declare it.
     pub searches_lie: bool,
-    /// Whether a goods movement bears `updatedOn` before its first change.
+    /// Whether a goods movement has `updatedOn` before its first change.
     pub dated_movements: bool,
     /// Whether quantities and values of credits are negative; in the documentation's examples they are positive.
     pub negative_credits: bool,

@@ -95,7 +95,7 @@ impl State {
         self.aged += by;
     }
 
-    /// Lets happen what happens before the next request.
+    /// Makes the random changes before the next request.
     pub fn stir(&mut self) {
         if self.settings.stir.percent == 0 {
             return;
@@ -130,7 +130,7 @@ impl State {
         self.log.foreign_throttled += u64::from(!verdict.allowed);
     }
 
-    /// Answers what was admitted and is logged in; the number is how many ids were asked for.
+    /// Answers an admitted request with valid credentials; the number is the count of requested ids.
     pub fn answer(&self, ask: &Ask<'_>) -> (Reply, usize) {
         if let Some((resource, name, described)) = self.account.fixtures.find_search(ask.path).filter(|_| !ask.options)
         {
@@ -192,7 +192,7 @@ impl State {
         wrongs
     }
 
-    /// What goes wrong with the answer for a path.
+    /// The fault of the answer for a path.
     pub fn fault(&mut self, path: &str) -> Option<Fault> {
         let faults = &self.settings.faults;
         if !path.contains(&faults.path) {

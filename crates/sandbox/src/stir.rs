@@ -1,6 +1,6 @@
-//! An account that never rests: before a request is served, changes by chance, reproducible from a seed.
+//! Churn: random changes of the account before a request is served, reproducible from a seed.
 //!
-//! They fall between any two requests: between two pages of a search, and between OPTIONS and the GET of what it listed.
+//! They occur between any two requests: between two pages of a search, and between OPTIONS and the GET of its ids.
 
 use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
@@ -17,10 +17,10 @@ pub struct Stir {
     pub seed: u64,
     /// So many requests of a hundred find the account changed.
     pub percent: u64,
-    /// The resources that change, by name; none means each whose fixture has `churn`. One that has none changes by each of its
-    /// events.
+    /// The resources that change, by name; none means each with `churn` in its fixture. One without it changes by each
+    /// of its events.
     pub resources: Vec<String>,
-    /// What happens, each as often as it stands here; none means [`Verb::USUAL`].
+    /// The kinds of changes, each as often as it is listed here; none means [`Verb::USUAL`].
     pub verbs: Vec<Verb>,
 }
 
@@ -33,7 +33,7 @@ pub struct Stirring {
 }
 
 impl Stirring {
-    /// What happens before the next request: it is done to the account; the clock is the caller's to move.
+    /// Makes the changes before the next request to the account; the clock is the caller's to move.
     pub fn next(&mut self, stir: &Stir, account: &mut Account, now: i64) -> Vec<(String, SignedDuration)> {
         self.seen += 1;
         let mut dice = Dice::new(stir.seed, self.seen, 0x571);

@@ -63,7 +63,7 @@ pub struct Swell {
     pub times: usize,
     #[serde(default)]
     pub after: String,
-    /// Sent as gzip, whatever the request accepts.
+    /// Sent as gzip, even if the request does not accept it.
     #[serde(default)]
     pub gzip: bool,
 }

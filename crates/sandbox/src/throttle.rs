@@ -26,7 +26,7 @@ pub struct Throttle {
     recent: VecDeque<Instant>,
 }
 
-/// What a request is told.
+/// The verdict on a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Verdict {
     pub allowed: bool,
@@ -62,7 +62,7 @@ impl Throttle {
         (self.limit, self.quota) = (limit, quota);
     }
 
-    /// Counts a request, whatever becomes of it.
+    /// Counts a request with any verdict.
     pub fn ask(&mut self) -> Verdict {
         let now = Instant::now();
         if self.limit == 0 {

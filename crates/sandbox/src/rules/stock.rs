@@ -1,5 +1,5 @@
-//! Stock: the sum of all movements, by product and warehouse. It is summed once when the account begins to serve; what changes
-//! later is in the ledger.
+//! Stock: the sum of all movements, by product and warehouse. It is summed once when the account begins to serve; later
+//! changes are in the ledger.
 
 use super::layout::{OrderType, Part};
 use super::ledger::Movement;
@@ -7,7 +7,7 @@ use super::status::Stage;
 use super::trade::{Pieces, Trade, WAREHOUSES};
 
 impl Trade {
-    /// Sums what the movements that were made come to, and what goods-out notes hold that are not shipped.
+    /// Sums the existing movements, and the quantities on goods-out notes that are not shipped.
     pub fn sum_stock(&mut self) {
         let greatest = self.products.last().copied().unwrap_or(1);
         let mut stock = vec![[Pieces::default(); WAREHOUSES]; usize::try_from(greatest).expect("an id") + 1];

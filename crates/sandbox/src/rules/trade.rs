@@ -1,4 +1,4 @@
-//! The account as the rules see it: how many records there are, when they were made, and what changed since.
+//! The account for the rules: the number of records, their dates, and later changes.
 
 use crate::seed::{Dice, hash};
 
