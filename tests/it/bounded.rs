@@ -1,4 +1,4 @@
-//! Sizes and numbers of what lies at a destination or is named by settings: refused before they cost memory, whatever they are.
+//! Bounds on the content of a destination and on numbers in settings: any excess is refused before it costs memory.
 
 use std::fmt;
 use std::fs::File;
@@ -109,7 +109,7 @@ async fn a_file_of_50_gib_that_settings_name_is_refused_and_takes_no_memory() {
     }
 }
 
-/// A store of which one object is not what its store states.
+/// A store in which one object differs from the store's statement.
 #[derive(Debug)]
 struct Lying {
     inner: Arc<dyn ObjectStore>,
@@ -296,7 +296,7 @@ async fn ranges_that_name_more_than_there_is_are_refused_wherever_a_manifest_has
     let misfits = |name: u64| json!({"path": paths::misfits("brand", RUN, name), "records": u64::MAX});
     version["misfits"] = json!([misfits(1), misfits(2)]);
     assert!(parse("brand", number, version.to_string().as_bytes()).is_err());
-    // AND what a run can have written is not
+    // AND values that no run can have written are not
     for (place, value) in [
         ("scan", scan(json!([[0, 5], [7, 9]]))),
         ("scan", rows(json!(1_000_000_000))),

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::support::{Program, check_truth, query, start, this_morning, truth};
 
-/// Rules by name. Each selects what breaks it; `MISSED` is a list of orders of which a journal was deleted.
+/// Rules by name. Each selects the rows that break it; `MISSED` is a list of orders that lost a journal by deletion.
 const RULES: [(&str, &str); 33] = [
     (
         "an order's totals are the sums of its lines",
@@ -346,7 +346,7 @@ async fn they_add_up_after_edits_payments_goods_received_and_deletions() {
     );
     let before = query(&states);
 
-    // WHEN orders are edited twice, payments, goods and notes come, and what is open is worked on until it is shipped
+    // WHEN orders are edited twice, payments, goods and notes arrive, and open orders advance until they are shipped
     for every in [3, 5] {
         let some: Vec<i64> = sandbox.ids("order").into_iter().step_by(every).collect();
         sandbox.edit("order", &some);
@@ -413,7 +413,7 @@ async fn they_add_up_after_edits_payments_goods_received_and_deletions() {
         program.run(&["run"]).expect(0);
     }
 
-    // THEN no rule is broken: an order whose payment is gone is paid less
+    // THEN no rule is broken: an order with a deleted payment is paid less
     assert_eq!(broken(lake.path(), &sandbox, &without), Vec::<String>::new());
     check_truth(&sandbox, text(&lake), &["--allow-extra", "product_price,product_price_list"]);
 }

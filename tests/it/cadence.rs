@@ -1,4 +1,4 @@
-//! What is due at a time: the edges of cadences, to the second.
+//! The steps that are due at a time: the edges of cadences, to the second.
 
 use std::time::Duration;
 
@@ -43,7 +43,7 @@ fn read_at(resource: &Resource, read: Timestamp) -> Version {
     Version { resource: resource.name.clone(), schema_hash: resource.hash.clone(), state, ..child(None) }
 }
 
-/// The words of the steps, first those of the scans, then what comes later.
+/// The words of the steps, first those of the scans, then the later ones.
 fn steps(resource: &Resource, head: Option<&Version>, options: ResourceOptions) -> Vec<&'static str> {
     let job = plan(resource, head, options);
     assert_eq!(job.idle.is_some(), job.steps.is_empty(), "{job:?}");
@@ -65,7 +65,7 @@ fn a_cadence_has_passed_when_nine_tenths_of_it_have_and_when_the_last_time_is_ah
         (-7_201, true),
         (-86_400, true),
     ] {
-        // GIVEN what was read, or compared, so many seconds ago by the source's clock, and is due every hour
+        // GIVEN a scan or comparison so many seconds ago by the source's clock, due every hour
         let read = at(now) - SignedDuration::from_secs(age);
         let list = ResourceOptions { every: Some(HOUR), ..options(now) };
         let compared = ResourceOptions { every: Some(HOUR * 1_000_000), reconcile_every: Some(HOUR), ..options(now) };

@@ -21,13 +21,13 @@ use crate::support::{Program, account, check_truth, head, query};
 const HOUR: SignedDuration = SignedDuration::from_hours(1);
 const DAY: SignedDuration = SignedDuration::from_hours(24);
 const OVERLAP: Duration = Duration::from_secs(2 * 3600);
-/// Tables whose changes are asked by dates.
+/// Tables with changes by dates.
 const DATED: &str = "order,order_row,order_party,customer_payment,supplier_payment,product,goods_movement,contact";
 const NAMES: [&str; 6] = ["order", "customer_payment", "supplier_payment", "product", "goods_movement", "contact"];
 /// A list beside the snapshots: it is read each time, and its answer shows the source's clock.
 const STOCK: [&str; 2] = ["brand", "product_availability"];
 
-/// An account, its tables, and what runs warned of.
+/// An account, its tables, and the warnings of its runs.
 struct Shop {
     sandbox: Sandbox,
     lake: tempfile::TempDir,
@@ -59,12 +59,12 @@ impl Shop {
         run_in(errand, self.program.store()).await.unwrap()
     }
 
-    /// A run while both clocks agree; gives what it warned of.
+    /// A run while both clocks agree; returns its warnings.
     async fn run(&self, names: &[&str]) -> Vec<String> {
         self.run_with(names, SignedDuration::ZERO).await
     }
 
-    /// A run that ends well while our clock is so much ahead; gives what it warned of.
+    /// A run that ends well while our clock is so much ahead; returns its warnings.
     async fn run_with(&self, names: &[&str], ahead: SignedDuration) -> Vec<String> {
         self.said.lock().unwrap().clear();
         let outcome = self.run_at(names, RunMode::Update { full: false }, ahead).await;
@@ -340,7 +340,7 @@ async fn a_watermark_held_back_for_more_than_two_days_is_told_with_what_it_costs
         shop.run(&["customer_payment", "brand"]).await;
         shop.sandbox.insert("customer_payment", 5);
         shop.sandbox.age(Duration::from_secs(3 * 86_400));
-        // WHEN our clock is behind for so long THEN what each night reads again is told
+        // WHEN our clock is behind for so long THEN each night reports the resources that it reads again
         let said = shop.run_with(&["customer_payment", "brand"], SignedDuration::ZERO - behind).await;
         let held: Vec<&String> = said.iter().filter(|text| text.contains("held back")).collect();
         assert_eq!(held.len(), usize::from(told), "{said:?}");
@@ -464,7 +464,8 @@ fn off() -> impl Strategy<Value = SignedDuration> {
 }
 
 proptest! {
-    /// Runs with whatever clocks, of which one at least is right or behind: each asks for every change since the one before.
+    /// Runs with any two clocks, of which one at least is right or behind: each requests every change since the one
+    /// before.
     #[test]
     fn one_right_clock_of_two_is_enough_for_the_watermark(
         runs in prop::collection::vec((60_i64..400_000, off(), any::<bool>()), 1..40),

@@ -162,7 +162,7 @@ fn of<'a>(outcome: &'a Outcome, name: &str) -> &'a ResourceOutcome {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_run_may_fail_at_any_change_of_the_store_done_or_not_and_the_next_run_mends_it() {
-    // GIVEN a lake, a changed source, and what a run without faults makes of it
+    // GIVEN a lake, a changed source, and the result of a run without faults
     let sandbox = account(50).await;
     let folder = tempfile::tempdir().unwrap();
     let lake = |name: &str| folder.path().join(name);
@@ -204,7 +204,7 @@ async fn a_run_may_fail_at_any_change_of_the_store_done_or_not_and_the_next_run_
         }
     }
 
-    // THEN readers of the head saw the old or the new, a glob no key twice but what was being published; now all is new
+    // THEN readers of the head saw the old or the new, a glob no key twice except during publishing; now all is new
     let folders: Vec<&std::path::Path> = cases.iter().map(std::path::PathBuf::as_path).collect();
     let looks = look(&LISTS.join(","), &folders);
     let digests = |look: &serde_json::Value, resource: &str| -> Vec<serde_json::Value> {
@@ -229,7 +229,7 @@ async fn a_run_may_fail_at_any_change_of_the_store_done_or_not_and_the_next_run_
     }
 }
 
-/// A bucket in memory whose locks die quickly.
+/// A bucket in memory with locks that expire quickly.
 fn bucket() -> Store {
     Store::memory().with_lock_timing(Duration::from_millis(50), Duration::from_millis(300))
 }
@@ -296,7 +296,7 @@ async fn what_was_swept_of_a_run_that_sleeps_can_no_longer_be_committed_by_it() 
     faults.times(Verb::Put, "locks/brand", 1, usize::MAX, Fault::Before(Sorry::Unreachable));
     let sleeper = run(&program, faults.before(&store));
 
-    // WHEN its staging is cleaned by who has nothing to commit, and it wakes
+    // WHEN its staging is cleaned by a run that has nothing to commit, and it wakes
     let errand = program.errand(&[]);
     let cleaner = async {
         gate.somebody_waits().await;
@@ -317,7 +317,7 @@ async fn what_was_swept_of_a_run_that_sleeps_can_no_longer_be_committed_by_it() 
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_run_that_lists_what_was_there_before_loses_cleanly() {
-    // GIVEN a store whose list lags a version behind
+    // GIVEN a store with lists that lag a version behind
     let sandbox = account(50).await;
     let store = bucket();
     let program = program(&sandbox, std::path::Path::new("unused"));

@@ -10,7 +10,7 @@ use crate::support::{Program, Weed, account, check_truth, files, findings, flip,
 
 const ORDERS: &str = "order,order_row,order_party,order_invoice,order_custom_field";
 
-/// Joins, and gives what it says it did.
+/// Compacts, and returns the reported result.
 #[track_caller]
 fn compacted(program: &Program, arguments: &[&str], code: i32) -> Vec<Value> {
     let done = program.run(&[&["clean", "--compact", "--json"], arguments].concat()).expect(code);
@@ -63,7 +63,7 @@ async fn small_neighbours_become_one_file_with_the_same_rows() {
     let held: Vec<Vec<String>> = tables.iter().map(|table| rows(lake.path(), table)).collect();
     let state = head(lake.path(), "order")["state"].clone();
 
-    // WHEN it is asked what would be joined THEN nothing changes
+    // WHEN the compaction is only listed THEN nothing changes
     let would = compacted(&program, &["--dry-run"], 0);
     assert!(would.len() > 5, "{would:?} of {before:?}");
     assert_eq!(parquet(lake.path()), before);
@@ -124,7 +124,7 @@ async fn a_damaged_file_is_not_joined() {
     let program = Program::new(&sandbox, lake.path());
     crumbs(&program, &["product", "brand"], 5);
     flip(&files(&lake.path().join("product"))[1]);
-    // WHEN they are joined THEN what is damaged is told with the way back, and stays
+    // WHEN they are joined THEN damaged files are reported with the remedy, and stay
     let done = program.run(&["clean", "--compact"]).expect(7);
     assert!(done.stderr.contains("product") && done.stderr.contains("--damaged"), "{}", done.stderr);
     assert_eq!(findings(&program, &["--deep"], 7), ["product: !checksum"]);

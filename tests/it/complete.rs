@@ -13,7 +13,7 @@ async fn payments(customer: u64, supplier: u64) -> Sandbox {
     start(settings, size).await
 }
 
-/// Has requests answered wrongly: of those whose path holds the text, the ones of these numbers.
+/// Bends these answers, by their numbers among the requests with the text in their path.
 fn answer(sandbox: &Sandbox, path: &str, at: &[u64], then: Value) {
     answers(sandbox, json!([{"path": path, "at": at, "then": then}]));
 }
@@ -87,7 +87,7 @@ async fn a_wrong_count_costs_one_further_page() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn pages_that_stay_empty_are_read_by_windows_of_dates() {
-    // GIVEN a search that shows nothing behind its first page, whatever it claims
+    // GIVEN a search that shows nothing behind its first page, with a greater count
     let sandbox = payments(1_900, 10).await;
     answer(&sandbox, "customer-payment-search?sort=paymentId.ASC&pageSize=500&firstResult=500", &[], json!("empty"));
     let lake = tempfile::tempdir().expect("a folder can be made");

@@ -1,4 +1,4 @@
-//! Control requests of the simulated account: only whoever read the token printed at the start can send them.
+//! Control requests of the simulated account: they need the token printed at the start.
 
 use reqwest::{Client, StatusCode};
 

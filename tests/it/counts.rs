@@ -1,4 +1,4 @@
-//! The count of the source and its greatest ids, each night, against what the tables hold.
+//! The count of the source and its greatest ids, each night, against the records in the tables.
 
 use std::time::Duration;
 
@@ -32,7 +32,7 @@ fn rows(lake: &tempfile::TempDir, table: &str) -> usize {
     query(&format!("SELECT count(DISTINCT id) FROM read_parquet('{glob}')"))[0].parse().expect("a number")
 }
 
-/// Ids whose deletion is not proven yet.
+/// Ids with an unproven deletion.
 fn suspects(lake: &tempfile::TempDir, resource: &str) -> Vec<i64> {
     let state = head(lake.path(), resource)["state"]["absence"]["suspects"].clone();
     let mut ids: Vec<i64> =
@@ -248,7 +248,7 @@ async fn a_changed_difference_is_located_and_what_is_missing_is_read() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_record_that_a_count_and_a_listing_lack_and_a_get_returns_is_hidden_and_no_alarm() {
-    // GIVEN an exported account whose source stops to list two orders, and returns them
+    // GIVEN an exported account that stops to list two orders, and returns them
     let sandbox = account(300).await;
     let lake = folder();
     let program = Program::new(&sandbox, lake.path());
@@ -370,7 +370,7 @@ async fn the_first_night_after_an_upgrade_records_the_difference_alone() {
     program.clone().with("PEARLIFT_LIMITS_COMPARE_COUNTS", "false").run(&["run", "order"]).expect(0);
     let before = rows(&lake, "order");
     answers(&sandbox, json!([]));
-    // All ids of so small an account would be on the page of the newest; what it shows is read.
+    // All ids of so small an account would be on the page of the newest; the ids of the page are read.
     answers(&sandbox, json!([{"path": "sort=orderId.DESC", "then": {"keep": 1}}]));
 
     // WHEN a night goes by THEN the difference is recorded, and nothing is asked again
@@ -412,7 +412,7 @@ async fn a_count_that_stands_still_for_three_nights_is_reported_once() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_search_that_cannot_be_sorted_gives_the_count_alone() {
-    // GIVEN payments whose search cannot be sorted, in one page
+    // GIVEN payments in one page, of a search that cannot be sorted
     let sandbox = account(300).await;
     sandbox.change(|settings| settings.unsorted = vec!["customer-payment-search".to_owned()]);
     let lake = folder();

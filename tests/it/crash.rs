@@ -46,7 +46,7 @@ async fn a_run_killed_in_a_full_load_goes_on_from_its_last_commit() {
     // AND it runs again
     let done = program.run(&["run", "order"]).expect(0);
 
-    // THEN it goes on: what was committed is not asked for again
+    // THEN it resumes: committed records are not requested again
     assert!(done.stderr.contains("goes on with the full read"), "{}", done.stderr);
     let asked = sandbox.take_log().requests["GET order-service/order"];
     assert_eq!(asked, 30 - committed, "of 30 slices {committed} were committed: {}", done.stderr);

@@ -1,4 +1,4 @@
-//! The way back from damage: `backfill --damaged` reads again what is broken, and no more.
+//! The repair of damage: `backfill --damaged` reads the content of damaged files again, and no more.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -48,7 +48,7 @@ async fn a_flipped_byte_costs_the_records_of_its_file_and_the_list_of_ids() {
     flip(&file);
     assert_eq!(findings(&program, &["--deep"], 7), ["order: !checksum"]);
 
-    // WHEN what is damaged is read again
+    // WHEN the damaged part is read again
     mended(&program, lake.path(), &["order"]);
 
     // THEN that took the records of the file and one list of ids
@@ -288,7 +288,7 @@ async fn a_lost_file_of_deleted_rows_is_given_up_only_on_demand() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_committed_file_that_is_neither_staged_nor_published_does_not_stand_in_the_way() {
-    // GIVEN a run that died before it published, of whose staged files one was lost since
+    // GIVEN a run that crashed before it published, and has lost a staged file since
     let (sandbox, lake, program) = loaded(300, &["order"]).await;
     let staging = lake.path().join("_pearlift/staging");
     let live: Vec<PathBuf> = files(&lake.path().join("order"));
@@ -302,7 +302,7 @@ async fn a_committed_file_that_is_neither_staged_nor_published_does_not_stand_in
             std::fs::rename(file, folder.join(format!("{name}.part"))).unwrap();
         }
     }
-    // WHEN it is mended THEN what is staged is published, and what is lost is read again
+    // WHEN it is repaired THEN the staged files are published, and the lost one is read again
     mended(&program, lake.path(), &["order"]);
     check_truth(&sandbox, text(&lake), &["--only", ORDERS]);
 }
@@ -387,7 +387,7 @@ async fn a_flipped_byte_is_not_carried_on_by_a_run_that_merges_the_file() {
     sandbox.edit("product", &sandbox.ids("product")[..3]);
     sandbox.age(Duration::from_secs(600));
     let done = program.run(&["run", "product"]).expect(7);
-    // It is found by the checksum of the file, or sooner by what is read of it.
+    // It is found by the checksum of the file, or sooner by the bytes that are read of it.
     assert!(done.stderr.contains("could not read a data file") && done.stderr.contains("--damaged"), "{}", done.stderr);
     // WHEN it is mended THEN the night goes on
     mended(&program, lake.path(), &["product"]);
@@ -397,7 +397,7 @@ async fn a_flipped_byte_is_not_carried_on_by_a_run_that_merges_the_file() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn without_the_newest_version_the_one_before_is_mended() {
-    // GIVEN a day after the first load, whose version is spoiled
+    // GIVEN a day after the first load, with a damaged version
     let (sandbox, lake, program) = loaded(200, &["order"]).await;
     sandbox.edit("order", &sandbox.ids("order")[..50]);
     sandbox.age(Duration::from_secs(600));
@@ -408,7 +408,7 @@ async fn without_the_newest_version_the_one_before_is_mended() {
     let done = program.run(&["backfill", "--damaged", "order"]).expect(7);
     assert!(done.stderr.contains("move it away"), "{}", done.stderr);
 
-    // WHEN it is moved away and the version before mended THEN what it named is foreign now
+    // WHEN it is moved away and the version before repaired THEN the files that it named are foreign now
     std::fs::remove_file(&newest).unwrap();
     let done = program.run(&["backfill", "--damaged", "order"]).expect(7);
     assert!(done.stderr.contains("move them away"), "{}", done.stderr);

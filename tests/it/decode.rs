@@ -221,7 +221,7 @@ fn a_key_that_is_missing_in_one_place_is_taken_from_the_other() {
     assert_eq!(tables(&contacts, false), contact);
     assert!(addresses.rejected.is_empty() && contacts.records.is_empty());
 
-    // GIVEN addresses in a list, whose id has the plain name
+    // GIVEN addresses in a list, with the plain name for their id
     let plain = changed("contact", |response| {
         for contact in response.as_array_mut().unwrap() {
             let addresses = contact.get_mut("postalAddresses").and_then(|addresses| addresses.as_array_mut());

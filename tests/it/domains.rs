@@ -14,7 +14,7 @@ use crate::support::{Echo, Program, account};
 
 const NEW: &str = "use1.brightpearlconnect.com";
 
-/// A token service whose answers name this host.
+/// A token service that names this host in its answers.
 fn service(domain: &str) -> Echo {
     let grant = format!(
         r#"{{"access_token":"planted+new/token=","refresh_token":"planted+next/token=","expires_in":604800,"api_domain":"{domain}"}}"#

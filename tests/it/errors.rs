@@ -1,12 +1,12 @@
-//! What people see when something is wrong: one screen that names the thing and the remedy, the right exit code, nothing
-//! half-written, no secret.
+//! Messages for people when something is wrong: one screen that names the thing and the remedy, the right exit code,
+//! nothing half-written, no secret.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use crate::support::{Done, Program, account};
 
-/// One screen: what, why, and what to do.
+/// One screen: the failure, its reason, and the remedy.
 #[track_caller]
 fn one_screen(done: &Done, names: &[&str]) {
     let said = done.said();

@@ -267,7 +267,7 @@ async fn the_queries_for_duckdb_answer_as_the_account_does() {
         let folder = lake.path().to_str().unwrap();
         let mut command = Command::new(tool("python"));
         command.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/examples/answers.py"));
-        // WHEN they are queried THEN each row is what follows from the account's records
+        // WHEN they are queried THEN each row follows from the account's records
         done(command.args(["--truth", &sandbox.control(), "--lake", folder])).expect(0);
     };
     program.run(&["run"]).expect(0);

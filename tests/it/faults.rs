@@ -1,4 +1,4 @@
-//! A source in trouble: what goes wrong on the way is asked for again, and nothing is lost or believed.
+//! A source in trouble: failed requests are repeated, and nothing is lost or believed.
 
 use pearlift::sandbox::{Fault, Faults, Sandbox, Settings, Size};
 
@@ -58,7 +58,7 @@ async fn a_resource_that_only_fails_stops_and_the_others_are_complete() {
     let lake = tempfile::tempdir().unwrap();
     let program = Program::new(&sandbox, lake.path()).with("PEARLIFT_LIMITS_RETRY_TRIES", "2");
 
-    // WHEN it runs THEN orders fail, with what was seen, and the rest is complete
+    // WHEN it runs THEN orders fail, with the observed fault, and the rest is complete
     let done = program.run(&["run"]).expect(3);
     assert!(done.stderr.contains("order: could not read order"), "{}", done.stderr);
     assert!(done.stderr.contains("CMNU-003"), "{}", done.stderr);
@@ -84,7 +84,7 @@ async fn an_answer_that_never_comes_or_never_ends_is_given_up_and_asked_for_agai
         let lake = tempfile::tempdir().unwrap();
         let program = patient(Program::new(&sandbox, lake.path())).with("PEARLIFT_LIMITS_TIMEOUT", timeout);
 
-        // WHEN orders are read THEN they equal the truth, and what was given up is told
+        // WHEN orders are read THEN they equal the truth, and the given-up retries are reported
         let done = program.run(&["-v", "run", "order"]);
         assert_eq!(done.code, 0, "{fault:?}: {}", done.said());
         assert!(done.stderr.contains(said), "{fault:?}: {}", done.stderr);
@@ -115,7 +115,7 @@ async fn credentials_do_not_follow_a_redirect_to_another_host() {
     heard.abort();
 }
 
-/// Runs orders, notes, prices and contacts against a source whose first documents of each bear this fault.
+/// Runs orders, notes, prices and contacts against a source with this fault in the first documents of each.
 async fn read_with(fault: Fault) -> (Sandbox, tempfile::TempDir, Program, Done) {
     let sandbox = account(150).await;
     let lake = tempfile::tempdir().unwrap();
@@ -168,7 +168,7 @@ async fn a_value_that_does_not_fit_is_kept_beside_its_row_and_told() {
     ] {
         let (_sandbox, lake, program, _) = read_with(fault).await;
 
-        // THEN the row is there, and what does not fit is in `_extra`
+        // THEN the row is there, and the rejected value is in `_extra`
         let glob = format!("{}/order*/**/*.parquet", lake.path().display());
         let extras =
             query(&format!("SELECT _extra FROM read_parquet('{glob}', union_by_name = true) WHERE _extra IS NOT NULL"));
@@ -191,7 +191,7 @@ async fn the_malformed_time_of_accounting_periods_is_an_instant() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_payment_whose_id_cannot_be_read_is_kept_wherever_its_page_has_it() {
     for payments in [1, 20] {
-        // GIVEN payments in pages of seven, and in each answer a last row whose id is no number of ours
+        // GIVEN payments in pages of seven, and in each answer a last row with an id that is no number of ours
         let settings = Settings { limit: 0, page_cap: 7, ..Settings::default() };
         let size = Size { orders: 5, ..Size::default() }.with("customer_payment", payments);
         let sandbox = start(settings, size).await;
@@ -223,7 +223,7 @@ fn payments_with(first: Value, more: bool, second: Value) -> Echo {
     let whole: Value = serde_json::from_str(include_str!("../fixtures/customer_payment.json")).unwrap();
     let (asked, none) = (AtomicUsize::new(0), json!([]));
     Echo::start(move |request, stream| {
-        // Who would ask for ever is told that nothing follows.
+        // A caller that would never stop gets an empty page.
         let over = asked.fetch_add(1, Ordering::SeqCst) > 50;
         let shown = if over {
             &none
@@ -278,7 +278,8 @@ async fn a_page_of_which_no_row_can_be_told_from_others_is_not_the_end() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_payment_that_names_no_order_hands_none_on() {
-    // GIVEN payments of which one names an order, and others what stands for none, at a source that knows no orders
+    // GIVEN payments of which one references an order, and others have values for none, at a source that knows no
+    // orders
     let (source, lake) =
         (payments_with(json!([[1, 0], [2, -3], [3, 7]]), false, json!([])), tempfile::tempdir().unwrap());
     let program = Program::bare(lake.path())
@@ -286,7 +287,7 @@ async fn a_payment_that_names_no_order_hands_none_on() {
         .with("PEARLIFT_LIMITS_RETRY_TRIES", "2")
         .with("PEARLIFT_ACCOUNT_BASE_URL", &format!("{}/public-api/acme", source.root()));
 
-    // WHEN both are read THEN orders fail, and what is kept for them to be read is the one
+    // WHEN both are read THEN orders fail, and the one reference stays pending
     program.run(&["run", "customer_payment", "order"]).expect(3);
     assert_eq!(head(lake.path(), "customer_payment")["state"]["handed"], json!({ "order": [7] }));
 }

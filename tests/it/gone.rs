@@ -36,7 +36,7 @@ fn length(ids: &Value) -> usize {
     ids.as_object().map_or(0, serde_json::Map::len)
 }
 
-/// An account whose clock is three days behind, some resources of it loaded.
+/// An account with a clock three days behind, some resources of it loaded.
 async fn loaded(size: Size, resources: &[&str]) -> (Sandbox, tempfile::TempDir, Program) {
     loaded_before(3, size, resources).await
 }
@@ -244,7 +244,7 @@ async fn a_source_that_lists_many_ids_it_never_returns_fails_once_and_is_quiet_f
     let lake = tempfile::tempdir().unwrap();
     let program = Program::new(&sandbox, lake.path());
 
-    // WHEN nights go by THEN the first fails and keeps what came, and from the third on all is well
+    // WHEN nights go by THEN the first fails and keeps the returned records, and from the third on all is well
     let mut codes = Vec::new();
     for _ in 0..5 {
         codes.push(program.run(&["run", "order"]).code);
@@ -324,7 +324,7 @@ async fn a_night_deletes_twenty_records_at_once_and_the_next_one_the_rest() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_second_listing_saves_a_record_that_one_listing_lacked() {
-    // GIVEN a source whose listing lacks orders once, and that does not return three of them
+    // GIVEN a source that omits orders from its listing once, and does not return three of them
     let (sandbox, lake, program) = loaded(orders(500), &["order"]).await;
     let never: Vec<i64> = sandbox.ids("order").into_iter().rev().take(3).collect();
     sandbox.change(|settings| settings.never_returned.clone_from(&never));
@@ -412,7 +412,7 @@ async fn snapshot_with_holes() -> (Sandbox, tempfile::TempDir, Program, u64, u64
     let owners: u64 = owners[0].parse().unwrap();
     assert!(owners > 2_000, "{owners}");
     sandbox.age(DAY);
-    // The first set, which holds what is left of sets of 200, and the requests that ask for it again with three witnesses.
+    // The first set, with the remaining ids of sets of 200, and the requests that repeat it with three witnesses.
     let sets = owners.div_ceil(200);
     let at = [1, sets + 1, sets + 2, sets + 3];
     answer(&sandbox, json!([{"method": "GET", "path": "product-availability/", "at": at, "then": "empty"}]));
@@ -485,7 +485,7 @@ async fn a_snapshot_that_lacks_more_than_a_tenth_is_refused() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_load_that_goes_on_asks_again_for_what_was_absent_before_it_was_killed() {
-    // GIVEN a first load whose first set comes empty, killed once others are committed
+    // GIVEN a first load with an empty answer to its first set, killed once others are committed
     let settings = Settings { limit: 0, latency: 60, now: Some(this_morning()), ..Settings::default() };
     let sandbox = start(settings, orders(1_600)).await;
     let lake = tempfile::tempdir().unwrap();

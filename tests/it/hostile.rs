@@ -1,4 +1,4 @@
-//! Whoever can write a manifest or a schema file cannot make pearlift touch what is not its own.
+//! A writer of manifests or schema files cannot make pearlift touch foreign files.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -33,7 +33,7 @@ fn staged(table: &str) -> String {
 /// A change of a manifest.
 type Change = Box<dyn Fn(&mut Value)>;
 
-/// What an attacker writes into a good manifest: a name, and the change.
+/// The changes that an attacker makes to a good manifest: a name, and the change.
 fn attacks(outside: &str) -> Vec<(&'static str, Change)> {
     let outside = outside.to_owned();
     let mut found: Vec<(&'static str, Change)> = Vec::new();
@@ -144,7 +144,7 @@ async fn a_manifest_that_names_what_is_not_ours_is_damage_and_nothing_is_touched
         std::fs::create_dir_all(kept.parent().unwrap()).unwrap();
         std::fs::write(kept, "kept").unwrap();
     }
-    // What a run stages, as if it had just been committed.
+    // A staged file of a run, as if it had just been committed.
     let waiting = lake.join(staged("brand"));
     std::fs::create_dir_all(waiting.parent().unwrap()).unwrap();
     std::fs::write(&waiting, "staged").unwrap();
@@ -209,7 +209,7 @@ async fn a_data_file_that_was_changed_anywhere_is_damage_and_no_panic() {
             assert!(!deep || bytes == whole || report.damaged() > 0, "round {round}: nothing was found");
         }
     }
-    // AND one that is read for a merge stops the resource, whatever its bytes are
+    // AND one that is read for a merge stops the resource, with any bytes
     for round in 0..6 {
         let mut bytes = whole.clone();
         let at = bytes.len() - 9 - random.usize(..bytes.len() / 3);

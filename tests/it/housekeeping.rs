@@ -29,8 +29,8 @@ fn numbers(lake: &Path, resource: &str) -> Vec<u64> {
     files(&manifests(lake, resource)).into_iter().map(number).collect()
 }
 
-/// Lets a resource's newest version be this one: those before it say the same as the newest that there is, of so many days
-/// ago. Versions that are there keep what they list.
+/// Makes this version the newest of a resource: those before it equal the newest existing one, dated so many days ago.
+/// Existing versions keep their lists.
 fn grow(lake: &Path, resource: &str, to: u64, days: i64) {
     let there = files(&manifests(lake, resource));
     let read = |path: &PathBuf| -> Value { serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap() };
@@ -118,7 +118,7 @@ async fn a_run_removes_what_clean_would_remove_and_a_setting_leaves_it() {
     off.run(&["run", "brand"]).expect(0);
     assert!(would_go(&program).len() >= would && lake.path().join(&superseded).exists());
 
-    // WHEN it runs without THEN what `clean` would remove is gone, and says so with -v
+    // WHEN it runs without THEN the objects that `clean` would remove are gone, and -v reports it
     let done = program.run(&["run", "brand", "-v"]).expect(0);
     assert!(done.stderr.contains("housekeeping removed "), "{}", done.stderr);
     assert_eq!(would_go(&program), Vec::<Value>::new(), "{}", done.stderr);
@@ -133,7 +133,7 @@ async fn a_run_removes_what_clean_would_remove_and_a_setting_leaves_it() {
         101,
         "a hundred, its own among them, and a foreign one"
     );
-    // AND what is not ours stays, and all files are as the heads say
+    // AND foreign files stay, and all files are as the heads list them
     assert!(foreign.iter().all(|path| lake.path().join(path).exists()));
     assert_eq!(findings(&program, &["--deep"], 0), ["brand: stray"]);
 }
@@ -153,7 +153,7 @@ async fn the_version_to_which_the_head_refers_is_never_pruned() {
             false => program.run(&["run", "brand", "order"]).expect(0),
         };
 
-        // THEN the first is there, and what follows is whole
+        // THEN the first is there, and the following ones are whole
         let left = numbers(lake.path(), "order");
         assert!(left[0] == 1 && left[1] > 50, "{left:?}");
         assert_eq!(rows(lake.path()), before);
@@ -361,8 +361,8 @@ async fn references_are_read_once_and_cleared_without_a_commit_of_their_own() {
     let payments = || numbers(lake.path(), "customer_payment").len();
     let (before, orders) = (payments(), numbers(lake.path(), "order").len());
 
-    // WHEN a night runs THEN payments have one version more, which references orders; orders two, the second of them of what
-    // payments reference
+    // WHEN a night runs THEN payments have one version more, which references orders; orders two, the second of them
+    // with the referenced orders
     program.run(&["run", "customer_payment", "order"]).expect(0);
     let state = |resource: &str| head(lake.path(), resource)["state"].clone();
     let mark = state("customer_payment")["references_mark"].clone();

@@ -20,7 +20,7 @@ use crate::support::{Program, account, copy_folder, files};
 
 const RUN: &str = "0123456789abcdef0123456789abcdef";
 
-/// Runs a command that must end by itself, and gives its exit code and what it said.
+/// Runs a command that must end by itself, and returns its exit code and its messages.
 pub async fn ended(program: &Program, arguments: &[&str]) -> (i32, String) {
     // Not by `start`, which looks for secrets in the files that the environment names, and would wait for a pipe.
     let said = tempfile::NamedTempFile::new().unwrap();
@@ -42,7 +42,7 @@ pub async fn ended(program: &Program, arguments: &[&str]) -> (i32, String) {
     (status.code().unwrap_or(-1), text())
 }
 
-/// Runs a command that must refuse what lies at a path, by its name.
+/// Runs a command that must refuse the object at a path, by its name.
 async fn refused(program: &Program, arguments: &[&str], at: &Path, why: &str, code: i32) {
     let (ended_with, said) = ended(program, arguments).await;
     assert_eq!(ended_with, code, "{arguments:?}, {}: {said}", at.display());
@@ -55,7 +55,7 @@ fn manifest(lake: &Path, resource: &str) -> PathBuf {
     files(&lake.join("_pearlift/manifests").join(resource)).pop().unwrap()
 }
 
-/// Moves what lies there elsewhere, and lays a link to it in its place.
+/// Moves the object at a path elsewhere, and puts a link to it in its place.
 fn link_away(at: &Path, elsewhere: &Path) {
     std::fs::rename(at, elsewhere).unwrap();
     symlink(elsewhere, at).unwrap();
@@ -148,7 +148,7 @@ async fn a_linked_folder_does_not_lead_a_manifest_to_the_files_of_another_lake()
     }
     let live = files(&second.join("brand")).pop().unwrap();
     let named = live.strip_prefix(&second).unwrap().to_str().unwrap().to_owned();
-    // AND a manifest of the first that removes what is live in the second
+    // AND a manifest of the first that removes a live file of the second
     std::fs::remove_dir_all(first.join("brand")).unwrap();
     symlink(second.join("brand"), first.join("brand")).unwrap();
     let manifest = manifest(&first, "brand");
@@ -240,7 +240,7 @@ async fn locks_can_be_opened_by_their_owner_only_and_everything_else_follows_the
     command.args(["-c", "umask 027; exec \"$0\" \"$@\""]).arg(plain.get_program()).args(plain.get_args()).env_clear();
     command.envs(plain.get_envs().filter_map(|(name, value)| Some((name, value?))));
     assert!(command.output().unwrap().status.success());
-    // THEN each lock is its owner's, whatever the umask, and the rest is as the umask has it
+    // THEN each lock is its owner's under any umask, and the rest follows the umask
     let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
     let found = files(&lake);
     assert!(found.contains(&lock) && found.contains(&lake.join("_pearlift/locks/_start")), "{found:?}");
@@ -274,7 +274,7 @@ async fn a_lock_file_with_another_name_or_of_another_user_is_refused() {
     match std::os::unix::fs::chown(&lock, Some(4_242), None) {
         Ok(()) => {
             refused(&program, &["run", "--full", "brand"], &lock, "belongs to another user (4242)", 5).await;
-            // AND one of the user to whom the destination belongs is as good as ours
+            // AND a file of the destination's owner is as good as ours
             for path in [&lake, &lock] {
                 std::os::unix::fs::chown(path, Some(4_242), None).unwrap();
             }
@@ -339,11 +339,11 @@ async fn no_verb_of_the_store_goes_through_a_link_wherever_in_a_path_it_lies() {
             }
             let scratch = store.scratch(&path, spool.path()).unwrap();
             match scratch.create() {
-                // A file is never made over what lies there.
+                // A file is never made over an existing object.
                 Err(failure) if place == depth => assert!(failure.to_string().contains("exists"), "{failure}"),
                 made => refuses("scratch", made.map(drop)),
             }
-            // AND what is behind it is as it was
+            // AND the object behind it is as it was
             assert_eq!(files(&outside), std::slice::from_ref(&behind), "{path}");
             assert_eq!(std::fs::read_to_string(&behind).unwrap(), "kept");
         }
@@ -364,7 +364,7 @@ async fn a_start_lock_that_never_comes_free_is_told_with_its_path() {
         assert_eq!(failed.kind(), Kind::Held);
         assert!(failed.to_string().contains("_pearlift/locks/_start") && failed.to_string().contains("60 seconds"));
     }
-    // AND a run whose time is up first waits no longer
+    // AND a run with less time left waits no longer
     let stop = tokio::time::sleep(Duration::from_secs(5));
     let locks = store.lock(&["brand"], RUN, true, stop).await.unwrap();
     assert_eq!(locks.held_by_others.len(), 1);
@@ -406,7 +406,7 @@ async fn a_token_lock_that_is_held_does_not_hold_up_a_run_whose_time_is_up() {
         let mut errand = program.errand(&["brand"]);
         errand.most = Some(Duration::from_millis(500));
         let outcome = runtime.block_on(run_in(errand, program.store()));
-        // As a process that ends: what still waits holds it up.
+        // As a process that ends: a waiting task holds it up.
         drop(runtime);
         let _ = done.send(outcome.map(|outcome| outcome.exit_code(false)));
     });

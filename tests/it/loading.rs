@@ -132,7 +132,7 @@ async fn a_run_whose_time_is_over_commits_what_is_whole_and_the_next_goes_on() {
     // WHEN it runs
     let outcome = pearlift::run::run(errand).await.expect("it runs");
 
-    // THEN it stopped, says so with 3, and the next run asks for what is left
+    // THEN it stopped, reports it with 3, and the next run requests the rest
     assert!(matches!(outcome.resources[0].end, End::Stopped), "{outcome:?}");
     assert_eq!(outcome.exit_code(false), 3);
     // The count with which the load is compared is a search.

@@ -124,7 +124,7 @@ impl Expected {
         Self(file.iter().map(|(name, table)| (name.clone(), ExpectedTable::of(table, rows(name)))).collect())
     }
 
-    /// How a resource's page differs from what is expected, if it does.
+    /// The difference of a resource's page from the expected one, if there is one.
     fn difference(&self, resource: &Resource, page: &Page) -> Option<String> {
         let names = |names: Vec<&String>| names.into_iter().cloned().collect::<BTreeSet<_>>();
         let tables = names(resource.tables.iter().map(|table| &table.name).collect());
@@ -304,7 +304,7 @@ fn every_column_and_every_type_of_every_schema_is_in_an_expected_row() {
     assert_eq!(types, used.map(str::to_owned).into());
 }
 
-/// The same, each checked to be what is expected as long as nothing is changed.
+/// The same, each checked to equal the expectation as long as nothing is changed.
 fn unchanged() -> Vec<(Resource, String, Expected)> {
     let all = all();
     for (resource, text, expected) in &all {
@@ -313,7 +313,7 @@ fn unchanged() -> Vec<(Resource, String, Expected)> {
     all
 }
 
-/// Demands that the expected rows differ from what a changed resource makes of its fixture.
+/// Demands that the expected rows differ from those of a changed resource for its fixture.
 struct Mutants {
     tried: usize,
     alive: BTreeSet<(String, String, String)>,

@@ -63,7 +63,7 @@ async fn rows_of_deleted_records_stay_marked_through_every_kind_of_read() {
     let first_found = query(&when);
     assert_eq!(first_found.len(), 1);
 
-    // WHEN they are compared again THEN that takes one request: what is marked is no candidate
+    // WHEN they are compared again THEN that takes one request: a marked row is no candidate
     sandbox.take_log();
     let again = program.run(&["reconcile", "order"]).expect(0);
     assert!(again.stderr.contains("390 listed, 390 held, 0 not listed"), "{}", again.stderr);
@@ -76,7 +76,7 @@ async fn rows_of_deleted_records_stay_marked_through_every_kind_of_read() {
     assert!(back.stderr.contains("390 ids requested, 0 not returned"), "{}", back.stderr);
     program.run(&["run", "order"]).expect(0);
 
-    // THEN the marks are what they were
+    // THEN the marks are unchanged
     assert_eq!(rows(lake.path(), "order"), marked);
     assert_eq!(query(&when), first_found, "the first time counts");
     check_truth(&sandbox, text(lake.path()), &truth);
@@ -167,7 +167,7 @@ async fn the_setting_can_be_changed_and_nothing_marked_is_lost() {
     moves.run(&["reconcile", "order"]).expect(0);
     assert_eq!(apart(), ["10|10|10"]);
 
-    // WHEN rows are to be marked again THEN what was kept apart stays there, and what is deleted next is marked
+    // WHEN rows are to be marked again THEN files of deleted rows stay, and the next deleted rows are marked
     marks.run(&["run", "order"]).expect(0);
     delete(100);
     marks.run(&["reconcile", "order"]).expect(0);

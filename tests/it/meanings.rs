@@ -15,7 +15,7 @@ use crate::support::{Program, account, answer, check_truth, files, python};
 /// Endings of the names of columns that lead elsewhere. An own id is `id`.
 const LEADING: [&str; 7] =
     ["_id", "_by", "currency_code", "nominal_code", "tax_code", "order_type_code", "payment_method_code"];
-/// Columns with such a name that lead nowhere: they are what others lead to.
+/// Columns with such a name that lead nowhere: they are the target of others.
 const LED_TO: [&str; 1] = ["tax_code.tax_code"];
 
 /// Parts of names of columns that hold texts about people, or free texts.
@@ -293,7 +293,7 @@ fn a_file_without_meanings_is_read_and_mapped_as_the_same_file_with_them() {
         catalog.resources().iter().map(|resource| resource.hash.clone()).collect()
     };
     assert_eq!(hashes(&described), hashes(&plain));
-    // A change of what is read is another hash.
+    // A change of the reading is another hash.
     let mut changed = texts();
     let (_, text) = changed.iter_mut().find(|(name, _)| name == "channel").unwrap();
     *text = text.replacen("from = \"defaultWarehouseId\"", "from = \"warehouseId\"", 1);
@@ -317,7 +317,7 @@ fn a_file_of_ones_own_may_take_the_place_of_a_table_that_others_lead_to() {
     assert_eq!(*references("order.channel_id"), References::Unsaid);
     assert_eq!(references("channel_warehouse.channel_id").targets()[0].to_string(), "shop.id");
 
-    // WHEN the user's own file leads to what is not there THEN it is refused
+    // WHEN the user's own file leads to a missing table THEN it is refused
     std::fs::write(&path, own.replace("[tables.channel]", "[tables.shop]")).unwrap();
     let refused = Catalog::load(Some(folder.path())).unwrap_err().to_string();
     assert!(refused.contains("there is no table `channel`"), "{refused}");

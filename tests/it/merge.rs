@@ -1,4 +1,4 @@
-//! What commits make of pages, compared with a map: whatever comes in whatever order, the tables hold what the map holds.
+//! Commits of pages, compared with a map: for any pages in any order, the tables equal the map.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -46,7 +46,7 @@ columns = [
 ]
 "#;
 
-/// Dates as the source may write them, and the month that they lie in: of UTC, whatever their own offset.
+/// Dates as the source may write them, and their month: of UTC, for any offset of their own.
 const DATES: [(Option<&str>, &str); 9] = [
     (None, "created_month=1970-01-01"),
     (Some("2026-01-31T23:59:59.999Z"), "created_month=2026-01-01"),
@@ -72,10 +72,10 @@ struct Thing {
     odd: Option<u8>,
 }
 
-/// What comes between two commits, and how they are made.
+/// The pages between two commits, and the way they are committed.
 #[derive(Clone, Debug)]
 struct Round {
-    /// Seconds at which a page was asked, and what it held.
+    /// Seconds at which a page was requested, and its records.
     pages: Vec<(i64, Vec<Thing>)>,
     /// Owners without rows, found at this time.
     gone: (i64, Vec<i64>),
@@ -90,7 +90,7 @@ struct Round {
 
 fn thing() -> impl Strategy<Value = Thing> {
     let parts = prop::collection::btree_map(1_i64..6, 0_u8..3, 0..5);
-    // Few ids, versions and values: most of what comes was there before, and much of it is equal.
+    // Few ids, versions and values: most records existed before, and many of them are equal.
     (1_i64..24, 1_i64..4, 0..DATES.len(), 0_i64..3, parts, prop::option::weighted(0.2, 0_u8..2))
         .prop_map(|(id, version, date, amount, parts, odd)| Thing { id, version, date, amount, parts, odd })
 }
@@ -172,7 +172,7 @@ fn rows_of(thing: &Thing, partition: &Option<String>, seen: i64, run: &str) -> [
     [BTreeMap::from([((partition.clone(), vec![thing.id]), own)]), parts.collect()]
 }
 
-/// What the model makes of a round. `snapshot` is the partition of a snapshot.
+/// Applies a round to the model. `snapshot` is the partition of a snapshot.
 fn apply(tables: &mut [Rows; 2], round: &Round, snapshot: Option<&str>, run: &str) -> (Counts, BTreeSet<i64>) {
     // Of the same record twice the higher version counts, else the later request, else, where the source's clock does not
     // tell them apart, the one that came later.
@@ -357,7 +357,7 @@ fn commits_equal_the_model(rounds: &[Round], partition: &str) {
         assert_eq!(parse("thing", count, &serde_json::to_vec(&next).unwrap()).unwrap(), next);
         let staged = runtime.block_on(store.list("_pearlift/staging")).unwrap();
         runtime.block_on(publish(&store, &next, &staged.into_iter().map(|(path, _)| path).collect())).unwrap();
-        // AND the tables hold what the model holds, each row with the time and run that first saw it
+        // AND the tables equal the model, each row with the time and run that first stored it
         for (place, (name, keys)) in [("thing", 1), ("part", 2)].into_iter().enumerate() {
             let files = &next.tables[name].files;
             lie_apart(files);
@@ -421,7 +421,7 @@ fn a_link_that_lies_where_a_file_is_to_be_staged_is_not_written_through() {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     // WHEN the run writes there
     let failure = write_tables(&commission, &spool.take().unwrap(), runtime.handle(), &mut 0).unwrap_err();
-    // THEN it stops, and what the link leads to is as it was
+    // THEN it stops, and the target of the link is as it was
     assert!(failure.to_string().contains("thing-"), "{failure}");
     assert_eq!(std::fs::read_to_string(&kept).unwrap(), "kept");
 }

@@ -10,7 +10,7 @@ use crate::support::{Echo, Program, Weed, account, check_truth, files};
 /// The variables that name a proxy.
 const PROXIES: [&str; 6] = ["http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"];
 
-/// A proxy that answers nothing useful, and remembers what it was asked.
+/// A proxy that answers nothing useful, and remembers its requests.
 fn proxy() -> Echo {
     Echo::saying(502, "", "")
 }

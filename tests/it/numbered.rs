@@ -54,7 +54,7 @@ async fn every_record_of_a_list_in_numbered_pages_is_there_after_a_load_changes_
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn pages_that_are_shorter_than_asked_for_are_no_end_of_a_list() {
-    // GIVEN a source that gives fifty records whatever is asked for
+    // GIVEN a source that returns fifty records for any request
     let sandbox = account(120, 50).await;
     let lake = tempfile::tempdir().unwrap();
 

@@ -1,4 +1,4 @@
-//! OAuth: tokens that end, and what is kept of new ones.
+//! OAuth: tokens that end, and the storage of new ones.
 
 use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
@@ -132,7 +132,7 @@ async fn tokens_of_a_process_that_died_while_it_wrote_them_are_used_when_they_ar
     assert_eq!(std::fs::read_to_string(&file).unwrap(), newest);
     assert_eq!(drafts(&lake), Vec::<std::ffi::OsString>::new());
 
-    // WHEN it died while it wrote them THEN what is half is nothing, and the file stands
+    // WHEN it crashed while it wrote them THEN a half-written file is ignored, and the file stays
     for torn in [&newest[..newest.len() / 2], "", "{}"] {
         std::fs::write(&draft, torn).unwrap();
         std::fs::set_permissions(&draft, std::fs::Permissions::from_mode(0o600)).unwrap();
@@ -162,7 +162,7 @@ async fn two_processes_that_need_a_new_token_refresh_once() {
     let sandbox = account(50).await;
     let lake = tempfile::tempdir().unwrap();
     sandbox.expire_tokens();
-    // AND somebody who refreshes them just now
+    // AND another process that refreshes them just now
     let other = std::fs::File::create(lake.path().join("tokens.lock")).unwrap();
     other.lock().unwrap();
     let first = program(&sandbox, &lake);
@@ -184,7 +184,7 @@ async fn two_processes_that_need_a_new_token_refresh_once() {
     assert_eq!(sandbox.access_tokens().len(), 1, "{:?}", sandbox.access_tokens());
 }
 
-/// No secret is in what was said, nor in any file but the token file.
+/// No secret is in the messages, nor in any file but the token file.
 #[track_caller]
 fn nothing_is_told(sandbox: &Sandbox, lake: &tempfile::TempDir, done: &Done) {
     let mut secrets: Vec<String> =
@@ -208,7 +208,7 @@ fn nothing_is_told(sandbox: &Sandbox, lake: &tempfile::TempDir, done: &Done) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_token_that_ends_with_eight_requests_in_flight_is_refreshed_once() {
-    // GIVEN a slow source whose tokens end before its eighteenth answer, when eight requests are under way
+    // GIVEN a slow source with tokens that end before its eighteenth answer, when eight requests are under way
     let sandbox = account(5_000).await;
     sandbox.change(|settings| (settings.latency, settings.expire_at) = (1_000, 18));
     let lake = tempfile::tempdir().unwrap();
@@ -254,7 +254,7 @@ async fn a_refresh_that_is_denied_in_the_middle_of_a_run_is_asked_once_and_what_
     // WHEN it runs
     let done = program.run(&["-v", "run", "order"]).expect(4);
 
-    // THEN the token service was asked once, it says why, and what came home before is committed
+    // THEN the token service was called once, the reason is reported, and earlier records are committed
     assert_eq!(sandbox.take_log().grants, 1);
     assert!(done.said().contains("invalid_grant"), "{}", done.said());
     assert!(!done.said().contains("planted-refresh"), "{}", done.said());
@@ -268,7 +268,7 @@ async fn a_refresh_that_is_denied_in_the_middle_of_a_run_is_asked_once_and_what_
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_token_with_less_than_five_minutes_to_live_is_used_for_most_of_them() {
-    // GIVEN a source whose tokens live for four minutes, where each refresh ends the former refresh token
+    // GIVEN a source with tokens of four minutes, where each refresh ends the former refresh token
     let sandbox = account(900).await;
     sandbox.change(|settings| settings.token_life = 240);
     let lake = tempfile::tempdir().unwrap();
@@ -297,7 +297,7 @@ async fn a_grant_whose_life_is_told_as_text_as_a_fraction_or_not_at_all_is_taken
         let lake = tempfile::tempdir().unwrap();
         sandbox.expire_tokens();
 
-        // WHEN it runs THEN the grant is taken and kept; so is what a variable says
+        // WHEN it runs THEN the grant is taken and kept; so is the value of a variable
         let life = if life.is_string() { "3600" } else { "3600.0" };
         let program = program(&sandbox, &lake).with("PAN_SEC_BRIGHTPEARL-OAUTH_EXPIRES_IN", life);
         program.run(&["run", "brand", "order"]).expect(0);
@@ -324,7 +324,7 @@ async fn a_request_that_was_refused_with_an_older_token_is_repeated_with_the_cur
     assert_eq!(auth.refused(&http, older, false, now).await.unwrap(), Refused::Older);
     let current = auth.headers(&http, now).await.unwrap().generation;
     assert_ne!(current, older);
-    // AND what was refused with the new one and may not refresh ends
+    // AND a request that was refused with the new one and may not refresh ends
     assert_eq!(auth.refused(&http, current, false, now).await.unwrap(), Refused::Final);
     assert_eq!(sandbox.take_log().grants, 1);
 }

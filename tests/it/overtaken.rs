@@ -8,8 +8,8 @@ use pearlift::store::Store;
 
 use crate::support::{Answer, Fault, Faults, Gate, Program, Proxy, Verb, Weed, account, check_truth, files};
 
-/// Requests at which a run falls asleep: before it reads the head, a file whose rows it looks up, a file that it merges, and
-/// before it publishes a file that it has committed.
+/// Requests at which a run is suspended: before it reads the head, a file in which it looks up rows, a file that it
+/// merges, and before it publishes a file that it has committed.
 const PLACES: [(&str, &str); 4] = [
     ("GET", "/_pearlift/manifests/order/"),
     ("GET", "/lake/shop/order/"),

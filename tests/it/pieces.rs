@@ -22,7 +22,7 @@ fn spoiler(id: i64, status: u16, code: &str, message: &str) -> Spoiler {
     Spoiler { path, id, status, code: code.to_owned(), message: message.to_owned() }
 }
 
-/// Few tries: the waits between them are what a test takes.
+/// Few tries: the waits between them are most of a test's time.
 fn hasty(sandbox: &Sandbox, lake: &std::path::Path) -> Program {
     Program::new(sandbox, lake).with("PEARLIFT_LIMITS_RETRY_TRIES", "2")
 }
@@ -88,7 +88,7 @@ async fn a_record_whose_set_always_fails_is_pending_alone_and_all_others_are_com
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_record_that_makes_its_set_unreadable_is_pending_alone() {
-    // GIVEN an order whose text breaks the JSON of each answer with it
+    // GIVEN an order with a text that breaks the JSON of each answer with it
     let sandbox = account(980).await;
     sandbox.change(|settings| settings.answers = vec![replace("order-service/order/", "{\"id\":505,", "{\"id\";505,")]);
     let lake = tempfile::tempdir().unwrap();
@@ -212,7 +212,7 @@ async fn two_sets_whose_halves_come_show_that_sets_are_too_large() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_child_row_that_does_not_fit_is_rejected_and_its_record_stays() {
-    // GIVEN addresses of one contact, then of all, whose id cannot be read
+    // GIVEN addresses of one contact, then of all, without a readable id
     for (from, to, least) in [("\"addressId\":160,", "\"addressId\":\"none\",", 1), ("\"addressId\":", "\"lost\":", 60)]
     {
         let sandbox = account(400).await;
@@ -238,7 +238,7 @@ async fn a_child_row_that_does_not_fit_is_rejected_and_its_record_stays() {
         assert_eq!(report["rejected"][0]["count"], json!(kept.len()), "{report}");
         assert_eq!(report["misfit_records"], json!(0));
 
-        // AND who asked to fail on what does not fit is told by the exit code
+        // AND `--fail-on misfit` turns rejected values into the exit code
         program.run(&["run", "--full", "--fail-on", "misfit", "contact"]).expect(3);
 
         // WHEN the source is well THEN they are read again, and nobody calls that a missed change
@@ -308,7 +308,7 @@ async fn of_two_records_of_one_key_one_stays_and_the_other_is_kept_and_reported(
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn of_two_records_of_one_key_on_two_pages_of_a_list_one_is_kept_and_reported() {
-    // GIVEN a list in pages of seven, whose second page holds another record of the first page's key
+    // GIVEN a list in pages of seven, with another record of the first page's key on the second page
     let sandbox = account(60).await;
     sandbox.change(|settings| {
         settings.pieces.list_page = 7;
@@ -388,7 +388,7 @@ async fn a_list_that_states_errors_or_has_another_shape_loses_nothing() {
             check_truth(&sandbox, lake.path().to_str().unwrap(), &["--only", "brand"]);
             program.run(&["run", "brand"]).expect(0);
         }
-        // AND what is loaded for the first time is whole, or pending, or not loaded
+        // AND a first load is whole, or pending, or not stored
         let fresh = tempfile::tempdir().unwrap();
         sandbox.change(|settings| settings.answers = vec![rule(brand, &[1], wrong.clone())]);
         hasty(&sandbox, fresh.path()).run(&["run", "brand"]).expect(0);
@@ -443,7 +443,7 @@ async fn a_raw_control_character_arrives_and_a_lone_surrogate_costs_its_own_valu
             "SELECT external_ref, json_extract(_extra, '$') FROM read_parquet('{glob}', union_by_name = true) WHERE id = {id}"
         )
     };
-    // AND the tab is a tab; what is no Unicode is null and beside its row, and counted
+    // AND the tab is a tab; a text that is no Unicode is null and beside its row, and counted
     assert!(query(&sql(55)).concat().starts_with("tab\there|"), "{:?}", query(&sql(55)));
     assert!(query(&sql(55)).concat().contains(r#""note":"a\tb\u0001""#), "{:?}", query(&sql(55)));
     let lone = query(&sql(56)).concat();

@@ -61,7 +61,7 @@ proptest! {
         let sign = if whole < 0 { -1 } else { 1 };
         let text = format!("{whole}.{part:06}{}", "0".repeat(zeros));
         let wanted = i128::from(whole) * 1_000_000 + i128::from(part) * sign;
-        // "-0.5" is the one number whose sign its whole part does not show.
+        // "-0.5" is the one number without its sign in its whole part.
         prop_assume!(whole != 0);
         prop_assert_eq!(decimal(text.as_bytes(), 18, 6), Some(wanted));
     }
@@ -123,7 +123,7 @@ proptest! {
     fn an_instant_comes_back_to_the_microsecond(micros in instants()) {
         let at = Timestamp::from_microsecond(micros).unwrap();
         prop_assert_eq!(timestamp_micros(&format!("{at:.6}")), Some(micros));
-        // What lies between two microseconds is not rounded to one of them.
+        // An instant between two microseconds is not rounded to one of them.
         prop_assert_eq!(timestamp_micros(&format!("{at:.6}").replace('Z', "5Z")), None);
     }
 
@@ -153,7 +153,7 @@ proptest! {
         let window = Window::between(at(from), at(to));
         prop_assert_eq!(window.contains(seen), seen >= at(from) && seen < at(to));
         prop_assert_eq!(Window::since(at(from)).contains(seen), seen >= at(from));
-        // What it holds may come back for what is asked; what comes back is at most a second and a millisecond outside.
+        // An instant inside may be returned; a returned one is at most a second and a millisecond outside.
         let asked = window.period();
         let (first, last) = asked.split_once('/').unwrap();
         let (first, last): (Timestamp, Timestamp) = (first.parse().unwrap(), last.parse().unwrap());

@@ -1,4 +1,4 @@
-//! Requests to the bucket of a run that finds nothing new: as many whatever is held.
+//! Requests to the bucket of a run that finds nothing new: as many for any number of stored records.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use pearlift::sandbox::{Settings, Size};
 use crate::support::{Program, Proxy, Weed, start, this_morning};
 
 const HOUR: Duration = Duration::from_secs(3_600);
-/// Resources whose tables are partitioned by month.
+/// Resources with tables partitioned by month.
 const NAMES: [&str; 7] =
     ["order", "goods_out_note", "goods_in_note", "goods_movement", "journal", "customer_payment", "supplier_payment"];
 

@@ -1,4 +1,4 @@
-//! How few requests are spent, and what the source may do without being believed.
+//! The small number of requests, and answers of the source that are not believed.
 
 use pearlift::sandbox::{Ignored, Settings, Size};
 
@@ -14,7 +14,7 @@ fn text(folder: &tempfile::TempDir) -> &str {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_filter_that_the_source_ignores_stops_its_resource_by_name_and_no_other() {
-    // GIVEN an exported account, whose source then ignores a filter of the order search
+    // GIVEN an exported account that then ignores a filter of the order search
     let sandbox = account(400).await;
     let lake = folder();
     let program = Program::new(&sandbox, lake.path());
@@ -133,7 +133,7 @@ async fn too_many_products_that_spoil_their_sets_stop_the_resource() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn ids_are_found_window_by_window_where_options_fails() {
-    // GIVEN a source whose OPTIONS fails for more than 1,500 ids
+    // GIVEN a source that fails on OPTIONS for more than 1,500 ids
     let sandbox = account(3_000).await;
     sandbox.change(|settings| settings.options_fail_above = 1_500);
     let lake = folder();
@@ -150,7 +150,7 @@ async fn ids_are_found_window_by_window_where_options_fails() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_search_that_cannot_be_sorted_is_read_by_windows_of_time() {
-    // GIVEN payments and orders whose searches cannot be sorted, more than a page of them
+    // GIVEN payments and orders of searches that cannot be sorted, more than a page of them
     let sandbox = account(1_500).await;
     sandbox.change(|settings| {
         settings.unsorted = vec!["customer-payment-search".to_owned(), "order-search".to_owned()];

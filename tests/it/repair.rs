@@ -25,7 +25,7 @@ pub fn one_in(sandbox: &Sandbox, kind: &str, step: usize) -> Vec<i64> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn deleted_records_leave_every_table_and_are_kept_apart() {
-    // GIVEN an exported account, some of whose records are deleted without a trace
+    // GIVEN an exported account with some records deleted without a trace
     let (sandbox, lake, program) = loaded(700).await;
     for kind in ["order", "product", "contact", "goods_out_note", "journal"] {
         let gone: Vec<i64> = one_in(&sandbox, kind, 40);
@@ -37,14 +37,14 @@ async fn deleted_records_leave_every_table_and_are_kept_apart() {
     // WHEN the ids are compared
     let done = program.run(&["reconcile"]).expect(0);
 
-    // THEN the tables equal the truth: what is gone is gone, what was missing is there
+    // THEN the tables equal the truth: deleted records are removed, missing ones are there
     let owners = ["order", "product", "contact", "goods_out_note", "journal"];
     for owner in owners {
         assert!(done.stderr.contains(&format!("{owner}: ")), "{}", done.stderr);
     }
     program.run(&["run", "--full", "product_price", "product_availability", "product_supplier"]).expect(0);
     check_truth(&sandbox, text(&lake), &[]);
-    // AND what left is kept, with when
+    // AND removed rows are kept, with the time
     let glob = format!("{}/_pearlift/deleted/order/*.parquet", lake.path().display());
     let kept = query(&format!("SELECT count(*), count(DISTINCT id), count(_deleted_at) FROM read_parquet('{glob}')"));
     assert_eq!(kept, [format!("{gone}|{gone}|{gone}")]);
@@ -71,7 +71,8 @@ async fn comparing_takes_one_request_and_two_for_every_two_hundred_that_are_gone
     // WHEN the ids are compared
     program.run(&["reconcile", "order"]).expect(0);
 
-    // THEN it took a listing, a GET with a witness and a listing of what is gone: exactly that is gone, kept nowhere
+    // THEN it took a listing, a GET with a witness and a listing of the absent ids: exactly those are removed, kept
+    // nowhere
     assert_eq!(sandbox.take_log().total(), 3);
     let glob = format!("{}/order/**/*.parquet", lake.path().display());
     let left = query(&format!("SELECT count(*) FROM read_parquet('{glob}')"));
@@ -104,7 +105,7 @@ async fn too_many_deletions_at_once_are_refused_until_a_person_insists() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn an_inventory_that_lacks_living_records_deletes_none_and_says_so() {
-    // GIVEN a source whose list of ids leaves out five of a hundred orders, all of them there
+    // GIVEN a source that omits five of a hundred orders from its list of ids, all of them there
     let sandbox = account(4_000).await;
     let lake = tempfile::tempdir().unwrap();
     let program = Program::new(&sandbox, lake.path()).with("PEARLIFT_LIMITS_COMMIT_EVERY", "10m");
@@ -142,7 +143,7 @@ async fn a_range_of_creation_dates_is_read_again_with_what_has_gone_from_it() {
     // WHEN all of the past is read again by the date of creation
     let done = program.run(&["backfill", "order", "--from", "2000-01-01", "--to", "2100-01-01"]).expect(0);
 
-    // THEN what was deleted is gone, and the rest stands
+    // THEN the deleted records are removed, and the others stay
     assert!(done.stderr.contains("10 removed from the tables"), "{}", done.stderr);
     check_truth(&sandbox, text(&lake), &[]);
 
@@ -160,7 +161,7 @@ async fn a_range_of_creation_dates_is_read_again_with_what_has_gone_from_it() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn given_ids_are_read_again_and_nothing_else() {
-    // GIVEN products whose prices moved without a date
+    // GIVEN products with prices that moved without a date
     let (sandbox, lake, program) = loaded(400).await;
     let moved = one_in(&sandbox, "product", 5);
     sandbox.touch("product", &moved);
@@ -221,7 +222,7 @@ async fn open_notes_that_move_without_a_date_or_vanish_are_right_after_one_night
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn an_order_that_a_payment_changed_without_a_date_is_right_after_one_night() {
-    // GIVEN an exported account, then payments and postings of orders whose own date stays
+    // GIVEN an exported account, then payments and postings of orders with an unchanged date of their own
     let (sandbox, lake, program) = loaded(700).await;
     sandbox.age(Duration::from_secs(5 * 3600));
     sandbox.insert("customer_payment", 40);

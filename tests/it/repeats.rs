@@ -1,4 +1,4 @@
-//! Records whose keys repeat, answers that are a record themselves, and records that are lists.
+//! Records with repeated keys, answers that are a record themselves, and records that are lists.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -35,7 +35,7 @@ fn data(lake: &Path) -> BTreeSet<String> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn each_rate_member_lock_and_supplier_is_there_after_a_load_changes_deletions_and_a_quiet_run() {
-    // GIVEN an account whose search gives pages of eleven rows, so that the groups of a contact lie on two of them
+    // GIVEN an account with a search in pages of eleven rows, so that the groups of a contact are on two of them
     let sandbox = account(11).await;
     let lake = tempfile::tempdir().unwrap();
     let program = program(&sandbox, lake.path());
@@ -86,7 +86,7 @@ async fn planned_requests_of_what_repeats_are_those_of_a_run() {
         let plan = program.run(&[&["plan", "--json"][..], &ALL].concat()).expect(0);
         let done = program.run(&[&["--log-format", "json", "run"][..], &ALL].concat()).expect(0);
 
-        // THEN it asks for what was planned
+        // THEN it sends the planned requests
         let report: Value = serde_json::from_str(done.stderr.lines().last().unwrap()).unwrap();
         let plan: Value = serde_json::from_str(&plan.stdout).unwrap();
         for (planned, made) in plan["resources"].as_array().unwrap().iter().zip(report["resources"].as_array().unwrap())
@@ -102,7 +102,7 @@ async fn planned_requests_of_what_repeats_are_those_of_a_run() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn rows_that_one_answer_of_a_list_or_a_search_lacks_stay_and_are_told() {
-    // GIVEN what repeats, loaded
+    // GIVEN resources with repeated keys, loaded
     let sandbox = account(500).await;
     let lake = tempfile::tempdir().unwrap();
     let program = program(&sandbox, lake.path());

@@ -20,7 +20,7 @@ fn sets_of(most: u64) -> tempfile::TempDir {
     folder
 }
 
-/// An account whose orders are loaded forty at a time, and which has become slow; the program commits all the time.
+/// An account with orders loaded forty at a time, which has become slow; the program commits all the time.
 async fn slow(orders: u64, destination: &str, names: &[&str]) -> (Sandbox, Program, tempfile::TempDir) {
     let schemas = sets_of(40);
     let settings = Settings { limit: 0, now: Some(this_morning()), ..Settings::default() };
@@ -157,7 +157,7 @@ async fn an_interrupted_backfill_of_given_ids_goes_on_and_another_takes_its_plac
     while sandbox.peek_log().of("GET order-service/order") < 3 {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
-    // WHEN it is told to stop THEN what is whole is committed
+    // WHEN it is told to stop THEN all whole records are committed
     assert_eq!(interrupt(&mut child), Some(130));
     let (done, plan) = home(lake.path());
     let sets = u64::try_from(ids[ids.len() - 1] - ids[0] + 1).unwrap().div_ceil(40);
@@ -236,7 +236,7 @@ async fn an_unfinished_nightly_scan_outlives_a_backfill() {
     let unfinished = scan();
     sandbox.change(|settings| settings.latency = 0);
 
-    // WHEN a month is read again, and what is damaged
+    // WHEN a month is read again, and the damaged part
     let ids = sandbox.ids("order");
     program.run(&ALL_TIME).expect(0);
     program.run(&["backfill", "order", "--ids", &format!("{}-{}", ids[5], ids[99])]).expect(0);

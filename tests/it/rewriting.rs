@@ -1,4 +1,4 @@
-//! The cost of a commit follows what changed: what is read, written, and left where it is.
+//! The cost of a commit follows the changes: the files that are read, written, and left as they are.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -153,7 +153,7 @@ async fn open_orders_read_again_without_a_change_read_each_file_once_and_write_n
     sandbox.take_log();
     let (outcome, read) = night(&program, &store, &["order"]).await;
 
-    // THEN rows came, nothing was written, and what was read is less than one and a half times what there is
+    // THEN rows arrived, nothing was written, and the bytes read are less than one and a half times the existing ones
     let tally = &outcome.resources[0].tally;
     assert!(tally.records > 20, "{tally:?}");
     assert_eq!((tally.files, tally.changes.total()), (0, 0));
@@ -284,7 +284,7 @@ async fn a_first_load_in_many_commits_writes_each_row_once() {
     let lake = tempfile::tempdir().unwrap();
     let program = Program::new(&sandbox, lake.path())
         .with("PEARLIFT_LIMITS_COMMIT_EVERY", "1ms")
-        // Nothing is small beside this: no file is joined with what follows it.
+        // Nothing is small beside this: no file is joined with a following one.
         .with("PEARLIFT_LIMITS_FILE_BYTES", "16KiB");
 
     // WHEN they are loaded, and committed on the way

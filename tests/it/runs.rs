@@ -1,4 +1,4 @@
-//! The spool between pages and files: what exceeds its memory lies in sorted runs on disk.
+//! The spool between pages and files: rows beyond its memory are in sorted runs on disk.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! What is written beside the destination, on the local disk: the spool and the token file; and processes that die at it.
+//! Files beside the destination, on the local disk: the spool and the token file; and crashes while they are written.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -27,7 +27,7 @@ async fn dies_at(program: &Program, names: &[&str], step: Step, before: usize) {
             if faults.is_dead() { Err(Failure::new(Kind::StoreUnreachable, "go on")) } else { Ok(()) }
         }
     });
-    // What a dead run says is not looked at.
+    // The messages of a crashed run are not checked.
     let _ = run_in(program.errand(names), store).await;
     assert!(faults.is_dead(), "{step:?} is not reached {before} times");
 }
@@ -72,7 +72,7 @@ async fn a_run_that_dies_while_it_spools_to_disk_leaves_nothing_and_the_next_rea
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_spool_that_cannot_be_written_is_told_and_no_row_is_left_out() {
-    // GIVEN a run whose second segment cannot be written, though its destination can
+    // GIVEN a run that cannot write its second segment, but can write to the destination
     let sandbox = account(2_400).await;
     let (lake, spool) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let program = spooling(&sandbox, lake.path(), spool.path());
@@ -94,7 +94,7 @@ async fn a_spool_that_cannot_be_written_is_told_and_no_row_is_left_out() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn the_spool_of_a_dead_process_goes_with_the_next_command_and_that_of_a_living_one_stays() {
-    // GIVEN a run that is killed when rows of it lie in the spool on disk, and what is not ours
+    // GIVEN a run that is killed when rows of it are in the spool on disk, and foreign files
     let settings = Settings { limit: 0, latency: 40, now: Some(this_morning()), ..Settings::default() };
     let sandbox = start(settings, Size { orders: 6_000, ..Size::default() }).await;
     let (lake, spool) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
@@ -145,8 +145,8 @@ async fn a_run_may_die_between_any_two_writes_of_its_tokens_and_the_old_or_the_n
         assert_eq!(file == former, step != Step::TokensPlaced, "{step:?}: {file}");
         assert!(file == former || file.contains(&granted[0]), "{step:?}: {file}");
 
-        // AND the next run goes on with what is whole, and leaves no draft. Only where the former refresh token ended before
-        // a byte of the new one was written, a person must authorise again
+        // AND the next run resumes with the whole file, and leaves no draft. Only if the former refresh token ended
+        // before a byte of the new one was written, a person must authorise again
         let lost = rotates && step == Step::TokensOpened;
         program.run(&["run", "brand"]).expect(if lost { 4 } else { 0 });
         assert_eq!(drafts(&lake), Vec::<std::ffi::OsString>::new(), "{step:?}");

@@ -51,7 +51,7 @@ fn a_source_that_echoes_the_token_anywhere_gets_it_into_no_line_and_no_file() {
         // WHEN commands meet them, with everything said (`run` of the tests looks through it and through the files)
         let mut commands = vec![runs[number % 2], others[number / 2 % 2]];
         if status == 200 {
-            // Only what is no refusal comes as far as samples of values.
+            // Only an answer that is no refusal is decoded as far as samples of values.
             commands.push(runs[(number + 1) % 2]);
         }
         for arguments in commands {

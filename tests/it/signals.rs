@@ -1,4 +1,4 @@
-//! Signals: what is whole is committed in a bounded time, and who asks twice does not wait.
+//! Signals: all whole records are committed in a bounded time, and a second signal ends the program at once.
 
 use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
@@ -26,7 +26,7 @@ fn ends_soon(child: &mut Child) -> Option<i32> {
     code
 }
 
-/// A program whose words can be waited for.
+/// A program with messages that can be waited for.
 struct Speaker {
     child: Child,
     lines: std::io::Lines<BufReader<std::process::ChildStderr>>,
@@ -87,7 +87,7 @@ async fn a_second_signal_ends_at_once_whatever_is_in_hand() {
     for name in ["-INT", "-TERM"] {
         let mut run = Speaker::start(&program, &["run", "brand"]);
         let (stream, _) = deaf.accept().unwrap();
-        // WHEN it is asked to stop THEN it finishes what is in hand
+        // WHEN it is asked to stop THEN it finishes the requests under way
         signal(name, &run.child);
         run.wait_for("stopping");
         assert!(run.child.try_wait().unwrap().is_none(), "it waits for the answer");
@@ -146,7 +146,7 @@ async fn a_signal_that_comes_before_the_first_request_is_heard() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_second_sigterm_at_once_costs_neither_the_commit_nor_the_report() {
-    // GIVEN a run that reads orders, and commits what is whole at a signal
+    // GIVEN a run that reads orders, and commits all whole records at a signal
     let sandbox = slow_account(2_400).await;
     let lake = tempfile::tempdir().unwrap();
     let program = Program::new(&sandbox, lake.path()).with("PEARLIFT_LIMITS_CONCURRENCY", "1");

@@ -1,4 +1,4 @@
-//! A run that dies at each step of bringing rows to the destination, what readers see then, and the next run.
+//! A run that crashes at each step of bringing rows to the destination, the view of readers then, and the next run.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -14,7 +14,7 @@ use serde_json::Value;
 
 use crate::support::{Faults, Program, account, copy_folder, fast_folder, look};
 
-/// What the runs are about: a resource of five tables read by ids, a list, and a list of which some records do not fit.
+/// The resources of the runs: one of five tables read by ids, a list, and a list with some rejected records.
 const RESOURCES: [&str; 3] = ["order", "brand", "tax_code"];
 
 /// The account, and the built-in schemas changed so that a few records make many steps.
@@ -83,7 +83,7 @@ async fn run_until(program: &Program, death: Option<(Step, usize)>) -> BTreeMap<
             if dies {
                 faults.die();
             }
-            // Nothing that a dead process would do is done; what fails then is not looked at.
+            // Nothing that a crashed process would do is done; later failures are not checked.
             if faults.is_dead() { Err(Failure::new(Kind::StoreUnreachable, "go on")) } else { Ok(()) }
         }
     });
@@ -117,8 +117,8 @@ struct Grave {
 }
 
 impl Scene {
-    /// Lets runs die in copies of a lake, or in none, at each step that such a run does: the first time, and in the midst.
-    /// Keeps what each left, and runs again.
+    /// Lets runs crash in copies of a lake, or in none, at each step of such a run: the first time, and in the midst.
+    /// Keeps the remains of each, and runs again.
     async fn die_everywhere(&self, from: Option<&str>, often: bool, twice: bool) -> Vec<Grave> {
         let begin = |name: &str| {
             match from {
@@ -155,7 +155,7 @@ impl Scene {
         assert!(report.findings.is_empty(), "{:?}", report.findings);
     }
 
-    /// Looks at what readers saw after each death, and at what the next run made of it. `heads` are the tables that a
+    /// Checks the view of readers after each crash, and the result of the next run. `heads` are the tables that a
     /// reader of the head may see of each resource; where there are none it may see a part.
     fn judge(&self, graves: &[Grave], heads: &[&Value], end: &Value) {
         let folders: Vec<&Path> =
@@ -199,7 +199,8 @@ fn digests(look: &Value, resource: &str) -> Vec<(String, Value)> {
 async fn a_run_may_die_at_any_step_and_readers_see_the_old_or_the_new_and_the_next_run_mends_it() {
     let scene = Scene::new().await;
 
-    // GIVEN nothing, and a run that commits often WHEN it dies at any step THEN what stands is whole, and the next goes on
+    // GIVEN nothing, and a run that commits often WHEN it crashes at any step THEN stored files are whole, and the next
+    // resumes
     run_until(&scene.often("first"), None).await;
     let first = look(&RESOURCES.join(","), &[&scene.lake("first")]).remove(0);
     assert!(first["resources"]["order"]["version"].as_u64().unwrap() > 1, "it commits often: {first}");
@@ -218,7 +219,7 @@ async fn a_run_may_die_at_any_step_and_readers_see_the_old_or_the_new_and_the_ne
     died.extend(graves.iter().map(|grave| grave.step));
     scene.judge(&graves, &[&first, &second], &second);
 
-    // GIVEN what dead runs left behind WHEN the run that mends it dies too, at any step THEN the same
+    // GIVEN the remains of crashed runs WHEN the run that repairs them crashes too, at any step THEN the same
     for (name, death) in [("staged", (Step::Staged, 2)), ("copied", (Step::CopiedAll, 4))] {
         copy_folder(&scene.lake("first"), &scene.lake(name));
         run_until(&scene.program(name), Some(death)).await;

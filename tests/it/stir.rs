@@ -14,7 +14,7 @@ use crate::support::{Program, check_truth, schemas_with_sets_of, start, this_mor
 /// The resource that is not read.
 const LEFT_OUT: &str = "goods_in_batch";
 
-/// A case; one that fails says its seed, and what was asked and done.
+/// A case; a failing one reports its seed, the requests and the changes.
 struct Case {
     seed: u64,
     percent: u64,
@@ -82,9 +82,9 @@ fn settings(seed: u64) -> Settings {
     settings
 }
 
-/// A first load and two nights while the account is stirred, then a quiet night and a comparison of ids.
+/// A first load and two nights under churn, then a quiet night and a comparison of ids.
 ///
-/// Gives what happened.
+/// Returns the changes.
 async fn tables_are_true_in_the_end(seed: u64, percent: u64) -> BTreeSet<String> {
     // GIVEN an account of some hundred records, enough of each that no table is empty
     let settings = settings(seed);

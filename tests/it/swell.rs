@@ -1,4 +1,4 @@
-//! Answers that swell: whatever the source or its token service sends, and with whatever status, memory stays bounded.
+//! Answers that swell: memory stays bounded for any answer of the source or its token service, with any status.
 
 use std::io::Write;
 
@@ -22,7 +22,7 @@ fn swell(status: u16, before: &str, unit: &str, after: &str, bytes: usize) -> Sw
     Swell { status, before: before.to_owned(), unit: unit.to_owned(), times, after: after.to_owned(), gzip: true }
 }
 
-/// The plan by which every request whose path holds this text is answered so.
+/// The plan that answers every request with this text in its path so.
 fn plan(path: &str, swell: Swell) -> Vec<Rule> {
     vec![Rule { method: String::new(), path: path.to_owned(), at: Vec::new(), then: Wrong::Swell(swell) }]
 }
@@ -42,7 +42,7 @@ fn read(sandbox: &Sandbox, path: &str, swell: Swell, resources: &[&str]) -> (Don
     (done, peak)
 }
 
-/// The memory that a run takes at most whose every answer is one of these, of 30 MiB: a beginning, a unit again and again, an end.
+/// The most memory of a run that gets only such answers, of 30 MiB: a beginning, a unit again and again, an end.
 async fn try_each(answers: &[(&str, &str, &str)]) {
     let sandbox = account(20).await;
     for (before, unit, after) in answers {
@@ -166,7 +166,7 @@ async fn an_answer_of_the_token_service_that_swells_is_bounded_whatever_its_stat
     let sandbox = account(20).await;
     for status in [200, 400, 401, 429, 500, 503] {
         for (before, unit) in [(r#"{"access_token":"a","x":["#, "0,"), (r#"{"error":""#, "x"), ("", r#"{"a":"#)] {
-            // GIVEN a token service whose answer of 300 MiB has neither a length nor an end
+            // GIVEN a token service that answers 300 MiB with neither a length nor an end
             let piece = unit.repeat((1 << 20) / unit.len());
             let head = format!("HTTP/1.1 {status} X\r\nContent-Type: application/json\r\nConnection: close\r\n\r\n");
             let service = Echo::start(move |_, stream| {

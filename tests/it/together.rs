@@ -99,7 +99,7 @@ async fn an_interrupted_run_commits_what_is_whole_and_the_next_goes_on() {
     assert!(interrupted.success());
     let status = run.wait().unwrap();
 
-    // THEN it ends soon, with 130, and what was whole is committed
+    // THEN it ends soon, with 130, and all whole records are committed
     assert_eq!(status.code(), Some(130));
     assert!(asked.elapsed() < Duration::from_secs(10));
     assert_eq!(versions(lake.path(), "order"), 1);
@@ -186,7 +186,7 @@ async fn who_waits_for_several_locks_never_waits_for_one_who_waits_for_them() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn of_two_accounts_that_want_an_empty_destination_one_is_refused_and_writes_nothing() {
-    // GIVEN an empty bucket, and a run that has read a list and stalls before it writes whose the bucket is
+    // GIVEN an empty bucket, and a run that has read a list and stalls before it writes the bucket's account
     let sandbox = slow_account(50).await;
     let store = Store::memory();
     let (faults, gate) = (Faults::default(), Gate::new());

@@ -73,7 +73,7 @@ async fn a_resource_of_each_shape_is_exported_from_its_schema_and_its_fixture_al
     // WHEN they are exported
     run(&program, &["run"]);
 
-    // THEN each table is what the account says is true
+    // THEN each table equals the truth of the account
     check(&sandbox, lake.path(), &ALL);
     for (table, rows) in
         [("trial_unit", "25"), ("trial_reading", "1200"), ("trial_gauge", "400"), ("trial_batch", "90")]
@@ -256,7 +256,7 @@ async fn events_happen_to_eligible_records_only_by_method_and_by_request() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn wrong_answers_and_changes_between_requests_concern_fixtures_too() {
-    // GIVEN an account whose fixtures change while they are read, and that gives one stale and one cut answer
+    // GIVEN an account with fixtures that change while they are read, and one stale and one cut answer
     let resources = ALL[..4].iter().map(|name| (*name).to_owned()).collect();
     let stir = Stir { seed: 4, percent: 30, verbs: vec![Verb::Insert, Verb::Edit, Verb::Age], resources };
     let rule = |path: &str, then: Wrong| Rule { method: "GET".to_owned(), path: path.to_owned(), at: vec![1], then };
@@ -380,7 +380,7 @@ fn name(path: &Path) -> &str {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_built_in_fixture_is_exported_and_its_changes_are_followed() {
-    // GIVEN all fixtures: those whose records follow from others, and those that stand alone
+    // GIVEN all fixtures: those of records that follow from others, and independent ones
     let files = std::fs::read_dir(root().join("crates/sandbox/fixtures")).unwrap().map(|file| file.unwrap().path());
     let fixtures: Vec<PathBuf> = files.filter(|path| path.extension().is_some_and(|ending| ending == "json")).collect();
     let all: Vec<&str> = fixtures.iter().map(|path| name(path)).collect();

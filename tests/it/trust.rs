@@ -13,7 +13,7 @@ use crate::support::{
     Done, Program, check_truth, compare_with_truth, copy_folder, schemas_with_sets_of, start, this_morning,
 };
 
-/// The command at one of whose requests the source answers wrongly.
+/// The command that gets a wrong answer to one of its requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
     Load,
@@ -57,16 +57,16 @@ fn wrong(dice: &mut Rng) -> Wrong {
     }
 }
 
-/// Answers that no second answer contradicts within the same run (docs/guarantees.md, "What could still deceive us"): the
-/// run may end with exit code 0, and the next one reads the change.
+/// Answers that no second answer contradicts within the same run (docs/guarantees.md, "What could still deceive us"):
+/// the run may end with exit code 0, and the next one reads the change.
 fn only_the_next_run_can_tell(phase: Phase, wrong: &Wrong, request: &str) -> bool {
     let is_search = request.contains("-search?");
     match wrong {
         // A search for changes that states that there are none.
         Wrong::None => is_search,
         Wrong::Status(Status { status: 404, .. }) => is_search,
-        // A search of a replica that lags; a document that no search row led to, and whose former copy we do not hold; what
-        // has no version and no date.
+        // A search of a replica that lags; a document without a search row and without a stored copy; a record without
+        // version and date.
         Wrong::Stale => {
             let undated = ["product-price", "product-availability"].iter().any(|path| request.contains(path));
             is_search || undated || phase == Phase::Load || phase == Phase::Backfill
@@ -97,7 +97,8 @@ impl Drop for Case {
 }
 
 impl Case {
-    /// An account of some hundred records, read in small pages and sets, whose newest records were changed within the hour.
+    /// An account of some hundred records, read in small pages and sets; its newest records were changed within the
+    /// hour.
     async fn new(seed: u64, schemas: &Path) -> Self {
         let settings =
             Settings { seed, limit: 0, history: 40, now: Some(this_morning()), page_cap: 40, ..Settings::default() };

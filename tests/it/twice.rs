@@ -20,7 +20,7 @@ fn watermark(lake: &tempfile::TempDir, resource: &str, key: &str) -> Value {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_search_that_states_once_that_nothing_changed_loses_no_change() {
-    // GIVEN an exported account, and edits five hours before a run whose searches by date state that there are none
+    // GIVEN an exported account, and edits five hours before a run that finds none of them by date
     let sandbox = account(400).await;
     let lake = tempfile::tempdir().unwrap();
     let tables = lake.path().to_str().unwrap();

@@ -1,5 +1,5 @@
-//! Data files that unpack to far more than they have, beside manifests that state their checksums: somebody who may write to
-//! the destination made both.
+//! Data files that unpack to far more than they have, beside manifests with their checksums: an attacker with write
+//! access to the destination made both.
 
 use std::fs::File;
 use std::io::{Read, Write, repeat};
@@ -32,7 +32,7 @@ fn varint(mut value: u64) -> Vec<u8> {
     bytes
 }
 
-/// An integer field of a Thrift struct whose id is the next one.
+/// An integer field of a Thrift struct, with the next id.
 fn integer(value: usize) -> Vec<u8> {
     [vec![0x15], varint(2 * u64::try_from(value).unwrap())].concat()
 }

@@ -87,7 +87,7 @@ async fn what_a_killed_run_was_uploading_is_given_up_by_the_next_run_or_clean_an
     program.run(&["run", "brand"]).expect(0);
     assert_eq!(weed.uploads().await, all(&[&currency]));
 
-    // WHEN `clean` is asked what would go THEN it tells, and nothing goes
+    // WHEN `clean` lists the removals THEN it names the upload, and nothing is removed
     let (would, unknown) = cleaned(&program.run(&["clean", "--dry-run", "--json"]).expect(0));
     assert_eq!(would, [format!("{currency} (unfinished upload of a dead run)")]);
     let strange: Vec<&String> = foreign[1..3].iter().collect();
@@ -95,7 +95,8 @@ async fn what_a_killed_run_was_uploading_is_given_up_by_the_next_run_or_clean_an
     assert!(told(&unknown) && unknown.len() == 2, "{unknown:?}");
     assert_eq!(weed.uploads().await, all(&[&currency]));
 
-    // WHEN it cleans THEN that goes, behind a version that keeps its run from committing, and what is not ours stays
+    // WHEN it cleans THEN that is removed, behind a version that keeps its run from committing, and foreign objects
+    // stay
     let versions = || weed.objects("lake/shop/_pearlift/manifests/currency/").len();
     let before = versions();
     let (gone, unknown) = cleaned(&program.run(&["clean", "--json"]).expect(0));
@@ -159,7 +160,7 @@ async fn a_store_that_tells_or_ends_no_uploads_fails_no_run_and_clean_says_so_on
         let done = program.run(&["run", "brand", "currency"]).expect(0);
         assert_eq!((warnings(&done), proxy.heal()), (0, 8), "{}", done.said());
 
-        // AND `clean` says it once, with what helps, and does the rest
+        // AND `clean` reports it once, with the remedy, and does the rest
         proxy.answer("GET", "?uploads=", 9, Answer::Refuse(status, code));
         let done = program.run(&["clean"]).expect(0);
         assert_eq!((warnings(&done), proxy.heal()), (1, 8), "{}", done.said());

@@ -1,4 +1,4 @@
-//! What `verify` finds, and what it leaves alone.
+//! The findings of `verify`, and the files that it ignores.
 
 use std::path::{Path, PathBuf};
 
@@ -11,7 +11,7 @@ fn the_file(lake: &Path, table: &str) -> PathBuf {
     found.into_iter().next().unwrap()
 }
 
-/// What readers see of a broken lake is told in a line that names the file and a remedy.
+/// The view of a broken lake: a line that names the file and a remedy.
 #[track_caller]
 fn tells(done: &Done, file: &Path, lake: &Path, words: &str) {
     let path = file.strip_prefix(lake).unwrap().to_str().unwrap();
@@ -70,7 +70,7 @@ async fn a_flipped_byte_is_found_by_a_deep_look() {
     // WHEN every byte is read THEN it is
     assert_eq!(findings(&program, &["--deep"], 7), ["brand: !checksum"]);
     tells(&program.run(&["verify", "--deep"]).expect(7), &file, lake.path(), "the checksum differs");
-    // AND who asks for another resource hears nothing of it
+    // AND a check of another resource does not report it
     assert_eq!(findings(&program, &["--deep", "currency"], 0), Vec::<String>::new());
 }
 
@@ -109,7 +109,7 @@ async fn a_truncated_and_a_missing_file_are_found_with_the_way_back() {
     tells(&done, &short, lake.path(), "the manifest says");
     tells(&done, &gone, lake.path(), "it is not there");
 
-    // AND to read everything again is no way back: what is new is merged with what is there
+    // AND reading everything again is no repair: new rows are merged with existing ones
     for name in ["brand", "currency"] {
         let done = program.run(&["run", "--full", name]).expect(7);
         assert!(done.stderr.contains("backfill RESOURCE --damaged"), "{}", done.stderr);
@@ -239,7 +239,7 @@ async fn keys_owners_and_partitions_are_compared_with_the_rows() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn rows_of_deleted_records_are_looked_at_too() {
-    // GIVEN a lake whose account has lost orders, and after days of changes
+    // GIVEN a lake of an account that has lost orders, and after days of changes
     let sandbox = account(300).await;
     let lake = tempfile::tempdir().unwrap();
     let program = Program::new(&sandbox, lake.path());

@@ -1,4 +1,4 @@
-//! `tables` and `drop_columns`: what the settings leave out is written nowhere, and what cannot be left out is refused.
+//! `tables` and `drop_columns`: excluded tables and columns are written nowhere, and needed ones cannot be excluded.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -56,7 +56,7 @@ fn every_column_and_table_that_may_be_left_out_is_left_out_everywhere() {
             let shaped = catalog.find(&resource.name).unwrap();
             let page = decode(shaped, &answer(resource));
 
-            // THEN the owners and the columns that stay are what they were, and nothing of the rest is in `_extra`
+            // THEN the records and the remaining columns are unchanged, and nothing of the rest is in `_extra`
             assert_eq!(page.owners, before.owners, "{}", resource.name);
             assert!(page.misfits.is_empty(), "{}", resource.name);
             for (table, rows) in shaped.tables.iter().zip(&page.tables) {
@@ -76,7 +76,7 @@ fn every_column_and_table_that_may_be_left_out_is_left_out_everywhere() {
 
 #[test]
 fn a_value_that_is_left_out_is_nowhere_even_where_it_is_of_another_kind_than_the_schema_says() {
-    // GIVEN a schema whose columns and tables lie within each other, and records that do not keep to it
+    // GIVEN a schema with columns and tables nested in each other, and records that do not fit it
     let schema = r#"
 about = "things"
 [read]
@@ -143,7 +143,7 @@ columns = [
         "the records are apt"
     );
 
-    // WHEN columns are left out THEN only what no column ever named is in `_extra`
+    // WHEN columns are excluded THEN only values that no column ever named are in `_extra`
     let nowhere = |found: &[String]| {
         assert_eq!(found[0], r#"{"box":{"other":1}}"#);
         assert!(!found.iter().any(|extra| extra.contains("HIDDEN")), "{found:?}");
@@ -156,7 +156,7 @@ columns = [
         let tables = Some(tables.into_iter().map(str::to_owned).collect());
         let found = extras(&load(ColumnSelection { tables, drop_columns: columns.to_vec(), marks: false }));
 
-        // THEN the same, and what nobody named of a table's entries is where the table is
+        // THEN the same, and unnamed values of a table's entries are with the table
         nowhere(&found);
         assert_eq!(found.iter().any(|extra| extra.contains("OF A PART")), with_parts, "{found:?}");
     }
@@ -192,7 +192,7 @@ fn what_reading_goes_by_cannot_be_left_out_and_names_must_exist() {
         assert!(failure.to_string().contains(because), "{failure}");
         assert!(failure.advice().is_some());
     }
-    // What reads again may itself be left out.
+    // A resource that causes reading again may itself be excluded.
     let lines = |name: &str| {
         let tables = (name == "journal").then(|| vec!["journal".to_owned()]);
         ColumnSelection { tables, ..ColumnSelection::default() }

@@ -1,4 +1,4 @@
-//! A source that says back whatever it likes: raw HTTP on loopback, one answer a connection.
+//! A source with any answers: raw HTTP on loopback, one answer a connection.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -60,7 +60,7 @@ impl Echo {
         format!("http://{}", self.address)
     }
 
-    /// What was asked so far.
+    /// The requests so far.
     pub fn asked(&self) -> Vec<String> {
         self.asked.lock().expect("nobody panics").clone()
     }

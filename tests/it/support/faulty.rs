@@ -16,7 +16,7 @@ use object_store::{
 use pearlift::store::Store;
 use tokio::sync::Semaphore;
 
-/// What is done with an object.
+/// An operation on an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verb {
     Put,
@@ -26,7 +26,7 @@ pub enum Verb {
     Copy,
 }
 
-/// What the store says when it fails.
+/// The store's error when it fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sorry {
     /// A 5xx, or no answer.
@@ -36,7 +36,7 @@ pub enum Sorry {
     ReadOnly,
 }
 
-/// What goes wrong.
+/// A fault.
 #[derive(Clone, Debug)]
 pub enum Fault {
     /// It is not done, and that is told.
@@ -51,13 +51,13 @@ pub enum Fault {
     Stale,
     /// Half of the bytes.
     Torn,
-    /// It is done whatever is there.
+    /// It is done even over an existing object.
     Overwrites,
     /// It is done when the gate opens.
     Waits(Gate),
 }
 
-/// Holds up whoever comes until it is opened.
+/// Holds up every caller until it is opened.
 #[derive(Clone, Debug)]
 pub struct Gate(Arc<[Semaphore; 2]>);
 
@@ -121,7 +121,7 @@ impl Faults {
         self.rules.lock().unwrap().push(Rule { verb, path: path.to_owned(), skip, times, fault });
     }
 
-    /// At the change of this number, whatever it is: puts, copies and deletes count from 0.
+    /// At the change of this number and of any kind: puts, copies and deletes count from 0.
     pub fn at_change(&self, number: usize, fault: Fault) {
         *self.at_change.lock().unwrap() = Some((number, fault));
     }
@@ -201,7 +201,7 @@ impl Faults {
         Ok(None)
     }
 
-    /// Does it, or what the faults make of it. `exists` is what the store says where something is.
+    /// Does it, or follows the faults. `exists` is the store's answer for an existing object.
     async fn apply<T>(&self, verb: Verb, path: &str, work: impl Future<Output = Result<T>>) -> Result<T> {
         self.dawdle().await;
         match self.next(verb, path)? {

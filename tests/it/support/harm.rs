@@ -1,4 +1,4 @@
-//! Files of a lake spoiled on purpose, and what `verify` says of it.
+//! Files of a lake spoiled on purpose, and the findings of `verify` about them.
 
 use std::path::{Path, PathBuf};
 
@@ -18,8 +18,8 @@ pub fn findings(program: &Program, arguments: &[&str], code: i32) -> Vec<String>
     report["findings"].as_array().unwrap().iter().map(word).collect()
 }
 
-/// Rewrites a Parquet file with pyarrow: `change` makes `table` from `table`. The newest manifest of the resource then says
-/// of it what is true of its bytes, as if we had written it so ourselves.
+/// Rewrites a Parquet file with pyarrow: `change` makes `table` from `table`. The newest manifest of the resource then
+/// describes its bytes correctly, as if we had written it so ourselves.
 #[track_caller]
 pub fn rewrite(lake: &Path, resource: &str, file: &Path, change: &str) {
     let script = format!(

@@ -1,4 +1,4 @@
-//! Looks for secrets where none may be: in what the program says and in what it leaves at the destination.
+//! Looks for secrets where none may be: in the messages of the program and in its files at the destination.
 
 use std::path::Path;
 
@@ -6,7 +6,8 @@ use super::files;
 use super::python::{S3_SECRET, python};
 use super::weed::Weed;
 
-/// What the sandbox gives out, and what the tests' own S3 server takes. Tokens that a refresh gives begin as the first one.
+/// The secrets of the sandbox, and those of the tests' own S3 server. Tokens that a refresh gives begin as the first
+/// one.
 const KNOWN: [&str; 6] = [
     "sandbox-staff-token",
     "sandbox-account-token",
@@ -150,7 +151,7 @@ fn from_json(text: &str) -> String {
     out + rest
 }
 
-/// `&#43;`, `&#x2B;` and the names of what JSON and URLs escape resolved.
+/// `&#43;`, `&#x2B;` and the names of characters that JSON and URLs escape resolved.
 fn from_html(text: &str) -> String {
     let names =
         [("plus", '+'), ("sol", '/'), ("equals", '='), ("quot", '"'), ("apos", '\''), ("amp", '&'), ("bsol", '\\')];

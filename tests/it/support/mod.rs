@@ -1,4 +1,4 @@
-//! What the tests share: the program, readers of Parquet, an S3 server, places to write.
+//! Parts that the tests share: the program, readers of Parquet, an S3 server, places to write.
 
 mod answers;
 mod faulty;
