@@ -29,7 +29,7 @@ const HUGE: u64 = 50 << 30;
 /// A command that reads nothing large stays below this.
 const LITTLE: u64 = 400 << 20;
 
-/// A file that says to have 50 GiB.
+/// A file with a stated size of 50 GiB.
 fn sparse(path: &Path) {
     let _ = std::fs::remove_file(path);
     File::create(path).unwrap().set_len(HUGE).unwrap();
@@ -203,7 +203,7 @@ async fn an_object_that_is_huge_or_of_another_size_than_its_store_states_is_read
     let store = store.seen_through(|inner| Arc::new(Lying { inner, path, stated: HUGE, comes: HUGE }));
     assert_eq!(manifest::read_plan(&store, path).await.unwrap(), None);
 
-    // AND of a data file no more is copied than its manifest says, and a byte
+    // AND of a data file no more is copied than its manifest states, and a byte
     let path = "brand/brand-0123456789abcdef0123456789abcdef-1.parquet";
     let store = Store::memory();
     store.put_new(path, "{}").await.unwrap();

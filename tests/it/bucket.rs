@@ -1,5 +1,5 @@
-//! A bucket, and the services that give its credentials, that do not answer as they should: they redirect, they go on for
-//! ever, they name the same page again.
+//! A bucket, and the services that give its credentials, that do not answer as they should: they redirect, they never
+//! end, they name the same page again.
 
 use std::io::Write;
 use std::net::TcpStream;

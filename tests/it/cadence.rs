@@ -109,7 +109,7 @@ fn a_scan_is_gone_on_with_under_its_schema_alone_and_a_snapshot_never() {
         (job.steps[0].resume.is_some(), kinds.len())
     };
     let (order, stock) = (catalog.get("order").unwrap(), catalog.get("product_availability").unwrap());
-    // GIVEN an unfinished first load WHEN the next run is planned THEN it goes on, and asks for changes behind it
+    // GIVEN an unfinished first load WHEN the next run is planned THEN it resumes, and asks for changes behind it
     assert_eq!(unfinished(order, &order.hash), (true, 2));
     // GIVEN one of another schema, or of another day's snapshot THEN it begins anew
     assert_eq!(unfinished(order, "another"), (false, 1));

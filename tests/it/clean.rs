@@ -176,7 +176,7 @@ async fn what_another_run_holds_is_left_alone() {
     assert_eq!(gone.len(), 1, "{gone:?}");
     assert!(of_order.exists() && !of_brand.exists());
 
-    // WHEN the run is dead THEN it goes too
+    // WHEN the run has crashed THEN it is removed too
     child.kill().unwrap();
     child.wait().unwrap();
     cleaned(&program, &[], 0);

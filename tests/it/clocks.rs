@@ -182,7 +182,7 @@ async fn an_answer_without_a_legible_date_is_told_and_loses_nothing() {
         // WHEN no answer of a run shows a clock
         shop.sandbox.change(|settings| settings.headers = BTreeMap::from([("date".to_owned(), date.to_owned())]));
         let said = shop.run(&NAMES).await;
-        // THEN it is told once, and nothing is lost then or later
+        // THEN it is reported once, and nothing is lost then or later
         assert_eq!(said.iter().filter(|text| text.contains("legible `Date`")).count(), 1, "{said:?}");
         shop.check();
         shop.heal();
@@ -201,7 +201,7 @@ async fn clocks_more_than_an_hour_apart_are_a_warning_and_no_error() {
         (HOUR - SignedDuration::from_secs(90), false),
         (SignedDuration::ZERO, false),
     ] {
-        // WHEN our clock is so much ahead of the source's THEN the run ends with 0, and tells it once
+        // WHEN our clock is so much ahead of the source's THEN the run ends with 0, and reports it once
         let said = shop.run_with(&["brand", "channel", "order"], ahead).await;
         let words = if ahead.is_negative() { "ahead of ours" } else { "behind ours" };
         assert_eq!(said.iter().filter(|text| text.contains(words)).count(), usize::from(told), "{ahead}: {said:?}");
@@ -257,7 +257,7 @@ async fn a_snapshot_under_a_wrong_clock_is_of_an_empty_day_or_none() {
     shop.misdate(-DAY, &[]);
     for _ in 0..2 {
         let said = shop.run(&STOCK).await;
-        // THEN neither day is overwritten, and it is told
+        // THEN neither day is overwritten, and it is reported
         assert!(said.iter().any(|text| text.contains("it is left as it is")), "{said:?}");
         assert_eq!(shop.days(), two);
     }
@@ -366,7 +366,7 @@ async fn a_watermark_later_than_both_clocks_is_lowered_and_what_it_hid_is_read()
     shop.run_with(&NAMES, DAY * 5).await;
     shop.heal();
     shop.hours_go_by(1);
-    // WHEN both are right again THEN changes are asked from an earlier point, it is told, and nothing is missing
+    // WHEN both are right again THEN changes are asked from an earlier point, it is reported, and nothing is missing
     let said = shop.run(&NAMES).await;
     for name in NAMES {
         assert!(said.iter().any(|text| text.starts_with(&format!("{name}: the watermark"))), "{name}: {said:?}");

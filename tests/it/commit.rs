@@ -1,4 +1,4 @@
-//! The commit against a store that fails, lies, lags and holds up.
+//! The commit against a store that fails, lags, blocks and reports wrongly.
 
 use std::collections::BTreeMap;
 
@@ -48,7 +48,7 @@ async fn nonce_of_the_head(store: &Store) -> String {
 #[tokio::test(start_paused = true)]
 async fn a_put_that_worked_though_we_are_told_otherwise_is_won() {
     for fault in [Fault::After(Sorry::Unreachable), Fault::DoneThenExists, Fault::After(Sorry::Denied)] {
-        // GIVEN a store that stores a manifest, and says 500, or 500 and then 412
+        // GIVEN a store that stores a manifest, and answers 500, or 500 and then 412
         let (store, faults) = (Store::memory(), Faults::default());
         faults.once(Verb::Put, "manifests", fault.clone());
         let version = child(None);
@@ -140,7 +140,7 @@ async fn a_store_that_answers_nothing_is_told_and_nothing_is_claimed() {
     faults.always(Verb::Put, "manifests", Fault::Before(Sorry::Unreachable));
     let failure = decide(&faults.before(&store), &child(None)).await.unwrap_err();
     assert_eq!(failure.kind(), Kind::StoreUnreachable);
-    // A store that says "exists" for ever and shows nothing is no better.
+    // A store that answers "exists" without end and shows nothing is no better.
     faults.heal();
     faults.always(Verb::Put, "manifests", Fault::Exists);
     let failure = decide(&faults.before(&store), &child(None)).await.unwrap_err();
@@ -176,7 +176,7 @@ async fn a_run_may_fail_at_any_change_of_the_store_done_or_not_and_the_next_run_
     assert_eq!(outcome.exit_code(false), 0);
     assert!(healthy.changes() >= 10, "{}", healthy.changes());
 
-    // WHEN the store fails at each change in turn, or does it and says that it failed
+    // WHEN the store fails at each change in turn, or does it and reports a failure
     let mut cases = vec![lake("old"), lake("new")];
     for number in 0..healthy.changes() {
         for (word, fault) in [

@@ -92,7 +92,7 @@ async fn small_neighbours_become_one_file_with_the_same_rows() {
     assert_eq!(compacted(&program, &[], 0), Vec::<Value>::new());
     assert_eq!(parquet(lake.path()), after);
     assert_eq!(files(&lake.path().join("_pearlift/manifests")), versions);
-    // AND the nightly run goes on
+    // AND the nightly run continues
     sandbox.edit("order", &sandbox.ids("order")[..5]);
     sandbox.age(Duration::from_secs(3600));
     program.run(&["run", "order"]).expect(0);
@@ -128,7 +128,7 @@ async fn a_damaged_file_is_not_joined() {
     let done = program.run(&["clean", "--compact"]).expect(7);
     assert!(done.stderr.contains("product") && done.stderr.contains("--damaged"), "{}", done.stderr);
     assert_eq!(findings(&program, &["--deep"], 7), ["product: !checksum"]);
-    // WHEN it is mended THEN they are joined
+    // WHEN it is repaired THEN they are joined
     program.run(&["backfill", "--damaged", "product"]).expect(0);
     assert!(!compacted(&program, &[], 0).is_empty());
     assert_eq!(files(&lake.path().join("product")).len(), 1);

@@ -62,7 +62,7 @@ async fn a_run_killed_in_a_full_load_goes_on_from_its_last_commit() {
     assert_eq!(staged, 0, "staging is empty after a whole run");
 }
 
-/// Slices that the newest version of `order` says are done.
+/// Slices that are done by the newest version of `order`.
 fn committed_slices(lake: &tempfile::TempDir) -> u64 {
     let folder = lake.path().join("_pearlift/manifests/order");
     let mut names: Vec<_> =

@@ -1,4 +1,4 @@
-//! Destinations that refuse, fill up, or answer strangely: told with the right code, nothing lost, mended by the next run.
+//! Destinations that refuse, fill up, or answer strangely: the right code, nothing lost, completed by the next run.
 
 use std::path::Path;
 use std::process::Command;
@@ -69,7 +69,7 @@ async fn a_disk_that_is_full_or_read_only_is_told_and_what_was_committed_stays()
             assert_eq!(verified.code, 0, "{why:?} {place}: {}", verified.said());
         }
     }
-    // AND the next run mends it
+    // AND the next run completes it
     is_right(&sandbox, &program, lake.path());
 }
 
@@ -93,7 +93,7 @@ async fn files_that_cannot_grow_are_a_full_disk() {
         Done { code: output.status.code().unwrap_or(-1), stdout: text(output.stdout), stderr: text(output.stderr) }
     };
 
-    // WHEN it runs THEN it says so, with 5
+    // WHEN it runs THEN it reports that, with 5
     let done = limited(&["run", "order", "brand"]).expect(5);
     assert!(done.stderr.contains("too large"), "{}", done.stderr);
     assert!(done.stderr.contains("free space"), "{}", done.stderr);
@@ -137,7 +137,7 @@ async fn a_folder_that_may_no_longer_be_written_is_told_before_the_quota_is_spen
     assert!(done.stderr.contains("ermission"), "{}", done.stderr);
     assert_eq!(sandbox.take_log().total(), 0);
     mode(&locks, 0o755);
-    // AND where a table's folder lost it, the commit stands, is told as unpublished, and the next run publishes it
+    // AND where a table's folder lost it, the commit is valid, is reported as unpublished, and the next run publishes it
     let table = lake.path().join("brand");
     mode(&table, 0o555);
     humble(&program, &["run", "brand"]).expect(5);
@@ -160,7 +160,7 @@ async fn what_a_bucket_refuses_is_told_and_what_it_lies_about_is_seen_through() 
     let run = ["run", "brand"];
     program.run(&run).expect(0);
 
-    // GIVEN a service that refuses at some point WHEN it runs THEN it says why, with 5, and damages nothing
+    // GIVEN a service that refuses at some point WHEN it runs THEN it gives the reason, with 5, and damages nothing
     let (always, advice) = (usize::MAX, "AWS_");
     for (method, path, answer, words) in [
         ("PUT", "/staging/", Answer::Refuse(403, "AccessDenied"), "AccessDenied"),
@@ -184,7 +184,7 @@ async fn what_a_bucket_refuses_is_told_and_what_it_lies_about_is_seen_through() 
         ("PUT", "/", 2, Answer::Refuse(503, "SlowDown")),
         ("GET", "/", 2, Answer::Refuse(503, "SlowDown")),
         ("PUT", "/staging/", 1, Answer::DoneBut(500, "InternalError")),
-        // The client tries again and is told 412 by the server.
+        // The client tries again and gets 412 by the server.
         ("PUT", "/manifests/", 1, Answer::DoneBut(500, "InternalError")),
         ("PUT", "/manifests/", 2, Answer::Refuse(409, "ConditionalRequestConflict")),
         ("PUT", "/manifests/", 1, Answer::DoneBut(409, "ConditionalRequestConflict")),

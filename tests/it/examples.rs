@@ -183,7 +183,7 @@ async fn the_quickstart_exports_to_a_folder_beside_its_settings() {
     let script = folder.path().join("run.sh");
     std::fs::copy(examples().join("quickstart-local/run.sh"), &script).unwrap();
 
-    // WHEN the script is run from another folder THEN it checks, exports and tells the status
+    // WHEN the script is run from another folder THEN it checks, exports and shows the status
     let mut command = Command::new(&script);
     command.env_clear().env("PATH", path()).env("BRIGHTPEARL_STAFF_TOKEN", "sandbox-staff-token").current_dir("/");
     let ended = done(&mut command).expect(0);

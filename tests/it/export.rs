@@ -27,7 +27,7 @@ fn data_files(lake: &Path) -> BTreeSet<String> {
     found
 }
 
-/// A day in the life of the shop; the clock goes on so that copies taken before are surely older.
+/// A day in the life of the shop; the clock advances so that copies taken before are surely older.
 fn a_day_goes_by(sandbox: &Sandbox) {
     sandbox.age(Duration::from_secs(3 * 3600));
     for kind in ["order", "product", "contact", "goods_out_note", "journal"] {

@@ -64,7 +64,7 @@ async fn a_resource_that_only_fails_stops_and_the_others_are_complete() {
     assert!(done.stderr.contains("CMNU-003"), "{}", done.stderr);
     assert_eq!(done.stderr.matches("FAILED").count(), 1, "{}", done.stderr);
 
-    // WHEN the source is well again THEN the next run mends it
+    // WHEN the source is well again THEN the next run completes it
     sandbox.change(|settings| settings.faults = Faults::default());
     program.run(&["run"]).expect(0);
     check_truth(&sandbox, lake.path().to_str().unwrap(), &[]);
@@ -72,7 +72,7 @@ async fn a_resource_that_only_fails_stops_and_the_others_are_complete() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn an_answer_that_never_comes_or_never_ends_is_given_up_and_asked_for_again() {
-    // GIVEN a source of which one answer hangs, trickles, or goes on for ever
+    // GIVEN a source of which one answer hangs, trickles, or never ends
     let sandbox = account(60).await;
     for (fault, timeout, said) in [
         (Fault::Hang, "2s", "it timed out"),
@@ -107,7 +107,7 @@ async fn credentials_do_not_follow_a_redirect_to_another_host() {
     });
     let lake = tempfile::tempdir().unwrap();
 
-    // WHEN it runs THEN that resource stops and says why, the others are complete, and nobody came
+    // WHEN it runs THEN that resource stops with the reason, the others are complete, and no request left for another host
     let done = Program::new(&sandbox, lake.path()).run(&["run", "order", "brand"]).expect(3);
     assert!(done.stderr.contains("credentials do not follow"), "{}", done.stderr);
     assert_eq!(done.stderr.matches("FAILED").count(), 1, "{}", done.stderr);
@@ -144,7 +144,7 @@ async fn a_record_that_cannot_be_read_is_kept_whole_and_owed_and_settled_when_th
         // GIVEN records with something that cannot be read
         let (sandbox, lake, program, status) = read_with(fault).await;
 
-        // THEN each is kept whole, and something is owed for each resource
+        // THEN each is kept whole, and each resource has a pending id
         for resource in ["order", "goods_out_note", "contact"] {
             let kept = files(&lake.path().join("_pearlift/misfits").join(resource));
             let kept: String = kept.iter().map(|file| std::fs::read_to_string(file).unwrap()).collect();
@@ -160,7 +160,7 @@ async fn a_record_that_cannot_be_read_is_kept_whole_and_owed_and_settled_when_th
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_value_that_does_not_fit_is_kept_beside_its_row_and_told() {
-    // GIVEN a number of 400 digits, a date of a thirteenth month, and a key that stands twice
+    // GIVEN a number of 400 digits, a date of a thirteenth month, and a key that occurs twice
     for (fault, kept) in [
         (Fault::HugeNumber, "7".repeat(400)),
         (Fault::ImpossibleDate, "-13-45T".to_owned()),
@@ -174,7 +174,7 @@ async fn a_value_that_does_not_fit_is_kept_beside_its_row_and_told() {
             query(&format!("SELECT _extra FROM read_parquet('{glob}', union_by_name = true) WHERE _extra IS NOT NULL"));
         assert!(extras.iter().any(|extra| extra.contains(&kept)), "{fault:?}: {extras:?}");
 
-        // AND reading everything again from a source that is well mends it
+        // AND reading everything again from a healthy source repairs it
         program.run(&["run", "--full", "order"]).expect(0);
         assert_eq!(query(&format!("SELECT count(_extra) FROM read_parquet('{glob}', union_by_name = true)")), ["0"]);
     }
@@ -320,7 +320,7 @@ async fn a_search_that_shows_an_id_below_one_is_asked_again() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_body_that_swells_takes_no_more_memory_than_an_honest_one() {
-    // GIVEN a source that answers with gzip of 300 MiB, with gzip that says it is little, or for ever, each time
+    // GIVEN a source that answers with gzip of 300 MiB, with gzip of an understated length, or without end, each time
     let sandbox = account(60).await;
     for (fault, words, most) in [
         (Fault::GzipBomb, "says that it holds 314572800 bytes", 100),
@@ -335,7 +335,7 @@ async fn a_body_that_swells_takes_no_more_memory_than_an_honest_one() {
             .with("PEARLIFT_LIMITS_RETRY_TRIES", "3")
             .with("PEARLIFT_LIMITS_CONCURRENCY", "1");
 
-        // WHEN orders are read THEN it says so, and its memory stays bounded
+        // WHEN orders are read THEN it reports that, and its memory stays bounded
         let (done, peak) = peak_memory(&program, &["run", "order"]);
         assert_eq!(done.code, 4, "{fault:?}: {}", done.said());
         assert!(done.stderr.contains(words), "{fault:?}: {}", done.stderr);

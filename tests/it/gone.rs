@@ -127,7 +127,7 @@ async fn a_404_for_a_set_of_prices_removes_none_and_a_product_without_prices_has
         check_truth(&sandbox, text(&lake), &PRICES);
     }
 
-    // WHEN a product has no prices any more, as answers with a witness tell THEN its rows go
+    // WHEN a product has no prices any more, as answers with a witness show THEN its rows are removed
     let bare = products[7];
     answer(&sandbox, json!([]));
     sandbox.change(|settings| settings.never_returned = vec![bare]);
@@ -423,7 +423,7 @@ async fn snapshot_with_holes() -> (Sandbox, tempfile::TempDir, Program, u64, u64
     (sandbox, lake, program, owners, holes)
 }
 
-/// The program, for which a snapshot is due though our clock says the same day.
+/// The program, for which a snapshot is due though our clock shows the same day.
 fn due(program: &Program) -> Program {
     program.clone().with("PEARLIFT_RESOURCE_PRODUCT_AVAILABILITY_EVERY", "1ms")
 }
@@ -505,7 +505,7 @@ async fn a_load_that_goes_on_asks_again_for_what_was_absent_before_it_was_killed
     let absent = absence(&lake, "order")["absent"].clone();
     assert_eq!(length(&absent), 1, "{absent}");
 
-    // WHEN it goes on THEN the set that came empty is there too, and nothing of it is remembered
+    // WHEN it resumes THEN the set that came empty is there too, and nothing of it is remembered
     let done = program.run(&["run", "order"]).expect(0);
     assert!(done.stderr.contains("goes on with the full read"), "{}", done.stderr);
     check_truth(&sandbox, text(&lake), &ORDERS);

@@ -25,7 +25,7 @@ fn contents(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     found
 }
 
-/// A staged name that the head may bear.
+/// A staged name that the head may have.
 fn staged(table: &str) -> String {
     format!("_pearlift/staging/{OTHER_RUN}/{table}-{OTHER_RUN}-1.part")
 }
@@ -165,7 +165,7 @@ async fn a_manifest_that_names_what_is_not_ours_is_damage_and_nothing_is_touched
         let before = contents(folder.path());
         let command = commands[number % commands.len()];
         let done = program.run(command).expect(7);
-        // THEN it says so
+        // THEN it reports that
         let said = done.said();
         assert!(said.contains("manifest") && !said.contains("panicked"), "{name}: {command:?}: {said}");
         // AND nothing at all is touched
@@ -191,7 +191,7 @@ async fn a_data_file_that_was_changed_anywhere_is_damage_and_no_panic() {
     let (catalog, spool) = (Catalog::load(None).unwrap(), tempfile::tempdir().unwrap());
     let mut random = fastrand::Rng::with_seed(1);
     for round in 0..300 {
-        // WHEN bytes of its data file are others: most of all in the footer, which says where everything is
+        // WHEN bytes of its data file are others: most of all in the footer, which locates everything
         let mut bytes = whole.clone();
         for _ in 0..random.usize(1..4) {
             let from = if random.bool() { 0 } else { bytes.len() * 2 / 3 };
@@ -273,7 +273,7 @@ async fn a_name_in_a_schema_file_that_could_leave_the_destination_is_refused() {
     }
     Catalog::from_texts(&[("fine".to_owned(), schema("fine", "id"))]).unwrap();
 
-    // WHEN such a file lies in the user's folder THEN every command says which
+    // WHEN such a file is in the user's folder THEN every command names it
     for (file, text) in
         [("fine.toml", schema("../up", "id")), ("..toml", schema("fine", "id")), ("a b.toml", schema("fine", "id"))]
     {

@@ -95,7 +95,7 @@ fn rows(lake: &Path) -> Vec<String> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_run_removes_what_clean_would_remove_and_a_setting_leaves_it() {
-    // GIVEN 130 versions of brands, most of them of last month, one of which took a file out that lies there still
+    // GIVEN 130 versions of brands, most of them of last month, one of which removed a file that is still there
     let lake = fast_folder();
     let (_sandbox, program) = two_nights(lake.path()).await;
     grow(lake.path(), "brand", 130, 30);
@@ -223,7 +223,7 @@ async fn of_what_another_run_holds_nothing_is_removed() {
     held.release().await.unwrap();
 }
 
-/// Runs in this process; gives its exit code and its warnings, clocks aside.
+/// Runs in this process; gives its exit code and its warnings, except those of clocks.
 async fn run_at(program: &Program, faults: &Faults) -> (u8, Vec<String>) {
     let said: Arc<Mutex<Vec<String>>> = Arc::default();
     let mut errand = program.errand(&RESOURCES);
@@ -253,7 +253,7 @@ async fn housekeeping_that_fails_is_a_warning_and_the_run_is_done() {
         let faults = Faults::default();
         faults.always(verb, place, Fault::Before(Sorry::Denied));
 
-        // WHEN it runs THEN that is all that is said of it
+        // WHEN it runs THEN nothing else is reported of it
         let (code, said) = run_at(&program, &faults).await;
         assert_eq!((code, said.len()), (0, 1), "{place}: {said:?}");
         assert!(said[0].starts_with("housekeeping is left to the next run: "), "{said:?}");
@@ -294,7 +294,7 @@ async fn a_run_may_crash_at_any_change_of_its_housekeeping() {
     assert!(all > before + 30, "{before}, {all}");
     assert_eq!(rows(&off_lake), rows(&whole_lake));
 
-    // WHEN a run crashes at some of the changes that housekeeping makes THEN the head is the new one, and the next run goes on
+    // WHEN a run crashes at some of the changes that housekeeping makes THEN the head is the new one, and the next run resumes
     for number in [before, before + 1, before + 5, before + 15, all - 20, all - 2, all - 1] {
         let (program, lake) = at(&format!("crash-{number}"));
         let faults = Faults::default();

@@ -67,7 +67,7 @@ async fn kill_one(sandbox: &Sandbox, program: &Program, lake: Option<&Path>, ran
     true
 }
 
-/// The shop goes on.
+/// The shop continues.
 fn something_happens(sandbox: &Sandbox, between: Duration, random: &mut fastrand::Rng) {
     sandbox.age(between);
     for kind in ["order", "product", "contact", "goods_out_note", "journal", "customer_payment"] {
@@ -94,7 +94,7 @@ async fn slow(orders: u64) -> Sandbox {
     start(settings, Size { orders, ..Size::default() }).await
 }
 
-/// Kills runs, first in the first load and then while the shop goes on; `each` is called after some kills.
+/// Kills runs, first in the first load and then while the shop continues; `each` is called after some kills.
 async fn kill_many(sandbox: &Sandbox, program: &Program, lake: Option<&Path>, mut each: impl FnMut()) {
     let mut random = chance();
     let kills = wanted("SOAK_KILLS").map_or(KILLS, |kills| usize::try_from(kills).unwrap());
@@ -156,7 +156,7 @@ async fn runs_killed_at_random_moments_leave_a_folder_that_the_next_run_makes_ri
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn runs_killed_at_random_moments_leave_a_bucket_that_the_next_run_makes_right() {
-    // GIVEN locks of dead runs that are soon taken over
+    // GIVEN locks of crashed runs that are soon taken over
     let sandbox = slow(30).await;
     let weed = Weed::start();
     let program = weed

@@ -109,14 +109,14 @@ async fn a_linked_folder_below_the_destination_is_refused_by_name_and_nothing_is
         // WHEN one of them leads elsewhere, where something is or nothing is
         for target in [&outside, &real(&folder).join("nowhere")] {
             symlink(target, &at).unwrap();
-            // THEN the run says which
+            // THEN the run names it
             refused(&program, &names, &at, "is a symbolic link", 5).await;
             std::fs::remove_file(&at).unwrap();
             // AND nothing is behind it
             assert_eq!(files(&outside), Vec::<PathBuf>::new(), "{}", at.display());
             assert!(!real(&folder).join("nowhere").exists(), "{}", at.display());
         }
-        // AND without the link it goes on
+        // AND without the link it runs
         program.run(&names).expect(0);
         std::fs::remove_dir_all(&lake).unwrap();
     }
@@ -197,7 +197,7 @@ async fn a_file_of_the_destination_that_is_a_link_a_pipe_or_a_socket_is_refused_
                 _ => socket(&laid),
             }
             let before = std::fs::read(&outside).ok();
-            // THEN every command that uses it says so, and ends
+            // THEN every command that uses it reports that, and ends
             for command in commands {
                 refused(&program, command, &laid, kind, 5).await;
             }
@@ -265,7 +265,7 @@ async fn a_lock_file_with_another_name_or_of_another_user_is_refused() {
     std::fs::set_permissions(&other, std::fs::Permissions::from_mode(0o644)).unwrap();
     std::fs::remove_file(&lock).unwrap();
     std::fs::hard_link(&other, &lock).unwrap();
-    // WHEN it runs THEN it says so, and the other file is as it was
+    // WHEN it runs THEN it reports that, and the other file is as it was
     refused(&program, &["run", "--full", "brand"], &lock, "is a file that has another name too", 5).await;
     assert_eq!(std::fs::metadata(&other).unwrap().permissions().mode() & 0o777, 0o644);
     // GIVEN one of another user: root alone can make one
@@ -359,7 +359,7 @@ async fn a_start_lock_that_never_comes_free_is_told_with_its_path() {
     let holder = std::fs::File::open(folder.path().join("_pearlift/locks/_start")).unwrap();
     holder.lock().unwrap();
     for wait in [false, true] {
-        // WHEN locks are taken THEN it is told
+        // WHEN locks are taken THEN it is reported
         let failed = store.lock(&["brand"], RUN, wait, std::future::pending()).await.unwrap_err();
         assert_eq!(failed.kind(), Kind::Held);
         assert!(failed.to_string().contains("_pearlift/locks/_start") && failed.to_string().contains("60 seconds"));
@@ -464,7 +464,7 @@ async fn token_drafts_of_others_links_and_pipes_are_left_alone() {
             let (code, said) = ended(&program, &["run", "brand"]).await;
             assert!(code == 2 && said.contains("it belongs to another user"), "{code}: {said}");
         }
-        // Not root: the other kinds of files above stand for it.
+        // Not root: the other kinds of files above cover it.
         Err(refused) => assert_eq!(refused.kind(), ErrorKind::PermissionDenied),
     }
 }
@@ -500,7 +500,7 @@ async fn a_pipe_a_socket_or_a_device_that_settings_name_is_refused_and_nobody_wa
                 "is a device, no file" => symlink("/dev/zero", at).unwrap(),
                 _ => socket(at),
             }
-            // WHEN it is read THEN the command says so, and ends
+            // WHEN it is read THEN the command reports that, and ends
             let (code, said) = ended(program, command).await;
             assert_eq!(code, 2, "{}: {kind}: {said}", at.display());
             let link = at == lock && kind == "is a device, no file";
@@ -527,7 +527,7 @@ async fn a_wait_for_locks_is_told_and_ends_with_the_time_that_a_run_may_take() {
         let told = Arc::clone(&told);
         move |event| told.lock().unwrap().push(format!("{event:?}"))
     });
-    // WHEN a run waits for it THEN it says so, and ends when its time is up
+    // WHEN a run waits for it THEN it reports that, and ends when its time is up
     let begun = tokio::time::Instant::now();
     let outcome = run_in(errand, program.store()).await.unwrap();
     assert_eq!(outcome.exit_code(false), 6);

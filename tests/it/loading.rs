@@ -58,7 +58,7 @@ async fn a_first_load_brings_the_newest_first_and_status_tells_how_far_it_has_co
     assert_eq!(Some(&greatest), ids.last());
     assert_eq!(ids[ids.len() - usize::try_from(count).expect("a count")], least);
 
-    // AND it is told how many sets are home, of how many, and how many rows of a search
+    // AND the number of fetched sets is shown, of how many, and how many rows of a search
     let shown = program.run(&["status"]).expect(0).stdout;
     let sets = u64::try_from(count).expect("a count") / 200;
     assert!(shown.contains(&format!("loading, {sets} of 30 sets")), "{shown}");
@@ -191,7 +191,7 @@ async fn an_unfinished_snapshot_is_dropped_and_the_next_one_is_whole() {
     let gap = format!("SELECT DATE '{}' - DATE '{}'", &three[1][..10], &three[0][..10]);
     assert_eq!(query(&gap), ["2"]);
 
-    // WHEN it is taken again that day, with more gone THEN the day's last one stands
+    // WHEN it is taken again that day, with more deleted THEN the day's last one stays
     sandbox.delete("product", &sandbox.ids("product")[..100]);
     sandbox.age(Duration::from_secs(600));
     program.run(&["run", "product_availability"]).expect(0);

@@ -80,7 +80,7 @@ const SET_UP: [&str; 37] = [
     "zone",
     "location",
 ];
-/// Other columns with such a name, and why they tell of no person.
+/// Other columns with such a name, and the reason why they concern no person.
 const TELLS_OF_NO_PERSON: [(&str, &str); 19] = [
     ("contact.contact_status_name", "a status that the account has set up"),
     ("contact_status_history.contact_status_name", "a status that the account has set up"),
@@ -232,7 +232,7 @@ fn as_texts(values: &arrow_array::ArrayRef) -> Vec<String> {
     values.as_primitive::<arrow_array::types::Int64Type>().iter().flatten().map(|value| value.to_string()).collect()
 }
 
-/// Why the built-in files are refused when one of them says something else, once.
+/// The refusal of the built-in files after one change of a text, once.
 fn refusal(name: &str, from: &str, to: &str) -> String {
     let mut texts = texts();
     let (_, text) = texts.iter_mut().find(|(found, _)| found == name).unwrap();
@@ -267,7 +267,7 @@ fn a_meaning_that_makes_no_sense_is_refused_with_its_line() {
         let refused = refusal("channel", &from, &to);
         assert!(refused.contains(why) && refused.contains(&place), "{to}: {refused}");
     }
-    // A key or a value that the grammar does not know is refused where it stands.
+    // A key or a value that the grammar does not know is refused with its place.
     for to in ["reference = \"channel.id\"", "references = 7", "confidence = \"sure\"", "personal = \"yes\""] {
         let refused = refusal("channel", reference, to);
         assert!(refused.contains(&format!("line {}", line("channel", column))), "{to}: {refused}");

@@ -174,8 +174,8 @@ fn rows_of(thing: &Thing, partition: &Option<String>, seen: i64, run: &str) -> [
 
 /// Applies a round to the model. `snapshot` is the partition of a snapshot.
 fn apply(tables: &mut [Rows; 2], round: &Round, snapshot: Option<&str>, run: &str) -> (Counts, BTreeSet<i64>) {
-    // Of the same record twice the higher version counts, else the later request, else, where the source's clock does not
-    // tell them apart, the one that came later.
+    // Of the same record twice the higher version counts, else the later request, else, where the source's clock cannot
+    // order them, the one that came later.
     let mut winners: HashMap<i64, (Option<i64>, i64, Option<&Thing>)> = HashMap::new();
     let sent = round.pages.iter().flat_map(|(at, things)| things.iter().map(|thing| (thing.id, *at, Some(thing))));
     for (id, at, thing) in sent.chain(round.gone.1.iter().map(|id| (*id, round.gone.0, None))) {
@@ -246,7 +246,7 @@ fn cell(batch: &RecordBatch, column: usize, row: usize) -> String {
     values.as_string::<i32>().value(row).to_owned()
 }
 
-/// Reads a file with a Parquet reader, and looks that it is as its manifest says.
+/// Reads a file with a Parquet reader, and checks that it agrees with its manifest.
 fn read(runtime: &tokio::runtime::Runtime, store: &Store, file: &DataFile, keys: usize) -> Rows {
     let bytes = runtime.block_on(store.get(&file.path)).unwrap().expect("a live file is there");
     assert_eq!(u64::try_from(bytes.len()).unwrap(), file.bytes);
@@ -271,7 +271,7 @@ fn read(runtime: &tokio::runtime::Runtime, store: &Store, file: &DataFile, keys:
     rows
 }
 
-/// The files of a partition lie side by side: no two hold rows of one owner.
+/// The files of a partition are disjoint: no two have rows of one owner.
 fn lie_apart(files: &[DataFile]) {
     for pair in files.windows(2).filter(|pair| pair[0].partition == pair[1].partition) {
         assert!(pair[0].last < pair[1].first, "{} and {} overlap", pair[0].path, pair[1].path);
@@ -367,7 +367,7 @@ fn commits_equal_the_model(rounds: &[Round], partition: &str) {
             }
             assert_eq!(rows, model[place], "{name} after commit {count}");
             assert_eq!(rows.len(), files.iter().map(|file| usize::try_from(file.rows).unwrap()).sum::<usize>());
-            // AND nothing else lies in the table's folder
+            // AND nothing else is in the table's folder
             let listed: BTreeSet<String> =
                 runtime.block_on(store.list(name)).unwrap().into_iter().map(|(path, _)| path).collect();
             assert_eq!(listed, files.iter().map(|file| file.path.clone()).collect());
@@ -426,7 +426,7 @@ fn a_link_that_lies_where_a_file_is_to_be_staged_is_not_written_through() {
     assert_eq!(std::fs::read_to_string(&kept).unwrap(), "kept");
 }
 
-/// Sizes of a commit; the encodings are others in each, for files of all kinds lie together.
+/// Sizes of a commit; the encodings are others in each, for files of all kinds are together.
 fn sizes(file_bytes: u64, row_group_rows: usize, commit: u64) -> Sizes {
     let encodings = if commit.is_multiple_of(2) { Encodings::Compact } else { Encodings::Common };
     Sizes { file_bytes, row_group_rows, row_group_bytes: row_group_rows * 50, encodings }

@@ -325,7 +325,7 @@ async fn a_resumed_scan_still_compares_documents_with_the_search_of_its_first_ru
     assert_ne!(done.code, 0, "{}", done.stderr);
     assert!(state(lake.path(), "order")["scan"].is_object(), "{}", done.stderr);
 
-    // WHEN the next run goes on with it, and a document of each set lags at first
+    // WHEN the next run resumes it, and a document of each set lags at first
     answer(&sandbox, json!([{"method": "GET", "path": "order-service/order/", "at": [1], "then": "stale"}]));
     program.run(&["run", "order"]).expect(0);
 

@@ -295,7 +295,7 @@ async fn of_two_records_of_one_key_one_stays_and_the_other_is_kept_and_reported(
         // WHEN it is read
         let done = hasty(&sandbox, lake.path()).run(&["--log-format", "json", "run", resource]);
 
-        // THEN one of the two is kept apart, and told of
+        // THEN one of the two is rejected, and reported
         assert_eq!(done.code, 0, "{style}: {}", done.said());
         let kept = rejected(lake.path(), resource);
         assert_eq!(kept.len(), 1, "{style}: {kept:?}");
@@ -470,7 +470,7 @@ async fn of_a_partial_answer_what_came_is_taken_at_once() {
         // WHEN orders are read
         let done = Program::new(&sandbox, lake.path()).run(&["-v", "run", "order"]);
 
-        // THEN the set is not asked for again as a whole, nor waited for; its ids that did not come are told
+        // THEN the set is not asked for again as a whole, nor waited for; its missing ids are reported
         assert!(!done.stderr.contains("again in"), "{wrong:?}: {}", done.stderr);
         let asked = sandbox.take_log().total();
         assert!(asked <= 6, "{wrong:?}: {asked} requests");

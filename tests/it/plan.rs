@@ -114,7 +114,7 @@ async fn planned_requests_are_those_that_a_run_makes() {
     let plan = planned(&sandbox, &next, &[]);
     let second = made(&next, &[]);
 
-    // THEN they are the same again, and rows and bytes are told
+    // THEN they are the same again, and rows and bytes are shown
     holds(&plan, &second, 16);
     let order = resources(&plan).iter().find(|resource| resource["resource"] == "order").expect("orders are planned");
     let scan = &order["scans"][0];
@@ -129,7 +129,7 @@ async fn planned_requests_are_those_that_a_run_makes() {
     holds(&quiet, &made(&program, &[]), 16);
     let whole = planned(&sandbox, &program, &["--full"]);
 
-    // THEN that is told as well
+    // THEN that is forecast as well
     holds(&whole, &made(&program, &["--full"]), 16);
     assert!(whole["total"]["requests"].as_u64() > quiet["total"]["requests"].as_u64());
 }
@@ -300,7 +300,7 @@ async fn an_unfinished_scan_is_planned_from_where_it_stopped() {
     // THEN no age excuses it
     let shown = program.clone().with("PEARLIFT_RESOURCES_INCLUDE", "order").run(&["status", "--max-age", "9999d"]);
     let shown = shown.expect(3).stdout;
-    // It may have died with files committed and not yet published, which is told between the two.
+    // It may have crashed with files committed and not yet published, which is shown between the two.
     assert!(shown.contains("loading") && shown.contains("STALE: its first load is not finished"), "{shown}");
 
     // WHEN the rest is planned, and executed
@@ -314,7 +314,7 @@ async fn an_unfinished_scan_is_planned_from_where_it_stopped() {
     assert!(left > 0 && left < 31, "{plan}");
     assert_eq!(scans[1]["requests_exact"], false, "{plan}");
     let log = sandbox.take_log();
-    // The load that goes on is compared with the count, which is a search.
+    // The resumed load is compared with the count, which is a search.
     let documents = log.of("GET order-service/order") - log.of("GET order-service/order-search");
     assert_eq!(left, documents + 1, "{plan}, {log:?}");
     assert!(requests(&plan)["order"].0.abs_diff(made) <= 1, "{plan}, {made}");

@@ -21,7 +21,7 @@ fn civil(days: i64) -> (i64, i64, i64) {
     (year + era * 400 + i64::from(month <= 2), month, day - (153 * shifted + 2) / 5 + 1)
 }
 
-/// Instants of the whole range that four digits of a year can say, in microseconds.
+/// Instants of the whole range that four digits of a year can express, in microseconds.
 fn instants() -> impl Strategy<Value = i64> {
     let whole = -62_135_596_800_000_000_i64..253_402_207_200_000_000;
     // Near the turns of days and months, and before and after 1970, most goes wrong.
@@ -104,7 +104,7 @@ proptest! {
         let value = value % 10_i128.pow(u32::from(precision));
         let sign = if value < 0 { "-" } else { "" };
         let digits = value.unsigned_abs().to_string();
-        // The digits times ten to the less scale, in whole, moved left, and with zeros that say nothing.
+        // The digits times ten to the less scale, in whole, moved left, and with redundant zeros.
         let exponent = -i64::from(scale);
         for text in [
             format!("{sign}{digits}e{exponent}"),

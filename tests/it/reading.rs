@@ -71,7 +71,7 @@ async fn a_refusal_with_another_code_stops_the_resource_at_once() {
     // WHEN it runs
     let done = Program::new(&sandbox, lake.path()).run(&["run", "product_availability", "brand"]).expect(3);
 
-    // THEN it stops within ten requests, says why, and the others are complete
+    // THEN it stops within ten requests, gives the reason, and the others are complete
     let log = sandbox.take_log();
     assert!(log.total() <= 10, "{log:?}");
     assert!(done.stderr.contains("WHSC-999"), "{}", done.stderr);
@@ -126,7 +126,7 @@ async fn too_many_products_that_spoil_their_sets_stop_the_resource() {
     let program = Program::new(&sandbox, lake.path()).with("PEARLIFT_SCHEMAS", text(&schemas));
     let done = program.run(&["run", "product_availability"]).expect(4);
 
-    // THEN it stops before it has cost too much, and says why
+    // THEN it stops before it has cost too much, and gives the reason
     assert!(done.stderr.contains("WHSC-097"), "{}", done.stderr);
     assert!(sandbox.take_log().of("GET warehouse-service/product-availability") < 150);
 }

@@ -116,7 +116,7 @@ async fn an_inventory_that_lacks_living_records_deletes_none_and_says_so() {
     // WHEN the ids are compared
     let done = program.run(&["reconcile", "order"]).expect(0);
 
-    // THEN each that was not listed was asked for, its cost was told before, and none is gone
+    // THEN each that was not listed was asked for, its cost was forecast, and none is deleted
     let asked = sandbox.take_log();
     let sets = asked.of("GET order-service/order");
     // A witness in each set.
@@ -275,9 +275,9 @@ async fn a_payment_of_an_earlier_month_that_is_first_read_when_a_killed_load_goe
     pay_while_a_load_lies(&["run", "order"], 62).await;
 }
 
-/// A first load, killed; it lies for so many days after payments landed.
+/// A first load, killed; payments arrive, and it is resumed after so many days.
 async fn pay_while_a_load_lies(first: &[&str], days: u64) {
-    // GIVEN a first load that commits set by set, killed when some orders are home
+    // GIVEN a first load that commits set by set, killed when some orders are fetched
     let lies = Duration::from_secs(days * 86_400);
     let settings = Settings { limit: 0, latency: 60, now: Some(this_morning() - lies), ..Settings::default() };
     let sandbox = start(settings, Size { orders: 1_600, ..Size::default() }).await;
@@ -296,7 +296,7 @@ async fn pay_while_a_load_lies(first: &[&str], days: u64) {
     let home = query(&format!("SELECT DISTINCT id FROM read_parquet('{}/order/**/*.parquet')", text(&lake)));
     assert!(home.len() < 1_600, "it was killed in the midst");
 
-    // WHEN payments land for orders that are home, which show no date of it, and it goes on
+    // WHEN payments land for fetched orders, which show no date of it, and it resumes
     sandbox.insert("customer_payment", 60);
     let paid = named_orders(&sandbox, "customer_payment", 60).await;
     assert!(paid.iter().any(|id| home.contains(&id.to_string())), "{paid:?}");
@@ -351,7 +351,7 @@ pub async fn named_orders(sandbox: &Sandbox, kind: &str, newest: usize) -> Vec<i
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn the_nightly_run_looks_for_deletions_when_it_is_due() {
-    // GIVEN deleted orders, which no count betrays, and a setting that says how often to look
+    // GIVEN deleted orders, which no count shows, and a setting of a cadence
     let (sandbox, lake, program) = loaded(500).await;
     let program = program.with("PEARLIFT_LIMITS_COMPARE_COUNTS", "false");
     sandbox.delete("order", &one_in(&sandbox, "order", 50));

@@ -67,7 +67,7 @@ fn glob(lake: &Path, table: &str) -> String {
     format!("read_parquet('{}/{table}/**/*.parquet', hive_partitioning = true)", lake.display())
 }
 
-/// Reads a table's folder with two readers, which are told nothing but that partitions are folders.
+/// Reads a table's folder with two readers, which know only that partitions are folders.
 fn readers_agree(lake: &Path, table: &str) {
     let script = "
 import sys, duckdb, pyarrow.dataset
@@ -200,7 +200,7 @@ fn digest(lake: &Path, table: &str, columns: &str) -> Vec<String> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn columns_and_tables_go_and_columns_move_while_the_rest_stays_as_it_is() {
-    // GIVEN orders exported by a schema that requires a column, some of them deleted since and kept apart
+    // GIVEN orders exported by a schema that requires a column, some of them deleted since and kept as deleted rows
     let (sandbox, lake, program) = account_and_lake(300).await;
     let strict = with_lines("order", &[("order_type_code", "type = \"string\"", "type = \"string\", required = true")]);
     run(&program, &strict, &["run", "order"]).expect(0);
@@ -342,7 +342,7 @@ async fn a_rewrite_that_dies_is_undone_before_its_commit_and_finished_after_it()
     };
 
     for committed in [false, true] {
-        // WHEN the program died with everything staged, before the commit or right after it
+        // WHEN the program crashed with everything staged, before the commit or right after it
         let there = tempfile::tempdir().unwrap();
         copy(before.path(), there.path());
         staged(there.path());

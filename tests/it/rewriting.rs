@@ -328,7 +328,7 @@ async fn twenty_seven_nights_add_at_most_forty_data_files() {
         for kind in coming {
             sandbox.insert(kind, 2);
         }
-        // The others have no date that tells of a change.
+        // The others have no date of a change.
         for kind in ["order", "product", "contact", "goods_movement"] {
             let known = sandbox.ids(kind);
             sandbox.edit(kind, &known[known.len() - 4..known.len() - 2]);

@@ -289,7 +289,7 @@ fn lines_of_a_journal_carry_their_side() {
     assert_eq!(sum("credit"), sum("debit"));
 }
 
-/// Why the built-in files are refused when one of them says something else.
+/// The refusal of the built-in files after one change of a text.
 fn refusal(name: &str, from: &str, to: &str) -> String {
     let mut texts = texts(&folder("schemas"), "toml");
     let text = texts.get_mut(name).unwrap();

@@ -15,7 +15,7 @@ use crate::support::{Faults, Program, account, check_truth, files, start, this_m
 
 const ORDERS: [&str; 2] = ["--only", "order,order_row,order_party,order_invoice,order_custom_field"];
 
-/// A run that dies when it has done a step so many times before: from then on nothing of it reaches the destination.
+/// A run that crashes when it has done a step so many times before: from then on nothing of it reaches the destination.
 async fn dies_at(program: &Program, names: &[&str], step: Step, before: usize) {
     let (faults, count) = (Faults::default(), Arc::new(AtomicUsize::new(0)));
     let store = faults.before(&program.store()).watched({
@@ -57,7 +57,7 @@ fn spooling(sandbox: &Sandbox, lake: &Path, spool: &Path) -> Program {
 async fn a_run_that_dies_while_it_spools_to_disk_leaves_nothing_and_the_next_reads_it_again() {
     let sandbox = account(2_400).await;
     for (step, before) in [(Step::SegmentOpened, 0), (Step::SegmentWritten, 0)] {
-        // GIVEN a run that dies when a segment of its spool is begun, or is whole
+        // GIVEN a run that crashes when a segment of its spool is begun, or is whole
         let (lake, spool) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         let program = spooling(&sandbox, lake.path(), spool.path());
         dies_at(&program, &["order"], step, before).await;
@@ -82,7 +82,7 @@ async fn a_spool_that_cannot_be_written_is_told_and_no_row_is_left_out() {
         if fails { Err(Failure::new(Kind::StoreUnreachable, "write the spool")) } else { Ok(()) }
     });
 
-    // WHEN it runs THEN it says so, with 5
+    // WHEN it runs THEN it reports that, with 5
     let outcome = run_in(program.errand(&["order"]), store).await.unwrap();
     assert_eq!(outcome.exit_code(false), 5, "{:?}", outcome.resources);
 
@@ -129,7 +129,7 @@ async fn the_spool_of_a_dead_process_goes_with_the_next_command_and_that_of_a_li
 async fn a_run_may_die_between_any_two_writes_of_its_tokens_and_the_old_or_the_new_can_be_read() {
     let steps = [Step::TokensOpened, Step::TokensWritten, Step::TokensSynced, Step::TokensPlaced];
     for (rotates, step) in [false, true].into_iter().flat_map(|rotates| steps.map(|step| (rotates, step))) {
-        // GIVEN a token file, and a run that refreshes its tokens and dies at this step
+        // GIVEN a token file, and a run that refreshes its tokens and crashes at this step
         let sandbox = account(50).await;
         sandbox.change(|settings| settings.rotates = rotates);
         let lake = tempfile::tempdir().unwrap();

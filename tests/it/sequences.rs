@@ -89,10 +89,10 @@ struct Case {
     program: Program,
     /// Whether a run went through: before that nothing can be read again.
     loaded: bool,
-    /// Kinds changed without a date: only reading them again can tell.
+    /// Kinds changed without a date: only reading them again shows it.
     touched: Vec<&'static str>,
     deleted: Vec<(&'static str, Vec<i64>)>,
-    /// Where the schema lies that lacks something.
+    /// The folder of the schema that lacks something.
     _schemas: tempfile::TempDir,
 }
 
@@ -180,13 +180,13 @@ impl Case {
         }
     }
 
-    /// Runs a command to its end; afterwards no key stands twice for a plain glob.
+    /// Runs a command to its end; afterwards no key occurs twice for a plain glob.
     fn tell(&self, arguments: &[&str]) {
         self.program.run(arguments).expect(0);
         keys_are_unique(self.lake.path());
     }
 
-    /// Flips a byte of a data file, and mends it.
+    /// Flips a byte of a data file, and repairs it.
     fn damage(&self, pick: usize) {
         let catalog = Catalog::load(None).unwrap();
         let mut of: Vec<_> = Vec::new();
@@ -251,7 +251,7 @@ fn is_data(path: &std::path::PathBuf) -> bool {
     path.extension().is_some_and(|ending| ending == "parquet")
 }
 
-/// Reads every Parquet file of every table as a glob would, and looks for keys that stand twice.
+/// Reads every Parquet file of every table as a glob would, and looks for keys that occur twice.
 fn keys_are_unique(lake: &Path) {
     let catalog = Catalog::load(None).unwrap();
     for table in catalog.resources().iter().flat_map(|resource| &resource.tables) {

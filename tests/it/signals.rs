@@ -114,7 +114,7 @@ async fn a_run_that_waits_for_another_ends_when_it_is_told_to() {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
 
-    // WHEN it is interrupted THEN it ends, and the first goes on
+    // WHEN it is interrupted THEN it ends, and the first continues
     signal("-INT", &second);
     assert_eq!(ends_soon(&mut second), Some(130));
     assert!(first.try_wait().unwrap().is_none(), "the first goes on");
@@ -136,7 +136,7 @@ async fn a_signal_that_comes_before_the_first_request_is_heard() {
     let mut run = Speaker::start(&program, &["-v", "run", "--wait", "order"]);
     run.wait_for("waiting for locks");
 
-    // WHEN it is told to stop THEN it ends as a run does that is stopped, soon, and has asked for no order
+    // WHEN it is told to stop THEN it ends soon as a stopped run does, and has requested no order
     signal("-TERM", &run.child);
     run.wait_for("stopping");
     assert_eq!(ends_soon(&mut run.child), Some(130));

@@ -47,7 +47,7 @@ async fn a_store_that_takes_its_time_changes_nothing_but_how_long_it_takes() {
             sandbox.insert("brand", 1);
             sandbox.age(Duration::from_secs(600));
         }
-        // AND every byte is as the heads say, in versions that follow each other, with nothing in staging
+        // AND every byte agrees with the heads, in versions that follow each other, with nothing in staging
         let (errand, spool) = (program.errand(&[]), tempfile::tempdir().unwrap());
         let inquiry = Inquiry { store: &store, catalog: &errand.catalog, names: &[], deep: true, spool: spool.path() };
         let report = verify(inquiry).await.unwrap();

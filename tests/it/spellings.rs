@@ -73,7 +73,7 @@ fn is_redacted(done: &Done, token: &str, from: &str) {
 #[test]
 fn a_token_comes_back_in_no_spelling() {
     for (number, spelling) in spellings(TOKEN).into_iter().enumerate() {
-        // GIVEN a source that says the token in a spelling of its own
+        // GIVEN a source that quotes the token in a spelling of its own
         let message =
             json!({"errors": [{"code": "CMNC-001", "message": format!("bad token {spelling}!")}]}).to_string();
         let (status, body) = match number % 3 {
@@ -83,7 +83,7 @@ fn a_token_comes_back_in_no_spelling() {
         };
         let source = Echo::saying(status, JSON, &body);
         let folder = tempfile::tempdir().unwrap();
-        // WHEN commands meet it THEN it is in nothing that they say or keep
+        // WHEN commands meet it THEN it is in none of their messages and files
         for format in ["text", "json"] {
             let arguments = ["-v", "--log-format", format, "run", "brand"];
             let done = program(&source, &folder.path().join("lake"), TOKEN).run(&arguments);

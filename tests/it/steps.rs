@@ -69,7 +69,7 @@ impl Scene {
     }
 }
 
-/// A run, which dies when it has done a step so many times before; gives how many times it did each.
+/// A run that crashes when it has done a step so many times before; gives how many times it did each.
 async fn run_until(program: &Program, death: Option<(Step, usize)>) -> BTreeMap<Step, usize> {
     let faults = Faults::default();
     let seen: Arc<Mutex<Vec<Step>>> = Arc::default();
@@ -100,14 +100,14 @@ async fn run_until(program: &Program, death: Option<(Step, usize)>) -> BTreeMap<
     counts
 }
 
-/// Files that `status` says are unpublished.
+/// Files that `status` reports as unpublished.
 fn unpublished(program: &Program) -> u64 {
     let status: Value = serde_json::from_str(&program.run(&["status", "--json"]).expect(0).stdout).unwrap();
     let resources = status["resources"].as_array().unwrap();
     resources.iter().filter_map(|resource| resource["unpublished_files"].as_u64()).sum()
 }
 
-/// A place where a run died.
+/// A place where a run crashed.
 struct Grave {
     name: String,
     step: Step,
@@ -146,7 +146,7 @@ impl Scene {
         graves
     }
 
-    /// Every byte is as the heads say.
+    /// Every byte agrees with the heads.
     async fn verify(&self, program: &Program) {
         let (errand, spool) = (program.errand(&[]), tempfile::tempdir().unwrap());
         let store = program.store();
@@ -208,7 +208,7 @@ async fn a_run_may_die_at_any_step_and_readers_see_the_old_or_the_new_and_the_ne
     let mut died: BTreeSet<Step> = graves.iter().map(|grave| grave.step).collect();
     scene.judge(&graves, &[], &first);
 
-    // GIVEN a lake, and a day gone by WHEN the next run dies at any step THEN the head is the old or the new one
+    // GIVEN a lake, and a day gone by WHEN the next run crashes at any step THEN the head is the old or the new one
     scene.a_day_goes_by();
     copy_folder(&scene.lake("first"), &scene.lake("second"));
     run_until(&scene.program("second"), None).await;
@@ -229,7 +229,7 @@ async fn a_run_may_die_at_any_step_and_readers_see_the_old_or_the_new_and_the_ne
         scene.judge(&graves, &[&first, &second], &second);
     }
 
-    // AND there is no step that was not died at, here or where the local disk is written (`scratch`)
+    // AND there is no step without a crash, here or where the local disk is written (`scratch`)
     died.extend([Step::TokensOpened, Step::TokensWritten, Step::TokensSynced, Step::TokensPlaced]);
     died.extend([Step::SegmentOpened, Step::SegmentWritten]);
     assert_eq!(died, BTreeSet::from(Step::ALL));

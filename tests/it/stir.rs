@@ -1,6 +1,6 @@
 //! An account that changes between any two requests: when it rests, one quiet run makes the tables true.
 //!
-//! Each case is made from its seed, which is said where it fails. `make stir` tries many more.
+//! Each case is made from its seed, which is printed if it fails. `make stir` tries many more.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -121,7 +121,7 @@ async fn tables_are_true_in_the_end(seed: u64, percent: u64) -> BTreeSet<String>
         case.sandbox.age(Duration::from_secs(seed % 3 * 5_000));
         case.run_amid_changes("run");
     }
-    // AND then rests for as long as it takes to tell two edits apart, and where something is pending for an hour
+    // AND then rests for the least time between two distinguishable edits, and if an id is pending for an hour
     case.sandbox.change(|settings| settings.stir = Stir::default());
     case.sandbox.age(Duration::from_secs(70));
     if case.run_amid_changes("run") == 3 {

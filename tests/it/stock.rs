@@ -70,7 +70,7 @@ async fn the_search_of_goods_in_notes_repeats_ids_in_order_and_pages_like_any_ot
         assert_eq!(newest, whole, "{filter}");
     }
 
-    // AND it does not lie where the search of goods-out notes lies
+    // AND it is not at the place of the search of goods-out notes
     let (status, answer) = ask(&sandbox, "warehouse-service/goods-note/goods-in-search").await;
     assert_eq!(status, 404, "{answer}");
 }
@@ -96,7 +96,7 @@ async fn a_note_whose_day_of_receipt_is_corrected_moves_to_its_month() {
     // WHEN they are read again
     program.run(&["backfill", "goods_in_note", "--ids", &listed]).expect(0);
 
-    // THEN each lies in its new month, once, with its lines
+    // THEN each is in its new month, once, with its lines
     check_truth(&sandbox, text(&lake), &["--only", NOTES]);
     let after: BTreeSet<String> = query(&months).into_iter().collect();
     assert!(before.len() > 5 && after.is_disjoint(&before), "{before:?} {after:?}");
@@ -169,7 +169,7 @@ async fn movements_that_bear_no_date_yet_are_found_by_their_ids() {
     check_truth(&sandbox, text(&lake), &only);
     assert_eq!(sandbox.take_log().total(), 4);
 
-    // WHEN nothing has come THEN a page of each tells so
+    // WHEN nothing is new THEN a page of each shows it
     program.run(&["run", "goods_movement"]).expect(0);
     assert_eq!(sandbox.take_log().total(), 2);
 
@@ -244,7 +244,7 @@ async fn goods_that_come_in_are_in_their_order_and_in_the_stock_after_one_night(
     assert!(named.len() > 20, "{named:?}");
     sandbox.touch("order", &named);
     sandbox.touch("product", &one_in(&sandbox, "product", 9));
-    // AND a note that is held already is cleared, as a new movement of it tells
+    // AND a note that is held already is cleared, as a new movement of it shows
     let cleared: Vec<i64> =
         query(&format!("SELECT DISTINCT id FROM read_parquet('{}/goods_in_note/**/*.parquet')", lake.path().display()))
             .iter()
@@ -305,7 +305,7 @@ async fn an_order_that_an_allocation_changed_without_a_date_is_right_after_one_n
     let asked = sandbox.take_log().ids["order-service/order"];
     assert_eq!(asked, u64::try_from(open.len()).unwrap(), "{}", done.stderr);
 
-    // AND one that a GET does not return stays, for nothing else says that it was deleted
+    // AND one that a GET does not return stays, for nothing else proves its deletion
     sandbox.delete("order", &open[8..9]);
     sandbox.age(Duration::from_secs(24 * 3600));
     program.run(&["run", "order"]).expect(0);

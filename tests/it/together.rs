@@ -44,7 +44,7 @@ async fn a_second_run_leaves_alone_what_the_first_works_on() {
     // WHEN a second one wants orders and brands
     let second = program.run(&["run", "order", "brand"]);
 
-    // THEN it leaves orders alone, without a request for them, does brands, and says so
+    // THEN it leaves orders alone, without a request for them, does brands, and reports it
     assert_eq!(second.code, 6, "{}", second.said());
     assert!(second.stderr.contains("held by"), "{}", second.stderr);
     assert_eq!(sandbox.peek_log().of("OPTIONS order-service/order"), 1);
@@ -59,7 +59,7 @@ async fn a_second_run_leaves_alone_what_the_first_works_on() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn in_a_bucket_a_lock_is_respected_while_its_run_lives_and_taken_over_when_it_is_dead() {
-    // GIVEN a bucket, locks that are renewed and die quickly, and a run that reads orders
+    // GIVEN a bucket, locks that are renewed and expire quickly, and a run that reads orders
     let sandbox = slow_account(6_000).await;
     let weed = Weed::start();
     let program = weed
@@ -104,7 +104,7 @@ async fn an_interrupted_run_commits_what_is_whole_and_the_next_goes_on() {
     assert!(asked.elapsed() < Duration::from_secs(10));
     assert_eq!(versions(lake.path(), "order"), 1);
 
-    // AND the next run goes on from there
+    // AND the next run resumes from there
     let documents = |log: pearlift::sandbox::Log| log.requests["GET order-service/order"];
     let read = documents(sandbox.take_log());
     let done = program.with("PEARLIFT_LIMITS_CONCURRENCY", "16").run(&["run", "order"]).expect(0);

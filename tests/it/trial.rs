@@ -122,13 +122,13 @@ async fn each_value_that_is_wrong_in_a_table_of_a_fixture_is_found() {
     run(&program(&sandbox, lake.path()), &["run"]);
     check(&sandbox, lake.path(), &["trial_gauge"]);
 
-    // WHEN a single value of a single record differs THEN the comparison says so
+    // WHEN a single value of a single record differs THEN the comparison shows it
     let id = sandbox.ids("trial_gauge")[0];
     sandbox.edit("trial_gauge", &[id]);
     let differences = compare(&sandbox, lake.path(), &["trial_gauge"]).unwrap_err();
     assert!(differences.contains("DIFFERENT trial_gauge:") && differences.contains(&id.to_string()), "{differences}");
 
-    // WHEN a record is gone THEN the comparison says so
+    // WHEN a record is gone THEN the comparison shows it
     sandbox.delete("trial_batch", &sandbox.ids("trial_batch")[..1]);
     assert!(compare(&sandbox, lake.path(), &["trial_batch"]).unwrap_err().contains("found"));
 }
@@ -182,7 +182,7 @@ async fn a_fixture_answers_as_the_source_does() {
         assert_eq!((status, body.contains("TRLC-097")), (400, true), "{body}");
     }
 
-    // OPTIONS where the file says so: only ids that were used.
+    // OPTIONS where the file declares it: only ids that were used.
     let (status, body) = ask(&sandbox, "OPTIONS", "warehouse-service/trial-gauge/").await;
     assert_eq!((status, body.contains("/trial-gauge/10")), (200, true), "{body}");
     assert!(last - first + 1 > 400 && ids.len() == 400, "there are gaps");
@@ -397,7 +397,8 @@ async fn every_built_in_fixture_is_exported_and_its_changes_are_followed() {
     program.run(&[&["run"][..], &all].concat()).expect(0);
     check(&sandbox, lake.path(), &all);
 
-    // WHEN records of those that stand alone come (`business` changes the others), and change with a date, and where each run reads all without one THEN the run of the next week finds it
+    // WHEN records of independent ones are added (`business` changes the others), and change with a date, and without
+    // one where each run reads all, THEN the run of the next week finds it
     let catalog = Catalog::load(None).unwrap();
     let is_read_whole = |name: &&&str| match &catalog.find(name).unwrap().read.style {
         Style::List { .. } => true,

@@ -111,7 +111,7 @@ impl Case {
             .with("PEARLIFT_SCHEMAS", schemas.to_str().unwrap())
             .with("PEARLIFT_LIMITS_RETRY_TRIES", "3")
             .with("PEARLIFT_RESOURCE_PRODUCT_AVAILABILITY_EVERY", "1ms")
-            // Nothing tells that a batch has changed.
+            // Nothing shows that a batch has changed.
             .with("PEARLIFT_RESOURCE_GOODS_IN_BATCH_EVERY", "1ms");
         let case = Self { seed, sandbox, program, lake, story: Vec::new() };
         case.change();
@@ -137,7 +137,7 @@ impl Case {
         ] {
             self.sandbox.insert(kind, 2);
         }
-        // A copy is told from the record by a minute at least.
+        // A copy differs from the record by a minute at least.
         self.sandbox.age(Duration::from_secs(90));
     }
 
@@ -219,7 +219,7 @@ async fn a_single_wrong_answer_is_found_or_repaired(seed: u64) {
     case.story.push(format!("{phase:?}: request {at} of {requests} was answered {then:?}: {bent:?}"));
     case.sandbox.change(|settings| settings.answers.clear());
 
-    // THEN the tables are true or the exit code says that they may not be
+    // THEN the tables are true or the exit code is not 0
     let prices = "product_price,product_price_list";
     let more: &[&str] = match phase {
         Phase::Snapshot => {

@@ -175,7 +175,7 @@ async fn a_data_file_that_unpacks_to_far_more_than_it_has_is_damage_and_takes_no
     ]
     .concat();
     let endless = [vec![0x15, 2, 0x19, 0xfc], varint(u64::from(u32::MAX >> 1)), vec![0; 40]].concat();
-    // GIVEN a page of 700 MiB, many large pages, a text in a dictionary that stands in each row, and footers
+    // GIVEN a page of 700 MiB, many large pages, a text in a dictionary that each row has, and footers
     let forged = folder.path().join("forged.parquet");
     let forgeries: [(&str, &dyn Fn()); 5] = [
         ("a page", &|| forge(&honest, &forged, |name| if name == "name" { long(700 << 20) } else { nulls() })),

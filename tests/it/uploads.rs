@@ -34,7 +34,7 @@ async fn die_in_an_upload(weed: &Weed, program: &Program, proxy: &Proxy, path: &
     }
 }
 
-/// Paths that `clean` says went, with the reason, and those that it does not know.
+/// The removed paths of `clean`, with the reason, and the unknown ones.
 fn cleaned(done: &Done) -> (Vec<String>, Vec<String>) {
     let said: serde_json::Value = serde_json::from_str(&done.stdout).unwrap();
     let text = |value: &serde_json::Value| value.as_str().unwrap().to_owned();
@@ -45,7 +45,7 @@ fn cleaned(done: &Done) -> (Vec<String>, Vec<String>) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn what_a_killed_run_was_uploading_is_given_up_by_the_next_run_or_clean_and_nothing_else_is() {
-    // GIVEN a bucket, and runs that died while they uploaded files of two resources
+    // GIVEN a bucket, and runs that crashed while they uploaded files of two resources
     let weed = Weed::start();
     let proxy = Proxy::start(weed.endpoint()).await;
     let sandbox = account(50).await;
@@ -132,7 +132,7 @@ async fn what_a_living_run_uploads_is_left_alone_and_one_that_slept_has_lost() {
     program.run(&["clean"]).expect(6);
     assert_eq!(weed.uploads().await, [format!("shop/{path}")]);
 
-    // WHEN it sleeps until its lock is dead, and another run takes over
+    // WHEN it sleeps until its lock has expired, and another run takes over
     drop(locks);
     program.run(&["run", "brand"]).expect(0);
     assert_eq!(weed.uploads().await, Vec::<String>::new());
@@ -151,11 +151,11 @@ async fn a_store_that_tells_or_ends_no_uploads_fails_no_run_and_clean_says_so_on
     let proxy = Proxy::start(weed.endpoint()).await;
     let sandbox = account(50).await;
     let program = program(&sandbox, &weed, &proxy);
-    // The account's clock is not the machine's, and that is told too.
+    // The account's clock is not the machine's, and that is reported too.
     let is_of_uploads = |line: &&str| line.contains("warning") && !line.contains("clock");
     let warnings = |done: &Done| done.stderr.lines().filter(is_of_uploads).count();
     for (status, code) in [(501, "NotImplemented"), (405, "MethodNotAllowed"), (403, "AccessDenied"), (500, "Oh")] {
-        // WHEN it does not list them THEN a run says nothing of it, and has asked once
+        // WHEN it does not list them THEN a run does not report it, and has asked once
         proxy.answer("GET", "?uploads=", 9, Answer::Refuse(status, code));
         let done = program.run(&["run", "brand", "currency"]).expect(0);
         assert_eq!((warnings(&done), proxy.heal()), (0, 8), "{}", done.said());
@@ -167,7 +167,7 @@ async fn a_store_that_tells_or_ends_no_uploads_fails_no_run_and_clean_says_so_on
         assert!(done.stderr.contains("s3:ListBucketMultipartUploads") && done.stderr.contains(&status.to_string()));
     }
 
-    // WHEN it lists them and lets nobody end them THEN it is the same, and they are not said to be gone
+    // WHEN it lists them and lets nobody end them THEN it is the same, and they are not reported as removed
     let upload = staged("brand", DEAD_RUN, 1);
     weed.begin_upload(&format!("shop/{upload}")).await;
     proxy.answer("DELETE", "uploadId=", 9, Answer::Refuse(403, "AccessDenied"));

@@ -150,7 +150,7 @@ async fn foreign_parquet_is_damage_and_other_strays_are_not() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_file_that_is_staged_is_unpublished_and_no_damage() {
-    // GIVEN a run that died between its commit and publishing
+    // GIVEN a run that crashed between its commit and publishing
     let sandbox = account(50).await;
     let lake = tempfile::tempdir().unwrap();
     let program = Program::new(&sandbox, lake.path());
@@ -162,7 +162,7 @@ async fn a_file_that_is_staged_is_unpublished_and_no_damage() {
     std::fs::create_dir_all(&staging).unwrap();
     std::fs::rename(&file, staging.join(format!("{name}.part"))).unwrap();
 
-    // WHEN it is verified THEN the file counts where it lies
+    // WHEN it is verified THEN the file counts at its present path
     for arguments in [&[][..], &["--deep"]] {
         assert_eq!(findings(&program, arguments, 0), ["brand: unpublished"]);
     }
@@ -200,7 +200,7 @@ async fn keys_owners_and_partitions_are_compared_with_the_rows() {
         assert_eq!(findings(&program, &["--deep"], 0), Vec::<String>::new());
     };
 
-    // GIVEN a file in which a key stands twice WHEN it is read whole THEN it is found
+    // GIVEN a file in which a key occurs twice WHEN it is read whole THEN it is found
     rewrite(lake.path(), "product", &product, "table = pa.concat_tables([table.slice(0, 1), table])");
     assert_eq!(findings(&program, &[], 0), Vec::<String>::new());
     assert_eq!(findings(&program, &["--deep"], 7), ["product: !repeated-key"]);
@@ -255,7 +255,7 @@ async fn rows_of_deleted_records_are_looked_at_too() {
     let done = program.run(&["clean"]).expect(0);
     assert!(done.stdout.starts_with("0 files"), "{}", done.stdout);
 
-    // WHEN one of the files kept apart is changed THEN it is found
+    // WHEN one of the files of deleted rows is changed THEN it is found
     let kept = files(&lake.path().join("_pearlift/deleted/order")).pop().unwrap();
     let mut bytes = std::fs::read(&kept).unwrap();
     bytes[10] ^= 1;

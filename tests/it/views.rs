@@ -102,7 +102,7 @@ async fn a_payment_that_changes_after_its_creation_arrives_within_a_month() {
         sandbox.touch(name, &sandbox.ids(name)[..5]);
     }
 
-    // WHEN a night goes by THEN nothing has told of it
+    // WHEN a night goes by THEN nothing has shown it
     sandbox.age(DAY);
     run();
     let only = &["--only", &payments.join(",")];

@@ -48,7 +48,7 @@ fn every_column_and_table_that_may_be_left_out_is_left_out_everywhere() {
 
         // WHEN they are left out, or all tables but the owner's are
         for wishes in [dropping(&may), fewer] {
-            // Lines of journals tell which orders to read again: that table cannot go.
+            // Lines of journals reference orders to read again: that table cannot be excluded.
             let Ok(catalog) = wished(&resource.name, &wishes) else {
                 assert_eq!(resource.name, "journal");
                 continue;
@@ -282,7 +282,7 @@ async fn settings_that_leave_things_out_hold_for_every_command_and_for_what_is_t
     program.run(&["run", "--full", "order"]).expect(0);
     crate::support::check_truth(&sandbox, text(lake.path()), &["--only", "order,order_row,order_party"]);
 
-    // WHEN names are wrong THEN every command says so, and which there are
+    // WHEN names are wrong THEN every command reports it, and lists the valid ones
     let wrong = program.with("PEARLIFT_RESOURCE_ORDER_DROP_COLUMNS", "order.customer_ref");
     for command in [&["run"][..], &["plan"], &["check"], &["resources"], &["status"], &["verify"]] {
         let done = wrong.run(command).expect(2);

@@ -39,8 +39,8 @@ impl Echo {
         Self { address, asked, over, server: Some(server) }
     }
 
-    /// A server that gives one answer to all: status, headers beside the length, body. `{token}` in it stands for the staff token
-    /// that the request bore.
+    /// A server with one answer for all: status, headers beside the length, body. `{token}` in it is replaced by the
+    /// staff token of the request.
     pub fn saying(status: u16, headers: &str, body: &str) -> Self {
         let (headers, body) = (headers.to_owned(), body.to_owned());
         Self::start(move |request, stream| {

@@ -1,4 +1,4 @@
-//! A store with a queue of faults, among them "it worked, but we were told that it failed".
+//! A store with a queue of faults, among them "it worked, but a failure was reported".
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -39,13 +39,13 @@ pub enum Sorry {
 /// A fault.
 #[derive(Clone, Debug)]
 pub enum Fault {
-    /// It is not done, and that is told.
+    /// It is not done, and that is reported.
     Before(Sorry),
-    /// It is done, and we are told that it failed.
+    /// It is done, and a failure is reported.
     After(Sorry),
-    /// It is not done, and we are told that something is there (409).
+    /// It is not done, and an existing object is reported (409).
     Exists,
-    /// It is done, tried again, and we are told that something is there (500, then 412).
+    /// It is done, tried again, and an existing object is reported (500, then 412).
     DoneThenExists,
     /// A list does not show the newest.
     Stale,
@@ -66,7 +66,7 @@ impl Gate {
         Self(Arc::new([Semaphore::new(0), Semaphore::new(0)]))
     }
 
-    /// Waits until somebody stands before it.
+    /// Waits until a caller is held up by it.
     pub async fn somebody_waits(&self) {
         let budget = std::time::Duration::from_secs(60);
         let came = tokio::time::timeout(budget, self.0[0].acquire()).await;
@@ -157,7 +157,7 @@ impl Faults {
         self.rules.lock().unwrap().clear();
     }
 
-    /// From now on nothing is done any more: the process is dead.
+    /// From now on nothing is done any more: the process has crashed.
     pub fn die(&self) {
         self.dead.store(true, Ordering::SeqCst);
     }

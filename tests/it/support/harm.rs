@@ -93,7 +93,7 @@ pub fn version(path: &Path) -> Value {
     version
 }
 
-/// The largest live file of a table, and the rows that the head says it has.
+/// The largest live file of a table, and its rows by the head.
 pub fn largest(lake: &Path, resource: &str, table: &str) -> (PathBuf, u64) {
     let head = head(lake, resource);
     let files = head["tables"][table]["files"].as_array().unwrap();

@@ -67,8 +67,8 @@ impl Leaks {
         }
     }
 
-    /// Panics where a manifest, a report, a plan, a lock at a local destination holds one. Rows of tables and misfit records are
-    /// the account's data as it came.
+    /// Panics if a manifest, a report, a plan, a lock at a local destination contains one. Rows of tables and rejected
+    /// records are the account's data as received.
     #[track_caller]
     pub fn refuse_below(&self, lake: &Path) {
         for path in files(&lake.join("_pearlift")) {
@@ -87,7 +87,7 @@ fn is_secret(name: &str) -> bool {
     (ours && (name.ends_with("_TOKEN") || name.ends_with("_SECRET"))) || amazon
 }
 
-/// A secret in each way that no escape says, in lower case.
+/// A secret in each spelling without escapes, in lower case.
 fn written(secret: &str) -> Vec<String> {
     let hexadecimal = secret.bytes().map(|byte| format!("{byte:02x}")).collect();
     let mut forms = vec![secret.to_ascii_lowercase(), hexadecimal];

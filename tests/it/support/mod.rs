@@ -38,7 +38,7 @@ pub async fn account(orders: u64) -> Sandbox {
 /// The day of the simulated accounts: long past, so that nothing depends on the machine's clock.
 const DAY: &str = "2025-11-19";
 
-/// Six o'clock UTC of the accounts' day: their clock can go on by hours and the day stays. `ACCOUNT_DAY` is another day
+/// Six o'clock UTC of the accounts' day: their clock can advance by hours and the day stays. `ACCOUNT_DAY` is another day
 /// (`make clocks`).
 pub fn this_morning() -> Timestamp {
     let day = std::env::var_os("ACCOUNT_DAY").map_or_else(|| DAY.to_owned(), |day| day.into_string().unwrap());

@@ -32,12 +32,12 @@ pub struct Done {
 }
 
 impl Done {
-    /// Everything that it said.
+    /// All its messages.
     pub fn said(&self) -> String {
         format!("{}{}", self.stdout, self.stderr)
     }
 
-    /// The warnings on stderr, but for those of clocks that are apart: accounts of the tests live in another year.
+    /// The warnings on stderr, but for those of clocks that differ: accounts of the tests live in another year.
     pub fn warnings(&self) -> Vec<&str> {
         let lines = self.stderr.lines().filter(|line| line.contains("warning"));
         lines.filter(|line| !line.contains("the source's clock (")).collect()
@@ -51,7 +51,7 @@ impl Done {
     }
 }
 
-/// A run of the program that goes on.
+/// A running process of the program.
 #[derive(Debug)]
 pub struct Running {
     child: Child,
@@ -60,7 +60,7 @@ pub struct Running {
 }
 
 impl Running {
-    /// Everything that it said so far.
+    /// All its messages so far.
     pub fn said(&self) -> String {
         std::fs::read_to_string(self.said.path()).expect("it is text")
     }
@@ -90,7 +90,7 @@ impl Drop for Running {
     }
 }
 
-/// Whether a child has a variable of ours: those that a shifted clock (libfaketime) and a time zone need go on.
+/// Whether a child has a variable of ours: those that a shifted clock (libfaketime) and a time zone need are kept.
 fn is_kept(name: &str) -> bool {
     matches!(name, "PATH" | "HOME" | "TMPDIR" | "TZ" | "LD_PRELOAD") || name.starts_with("FAKETIME")
 }

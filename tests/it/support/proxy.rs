@@ -1,4 +1,4 @@
-//! Stands between the program and an S3 server, and answers in its place where it is told to.
+//! A proxy between the program and an S3 server, which answers in its place on demand.
 
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex};
