@@ -41,7 +41,7 @@ pub enum Event {
     /// A commit was decided: version, files and bytes written, rows new or changed.
     Committed { resource: String, version: u64, files: u64, bytes: u64, changed: u64 },
     /// A value or record did not fit the schema (counted by path).
-    Misfit { resource: String, path: String, count: u64, sample: String },
+    Rejected { resource: String, path: String, count: u64, sample: String },
     /// Something a person should know.
     Warning { resource: Option<String>, text: String },
     /// Something worth a line with `-v`.

@@ -49,7 +49,7 @@ pub enum Kind {
 pub enum Recovery {
     /// Nothing more can be done in this run.
     StopRun,
-    /// This resource stops, the others go on.
+    /// This resource stops, the others continue.
     StopResource,
 }
 
@@ -136,15 +136,22 @@ pub type Result<T, E = Failure> = std::result::Result<T, E>;
 impl Failure {
     /// A failure of this kind; `action` fits after "could not".
     pub fn new(kind: Kind, action: impl Into<String>) -> Self {
-        let inner =
-            Inner { kind, action: action.into(), place: None, because: None, source: None, advice: None, request_id: None };
+        let inner = Inner {
+            kind,
+            action: action.into(),
+            place: None,
+            because: None,
+            source: None,
+            advice: None,
+            request_id: None,
+        };
         Self { inner: Box::new(inner) }
     }
 
     /// A data file that differs from the manifest, with the remedy; `action` fits after "could not".
     pub fn damaged(action: impl Into<String>, path: impl Into<String>) -> Self {
         Self::new(Kind::Damage, action).at(path).advise(
-            "`pearlift verify --deep` names what is damaged, and `pearlift backfill RESOURCE --damaged` reads it again",
+            "`pearlift verify --deep` names the damage, and `pearlift backfill RESOURCE --damaged` reads it again",
         )
     }
 

@@ -9,7 +9,7 @@ use pearlift::decode::{Page, Shape, date_days, decimal, documents, ids, meta_dat
 use pearlift::failure::Kind;
 use pearlift::fetch::{Body, Filter, MOST_IDS, chunks, collapse, count, error_body, expand, parse_set, render};
 use pearlift::manifest::{Version, parse, parse_changes};
-use pearlift::schema::{Catalog, Resource, Style};
+use pearlift::schema::{Catalog, ReadStyle, Resource};
 use pearlift::secret::{Redactor, Secret};
 use pearlift::store::{paths, upload_page};
 use pearlift::window::Window;
@@ -87,14 +87,14 @@ pub fn pages(data: &[u8]) {
         assert_eq!(page.search.repeats, repeats);
     }
     match &resource.read.style {
-        Style::Search(search) => {
+        ReadStyle::Search(search) => {
             for filter in [None, Some(&filter)] {
                 let Ok(page) = rows(shape, &body, &search.row, filter) else { continue };
                 let said = page.search.as_ref().expect("a search says how many rows it holds").rows;
                 accounted_for(&page, usize::try_from(said).unwrap());
             }
         }
-        Style::IdSets { .. } | Style::List { .. } | Style::PerOwner { .. } => {
+        ReadStyle::IdSets { .. } | ReadStyle::List { .. } | ReadStyle::PerOwner { .. } => {
             let Ok(page) = documents(shape, &body) else { return };
             let counted = body.text().ok().and_then(|text| serde_json::from_slice::<Answer>(&text).ok());
             // A reader of another make counts the records; where it sees none (prices nest), ours are not compared.
@@ -304,7 +304,7 @@ pub fn manifests(data: &[u8]) {
     let again = parse("order", 42, &serde_json::to_vec_pretty(&version).unwrap()).unwrap();
     assert_eq!(Version { checkpoint: version.checkpoint.clone(), ..again }, version);
     let named = version.files().chain(&version.deleted).flat_map(|file| [&file.path, &file.staged]);
-    for path in named.chain(&version.removes).chain(version.misfits.iter().map(|file| &file.path)) {
+    for path in named.chain(&version.removes).chain(version.rejected.iter().map(|file| &file.path)) {
         assert!(path.split('/').all(|part| !part.is_empty() && !part.starts_with('.')), "{path}");
         assert!(path.ends_with(".parquet") || path.ends_with(".part") || path.ends_with(".jsonl"), "{path}");
     }

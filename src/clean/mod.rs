@@ -18,7 +18,7 @@ use jiff::Timestamp;
 use crate::failure::{Failure, Result};
 use crate::manifest::{Claimant, Holder, Holding, Recovered, head as newest, nonce, recover_holding, resources};
 use crate::schema::Catalog;
-use crate::store::{Held, Store, Upload, paths};
+use crate::store::{HeldLock, Store, Upload, paths};
 
 use crate::write::Joint;
 
@@ -48,12 +48,12 @@ pub struct Waste {
     pub path: String,
     /// 0 for an upload: the size of its parts is not available.
     pub bytes: u64,
-    pub why: Why,
+    pub why: WasteKind,
 }
 
 /// Why something is needed no more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Why {
+pub enum WasteKind {
     /// A version took it out of its table.
     Superseded,
     /// A run staged it and can no longer commit it.
@@ -65,21 +65,21 @@ pub enum Why {
     /// The plan of a scan that is over.
     Plan,
     /// Rejected records of a commit that was never decided.
-    Misfits,
+    Rejected,
     /// The report of a run long ago.
     Report,
 }
 
-impl Why {
+impl WasteKind {
     /// The words for people.
     pub fn name(self) -> &'static str {
         match self {
             Self::Superseded => "superseded",
-            Self::Staging => "staging of a dead run",
-            Self::Upload => "unfinished upload of a dead run",
+            Self::Staging => "staging of a crashed run",
+            Self::Upload => "unfinished upload of a crashed run",
             Self::Version => "old version",
             Self::Plan => "plan of a scan that is over",
-            Self::Misfits => "misfits of a commit that never was",
+            Self::Rejected => "rejected records of a commit that was never decided",
             Self::Report => "old report",
         }
     }
@@ -87,14 +87,14 @@ impl Why {
 
 /// The result of a cleaning.
 #[derive(Debug, Default)]
-pub struct Outcome {
+pub struct CleanOutcome {
     pub waste: Vec<Waste>,
     /// Small files that became fewer.
     pub joints: Vec<Joint>,
     /// Files that nobody knows: left alone.
     pub unknown: Vec<String>,
     /// Resources that another run works on: left alone.
-    pub held: Vec<Held>,
+    pub held: Vec<HeldLock>,
     /// Resources that could not be cleaned.
     pub failures: Vec<(String, Failure)>,
     /// Why unfinished uploads were not seen, or are still there.
@@ -102,10 +102,10 @@ pub struct Outcome {
 }
 
 /// Cleans, or lists the objects with `dry_run`.
-pub async fn clean(work: Cleaning<'_>) -> Result<Outcome> {
+pub async fn clean(work: Cleaning<'_>) -> Result<CleanOutcome> {
     let mut names: BTreeSet<String> = resources(work.store).await?.into_iter().collect();
     names.extend(work.catalog.resources().iter().map(|resource| resource.name.clone()));
-    let mut outcome = Outcome::default();
+    let mut outcome = CleanOutcome::default();
     let uploads;
     if work.dry_run {
         uploads = unfinished(work, &mut outcome).await;
@@ -149,7 +149,7 @@ pub async fn clean(work: Cleaning<'_>) -> Result<Outcome> {
 }
 
 /// The unfinished uploads below staging; none if the store does not list them.
-async fn unfinished(work: Cleaning<'_>, outcome: &mut Outcome) -> Vec<Upload> {
+async fn unfinished(work: Cleaning<'_>, outcome: &mut CleanOutcome) -> Vec<Upload> {
     match work.store.uploads(paths::STAGING).await {
         Ok(found) => found,
         Err(failure) => {
@@ -159,7 +159,7 @@ async fn unfinished(work: Cleaning<'_>, outcome: &mut Outcome) -> Vec<Upload> {
     }
 }
 
-fn note(outcome: &mut Outcome, name: &str, done: Result<Survey>) {
+fn note(outcome: &mut CleanOutcome, name: &str, done: Result<Survey>) {
     match done {
         Ok(survey) => {
             outcome.waste.extend(survey.waste);
@@ -208,14 +208,14 @@ async fn sweep(
         .flat_map(|head| head.files().chain(&head.deleted))
         .flat_map(|file| [file.path.as_str(), file.staged.as_str()])
         .collect();
-    survey.waste.retain(|waste| match waste.why == Why::Upload {
+    survey.waste.retain(|waste| match waste.why == WasteKind::Upload {
         true => kept.is_none(),
         false => !live.contains(waste.path.as_str()),
     });
     survey.uploads_left = kept;
-    let mut by_kind: BTreeMap<Why, Vec<String>> = BTreeMap::new();
+    let mut by_kind: BTreeMap<WasteKind, Vec<String>> = BTreeMap::new();
     // Uploads went with the recovery.
-    for waste in survey.waste.iter().filter(|waste| waste.why != Why::Upload) {
+    for waste in survey.waste.iter().filter(|waste| waste.why != WasteKind::Upload) {
         by_kind.entry(waste.why).or_default().push(waste.path.clone());
     }
     // Superseded files first, versions after: as long as a file exists there, a version identifies it as ours.

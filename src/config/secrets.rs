@@ -41,14 +41,14 @@ const PROXIES: [&str; 3] = ["HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY"];
 /// The proof of identity (docs/brightpearl-api.md §2.1).
 #[derive(Clone, Debug)]
 pub enum Credentials {
-    StaffToken { app_ref: String, token: Named },
-    AccountToken { app_ref: String, dev_ref: Option<String>, token: Named },
+    StaffToken { app_ref: String, token: NamedSecret },
+    AccountToken { app_ref: String, dev_ref: Option<String>, token: NamedSecret },
     OAuth(Box<OAuth>),
 }
 
 /// A secret and the variable that it came from, for advice.
 #[derive(Clone, Debug)]
-pub struct Named {
+pub struct NamedSecret {
     pub secret: Secret,
     pub variable: String,
 }
@@ -59,13 +59,13 @@ pub struct OAuth {
     pub app_ref: Option<String>,
     pub dev_ref: Option<String>,
     pub client_id: Option<String>,
-    pub client_secret: Option<Named>,
+    pub client_secret: Option<NamedSecret>,
     pub token_url: Option<String>,
     pub token_file: Option<PathBuf>,
     /// Domains beside the source's own in which a token answer may place the account.
     pub api_domains: Vec<String>,
-    pub access_token: Option<Named>,
-    pub refresh_token: Option<Named>,
+    pub access_token: Option<NamedSecret>,
+    pub refresh_token: Option<NamedSecret>,
     /// `Bearer` by default.
     pub token_type: String,
     pub expires_at: Option<Timestamp>,
@@ -123,9 +123,9 @@ fn without_mark(text: &str) -> String {
     text.trim_start_matches('\u{feff}').trim().to_owned()
 }
 
-fn secret(environment: &Environment, name: &str) -> Result<Option<Named>> {
+fn secret(environment: &Environment, name: &str) -> Result<Option<NamedSecret>> {
     let found = find_named(environment, name)?.filter(|(text, _)| !text.is_empty());
-    let named = found.map(|(text, variable)| Named { secret: Secret::new(&text), variable });
+    let named = found.map(|(text, variable)| NamedSecret { secret: Secret::new(&text), variable });
     named.iter().for_each(|named| environment.redactor().learn(&named.secret));
     Ok(named)
 }

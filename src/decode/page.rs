@@ -5,14 +5,14 @@ use std::borrow::Cow;
 use arrow_array::RecordBatch;
 use sonic_rs::{JsonType, JsonValueTrait, LazyValue};
 
-use crate::decode::misfit::{MisfitRecord, Misfits};
 use crate::decode::record::{Walked, Walker};
+use crate::decode::rejected::{RejectedCounts, RejectedRecord};
 use crate::decode::search::read_search;
 use crate::decode::shape::{Shape, Take};
 use crate::decode::sound::{escape_controls, escape_names};
 use crate::fetch::{Body, Broken, Filter, SearchPage};
 use crate::manifest::Key;
-use crate::schema::Step;
+use crate::schema::PathStep;
 
 /// Bytes of rows that are granted to an answer of any length: those of thirty thousand short records.
 const FEW_ROWS: usize = 8 << 20;
@@ -21,7 +21,7 @@ const SHOWN: usize = 120;
 
 /// A record that was read.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Owner {
+pub struct DecodedRecord {
     pub key: Key,
     /// Values by which, in turn, the newer of two copies is decided.
     pub newer: Vec<Option<i64>>,
@@ -41,13 +41,13 @@ pub struct TableRows {
 /// A decoded page.
 #[derive(Clone, Debug)]
 pub struct Page {
-    pub owners: Vec<Owner>,
+    pub owners: Vec<DecodedRecord>,
     /// In the order of the resource's tables.
     pub tables: Vec<TableRows>,
-    pub records: Vec<MisfitRecord>,
+    pub records: Vec<RejectedRecord>,
     /// Rows that are left out, their records without them, and older records of a key that came twice.
-    pub rejected: Vec<MisfitRecord>,
-    pub misfits: Misfits,
+    pub rejected: Vec<RejectedRecord>,
+    pub rejected_values: RejectedCounts,
     /// Records that came, those without a key among them.
     pub came: u64,
     /// The source states that the set, or the list, continues (docs/brightpearl-api.md §5.6).
@@ -164,12 +164,23 @@ fn read_documents(shape: &Shape, body: &Body, is_list: bool) -> Result<Page, Bro
 
 impl Page {
     fn of(walker: Walker<'_, '_>) -> Result<Self, Broken> {
-        let Walked { owners, tables, records, rejected, misfits, came, full } = walker.finish();
+        let Walked { owners, tables, records, rejected, rejected_values, came, full } = walker.finish();
         if full {
             return Err(Broken::new("its rows would take more memory than an answer of its length may"));
         }
         let texts = Vec::new();
-        Ok(Self { owners, tables, records, rejected, misfits, came, more: false, texts, partial: None, search: None })
+        Ok(Self {
+            owners,
+            tables,
+            records,
+            rejected,
+            rejected_values,
+            came,
+            more: false,
+            texts,
+            partial: None,
+            search: None,
+        })
     }
 }
 
@@ -223,7 +234,7 @@ pub fn rows(shape: &Shape, body: &Body, row: &str, filter: Option<&Filter>) -> R
         }
         let mut page = Page::of(walker)?;
         for column in shape.missing(&search) {
-            page.misfits.count_missing(column, search.rows);
+            page.rejected_values.count_missing(column, search.rows);
         }
         Ok(Page { search: Some(search), ..page })
     })
@@ -247,18 +258,18 @@ pub fn uris(body: &Body) -> Result<Vec<String>, Broken> {
 /// Calls `take` for every record at the end of the steps; gives how the value is of another shape, if it is.
 fn each_record<'a>(
     value: &LazyValue<'a>,
-    steps: &[Step],
+    steps: &[PathStep],
     take: &mut impl FnMut(Option<Cow<'a, str>>, usize, LazyValue<'a>),
 ) -> Option<String> {
     let (step, rest) = steps.split_first().expect("a path of records ends in `*`");
     let mut odd = None;
     match step {
-        Step::Field(name) => match field(value, name) {
+        PathStep::Field(name) => match field(value, name) {
             Some(below) => odd = each_record(&below, rest, take),
             None if value.get_type() == JsonType::Object => {}
             None => odd = Some("`response` is no map".to_owned()),
         },
-        Step::Each => match value.get_type() {
+        PathStep::Each => match value.get_type() {
             JsonType::Object => {
                 for (index, (key, entry)) in
                     value.clone().into_object_iter().into_iter().flatten().flatten().enumerate()

@@ -48,13 +48,13 @@ impl Rest {
         let (mut places, mut unfilled) = (Vec::new(), Vec::new());
         for wanted in wanted {
             let column = &table.columns[*wanted];
-            if taken.bears && !column.from.is_empty() && column.from.iter().all(free) {
+            if taken.has_extra && !column.from.is_empty() && column.from.iter().all(free) {
                 places.push(*wanted);
             } else if !column.from.is_empty() {
                 unfilled.push(column.name.clone());
             }
         }
-        places.extend(wider.iter().filter(|wider| taken.bears && alone(&table.columns[**wider])));
+        places.extend(wider.iter().filter(|wider| taken.has_extra && alone(&table.columns[**wider])));
         let at_top = |column: &Column, path: Vec<String>| {
             let from = vec![Source { origin: Origin::Above(0), leaf: Leaf::Fields(path) }];
             Column { from, required: false, ..column.clone() }
@@ -65,7 +65,7 @@ impl Rest {
             Column { from, required: false, ..column.clone() }
         });
         let given_away = table
-            .left_out
+            .excluded_columns
             .iter()
             .flat_map(|column| column.from.iter().filter_map(|source| Some(at_top(column, spelled(source, depth)?))));
         let pseudo = Table {
@@ -74,14 +74,14 @@ impl Rest {
             rows: Rows::Record,
             split: None,
             columns: columns.collect(),
-            left_out: given_away.collect(),
+            excluded_columns: given_away.collect(),
             key: Vec::new(),
             partition: Partition::None,
         };
         let mut shape = Shape::empty(after);
         shape.add_table(0, &pseudo)?;
-        shape.skip_left_out();
-        Ok(Self { shape, needed: !places.is_empty() || !pseudo.left_out.is_empty(), places, unfilled })
+        shape.skip_excluded();
+        Ok(Self { shape, needed: !places.is_empty() || !pseudo.excluded_columns.is_empty(), places, unfilled })
     }
 
     /// New columns that stay null until their record is read again.
@@ -137,7 +137,7 @@ struct Taken {
     shape: Shape,
     contexts: Vec<usize>,
     /// The table has the `_extra` of its entries.
-    bears: bool,
+    has_extra: bool,
 }
 
 impl Taken {
@@ -146,8 +146,8 @@ impl Taken {
         let of = |context: &usize| shape.contexts[*context].tables.iter().any(|(table, _)| *table == place);
         let contexts: Vec<usize> = (0..shape.contexts.len()).filter(of).collect();
         let first = |context: &usize| shape.contexts[*context].tables.first().is_some_and(|(table, _)| *table == place);
-        let bears = contexts.iter().all(first);
-        Ok(Self { shape, contexts, bears })
+        let has_extra = contexts.iter().all(first);
+        Ok(Self { shape, contexts, has_extra })
     }
 
     /// Whether some column, or the rows of a table, lie there or below, or a column takes it as a part of its JSON.

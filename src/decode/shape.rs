@@ -7,7 +7,9 @@ use std::collections::HashMap;
 
 use crate::failure::{Failure, Kind, Result};
 use crate::fetch::SearchPage;
-use crate::schema::{Column, Leaf, Partition, PartitionBy, Resource, Rows, Source, Split, Step, Style, Table, Type};
+use crate::schema::{
+    Column, Leaf, Partition, PartitionBy, PathStep, ReadStyle, Resource, Rows, Source, Split, Table, Type,
+};
 
 /// Bytes of a row apart from its columns: its record, and the offset of its `_extra`.
 const ROW: usize = 8;
@@ -15,10 +17,10 @@ const ROW: usize = 8;
 /// The compiled form of a resource.
 #[derive(Debug)]
 pub struct Shape {
-    pub(super) nodes: Vec<Node>,
+    pub(super) nodes: Vec<ShapeNode>,
     pub(super) contexts: Vec<Context>,
     pub(super) tables: Vec<TableShape>,
-    pub(super) records: Vec<Step>,
+    pub(super) records: Vec<PathStep>,
     pub(super) key: Vec<Pick>,
     pub(super) key_type: Type,
     /// Records are asked for by their ids.
@@ -35,7 +37,7 @@ pub struct Shape {
 
 /// A place in a record.
 #[derive(Debug, Default)]
-pub(super) struct Node {
+pub(super) struct ShapeNode {
     /// The name in its parent; empty for a context's top.
     pub name: String,
     pub parent: Option<usize>,
@@ -47,7 +49,7 @@ pub(super) struct Node {
     /// The context of each entry here.
     pub each: Option<usize>,
     /// A column that the settings leave out takes the value here.
-    pub left_out: bool,
+    pub excluded: bool,
     /// Nothing of this place or below is written: only excluded columns take it.
     pub skipped: bool,
 }
@@ -114,8 +116,8 @@ impl Shape {
         for (index, table) in resource.tables.iter().enumerate() {
             shape.add_table(index, table)?;
         }
-        for table in &resource.left_out {
-            shape.leave_out_table(table);
+        for table in &resource.excluded_tables {
+            shape.exclude_table(table);
         }
         for newer in &resource.read.newer {
             let column = &resource.tables[newer.table].columns[newer.column];
@@ -126,7 +128,7 @@ impl Shape {
             let column = &resource.tables[*table].columns[*column];
             shape.partition = Some((shape.picks(0, &column.from, column.kind)?, *by));
         }
-        shape.skip_left_out();
+        shape.skip_excluded();
         shape.any_kind = shape.nodes[0].slot.is_some() || shape.nodes[0].each.is_some();
         Ok(shape)
     }
@@ -134,15 +136,15 @@ impl Shape {
     /// Only the record, without a table.
     pub(super) fn empty(resource: &Resource) -> Self {
         Self {
-            nodes: vec![Node::default()],
+            nodes: vec![ShapeNode::default()],
             contexts: vec![Context { top: 0, slots: 0, tables: Vec::new(), muted: false, split: None }],
             tables: Vec::new(),
             records: resource.read.records.clone(),
             key: vec![Pick { above: 0, take: Take::Key }],
             key_type: resource.read.key_type,
-            by_id: matches!(resource.read.style, Style::IdSets { .. } | Style::PerOwner { .. }),
+            by_id: matches!(resource.read.style, ReadStyle::IdSets { .. } | ReadStyle::PerOwner { .. }),
             repeats: resource.read.repeats,
-            pages: matches!(resource.read.style, Style::List { pages: Some(_), .. }),
+            pages: matches!(resource.read.style, ReadStyle::List { pages: Some(_), .. }),
             any_kind: false,
             newer: Vec::new(),
             partition: None,
@@ -150,7 +152,7 @@ impl Shape {
     }
 
     pub(super) fn add_table(&mut self, index: usize, table: &Table) -> Result<()> {
-        let branches: Vec<(Vec<Step>, Option<String>)> = match &table.rows {
+        let branches: Vec<(Vec<PathStep>, Option<String>)> = match &table.rows {
             Rows::Record => vec![(Vec::new(), None)],
             Rows::Each(branches) => branches.clone(),
         };
@@ -191,8 +193,8 @@ impl Shape {
                     .collect::<Result<Vec<_>>>()?;
                 shape.picks.insert(context, picks);
             }
-            for column in &table.left_out {
-                self.leave_out(&chain, column);
+            for column in &table.excluded_columns {
+                self.exclude(&chain, column);
             }
         }
         let (key, may_repeat) = (table.key.clone(), self.repeats || may_repeat(table));
@@ -202,13 +204,13 @@ impl Shape {
     }
 
     /// The contexts from the record down to rows.
-    fn chain(&mut self, steps: &[Step]) -> Vec<usize> {
+    fn chain(&mut self, steps: &[PathStep]) -> Vec<usize> {
         let mut chain = vec![0];
         let mut node = 0;
         for step in steps {
             match step {
-                Step::Field(name) => node = self.child(node, name),
-                Step::Each => {
+                PathStep::Field(name) => node = self.child(node, name),
+                PathStep::Each => {
                     let context = self.entries(node);
                     chain.push(context);
                     node = self.contexts[context].top;
@@ -218,7 +220,7 @@ impl Shape {
         chain
     }
 
-    fn leave_out_table(&mut self, table: &Table) {
+    fn exclude_table(&mut self, table: &Table) {
         let none = [(Vec::new(), None)];
         let branches = match &table.rows {
             Rows::Record => none.as_slice(),
@@ -229,14 +231,14 @@ impl Shape {
             let context = *chain.last().expect("a chain has the record");
             self.contexts[context].split = self.contexts[context].split.take().or_else(|| table.split.clone());
             self.contexts[context].muted = self.contexts[context].tables.is_empty();
-            for column in table.columns.iter().chain(&table.left_out) {
-                self.leave_out(&chain, column);
+            for column in table.columns.iter().chain(&table.excluded_columns) {
+                self.exclude(&chain, column);
             }
         }
     }
 
     /// Notes the place of an excluded column's value.
-    fn leave_out(&mut self, chain: &[usize], column: &Column) {
+    fn exclude(&mut self, chain: &[usize], column: &Column) {
         for source in &column.from {
             let Leaf::Fields(fields) = &source.leaf else { continue };
             let context = chain[chain.len() - 1 - source.above(chain.len() - 1)];
@@ -244,13 +246,13 @@ impl Shape {
             for field in fields {
                 node = self.child(node, field);
             }
-            self.nodes[node].left_out = true;
+            self.nodes[node].excluded = true;
             self.nodes[node].whole |= column.kind == Type::Json;
         }
     }
 
     /// Finds the places of which nothing is written. The top of an entry is none: an unnamed value in it counts.
-    pub(super) fn skip_left_out(&mut self) {
+    pub(super) fn skip_excluded(&mut self) {
         for node in 0..self.nodes.len() {
             self.nodes[node].skipped = self.nodes[node].parent.is_some() && !self.is_written(node);
         }
@@ -300,7 +302,7 @@ impl Shape {
         let found = self.nodes[node].fields.iter().copied().find(|child| self.nodes[*child].name == name);
         found.unwrap_or_else(|| {
             let child = self.nodes.len();
-            self.nodes.push(Node { name: name.to_owned(), parent: Some(node), ..Node::default() });
+            self.nodes.push(ShapeNode { name: name.to_owned(), parent: Some(node), ..ShapeNode::default() });
             self.nodes[node].fields.push(child);
             child
         })
@@ -311,7 +313,7 @@ impl Shape {
             return context;
         }
         let top = self.nodes.len();
-        self.nodes.push(Node::default());
+        self.nodes.push(ShapeNode::default());
         let context = self.contexts.len();
         self.contexts.push(Context { top, slots: 0, tables: Vec::new(), muted: false, split: None });
         self.nodes[node].each = Some(context);
@@ -332,7 +334,7 @@ impl Shape {
 
     /// The columns that are written and that a search with rows does not have.
     pub fn missing(&self, search: &SearchPage) -> Vec<&str> {
-        let lacks = |node: &&Node| search.columns.iter().all(|column| column.name != node.name);
+        let lacks = |node: &&ShapeNode| search.columns.iter().all(|column| column.name != node.name);
         let fields = self.nodes[0].fields.iter().map(|node| &self.nodes[*node]).filter(|node| !node.skipped);
         if search.rows == 0 { Vec::new() } else { fields.filter(lacks).map(|node| node.name.as_str()).collect() }
     }
@@ -346,7 +348,7 @@ fn may_repeat(table: &Table) -> bool {
         let mut keys = table.key.iter().map(|place| &table.columns[*place].from);
         keys.any(|from| matches!(from.as_slice(), [source] if source.leaf == *leaf && source.above(table.depth()) == 0))
     };
-    let lists = branches.iter().all(|(steps, _)| steps.iter().filter(|step| **step == Step::Each).count() == 1);
+    let lists = branches.iter().all(|(steps, _)| steps.iter().filter(|step| **step == PathStep::Each).count() == 1);
     !(lists && has(&Leaf::Index) && (branches.len() == 1 || has(&Leaf::Label)))
 }
 

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, HashMap};
 
 use sonic_rs::LazyValue;
 
-use crate::decode::misfit::MisfitRecord;
-use crate::decode::page::Owner;
+use crate::decode::page::DecodedRecord;
+use crate::decode::rejected::RejectedRecord;
 use crate::manifest::Key;
 
 /// The records of an answer by their keys.
@@ -40,7 +40,12 @@ impl<'a> Twins<'a> {
     }
 
     /// Leaves out all but one of each key: they no longer fit, and are kept among the rejected.
-    pub fn settle(self, owners: &mut [Owner], records: &mut Vec<MisfitRecord>, rejected: &mut Vec<MisfitRecord>) {
+    pub fn settle(
+        self,
+        owners: &mut [DecodedRecord],
+        records: &mut Vec<RejectedRecord>,
+        rejected: &mut Vec<RejectedRecord>,
+    ) {
         for (key, twins) in self.more {
             let fitting = twins.iter().map(|(place, _)| *place).filter(|place| owners[*place].fits);
             let best = fitting.reduce(|best, next| if is_newer(&owners[best], &owners[next]) { best } else { next });
@@ -49,7 +54,7 @@ impl<'a> Twins<'a> {
             records.retain(|record| record.id.as_ref() != Some(&key));
             for (place, value) in twins.iter().filter(|(place, _)| *place != best) {
                 owners[*place].fits = false;
-                rejected.push(MisfitRecord {
+                rejected.push(RejectedRecord {
                     table: None,
                     id: Some(key.clone()),
                     reason: "another record of the same key is in the same answer".to_owned(),
@@ -61,7 +66,7 @@ impl<'a> Twins<'a> {
 }
 
 /// Whether a record is newer than a later one by the `newer` columns.
-fn is_newer(one: &Owner, later: &Owner) -> bool {
+fn is_newer(one: &DecodedRecord, later: &DecodedRecord) -> bool {
     let pairs = one.newer.iter().zip(&later.newer);
     let differing = pairs.filter_map(|(one, later)| Some((*one.as_ref()?, *later.as_ref()?)));
     differing.into_iter().find(|(one, later)| one != later).is_some_and(|(one, later)| one > later)

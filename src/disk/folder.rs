@@ -182,7 +182,7 @@ impl Folder {
         let mut folders = vec![below.to_owned()];
         while let Some(next) = folders.pop() {
             if next.split('/').count() > DEEPEST {
-                return Err(unfit(&self.place(&next), "lies deeper than any file of ours"));
+                return Err(unfit(&self.place(&next), "is deeper than any file of ours"));
             }
             let folder = match self.walk(&next, Missing::Refuse) {
                 Err(error) if error.kind() == ErrorKind::NotFound => continue,

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 /// Sends of the last period, and the use of others.
 #[derive(Debug)]
-pub struct Ledger {
+pub struct RequestLedger {
     period: Duration,
     sent: VecDeque<Instant>,
     /// Requests of others before our first answer: they show no rate.
@@ -31,7 +31,7 @@ struct Before {
     at: Instant,
 }
 
-impl Ledger {
+impl RequestLedger {
     pub fn new(period: Duration) -> Self {
         Self { period, sent: VecDeque::new(), before_us: None, now: 0, last: 0, ends: None }
     }

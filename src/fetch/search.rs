@@ -48,6 +48,7 @@ pub struct ColumnMeta {
 }
 
 /// The statements of a search answer about itself, and the ids of its rows.
+/// More than twelve fields: the statements of one page.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SearchPage {
     pub columns: Vec<ColumnMeta>,

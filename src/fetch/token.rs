@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use crate::disk::{self, Folder, unfit, user};
 use crate::failure::{Failure, Kind, Result};
 use crate::secret::Secret;
-use crate::store::{Step, Watcher};
+use crate::store::{StoreStep, Watcher};
 
 /// The most bytes of a token file: a set has a few hundred.
 const MOST_BYTES: u64 = 1 << 20;
@@ -184,13 +184,13 @@ impl TokenFile {
             serde_json::to_vec(&written).map_err(|error| Failure::new(Kind::Bug, "write tokens").caused(error))?;
         let (draft, mut file) = self.draft(&folder).map_err(failed)?;
         let name = folder.place(&draft).display().to_string();
-        self.watcher.reach(Step::TokensOpened, &name)?;
+        self.watcher.reach(StoreStep::TokensOpened, &name)?;
         file.write_all(&bytes).map_err(failed)?;
-        self.watcher.reach(Step::TokensWritten, &name)?;
+        self.watcher.reach(StoreStep::TokensWritten, &name)?;
         file.sync_all().map_err(failed)?;
-        self.watcher.reach(Step::TokensSynced, &name)?;
+        self.watcher.reach(StoreStep::TokensSynced, &name)?;
         folder.rename(&draft, &self.name()).map_err(failed)?;
-        self.watcher.reach(Step::TokensPlaced, &name)
+        self.watcher.reach(StoreStep::TokensPlaced, &name)
     }
 
     /// A new private file beside the token file, by its name. An existing file of a crashed process or of another user

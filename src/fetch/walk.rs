@@ -17,12 +17,12 @@ use tokio::task::JoinSet;
 use crate::failure::{Failure, Kind, Result};
 use crate::fetch::page::read_page;
 use crate::fetch::windows::{Missing, Next, Windows};
-use crate::fetch::{Client, Query, Reader, Request, Room, SearchPage};
+use crate::fetch::{Client, PageReader, Query, Request, Room, SearchPage};
 use crate::quantity::plural;
 
 /// A page is read again from further ahead at most this often in a row: rows that leave faster than we read end the scan.
 const REREADS: u32 = 100;
-/// The same rows come from so many places of a search before it counts as one that does not go on.
+/// The same rows come from so many places of a search before it counts as one that does not advance.
 const SAME_PAGES: u32 = 2;
 /// A page without rows against the search's own count is requested so often before the walk continues by windows.
 const ASKED: u32 = 2;
@@ -32,7 +32,7 @@ const ASKED: u32 = 2;
 pub struct JoinedPage<T> {
     pub content: T,
     pub asked_at: jiff::Timestamp,
-    /// The greatest id joined so far, and the row at which the next page begins: from here the walk can go on later.
+    /// The greatest id joined so far, and the row at which the next page begins: from here the walk can resume later.
     pub last: Option<i64>,
     pub next: u64,
     /// The room of the content, until it is elsewhere.
@@ -42,11 +42,12 @@ pub struct JoinedPage<T> {
 type Fetched<T> = (u64, Result<(SearchPage, T, jiff::Timestamp, jiff::Timestamp)>);
 
 /// A walk through a search.
+/// More than twelve fields: the state of one walk; each page that is joined changes most of it.
 pub struct Walk<T> {
     pub(super) client: Client,
     pub(super) resource: Arc<str>,
     pub(super) query: Query,
-    pub(super) reader: Reader<T>,
+    pub(super) reader: PageReader<T>,
     /// The greatest id joined.
     pub(super) last: Option<i64>,
     /// The greatest id of which all rows are joined, where those of an id belong together.
@@ -89,7 +90,7 @@ impl<T: Send + 'static> Walk<T> {
         client: &Client,
         resource: &Arc<str>,
         query: Query,
-        reader: Reader<T>,
+        reader: PageReader<T>,
         from: Option<(i64, u64)>,
     ) -> Self {
         Self {
@@ -208,8 +209,8 @@ impl<T: Send + 'static> Walk<T> {
             self.least_rows = Some(self.least_rows.map_or(page.rows, |least| least.min(page.rows)));
             // Only a page that is full, or states that more follow, shows how many rows a page has: the count that the
             // source claims may be wrong.
-            let tells = page.more == Some(true) || page.rows >= u64::from(self.query.page_size);
-            if self.step.is_none() && tells {
+            let shows_size = page.more == Some(true) || page.rows >= u64::from(self.query.page_size);
+            if self.step.is_none() && shows_size {
                 self.step = Some(page.rows.saturating_sub(1).max(1));
             }
             if self.ahead.front().is_some_and(|ahead| *ahead > end) {
@@ -287,7 +288,7 @@ impl<T: Send + 'static> Walk<T> {
         Ok(())
     }
 
-    /// Refuses a search that does not go on: the same rows again and again, or page after page without a new one.
+    /// Refuses a search that does not advance: the same rows again and again, or page after page without a new one.
     fn refuse_idle(&mut self, brings: bool, page: &SearchPage) -> Result<()> {
         if brings || page.rows <= 1 {
             (self.idle, self.same_pages) = (0, 0);
@@ -314,7 +315,7 @@ impl<T: Send + 'static> Walk<T> {
         }
         Err(Failure::new(Kind::Answer, format!("read {} completely", self.resource))
             .at(self.query.page(first))
-            .because(format!("no row of a page bears a `{}` that can be read", self.query.row))
+            .because(format!("no row of a page has a readable `{}`", self.query.row))
             .advise("run `pearlift check`; leave the resource out with `resources.exclude` meanwhile"))
     }
 
@@ -397,7 +398,7 @@ impl<T: Send + 'static> Walk<T> {
                 .advise("the source has changed; run `pearlift check`, and leave the resource out with `resources.exclude` meanwhile"))
         };
         if let (Some(found), Some(filter)) = (&page.unfiltered, &self.query.filter) {
-            return refuse(format!("the source ignores the filter on `{}`: a row bears {found}", filter.column()));
+            return refuse(format!("the source ignores the filter on `{}`: a row has {found}", filter.column()));
         }
         let column = page.columns.iter().find(|column| column.name == self.query.row);
         let Some(column) = column else { return refuse(format!("the search does not return `{}`", self.query.row)) };
@@ -480,7 +481,7 @@ impl<T: Send + 'static> Walk<T> {
             if !windows.halve(next, date.max(self.client.clocks().ours())) {
                 return Err(Failure::new(Kind::Answer, format!("read {} completely", self.resource))
                     .at(request.path)
-                    .because("more rows than a page holds bear the same date, and they cannot be sorted")
+                    .because("more rows than fit one page have the same date, and they cannot be sorted")
                     .advise(
                         "leave the resource out with `resources.exclude`, or name another unique column in its schema",
                     ));

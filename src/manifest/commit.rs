@@ -46,7 +46,7 @@ pub async fn decide(store: &Store, next: &Version) -> Result<()> {
     Err(last.unwrap_or_else(|| {
         Failure::new(Kind::StoreUnreachable, "commit")
             .at(path)
-            .because("the store says that a manifest exists and does not show it")
+            .because("the store states that a manifest exists and does not show it")
             .advise("run again")
     }))
 }

@@ -35,6 +35,7 @@ impl fmt::Display for Key {
 }
 
 /// One version of a resource: immutable once put.
+/// More than twelve fields: the keys of the JSON.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub struct Version {
     pub format: u32,
@@ -53,7 +54,7 @@ pub struct Version {
     pub tables: BTreeMap<String, TableFiles>,
     /// Data files of the version before that this one no longer names.
     pub removes: Vec<String>,
-    pub misfits: Vec<MisfitFile>,
+    pub rejected: Vec<RejectedFile>,
     /// Files of rows that were found deleted, oldest first; no part of the tables.
     #[serde(default)]
     pub deleted: Vec<DataFile>,
@@ -76,7 +77,7 @@ pub struct Checkpoint {
 pub struct Lists {
     pub tables: BTreeMap<String, TableFiles>,
     pub deleted: Vec<DataFile>,
-    pub misfits: Vec<MisfitFile>,
+    pub rejected: Vec<RejectedFile>,
 }
 
 /// A table's physical schema and its live files.
@@ -88,7 +89,7 @@ pub struct TableFiles {
     pub partition: Option<String>,
     /// Columns that the source may fill and that these files no longer have the values of: left out, or dropped since.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub left_out: Vec<SpecColumn>,
+    pub excluded_columns: Vec<SpecColumn>,
     /// Sorted by partition, then key; key ranges within a partition do not overlap.
     pub files: Vec<DataFile>,
 }
@@ -153,12 +154,13 @@ pub struct OpenRecords {
 
 /// A file of records that did not fit.
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize)]
-pub struct MisfitFile {
+pub struct RejectedFile {
     pub path: String,
     pub records: u64,
 }
 
 /// The state of the resource's scans.
+/// More than twelve fields: the keys of the JSON.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 pub struct State {
     /// Every change until then is read: the earlier of the server's clock and ours at a completed scan's start, minus the
@@ -176,13 +178,13 @@ pub struct State {
     pub reconciled_at: Option<Timestamp>,
     /// The server's clock when open records were last read again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub opened_at: Option<Timestamp>,
+    pub open_reread_at: Option<Timestamp>,
     /// The same stamps by our clock.
     #[serde(default, skip_serializing_if = "ClockStamps::is_empty")]
     pub clocks: ClockStamps,
     /// Ids of other resources, by their names, that changed rows of ours name: to be read again there.
     #[serde(default)]
-    pub handed: BTreeMap<String, BTreeSet<i64>>,
+    pub pending_references: BTreeMap<String, BTreeSet<i64>>,
     /// The mark under which ids were last added to these; another one each time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub references_mark: Option<String>,
@@ -195,14 +197,13 @@ pub struct State {
     #[serde(default)]
     pub backfill: Option<Backfill>,
     /// Ids that could not be fetched or mapped; retried on each run.
-    #[serde(default)]
-    pub owed: Vec<Owed>,
+    pub pending: Vec<PendingId>,
     /// Ids that spoil their set, left out until then.
     #[serde(default)]
-    pub left_out: Vec<LeftOut>,
+    pub skipped_ids: Vec<SkippedId>,
     /// Records read lately, with their change stamp: not read again while it is the same.
     #[serde(default)]
-    pub seen: BTreeMap<i64, String>,
+    pub record_stamps: BTreeMap<i64, String>,
     /// The last full read left out records created before.
     #[serde(default)]
     pub start: Option<Timestamp>,
@@ -331,7 +332,7 @@ pub struct ScanPlan {
 
 /// A pending id.
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize)]
-pub struct Owed {
+pub struct PendingId {
     pub id: Key,
     pub reason: String,
     pub since: Timestamp,
@@ -339,7 +340,7 @@ pub struct Owed {
 
 /// An id that is left out of sets for a while.
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize)]
-pub struct LeftOut {
+pub struct SkippedId {
     pub id: i64,
     pub code: String,
     pub until: Timestamp,
@@ -352,7 +353,7 @@ impl TableFiles {
             columns: table.columns.iter().map(SpecColumn::new).collect(),
             key: table.key.iter().map(|index| table.columns[*index].name.clone()).collect(),
             partition: table.partition.segment().map(str::to_owned),
-            left_out: table.left_out.iter().map(SpecColumn::new).collect(),
+            excluded_columns: table.excluded_columns.iter().map(SpecColumn::new).collect(),
             files: Vec::new(),
         }
     }
@@ -361,9 +362,9 @@ impl TableFiles {
     /// stay so.
     pub fn going_on(table: &Table, before: Option<&Self>) -> Self {
         let mut next = Self::new(table);
-        for column in before.iter().flat_map(|before| &before.left_out) {
-            if next.left_out.iter().all(|known| known.name != column.name) {
-                next.left_out.push(column.clone());
+        for column in before.iter().flat_map(|before| &before.excluded_columns) {
+            if next.excluded_columns.iter().all(|known| known.name != column.name) {
+                next.excluded_columns.push(column.clone());
             }
         }
         next

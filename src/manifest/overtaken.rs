@@ -27,7 +27,7 @@ impl Holder<'_> {
         Failure::new(Kind::Lost, format!("finish {}", resources.first().unwrap_or(&"")))
             .because("another run took over the lock while this one slept, and replaced files")
             .caused(failure)
-            .advise("nothing is lost: the other run goes on from the last commit; run again")
+            .advise("nothing is lost: the other run continues from the last commit; run again")
     }
 
     async fn is_overtaken(self, resources: &[&str], known: Option<u64>) -> Result<bool> {

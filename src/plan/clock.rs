@@ -130,8 +130,8 @@ pub fn held_back(
     overlap: Duration,
 ) -> Option<SignedDuration> {
     let overlap = SignedDuration::try_from(overlap).unwrap_or(SignedDuration::MAX);
-    let stands = before.is_some_and(|before| before >= mark);
-    let clock = if stands { start.theirs.max(start.ours) } else { start.theirs };
+    let keeps = before.is_some_and(|before| before >= mark);
+    let clock = if keeps { start.theirs.max(start.ours) } else { start.theirs };
     let behind = clock.duration_since(mark).saturating_sub(overlap);
     (behind > HELD_BACK).then_some(behind)
 }

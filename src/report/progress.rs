@@ -106,7 +106,7 @@ impl Bars {
             Event::NewDestination { .. } | Event::Stopping { .. } | Event::Warning { .. } => self.say(event),
             Event::Begun { .. }
             | Event::Committed { .. }
-            | Event::Misfit { .. }
+            | Event::Rejected { .. }
             | Event::Note { .. }
             | Event::Retrying { .. } => {}
         }

@@ -67,7 +67,7 @@ pub struct RunContext {
     pub commit_turn: Semaphore,
     /// The numbers of this run's files: a name is never used twice. Moved on under the commit's turn.
     pub files_numbered: AtomicU64,
-    pub misfits_numbered: AtomicU64,
+    pub rejected_numbered: AtomicU64,
 }
 
 impl RunContext {

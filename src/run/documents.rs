@@ -11,7 +11,7 @@ use jiff::Timestamp;
 
 use crate::decode::{Page, Shape, documents, list};
 use crate::failure::{Failure, Kind, Result};
-use crate::fetch::{Client, IdRanges, Reply, Request, collapse, count, expand, render};
+use crate::fetch::{Client, IdRanges, Request, SourceReply, collapse, count, expand, render};
 use crate::manifest::Key;
 use crate::quantity::plural;
 use crate::run::refused::{Refusal, meaning};
@@ -326,9 +326,9 @@ impl Documents {
         }
         loop {
             let answer = match self.client.ask(request).await {
-                Ok(Reply::Good(answer)) => answer,
-                Ok(Reply::TooLong(failure)) => return Ok(Part::TooLong(failure)),
-                Ok(Reply::Refused { status, error, date }) => {
+                Ok(SourceReply::Good(answer)) => answer,
+                Ok(SourceReply::TooLong(failure)) => return Ok(Part::TooLong(failure)),
+                Ok(SourceReply::Refused { status, error, date }) => {
                     return Ok(match meaning(&self.resource.read, &self.name, request, status, error) {
                         Refusal::NoneExist => Part::None(date),
                         refusal => Part::Refused(refusal),

@@ -8,7 +8,7 @@ use crate::disk;
 use crate::failure::{Failure, Kind, Result};
 use crate::schema::check::check;
 use crate::schema::selection::Need;
-use crate::schema::{ColumnSelection, Naming, References, Resource, Style, Target, Type};
+use crate::schema::{ColumnSelection, Naming, ReadStyle, ReferenceTarget, References, Resource, Type};
 
 /// The most bytes of a schema file; the largest built-in one has a fiftieth.
 const MOST_BYTES: u64 = 1 << 20;
@@ -112,9 +112,9 @@ impl Catalog {
                     return refuse(&resource.name, format!("`also_from`: `{}` has no column `{with}`", also.table));
                 }
             }
-            if let Style::PerOwner { owners, .. } = &resource.read.style {
+            if let ReadStyle::PerOwner { owners, .. } = &resource.read.style {
                 let owner = self.find(&owners.resource).map(|owner| &owner.read.style);
-                if !matches!(owner, Some(Style::IdSets { .. })) {
+                if !matches!(owner, Some(ReadStyle::IdSets { .. })) {
                     return refuse(&resource.name, format!("owner `{}` is no id-sets resource", owners.resource));
                 }
             }
@@ -131,7 +131,7 @@ impl Catalog {
                 (table.name.clone(), columns.collect())
             })
             .collect();
-        let wrong = |target: &Target, kind: Type| {
+        let wrong = |target: &ReferenceTarget, kind: Type| {
             let Some((_, columns)) = known.iter().find(|(table, _)| *table == target.table) else {
                 return Some(format!("there is no table `{}`", target.table));
             };

@@ -13,7 +13,7 @@ use crate::schema::placed::{at_its_line, refuse_misplaced};
 use crate::schema::tables::{Lines, check_table, is_device, is_name};
 use crate::schema::{
     AlsoFrom, Changes, Confidence, Count, Counted, IdSearch, Inventory, Leaf, Newer, Open, Origin, Owners, Pages,
-    Partition, PartitionBy, Read, Resource, RowSearch, Rows, Source, Step, Style, Table, Type,
+    Partition, PartitionBy, PathStep, Read, ReadStyle, Resource, RowSearch, Rows, Source, Table, Type,
 };
 
 /// The most ids of a GET, if the file does not state it (docs/brightpearl-api.md §5.3).
@@ -42,7 +42,7 @@ pub fn check(name: &str, text: &str) -> Result<Resource> {
     }
     let key = file.read.key.paths().iter().map(|path| Source::parse(path)).collect::<Result<Vec<_>>>();
     let key = key.map_err(|failure| failure.at(format!("schema {name}")))?;
-    let key_type = check_owner_keys(name, &key, &tables)?;
+    let key_type = check_record_keys(name, &key, &tables)?;
     let partition = check_partition(name, &tables, &partitions)?;
     for table in &mut tables {
         table.partition = partition.clone();
@@ -59,15 +59,15 @@ pub fn check(name: &str, text: &str) -> Result<Resource> {
         is_default: file.is_default,
         read,
         tables,
-        left_out: Vec::new(),
+        excluded_tables: Vec::new(),
         hash,
     };
     match (resource.has_dates(), resource.read.every, resource.read.reload_every) {
         (true, Some(_), _) => {
-            Err(wrong(name, "`every` is for what has no dates; what has is read whole by `reload_every`"))
+            Err(wrong(name, "`every` is for resources without dates; one with dates is read whole by `reload_every`"))
         }
         (false, _, Some(_)) => {
-            Err(wrong(name, "`reload_every` is for what has dates; what has none is read whole by `every`"))
+            Err(wrong(name, "`reload_every` is for resources with dates; one without is read whole by `every`"))
         }
         (true, None, _) | (false, _, None) => Ok(resource),
     }
@@ -78,7 +78,7 @@ fn wrong(place: &str, why: impl Into<String>) -> Failure {
 }
 
 /// The first key column of every table is the record key, and of one type.
-fn check_owner_keys(name: &str, key: &[Source], tables: &[Table]) -> Result<Type> {
+fn check_record_keys(name: &str, key: &[Source], tables: &[Table]) -> Result<Type> {
     let in_record =
         |key: &Source| matches!(key.origin, Origin::Above(0)) && matches!(key.leaf, Leaf::Fields(_) | Leaf::Key);
     if key.is_empty() || !key.iter().all(in_record) {
@@ -105,7 +105,7 @@ fn check_owner_keys(name: &str, key: &[Source], tables: &[Table]) -> Result<Type
     }
     let kind = kinds[0];
     if kinds.iter().any(|other| *other != kind) || !matches!(kind, Type::Int64 | Type::String) {
-        return Err(wrong(name, "the owner key must be int64 or string, the same in every table"));
+        return Err(wrong(name, "the record key must be int64 or string, the same in every table"));
     }
     Ok(kind)
 }
@@ -119,7 +119,7 @@ fn check_pages(name: &str, file: PagesFile) -> Result<Pages> {
 }
 
 /// Where the records lie; `.` is the answer itself, which is one record.
-fn parse_records(text: &str) -> Result<Vec<Step>> {
+fn parse_records(text: &str) -> Result<Vec<PathStep>> {
     if text == "." { Ok(Vec::new()) } else { parse_rows(text) }
 }
 
@@ -143,7 +143,7 @@ fn check_partition(name: &str, tables: &[Table], written: &[Option<String>]) -> 
     for (index, text) in written.iter().enumerate() {
         let Some(text) = text else { continue };
         if found != Partition::None {
-            return Err(wrong(name, "only one table may say `partition`; the others follow it"));
+            return Err(wrong(name, "only one table may have `partition`; the others follow it"));
         }
         if text == "snapshot_date" {
             found = Partition::Snapshot { segment: text.clone() };
@@ -176,64 +176,13 @@ fn check_partition(name: &str, tables: &[Table], written: &[Option<String>]) -> 
     Ok(found)
 }
 
-fn check_read(name: &str, file: ReadFile, key: Vec<Source>, key_type: Type, tables: &[Table]) -> Result<Read> {
-    let need = |value: Option<String>, key: &str| {
-        value.ok_or_else(|| wrong(name, format!("`{key}` is missing for this style")))
-    };
-    let refuse = |present: bool, key: &str| {
-        if present { Err(wrong(name, format!("`{key}` does not go with this style"))) } else { Ok(()) }
-    };
-    let with_ids = |get: String| {
-        if get.matches("{ids}").count() == 1 { Ok(get) } else { Err(wrong(name, "`get` must hold {ids} once")) }
-    };
-    let max_ids = usize::from(file.max_ids.unwrap_or(MAX_IDS));
-    if max_ids == 0 {
-        return Err(wrong(name, "`max_ids` must be at least 1"));
-    }
-    refuse(file.style != StyleName::IdSets && file.inventory.is_some(), "inventory")?;
-    refuse(file.style != StyleName::Search && file.search.is_some(), "search")?;
-    refuse(file.style != StyleName::PerOwner && file.owners.is_some(), "owners")?;
-    refuse(matches!(file.style, StyleName::List | StyleName::PerOwner) && file.changes.is_some(), "changes")?;
-    let style = match file.style {
-        StyleName::IdSets => {
-            if key_type != Type::Int64 {
-                return Err(wrong(name, "ids of id-sets are int64"));
-            }
-            let inventory = file.inventory.ok_or_else(|| wrong(name, "`inventory` is missing"))?;
-            Style::IdSets {
-                get: with_ids(need(file.get, "get")?)?,
-                max_ids,
-                inventory: check_inventory(name, inventory)?,
-                changes: file.changes.map(|changes| check_changes(name, changes, tables)).transpose()?,
-            }
-        }
-        StyleName::Search => {
-            let [Source { leaf: Leaf::Fields(fields), .. }] = key.as_slice() else {
-                return Err(wrong(name, "`key` is a column of the search"));
-            };
-            let (since, row, newest) = match file.changes {
-                Some(changes) => (changes.since, changes.row, changes.newest),
-                None => (Vec::new(), None, false),
-            };
-            let row = row.unwrap_or_else(|| fields.join("."));
-            Style::Search(RowSearch { search: need(file.search, "search")?, row, since, newest })
-        }
-        StyleName::List => Style::List {
-            get: need(file.get, "get")?,
-            pages: file.pages.map(|pages| check_pages(name, pages)).transpose()?,
-        },
-        StyleName::PerOwner => Style::PerOwner {
-            get: with_ids(need(file.get, "get")?)?,
-            max_ids,
-            owners: check_owners(name, file.owners.ok_or_else(|| wrong(name, "`owners` is missing"))?)?,
-        },
-    };
+fn check_read(name: &str, mut file: ReadFile, key: Vec<Source>, key_type: Type, tables: &[Table]) -> Result<Read> {
+    let mut style = check_style(name, &mut file, &key, key_type, tables)?;
     if file.repeats && file.count.is_some() {
         return Err(wrong(name, "`count` does not go with `repeats`: a search of such records is read twice instead"));
     }
     let count = check_count(name, file.count.as_deref(), file.count_is_wrong, &style, tables, file.repeats)?;
-    let mut style = style;
-    if let Style::IdSets { inventory, changes, .. } = &mut style {
+    if let ReadStyle::IdSets { inventory, changes, .. } = &mut style {
         if let Inventory::Search(search) | Inventory::Windows(search) = inventory {
             search.count_is_wrong = count.is_wrong;
         }
@@ -260,25 +209,82 @@ fn check_read(name: &str, file: ReadFile, key: Vec<Source>, key_type: Type, tabl
     })
 }
 
+/// The style, with the keys that only it has; they are taken from the file.
+fn check_style(name: &str, file: &mut ReadFile, key: &[Source], key_type: Type, tables: &[Table]) -> Result<ReadStyle> {
+    let need = |value: Option<String>, key: &str| {
+        value.ok_or_else(|| wrong(name, format!("`{key}` is missing for this style")))
+    };
+    let refuse = |present: bool, key: &str| {
+        if present { Err(wrong(name, format!("`{key}` does not go with this style"))) } else { Ok(()) }
+    };
+    let with_ids = |get: String| {
+        if get.matches("{ids}").count() == 1 { Ok(get) } else { Err(wrong(name, "`get` must hold {ids} once")) }
+    };
+    let max_ids = usize::from(file.max_ids.unwrap_or(MAX_IDS));
+    if max_ids == 0 {
+        return Err(wrong(name, "`max_ids` must be at least 1"));
+    }
+    refuse(file.style != StyleName::IdSets && file.inventory.is_some(), "inventory")?;
+    refuse(file.style != StyleName::Search && file.search.is_some(), "search")?;
+    refuse(file.style != StyleName::PerOwner && file.owners.is_some(), "owners")?;
+    refuse(matches!(file.style, StyleName::List | StyleName::PerOwner) && file.changes.is_some(), "changes")?;
+    Ok(match file.style {
+        StyleName::IdSets => {
+            if key_type != Type::Int64 {
+                return Err(wrong(name, "ids of id-sets are int64"));
+            }
+            let inventory = file.inventory.take().ok_or_else(|| wrong(name, "`inventory` is missing"))?;
+            ReadStyle::IdSets {
+                get: with_ids(need(file.get.take(), "get")?)?,
+                max_ids,
+                inventory: check_inventory(name, inventory)?,
+                changes: file.changes.take().map(|changes| check_changes(name, changes, tables)).transpose()?,
+            }
+        }
+        StyleName::Search => {
+            let [Source { leaf: Leaf::Fields(fields), .. }] = key else {
+                return Err(wrong(name, "`key` is a column of the search"));
+            };
+            let (since, row, newest) = match file.changes.take() {
+                Some(changes) => (changes.since, changes.row, changes.newest),
+                None => (Vec::new(), None, false),
+            };
+            let row = row.unwrap_or_else(|| fields.join("."));
+            ReadStyle::Search(RowSearch { search: need(file.search.take(), "search")?, row, since, newest })
+        }
+        StyleName::List => ReadStyle::List {
+            get: need(file.get.take(), "get")?,
+            pages: file.pages.take().map(|pages| check_pages(name, pages)).transpose()?,
+        },
+        StyleName::PerOwner => ReadStyle::PerOwner {
+            get: with_ids(need(file.get.take(), "get")?)?,
+            max_ids,
+            owners: check_owners(name, file.owners.take().ok_or_else(|| wrong(name, "`owners` is missing"))?)?,
+        },
+    })
+}
+
 /// The unit of a search's count: by default records, where each has one row; lists and reads by others' ids have none.
 fn check_count(
     name: &str,
     text: Option<&str>,
     is_wrong: bool,
-    style: &Style,
+    style: &ReadStyle,
     tables: &[Table],
     repeats: bool,
 ) -> Result<Count> {
     let unique = match style {
-        Style::IdSets { changes: Some(changes), .. } => {
+        ReadStyle::IdSets { changes: Some(changes), .. } => {
             Some(!changes.search.repeats && changes.search.id == changes.search.row)
         }
-        Style::Search(_) => Some(!repeats),
-        Style::IdSets { changes: None, .. } | Style::List { .. } | Style::PerOwner { .. } => None,
+        ReadStyle::Search(_) => Some(!repeats),
+        ReadStyle::IdSets { changes: None, .. } | ReadStyle::List { .. } | ReadStyle::PerOwner { .. } => None,
     };
     let explain = || wrong(name, "`count` is records, rows of TABLE or none");
     let of = match (text, unique) {
-        (Some(_), None) => return Err(wrong(name, "`count` goes with what is read by a search or has `changes`")),
+        (Some(_), None) => {
+            return Err(wrong(name, "`count` goes with a resource that is read by a search or has `changes`"));
+        }
         (None, Some(true)) | (Some("records"), Some(_)) => Counted::Records,
         (None, Some(false) | None) | (Some("none"), Some(_)) => Counted::Nothing,
         (Some(text), Some(_)) => {
@@ -288,7 +294,7 @@ fn check_count(
         }
     };
     if is_wrong && unique.is_none() {
-        return Err(wrong(name, "`count_is_wrong` goes with what is read by a search or has `changes`"));
+        return Err(wrong(name, "`count_is_wrong` goes with a resource that is read by a search or has `changes`"));
     }
     Ok(Count { of, is_wrong })
 }
@@ -319,7 +325,7 @@ fn id_search(
     repeats: bool,
 ) -> Result<IdSearch> {
     if repeats && row.is_some() {
-        return Err(wrong(name, format!("`{key}.repeats` says that no column is unique, and `{key}.row` names one")));
+        return Err(wrong(name, format!("`{key}.repeats` means that no column is unique, and `{key}.row` names one")));
     }
     Ok(IdSearch { search, row: row.unwrap_or_else(|| id.clone()), id, repeats, count_is_wrong: false })
 }
@@ -333,21 +339,21 @@ fn check_changes(name: &str, file: ChangesFile, tables: &[Table]) -> Result<Chan
     if file.newest {
         return Err(wrong(name, "`changes.newest` goes with style search"));
     }
-    let owner_table = tables.iter().find(|table| table.rows == Rows::Record);
+    let main_table = tables.iter().find(|table| table.rows == Rows::Record);
     let same = file
         .same
         .iter()
         .map(|(search_column, ours)| {
             let held = ours
                 .as_str()
-                .and_then(|ours| owner_table.and_then(|table| table.columns.iter().find(|column| column.name == ours)));
-            let held = held.ok_or_else(|| wrong(name, "`changes.same` names a column of the owner's table"))?;
+                .and_then(|ours| main_table.and_then(|table| table.columns.iter().find(|column| column.name == ours)));
+            let held = held.ok_or_else(|| wrong(name, "`changes.same` names a column of the main table"))?;
             Ok((search_column.clone(), held.name.clone()))
         })
         .collect::<Result<_>>()?;
     Ok(Changes {
         search: id_search(name, "changes", search, id, file.row, file.repeats)?,
-        open: file.open.map(|open| check_open(name, open, owner_table)).transpose()?.map(Box::new),
+        open: file.open.map(|open| check_open(name, open, main_table)).transpose()?.map(Box::new),
         since: file.since,
         same,
     })
@@ -362,21 +368,21 @@ fn check_also_from(name: &str, style: StyleName, file: Vec<AlsoFromFile>) -> Res
     Ok(file.into_iter().map(|AlsoFromFile { table, column, with }| AlsoFrom { table, column, with }).collect())
 }
 
-fn check_open(name: &str, file: OpenFile, owner_table: Option<&Table>) -> Result<Open> {
-    let ours = |wanted: &str| owner_table.and_then(|table| table.columns.iter().find(|column| column.name == wanted));
+fn check_open(name: &str, file: OpenFile, main_table: Option<&Table>) -> Result<Open> {
+    let ours = |wanted: &str| main_table.and_then(|table| table.columns.iter().find(|column| column.name == wanted));
     match file {
         OpenFile { filter: Some(filter), column: Some(column), until: None, every: None } => {
             let filter = boolean_filter(name, "changes.open.where", &filter)?;
             match ours(&column).map(|column| column.kind) {
                 Some(Type::Bool) => Ok(Open::Listed { filter, column }),
-                _ => Err(wrong(name, "`changes.open.column` names a bool column of the owner's table")),
+                _ => Err(wrong(name, "`changes.open.column` names a bool column of the main table")),
             }
         }
         OpenFile { filter: None, column: None, until: Some(column), every: Some(every) } => {
             let every = cadence(name, "changes.open.every", &every)?;
             match ours(&column).map(|column| (column.kind, column.required)) {
                 Some((Type::Timestamp, false)) => Ok(Open::Until { column, every }),
-                _ => Err(wrong(name, "`changes.open.until` names a timestamp of the owner's table that may be null")),
+                _ => Err(wrong(name, "`changes.open.until` names a timestamp of the main table that may be null")),
             }
         }
         _ => Err(wrong(name, "`changes.open` has `where` and `column`, or `until` and `every`")),
@@ -404,5 +410,5 @@ fn find_newer(name: &str, wanted: &str, tables: &[Table]) -> Result<Newer> {
             let column = owner.columns.iter().position(|column| column.name == wanted)?;
             matches!(owner.columns[column].kind, Type::Int64 | Type::Timestamp).then_some(Newer { table, column })
         })
-        .ok_or_else(|| wrong(name, format!("`newer`: `{wanted}` is no int64 or timestamp column of the owner's table")))
+        .ok_or_else(|| wrong(name, format!("`newer`: `{wanted}` is no int64 or timestamp column of the main table")))
 }

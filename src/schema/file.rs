@@ -81,6 +81,7 @@ fn middle() -> u32 {
 }
 
 /// `[read]`: every key of every style; `check` decides which go together.
+/// More than twelve fields: the keys of `[read]`.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ReadFile {

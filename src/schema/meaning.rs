@@ -29,14 +29,14 @@ pub enum References {
     #[default]
     Unsaid,
     /// To one of these columns.
-    To(Vec<Target>),
+    To(Vec<ReferenceTarget>),
     /// To nothing that pearlift holds, for this reason.
     Nowhere(String),
 }
 
 impl References {
     /// The columns that it leads to.
-    pub fn targets(&self) -> &[Target] {
+    pub fn targets(&self) -> &[ReferenceTarget] {
         match self {
             Self::To(targets) => targets,
             Self::Unsaid | Self::Nowhere(_) => &[],
@@ -46,12 +46,12 @@ impl References {
 
 /// A column that others refer to.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Target {
+pub struct ReferenceTarget {
     pub table: String,
     pub column: String,
 }
 
-impl fmt::Display for Target {
+impl fmt::Display for ReferenceTarget {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}.{}", self.table, self.column)
     }

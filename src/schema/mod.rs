@@ -19,10 +19,10 @@ mod catalog;
 
 pub use catalog::Catalog;
 pub use column::{Column, DELETED_AT, EXTRA, EXTRACTED_AT, RUN_ID, Type};
-pub use meaning::{Code, Confidence, DESCRIPTION, Meaning, References, Target};
-pub use path::{Leaf, Origin, Source, Step};
+pub use meaning::{Code, Confidence, DESCRIPTION, Meaning, ReferenceTarget, References};
+pub use path::{Leaf, Origin, PathStep, Source};
 pub use resource::{
     AlsoFrom, Changes, Count, Counted, IdSearch, Inventory, Naming, Newer, Open, Owners, Pages, Partition, PartitionBy,
-    Read, Resource, RowSearch, Rows, Split, Style, Table, file_schema, same_columns,
+    Read, ReadStyle, Resource, RowSearch, Rows, Split, Table, file_schema, same_columns,
 };
 pub use selection::ColumnSelection;

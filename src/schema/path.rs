@@ -9,7 +9,7 @@ use crate::failure::{Failure, Kind, Result};
 
 /// One step down: a named field, or every entry of an array or map.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Step {
+pub enum PathStep {
     Field(String),
     Each,
 }
@@ -100,11 +100,14 @@ impl Source {
 }
 
 /// Reads the path of rows or records: `orderRows.*`, `priceLists.*.quantityPrice.*`. It must end in `*`.
-pub fn parse_rows(text: &str) -> Result<Vec<Step>> {
-    let steps: Vec<Step> =
-        text.split('.').map(|step| if step == "*" { Step::Each } else { Step::Field(step.to_owned()) }).collect();
-    let named = |step: &Step| matches!(step, Step::Field(name) if name.is_empty() || name.starts_with(['@', '^', '$']));
-    if steps.iter().any(named) || steps.last() != Some(&Step::Each) {
+pub fn parse_rows(text: &str) -> Result<Vec<PathStep>> {
+    let steps: Vec<PathStep> = text
+        .split('.')
+        .map(|step| if step == "*" { PathStep::Each } else { PathStep::Field(step.to_owned()) })
+        .collect();
+    let named =
+        |step: &PathStep| matches!(step, PathStep::Field(name) if name.is_empty() || name.starts_with(['@', '^', '$']));
+    if steps.iter().any(named) || steps.last() != Some(&PathStep::Each) {
         return Err(Failure::new(Kind::Schema, "read a path of rows")
             .at(text)
             .because("it is names and `*` joined by dots, and ends in `*`"));

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use arrow_schema::{DataType, Field, FieldRef, Fields, Schema, TimeUnit};
 
-use crate::schema::{Column, DELETED_AT, DESCRIPTION, EXTRA, EXTRACTED_AT, Leaf, RUN_ID, Step, Type};
+use crate::schema::{Column, DELETED_AT, DESCRIPTION, EXTRA, EXTRACTED_AT, Leaf, PathStep, RUN_ID, Type};
 
 /// Something the source serves, and the tables it becomes.
 #[derive(Clone, Debug)]
@@ -22,22 +22,23 @@ pub struct Resource {
     /// In the file's order; at least one.
     pub tables: Vec<Table>,
     /// Tables that the settings exclude: their columns are known, and not written.
-    pub left_out: Vec<Table>,
+    pub excluded_tables: Vec<Table>,
     /// Hash of everything that decides reading and mapping; another hash drops an unfinished scan's plan.
     pub hash: String,
 }
 
 /// How a resource is read.
+/// More than twelve fields: the keys of `[read]`, checked.
 #[derive(Clone, Debug)]
 pub struct Read {
     pub service: String,
-    pub style: Style,
+    pub style: ReadStyle,
     /// The places of the record key in a record: the first that has a value counts.
     pub key: Vec<crate::schema::Source>,
     /// `Int64` or `String`.
     pub key_type: Type,
     /// Where the records lie below `response`.
-    pub records: Vec<Step>,
+    pub records: Vec<PathStep>,
     /// Several records of an answer may have one key: together they are that record.
     pub repeats: bool,
     /// The columns (of the main table) that decide which of two copies of a record is newer: the first that differs
@@ -99,7 +100,7 @@ pub struct Naming {
 
 /// The reading styles.
 #[derive(Clone, Debug)]
-pub enum Style {
+pub enum ReadStyle {
     /// Documents by GET of id sets.
     IdSets { get: String, max_ids: usize, inventory: Inventory, changes: Option<Changes> },
     /// Rows from a search itself.
@@ -141,7 +142,7 @@ impl Pages {
     }
 }
 
-impl Style {
+impl ReadStyle {
     /// The style's name in schema files.
     pub fn name(&self) -> &'static str {
         match self {
@@ -249,7 +250,7 @@ pub enum Rows {
     /// One row a record.
     Record,
     /// One row an entry of each path, with the branch's label.
-    Each(Vec<(Vec<Step>, Option<String>)>),
+    Each(Vec<(Vec<PathStep>, Option<String>)>),
 }
 
 impl Rows {
@@ -258,7 +259,7 @@ impl Rows {
         match self {
             Self::Record => 0,
             Self::Each(branches) => {
-                branches.first().map_or(0, |(steps, _)| steps.iter().filter(|step| **step == Step::Each).count())
+                branches.first().map_or(0, |(steps, _)| steps.iter().filter(|step| **step == PathStep::Each).count())
             }
         }
     }
@@ -282,7 +283,7 @@ pub struct Table {
     pub split: Option<Split>,
     pub columns: Vec<Column>,
     /// Columns that the settings leave out: their values are known, and written nowhere.
-    pub left_out: Vec<Column>,
+    pub excluded_columns: Vec<Column>,
     /// Indices of the key columns; the first is the record key.
     pub key: Vec<usize>,
     pub partition: Partition,
@@ -383,7 +384,7 @@ pub fn file_schema(columns: &[Column]) -> Schema {
 
 impl Resource {
     /// The table with one row a record, or the first: it decides which records are stored.
-    pub fn owner_table(&self) -> &Table {
+    pub fn main_table(&self) -> &Table {
         self.tables.iter().find(|table| table.rows == Rows::Record).unwrap_or(&self.tables[0])
     }
 
@@ -400,20 +401,21 @@ impl Resource {
     /// Whether a nightly run requests changes by date, its own or its owner's; a resource without dates is read whole.
     pub fn has_dates(&self) -> bool {
         match &self.read.style {
-            Style::IdSets { changes, .. } => changes.is_some(),
-            Style::Search(search) => !search.since.is_empty(),
-            Style::List { .. } => false,
-            Style::PerOwner { .. } => !self.is_snapshot(),
+            ReadStyle::IdSets { changes, .. } => changes.is_some(),
+            ReadStyle::Search(search) => !search.since.is_empty(),
+            ReadStyle::List { .. } => false,
+            ReadStyle::PerOwner { .. } => !self.is_snapshot(),
         }
     }
 
     /// How open records are found, where there are any.
     pub fn open(&self) -> Option<&Open> {
         match &self.read.style {
-            Style::IdSets { changes: Some(changes), .. } => changes.open.as_deref(),
-            Style::IdSets { changes: None, .. } | Style::Search(_) | Style::List { .. } | Style::PerOwner { .. } => {
-                None
-            }
+            ReadStyle::IdSets { changes: Some(changes), .. } => changes.open.as_deref(),
+            ReadStyle::IdSets { changes: None, .. }
+            | ReadStyle::Search(_)
+            | ReadStyle::List { .. }
+            | ReadStyle::PerOwner { .. } => None,
         }
     }
 
@@ -435,8 +437,10 @@ impl Resource {
     pub fn date_column(&self, date: &str) -> Option<&Column> {
         let table = self.record_table()?;
         let same = match &self.read.style {
-            Style::IdSets { changes: Some(changes), .. } => changes.same.iter().find(|(theirs, _)| theirs == date),
-            Style::IdSets { .. } | Style::Search(_) | Style::List { .. } | Style::PerOwner { .. } => None,
+            ReadStyle::IdSets { changes: Some(changes), .. } => changes.same.iter().find(|(theirs, _)| theirs == date),
+            ReadStyle::IdSets { .. } | ReadStyle::Search(_) | ReadStyle::List { .. } | ReadStyle::PerOwner { .. } => {
+                None
+            }
         };
         let takes = |leaf: &Leaf| matches!(leaf, Leaf::Fields(fields) if fields.len() == 1 && fields[0] == date);
         match same {

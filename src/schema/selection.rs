@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 use sha2::{Digest, Sha256};
 
 use crate::failure::{Failure, Kind, Result};
-use crate::schema::{Changes, Column, DELETED_AT, Leaf, Meaning, Newer, Partition, Resource, Style, Table, Type};
+use crate::schema::{Changes, Column, DELETED_AT, Leaf, Meaning, Newer, Partition, ReadStyle, Resource, Table, Type};
 
 /// The selection for one resource; the default changes nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -53,7 +53,7 @@ impl Resource {
         }
         let hash = self.hash_with(selection, &wanted, &dropped);
         let before = self.tables.clone();
-        let (mut tables, left_out): (Vec<Table>, Vec<Table>) =
+        let (mut tables, excluded_tables): (Vec<Table>, Vec<Table>) =
             self.tables.into_iter().partition(|table| wanted.contains(&table.name));
         for table in &mut tables {
             without(table, &dropped);
@@ -94,7 +94,7 @@ impl Resource {
         for table in &mut tables {
             table.partition = partition.clone();
         }
-        Ok(Self { read, tables, left_out, hash, ..self })
+        Ok(Self { read, tables, excluded_tables, hash, ..self })
     }
 
     fn wanted_tables(&self, selection: &ColumnSelection) -> Result<BTreeSet<String>> {
@@ -130,7 +130,7 @@ impl Resource {
             let Some((table, column)) = name.split_once('.') else {
                 return refuse(
                     format!("`{name}` names no table"),
-                    format!("write it as `{}.{name}`: the table, a dot, the column", self.owner_table().name),
+                    format!("write it as `{}.{name}`: the table, a dot, the column", self.main_table().name),
                 );
             };
             let Some(table) = self.tables.iter().find(|known| known.name == table) else {
@@ -159,7 +159,7 @@ impl Resource {
 
     /// The columns that reading the resource itself needs.
     fn own_needs(&self) -> Vec<Need> {
-        let owner = self.owner_table();
+        let owner = self.main_table();
         let need = |column: &str, why: &str| Need {
             table: owner.name.clone(),
             column: Some(column.to_owned()),
@@ -168,7 +168,7 @@ impl Resource {
         let mut needs = vec![Need {
             table: owner.name.clone(),
             column: None,
-            why: "by its rows is told which records are held".to_owned(),
+            why: "its rows decide which records are stored".to_owned(),
         }];
         let at = |table: usize, column: usize, why: &str| Need {
             table: self.tables[table].name.clone(),
@@ -179,10 +179,10 @@ impl Resource {
             needs.push(at(*table, *column, "the files are divided by it"));
         }
         let newer = self.read.newer.iter();
-        needs.extend(newer.map(|newer| at(newer.table, newer.column, "by it the newer of two copies is told")));
-        if let Style::IdSets { changes: Some(Changes { since, same, open, .. }), .. } = &self.read.style {
-            needs.extend(same.iter().map(|(_, ours)| need(ours, "what the source shows is compared with it")));
-            needs.extend(open.iter().map(|open| need(open.column(), "by it is told which records are open")));
+        needs.extend(newer.map(|newer| at(newer.table, newer.column, "it decides which of two copies is newer")));
+        if let ReadStyle::IdSets { changes: Some(Changes { since, same, open, .. }), .. } = &self.read.style {
+            needs.extend(same.iter().map(|(_, ours)| need(ours, "the source's values are compared with it")));
+            needs.extend(open.iter().map(|open| need(open.column(), "it decides which records are open")));
             let dated = |column: &&Column| {
                 let takes =
                     |date: &String| column.from.iter().any(|source| source.leaf == Leaf::Fields(vec![date.clone()]));
@@ -213,8 +213,8 @@ impl Resource {
 fn without(table: &mut Table, dropped: &BTreeSet<(String, String)>) {
     let key: Vec<String> = table.key.iter().map(|place| table.columns[*place].name.clone()).collect();
     let goes = |column: &Column| dropped.contains(&(table.name.clone(), column.name.clone()));
-    let (left_out, columns) = std::mem::take(&mut table.columns).into_iter().partition(goes);
-    (table.left_out, table.columns) = (left_out, columns);
+    let (excluded_columns, columns) = std::mem::take(&mut table.columns).into_iter().partition(goes);
+    (table.excluded_columns, table.columns) = (excluded_columns, columns);
     let place = |name: &String| table.columns.iter().position(|column| column.name == *name);
     table.key = key.iter().map(|name| place(name).expect("a key column is kept")).collect();
 }

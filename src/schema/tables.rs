@@ -7,7 +7,8 @@ use crate::schema::describe::{CodeLists, meaning, text};
 use crate::schema::file::{BranchFile, ColumnFile, RowsFile, TableFile};
 use crate::schema::path::parse_rows;
 use crate::schema::{
-    Column, Confidence, EXTRA, EXTRACTED_AT, Leaf, Origin, Partition, RUN_ID, Rows, Source, Split, Step, Table, Type,
+    Column, Confidence, EXTRA, EXTRACTED_AT, Leaf, Origin, Partition, PathStep, RUN_ID, Rows, Source, Split, Table,
+    Type,
 };
 
 /// A schema file's name and text, by which a failure names its line.
@@ -63,7 +64,7 @@ pub fn check_table(
         rows,
         split,
         columns,
-        left_out: Vec::new(),
+        excluded_columns: Vec::new(),
         key,
         partition: Partition::None,
     })
@@ -82,7 +83,7 @@ fn check_rows(file: Option<RowsFile>) -> Result<Rows> {
             .map(|BranchFile { path, label }| Ok((parse_rows(&path)?, Some(label))))
             .collect::<Result<_>>()?,
     };
-    let depth = |steps: &[Step]| steps.iter().filter(|step| **step == Step::Each).count();
+    let depth = |steps: &[PathStep]| steps.iter().filter(|step| **step == PathStep::Each).count();
     match branches.first().map(|(steps, _)| depth(steps)) {
         Some(first) if branches.iter().all(|(steps, _)| depth(steps) == first) => Ok(Rows::Each(branches)),
         _ => Err(wrong("the paths of `rows` must go equally deep")),
@@ -97,7 +98,7 @@ fn check_column(
     codes: CodeLists<'_>,
 ) -> Result<Column> {
     if !is_name(&file.name) || others.iter().any(|other| other.name == file.name) {
-        return Err(wrong(format!("column `{}` is not a name in small letters, or stands twice", file.name)));
+        return Err(wrong(format!("column `{}` is not a name in small letters, or occurs twice", file.name)));
     }
     let from = file.from.paths().iter().map(|path| Source::parse(path)).collect::<Result<Vec<_>>>()?;
     for source in &from {

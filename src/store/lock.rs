@@ -16,7 +16,7 @@ use tokio::time::Instant;
 
 use crate::failure::{Failure, Kind, Result};
 use crate::store::error::busy_start;
-use crate::store::{Place, Put, Store, Tag, paths};
+use crate::store::{Put, Store, StoreKind, Tag, paths};
 
 /// The name of the lock under which all others are taken, so that of two equal runs one gets all.
 pub(super) const START: &str = "_start";
@@ -46,7 +46,7 @@ pub struct Locks {
     pub(super) files: BTreeMap<String, File>,
     objects: Arc<Mutex<BTreeMap<String, Object>>>,
     /// Locks that others hold: the resource, and the description of the holder.
-    pub held_by_others: Vec<Held>,
+    pub held_by_others: Vec<HeldLock>,
     renewal: Option<JoinHandle<()>>,
     pub(super) store: Store,
     run: String,
@@ -54,7 +54,7 @@ pub struct Locks {
 
 /// A lock that another run holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Held {
+pub struct HeldLock {
     pub name: String,
     pub by: String,
 }
@@ -83,10 +83,10 @@ impl Store {
         let mut locks = Locks::none(self, run);
         let mut names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
         names.sort_unstable();
-        let mut patience = LockWait { stop: std::pin::pin!(stop), over: false };
+        let mut lock_wait = LockWait { stop: std::pin::pin!(stop), over: false };
         match &self.place {
-            Place::Folder(_) => locks.take_files(names, wait, &mut patience).await?,
-            Place::Bucket(_) => locks.take_objects(names, wait, &mut patience).await?,
+            StoreKind::Folder(_) => locks.take_files(names, wait, &mut lock_wait).await?,
+            StoreKind::Bucket(_) => locks.take_objects(names, wait, &mut lock_wait).await?,
         }
         Ok(locks)
     }
@@ -155,24 +155,24 @@ impl Locks {
         &mut self,
         names: Vec<String>,
         wait: bool,
-        patience: &mut LockWait<'_, impl Future<Output = ()>>,
+        lock_wait: &mut LockWait<'_, impl Future<Output = ()>>,
     ) -> Result<()> {
         let pause = self.store.lock_timing.renew / 4;
         let mut seen = Observed::default();
         let mut busy = names;
-        if let Some(start) = self.take_start(&mut seen, pause, patience).await? {
+        if let Some(start) = self.take_start(&mut seen, pause, lock_wait).await? {
             busy = self.try_objects(busy, wait, &mut seen).await?;
             self.let_go(START, start).await?;
         }
         self.renewal = Some(self.renew_in_background());
-        while !busy.is_empty() && patience.lasts(pause).await {
+        while !busy.is_empty() && lock_wait.lasts(pause).await {
             let mut ripe = self.look(&busy, &mut seen).await?;
             if wait {
                 let in_turn = busy.iter().zip(&ripe).take_while(|(busy, ripe)| busy == ripe).count();
                 ripe.truncate(in_turn);
             }
             if !ripe.is_empty()
-                && let Some(start) = self.take_start(&mut seen, pause, patience).await?
+                && let Some(start) = self.take_start(&mut seen, pause, lock_wait).await?
             {
                 let still = self.try_objects(ripe.clone(), wait, &mut seen).await?;
                 self.let_go(START, start).await?;
@@ -190,16 +190,16 @@ impl Locks {
 
     /// Notes locks that others hold and are not waited for.
     fn leave(&mut self, names: Vec<String>, seen: &Observed) {
-        self.held_by_others.extend(names.into_iter().map(|name| Held { by: seen.holder(&name), name }));
+        self.held_by_others.extend(names.into_iter().map(|name| HeldLock { by: seen.holder(&name), name }));
     }
 
     /// Takes the start lock. It is held briefly, so it becomes free, by its holder or by expiry. `None` when the wait
-    /// was ended. Refuses (`Held`) if it is renewed by others for [`START_FOR`].
+    /// was ended. Refuses (`HeldLock`) if it is renewed by others for [`START_FOR`].
     async fn take_start(
         &self,
         seen: &mut Observed,
         pause: Duration,
-        patience: &mut LockWait<'_, impl Future<Output = ()>>,
+        lock_wait: &mut LockWait<'_, impl Future<Output = ()>>,
     ) -> Result<Option<Object>> {
         let begun = Instant::now();
         loop {
@@ -209,7 +209,7 @@ impl Locks {
             if begun.elapsed() >= START_FOR {
                 return Err(busy_start(&paths::lock(START), START_FOR));
             }
-            if !patience.lasts(pause).await {
+            if !lock_wait.lasts(pause).await {
                 return Ok(None);
             }
         }

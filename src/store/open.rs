@@ -21,7 +21,7 @@ use crate::store::local::LocalFolder;
 use crate::store::network::Connector;
 use crate::store::step::Watcher;
 use crate::store::uploads::Uploads;
-use crate::store::{Former, LockTiming, Place, Store, error, paths};
+use crate::store::{Former, LockTiming, Store, StoreKind, error, paths};
 
 /// Credentials that the client takes from the environment, with their variables.
 const CREDENTIALS: [(AmazonS3ConfigKey, &str); 9] = [
@@ -69,7 +69,7 @@ impl Store {
         folder.list_names(paths::OURS).map_err(|e| error::local("use", &folder.place(paths::OURS), e))?;
         Ok(Self {
             inner: Arc::new(LocalFolder(folder.clone())),
-            place: Place::Folder(folder),
+            place: StoreKind::Folder(folder),
             lock_timing: LockTiming::default(),
             watcher: Watcher::default(),
             uploads: None,
@@ -119,14 +119,14 @@ impl Store {
         });
         let uploads = Some(Uploads::new(bucket, client, prefix));
         let lock_timing = LockTiming { renew: s3.lock_renew, expire: s3.lock_expire };
-        Ok(Self { inner, place: Place::Bucket(url), lock_timing, watcher: Watcher::default(), uploads, former })
+        Ok(Self { inner, place: StoreKind::Bucket(url), lock_timing, watcher: Watcher::default(), uploads, former })
     }
 
     /// A destination that lives as long as the process, for tests.
     pub fn memory() -> Self {
         Self {
             inner: Arc::new(InMemory::new()),
-            place: Place::Bucket("memory".to_owned()),
+            place: StoreKind::Bucket("memory".to_owned()),
             lock_timing: LockTiming::default(),
             watcher: Watcher::default(),
             uploads: None,

@@ -10,7 +10,7 @@ use crate::store::Store;
 
 /// Something that is just done, in the order of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Step {
+pub enum StoreStep {
     /// The locks are taken; nothing is asked or written yet.
     Locked,
     /// A draft of new tokens is there, empty: the source has given them, and perhaps ended the former ones.
@@ -44,7 +44,7 @@ pub enum Step {
     /// The plan of an unfinished scan is stored.
     PlanKept,
     /// The rejected records are stored.
-    MisfitsKept,
+    RejectedKept,
     /// Everything that a version names is durable; the version is not put.
     Ready,
     /// The version is stored; nothing of it is published.
@@ -63,7 +63,7 @@ pub enum Step {
     Done,
 }
 
-impl Step {
+impl StoreStep {
     /// Every step.
     pub const ALL: [Self; 25] = [
         Self::Locked,
@@ -82,7 +82,7 @@ impl Step {
         Self::Staged,
         Self::TableStaged,
         Self::PlanKept,
-        Self::MisfitsKept,
+        Self::RejectedKept,
         Self::Ready,
         Self::Decided,
         Self::Copied,
@@ -94,7 +94,7 @@ impl Step {
     ];
 }
 
-type Watch = dyn Fn(Step, &str) -> Result<()> + Send + Sync;
+type Watch = dyn Fn(StoreStep, &str) -> Result<()> + Send + Sync;
 
 /// The receiver of steps; none by default.
 #[derive(Clone, Default)]
@@ -102,7 +102,7 @@ pub struct Watcher(Option<Arc<Watch>>);
 
 impl Watcher {
     /// A step is done, for this path or resource.
-    pub fn reach(&self, step: Step, of: &str) -> Result<()> {
+    pub fn reach(&self, step: StoreStep, of: &str) -> Result<()> {
         self.0.as_ref().map_or(Ok(()), |watch| watch(step, of))
     }
 }
@@ -116,13 +116,13 @@ impl fmt::Debug for Watcher {
 impl Store {
     /// The same store with a watcher: `watch` is called at each step with the path or resource concerned. A failure
     /// that it returns is that of the step.
-    pub fn watched(mut self, watch: impl Fn(Step, &str) -> Result<()> + Send + Sync + 'static) -> Self {
+    pub fn watched(mut self, watch: impl Fn(StoreStep, &str) -> Result<()> + Send + Sync + 'static) -> Self {
         self.watcher = Watcher(Some(Arc::new(watch)));
         self
     }
 
     /// A step is done, for this path or resource.
-    pub fn reach(&self, step: Step, of: &str) -> Result<()> {
+    pub fn reach(&self, step: StoreStep, of: &str) -> Result<()> {
         self.watcher.reach(step, of)
     }
 

@@ -16,7 +16,7 @@ use object_store::signer::{SignedUrlOptions, Signer};
 use serde::Deserialize;
 
 use crate::failure::Result;
-use crate::store::listing::Progress;
+use crate::store::listing::ListedPages;
 use crate::store::network::Untaken;
 use crate::store::{Store, error};
 
@@ -108,7 +108,7 @@ impl Uploads {
         let (ours, below) = (self.key(""), self.key(&format!("{folder}/")));
         let mut found = BTreeSet::new();
         let mut after: Option<(String, String)> = None;
-        let mut progress = Progress::default();
+        let mut progress = ListedPages::default();
         for _ in 0..PAGES {
             let page = self.page(&below, after.as_ref()).await?;
             let (entries, bytes) =

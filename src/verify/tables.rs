@@ -8,11 +8,11 @@ use crate::failure::Result;
 use crate::manifest::Version;
 use crate::schema::{Partition, Resource};
 use crate::verify::files::{Files, columns, deleted_columns};
-use crate::verify::{Finding, Inquiry, What, finding};
-use crate::write::{Columns, Fault, Group, Located, Part, compare};
+use crate::verify::{Inquiry, VerifyFinding, What, finding};
+use crate::write::{Columns, ComparedTable, FileFault, Group, LocatedFile, compare};
 
 /// Reads every file of a head.
-pub async fn compare_all(inquiry: Inquiry<'_>, head: &Version, files: Files) -> Result<Vec<Finding>> {
+pub async fn compare_all(inquiry: Inquiry<'_>, head: &Version, files: Files) -> Result<Vec<VerifyFinding>> {
     let mut findings = Vec::new();
     let resource = inquiry.catalog.find(&head.resource);
     if resource.is_none() && head.tables.values().any(|table| table.partition.is_some()) {
@@ -29,9 +29,9 @@ pub async fn compare_all(inquiry: Inquiry<'_>, head: &Version, files: Files) -> 
     Ok(findings)
 }
 
-fn of_fault(resource: &str, fault: Fault) -> Finding {
-    let Fault { path, flaw, count } = fault;
-    Finding { resource: resource.to_owned(), path: Some(path), what: What::Flawed(flaw), count }
+fn of_fault(resource: &str, fault: FileFault) -> VerifyFinding {
+    let FileFault { path, flaw, count } = fault;
+    VerifyFinding { resource: resource.to_owned(), path: Some(path), what: What::Flawed(flaw), count }
 }
 
 /// Tables that are read side by side: all of the resource, day by day if it is a snapshot. A file of deleted rows is a
@@ -65,8 +65,13 @@ fn groups(head: &Version, resource: Option<&Resource>, files: Files, missing: bo
     Ok(groups)
 }
 
-fn part(key: &[String], columns: Columns, files: Vec<Located>, dated: Option<(Partition, String)>) -> Part {
-    Part { key: key.to_vec(), columns, files, dated }
+fn part(
+    key: &[String],
+    columns: Columns,
+    files: Vec<LocatedFile>,
+    dated: Option<(Partition, String)>,
+) -> ComparedTable {
+    ComparedTable { key: key.to_vec(), columns, files, dated }
 }
 
 /// The table's own column that decides the partition of a row.

@@ -15,7 +15,7 @@ use parquet::errors::{ParquetError, Result};
 use parquet::file::metadata::{ColumnChunkMetaData, PageIndexPolicy, ParquetMetaData, ParquetMetaDataReader};
 use parquet::file::reader::ChunkReader;
 
-use crate::write::thrift::Compact;
+use crate::write::thrift::ThriftReader;
 use crate::write::weight::BATCH;
 
 /// Bytes of a footer: one of a hundred million rows has so many.
@@ -164,7 +164,7 @@ fn page_header<R: ChunkReader>(file: &R, at: u64, end: u64) -> Result<(PageHeade
 }
 
 fn parse_header(bytes: &[u8]) -> Result<(PageHeader, u64)> {
-    let mut compact = Compact::new(bytes);
+    let mut compact = ThriftReader::new(bytes);
     let (mut kind, mut unpacked, mut packed, mut inner) = (None, None, None, None);
     let mut before = None;
     while let Some(field) = compact.field(before)? {
@@ -195,7 +195,7 @@ fn parse_header(bytes: &[u8]) -> Result<(PageHeader, u64)> {
 }
 
 /// The number of values and the encoding, from the part of a page's header that its kind has.
-fn values(compact: &mut Compact<'_>, part: i64) -> Result<(Option<i64>, Option<i64>)> {
+fn values(compact: &mut ThriftReader<'_>, part: i64) -> Result<(Option<i64>, Option<i64>)> {
     let place = if part == 8 { 4 } else { 2 };
     let (mut values, mut encoding, mut before) = (None, None, None);
     while let Some(field) = compact.field(before)? {
@@ -238,12 +238,12 @@ pub fn range(column: &ColumnChunkMetaData, size: u64) -> parquet::errors::Result
     let range = bounds.and_then(|(start, length)| Some(start..start.checked_add(length)?));
     range
         .filter(|range| range.end <= size)
-        .ok_or_else(|| ParquetError::General("a column chunk lies outside the file".to_owned()))
+        .ok_or_else(|| ParquetError::General("a column chunk is outside the file".to_owned()))
 }
 
 /// Refuses a footer that states more than it holds, or columns within columns: the reader of schemas calls itself for each.
 fn check_footer(footer: &[u8]) -> Result<()> {
-    let mut compact = Compact::new(footer);
+    let mut compact = ThriftReader::new(footer);
     let mut before = None;
     while let Some(field) = compact.field(before)? {
         if field.id == 2 && field.is_list() {
@@ -260,7 +260,7 @@ fn check_footer(footer: &[u8]) -> Result<()> {
 }
 
 /// An element of a schema; only the first, the root, has others below it.
-fn check_column(compact: &mut Compact<'_>, is_root: bool) -> Result<()> {
+fn check_column(compact: &mut ThriftReader<'_>, is_root: bool) -> Result<()> {
     let mut before = None;
     while let Some(field) = compact.field(before)? {
         if field.id == 5 {
@@ -297,7 +297,7 @@ fn check_indexes<R: ChunkReader>(file: &R, metadata: &ParquetMetaData) -> Result
     for (start, length) in places {
         let from = usize::try_from(start - first).expect("it is at most INDEXES");
         let to = usize::try_from(start - first + length).expect("it is at most INDEXES");
-        let mut compact = Compact::new(bytes.get(from..to).unwrap_or_default());
+        let mut compact = ThriftReader::new(bytes.get(from..to).unwrap_or_default());
         let mut before = None;
         while let Some(field) = compact.field(before)? {
             compact.skip(field)?;

@@ -19,14 +19,14 @@ pub enum RowAction {
 
 /// The effect of a merge.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Changes {
+pub struct RowChanges {
     pub added: u64,
     pub changed: u64,
     /// Taken out of the table, or marked as deleted.
     pub removed: u64,
 }
 
-impl Changes {
+impl RowChanges {
     /// Whether anything differs from before.
     pub fn any(&self) -> bool {
         self.added + self.changed + self.removed > 0

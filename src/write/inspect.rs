@@ -24,14 +24,14 @@ const CHUNK: usize = 1 << 20;
 
 /// A live file and its present path: the final one, or still the staged one.
 #[derive(Clone, Debug)]
-pub struct Located {
+pub struct LocatedFile {
     pub file: DataFile,
     pub at: String,
 }
 
 /// Something wrong with a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Fault {
+pub struct FileFault {
     pub path: String,
     pub flaw: Flaw,
     /// The number of occurrences, for a flaw that can be repeated in a file; the flaw describes the first.
@@ -88,17 +88,17 @@ impl fmt::Display for Flaw {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Missing => f.write_str("the manifest names it and it is not there"),
-            Self::Size(found, named) => write!(f, "it has {found} bytes, and the manifest says {named}"),
+            Self::Size(found, named) => write!(f, "it has {found} bytes, and the manifest has {named}"),
             Self::Checksum => f.write_str("its bytes are not those that were written: the checksum differs"),
             Self::Unreadable(why) => write!(f, "it cannot be read: {why}"),
             Self::Rows(found, named) => {
-                write!(f, "it has {}, and the manifest says {named}", plural(*found, "row"))
+                write!(f, "it has {}, and the manifest has {named}", plural(*found, "row"))
             }
             Self::Columns(why) => write!(f, "its columns are not those of the table: {why}"),
-            Self::Range { found, named } => write!(f, "its owners are {found}, and the manifest says {named}"),
+            Self::Range { found, named } => write!(f, "its record keys are {found}, and the manifest has {named}"),
             Self::Unsorted(key) => write!(f, "its rows are not sorted by the key: ({key}) comes too late"),
-            Self::Repeated { key, other } => write!(f, "the key ({key}) stands there again; it is also in {other}"),
-            Self::Orphan(key) => write!(f, "the owner of ({key}) is not in the owner's table"),
+            Self::Repeated { key, other } => write!(f, "the key ({key}) occurs again; it is also in {other}"),
+            Self::Orphan(key) => write!(f, "the record of ({key}) is not in the main table"),
             Self::Partition { key, belongs } => write!(f, "({key}) belongs to {belongs}"),
         }
     }
@@ -134,7 +134,7 @@ impl Footer {
             return Some(Flaw::Columns(why));
         }
         let (found, named) = (self.columns.len(), columns.len());
-        (found != named).then(|| Flaw::Columns(format!("there are {found}, and the manifest says {named}")))
+        (found != named).then(|| Flaw::Columns(format!("there are {found}, and the manifest has {named}")))
     }
 }
 

@@ -24,7 +24,7 @@ use crate::write::ranges::each_batch;
 
 /// A value that can be compared with a search row.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Cell {
+pub enum StoredValue {
     Null,
     Bool(bool),
     /// Whole numbers, days, microseconds, decimals' digits.
@@ -35,8 +35,8 @@ pub enum Cell {
 /// Stored values of a record: the requested columns, and the time at which this content was first stored
 /// (microseconds).
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Holding {
-    pub cells: Vec<Cell>,
+pub struct StoredRecord {
+    pub cells: Vec<StoredValue>,
     pub extracted_at: i64,
 }
 
@@ -52,7 +52,7 @@ pub async fn held(
     key: &str,
     columns: &[String],
     ids: &[i64],
-) -> Result<HashMap<i64, Holding>> {
+) -> Result<HashMap<i64, StoredRecord>> {
     let files: Vec<DataFile> = files.iter().filter(|file| may_hold(file, ids)).cloned().collect();
     Ok(held_by_file(store, &files, key, columns, ids).await?.into_iter().flatten().collect())
 }
@@ -64,7 +64,7 @@ pub async fn held_by_file(
     key: &str,
     columns: &[String],
     ids: &[i64],
-) -> Result<Vec<HashMap<i64, Holding>>> {
+) -> Result<Vec<HashMap<i64, StoredRecord>>> {
     let ids: Arc<[i64]> = Arc::from(ids);
     let names: Arc<[String]> = std::iter::once(key.to_owned())
         .chain(columns.iter().cloned())
@@ -77,7 +77,7 @@ pub async fn held_by_file(
 
 /// Every id in the main table, ascending: only its key column `key` is read.
 pub async fn held_ids(store: &Store, files: &[DataFile], key: &str) -> Result<Vec<i64>> {
-    pick(store, files, key, &Which::All).await
+    pick(store, files, key, &KeyFilter::All).await
 }
 
 /// At most so many ids that the tables hold, going round: those above `after`, ascending, then from the least on. Of each
@@ -118,7 +118,7 @@ async fn least_above(
         if found.len() >= most && found.last().is_none_or(|greatest| first > *greatest) {
             break;
         }
-        let ids = pick(store, std::slice::from_ref(file), key, &Which::All).await?;
+        let ids = pick(store, std::slice::from_ref(file), key, &KeyFilter::All).await?;
         found.extend(ids.into_iter().filter(|id| above.is_none_or(|above| *id > above)));
         while found.len() > most {
             found.pop_last();
@@ -135,12 +135,12 @@ pub async fn held_between(
     column: &str,
     window: Window,
 ) -> Result<Vec<i64>> {
-    pick(store, files, key, &Which::Between(column.to_owned(), window)).await
+    pick(store, files, key, &KeyFilter::Between(column.to_owned(), window)).await
 }
 
 /// The ids, ascending, of records that are held as open.
 pub async fn held_open(store: &Store, files: &[DataFile], key: &str, open: &Open) -> Result<Vec<i64>> {
-    let which = Which::open(open);
+    let which = KeyFilter::open(open);
     let condition = which.to_string();
     let listed = |file: &DataFile| file.open.as_ref().is_some_and(|open| open.condition == condition);
     // Files with open ids in the manifest are not read: the number of months grows.
@@ -154,20 +154,20 @@ pub async fn held_open(store: &Store, files: &[DataFile], key: &str, open: &Open
 
 /// The records of a file, and the records of another resource that they name.
 #[derive(Debug, Default)]
-pub struct Names {
+pub struct References {
     pub owners: BTreeSet<i64>,
     pub ids: BTreeSet<i64>,
 }
 
 /// The ids that a file references in `column`, from rows in which `with` is set.
-pub async fn named(store: &Store, file: &DataFile, key: &str, column: &str, with: Option<&str>) -> Result<Names> {
+pub async fn named(store: &Store, file: &DataFile, key: &str, column: &str, with: Option<&str>) -> Result<References> {
     let (key, column, with) = (key.to_owned(), column.to_owned(), with.map(str::to_owned));
     let found = each_file(store, &[file], move |file| names(file, &key, &column, with.as_deref())).await?;
     Ok(found.into_iter().next().unwrap_or_default())
 }
 
-fn names(file: RemoteFile, key: &str, column: &str, with: Option<&str>) -> parquet::errors::Result<Names> {
-    let mut found = Names::default();
+fn names(file: RemoteFile, key: &str, column: &str, with: Option<&str>) -> parquet::errors::Result<References> {
+    let mut found = References::default();
     let columns: Vec<&str> = [key, column].into_iter().chain(with).collect();
     each_batch(
         file,
@@ -190,31 +190,31 @@ fn names(file: RemoteFile, key: &str, column: &str, with: Option<&str>) -> parqu
 
 /// Which rows are wanted.
 #[derive(Clone, Debug)]
-pub enum Which {
+pub enum KeyFilter {
     All,
     Between(String, Window),
-    Is(String, Cell),
+    Is(String, StoredValue),
 }
 
-impl fmt::Display for Which {
+impl fmt::Display for KeyFilter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::All => f.write_str("all"),
             Self::Between(column, window) => write!(f, "{column} in {window:?}"),
-            Self::Is(column, Cell::Null) => write!(f, "{column} is null"),
-            Self::Is(column, Cell::Bool(value)) => write!(f, "{column} is {value}"),
-            Self::Is(column, Cell::Number(value)) => write!(f, "{column} is {value}"),
-            Self::Is(column, Cell::Text(value)) => write!(f, "{column} is {value:?}"),
+            Self::Is(column, StoredValue::Null) => write!(f, "{column} is null"),
+            Self::Is(column, StoredValue::Bool(value)) => write!(f, "{column} is {value}"),
+            Self::Is(column, StoredValue::Number(value)) => write!(f, "{column} is {value}"),
+            Self::Is(column, StoredValue::Text(value)) => write!(f, "{column} is {value:?}"),
         }
     }
 }
 
-impl Which {
+impl KeyFilter {
     /// Those of open records.
     pub fn open(open: &Open) -> Self {
         match open {
-            Open::Listed { filter: (_, value), column } => Self::Is(column.clone(), Cell::Bool(*value)),
-            Open::Until { column, .. } => Self::Is(column.clone(), Cell::Null),
+            Open::Listed { filter: (_, value), column } => Self::Is(column.clone(), StoredValue::Bool(*value)),
+            Open::Until { column, .. } => Self::Is(column.clone(), StoredValue::Null),
         }
     }
 
@@ -247,24 +247,24 @@ impl Which {
                 let begins_after = window.to.zip(at(first)).is_some_and(|(to, first)| first >= to);
                 !ends_before && !begins_after
             }),
-            Self::Is(column, Cell::Null) => {
+            Self::Is(column, StoredValue::Null) => {
                 statistics(group, column).and_then(Statistics::null_count_opt).is_none_or(|nulls| nulls > 0)
             }
-            Self::Is(column, Cell::Bool(wanted)) => match statistics(group, column) {
+            Self::Is(column, StoredValue::Bool(wanted)) => match statistics(group, column) {
                 Some(Statistics::Boolean(values)) => {
                     values.min_opt().zip(values.max_opt()).is_none_or(|(min, max)| min == wanted || max == wanted)
                 }
                 Some(_) | None => true,
             },
-            Self::Is(_, Cell::Number(_) | Cell::Text(_)) => true,
+            Self::Is(_, StoredValue::Number(_) | StoredValue::Text(_)) => true,
         }
     }
 
-    /// Whether a row is wanted, by its cell of [`Which::column`].
-    fn admits(&self, cell: Option<Cell>) -> bool {
+    /// Whether a row is wanted, by its cell of [`KeyFilter::column`].
+    fn admits(&self, cell: Option<StoredValue>) -> bool {
         match (self, cell) {
             (Self::All, _) => true,
-            (Self::Between(_, window), Some(Cell::Number(micros))) => {
+            (Self::Between(_, window), Some(StoredValue::Number(micros))) => {
                 i64::try_from(micros).is_ok_and(|micros| window.contains(timestamp(micros)))
             }
             (Self::Is(_, wanted), Some(cell)) => cell == *wanted,
@@ -273,7 +273,7 @@ impl Which {
     }
 }
 
-async fn pick(store: &Store, files: &[DataFile], key: &str, which: &Which) -> Result<Vec<i64>> {
+async fn pick(store: &Store, files: &[DataFile], key: &str, which: &KeyFilter) -> Result<Vec<i64>> {
     let (key, which) = (key.to_owned(), which.clone());
     let files: Vec<&DataFile> = files.iter().filter(|file| file.rows > 0).collect();
     let found = each_file(store, &files, move |file| keys(file, &key, &which)).await?;
@@ -312,7 +312,7 @@ pub(super) fn unreadable(path: String, error: ParquetError) -> Failure {
     }
 }
 
-fn keys(file: RemoteFile, key: &str, which: &Which) -> parquet::errors::Result<Vec<i64>> {
+fn keys(file: RemoteFile, key: &str, which: &KeyFilter) -> parquet::errors::Result<Vec<i64>> {
     let mut ids = Vec::new();
     let columns: Vec<&str> = [key, DELETED_AT].into_iter().chain(which.column()).collect();
     each_batch(
@@ -335,7 +335,7 @@ fn any_within(ids: &[i64], first: i64, last: i64) -> bool {
     ids.get(ids.partition_point(|id| *id < first)).is_some_and(|id| *id <= last)
 }
 
-fn look(file: RemoteFile, names: &[String], ids: &[i64]) -> parquet::errors::Result<Vec<(i64, Holding)>> {
+fn look(file: RemoteFile, names: &[String], ids: &[i64]) -> parquet::errors::Result<Vec<(i64, StoredRecord)>> {
     let mut found = Vec::new();
     let columns: Vec<&str> = names.iter().map(String::as_str).chain([DELETED_AT]).collect();
     let wanted =
@@ -356,7 +356,7 @@ fn statistics<'a>(group: &'a RowGroupMetaData, column: &str) -> Option<&'a Stati
     group.columns().iter().find(|found| found.column_path().string() == column)?.statistics()
 }
 
-fn collect(batch: &RecordBatch, names: &[String], ids: &[i64], found: &mut Vec<(i64, Holding)>) {
+fn collect(batch: &RecordBatch, names: &[String], ids: &[i64], found: &mut Vec<(i64, StoredRecord)>) {
     let column = |name: &str| batch.column_by_name(name);
     let (Some(keys), Some(seen)) = (column(&names[0]), column(EXTRACTED_AT)) else { return };
     let keys = keys.as_primitive::<Int64Type>();
@@ -364,8 +364,9 @@ fn collect(batch: &RecordBatch, names: &[String], ids: &[i64], found: &mut Vec<(
     let wanted = |row: &usize| ids.binary_search(&keys.value(*row)).is_ok() && is_live(batch, *row);
     for row in (0..batch.num_rows()).filter(wanted) {
         let wanted = &names[1..names.len() - 1];
-        let cells = wanted.iter().map(|name| column(name).map_or(Cell::Null, |column| cell(column, row))).collect();
-        found.push((keys.value(row), Holding { cells, extracted_at: seen.value(row) }));
+        let cells =
+            wanted.iter().map(|name| column(name).map_or(StoredValue::Null, |column| cell(column, row))).collect();
+        found.push((keys.value(row), StoredRecord { cells, extracted_at: seen.value(row) }));
     }
 }
 
@@ -374,18 +375,20 @@ fn is_live(batch: &RecordBatch, row: usize) -> bool {
     batch.column_by_name(DELETED_AT).is_none_or(|marks| marks.is_null(row))
 }
 
-fn cell(column: &dyn Array, row: usize) -> Cell {
+fn cell(column: &dyn Array, row: usize) -> StoredValue {
     if column.is_null(row) {
-        return Cell::Null;
+        return StoredValue::Null;
     }
     match column.data_type() {
-        DataType::Boolean => Cell::Bool(column.as_boolean().value(row)),
-        DataType::Int32 => Cell::Number(column.as_primitive::<Int32Type>().value(row).into()),
-        DataType::Int64 => Cell::Number(column.as_primitive::<Int64Type>().value(row).into()),
-        DataType::Timestamp(..) => Cell::Number(column.as_primitive::<TimestampMicrosecondType>().value(row).into()),
-        DataType::Decimal128(..) => Cell::Number(column.as_primitive::<Decimal128Type>().value(row)),
-        DataType::Utf8 => Cell::Text(column.as_string::<i32>().value(row).to_owned()),
+        DataType::Boolean => StoredValue::Bool(column.as_boolean().value(row)),
+        DataType::Int32 => StoredValue::Number(column.as_primitive::<Int32Type>().value(row).into()),
+        DataType::Int64 => StoredValue::Number(column.as_primitive::<Int64Type>().value(row).into()),
+        DataType::Timestamp(..) => {
+            StoredValue::Number(column.as_primitive::<TimestampMicrosecondType>().value(row).into())
+        }
+        DataType::Decimal128(..) => StoredValue::Number(column.as_primitive::<Decimal128Type>().value(row)),
+        DataType::Utf8 => StoredValue::Text(column.as_string::<i32>().value(row).to_owned()),
         // Nothing else is compared with a search.
-        _ => Cell::Null,
+        _ => StoredValue::Null,
     }
 }

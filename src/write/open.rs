@@ -5,7 +5,7 @@ use parquet::file::metadata::RowGroupMetaData;
 
 use crate::manifest::OpenRecords;
 use crate::schema::{DELETED_AT, Resource, Table, Type};
-use crate::write::lookup::Which;
+use crate::write::lookup::KeyFilter;
 
 /// More open records than this are not listed, for each manifest names them; their file is read instead.
 const MOST: usize = 100;
@@ -14,15 +14,15 @@ const MOST: usize = 100;
 #[derive(Clone, Debug)]
 pub struct OpenRows {
     key: String,
-    which: Which,
+    which: KeyFilter,
 }
 
 impl OpenRows {
     /// Of a resource's table, if open records are looked for in it.
     pub fn of(resource: &Resource, table: &Table) -> Option<Self> {
-        let open = resource.open().filter(|_| resource.owner_table().name == table.name)?;
+        let open = resource.open().filter(|_| resource.main_table().name == table.name)?;
         let key = &table.columns[table.key[0]];
-        (key.kind == Type::Int64).then(|| Self { key: key.name.clone(), which: Which::open(open) })
+        (key.kind == Type::Int64).then(|| Self { key: key.name.clone(), which: KeyFilter::open(open) })
     }
 
     /// The columns that decide.

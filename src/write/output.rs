@@ -7,12 +7,12 @@ use arrow_array::RecordBatch;
 
 use crate::failure::Result;
 use crate::manifest::{DataFile, Key};
-use crate::store::{Scratch, Store, paths};
-use crate::write::groups::Groups;
+use crate::store::{ScratchFile, Store, paths};
+use crate::write::groups::RowGroups;
 use crate::write::open::OpenRows;
 use crate::write::parquet::{Fill, Form, Writer};
 use crate::write::sorted::owner;
-use crate::write::source::Held;
+use crate::write::source::HeldRange;
 
 /// Where and how files of a table are written.
 pub struct Target<'a> {
@@ -38,7 +38,7 @@ impl Target<'_> {
 /// A file written, not yet staged.
 #[derive(Debug)]
 pub struct Draft {
-    pub scratch: Scratch,
+    pub scratch: ScratchFile,
     pub file: DataFile,
 }
 
@@ -60,7 +60,7 @@ pub struct Output {
 
 struct Open {
     writer: Writer,
-    scratch: Scratch,
+    scratch: ScratchFile,
     number: u64,
     rows: u64,
     first: Key,
@@ -85,7 +85,13 @@ impl Output {
     }
 
     /// Appends a row group as it is; `false`, and nothing is done, where its rows have to be decoded.
-    pub fn copy(&mut self, groups: &Groups, held: &Held, group: usize, target: &mut Target<'_>) -> Result<bool> {
+    pub fn copy(
+        &mut self,
+        groups: &RowGroups,
+        held: &HeldRange,
+        group: usize,
+        target: &mut Target<'_>,
+    ) -> Result<bool> {
         let (rows, bytes) = (groups.rows(group), groups.bytes(group));
         let Some(bounds) = groups.bounds(group).filter(|bounds| bounds.exact) else { return Ok(false) };
         if target.form.sizes.is_small(rows, bytes) {

@@ -123,7 +123,7 @@ pub fn failed(verb: &str, path: &Path, error: impl std::error::Error + Send + Sy
     Failure::new(Kind::StoreUnreachable, format!("{verb} a data file"))
         .at(path.display().to_string())
         .caused(error)
-        .advise("check free space and permissions; what was committed is intact, run again")
+        .advise("check free space and permissions; commits are intact, run again")
 }
 
 impl Writer {

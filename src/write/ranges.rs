@@ -93,11 +93,11 @@ impl Length for Chunks {
 }
 
 impl ChunkReader for Chunks {
-    type T = Reading;
+    type T = RangeReading;
 
-    fn get_read(&self, start: u64) -> parquet::errors::Result<Reading> {
+    fn get_read(&self, start: u64) -> parquet::errors::Result<RangeReading> {
         let bytes = self.rest(start).unwrap_or_default();
-        Ok(Reading { file: self.file.clone(), next: start.saturating_add(length(&bytes)), bytes })
+        Ok(RangeReading { file: self.file.clone(), next: start.saturating_add(length(&bytes)), bytes })
     }
 
     fn get_bytes(&self, start: u64, length: usize) -> parquet::errors::Result<Bytes> {
@@ -108,14 +108,14 @@ impl ChunkReader for Chunks {
 }
 
 /// Bytes of a file from some place on, fetched as they are read.
-pub struct Reading {
+pub struct RangeReading {
     file: RemoteFile,
     bytes: Bytes,
     /// The place behind `bytes`.
     next: u64,
 }
 
-impl Read for Reading {
+impl Read for RangeReading {
     fn read(&mut self, out: &mut [u8]) -> IoResult<usize> {
         if self.bytes.is_empty() {
             let more = self.file.size().saturating_sub(self.next).min(STEP);

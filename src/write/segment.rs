@@ -14,7 +14,7 @@ use arrow_schema::Schema;
 use arrow_select::interleave::interleave_record_batch;
 
 use crate::failure::{Failure, Kind, Result};
-use crate::store::{Step, Watcher};
+use crate::store::{StoreStep, Watcher};
 use crate::write::weight::{Most, row_bytes};
 
 /// A batch of a segment: a merge holds one of each segment at a time.
@@ -56,7 +56,7 @@ impl Segment {
     ) -> Result<Self> {
         let file = File::create(&path).map_err(|error| failed("write", &path, error))?;
         let name = path.to_string_lossy().into_owned();
-        watcher.reach(Step::SegmentOpened, &name)?;
+        watcher.reach(StoreStep::SegmentOpened, &name)?;
         let options = IpcWriteOptions::default()
             .try_with_compression(Some(CompressionType::LZ4_FRAME))
             .map_err(|error| failed("write", &path, error))?;
@@ -70,7 +70,7 @@ impl Segment {
         }
         writer.finish().map_err(|error| failed("write", &path, error))?;
         let bytes = std::fs::metadata(&path).map_err(|error| failed("write", &path, error))?.len();
-        watcher.reach(Step::SegmentWritten, &name)?;
+        watcher.reach(StoreStep::SegmentWritten, &name)?;
         Ok(Self::Disk { path, bytes, level })
     }
 

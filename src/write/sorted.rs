@@ -27,7 +27,7 @@ pub struct Sorted {
     /// The key returned last, to leave out a second one.
     last: Vec<u8>,
     current: Option<Current>,
-    /// Rows left out because their key stood twice in one record.
+    /// Rows left out because their key occurred twice in one record.
     pub twice: u64,
 }
 

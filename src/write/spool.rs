@@ -83,9 +83,9 @@ pub(super) fn rank(left: &[Option<i64>], right: &[Option<i64>]) -> Ordering {
 
 /// The record keys of a commit, sorted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct OwnerSet(Vec<Key>);
+pub struct RecordSet(Vec<Key>);
 
-impl OwnerSet {
+impl RecordSet {
     /// A set of these.
     pub fn new(mut keys: Vec<Key>) -> Self {
         keys.sort_unstable();
@@ -130,7 +130,7 @@ impl OwnerSet {
 /// A spool taken for a commit: sorted runs of each table, and which rows of them count.
 #[derive(Debug)]
 pub struct Spooled {
-    pub owners: OwnerSet,
+    pub owners: RecordSet,
     pub(super) tables: Vec<(Arc<Layout>, Vec<Segment>)>,
     pub(super) winning: Arc<HashSet<u64>>,
     /// Some record came twice, so rows must be looked at one by one.
@@ -148,7 +148,7 @@ impl Spooled {
         for key in keys {
             self.copies.remove(key);
         }
-        self.owners = OwnerSet::new(self.copies.keys().cloned().collect());
+        self.owners = RecordSet::new(self.copies.keys().cloned().collect());
         self.winning = Arc::new(self.copies.values().map(|copy| copy.seq).collect());
         self.has_losers = true;
     }
@@ -206,7 +206,7 @@ impl Spool {
         }
         let mut rows = 0;
         for (place, table) in page.tables.iter().enumerate() {
-            let batch = self.widen(place, table, page, first, asked_at, partition)?;
+            let batch = self.widen(place, table, page, (first, asked_at), partition)?;
             let count = u64::try_from(batch.num_rows()).expect("a page's length fits");
             rows += count;
             self.tables[place].rows += count;
@@ -239,8 +239,7 @@ impl Spool {
         place: usize,
         rows: &TableRows,
         page: &Page,
-        first: u64,
-        asked_at: Timestamp,
+        (first, asked_at): (u64, Timestamp),
         partition: Option<i32>,
     ) -> Result<RecordBatch> {
         let count = rows.owners.len();
@@ -356,7 +355,7 @@ impl Spool {
             if has_losers { winners.values().map(|winner| winner.seq).collect() } else { HashSet::new() };
         let tables = self.tables.iter_mut().map(|table| std::mem::take(&mut table.segments));
         let spooled = Spooled {
-            owners: OwnerSet::new(winners.keys().cloned().collect()),
+            owners: RecordSet::new(winners.keys().cloned().collect()),
             tables: self.layouts.iter().cloned().zip(tables).collect(),
             winning: Arc::new(winning),
             has_losers,

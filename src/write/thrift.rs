@@ -20,7 +20,7 @@ const MAP: u8 = 11;
 const STRUCT: u8 = 12;
 
 /// Bytes being read.
-pub struct Compact<'b> {
+pub struct ThriftReader<'b> {
     bytes: &'b [u8],
     length: usize,
 }
@@ -48,7 +48,7 @@ fn refused(why: &str) -> ParquetError {
     ParquetError::General(format!("its metadata is not sound: {why}"))
 }
 
-impl<'b> Compact<'b> {
+impl<'b> ThriftReader<'b> {
     /// From the first byte on.
     pub fn new(bytes: &'b [u8]) -> Self {
         Self { bytes, length: bytes.len() }

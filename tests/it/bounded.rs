@@ -232,7 +232,7 @@ async fn a_manifest_that_lists_more_things_than_any_of_ours_is_refused_before_th
     let many = |one: &str| vec![one; 6_000_000].join(",");
     for (what, list) in [
         ("removes", format!("[{}]", many("\"\""))),
-        ("misfits", format!("[{}]", many("0"))),
+        ("rejected", format!("[{}]", many("0"))),
         ("unknown", format!("[{}]", many("[]"))),
     ] {
         let mut version = good.clone();
@@ -293,8 +293,8 @@ async fn ranges_that_name_more_than_there_is_are_refused_wherever_a_manifest_has
         assert_eq!(read.map_err(|failure| failure.kind()).unwrap_err(), Kind::Damage, "{place}: {value}");
     }
     let mut version = good.clone();
-    let misfits = |name: u64| json!({"path": paths::misfits("brand", RUN, name), "records": u64::MAX});
-    version["misfits"] = json!([misfits(1), misfits(2)]);
+    let rejected = |name: u64| json!({"path": paths::rejected("brand", RUN, name), "records": u64::MAX});
+    version["rejected"] = json!([rejected(1), rejected(2)]);
     assert!(parse("brand", number, version.to_string().as_bytes()).is_err());
     // AND values that no run can have written are not
     for (place, value) in [
@@ -313,17 +313,17 @@ async fn ranges_that_name_more_than_there_is_are_refused_wherever_a_manifest_has
 fn full_state(cursor: &Value) -> Value {
     let at = "2025-11-18T03:00:00Z";
     json!({
-        "watermark": at, "completed_at": at, "reloaded_at": at, "reconciled_at": at, "opened_at": at,
+        "watermark": at, "completed_at": at, "reloaded_at": at, "reconciled_at": at, "open_reread_at": at,
         "clocks": {
-            "completed_at": at, "reloaded_at": at, "reconciled_at": at, "opened_at": at,
+            "completed_at": at, "reloaded_at": at, "reconciled_at": at, "open_reread_at": at,
             "scan": {"ours": at, "earliest": at},
         },
-        "handed": {"product": [1_000]},
+        "pending_references": {"product": [1_000]},
         "scan": {"id": RUN, "kind": "changes", "started_at": at, "schema_hash": "0", "cursor": cursor},
         "backfill": null,
-        "owed": [{"id": 5, "reason": "it did not come", "since": at}],
-        "left_out": [{"id": 6, "code": "CMNC-404", "until": at}],
-        "seen": {"7": at},
+        "pending": [{"id": 5, "reason": "it did not come", "since": at}],
+        "skipped_ids": [{"id": 6, "code": "CMNC-404", "until": at}],
+        "record_stamps": {"7": at},
         "start": at,
         "reread_to": 8,
         "evidence": {

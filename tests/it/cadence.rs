@@ -129,7 +129,7 @@ fn what_is_owed_is_read_though_its_list_is_not_due() {
     let mut head = read_at(brand, at(now));
     let calm = ResourceOptions { every: Some(HOUR), ..options(now) };
     assert_eq!(steps(brand, Some(&head), calm), Vec::<&str>::new());
-    head.state.owed =
+    head.state.pending =
         serde_json::from_str(r#"[{"id": 7, "reason": "does not fit", "since": "2026-06-01T00:00:00Z"}]"#).unwrap();
     assert_eq!(steps(brand, Some(&head), calm), ["full"]);
 }

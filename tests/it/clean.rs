@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use pearlift::sandbox::{Settings, Size};
+use pearlift::sandbox::{SandboxSettings, Size};
 
 use crate::support::{Program, account, files, start, this_morning};
 
@@ -152,7 +152,7 @@ async fn versions_go_that_take_more_room_than_they_may_and_reports_that_are_old(
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn what_another_run_holds_is_left_alone() {
     // GIVEN a slow run at work on orders, and leavings of orders and of brands
-    let settings = Settings { limit: 0, latency: 300, now: Some(this_morning()), ..Settings::default() };
+    let settings = SandboxSettings { limit: 0, latency: 300, now: Some(this_morning()), ..SandboxSettings::default() };
     let sandbox = start(settings, Size { orders: 20_000, ..Size::default() }).await;
     let lake = tempfile::tempdir().unwrap();
     let program = Program::new(&sandbox, lake.path()).with("PEARLIFT_LIMITS_CONCURRENCY", "1");

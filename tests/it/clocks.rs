@@ -13,7 +13,7 @@ use pearlift::plan::{
     Moment, ScanClocks, are_apart, held_back, is_another_day, is_over, lowered, may_replace, watermark,
 };
 use pearlift::run::{End, Outcome, RunMode, run_in};
-use pearlift::sandbox::{Rule, Sandbox, Status, Wrong};
+use pearlift::sandbox::{AnswerRule, Sandbox, Status, Wrong};
 use proptest::prelude::*;
 
 use crate::support::{Program, account, check_truth, head, query};
@@ -77,7 +77,7 @@ impl Shop {
     /// The `Date` of these answers is off by so much from now on; of all of them where none are named.
     fn misdate(&self, by: SignedDuration, at: &[u64]) {
         let rule =
-            Rule { method: String::new(), path: String::new(), at: at.to_vec(), then: Wrong::Date(by.as_secs()) };
+            AnswerRule { method: String::new(), path: String::new(), at: at.to_vec(), then: Wrong::Date(by.as_secs()) };
         self.sandbox.change(|settings| settings.answers = vec![rule]);
     }
 
@@ -149,7 +149,7 @@ async fn a_first_load_under_a_wrong_clock_that_is_resumed_under_a_right_one_lose
     // GIVEN a first load that began while the source's clock was two days ahead, and stopped half-way
     let mut shop = Shop::open(800).await;
     shop.set("PEARLIFT_LIMITS_RETRY_TRIES", "1");
-    let fails = |path: &str, at: Vec<u64>| Rule {
+    let fails = |path: &str, at: Vec<u64>| AnswerRule {
         method: "GET".into(),
         path: path.into(),
         at,
@@ -384,9 +384,9 @@ async fn an_id_that_is_left_out_under_a_wrong_clock_is_asked_for_again_after_thi
     shop.misdate(DAY * 366, &[]);
     shop.run(&STOCK).await;
     // THEN they are left out no longer than with a right one
-    let left_out = shop.state("product_availability").left_out;
+    let skipped = shop.state("product_availability").skipped_ids;
     let end = shop.sandbox.now() + DAY * 30;
-    assert!(!left_out.is_empty() && left_out.iter().all(|out| out.until <= end), "{left_out:?}");
+    assert!(!skipped.is_empty() && skipped.iter().all(|out| out.until <= end), "{skipped:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -424,8 +424,12 @@ async fn a_throttle_header_that_names_the_end_of_time_holds_up_nothing() {
     let busy = Status { status: 429, body: "{}".into() };
     for name in ["retry-after", "brightpearl-next-throttle-period"] {
         for text in ["99999999999999", "Fri, 31 Dec 9999 23:59:59 GMT"] {
-            let rule =
-                Rule { method: String::new(), path: String::new(), at: vec![1], then: Wrong::Status(busy.clone()) };
+            let rule = AnswerRule {
+                method: String::new(),
+                path: String::new(),
+                at: vec![1],
+                then: Wrong::Status(busy.clone()),
+            };
             shop.sandbox.change(|settings| {
                 settings.answers = vec![rule];
                 settings.headers = BTreeMap::from([(name.to_owned(), text.to_owned())]);

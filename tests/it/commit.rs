@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use pearlift::clean::{Cleaning, Why, clean};
+use pearlift::clean::{Cleaning, WasteKind, clean};
 use pearlift::failure::Kind;
 use pearlift::manifest::{FORMAT, State, Version, decide, head, versions};
 use pearlift::run::{End, Outcome, ResourceOutcome, nonce, run_in};
@@ -28,7 +28,7 @@ pub fn child(of: Option<&Version>) -> Version {
         schema_hash: "0".to_owned(),
         tables: BTreeMap::new(),
         removes: Vec::new(),
-        misfits: Vec::new(),
+        rejected: Vec::new(),
         deleted: Vec::new(),
         state: State::default(),
         checkpoint: None,
@@ -76,7 +76,7 @@ async fn a_conflict_with_nothing_written_is_no_loss() {
 async fn what_bears_our_name_is_written_whatever_the_store_says() {
     for fault in [Fault::Exists, Fault::DoneThenExists] {
         let (store, faults) = (Store::memory(), Faults::default());
-        let path = paths::misfits("brand", &nonce(), 1);
+        let path = paths::rejected("brand", &nonce(), 1);
         faults.once(Verb::Put, "misfits", fault.clone());
         faults.before(&store).put_own(&path, "text").await.unwrap();
         assert_eq!(store.get(&path).await.unwrap().as_deref(), Some(&b"text"[..]), "{fault:?}");
@@ -304,7 +304,7 @@ async fn what_was_swept_of_a_run_that_sleeps_can_no_longer_be_committed_by_it() 
         let work =
             Cleaning { store: &store, catalog: &errand.catalog, account: "acme", now, dry_run: false, compact: None };
         let outcome = clean(work).await.unwrap();
-        assert_eq!(outcome.waste.iter().filter(|waste| waste.why == Why::Staging).count(), 1, "{outcome:?}");
+        assert_eq!(outcome.waste.iter().filter(|waste| waste.why == WasteKind::Staging).count(), 1, "{outcome:?}");
         gate.open();
     };
     let (outcome, ()) = futures_util::future::join(sleeper, cleaner).await;

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use pearlift::sandbox::{Sandbox, Settings, Size};
+use pearlift::sandbox::{Sandbox, SandboxSettings, Size};
 use serde_json::Value;
 
 use crate::support::{Program, Weed, account, check_truth, files, findings, flip, head, query, start, this_morning};
@@ -29,7 +29,7 @@ fn parquet(lake: &Path) -> Vec<PathBuf> {
 }
 
 async fn products(products: u64) -> Sandbox {
-    let settings = Settings { limit: 0, now: Some(this_morning()), ..Settings::default() };
+    let settings = SandboxSettings { limit: 0, now: Some(this_morning()), ..SandboxSettings::default() };
     start(settings, Size { orders: 10, ..Size::default() }.with("product", products)).await
 }
 
@@ -138,7 +138,7 @@ async fn a_damaged_file_is_not_joined() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn what_another_run_holds_is_not_joined() {
     // GIVEN small files of orders and of products, and a run at work on orders
-    let settings = Settings { limit: 0, now: Some(this_morning()), ..Settings::default() };
+    let settings = SandboxSettings { limit: 0, now: Some(this_morning()), ..SandboxSettings::default() };
     let sandbox = start(settings, Size { orders: 60, ..Size::default() }).await;
     let lake = tempfile::tempdir().unwrap();
     let program = Program::new(&sandbox, lake.path());

@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use pearlift::sandbox::{Rule, Sandbox};
+use pearlift::sandbox::{AnswerRule, Sandbox};
 use serde_json::{Value, json};
 
 use crate::support::{Program, account, check_truth, head, query, this_morning};
 
 /// Bends answers by these rules.
 fn answers(sandbox: &Sandbox, rules: Value) {
-    let rules: Vec<Rule> = serde_json::from_value(rules).expect("the rules are well formed");
+    let rules: Vec<AnswerRule> = serde_json::from_value(rules).expect("the rules are well formed");
     sandbox.change(|settings| settings.answers = rules);
 }
 

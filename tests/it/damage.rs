@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use pearlift::sandbox::{Sandbox, Settings, Size};
+use pearlift::sandbox::{Sandbox, SandboxSettings, Size};
 
 use crate::support::{
     Done, Program, Weed, account, check_truth, cut, files, findings, flip, head, largest, python, query, rewrite,
@@ -310,7 +310,7 @@ async fn a_committed_file_that_is_neither_staged_nor_published_does_not_stand_in
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn mending_that_is_killed_goes_on_by_looking_again() {
     // GIVEN a slow source, and every file of orders damaged
-    let settings = Settings { limit: 0, now: Some(this_morning()), ..Settings::default() };
+    let settings = SandboxSettings { limit: 0, now: Some(this_morning()), ..SandboxSettings::default() };
     let sandbox = start(settings, Size { orders: 1_200, ..Size::default() }).await;
     let lake = tempfile::tempdir().unwrap();
     let program = Program::new(&sandbox, lake.path()).with("PEARLIFT_LIMITS_CONCURRENCY", "1");

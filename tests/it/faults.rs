@@ -1,6 +1,6 @@
 //! A source in trouble: failed requests are repeated, and nothing is lost or believed.
 
-use pearlift::sandbox::{Fault, Faults, Sandbox, Settings, Size};
+use pearlift::sandbox::{Fault, Faults, Sandbox, SandboxSettings, Size};
 
 use std::io::Write;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -192,7 +192,7 @@ async fn the_malformed_time_of_accounting_periods_is_an_instant() {
 async fn a_payment_whose_id_cannot_be_read_is_kept_wherever_its_page_has_it() {
     for payments in [1, 20] {
         // GIVEN payments in pages of seven, and in each answer a last row with an id that is no number of ours
-        let settings = Settings { limit: 0, page_cap: 7, ..Settings::default() };
+        let settings = SandboxSettings { limit: 0, page_cap: 7, ..SandboxSettings::default() };
         let size = Size { orders: 5, ..Size::default() }.with("customer_payment", payments);
         let sandbox = start(settings, size).await;
         sandbox.change(|settings| {
@@ -270,7 +270,7 @@ async fn a_page_of_which_no_row_can_be_told_from_others_is_not_the_end() {
 
         // WHEN payments are read THEN they fail by name, and do not count as loaded
         let done = program.run(&["run", "customer_payment"]).expect(4);
-        assert!(done.stderr.contains("bears a `paymentId` that can be read"), "{first}: {}", done.stderr);
+        assert!(done.stderr.contains("has a readable `paymentId`"), "{first}: {}", done.stderr);
         let status = program.run(&["status"]).expect(0).stdout;
         assert!(!status.contains("complete"), "{first}: {status}");
     }
@@ -289,7 +289,7 @@ async fn a_payment_that_names_no_order_hands_none_on() {
 
     // WHEN both are read THEN orders fail, and the one reference stays pending
     program.run(&["run", "customer_payment", "order"]).expect(3);
-    assert_eq!(head(lake.path(), "customer_payment")["state"]["handed"], json!({ "order": [7] }));
+    assert_eq!(head(lake.path(), "customer_payment")["state"]["pending_references"], json!({ "order": [7] }));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -323,8 +323,8 @@ async fn a_body_that_swells_takes_no_more_memory_than_an_honest_one() {
     // GIVEN a source that answers with gzip of 300 MiB, with gzip of an understated length, or without end, each time
     let sandbox = account(60).await;
     for (fault, words, most) in [
-        (Fault::GzipBomb, "says that it holds 314572800 bytes", 100),
-        (Fault::GzipLie, "holds another length than it says", 100),
+        (Fault::GzipBomb, "states a length of 314572800 bytes", 100),
+        (Fault::GzipLie, "has another length than it states", 100),
         (Fault::Endless, "the body is longer than", 512),
     ] {
         let path = "order-service/order/".to_owned();

@@ -79,8 +79,9 @@ fn a_place_is_named_and_has_rows_a_type_is_tried_and_a_text_is_cut() {
         ]
     );
     assert_eq!(rows(&page, 2), ["1 0 a -", "1 1 b -", "1 4 c -", "2 0 9 -"]);
-    let misfits: Vec<_> = page.misfits.counts().map(|(path, count)| format!("{path} {count}")).collect();
-    assert_eq!(misfits, ["thing.fields.PCF_WRAP 1"], "a tried column counts none");
+    let rejected_values: Vec<_> =
+        page.rejected_values.counts().map(|(path, count)| format!("{path} {count}")).collect();
+    assert_eq!(rejected_values, ["thing.fields.PCF_WRAP 1"], "a tried column counts none");
 }
 
 #[test]

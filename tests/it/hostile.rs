@@ -54,7 +54,7 @@ fn attacks(outside: &str) -> Vec<(&'static str, Change)> {
         found.push((name, Box::new(move |version| version["removes"] = json!([a]))));
         found.push((name, Box::new(move |version| version["tables"]["brand"]["files"][0]["path"] = json!(b))));
         found.push((name, Box::new(move |version| version["tables"]["brand"]["files"][0]["staged"] = json!(c))));
-        found.push((name, Box::new(move |version| version["misfits"] = json!([{"path": d, "records": 1}]))));
+        found.push((name, Box::new(move |version| version["rejected"] = json!([{"path": d, "records": 1}]))));
         found.push((
             name,
             Box::new(move |version| {
@@ -127,6 +127,28 @@ fn attacks(outside: &str) -> Vec<(&'static str, Change)> {
         }),
     ));
     found
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_lake_with_the_keys_of_before_the_first_release_is_refused_and_left_alone() {
+    // GIVEN a manifest without the key `state.pending`
+    let sandbox = account(50).await;
+    let lake = tempfile::tempdir().unwrap();
+    let program = Program::new(&sandbox, lake.path());
+    program.run(&["run", "brand"]).expect(0);
+    let head = files(&lake.path().join("_pearlift/manifests/brand")).pop().unwrap();
+    let mut version: Value = serde_json::from_slice(&std::fs::read(&head).unwrap()).unwrap();
+    assert!(version["state"].as_object_mut().unwrap().remove("pending").is_some());
+    std::fs::write(&head, version.to_string()).unwrap();
+    let before = contents(lake.path());
+    for command in [&["run", "brand"][..], &["status"], &["reconcile", "brand"]] {
+        // WHEN a command reads it THEN it is refused as a foreign format is, with the remedy
+        let done = program.run(command).expect(2);
+        assert!(done.stderr.contains("before the first release"), "{command:?}: {}", done.stderr);
+        assert!(done.stderr.contains("destination.url"), "{command:?}: {}", done.stderr);
+    }
+    // AND nothing is changed
+    assert_eq!(contents(lake.path()), before);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

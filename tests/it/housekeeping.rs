@@ -366,7 +366,7 @@ async fn references_are_read_once_and_cleared_without_a_commit_of_their_own() {
     program.run(&["run", "customer_payment", "order"]).expect(0);
     let state = |resource: &str| head(lake.path(), resource)["state"].clone();
     let mark = state("customer_payment")["references_mark"].clone();
-    assert!(state("customer_payment")["handed"]["order"].as_array().unwrap().len() > 10);
+    assert!(state("customer_payment")["pending_references"]["order"].as_array().unwrap().len() > 10);
     assert_eq!(state("order")["references_read"]["customer_payment"], mark);
     assert_eq!((payments() - before, numbers(lake.path(), "order").len() - orders), (1, 2));
 
@@ -376,6 +376,6 @@ async fn references_are_read_once_and_cleared_without_a_commit_of_their_own() {
         let done = program.run(&[&["run"], names].concat()).expect(0);
         assert!(!done.stderr.contains("touched"), "{}", done.stderr);
     }
-    assert_eq!((payments() - before, &state("customer_payment")["handed"]), (2, &json!({})));
+    assert_eq!((payments() - before, &state("customer_payment")["pending_references"]), (2, &json!({})));
     assert_eq!(state("customer_payment").get("references_mark"), None);
 }

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use pearlift::sandbox::{Sandbox, Settings, Size};
+use pearlift::sandbox::{Sandbox, SandboxSettings, Size};
 use pearlift::schema::Catalog;
 use pearlift::store::paths::staged;
 
@@ -90,7 +90,7 @@ fn often(program: Program) -> Program {
 }
 
 async fn slow(orders: u64) -> Sandbox {
-    let settings = Settings { limit: 0, latency: 4, now: Some(this_morning()), ..Settings::default() };
+    let settings = SandboxSettings { limit: 0, latency: 4, now: Some(this_morning()), ..SandboxSettings::default() };
     start(settings, Size { orders, ..Size::default() }).await
 }
 

@@ -295,7 +295,7 @@ async fn no_verb_of_the_store_goes_through_a_link_wherever_in_a_path_it_lies() {
         paths::data("order", Some("created_month=2026-03-01"), RUN, 1),
         paths::staged("brand", RUN, 1),
         paths::scan("brand", RUN),
-        paths::misfits("brand", RUN, 1),
+        paths::rejected("brand", RUN, 1),
         paths::deleted("brand", RUN, 1),
         paths::lock("brand"),
         paths::run(RUN),

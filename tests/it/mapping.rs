@@ -13,7 +13,7 @@ use jiff::civil::Date;
 use pearlift::decode::Page;
 use pearlift::manifest::Key;
 use pearlift::sandbox::Sandbox;
-use pearlift::schema::{Catalog, EXTRA, Partition, Resource, Style, Type};
+use pearlift::schema::{Catalog, EXTRA, Partition, ReadStyle, Resource, Type};
 use serde_json::{Map, Value};
 
 use crate::reference::cells;
@@ -206,9 +206,9 @@ fn served(resources: &[&Resource]) -> &'static BTreeMap<String, Served> {
 async fn ask(sandbox: &Sandbox, resource: &Resource) -> Served {
     let client = reqwest::Client::builder().no_proxy().build().unwrap();
     let path = match &resource.read.style {
-        Style::Search(search) => format!("{}?pageSize=500&firstResult=1", search.search),
-        Style::List { get, .. } => get.clone(),
-        Style::IdSets { .. } | Style::PerOwner { .. } => panic!("the rows of {} are in no file", resource.name),
+        ReadStyle::Search(search) => format!("{}?pageSize=500&firstResult=1", search.search),
+        ReadStyle::List { get, .. } => get.clone(),
+        ReadStyle::IdSets { .. } | ReadStyle::PerOwner { .. } => panic!("the rows of {} are in no file", resource.name),
     };
     let get = client.get(format!("{}/{}/{path}", sandbox.url(), resource.read.service));
     let get = get.header("brightpearl-app-ref", "acme_export").header("brightpearl-staff-token", "sandbox-staff-token");
@@ -219,11 +219,11 @@ async fn ask(sandbox: &Sandbox, resource: &Resource) -> Served {
     let expected = expected.text().await.unwrap();
 
     // The rows are stated record by record: they are put into the order of the answer.
-    let key = resource.owner_table().columns[resource.owner_table().key[0]].name.as_str();
+    let key = resource.main_table().columns[resource.main_table().key[0]].name.as_str();
     let mut records: BTreeMap<String, Value> = BTreeMap::new();
     for line in expected.lines() {
         let record: Value = serde_json::from_str(line).unwrap();
-        let first = record["tables"][&resource.owner_table().name][0][key].clone();
+        let first = record["tables"][&resource.main_table().name][0][key].clone();
         assert!(records.insert(name_of(&first), record).is_none(), "{}: {first} is there twice", resource.name);
     }
     let mut rows: BTreeMap<String, Vec<Value>> = BTreeMap::new();

@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use pearlift::sandbox::{Fault, Faults, Sandbox, Settings, Size};
+use pearlift::sandbox::{Fault, Faults, Sandbox, SandboxSettings, Size};
 
 use crate::support::{Program, check_truth, peak_memory, query, schemas_with_sets_of, start, this_morning};
 
 /// An account of products with descriptions of so many bytes.
 async fn wordy(products: u64, text_bytes: usize) -> Sandbox {
-    let settings = Settings { limit: 0, now: Some(this_morning()), text_bytes, ..Settings::default() };
+    let settings = SandboxSettings { limit: 0, now: Some(this_morning()), text_bytes, ..SandboxSettings::default() };
     start(settings, Size { orders: 20, ..Size::default() }.with("product", products)).await
 }
 
@@ -85,7 +85,7 @@ async fn texts_of_a_megabyte_load() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn answers_that_all_swell_at_once_share_one_budget() {
     // GIVEN a source of which half of the answers never end, once sixteen are asked at a time
-    let settings = Settings { limit: 0, now: Some(this_morning()), ..Settings::default() };
+    let settings = SandboxSettings { limit: 0, now: Some(this_morning()), ..SandboxSettings::default() };
     let sandbox = start(settings, Size { orders: 4_000, ..Size::default() }).await;
     let path = "order-service/order/".to_owned();
     let faults = Faults { percent: 50, kinds: vec![Fault::Endless], path, ..Faults::default() };

@@ -13,7 +13,7 @@ use pearlift::fetch::Body;
 use pearlift::manifest::{DataFile, FORMAT, Key, State, Version, parse, publish};
 use pearlift::schema::{Catalog, Resource};
 use pearlift::store::Store;
-use pearlift::write::{OwnerSet, Replace, Sizes, Spool, WriteRequest, day_number, write_tables};
+use pearlift::write::{RecordSet, Replace, Sizes, Spool, WriteRequest, day_number, write_tables};
 use proptest::prelude::*;
 use serde_json::json;
 
@@ -80,7 +80,7 @@ struct Round {
     /// Owners without rows, found at this time.
     gone: (i64, Vec<i64>),
     whole: bool,
-    spared: Vec<i64>,
+    preserved: Vec<i64>,
     day: usize,
     last: bool,
     file_bytes: u64,
@@ -98,16 +98,16 @@ fn thing() -> impl Strategy<Value = Thing> {
 fn round() -> impl Strategy<Value = Round> {
     let pages = prop::collection::vec((0_i64..4, prop::collection::vec(thing(), 0..12)), 0..4);
     let gone = (0_i64..4, prop::collection::vec(1_i64..24, 0..4));
-    let spared = prop::collection::vec(1_i64..24, 0..6);
+    let preserved = prop::collection::vec(1_i64..24, 0..6);
     let sizes =
         (prop_oneof![Just(1_u64), Just(1_500), Just(1 << 20)], prop_oneof![Just(1_usize), Just(7), Just(1_000)]);
     let memory = prop_oneof![Just(0_u64), Just(1 << 30)];
-    (pages, gone, prop::bool::weighted(0.3), spared, 0..DAYS.len(), any::<bool>(), sizes, memory).prop_map(
-        |(pages, gone, whole, spared, day, last, (file_bytes, row_group_rows), memory)| Round {
+    (pages, gone, prop::bool::weighted(0.3), preserved, 0..DAYS.len(), any::<bool>(), sizes, memory).prop_map(
+        |(pages, gone, whole, preserved, day, last, (file_bytes, row_group_rows), memory)| Round {
             pages,
             gone,
             whole,
-            spared,
+            preserved,
             day,
             last,
             file_bytes,
@@ -199,9 +199,9 @@ fn apply(tables: &mut [Rows; 2], round: &Round, snapshot: Option<&str>, run: &st
     }
     let replaced = |partition: &Option<String>, owner: i64| match (round.whole, snapshot) {
         (false, None) => came.contains(&owner),
-        (true, None) => came.contains(&owner) || !round.spared.contains(&owner),
+        (true, None) => came.contains(&owner) || !round.preserved.contains(&owner),
         (_, Some(day)) => {
-            partition.as_deref() == Some(day) && (came.contains(&owner) || !round.spared.contains(&owner))
+            partition.as_deref() == Some(day) && (came.contains(&owner) || !round.preserved.contains(&owner))
         }
     };
     let mut counts = Counts::default();
@@ -301,7 +301,7 @@ fn commits_equal_the_model(rounds: &[Round], partition: &str) {
         let day = resource.is_snapshot().then(|| day_number(DAYS[round.day].parse().unwrap()).unwrap());
         for (at, things) in &round.pages {
             let page = documents(&shape, &body(things)).unwrap();
-            assert!(page.records.is_empty() && page.misfits.is_empty(), "{page:?}");
+            assert!(page.records.is_empty() && page.rejected_values.is_empty(), "{page:?}");
             spool.add(&page, Timestamp::from_second(*at).unwrap(), day).unwrap();
         }
         for id in &round.gone.1 {
@@ -310,11 +310,11 @@ fn commits_equal_the_model(rounds: &[Round], partition: &str) {
         let before = model.clone();
         let (counts, came) = apply(&mut model, round, snapshot.as_deref(), &run);
         // AND written
-        let spare = round.spared.iter().filter(|id| !came.contains(id)).map(|id| Key::Int(*id)).collect();
+        let preserved = round.preserved.iter().filter(|id| !came.contains(id)).map(|id| Key::Int(*id)).collect();
         let replace = match (day, round.whole) {
             (Some(day), _) => Replace::Partition(day),
             (None, true) => Replace::Everything,
-            (None, false) => Replace::Owners,
+            (None, false) => Replace::Records,
         };
         let commission = WriteRequest {
             store: &store,
@@ -323,7 +323,7 @@ fn commits_equal_the_model(rounds: &[Round], partition: &str) {
             spool: folder.path(),
             run: &run,
             replace,
-            spare: &OwnerSet::new(spare),
+            preserved: &RecordSet::new(preserved),
             sizes: sizes(round.file_bytes, round.row_group_rows, count),
             keep_from: None,
             last: round.last,
@@ -347,7 +347,7 @@ fn commits_equal_the_model(rounds: &[Round], partition: &str) {
             schema_hash: resource.hash.clone(),
             tables: written.tables.clone(),
             removes: written.removes.clone(),
-            misfits: Vec::new(),
+            rejected: Vec::new(),
             deleted: Vec::new(),
             state: State::default(),
             checkpoint: None,
@@ -409,8 +409,8 @@ fn a_link_that_lies_where_a_file_is_to_be_staged_is_not_written_through() {
         head: None,
         spool: folder.path(),
         run: &run,
-        replace: Replace::Owners,
-        spare: &OwnerSet::default(),
+        replace: Replace::Records,
+        preserved: &RecordSet::default(),
         sizes: sizes(1, 1, 0),
         keep_from: None,
         last: false,

@@ -55,8 +55,8 @@ fn state(lake: &Path, resource: &str) -> Value {
 }
 
 fn pending(lake: &Path, resource: &str) -> Vec<i64> {
-    let owed = state(lake, resource)["owed"].as_array().unwrap().clone();
-    owed.iter().map(|owed| owed["id"].as_i64().unwrap()).collect()
+    let pending = state(lake, resource)["pending"].as_array().unwrap().clone();
+    pending.iter().map(|pending| pending["id"].as_i64().unwrap()).collect()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -76,7 +76,7 @@ async fn a_copy_older_than_the_stored_one_changes_nothing_and_its_id_is_pending(
         assert_eq!(pending(lake.path(), "order"), ids);
         assert_eq!(found["older_than_stored"], 12);
     }
-    let reason = state(lake.path(), "order")["owed"][0]["reason"].to_string();
+    let reason = state(lake.path(), "order")["pending"][0]["reason"].to_string();
     assert!(reason.contains("older than the stored one (version "), "{reason}");
 
     // WHEN the source is sound again, and a night goes by

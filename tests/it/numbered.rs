@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use pearlift::sandbox::{Sandbox, Settings, Size};
+use pearlift::sandbox::{Sandbox, SandboxSettings, Size};
 
 use crate::support::{Program, check_truth, files, query, this_morning};
 
 async fn account(records: u64, most: usize) -> Sandbox {
-    let mut settings = Settings { limit: 0, now: Some(this_morning()), ..Settings::default() };
+    let mut settings = SandboxSettings { limit: 0, now: Some(this_morning()), ..SandboxSettings::default() };
     settings.pieces.list_page = most;
     let records = BTreeMap::from([("landed_cost".to_owned(), records)]);
     crate::support::start(settings, Size { orders: 60, records }).await

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
-use pearlift::sandbox::{Sandbox, Settings, Size};
+use pearlift::sandbox::{Sandbox, SandboxSettings, Size};
 use serde_json::Value;
 
 use crate::support::{Program, account, start, this_morning};
@@ -189,7 +189,7 @@ async fn what_is_due_beside_the_changes_is_planned_as_it_is_made() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_comparison_where_nothing_changed_and_a_load_from_a_day_on_are_planned_exactly() {
     // GIVEN exported products, of which 250 are gone
-    let settings = Settings { limit: 0, now: Some(this_morning()), ..Settings::default() };
+    let settings = SandboxSettings { limit: 0, now: Some(this_morning()), ..SandboxSettings::default() };
     let size = Size { orders: 2_000, ..Size::default() }.with("product", 40_000);
     let sandbox = start(settings, size).await;
     let lake = folder();
@@ -282,7 +282,7 @@ async fn products_are_listed_once_for_all_that_is_read_by_them() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn an_unfinished_scan_is_planned_from_where_it_stopped() {
     // GIVEN a first load of orders, killed after its second commit
-    let settings = Settings { limit: 0, latency: 40, now: Some(this_morning()), ..Settings::default() };
+    let settings = SandboxSettings { limit: 0, latency: 40, now: Some(this_morning()), ..SandboxSettings::default() };
     let sandbox = start(settings, Size { orders: 6_000, ..Size::default() }).await;
     let lake = folder();
     let program = Program::new(&sandbox, lake.path())
@@ -309,7 +309,7 @@ async fn an_unfinished_scan_is_planned_from_where_it_stopped() {
 
     // THEN the rest of the load is counted, and the changes behind it are estimated
     let scans = resources(&plan)[0]["scans"].as_array().expect("a list");
-    assert!(scans[0]["reason"].as_str().expect("a text").starts_with("goes on with the full read"), "{plan}");
+    assert!(scans[0]["reason"].as_str().expect("a text").starts_with("resumes the full read"), "{plan}");
     let left = scans[0]["requests"].as_u64().expect("a number");
     assert!(left > 0 && left < 31, "{plan}");
     assert_eq!(scans[1]["requests_exact"], false, "{plan}");
@@ -361,7 +361,7 @@ async fn minutes_follow_from_the_pace() {
 async fn what_is_old_incomplete_or_owed_is_stale() {
     // GIVEN an account with a clock two days behind, with nothing at the destination
     let now = jiff::Timestamp::now().saturating_sub(jiff::SignedDuration::from_hours(48)).expect("it is in range");
-    let settings = Settings { limit: 0, now: Some(now), ..Settings::default() };
+    let settings = SandboxSettings { limit: 0, now: Some(now), ..SandboxSettings::default() };
     let sandbox = start(settings, Size { orders: 50, ..Size::default() }).await;
     let lake = folder();
     let program = Program::new(&sandbox, lake.path()).with("PEARLIFT_RESOURCES_INCLUDE", "brand,order,product_price");

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use pearlift::sandbox::{Sandbox, Settings, Size};
+use pearlift::sandbox::{Sandbox, SandboxSettings, Size};
 use pearlift::schema::Catalog;
 
 use crate::support::{Program, account, copy_folder, lean_orders, python, start, this_morning};
@@ -69,7 +69,7 @@ fn a_day_goes_by(sandbox: &Sandbox) {
 
 /// An account of a few months: each reader opens each partition.
 async fn months(orders: u64) -> Sandbox {
-    let settings = Settings { limit: 0, history: 70, now: Some(this_morning()), ..Settings::default() };
+    let settings = SandboxSettings { limit: 0, history: 70, now: Some(this_morning()), ..SandboxSettings::default() };
     start(settings, Size { orders, ..Size::default() }.with("product", 40).with("contact", 40)).await
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use pearlift::sandbox::{Sandbox, Settings, Size, Verb};
+use pearlift::sandbox::{Sandbox, SandboxSettings, Size, Verb};
 use serde_json::Value;
 
 use crate::support::{Program, check_truth, files, query, this_morning};
@@ -13,7 +13,7 @@ const ALL: [&str; 5] =
 const TABLES: &str = "exchange_rate,contact_group_member,accounting_period_lock,product_supplier";
 
 async fn account(page_cap: usize) -> Sandbox {
-    let settings = Settings { limit: 0, now: Some(this_morning()), page_cap, ..Settings::default() };
+    let settings = SandboxSettings { limit: 0, now: Some(this_morning()), page_cap, ..SandboxSettings::default() };
     crate::support::start(settings, Size { orders: 400, ..Size::default() }).await
 }
 
@@ -143,7 +143,7 @@ async fn owners_without_a_record_have_no_rows_in_a_first_load_and_in_each_whole_
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("product_supplier.json"), text_of.replace(said, sparse)).unwrap();
     let fixtures = Some(folder.path().to_owned());
-    let settings = Settings { limit: 0, now: Some(this_morning()), fixtures, ..Settings::default() };
+    let settings = SandboxSettings { limit: 0, now: Some(this_morning()), fixtures, ..SandboxSettings::default() };
     let sandbox = crate::support::start(settings, Size { orders: 400, ..Size::default() }).await;
     assert!(sandbox.ids("product_supplier").len() < sandbox.ids("product").len());
     let lake = tempfile::tempdir().unwrap();

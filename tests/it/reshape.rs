@@ -4,7 +4,7 @@ use std::path::Path;
 
 use arrow_array::cast::AsArray;
 use pearlift::decode::Rest;
-use pearlift::sandbox::{Sandbox, Settings, Size};
+use pearlift::sandbox::{Sandbox, SandboxSettings, Size};
 use pearlift::schema::{EXTRA, Partition};
 use tempfile::TempDir;
 
@@ -250,7 +250,7 @@ async fn columns_and_tables_go_and_columns_move_while_the_rest_stays_as_it_is() 
     let refused = run(&program, &again, &["run", "order"]).expect(2);
 
     // THEN that is refused, for only the source has its values
-    assert!(refused.stderr.contains("column `reference` was left out before"), "{}", refused.stderr);
+    assert!(refused.stderr.contains("column `reference` was excluded before"), "{}", refused.stderr);
     assert!(refused.stderr.contains("run --full order"), "{}", refused.stderr);
 }
 
@@ -380,7 +380,7 @@ async fn tables_in_a_bucket_are_rewritten_too() {
 async fn snapshots_of_former_days_are_rewritten_with_those_of_today() {
     // GIVEN snapshots of two days, taken without a column
     let now = this_morning() - jiff::SignedDuration::from_hours(72);
-    let settings = Settings { limit: 0, now: Some(now), ..Settings::default() };
+    let settings = SandboxSettings { limit: 0, now: Some(now), ..SandboxSettings::default() };
     let sandbox = start(settings, Size { orders: 50, ..Size::default() }).await;
     let lake = tempfile::tempdir().unwrap();
     let program = Program::new(&sandbox, lake.path());

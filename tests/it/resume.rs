@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::Child;
 use std::time::{Duration, Instant};
 
-use pearlift::sandbox::{Sandbox, Settings, Size};
+use pearlift::sandbox::{Sandbox, SandboxSettings, Size};
 use serde_json::Value;
 
 use crate::support::{Program, Weed, check_truth, files, findings, head, start, this_morning};
@@ -23,7 +23,7 @@ fn sets_of(most: u64) -> tempfile::TempDir {
 /// An account with orders loaded forty at a time, which has become slow; the program commits all the time.
 async fn slow(orders: u64, destination: &str, names: &[&str]) -> (Sandbox, Program, tempfile::TempDir) {
     let schemas = sets_of(40);
-    let settings = Settings { limit: 0, now: Some(this_morning()), ..Settings::default() };
+    let settings = SandboxSettings { limit: 0, now: Some(this_morning()), ..SandboxSettings::default() };
     let sandbox = start(settings, Size { orders, ..Size::default() }).await;
     let program = Program::new(&sandbox, destination)
         .with("PEARLIFT_LIMITS_CONCURRENCY", "1")
@@ -246,7 +246,7 @@ async fn an_unfinished_nightly_scan_outlives_a_backfill() {
     // THEN the scan stays, with its plan, and the night run resumes it
     assert_eq!(scan(), unfinished);
     let done = program.run(&["run", "order"]).expect(0);
-    assert!(done.stderr.contains("goes on with the full read"), "{}", done.stderr);
+    assert!(done.stderr.contains("resumes the full read"), "{}", done.stderr);
     check_truth(&sandbox, lake.path().to_str().unwrap(), &["--only", ORDERS]);
     assert_eq!(findings(&program, &["--deep"], 0), Vec::<String>::new());
 }
@@ -275,7 +275,7 @@ async fn another_schema_drops_the_plan_of_a_backfill() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn in_a_bucket_too_a_backfill_goes_on() {
     let weed = Weed::start();
-    let settings = Settings { limit: 0, now: Some(this_morning()), ..Settings::default() };
+    let settings = SandboxSettings { limit: 0, now: Some(this_morning()), ..SandboxSettings::default() };
     let sandbox = start(settings, Size { orders: 2_000, ..Size::default() }).await;
     let program = weed.reach(Program::new(&sandbox, "s3://lake/shop")).with("PEARLIFT_LIMITS_CONCURRENCY", "1");
     program.run(&["run", "order"]).expect(0);

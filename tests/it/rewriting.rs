@@ -8,7 +8,7 @@ use parquet::basic::Encoding;
 use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData, ParquetMetaDataReader};
 use pearlift::manifest::{DataFile, OpenRecords};
 use pearlift::run::{Outcome, run_in};
-use pearlift::sandbox::{Sandbox, Settings, Size};
+use pearlift::sandbox::{Sandbox, SandboxSettings, Size};
 use pearlift::store::Store;
 use pearlift::write::held_open;
 
@@ -53,7 +53,7 @@ fn groups(bytes: &[u8]) -> Vec<(Vec<u8>, bool)> {
 
 /// 6,000 contacts in one file a table, of row groups of at most 1,024 rows.
 async fn contacts(encodings: &str) -> (Sandbox, tempfile::TempDir, Program) {
-    let settings = Settings { limit: 0, now: Some(this_morning()), ..Settings::default() };
+    let settings = SandboxSettings { limit: 0, now: Some(this_morning()), ..SandboxSettings::default() };
     let sandbox = start(settings, Size { orders: 10, ..Size::default() }.with("contact", 6_000)).await;
     let lake = tempfile::tempdir().unwrap();
     let program = Program::new(&sandbox, lake.path()).with("PEARLIFT_LIMITS_ROW_GROUP_ROWS", "1024");
@@ -279,7 +279,7 @@ async fn open_records_are_known_without_reading_every_month() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_first_load_in_many_commits_writes_each_row_once() {
     // GIVEN contacts in a table without partitions, read by many requests at once
-    let settings = Settings { limit: 0, now: Some(this_morning()), ..Settings::default() };
+    let settings = SandboxSettings { limit: 0, now: Some(this_morning()), ..SandboxSettings::default() };
     let sandbox = start(settings, Size { orders: 10, ..Size::default() }.with("contact", 8_000)).await;
     let lake = tempfile::tempdir().unwrap();
     let program = Program::new(&sandbox, lake.path())

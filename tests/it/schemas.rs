@@ -11,7 +11,7 @@ use arrow_row::{RowConverter, SortField};
 use pearlift::decode::{Page, Shape, documents, rows};
 use pearlift::fetch::Body;
 use pearlift::manifest::Key;
-use pearlift::schema::{Catalog, EXTRA, Resource, Style, Table};
+use pearlift::schema::{Catalog, EXTRA, ReadStyle, Resource, Table};
 
 use crate::support::{answer, serve};
 
@@ -39,8 +39,10 @@ pub fn decode(resource: &Resource, text: &str) -> Page {
     let shape = Shape::compile(resource).unwrap();
     let body = Body { bytes: text.to_owned().into(), gzip: false };
     match &resource.read.style {
-        Style::Search(search) => rows(&shape, &body, &search.row, None).unwrap(),
-        Style::IdSets { .. } | Style::List { .. } | Style::PerOwner { .. } => documents(&shape, &body).unwrap(),
+        ReadStyle::Search(search) => rows(&shape, &body, &search.row, None).unwrap(),
+        ReadStyle::IdSets { .. } | ReadStyle::List { .. } | ReadStyle::PerOwner { .. } => {
+            documents(&shape, &body).unwrap()
+        }
     }
 }
 
@@ -108,8 +110,8 @@ fn every_schema_file_begins_with_a_comment_that_says_what_it_is() {
 #[test]
 fn every_value_of_an_answer_fits_its_column() {
     for (resource, page) in decoded() {
-        let misfits: Vec<_> = page.misfits.counts().collect();
-        assert!(misfits.is_empty(), "{}: {misfits:?}", resource.name);
+        let rejected_values: Vec<_> = page.rejected_values.counts().collect();
+        assert!(rejected_values.is_empty(), "{}: {rejected_values:?}", resource.name);
         assert!(page.records.is_empty(), "{}: {:?}", resource.name, page.records);
         assert!(page.owners.iter().all(|owner| owner.fits), "{}", resource.name);
     }
@@ -346,7 +348,7 @@ fn what_a_search_counts_is_records_or_rows_of_a_table_of_the_file() {
         assert!(refused.contains("`count` is records, rows of TABLE or none"), "{refused}");
     }
     let refused = refusal("brand", "get = \"brand\"", "get = \"brand\"\ncount = \"records\"");
-    assert!(refused.contains("`count` goes with what is read by a search"), "{refused}");
+    assert!(refused.contains("`count` goes with a resource that is read by a search"), "{refused}");
 }
 
 #[test]
@@ -382,7 +384,7 @@ fn a_key_that_its_style_does_not_have_is_refused_with_its_line() {
             "exchange_rate",
             "empty_ok = true".into(),
             "newer = [\"rate_active_from\"]",
-            "`repeats` is for what is read whole",
+            "`repeats` is for a resource that is read whole",
         ),
         (
             "exchange_rate",

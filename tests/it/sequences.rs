@@ -11,7 +11,7 @@ use arrow_array::RecordBatch;
 use arrow_row::{RowConverter, SortField};
 use jiff::tz::Offset;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
-use pearlift::sandbox::{Sandbox, Settings, Size};
+use pearlift::sandbox::{Sandbox, SandboxSettings, Size};
 use pearlift::schema::{Catalog, Table};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, FileFailurePersistence, RngAlgorithm, TestRng, TestRunner};
@@ -98,13 +98,13 @@ struct Case {
 
 impl Case {
     async fn new() -> Self {
-        let settings = Settings {
+        let settings = SandboxSettings {
             limit: 0,
             now: Some(this_morning()),
             page_cap: 60,
             // Few months, for each makes a file of each table.
             history: 70,
-            ..Settings::default()
+            ..SandboxSettings::default()
         };
         let sandbox = start(settings, Size { orders: 160, ..Size::default() }).await;
         let lake = tempfile::tempdir().unwrap();

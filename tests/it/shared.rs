@@ -110,7 +110,7 @@ fn attacks() -> Vec<Attack> {
             order["places"].as_array_mut().unwrap().insert(1, json!(place));
         }),
         since("a foreign file of rejected records", |since| {
-            since["misfits"] = json!({"added": [{"path": "../x.jsonl", "records": 1}], "places": [0]});
+            since["rejected"] = json!({"added": [{"path": "../x.jsonl", "records": 1}], "places": [0]});
         }),
         ("lists beside a checkpoint", Box::new(|version| version["tables"] = json!({}))),
         ("neither lists nor a checkpoint", Box::new(|version| version["changed_since"] = Value::Null)),

@@ -6,7 +6,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
-use pearlift::sandbox::{Sandbox, Settings, Size};
+use pearlift::sandbox::{Sandbox, SandboxSettings, Size};
 
 use crate::support::{Program, account, check_truth, start, this_morning};
 
@@ -47,7 +47,7 @@ impl Speaker {
 }
 
 async fn slow_account(orders: u64) -> Sandbox {
-    let settings = Settings { limit: 0, latency: 60, now: Some(this_morning()), ..Settings::default() };
+    let settings = SandboxSettings { limit: 0, latency: 60, now: Some(this_morning()), ..SandboxSettings::default() };
     start(settings, Size { orders, ..Size::default() }).await
 }
 
@@ -70,7 +70,7 @@ async fn a_terminated_run_commits_what_is_whole_and_the_next_goes_on() {
     assert_eq!(ends_soon(&mut run), Some(130));
     assert_eq!(std::fs::read_dir(lake.path().join("_pearlift/manifests/order")).unwrap().count(), 1);
     let done = program.with("PEARLIFT_LIMITS_CONCURRENCY", "16").run(&["run", "order"]).expect(0);
-    assert!(done.stderr.contains("goes on with the full read"), "{}", done.stderr);
+    assert!(done.stderr.contains("resumes the full read"), "{}", done.stderr);
     check_truth(&sandbox, lake.path().to_str().unwrap(), &["--only", "order,order_row"]);
 }
 

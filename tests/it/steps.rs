@@ -8,7 +8,7 @@ use std::time::Duration;
 use pearlift::failure::{Failure, Kind};
 use pearlift::run::run_in;
 use pearlift::sandbox::Sandbox;
-use pearlift::store::Step;
+use pearlift::store::StoreStep;
 use pearlift::verify::{Inquiry, verify};
 use serde_json::Value;
 
@@ -70,9 +70,9 @@ impl Scene {
 }
 
 /// A run that crashes when it has done a step so many times before; gives how many times it did each.
-async fn run_until(program: &Program, death: Option<(Step, usize)>) -> BTreeMap<Step, usize> {
+async fn run_until(program: &Program, death: Option<(StoreStep, usize)>) -> BTreeMap<StoreStep, usize> {
     let faults = Faults::default();
-    let seen: Arc<Mutex<Vec<Step>>> = Arc::default();
+    let seen: Arc<Mutex<Vec<StoreStep>>> = Arc::default();
     let store = faults.before(&program.store()).watched({
         let (seen, faults) = (Arc::clone(&seen), faults.clone());
         move |step, _| {
@@ -110,7 +110,7 @@ fn unpublished(program: &Program) -> u64 {
 /// A place where a run crashed.
 struct Grave {
     name: String,
-    step: Step,
+    step: StoreStep,
     crashed: PathBuf,
     unpublished: u64,
     mended: PathBuf,
@@ -205,7 +205,7 @@ async fn a_run_may_die_at_any_step_and_readers_see_the_old_or_the_new_and_the_ne
     let first = look(&RESOURCES.join(","), &[&scene.lake("first")]).remove(0);
     assert!(first["resources"]["order"]["version"].as_u64().unwrap() > 1, "it commits often: {first}");
     let graves = scene.die_everywhere(None, true, true).await;
-    let mut died: BTreeSet<Step> = graves.iter().map(|grave| grave.step).collect();
+    let mut died: BTreeSet<StoreStep> = graves.iter().map(|grave| grave.step).collect();
     scene.judge(&graves, &[], &first);
 
     // GIVEN a lake, and a day gone by WHEN the next run crashes at any step THEN the head is the old or the new one
@@ -220,17 +220,17 @@ async fn a_run_may_die_at_any_step_and_readers_see_the_old_or_the_new_and_the_ne
     scene.judge(&graves, &[&first, &second], &second);
 
     // GIVEN the remains of crashed runs WHEN the run that repairs them crashes too, at any step THEN the same
-    for (name, death) in [("staged", (Step::Staged, 2)), ("copied", (Step::CopiedAll, 4))] {
+    for (name, death) in [("staged", (StoreStep::Staged, 2)), ("copied", (StoreStep::CopiedAll, 4))] {
         copy_folder(&scene.lake("first"), &scene.lake(name));
         run_until(&scene.program(name), Some(death)).await;
         let graves = scene.die_everywhere(Some(name), false, false).await;
         died.extend(graves.iter().map(|grave| grave.step));
-        assert!(graves.iter().any(|grave| grave.step == Step::Claimed), "{name}: recovery is died in");
+        assert!(graves.iter().any(|grave| grave.step == StoreStep::Claimed), "{name}: recovery is died in");
         scene.judge(&graves, &[&first, &second], &second);
     }
 
     // AND there is no step without a crash, here or where the local disk is written (`scratch`)
-    died.extend([Step::TokensOpened, Step::TokensWritten, Step::TokensSynced, Step::TokensPlaced]);
-    died.extend([Step::SegmentOpened, Step::SegmentWritten]);
-    assert_eq!(died, BTreeSet::from(Step::ALL));
+    died.extend([StoreStep::TokensOpened, StoreStep::TokensWritten, StoreStep::TokensSynced, StoreStep::TokensPlaced]);
+    died.extend([StoreStep::SegmentOpened, StoreStep::SegmentWritten]);
+    assert_eq!(died, BTreeSet::from(StoreStep::ALL));
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use pearlift::sandbox::{Sandbox, Settings, Size};
+use pearlift::sandbox::{Sandbox, SandboxSettings, Size};
 use serde_json::Value;
 
 use crate::repair::{loaded, named_orders, one_in};
@@ -149,7 +149,8 @@ async fn the_ledger_follows_its_date_and_agrees_with_the_notes_that_it_names() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn movements_that_bear_no_date_yet_are_found_by_their_ids() {
     // GIVEN an account of movements that have a date once they are changed, exported
-    let settings = Settings { limit: 0, now: Some(this_morning()), dated_movements: false, ..Settings::default() };
+    let settings =
+        SandboxSettings { limit: 0, now: Some(this_morning()), dated_movements: false, ..SandboxSettings::default() };
     let sandbox = start(settings, Size { orders: 600, ..Size::default() }).await;
     let lake = tempfile::tempdir().unwrap();
     let program = Program::new(&sandbox, lake.path()).with("PEARLIFT_LIMITS_PAGE_SIZE", "50");

@@ -2,7 +2,7 @@
 
 use std::io::Write;
 
-use pearlift::sandbox::{Rule, Sandbox, Swell, Wrong};
+use pearlift::sandbox::{AnswerRule, Sandbox, Swell, Wrong};
 
 use crate::oauth;
 use crate::support::{Done, Echo, Program, account, check_truth, peak_memory};
@@ -23,8 +23,8 @@ fn swell(status: u16, before: &str, unit: &str, after: &str, bytes: usize) -> Sw
 }
 
 /// The plan that answers every request with this text in its path so.
-fn plan(path: &str, swell: Swell) -> Vec<Rule> {
-    vec![Rule { method: String::new(), path: path.to_owned(), at: Vec::new(), then: Wrong::Swell(swell) }]
+fn plan(path: &str, swell: Swell) -> Vec<AnswerRule> {
+    vec![AnswerRule { method: String::new(), path: path.to_owned(), at: Vec::new(), then: Wrong::Swell(swell) }]
 }
 
 /// Reads resources of an account of which all such paths are answered so; gives how it ended and the most memory it took.
@@ -146,11 +146,11 @@ async fn a_listing_that_names_a_hundred_million_ids_is_not_held_one_by_one() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_set_whose_answer_is_longer_than_any_is_read_in_smaller_ones() {
     // GIVEN products of which 200 have more text than an answer may
-    let settings = pearlift::sandbox::Settings {
+    let settings = pearlift::sandbox::SandboxSettings {
         limit: 0,
         now: Some(crate::support::this_morning()),
         text_bytes: 600_000,
-        ..pearlift::sandbox::Settings::default()
+        ..pearlift::sandbox::SandboxSettings::default()
     };
     let size = pearlift::sandbox::Size { orders: 20, ..pearlift::sandbox::Size::default() }.with("product", 450);
     let sandbox = crate::support::start(settings, size).await;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use pearlift::config::{Environment, Limits, Settings};
 use pearlift::event::Events;
 use pearlift::fetch::{Governor, Quota};
-use pearlift::sandbox::{Quota as Window, Throttle};
+use pearlift::sandbox::{QuotaWindow as Window, Throttle};
 use tokio::time::{Instant, sleep, sleep_until};
 
 const MINUTES: u32 = 12;

@@ -5,13 +5,13 @@ use std::time::{Duration, Instant};
 
 use pearlift::config::Destination;
 use pearlift::run::run_in;
-use pearlift::sandbox::{Sandbox, Settings, Size};
+use pearlift::sandbox::{Sandbox, SandboxSettings, Size};
 use pearlift::store::Store;
 
 use crate::support::{Fault, Faults, Gate, Program, Verb, Weed, check_truth, start, this_morning};
 
 async fn slow_account(orders: u64) -> Sandbox {
-    let settings = Settings { limit: 0, latency: 60, now: Some(this_morning()), ..Settings::default() };
+    let settings = SandboxSettings { limit: 0, latency: 60, now: Some(this_morning()), ..SandboxSettings::default() };
     start(settings, Size { orders, ..Size::default() }).await
 }
 
@@ -108,7 +108,7 @@ async fn an_interrupted_run_commits_what_is_whole_and_the_next_goes_on() {
     let documents = |log: pearlift::sandbox::Log| log.requests["GET order-service/order"];
     let read = documents(sandbox.take_log());
     let done = program.with("PEARLIFT_LIMITS_CONCURRENCY", "16").run(&["run", "order"]).expect(0);
-    assert!(done.stderr.contains("goes on with the full read"), "{}", done.stderr);
+    assert!(done.stderr.contains("resumes the full read"), "{}", done.stderr);
     let rest = documents(sandbox.take_log());
     assert!((40..=42).contains(&(read + rest - 1)), "{read} and {rest}");
     check_truth(&sandbox, lake.path().to_str().unwrap(), &["--only", "order,order_row"]);

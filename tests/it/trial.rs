@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use pearlift::sandbox::{Rule, Sandbox, Settings, Size, Stir, Verb, Wrong};
-use pearlift::schema::{Catalog, Style};
+use pearlift::sandbox::{AnswerRule, Churn, Sandbox, SandboxSettings, Size, Verb, Wrong};
+use pearlift::schema::{Catalog, ReadStyle};
 use serde_json::Value;
 
 use crate::support::{Program, query, this_morning, truth};
@@ -22,8 +22,8 @@ fn folder() -> PathBuf {
     root().join("tests/it/trial")
 }
 
-fn settings() -> Settings {
-    Settings { limit: 0, now: Some(this_morning()), fixtures: Some(folder()), ..Settings::default() }
+fn settings() -> SandboxSettings {
+    SandboxSettings { limit: 0, now: Some(this_morning()), fixtures: Some(folder()), ..SandboxSettings::default() }
 }
 
 async fn account() -> Sandbox {
@@ -258,20 +258,22 @@ async fn events_happen_to_eligible_records_only_by_method_and_by_request() {
 async fn wrong_answers_and_changes_between_requests_concern_fixtures_too() {
     // GIVEN an account with fixtures that change while they are read, and one stale and one cut answer
     let resources = ALL[..4].iter().map(|name| (*name).to_owned()).collect();
-    let stir = Stir { seed: 4, percent: 30, verbs: vec![Verb::Insert, Verb::Edit, Verb::Age], resources };
-    let rule = |path: &str, then: Wrong| Rule { method: "GET".to_owned(), path: path.to_owned(), at: vec![1], then };
+    let churn = Churn { seed: 4, percent: 30, verbs: vec![Verb::Insert, Verb::Edit, Verb::Age], resources };
+    let rule =
+        |path: &str, then: Wrong| AnswerRule { method: "GET".to_owned(), path: path.to_owned(), at: vec![1], then };
     let answers = vec![rule("trial-gauge/", Wrong::Keep(3)), rule("trial-unit", Wrong::Stale)];
     let lake = tempfile::tempdir().unwrap();
     let sandbox =
-        crate::support::start(Settings { stir, answers, ..settings() }, Size { orders: 60, ..Size::default() }).await;
+        crate::support::start(SandboxSettings { churn, answers, ..settings() }, Size { orders: 60, ..Size::default() })
+            .await;
     let program = program(&sandbox, lake.path());
 
     // WHEN it is read, and once more when it rests
     run(&program, &["run"]);
     let log = sandbox.take_log();
-    assert!(log.stirred.iter().any(|line| line.contains("Edit trial_")), "{:?}", log.stirred);
+    assert!(log.churned.iter().any(|line| line.contains("Edit trial_")), "{:?}", log.churned);
     assert_eq!(log.wrong.len(), 2, "{:?}", log.wrong);
-    sandbox.change(|settings| settings.stir = Stir::default());
+    sandbox.change(|settings| settings.churn = Churn::default());
     run(&program, &["run"]);
 
     // THEN nothing is lost
@@ -401,9 +403,9 @@ async fn every_built_in_fixture_is_exported_and_its_changes_are_followed() {
     // one where each run reads all, THEN the run of the next week finds it
     let catalog = Catalog::load(None).unwrap();
     let is_read_whole = |name: &&&str| match &catalog.find(name).unwrap().read.style {
-        Style::List { .. } => true,
-        Style::Search(search) => search.since.is_empty(),
-        Style::IdSets { .. } | Style::PerOwner { .. } => false,
+        ReadStyle::List { .. } => true,
+        ReadStyle::Search(search) => search.since.is_empty(),
+        ReadStyle::IdSets { .. } | ReadStyle::PerOwner { .. } => false,
     };
     let (whole, dated): (Vec<&str>, Vec<&str>) = names.iter().partition(is_read_whole);
     assert!(whole.len() > 20 && dated.contains(&"product") && dated.contains(&"order_note"), "{dated:?}");
@@ -469,7 +471,7 @@ async fn a_fixture_of_a_folder_takes_the_place_of_the_built_in_one() {
     let fewer = text.replace("{\"records\": 24}", "{\"records\": 3}");
     assert_ne!(text, fewer);
     std::fs::write(folder.path().join("lead_source.json"), fewer).unwrap();
-    let settings = Settings { fixtures: Some(folder.path().to_owned()), ..settings() };
+    let settings = SandboxSettings { fixtures: Some(folder.path().to_owned()), ..settings() };
 
     // WHEN the account is served
     let sandbox = crate::support::start(settings, Size { orders: 30, ..Size::default() }).await;

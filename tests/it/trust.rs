@@ -7,7 +7,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use fastrand::Rng;
-use pearlift::sandbox::{Claim, Partial, Rule, Sandbox, Settings, Size, Status, Wrong};
+use pearlift::sandbox::{AnswerRule, Claim, Partial, Sandbox, SandboxSettings, Size, Status, Wrong};
 
 use crate::support::{
     Done, Program, check_truth, compare_with_truth, copy_folder, schemas_with_sets_of, start, this_morning,
@@ -100,8 +100,14 @@ impl Case {
     /// An account of some hundred records, read in small pages and sets; its newest records were changed within the
     /// hour.
     async fn new(seed: u64, schemas: &Path) -> Self {
-        let settings =
-            Settings { seed, limit: 0, history: 40, now: Some(this_morning()), page_cap: 40, ..Settings::default() };
+        let settings = SandboxSettings {
+            seed,
+            limit: 0,
+            history: 40,
+            now: Some(this_morning()),
+            page_cap: 40,
+            ..SandboxSettings::default()
+        };
         schemas_with_sets_of(20, schemas);
         let size =
             Size { orders: 90, ..Size::default() }.with("product", 50).with("goods_out_note", 70).with("company", 30);
@@ -212,7 +218,7 @@ async fn a_single_wrong_answer_is_found_or_repaired(seed: u64) {
     // WHEN one answer is wrong
     let requests = case.requests(&command);
     let (at, then) = (dice.u64(1..=requests), wrong(&mut dice));
-    let rule = Rule { method: String::new(), path: String::new(), at: vec![at], then: then.clone() };
+    let rule = AnswerRule { method: String::new(), path: String::new(), at: vec![at], then: then.clone() };
     case.sandbox.change(|settings| settings.answers = vec![rule]);
     let done = case.run(&program, &command);
     let bent = case.sandbox.take_log().wrong;

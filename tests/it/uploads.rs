@@ -2,7 +2,7 @@
 
 use pearlift::sandbox::Sandbox;
 use pearlift::store::paths::{STAGING, staged};
-use pearlift::store::{Scratch, Store};
+use pearlift::store::{ScratchFile, Store};
 
 use crate::support::{Answer, Done, Gate, Program, Proxy, Weed, account};
 
@@ -18,7 +18,7 @@ fn program(sandbox: &Sandbox, weed: &Weed, proxy: &Proxy) -> Program {
 }
 
 /// A file of three parts, written and not staged yet.
-fn big(store: &Store, spool: &std::path::Path, path: &str) -> Scratch {
+fn big(store: &Store, spool: &std::path::Path, path: &str) -> ScratchFile {
     let scratch = store.scratch(path, spool).unwrap();
     std::fs::write(&scratch.path, vec![7; 20 << 20]).unwrap();
     scratch
@@ -89,7 +89,7 @@ async fn what_a_killed_run_was_uploading_is_given_up_by_the_next_run_or_clean_an
 
     // WHEN `clean` lists the removals THEN it names the upload, and nothing is removed
     let (would, unknown) = cleaned(&program.run(&["clean", "--dry-run", "--json"]).expect(0));
-    assert_eq!(would, [format!("{currency} (unfinished upload of a dead run)")]);
+    assert_eq!(would, [format!("{currency} (unfinished upload of a crashed run)")]);
     let strange: Vec<&String> = foreign[1..3].iter().collect();
     let told = |unknown: &[String]| strange.iter().all(|key| unknown.contains(&key.replacen("shop/", "", 1)));
     assert!(told(&unknown) && unknown.len() == 2, "{unknown:?}");

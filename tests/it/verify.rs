@@ -106,7 +106,7 @@ async fn a_truncated_and_a_missing_file_are_found_with_the_way_back() {
         assert_eq!(findings(&program, arguments, 7), ["brand: !size", "currency: !missing"]);
     }
     let done = program.run(&["verify"]).expect(7);
-    tells(&done, &short, lake.path(), "the manifest says");
+    tells(&done, &short, lake.path(), "the manifest has");
     tells(&done, &gone, lake.path(), "it is not there");
 
     // AND reading everything again is no repair: new rows are merged with existing ones

@@ -42,7 +42,7 @@ fn every_column_and_table_that_may_be_left_out_is_left_out_everywhere() {
         let may: Vec<String> =
             all.filter(|name| wished(&resource.name, &dropping(std::slice::from_ref(name))).is_ok()).collect();
         left_out += may.len();
-        let owner = resource.owner_table().name.clone();
+        let owner = resource.main_table().name.clone();
         let fewer = ColumnSelection { tables: Some(vec![owner.clone()]), ..ColumnSelection::default() };
         let before = decode(resource, &answer(resource));
 
@@ -58,7 +58,7 @@ fn every_column_and_table_that_may_be_left_out_is_left_out_everywhere() {
 
             // THEN the records and the remaining columns are unchanged, and nothing of the rest is in `_extra`
             assert_eq!(page.owners, before.owners, "{}", resource.name);
-            assert!(page.misfits.is_empty(), "{}", resource.name);
+            assert!(page.rejected_values.is_empty(), "{}", resource.name);
             for (table, rows) in shaped.tables.iter().zip(&page.tables) {
                 let place = resource.tables.iter().position(|old| old.name == table.name).unwrap();
                 let old = &before.tables[place].batch;
@@ -170,9 +170,9 @@ fn what_reading_goes_by_cannot_be_left_out_and_names_must_exist() {
         ("order", "order", "id", "part of the key"),
         ("order", "order_row", "id", "part of the key"),
         ("order", "order", "created_on", "the files are divided by it"),
-        ("order", "order", "updated_on", "is told"),
-        ("order", "order", "version", "the newer of two copies"),
-        ("contact", "contact", "updated_on", "the newer of two copies"),
+        ("order", "order", "updated_on", "it decides"),
+        ("order", "order", "version", "which of two copies is newer"),
+        ("contact", "contact", "updated_on", "which of two copies is newer"),
         ("goods_out_note", "goods_out_note", "shipped", "compared"),
         ("customer_payment", "customer_payment", "order_id", "`order` is read again"),
         ("journal", "journal_line", "order_id", "`order` is read again"),

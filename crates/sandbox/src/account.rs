@@ -11,9 +11,9 @@ use jiff::tz::TimeZone;
 use crate::fixture::{Fixture, Fixtures, Stamp};
 use crate::record::{Cell, Record};
 use crate::resource::ResourceId;
-use crate::rules::{Following, MOST_AFTER, Part, Records, Rule};
+use crate::rules::{CompletionRule, Following, MOST_AFTER, Part, Records};
 use crate::seed::hash;
-use crate::settings::{Settings, Size};
+use crate::settings::{SandboxSettings, Size};
 use crate::verb::RecordEvent;
 use crate::world::{IN_BLOCKS, IdSpan, IdSpans, World};
 
@@ -88,13 +88,13 @@ impl Stock {
 
 impl Account {
     /// An account of this size at this time.
-    pub fn new(settings: &Settings, size: &Size, now: Timestamp, fixtures: Fixtures) -> Self {
+    pub fn new(settings: &SandboxSettings, size: &Size, now: Timestamp, fixtures: Fixtures) -> Self {
         let zone = TimeZone::get(&settings.zone).unwrap_or(TimeZone::UTC);
         let orders = size.orders.max(1);
         let (mut stocks, mut spans) = (BTreeMap::new(), IdSpans::new());
         for (resource, fixture) in fixtures.all().filter(|(_, fixture)| fixture.owner.is_none()) {
             let first = fixture.first_id;
-            let part = fixture.rule.and_then(Rule::part);
+            let part = fixture.rule.and_then(CompletionRule::part);
             let gaps = if part.is_some() { IN_BLOCKS } else { fixture.gaps };
             let made = IdSpan { first, greatest: first - 1, gaps, salt: fixture.salt };
             let given = size.records.get(&fixture.name);
@@ -117,7 +117,7 @@ impl Account {
 
     /// The products of which stock is kept, ascending.
     fn stocked(&self) -> Vec<i64> {
-        let views = self.fixtures.all().filter(|(_, fixture)| fixture.rule == Some(Rule::Stock));
+        let views = self.fixtures.all().filter(|(_, fixture)| fixture.rule == Some(CompletionRule::Stock));
         views.flat_map(|(resource, _)| self.ids(resource)).collect()
     }
 

@@ -14,7 +14,7 @@ use crate::swell::Swell;
 /// A rule: of the requests that match, these are answered wrongly.
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize)]
 #[serde(deny_unknown_fields)]
-pub struct Rule {
+pub struct AnswerRule {
     /// `GET` or `OPTIONS`; empty is both.
     #[serde(default)]
     pub method: String,
@@ -98,7 +98,7 @@ pub struct Replacement {
     pub to: String,
 }
 
-impl Rule {
+impl AnswerRule {
     /// Whether a request is one that the rule counts.
     pub fn matches(&self, method: &str, path: &str) -> bool {
         (self.method.is_empty() || self.method == method) && path.contains(&self.path)
@@ -329,7 +329,7 @@ mod tests {
 
     #[test]
     fn a_rule_counts_what_matches_and_concerns_the_numbers_given() {
-        let rule: Rule =
+        let rule: AnswerRule =
             serde_json::from_value(json!({"method": "GET", "path": "order/", "at": [2], "then": {"keep": 3}})).unwrap();
         assert!(rule.matches("GET", "order-service/order/1-7") && !rule.matches("OPTIONS", "order-service/order/"));
         assert!(rule.concerns(2) && !rule.concerns(1));

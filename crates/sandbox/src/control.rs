@@ -10,7 +10,7 @@
 //! | `POST …/delete/{resource}?…` | removed without a trace |
 //! | `POST …/restore/{resource}?ids=1,2` | deleted ones are back as they were |
 //! | `POST …/age?seconds=N` | moves the account's clock forward, or back by a negative N; ten years at most |
-//! | `POST …/settings` | a JSON object of settings to change, `faults` and `stir` among them; a new plan counts from 1 |
+//! | `POST …/settings` | a JSON object of settings to change, `faults` and `churn` among them; a new plan counts from 1 |
 //! | `POST …/expire` | ends every access token |
 //! | `POST …/log`, `POST …/log/clear` | the requests so far |
 //! | `POST …/ids/{resource}` | every id |
@@ -20,7 +20,7 @@
 use jiff::SignedDuration;
 use serde_json::{Value, json};
 
-use crate::state::{State, parameters};
+use crate::state::{ServerState, parameters};
 use crate::verb::RecordEvent;
 
 /// Records that one request makes or changes: more take minutes and memory.
@@ -29,7 +29,7 @@ const MOST_RECORDS: u64 = 1_000_000;
 const MOST_SECONDS: u64 = 10 * 366 * 24 * 3600;
 
 /// Executes the action of a path; `None` for an unknown name. The error is the caller's mistake.
-pub fn control(state: &mut State, path: &str, query: &str, body: &[u8]) -> Option<Result<Value, String>> {
+pub fn control(state: &mut ServerState, path: &str, query: &str, body: &[u8]) -> Option<Result<Value, String>> {
     let parameters = parameters(query);
     let value = |wanted: &str| parameters.iter().find(|(name, _)| name == wanted).map(|(_, value)| value.as_str());
     let now = state.now().as_second();
@@ -109,7 +109,7 @@ pub fn control(state: &mut State, path: &str, query: &str, body: &[u8]) -> Optio
 }
 
 /// Lays a JSON object over the settings.
-fn change_settings(state: &mut State, body: &[u8]) -> Result<Value, String> {
+fn change_settings(state: &mut ServerState, body: &[u8]) -> Result<Value, String> {
     let changed: serde_json::Map<String, Value> = serde_json::from_slice(body).map_err(|error| error.to_string())?;
     let mut settings = state.settings.clone();
     settings.change(changed)?;

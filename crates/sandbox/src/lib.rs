@@ -22,7 +22,7 @@ mod rules;
 mod world;
 mod fixture;
 mod account;
-mod stir;
+mod churn;
 mod documents;
 mod query;
 mod search;
@@ -44,16 +44,16 @@ use tokio::task::JoinHandle;
 
 use fixture::Fixtures;
 use resource::ResourceId;
-use state::State;
+use state::ServerState;
 use verb::RecordEvent;
 
-pub use answer::{Claim, Partial, Replacement, Rule, Status, Wrong};
+pub use answer::{AnswerRule, Claim, Partial, Replacement, Status, Wrong};
+pub use churn::Churn;
 pub use fault::{Fault, Faults};
 pub use log::Log;
-pub use pieces::{Pieces, Spoiler};
+pub use pieces::{SetPieces, Spoiler};
 pub use resource::ResourceName;
-pub use settings::{Ignored, Quota, Settings, Size};
-pub use stir::Stir;
+pub use settings::{Ignored, QuotaWindow, SandboxSettings, Size};
 pub use swell::Swell;
 pub use throttle::{Throttle, Verdict};
 pub use verb::Verb;
@@ -61,7 +61,7 @@ pub use verb::Verb;
 /// A running account; it ends when dropped.
 #[derive(Debug)]
 pub struct Sandbox {
-    state: Arc<Mutex<State>>,
+    state: Arc<Mutex<ServerState>>,
     address: SocketAddr,
     in_hand: server::InHand,
     server: JoinHandle<()>,
@@ -72,21 +72,21 @@ impl Sandbox {
     /// Serves an account on a port of 127.0.0.1; 0 takes any that is free.
     ///
     /// Fixtures that break their format, and sizes of fixtures that do not exist, are `InvalidData`.
-    pub async fn start(mut settings: Settings, size: &Size, port: u16) -> std::io::Result<Self> {
+    pub async fn start(mut settings: SandboxSettings, size: &Size, port: u16) -> std::io::Result<Self> {
         if settings.control_token.is_empty() {
             settings.control_token = token()?;
         }
         let fixtures = fixtures(&settings, size).map_err(|why| Error::new(ErrorKind::InvalidData, why))?;
         let listener = TcpListener::bind(("127.0.0.1", port)).await?;
         let address = listener.local_addr()?;
-        let state = Arc::new(Mutex::new(State::new(settings, size, fixtures, Timestamp::now())));
+        let state = Arc::new(Mutex::new(ServerState::new(settings, size, fixtures, Timestamp::now())));
         let in_hand = server::InHand::default();
         let server = tokio::spawn(server::serve(listener, Arc::clone(&state), server::InHand::clone(&in_hand)));
         let other_app = tokio::spawn(server::call_as_another(Arc::clone(&state)));
         Ok(Self { state, address, in_hand, server, other_app })
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, ServerState> {
         self.state.lock().expect("no holder panics")
     }
 
@@ -197,7 +197,7 @@ impl Sandbox {
     }
 
     /// Changes settings while it serves.
-    pub fn change(&self, change: impl FnOnce(&mut Settings)) {
+    pub fn change(&self, change: impl FnOnce(&mut SandboxSettings)) {
         let mut state = self.state();
         let mut settings = state.settings.clone();
         change(&mut settings);
@@ -218,7 +218,7 @@ impl Sandbox {
 }
 
 /// The fixtures that the settings name.
-fn fixtures(settings: &Settings, size: &Size) -> Result<Fixtures, String> {
+fn fixtures(settings: &SandboxSettings, size: &Size) -> Result<Fixtures, String> {
     let found = Fixtures::load(settings.fixtures.as_deref())?;
     match size.records.keys().find(|name| found.counted(name).is_none()) {
         Some(name) => Err(format!("there is no fixture `{name}`")),
@@ -227,13 +227,13 @@ fn fixtures(settings: &Settings, size: &Size) -> Result<Fixtures, String> {
 }
 
 /// The resource of a name that the caller knows to be served.
-fn find(state: &State, name: ResourceName) -> ResourceId {
+fn find(state: &ServerState, name: ResourceName) -> ResourceId {
     let found = state.account.resource(name.as_str());
     found.unwrap_or_else(|| panic!("the account serves no resource `{}`", name.as_str()))
 }
 
 /// The same, where an event may happen to these records.
-fn find_for(state: &State, event: RecordEvent, name: ResourceName, ids: &[i64]) -> ResourceId {
+fn find_for(state: &ServerState, event: RecordEvent, name: ResourceName, ids: &[i64]) -> ResourceId {
     let resource = find(state, name);
     let wrong = ids.iter().find(|id| !state.account.allows(event, resource, **id));
     assert!(wrong.is_none(), "{event:?} does not happen to {wrong:?}");

@@ -17,7 +17,7 @@ pub struct Log {
     /// Requests refused for haste.
     pub throttled: u64,
     /// The changes of the account between requests, in order.
-    pub stirred: Vec<String>,
+    pub churned: Vec<String>,
     /// Answers gone wrong on purpose.
     pub faults: u64,
     /// Requests with a faulty answer by the plan of faults, by method and path with the query.

@@ -7,15 +7,15 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::answer::Rule;
+use crate::answer::AnswerRule;
+use crate::churn::Churn;
 use crate::fault::Faults;
-use crate::pieces::Pieces;
-use crate::stir::Stir;
+use crate::pieces::SetPieces;
 
 /// How the quota's window moves (docs/brightpearl-api.md §3.3).
 #[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Quota {
+pub enum QuotaWindow {
     /// Wall-clock minutes, as in every recording.
     #[default]
     Fixed,
@@ -59,9 +59,10 @@ pub struct Ignored {
 }
 
 /// Everything about an account but its size.
+/// More than twelve fields: one setting each.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct Settings {
+pub struct SandboxSettings {
     pub account: String,
     pub seed: u64,
     /// The account's display zone, an IANA name.
@@ -94,7 +95,7 @@ pub struct Settings {
     pub control_token: String,
     /// Requests a minute; 0 is no quota.
     pub limit: u32,
-    pub quota: Quota,
+    pub quota: QuotaWindow,
     /// Milliseconds of the quota's period; a minute at the source.
     pub period: u64,
     /// Calls a minute of another app of the same account, evenly spread.
@@ -133,11 +134,11 @@ pub struct Settings {
     /// Answers gone wrong.
     pub faults: Faults,
     /// Answers that are well formed and wrong.
-    pub answers: Vec<Rule>,
+    pub answers: Vec<AnswerRule>,
     /// Refusals and pages of documents.
-    pub pieces: Pieces,
+    pub pieces: SetPieces,
     /// Changes between requests.
-    pub stir: Stir,
+    pub churn: Churn,
     /// OPTIONS of more ids than this fails with an internal error; 0 never does.
     pub options_fail_above: usize,
     /// Ids of any kind that are listed and never returned by a GET.
@@ -148,7 +149,7 @@ pub struct Settings {
     pub options_hides: u64,
 }
 
-impl Settings {
+impl SandboxSettings {
     /// Lays values over these settings; an unknown name or a wrong value is refused with its reason.
     pub fn change(&mut self, values: Map<String, Value>) -> Result<(), String> {
         let mut all = serde_json::to_value(&*self).map_err(|error| error.to_string())?;
@@ -159,7 +160,7 @@ impl Settings {
     }
 }
 
-impl Default for Settings {
+impl Default for SandboxSettings {
     fn default() -> Self {
         Self {
             account: "acme".to_owned(),
@@ -183,7 +184,7 @@ impl Default for Settings {
             expire_at: 0,
             control_token: String::new(),
             limit: 200,
-            quota: Quota::Fixed,
+            quota: QuotaWindow::Fixed,
             period: 60_000,
             foreign: 0,
             page_cap: 500,
@@ -205,8 +206,8 @@ impl Default for Settings {
             headers: BTreeMap::new(),
             faults: Faults::default(),
             answers: Vec::new(),
-            pieces: Pieces::default(),
-            stir: Stir::default(),
+            pieces: SetPieces::default(),
+            churn: Churn::default(),
             options_fail_above: 0,
             never_returned: Vec::new(),
             never_listed: Vec::new(),

@@ -2,8 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use pearlift::sandbox::{Sandbox, Settings, Size};
-use pearlift::schema::{Resource, Style};
+use pearlift::sandbox::{Sandbox, SandboxSettings, Size};
+use pearlift::schema::{ReadStyle, Resource};
 use serde_json::Value;
 
 use super::this_morning;
@@ -27,14 +27,15 @@ pub fn answer(resource: &Resource) -> String {
 /// An answer of the sandbox, with the fixtures of a folder beside the built-in ones.
 pub fn serve(resource: &Resource, fixtures: Option<PathBuf>) -> Served {
     // Of weeks and not of years: much is open, and some waits.
-    let settings = Settings { limit: 0, history: 40, now: Some(this_morning()), fixtures, ..Settings::default() };
+    let settings =
+        SandboxSettings { limit: 0, history: 40, now: Some(this_morning()), fixtures, ..SandboxSettings::default() };
     tokio::runtime::Runtime::new().unwrap().block_on(async {
         let sandbox = super::start(settings, Size { orders: 60, ..Size::default() }).await;
         let all = sandbox.ids(&resource.name);
         let (path, ids) = match &resource.read.style {
-            Style::Search(search) => (search.search.clone(), &all[..]),
-            Style::List { get, .. } => (get.clone(), &all[..]),
-            Style::IdSets { get, .. } | Style::PerOwner { get, .. } => {
+            ReadStyle::Search(search) => (search.search.clone(), &all[..]),
+            ReadStyle::List { get, .. } => (get.clone(), &all[..]),
+            ReadStyle::IdSets { get, .. } | ReadStyle::PerOwner { get, .. } => {
                 let ids = &all[..all.len().min(MOST)];
                 let set = ids.iter().map(i64::to_string).collect::<Vec<_>>().join(",");
                 (get.replace("{ids}", &set), ids)

@@ -40,7 +40,7 @@ if since:
     for name, change in since.get("tables", dict()).items():
         before["tables"][name]["files"] = apply(before["tables"][name]["files"], change)
     version["tables"] = before["tables"]
-    for name in ["deleted", "misfits"]:
+    for name in ["deleted", "rejected"]:
         version[name] = apply(before[name], since.get(name, dict()))
 named = [f for t in version["tables"].values() for f in t["files"] if (lake / f["path"]) == path]
 assert len(named) == 1
@@ -87,7 +87,7 @@ pub fn version(path: &Path) -> Value {
     for (name, changes) in since["tables"].as_object().into_iter().flatten() {
         version["tables"][name]["files"] = apply(&before["tables"][name]["files"], changes);
     }
-    for list in ["deleted", "misfits"] {
+    for list in ["deleted", "rejected"] {
         version[list] = apply(&before[list], &since[list]);
     }
     version

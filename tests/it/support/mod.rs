@@ -26,13 +26,16 @@ use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 use jiff::tz::Offset;
-use pearlift::sandbox::{Sandbox, Settings, Size};
+use pearlift::sandbox::{Sandbox, SandboxSettings, Size};
 use pearlift::store::Store;
 
 /// A simulated account without a quota.
 pub async fn account(orders: u64) -> Sandbox {
-    start(Settings { limit: 0, now: Some(this_morning()), ..Settings::default() }, Size { orders, ..Size::default() })
-        .await
+    start(
+        SandboxSettings { limit: 0, now: Some(this_morning()), ..SandboxSettings::default() },
+        Size { orders, ..Size::default() },
+    )
+    .await
 }
 
 /// The day of the simulated accounts: long past, so that nothing depends on the machine's clock.
@@ -51,7 +54,7 @@ pub fn today() -> String {
 }
 
 /// A simulated account.
-pub async fn start(settings: Settings, size: Size) -> Sandbox {
+pub async fn start(settings: SandboxSettings, size: Size) -> Sandbox {
     Sandbox::start(settings, &size, 0).await.expect("the sandbox starts")
 }
 

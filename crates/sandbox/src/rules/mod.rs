@@ -35,7 +35,7 @@ mod stock;
 mod events;
 mod completion;
 
-pub use completion::{Fact, Facts, Rule};
+pub use completion::{CompletionRule, Fact, Facts};
 pub use events::{Following, Records};
 pub use layout::{Part, is_gap, used};
 pub use trade::{MOST_AFTER, Trade};

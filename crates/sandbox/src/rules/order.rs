@@ -37,6 +37,7 @@ pub const TAXES: [Tax; 3] =
     [Tax { id: 1, code: "T0", rate: 0 }, Tax { id: 2, code: "T20", rate: 2_000 }, Tax { id: 3, code: "T5", rate: 500 }];
 
 /// Terms that are settled for an order when it is created.
+/// More than twelve fields: facts of one order that are drawn together.
 #[derive(Clone, Debug)]
 pub struct Terms {
     pub id: i64,

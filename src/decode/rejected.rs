@@ -22,13 +22,13 @@ pub const PATH: usize = 500;
 
 /// Values that did not fit, counted by path with one sample each; and fields in which an answer and the schema differ.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Misfits {
+pub struct RejectedCounts {
     values: BTreeMap<String, (u64, String)>,
     unknown: BTreeMap<String, u64>,
     missing: BTreeMap<String, u64>,
 }
 
-impl Misfits {
+impl RejectedCounts {
     /// Counts a value at a path (`order.totalValue.total`).
     pub fn count(&mut self, path: String, sample: &str) {
         let short = || sample.chars().take(KEPT).collect();
@@ -106,7 +106,7 @@ impl Misfits {
 
 /// A record that did not fit, or a row of one, kept whole.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct MisfitRecord {
+pub struct RejectedRecord {
     /// The table of a row; none of a record.
     pub table: Option<String>,
     /// Its record key, if it could be read.
@@ -126,17 +126,17 @@ mod tests {
         let token = "planted-token-of-44-letters-0123456789abcdef";
         let redactor = Redactor::default();
         redactor.learn(&Secret::new(token));
-        let mut misfits = Misfits::default();
-        misfits.count("a".to_owned(), &format!("{}{token}", "x".repeat(SAMPLE - 43)));
-        misfits.count("b".to_owned(), &token.repeat(2 * KEPT / token.len()));
-        misfits.count("c".to_owned(), &"é".repeat(2 * KEPT));
-        misfits.count_unknown(format!("field.{token}"));
-        let shown: Vec<_> = misfits.shown(&redactor).map(|(_, _, sample)| sample).collect();
+        let mut rejected_values = RejectedCounts::default();
+        rejected_values.count("a".to_owned(), &format!("{}{token}", "x".repeat(SAMPLE - 43)));
+        rejected_values.count("b".to_owned(), &token.repeat(2 * KEPT / token.len()));
+        rejected_values.count("c".to_owned(), &"é".repeat(2 * KEPT));
+        rejected_values.count_unknown(format!("field.{token}"));
+        let shown: Vec<_> = rejected_values.shown(&redactor).map(|(_, _, sample)| sample).collect();
         let expected = [format!("{}[secret]", "x".repeat(SAMPLE - 43)), "[secret]".to_owned(), "é".repeat(SAMPLE)];
         assert_eq!(shown[0], expected[0]);
         assert!(shown[1].starts_with(&expected[1]) && shown[1].chars().count() <= SAMPLE, "{}", shown[1]);
         assert_eq!(shown[2], expected[2]);
-        misfits.redact(&redactor);
-        assert_eq!(misfits.unknown().keys().collect::<Vec<_>>(), ["field.[secret]"]);
+        rejected_values.redact(&redactor);
+        assert_eq!(rejected_values.unknown().keys().collect::<Vec<_>>(), ["field.[secret]"]);
     }
 }
