@@ -17,14 +17,14 @@ use crate::schema::Type;
 
 /// A value on its way into a column.
 #[derive(Clone, Debug)]
-pub enum Scalar<'v, 'a> {
+pub enum ColumnValue<'v, 'a> {
     Json(&'v LazyValue<'a>),
     /// A map's key, or a label.
     Text(&'v str),
     Index(usize),
 }
 
-impl Scalar<'_, '_> {
+impl ColumnValue<'_, '_> {
     /// Writes the value as canonical JSON; whether all its texts are Unicode.
     pub fn write(&self, out: &mut String) -> bool {
         match self {
@@ -36,7 +36,7 @@ impl Scalar<'_, '_> {
     }
 }
 
-impl Scalar<'_, '_> {
+impl ColumnValue<'_, '_> {
     /// Bytes of the value as written.
     pub fn length(&self) -> usize {
         match self {
@@ -104,7 +104,7 @@ impl ColumnBuilder {
     /// Appends a value; `true` when something was appended that is not null. A value that does not fit appends nothing.
     ///
     /// An empty text in a column that is no text is null: so the source writes "none" (docs/brightpearl-api.md §8.10).
-    pub fn push(&mut self, value: &Scalar<'_, '_>) -> Result<bool, NoFit> {
+    pub fn push(&mut self, value: &ColumnValue<'_, '_>) -> Result<bool, NoFit> {
         if let Self::Json { builder, text } = self {
             text.clear();
             if !value.write(text) {
@@ -226,11 +226,11 @@ pub enum TokenKind {
 
 impl<'t> Token<'t> {
     /// The scalar of a value; `None` for arrays, objects, null, and texts that are no Unicode.
-    pub fn of(value: &'t Scalar<'_, '_>) -> Option<Self> {
+    pub fn of(value: &'t ColumnValue<'_, '_>) -> Option<Self> {
         match value {
-            Scalar::Text(text) => Some(Self { text: Cow::Borrowed(text), kind: TokenKind::Text }),
-            Scalar::Index(index) => Some(Self { text: Cow::Owned(index.to_string()), kind: TokenKind::Number }),
-            Scalar::Json(json) => match json.get_type() {
+            ColumnValue::Text(text) => Some(Self { text: Cow::Borrowed(text), kind: TokenKind::Text }),
+            ColumnValue::Index(index) => Some(Self { text: Cow::Owned(index.to_string()), kind: TokenKind::Number }),
+            ColumnValue::Json(json) => match json.get_type() {
                 JsonType::String => Some(Self { text: Cow::Borrowed(json.as_str()?), kind: TokenKind::Text }),
                 JsonType::Number => Some(Self { text: Cow::Borrowed(raw(json)), kind: TokenKind::Number }),
                 JsonType::Boolean => Some(Self { text: Cow::Borrowed(raw(json)), kind: TokenKind::Bool }),

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 
 use sonic_rs::{JsonType, JsonValueTrait, LazyValue};
 
-use crate::decode::builder::{Scalar, Token};
+use crate::decode::builder::{ColumnValue, Token};
 use crate::decode::record::Walker;
 
 impl<'a> Walker<'_, 'a> {
@@ -36,7 +36,7 @@ impl<'a> Walker<'_, 'a> {
     pub(super) fn pieces(&mut self, level: usize, context: usize, value: &LazyValue<'a>) {
         let shape = self.shape;
         let Some(split) = &shape.contexts[context].split else { return };
-        let Some(text) = Token::of(&Scalar::Json(value)).map(|token| token.text.into_owned()) else { return };
+        let Some(text) = Token::of(&ColumnValue::Json(value)).map(|token| token.text.into_owned()) else { return };
         for (index, piece) in text.split(&split.by).map(str::trim).enumerate() {
             if piece.is_empty() || split.skip.iter().any(|skipped| skipped == piece) || self.full {
                 continue;

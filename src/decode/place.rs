@@ -3,7 +3,7 @@
 
 use sonic_rs::{JsonType, JsonValueTrait};
 
-use crate::decode::builder::Scalar;
+use crate::decode::builder::ColumnValue;
 use crate::decode::extra::Extra;
 use crate::decode::record::Walker;
 use crate::decode::shape::{Pick, Take};
@@ -19,16 +19,21 @@ impl<'a> Walker<'_, 'a> {
         }
     }
 
-    pub(super) fn value<'f>(&'f self, level: usize, pick: &Pick, label: Option<&'f str>) -> Option<Scalar<'f, 'a>> {
+    pub(super) fn value<'f>(
+        &'f self,
+        level: usize,
+        pick: &Pick,
+        label: Option<&'f str>,
+    ) -> Option<ColumnValue<'f, 'a>> {
         let frame = &self.frames[level - pick.above];
         match pick.take {
             Take::Slot { slot, node } => {
                 let piece = || frame.piece.as_deref().filter(|_| self.shape.nodes[node].parent.is_none());
-                frame.slots[slot].as_ref().map(Scalar::Json).or_else(|| piece().map(Scalar::Text))
+                frame.slots[slot].as_ref().map(ColumnValue::Json).or_else(|| piece().map(ColumnValue::Text))
             }
-            Take::Key => frame.key.as_deref().map(Scalar::Text),
-            Take::Index => Some(Scalar::Index(frame.index)),
-            Take::Label => label.map(Scalar::Text),
+            Take::Key => frame.key.as_deref().map(ColumnValue::Text),
+            Take::Index => Some(ColumnValue::Index(frame.index)),
+            Take::Label => label.map(ColumnValue::Text),
         }
     }
 
@@ -45,8 +50,8 @@ impl<'a> Walker<'_, 'a> {
     }
 
     /// A container with individually named fields is no value of a scalar column.
-    pub(super) fn is_elsewhere(&self, pick: &Pick, value: &Scalar<'_, '_>, kind: Type) -> bool {
-        let (Take::Slot { node, .. }, Scalar::Json(json)) = (&pick.take, value) else { return false };
+    pub(super) fn is_elsewhere(&self, pick: &Pick, value: &ColumnValue<'_, '_>, kind: Type) -> bool {
+        let (Take::Slot { node, .. }, ColumnValue::Json(json)) = (&pick.take, value) else { return false };
         kind != Type::Json && !self.shape.nodes[*node].fields.is_empty() && json.get_type() == JsonType::Object
     }
 

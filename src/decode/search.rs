@@ -2,7 +2,7 @@
 
 use sonic_rs::{JsonType, JsonValueTrait, LazyValue};
 
-use crate::decode::builder::{Scalar, Token};
+use crate::decode::builder::{ColumnValue, Token};
 use crate::decode::moment::{timestamp, timestamp_micros};
 use crate::decode::number::whole;
 use crate::decode::page::{field, flag, with_envelope};
@@ -56,8 +56,9 @@ fn read_ids(
             let number = |place: usize, name: &str| {
                 cell(place).and_then(number).ok_or_else(|| Broken::new(format!("a row of the search has no `{name}`")))
             };
-            let stamp =
-                |place: &usize| cell(*place).and_then(|cell| Some(Token::of(&Scalar::Json(cell))?.text.into_owned()));
+            let stamp = |place: &usize| {
+                cell(*place).and_then(|cell| Some(Token::of(&ColumnValue::Json(cell))?.text.into_owned()))
+            };
             let own = number(id_place, id)?;
             // It would be asked for, and spoil the set that it is asked with.
             if own < 1 {
@@ -171,12 +172,13 @@ fn read_columns(meta: &LazyValue<'_>) -> Result<Vec<ColumnMeta>, Broken> {
 
 /// A whole number, in a text or not.
 fn number(value: &LazyValue<'_>) -> Option<i64> {
-    whole(Token::of(&Scalar::Json(value))?.text.as_bytes())
+    whole(Token::of(&ColumnValue::Json(value))?.text.as_bytes())
 }
 
 /// Whether a cell satisfies a filter; no cell, and null, do not.
 fn admits(filter: &Filter, cell: Option<&LazyValue<'_>>) -> bool {
-    let Some(token) = cell.and_then(|cell| Token::of(&Scalar::Json(cell)).map(|token| token.text.into_owned())) else {
+    let Some(token) = cell.and_then(|cell| Token::of(&ColumnValue::Json(cell)).map(|token| token.text.into_owned()))
+    else {
         return false;
     };
     match filter {

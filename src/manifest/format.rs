@@ -182,7 +182,7 @@ pub struct State {
     /// The same stamps by our clock.
     #[serde(default, skip_serializing_if = "ClockStamps::is_empty")]
     pub clocks: ClockStamps,
-    /// Ids of other resources, by their names, that changed rows of ours name: to be read again there.
+    /// Ids of other resources, by their names, that changed rows of this one reference: to be read again there.
     #[serde(default)]
     pub pending_references: BTreeMap<String, BTreeSet<i64>>,
     /// The mark under which ids were last added to these; another one each time.
@@ -317,7 +317,7 @@ pub struct ScanPlan {
     pub schema_hash: String,
     /// Ids or windows of ids, each slice a list of inclusive ranges.
     pub slices: Vec<Vec<(i64, i64)>>,
-    /// Owners found by their change stamp, for [`State::seen`].
+    /// Records found by their change stamp, for [`State::record_stamps`].
     pub stamps: BTreeMap<i64, String>,
     /// Ids that are taken out of the tables where the source does not return them, as inclusive ranges.
     #[serde(default)]

@@ -154,20 +154,26 @@ pub async fn held_open(store: &Store, files: &[DataFile], key: &str, open: &Open
 
 /// The records of a file, and the records of another resource that they name.
 #[derive(Debug, Default)]
-pub struct References {
+pub struct ReferencedRecords {
     pub owners: BTreeSet<i64>,
     pub ids: BTreeSet<i64>,
 }
 
 /// The ids that a file references in `column`, from rows in which `with` is set.
-pub async fn named(store: &Store, file: &DataFile, key: &str, column: &str, with: Option<&str>) -> Result<References> {
+pub async fn named(
+    store: &Store,
+    file: &DataFile,
+    key: &str,
+    column: &str,
+    with: Option<&str>,
+) -> Result<ReferencedRecords> {
     let (key, column, with) = (key.to_owned(), column.to_owned(), with.map(str::to_owned));
     let found = each_file(store, &[file], move |file| names(file, &key, &column, with.as_deref())).await?;
     Ok(found.into_iter().next().unwrap_or_default())
 }
 
-fn names(file: RemoteFile, key: &str, column: &str, with: Option<&str>) -> parquet::errors::Result<References> {
-    let mut found = References::default();
+fn names(file: RemoteFile, key: &str, column: &str, with: Option<&str>) -> parquet::errors::Result<ReferencedRecords> {
+    let mut found = ReferencedRecords::default();
     let columns: Vec<&str> = [key, column].into_iter().chain(with).collect();
     each_batch(
         file,

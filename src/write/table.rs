@@ -74,6 +74,7 @@ pub struct Written {
 }
 
 /// The context of writing, apart from the rows.
+/// More than twelve fields: all that a commit decides about its tables.
 #[derive(Clone, Debug)]
 pub struct WriteRequest<'a> {
     pub store: &'a Store,
