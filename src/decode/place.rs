@@ -52,7 +52,7 @@ impl<'a> Walker<'_, 'a> {
     /// A container with individually named fields is no value of a scalar column.
     pub(super) fn is_elsewhere(&self, pick: &Pick, value: &ColumnValue<'_, '_>, kind: Type) -> bool {
         let (Take::Slot { node, .. }, ColumnValue::Json(json)) = (&pick.take, value) else { return false };
-        kind != Type::Json && !self.shape.nodes[*node].fields.is_empty() && json.get_type() == JsonType::Object
+        !kind.takes_whole() && !self.shape.nodes[*node].fields.is_empty() && json.get_type() == JsonType::Object
     }
 
     /// The `_extra` of a row: its own, and below `^` that of its enclosing contexts without a table.

@@ -10,11 +10,13 @@ use crate::fetch::SearchPage;
 use crate::schema::{
     Column, Leaf, Partition, PartitionBy, PathStep, ReadStyle, Resource, Rows, Source, Split, Table, Type,
 };
+use crate::secret::HashKey;
 
 /// Bytes of a row apart from its columns: its record, and the offset of its `_extra`.
 const ROW: usize = 8;
 
 /// The compiled form of a resource.
+/// More than twelve fields: the facts that each step of a walk looks up.
 #[derive(Debug)]
 pub struct Shape {
     pub(super) nodes: Vec<ShapeNode>,
@@ -31,6 +33,7 @@ pub struct Shape {
     pub(super) pages: bool,
     /// A record may be an array, a map of anything, or a plain value.
     pub(super) any_kind: bool,
+    pub(super) hash_key: Option<HashKey>,
     pub(super) newer: Vec<(Vec<Pick>, Type)>,
     pub(super) partition: Option<(Vec<Pick>, PartitionBy)>,
 }
@@ -146,6 +149,7 @@ impl Shape {
             repeats: resource.read.repeats,
             pages: matches!(resource.read.style, ReadStyle::List { pages: Some(_), .. }),
             any_kind: false,
+            hash_key: resource.hash_key.clone(),
             newer: Vec::new(),
             partition: None,
         }
@@ -247,7 +251,7 @@ impl Shape {
                 node = self.child(node, field);
             }
             self.nodes[node].excluded = true;
-            self.nodes[node].whole |= column.kind == Type::Json;
+            self.nodes[node].whole |= column.kind.takes_whole();
         }
     }
 
@@ -280,7 +284,7 @@ impl Shape {
                 for field in fields {
                     node = self.child(node, field);
                 }
-                if kind == Type::Json {
+                if kind.takes_whole() {
                     self.nodes[node].whole = true;
                 }
                 let slot = match self.nodes[node].slot {
@@ -356,7 +360,7 @@ fn may_repeat(table: &Table) -> bool {
 fn width(kind: Type) -> usize {
     match kind {
         Type::Bool => 1,
-        Type::Int32 | Type::Date | Type::String | Type::Json => 4,
+        Type::Int32 | Type::Date | Type::String | Type::Json | Type::Hash { .. } => 4,
         Type::Int64 | Type::Float64 | Type::Timestamp => 8,
         Type::Decimal { .. } => 16,
     }

@@ -86,7 +86,7 @@ impl ExpectedTable {
             }
             // Keys of JSON are in order, as in files.
             Type::Json if value.is_object() || value.is_array() => sorted(value).to_string(),
-            Type::String | Type::Json => text(),
+            Type::String | Type::Json | Type::Hash { .. } => text(),
             Type::Date => days(&text()).to_string(),
             Type::Timestamp => text().parse::<Timestamp>().unwrap().as_microsecond().to_string(),
         }
@@ -204,7 +204,7 @@ fn served(resources: &[&Resource]) -> &'static BTreeMap<String, Served> {
 
 /// Asks for all of a resource in one request.
 async fn ask(sandbox: &Sandbox, resource: &Resource) -> Served {
-    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let client = crate::support::client();
     let path = match &resource.read.style {
         ReadStyle::Search(search) => format!("{}?pageSize=500&firstResult=1", search.search),
         ReadStyle::List { get, .. } => get.clone(),
