@@ -16,7 +16,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 
 use crate::failure::{Failure, Result};
-use crate::manifest::{Claimant, Holder, Holding, Recovered, head as newest, nonce, recover_holding, resources};
+use crate::manifest::{
+    Claimant, Holding, Recovered, ResourceHolder, head as newest, nonce, recover_holding, resources,
+};
 use crate::schema::Catalog;
 use crate::store::{HeldLock, Store, Upload, paths};
 
@@ -133,7 +135,7 @@ pub async fn clean(work: Cleaning<'_>) -> Result<CleanOutcome> {
             let done = match sweep(work, name, &uploads, live.as_ref(), &run, &mut number).await {
                 Ok(survey) => Ok(survey),
                 Err(failure) => {
-                    let holder = Holder { store: work.store, locks: &locks, run: &run };
+                    let holder = ResourceHolder { store: work.store, locks: &locks, run: &run };
                     Err(holder.meaning(&[name], None, failure).await)
                 }
             };

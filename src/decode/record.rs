@@ -4,6 +4,7 @@
 use sonic_rs::{JsonType, JsonValueTrait, LazyValue};
 use std::borrow::Cow;
 
+use crate::decode::asked::Asked;
 use crate::decode::growing::Growing;
 use crate::decode::json::canonical;
 use crate::decode::page::{DecodedRecord, TableRows};
@@ -44,6 +45,7 @@ pub(super) struct Frame<'a> {
 /// More than twelve fields: the state of one walk, changed by each of its steps.
 pub struct Walker<'s, 'a> {
     pub(super) shape: &'s Shape,
+    pub(super) asked: Asked,
     tables: Vec<Growing<'a>>,
     pub(super) frames: Vec<Frame<'a>>,
     pub(super) owners: Vec<DecodedRecord>,
@@ -74,6 +76,7 @@ impl<'s, 'a> Walker<'s, 'a> {
     pub fn new(shape: &'s Shape, deep: bool, most: usize) -> Self {
         Self {
             shape,
+            asked: Asked::default(),
             tables: shape.tables.iter().map(|table| Growing::new(table, shape.hash_key.as_ref())).collect(),
             frames: Vec::new(),
             owners: Vec::new(),
@@ -428,7 +431,7 @@ impl<'s, 'a> Walker<'s, 'a> {
             self.unfit.get_or_insert_with(|| reason.clone());
         }
         for (pick, text) in refused.into_iter().filter(|_| !is_rejected) {
-            let path = self.source(pick);
+            let path = self.source(level, pick);
             let place = self.place(level, &path.join("."));
             self.rejected_values.count(place, &text);
             self.frames[level].extras.push((path, text));

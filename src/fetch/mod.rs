@@ -42,7 +42,7 @@ pub use refusal::{ErrorBody, error_body};
 pub use request::{Answer, Method, Request, SourceReply};
 pub use retry::RetryBudget;
 pub use room::{Budget, Room, Unread};
-pub use search::{ColumnMeta, Filter, Query, SearchPage};
+pub use search::{ColumnMeta, Filter, Query, SearchPage, checked};
 pub use throttle::{Governor, Permit, Quota};
 pub use walk::{JoinedPage, Walk};
 pub use windows::split;

@@ -32,7 +32,7 @@ pub use format::{
 pub use lake::{check_destination, claim_destination};
 pub use load::{head, newest_outline, outline, parse, parse_changes, read_plan, resources, versions, write_plan};
 pub use looked::Looked;
-pub use overtaken::Holder;
+pub use overtaken::ResourceHolder;
 pub use pieces::{Pieces, SetSize};
 pub use publish::{publish, staged};
 pub use recover::{Claimant, Holding, Recovered, recover, recover_holding};

@@ -7,13 +7,13 @@ use crate::store::{Locks, Store, is_missing};
 
 /// A run that works on resources under locks, which it may have lost while it slept.
 #[derive(Clone, Copy, Debug)]
-pub struct Holder<'a> {
+pub struct ResourceHolder<'a> {
     pub store: &'a Store,
     pub locks: &'a Locks,
     pub run: &'a str,
 }
 
-impl Holder<'_> {
+impl ResourceHolder<'_> {
     /// The meaning of a failure that met damaged or missing files: `Lost` where the lock of one of these resources is another
     /// run's by now, or where the first of them has a newer version than `known` by another run. Where that cannot be
     /// found out, the failure as it is.

@@ -11,10 +11,11 @@ use jiff::tz::Offset;
 use crate::failure::Result;
 use crate::fetch::{Filter, IdRanges, collapse, expand};
 use crate::manifest::{DataFile, Key};
+use crate::run::held;
 use crate::run::inventory::IdSource;
 use crate::run::mend::Bad;
 use crate::run::session::ResourceSession;
-use crate::schema::{Inventory, Partition, PartitionBy, ReadStyle, Resource, Rows, Table};
+use crate::schema::{Inventory, Owners, Partition, PartitionBy, ReadStyle, Resource, Rows, Table};
 use crate::window::Window;
 use crate::write::held_ids;
 
@@ -104,9 +105,10 @@ impl AffectedIds {
         }
         if self.listed.is_none() {
             self.listed = Some(match &resource.read.style {
-                ReadStyle::PerOwner { owners, .. } => {
-                    id_source.owners(session.context.catalog.get(&owners.resource)?, owners).await?.ids
-                }
+                ReadStyle::PerOwner { owners, .. } => match owners {
+                    Owners::Listed { .. } => id_source.owners(&session.context.catalog, owners).await?.ids,
+                    Owners::Held(_) => held::ids(session).await?,
+                },
                 ReadStyle::IdSets { .. } | ReadStyle::List { .. } | ReadStyle::Search(_) => {
                     id_source.all(resource).await?.ids
                 }

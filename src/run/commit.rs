@@ -180,7 +180,7 @@ impl ResourceSession<'_> {
         let none_dropped = self.dropped.is_empty();
         let (rule, rebuild) = (self.older_rule(), self.rebuild);
         let met_from = self.met_from().await?;
-        let watch = self.followers.iter().map(|(_, naming)| *naming);
+        let watch = self.followers.iter().map(|(_, naming)| naming.clone());
         let watch: Vec<Naming> = watch.chain(self.owners_watched()).collect();
         let session = tokio::task::spawn_blocking(move || {
             let out = gone.iter().filter(|_| !keeps_marked);

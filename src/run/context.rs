@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use crate::config::Limits;
 use crate::event::Events;
 use crate::fetch::Client;
-use crate::manifest::Holder;
+use crate::manifest::ResourceHolder;
 use crate::run::Stop;
 use crate::run::binding::Binding;
 use crate::schema::Catalog;
@@ -72,7 +72,7 @@ pub struct RunContext {
 
 impl RunContext {
     /// The run as the holder of its locks.
-    pub fn holder(&self) -> Holder<'_> {
-        Holder { store: &self.store, locks: &self.locks, run: &self.run }
+    pub fn holder(&self) -> ResourceHolder<'_> {
+        ResourceHolder { store: &self.store, locks: &self.locks, run: &self.run }
     }
 }

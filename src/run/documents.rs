@@ -9,15 +9,16 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use crate::decode::{Page, Shape, documents, list};
+use crate::decode::{Asked, Page, Shape, answer};
 use crate::failure::{Failure, Kind, Result};
-use crate::fetch::{Client, IdRanges, Request, SourceReply, collapse, count, expand, render};
+use crate::fetch::{Client, IdRanges, Request, SourceReply, chunks, collapse, count, expand, render};
 use crate::manifest::Key;
 use crate::quantity::plural;
+use crate::run::held::Holder;
 use crate::run::refused::{Refusal, meaning};
 use crate::run::session::ResourceSession;
 use crate::run::sets::{Sets, halves};
-use crate::schema::Resource;
+use crate::schema::{ReadStyle, Resource};
 
 /// Tries of a set while the last one failed, and of an unreadable piece: a source in trouble is not asked for long.
 const FEW_TRIES: u32 = 2;
@@ -35,6 +36,12 @@ pub struct Documents {
     pub shape: Arc<Shape>,
     /// The path with `{ids}`, service included.
     pub path: String,
+    /// Of the GET, where a list has several.
+    pub label: Option<String>,
+    /// The table that holds the ids, and what else stands in the path.
+    pub holder: Option<Holder>,
+    /// Ids of a set at most.
+    pub most: usize,
     pub sets: Sets,
 }
 
@@ -44,6 +51,8 @@ pub struct FetchedSet {
     pub pages: Vec<(Page, Timestamp)>,
     /// Ids that the source did not return.
     pub gone: Vec<i64>,
+    /// Ids asked for by themselves of which the source said that it has nothing.
+    pub none: Vec<i64>,
     /// Ids not returned while some record without a readable key was: one of these it may be.
     pub unclear: Vec<i64>,
     /// Ids that the source refuses by themselves, with the code.
@@ -91,6 +100,7 @@ impl FetchedSet {
     fn join(&mut self, other: Self) {
         self.pages.extend(other.pages);
         self.gone.extend(other.gone);
+        self.none.extend(other.none);
         self.unclear.extend(other.unclear);
         self.refused.extend(other.refused);
         self.deferred.extend(other.deferred);
@@ -100,12 +110,19 @@ impl FetchedSet {
 impl Documents {
     /// Asks for documents of the resource at work, in so many sets.
     pub fn new(session: &ResourceSession<'_>, path: String, sets: usize) -> Self {
+        let most = match &session.resource.read.style {
+            ReadStyle::IdSets { max_ids, .. } | ReadStyle::PerOwner { max_ids, .. } => *max_ids,
+            ReadStyle::Search(_) | ReadStyle::List { .. } => usize::from(u16::MAX),
+        };
         Self {
             client: session.context.client.clone(),
+            holder: session.holder.clone(),
+            most,
             resource: Arc::clone(&session.resource),
             name: Arc::clone(&session.name),
             shape: Arc::clone(&session.shape),
             path,
+            label: None,
             sets: Sets::new(sets, &session.state.pieces, session.context.clock.now()),
         }
     }
@@ -113,7 +130,7 @@ impl Documents {
     /// Brings the documents of these ids.
     pub async fn bring(&self, ids: &IdRanges) -> Result<FetchedSet> {
         let mut brought = FetchedSet::default();
-        let mut sets = self.sets.cut(ids);
+        let mut sets = self.sets_of(ids, &mut brought).await?;
         sets.reverse();
         while let Some(set) = sets.pop() {
             let tries = self.sets.is_failing().then_some(FEW_TRIES);
@@ -150,6 +167,27 @@ impl Documents {
             }
         }
         Ok(brought)
+    }
+
+    /// The ids in sets that one request takes, in order; those without a path are not at the source.
+    async fn sets_of(&self, ids: &IdRanges, brought: &mut FetchedSet) -> Result<Vec<IdRanges>> {
+        let groups = match &self.holder {
+            None => vec![ids.clone()],
+            Some(holder) => {
+                let (groups, lost) = holder.placed(&self.path, ids).await?;
+                brought.gone.extend(lost);
+                groups.into_iter().map(|(_, ids)| ids).collect()
+            }
+        };
+        let sets = groups.iter().flat_map(|ids| chunks(ids, self.most));
+        Ok(sets.flat_map(|set| self.sets.cut(&set)).collect())
+    }
+
+    /// The path of a set, which has one.
+    async fn path_of(&self, set: &IdRanges) -> Result<String> {
+        let Some(holder) = &self.holder else { return Ok(self.path.clone()) };
+        let (groups, _) = holder.placed(&self.path, set).await?;
+        Ok(groups.into_iter().next().map_or_else(|| self.path.clone(), |(path, _)| path))
     }
 
     /// Halves a set that failed until the records that spoil it are alone, which count as refused; one try a piece. Gives the
@@ -204,7 +242,7 @@ impl Documents {
 
     /// Every page of a set.
     async fn whole_set(&self, set: &IdRanges, brought: &mut FetchedSet, tries: Option<u32>) -> Result<Rest> {
-        let path = self.path.replace("{ids}", &render(set));
+        let path = self.path_of(set).await?.replace("{ids}", &render(set));
         let mut missing: HashSet<i64> = expand(set).collect();
         let (mut first, mut came, mut pages) = (1, 0, 0);
         let mut keyless = false;
@@ -212,7 +250,12 @@ impl Documents {
         loop {
             let path = if first == 1 { path.clone() } else { paged(&path, first) };
             let request = Request { tries, ..Request::get(&self.name, path) };
-            match self.part(&request).await? {
+            let alone = expand(set).next().filter(|_| count(set) == 1);
+            match self.part(&request, alone).await? {
+                Part::None(_) if self.most == 1 => {
+                    brought.none.extend(missing);
+                    return Ok(Rest::Nothing);
+                }
                 Part::None(_) => break,
                 Part::Refused(refusal) => return self.refused(refusal, &request, collapse(missing)),
                 Part::TooLong(failure) => return Ok(self.too_long(collapse(missing), failure)),
@@ -318,15 +361,15 @@ impl Documents {
         Ok(())
     }
 
-    /// Asks until the body is whole. Fails only where no other request would fare better.
-    pub async fn part(&self, request: &Request) -> Result<Part> {
+    /// Asks until the body is whole; `id` is the only one that is asked for. Fails only where no other request would fare better.
+    pub async fn part(&self, request: &Request, id: Option<i64>) -> Result<Part> {
         let mut budget = self.client.retry_budget();
         if let Some(tries) = request.tries {
             budget.at_most(tries);
         }
         loop {
-            let answer = match self.client.ask(request).await {
-                Ok(SourceReply::Good(answer)) => answer,
+            let got = match self.client.ask(request).await {
+                Ok(SourceReply::Good(got)) => got,
                 Ok(SourceReply::TooLong(failure)) => return Ok(Part::TooLong(failure)),
                 Ok(SourceReply::Refused { status, error, date }) => {
                     return Ok(match meaning(&self.resource.read, &self.name, request, status, error) {
@@ -339,10 +382,10 @@ impl Documents {
                 }
                 Err(failure) => return Err(failure),
             };
-            let (asked_at, date) = (answer.asked_at, answer.date);
+            let (asked_at, date) = (got.asked_at, got.date);
             let shape = Arc::clone(&self.shape);
-            let read = if self.path.contains("{ids}") { documents } else { list };
-            let read = tokio::task::spawn_blocking(move || read(&shape, &answer.body));
+            let (asked, is_list) = (Asked::new(id, self.label.as_deref()), !self.path.contains("{ids}"));
+            let read = tokio::task::spawn_blocking(move || answer(&shape, &got.body, &asked, is_list));
             match read.await.expect("decoding does not panic") {
                 Ok(page) => return Ok(Part::Page(Box::new(page), asked_at, date)),
                 Err(broken) => match budget.another() {

@@ -18,7 +18,7 @@ use crate::run::inventoried::{Inventoried, documents, listed};
 use crate::run::lookups::Lookups;
 use crate::run::probe::{Probe, pages};
 use crate::run::since::Since;
-use crate::schema::{Catalog, Changes, IdSearch, Open, ReadStyle, Resource, RowSearch};
+use crate::schema::{Catalog, Changes, IdSearch, Open, Owners, ReadStyle, Resource, RowSearch};
 use crate::store::Store;
 use crate::window::Window;
 use crate::write::held_between;
@@ -124,8 +124,9 @@ impl Estimator<'_> {
                 let readings = if held.state.completed_at.is_none() { 2 } else { 1 };
                 Ok(unknown(Amount::about(readings * (known.div_ceil(pages.most).max(1) + 1))))
             }
-            (ReadStyle::List { pages: None, .. }, _) => {
-                Ok(unknown(Amount::exact(if held.state.completed_at.is_none() { 2 } else { 1 })))
+            (ReadStyle::List { pages: None, gets }, _) => {
+                let readings = if held.state.completed_at.is_none() { 2 } else { 1 };
+                Ok(unknown(Amount::exact(readings * count_of(gets.len()))))
             }
             (ReadStyle::Search(search), ScanKind::Full) => self.all_rows(held, search, step.resume.as_ref()).await,
             (ReadStyle::Search(search), ScanKind::Changes) => self.changed_rows(held, search, since()?).await,
@@ -149,7 +150,11 @@ impl Estimator<'_> {
                 Ok(documents(held.state, found, *max_ids))
             }
             (ReadStyle::PerOwner { max_ids, owners, .. }, ScanKind::Changes) => {
-                let owner = self.catalog.get(&owners.resource)?;
+                let Owners::Listed { resource: owner, .. } = owners else {
+                    // Beside what `foresee::touched` tells of them.
+                    return Ok(documents(held.state, listed(0, Vec::new(), true, Timestamp::MIN), *max_ids));
+                };
+                let owner = self.catalog.get(owner)?;
                 let ReadStyle::IdSets { changes: Some(changes), .. } = &owner.read.style else {
                     return Err(no_changes(owner));
                 };
@@ -239,8 +244,9 @@ impl Estimator<'_> {
     /// The query of a search for rows, with no column but those that the count depends on.
     fn rows_query(&self, resource: &Resource, search: &RowSearch, filter: Option<Filter>) -> Query {
         let row = search.row.clone();
-        let (search, count_is_wrong) = (search.search.clone(), resource.read.count.is_wrong);
-        let search = IdSearch { search, id: row.clone(), row, repeats: resource.read.repeats, count_is_wrong };
+        let (filters, count_is_wrong) = (search.filters.clone(), resource.read.count.is_wrong);
+        let (search, repeats) = (search.search.clone(), resource.read.repeats);
+        let search = IdSearch { search, id: row.clone(), row, repeats, count_is_wrong, filters };
         self.probe.id_source().query(&resource.read.service, &search, &[], filter)
     }
 

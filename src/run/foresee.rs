@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use crate::failure::Result;
-use crate::fetch::{count, holds};
+use crate::fetch::{collapse, count, holds};
 use crate::manifest::ScanKind;
 use crate::manifest::{DataFile, Version};
 use crate::manifest::{Key, head as newest};
@@ -12,13 +12,14 @@ use crate::run::RunRequest;
 use crate::run::amount::Amount;
 use crate::run::cost::{ScanForecast, cost, held_records};
 use crate::run::estimate::{Estimate, Estimator, Held};
+use crate::run::held::Holder;
 use crate::run::inventoried::Inventoried;
 use crate::run::limits::owners;
 use crate::run::locate::COMPARED_EVERY;
 use crate::run::newest::CountSearch;
 use crate::run::probe::pages;
 use crate::run::references::unread;
-use crate::schema::{Inventory, Naming, Open, ReadStyle, Resource, Type};
+use crate::schema::{Inventory, Naming, Open, Owners, ReadStyle, Resource, RowCondition, Type};
 use crate::store::Store;
 use crate::write::{held, held_after, held_ids, held_open, named};
 
@@ -199,7 +200,12 @@ impl Lately {
                 continue;
             };
             let name = |place: usize| table.columns[place].name.as_str();
-            let found = named(store, file, name(table.key[0]), name(naming.column), naming.with.map(name)).await?;
+            let tests = naming
+                .tests
+                .iter()
+                .map(|(place, test)| RowCondition { column: name(*place).to_owned(), test: test.clone() });
+            let tests: Vec<RowCondition> = tests.collect();
+            let found = named(store, file, name(table.key[0]), name(naming.column), &tests).await?;
             owners.extend(found.owners);
             ids.extend(found.ids);
         }
@@ -230,7 +236,10 @@ pub async fn touched(
     head: Option<&Version>,
     brought: &BTreeMap<String, Brings>,
 ) -> Result<Option<ScanForecast>> {
-    let ReadStyle::IdSets { max_ids, .. } = &resource.read.style else { return Ok(None) };
+    let max_ids = match &resource.read.style {
+        ReadStyle::IdSets { max_ids, .. } | ReadStyle::PerOwner { max_ids, owners: Owners::Held(_), .. } => max_ids,
+        ReadStyle::PerOwner { .. } | ReadStyle::Search(_) | ReadStyle::List { .. } => return Ok(None),
+    };
     let mut pending_references: BTreeSet<i64> = BTreeSet::new();
     let mut fresh = Amount::exact(0);
     let mut lately = Lately::default();
@@ -239,7 +248,7 @@ pub async fn touched(
         let namings: Vec<Naming> = followers
             .iter()
             .filter(|(follower, _)| follower.name == resource.name)
-            .map(|(_, naming)| *naming)
+            .map(|(_, naming)| naming.clone())
             .collect();
         if namings.is_empty() {
             continue;
@@ -273,7 +282,13 @@ pub async fn touched(
     }
     // One record may be named by several.
     let records = Amount { exact: fresh == Amount::exact(0), ..number };
-    let estimate = Estimate { requests: records.sets(*max_ids), records: Some(records), fresh: records };
+    let mut requests = records.sets(*max_ids);
+    if let (Some(ids), Some(store)) = (resource.held_ids().filter(|ids| !ids.in_path.is_empty()), store) {
+        let holder = Holder::new(store, &request.catalog, ids)?;
+        let sets = holder.sets(&collapse(pending_references), *max_ids).await?;
+        requests = Amount::about(sets).plus(fresh.sets(*max_ids));
+    }
+    let estimate = Estimate { requests, records: Some(records), fresh: records };
     let reason = "what rows of other resources name".to_owned();
     Ok(Some(ScanForecast { kind: StepKind::Touched, reason, cost: cost(resource, head, StepKind::Touched, estimate) }))
 }

@@ -7,7 +7,7 @@ use crate::failure::{Failure, Kind, Result};
 use crate::manifest::{Cursor, Version, check_destination, head, read_plan, staged};
 use crate::plan::{Job, ResourceOptions, can_reread, plan};
 use crate::run::{RunRequest, reconcile};
-use crate::schema::{Catalog, Open, ReadStyle, Resource};
+use crate::schema::{Catalog, Open, Owners, ReadStyle, Resource};
 use crate::store::Store;
 
 /// What a run would do, from the heads alone: nothing is asked of the source and nothing is written.
@@ -79,7 +79,11 @@ fn refuse_start(resource: &Resource) -> Option<String> {
         }
         ReadStyle::List { .. } => Some("a list is read whole: its records have no date of creation".into()),
         ReadStyle::PerOwner { owners, .. } => {
-            Some(format!("it is read by the ids of {}, whatever their date", owners.resource))
+            let whose = match owners {
+                Owners::Listed { resource, .. } => resource,
+                Owners::Held(held) => &held.table,
+            };
+            Some(format!("it is read by the ids of {whose}, whatever their date"))
         }
     }
 }

@@ -10,10 +10,11 @@ use crate::manifest::{Key, State};
 use crate::run::amount::Amount;
 use crate::run::cost::held_records;
 use crate::run::estimate::{Estimate, Estimator, Held, no_changes};
+use crate::run::held::Holder;
 use crate::run::inventory::is_counted;
 use crate::run::probe::{Extent, pages};
 use crate::run::start::{above, is_from, least_of, since};
-use crate::schema::{Changes, IdSearch, Inventory, Open, Owners, ReadStyle, Resource};
+use crate::schema::{Changes, HeldIds, IdSearch, Inventory, Open, Owners, ReadStyle, Resource};
 
 /// The ids that a scan would ask for, and what it takes to learn them.
 pub struct Inventoried {
@@ -123,12 +124,22 @@ impl Estimator<'_> {
 
     /// The ids of the owners of a per-owner resource.
     pub async fn owners(&mut self, held: Held<'_>, owners: &Owners) -> Result<Inventoried> {
-        let owner = self.catalog.get(&owners.resource)?;
+        let (owner, filter) = match owners {
+            Owners::Listed { resource, filter } => (self.catalog.get(resource)?, filter),
+            Owners::Held(ids) => {
+                let (ReadStyle::IdSets { max_ids, .. } | ReadStyle::PerOwner { max_ids, .. }) =
+                    &held.resource.read.style
+                else {
+                    return Err(no_changes(held.resource));
+                };
+                return self.held_owners(held, ids, *max_ids).await;
+            }
+        };
         let mut all = self.inventory(held, owner).await?;
         if is_counted(owner).is_some() && self.limits.compare_counts {
             all.requests = all.requests.plus(Amount::exact(1));
         }
-        let Some((column, wanted)) = &owners.filter else { return Ok(all) };
+        let Some((column, wanted)) = filter else { return Ok(all) };
         let ReadStyle::IdSets { changes: Some(Changes { search, .. }), .. } = &owner.read.style else {
             return Err(no_changes(owner));
         };
@@ -156,6 +167,27 @@ impl Estimator<'_> {
             }
         }
         Ok(all)
+    }
+}
+
+impl Estimator<'_> {
+    /// The ids that another resource's table holds now; what a run brings there before is not among them.
+    async fn held_owners(&self, held: Held<'_>, ids: &HeldIds, max_ids: usize) -> Result<Inventoried> {
+        let known = held.head.and_then(|head| held_records(held.resource, head)).unwrap_or(0);
+        let unknown = Inventoried {
+            requests: Amount::about(0),
+            ids: None,
+            number: Amount::about(known.max(1)),
+            at: Timestamp::MIN,
+        };
+        let Some(store) = self.store else { return Ok(unknown) };
+        let holder = Holder::new(store, self.catalog, ids)?;
+        let Some(all) = holder.all().await? else { return Ok(unknown) };
+        let ids = collapse(all.values.into_keys());
+        let sets = holder.sets(&ids, max_ids).await?;
+        // As many as those of one path, and more where they have several.
+        let more = sets.saturating_sub(Amount::about(count(&ids)).sets(max_ids).value);
+        Ok(Inventoried { requests: Amount::about(more), ..listed(0, ids, false, Timestamp::MIN) })
     }
 }
 

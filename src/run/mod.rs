@@ -18,6 +18,7 @@ mod fields;
 mod once;
 mod commit;
 mod rejected;
+mod held;
 mod sets;
 mod refused;
 mod documents;
@@ -318,8 +319,27 @@ fn failed_for_all(context: &RunContext, outcome: &ResourceOutcome) -> bool {
     })
 }
 
-/// Works on a few resources at once, in their order, each to its end. Fails with the first failure of the whole run.
+/// Works on all resources; those that are read by ids which others hold have their turn when the others have ended. Fails with the
+/// first failure of the whole run.
 async fn work_through(
+    context: &RunContext,
+    chosen: &[&Resource],
+    request: &RunRequest,
+    counts: &Counts,
+) -> Result<Vec<ResourceOutcome>> {
+    let mut done = BTreeMap::new();
+    for by_held_ids in [false, true] {
+        let turn = |(_, resource): &(usize, &Resource)| resource.held_ids().is_some() == by_held_ids;
+        let chosen: Vec<(usize, &Resource)> = chosen.iter().copied().enumerate().filter(turn).collect();
+        let resources: Vec<&Resource> = chosen.iter().map(|(_, resource)| *resource).collect();
+        let outcomes = take_turn(context, &resources, request, counts).await?;
+        done.extend(chosen.iter().map(|(place, _)| *place).zip(outcomes));
+    }
+    Ok(done.into_values().collect())
+}
+
+/// Works on a few resources at once, in their order, each to its end.
+async fn take_turn(
     context: &RunContext,
     chosen: &[&Resource],
     request: &RunRequest,

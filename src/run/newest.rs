@@ -38,9 +38,9 @@ impl CountSearch {
                 Some(Self { search: changes.search.clone(), created: Some(changes.created().to_owned()) })
             }
             ReadStyle::Search(search) => {
-                let (name, row) = (search.search.clone(), search.row.clone());
+                let (name, row, filters) = (search.search.clone(), search.row.clone(), search.filters.clone());
                 let count_is_wrong = resource.read.count.is_wrong;
-                let id = IdSearch { search: name, id: row.clone(), row, repeats: false, count_is_wrong };
+                let id = IdSearch { search: name, id: row.clone(), row, repeats: false, count_is_wrong, filters };
                 Some(Self { search: id, created: search.since.first().cloned() })
             }
             ReadStyle::IdSets { changes: None, .. } | ReadStyle::List { .. } | ReadStyle::PerOwner { .. } => None,
@@ -89,8 +89,8 @@ pub async fn counted_by(
     let id_source =
         IdSource { client: &session.context.client, stop: &session.context.stop, name: Arc::clone(&session.name) };
     let query = Query { descending: true, ..search.query(&id_source, &session.resource, start) };
-    let (row, filter) = (query.row.clone(), query.filter.clone());
-    let read = move |answer: &Answer| search_page(&answer.body, &row, filter.as_ref());
+    let (row, filters) = (query.row.clone(), query.checked());
+    let read = move |answer: &Answer| search_page(&answer.body, &row, &filters);
     let (at, page) = id_source.whole(&Request::get(&id_source.name, query.page(1)), Arc::new(read)).await?;
     let sorted = page.descending && search.search.id == search.search.row;
     Ok(Newest {

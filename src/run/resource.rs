@@ -16,7 +16,7 @@ use crate::run::session::ResourceSession;
 use crate::run::since::Since;
 use crate::run::slices::SliceScan;
 use crate::run::vouch::find_since;
-use crate::run::{rows, rows_gone, snapshot, start, whole};
+use crate::run::{held, rows, rows_gone, snapshot, start, whole};
 use crate::schema::{Changes, Open, Owners, ReadStyle, Resource};
 use crate::write::{Replace, segment};
 
@@ -24,7 +24,7 @@ use crate::write::{Replace, segment};
 pub async fn make(session: &mut ResourceSession<'_>, step: &Step, kind: ScanKind) -> Result<()> {
     let resource = std::sync::Arc::clone(&session.resource);
     match (&resource.read.style, kind) {
-        (ReadStyle::List { get, .. }, _) => whole::read_list(session, get).await,
+        (ReadStyle::List { .. }, _) => whole::read_list(session).await,
         (ReadStyle::Search(search), ScanKind::Full) => rows::read_all(session, search, step.resume.clone()).await,
         (ReadStyle::Search(search), ScanKind::Changes) => {
             rows_gone::confirm(session, search).await?;
@@ -93,7 +93,10 @@ pub async fn make(session: &mut ResourceSession<'_>, step: &Step, kind: ScanKind
             if resource.is_snapshot() && step.since.is_some() && snapshot::fill(session, &path, *max_ids).await? {
                 return Ok(());
             }
-            let mut scan = all_owners(session, &resource, owners, *max_ids).await?;
+            let mut scan = match owners {
+                Owners::Listed { .. } => all_owners(session, owners, *max_ids).await?,
+                Owners::Held(_) => held::all(session, *max_ids).await?,
+            };
             scan.gradual = false;
             scan.replace = Replace::Everything;
             if resource.is_snapshot() {
@@ -109,7 +112,12 @@ pub async fn make(session: &mut ResourceSession<'_>, step: &Step, kind: ScanKind
         (ReadStyle::PerOwner { get, max_ids, owners }, ScanKind::Changes) => {
             let scan = match resumed(session, step.resume.as_ref()).await? {
                 Some(scan) => scan,
-                None => changed_owners(session, &resource, owners, step, *max_ids).await?,
+                None => match owners {
+                    Owners::Listed { resource: owner, .. } => {
+                        changed_owners(session, &resource, owner, step, *max_ids).await?
+                    }
+                    Owners::Held(_) => held::changed(session, *max_ids).await?,
+                },
             };
             finish(session, SliceScan { absent_is_empty: true, ..scan }, get).await
         }
@@ -210,8 +218,8 @@ fn no_changes(resource: &Resource) -> Failure {
 }
 
 /// The owner of a per-owner resource, and how its changes are found.
-fn owner<'a>(session: &ResourceSession<'a>, owners: &Owners) -> Result<(&'a Resource, &'a Changes)> {
-    let owner = session.context.catalog.get(&owners.resource)?;
+fn owner<'a>(session: &ResourceSession<'a>, name: &str) -> Result<(&'a Resource, &'a Changes)> {
+    let owner = session.context.catalog.get(name)?;
     match &owner.read.style {
         ReadStyle::IdSets { changes: Some(changes), .. } => Ok((owner, changes)),
         ReadStyle::IdSets { .. } | ReadStyle::Search(_) | ReadStyle::List { .. } | ReadStyle::PerOwner { .. } => {
@@ -220,15 +228,8 @@ fn owner<'a>(session: &ResourceSession<'a>, owners: &Owners) -> Result<(&'a Reso
     }
 }
 
-async fn all_owners(
-    session: &mut ResourceSession<'_>,
-    resource: &Resource,
-    owners: &Owners,
-    max_ids: usize,
-) -> Result<SliceScan> {
-    let owner = session.context.catalog.get(&owners.resource)?;
-    let ids = id_source(session).owners(owner, owners).await?;
-    debug_assert_eq!(resource.name, session.resource.name, "a scan is of its own resource");
+async fn all_owners(session: &mut ResourceSession<'_>, owners: &Owners, max_ids: usize) -> Result<SliceScan> {
+    let ids = id_source(session).owners(&session.context.catalog, owners).await?;
     Ok(SliceScan::new(session, ScanKind::Full, ids.started_at, &ids.ids, ids.exact, max_ids))
 }
 
@@ -236,11 +237,11 @@ async fn all_owners(
 async fn changed_owners(
     session: &mut ResourceSession<'_>,
     resource: &Resource,
-    owners: &Owners,
+    owner: &str,
     step: &Step,
     max_ids: usize,
 ) -> Result<SliceScan> {
-    let (owner, changes) = owner(session, owners)?;
+    let (owner, changes) = self::owner(session, owner)?;
     let plain = Changes { same: Vec::new(), ..changes.clone() };
     let mut found =
         find_since(session, &id_source(session), &owner.read.service, &plain, since(session, step)?).await?;

@@ -17,6 +17,7 @@ use crate::run::apart::Apart;
 use crate::run::context::RunContext;
 use crate::run::counting::CountTaken;
 use crate::run::fields::Filled;
+use crate::run::held::Holder;
 use crate::run::lookups::{Lookups, NewestRows};
 use crate::schema::{Naming, Open, Resource};
 use crate::store::StoreStep;
@@ -96,6 +97,8 @@ pub struct ResourceSession<'a> {
     pub(super) top_shown: Option<i64>,
     /// Answers of lookups in the head's files.
     pub(super) lookups: Lookups,
+    /// The table of another resource that holds the ids by which this one is read.
+    pub(super) holder: Option<Holder>,
     /// The newest rows of a search that the next commit stores.
     pub(super) newest_rows: Option<NewestRows>,
     /// From which month on rows hand on what they name, once it is known.
@@ -139,6 +142,7 @@ impl<'a> ResourceSession<'a> {
         let memory = (context.limits.memory / SPOOL_SHARE).max(8 << 20);
         let folder = context.spool.join(&resource.name);
         let lookups = Lookups::of(state.looked.clone());
+        let holder = resource.held_ids().map(|held| Holder::new(&context.store, &context.catalog, held)).transpose()?;
         Ok(Self {
             context,
             name: Arc::from(resource.name.as_str()),
@@ -172,6 +176,7 @@ impl<'a> ResourceSession<'a> {
             counted: None,
             top_shown: None,
             lookups,
+            holder,
             newest_rows: None,
             met_from: None,
         })

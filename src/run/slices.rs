@@ -241,7 +241,8 @@ impl SliceScan {
         if self.replace != Replace::Records || self.confirms {
             self.gone.extend(&brought.gone);
         }
-        let mut settled: BTreeSet<Key> = brought.gone.iter().copied().map(Key::Int).collect();
+        let nothing = std::mem::take(&mut brought.none);
+        let mut settled: BTreeSet<Key> = brought.gone.iter().chain(&nothing).copied().map(Key::Int).collect();
         let mut pending: Vec<(Key, String)> = Vec::new();
         let unclear = "a record came whose id could not be read, and this one was missing";
         pending.extend(brought.unclear.iter().map(|id| (Key::Int(*id), unclear.to_owned())));
@@ -274,7 +275,8 @@ impl SliceScan {
                 session.state.pending.push(PendingId { id, reason, since: at });
             }
         }
-        session.absorb(brought.pages, self.partition).await?;
+        let empty = if self.absent_is_empty { nothing } else { Vec::new() };
+        session.absorb_with_empty(brought.pages, self.partition, empty, at).await?;
         Ok(newly)
     }
 

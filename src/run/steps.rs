@@ -13,7 +13,8 @@ use crate::run::mend::Mended;
 use crate::run::reconcile::{By, Reconciled};
 use crate::run::session::{ResourceSession, count};
 use crate::run::{
-    End, ResourceOutcome, RunMode, RunRequest, Tally, backfill, mend, nonce, reconcile, reread, resource, rows_gone,
+    End, ResourceOutcome, RunMode, RunRequest, Tally, backfill, held, mend, nonce, reconcile, reread, resource,
+    rows_gone,
 };
 use crate::schema::{ReadStyle, Resource};
 
@@ -78,6 +79,9 @@ async fn all_steps(
         return Box::pin(beside(context, resource, request, head, outcome)).await.map(|end| (end, Vec::new()));
     }
     let options = ResourceOptions { source_now, ..options(request, resource)? };
+    if let Some(why) = held::unready(context, resource).await? {
+        return Ok((End::Idle(why), Vec::new()));
+    }
     let job = plan(resource, head.as_ref(), options);
     if let Some(reason) = job.idle {
         return Ok((End::Idle(reason), job.later));

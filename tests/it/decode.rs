@@ -50,7 +50,7 @@ fn read(schema: &str, text: &[u8]) -> Result<Page, Broken> {
     let shape = Shape::compile(resource).unwrap();
     let body = Body { bytes: text.to_vec().into(), gzip: false };
     match &resource.read.style {
-        ReadStyle::Search(search) => rows(&shape, &body, &search.row, None),
+        ReadStyle::Search(search) => rows(&shape, &body, &search.row, &[]),
         ReadStyle::IdSets { .. } | ReadStyle::List { .. } | ReadStyle::PerOwner { .. } => documents(&shape, &body),
     }
 }

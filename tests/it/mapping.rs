@@ -207,7 +207,7 @@ async fn ask(sandbox: &Sandbox, resource: &Resource) -> Served {
     let client = crate::support::client();
     let path = match &resource.read.style {
         ReadStyle::Search(search) => format!("{}?pageSize=500&firstResult=1", search.search),
-        ReadStyle::List { get, .. } => get.clone(),
+        ReadStyle::List { gets, .. } => gets[0].path.clone(),
         ReadStyle::IdSets { .. } | ReadStyle::PerOwner { .. } => panic!("the rows of {} are in no file", resource.name),
     };
     let get = client.get(format!("{}/{}/{path}", sandbox.url(), resource.read.service));

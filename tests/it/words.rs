@@ -4,8 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Words that have a better one in docs/glossary.md, or are no plain English.
-const OLD: [&str; 30] = [
-    "aside",
+const OLD: [&str; 29] = [
     "asker",
     "bears",
     "commission",
@@ -37,7 +36,8 @@ const OLD: [&str; 30] = [
     "whoever",
 ];
 /// Phrases, of the same kind.
-const PHRASES: [&str; 6] = ["brought home", "goes on", "handed on", "hand of", "kept apart", "struck off"];
+const PHRASES: [&str; 7] =
+    ["brought home", "kept aside", "goes on", "handed on", "hand of", "kept apart", "struck off"];
 /// Names that stay: an option and a folder of the contract.
 const KEPT: [&str; 4] = ["--fail-on misfit", "_pearlift/misfits", "{OURS}/misfits", "[possible values: misfit]"];
 /// Folders that are restructured now; they follow.

@@ -12,7 +12,9 @@ use crate::settings::SandboxSettings;
 
 /// Parameters of a GET.
 #[derive(Clone, Debug)]
-pub struct Asked<'a> {
+pub struct GetRequest<'a> {
+    /// Below the account.
+    pub path: &'a str,
     pub set: Option<&'a str>,
     /// The optional sections by name.
     pub sections: &'a [&'a str],
@@ -51,7 +53,12 @@ impl Manner {
 }
 
 /// Answers a GET; the second part is how many ids were asked for.
-pub fn get(account: &Account, settings: &SandboxSettings, resource: ResourceId, asked: &Asked<'_>) -> (Reply, usize) {
+pub fn get(
+    account: &Account,
+    settings: &SandboxSettings,
+    resource: ResourceId,
+    asked: &GetRequest<'_>,
+) -> (Reply, usize) {
     let fixture = account.fixture(resource);
     let served = fixture.get.as_ref().expect("a served resource has a path");
     if fixture.shape == FixtureShape::List {
@@ -80,6 +87,9 @@ pub fn get(account: &Account, settings: &SandboxSettings, resource: ResourceId, 
     }
     let mut found: Vec<i64> = ids().filter(|id| account.exists(resource, *id)).collect();
     found.retain(|id| !settings.never_returned.contains(id));
+    if let Some((column, value)) = within(served, asked.path) {
+        found.retain(|id| account.shows(resource, *id, column, value));
+    }
     let most = manner.most;
     if found.len() > most && manner.pages_by.is_none() {
         let usual = format!("At most {most} ids may be asked for");
@@ -97,6 +107,9 @@ pub fn get(account: &Account, settings: &SandboxSettings, resource: ResourceId, 
     if found.is_empty() && total == 0 {
         return (manner.none, count);
     }
+    if served.single {
+        return (alone(account, resource, &found, asked), count);
+    }
     let mut reply = Reply::good(&documents(account, resource, &found, asked));
     if let Some(field) = manner.pages_by {
         paginate(&mut reply, asked.first, returned, total);
@@ -107,10 +120,10 @@ pub fn get(account: &Account, settings: &SandboxSettings, resource: ResourceId, 
 }
 
 /// Answers a GET of a list: all of it, or one of its pages.
-fn list(account: &Account, settings: &SandboxSettings, resource: ResourceId, asked: &Asked<'_>) -> Reply {
+fn list(account: &Account, settings: &SandboxSettings, resource: ResourceId, asked: &GetRequest<'_>) -> Reply {
     let fixture = account.fixture(resource);
     let served = fixture.get.as_ref().expect("a served resource has a path");
-    let all: Vec<i64> = account.ids(resource).collect();
+    let all: Vec<i64> = account.ids(resource).filter(|id| fixture.is_served_at(asked.path, *id)).collect();
     if served.single {
         let Some(first) = all.first() else { return Manner::of(served, settings).none };
         let mut document = String::new();
@@ -142,6 +155,22 @@ fn list(account: &Account, settings: &SandboxSettings, resource: ResourceId, ask
     reply
 }
 
+/// The document of the only id that is asked for.
+fn alone(account: &Account, resource: ResourceId, found: &[i64], asked: &GetRequest<'_>) -> Reply {
+    let [id] = found else { return Reply::error(400, "CMNC-100", "One id is asked for at a time") };
+    let mut document = String::new();
+    let record = account.record(resource, *id);
+    account.fixture(resource).document(&account.world, &record, Some(asked.sections), &mut document);
+    Reply::good(&document)
+}
+
+/// The search column of the owner that a path names a value of, and the value.
+fn within<'a>(get: &'a Get, path: &'a str) -> Option<(&'a str, &'a str)> {
+    let column = get.within.as_deref()?;
+    let (before, _) = get.path.split_once("{id}")?;
+    Some((column, path.strip_prefix(before)?.split('/').next()?))
+}
+
 /// Writes the block of a page behind the response.
 fn paginate(reply: &mut Reply, first: usize, returned: usize, total: usize) {
     reply.body.pop();
@@ -153,7 +182,7 @@ fn paginate(reply: &mut Reply, first: usize, returned: usize, total: usize) {
     );
 }
 
-fn documents(account: &Account, resource: ResourceId, ids: &[i64], asked: &Asked<'_>) -> String {
+fn documents(account: &Account, resource: ResourceId, ids: &[i64], asked: &GetRequest<'_>) -> String {
     let fixture = account.fixture(resource);
     let (keyed, envelope) = fixture.get.as_ref().map_or((false, None), |get| (get.keyed, get.envelope.as_deref()));
     let (opens, closes) = match (keyed, fixture.get.as_ref().is_some_and(|get| get.bare)) {

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use crate::account::Account;
 use crate::answer::Wrong;
 use crate::churn::ChurnState;
-use crate::documents::{self, Asked};
+use crate::documents::{self, GetRequest};
 use crate::fault::Fault;
 use crate::fixture::Fixtures;
 use crate::log::Log;
@@ -160,7 +160,7 @@ impl ServerState {
             &self.account,
             &self.settings,
             resource,
-            &Asked { set, sections: &sections, first, parameters: &ask.parameters },
+            &GetRequest { path: ask.path, set, sections: &sections, first, parameters: &ask.parameters },
         );
         (if stuck { SetPieces::claim_more(reply) } else { reply }, ids)
     }
