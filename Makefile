@@ -5,7 +5,7 @@ PYTHON ?= python3
 VENV := .venv
 READERS := .venv-readers
 
-.PHONY: demo dist test check lint bench night growth fuzz stir trust soak clocks readers clean
+.PHONY: demo dist test check lint bench night growth fuzz churn trust soak clocks readers clean
 
 # An account that runs on this machine, exported to ./pearlift-demo.
 demo:
@@ -75,9 +75,9 @@ fuzz:
 	FUZZ_TARGET=$(TARGET) fuzz/target/$(HOST)/fuzz/pearlift-fuzz -max_total_time=$(SECONDS) -timeout=10 -rss_limit_mb=2048 \
 		-max_len=8192 -artifact_prefix=fuzz/found/$(TARGET)/ fuzz/target/corpus/$(TARGET) fuzz/corpus/$(TARGET)
 
-# An account that changes while it is read, for many seeds; an hour. PEARLIFT_STIR=7 or 100-400 chooses them.
-stir: $(VENV)/ready
-	$(CARGO) test --test it -- --ignored --exact stir::many --nocapture
+# An account that changes while it is read, for many seeds; an hour. PEARLIFT_CHURN=7 or 100-400 chooses them.
+churn: $(VENV)/ready
+	$(CARGO) test --test it -- --ignored --exact churn::many --nocapture
 
 # The tests that depend on time, while the machine's clock is shifted to awkward moments in several zones; half an hour. Needs
 # libfaketime. TESTS="clocks:: plan::" chooses them.

@@ -36,12 +36,12 @@ pub enum Event {
     Waiting { until: Timestamp },
     /// A request is tried again.
     Retrying { resource: String, url: String, reason: String, wait_millis: u64, request_id: Option<String> },
-    /// A page was decoded and spooled: owners, rows of all tables.
+    /// A page was decoded and spooled: the number of records, and of rows in all tables.
     Spooled { resource: String, owners: u64, rows: u64 },
     /// A commit was decided: version, files and bytes written, rows new or changed.
     Committed { resource: String, version: u64, files: u64, bytes: u64, changed: u64 },
     /// A value or record did not fit the schema (counted by path).
-    Misfit { resource: String, path: String, count: u64, sample: String },
+    Rejected { resource: String, path: String, count: u64, sample: String },
     /// Something a person should know.
     Warning { resource: Option<String>, text: String },
     /// Something worth a line with `-v`.
@@ -108,12 +108,12 @@ impl Events {
         (self.0)(&event);
     }
 
-    /// Tells a warning about a resource.
+    /// Reports a warning about a resource.
     pub fn warn(&self, resource: &str, text: impl Into<String>) {
         self.tell(Event::Warning { resource: Some(resource.to_owned()), text: text.into() });
     }
 
-    /// Tells a note about a resource.
+    /// Reports a note about a resource.
     pub fn note(&self, resource: &str, text: impl Into<String>) {
         self.tell(Event::Note { resource: Some(resource.to_owned()), text: text.into() });
     }

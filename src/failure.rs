@@ -1,8 +1,8 @@
 //! The one failure type: the action that failed, the place, the cause, and the remedy.
 //!
 //! A [`Kind`] is the meaning of the failure; [`Kind::recovery`] and [`Kind::exit_code`] are the only places that turn a
-//! meaning into a consequence. Messages are lower-case fragments that fit after "could not"; advice is kept apart
-//! and names a real flag, key or variable.
+//! meaning into a consequence. Messages are lower-case fragments that fit after "could not"; advice is separate and
+//! names a real flag, key or variable.
 
 use std::error::Error;
 use std::fmt;
@@ -20,13 +20,13 @@ pub enum Kind {
     Schema,
     /// The source refused our credentials (401).
     Credentials,
-    /// The source refused one resource (403), or said that we ask wrongly.
+    /// The source refused one resource (403), or rejected our request as wrong.
     Refused,
     /// The source cannot be reached (name, connection, TLS), and no request of the run has succeeded.
     Offline,
     /// The source could not be reached, or kept failing.
     Unreachable,
-    /// The source's answer cannot be accepted: an ignored filter, unsorted pages, too much owed.
+    /// The source's answer cannot be accepted: an ignored filter, unsorted pages, too many pending ids.
     Answer,
     /// The change looks more like a fault than like the truth: a person must insist.
     Doubtful,
@@ -49,7 +49,7 @@ pub enum Kind {
 pub enum Recovery {
     /// Nothing more can be done in this run.
     StopRun,
-    /// This resource stops, the others go on.
+    /// This resource stops, the others continue.
     StopResource,
 }
 
@@ -122,7 +122,7 @@ pub struct Failure {
 #[derive(Debug)]
 struct Inner {
     kind: Kind,
-    what: String,
+    action: String,
     place: Option<String>,
     because: Option<String>,
     source: Option<Box<dyn Error + Send + Sync>>,
@@ -134,17 +134,24 @@ struct Inner {
 pub type Result<T, E = Failure> = std::result::Result<T, E>;
 
 impl Failure {
-    /// A failure of this kind; `what` fits after "could not".
-    pub fn new(kind: Kind, what: impl Into<String>) -> Self {
-        let inner =
-            Inner { kind, what: what.into(), place: None, because: None, source: None, advice: None, request_id: None };
+    /// A failure of this kind; `action` fits after "could not".
+    pub fn new(kind: Kind, action: impl Into<String>) -> Self {
+        let inner = Inner {
+            kind,
+            action: action.into(),
+            place: None,
+            because: None,
+            source: None,
+            advice: None,
+            request_id: None,
+        };
         Self { inner: Box::new(inner) }
     }
 
-    /// A data file that differs from the manifest, with the remedy; `what` fits after "could not".
-    pub fn damaged(what: impl Into<String>, path: impl Into<String>) -> Self {
-        Self::new(Kind::Damage, what).at(path).advise(
-            "`pearlift verify --deep` names what is damaged, and `pearlift backfill RESOURCE --damaged` reads it again",
+    /// A data file that differs from the manifest, with the remedy; `action` fits after "could not".
+    pub fn damaged(action: impl Into<String>, path: impl Into<String>) -> Self {
+        Self::new(Kind::Damage, action).at(path).advise(
+            "`pearlift verify --deep` names the damage, and `pearlift backfill RESOURCE --damaged` reads it again",
         )
     }
 
@@ -237,7 +244,7 @@ fn without_values(message: &str) -> String {
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let inner = &self.inner;
-        write!(f, "could not {}", inner.what)?;
+        write!(f, "could not {}", inner.action)?;
         if let Some(place) = &inner.place {
             write!(f, " ({place})")?;
         }

@@ -1,6 +1,6 @@
 //! Quantities in texts for people: numbers, counts with their nouns, cadences.
 //!
-//! Every message that states a count of things takes its noun from here, so that none says "1 rows" or "every 1day".
+//! Every message with a count of things takes its noun from here, so that none has "1 rows" or "every 1day".
 
 use std::time::Duration;
 
@@ -58,7 +58,7 @@ mod tests {
 
     #[test]
     fn a_noun_agrees_with_its_count() {
-        let told = [
+        let shown = [
             plural(0_u64, "row"),
             plural(1_u64, "row"),
             plural(1_234_567_usize, "row"),
@@ -70,13 +70,13 @@ mod tests {
         ];
         let wanted =
             ["0 rows", "1 row", "1,234,567 rows", "2 tries", "2 days", "1 old version", "2 old versions", "2 batches"];
-        assert_eq!(told, wanted);
+        assert_eq!(shown, wanted);
         assert_eq!([0_u64, 1, 2].map(|count| agree(count, "is", "are")), ["are", "is", "are"]);
     }
 
     #[test]
     fn a_cadence_names_its_greatest_whole_unit() {
-        let told = [1, 60, 90, 3_600, 5_400, 86_400, 7 * 86_400].map(|seconds| cadence(Duration::from_secs(seconds)));
+        let shown = [1, 60, 90, 3_600, 5_400, 86_400, 7 * 86_400].map(|seconds| cadence(Duration::from_secs(seconds)));
         let wanted = [
             "every second",
             "every minute",
@@ -86,6 +86,6 @@ mod tests {
             "every day",
             "every 7 days",
         ];
-        assert_eq!(told, wanted);
+        assert_eq!(shown, wanted);
     }
 }

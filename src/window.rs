@@ -1,7 +1,7 @@
-//! A span of time asked of the source: `[from, to)`, either end open.
+//! A span of time requested from the source: `[from, to)`, either end open.
 //!
-//! Gives the text of a PERIOD filter (docs/brightpearl-api.md §4.3) and judges whether an instant lies inside. Bounds may be
-//! inclusive or not at the source, so a window is asked one second wider and cut on our side.
+//! Gives the text of a PERIOD filter (docs/brightpearl-api.md §4.3) and judges whether an instant is inside. Bounds may
+//! be inclusive or not at the source, so a window is requested one second wider and cut on our side.
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -42,7 +42,7 @@ impl Window {
             && self.to.is_none_or(|to| at.duration_since(to) <= slack)
     }
 
-    /// Whether an instant lies in `[from, to)`.
+    /// Whether an instant is in `[from, to)`.
     pub fn contains(&self, at: Timestamp) -> bool {
         self.from.is_none_or(|from| at >= from) && self.to.is_none_or(|to| at < to)
     }

@@ -1,5 +1,5 @@
-//! What is fuzzed: one function for each reader of bytes from outside. Each takes any bytes, and panics where the reader
-//! does or where what it gave breaks its promise. Called by libFuzzer (`make fuzz`) and by `tests/it/fuzz.rs`.
+//! The fuzz targets: one function for each reader of bytes from outside. Each takes any bytes, and panics if the reader
+//! does or if its result breaks its promise. Called by libFuzzer (`make fuzz`) and by `tests/it/fuzz.rs`.
 
 use std::sync::OnceLock;
 
@@ -9,7 +9,7 @@ use pearlift::decode::{Page, Shape, date_days, decimal, documents, ids, meta_dat
 use pearlift::failure::Kind;
 use pearlift::fetch::{Body, Filter, MOST_IDS, chunks, collapse, count, error_body, expand, parse_set, render};
 use pearlift::manifest::{Version, parse, parse_changes};
-use pearlift::schema::{Catalog, Resource, Style};
+use pearlift::schema::{Catalog, ReadStyle, Resource};
 use pearlift::secret::{Redactor, Secret};
 use pearlift::store::{paths, upload_page};
 use pearlift::window::Window;
@@ -32,7 +32,7 @@ pub const TARGETS: [(&str, Target); 9] = [
     ("texts", texts),
 ];
 
-/// A set is refused, or says what it was made of, in order.
+/// A set is refused, or names its members in order.
 pub fn id_sets(data: &[u8]) {
     let Some(ranges) = std::str::from_utf8(data).ok().and_then(parse_set) else { return };
     assert!(ranges.iter().all(|(first, last)| first <= last && *first >= 0));
@@ -60,8 +60,8 @@ fn catalog() -> &'static [(Resource, Shape)] {
     })
 }
 
-/// The first line names a resource (or picks one by its first byte), the rest is the body of an answer: what comes is
-/// broken as a whole, or every record of it is home or kept whole as a misfit.
+/// The first line names a resource (or picks one by its first byte), the rest is the body of an answer: the answer is
+/// broken as a whole, or every record of it is decoded or rejected as a whole.
 pub fn pages(data: &[u8]) {
     let (head, bytes) = match data.iter().position(|byte| *byte == b'\n') {
         Some(end) => (&data[..end], &data[end + 1..]),
@@ -87,14 +87,14 @@ pub fn pages(data: &[u8]) {
         assert_eq!(page.search.repeats, repeats);
     }
     match &resource.read.style {
-        Style::Search(search) => {
+        ReadStyle::Search(search) => {
             for filters in [&[][..], std::slice::from_ref(&filter)] {
                 let Ok(page) = rows(shape, &body, &search.row, filters) else { continue };
                 let said = page.search.as_ref().expect("a search says how many rows it holds").rows;
                 accounted_for(&page, usize::try_from(said).unwrap());
             }
         }
-        Style::IdSets { .. } | Style::List { .. } | Style::PerOwner { .. } => {
+        ReadStyle::IdSets { .. } | ReadStyle::List { .. } | ReadStyle::PerOwner { .. } => {
             let Ok(page) = documents(shape, &body) else { return };
             let counted = body.text().ok().and_then(|text| serde_json::from_slice::<Answer>(&text).ok());
             // A reader of another make counts the records; where it sees none (prices nest), ours are not compared.
@@ -108,14 +108,14 @@ pub fn pages(data: &[u8]) {
     }
 }
 
-/// Every record is home or a misfit, and every row belongs to one of them.
+/// Every record is decoded or rejected, and every row belongs to one of them.
 fn accounted_for(page: &Page, there: usize) {
     let home = page.owners.iter().filter(|owner| owner.fits).count();
     assert_eq!(home + page.records.len(), there, "of {there} records {home} are home: {:?}", page.records);
     for table in &page.tables {
         assert_eq!(table.batch.num_rows(), table.owners.len());
         assert!(table.owners.iter().all(|owner| usize::try_from(*owner).unwrap() < page.owners.len()));
-        // The owner's rows lie together, in the order of the owners.
+        // The record's rows are together, in the order of the records.
         assert!(table.owners.is_sorted());
     }
 }
@@ -182,7 +182,7 @@ impl<'de> Deserialize<'de> for Entries {
     }
 }
 
-/// A decimal is what its digits say, by another arithmetic: on the text alone. The first byte gives precision and scale.
+/// A decimal equals its digits, by another arithmetic: on the text alone. The first byte gives precision and scale.
 pub fn decimals(data: &[u8]) {
     let Some((size, text)) = data.split_first() else { return };
     let precision = 1 + size % 38;
@@ -233,7 +233,7 @@ pub fn moments(data: &[u8]) {
         assert_eq!(ours, theirs.as_microsecond(), "{text:?}");
     }
     if let Some(micros) = ours {
-        // The last hours of 9999 are beyond what the other reader can hold.
+        // The last hours of 9999 are beyond the range of the other reader.
         if let Ok(at) = Timestamp::from_microsecond(micros) {
             assert_eq!(timestamp_micros(&format!("{at:.6}")), Some(micros), "{text:?}");
         }
@@ -272,7 +272,7 @@ pub fn schemas(data: &[u8]) {
         names.sort_unstable();
         assert!(names.windows(2).all(|pair| pair[0] != pair[1]), "a column twice: {names:?}");
     }
-    // What it maps is mapped or refused; it does not panic.
+    // A value that it maps is mapped or refused; it does not panic.
     let Ok(shape) = Shape::compile(resource) else { return };
     for example in
         [r#"{"response":[{"id":1},{"id":"2","a":{"b":[1,{"c":null}]}},null,7]}"#, r#"{"response":{"5":{"id":5}}}"#]
@@ -291,7 +291,7 @@ fn checkpoint() -> Version {
     parse("order", 41, text.as_bytes()).unwrap()
 }
 
-/// A manifest is refused, or comes back as it was and names nothing but what lies in its own places.
+/// A manifest is refused, or is written back as it was and names nothing but paths of its own.
 pub fn manifests(data: &[u8]) {
     let read = parse("order", 42, data).or_else(|_| parse_changes("order", 42, data, &checkpoint()));
     let version = match read {
@@ -304,15 +304,15 @@ pub fn manifests(data: &[u8]) {
     let again = parse("order", 42, &serde_json::to_vec_pretty(&version).unwrap()).unwrap();
     assert_eq!(Version { checkpoint: version.checkpoint.clone(), ..again }, version);
     let named = version.files().chain(&version.deleted).flat_map(|file| [&file.path, &file.staged]);
-    for path in named.chain(&version.removes).chain(version.misfits.iter().map(|file| &file.path)) {
+    for path in named.chain(&version.removes).chain(version.rejected.iter().map(|file| &file.path)) {
         assert!(path.split('/').all(|part| !part.is_empty() && !part.starts_with('.')), "{path}");
         assert!(path.ends_with(".parquet") || path.ends_with(".part") || path.ends_with(".jsonl"), "{path}");
     }
-    // Totals can be told.
+    // Totals can be computed.
     let _ = version.rows();
 }
 
-/// Settings are refused with what is wrong, or each part of them is refused or can be used.
+/// Settings are refused with the reason, or each part of them is refused or can be used.
 pub fn settings(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
     let settings = match Settings::from_text(None, text, Environment::default(), &["order"]) {

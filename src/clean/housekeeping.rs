@@ -36,7 +36,7 @@ pub struct Housekeeping<'a> {
     pub run: &'a str,
     /// Resources that ended well; those not locked by the run are skipped.
     pub resources: &'a [&'a str],
-    /// By our clock, which only tells the age of versions and reports.
+    /// By our clock, which is only used for the age of versions and reports.
     pub now: Timestamp,
 }
 
@@ -150,7 +150,7 @@ impl Housekeeping<'_> {
         if going.is_empty() || !self.locks.still_holds(resource).await? {
             return Ok(0);
         }
-        // As long as a file may lie there, a version tells that it is ours.
+        // As long as a file may exist there, a version identifies it as ours.
         self.store.delete(&superseded(&head, &going)).await?;
         let paths: Vec<String> = going.iter().map(|outline| paths::manifest(resource, outline.version)).collect();
         self.store.delete(&paths).await?;

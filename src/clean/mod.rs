@@ -1,5 +1,5 @@
-//! Removes objects that no manifest needs: superseded files, staging of crashed runs, old versions, plans, misfit files
-//! and reports; and joins small files where that is wanted.
+//! Removes objects that no manifest needs: superseded files, staging of crashed runs, old versions, plans, files of
+//! rejected records, and reports; joins small files on request.
 //!
 //! Takes a store and the catalogue, gives the removed and the remaining objects. Relies on the manifests on disk. The
 //! objects of a resource are touched under its lock only, after the commits of crashed runs have been published; an
@@ -16,9 +16,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 
 use crate::failure::{Failure, Result};
-use crate::manifest::{Claimant, Holder, Holding, Recovered, head as newest, nonce, recover_holding, resources};
+use crate::manifest::{
+    Claimant, Holding, Recovered, ResourceHolder, head as newest, nonce, recover_holding, resources,
+};
 use crate::schema::Catalog;
-use crate::store::{Held, Store, Upload, paths};
+use crate::store::{HeldLock, Store, Upload, paths};
 
 use crate::write::Joint;
 
@@ -34,7 +36,7 @@ pub struct Cleaning<'a> {
     pub store: &'a Store,
     pub catalog: &'a Catalog,
     pub account: &'a str,
-    /// By our clock, which only tells the age of versions and reports.
+    /// By our clock, which is only used for the age of versions and reports.
     pub now: Timestamp,
     /// List the objects only: nothing is deleted and no lock taken.
     pub dry_run: bool,
@@ -46,14 +48,14 @@ pub struct Cleaning<'a> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Waste {
     pub path: String,
-    /// 0 for an upload: nothing tells the size of its parts.
+    /// 0 for an upload: the size of its parts is not available.
     pub bytes: u64,
-    pub why: Why,
+    pub why: WasteKind,
 }
 
 /// Why something is needed no more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Why {
+pub enum WasteKind {
     /// A version took it out of its table.
     Superseded,
     /// A run staged it and can no longer commit it.
@@ -64,22 +66,22 @@ pub enum Why {
     Version,
     /// The plan of a scan that is over.
     Plan,
-    /// Misfits of a commit that never was.
-    Misfits,
+    /// Rejected records of a commit that was never decided.
+    Rejected,
     /// The report of a run long ago.
     Report,
 }
 
-impl Why {
+impl WasteKind {
     /// The words for people.
     pub fn name(self) -> &'static str {
         match self {
             Self::Superseded => "superseded",
-            Self::Staging => "staging of a dead run",
-            Self::Upload => "unfinished upload of a dead run",
+            Self::Staging => "staging of a crashed run",
+            Self::Upload => "unfinished upload of a crashed run",
             Self::Version => "old version",
             Self::Plan => "plan of a scan that is over",
-            Self::Misfits => "misfits of a commit that never was",
+            Self::Rejected => "rejected records of a commit that was never decided",
             Self::Report => "old report",
         }
     }
@@ -87,14 +89,14 @@ impl Why {
 
 /// The result of a cleaning.
 #[derive(Debug, Default)]
-pub struct Outcome {
+pub struct CleanOutcome {
     pub waste: Vec<Waste>,
     /// Small files that became fewer.
     pub joints: Vec<Joint>,
     /// Files that nobody knows: left alone.
     pub unknown: Vec<String>,
     /// Resources that another run works on: left alone.
-    pub held: Vec<Held>,
+    pub held: Vec<HeldLock>,
     /// Resources that could not be cleaned.
     pub failures: Vec<(String, Failure)>,
     /// Why unfinished uploads were not seen, or are still there.
@@ -102,10 +104,10 @@ pub struct Outcome {
 }
 
 /// Cleans, or lists the objects with `dry_run`.
-pub async fn clean(work: Cleaning<'_>) -> Result<Outcome> {
+pub async fn clean(work: Cleaning<'_>) -> Result<CleanOutcome> {
     let mut names: BTreeSet<String> = resources(work.store).await?.into_iter().collect();
     names.extend(work.catalog.resources().iter().map(|resource| resource.name.clone()));
-    let mut outcome = Outcome::default();
+    let mut outcome = CleanOutcome::default();
     let uploads;
     if work.dry_run {
         uploads = unfinished(work, &mut outcome).await;
@@ -133,7 +135,7 @@ pub async fn clean(work: Cleaning<'_>) -> Result<Outcome> {
             let done = match sweep(work, name, &uploads, live.as_ref(), &run, &mut number).await {
                 Ok(survey) => Ok(survey),
                 Err(failure) => {
-                    let holder = Holder { store: work.store, locks: &locks, run: &run };
+                    let holder = ResourceHolder { store: work.store, locks: &locks, run: &run };
                     Err(holder.meaning(&[name], None, failure).await)
                 }
             };
@@ -148,8 +150,8 @@ pub async fn clean(work: Cleaning<'_>) -> Result<Outcome> {
     Ok(outcome)
 }
 
-/// The unfinished uploads below staging; none where the store does not tell.
-async fn unfinished(work: Cleaning<'_>, outcome: &mut Outcome) -> Vec<Upload> {
+/// The unfinished uploads below staging; none if the store does not list them.
+async fn unfinished(work: Cleaning<'_>, outcome: &mut CleanOutcome) -> Vec<Upload> {
     match work.store.uploads(paths::STAGING).await {
         Ok(found) => found,
         Err(failure) => {
@@ -159,7 +161,7 @@ async fn unfinished(work: Cleaning<'_>, outcome: &mut Outcome) -> Vec<Upload> {
     }
 }
 
-fn note(outcome: &mut Outcome, name: &str, done: Result<Survey>) {
+fn note(outcome: &mut CleanOutcome, name: &str, done: Result<Survey>) {
     match done {
         Ok(survey) => {
             outcome.waste.extend(survey.waste);
@@ -202,23 +204,23 @@ async fn sweep(
     let (holding, mut survey) = look(work, name, uploads, live).await?;
     let claimant = Claimant { account: work.account, run, now: work.now, nonce };
     let Recovered { head, kept } = recover_holding(work.store, &holding, uploads, claimant).await?;
-    // Nothing of this can be live: we hold the lock, and whoever lost it is fenced by now. Looked at again all the same.
+    // Nothing of this can be live: we hold the lock, and a former holder is fenced by now. Checked again all the same.
     let live: BTreeSet<&str> = head
         .iter()
         .flat_map(|head| head.files().chain(&head.deleted))
         .flat_map(|file| [file.path.as_str(), file.staged.as_str()])
         .collect();
-    survey.waste.retain(|waste| match waste.why == Why::Upload {
+    survey.waste.retain(|waste| match waste.why == WasteKind::Upload {
         true => kept.is_none(),
         false => !live.contains(waste.path.as_str()),
     });
     survey.uploads_left = kept;
-    let mut by_kind: BTreeMap<Why, Vec<String>> = BTreeMap::new();
+    let mut by_kind: BTreeMap<WasteKind, Vec<String>> = BTreeMap::new();
     // Uploads went with the recovery.
-    for waste in survey.waste.iter().filter(|waste| waste.why != Why::Upload) {
+    for waste in survey.waste.iter().filter(|waste| waste.why != WasteKind::Upload) {
         by_kind.entry(waste.why).or_default().push(waste.path.clone());
     }
-    // Superseded files first, versions after: as long as a file lies there a version tells that it is ours.
+    // Superseded files first, versions after: as long as a file exists there, a version identifies it as ours.
     for paths in by_kind.into_values() {
         work.store.delete(&paths).await?;
     }

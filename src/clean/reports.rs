@@ -5,7 +5,7 @@ use jiff::Timestamp;
 
 use crate::clean::housekeeping::started_at;
 use crate::clean::retention::{NEWEST_REPORTS, Retention, is_report};
-use crate::clean::{Cleaning, Outcome, Waste, Why};
+use crate::clean::{CleanOutcome, Cleaning, Waste, WasteKind};
 use crate::failure::{Failure, Result};
 use crate::store::paths;
 
@@ -13,7 +13,7 @@ use crate::store::paths;
 const AT_ONCE: usize = 16;
 
 /// Removes old reports, or notes with `dry_run` which would go.
-pub async fn sweep(work: Cleaning<'_>, outcome: &mut Outcome) -> Result<()> {
+pub async fn sweep(work: Cleaning<'_>, outcome: &mut CleanOutcome) -> Result<()> {
     let listed = work.store.list(paths::RUNS).await?;
     let (ours, others): (Vec<_>, Vec<_>) = listed.into_iter().partition(|(path, _)| is_report(path));
     outcome.unknown.extend(others.into_iter().map(|(path, _)| path));
@@ -33,7 +33,7 @@ pub async fn sweep(work: Cleaning<'_>, outcome: &mut Outcome) -> Result<()> {
         match started_at {
             Some(at) if retention.goes(at, bytes) => {
                 old.push(path.clone());
-                outcome.waste.push(Waste { path, bytes, why: Why::Report });
+                outcome.waste.push(Waste { path, bytes, why: WasteKind::Report });
             }
             Some(_) => {}
             None => outcome.unknown.push(path),

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use futures_util::{StreamExt, TryStreamExt};
 
 use crate::clean::retention::{NEWEST_VERSIONS, Retention, version_of};
-use crate::clean::{Cleaning, Waste, Why};
+use crate::clean::{Cleaning, Waste, WasteKind};
 use crate::failure::{Failure, Kind, Result};
 use crate::manifest::{Holding, Outline, Version, head, outline, resources};
 use crate::store::{Store, Upload, paths};
@@ -26,7 +26,7 @@ pub struct Survey {
 }
 
 impl Survey {
-    fn take(&mut self, path: String, bytes: u64, why: Why) {
+    fn take(&mut self, path: String, bytes: u64, why: WasteKind) {
         self.waste.push(Waste { path, bytes, why });
     }
 }
@@ -47,7 +47,7 @@ pub async fn survey(
     tables(work.store, holding, &removed, live, &mut survey).await?;
     staging(work.store, holding, head, &mut survey).await?;
     let begun = uploads.iter().filter(|upload| is_staged_by(holding, &upload.path));
-    begun.for_each(|upload| survey.take(upload.path.clone(), 0, Why::Upload));
+    begun.for_each(|upload| survey.take(upload.path.clone(), 0, WasteKind::Upload));
     beside(work.store, &holding.resource, head, &mut survey).await?;
     Ok(survey)
 }
@@ -87,7 +87,7 @@ pub async fn old_versions(
     }
     // A version that stays needs the one that it refers to for its files.
     for (number, bytes) in going.into_iter().filter(|(number, _)| !checkpoints.contains(number)) {
-        survey.take(paths::manifest(resource, number), bytes, Why::Version);
+        survey.take(paths::manifest(resource, number), bytes, WasteKind::Version);
     }
     Ok(removed)
 }
@@ -135,7 +135,7 @@ async fn tables(
     for (path, bytes) in listed.into_iter().filter(|(path, _)| !live.contains(path)) {
         let ours = paths::of_data(&path).is_some_and(|(table, _)| holding.tables.contains(table));
         if ours && removed.contains(&path) {
-            survey.take(path, bytes, Why::Superseded);
+            survey.take(path, bytes, WasteKind::Superseded);
         } else {
             survey.unknown.push(path);
         }
@@ -149,7 +149,7 @@ async fn staging(store: &Store, holding: &Holding, head: Option<&Version>, surve
         head.iter().flat_map(|head| head.files().chain(&head.deleted)).map(|file| file.staged.as_str()).collect();
     for (path, bytes) in store.list(paths::STAGING).await? {
         if is_staged_by(holding, &path) && !live.contains(path.as_str()) {
-            survey.take(path, bytes, Why::Staging);
+            survey.take(path, bytes, WasteKind::Staging);
         }
     }
     Ok(())
@@ -160,22 +160,26 @@ fn is_staged_by(holding: &Holding, path: &str) -> bool {
     paths::of_staged(path).is_some_and(|(table, _)| holding.tables.contains(table))
 }
 
-/// Plans and misfit files that the head does not name.
+/// Plans and files of rejected records that the head does not name.
 async fn beside(store: &Store, resource: &str, head: Option<&Version>, survey: &mut Survey) -> Result<()> {
     let plans: BTreeSet<&str> = head.iter().copied().flat_map(Version::plans).collect();
     for (path, bytes) in store.list(&paths::scans(resource)).await? {
         if plans.contains(path.as_str()) {
             continue;
         }
-        if paths::is_scan(&path, resource) { survey.take(path, bytes, Why::Plan) } else { survey.unknown.push(path) }
+        if paths::is_scan(&path, resource) {
+            survey.take(path, bytes, WasteKind::Plan)
+        } else {
+            survey.unknown.push(path)
+        }
     }
-    let named: BTreeSet<&str> = head.iter().flat_map(|head| &head.misfits).map(|file| file.path.as_str()).collect();
-    for (path, bytes) in store.list(&paths::misfits_of(resource)).await? {
+    let named: BTreeSet<&str> = head.iter().flat_map(|head| &head.rejected).map(|file| file.path.as_str()).collect();
+    for (path, bytes) in store.list(&paths::rejected_of(resource)).await? {
         if named.contains(path.as_str()) {
             continue;
         }
-        if paths::is_misfits(&path, resource) {
-            survey.take(path, bytes, Why::Misfits);
+        if paths::is_rejected(&path, resource) {
+            survey.take(path, bytes, WasteKind::Rejected);
         } else {
             survey.unknown.push(path);
         }
@@ -190,7 +194,7 @@ pub async fn unknown_staging(work: Cleaning<'_>, names: &BTreeSet<String>, uploa
     for name in names {
         match head(work.store, name).await {
             Ok(head) => known.extend(head.into_iter().flat_map(|head| head.tables.into_keys())),
-            // Told where the resource itself was looked at.
+            // Reported with the resource itself.
             Err(failure) if failure.kind() == Kind::Damage => {}
             Err(failure) => return Err(Failure::new(failure.kind(), "look at staging").caused(failure)),
         }

@@ -41,8 +41,8 @@ pub struct Options {
     #[arg(long, global = true, help_heading = GLOBAL, value_enum, default_value_t = LogFormat::Text)]
     pub log_format: LogFormat,
     /// Progress bars on a terminal, or log lines only
-    #[arg(long, global = true, help_heading = GLOBAL, value_enum, default_value_t = Progress::Auto)]
-    pub progress: Progress,
+    #[arg(long, global = true, help_heading = GLOBAL, value_enum, default_value_t = ProgressChoice::Auto)]
+    pub progress: ProgressChoice,
     /// Log every request
     #[arg(short, long, global = true, help_heading = GLOBAL)]
     pub verbose: bool,
@@ -60,7 +60,7 @@ pub enum LogFormat {
 
 /// Whether there are bars.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Progress {
+pub enum ProgressChoice {
     Auto,
     Never,
 }
@@ -82,7 +82,7 @@ pub enum Command {
     Run(Run),
     /// Read selected records again and merge them; watermarks do not move
     #[command(after_help = ending("backfill"), override_usage = BACKFILL)]
-    Backfill(Backfill),
+    Backfill(BackfillArguments),
     /// Find records that were deleted at the source, and remove them from the tables
     #[command(after_help = ending("reconcile"))]
     Reconcile(Reconcile),
@@ -91,7 +91,7 @@ pub enum Command {
     Plan(Plan),
     /// Print the completeness, age and size of each resource
     #[command(after_help = ending("status"))]
-    Status(Status),
+    Status(StatusArguments),
     /// Compare the files at the destination with the manifests, and report damage
     #[command(after_help = ending("verify"))]
     Verify(Verify),
@@ -103,7 +103,7 @@ pub enum Command {
     Resources(Resources),
     /// Serve a simulated account on this machine, until interrupted
     #[command(after_help = ending("sandbox"))]
-    Sandbox(Sandbox),
+    Sandbox(SandboxArguments),
     /// Print the completions of a shell to stdout
     #[command(after_help = ending("completions"))]
     Completions(Completions),
@@ -150,7 +150,7 @@ pub struct Run {
 
 #[derive(Debug, Args)]
 #[command(group = clap::ArgGroup::new("selection").required(true).multiple(true).args(["ids", "from", "to", "damaged"]))]
-pub struct Backfill {
+pub struct BackfillArguments {
     /// Names of resources
     #[arg(value_name = "RESOURCE", required = true)]
     pub resources: Vec<String>,
@@ -219,7 +219,7 @@ pub struct Plan {
 }
 
 #[derive(Debug, Args)]
-pub struct Status {
+pub struct StatusArguments {
     /// Print JSON
     #[arg(long)]
     pub json: bool,
@@ -268,7 +268,7 @@ pub struct Resources {
 }
 
 #[derive(Debug, Args)]
-pub struct Sandbox {
+pub struct SandboxArguments {
     /// Port on 127.0.0.1; 0 takes any free port
     #[arg(long, default_value_t = 8080)]
     pub port: u16,

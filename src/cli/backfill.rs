@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::civil::Date;
 use jiff::tz::Offset;
 
-use crate::cli::arguments::Backfill;
+use crate::cli::arguments::BackfillArguments;
 use crate::cli::start::{RunOptions, Start};
 use crate::failure::{Failure, Kind, Result};
 use crate::fetch::parse_set;
@@ -13,7 +13,7 @@ use crate::run::{RunMode, Selection};
 use crate::window::Window;
 
 /// Reads the selection again for each resource named.
-pub async fn backfill(start: Start, backfill: Backfill) -> Result<u8> {
+pub async fn backfill(start: Start, backfill: BackfillArguments) -> Result<u8> {
     let catalog = start.catalog()?;
     let settings = start.settings(&catalog)?;
     let mode = if backfill.damaged {
@@ -32,7 +32,7 @@ pub async fn backfill(start: Start, backfill: Backfill) -> Result<u8> {
 }
 
 /// The selection of the flags.
-fn selection(backfill: &Backfill) -> Result<Selection> {
+fn selection(backfill: &BackfillArguments) -> Result<Selection> {
     Ok(match (&backfill.ids, backfill.from, backfill.to) {
         (Some(text), _, _) => {
             let ids = parse_set(text).ok_or_else(|| {

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::clean::{Cleaning, Compact, Outcome, Why, clean as sweep};
+use crate::clean::{CleanOutcome, Cleaning, Compact, WasteKind, clean as sweep};
 use crate::cli::arguments::Clean;
 use crate::cli::start::Start;
 use crate::failure::{Kind, Result};
@@ -39,7 +39,7 @@ pub async fn clean(start: Start, clean: Clean) -> Result<u8> {
         start.terminal().print(&lines(&outcome, clean.dry_run))?;
     }
     if let Some(failure) = &outcome.uploads_left {
-        start.warn("unfinished uploads of dead runs may be left", failure);
+        start.warn("unfinished uploads of crashed runs may be left", failure);
     }
     for (resource, failure) in &outcome.failures {
         start.complain_of(Some(resource), failure);
@@ -48,14 +48,14 @@ pub async fn clean(start: Start, clean: Clean) -> Result<u8> {
     Ok(failed.unwrap_or(if outcome.held.is_empty() { 0 } else { Kind::Held.exit_code() }))
 }
 
-fn total(outcome: &Outcome) -> u64 {
+fn total(outcome: &CleanOutcome) -> u64 {
     outcome.waste.iter().map(|waste| waste.bytes).sum()
 }
 
-fn lines(outcome: &Outcome, dry_run: bool) -> Vec<String> {
+fn lines(outcome: &CleanOutcome, dry_run: bool) -> Vec<String> {
     let mut lines = Vec::new();
     for waste in &outcome.waste {
-        let size = if waste.why == Why::Upload { String::new() } else { format!(", {}", bytes(waste.bytes)) };
+        let size = if waste.why == WasteKind::Upload { String::new() } else { format!(", {}", bytes(waste.bytes)) };
         lines.push(format!("{}: {}{size}", waste.path, waste.why.name()));
     }
     for Joint { folder, files, bytes: size, into } in &outcome.joints {
@@ -70,7 +70,7 @@ fn lines(outcome: &Outcome, dry_run: bool) -> Vec<String> {
     lines
 }
 
-fn object(outcome: &Outcome, dry_run: bool) -> Value {
+fn object(outcome: &CleanOutcome, dry_run: bool) -> Value {
     let waste: Vec<Value> = outcome
         .waste
         .iter()

@@ -10,14 +10,14 @@ use crate::failure::{Failure, Kind, Result};
 use crate::quantity::plural;
 use crate::run::RunMode;
 use crate::schema::Catalog;
-use pearlift_sandbox::{Sandbox, Settings as AccountSettings, Size};
+use pearlift_sandbox::{Sandbox, SandboxSettings, Size};
 
 /// The account's code: a destination of it is a demo's.
 const ACCOUNT: &str = "demo";
 
 /// Exports the account and prints a query to try.
 pub async fn demo(start: Start, demo: Demo) -> Result<u8> {
-    let settings = AccountSettings { account: ACCOUNT.to_owned(), limit: 0, ..AccountSettings::default() };
+    let settings = SandboxSettings { account: ACCOUNT.to_owned(), limit: 0, ..SandboxSettings::default() };
     let (app_ref, token) = (settings.app_ref.clone(), settings.staff_token.clone());
     let size = Size { orders: demo.orders.max(1), ..Size::default() };
     let sandbox = Sandbox::start(settings, &size, 0)
@@ -54,7 +54,7 @@ pub async fn demo(start: Start, demo: Demo) -> Result<u8> {
 
 /// A command that shows net sales by month and channel, from two tables; the folder can do nothing in a shell, nor in SQL.
 fn query(folder: &str) -> Vec<String> {
-    // A name of files in which `*` and its like stand for themselves.
+    // A name of files in which `*` and similar characters are literal.
     let mut files = String::new();
     for c in folder.chars() {
         match c {

@@ -20,9 +20,9 @@ pub fn end_on_panic(redactor: Redactor) {
 }
 
 fn message(panic: &PanicHookInfo<'_>) -> [String; 2] {
-    let why = panic.payload_as_str().unwrap_or("it does not say why");
+    let why = panic.payload_as_str().unwrap_or("it gives no reason");
     let place = panic.location().map(|at| format!(" ({}:{})", at.file(), at.line())).unwrap_or_default();
-    let help = "  help: report it with these lines and the last ones of `-v`, without tokens or customers' data; what was \
-                committed is intact, run again";
+    let help = "  help: report it with these lines and the last ones of `-v`, without tokens or customers' data; \
+                commits are intact, run again";
     [format!("pearlift {} met a bug{place}: {why}", env!("CARGO_PKG_VERSION")), help.to_owned()]
 }

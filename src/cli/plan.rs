@@ -9,7 +9,7 @@ use crate::failure::Result;
 use crate::report::{Verbosity, forecast_object, forecast_table};
 use crate::run::{RunMode, RunRequest, Stop, forecast};
 
-/// Shows scans, requests, minutes, rows and bytes; exits 3 where something could not be told.
+/// Shows scans, requests, minutes, rows and bytes; exits 3 if some of them are unknown.
 pub async fn plan(start: Start, plan: Plan) -> Result<u8> {
     let catalog = start.catalog()?;
     let settings = start.settings(&catalog)?;

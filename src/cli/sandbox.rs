@@ -2,18 +2,18 @@
 
 use std::io::ErrorKind;
 
-use crate::cli::arguments::Sandbox as Arguments;
+use crate::cli::arguments::SandboxArguments as Arguments;
 use crate::cli::terminal::Terminal;
 use crate::disk;
 use crate::failure::{Failure, Kind, Result};
-use pearlift_sandbox::{Sandbox, Settings, Size};
+use pearlift_sandbox::{Sandbox, SandboxSettings, Size};
 
 /// The most bytes of a settings file.
 const MOST_BYTES: u64 = 1 << 20;
 
 /// Serves until the process ends. Prints the base URL and the address of control requests on stdout once it listens.
 pub async fn sandbox(arguments: Arguments) -> Result<u8> {
-    let mut settings = Settings { limit: arguments.limit, seed: arguments.seed, ..Settings::default() };
+    let mut settings = SandboxSettings { limit: arguments.limit, seed: arguments.seed, ..SandboxSettings::default() };
     if let Some(file) = &arguments.settings {
         let wrong = |why: String| {
             Failure::new(Kind::Usage, "read the sandbox's settings").at(file.display().to_string()).because(why)

@@ -5,7 +5,7 @@ pub fn is_plain(text: &str) -> bool {
     text.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '-' | '.' | '/' | ',' | ':' | '@' | '+' | ' '))
 }
 
-/// A text as it stands between single quotes, within which nothing is expanded.
+/// A text inside single quotes, where nothing is expanded.
 pub fn quotable(text: &str) -> String {
     text.replace('\'', r"'\''")
 }

@@ -91,7 +91,7 @@ impl SignalHandler {
                     stop.ask(Why::Interrupted);
                 }
                 Consequence::Ignore => {}
-                #[expect(clippy::disallowed_methods, reason = "asked twice: nothing more is to be waited for")]
+                #[expect(clippy::disallowed_methods, reason = "a second signal: ends without waiting")]
                 Consequence::End => std::process::exit(i32::from(Kind::Interrupted.exit_code())),
             }
         }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde_json::Value;
 
-use crate::cli::arguments::{LogFormat, Options, Progress};
+use crate::cli::arguments::{LogFormat, Options, ProgressChoice};
 use crate::cli::signals::SignalHandler;
 use crate::cli::terminal::Terminal;
 use crate::config::{Environment, Settings};
@@ -50,7 +50,7 @@ impl Start {
         Terminal::new(self.redactor.clone())
     }
 
-    /// How much is said.
+    /// The amount of messages.
     pub fn verbosity(&self) -> Verbosity {
         match (self.options.quiet, self.options.verbose) {
             (true, _) => Verbosity::Quiet,
@@ -63,8 +63,8 @@ impl Start {
     pub fn watch(&self) -> Watch {
         let style = match (self.options.log_format, self.options.progress) {
             (LogFormat::Json, _) => Style::Json,
-            (LogFormat::Text, Progress::Auto) => Style::Auto,
-            (LogFormat::Text, Progress::Never) => Style::Lines,
+            (LogFormat::Text, ProgressChoice::Auto) => Style::Auto,
+            (LogFormat::Text, ProgressChoice::Never) => Style::Lines,
         };
         Watch::new(style, self.verbosity(), Clock::new(self.now), self.redactor.clone(), self.context.clone())
     }

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::cli::arguments::Status;
+use crate::cli::arguments::StatusArguments;
 use crate::cli::start::Start;
 use crate::failure::Result;
 use crate::fetch::count as ids_in;
@@ -14,7 +14,7 @@ use crate::run::{Progress, choose, progress, read_heads, stale, unpublished};
 const STALE: u8 = 3;
 
 /// Shows the state of every selected resource.
-pub async fn status(start: Start, status: Status) -> Result<u8> {
+pub async fn status(start: Start, status: StatusArguments) -> Result<u8> {
     let catalog = start.catalog()?;
     let settings = start.settings(&catalog)?;
     let chosen = choose(&catalog, &settings, &[])?;
@@ -92,14 +92,14 @@ fn object(row: &StatusRow) -> Value {
         "files": head.files().count(),
         "bytes": head.files().map(|file| file.bytes).sum::<u64>(),
         "tables": tables,
-        "owed": state.owed.iter().map(|owed| json!({"id": owed.id, "reason": owed.reason, "since": owed.since})).collect::<Vec<_>>(),
+        "pending": state.pending.iter().map(|pending| json!({"id": pending.id, "reason": pending.reason, "since": pending.since})).collect::<Vec<_>>(),
         "withheld": state.absence.withheld.iter().map(|(id, known)| json!({"id": id, "reason": known.reason, "since": known.since})).collect::<Vec<_>>(),
         "suspects": state.absence.suspects.iter().map(|(id, known)| json!({"id": id, "since": known.since})).collect::<Vec<_>>(),
         "hidden": ids_in(&state.absence.hidden),
         "gaps": state.absence.gaps.iter().map(|gap| json!({"day": gap.day, "ids": gap.ids})).collect::<Vec<_>>(),
         "count": count(&state.count),
-        "left_out": state.left_out.len(),
-        "misfit_files": head.misfits.iter().map(|file| &file.path).collect::<Vec<_>>(),
+        "skipped_ids": state.skipped_ids.len(),
+        "rejected_files": head.rejected.iter().map(|file| &file.path).collect::<Vec<_>>(),
         "unpublished_files": row.unpublished,
     })
 }

@@ -32,12 +32,12 @@ impl Terminal {
         print(&report::json_page(&self.redactor, value))
     }
 
-    /// Says lines to people on stderr. Nobody may be there.
+    /// Writes lines for people to stderr. Nobody may be reading.
     pub fn complain(&self, lines: &[String]) {
         complain(&report::lines(&self.redactor, lines));
     }
 
-    /// Says a JSON value to machines on stderr, in one line.
+    /// Writes a JSON value for machines to stderr, in one line.
     pub fn complain_json(&self, value: Value) {
         complain(&report::json_line(&self.redactor, value));
     }

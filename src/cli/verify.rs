@@ -10,7 +10,7 @@ use crate::quantity::{agree, plural};
 use crate::report::bytes;
 use crate::run::spool_folder;
 use crate::store::Store;
-use crate::verify::{Finding, Inquiry, Report, verify as look};
+use crate::verify::{Inquiry, Report, VerifyFinding, verify as look};
 
 /// Checks every live file and prints the findings; exit code 7 if anything is damaged.
 pub async fn verify(start: Start, verify: Verify) -> Result<u8> {
@@ -52,7 +52,7 @@ fn lines(report: &Report, deep: bool) -> Vec<String> {
     lines
 }
 
-fn line(finding: &Finding) -> String {
+fn line(finding: &VerifyFinding) -> String {
     let word = if finding.what.is_damage() { "DAMAGE" } else { "note  " };
     let path = finding.path.as_ref().map_or_else(String::new, |path| format!(" {path}"));
     let times = if finding.count > 1 { format!(" ({})", plural(finding.count, "time")) } else { String::new() };

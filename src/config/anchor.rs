@@ -1,6 +1,6 @@
 //! Relative paths of the settings file: they begin at the folder of that file, wherever the program is started.
 //!
-//! Takes the file's table before variables are laid over it, so that a path of a variable or a flag stays relative to the
+//! Takes the file's table before variables override it, so that a path of a variable or a flag stays relative to the
 //! working directory. URLs, paths below a home (`~`) and absolute paths are left alone.
 
 use std::path::{MAIN_SEPARATOR_STR, Path, PathBuf};

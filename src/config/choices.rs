@@ -1,4 +1,4 @@
-//! Settings whose value is one of a few words.
+//! Settings with one of a few words as their value.
 
 /// How we are known to the source (docs/brightpearl-api.md §2.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,7 +30,7 @@ pub enum Encodings {
 /// The treatment of the rows of deleted records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Deletes {
-    /// They leave the tables and are kept apart, with when they were found gone.
+    /// They leave the tables and are kept as deleted rows, with the time at which they were found deleted.
     Move,
     /// They stay in the tables, with when they were found gone.
     Mark,

@@ -56,16 +56,16 @@ pub(super) fn path(key: &str, text: &str, environment: &Environment) -> Result<P
         Failure::new(Kind::Settings, format!("accept `{key}`"))
             .at(text)
             .because(why)
-            .advise("write the whole path; a folder whose name begins with `~` is written `./~…`")
+            .advise("write the whole path; a folder name that begins with `~` is written `./~…`")
     };
     if !rest.is_empty() && !rest.starts_with('/') {
-        return Err(refuse("`~` stands for the own home folder only, as in `~/lake`"));
+        return Err(refuse("`~` is the user's own home folder only, as in `~/lake`"));
     }
     let home = environment.get("HOME").ok_or_else(|| refuse("`~` is the home folder, and HOME is not set"))?;
     Ok(Path::new(home).join(rest.trim_start_matches('/')))
 }
 
-/// [`path`], or the text itself where `~` cannot be told: reading it fails with its name.
+/// [`path`], or the text itself if the home folder is unknown: reading it fails with its name.
 pub(super) fn path_or_as_written(text: &str, environment: &Environment) -> PathBuf {
     path("", text, environment).unwrap_or_else(|_| PathBuf::from(text))
 }

@@ -46,7 +46,8 @@ impl Environment {
         self.vars.get(name).map(String::as_str).filter(|value| !value.is_empty())
     }
 
-    /// Lays the `PEARLIFT_` variables over a table of settings. `resources` are the names that `[resource.NAME]` may bear.
+    /// Overrides a table of settings by the `PEARLIFT_` variables. `resources` are the valid names of
+    /// `[resource.NAME]`.
     pub fn lay_over(&self, table: &mut Table, resources: &[&str]) -> Result<()> {
         for (name, value) in &self.vars {
             let Some(rest) = name.strip_prefix(PREFIX) else { continue };

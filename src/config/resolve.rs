@@ -38,7 +38,7 @@ pub struct Settings {
 
 /// The account at the source.
 #[derive(Clone, Debug)]
-pub struct Account {
+pub struct AccountSettings {
     pub code: String,
     /// `https://…/public-api/{code}`, without a slash at its end.
     pub base_url: Url,
@@ -65,13 +65,14 @@ pub struct S3 {
     pub path_style: bool,
     /// How often a lock object is renewed.
     pub lock_renew: Duration,
-    /// A lock object unchanged for this long, by the observer's clock, is dead.
+    /// The time, by the observer's clock, after which an unchanged lock object has expired.
     pub lock_expire: Duration,
     /// Learns the credentials that are fetched.
     pub redactor: Redactor,
 }
 
 /// Bounds of every kind.
+/// More than twelve fields: the keys of `[limits]`.
 #[derive(Clone, Debug)]
 pub struct Limits {
     /// 0: the source sets no limit that we know of; only its own answers count.
@@ -105,8 +106,8 @@ pub struct Limits {
 }
 
 impl Settings {
-    /// Reads the file (`--config`, else `./pearlift.toml` where there is one) and lays the environment over it.
-    /// `resources` are the names that `[resource.NAME]` may bear.
+    /// Reads the file (`--config`, else `./pearlift.toml` if there is one) and overrides it by the environment.
+    /// `resources` are the valid names of `[resource.NAME]`.
     pub fn load(config: Option<&Path>, environment: Environment, resources: &[&str]) -> Result<Self> {
         let path = match config {
             Some(path) => Some(path.to_owned()),
@@ -166,7 +167,7 @@ impl Settings {
     }
 
     /// The account at the source.
-    pub fn account(&self) -> Result<Account> {
+    pub fn account(&self) -> Result<AccountSettings> {
         let missing = |what: &str| {
             Failure::new(Kind::Settings, "find the account").because(format!("{what} is not set")).advise(
                 "run `pearlift init` and fill in [account], or set PEARLIFT_ACCOUNT_CODE and PEARLIFT_ACCOUNT_API_DOMAIN; \
@@ -201,7 +202,7 @@ impl Settings {
         })?;
         check_address(&base_url, "account.base_url")?;
         refuse_query(&base_url, "account.base_url")?;
-        Ok(Account { code, base_url, fixed })
+        Ok(AccountSettings { code, base_url, fixed })
     }
 
     /// The credentials for the source.
@@ -241,6 +242,11 @@ impl Settings {
             self.refuse_other_place(&path)?;
             return Ok(Destination::Local(path));
         };
+        self.bucket(url, rest).map(Destination::S3)
+    }
+
+    /// The bucket of an address `s3://…`; `rest` is its part behind the scheme.
+    fn bucket(&self, url: &str, rest: &str) -> Result<S3> {
         let (bucket, prefix) = rest.split_once('/').unwrap_or((rest, ""));
         let refuse =
             |why: &str| Failure::new(Kind::Settings, "accept the destination").at(shown_address(url)).because(why);
@@ -266,17 +272,7 @@ impl Settings {
             .or_else(|| environment("AWS_ENDPOINT"));
         let allow_http = values.flag("destination.s3.allow_http").unwrap_or_default();
         if let Some(endpoint) = &endpoint {
-            let url = Url::parse(endpoint).map_err(|error| {
-                Failure::new(Kind::Settings, "read `destination.s3.endpoint`").at(shown_address(endpoint)).caused(error)
-            })?;
-            check_address(&url, "destination.s3.endpoint")?;
-            refuse_query(&url, "destination.s3.endpoint")?;
-            if url.scheme() == "http" && !allow_http {
-                return Err(Failure::new(Kind::Settings, "accept `destination.s3.endpoint`")
-                    .at(shown_address(endpoint))
-                    .because("it is http")
-                    .advise("set `allow_http = true` under [destination.s3]; it is accepted for loopback only"));
-            }
+            check_endpoint(endpoint, allow_http)?;
         }
         let region = text("destination.s3.region")
             .or_else(|| environment("AWS_REGION"))
@@ -294,7 +290,7 @@ impl Settings {
             return Err(Failure::new(Kind::Settings, "accept `destination.s3.lock_expire`")
                 .because("it must be at least three times `lock_renew`, or a slow renewal would look like a death"));
         }
-        Ok(Destination::S3(S3 {
+        Ok(S3 {
             bucket: bucket.to_owned(),
             prefix: destination::prefix(url, prefix)?,
             path_style: values.flag("destination.s3.path_style").unwrap_or(endpoint.is_some()),
@@ -304,7 +300,7 @@ impl Settings {
             lock_renew,
             lock_expire,
             redactor: self.environment.redactor().clone(),
-        }))
+        })
     }
 
     /// Refuses a folder without tables where the working directory, from which relative paths counted before, has them: a
@@ -388,4 +384,20 @@ impl Settings {
     fn needed(&self, name: &str) -> Result<Duration> {
         Ok(self.values.duration(name)?.expect("it has a default"))
     }
+}
+
+/// Refuses an endpoint that is no address, and http without `allow_http`.
+fn check_endpoint(endpoint: &str, allow_http: bool) -> Result<()> {
+    let url = Url::parse(endpoint).map_err(|error| {
+        Failure::new(Kind::Settings, "read `destination.s3.endpoint`").at(shown_address(endpoint)).caused(error)
+    })?;
+    check_address(&url, "destination.s3.endpoint")?;
+    refuse_query(&url, "destination.s3.endpoint")?;
+    if url.scheme() == "http" && !allow_http {
+        return Err(Failure::new(Kind::Settings, "accept `destination.s3.endpoint`")
+            .at(shown_address(endpoint))
+            .because("it is http")
+            .advise("set `allow_http = true` under [destination.s3]; it is accepted for loopback only"));
+    }
+    Ok(())
 }

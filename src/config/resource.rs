@@ -97,7 +97,7 @@ fn name(resource: &str, key: &str) -> String {
     format!("{RESOURCE}.{resource}.{key}")
 }
 
-/// Whether a name fits a pattern in which `*` stands for any letters.
+/// Whether a name matches a pattern in which `*` is any letters.
 fn glob(pattern: &str, name: &str) -> bool {
     let mut parts = pattern.split('*');
     let first = parts.next().unwrap_or_default();

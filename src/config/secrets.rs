@@ -46,14 +46,14 @@ const PROXIES: [&str; 3] = ["HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY"];
 /// The proof of identity (docs/brightpearl-api.md §2.1).
 #[derive(Clone, Debug)]
 pub enum Credentials {
-    StaffToken { app_ref: String, token: Named },
-    AccountToken { app_ref: String, dev_ref: Option<String>, token: Named },
+    StaffToken { app_ref: String, token: NamedSecret },
+    AccountToken { app_ref: String, dev_ref: Option<String>, token: NamedSecret },
     OAuth(Box<OAuth>),
 }
 
 /// A secret and the variable that it came from, for advice.
 #[derive(Clone, Debug)]
-pub struct Named {
+pub struct NamedSecret {
     pub secret: Secret,
     pub variable: String,
 }
@@ -64,14 +64,14 @@ pub struct OAuth {
     pub app_ref: Option<String>,
     pub dev_ref: Option<String>,
     pub client_id: Option<String>,
-    pub client_secret: Option<Named>,
+    pub client_secret: Option<NamedSecret>,
     pub token_url: Option<String>,
     pub token_file: Option<PathBuf>,
     /// Domains beside the source's own in which a token answer may place the account.
     pub api_domains: Vec<String>,
-    pub access_token: Option<Named>,
-    pub refresh_token: Option<Named>,
-    /// `Bearer` unless said otherwise.
+    pub access_token: Option<NamedSecret>,
+    pub refresh_token: Option<NamedSecret>,
+    /// `Bearer` by default.
     pub token_type: String,
     pub expires_at: Option<Timestamp>,
 }
@@ -106,7 +106,7 @@ fn find_named(environment: &Environment, name: &str) -> Result<Option<(String, S
     Ok(None)
 }
 
-/// The text of a file: UTF-8, or UTF-16 where a byte order mark says so, as some editors and shells write it.
+/// The text of a file: UTF-8, or UTF-16 with a byte order mark, as some editors and shells write it.
 fn text(bytes: Vec<u8>) -> std::io::Result<String> {
     let unit: fn([u8; 2]) -> u16 = match bytes.as_slice() {
         [0xff, 0xfe, ..] => u16::from_le_bytes,
@@ -128,15 +128,16 @@ fn without_mark(text: &str) -> String {
     text.trim_start_matches('\u{feff}').trim().to_owned()
 }
 
-fn secret(environment: &Environment, name: &str) -> Result<Option<Named>> {
+fn secret(environment: &Environment, name: &str) -> Result<Option<NamedSecret>> {
     let found = find_named(environment, name)?.filter(|(text, _)| !text.is_empty());
-    let named = found.map(|(text, variable)| Named { secret: Secret::new(&text), variable });
+    let named = found.map(|(text, variable)| NamedSecret { secret: Secret::new(&text), variable });
     named.iter().for_each(|named| environment.redactor().learn(&named.secret));
     Ok(named)
 }
 
-/// Makes the secrets that variables hold themselves known to the environment's redactor, whatever kind is configured: a
-/// message may meet any of them. Files are read when they are needed, for one may be a pipe that gives its text once.
+/// Registers the secrets that variables contain with the environment's redactor, for every kind of credentials: a
+/// message may contain any of them. Files are read when they are needed, for one may be a pipe that gives its text
+/// once.
 pub fn learn(environment: &Environment) {
     let own = [STAFF_TOKEN, ACCOUNT_TOKEN, OAUTH_ACCESS_TOKEN, OAUTH_REFRESH_TOKEN, CLIENT_SECRET, HASH_KEY];
     let names = own.into_iter().flat_map(names).chain(OF_OTHERS.map(str::to_owned));

@@ -25,10 +25,10 @@ pub enum Holds {
     List,
 }
 
-/// The resource that stands for all in the file that `init` writes.
+/// The resource that represents all in the file that `init` writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Example {
-    /// One whose days are kept.
+    /// One that keeps each day.
     Snapshots,
     /// One of records that change. Samples have `{record}`, `{child}` and `{column}` for its tables and a column.
     Records,
@@ -47,11 +47,11 @@ pub struct Setting {
     pub default_in_words: &'static str,
     /// The value in the file that `init` writes, as TOML; the default where it is empty.
     pub sample: &'static str,
-    /// Whether the line stands in that file without `#`.
+    /// Whether the line is in that file without `#`.
     pub is_set: bool,
     /// The comment of that line.
     pub note: &'static str,
-    /// The resource of whose section the line is.
+    /// The resource of the section that has the line.
     pub example: Example,
     /// The meaning, in Markdown.
     pub meaning: &'static str,
@@ -79,7 +79,7 @@ impl Setting {
         Self { default: Some(default), ..self }
     }
 
-    /// With these words for what holds where it is not set.
+    /// With these words for the behaviour without a value.
     pub const fn else_as(self, words: &'static str) -> Self {
         Self { default_in_words: words, ..self }
     }

@@ -120,7 +120,7 @@ pub const SETTINGS: &[Setting] = &[
         "destination.s3",
         "lock_expire",
         Holds::Duration,
-        "a lock unchanged for so long is dead; at least three times `lock_renew`",
+        "a lock unchanged for so long has expired; at least three times `lock_renew`",
     )
     .or("2m"),
     new(
@@ -154,9 +154,9 @@ pub const SETTINGS: &[Setting] = &[
     new("limits", "timeout", Holds::Duration, "one request, from sending to the body's end").or("120s"),
     new("limits", "retry_tries", Holds::Number, "tries of a request, the first included").or("8"),
     new("limits", "retry_for", Holds::Duration, "no new try after so long").or("10m"),
-    new("limits", "overlap", Holds::Duration, "changes are asked from so long before the last scan began")
+    new("limits", "overlap", Holds::Duration, "changes are requested from so long before the last scan began")
         .or("2h")
-        .note("changes are asked from so long before the last scan began"),
+        .note("changes are requested from so long before the last scan began"),
     new("limits", "settle", Holds::Duration, "a copy taken so long after a record's change stamp is not fetched again")
         .or("60s")
         .note("a copy taken so long after a record's last change is surely whole"),
@@ -196,7 +196,7 @@ pub const SETTINGS: &[Setting] = &[
         "reread_requests",
         Holds::Number,
         "requests of each resource and run for the records read least recently, see \
-         [What no date tells](#what-no-date-tells)",
+         [Undated changes](#undated-changes)",
     )
     .or("0")
     .note("of each resource and run: the records read least recently are read again"),
@@ -270,12 +270,12 @@ pub const SETTINGS: &[Setting] = &[
         RESOURCE,
         "open_every",
         Holds::Duration,
-        "how often open records are read again, whatever their dates, see \
-         [What no date tells](#what-no-date-tells)",
+        "how often open records are read again, with any dates, see \
+         [Undated changes](#undated-changes)",
     )
     .else_as("the schema's, `1d` for orders")
     .sample("\"1d\"")
-    .note("how often open records are read again, whatever their dates"),
+    .note("how often open records are read again, with any dates"),
     new(RESOURCE, "reconcile_every", Holds::Duration, "how often `run` looks for deletions, such as `7d`")
         .else_as("never")
         .sample("\"7d\"")
@@ -287,7 +287,7 @@ pub const SETTINGS: &[Setting] = &[
         "treatment of the rows of deleted records: `move`, `mark` or `drop`",
     )
     .or("move")
-    .note("rows of records found deleted: move (kept apart), mark (kept in place) or drop"),
+    .note("rows of records found deleted: move (to _pearlift/deleted/), mark (kept in place) or drop"),
     new(
         RESOURCE,
         "tables",

@@ -17,7 +17,7 @@ use crate::failure::{Failure, Kind, Result};
 pub struct Values(Table);
 
 impl Values {
-    /// Those of a table whose keys and types were checked.
+    /// The values of a table with checked keys and types.
     pub fn new(table: Table) -> Self {
         Self(table)
     }

@@ -1,6 +1,6 @@
 //! The parts of a request that columns take: the id that was asked for, and the label of its GET.
 
-/// What a request states of its answer.
+/// The statements of a request about its answer.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Asked {
     /// The one id that was asked for; none where there were several.

@@ -18,7 +18,7 @@ use crate::secret::HashKey;
 
 /// A value on its way into a column.
 #[derive(Clone, Debug)]
-pub enum Value<'v, 'a> {
+pub enum ColumnValue<'v, 'a> {
     Json(&'v LazyValue<'a>),
     /// A map's key, or a label.
     Text(&'v str),
@@ -27,7 +27,7 @@ pub enum Value<'v, 'a> {
     Index(usize),
 }
 
-impl Value<'_, '_> {
+impl ColumnValue<'_, '_> {
     /// Writes the value as canonical JSON; whether all its texts are Unicode.
     pub fn write(&self, out: &mut String) -> bool {
         match self {
@@ -40,7 +40,7 @@ impl Value<'_, '_> {
     }
 }
 
-impl Value<'_, '_> {
+impl ColumnValue<'_, '_> {
     /// Bytes of the value as written.
     pub fn length(&self) -> usize {
         match self {
@@ -58,7 +58,7 @@ impl Value<'_, '_> {
 }
 
 /// Appends the hash of a value: of a text without its escapes, of anything else as it is written. An empty text stays empty.
-fn push_hash(builder: &mut StringBuilder, text: &mut String, key: &HashKey, value: &Value<'_, '_>) {
+fn push_hash(builder: &mut StringBuilder, text: &mut String, key: &HashKey, value: &ColumnValue<'_, '_>) {
     match Token::of(value) {
         Some(token) if token.text.is_empty() => builder.append_value(""),
         Some(token) => builder.append_value(key.hash(&token.text)),
@@ -128,7 +128,7 @@ impl ColumnBuilder {
     /// Appends a value; `true` when something was appended that is not null. A value that does not fit appends nothing.
     ///
     /// An empty text in a column that is no text is null: so the source writes "none" (docs/brightpearl-api.md §8.10).
-    pub fn push(&mut self, value: &Value<'_, '_>) -> Result<bool, NoFit> {
+    pub fn push(&mut self, value: &ColumnValue<'_, '_>) -> Result<bool, NoFit> {
         if let Self::Json { builder, text } = self {
             text.clear();
             if !value.write(text) {
@@ -239,7 +239,7 @@ fn last_bit(bytes: &[u8], length: usize) -> bool {
     bytes.get(at / 8).is_some_and(|byte| byte >> (at % 8) & 1 == 1)
 }
 
-/// What a scalar says, out of its quotes.
+/// The text of a scalar, without its quotes.
 #[derive(Debug)]
 pub struct Token<'t> {
     pub text: Cow<'t, str>,
@@ -256,12 +256,12 @@ pub enum TokenKind {
 
 impl<'t> Token<'t> {
     /// The scalar of a value; `None` for arrays, objects, null, and texts that are no Unicode.
-    pub fn of(value: &'t Value<'_, '_>) -> Option<Self> {
+    pub fn of(value: &'t ColumnValue<'_, '_>) -> Option<Self> {
         match value {
-            Value::Text(text) => Some(Self { text: Cow::Borrowed(text), kind: TokenKind::Text }),
-            Value::Made(text) => Some(Self { text: Cow::Borrowed(text.as_str()), kind: TokenKind::Text }),
-            Value::Index(index) => Some(Self { text: Cow::Owned(index.to_string()), kind: TokenKind::Number }),
-            Value::Json(json) => match json.get_type() {
+            ColumnValue::Text(text) => Some(Self { text: Cow::Borrowed(text), kind: TokenKind::Text }),
+            ColumnValue::Made(text) => Some(Self { text: Cow::Borrowed(text.as_str()), kind: TokenKind::Text }),
+            ColumnValue::Index(index) => Some(Self { text: Cow::Owned(index.to_string()), kind: TokenKind::Number }),
+            ColumnValue::Json(json) => match json.get_type() {
                 JsonType::String => Some(Self { text: Cow::Borrowed(json.as_str()?), kind: TokenKind::Text }),
                 JsonType::Number => Some(Self { text: Cow::Borrowed(raw(json)), kind: TokenKind::Number }),
                 JsonType::Boolean => Some(Self { text: Cow::Borrowed(raw(json)), kind: TokenKind::Bool }),

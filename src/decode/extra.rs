@@ -1,4 +1,4 @@
-//! `_extra`: nested JSON built from the paths of what no column takes.
+//! `_extra`: nested JSON built from the paths of values that no column takes.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;

@@ -27,7 +27,7 @@ pub struct Growing<'a> {
     owners: Vec<u32>,
     /// Places of the rows that are left out.
     rejected: Vec<usize>,
-    /// The rows of the record in hand by their keys.
+    /// The rows of the current record by their keys.
     keys: HashMap<Vec<u8>, (usize, LazyValue<'a>)>,
 }
 
@@ -53,7 +53,7 @@ impl<'a> Growing<'a> {
         self.owners.len() - self.rejected.len()
     }
 
-    /// Ends a row whose columns are filled.
+    /// Ends a row with filled columns.
     pub fn end_row(&mut self, extra: Option<String>, owner: u32) {
         self.extra.append_option(extra);
         self.owners.push(owner);
@@ -65,10 +65,10 @@ impl<'a> Growing<'a> {
         entry.as_raw_str().to_owned()
     }
 
-    /// Leaves out an earlier row of the record that has the key of the last one; gives the text of its entry, and the
+    /// Leaves out an earlier row of the record with the key of the last one; returns the text of its entry, and the
     /// reason.
     ///
-    /// `owner` tells records apart whose rows do not come one record after the other.
+    /// `owner` distinguishes records whose rows do not arrive one record after the other.
     pub fn reject_former(
         &mut self,
         table: &TableShape,

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use arrow_array::RecordBatch;
 use arrow_select::concat::concat_batches;
 
-use crate::decode::page::{Owner, Page, TableRows};
+use crate::decode::page::{DecodedRecord, Page, TableRows};
 use crate::manifest::Key;
 
 impl Page {
@@ -19,7 +19,7 @@ impl Page {
             let place = *places.entry(owner.key.clone()).or_insert(next);
             moved.push(place);
             match self.owners.get_mut(usize::try_from(place).expect("an index fits")) {
-                Some(Owner { fits, .. }) => *fits &= owner.fits,
+                Some(DecodedRecord { fits, .. }) => *fits &= owner.fits,
                 None => self.owners.push(owner),
             }
         }
@@ -28,7 +28,7 @@ impl Page {
         }
         self.records.extend(other.records);
         self.rejected.extend(other.rejected);
-        self.misfits.merge(other.misfits);
+        self.rejected_values.merge(other.rejected_values);
         self.came += other.came;
         self.texts.extend(other.texts);
         self.partial = self.partial.take().or(other.partial);

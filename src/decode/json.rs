@@ -2,9 +2,10 @@
 
 use sonic_rs::{JsonType, JsonValueTrait, LazyValue};
 
-/// A value as text with the keys of objects in order and no white space; numbers and strings stay as written. The
-/// source's maps come in any order, and a row is compared by its text. A string with the escape of a lone surrogate is no
-/// Unicode, and readers of JSON refuse it: in its place stands its text as written, as a string. Gives whether there is none.
+/// Writes a value as text with the keys of objects in order and no white space; numbers and strings stay as written.
+/// The source's maps arrive in any order, and a row is compared by its text. A string with the escape of a lone
+/// surrogate is no Unicode, and readers of JSON refuse it: its text as written replaces it, as a string. Returns
+/// whether there is none.
 pub fn canonical(value: &LazyValue<'_>, out: &mut String) -> bool {
     let mut sound = true;
     match value.get_type() {

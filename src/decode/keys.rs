@@ -1,6 +1,6 @@
 //! The keys of records and rows: from where the schema states them, else from the other place where sources keep them.
 
-use crate::decode::builder::{ColumnBuilder, Token, Value};
+use crate::decode::builder::{ColumnBuilder, ColumnValue, Token};
 use crate::decode::moment::{month_days, timestamp_micros};
 use crate::decode::number::whole;
 use crate::decode::page::field;
@@ -14,12 +14,12 @@ const ID: &str = "id";
 
 impl Walker<'_, '_> {
     /// The record's key: from where the schema states it, else from the other place where sources keep it.
-    pub(super) fn owner_key(&self) -> Option<Key> {
+    pub(super) fn record_key(&self) -> Option<Key> {
         let stated = self.shape.key.iter().find_map(|pick| self.as_key(&self.value(0, pick, None)?));
         stated.or_else(|| self.other_key(0, self.shape.key.first()?, self.shape.key_type, |value| self.as_key(value)))
     }
 
-    fn as_key(&self, value: &Value<'_, '_>) -> Option<Key> {
+    fn as_key(&self, value: &ColumnValue<'_, '_>) -> Option<Key> {
         let token = Token::of(value)?;
         match self.shape.key_type {
             // Where records are asked for by their ids, one that is not positive is none of them.
@@ -35,15 +35,15 @@ impl Walker<'_, '_> {
         level: usize,
         pick: &Pick,
         kind: Type,
-        read: impl Fn(&Value<'_, '_>) -> Option<T>,
+        read: impl Fn(&ColumnValue<'_, '_>) -> Option<T>,
     ) -> Option<T> {
         if kind != Type::Int64 {
             return None;
         }
         let frame = &self.frames[level - pick.above(level)];
-        let own = || field(frame.value.as_ref()?, ID).and_then(|id| read(&Value::Json(&id)));
+        let own = || field(frame.value.as_ref()?, ID).and_then(|id| read(&ColumnValue::Json(&id)));
         match pick.take {
-            Take::Slot { .. } => frame.key.as_deref().and_then(|key| read(&Value::Text(key))).or_else(own),
+            Take::Slot { .. } => frame.key.as_deref().and_then(|key| read(&ColumnValue::Text(key))).or_else(own),
             Take::Key => own(),
             Take::Index | Take::Label | Take::Get | Take::Asked | Take::Path | Take::Level(_) => None,
         }
@@ -79,11 +79,11 @@ impl Walker<'_, '_> {
         let (shape, pick) = (&self.shape.tables[table], picks.first()?);
         let owner = &self.owners.get(self.owner)?.key;
         if shape.key.first() == Some(&place) {
-            return builder.push(&Value::Text(&owner.to_string())).ok();
+            return builder.push(&ColumnValue::Text(&owner.to_string())).ok();
         }
         let kind = shape.columns[place].kind;
         let text = self.other_key(level, pick, kind, |value| Token::of(value).map(|token| token.text.into_owned()))?;
         // An empty text would append a null, and the caller another.
-        if text.is_empty() { None } else { builder.push(&Value::Text(&text)).ok() }
+        if text.is_empty() { None } else { builder.push(&ColumnValue::Text(&text)).ok() }
     }
 }

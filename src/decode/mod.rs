@@ -1,15 +1,16 @@
 //! From the bytes of a page to Arrow record batches: pure, on the CPU, without a document tree.
 //!
-//! Takes what was asked and what came back, gives a [`Page`]: for each table a batch of rows, and what did not fit. Values
-//! are read from their own digits and letters, never through a float. Refuses ([`Broken`](crate::fetch::Broken)) a body that is no whole JSON
-//! answer, for it is asked again; everything else that is odd becomes a misfit, never an error.
+//! Takes a request and its answer, gives a [`Page`]: a batch of rows for each table, and the rejected values. Values
+//! are read from their own digits and letters, never through a float. Refuses ([`Broken`](crate::fetch::Broken)) a body
+//! that is no whole JSON answer, so that it is requested again; every other oddity becomes a rejected value, never an
+//! error.
 
 mod json;
 mod sound;
 mod extra;
 mod number;
 mod moment;
-mod misfit;
+mod rejected;
 mod shape;
 mod builder;
 mod growing;
@@ -26,10 +27,10 @@ mod rest;
 
 pub use asked::Asked;
 pub use growing::REPEATED_ROW;
-pub use misfit::{MisfitRecord, Misfits};
 pub use moment::{date_days, month_days, timestamp, timestamp_micros};
 pub use number::decimal;
-pub use page::{Owner, Page, TableRows, answer, documents, rows, uris};
+pub use page::{DecodedRecord, Page, TableRows, answer, documents, rows, uris};
+pub use rejected::{RejectedCounts, RejectedRecord};
 pub use rest::Rest;
 pub use search::{IdRow, IdRows, ids, meta_data, search_page};
 pub use shape::Shape;

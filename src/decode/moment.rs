@@ -7,16 +7,16 @@ use jiff::Timestamp;
 use jiff::civil::{Date, Time};
 use jiff::tz::Offset;
 
-/// The first instant of the year 0, in microseconds: an earlier one has a year that four digits cannot say, and neither can the
-/// folder of its month.
+/// The first instant of the year 0, in microseconds: the year of an earlier one does not fit into four digits, nor into
+/// the folder of its month.
 const YEAR_ZERO: i64 = -62_167_219_200_000_000;
 /// The first instant of the year 10000, in microseconds: no reader has a date for it, and neither has the source.
 const YEAR_TEN_THOUSAND: i64 = 253_402_300_800_000_000;
 const DAY: i64 = 86_400_000_000;
 const EPOCH: Date = Date::constant(1970, 1, 1);
 
-/// Microseconds since 1970 of an instant. `None` when it is none, lacks its offset, has digits below a microsecond, or lies
-/// outside the years 0 to 9999 of UTC.
+/// Microseconds since 1970 of an instant. `None` for a text that is none, lacks its offset, has digits below a
+/// microsecond, or is outside the years 0 to 9999 of UTC.
 pub fn timestamp_micros(text: &str) -> Option<i64> {
     instant(text).filter(|micros| (YEAR_ZERO..YEAR_TEN_THOUSAND).contains(micros))
 }
@@ -26,8 +26,8 @@ pub fn timestamp(micros: i64) -> Timestamp {
     Timestamp::from_microsecond(micros).unwrap_or(if micros < 0 { Timestamp::MIN } else { Timestamp::MAX })
 }
 
-/// Days since 1970 of a date, or of the day that an instant stands for: the UTC day of an instant that is midnight UTC, since
-/// the source renders days so in every zone (docs/brightpearl-api.md §8.6); else the calendar date as written.
+/// Days since 1970 of a date, or of the day that an instant represents: the UTC day of an instant that is midnight UTC,
+/// since the source renders days so in every zone (docs/brightpearl-api.md §8.6); else the calendar date as written.
 pub fn date_days(text: &str) -> Option<i32> {
     if text.len() > 10 {
         let micros = instant(text).filter(|micros| *micros >= YEAR_ZERO)?;

@@ -1,4 +1,4 @@
-//! A page: what came back for one request, as rows.
+//! A page: the answer to one request, as rows.
 
 use std::borrow::Cow;
 
@@ -6,14 +6,14 @@ use arrow_array::RecordBatch;
 use sonic_rs::{JsonType, JsonValueTrait, LazyValue};
 
 use crate::decode::asked::Asked;
-use crate::decode::misfit::{MisfitRecord, Misfits};
 use crate::decode::record::{Walked, Walker};
+use crate::decode::rejected::{RejectedCounts, RejectedRecord};
 use crate::decode::search::read_search;
 use crate::decode::shape::{Shape, Take};
 use crate::decode::sound::{escape_controls, escape_names};
 use crate::fetch::{Body, Broken, Filter, SearchPage};
 use crate::manifest::Key;
-use crate::schema::Step;
+use crate::schema::PathStep;
 
 /// Bytes of rows that are granted to an answer of any length: those of thirty thousand short records.
 const FEW_ROWS: usize = 8 << 20;
@@ -22,17 +22,17 @@ const SHOWN: usize = 120;
 
 /// A record that was read.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Owner {
+pub struct DecodedRecord {
     pub key: Key,
-    /// By these, in turn, the newer of two copies is told.
+    /// Values by which, in turn, the newer of two copies is decided.
     pub newer: Vec<Option<i64>>,
     /// Days since 1970 of the month's first, or the bucket; 0 where there is no partition, or no date.
     pub partition: i32,
-    /// Some row of it lacks a required value: it is kept whole as a misfit.
+    /// False if a row of it lacks a required value: the whole record is rejected.
     pub fits: bool,
 }
 
-/// A table's rows in a page: its columns and `_extra`, and for each row its owner's place in [`Page::owners`].
+/// A table's rows in a page: its columns and `_extra`, and for each row the place of its record in [`Page::owners`].
 #[derive(Clone, Debug)]
 pub struct TableRows {
     pub batch: RecordBatch,
@@ -42,22 +42,22 @@ pub struct TableRows {
 /// A decoded page.
 #[derive(Clone, Debug)]
 pub struct Page {
-    pub owners: Vec<Owner>,
+    pub owners: Vec<DecodedRecord>,
     /// In the order of the resource's tables.
     pub tables: Vec<TableRows>,
-    pub records: Vec<MisfitRecord>,
+    pub records: Vec<RejectedRecord>,
     /// Rows that are left out, their records without them, and older records of a key that came twice.
-    pub rejected: Vec<MisfitRecord>,
-    pub misfits: Misfits,
+    pub rejected: Vec<RejectedRecord>,
+    pub rejected_values: RejectedCounts,
     /// Records that came, those without a key among them.
     pub came: u64,
-    /// The source says that the set, or the list, goes on (docs/brightpearl-api.md §5.6).
+    /// The source states that the set, or the list, continues (docs/brightpearl-api.md §5.6).
     pub more: bool,
     /// The text of each record of a list that comes in pages.
     pub texts: Vec<(Key, String)>,
     /// Why the answer may lack records, by its own word or by its shape.
     pub partial: Option<String>,
-    /// What a search says of itself.
+    /// The statements of a search about itself.
     pub search: Option<SearchPage>,
 }
 
@@ -68,7 +68,7 @@ pub struct Envelope<'a> {
     pub errors: Option<LazyValue<'a>>,
 }
 
-/// Takes an answer apart; the text must be whole JSON from end to end.
+/// Splits an answer into its parts; the text must be whole JSON from end to end.
 pub fn envelope(text: &[u8]) -> Result<Envelope<'_>, Broken> {
     let mut response = None;
     let mut pagination = None;
@@ -106,7 +106,7 @@ fn is_empty(value: &LazyValue<'_>) -> bool {
     }
 }
 
-/// Reads an answer whose strings may hold what the reader does not take: a raw control character, a name that is no Unicode.
+/// Reads an answer with strings that the reader refuses: a raw control character, or a name that is no Unicode.
 pub(super) fn with_envelope<R>(text: &[u8], read: impl FnOnce(Envelope<'_>) -> Result<R, Broken>) -> Result<R, Broken> {
     let text = std::str::from_utf8(text).map_err(|error| Broken::new(format!("the body is no UTF-8: {error}")))?;
     let text = escape_names(text);
@@ -134,8 +134,8 @@ pub fn documents(shape: &Shape, body: &Body) -> Result<Page, Broken> {
     answer(shape, body, &Asked::default(), false)
 }
 
-/// Decodes documents of a set, or a page of a list with their texts where the list has several pages. An answer of another shape,
-/// or one that states errors, gives what it has and why it may lack some.
+/// Decodes documents of a set, or a page of a list with their texts where the list has several pages. An answer of
+/// another shape, or one that states errors, gives its documents and the reason why some may be missing.
 pub fn answer(shape: &Shape, body: &Body, asked: &Asked, is_list: bool) -> Result<Page, Broken> {
     let text = body.flat_text()?;
     with_envelope(&text, |envelope| {
@@ -162,16 +162,27 @@ pub fn answer(shape: &Shape, body: &Body, asked: &Asked, is_list: bool) -> Resul
 
 impl Page {
     fn of(walker: Walker<'_, '_>) -> Result<Self, Broken> {
-        let Walked { owners, tables, records, rejected, misfits, came, full } = walker.finish();
+        let Walked { owners, tables, records, rejected, rejected_values, came, full } = walker.finish();
         if full {
             return Err(Broken::new("its rows would take more memory than an answer of its length may"));
         }
         let texts = Vec::new();
-        Ok(Self { owners, tables, records, rejected, misfits, came, more: false, texts, partial: None, search: None })
+        Ok(Self {
+            owners,
+            tables,
+            records,
+            rejected,
+            rejected_values,
+            came,
+            more: false,
+            texts,
+            partial: None,
+            search: None,
+        })
     }
 }
 
-/// Whether a response is itself the document: its key lies at its top.
+/// Whether a response is itself the document: its key is at its top.
 fn is_document(shape: &Shape, response: &LazyValue<'_>) -> bool {
     if response.get_type() != JsonType::Object {
         return false;
@@ -183,7 +194,7 @@ fn is_document(shape: &Shape, response: &LazyValue<'_>) -> bool {
     })
 }
 
-/// The beginning of a value's text. `…` says where it was cut: half of a secret is known by it.
+/// The beginning of a value's text. `…` marks the cut, so that half of a secret is recognised.
 fn short(value: &LazyValue<'_>) -> String {
     let text = value.as_raw_str();
     match text.char_indices().nth(SHOWN) {
@@ -221,7 +232,7 @@ pub fn rows(shape: &Shape, body: &Body, row: &str, filters: &[Filter]) -> Result
         }
         let mut page = Page::of(walker)?;
         for column in shape.missing(&search) {
-            page.misfits.count_missing(column, search.rows);
+            page.rejected_values.count_missing(column, search.rows);
         }
         Ok(Page { search: Some(search), ..page })
     })
@@ -245,18 +256,18 @@ pub fn uris(body: &Body) -> Result<Vec<String>, Broken> {
 /// Calls `take` for every record at the end of the steps; gives how the value is of another shape, if it is.
 fn each_record<'a>(
     value: &LazyValue<'a>,
-    steps: &[Step],
+    steps: &[PathStep],
     take: &mut impl FnMut(Option<Cow<'a, str>>, usize, LazyValue<'a>),
 ) -> Option<String> {
     let (step, rest) = steps.split_first().expect("a path of records ends in `*`");
     let mut odd = None;
     match step {
-        Step::Field(name) => match field(value, name) {
+        PathStep::Field(name) => match field(value, name) {
             Some(below) => odd = each_record(&below, rest, take),
             None if value.get_type() == JsonType::Object => {}
             None => odd = Some("`response` is no map".to_owned()),
         },
-        Step::Each => match value.get_type() {
+        PathStep::Each => match value.get_type() {
             JsonType::Object => {
                 for (index, (key, entry)) in
                     value.clone().into_object_iter().into_iter().flatten().flatten().enumerate()

@@ -1,15 +1,15 @@
-//! Entries that are no fields of their own: the pieces of a text that is cut into rows, and the named values below a place whose
-//! entries are rows.
+//! Entries that are no fields of their own: the pieces of a text that is split into rows, and the named values below a
+//! place with rows as its entries.
 
 use std::borrow::Cow;
 
 use sonic_rs::{JsonType, JsonValueTrait, LazyValue};
 
-use crate::decode::builder::{Token, Value};
+use crate::decode::builder::{ColumnValue, Token};
 use crate::decode::record::Walker;
 
 impl<'a> Walker<'_, 'a> {
-    /// Takes the named values below a place whose entries are rows.
+    /// Takes the named values below a place with rows as its entries.
     pub(super) fn fill(&mut self, level: usize, node: usize, value: &LazyValue<'a>) {
         let shape = self.shape;
         let fields = &shape.nodes[node].fields;
@@ -36,7 +36,7 @@ impl<'a> Walker<'_, 'a> {
     pub(super) fn pieces(&mut self, level: usize, context: usize, value: &LazyValue<'a>) {
         let shape = self.shape;
         let Some(split) = &shape.contexts[context].split else { return };
-        let Some(text) = Token::of(&Value::Json(value)).map(|token| token.text.into_owned()) else { return };
+        let Some(text) = Token::of(&ColumnValue::Json(value)).map(|token| token.text.into_owned()) else { return };
         for (index, piece) in text.split(&split.by).map(str::trim).enumerate() {
             if piece.is_empty() || split.skip.iter().any(|skipped| skipped == piece) || self.full {
                 continue;

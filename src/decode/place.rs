@@ -3,7 +3,7 @@
 
 use sonic_rs::{JsonType, JsonValueTrait};
 
-use crate::decode::builder::Value;
+use crate::decode::builder::ColumnValue;
 use crate::decode::extra::Extra;
 use crate::decode::record::Walker;
 use crate::decode::shape::{Pick, Take};
@@ -19,21 +19,26 @@ impl<'a> Walker<'_, 'a> {
         }
     }
 
-    pub(super) fn value<'f>(&'f self, level: usize, pick: &Pick, label: Option<&'f str>) -> Option<Value<'f, 'a>> {
+    pub(super) fn value<'f>(
+        &'f self,
+        level: usize,
+        pick: &Pick,
+        label: Option<&'f str>,
+    ) -> Option<ColumnValue<'f, 'a>> {
         let at = level - pick.above(level);
         let frame = &self.frames[at];
         match pick.take {
             Take::Slot { slot, node } => {
                 let piece = || frame.piece.as_deref().filter(|_| self.shape.nodes[node].parent.is_none());
-                frame.slots[slot].as_ref().map(Value::Json).or_else(|| piece().map(Value::Text))
+                frame.slots[slot].as_ref().map(ColumnValue::Json).or_else(|| piece().map(ColumnValue::Text))
             }
-            Take::Key => frame.key.as_deref().map(Value::Text),
-            Take::Index => Some(Value::Index(frame.index)),
-            Take::Label => label.map(Value::Text),
-            Take::Get => self.asked.label.as_deref().map(Value::Text),
-            Take::Asked => self.asked.id.as_deref().map(Value::Text),
-            Take::Path => self.path_of(at).map(Value::Made),
-            Take::Level(depth) => Some(Value::Index(level.saturating_sub(depth))),
+            Take::Key => frame.key.as_deref().map(ColumnValue::Text),
+            Take::Index => Some(ColumnValue::Index(frame.index)),
+            Take::Label => label.map(ColumnValue::Text),
+            Take::Get => self.asked.label.as_deref().map(ColumnValue::Text),
+            Take::Asked => self.asked.id.as_deref().map(ColumnValue::Text),
+            Take::Path => self.path_of(at).map(ColumnValue::Made),
+            Take::Level(depth) => Some(ColumnValue::Index(level.saturating_sub(depth))),
         }
     }
 
@@ -58,13 +63,13 @@ impl<'a> Walker<'_, 'a> {
         if path.is_empty() { vec![".".to_owned()] } else { path }
     }
 
-    /// A container whose fields are named one by one is no value of a scalar column.
-    pub(super) fn is_elsewhere(&self, pick: &Pick, value: &Value<'_, '_>, kind: Type) -> bool {
-        let (Take::Slot { node, .. }, Value::Json(json)) = (&pick.take, value) else { return false };
+    /// A container with individually named fields is no value of a scalar column.
+    pub(super) fn is_elsewhere(&self, pick: &Pick, value: &ColumnValue<'_, '_>, kind: Type) -> bool {
+        let (Take::Slot { node, .. }, ColumnValue::Json(json)) = (&pick.take, value) else { return false };
         !kind.takes_whole() && !self.shape.nodes[*node].fields.is_empty() && json.get_type() == JsonType::Object
     }
 
-    /// The `_extra` of a row: its own, and below `^` what its table-less contexts above hold.
+    /// The `_extra` of a row: its own, and below `^` that of its enclosing contexts without a table.
     pub(super) fn render_extra(&self, level: usize) -> Option<String> {
         let mut tree = Extra::default();
         for (path, text) in &self.frames[level].extras {

@@ -1,4 +1,5 @@
-//! The walk over one record: slots are filled, rows are emitted, what is unnamed or does not fit goes to `_extra`.
+//! The walk over one record: slots are filled, rows are emitted, values without a column or of another type go to
+//! `_extra`.
 
 use sonic_rs::{JsonType, JsonValueTrait, LazyValue};
 use std::borrow::Cow;
@@ -6,15 +7,15 @@ use std::borrow::Cow;
 use crate::decode::asked::Asked;
 use crate::decode::growing::Growing;
 use crate::decode::json::canonical;
-use crate::decode::misfit::{MisfitRecord, Misfits, PATH};
-use crate::decode::page::{Owner, TableRows};
+use crate::decode::page::{DecodedRecord, TableRows};
+use crate::decode::rejected::{PATH, RejectedCounts, RejectedRecord};
 use crate::decode::shape::{Pick, Shape};
 use crate::decode::twins::Twins;
 use crate::fetch::DEEP;
 use crate::manifest::Key;
 use crate::schema::Type;
 
-/// Bytes of a record's own things: its key, its place among others, and the reason why it is kept apart.
+/// Bytes of a record apart from its rows: its key, its place among others, and the reason for its rejection.
 const RECORD: usize = 256;
 /// Copies of a record's key while its page is read.
 const KEYS: usize = 4;
@@ -41,29 +42,30 @@ pub(super) struct Frame<'a> {
 }
 
 /// Builds the rows of a page, record by record.
+/// More than twelve fields: the state of one walk, changed by each of its steps.
 pub struct Walker<'s, 'a> {
     pub(super) shape: &'s Shape,
     pub(super) asked: Asked,
     tables: Vec<Growing<'a>>,
     pub(super) frames: Vec<Frame<'a>>,
-    pub(super) owners: Vec<Owner>,
-    /// The place of the record in hand among them; and where keys repeat, how many came of each.
+    pub(super) owners: Vec<DecodedRecord>,
+    /// The place of the current record among them; and where keys repeat, the number of copies of each.
     pub(super) owner: usize,
     came: Vec<usize>,
     /// Records that came, those without a key among them.
     records_came: u64,
-    records: Vec<MisfitRecord>,
+    records: Vec<RejectedRecord>,
     /// Rows, and older records of a key, that are left out.
-    rejected: Vec<MisfitRecord>,
+    rejected: Vec<RejectedRecord>,
     twins: Twins<'a>,
-    misfits: Misfits,
-    /// Why the record in hand does not fit.
+    rejected_values: RejectedCounts,
+    /// The reason why the current record does not fit.
     unfit: Option<String>,
     /// Some record of the page nests too deep.
     deep: bool,
     /// Bytes that rows and kept records may still take.
     left: usize,
-    /// Unnamed values of the record in hand.
+    /// Unnamed values of the current record.
     unnamed: usize,
     /// Nothing more is taken: the page has more rows, or more that is unnamed, than its text explains.
     pub(super) full: bool,
@@ -84,7 +86,7 @@ impl<'s, 'a> Walker<'s, 'a> {
             records: Vec::new(),
             rejected: Vec::new(),
             twins: Twins::default(),
-            misfits: Misfits::default(),
+            rejected_values: RejectedCounts::default(),
             unfit: None,
             deep,
             left: most,
@@ -102,7 +104,7 @@ impl<'s, 'a> Walker<'s, 'a> {
     }
 
     /// Keeps a record that does not fit.
-    fn keep(&mut self, record: MisfitRecord) {
+    fn keep(&mut self, record: RejectedRecord) {
         self.spend(RECORD + record.raw.len());
         self.records.push(record);
     }
@@ -123,26 +125,26 @@ impl<'s, 'a> Walker<'s, 'a> {
         }
     }
 
-    /// Walks the `_extra` of a row: the columns take what is theirs, what is left is the row's `_extra`.
+    /// Walks the `_extra` of a row: the columns take their values, the remainder is the row's `_extra`.
     pub fn rest(&mut self, value: LazyValue<'a>) {
         self.owner = self.owners.len();
-        self.owners.push(Owner { key: Key::Int(0), newer: Vec::new(), partition: 0, fits: true });
+        self.owners.push(DecodedRecord { key: Key::Int(0), newer: Vec::new(), partition: 0, fits: true });
         self.open(0, 0, None, 0, None);
         self.walk(0, 0, value, false);
         self.emit(0);
     }
 
-    /// Keeps an entry that is no record: rows of nulls would take the place of what is held.
+    /// Keeps an entry that is no record: rows of nulls would replace the stored ones.
     fn no_record(&mut self, value: LazyValue<'a>) {
-        let (id, raw) = (self.owner_key(), value.as_raw_str().to_owned());
+        let (id, raw) = (self.record_key(), value.as_raw_str().to_owned());
         if let Some(key) = id.clone() {
-            self.begin(Owner { key, newer: Vec::new(), partition: 0, fits: false }, value);
+            self.begin(DecodedRecord { key, newer: Vec::new(), partition: 0, fits: false }, value);
         }
-        self.keep(MisfitRecord { table: None, id, reason: "it is no object".to_owned(), raw });
+        self.keep(RejectedRecord { table: None, id, reason: "it is no object".to_owned(), raw });
     }
 
-    /// Begins a record whose key is known, or goes on with one of the same key where keys repeat.
-    fn begin(&mut self, owner: Owner, value: LazyValue<'a>) {
+    /// Begins a record with a known key, or continues one of the same key where keys repeat.
+    fn begin(&mut self, owner: DecodedRecord, value: LazyValue<'a>) {
         let key = if let Key::Text(text) = &owner.key { text.len() } else { 0 };
         self.spend(RECORD + KEYS * key);
         if let Some(place) = self.twins.place(&owner.key).filter(|_| self.shape.repeats) {
@@ -228,7 +230,7 @@ impl<'s, 'a> Walker<'s, 'a> {
         let is_text = |context: usize| !container && shape.contexts[context].split.is_some();
         if let Some(context) = here.each.filter(|context| container || is_text(*context)) {
             frame.entries.push((context, value.clone()));
-            // Its rows have all of it: what is named is taken beside them, and nothing is unnamed.
+            // Its rows have all of it: named values are taken from it as well, and nothing is unnamed.
             self.fill(level, node, &value);
         } else if !here.fields.is_empty() && kind == JsonType::Object {
             let whole = within_whole || here.whole;
@@ -248,8 +250,8 @@ impl<'s, 'a> Walker<'s, 'a> {
                     None => self.unnamed(level, node, &key, &value),
                 }
             }
-        } else if here.slot.is_none() && !here.left_out {
-            self.refuse(level, node, &value, "of another kind than the schema says");
+        } else if here.slot.is_none() && !here.excluded {
+            self.refuse(level, node, &value, "of another kind than in the schema");
         }
     }
 
@@ -266,13 +268,13 @@ impl<'s, 'a> Walker<'s, 'a> {
         let mut path = self.shape.path(node);
         path.push(name);
         if path.iter().map(|name| name.len()).sum::<usize>() > PATH {
-            self.misfits.count_further();
+            self.rejected_values.count_further();
         } else {
             // Names that are numbers are keys of a map.
             let is_number = |name: &str| name.bytes().all(|byte| byte.is_ascii_digit());
             let shown: Vec<&str> = path.iter().map(|name| if is_number(name) { "*" } else { *name }).collect();
             let place = self.place(level, &shown.join("."));
-            self.misfits.count_unknown(place);
+            self.rejected_values.count_unknown(place);
         }
         let path = path.into_iter().map(str::to_owned).collect();
         self.extra(level, path, value);
@@ -289,14 +291,14 @@ impl<'s, 'a> Walker<'s, 'a> {
         self.frames[level].extras.push((path, text));
     }
 
-    /// A value that does not fit where it stands.
+    /// Rejects a value that does not fit at its place.
     fn refuse(&mut self, level: usize, node: usize, value: &LazyValue<'_>, why: &str) {
         if self.is_muted(level) {
             return;
         }
         let path: Vec<String> = self.shape.path(node).into_iter().map(str::to_owned).collect();
         let place = self.place(level, &path.join("."));
-        self.misfits.count(format!("{place} ({why})"), value.as_raw_str());
+        self.rejected_values.count(format!("{place} ({why})"), value.as_raw_str());
         let path = if path.is_empty() { vec![".".to_owned()] } else { path };
         self.extra(level, path, value);
     }
@@ -304,27 +306,27 @@ impl<'s, 'a> Walker<'s, 'a> {
     fn finish_record(&mut self, value: LazyValue<'a>) {
         self.unfit = None;
         let raw = || value.as_raw_str().to_owned();
-        let Some(key) = self.owner_key() else {
+        let Some(key) = self.record_key() else {
             let reason = match &self.frames[0].key {
                 Some(key) => format!("`{}` is no key of a record", key.chars().take(SHOWN).collect::<String>()),
                 None => "it has no key".to_owned(),
             };
-            self.keep(MisfitRecord { table: None, id: None, reason, raw: raw() });
+            self.keep(RejectedRecord { table: None, id: None, reason, raw: raw() });
             return;
         };
         if self.deep && value.as_raw_str().contains(DEEP) {
             let reason = "a value nests deeper than can be read".to_owned();
-            self.keep(MisfitRecord { table: None, id: Some(key.clone()), reason, raw: raw() });
-            self.begin(Owner { key, newer: Vec::new(), partition: 0, fits: false }, value);
+            self.keep(RejectedRecord { table: None, id: Some(key.clone()), reason, raw: raw() });
+            self.begin(DecodedRecord { key, newer: Vec::new(), partition: 0, fits: false }, value);
             return;
         }
         let newer = self.shape.newer.iter().map(|(picks, kind)| self.pick_number(picks, *kind)).collect();
         let partition = self.partition();
-        self.begin(Owner { key: key.clone(), newer, partition, fits: true }, value.clone());
+        self.begin(DecodedRecord { key: key.clone(), newer, partition, fits: true }, value.clone());
         self.emit(0);
         if let Some(reason) = self.unfit.take() {
             self.owners[self.owner].fits = false;
-            self.keep(MisfitRecord { table: None, id: Some(key), reason, raw: raw() });
+            self.keep(RejectedRecord { table: None, id: Some(key), reason, raw: raw() });
         }
     }
 
@@ -332,7 +334,7 @@ impl<'s, 'a> Walker<'s, 'a> {
     pub(super) fn emit(&mut self, level: usize) {
         let shape = self.shape;
         let context = self.frames[level].context;
-        // The first table's row comes last: what does not fit the columns of any of them is in its `_extra`.
+        // The first table's row is emitted last: values that do not fit the columns of any table are in its `_extra`.
         for (place, (table, label)) in shape.contexts[context].tables.iter().enumerate().rev() {
             self.emit_row(level, context, *table, label.as_deref(), place == 0);
         }
@@ -359,7 +361,7 @@ impl<'s, 'a> Walker<'s, 'a> {
             let lost: Vec<_> =
                 self.frames[level].extras.iter().map(|(path, raw)| (path.join("."), raw.clone())).collect();
             for (path, raw) in lost {
-                self.misfits.count(format!("{path} (unnamed, in a record without rows)"), &raw);
+                self.rejected_values.count(format!("{path} (unnamed, in a record without rows)"), &raw);
             }
         }
         let frame = &mut self.frames[level];
@@ -431,7 +433,7 @@ impl<'s, 'a> Walker<'s, 'a> {
         for (pick, text) in refused.into_iter().filter(|_| !is_rejected) {
             let path = self.source(level, pick);
             let place = self.place(level, &path.join("."));
-            self.misfits.count(place, &text);
+            self.rejected_values.count(place, &text);
             self.frames[level].extras.push((path, text));
         }
         let extra = if first { self.render_extra(level) } else { None };
@@ -450,7 +452,7 @@ impl<'s, 'a> Walker<'s, 'a> {
         if let Some((raw, reason)) = rejected {
             let id = self.owners.get(self.owner).map(|owner| owner.key.clone());
             self.spend(RECORD + raw.len());
-            self.rejected.push(MisfitRecord { table: Some(shape.tables[table].name.clone()), id, reason, raw });
+            self.rejected.push(RejectedRecord { table: Some(shape.tables[table].name.clone()), id, reason, raw });
         }
     }
 
@@ -461,21 +463,31 @@ impl<'s, 'a> Walker<'s, 'a> {
 
     /// The page.
     pub fn finish(self) -> Walked {
-        let Self { shape, tables, mut owners, mut records, mut rejected, twins, misfits, full, records_came, .. } =
-            self;
+        let Self {
+            shape,
+            tables,
+            mut owners,
+            mut records,
+            mut rejected,
+            twins,
+            rejected_values,
+            full,
+            records_came,
+            ..
+        } = self;
         twins.settle(&mut owners, &mut records, &mut rejected);
         let tables = tables.into_iter().zip(&shape.tables).map(|(growing, table)| growing.finish(table)).collect();
-        Walked { owners, tables, records, rejected, misfits, came: records_came, full }
+        Walked { owners, tables, records, rejected, rejected_values, came: records_came, full }
     }
 }
 
-/// The rows built, the records, and what did not fit.
+/// The finished rows, the records, and the rejected values.
 pub struct Walked {
-    pub owners: Vec<Owner>,
+    pub owners: Vec<DecodedRecord>,
     pub tables: Vec<TableRows>,
-    pub records: Vec<MisfitRecord>,
-    pub rejected: Vec<MisfitRecord>,
-    pub misfits: Misfits,
+    pub records: Vec<RejectedRecord>,
+    pub rejected: Vec<RejectedRecord>,
+    pub rejected_values: RejectedCounts,
     /// Records that came, those without a key among them.
     pub came: u64,
     /// Some of the page is not in it: its rows would take more memory than its text explains.

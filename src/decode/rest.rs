@@ -1,9 +1,9 @@
-//! Columns taken out of the `_extra` of rows that were written before the columns were known.
+//! Columns filled from the `_extra` of rows that were written before the columns were known.
 //!
-//! Takes the tables as they were and as they are to be, and the `_extra` of old rows; gives the values of new columns and
-//! what is left. It is the walk over a fresh record, with `_extra` in the place of the record, so that a value is what
-//! reading the record again would give. What `_extra` cannot tell (a place that another column took, `^`, `@key`) is not
-//! guessed: such a column stays null, and the entry stays where it is.
+//! Takes the old and the new tables, and the `_extra` of old rows; gives the values of new columns and the remainder.
+//! It is the walk over a fresh record, with `_extra` in the place of the record, so that a value equals that of a fresh
+//! read. A value that `_extra` cannot give (a place that another column took, `^`, `@key`) is not guessed: such a
+//! column stays null, and the entry stays where it is.
 
 use arrow_array::cast::AsArray;
 use arrow_array::{Array, ArrayRef, StringArray};
@@ -14,10 +14,10 @@ use crate::decode::shape::Shape;
 use crate::failure::Result;
 use crate::schema::{Column, Leaf, Origin, Partition, Resource, Rows, Source, Table};
 
-/// Stands in `_extra` where one place held two values: which of them a fresh read would take is not told.
+/// Marks in `_extra` a place with two values: the one that a fresh read would take is unknown.
 const TWICE: &str = "\"#2\":";
 
-/// What is taken out of the `_extra` of one table.
+/// The extraction of columns from the `_extra` of one table.
 pub struct Rest {
     shape: Shape,
     /// Places, in the table, of the columns that are taken.
@@ -28,8 +28,8 @@ pub struct Rest {
 }
 
 impl Rest {
-    /// Of the table at `place` of `after` the columns at `wanted`, all of them where `_extra` can tell; those at `wider`
-    /// were there before, of a narrower type. `before` has the same tables with the columns of the old files.
+    /// For the table at `place` of `after`, the columns at `wanted`, all of them that `_extra` can give; those at
+    /// `wider` existed before with a narrower type. `before` has the same tables with the columns of the old files.
     pub fn new(before: &Resource, after: &Resource, place: usize, wanted: &[usize], wider: &[usize]) -> Result<Self> {
         let table = &after.tables[place];
         let depth = table.depth();
@@ -48,13 +48,13 @@ impl Rest {
         let (mut places, mut unfilled) = (Vec::new(), Vec::new());
         for wanted in wanted {
             let column = &table.columns[*wanted];
-            if taken.bears && !column.from.is_empty() && column.from.iter().all(free) {
+            if taken.has_extra && !column.from.is_empty() && column.from.iter().all(free) {
                 places.push(*wanted);
             } else if !column.from.is_empty() {
                 unfilled.push(column.name.clone());
             }
         }
-        places.extend(wider.iter().filter(|wider| taken.bears && alone(&table.columns[**wider])));
+        places.extend(wider.iter().filter(|wider| taken.has_extra && alone(&table.columns[**wider])));
         let at_top = |column: &Column, path: Vec<String>| {
             let from = vec![Source { origin: Origin::Above(0), leaf: Leaf::Fields(path) }];
             Column { from, required: false, ..column.clone() }
@@ -65,7 +65,7 @@ impl Rest {
             Column { from, required: false, ..column.clone() }
         });
         let given_away = table
-            .left_out
+            .excluded_columns
             .iter()
             .flat_map(|column| column.from.iter().filter_map(|source| Some(at_top(column, spelled(source, depth)?))));
         let pseudo = Table {
@@ -75,14 +75,14 @@ impl Rest {
             again: Vec::new(),
             split: None,
             columns: columns.collect(),
-            left_out: given_away.collect(),
+            excluded_columns: given_away.collect(),
             key: Vec::new(),
             partition: Partition::None,
         };
         let mut shape = Shape::empty(after);
         shape.add_table(0, &pseudo)?;
-        shape.skip_left_out();
-        Ok(Self { shape, needed: !places.is_empty() || !pseudo.left_out.is_empty(), places, unfilled })
+        shape.skip_excluded();
+        Ok(Self { shape, needed: !places.is_empty() || !pseudo.excluded_columns.is_empty(), places, unfilled })
     }
 
     /// New columns that stay null until their record is read again.
@@ -140,8 +140,8 @@ fn spelled(source: &Source, depth: usize) -> Option<Vec<String>> {
 struct Taken {
     shape: Shape,
     contexts: Vec<usize>,
-    /// The table bears the `_extra` of its entries.
-    bears: bool,
+    /// The table has the `_extra` of its entries.
+    has_extra: bool,
 }
 
 impl Taken {
@@ -150,8 +150,8 @@ impl Taken {
         let of = |context: &usize| shape.contexts[*context].tables.iter().any(|(table, _)| *table == place);
         let contexts: Vec<usize> = (0..shape.contexts.len()).filter(of).collect();
         let first = |context: &usize| shape.contexts[*context].tables.first().is_some_and(|(table, _)| *table == place);
-        let bears = contexts.iter().all(first);
-        Ok(Self { shape, contexts, bears })
+        let has_extra = contexts.iter().all(first);
+        Ok(Self { shape, contexts, has_extra })
     }
 
     /// Whether some column, or the rows of a table, lie there or below, or a column takes it as a part of its JSON.
@@ -160,7 +160,7 @@ impl Taken {
             let mut node = self.shape.contexts[*context].top;
             for field in fields {
                 let here = &self.shape.nodes[node];
-                // The rows of a table have what lies below.
+                // The rows of a table have everything below.
                 if here.whole || here.each.is_some() {
                     return true;
                 }

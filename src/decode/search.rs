@@ -2,7 +2,7 @@
 
 use sonic_rs::{JsonType, JsonValueTrait, LazyValue};
 
-use crate::decode::builder::{Token, Value};
+use crate::decode::builder::{ColumnValue, Token};
 use crate::decode::moment::{timestamp, timestamp_micros};
 use crate::decode::number::whole;
 use crate::decode::page::{field, flag, with_envelope};
@@ -56,12 +56,13 @@ fn read_ids(
             let number = |place: usize, name: &str| {
                 cell(place).and_then(number).ok_or_else(|| Broken::new(format!("a row of the search has no `{name}`")))
             };
-            let stamp =
-                |place: &usize| cell(*place).and_then(|cell| Some(Token::of(&Value::Json(cell))?.text.into_owned()));
+            let stamp = |place: &usize| {
+                cell(*place).and_then(|cell| Some(Token::of(&ColumnValue::Json(cell))?.text.into_owned()))
+            };
             let own = number(id_place, id)?;
             // It would be asked for, and spoil the set that it is asked with.
             if own < 1 {
-                return Err(Broken::new(format!("a row of the search bears the `{id}` {own}")));
+                return Err(Broken::new(format!("a row of the search has the `{id}` {own}")));
             }
             Ok(IdRow { id: own, row: number(row_place, row)?, stamps: stamp_places.iter().map(stamp).collect() })
         })
@@ -69,7 +70,7 @@ fn read_ids(
     Ok(IdRows { search, rows })
 }
 
-/// Decodes what a page of a search states of itself, whether or not its rows have ids that can be read.
+/// Decodes the statements of a search page about itself, whether or not its rows have readable ids.
 pub fn search_page(body: &Body, row: &str, filters: &[Filter]) -> Result<SearchPage, Broken> {
     let text = body.text()?;
     with_envelope(&text, |envelope| read_search(&envelope.response, row, filters).map(|(search, _)| search))
@@ -172,12 +173,13 @@ fn read_columns(meta: &LazyValue<'_>) -> Result<Vec<ColumnMeta>, Broken> {
 
 /// A whole number, in a text or not.
 fn number(value: &LazyValue<'_>) -> Option<i64> {
-    whole(Token::of(&Value::Json(value))?.text.as_bytes())
+    whole(Token::of(&ColumnValue::Json(value))?.text.as_bytes())
 }
 
 /// Whether a cell satisfies a filter; no cell, and null, do not.
 fn admits(filter: &Filter, cell: Option<&LazyValue<'_>>) -> bool {
-    let Some(token) = cell.and_then(|cell| Token::of(&Value::Json(cell)).map(|token| token.text.into_owned())) else {
+    let Some(token) = cell.and_then(|cell| Token::of(&ColumnValue::Json(cell)).map(|token| token.text.into_owned()))
+    else {
         return false;
     };
     match filter {

@@ -8,20 +8,21 @@ use std::collections::HashMap;
 use crate::failure::{Failure, Kind, Result};
 use crate::fetch::SearchPage;
 use crate::schema::{
-    Column, Leaf, Origin, Partition, PartitionBy, Resource, Rows, Source, Split, Step, Style, Table, Type,
+    Column, Leaf, Origin, Partition, PartitionBy, PathStep, ReadStyle, Resource, Rows, Source, Split, Table, Type,
 };
 use crate::secret::HashKey;
 
-/// Bytes of a row beside its columns: its owner, and the offset of its `_extra`.
+/// Bytes of a row apart from its columns: its record, and the offset of its `_extra`.
 const ROW: usize = 8;
 
 /// The compiled form of a resource.
+/// More than twelve fields: the facts that each step of a walk looks up.
 #[derive(Debug)]
 pub struct Shape {
-    pub(super) nodes: Vec<Node>,
+    pub(super) nodes: Vec<ShapeNode>,
     pub(super) contexts: Vec<Context>,
     pub(super) tables: Vec<TableShape>,
-    pub(super) records: Vec<Step>,
+    pub(super) records: Vec<PathStep>,
     pub(super) key: Vec<Pick>,
     pub(super) key_type: Type,
     /// Records are asked for by their ids.
@@ -41,7 +42,7 @@ pub struct Shape {
 
 /// A place in a record.
 #[derive(Debug, Default)]
-pub(super) struct Node {
+pub(super) struct ShapeNode {
     /// The name in its parent; empty for a context's top.
     pub name: String,
     pub parent: Option<usize>,
@@ -53,8 +54,8 @@ pub(super) struct Node {
     /// The context of each entry here.
     pub each: Option<usize>,
     /// A column that the settings leave out takes the value here.
-    pub left_out: bool,
-    /// Nothing of what lies here or below is written: only what is left out takes it.
+    pub excluded: bool,
+    /// Nothing of this place or below is written: only excluded columns take it.
     pub skipped: bool,
 }
 
@@ -65,7 +66,7 @@ pub(super) struct Context {
     pub slots: usize,
     /// Tables that have a row for each entry, with the branch's label.
     pub tables: Vec<(usize, Option<String>)>,
-    /// Its rows are of a table that is left out, and so is what no column names.
+    /// Its rows are of an excluded table; values without a column are excluded too.
     pub muted: bool,
     /// A text in the place of the entries is cut into them.
     pub split: Option<Split>,
@@ -96,7 +97,7 @@ pub(super) struct ColumnShape {
     pub picks: HashMap<usize, Vec<Pick>>,
 }
 
-/// Where a value is picked up: so many contexts above, and what there.
+/// The place from which a value is taken: the number of contexts above, and the part of that context.
 #[derive(Clone, Debug)]
 pub(super) struct Pick {
     pub above: usize,
@@ -106,13 +107,13 @@ pub(super) struct Pick {
 }
 
 impl Pick {
-    /// How many contexts above that of a row at this level it lies.
+    /// The number of contexts between a row at this level and its own.
     pub fn above(&self, level: usize) -> usize {
         if self.is_of_record { level } else { self.above }
     }
 }
 
-/// What is picked up in a context.
+/// The part of a context that is taken.
 #[derive(Clone, Debug)]
 pub(super) enum Take {
     Slot {
@@ -139,8 +140,8 @@ impl Shape {
         for (index, table) in resource.tables.iter().enumerate() {
             shape.add_table(index, table)?;
         }
-        for table in &resource.left_out {
-            shape.leave_out_table(table);
+        for table in &resource.excluded_tables {
+            shape.exclude_table(table);
         }
         for newer in &resource.read.newer {
             let column = &resource.tables[newer.table].columns[newer.column];
@@ -151,7 +152,7 @@ impl Shape {
             let column = &resource.tables[*table].columns[*column];
             shape.partition = Some((shape.picks(0, &column.from, column.kind)?, *by));
         }
-        shape.skip_left_out();
+        shape.skip_excluded();
         shape.any_kind = shape.nodes[0].slot.is_some() || shape.nodes[0].each.is_some();
         Ok(shape)
     }
@@ -159,16 +160,16 @@ impl Shape {
     /// Only the record, without a table.
     pub(super) fn empty(resource: &Resource) -> Self {
         Self {
-            nodes: vec![Node::default()],
+            nodes: vec![ShapeNode::default()],
             contexts: vec![Context { top: 0, slots: 0, tables: Vec::new(), muted: false, split: None }],
             tables: Vec::new(),
             records: resource.read.records.clone(),
             key: vec![Pick { above: 0, is_of_record: true, take: Take::Key }],
             key_type: resource.read.key_type,
-            by_id: matches!(resource.read.style, Style::IdSets { .. } | Style::PerOwner { .. }),
+            by_id: matches!(resource.read.style, ReadStyle::IdSets { .. } | ReadStyle::PerOwner { .. }),
             repeats: resource.read.repeats,
-            pages: matches!(resource.read.style, Style::List { pages: Some(_), .. }),
-            labelled: matches!(&resource.read.style, Style::List { gets, .. } if gets.iter().any(|get| get.label.is_some())),
+            pages: matches!(resource.read.style, ReadStyle::List { pages: Some(_), .. }),
+            labelled: matches!(&resource.read.style, ReadStyle::List { gets, .. } if gets.iter().any(|get| get.label.is_some())),
             any_kind: false,
             hash_key: resource.hash_key.clone(),
             newer: Vec::new(),
@@ -177,7 +178,7 @@ impl Shape {
     }
 
     pub(super) fn add_table(&mut self, index: usize, table: &Table) -> Result<()> {
-        let branches: Vec<(Vec<Step>, Option<String>)> = match &table.rows {
+        let branches: Vec<(Vec<PathStep>, Option<String>)> = match &table.rows {
             Rows::Record => vec![(Vec::new(), None)],
             Rows::Each(branches) => branches.clone(),
         };
@@ -224,8 +225,8 @@ impl Shape {
                     .collect::<Result<Vec<_>>>()?;
                 shape.picks.insert(context, picks);
             }
-            for column in &table.left_out {
-                self.leave_out(&chain, column);
+            for column in &table.excluded_columns {
+                self.exclude(&chain, column);
             }
         }
         let (key, may_repeat) = (table.key.clone(), self.repeats || may_repeat(table));
@@ -235,13 +236,13 @@ impl Shape {
     }
 
     /// The contexts from the record down to rows.
-    fn chain(&mut self, steps: &[Step]) -> Vec<usize> {
+    fn chain(&mut self, steps: &[PathStep]) -> Vec<usize> {
         let mut chain = vec![0];
         let mut node = 0;
         for step in steps {
             match step {
-                Step::Field(name) => node = self.child(node, name),
-                Step::Each => {
+                PathStep::Field(name) => node = self.child(node, name),
+                PathStep::Each => {
                     let context = self.entries(node);
                     chain.push(context);
                     node = self.contexts[context].top;
@@ -252,20 +253,20 @@ impl Shape {
     }
 
     /// Lets entries further down be entries of the same context.
-    fn lead_again(&mut self, context: usize, steps: &[Step]) {
+    fn lead_again(&mut self, context: usize, steps: &[PathStep]) {
         if steps.is_empty() {
             return;
         }
         let mut node = self.contexts[context].top;
         for step in steps {
-            if let Step::Field(name) = step {
+            if let PathStep::Field(name) = step {
                 node = self.child(node, name);
             }
         }
         self.nodes[node].each = Some(context);
     }
 
-    fn leave_out_table(&mut self, table: &Table) {
+    fn exclude_table(&mut self, table: &Table) {
         let none = [(Vec::new(), None)];
         let branches = match &table.rows {
             Rows::Record => none.as_slice(),
@@ -276,14 +277,14 @@ impl Shape {
             let context = *chain.last().expect("a chain has the record");
             self.contexts[context].split = self.contexts[context].split.take().or_else(|| table.split.clone());
             self.contexts[context].muted = self.contexts[context].tables.is_empty();
-            for column in table.columns.iter().chain(&table.left_out) {
-                self.leave_out(&chain, column);
+            for column in table.columns.iter().chain(&table.excluded_columns) {
+                self.exclude(&chain, column);
             }
         }
     }
 
-    /// Notes where the value of a column lies that is left out.
-    fn leave_out(&mut self, chain: &[usize], column: &Column) {
+    /// Notes the place of an excluded column's value.
+    fn exclude(&mut self, chain: &[usize], column: &Column) {
         for source in &column.from {
             let Leaf::Fields(fields) = &source.leaf else { continue };
             let context = chain[chain.len() - 1 - source.above(chain.len() - 1)];
@@ -291,13 +292,13 @@ impl Shape {
             for field in fields {
                 node = self.child(node, field);
             }
-            self.nodes[node].left_out = true;
+            self.nodes[node].excluded = true;
             self.nodes[node].whole |= column.kind.takes_whole();
         }
     }
 
-    /// Finds the places of which nothing is written. The top of an entry is none: what is unnamed in it counts.
-    pub(super) fn skip_left_out(&mut self) {
+    /// Finds the places of which nothing is written. The top of an entry is none: an unnamed value in it counts.
+    pub(super) fn skip_excluded(&mut self) {
         for node in 0..self.nodes.len() {
             self.nodes[node].skipped = self.nodes[node].parent.is_some() && !self.is_written(node);
         }
@@ -351,7 +352,7 @@ impl Shape {
         let found = self.nodes[node].fields.iter().copied().find(|child| self.nodes[*child].name == name);
         found.unwrap_or_else(|| {
             let child = self.nodes.len();
-            self.nodes.push(Node { name: name.to_owned(), parent: Some(node), ..Node::default() });
+            self.nodes.push(ShapeNode { name: name.to_owned(), parent: Some(node), ..ShapeNode::default() });
             self.nodes[node].fields.push(child);
             child
         })
@@ -362,7 +363,7 @@ impl Shape {
             return context;
         }
         let top = self.nodes.len();
-        self.nodes.push(Node::default());
+        self.nodes.push(ShapeNode::default());
         let context = self.contexts.len();
         self.contexts.push(Context { top, slots: 0, tables: Vec::new(), muted: false, split: None });
         self.nodes[node].each = Some(context);
@@ -383,7 +384,7 @@ impl Shape {
 
     /// The columns that are written and that a search with rows does not have.
     pub fn missing(&self, search: &SearchPage) -> Vec<&str> {
-        let lacks = |node: &&Node| search.columns.iter().all(|column| column.name != node.name);
+        let lacks = |node: &&ShapeNode| search.columns.iter().all(|column| column.name != node.name);
         let fields = self.nodes[0].fields.iter().map(|node| &self.nodes[*node]).filter(|node| !node.skipped);
         if search.rows == 0 { Vec::new() } else { fields.filter(lacks).map(|node| node.name.as_str()).collect() }
     }
@@ -401,7 +402,7 @@ fn may_repeat(table: &Table) -> bool {
         return false;
     }
     let lists = table.again.is_empty()
-        && branches.iter().all(|(steps, _)| steps.iter().filter(|step| **step == Step::Each).count() == 1);
+        && branches.iter().all(|(steps, _)| steps.iter().filter(|step| **step == PathStep::Each).count() == 1);
     !(lists && has(&Leaf::Index) && (branches.len() == 1 || has(&Leaf::Label)))
 }
 

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, HashMap};
 
 use sonic_rs::LazyValue;
 
-use crate::decode::misfit::MisfitRecord;
-use crate::decode::page::Owner;
+use crate::decode::page::DecodedRecord;
+use crate::decode::rejected::RejectedRecord;
 use crate::manifest::Key;
 
 /// The records of an answer by their keys.
@@ -40,16 +40,21 @@ impl<'a> Twins<'a> {
     }
 
     /// Leaves out all but one of each key: they no longer fit, and are kept among the rejected.
-    pub fn settle(self, owners: &mut [Owner], records: &mut Vec<MisfitRecord>, rejected: &mut Vec<MisfitRecord>) {
+    pub fn settle(
+        self,
+        owners: &mut [DecodedRecord],
+        records: &mut Vec<RejectedRecord>,
+        rejected: &mut Vec<RejectedRecord>,
+    ) {
         for (key, twins) in self.more {
             let fitting = twins.iter().map(|(place, _)| *place).filter(|place| owners[*place].fits);
             let best = fitting.reduce(|best, next| if is_newer(&owners[best], &owners[next]) { best } else { next });
             let Some(best) = best else { continue };
-            // One that does not fit is no loss of what is known of the record: the other one is whole.
+            // A copy that does not fit loses nothing of the record: the other one is whole.
             records.retain(|record| record.id.as_ref() != Some(&key));
             for (place, value) in twins.iter().filter(|(place, _)| *place != best) {
                 owners[*place].fits = false;
-                rejected.push(MisfitRecord {
+                rejected.push(RejectedRecord {
                     table: None,
                     id: Some(key.clone()),
                     reason: "another record of the same key is in the same answer".to_owned(),
@@ -60,8 +65,8 @@ impl<'a> Twins<'a> {
     }
 }
 
-/// Whether a record is newer than a later one by the columns that tell it.
-fn is_newer(one: &Owner, later: &Owner) -> bool {
+/// Whether a record is newer than a later one by the `newer` columns.
+fn is_newer(one: &DecodedRecord, later: &DecodedRecord) -> bool {
     let pairs = one.newer.iter().zip(&later.newer);
     let differing = pairs.filter_map(|(one, later)| Some((*one.as_ref()?, *later.as_ref()?)));
     differing.into_iter().find(|(one, later)| one != later).is_some_and(|(one, later)| one > later)

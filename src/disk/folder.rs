@@ -25,7 +25,7 @@ const DEEPEST: usize = 16;
 /// Files and folders are made with these modes, minus the umask.
 const FILE: Mode = Mode::from_raw_mode(0o666);
 const FOLDER: Mode = Mode::from_raw_mode(0o777);
-/// Files that nobody else may open: whoever can open a lock file can hold it.
+/// Files that nobody else may open: a process that can open a lock file can hold it.
 const PRIVATE: Mode = Mode::from_raw_mode(0o600);
 
 /// A folder held open. Paths are relative to it, with `/` between names, none of which is empty, `.` or `..`.
@@ -182,7 +182,7 @@ impl Folder {
         let mut folders = vec![below.to_owned()];
         while let Some(next) = folders.pop() {
             if next.split('/').count() > DEEPEST {
-                return Err(unfit(&self.place(&next), "lies deeper than any file of ours"));
+                return Err(unfit(&self.place(&next), "is deeper than any file of ours"));
             }
             let folder = match self.walk(&next, Missing::Refuse) {
                 Err(error) if error.kind() == ErrorKind::NotFound => continue,
@@ -226,7 +226,7 @@ impl Folder {
         Ok((files, folders))
     }
 
-    /// The names directly in this folder, whatever they are the names of.
+    /// The names directly in this folder, of objects of any kind.
     pub fn names(&self) -> Result<Vec<String>> {
         let entries = Dir::read_from(&*self.handle)?;
         let names = entries.map(|entry| Ok(entry?.file_name().to_str().ok().map(str::to_owned)));

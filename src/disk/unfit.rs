@@ -1,4 +1,4 @@
-//! The error of something that is not used, whoever laid it there.
+//! The error of an object that is not used, of any origin.
 
 use std::error::Error;
 use std::fmt;

@@ -12,7 +12,7 @@ use jiff::{SignedDuration, Timestamp};
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
 use url::Url;
 
-use crate::config::{Credentials, Named, OAuth, capitalised, shown_address};
+use crate::config::{Credentials, NamedSecret, OAuth, capitalised, shown_address};
 use crate::failure::{Failure, Kind, Result};
 use crate::fetch::Http;
 use crate::fetch::domain::check_domain;
@@ -80,7 +80,7 @@ pub enum Refused {
 impl Auth {
     /// The identity that these credentials give for an account.
     pub fn new(credentials: Credentials, account: &str, redactor: Redactor) -> Result<Self> {
-        let fixed = |token: &Named, token_header, others: &[(&'static str, &str)]| {
+        let fixed = |token: &NamedSecret, token_header, others: &[(&'static str, &str)]| {
             redactor.learn(&token.secret);
             let mut headers = HeaderMap::new();
             for (name, value) in others {
@@ -106,7 +106,7 @@ impl Auth {
         Ok(Self { identity, redactor })
     }
 
-    /// The same identity; the steps in which new tokens are kept are told.
+    /// The same identity, with a watcher of the steps in which new tokens are kept.
     pub fn watched(mut self, watcher: Watcher) -> Self {
         match &mut self.identity {
             Identity::Fixed(..) => {}
@@ -188,7 +188,7 @@ impl Tokens {
             Some(path) => path.clone(),
             None => default_path(account),
         };
-        let secret = |named: &Option<Named>| named.as_ref().map(|named| named.secret.clone());
+        let secret = |named: &Option<NamedSecret>| named.as_ref().map(|named| named.secret.clone());
         let (access, refresh) = (secret(&settings.access_token), secret(&settings.refresh_token));
         let file = TokenFile::new(path, refresh.as_ref().or(access.as_ref()));
         for secret in [&access, &refresh, &secret(&settings.client_secret)].into_iter().flatten() {
@@ -302,7 +302,7 @@ impl Tokens {
     fn unreachable(&self) -> Failure {
         Failure::new(Kind::Unreachable, "refresh the OAuth token")
             .at(shown_address(&self.token_url))
-            .advise("check auth.token_url and the way to the network; run again later, the refresh token stands")
+            .advise("check auth.token_url and the way to the network; run again later, the refresh token stays valid")
     }
 
     async fn ask(&self, http: &Http, set: &TokenSet, now: Timestamp, redactor: &Redactor) -> Result<TokenSet> {
@@ -375,7 +375,7 @@ fn default_path(account: &str) -> PathBuf {
     state.unwrap_or_else(|| PathBuf::from(".")).join("pearlift").join(format!("{account}-token.json"))
 }
 
-/// A header's value; `from` says where it is set.
+/// A header's value; `from` is the place where it is set.
 fn header(name: &str, value: &str, from: &str) -> Result<HeaderValue> {
     let mut header = HeaderValue::from_str(value).map_err(|_| {
         Failure::new(Kind::Settings, format!("send the header {name}"))

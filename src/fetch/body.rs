@@ -16,8 +16,8 @@ const MAX_DEEP: usize = 1 << 20;
 const MAX_ENTRIES: u32 = 100_000;
 /// Elements of a body: honest records have one for each 26 bytes, and a body of the greatest length has 1.3 million.
 const MAX_ELEMENTS: usize = 2_000_000;
-/// Begins the JSON string that stands for a value which nests too deep; its text follows. No text of the source begins with
-/// a zero byte.
+/// The beginning of the JSON string that replaces a value with too deep nesting; its text follows. No text of the
+/// source begins with a zero byte.
 pub const DEEP: &str = "\"\\u0000nests too deep: ";
 
 /// The text, with values that nest deeper than any document of the source as strings of their text: readers recurse. Refuses
@@ -101,7 +101,7 @@ pub struct Body {
     pub gzip: bool,
 }
 
-/// The answer is no whole JSON answer; asking again may mend it.
+/// The answer is no whole JSON answer; another request may repair it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Broken(pub String);
 

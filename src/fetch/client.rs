@@ -9,7 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 use reqwest::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap};
 use url::Url;
 
-use crate::config::{Account, Limits, shown_address};
+use crate::config::{AccountSettings, Limits, shown_address};
 use crate::event::{Event, Events};
 use crate::failure::{Failure, Kind, Result};
 use crate::fetch::clock::SourceClock;
@@ -18,8 +18,8 @@ use crate::fetch::reach::{Reach, Setback, Way};
 use crate::fetch::received::{Spoilt, date, quota, reason, request_id, retry_after, short_body, shown, whole_body};
 use crate::fetch::refusal::REPORT;
 use crate::fetch::{
-    Answer, Auth, Body, Budget, ErrorBody, Governor, Http, Identified, Method, Permit, Quota, Refused, Reply, Request,
-    RetryBudget, Room, Unread, error_body,
+    Answer, Auth, Body, Budget, ErrorBody, Governor, Http, Identified, Method, Permit, Quota, Refused, Request,
+    RetryBudget, Room, SourceReply, Unread, error_body,
 };
 use crate::quantity::plural;
 use crate::secret::Redactor;
@@ -58,7 +58,7 @@ struct Shared {
 
 /// The outcome of one try.
 enum Outcome {
-    Done(Reply),
+    Done(SourceReply),
     Again(Setback),
     /// The token was refused, and there is a newer one; whether it was refreshed on behalf of this request.
     Replay {
@@ -72,7 +72,7 @@ enum Outcome {
 
 impl Client {
     /// A client of an account. `seed` makes jitter reproducible.
-    pub fn new(account: &Account, auth: Auth, limits: &Limits, seed: u64, events: Events) -> Result<Self> {
+    pub fn new(account: &AccountSettings, auth: Auth, limits: &Limits, seed: u64, events: Events) -> Result<Self> {
         let http = Http::new(limits.timeout)?;
         Ok(Self {
             shared: Arc::new(Shared {
@@ -108,7 +108,7 @@ impl Client {
         &self.shared.limits
     }
 
-    /// The redactor of the secrets that requests bear.
+    /// The redactor of the secrets in requests.
     pub fn redactor(&self) -> &Redactor {
         self.shared.auth.redactor()
     }
@@ -140,12 +140,12 @@ impl Client {
     }
 
     /// Sees a request through: to a good answer, to a refusal that is final, or to a failure.
-    pub async fn ask(&self, request: &Request) -> Result<Reply> {
+    pub async fn ask(&self, request: &Request) -> Result<SourceReply> {
         let budget = &self.shared.budget;
         let room = self.room.clone().unwrap_or_else(|| budget.room());
         let before = room.bytes();
         let reply = self.ask_in(&room, before, request).await;
-        let Ok(Reply::Good(answer)) = reply else {
+        let Ok(SourceReply::Good(answer)) = reply else {
             room.shrink(before);
             return reply;
         };
@@ -153,10 +153,10 @@ impl Client {
         budget.learn(&request.resource, unread);
         room.grow(before + unread).await;
         room.shrink(before + unread);
-        Ok(Reply::Good(Answer { room: Some(Arc::new(Unread::new(room, before + left))), ..answer }))
+        Ok(SourceReply::Good(Answer { room: Some(Arc::new(Unread::new(room, before + left))), ..answer }))
     }
 
-    async fn ask_in(&self, room: &Room, before: u64, request: &Request) -> Result<Reply> {
+    async fn ask_in(&self, room: &Room, before: u64, request: &Request) -> Result<SourceReply> {
         let shared = &self.shared;
         let mut url = shared.url(&request.path, None)?;
         let expected = before + shared.budget.expected(&request.resource);
@@ -172,7 +172,7 @@ impl Client {
                 Outcome::Replay { refreshed } => refreshes += u32::from(refreshed),
                 Outcome::Crowded => {
                     let text = format!(
-                        "{} is larger than the memory setting leaves: it is asked for again alone",
+                        "{} is larger than the memory setting leaves: it is requested again alone",
                         request.path
                     );
                     shared.events.note(&request.resource, text);
@@ -183,7 +183,7 @@ impl Client {
                     too_long += 1;
                     let tries = budget.tries();
                     let Some(wait) = budget.another().filter(|_| too_long < TOO_LONG) else {
-                        return Ok(Reply::TooLong(shared.too_long(request, &url, &reason, tries)));
+                        return Ok(SourceReply::TooLong(shared.too_long(request, &url, &reason, tries)));
                     };
                     shared.retrying(request, &url, reason, wait, None);
                     room.shrink(expected);
@@ -286,33 +286,30 @@ impl Shared {
         };
         let is_long = says(&headers, "gzip", CONTENT_ENCODING) && is_good(status, &headers);
         let too_long = if is_long { too_long(&bytes, MAX_BODY) } else { None };
-        self.events.tell(Event::Asked {
-            resource: request.resource.to_string(),
-            url: shown(url),
-            status,
-            millis: u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX),
-            bytes: u64::try_from(bytes.len()).unwrap_or(u64::MAX),
-            tries,
-            request_id: request_id.clone(),
-        });
+        let answer = HttpAnswer { status, headers, bytes, elapsed, generation, request_id, quota, refreshes };
+        self.report_answer(request, url, &answer, tries);
         if let Some(reason) = too_long {
             permit.answered(quota);
             return Ok(Outcome::TooLong(reason));
         }
-        let seen = Seen { status, headers, bytes, elapsed, generation, request_id };
-        self.judge(request, url, permit, quota, seen, refreshes).await
+        self.judge(request, url, permit, answer).await
+    }
+
+    fn report_answer(&self, request: &Request, url: &Url, answer: &HttpAnswer, tries: u32) {
+        self.events.tell(Event::Asked {
+            resource: request.resource.to_string(),
+            url: shown(url),
+            status: answer.status,
+            millis: u64::try_from(answer.elapsed.as_millis()).unwrap_or(u64::MAX),
+            bytes: u64::try_from(answer.bytes.len()).unwrap_or(u64::MAX),
+            tries,
+            request_id: answer.request_id.clone(),
+        });
     }
 
     /// From an HTTP answer to its meaning; the only place that reads statuses (docs/brightpearl-api.md §8.3).
-    async fn judge(
-        &self,
-        request: &Request,
-        url: &Url,
-        permit: Permit,
-        quota: Option<Quota>,
-        seen: Seen,
-        refreshes: u32,
-    ) -> Result<Outcome> {
+    async fn judge(&self, request: &Request, url: &Url, permit: Permit, seen: HttpAnswer) -> Result<Outcome> {
+        let quota = seen.quota;
         let body = Body { gzip: says(&seen.headers, "gzip", CONTENT_ENCODING), bytes: seen.bytes.clone() };
         let is_json = says(&seen.headers, "json", CONTENT_TYPE);
         let again = |reason: String| {
@@ -338,23 +335,9 @@ impl Shared {
                 let answered = self.clocks.steadily(date);
                 let asked_at = answered.checked_sub(elapsed).unwrap_or(answered);
                 self.reach.succeeded();
-                Ok(Outcome::Done(Reply::Good(Answer { body, date, asked_at, room: None })))
+                Ok(Outcome::Done(SourceReply::Good(Answer { body, date, asked_at, room: None })))
             }
-            401 => {
-                let (may_refresh, now) = (refreshes < REFRESHES, Timestamp::now());
-                let refused = self.auth.refused(&self.http, seen.generation, may_refresh, now).await;
-                match refused.map_err(|failure| self.without_token(failure))? {
-                    Refused::Older => return Ok(Outcome::Replay { refreshed: false }),
-                    Refused::Refreshed => return Ok(Outcome::Replay { refreshed: true }),
-                    Refused::Final => {}
-                }
-                let said = self.error(&body).message;
-                Err(Failure::new(Kind::Credentials, "log in")
-                    .at(shown(url))
-                    .because(format!("the source refused our credentials: {said}"))
-                    .asked_as(seen.request_id.clone())
-                    .advise(self.auth.advice()))
-            }
+            401 => self.refresh(url, &seen, &body).await,
             403 if is_json => Err(Failure::new(Kind::Refused, format!("read {}", request.resource))
                 .at(shown(url))
                 .because(format!("the source forbids it (403): {}", self.error(&body).message))
@@ -371,7 +354,7 @@ impl Shared {
             // Servers in front of the source answer a long URL with a page of their own.
             414 => {
                 let date = date(&seen.headers).unwrap_or_else(Timestamp::now);
-                Ok(Outcome::Done(Reply::Refused { status: 414, error: self.error(&body), date }))
+                Ok(Outcome::Done(SourceReply::Refused { status: 414, error: self.error(&body), date }))
             }
             _ if !is_json => again(format!("HTTP {} with a body that is no JSON", seen.status)),
             status => {
@@ -381,9 +364,26 @@ impl Shared {
                     return again(format!("HTTP {status} {} {}", error.code.unwrap_or_default(), error.message));
                 }
                 let date = self.clocks.hear(date(&seen.headers));
-                Ok(Outcome::Done(Reply::Refused { status, error, date }))
+                Ok(Outcome::Done(SourceReply::Refused { status, error, date }))
             }
         }
+    }
+
+    /// Refreshes the token after a 401, so that the request can be sent again; refuses (`Credentials`) if it cannot be.
+    async fn refresh(&self, url: &Url, seen: &HttpAnswer, body: &Body) -> Result<Outcome> {
+        let (may_refresh, now) = (seen.refreshes < REFRESHES, Timestamp::now());
+        let refused = self.auth.refused(&self.http, seen.generation, may_refresh, now).await;
+        match refused.map_err(|failure| self.without_token(failure))? {
+            Refused::Older => return Ok(Outcome::Replay { refreshed: false }),
+            Refused::Refreshed => return Ok(Outcome::Replay { refreshed: true }),
+            Refused::Final => {}
+        }
+        let message = self.error(body).message;
+        Err(Failure::new(Kind::Credentials, "log in")
+            .at(shown(url))
+            .because(format!("the source refused our credentials: {message}"))
+            .asked_as(seen.request_id.clone())
+            .advise(self.auth.advice()))
     }
 
     fn clean(&self, text: &str) -> String {
@@ -424,7 +424,7 @@ impl Shared {
             kind => Failure::new(kind, format!("read {}", request.resource))
                 .at(shown(url))
                 .because(reason)
-                .advise("the source is in trouble or overloaded; run again later, what was committed is intact"),
+                .advise("the source is in trouble or overloaded; run again later, commits are intact"),
         }
     }
 
@@ -448,18 +448,21 @@ fn is_good(status: u16, headers: &HeaderMap) -> bool {
     matches!(status, 200 | 207) && says(headers, "json", CONTENT_TYPE)
 }
 
-/// Whether a header's value holds this word, whatever the case of its letters.
+/// Whether a header's value contains this word, in any case of its letters.
 fn says(headers: &HeaderMap, wanted: &str, header: reqwest::header::HeaderName) -> bool {
     let value = headers.get(header).and_then(|value| value.to_str().ok());
     value.is_some_and(|value| value.to_ascii_lowercase().contains(wanted))
 }
 
 /// An answer as received.
-struct Seen {
+struct HttpAnswer {
     status: u16,
     headers: HeaderMap,
     bytes: Bytes,
     elapsed: Duration,
     generation: u64,
     request_id: Option<String>,
+    quota: Option<Quota>,
+    /// Refreshes of the token for this request so far.
+    refreshes: u32,
 }

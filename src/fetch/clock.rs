@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use crate::event::{Event, Events};
 
-/// Clocks further apart than this are reported.
+/// The difference of clocks above which it is reported.
 const APART: SignedDuration = SignedDuration::from_hours(1);
 
 /// The source's clock beside ours, for one run.
@@ -89,8 +89,8 @@ impl SourceClock {
             let known = self.theirs();
             let mut heard = self.heard.lock().expect("no holder panics");
             if !std::mem::replace(&mut heard.reported_missing, true) {
-                let instead = if known.is_some() { "it is taken as last heard" } else { "ours stands in for it" };
-                let text = format!("an answer without a legible `Date` does not tell the source's clock: {instead}");
+                let instead = if known.is_some() { "it is taken as last heard" } else { "ours is used instead" };
+                let text = format!("an answer without a legible `Date` does not show the source's clock: {instead}");
                 self.events.tell(Event::Warning { resource: None, text });
             }
             return known.unwrap_or(ours);
@@ -113,13 +113,13 @@ impl Begun {
     }
 }
 
-/// The warning for clocks that are apart.
+/// The warning for clocks that differ.
 fn apart(theirs: Timestamp, ours: Timestamp) -> String {
     let ahead = theirs.duration_since(ours);
     let way = if ahead.is_negative() { "behind" } else { "ahead of" };
     let by = humantime::format_duration(std::time::Duration::from_secs(ahead.abs().as_secs().unsigned_abs()));
     format!(
         "the source's clock ({theirs:.0}) is {by} {way} ours ({ours:.0}): one of them is wrong. The next changes are \
-         asked from the earlier of both, which costs requests and loses nothing; check the clock of this machine"
+         requested from the earlier of both, which costs requests and loses nothing; check the clock of this machine"
     )
 }

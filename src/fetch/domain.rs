@@ -1,6 +1,6 @@
 //! Hosts that a token answer may name: those of the source's own domains, and of domains that the settings allow.
 //!
-//! A token answer decides where the token goes next, so that whoever could forge one would be handed the account.
+//! A token answer decides where the token is sent next, so that a forger of one would receive the account.
 
 use crate::failure::{Failure, Kind, Result};
 

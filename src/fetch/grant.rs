@@ -22,10 +22,10 @@ const LONGEST: f64 = 3_155_760_000.0;
 #[derive(Debug)]
 pub struct Grant {
     pub access: Secret,
-    /// An answer without one means that the old one stands.
+    /// None means that the old one stays valid.
     pub refresh: Option<Secret>,
     pub token_type: Option<String>,
-    /// How long the access token lives; none where the answer does not say, and a 401 will.
+    /// The lifetime of the access token; none if the answer does not state it, so that a 401 shows its end.
     pub life: Option<SignedDuration>,
     pub api_domain: Option<String>,
 }

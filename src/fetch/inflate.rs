@@ -20,7 +20,7 @@ pub fn stated_length(bytes: &[u8]) -> usize {
 pub fn too_long(bytes: &[u8], most: usize) -> Option<String> {
     let length = bytes.last_chunk::<4>().map_or(0, |tail| u32::from_le_bytes(*tail));
     let is_longer = usize::try_from(length).unwrap_or(usize::MAX) > most;
-    is_longer.then(|| format!("the gzip body says that it holds {length} bytes, and {most} is the bound"))
+    is_longer.then(|| format!("the gzip body states a length of {length} bytes, and {most} is the bound"))
 }
 
 /// Inflates one gzip member that holds at most so many bytes.
@@ -37,7 +37,7 @@ pub fn inflate(bytes: &[u8], most: usize) -> Result<Vec<u8>, Broken> {
     match Decompressor::new().gzip_decompress(bytes, &mut out) {
         Ok(written) if written == length => Ok(out),
         Ok(_) | Err(DecompressionError::InsufficientSpace) => {
-            Err(Broken::new("the gzip body holds another length than it says"))
+            Err(Broken::new("the gzip body has another length than it states"))
         }
         Err(DecompressionError::BadData) => Err(Broken::new("the gzip body is damaged")),
     }

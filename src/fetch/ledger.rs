@@ -1,8 +1,8 @@
 //! Our requests in the last period, and the estimated use by others: the arithmetic of the quota.
 //!
-//! A period ends when the source says (`brightpearl-next-throttle-period`), and began one period's length before. That
-//! holds for fixed minutes and for a rolling window alike: there the header counts down to the oldest call's leaving,
-//! which was made one period before it leaves.
+//! A period ends when the source states (`brightpearl-next-throttle-period`), and began one period's length before.
+//! This is true for fixed minutes and for a rolling window alike: there the header counts down to the oldest call's
+//! leaving, which was made one period before it leaves.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -11,16 +11,16 @@ use tokio::time::Instant;
 
 /// Sends of the last period, and the use of others.
 #[derive(Debug)]
-pub struct Ledger {
+pub struct RequestLedger {
     period: Duration,
     sent: VecDeque<Instant>,
     /// Requests of others before our first answer: they show no rate.
     before_us: Option<Before>,
-    /// Others' use in the period in hand, so far.
+    /// Others' use in the current period, so far.
     now: u32,
     /// Others' use in the period before, whole.
     last: u32,
-    /// The end of the period in hand.
+    /// The end of the current period.
     ends: Option<Instant>,
 }
 
@@ -31,7 +31,7 @@ struct Before {
     at: Instant,
 }
 
-impl Ledger {
+impl RequestLedger {
     pub fn new(period: Duration) -> Self {
         Self { period, sent: VecDeque::new(), before_us: None, now: 0, last: 0, ends: None }
     }
@@ -85,10 +85,10 @@ impl Ledger {
         if in_first {
             let seen = others.saturating_sub(before.used);
             let span = now.duration_since(before.at).as_secs_f64() / self.period.as_secs_f64();
-            // The use in a part of the period stands for the whole, once the part is a quarter.
+            // The use in a part of the period is scaled to the whole, once the part is a quarter.
             self.now = if span >= 0.25 { scale(seen, span) } else { 0 };
         } else {
-            // Requests are assumed to be even: most of a period stands for all of it.
+            // Requests are assumed to be even: most of a period represents all of it.
             let span = now.saturating_duration_since(began).as_secs_f64() / self.period.as_secs_f64();
             self.now = self.now.max(if span >= 0.5 { scale(others, span) } else { others });
         }

@@ -36,10 +36,10 @@ pub use http::Http;
 pub use idset::{
     IdRanges, MOST_IDS, MOST_RANGES, chunks, collapse, count, expand, holds, join, parse_set, render, with, without,
 };
-pub use ledger::Ledger;
-pub use page::Reader;
+pub use ledger::RequestLedger;
+pub use page::PageReader;
 pub use refusal::{ErrorBody, error_body};
-pub use request::{Answer, Method, Reply, Request};
+pub use request::{Answer, Method, Request, SourceReply};
 pub use retry::RetryBudget;
 pub use room::{Budget, Room, Unread};
 pub use search::{ColumnMeta, Filter, Query, SearchPage, checked};

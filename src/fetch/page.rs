@@ -3,23 +3,23 @@
 use std::sync::Arc;
 
 use crate::failure::{Failure, Kind, Result};
-use crate::fetch::{Answer, Broken, Client, Reply, Request, SearchPage};
+use crate::fetch::{Answer, Broken, Client, Request, SearchPage, SourceReply};
 
 /// How a page's body is read on a worker thread.
-pub type Reader<T> = Arc<dyn Fn(&Answer) -> Result<(SearchPage, T), Broken> + Send + Sync>;
+pub type PageReader<T> = Arc<dyn Fn(&Answer) -> Result<(SearchPage, T), Broken> + Send + Sync>;
 
 /// Asks for a page until its body is whole.
 pub(super) async fn read_page<T: Send + 'static>(
     client: &Client,
     request: &Request,
-    reader: Reader<T>,
+    reader: PageReader<T>,
 ) -> Result<(SearchPage, T, jiff::Timestamp, jiff::Timestamp)> {
     let mut budget = client.retry_budget();
     loop {
         let answer = match client.ask(request).await? {
-            Reply::Good(answer) => answer,
-            Reply::TooLong(failure) => return Err(failure),
-            Reply::Refused { status, error, .. } => {
+            SourceReply::Good(answer) => answer,
+            SourceReply::TooLong(failure) => return Err(failure),
+            SourceReply::Refused { status, error, .. } => {
                 return Err(Failure::new(Kind::Refused, format!("search {}", request.resource))
                     .at(request.path.clone())
                     .because(format!("HTTP {status} {} {}", error.code.unwrap_or_default(), error.message))

@@ -1,6 +1,6 @@
 //! Error bodies: `{"errors":[{"code","message"}]}`, or a text in `response` (docs/brightpearl-api.md §2.3, §3.4, §8.1).
 //!
-//! Takes a body of at most [`REPORT`] bytes, gives the first error of it: of all else nothing is kept, whatever it is.
+//! Takes a body of at most [`REPORT`] bytes, gives the first error of it: nothing else of it is kept.
 
 use std::fmt;
 

@@ -58,7 +58,7 @@ impl Answer {
 
 /// The outcome of a request.
 #[derive(Debug)]
-pub enum Reply {
+pub enum SourceReply {
     Good(Answer),
     /// The source understood and refused; asking again would not help.
     Refused {

@@ -36,7 +36,7 @@ impl RetryBudget {
         self.most = self.most.min(tries);
     }
 
-    /// The tries made, the one in hand included.
+    /// The tries made, including the current one.
     pub fn tries(&self) -> u32 {
         self.tries
     }

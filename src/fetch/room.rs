@@ -1,9 +1,10 @@
-//! One budget of bytes for all answers in memory: bodies being read, their text, and pages that wait to be taken in.
+//! One budget of bytes for all answers in memory: bodies being read, their text, and pages that wait for decoding.
 //!
-//! A unit of work (a page of a search, an id set) has a [`Room`], which grows before memory is used and is given back whole
-//! when its rows are elsewhere. A room that cannot grow waits; nothing is being sent or read meanwhile. So that no two rooms
-//! wait for each other, one room at a time may exceed the budget: it goes on to its end, and then the next may. Pages asked
-//! ahead never do, since they end only when the page before them has come. The bound is therefore the budget and one unit.
+//! A unit of work (a page of a search, an id set) has a [`Room`], which grows before memory is used and is released as
+//! a whole when its rows are elsewhere. A room that cannot grow waits; nothing is being sent or read meanwhile. So that
+//! no two rooms wait for each other, one room at a time may exceed the budget: it continues to its end, and then the
+//! next may. Pages requested ahead never do, since they end only after the page before them. The bound is therefore the
+//! budget and one unit.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -12,7 +13,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 /// Permits are of so many bytes: their number is 32 bits wide.
 const UNIT: u64 = 1 << 10;
-/// The budget is not less, whatever the memory setting.
+/// The least budget, for any memory setting.
 const LEAST: u64 = 16 << 20;
 /// An answer of a resource that has not answered yet is taken for so large.
 const UNKNOWN: u64 = 1 << 20;

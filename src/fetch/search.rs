@@ -59,6 +59,7 @@ pub struct ColumnMeta {
 }
 
 /// The statements of a search answer about itself, and the ids of its rows.
+/// More than twelve fields: the statements of one page.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SearchPage {
     pub columns: Vec<ColumnMeta>,
@@ -69,9 +70,9 @@ pub struct SearchPage {
     /// The unique column's values in the first and last row.
     pub first: Option<i64>,
     pub last: Option<i64>,
-    /// The place of that last row among the page's: those behind it bear no id that can be read.
+    /// The place of that last row in the page; rows behind it have no readable id.
     pub last_at: u64,
-    /// Whether the unique column never falls from row to row, never rises, and whether a row bears the value of the one
+    /// Whether the unique column never falls from row to row, never rises, and whether a row has the value of the one
     /// before.
     pub ascending: bool,
     pub descending: bool,
@@ -83,7 +84,7 @@ pub struct SearchPage {
 }
 
 impl SearchPage {
-    /// The place of the first row that bears the value of the last one; none where some row bears none that can be read.
+    /// The place of the first row with the value of the last one; none if some row has no readable value.
     pub(super) fn last_group(&self) -> Option<usize> {
         let last = self.last?;
         if u64::try_from(self.ids.len()).ok()? != self.rows {

@@ -15,10 +15,10 @@ use tokio::time::Instant;
 
 use crate::config::{Limits, Pace};
 use crate::event::{Event, Events};
-use crate::fetch::Ledger;
+use crate::fetch::RequestLedger;
 
-/// A throttle wait longer than this is told.
-const WORTH_TELLING: Duration = Duration::from_secs(2);
+/// A throttle wait longer than this is reported.
+const WORTH_REPORTING: Duration = Duration::from_secs(2);
 /// An even pace may catch up this part of a period at once after it was held up.
 const CATCH_UP: f64 = 0.1;
 /// A burst keeps one request in so many for the rest of the period.
@@ -46,7 +46,7 @@ pub struct Governor {
 
 #[derive(Debug)]
 struct Shared {
-    /// The head of the line: whoever holds it is next.
+    /// The head of the queue: its holder is next.
     turn: tokio::sync::Mutex<()>,
     changed: Notify,
     state: Mutex<State>,
@@ -59,7 +59,7 @@ struct Shared {
 
 #[derive(Debug)]
 struct State {
-    ledger: Ledger,
+    ledger: RequestLedger,
     limit: u32,
     in_flight: usize,
     answered: bool,
@@ -91,7 +91,7 @@ impl Governor {
     /// A governor of these limits; `seed` makes its jitter reproducible.
     pub fn new(limits: &Limits, seed: u64, events: Events) -> Self {
         let state = State {
-            ledger: Ledger::new(limits.period),
+            ledger: RequestLedger::new(limits.period),
             limit: limits.requests_per_period,
             in_flight: 0,
             answered: false,
@@ -120,7 +120,7 @@ impl Governor {
     pub async fn admit(&self) -> Permit {
         let shared = &self.shared;
         let _turn = shared.turn.lock().await;
-        let mut told = false;
+        let mut reported = false;
         loop {
             let changed = shared.changed.notified();
             let now = Instant::now();
@@ -130,8 +130,8 @@ impl Governor {
                 Verdict::Wait(None) => changed.await,
                 Verdict::Wait(Some(until)) => {
                     let wait = until.saturating_duration_since(now);
-                    if wait > WORTH_TELLING && !told {
-                        told = true;
+                    if wait > WORTH_REPORTING && !reported {
+                        reported = true;
                         let until = jiff::Timestamp::now().saturating_add(wait).unwrap_or(jiff::Timestamp::MAX);
                         shared.events.tell(Event::Waiting { until });
                     }
@@ -256,8 +256,8 @@ impl Permit {
         });
     }
 
-    /// The source refused for haste (503, 429): everybody waits until the period ends, or for as long as it said, an hour
-    /// at most.
+    /// The source refused for haste (503, 429): all requests wait until the period ends, or for the stated time, an
+    /// hour at most.
     pub fn throttled(self, wait: Option<Duration>) {
         self.settle(|state, now, shared| {
             let wait = wait.filter(|wait| *wait <= LONGEST_WAIT).unwrap_or(shared.period);

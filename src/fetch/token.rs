@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use crate::disk::{self, Folder, unfit, user};
 use crate::failure::{Failure, Kind, Result};
 use crate::secret::Secret;
-use crate::store::{Step, Watcher};
+use crate::store::{StoreStep, Watcher};
 
 /// The most bytes of a token file: a set has a few hundred.
 const MOST_BYTES: u64 = 1 << 20;
@@ -33,7 +33,7 @@ pub struct TokenSet {
     pub expires_at: Option<Timestamp>,
     /// How long the access token was granted for, when that is known.
     pub life: Option<SignedDuration>,
-    /// Where the account lives, when the token answer said so: it may move (docs/brightpearl-api.md §1.3).
+    /// The address of the account, if the token answer states it: it may move (docs/brightpearl-api.md §1.3).
     pub api_domain: Option<String>,
 }
 
@@ -98,9 +98,9 @@ impl TokenFile {
         Ok(file)
     }
 
-    /// Drafts of processes that are dead, for the lock is ours: a complete one is newer than the file, because each
-    /// writer of the file adopts drafts first; an incomplete one is ignored. Files that no process of ours can have
-    /// left stay.
+    /// Takes over drafts of crashed processes, for the lock is ours: a complete one is newer than the file, because
+    /// each writer of the file adopts drafts first; an incomplete one is ignored. Files that no process of ours can
+    /// have left stay.
     fn adopt_drafts(&self, folder: &Folder) -> std::io::Result<()> {
         let stem = self.path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
         let is_draft = |name: &String| {
@@ -151,7 +151,7 @@ impl TokenFile {
         }
         let mut text = Vec::new();
         file.take(MOST_BYTES).read_to_end(&mut text).map_err(failed)?;
-        // A file that is no token set was not written by us whole; the configured tokens still stand.
+        // A file that is no token set was not written by us as a whole; the configured tokens stay valid.
         let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&text);
         let Ok(written) = serde_json::from_slice::<Written>(text) else { return Ok(None) };
         if written.began_with != self.began_with {
@@ -184,13 +184,13 @@ impl TokenFile {
             serde_json::to_vec(&written).map_err(|error| Failure::new(Kind::Bug, "write tokens").caused(error))?;
         let (draft, mut file) = self.draft(&folder).map_err(failed)?;
         let name = folder.place(&draft).display().to_string();
-        self.watcher.reach(Step::TokensOpened, &name)?;
+        self.watcher.reach(StoreStep::TokensOpened, &name)?;
         file.write_all(&bytes).map_err(failed)?;
-        self.watcher.reach(Step::TokensWritten, &name)?;
+        self.watcher.reach(StoreStep::TokensWritten, &name)?;
         file.sync_all().map_err(failed)?;
-        self.watcher.reach(Step::TokensSynced, &name)?;
+        self.watcher.reach(StoreStep::TokensSynced, &name)?;
         folder.rename(&draft, &self.name()).map_err(failed)?;
-        self.watcher.reach(Step::TokensPlaced, &name)
+        self.watcher.reach(StoreStep::TokensPlaced, &name)
     }
 
     /// A new private file beside the token file, by its name. An existing file of a crashed process or of another user
@@ -208,7 +208,7 @@ impl TokenFile {
         Err(taken.unwrap_or_else(|| ErrorKind::AlreadyExists.into()))
     }
 
-    /// The folder that it lies in, made where it is missing.
+    /// Its folder, made if it is missing.
     fn folder(&self) -> Result<Folder> {
         let folder = self.path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         std::fs::create_dir_all(folder).map_err(|error| self.failed("make the folder of", error))?;

@@ -1,13 +1,13 @@
-//! Pages of a search, asked ahead and joined in order (docs/reading.md §9, §10, §11).
+//! Pages of a search, requested ahead and joined in order (docs/reading.md §9, §10, §11).
 //!
-//! Pages are sorted by a unique id ascending and overlap by one row. A page may come while others are under way; they are
-//! joined in order by their first and last id: a first id at or below the last one known joins; one above it means that
-//! rows left meanwhile, and pages are read again from further ahead of the gap until one joins.
+//! Pages are sorted by a unique id ascending and overlap by one row. A page may arrive while others are under way; they
+//! are joined in order by their first and last id: a first id at or below the last one known joins; one above it means
+//! that rows left meanwhile, and pages are read again from further ahead of the gap until one joins.
 //!
-//! A page is full if it has as many rows as were asked for, or as an earlier page of the walk, or states that more follow. A
-//! single page that is not full and agrees with the count that it states ends the walk; where the count is known to be
-//! wrong, two such pages in a row do. A page without new rows against a count that is believed is asked again; then the
-//! walk goes on by windows (see `windows`).
+//! A page is full if it has as many rows as were requested, or as an earlier page of the walk, or states that more
+//! follow. A single page that is not full and agrees with the count that it states ends the walk; where the count is
+//! known to be wrong, two such pages in a row do. A page without new rows against a count that is believed is requested
+//! again; then the walk continues by windows (see `windows`).
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -17,14 +17,14 @@ use tokio::task::JoinSet;
 use crate::failure::{Failure, Kind, Result};
 use crate::fetch::page::read_page;
 use crate::fetch::windows::{Missing, Next, Windows};
-use crate::fetch::{Client, Query, Reader, Request, Room, SearchPage};
+use crate::fetch::{Client, PageReader, Query, Request, Room, SearchPage};
 use crate::quantity::plural;
 
 /// A page is read again from further ahead at most this often in a row: rows that leave faster than we read end the scan.
 const REREADS: u32 = 100;
-/// The same rows come from so many places of a search before it counts as one that does not go on.
+/// The same rows come from so many places of a search before it counts as one that does not advance.
 const SAME_PAGES: u32 = 2;
-/// A page without rows against the search's own count is asked for so often before the walk goes on by windows.
+/// A page without rows against the search's own count is requested so often before the walk continues by windows.
 const ASKED: u32 = 2;
 
 /// A page in its place: its content, and the position after it.
@@ -32,7 +32,7 @@ const ASKED: u32 = 2;
 pub struct JoinedPage<T> {
     pub content: T,
     pub asked_at: jiff::Timestamp,
-    /// The greatest id joined so far, and the row at which the next page begins: from here the walk can go on later.
+    /// The greatest id joined so far, and the row at which the next page begins: from here the walk can resume later.
     pub last: Option<i64>,
     pub next: u64,
     /// The room of the content, until it is elsewhere.
@@ -42,11 +42,12 @@ pub struct JoinedPage<T> {
 type Fetched<T> = (u64, Result<(SearchPage, T, jiff::Timestamp, jiff::Timestamp)>);
 
 /// A walk through a search.
+/// More than twelve fields: the state of one walk; each page that is joined changes most of it.
 pub struct Walk<T> {
     pub(super) client: Client,
     pub(super) resource: Arc<str>,
     pub(super) query: Query,
-    pub(super) reader: Reader<T>,
+    pub(super) reader: PageReader<T>,
     /// The greatest id joined.
     pub(super) last: Option<i64>,
     /// The greatest id of which all rows are joined, where those of an id belong together.
@@ -84,12 +85,12 @@ pub struct Walk<T> {
 }
 
 impl<T: Send + 'static> Walk<T> {
-    /// A walk from the first row, or from where an earlier one was left: the greatest id home and the next row.
+    /// A walk from the first row, or from the end of an earlier one: the greatest fetched id and the next row.
     pub fn new(
         client: &Client,
         resource: &Arc<str>,
         query: Query,
-        reader: Reader<T>,
+        reader: PageReader<T>,
         from: Option<(i64, u64)>,
     ) -> Self {
         Self {
@@ -162,7 +163,7 @@ impl<T: Send + 'static> Walk<T> {
         }
     }
 
-    /// Whether more than one page is there, and they cannot be told apart by their first and last rows.
+    /// Whether there is more than one page, and their first and last rows do not distinguish them.
     fn is_unsorted(&self, page: &SearchPage) -> bool {
         let column = page.columns.iter().find(|column| column.name == self.query.row);
         !self.is_whole(page) && (!self.ascends(page) || column.is_none_or(|column| !column.sortable))
@@ -206,10 +207,10 @@ impl<T: Send + 'static> Walk<T> {
         }
         if !self.ended {
             self.least_rows = Some(self.least_rows.map_or(page.rows, |least| least.min(page.rows)));
-            // Only a page that is full, or says that more follow, shows how many rows a page has: the count that the
+            // Only a page that is full, or states that more follow, shows how many rows a page has: the count that the
             // source claims may be wrong.
-            let tells = page.more == Some(true) || page.rows >= u64::from(self.query.page_size);
-            if self.step.is_none() && tells {
+            let shows_size = page.more == Some(true) || page.rows >= u64::from(self.query.page_size);
+            if self.step.is_none() && shows_size {
                 self.step = Some(page.rows.saturating_sub(1).max(1));
             }
             if self.ahead.front().is_some_and(|ahead| *ahead > end) {
@@ -217,7 +218,7 @@ impl<T: Send + 'static> Walk<T> {
                 self.forget_ahead();
                 self.step = Some(page.rows.saturating_sub(1).max(1));
             }
-            // The next page overlaps by the last row that can be told, and is asked anew where that is not the last.
+            // The next page overlaps by the last readable row, and is requested anew if that is not the last.
             self.next = if self.query.groups { self.next_group(first, page)? } else { first + page.last_at };
             if self.next < end {
                 self.forget_ahead();
@@ -264,7 +265,8 @@ impl<T: Send + 'static> Walk<T> {
         self.short_pages >= 2
     }
 
-    /// A page contradicts the search's own count: it is asked again, then the walk goes on by windows of dates.
+    /// Handles a page that contradicts the search's own count: it is requested again, then the walk continues by
+    /// windows of dates.
     fn doubt(&mut self, first: u64, page: &SearchPage) -> Result<()> {
         self.doubts += 1;
         self.forget_ahead();
@@ -272,7 +274,7 @@ impl<T: Send + 'static> Walk<T> {
         if self.doubts < ASKED {
             return Ok(());
         }
-        // Rows up to the last one joined are home; the page overlaps by that row.
+        // Rows up to the last one joined are fetched; the page overlaps by that row.
         let missing = Missing::new(self.last, first, page);
         if self.query.by.is_none() || self.query.descending {
             return Err(missing.failure(&self.resource, &self.query.page(first)));
@@ -286,7 +288,7 @@ impl<T: Send + 'static> Walk<T> {
         Ok(())
     }
 
-    /// Refuses a search that does not go on: the same rows again and again, or page after page without a new one.
+    /// Refuses a search that does not advance: the same rows again and again, or page after page without a new one.
     fn refuse_idle(&mut self, brings: bool, page: &SearchPage) -> Result<()> {
         if brings || page.rows <= 1 {
             (self.idle, self.same_pages) = (0, 0);
@@ -305,7 +307,7 @@ impl<T: Send + 'static> Walk<T> {
             .advise("run `pearlift check`; leave the resource out with `resources.exclude` meanwhile"))
     }
 
-    /// A page of which no row can be told from others: it is taken as it is where it is the last.
+    /// Joins a page without a readable row: it is taken as it is if it is the last.
     fn join_unreadable(&mut self, first: u64, page: &SearchPage) -> Result<Option<bool>> {
         self.ended = !self.is_full(page) && page.agrees(first + page.rows - 1);
         if self.ended {
@@ -313,7 +315,7 @@ impl<T: Send + 'static> Walk<T> {
         }
         Err(Failure::new(Kind::Answer, format!("read {} completely", self.resource))
             .at(self.query.page(first))
-            .because(format!("no row of a page bears a `{}` that can be read", self.query.row))
+            .because(format!("no row of a page has a readable `{}`", self.query.row))
             .advise("run `pearlift check`; leave the resource out with `resources.exclude` meanwhile"))
     }
 
@@ -396,7 +398,7 @@ impl<T: Send + 'static> Walk<T> {
                 .advise("the source has changed; run `pearlift check`, and leave the resource out with `resources.exclude` meanwhile"))
         };
         if let Some((column, found)) = &page.unfiltered {
-            return refuse(format!("the source ignores the filter on `{column}`: a row bears {found}"));
+            return refuse(format!("the source ignores the filter on `{column}`: a row has {found}"));
         }
         let column = page.columns.iter().find(|column| column.name == self.query.row);
         let Some(column) = column else { return refuse(format!("the search does not return `{}`", self.query.row)) };
@@ -479,7 +481,7 @@ impl<T: Send + 'static> Walk<T> {
             if !windows.halve(next, date.max(self.client.clocks().ours())) {
                 return Err(Failure::new(Kind::Answer, format!("read {} completely", self.resource))
                     .at(request.path)
-                    .because("more rows than a page holds bear the same date, and they cannot be sorted")
+                    .because("more rows than fit one page have the same date, and they cannot be sorted")
                     .advise(
                         "leave the resource out with `resources.exclude`, or name another unique column in its schema",
                     ));

@@ -170,7 +170,7 @@ impl Windows {
     }
 }
 
-/// Cuts a window in two; open ends are cut where next to nothing lies behind: before 1990, after the source's clock.
+/// Cuts a window in two; open ends are cut where next to nothing follows: before 1990, after the source's clock.
 pub fn split(window: Window, now: jiff::Timestamp) -> Option<(Window, Window)> {
     let long_ago = jiff::Timestamp::from_second(LONG_AGO).ok()?;
     let cut = |at| (Window { from: window.from, to: Some(at) }, Window { from: Some(at), to: window.to });

@@ -17,7 +17,7 @@ pub struct ClockStamps {
     pub reconciled_at: Option<Timestamp>,
     /// Our clock when open records were last read again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub opened_at: Option<Timestamp>,
+    pub open_reread_at: Option<Timestamp>,
     /// The clocks at the start of the unfinished scan; its watermark is made of them when it ends.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scan: Option<ScanStart>,

@@ -1,9 +1,9 @@
 //! The commit: one conditional put decides.
 //!
 //! After `AlreadyExists` or any unclear answer the slot is read back: our nonce is won, another is lost, nothing there
-//! means put again. (A store client that repeats a put after a 5xx may be told "exists" of its own write; a 409 may come
-//! though nothing was written.) A slot that was free only because old versions had been pruned is no commit: then a version
-//! above it is not its child, and it counts as lost.
+//! means put again. (A store client that repeats a put after a 5xx may get "exists" for its own write; a 409 may arrive
+//! though nothing was written.) A slot that was free only because old versions had been pruned is no commit: then a
+//! version above it is not its child, and it counts as lost.
 
 use crate::failure::{Failure, Kind, Result};
 use crate::manifest::format::Version;
@@ -46,7 +46,7 @@ pub async fn decide(store: &Store, next: &Version) -> Result<()> {
     Err(last.unwrap_or_else(|| {
         Failure::new(Kind::StoreUnreachable, "commit")
             .at(path)
-            .because("the store says that a manifest exists and does not show it")
+            .because("the store states that a manifest exists and does not show it")
             .advise("run again")
     }))
 }

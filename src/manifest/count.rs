@@ -29,7 +29,7 @@ pub struct SourceCount {
     /// The count contradicted a finished walk, or did not move: it is not compared any more.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub unreliable: bool,
-    /// Where the search for a changed difference goes on.
+    /// The place from which the search for a changed difference continues.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub locating: Option<Locating>,
     /// Ids held that the source did not show when they were looked for, as inclusive ranges: candidates for deletion.
@@ -92,7 +92,7 @@ impl SourceCount {
         Some(at_source.saturating_sub(i64::try_from(self.held).unwrap_or(i64::MAX)))
     }
 
-    /// Whether the count has stood still for so long that it tells nothing.
+    /// Whether the count has been constant for so long that it has no meaning.
     pub fn stands_still(&self) -> bool {
         self.unmoved >= UNMOVED_NIGHTS
     }

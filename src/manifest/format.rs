@@ -17,7 +17,7 @@ use crate::schema::{Column, Meaning, Table, Type, file_schema};
 /// The format that this program writes; a higher one is refused.
 pub const FORMAT: u32 = 1;
 
-/// An owner key. Numbers sort as numbers, texts by their bytes.
+/// A record key. Numbers sort as numbers, texts by their bytes.
 #[derive(Clone, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
 #[serde(untagged)]
 pub enum Key {
@@ -35,6 +35,7 @@ impl fmt::Display for Key {
 }
 
 /// One version of a resource: immutable once put.
+/// More than twelve fields: the keys of the JSON.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub struct Version {
     pub format: u32,
@@ -43,7 +44,7 @@ pub struct Version {
     pub account: String,
     pub resource: String,
     pub version: u64,
-    /// Tells this put from every other.
+    /// Distinguishes this put from every other.
     pub nonce: String,
     /// The nonce of the version before; none for the first.
     pub parent: Option<String>,
@@ -53,7 +54,7 @@ pub struct Version {
     pub tables: BTreeMap<String, TableFiles>,
     /// Data files of the version before that this one no longer names.
     pub removes: Vec<String>,
-    pub misfits: Vec<MisfitFile>,
+    pub rejected: Vec<RejectedFile>,
     /// Files of rows that were found deleted, oldest first; no part of the tables.
     #[serde(default)]
     pub deleted: Vec<DataFile>,
@@ -76,7 +77,7 @@ pub struct Checkpoint {
 pub struct Lists {
     pub tables: BTreeMap<String, TableFiles>,
     pub deleted: Vec<DataFile>,
-    pub misfits: Vec<MisfitFile>,
+    pub rejected: Vec<RejectedFile>,
 }
 
 /// A table's physical schema and its live files.
@@ -88,7 +89,7 @@ pub struct TableFiles {
     pub partition: Option<String>,
     /// Columns that the source may fill and that these files no longer have the values of: left out, or dropped since.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub left_out: Vec<SpecColumn>,
+    pub excluded_columns: Vec<SpecColumn>,
     /// Sorted by partition, then key; key ranges within a partition do not overlap.
     pub files: Vec<DataFile>,
 }
@@ -125,16 +126,16 @@ impl SpecColumn {
 /// A live Parquet file.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub struct DataFile {
-    /// Where it lies once published.
+    /// Its final path, once published.
     pub path: String,
-    /// Where it lies until then.
+    /// Its path until then.
     pub staged: String,
     /// `created_month=2026-03-01`, if the table has a partition.
     pub partition: Option<String>,
     pub bytes: u64,
     pub rows: u64,
     pub sha256: String,
-    /// The least and greatest owner key; none in an empty file.
+    /// The least and greatest record key; none in an empty file.
     pub first: Option<Key>,
     pub last: Option<Key>,
     /// The records that are held as open; absent where they are not looked for, or are many.
@@ -153,12 +154,13 @@ pub struct OpenRecords {
 
 /// A file of records that did not fit.
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize)]
-pub struct MisfitFile {
+pub struct RejectedFile {
     pub path: String,
     pub records: u64,
 }
 
 /// The state of the resource's scans.
+/// More than twelve fields: the keys of the JSON.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 pub struct State {
     /// Every change until then is read: the earlier of the server's clock and ours at a completed scan's start, minus the
@@ -176,13 +178,13 @@ pub struct State {
     pub reconciled_at: Option<Timestamp>,
     /// The server's clock when open records were last read again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub opened_at: Option<Timestamp>,
+    pub open_reread_at: Option<Timestamp>,
     /// The same stamps by our clock.
     #[serde(default, skip_serializing_if = "ClockStamps::is_empty")]
     pub clocks: ClockStamps,
-    /// Ids of other resources, by their names, that changed rows of ours name: to be read again there.
+    /// Ids of other resources, by their names, that changed rows of this one reference: to be read again there.
     #[serde(default)]
-    pub handed: BTreeMap<String, BTreeSet<i64>>,
+    pub pending_references: BTreeMap<String, BTreeSet<i64>>,
     /// The mark under which ids were last added to these; another one each time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub references_mark: Option<String>,
@@ -194,15 +196,14 @@ pub struct State {
     /// A backfill that stopped before its end: no scan of the nightly run touches it.
     #[serde(default)]
     pub backfill: Option<Backfill>,
-    /// Ids that could not be brought home; asked for again each run.
-    #[serde(default)]
-    pub owed: Vec<Owed>,
+    /// Ids that could not be fetched or mapped; retried on each run.
+    pub pending: Vec<PendingId>,
     /// Ids that spoil their set, left out until then.
     #[serde(default)]
-    pub left_out: Vec<LeftOut>,
-    /// Owners read lately, with the change stamp that they bore: not read again while it is the same.
+    pub skipped_ids: Vec<SkippedId>,
+    /// Records read lately, with their change stamp: not read again while it is the same.
     #[serde(default)]
-    pub seen: BTreeMap<i64, String>,
+    pub record_stamps: BTreeMap<i64, String>,
     /// The last full read left out records created before.
     #[serde(default)]
     pub start: Option<Timestamp>,
@@ -244,7 +245,7 @@ pub struct Scan {
     pub cursor: Cursor,
 }
 
-/// An unfinished backfill: it goes on when the same is asked for again.
+/// An unfinished backfill: resumed by a request for the same range.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub struct Backfill {
     pub id: String,
@@ -303,7 +304,7 @@ impl ScanKind {
 pub enum Cursor {
     /// Slices done, as ranges of their numbers, of the plan at this path.
     Slices { plan: String, done: Vec<(u64, u64)> },
-    /// Rows up to this key are home; the next page begins at this row (1-based).
+    /// Rows up to this key are fetched; the next page begins at this row (1-based).
     Rows { last: i64, next: u64 },
 }
 
@@ -316,7 +317,7 @@ pub struct ScanPlan {
     pub schema_hash: String,
     /// Ids or windows of ids, each slice a list of inclusive ranges.
     pub slices: Vec<Vec<(i64, i64)>>,
-    /// Owners found by their change stamp, for [`State::seen`].
+    /// Records found by their change stamp, for [`State::record_stamps`].
     pub stamps: BTreeMap<i64, String>,
     /// Ids that are taken out of the tables where the source does not return them, as inclusive ranges.
     #[serde(default)]
@@ -329,9 +330,9 @@ pub struct ScanPlan {
     pub shown: Vec<(i64, i64)>,
 }
 
-/// An id that is owed.
+/// A pending id.
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize)]
-pub struct Owed {
+pub struct PendingId {
     pub id: Key,
     pub reason: String,
     pub since: Timestamp,
@@ -339,7 +340,7 @@ pub struct Owed {
 
 /// An id that is left out of sets for a while.
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize)]
-pub struct LeftOut {
+pub struct SkippedId {
     pub id: i64,
     pub code: String,
     pub until: Timestamp,
@@ -352,7 +353,7 @@ impl TableFiles {
             columns: table.columns.iter().map(SpecColumn::new).collect(),
             key: table.key.iter().map(|index| table.columns[*index].name.clone()).collect(),
             partition: table.partition.segment().map(str::to_owned),
-            left_out: table.left_out.iter().map(SpecColumn::new).collect(),
+            excluded_columns: table.excluded_columns.iter().map(SpecColumn::new).collect(),
             files: Vec::new(),
         }
     }
@@ -361,15 +362,15 @@ impl TableFiles {
     /// stay so.
     pub fn going_on(table: &Table, before: Option<&Self>) -> Self {
         let mut next = Self::new(table);
-        for column in before.iter().flat_map(|before| &before.left_out) {
-            if next.left_out.iter().all(|known| known.name != column.name) {
-                next.left_out.push(column.clone());
+        for column in before.iter().flat_map(|before| &before.excluded_columns) {
+            if next.excluded_columns.iter().all(|known| known.name != column.name) {
+                next.excluded_columns.push(column.clone());
             }
         }
         next
     }
 
-    /// Whether files of the other description can stand beside ours.
+    /// Whether both descriptions allow their files in one table.
     pub fn same_shape(&self, other: &Self) -> bool {
         self.columns.len() == other.columns.len()
             && self.columns.iter().zip(&other.columns).all(|(ours, theirs)| ours.same_shape(theirs))
@@ -377,7 +378,7 @@ impl TableFiles {
             && self.partition == other.partition
     }
 
-    /// The Arrow schema of its files. Refuses (`Damage`) types that no schema file can say.
+    /// The Arrow schema of its files. Refuses (`Damage`) types that no schema file can declare.
     pub fn arrow(&self) -> Result<Schema> {
         let mut columns = Vec::new();
         for column in &self.columns {

@@ -50,7 +50,7 @@ pub fn check_size(verb: &str, path: &str, text: &[u8], (bytes, most): (u64, u64)
 /// Returns the fault of a version with this number, of this resource.
 pub fn check(version: &Version, resource: &str, number: u64) -> Result<(), String> {
     if version.resource != resource || version.version != number || number > LAST {
-        return Err(format!("it says that it is version {} of `{}`", version.version, version.resource));
+        return Err(format!("it is version {} of `{}` by its own content", version.version, version.resource));
     }
     for (name, table) in &version.tables {
         check_table(name, table)?;
@@ -63,7 +63,7 @@ pub fn check(version: &Version, resource: &str, number: u64) -> Result<(), Strin
     if let Some(path) = version.removes.iter().find(|path| !removable(path)) {
         return Err(not_ours(path));
     }
-    if let Some(file) = version.misfits.iter().find(|file| !paths::is_misfits(&file.path, resource)) {
+    if let Some(file) = version.rejected.iter().find(|file| !paths::is_rejected(&file.path, resource)) {
         return Err(not_ours(&file.path));
     }
     let scan = version.state.scan.as_ref().map(|scan| &scan.cursor);
@@ -89,7 +89,7 @@ pub fn check(version: &Version, resource: &str, number: u64) -> Result<(), Strin
         return Err(no_row(next));
     }
     check_absent(version)?;
-    let records = version.misfits.iter().try_fold(0_u64, |sum, file| sum.checked_add(file.records));
+    let records = version.rejected.iter().try_fold(0_u64, |sum, file| sum.checked_add(file.records));
     records.ok_or("its rejected records are more than can be counted")?;
     let mut named = BTreeSet::new();
     let mut totals = (0_u64, 0_u64);
@@ -103,7 +103,7 @@ pub fn check(version: &Version, resource: &str, number: u64) -> Result<(), Strin
     Ok(())
 }
 
-/// All ids that it names as absent, of whatever kind, are held in memory.
+/// All ids that it names as absent, of any kind, are held in memory.
 fn check_absent(version: &Version) -> Result<(), String> {
     let (absence, count) = (&version.state.absence, &version.state.count);
     let gaps = absence.gaps.iter().map(|gap| &gap.ids);
@@ -140,13 +140,13 @@ fn check_table(name: &str, table: &TableFiles) -> Result<(), String> {
         check_file(file, name, run, |table, run, number| paths::data(table, segment, run, number))?;
         let partition = segment.and_then(|segment| segment.split_once('=')).map(|(name, _)| name);
         if partition != table.partition.as_deref() {
-            return Err(format!("`{}` lies in no partition of `{name}`", file.path));
+            return Err(format!("`{}` is in no partition of `{name}`", file.path));
         }
     }
     Ok(())
 }
 
-/// A file lies where its run and its number put it, and its key range is one.
+/// Checks that a file is at the path of its run and number, and that its key range is one.
 fn check_file(
     file: &DataFile,
     table: &str,

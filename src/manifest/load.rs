@@ -1,11 +1,14 @@
 //! Reads versions and plans from the store.
 
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+
 use crate::failure::{Failure, Kind, Result};
 use crate::manifest::format::{FORMAT, ScanPlan, Version};
 use crate::manifest::integrity::{MANIFEST_ELEMENTS, PLAN_ELEMENTS, check, check_size, elements, is_plan};
 use crate::manifest::share::{Outline, Stored};
 use crate::store::paths::PLAN_BYTES;
-use crate::store::{Step, Store, paths};
+use crate::store::{Store, StoreStep, paths};
 
 /// Attempts to find a head with its checkpoint: it may have been pruned under a newer head.
 const TRIES: u32 = 3;
@@ -70,8 +73,9 @@ async fn read_checkpoint(store: &Store, resource: &str, number: u64) -> Result<O
     found.map(|stored| resolve(stored, resource, number, None)).transpose()
 }
 
-/// Reads the JSON of a resource's version; refuses (`Settings`) a newer format, and (`Damage`) anything that is no
-/// manifest, lists files that no run of ours can have written, or refers to another version for its files.
+/// Reads the JSON of a resource's version; refuses (`Settings`) a newer format and the keys of builds before the first
+/// release, and (`Damage`) anything that is no manifest, lists files that no run of ours can have written, or refers to
+/// another version for its files.
 pub fn parse(resource: &str, number: u64, bytes: &[u8]) -> Result<Version> {
     resolve(parse_stored(resource, number, bytes)?, resource, number, None)
 }
@@ -90,9 +94,15 @@ fn resolve(stored: Stored, resource: &str, number: u64, checkpoint: Option<&Vers
 }
 
 fn parse_stored(resource: &str, number: u64, bytes: &[u8]) -> Result<Stored> {
-    #[derive(serde::Deserialize)]
-    struct Format {
+    #[derive(Deserialize)]
+    struct Form {
         format: u32,
+        state: Option<Keys>,
+    }
+    /// A key that each version has, as a sign of the others.
+    #[derive(Deserialize)]
+    struct Keys {
+        pending: Option<IgnoredAny>,
     }
     let path = paths::manifest(resource, number);
     let found = elements(bytes);
@@ -100,12 +110,18 @@ fn parse_stored(resource: &str, number: u64, bytes: &[u8]) -> Result<Stored> {
         let why = format!("it lists {found} things, and at most {MANIFEST_ELEMENTS} are read");
         return Err(damaged(&path).because(why));
     }
-    let format: Format = serde_json::from_slice(bytes).map_err(|error| damaged(&path).caused(error))?;
-    if format.format > FORMAT {
+    let form: Form = serde_json::from_slice(bytes).map_err(|error| damaged(&path).caused(error))?;
+    if form.format > FORMAT {
         return Err(Failure::new(Kind::Settings, "read a manifest")
             .at(&path)
-            .because(format!("it is of format {}, and this program knows up to {FORMAT}", format.format))
+            .because(format!("it is of format {}, and this program knows up to {FORMAT}", form.format))
             .advise("use the newer pearlift that wrote it"));
+    }
+    if form.state.is_some_and(|keys| keys.pending.is_none()) {
+        return Err(Failure::new(Kind::Settings, "read a manifest")
+            .at(&path)
+            .because("it lacks the key `state.pending`: a pearlift before the first release wrote it, with other keys")
+            .advise("set `destination.url` to a new folder or prefix, and export everything again"));
     }
     let stored: Stored = serde_json::from_slice(bytes).map_err(|error| damaged(&path).caused(error))?;
     check(&stored.without_files(), resource, number).map_err(|why| damaged(&path).because(why))?;
@@ -114,7 +130,7 @@ fn parse_stored(resource: &str, number: u64, bytes: &[u8]) -> Result<Stored> {
 
 fn damaged(path: &str) -> Failure {
     Failure::new(Kind::Damage, "read a manifest").at(path).advise(
-        "restore it from a backup; or move it away, and `pearlift backfill RESOURCE --damaged` mends the version before",
+        "restore it from a backup; or move it away, and `pearlift backfill RESOURCE --damaged` repairs the version before",
     )
 }
 
@@ -124,7 +140,7 @@ pub async fn write_plan(store: &Store, plan: &ScanPlan) -> Result<String> {
     let bytes = serde_json::to_vec(plan).map_err(|error| Failure::new(Kind::Bug, "write a plan").caused(error))?;
     check_size("write a plan", &path, &bytes, (PLAN_BYTES, PLAN_ELEMENTS))?;
     store.put_own(&path, bytes).await?;
-    store.reach(Step::PlanKept, &path)?;
+    store.reach(StoreStep::PlanKept, &path)?;
     Ok(path)
 }
 

@@ -26,13 +26,13 @@ pub use commit::{decide, nonce};
 pub use count::{Locating, SourceCount};
 pub use evidence::{Evidence, FieldDrift, OlderCopy};
 pub use format::{
-    Backfill, Checkpoint, Cursor, DataFile, FORMAT, Key, LeftOut, MisfitFile, OpenRecords, Owed, Scan, ScanKind,
-    ScanPlan, Selected, SpecColumn, State, TableFiles, Version,
+    Backfill, Checkpoint, Cursor, DataFile, FORMAT, Key, OpenRecords, PendingId, RejectedFile, Scan, ScanKind,
+    ScanPlan, Selected, SkippedId, SpecColumn, State, TableFiles, Version,
 };
 pub use lake::{check_destination, claim_destination};
 pub use load::{head, newest_outline, outline, parse, parse_changes, read_plan, resources, versions, write_plan};
 pub use looked::Looked;
-pub use overtaken::Holder;
+pub use overtaken::ResourceHolder;
 pub use pieces::{Pieces, SetSize};
 pub use publish::{publish, staged};
 pub use recover::{Claimant, Holding, Recovered, recover, recover_holding};

@@ -7,13 +7,13 @@ use crate::store::{Locks, Store, is_missing};
 
 /// A run that works on resources under locks, which it may have lost while it slept.
 #[derive(Clone, Copy, Debug)]
-pub struct Holder<'a> {
+pub struct ResourceHolder<'a> {
     pub store: &'a Store,
     pub locks: &'a Locks,
     pub run: &'a str,
 }
 
-impl Holder<'_> {
+impl ResourceHolder<'_> {
     /// The meaning of a failure that met damaged or missing files: `Lost` where the lock of one of these resources is another
     /// run's by now, or where the first of them has a newer version than `known` by another run. Where that cannot be
     /// found out, the failure as it is.
@@ -27,7 +27,7 @@ impl Holder<'_> {
         Failure::new(Kind::Lost, format!("finish {}", resources.first().unwrap_or(&"")))
             .because("another run took over the lock while this one slept, and replaced files")
             .caused(failure)
-            .advise("nothing is lost: the other run goes on from the last commit; run again")
+            .advise("nothing is lost: the other run continues from the last commit; run again")
     }
 
     async fn is_overtaken(self, resources: &[&str], known: Option<u64>) -> Result<bool> {

@@ -7,7 +7,7 @@ use futures_util::TryStreamExt;
 use crate::failure::{Failure, Kind, Result};
 use crate::manifest::format::{DataFile, Version};
 use crate::manifest::load::versions;
-use crate::store::{Step, Store, paths};
+use crate::store::{Store, StoreStep, paths};
 
 /// Partitions published at once: a bucket answers a copy in tens of milliseconds.
 const AT_ONCE: usize = 16;
@@ -30,21 +30,21 @@ pub async fn publish(store: &Store, version: &Version, staged: &BTreeSet<String>
         .try_for_each_concurrent(AT_ONCE, |(files, removes)| async move {
             for file in &files {
                 swap_in(store, version, file).await?;
-                store.reach(Step::Copied, &file.path)?;
+                store.reach(StoreStep::Copied, &file.path)?;
             }
             if let Some(file) = files.first() {
-                store.reach(Step::CopiedAll, &file.path)?;
+                store.reach(StoreStep::CopiedAll, &file.path)?;
             }
             let Some(removed) = removes.first() else { return Ok(()) };
             store.delete(&removes).await?;
-            store.reach(Step::Replaced, removed)
+            store.reach(StoreStep::Replaced, removed)
         })
         .await?;
-    store.reach(Step::Published, &version.resource)?;
+    store.reach(StoreStep::Published, &version.resource)?;
     if !published.is_empty() {
         store.delete(&published).await?;
     }
-    store.reach(Step::Cleared, &version.resource)
+    store.reach(StoreStep::Cleared, &version.resource)
 }
 
 async fn swap_in(store: &Store, version: &Version, file: &DataFile) -> Result<()> {

@@ -10,7 +10,7 @@ use crate::manifest::format::{FORMAT, State, Version};
 use crate::manifest::load::{head, outline};
 use crate::manifest::publish::{publish, staged};
 use crate::schema::Resource;
-use crate::store::{Step, Store, Upload, paths};
+use crate::store::{Store, StoreStep, Upload, paths};
 
 /// Versions whose removes are issued again: a publisher that slept may have restored files that a later version removed.
 const REPEATED: u64 = 5;
@@ -51,7 +51,8 @@ impl Holding {
 pub struct Recovered {
     /// The head; `None` where nothing was ever committed.
     pub head: Option<Version>,
-    /// Why uploads of dead runs are still there. Nothing depends on them, so that it is no failure of the recovery.
+    /// The reason why uploads of crashed runs remain. Nothing depends on them, so that it is no failure of the
+    /// recovery.
     pub kept: Option<Failure>,
 }
 
@@ -86,21 +87,21 @@ pub async fn recover_holding(
     if !of_dead_runs.is_empty() || !unfinished.is_empty() {
         let claim = claim(current.as_ref(), holding, claimant);
         decide(store, &claim).await?;
-        store.reach(Step::Claimed, &holding.resource)?;
+        store.reach(StoreStep::Claimed, &holding.resource)?;
         current = Some(claim);
     }
     let Some(head) = current else { return Ok(Recovered { head: None, kept: None }) };
     publish(store, &head, &of_dead_runs).await?;
-    store.reach(Step::Recovered, &holding.resource)?;
+    store.reach(StoreStep::Recovered, &holding.resource)?;
     let named: BTreeSet<&str> = head.files().chain(&head.deleted).map(|file| file.staged.as_str()).collect();
     let swept: Vec<String> = of_dead_runs.iter().filter(|path| !named.contains(path.as_str())).cloned().collect();
     if !swept.is_empty() {
         store.delete(&swept).await?;
-        store.reach(Step::Swept, &holding.resource)?;
+        store.reach(StoreStep::Swept, &holding.resource)?;
     }
     let kept = store.give_up(&unfinished).await.err();
     remove_again(store, &head).await?;
-    store.reach(Step::RemovedAgain, &holding.resource)?;
+    store.reach(StoreStep::RemovedAgain, &holding.resource)?;
     Ok(Recovered { head: Some(head), kept })
 }
 
@@ -120,7 +121,7 @@ fn claim(head: Option<&Version>, holding: &Holding, claimant: Claimant<'_>) -> V
         schema_hash: base.as_ref().map_or_else(|| holding.schema_hash.clone(), |head| head.schema_hash.clone()),
         tables: base.as_ref().map(|head| head.tables.clone()).unwrap_or_default(),
         removes: base.as_ref().map(|head| head.removes.clone()).unwrap_or_default(),
-        misfits: base.as_ref().map(|head| head.misfits.clone()).unwrap_or_default(),
+        rejected: base.as_ref().map(|head| head.rejected.clone()).unwrap_or_default(),
         deleted: base.as_ref().map(|head| head.deleted.clone()).unwrap_or_default(),
         checkpoint: base.as_ref().and_then(|head| head.checkpoint.clone()),
         state: base.map(|head| head.state).unwrap_or_else(State::default),

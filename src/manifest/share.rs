@@ -11,7 +11,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::manifest::format::{Checkpoint, DataFile, Lists, MisfitFile, State, TableFiles, Version};
+use crate::manifest::format::{Checkpoint, DataFile, Lists, RejectedFile, State, TableFiles, Version};
 
 /// A version refers to its checkpoint while its changes take at most this part of the whole lists: then the lists written in
 /// a row of versions take at most some times those of one.
@@ -32,7 +32,7 @@ pub struct ChangedSince {
     deleted: Changes<DataFile>,
     /// Changes of the files of rejected records.
     #[serde(default = "Changes::none", skip_serializing_if = "Changes::is_none")]
-    misfits: Changes<MisfitFile>,
+    rejected: Changes<RejectedFile>,
 }
 
 /// Changes of a list of files.
@@ -49,6 +49,7 @@ struct Changes<File> {
 }
 
 /// The JSON of a version.
+/// More than twelve fields: the keys of the JSON.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct Stored {
     format: u32,
@@ -68,7 +69,7 @@ pub struct Stored {
     tables: Option<BTreeMap<String, TableFiles>>,
     removes: Vec<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    misfits: Option<Vec<MisfitFile>>,
+    rejected: Option<Vec<RejectedFile>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     deleted: Option<Vec<DataFile>>,
     state: State,
@@ -99,7 +100,7 @@ impl Listed for DataFile {
     }
 }
 
-impl Listed for MisfitFile {
+impl Listed for RejectedFile {
     fn path(&self) -> &str {
         &self.path
     }
@@ -157,7 +158,7 @@ impl<File: Listed> Changes<File> {
 }
 
 impl ChangedSince {
-    /// The changes from a checkpoint to other lists, if they can be told.
+    /// The changes from a checkpoint to other lists, if they can be expressed.
     fn between(checkpoint: &Checkpoint, new: &Lists) -> Option<Self> {
         let old = &checkpoint.lists;
         let mut tables = BTreeMap::new();
@@ -180,7 +181,7 @@ impl ChangedSince {
             nonce: checkpoint.nonce.clone(),
             tables,
             deleted: Changes::between(&old.deleted, &new.deleted)?,
-            misfits: Changes::between(&old.misfits, &new.misfits)?,
+            rejected: Changes::between(&old.rejected, &new.rejected)?,
         })
     }
 
@@ -194,7 +195,7 @@ impl ChangedSince {
         Ok(Lists {
             tables,
             deleted: self.deleted.applied(old.deleted.clone())?,
-            misfits: self.misfits.applied(old.misfits.clone())?,
+            rejected: self.rejected.applied(old.rejected.clone())?,
         })
     }
 }
@@ -212,7 +213,7 @@ impl Version {
     }
 
     fn lists(&self) -> Lists {
-        Lists { tables: self.tables.clone(), deleted: self.deleted.clone(), misfits: self.misfits.clone() }
+        Lists { tables: self.tables.clone(), deleted: self.deleted.clone(), rejected: self.rejected.clone() }
     }
 }
 
@@ -228,7 +229,7 @@ impl Stored {
         let checkpoint = version.checkpoint.as_ref().filter(|checkpoint| checkpoint.nonce != version.nonce);
         let changed_since = checkpoint.and_then(|checkpoint| ChangedSince::between(checkpoint, &lists));
         let whole = changed_since.is_none();
-        let Lists { tables, deleted, misfits } = lists;
+        let Lists { tables, deleted, rejected } = lists;
         Self {
             format: version.format,
             pearlift: version.pearlift.clone(),
@@ -243,7 +244,7 @@ impl Stored {
             changed_since,
             tables: whole.then_some(tables),
             removes: version.removes.clone(),
-            misfits: whole.then_some(misfits),
+            rejected: whole.then_some(rejected),
             deleted: whole.then_some(deleted),
             state: version.state.clone(),
         }
@@ -252,9 +253,11 @@ impl Stored {
     /// The version with all its files; `checkpoint` is the version that it refers to, if it refers to one. Refuses a version
     /// that has neither lists nor a checkpoint, or both, and one with changes to another checkpoint.
     pub fn whole(self, checkpoint: Option<&Version>) -> Result<Version, String> {
-        let alone = self.tables.is_none() && self.misfits.is_none() && self.deleted.is_none();
-        let lists = match (&self.changed_since, self.tables, self.misfits) {
-            (None, Some(tables), Some(misfits)) => Lists { tables, misfits, deleted: self.deleted.unwrap_or_default() },
+        let alone = self.tables.is_none() && self.rejected.is_none() && self.deleted.is_none();
+        let lists = match (&self.changed_since, self.tables, self.rejected) {
+            (None, Some(tables), Some(rejected)) => {
+                Lists { tables, rejected, deleted: self.deleted.unwrap_or_default() }
+            }
             (Some(since), None, None) if alone => {
                 let before = checkpoint.ok_or_else(|| format!("it refers to version {}", since.version))?;
                 let of_this = before.version == since.version && before.nonce == since.nonce;
@@ -283,7 +286,7 @@ impl Stored {
             schema_hash: self.schema_hash,
             tables: lists.tables,
             removes: self.removes,
-            misfits: lists.misfits,
+            rejected: lists.rejected,
             deleted: lists.deleted,
             state: self.state,
             checkpoint,
@@ -309,7 +312,7 @@ impl Stored {
         let empty = Self {
             changed_since: None,
             tables: Some(BTreeMap::new()),
-            misfits: Some(Vec::new()),
+            rejected: Some(Vec::new()),
             deleted: None,
             ..self.clone()
         };

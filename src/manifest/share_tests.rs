@@ -4,11 +4,11 @@ use proptest::prelude::*;
 
 use super::*;
 
-fn file(name: u8, records: u64) -> MisfitFile {
-    MisfitFile { path: format!("file-{name}"), records }
+fn file(name: u8, records: u64) -> RejectedFile {
+    RejectedFile { path: format!("file-{name}"), records }
 }
 
-fn list() -> impl Strategy<Value = Vec<MisfitFile>> {
+fn list() -> impl Strategy<Value = Vec<RejectedFile>> {
     // Each file at most once, in any order.
     let some = proptest::sample::subsequence((0..20_u8).collect::<Vec<_>>(), 0..20);
     (some.prop_shuffle(), 0..3_u64).prop_map(|(names, odd)| {
@@ -22,8 +22,8 @@ proptest! {
         if let Some(changes) = Changes::between(&old, &new) {
             prop_assert_eq!(changes.applied(old).unwrap(), new);
         } else {
-            // Only files that stay and change places cannot be told.
-            let stay = |list: &[MisfitFile], of: &[MisfitFile]| -> Vec<MisfitFile> {
+            // A mere exchange of places among files that stay cannot be expressed.
+            let stay = |list: &[RejectedFile], of: &[RejectedFile]| -> Vec<RejectedFile> {
                 list.iter().filter(|file| of.contains(file)).cloned().collect()
             };
             prop_assert_ne!(stay(&old, &new), stay(&new, &old));
@@ -41,7 +41,7 @@ proptest! {
 
 #[test]
 fn a_list_is_given_again_from_its_changes() {
-    let old: Vec<MisfitFile> = (0..8).map(|name| file(name, 1)).collect();
+    let old: Vec<RejectedFile> = (0..8).map(|name| file(name, 1)).collect();
     let new = vec![file(9, 1), file(0, 1), file(2, 1), file(3, 2), file(4, 1), file(7, 1), file(8, 1)];
     let changes = Changes::between(&old, &new).unwrap();
     assert_eq!((changes.places.as_slice(), changes.dropped.len()), ([0, 3, 6].as_slice(), 4));
@@ -50,7 +50,7 @@ fn a_list_is_given_again_from_its_changes() {
 
 #[test]
 fn changes_of_another_list_are_refused() {
-    let old: Vec<MisfitFile> = (0..4).map(|name| file(name, 1)).collect();
+    let old: Vec<RejectedFile> = (0..4).map(|name| file(name, 1)).collect();
     let refused = [
         Changes { added: vec![], places: vec![], dropped: vec!["file-9".to_owned()] },
         Changes { added: vec![file(5, 1)], places: vec![], dropped: vec![] },

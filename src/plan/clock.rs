@@ -1,8 +1,8 @@
-//! Two clocks, the source's and ours, of which one may be wrong: when a cadence has passed, where the watermark stands, and
-//! whether a snapshot may take a day's place. Pure.
+//! Two clocks, the source's and ours, of which one may be wrong: when a cadence has passed, the place of the watermark,
+//! and whether a snapshot may take a day's place. Pure.
 //!
-//! Each clock is compared with itself alone: a cadence has passed when either says so. Where a wrong clock could lose
-//! rows, the earlier of both decides. A wrong clock thus costs requests, and no rows.
+//! Each clock is compared with itself alone: a cadence has passed if one of them shows it. Where a wrong clock could
+//! lose rows, the earlier of both decides. A wrong clock thus costs requests, and no rows.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use jiff::{SignedDuration, Timestamp};
 
 /// A cadence counts as passed this much early: a nightly run does not start at the same second each night.
 const EARLY: f64 = 0.9;
-/// Clocks further apart than this are not both right.
+/// The difference of clocks above which one of them is wrong.
 pub const APART: SignedDuration = SignedDuration::from_hours(1);
 /// A watermark held back for longer than this is reported.
 const HELD_BACK: SignedDuration = SignedDuration::from_hours(48);
@@ -62,7 +62,7 @@ pub fn is_another_day(last: Moment, now: Moment, overlap: Duration) -> bool {
     nows.into_iter().any(|now| day(theirs) < day(now) || is_astray(now.duration_since(theirs), overlap))
 }
 
-/// Whether an age is of a stamp that lies ahead by more than the overlap.
+/// Whether an age is of a stamp in the future by more than the overlap.
 fn is_astray(age: SignedDuration, overlap: Duration) -> bool {
     age < -SignedDuration::try_from(overlap).unwrap_or(SignedDuration::MAX)
 }
@@ -72,7 +72,7 @@ pub fn day(at: Timestamp) -> Date {
     Offset::UTC.to_datetime(at).date()
 }
 
-/// Whether two clocks are too far apart for both to be right.
+/// Whether two clocks differ too much for both to be right.
 pub fn are_apart(theirs: Timestamp, ours: Timestamp) -> bool {
     theirs.duration_since(ours).abs() > APART
 }
@@ -130,8 +130,8 @@ pub fn held_back(
     overlap: Duration,
 ) -> Option<SignedDuration> {
     let overlap = SignedDuration::try_from(overlap).unwrap_or(SignedDuration::MAX);
-    let stands = before.is_some_and(|before| before >= mark);
-    let clock = if stands { start.theirs.max(start.ours) } else { start.theirs };
+    let keeps = before.is_some_and(|before| before >= mark);
+    let clock = if keeps { start.theirs.max(start.ours) } else { start.theirs };
     let behind = clock.duration_since(mark).saturating_sub(overlap);
     (behind > HELD_BACK).then_some(behind)
 }

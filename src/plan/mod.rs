@@ -11,12 +11,12 @@ use jiff::Timestamp;
 
 use crate::manifest::{Scan, ScanKind, State, Version};
 use crate::quantity::cadence;
-use crate::schema::{Open, Resource, Style};
+use crate::schema::{Open, ReadStyle, Resource};
 
 pub use clock::{
     Moment, ScanClocks, are_apart, day, held_back, is_another_day, is_over, lowered, may_replace, watermark,
 };
-pub use reshape::{Fit, Origin, Reshape, TableReshape};
+pub use reshape::{ColumnOrigin, Fit, Reshape, TableReshape};
 
 /// The work on one resource in this run.
 #[derive(Clone, Debug, PartialEq)]
@@ -62,7 +62,7 @@ pub struct Step {
     pub reason: String,
     /// Changes are asked from here on; of a full read of a snapshot: the one taken then lacks records, which alone are asked for.
     pub since: Option<Timestamp>,
-    /// The unfinished scan to go on with.
+    /// The unfinished scan to resume.
     pub resume: Option<Scan>,
     /// Open records are read again too, once this time has passed by the source's clock.
     pub open_every: Option<Duration>,
@@ -111,20 +111,20 @@ pub fn plan(resource: &Resource, head: Option<&Version>, options: ResourceOption
     // A snapshot is of its day: nothing of an earlier one is gone on with.
     let resumable = state.scan.clone().filter(|scan| scan.schema_hash == resource.hash && !resource.is_snapshot());
     if options.full {
-        steps.push(full(from(options.start, "asked for with --full"), None));
+        steps.push(full(from(options.start, "requested with --full"), None));
     } else if let Some(scan) = resumable {
         let (begun, scan_kind) = (format!("{:.0}", scan.started_at), scan.kind);
         match scan.kind {
-            ScanKind::Full => steps.push(full(format!("goes on with the full read begun {begun}"), Some(scan))),
+            ScanKind::Full => steps.push(full(format!("resumes the full read begun {begun}"), Some(scan))),
             ScanKind::Changes => steps.push(Step {
                 resume: Some(scan),
-                ..changes(format!("goes on with the changes begun {begun}"), state.changes_since(), None)
+                ..changes(format!("resumes the changes begun {begun}"), state.changes_since(), None)
             }),
         }
         if resource.has_dates() {
             // Open records that a full read has brought are read again the next night.
             let open_every = open_every(resource, options).filter(|_| scan_kind == ScanKind::Changes);
-            steps.push(changes("then what changed since".to_owned(), None, open_every));
+            steps.push(changes("then the changes since".to_owned(), None, open_every));
         }
     } else if state.completed_at.is_none() || (resource.has_dates() && state.watermark.is_none()) {
         steps.push(full(from(options.start, "first load"), None));
@@ -138,7 +138,7 @@ pub fn plan(resource: &Resource, head: Option<&Version>, options: ResourceOption
         match not_due(resource, state, options) {
             Some(reason) => idle = Some(reason),
             None if has_holes(resource, state, options) => {
-                let reason = "asks again for what the day's snapshot lacks".to_owned();
+                let reason = "requests again the records that the day's snapshot lacks".to_owned();
                 steps.push(Step { since: state.reloaded_at, ..full(reason, None) });
             }
             None => steps.push(full(reload_reason(resource).to_owned(), None)),
@@ -163,9 +163,9 @@ pub fn plan(resource: &Resource, head: Option<&Version>, options: ResourceOption
     job
 }
 
-/// Whether ids are compared after a whole read: what is read by ids without changes is counted in no night between.
+/// Whether ids are compared after a whole read: a resource read by ids without changes is counted in no night between.
 fn compares_after(resource: &Resource, state: &State, steps: &[Step]) -> bool {
-    let undated = matches!(resource.read.style, Style::IdSets { changes: None, .. });
+    let undated = matches!(resource.read.style, ReadStyle::IdSets { changes: None, .. });
     undated && state.completed_at.is_some() && steps.iter().any(|step| step.kind == StepKind::Scan(ScanKind::Full))
 }
 
@@ -198,7 +198,7 @@ fn later(resource: &Resource, state: &State, options: ResourceOptions, steps: &[
     let requests = options.reread_requests;
     (requests > 0 && can_reread(resource)).then(|| Step {
         kind: StepKind::Reread(requests),
-        reason: "reads again what was read least recently".to_owned(),
+        reason: "reads again the records read least recently".to_owned(),
         since: None,
         resume: None,
         open_every: None,
@@ -208,8 +208,8 @@ fn later(resource: &Resource, state: &State, options: ResourceOptions, steps: &[
 /// Whether single records can be read again: rows of a search have no GET.
 pub fn can_reread(resource: &Resource) -> bool {
     match resource.read.style {
-        Style::IdSets { .. } | Style::PerOwner { .. } => resource.has_dates(),
-        Style::Search(_) | Style::List { .. } => false,
+        ReadStyle::IdSets { .. } | ReadStyle::PerOwner { .. } => resource.has_dates(),
+        ReadStyle::Search(_) | ReadStyle::List { .. } => false,
     }
 }
 
@@ -248,7 +248,7 @@ fn reload_reason(resource: &Resource) -> &'static str {
 /// Whether the snapshot of the day lacks records that are to be asked for again.
 fn has_holes(resource: &Resource, state: &State, options: ResourceOptions) -> bool {
     let taken = Moment { theirs: state.reloaded_at, ours: state.clocks.reloaded_at };
-    let lacks = resource.is_snapshot() && !state.owed.is_empty();
+    let lacks = resource.is_snapshot() && !state.pending.is_empty();
     lacks && !is_another_day(taken, options.moment(), options.overlap)
 }
 
@@ -256,8 +256,8 @@ fn has_holes(resource: &Resource, state: &State, options: ResourceOptions) -> bo
 fn not_due(resource: &Resource, state: &State, options: ResourceOptions) -> Option<String> {
     let every = options.every.or(resource.read.every)?;
     let last = state.reloaded_at?;
-    let per_owner = matches!(resource.read.style, Style::PerOwner { .. });
-    if !state.owed.is_empty() && (!per_owner || has_holes(resource, state, options)) {
+    let per_owner = matches!(resource.read.style, ReadStyle::PerOwner { .. });
+    if !state.pending.is_empty() && (!per_owner || has_holes(resource, state, options)) {
         return None;
     }
     if resource.is_snapshot() && every == Duration::from_secs(24 * 3600) {

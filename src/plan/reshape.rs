@@ -33,7 +33,7 @@ pub struct TableReshape {
     /// Its place in the resource.
     pub place: usize,
     /// For each column of the table, where its values come from.
-    pub origins: Vec<Origin>,
+    pub origins: Vec<ColumnOrigin>,
     /// Columns that the new files no longer have.
     pub dropped: Vec<SpecColumn>,
     /// Rows of deleted records leave the table.
@@ -44,7 +44,7 @@ pub struct TableReshape {
 
 /// Where the values of a column come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Origin {
+pub enum ColumnOrigin {
     /// The old column of the same name.
     Kept,
     /// The same, as a wider type.
@@ -80,7 +80,7 @@ impl Fit {
     pub fn refusal(&self, resource: &Resource) -> Option<Failure> {
         let Self::Anew { table, why } = self else { return None };
         Some(
-            Failure::new(Kind::Schema, format!("go on with table `{table}`"))
+            Failure::new(Kind::Schema, format!("continue table `{table}`"))
                 .because(format!("its files were written by another schema: {why}"))
                 .advise(format!(
                     "`pearlift run --full {}` reads the resource again and swaps its files",
@@ -105,7 +105,7 @@ impl Reshape {
 fn added(place: usize, table: &Table) -> TableReshape {
     TableReshape {
         place,
-        origins: table.columns.iter().map(|_| Origin::Filled).collect(),
+        origins: table.columns.iter().map(|_| ColumnOrigin::Filled).collect(),
         dropped: Vec::new(),
         unmarks: false,
         says: vec!["is new".to_owned()],
@@ -138,9 +138,9 @@ fn compare(place: usize, table: &Table, before: &TableFiles) -> Result<Option<Ta
         origins.push(origin);
     }
     says.extend(dropped.iter().map(|column| format!("drops {}", column.name)));
-    // A column that is left out from now on may stand in `_extra`.
-    let known = |column: &&SpecColumn| before.left_out.iter().any(|known| known.name == column.name);
-    let purged = wanted.left_out.iter().filter(|column| !known(column) && gone_already(before, column));
+    // A column that is excluded from now on may be in `_extra`.
+    let known = |column: &&SpecColumn| before.excluded_columns.iter().any(|known| known.name == column.name);
+    let purged = wanted.excluded_columns.iter().filter(|column| !known(column) && gone_already(before, column));
     says.extend(purged.map(|column| format!("leaves out {}", column.name)));
     if says.is_empty() && !before.same_shape(&wanted) {
         says.push("has its columns in another order".to_owned());
@@ -157,7 +157,7 @@ fn gone_already(before: &TableFiles, column: &SpecColumn) -> bool {
 }
 
 /// A column that both have.
-fn kept(column: &Column, old: &SpecColumn, says: &mut Vec<String>) -> Result<Origin, String> {
+fn kept(column: &Column, old: &SpecColumn, says: &mut Vec<String>) -> Result<ColumnOrigin, String> {
     let name = &column.name;
     if column.required && !old.required {
         return Err(format!("column `{name}` is required now, and old rows may lack it"));
@@ -166,30 +166,30 @@ fn kept(column: &Column, old: &SpecColumn, says: &mut Vec<String>) -> Result<Ori
         says.push(format!("lets {name} be null"));
     }
     if old.kind == column.kind.to_string() {
-        return Ok(Origin::Kept);
+        return Ok(ColumnOrigin::Kept);
     }
     if !Type::parse(&old.kind).is_ok_and(|old| widens(old, column.kind)) {
         return Err(format!("column `{name}` was {} and is {}", old.kind, column.kind));
     }
     says.push(format!("makes {name} {}", column.kind));
-    Ok(Origin::Widened)
+    Ok(ColumnOrigin::Widened)
 }
 
 /// A column that only the new schema has.
-fn filled(column: &Column, before: &TableFiles, dropped: &[SpecColumn]) -> Result<Origin, String> {
+fn filled(column: &Column, before: &TableFiles, dropped: &[SpecColumn]) -> Result<ColumnOrigin, String> {
     let name = &column.name;
     if column.required {
         return Err(format!("column `{name}` is new and required, and old rows lack it"));
     }
-    if before.left_out.iter().any(|left_out| left_out.name == *name) {
-        return Err(format!("column `{name}` was left out before: only the source has its values"));
+    if before.excluded_columns.iter().any(|excluded_columns| excluded_columns.name == *name) {
+        return Err(format!("column `{name}` was excluded before: only the source has its values"));
     }
     let from: Vec<String> = column.from.iter().map(ToString::to_string).collect();
     let takes_over = |old: &&SpecColumn| old.from.iter().any(|source| from.contains(source));
-    if let Some(old) = dropped.iter().chain(&before.left_out).find(takes_over) {
+    if let Some(old) = dropped.iter().chain(&before.excluded_columns).find(takes_over) {
         return Err(format!("column `{name}` takes the place of `{}`: columns are not renamed", old.name));
     }
-    Ok(Origin::Filled)
+    Ok(ColumnOrigin::Filled)
 }
 
 /// Whether every value of a type is one of the other, and would be read the same from the source.

@@ -53,7 +53,7 @@ fn lines(forecast: &Forecast, resource: &ResourceForecast) -> Vec<Vec<String>> {
     lines
 }
 
-/// The cells of a line; `bound` says how the bytes are meant.
+/// The cells of a line; `bound` is the kind of bound that the bytes are.
 fn line(forecast: &Forecast, [name, scan]: [&str; 2], cost: &Cost, bound: &str, reason: &str) -> Vec<String> {
     let time = forecast.time(cost.requests.value);
     vec![

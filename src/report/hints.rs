@@ -6,7 +6,7 @@ use crate::quantity::{number, plural};
 use crate::run::{End, Outcome, Tally};
 use crate::secret::Redactor;
 
-/// Misfit paths named in a hint; the report has them all.
+/// The most rejected paths in a hint; the report has them all.
 const NAMED: usize = 5;
 
 /// Fields and copies that scans noticed, a line each kind.
@@ -17,14 +17,14 @@ fn noticed(name: &str, tally: &Tally) -> Vec<String> {
         let more = (more > 0).then(|| format!("{more} more in the run's report"));
         shown.chain(more).collect::<Vec<_>>().join(", ")
     };
-    let (misfits, noticed) = (&tally.misfits, &tally.noticed);
+    let (rejected_values, noticed) = (&tally.rejected_values, &tally.noticed);
     let mut lines = Vec::new();
-    if !misfits.unknown().is_empty() {
-        let paths = named(misfits.unknown(), "value");
+    if !rejected_values.unknown().is_empty() {
+        let paths = named(rejected_values.unknown(), "value");
         lines.push(format!("{name}: fields that the schema does not name are kept in `_extra`: {paths}"));
     }
-    if !misfits.missing().is_empty() {
-        let paths = named(misfits.missing(), "row");
+    if !rejected_values.missing().is_empty() {
+        let paths = named(rejected_values.missing(), "row");
         lines.push(format!("{name}: columns that the schema maps are missing in the search, and null here: {paths}"));
     }
     if !noticed.emptied.is_empty() {
@@ -56,23 +56,23 @@ pub fn hints(outcome: &Outcome, redactor: &Redactor) -> Vec<String> {
             hints.push(format!("{name}: {failure}"));
             hints.extend(failure.advice().map(|advice| format!("  help: {advice}")));
         }
-        let misfits: Vec<String> = resource
+        let rejected_values: Vec<String> = resource
             .tally
-            .misfits
+            .rejected_values
             .shown(redactor)
             .take(NAMED)
             .map(|(path, count, sample)| format!("{path} ({}×, such as {sample})", number(count)))
             .collect();
-        if !misfits.is_empty() {
+        if !rejected_values.is_empty() {
             hints.push(format!(
                 "{name}: values that do not fit are null here and whole in `_extra`: {}",
-                misfits.join(", ")
+                rejected_values.join(", ")
             ));
         }
         hints.extend(noticed(name, &resource.tally));
         let rejected: Vec<String> = resource
             .tally
-            .rejected
+            .rejected_rows
             .shown(redactor)
             .take(NAMED)
             .map(|(reason, count, sample)| format!("{reason} ({}×, such as {sample})", number(count)))
@@ -80,9 +80,9 @@ pub fn hints(outcome: &Outcome, redactor: &Redactor) -> Vec<String> {
         if !rejected.is_empty() {
             hints.push(format!("{name}: rejected, and kept in _pearlift/misfits/{name}: {}", rejected.join(", ")));
         }
-        if resource.owed > 0 {
+        if resource.pending > 0 {
             let text = "could not be fetched or mapped; retried on every run (`pearlift status --json` lists them)";
-            hints.push(format!("{name}: {} {text}", plural(resource.owed, "record")));
+            hints.push(format!("{name}: {} {text}", plural(resource.pending, "record")));
         }
         if resource.withheld > 0 {
             let ids = plural(resource.withheld, "id");

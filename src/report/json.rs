@@ -121,10 +121,10 @@ fn object(event: &Event) -> (Verbosity, &'static str, Value) {
             });
             (Normal, "info", fields)
         }
-        Event::Misfit { resource, path, count, sample } => (
+        Event::Rejected { resource, path, count, sample } => (
             Normal,
             "warn",
-            json!({"event": "misfit", "resource": resource, "path": path, "count": count, "sample": sample}),
+            json!({"event": "rejected", "resource": resource, "path": path, "count": count, "sample": sample}),
         ),
         Event::Warning { resource, text } => (Quiet, "warn", of_resource(resource, "warning", text)),
         Event::Note { resource, text } => (Verbose, "debug", of_resource(resource, "note", text)),
@@ -211,13 +211,13 @@ pub fn count(count: &SourceCount) -> Value {
 fn resource(outcome: &ResourceOutcome, redactor: &Redactor) -> Value {
     let ending = outcome.ending();
     let tally = &outcome.tally;
-    let misfits: Vec<Value> = tally
-        .misfits
+    let rejected_values: Vec<Value> = tally
+        .rejected_values
         .shown(redactor)
         .map(|(path, count, sample)| json!({"path": path, "count": count, "sample": sample}))
         .collect();
     let rejected: Vec<Value> = tally
-        .rejected
+        .rejected_rows
         .shown(redactor)
         .map(|(reason, count, sample)| json!({"reason": reason, "count": count, "sample": sample}))
         .collect();
@@ -247,13 +247,13 @@ fn resource(outcome: &ResourceOutcome, redactor: &Redactor) -> Value {
         "deletions_cancelled": tally.noticed.reappeared,
         "stale_documents": tally.noticed.stale,
         "stale_rule_suspended_until": tally.noticed.suspended,
-        "misfits": misfits,
-        "misfit_records": tally.misfit_records,
-        "unknown_fields": counted(tally.misfits.unknown()),
-        "missing_columns": counted(tally.misfits.missing()),
+        "rejected_values": rejected_values,
+        "rejected_records": tally.rejected_records,
+        "unknown_fields": counted(tally.rejected_values.unknown()),
+        "missing_columns": counted(tally.rejected_values.missing()),
         "emptied_columns": counted(&tally.noticed.emptied),
-        "rejected": rejected,
-        "owed": outcome.owed,
+        "rejected_rows": rejected,
+        "pending": outcome.pending,
         "withheld": outcome.withheld,
         "suspects": outcome.suspects,
         "count": count(&outcome.count),

@@ -31,7 +31,7 @@ pub fn line(event: &Event, verbosity: Verbosity) -> Option<String> {
         Event::NewDestination { destination } if normal => {
             Some(format!("{destination} holds no tables yet: everything is read"))
         }
-        Event::Stopping { reason } => Some(format!("stopping, {reason}: committing what is whole")),
+        Event::Stopping { reason } => Some(format!("stopping, {reason}: committing complete parts")),
         Event::Started { resource, scan, reason, requests } if normal => {
             let cost =
                 requests.map(|requests| format!("; {} to make", plural(requests, "request"))).unwrap_or_default();
@@ -50,7 +50,7 @@ pub fn line(event: &Event, verbosity: Verbosity) -> Option<String> {
         }
         Event::Finished { resource, rows, requests, ending } if normal => {
             let end = match ending {
-                Ending::Stopped => "stopped, goes on next time; ".to_owned(),
+                Ending::Stopped => "stopped, resumes next time; ".to_owned(),
                 Ending::Held { by } => format!("held by {by}; "),
                 Ending::Complete | Ending::Idle { .. } | Ending::Failed { .. } => String::new(),
             };
@@ -58,7 +58,7 @@ pub fn line(event: &Event, verbosity: Verbosity) -> Option<String> {
         }
         Event::Warning { resource, text } => Some(format!("warning: {}{text}", of(resource))),
         Event::Waiting { until } if normal => Some(format!("the quota is spent: waiting until {until:.0}")),
-        Event::Misfit { resource, path, count, sample } if verbose => {
+        Event::Rejected { resource, path, count, sample } if verbose => {
             let values = plural(*count, "value");
             let verb = agree(*count, "does", "do");
             Some(format!("{resource}: {values} of {path} {verb} not fit, such as {sample}"))
@@ -85,7 +85,7 @@ pub fn line(event: &Event, verbosity: Verbosity) -> Option<String> {
         | Event::Retrying { .. }
         | Event::Spooled { .. }
         | Event::Committed { .. }
-        | Event::Misfit { .. }
+        | Event::Rejected { .. }
         | Event::Note { .. } => None,
     }
 }

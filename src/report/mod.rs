@@ -29,7 +29,7 @@ pub use reference::{ReferencePage, meaning_line, reference};
 pub use summary::{StatusRow, status_table, summary};
 pub use text::{bytes, duration, table};
 
-/// How a run is shown while it goes on.
+/// The display of a run while it continues.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Style {
     /// Bars on a terminal, else lines.
@@ -40,7 +40,7 @@ pub enum Style {
     Json,
 }
 
-/// How much is said.
+/// The amount of messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Verbosity {
     /// Warnings and failures.

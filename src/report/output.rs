@@ -1,7 +1,7 @@
 //! The one place where text becomes output: secrets are replaced, and signs that steer a terminal are escaped.
 //!
-//! Takes lines or JSON values, gives printable ones. A line stays one line, whatever texts from outside it contains: a
-//! text of several lines is several items of a list. JSON stays valid, for its texts are cleaned before it is written.
+//! Takes lines or JSON values, gives printable ones. A line stays one line, even with texts from outside in it: a text
+//! of several lines is several items of a list. JSON stays valid, for its texts are cleaned before it is written.
 
 use serde_json::Value;
 
@@ -28,7 +28,7 @@ pub fn json_page(redactor: &Redactor, value: Value) -> String {
     escaped(&serde_json::to_string_pretty(&redactor.clean_value(value)).expect("values are plain JSON"))
 }
 
-/// JSON with the signs escaped that may stand in it as they are. They occur in its texts only.
+/// JSON with those signs escaped that JSON allows unescaped. They occur in its texts only.
 fn escaped(json: &str) -> String {
     let mut out = String::with_capacity(json.len());
     for c in json.chars() {

@@ -62,7 +62,7 @@ pub fn mermaid(resources: &[&Resource]) -> String {
     text
 }
 
-/// A box, and where it stands.
+/// A box and its place.
 struct Placed<'a> {
     table: &'a Table,
     shown: Vec<&'a Column>,

@@ -14,7 +14,7 @@ use crate::report::output;
 use crate::run::Clock;
 use crate::secret::Redactor;
 
-/// Redraws are at most this far apart, so that elapsed times go on while a request waits.
+/// Redraws are at most this far apart, so that elapsed times advance while a request waits.
 const TICK: Duration = Duration::from_millis(250);
 
 /// The bars of a run.
@@ -106,7 +106,7 @@ impl Bars {
             Event::NewDestination { .. } | Event::Stopping { .. } | Event::Warning { .. } => self.say(event),
             Event::Begun { .. }
             | Event::Committed { .. }
-            | Event::Misfit { .. }
+            | Event::Rejected { .. }
             | Event::Note { .. }
             | Event::Retrying { .. } => {}
         }

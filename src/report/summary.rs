@@ -31,10 +31,10 @@ pub fn summary(outcome: &Outcome) -> Vec<String> {
 fn row(outcome: &ResourceOutcome) -> Vec<String> {
     let tally = &outcome.tally;
     let mut state = match &outcome.end {
-        End::Complete if outcome.owed > 0 => format!("complete, {} owed", number(outcome.owed)),
+        End::Complete if outcome.pending > 0 => format!("complete, {} pending", number(outcome.pending)),
         End::Complete => "complete".to_owned(),
         End::Idle(reason) => format!("nothing due: {reason}"),
-        End::Stopped => "stopped, goes on next time".to_owned(),
+        End::Stopped => "stopped, resumes next time".to_owned(),
         End::Held(by) => format!("held by {by}"),
         End::Failed(_) => "FAILED".to_owned(),
     };
@@ -75,7 +75,7 @@ fn counted(count: &SourceCount) -> String {
         text.push_str(", not found complete yet");
     }
     if count.locating.is_some() {
-        text.push_str(", what differs is looked for");
+        text.push_str(", the difference is being located");
     }
     text
 }
@@ -96,7 +96,7 @@ pub struct StatusRow {
 /// The table of `status`.
 pub fn status_table(rows: &[StatusRow], now: Timestamp) -> Vec<String> {
     let rows: Vec<Vec<String>> = rows.iter().map(|row| status_cells(row, now)).collect();
-    table(&["resource", "state", "changes since", "age", "rows", "files", "size", "owed"], &[4, 5, 6, 7], &rows)
+    table(&["resource", "state", "changes since", "age", "rows", "files", "size", "pending"], &[4, 5, 6, 7], &rows)
 }
 
 fn status_cells(row: &StatusRow, now: Timestamp) -> Vec<String> {
@@ -144,6 +144,6 @@ fn status_cells(row: &StatusRow, now: Timestamp) -> Vec<String> {
         number(head.rows()),
         length(head.files().count()),
         bytes(head.files().map(|file| file.bytes).sum()),
-        length(state.owed.len()),
+        length(state.pending.len()),
     ]
 }

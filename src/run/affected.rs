@@ -15,7 +15,7 @@ use crate::run::held;
 use crate::run::inventory::IdSource;
 use crate::run::mend::Bad;
 use crate::run::session::ResourceSession;
-use crate::schema::{Inventory, Owners, Partition, PartitionBy, Resource, Rows, Style, Table};
+use crate::schema::{Inventory, Owners, Partition, PartitionBy, ReadStyle, Resource, Rows, Table};
 use crate::window::Window;
 use crate::write::held_ids;
 
@@ -93,23 +93,25 @@ impl AffectedIds {
             IdSource { client: &session.context.client, stop: &session.context.stop, name: Arc::clone(&session.name) };
         match &resource.read.style {
             // Ids that are nearly dense: to ask for all numbers is to list them.
-            Style::IdSets { inventory: Inventory::Windows(_), .. } => return Ok(vec![span]),
-            Style::IdSets { inventory: Inventory::Search(search), changes: Some(changes), .. } => {
+            ReadStyle::IdSets { inventory: Inventory::Windows(_), .. } => return Ok(vec![span]),
+            ReadStyle::IdSets { inventory: Inventory::Search(search), changes: Some(changes), .. } => {
                 if let Some(month) = month_of(resource, &changes.since, partition) {
                     let filter = Filter::Period { column: month.by, window: month.window };
                     let (_, rows) = id_source.search(&resource.read.service, search, &[], Some(filter)).await?;
                     return Ok(collapse(rows.into_iter().map(|row| row.id)));
                 }
             }
-            Style::IdSets { .. } | Style::PerOwner { .. } | Style::List { .. } | Style::Search(_) => {}
+            ReadStyle::IdSets { .. } | ReadStyle::PerOwner { .. } | ReadStyle::List { .. } | ReadStyle::Search(_) => {}
         }
         if self.listed.is_none() {
             self.listed = Some(match &resource.read.style {
-                Style::PerOwner { owners, .. } => match owners {
+                ReadStyle::PerOwner { owners, .. } => match owners {
                     Owners::Listed { .. } => id_source.owners(&session.context.catalog, owners).await?.ids,
                     Owners::Held(_) => held::ids(session).await?,
                 },
-                Style::IdSets { .. } | Style::List { .. } | Style::Search(_) => id_source.all(resource).await?.ids,
+                ReadStyle::IdSets { .. } | ReadStyle::List { .. } | ReadStyle::Search(_) => {
+                    id_source.all(resource).await?.ids
+                }
             });
         }
         Ok(self.listed.clone().unwrap_or_default())

@@ -21,7 +21,7 @@ use crate::run::rows;
 use crate::run::session::{ResourceSession, count};
 use crate::run::slices::SliceScan;
 use crate::run::stale::Dates;
-use crate::schema::{Changes, Resource, Style};
+use crate::schema::{Changes, ReadStyle, Resource};
 use crate::window::Window;
 use crate::write::{Replace, held_between};
 
@@ -74,31 +74,31 @@ pub async fn backfill(session: &mut ResourceSession<'_>, selection: &Selection) 
         ));
     }
     match (&resource.read.style, selection) {
-        (Style::List { .. }, _) => Err(cannot(&resource, "a list is read whole", &whole(&resource))),
-        (Style::PerOwner { .. }, Selection::Range { .. }) => Err(cannot(
+        (ReadStyle::List { .. }, _) => Err(cannot(&resource, "a list is read whole", &whole(&resource))),
+        (ReadStyle::PerOwner { .. }, Selection::Range { .. }) => Err(cannot(
             &resource,
             "what is read by the ids of others has no date of its own",
             "name its owners: `--ids`",
         )),
-        (Style::PerOwner { .. }, _) if resource.is_snapshot() => {
+        (ReadStyle::PerOwner { .. }, _) if resource.is_snapshot() => {
             Err(cannot(&resource, "a snapshot is of its day: the past cannot be read again", &whole(&resource)))
         }
-        (Style::PerOwner { get, max_ids, .. }, Selection::Ids { ids, .. }) => {
+        (ReadStyle::PerOwner { get, max_ids, .. }, Selection::Ids { ids, .. }) => {
             by_ids(session, get, ids, *max_ids, true).await
         }
-        (Style::IdSets { get, max_ids, .. }, Selection::Ids { ids, .. }) => {
+        (ReadStyle::IdSets { get, max_ids, .. }, Selection::Ids { ids, .. }) => {
             by_ids(session, get, ids, *max_ids, false).await
         }
-        (Style::IdSets { get, max_ids, changes, .. }, Selection::Range { window, by }) => {
+        (ReadStyle::IdSets { get, max_ids, changes, .. }, Selection::Range { window, by }) => {
             let Some(changes) = changes else {
                 return Err(cannot(&resource, "it has no search by date", &whole(&resource)));
             };
             by_date(session, get, *max_ids, changes, *window, by.as_deref()).await
         }
-        (Style::Search(_), Selection::Ids { .. }) => {
+        (ReadStyle::Search(_), Selection::Ids { .. }) => {
             Err(cannot(&resource, "its records have no GET", "select them by date: `--from` and `--to`"))
         }
-        (Style::Search(search), Selection::Range { window, by }) => {
+        (ReadStyle::Search(search), Selection::Range { window, by }) => {
             let by = by.as_deref().or(search.since.first().map(String::as_str));
             let Some(by) = by else { return Err(cannot(&resource, "its search has no date", &whole(&resource))) };
             let selected = Selected::Range { by: by.to_owned(), from: window.from, to: window.to };
@@ -148,7 +148,7 @@ async fn finish(session: &mut ResourceSession<'_>) -> Result<()> {
     let ours = plan(session.state.backfill.take().as_ref());
     session.forget_absent();
     let plans: Vec<String> = ours.into_iter().chain(session.old_backfill.take()).collect();
-    session.commit(Replace::Owners, true).await?;
+    session.commit(Replace::Records, true).await?;
     if plans.is_empty() { Ok(()) } else { session.context.store.delete(&plans).await }
 }
 

@@ -14,7 +14,7 @@ use crate::run::lookups::{Lookups, Question};
 use crate::schema::{Changes, Open, Resource, Type};
 use crate::store::Store;
 use crate::window::Window;
-use crate::write::{Cell, Holding, held_open};
+use crate::write::{StoredRecord, StoredValue, held_open};
 
 /// What the searches show of a record.
 #[derive(Clone, Debug, Default)]
@@ -83,7 +83,7 @@ pub async fn find_open(
     open: &Open,
     found: &mut Found,
 ) -> Result<Vec<i64>> {
-    let table = resource.owner_table();
+    let table = resource.main_table();
     let files = head.and_then(|head| head.tables.get(&table.name)).map(|table| table.files.clone()).unwrap_or_default();
     let mut held = held_open(store, &files, &table.columns[table.key[0]].name, open).await?;
     if let Open::Listed { filter: (column, value), .. } = open {
@@ -140,7 +140,7 @@ pub async fn leave_out_held(
     (limits, lookups): (&Limits, &Lookups),
     sightings: &mut BTreeMap<i64, Sighting>,
 ) -> Result<()> {
-    let table = resource.owner_table();
+    let table = resource.main_table();
     let Some(files) = head.and_then(|head| head.tables.get(&table.name)) else { return Ok(()) };
     let ours: Vec<String> = same.iter().map(|(_, ours)| ours.clone()).collect();
     let kinds: Vec<Type> = ours
@@ -154,7 +154,7 @@ pub async fn leave_out_held(
     let about = format!("as shown, {settle}, {kinds:?}");
     let texts = sightings.iter().map(|(id, sighting)| (*id, sighting.shown())).collect();
     let question = Question { about: &about, key, columns: &ours, ids: texts };
-    let as_shown = |id: i64, holding: &Holding| {
+    let as_shown = |id: i64, holding: &StoredRecord| {
         sightings.get(&id).is_some_and(|sighting| is_held(holding, &kinds, sighting, settle))
     };
     let held = lookups.among(store, &files.files, &question, as_shown).await?;
@@ -162,7 +162,7 @@ pub async fn leave_out_held(
     Ok(())
 }
 
-fn is_held(holding: &Holding, kinds: &[Type], sighting: &Sighting, settle: i64) -> bool {
+fn is_held(holding: &StoredRecord, kinds: &[Type], sighting: &Sighting, settle: i64) -> bool {
     // Without values, a date still to come counts too: it was set before the clock was set back.
     let stamp = if kinds.is_empty() { sighting.latest } else { sighting.stamp };
     let taken_after = stamp.is_some_and(|stamp| holding.extracted_at > stamp.saturating_add(settle));
@@ -171,16 +171,16 @@ fn is_held(holding: &Holding, kinds: &[Type], sighting: &Sighting, settle: i64) 
 }
 
 /// Whether a value of ours is what the search shows.
-fn equals(cell: &Cell, kind: Type, text: Option<&str>) -> bool {
+fn equals(cell: &StoredValue, kind: Type, text: Option<&str>) -> bool {
     match (cell, text) {
-        (Cell::Null, None) => true,
-        (Cell::Bool(value), Some(text)) => text == if *value { "true" } else { "false" },
-        (Cell::Number(value), Some(text)) if kind == Type::Timestamp => {
+        (StoredValue::Null, None) => true,
+        (StoredValue::Bool(value), Some(text)) => text == if *value { "true" } else { "false" },
+        (StoredValue::Number(value), Some(text)) if kind == Type::Timestamp => {
             timestamp_micros(text).is_some_and(|micros| i128::from(micros) == *value)
         }
-        (Cell::Number(value), Some(text)) => text.parse() == Ok(*value),
-        (Cell::Text(value), Some(text)) => value == text,
-        (Cell::Null, Some(_)) | (_, None) => false,
+        (StoredValue::Number(value), Some(text)) => text.parse() == Ok(*value),
+        (StoredValue::Text(value), Some(text)) => value == text,
+        (StoredValue::Null, Some(_)) | (_, None) => false,
     }
 }
 
@@ -197,7 +197,7 @@ mod tests {
             .resources()
             .iter()
             .find_map(|resource| match &resource.read.style {
-                crate::schema::Style::IdSets { changes: Some(changes), .. }
+                crate::schema::ReadStyle::IdSets { changes: Some(changes), .. }
                     if changes.since.len() == 2 && !changes.same.is_empty() =>
                 {
                     Some((resource, changes))
@@ -213,9 +213,9 @@ mod tests {
         // GIVEN a search five minutes before the edit by the source's clock, and a copy of the edit's second
         let mut seen = BTreeMap::new();
         sight(&mut seen, changes, at("2026-10-25T04:51:09Z"), vec![row]);
-        let cell = Cell::Number(i128::from(timestamp_micros(edited).expect("it is an instant")));
+        let cell = StoredValue::Number(i128::from(timestamp_micros(edited).expect("it is an instant")));
         let holding =
-            |extracted: &str| Holding { extracted_at: at(extracted).as_microsecond(), cells: vec![cell.clone()] };
+            |extracted: &str| StoredRecord { extracted_at: at(extracted).as_microsecond(), cells: vec![cell.clone()] };
         // THEN it is not taken for the newest; one that is a minute younger is
         assert!(
             !is_held(&holding("2026-10-25T04:56:26Z"), &[Type::Timestamp], &seen[&56], 60_000_000),

@@ -6,11 +6,11 @@ use std::sync::Arc;
 use crate::decode::meta_data;
 use crate::event::Event;
 use crate::failure::{Failure, Kind, Result};
-use crate::fetch::{Auth, Client, ColumnMeta, Reply, Request};
+use crate::fetch::{Auth, Client, ColumnMeta, Request, SourceReply};
 use crate::manifest::{FieldDrift, check_destination, head};
 use crate::quantity::plural;
 use crate::run::{RunRequest, choose, nonce};
-use crate::schema::{ConstantFilter, IdSearch, Inventory, Leaf, Resource, Source, Style};
+use crate::schema::{ConstantFilter, IdSearch, Inventory, Leaf, ReadStyle, Resource, Source};
 use crate::store::Store;
 
 /// What was tried, and what came of it.
@@ -135,7 +135,7 @@ fn searches(resource: &Resource) -> Vec<(String, Wanted)> {
         (search.search.clone(), Wanted { row: search.row.clone(), filters, columns, mapped: None })
     };
     match &resource.read.style {
-        Style::IdSets { inventory, changes, .. } => {
+        ReadStyle::IdSets { inventory, changes, .. } => {
             let mut found: Vec<(String, Wanted)> = changes
                 .iter()
                 .map(|changes| {
@@ -153,11 +153,11 @@ fn searches(resource: &Resource) -> Vec<(String, Wanted)> {
             }
             found
         }
-        Style::Search(search) => {
+        ReadStyle::Search(search) => {
             let mapped: Vec<String> = resource
                 .tables
                 .iter()
-                .flat_map(|table| table.columns.iter().chain(&table.left_out))
+                .flat_map(|table| table.columns.iter().chain(&table.excluded_columns))
                 .flat_map(|column| &column.from)
                 .filter_map(|source: &Source| match &source.leaf {
                     Leaf::Fields(fields) => fields.first().cloned(),
@@ -172,7 +172,7 @@ fn searches(resource: &Resource) -> Vec<(String, Wanted)> {
             };
             vec![(search.search.clone(), wanted)]
         }
-        Style::List { .. } | Style::PerOwner { .. } => Vec::new(),
+        ReadStyle::List { .. } | ReadStyle::PerOwner { .. } => Vec::new(),
     }
 }
 
@@ -191,9 +191,9 @@ async fn look(client: &Client, resource: &Resource, search: &str, wanted: &Wante
     let name: Arc<str> = Arc::from(resource.name.as_str());
     let request = Request::get(&name, format!("{}/{search}/meta-data", resource.read.service));
     let answer = match client.ask(&request).await? {
-        Reply::Good(answer) => answer,
-        Reply::TooLong(failure) => return Err(failure),
-        Reply::Refused { status, error, .. } => {
+        SourceReply::Good(answer) => answer,
+        SourceReply::TooLong(failure) => return Err(failure),
+        SourceReply::Refused { status, error, .. } => {
             return Err(Failure::new(Kind::Refused, format!("look at {search}"))
                 .at(request.path)
                 .because(format!("HTTP {status} {} {}", error.code.unwrap_or_default(), error.message))

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use crate::config::Deletes;
 use crate::event::Event;
 use crate::failure::{Failure, Kind, Result};
-use crate::manifest::{DataFile, FORMAT, MisfitFile, Version, decide, publish};
+use crate::manifest::{DataFile, FORMAT, RejectedFile, Version, decide, publish};
 use crate::plan::Reshape;
 use crate::quantity::{number, plural};
 use crate::run::nonce;
@@ -18,10 +18,10 @@ use crate::run::once::unwritten;
 use crate::run::references;
 use crate::run::session::{Gone, ResourceSession, count};
 use crate::schema::Naming;
-use crate::store::{Step, paths};
+use crate::store::{StoreStep, paths};
 use crate::write::{
-    Aside, Marks, OwnerSet, Reappeared, Replace, Reshaping, SetAside, Sizes, Which, WriteRequest, Written,
-    cancel_deletions, marked_tables, older_copies, reshape_tables, set_aside, write_tables,
+    DeletedFiles, DeletedRows, DeletedSelection, Marks, Reappeared, RecordSet, Replace, Reshaping, Sizes, WriteRequest,
+    Written, cancel_deletions, marked_tables, older_copies, reshape_tables, write_deleted_rows, write_tables,
 };
 
 /// More rows of damaged files than this, and than a hundredth of all, may not be lost.
@@ -30,7 +30,7 @@ const MAY_VANISH: u64 = 100;
 impl ResourceSession<'_> {
     /// Commits what is spooled together with the state, if either is new. `last` says that the scan ends with it.
     pub async fn commit(&mut self, replace: Replace, last: bool) -> Result<()> {
-        let replace = if replace == Replace::Everything && self.keyless { Replace::Owners } else { replace };
+        let replace = if replace == Replace::Everything && self.keyless { Replace::Records } else { replace };
         let _turn = self.context.commit_turn.acquire().await.expect("the turn is never closed");
         self.refuse_lost_lock()?;
         self.refuse_vanishing(replace).await?;
@@ -51,13 +51,13 @@ impl ResourceSession<'_> {
             // 0 stands for none at the source (docs/brightpearl-api.md §8.9).
             references::add(&mut self.state, follower, met.iter().copied().filter(|id| *id > 0).collect());
         }
-        self.state.handed.retain(|_, ids| !ids.is_empty());
+        self.state.pending_references.retain(|_, ids| !ids.is_empty());
         if last {
             self.note_count(&written, &staged).await?;
         }
         let differing = self.differing(&written).await?;
-        let misfits = self.write_misfits().await?;
-        self.kept.extend(misfits);
+        let rejected = self.write_rejected().await?;
+        self.kept.extend(rejected);
         let same_files = written.files == 0 && written.removes.is_empty() && self.kept.is_empty();
         if same_files && self.head.as_ref().is_some_and(|head| head.state == self.state) {
             return Ok(());
@@ -106,7 +106,7 @@ impl ResourceSession<'_> {
         Err(Failure::new(Kind::Lost, "commit")
             .at(self.resource.name.clone())
             .because("another run took over the lock while this one slept")
-            .advise("nothing is lost: the other run goes on from the last commit; run again"))
+            .advise("nothing is lost: the other run continues from the last commit; run again"))
     }
 
     fn sizes(&self) -> Sizes {
@@ -116,23 +116,23 @@ impl ResourceSession<'_> {
     /// Texts of the source in the state, without secrets: a manifest is read by whoever reads the tables.
     fn redact_reasons(&mut self) {
         let redactor = self.context.client.redactor();
-        let owed = self.state.owed.iter_mut().map(|owed| &mut owed.reason);
+        let pending = self.state.pending.iter_mut().map(|pending| &mut pending.reason);
         let withheld = self.state.absence.withheld.values_mut().map(|known| &mut known.reason);
-        owed.chain(withheld).for_each(|reason| *reason = redactor.clean(reason));
+        pending.chain(withheld).for_each(|reason| *reason = redactor.clean(reason));
     }
 
     /// The put that decides, then publishing.
     async fn put(&mut self, written: Written, staged: BTreeSet<String>) -> Result<()> {
         self.redact_reasons();
         let version = self.version(&written);
-        self.context.store.reach(Step::Ready, &self.name)?;
+        self.context.store.reach(StoreStep::Ready, &self.name)?;
         if let Err(lost) = decide(&self.context.store, &version).await {
             if lost.kind() == Kind::Lost {
                 self.context.store.delete(&staged.into_iter().collect::<Vec<_>>()).await?;
             }
             return Err(lost);
         }
-        self.context.store.reach(Step::Decided, &self.name)?;
+        self.context.store.reach(StoreStep::Decided, &self.name)?;
         publish(&self.context.store, &version, &staged).await?;
         self.context.events.tell(Event::Committed {
             resource: self.resource.name.clone(),
@@ -187,7 +187,8 @@ impl ResourceSession<'_> {
             for (key, gone) in out.flat_map(|gone| gone.owners.keys().iter().map(move |key| (key, gone))) {
                 spool.add_empty(key.clone(), gone.at);
             }
-            let beside = |head| Aside { store: &store, resource: &resource, head, spool: &folder, run: &run, sizes };
+            let beside =
+                |head| DeletedRows { store: &store, resource: &resource, head, spool: &folder, run: &run, sizes };
             let marked = gone.as_ref().filter(|_| keeps_marked).map(|gone| gone.owners.clone()).unwrap_or_default();
             let marks = keeps_marked.then_some(Marks { owners: &marked, at });
             let mut spooled = spool.take()?;
@@ -207,22 +208,23 @@ impl ResourceSession<'_> {
                 None => Reappeared::default(),
             };
             let left = &reappeared.removes;
-            let aside =
-                |head, which: &Which<'_>, number: &mut u64| set_aside(&beside(head), which, left, &runtime, number);
+            let deleted_rows = |head, which: &DeletedSelection<'_>, number: &mut u64| {
+                write_deleted_rows(&beside(head), which, left, &runtime, number)
+            };
             let kept = match (&gone, &head, &leaving) {
                 (Some(Gone { owners, at, kept: true }), Some(head), _) => {
-                    aside(head, &Which::Of(owners, *at), &mut number)?
+                    deleted_rows(head, &DeletedSelection::Of(owners, *at), &mut number)?
                 }
                 // Files that are built anew hold nothing of records that the source no longer has.
                 (_, _, Some(head)) if !forgets => {
-                    aside(head, &Which::Marked(&marked_tables(&head.tables)), &mut number)?
+                    deleted_rows(head, &DeletedSelection::Marked(&marked_tables(&head.tables)), &mut number)?
                 }
-                (_, _, _) => SetAside::default(),
+                (_, _, _) => DeletedFiles::default(),
             };
             spooled.forget_copies();
-            let spare = OwnerSet::new(spared);
+            let preserved = RecordSet::new(spared);
             let nobody = spooled.owners.is_empty() && marked.is_empty() && none_dropped;
-            if let (Some(head), true, Replace::Owners) = (&head, nobody, replace) {
+            if let (Some(head), true, Replace::Records) = (&head, nobody, replace) {
                 let written = Written { tables: head.tables.clone(), ..Written::default() };
                 return Ok((spool, number, written, judged, reappeared));
             }
@@ -233,7 +235,7 @@ impl ResourceSession<'_> {
                 spool: &folder,
                 run: &run,
                 replace,
-                spare: &spare,
+                preserved: &preserved,
                 marks,
                 sizes,
                 keep_from,
@@ -287,7 +289,7 @@ impl ResourceSession<'_> {
     }
 
     /// Keeps records that did not fit in a file of their own, each once.
-    pub(super) async fn write_misfits(&mut self) -> Result<Option<MisfitFile>> {
+    pub(super) async fn write_rejected(&mut self) -> Result<Option<RejectedFile>> {
         let records = std::mem::take(&mut self.records);
         self.records = unwritten(&mut self.state.evidence.rejected, records);
         if self.records.is_empty() {
@@ -300,21 +302,21 @@ impl ResourceSession<'_> {
                 line["table"] = serde_json::json!(table);
             }
             serde_json::to_writer(&mut text, &line)
-                .map_err(|error| Failure::new(Kind::Bug, "write a misfit").caused(error))?;
+                .map_err(|error| Failure::new(Kind::Bug, "write a rejected record").caused(error))?;
             text.push(b'\n');
         }
-        let number = self.context.misfits_numbered.fetch_add(1, Ordering::Relaxed);
-        let path = paths::misfits(&self.resource.name, &self.context.run, number);
+        let number = self.context.rejected_numbered.fetch_add(1, Ordering::Relaxed);
+        let path = paths::rejected(&self.resource.name, &self.context.run, number);
         self.context.store.put_own(&path, text).await?;
-        self.context.store.reach(Step::MisfitsKept, &path)?;
+        self.context.store.reach(StoreStep::RejectedKept, &path)?;
         let records = count(self.records.len());
         self.records.clear();
-        Ok(Some(MisfitFile { path, records }))
+        Ok(Some(RejectedFile { path, records }))
     }
 
     fn version(&self, written: &Written) -> Version {
         let head = self.head.as_ref();
-        let before = head.iter().flat_map(|head| &head.misfits);
+        let before = head.iter().flat_map(|head| &head.rejected);
         let kept = before.chain(&self.kept).cloned().collect();
         let dropped = |path: &String| self.dropped.iter().any(|dropped| dropped.file.path == *path);
         let stays = |file: &&DataFile| !dropped(&file.path) && !written.removes.contains(&file.path);
@@ -332,7 +334,7 @@ impl ResourceSession<'_> {
             schema_hash: self.resource.hash.clone(),
             tables: self.with_apart(written.tables.clone()),
             removes: written.removes.clone(),
-            misfits: kept,
+            rejected: kept,
             deleted: deleted.chain(&written.deleted).cloned().collect(),
             state: self.state.clone(),
             checkpoint: head.and_then(|head| head.checkpoint.clone()),

@@ -20,7 +20,7 @@ use crate::run::session::{ResourceSession, count};
 use crate::run::slices::SliceScan;
 use crate::run::start::is_from;
 use crate::run::vanished;
-use crate::schema::Style;
+use crate::schema::ReadStyle;
 use crate::write::Replace;
 
 /// Looks into what the last commit left: a full read that has fewer rows than the count, a difference that changed, sets of
@@ -43,12 +43,12 @@ pub async fn after(session: &mut ResourceSession<'_>) -> Result<()> {
         // The first night after an upgrade: what differs by now is where all later ones begin.
         session.state.count.explain();
         session.state.count.compared_at = state.counted_at;
-        return session.commit(Replace::Owners, true).await;
+        return session.commit(Replace::Records, true).await;
     }
     match session.recount().await? {
         Some(again) if again == difference => look_for(session, &state).await,
         // Another answer: the account changes, or one of them was wrong. The next night compares anew.
-        Some(_) | None => session.commit(Replace::Owners, true).await,
+        Some(_) | None => session.commit(Replace::Records, true).await,
     }
 }
 
@@ -65,7 +65,7 @@ pub async fn after_comparison(session: &mut ResourceSession<'_>) -> Result<()> {
     state.explain();
     (state.compared_at, state.locating) = (state.counted_at, None);
     state.vanished.clear();
-    session.commit(Replace::Owners, true).await
+    session.commit(Replace::Records, true).await
 }
 
 /// A full read with fewer rows than the count: asks again, walks the search, and reads what it shows and is not held.
@@ -73,10 +73,10 @@ async fn complete(session: &mut ResourceSession<'_>) -> Result<()> {
     let Some((search, _)) = counted(session) else { return Ok(()) };
     match session.recount().await? {
         Some(difference) if difference > 0 => {}
-        Some(_) => return session.commit(Replace::Owners, true).await,
+        Some(_) => return session.commit(Replace::Records, true).await,
         None => {
             session.state.count.open = false;
-            return session.commit(Replace::Owners, true).await;
+            return session.commit(Replace::Records, true).await;
         }
     }
     let state = &session.state.count;
@@ -90,8 +90,8 @@ async fn complete(session: &mut ResourceSession<'_>) -> Result<()> {
     );
     let resource = Arc::clone(&session.resource);
     let shown = match &resource.read.style {
-        Style::Search(search) => rows::read_missing(session, search).await?,
-        Style::IdSets { .. } | Style::List { .. } | Style::PerOwner { .. } => {
+        ReadStyle::Search(search) => rows::read_missing(session, search).await?,
+        ReadStyle::IdSets { .. } | ReadStyle::List { .. } | ReadStyle::PerOwner { .. } => {
             let id_source = IdSource {
                 client: &session.context.client,
                 stop: &session.context.stop,
@@ -119,13 +119,13 @@ async fn complete(session: &mut ResourceSession<'_>) -> Result<()> {
     session.state.count.explain();
     session.state.count.compared_at = session.state.count.counted_at;
     tell(session);
-    session.commit(Replace::Owners, true).await
+    session.commit(Replace::Records, true).await
 }
 
 /// Reads records by their ids and commits them.
 pub async fn read(session: &mut ResourceSession<'_>, ids: &BTreeSet<i64>) -> Result<()> {
     let resource = Arc::clone(&session.resource);
-    let Style::IdSets { get, max_ids, .. } = &resource.read.style else { return Ok(()) };
+    let ReadStyle::IdSets { get, max_ids, .. } = &resource.read.style else { return Ok(()) };
     if ids.is_empty() {
         return Ok(());
     }
@@ -134,7 +134,7 @@ pub async fn read(session: &mut ResourceSession<'_>, ids: &BTreeSet<i64>) -> Res
     scan.slices = chunks(&collapse(ids.iter().copied()), *max_ids);
     scan.gradual = false;
     scan.run(session, &format!("{}/{get}", resource.read.service)).await?;
-    session.commit(Replace::Owners, true).await
+    session.commit(Replace::Records, true).await
 }
 
 /// Locates what differs and reads what is missing; what the source does not show becomes a candidate for deletion.
@@ -143,7 +143,7 @@ async fn look_for(session: &mut ResourceSession<'_>, before: &SourceCount) -> Re
     let found = locate::locate(session, &search, before).await?;
     read(session, &found.missing).await?;
     if found.rows_read > 0 {
-        session.commit(Replace::Owners, true).await?;
+        session.commit(Replace::Records, true).await?;
     }
     let missing = count(found.missing.len()) + found.rows_read;
     let gone = vanished::without_hidden(session, found.vanished.clone(), found.sets);
@@ -162,14 +162,14 @@ async fn look_for(session: &mut ResourceSession<'_>, before: &SourceCount) -> Re
     let named = vanished::suspect(session, gone.difference(&left).copied().collect()).await?;
     session.state.count.vanished = collapse(named);
     if !found.finished {
-        return session.commit(Replace::Owners, true).await;
+        return session.commit(Replace::Records, true).await;
     }
     if missing > 0 {
         session.recount().await?;
     }
     session.state.count.locating = found.outdated.then(|| Locating { differs: true, ..Locating::default() });
     if found.outdated {
-        return session.commit(Replace::Owners, true).await;
+        return session.commit(Replace::Records, true).await;
     }
     if found.sets {
         session.state.count.compared_at = session.state.count.counted_at;
@@ -179,7 +179,7 @@ async fn look_for(session: &mut ResourceSession<'_>, before: &SourceCount) -> Re
     if moved {
         tell(session);
     }
-    session.commit(Replace::Owners, true).await
+    session.commit(Replace::Records, true).await
 }
 
 /// States a new explained difference.

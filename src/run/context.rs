@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use crate::config::Limits;
 use crate::event::Events;
 use crate::fetch::Client;
-use crate::manifest::Holder;
+use crate::manifest::ResourceHolder;
 use crate::run::Stop;
 use crate::run::binding::Binding;
 use crate::schema::Catalog;
@@ -67,12 +67,12 @@ pub struct RunContext {
     pub commit_turn: Semaphore,
     /// The numbers of this run's files: a name is never used twice. Moved on under the commit's turn.
     pub files_numbered: AtomicU64,
-    pub misfits_numbered: AtomicU64,
+    pub rejected_numbered: AtomicU64,
 }
 
 impl RunContext {
     /// The run as the holder of its locks.
-    pub fn holder(&self) -> Holder<'_> {
-        Holder { store: &self.store, locks: &self.locks, run: &self.run }
+    pub fn holder(&self) -> ResourceHolder<'_> {
+        ResourceHolder { store: &self.store, locks: &self.locks, run: &self.run }
     }
 }

@@ -18,7 +18,7 @@ use crate::run::foresee::{Brings, touched};
 use crate::run::heads::options;
 use crate::run::probe::Probe;
 use crate::run::{RunRequest, choose, nonce, read_heads};
-use crate::schema::{Resource, Rows, Style};
+use crate::schema::{ReadStyle, Resource, Rows};
 use crate::store::Store;
 
 /// What a run would do and cost.
@@ -250,7 +250,7 @@ pub fn cost(resource: &Resource, head: Option<&Version>, kind: StepKind, estimat
 }
 
 fn is_list(resource: &Resource) -> bool {
-    matches!(resource.read.style, Style::List { .. })
+    matches!(resource.read.style, ReadStyle::List { .. })
 }
 
 /// The rows of the table that has one for each record.

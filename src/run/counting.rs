@@ -13,7 +13,7 @@ use crate::run::partition_counts::{Part, kept, parts};
 use crate::run::session::ResourceSession;
 use crate::schema::Table;
 use crate::window::Window;
-use crate::write::{Counted, Written, count_rows, held_between};
+use crate::write::{CountedRows, Written, count_rows, held_between};
 
 /// A count that the next last commit is compared with.
 #[derive(Clone, Copy, Debug)]
@@ -115,11 +115,11 @@ impl ResourceSession<'_> {
         let store = &self.context.store;
         let (key, marked) = (&table.columns[table.key[0]].name, table.mark().is_some());
         if self.state.start.is_none() && !marked {
-            return count_rows(store, &files(&table.name), key, marked, &Counted::UpTo(top)).await;
+            return count_rows(store, &files(&table.name), key, marked, &CountedRows::UpTo(top)).await;
         }
         let Some(records) = self.resource.record_table().filter(|_| self.state.start.is_some()) else {
             let counted =
-                async |part: &Part, top| count_rows(store, &part.counted, key, marked, &Counted::UpTo(top)).await;
+                async |part: &Part, top| count_rows(store, &part.counted, key, marked, &CountedRows::UpTo(top)).await;
             return kept(&mut self.state.looked, "all", parts(&[], &files(&table.name)), top, counted).await;
         };
         let date = CountSearch::of(&self.resource).and_then(|search| search.created);
@@ -132,7 +132,7 @@ impl ResourceSession<'_> {
             let window = Window::since(start);
             let mut ids = held_between(store, &part.records, record_key, &date.name, window).await?;
             ids.retain(|id| top.is_none_or(|top| *id <= top));
-            count_rows(store, &part.counted, key, marked, &Counted::Of(Arc::from(ids))).await
+            count_rows(store, &part.counted, key, marked, &CountedRows::Of(Arc::from(ids))).await
         };
         let parts = parts(&files(&records.name), &files(&table.name));
         kept(&mut self.state.looked, &format!("from {start} by {}", date.name), parts, top, counted).await

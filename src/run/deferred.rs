@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use crate::decode::Page;
 use crate::failure::{Kind, Result};
 use crate::fetch::expand;
-use crate::manifest::{Key, Owed};
+use crate::manifest::{Key, PendingId};
 use crate::run::absent::first_of;
 use crate::run::documents::{Deferred, Documents, PROBES};
 use crate::run::gone::stand_in;
@@ -20,10 +20,10 @@ impl SliceScan {
     /// Notes sets that failed: their ids are pending until the sets are halved.
     pub(super) fn put_off(&mut self, session: &mut ResourceSession<'_>, deferred: Vec<Deferred>) {
         for set in deferred {
-            let known: BTreeSet<&Key> = session.state.owed.iter().map(|owed| &owed.id).collect();
+            let known: BTreeSet<&Key> = session.state.pending.iter().map(|pending| &pending.id).collect();
             let new: Vec<Key> = expand(&set.ids).map(Key::Int).filter(|id| !known.contains(id)).collect();
             let reason = format!("the set it was asked for in failed: {}", set.failure.reason());
-            session.state.owed.extend(new.iter().cloned().map(|id| Owed {
+            session.state.pending.extend(new.iter().cloned().map(|id| PendingId {
                 id,
                 reason: reason.clone(),
                 since: self.started_at,
@@ -49,7 +49,7 @@ impl SliceScan {
                 () = stop.wait() => return Err(stopped()),
                 brought = documents.in_pieces(set, PROBES) => brought?,
             };
-            session.state.owed.retain(|owed| !provisional.contains(&owed.id));
+            session.state.pending.retain(|pending| !provisional.contains(&pending.id));
             newly += self.take_in(session, brought).await?;
         }
         Ok(newly)

@@ -11,14 +11,14 @@ use jiff::Timestamp;
 
 use crate::decode::{Asked, Page, Shape, answer};
 use crate::failure::{Failure, Kind, Result};
-use crate::fetch::{Client, IdRanges, Reply, Request, chunks, collapse, count, expand, render};
+use crate::fetch::{Client, IdRanges, Request, SourceReply, chunks, collapse, count, expand, render};
 use crate::manifest::Key;
 use crate::quantity::plural;
 use crate::run::held::Holder;
 use crate::run::refused::{Refusal, meaning};
 use crate::run::session::ResourceSession;
 use crate::run::sets::{Sets, halves};
-use crate::schema::{Resource, Style};
+use crate::schema::{ReadStyle, Resource};
 
 /// Tries of a set while the last one failed, and of an unreadable piece: a source in trouble is not asked for long.
 const FEW_TRIES: u32 = 2;
@@ -111,8 +111,8 @@ impl Documents {
     /// Asks for documents of the resource at work, in so many sets.
     pub fn new(session: &ResourceSession<'_>, path: String, sets: usize) -> Self {
         let most = match &session.resource.read.style {
-            Style::IdSets { max_ids, .. } | Style::PerOwner { max_ids, .. } => *max_ids,
-            Style::Search(_) | Style::List { .. } => usize::from(u16::MAX),
+            ReadStyle::IdSets { max_ids, .. } | ReadStyle::PerOwner { max_ids, .. } => *max_ids,
+            ReadStyle::Search(_) | ReadStyle::List { .. } => usize::from(u16::MAX),
         };
         Self {
             client: session.context.client.clone(),
@@ -369,9 +369,9 @@ impl Documents {
         }
         loop {
             let got = match self.client.ask(request).await {
-                Ok(Reply::Good(got)) => got,
-                Ok(Reply::TooLong(failure)) => return Ok(Part::TooLong(failure)),
-                Ok(Reply::Refused { status, error, date }) => {
+                Ok(SourceReply::Good(got)) => got,
+                Ok(SourceReply::TooLong(failure)) => return Ok(Part::TooLong(failure)),
+                Ok(SourceReply::Refused { status, error, date }) => {
                     return Ok(match meaning(&self.resource.read, &self.name, request, status, error) {
                         Refusal::NoneExist => Part::None(date),
                         refusal => Part::Refused(refusal),

@@ -18,7 +18,7 @@ use crate::run::inventoried::{Inventoried, documents, listed};
 use crate::run::lookups::Lookups;
 use crate::run::probe::{Probe, pages};
 use crate::run::since::Since;
-use crate::schema::{Catalog, Changes, IdSearch, Open, Owners, Resource, RowSearch, Style};
+use crate::schema::{Catalog, Changes, IdSearch, Open, Owners, ReadStyle, Resource, RowSearch};
 use crate::store::Store;
 use crate::window::Window;
 use crate::write::held_between;
@@ -118,44 +118,44 @@ impl Estimator<'_> {
         };
         match (&resource.read.style, kind) {
             // A list of which nothing is held yet is asked for twice.
-            (Style::List { pages: Some(pages), .. }, _) => {
+            (ReadStyle::List { pages: Some(pages), .. }, _) => {
                 // One more for each end, and as many again in a first load.
                 let known = held.head.and_then(|head| held_records(held.resource, head)).unwrap_or_default();
                 let readings = if held.state.completed_at.is_none() { 2 } else { 1 };
                 Ok(unknown(Amount::about(readings * (known.div_ceil(pages.most).max(1) + 1))))
             }
-            (Style::List { pages: None, gets }, _) => {
+            (ReadStyle::List { pages: None, gets }, _) => {
                 let readings = if held.state.completed_at.is_none() { 2 } else { 1 };
                 Ok(unknown(Amount::exact(readings * count_of(gets.len()))))
             }
-            (Style::Search(search), ScanKind::Full) => self.all_rows(held, search, step.resume.as_ref()).await,
-            (Style::Search(search), ScanKind::Changes) => self.changed_rows(held, search, since()?).await,
-            (Style::IdSets { max_ids, changes, .. }, ScanKind::Full) => {
+            (ReadStyle::Search(search), ScanKind::Full) => self.all_rows(held, search, step.resume.as_ref()).await,
+            (ReadStyle::Search(search), ScanKind::Changes) => self.changed_rows(held, search, since()?).await,
+            (ReadStyle::IdSets { max_ids, changes, .. }, ScanKind::Full) => {
                 let found = match (held.start, changes) {
                     (Some(start), Some(changes)) => self.inventory_from(held, changes, start).await?,
                     (Some(_), None) | (None, _) => self.inventory(held, resource).await?,
                 };
                 Ok(documents(held.state, found, *max_ids))
             }
-            (Style::IdSets { max_ids, changes, .. }, ScanKind::Changes) => {
+            (ReadStyle::IdSets { max_ids, changes, .. }, ScanKind::Changes) => {
                 let changes = changes.as_ref().ok_or_else(|| no_changes(resource))?;
                 self.changed(held, resource, (changes, step.open_every), since()?, *max_ids).await
             }
-            (Style::PerOwner { max_ids, .. }, ScanKind::Full) if resource.is_snapshot() && step.since.is_some() => {
-                let holes = Amount::about(count_of(held.state.owed.len()));
+            (ReadStyle::PerOwner { max_ids, .. }, ScanKind::Full) if resource.is_snapshot() && step.since.is_some() => {
+                let holes = Amount::about(count_of(held.state.pending.len()));
                 Ok(Estimate { requests: holes.sets(*max_ids), records: Some(holes), fresh: holes })
             }
-            (Style::PerOwner { max_ids, owners, .. }, ScanKind::Full) => {
+            (ReadStyle::PerOwner { max_ids, owners, .. }, ScanKind::Full) => {
                 let found = self.owners(held, owners).await?;
                 Ok(documents(held.state, found, *max_ids))
             }
-            (Style::PerOwner { max_ids, owners, .. }, ScanKind::Changes) => {
+            (ReadStyle::PerOwner { max_ids, owners, .. }, ScanKind::Changes) => {
                 let Owners::Listed { resource: owner, .. } = owners else {
                     // Beside what `foresee::touched` tells of them.
                     return Ok(documents(held.state, listed(0, Vec::new(), true, Timestamp::MIN), *max_ids));
                 };
                 let owner = self.catalog.get(owner)?;
-                let Style::IdSets { changes: Some(changes), .. } = &owner.read.style else {
+                let ReadStyle::IdSets { changes: Some(changes), .. } = &owner.read.style else {
                     return Err(no_changes(owner));
                 };
                 let plain = Changes { same: Vec::new(), ..changes.clone() };
@@ -291,7 +291,7 @@ impl Estimator<'_> {
             sight(&mut sightings, changes, extent.answered, extent.page);
         }
         if whose.name != held.resource.name {
-            sightings.retain(|id, sighting| held.state.seen.get(id) != Some(&sighting.text));
+            sightings.retain(|id, sighting| held.state.record_stamps.get(id) != Some(&sighting.text));
         }
         if let Some(store) = self.store {
             let lookups = Lookups::of(held.state.looked.clone());
@@ -301,7 +301,7 @@ impl Estimator<'_> {
         let open = changes.open.as_deref().filter(|open| match open {
             Open::Listed { .. } => whose.name == held.resource.name,
             Open::Until { .. } => {
-                let opened = Moment { theirs: held.state.opened_at, ours: held.state.clocks.opened_at };
+                let opened = Moment { theirs: held.state.open_reread_at, ours: held.state.clocks.open_reread_at };
                 let now = Moment::new(at, self.probe.id_source().client.clocks().ours());
                 open_every.is_some_and(|every| is_over(opened, every, now, self.limits.overlap))
             }

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 use arrow_array::Array;
 
-use crate::decode::{Misfits, Page};
+use crate::decode::{Page, RejectedCounts};
 use crate::manifest::FieldDrift;
 use crate::quantity::plural;
 use crate::run::session::{ResourceSession, count};
@@ -88,7 +88,11 @@ impl ResourceSession<'_> {
     /// Counts the fields of pages, and warns of columns that a search no longer has.
     pub(super) fn count_fields(&mut self, page: &Page) {
         self.filled.count(page);
-        for column in page.misfits.missing().keys().filter(|column| !self.tally.misfits.missing().contains_key(*column))
+        for column in page
+            .rejected_values
+            .missing()
+            .keys()
+            .filter(|column| !self.tally.rejected_values.missing().contains_key(*column))
         {
             let text = format!(
                 "the search no longer has the column `{column}`, which the schema maps: it is null in the rows that \
@@ -103,7 +107,7 @@ impl ResourceSession<'_> {
         let filled = std::mem::take(&mut self.filled);
         let whole = match replace {
             Replace::Everything | Replace::Partition(_) => true,
-            Replace::Within(_) | Replace::Owners => false,
+            Replace::Within(_) | Replace::Records => false,
         };
         let evidence = &mut self.state.evidence;
         let found = filled.compare(&self.resource, &mut evidence.filled, whole);
@@ -112,19 +116,19 @@ impl ResourceSession<'_> {
             self.context.events.warn(&self.name, text);
         }
         let read = self.tally.records;
-        lay_over(&mut evidence.drift, &self.tally.misfits, &found, whole, read);
+        lay_over(&mut evidence.drift, &self.tally.rejected_values, &found, whole, read);
         self.tally.noticed.emptied.extend(found.emptied);
     }
 }
 
 /// Lays the fields of a scan that has read so many records over those of earlier ones.
-fn lay_over(drift: &mut FieldDrift, misfits: &Misfits, found: &Emptied, whole: bool, read: u64) {
+fn lay_over(drift: &mut FieldDrift, rejected_values: &RejectedCounts, found: &Emptied, whole: bool, read: u64) {
     if whole || read >= LEAST_ROWS {
         drift.unknown.clear();
     }
-    drift.unknown.extend(misfits.unknown().clone());
+    drift.unknown.extend(rejected_values.unknown().clone());
     if read > 0 {
-        drift.missing.clone_from(misfits.missing());
+        drift.missing.clone_from(rejected_values.missing());
     }
     drift.emptied.retain(|path, _| !found.filled.contains(path));
     drift.emptied.extend(found.emptied.clone());

@@ -18,7 +18,7 @@ use crate::run::session::ResourceSession;
 use crate::run::slices::SliceScan;
 use crate::run::steps::describe;
 use crate::run::{End, ResourceOutcome, RunRequest};
-use crate::schema::{Resource, Style};
+use crate::schema::{ReadStyle, Resource};
 use crate::write::Replace;
 
 /// Reads what others handed to a resource whose own scans went well.
@@ -27,7 +27,7 @@ pub async fn follow(context: &RunContext, resource: &Resource, request: &RunRequ
     if !went_well {
         return;
     }
-    if let Err(failure) = Box::pin(read_handed(context, resource, request, outcome)).await {
+    if let Err(failure) = Box::pin(read_pending_references(context, resource, request, outcome)).await {
         // Pending references are cleared in the resources that handed them on, under their own locks.
         let handing = |source: &&Resource| {
             context.catalog.followers(source).iter().any(|(follower, _)| follower.name == resource.name)
@@ -38,13 +38,13 @@ pub async fn follow(context: &RunContext, resource: &Resource, request: &RunRequ
     }
 }
 
-async fn read_handed(
+async fn read_pending_references(
     context: &RunContext,
     resource: &Resource,
     request: &RunRequest,
     outcome: &mut ResourceOutcome,
 ) -> Result<()> {
-    let Style::IdSets { get, max_ids, .. } = &resource.read.style else { return Ok(()) };
+    let ReadStyle::IdSets { get, max_ids, .. } = &resource.read.style else { return Ok(()) };
     let own = head(&context.store, &resource.name).await?;
     let mut ids: BTreeSet<i64> = BTreeSet::new();
     let mut marks = Vec::new();
@@ -76,7 +76,7 @@ async fn read_handed(
     scan.gradual = false;
     scan.run(&mut session, &format!("{}/{get}", resource.read.service)).await?;
     session.state.references_read.extend(marks);
-    session.commit(Replace::Owners, true).await?;
+    session.commit(Replace::Records, true).await?;
     outcome.tally.add(&session.tally);
     describe(outcome, session.head.as_ref());
     Ok(())

@@ -19,7 +19,7 @@ use crate::run::locate::COMPARED_EVERY;
 use crate::run::newest::CountSearch;
 use crate::run::probe::pages;
 use crate::run::references::unread;
-use crate::schema::{Condition, Inventory, Naming, Open, Owners, Resource, Style, Type};
+use crate::schema::{Inventory, Naming, Open, Owners, ReadStyle, Resource, RowCondition, Type};
 use crate::store::Store;
 use crate::write::{held, held_after, held_ids, held_open, named};
 
@@ -54,9 +54,9 @@ impl Estimator<'_> {
             ScanKind::Full if goes_on => compares && count.open,
             ScanKind::Full => compares,
             // Rows are read from the greatest id down, with their count.
-            ScanKind::Changes if matches!(&resource.read.style, Style::Search(search) if search.newest) => false,
+            ScanKind::Changes if matches!(&resource.read.style, ReadStyle::Search(search) if search.newest) => false,
             // A scan that goes on has its ids.
-            ScanKind::Changes => !(goes_on && matches!(resource.read.style, Style::IdSets { .. })),
+            ScanKind::Changes => !(goes_on && matches!(resource.read.style, ReadStyle::IdSets { .. })),
         };
         let asked = Amount::exact(u64::from(asked));
         let now = self.probe.id_source().client.clocks().theirs().unwrap_or(self.now);
@@ -65,7 +65,7 @@ impl Estimator<'_> {
             return asked;
         }
         let located = match (&resource.read.style, held.head.and_then(|head| held_records(resource, head))) {
-            (Style::IdSets { inventory: Inventory::Options(_), .. }, _) => 1,
+            (ReadStyle::IdSets { inventory: Inventory::Options(_), .. }, _) => 1,
             (_, Some(records)) => pages(records, 1, u64::from(self.limits.page_size)),
             (_, None) => self.limits.locate_requests,
         };
@@ -74,12 +74,14 @@ impl Estimator<'_> {
 
     /// The comparison of ids: the inventory, and documents of what only one side has.
     pub async fn comparison(&mut self, held: Held<'_>) -> Result<Estimate> {
-        if let Style::Search(_) = &held.resource.read.style {
+        if let ReadStyle::Search(_) = &held.resource.read.style {
             let records = held.head.map_or(0, |head| head.rows());
             let requests = Amount::about(pages(records, 1, u64::from(self.limits.page_size)));
             return Ok(Estimate { requests, records: Some(Amount::about(0)), fresh: Amount::about(0) });
         }
-        let Style::IdSets { inventory, max_ids, .. } = &held.resource.read.style else { return Ok(Estimate::NOTHING) };
+        let ReadStyle::IdSets { inventory, max_ids, .. } = &held.resource.read.style else {
+            return Ok(Estimate::NOTHING);
+        };
         let mut listed = match inventory {
             Inventory::Options(_) | Inventory::Search(_) => self.inventory(held, held.resource).await?,
             Inventory::Windows(search) => {
@@ -98,12 +100,12 @@ impl Estimator<'_> {
             // Where the first load began; what is older is not missing.
             listed.requests = listed.requests.plus(Amount::exact(1));
         }
-        let owed = held.state.owed.iter().filter(|owed| matches!(owed.id, Key::Int(_))).count();
-        let owed = Amount::exact(u64::try_from(owed).expect("a length fits")).sets(*max_ids);
+        let pending = held.state.pending.iter().filter(|pending| matches!(pending.id, Key::Int(_))).count();
+        let pending = Amount::exact(u64::try_from(pending).expect("a length fits")).sets(*max_ids);
         let (Some(ids), Some(head), Some(store)) = (&listed.ids, held.head, self.store) else {
             // Where ids differ the count is asked again.
             let again = u64::from(held.resource.counted_table().is_some() && self.limits.compare_counts);
-            let requests = listed.requests.plus(owed).plus(Amount::about(again));
+            let requests = listed.requests.plus(pending).plus(Amount::about(again));
             return Ok(Estimate { requests, records: Some(Amount::about(0)), fresh: Amount::about(0) });
         };
         let (key, files) = owners(held.resource, head).swap_remove(0);
@@ -116,13 +118,14 @@ impl Estimator<'_> {
             None => Amount::exact(count(ids).saturating_sub(both)),
         };
         let records = gone.plus(missing);
-        let requests = listed.requests.plus(owed).plus(gone.sets(*max_ids)).plus(missing.sets(*max_ids));
+        let requests = listed.requests.plus(pending).plus(gone.sets(*max_ids)).plus(missing.sets(*max_ids));
         Ok(Estimate { requests, records: Some(records), fresh: records })
     }
 
     /// The rolling re-read: as many requests as it may spend, unless fewer bring everything.
     pub async fn reread(&mut self, held: Held<'_>, requests: u64) -> Result<Estimate> {
-        let (Style::IdSets { max_ids, .. } | Style::PerOwner { max_ids, .. }) = &held.resource.read.style else {
+        let (ReadStyle::IdSets { max_ids, .. } | ReadStyle::PerOwner { max_ids, .. }) = &held.resource.read.style
+        else {
             return Ok(Estimate::NOTHING);
         };
         let most = usize::try_from(requests).unwrap_or(usize::MAX).saturating_mul(*max_ids);
@@ -200,8 +203,8 @@ impl Lately {
             let tests = naming
                 .tests
                 .iter()
-                .map(|(place, test)| Condition { column: name(*place).to_owned(), test: test.clone() });
-            let tests: Vec<Condition> = tests.collect();
+                .map(|(place, test)| RowCondition { column: name(*place).to_owned(), test: test.clone() });
+            let tests: Vec<RowCondition> = tests.collect();
             let found = named(store, file, name(table.key[0]), name(naming.column), &tests).await?;
             owners.extend(found.owners);
             ids.extend(found.ids);
@@ -234,10 +237,10 @@ pub async fn touched(
     brought: &BTreeMap<String, Brings>,
 ) -> Result<Option<ScanForecast>> {
     let max_ids = match &resource.read.style {
-        Style::IdSets { max_ids, .. } | Style::PerOwner { max_ids, owners: Owners::Held(_), .. } => max_ids,
-        Style::PerOwner { .. } | Style::Search(_) | Style::List { .. } => return Ok(None),
+        ReadStyle::IdSets { max_ids, .. } | ReadStyle::PerOwner { max_ids, owners: Owners::Held(_), .. } => max_ids,
+        ReadStyle::PerOwner { .. } | ReadStyle::Search(_) | ReadStyle::List { .. } => return Ok(None),
     };
-    let mut handed: BTreeSet<i64> = BTreeSet::new();
+    let mut pending_references: BTreeSet<i64> = BTreeSet::new();
     let mut fresh = Amount::exact(0);
     let mut lately = Lately::default();
     for source in request.catalog.resources() {
@@ -256,7 +259,7 @@ pub async fn touched(
         };
         let own = head.map(|head| &head.state);
         let known = theirs.as_ref().map(|theirs| (source.name.as_str(), &theirs.state, theirs.nonce.as_str()));
-        handed.extend(known.and_then(|known| unread(known, &resource.name, own)).into_iter().flatten());
+        pending_references.extend(known.and_then(|known| unread(known, &resource.name, own)).into_iter().flatten());
         if let Some(brings) = brought.get(&source.name) {
             let told = brings.fresh.value > 0 && source.read.key_type == Type::Int64;
             if let (Some(store), Some(theirs), true) = (store, &theirs, told) {
@@ -272,7 +275,8 @@ pub async fn touched(
         }
     }
     fresh.value += lately.expected();
-    let number = Amount { value: u64::try_from(handed.len()).expect("a length fits"), exact: true }.plus(fresh);
+    let number =
+        Amount { value: u64::try_from(pending_references.len()).expect("a length fits"), exact: true }.plus(fresh);
     if number == Amount::exact(0) {
         return Ok(None);
     }
@@ -281,7 +285,7 @@ pub async fn touched(
     let mut requests = records.sets(*max_ids);
     if let (Some(ids), Some(store)) = (resource.held_ids().filter(|ids| !ids.in_path.is_empty()), store) {
         let holder = Holder::new(store, &request.catalog, ids)?;
-        let sets = holder.sets(&collapse(handed), *max_ids).await?;
+        let sets = holder.sets(&collapse(pending_references), *max_ids).await?;
         requests = Amount::about(sets).plus(fresh.sets(*max_ids));
     }
     let estimate = Estimate { requests, records: Some(records), fresh: records };

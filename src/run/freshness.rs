@@ -22,7 +22,7 @@ pub fn stale(
     if state.scan.is_some() {
         return Some("a scan is not finished".to_owned());
     }
-    if !state.owed.is_empty() {
+    if !state.pending.is_empty() {
         return Some("records are owed".to_owned());
     }
     let slack = every.filter(|every| *every > most && !resource.has_dates()).unwrap_or_default();

@@ -10,7 +10,7 @@ use jiff::tz::Offset;
 use crate::config::Deletes;
 use crate::failure::{Failure, Kind, Result};
 use crate::fetch::{chunks, collapse, expand};
-use crate::manifest::{Key, Owed, Tries, Withheld};
+use crate::manifest::{Key, PendingId, Tries, Withheld};
 use crate::quantity::{number, plural};
 use crate::run::absent::{came, first_of};
 use crate::run::documents::Documents;
@@ -19,7 +19,7 @@ use crate::run::limits::{at_once, held_records, may_go, owners};
 use crate::run::narrow;
 use crate::run::session::{ResourceSession, count};
 use crate::run::slices::SliceScan;
-use crate::schema::{Inventory, Style};
+use crate::schema::{Inventory, ReadStyle};
 use crate::write::held;
 
 /// At most so many ids are asked for alone.
@@ -59,7 +59,7 @@ impl SliceScan {
         }
         let known = self.known(session).await?;
         // No search showed that the source has a record for an owner: every absent one is asked for again.
-        let by_owners = matches!(session.resource.read.style, Style::PerOwner { .. });
+        let by_owners = matches!(session.resource.read.style, ReadStyle::PerOwner { .. });
         let is_doubtful = |id: &i64, set_came: bool| {
             !set_came
                 || by_owners
@@ -73,22 +73,22 @@ impl SliceScan {
             absent.map(|(id, came)| (*id, *came)).partition(|(id, came)| is_doubtful(id, *came));
         self.not_there(session, plain.into_iter().map(|(id, _)| id));
         let asked: BTreeSet<i64> = doubtful.into_iter().map(|(id, _)| id).chain(known.due.iter().copied()).collect();
-        let before = session.state.owed.len();
+        let before = session.state.pending.len();
         if !asked.is_empty() {
             let again = self.ask_again(session, documents, &asked).await?;
             let returned = known.due.difference(&again.absent).copied().filter(|id| !self.absent.is_shown(*id));
             let hidden: BTreeSet<i64> = expand(&session.state.absence.hidden).chain(returned).collect();
             session.state.absence.hidden = collapse(hidden);
             match &session.resource.read.style {
-                Style::PerOwner { .. } => self.settle_owners(session, &again, &known).await?,
-                Style::IdSets { .. } | Style::Search(_) | Style::List { .. } => {
+                ReadStyle::PerOwner { .. } => self.settle_owners(session, &again, &known).await?,
+                ReadStyle::IdSets { .. } | ReadStyle::Search(_) | ReadStyle::List { .. } => {
                     self.settle_records(session, documents, again, &known).await?;
                 }
             }
         }
         self.absent.ids.clear();
         session.state.absence.absent.remove(&self.id);
-        self.refuse_much_pending(session, count(session.state.owed.len().saturating_sub(before))).await
+        self.refuse_much_pending(session, count(session.state.pending.len().saturating_sub(before))).await
     }
 
     async fn known(&self, session: &ResourceSession<'_>) -> Result<Known> {
@@ -97,7 +97,7 @@ impl SliceScan {
         // Candidates are judged by whoever found them.
         let due: BTreeSet<i64> = due.into_iter().filter(|id| !self.candidates.contains(id)).collect();
         let ids: BTreeSet<i64> = self.absent.ids.keys().chain(&due).copied().collect();
-        let pending = session.state.owed.iter().filter_map(|owed| match owed.id {
+        let pending = session.state.pending.iter().filter_map(|pending| match pending.id {
             Key::Int(id) => Some(id),
             Key::Text(_) => None,
         });
@@ -232,15 +232,15 @@ impl SliceScan {
     fn pend(&mut self, session: &mut ResourceSession<'_>, id: i64, reason: &str) {
         let id = Key::Int(id);
         session.spare([id.clone()]);
-        if !session.state.owed.iter().any(|known| known.id == id) {
-            session.state.owed.push(Owed { id, reason: reason.to_owned(), since: self.started_at });
+        if !session.state.pending.iter().any(|known| known.id == id) {
+            session.state.pending.push(PendingId { id, reason: reason.to_owned(), since: self.started_at });
         }
     }
 
     /// Ids that are not at the source: not pending any more. Rows that we hold stay until a deletion is proven.
     fn not_there(&mut self, session: &mut ResourceSession<'_>, ids: impl IntoIterator<Item = i64>) {
         let ids: BTreeSet<i64> = ids.into_iter().collect();
-        session.state.owed.retain(|owed| !matches!(owed.id, Key::Int(id) if ids.contains(&id)));
+        session.state.pending.retain(|pending| !matches!(pending.id, Key::Int(id) if ids.contains(&id)));
         session.state.absence.tries.retain(|id, _| !ids.contains(id));
         session.state.evidence.awaited.retain(|id, _| !ids.contains(id));
         self.gone.extend(ids);
@@ -293,16 +293,16 @@ impl SliceScan {
 pub fn age_pending(session: &mut ResourceSession<'_>, now: Timestamp) {
     let day = |at: Timestamp| Offset::UTC.to_datetime(at).date();
     let mut withheld = BTreeMap::new();
-    for owed in &session.state.owed {
-        let Key::Int(id) = owed.id else { continue };
-        let blank = || Tries { runs: 0, run: String::new(), first: owed.since };
+    for pending in &session.state.pending {
+        let Key::Int(id) = pending.id else { continue };
+        let blank = || Tries { runs: 0, run: String::new(), first: pending.since };
         let tries = session.state.absence.tries.entry(id).or_insert_with(blank);
         if tries.run != session.context.run {
             (tries.runs, tries.run) = (tries.runs.saturating_add(1), session.context.run.clone());
         }
         let days = day(now).since(day(tries.first)).map_or(0, |span| span.get_days()).saturating_add(1);
         if tries.runs >= WITHHELD_AFTER.0 && days >= WITHHELD_AFTER.1 {
-            withheld.insert(id, Withheld { reason: owed.reason.clone(), since: tries.first });
+            withheld.insert(id, Withheld { reason: pending.reason.clone(), since: tries.first });
         }
     }
     if withheld.is_empty() {
@@ -310,7 +310,7 @@ pub fn age_pending(session: &mut ResourceSession<'_>, now: Timestamp) {
     }
     let text = format!("{} pending in three runs over three days: withheld from now on", plural(withheld.len(), "id"));
     session.context.events.warn(&session.name, text);
-    session.state.owed.retain(|owed| !matches!(owed.id, Key::Int(id) if withheld.contains_key(&id)));
+    session.state.pending.retain(|pending| !matches!(pending.id, Key::Int(id) if withheld.contains_key(&id)));
     session.state.absence.tries.retain(|id, _| !withheld.contains_key(id));
     session.state.absence.withheld.extend(withheld);
 }
@@ -372,7 +372,7 @@ pub async fn prove(session: &ResourceSession<'_>, ids: BTreeSet<i64>) -> Result<
 
 /// Of these ids, those that the source lists now.
 pub async fn relist(session: &ResourceSession<'_>, ids: &BTreeSet<i64>) -> Result<BTreeSet<i64>> {
-    let Style::IdSets { inventory, max_ids, changes, .. } = &session.resource.read.style else {
+    let ReadStyle::IdSets { inventory, max_ids, changes, .. } = &session.resource.read.style else {
         return Ok(BTreeSet::new());
     };
     if ids.is_empty() {
@@ -407,14 +407,14 @@ pub async fn relist(session: &ResourceSession<'_>, ids: &BTreeSet<i64>) -> Resul
 
 /// Whether OPTIONS of the resource takes ids.
 fn has_options(session: &ResourceSession<'_>) -> bool {
-    matches!(&session.resource.read.style, Style::IdSets { inventory: Inventory::Options(_), .. })
+    matches!(&session.resource.read.style, ReadStyle::IdSets { inventory: Inventory::Options(_), .. })
 }
 
 /// Ids of a GET at most.
 fn max_ids(session: &ResourceSession<'_>) -> usize {
     match &session.resource.read.style {
-        Style::IdSets { max_ids, .. } | Style::PerOwner { max_ids, .. } => *max_ids,
-        Style::Search(_) | Style::List { .. } => 1,
+        ReadStyle::IdSets { max_ids, .. } | ReadStyle::PerOwner { max_ids, .. } => *max_ids,
+        ReadStyle::Search(_) | ReadStyle::List { .. } => 1,
     }
 }
 
@@ -436,7 +436,7 @@ pub async fn stand_in(session: &ResourceSession<'_>, but: &BTreeSet<i64>) -> Res
     let Some(head) = session.head.as_ref().filter(|_| !session.rebuild) else { return Ok(None) };
     let absence = &session.state.absence;
     let doubted = |id: &i64| {
-        let pending = session.state.owed.iter().any(|owed| owed.id == Key::Int(*id));
+        let pending = session.state.pending.iter().any(|pending| pending.id == Key::Int(*id));
         pending || absence.withheld.contains_key(id) || absence.suspects.contains_key(id)
     };
     for (key, files) in owners(&session.resource, head) {

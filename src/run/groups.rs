@@ -6,11 +6,11 @@ use std::collections::BTreeMap;
 
 use crate::decode::Page;
 use crate::failure::Result;
-use crate::manifest::{Key, Owed};
+use crate::manifest::{Key, PendingId};
 use crate::quantity::plural;
 use crate::run::session::ResourceSession;
 use crate::schema::{Resource, Rows};
-use crate::write::{Counted, count_rows};
+use crate::write::{CountedRows, count_rows};
 
 /// The rows that a reading shows, by record.
 #[derive(Clone, Debug, Default)]
@@ -80,7 +80,8 @@ impl ResourceSession<'_> {
         let Some(table) = self.resource.record_table() else { return Ok(None) };
         let files = head.tables.get(&table.name).map(|table| table.files.clone()).unwrap_or_default();
         let key = &table.columns[table.key[0]].name;
-        let rows = count_rows(&self.context.store, &files, key, table.mark().is_some(), &Counted::UpTo(None)).await?;
+        let rows =
+            count_rows(&self.context.store, &files, key, table.mark().is_some(), &CountedRows::UpTo(None)).await?;
         Ok(Some(rows))
     }
 
@@ -95,8 +96,8 @@ impl ResourceSession<'_> {
         for id in keys {
             let reason = "two answers show different rows of it".to_owned();
             self.spare([id.clone()]);
-            if !self.state.owed.iter().any(|owed| owed.id == id) {
-                self.state.owed.push(Owed { id, reason, since: at });
+            if !self.state.pending.iter().any(|pending| pending.id == id) {
+                self.state.pending.push(PendingId { id, reason, since: at });
             }
         }
     }

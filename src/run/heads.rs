@@ -7,7 +7,7 @@ use crate::failure::{Failure, Kind, Result};
 use crate::manifest::{Cursor, Version, check_destination, head, read_plan, staged};
 use crate::plan::{Job, ResourceOptions, can_reread, plan};
 use crate::run::{RunRequest, reconcile};
-use crate::schema::{Catalog, Open, Owners, Resource, Style};
+use crate::schema::{Catalog, Open, Owners, ReadStyle, Resource};
 use crate::store::Store;
 
 /// What a run would do, from the heads alone: nothing is asked of the source and nothing is written.
@@ -72,11 +72,13 @@ pub fn options(request: &RunRequest, resource: &Resource) -> Result<ResourceOpti
 /// Why a resource cannot begin at a date, if it cannot.
 fn refuse_start(resource: &Resource) -> Option<String> {
     match &resource.read.style {
-        Style::IdSets { changes: Some(_), .. } => None,
-        Style::Search(search) if !search.since.is_empty() => None,
-        Style::IdSets { changes: None, .. } | Style::Search(_) => Some("its search has no date of creation".into()),
-        Style::List { .. } => Some("a list is read whole: its records have no date of creation".into()),
-        Style::PerOwner { owners, .. } => {
+        ReadStyle::IdSets { changes: Some(_), .. } => None,
+        ReadStyle::Search(search) if !search.since.is_empty() => None,
+        ReadStyle::IdSets { changes: None, .. } | ReadStyle::Search(_) => {
+            Some("its search has no date of creation".into())
+        }
+        ReadStyle::List { .. } => Some("a list is read whole: its records have no date of creation".into()),
+        ReadStyle::PerOwner { owners, .. } => {
             let whose = match owners {
                 Owners::Listed { resource, .. } => resource,
                 Owners::Held(held) => &held.table,

@@ -15,7 +15,7 @@ use crate::run::documents::Documents;
 use crate::run::references::{mark, unread};
 use crate::run::session::ResourceSession;
 use crate::run::slices::SliceScan;
-use crate::schema::{Catalog, HeldIds, Resource, Style};
+use crate::schema::{Catalog, HeldIds, ReadStyle, Resource};
 use crate::store::Store;
 use crate::write::{HeldColumns, HeldValues};
 
@@ -200,7 +200,7 @@ pub async fn changed(session: &mut ResourceSession<'_>, max_ids: usize) -> Resul
 
 /// Asks for a record where the run has not heard the source's clock: no search was asked that would tell when the scan begins.
 async fn hear(session: &ResourceSession<'_>, ids: &IdRanges) -> Result<()> {
-    let Style::PerOwner { get, .. } = &session.resource.read.style else { return Ok(()) };
+    let ReadStyle::PerOwner { get, .. } = &session.resource.read.style else { return Ok(()) };
     let (Some((id, _)), None) = (ids.first(), session.context.client.clocks().theirs()) else { return Ok(()) };
     let documents = Documents::new(session, format!("{}/{get}", session.resource.read.service), 1);
     let stop = session.context.stop.clone();

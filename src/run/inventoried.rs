@@ -14,7 +14,7 @@ use crate::run::held::Holder;
 use crate::run::inventory::is_counted;
 use crate::run::probe::{Extent, pages};
 use crate::run::start::{above, is_from, least_of, since};
-use crate::schema::{Changes, HeldIds, IdSearch, Inventory, Open, Owners, Resource, Style};
+use crate::schema::{Changes, HeldIds, IdSearch, Inventory, Open, Owners, ReadStyle, Resource};
 
 /// The ids that a scan would ask for, and what it takes to learn them.
 pub struct Inventoried {
@@ -29,7 +29,7 @@ pub struct Inventoried {
 impl Estimator<'_> {
     /// All ids of a resource that is read by id sets.
     pub async fn inventory(&mut self, held: Held<'_>, whose: &Resource) -> Result<Inventoried> {
-        let Style::IdSets { inventory, changes, .. } = &whose.read.style else { return Err(no_changes(whose)) };
+        let ReadStyle::IdSets { inventory, changes, .. } = &whose.read.style else { return Err(no_changes(whose)) };
         let service = &whose.read.service;
         let held = Amount::about(held.head.and_then(|head| held_records(held.resource, head)).unwrap_or(0));
         let unknown =
@@ -72,7 +72,9 @@ impl Estimator<'_> {
 
     /// What a full read that begins at a date asks for: ids from there on, what is open, and what is held.
     pub async fn inventory_from(&mut self, held: Held<'_>, changes: &Changes, start: Timestamp) -> Result<Inventoried> {
-        let Style::IdSets { inventory, .. } = &held.resource.read.style else { return Err(no_changes(held.resource)) };
+        let ReadStyle::IdSets { inventory, .. } = &held.resource.read.style else {
+            return Err(no_changes(held.resource));
+        };
         let service = &held.resource.read.service;
         let created = [changes.created().to_owned()];
         let query = self.probe.id_source().query(service, &changes.search, &created, Some(since(changes, start)));
@@ -125,7 +127,8 @@ impl Estimator<'_> {
         let (owner, filter) = match owners {
             Owners::Listed { resource, filter } => (self.catalog.get(resource)?, filter),
             Owners::Held(ids) => {
-                let (Style::IdSets { max_ids, .. } | Style::PerOwner { max_ids, .. }) = &held.resource.read.style
+                let (ReadStyle::IdSets { max_ids, .. } | ReadStyle::PerOwner { max_ids, .. }) =
+                    &held.resource.read.style
                 else {
                     return Err(no_changes(held.resource));
                 };
@@ -137,7 +140,7 @@ impl Estimator<'_> {
             all.requests = all.requests.plus(Amount::exact(1));
         }
         let Some((column, wanted)) = filter else { return Ok(all) };
-        let Style::IdSets { changes: Some(Changes { search, .. }), .. } = &owner.read.style else {
+        let ReadStyle::IdSets { changes: Some(Changes { search, .. }), .. } = &owner.read.style else {
             return Err(no_changes(owner));
         };
         let filter = Filter::Bool { column: column.clone(), value: !wanted };
@@ -196,19 +199,22 @@ pub fn listed(requests: u64, ids: IdRanges, exact: bool, at: Timestamp) -> Inven
 
 /// The documents of these ids and of what is owed, less what is left out for a while: a request for each set.
 pub fn documents(state: &State, found: Inventoried, max_ids: usize) -> Estimate {
-    let owed: Vec<i64> =
-        state.owed.iter().filter_map(|owed| if let Key::Int(id) = owed.id { Some(id) } else { None }).collect();
+    let pending: Vec<i64> = state
+        .pending
+        .iter()
+        .filter_map(|pending| if let Key::Int(id) = pending.id { Some(id) } else { None })
+        .collect();
     let withheld = state.absence.withheld.keys().copied();
-    let left_out = state.left_out.iter().filter(|out| out.until > found.at).map(|out| out.id);
-    let left_out: BTreeSet<i64> = left_out.chain(withheld).collect();
-    let plain = owed.is_empty() && left_out.is_empty();
+    let skipped_ids = state.skipped_ids.iter().filter(|out| out.until > found.at).map(|out| out.id);
+    let skipped_ids: BTreeSet<i64> = skipped_ids.chain(withheld).collect();
+    let plain = pending.is_empty() && skipped_ids.is_empty();
     let (asked, exact) = match &found.ids {
         Some(ids) if plain => (count(ids), true),
-        Some(ids) => (count(&without(&with(ids, owed), &left_out)), true),
+        Some(ids) => (count(&without(&with(ids, pending), &skipped_ids)), true),
         None => {
             let length = |length: usize| u64::try_from(length).expect("a length fits");
-            let more = found.number.value.saturating_add(length(owed.len()));
-            (more.saturating_sub(length(left_out.len())), plain && found.number.exact)
+            let more = found.number.value.saturating_add(length(pending.len()));
+            (more.saturating_sub(length(skipped_ids.len())), plain && found.number.exact)
         }
     };
     let sets = Amount { value: asked, exact }.sets(max_ids);

@@ -8,11 +8,11 @@ use jiff::Timestamp;
 use crate::decode::{IdRow, ids, search_page, uris};
 use crate::failure::{Failure, Kind, Result};
 use crate::fetch::{
-    Answer, Broken, Client, Filter, IdRanges, MOST_IDS, MOST_RANGES, Query, Reply, Request, Walk, checked, collapse,
-    count, join, parse_set, without,
+    Answer, Broken, Client, Filter, IdRanges, MOST_IDS, MOST_RANGES, Query, Request, SourceReply, Walk, checked,
+    collapse, count, join, parse_set, without,
 };
 use crate::run::stop::Stop;
-use crate::schema::{Catalog, Changes, IdSearch, Inventory, Owners, Resource, Style};
+use crate::schema::{Catalog, Changes, IdSearch, Inventory, Owners, ReadStyle, Resource};
 
 /// Where OPTIONS of everything fails, ids are asked by windows of this many numbers, halved where that fails too.
 const WINDOW: i64 = 65_536;
@@ -49,7 +49,7 @@ pub struct IdSource<'a> {
 impl IdSource<'_> {
     /// All ids of a resource read by id sets.
     pub async fn all(&self, whose: &Resource) -> Result<Ids> {
-        let Style::IdSets { inventory, changes, .. } = &whose.read.style else {
+        let ReadStyle::IdSets { inventory, changes, .. } = &whose.read.style else {
             return Err(Failure::new(Kind::Schema, format!("list the ids of {}", whose.name))
                 .because("only resources of style id-sets have an inventory of ids"));
         };
@@ -93,7 +93,7 @@ impl IdSource<'_> {
         let mut all = self.all(owner).await?;
         self.complete(owner, &mut all).await?;
         if let Some((column, wanted)) = filter {
-            let Style::IdSets { changes: Some(changes), .. } = &owner.read.style else {
+            let ReadStyle::IdSets { changes: Some(changes), .. } = &owner.read.style else {
                 return Err(Failure::new(Kind::Schema, format!("filter the owners of {}", self.name))
                     .because(format!("{} has no search", owner.name)));
             };
@@ -237,7 +237,7 @@ impl IdSource<'_> {
         let read = move |answer: &Answer| {
             let page = ids(&answer.body, &id, &row, &[], &filters)?;
             if let Some((column, found)) = &page.search.unfiltered {
-                return Err(Broken::new(format!("the source ignores the filter on `{column}`: a row bears {found}")));
+                return Err(Broken::new(format!("the source ignores the filter on `{column}`: a row has {found}")));
             }
             Ok(page.rows.first().map(|row| row.id))
         };
@@ -315,9 +315,9 @@ impl IdSource<'_> {
     /// A good answer to a request that the source must take.
     async fn good(&self, request: &Request) -> Result<Answer> {
         match self.stop.or(self.client.ask(request)).await? {
-            Reply::Good(answer) => Ok(answer),
-            Reply::TooLong(failure) => Err(failure),
-            Reply::Refused { status, error, .. } => {
+            SourceReply::Good(answer) => Ok(answer),
+            SourceReply::TooLong(failure) => Err(failure),
+            SourceReply::Refused { status, error, .. } => {
                 Err(Failure::new(Kind::Refused, format!("list the ids of {}", self.name))
                     .at(request.path.clone())
                     .because(format!("HTTP {status} {} {}", error.code.unwrap_or_default(), error.message))
@@ -335,11 +335,11 @@ impl IdSource<'_> {
 /// The search by which a listing by OPTIONS can be counted: one row a record, and a count that is believed.
 pub fn is_counted(whose: &Resource) -> Option<&Changes> {
     match &whose.read.style {
-        Style::IdSets { inventory: Inventory::Options(_), changes: Some(changes), .. } => {
+        ReadStyle::IdSets { inventory: Inventory::Options(_), changes: Some(changes), .. } => {
             let search = &changes.search;
             Some(changes).filter(|_| !search.count_is_wrong && !search.repeats && search.id == search.row)
         }
-        Style::IdSets { .. } | Style::Search(_) | Style::List { .. } | Style::PerOwner { .. } => None,
+        ReadStyle::IdSets { .. } | ReadStyle::Search(_) | ReadStyle::List { .. } | ReadStyle::PerOwner { .. } => None,
     }
 }
 

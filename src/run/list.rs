@@ -6,14 +6,14 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 use jiff::Timestamp;
 
-use crate::decode::{MisfitRecord, Page};
+use crate::decode::{Page, RejectedRecord};
 use crate::failure::{Failure, Kind, Result};
 use crate::fetch::Request;
 use crate::manifest::Key;
 use crate::quantity::plural;
 use crate::run::documents::{Documents, Part, paged};
 use crate::run::refused::Refusal;
-use crate::schema::Style;
+use crate::schema::ReadStyle;
 
 /// Times that a page is asked for while its answer states errors, or that an empty list is.
 const ASKED: u32 = 2;
@@ -34,7 +34,7 @@ pub struct List {
 impl Documents {
     /// A list, whole: of each GET where there are several. The paths hold no ids.
     pub async fn list(&self) -> Result<List> {
-        let Style::List { gets, .. } = &self.resource.read.style else {
+        let ReadStyle::List { gets, .. } = &self.resource.read.style else {
             return Err(Failure::new(Kind::Bug, format!("read {}", self.name)).because("it is no list"));
         };
         let mut whole: Option<List> = None;
@@ -173,7 +173,7 @@ impl<'d> Reading<'d> {
             let Some(before) = self.texts.insert(key.clone(), text.clone()) else { continue };
             if before != text && shared.as_ref() != Some(&key) {
                 let reason = "another record of the same key is on another page".to_owned();
-                page.rejected.push(MisfitRecord { table: None, id: Some(key), reason, raw: before });
+                page.rejected.push(RejectedRecord { table: None, id: Some(key), reason, raw: before });
             }
         }
     }
@@ -221,8 +221,11 @@ impl<'d> Reading<'d> {
     /// their rows, so that each begins before the one before it ends.
     fn by_number(&self, first: u64) -> Option<(u64, u64, u64)> {
         match &self.documents.resource.read.style {
-            Style::List { pages: Some(pages), .. } => Some(pages.at(first)),
-            Style::List { pages: None, .. } | Style::IdSets { .. } | Style::Search(_) | Style::PerOwner { .. } => None,
+            ReadStyle::List { pages: Some(pages), .. } => Some(pages.at(first)),
+            ReadStyle::List { pages: None, .. }
+            | ReadStyle::IdSets { .. }
+            | ReadStyle::Search(_)
+            | ReadStyle::PerOwner { .. } => None,
         }
     }
 
@@ -230,7 +233,7 @@ impl<'d> Reading<'d> {
     fn path(&self, first: u64, by_number: Option<(u64, u64, u64)>) -> String {
         let path = &self.documents.path;
         match (&self.documents.resource.read.style, by_number) {
-            (Style::List { pages: Some(pages), .. }, Some((number, size, _))) => {
+            (ReadStyle::List { pages: Some(pages), .. }, Some((number, size, _))) => {
                 let joint = if path.contains('?') { '&' } else { '?' };
                 format!("{path}{joint}{}", pages.parameters(number, size))
             }

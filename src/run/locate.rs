@@ -19,9 +19,9 @@ use crate::run::newest::{CountSearch, not_known, record_files};
 use crate::run::rows;
 use crate::run::session::{ResourceSession, count};
 use crate::run::start::above;
-use crate::schema::{Inventory, Style};
+use crate::schema::{Inventory, ReadStyle};
 use crate::window::Window;
-use crate::write::{Counted, count_rows, held_between, held_ids};
+use crate::write::{CountedRows, count_rows, held_between, held_ids};
 
 /// Opposite changes cancel out in a count: the sets themselves are compared this often.
 pub const COMPARED_EVERY: SignedDuration = SignedDuration::from_hours(7 * 24 - 12);
@@ -64,7 +64,7 @@ pub fn is_due(state: &SourceCount) -> bool {
 /// Looks for what differs.
 pub async fn locate(session: &mut ResourceSession<'_>, search: &CountSearch, before: &SourceCount) -> Result<Located> {
     let resource = Arc::clone(&session.resource);
-    if let Style::IdSets { inventory: Inventory::Options(_), .. } = &resource.read.style {
+    if let ReadStyle::IdSets { inventory: Inventory::Options(_), .. } = &resource.read.style {
         return by_listing(session).await;
     }
     let dated = search.created.as_ref().and_then(|date| Some((date.clone(), resource.date_column(date)?.name.clone())));
@@ -120,7 +120,7 @@ async fn by_listing(session: &ResourceSession<'_>) -> Result<Located> {
     }
     let (there, vanished): (BTreeSet<i64>, BTreeSet<i64>) = held.into_iter().partition(|id| holds(&listed, *id));
     let wanted = match (&resource.read.style, session.state.start) {
-        (Style::IdSets { changes: Some(changes), .. }, Some(start)) => {
+        (ReadStyle::IdSets { changes: Some(changes), .. }, Some(start)) => {
             let (_, least) = id_source.least_from(&resource.read.service, changes, start).await?;
             above(&listed, least)
         }
@@ -173,11 +173,14 @@ async fn by_windows(
             let held = held_within(session, ours, window).await?;
             found.vanished.extend(held.into_iter().filter(|id| !shown.contains(id)));
             match &resource.read.style {
-                Style::Search(search) if !missing.is_empty() => {
+                ReadStyle::Search(search) if !missing.is_empty() => {
                     rows::read_window(session, search, theirs, window, None).await?;
                     found.rows_read += count(missing.len());
                 }
-                Style::Search(_) | Style::IdSets { .. } | Style::List { .. } | Style::PerOwner { .. } => {
+                ReadStyle::Search(_)
+                | ReadStyle::IdSets { .. }
+                | ReadStyle::List { .. }
+                | ReadStyle::PerOwner { .. } => {
                     found.missing.extend(missing);
                 }
             }
@@ -218,7 +221,7 @@ async fn rows_within(session: &ResourceSession<'_>, ours: &str, window: Window) 
     let files = session.head.as_ref().and_then(|head| head.tables.get(&table.name)).map(|table| table.files.clone());
     let key = &table.columns[table.key[0]].name;
     let marked = table.mark().is_some();
-    count_rows(&session.context.store, &files.unwrap_or_default(), key, marked, &Counted::Of(Arc::from(ids))).await
+    count_rows(&session.context.store, &files.unwrap_or_default(), key, marked, &CountedRows::Of(Arc::from(ids))).await
 }
 
 /// Page by page, from where the night before ended.
@@ -248,7 +251,7 @@ async fn by_pages(
     let mut shown: BTreeSet<i64> = BTreeSet::new();
     let mut finished = false;
     let mut rows_read = 0;
-    if let Style::Search(rows_search) = &resource.read.style {
+    if let ReadStyle::Search(rows_search) = &resource.read.style {
         let mut walk = rows::walk_singly(session, rows_search, locating.ids);
         for _ in 0..budget.max(1) {
             let Some(page) = session.context.stop.clone().or(walk.next()).await? else {

@@ -12,7 +12,7 @@ use crate::decode::Page;
 use crate::failure::Result;
 use crate::manifest::{DataFile, Key, Looked, TableFiles};
 use crate::store::Store;
-use crate::write::{Holding, digest, held_by_file};
+use crate::write::{StoredRecord, digest, held_by_file};
 
 /// Digits of a hash that are kept: two questions of a table alike are out of the question.
 const DIGITS: usize = 16;
@@ -60,7 +60,7 @@ impl Lookups {
         store: &Store,
         files: &[DataFile],
         question: &Question<'_>,
-        is_yes: impl Fn(i64, &Holding) -> bool,
+        is_yes: impl Fn(i64, &StoredRecord) -> bool,
     ) -> Result<BTreeSet<i64>> {
         let (mut yes, mut unknown) = (BTreeSet::new(), Vec::new());
         for file in files {
@@ -120,7 +120,7 @@ pub struct NewestRows {
 impl NewestRows {
     /// Those of a page with these ids, on which every row fits.
     pub fn of(page: &Page, ids: &BTreeSet<i64>) -> Option<Self> {
-        let fits = page.records.is_empty() && page.rejected.is_empty() && page.misfits.is_empty();
+        let fits = page.records.is_empty() && page.rejected.is_empty() && page.rejected_values.is_empty();
         let (first, last) = ids.first().zip(ids.last()).filter(|_| fits)?;
         let digest = digest(page.tables.iter().map(|rows| &rows.batch))?;
         Some(Self { digest, first: Key::Int(*first), last: Key::Int(*last) })

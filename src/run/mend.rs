@@ -21,7 +21,7 @@ use crate::run::resource::make;
 use crate::run::rows;
 use crate::run::session::{ResourceSession, count};
 use crate::run::slices::SliceScan;
-use crate::schema::{Resource, RowSearch, Style};
+use crate::schema::{ReadStyle, Resource, RowSearch};
 use crate::verify::{Inquiry, What, look_at, strays_of};
 use crate::write::{Flaw, Replace, day_number, number};
 
@@ -175,11 +175,11 @@ async fn look(session: &ResourceSession<'_>) -> Result<Found> {
 async fn replace(session: &mut ResourceSession<'_>, bad: &[Bad], mended: &mut Mended) -> Result<()> {
     let resource = Arc::clone(&session.resource);
     match &resource.read.style {
-        Style::List { .. } => whole(session, mended).await,
-        Style::Search(search) => by_month(session, &resource, search, bad, mended).await,
-        Style::PerOwner { .. } if resource.is_snapshot() => snapshot(session, &resource, bad, mended).await,
-        Style::IdSets { get, max_ids, .. } => by_owners(session, get, *max_ids, bad, mended).await,
-        Style::PerOwner { get, max_ids, .. } => by_owners(session, get, *max_ids, bad, mended).await,
+        ReadStyle::List { .. } => whole(session, mended).await,
+        ReadStyle::Search(search) => by_month(session, &resource, search, bad, mended).await,
+        ReadStyle::PerOwner { .. } if resource.is_snapshot() => snapshot(session, &resource, bad, mended).await,
+        ReadStyle::IdSets { get, max_ids, .. } => by_owners(session, get, *max_ids, bad, mended).await,
+        ReadStyle::PerOwner { get, max_ids, .. } => by_owners(session, get, *max_ids, bad, mended).await,
     }
 }
 
@@ -223,7 +223,7 @@ async fn by_month(
         session.give_up(|apart| apart.file.partition.as_deref() == Some(month.partition.as_str()));
         note(session, mended);
         rows::read_window(session, search, &month.by, month.window, None).await?;
-        session.commit(Replace::Owners, false).await?;
+        session.commit(Replace::Records, false).await?;
     }
     Ok(())
 }
@@ -260,7 +260,7 @@ async fn by_owners(
     for bad in bad {
         partitions.entry(&bad.file.partition).or_default().push(bad);
     }
-    let per_owner = matches!(session.resource.read.style, Style::PerOwner { .. });
+    let per_owner = matches!(session.resource.read.style, ReadStyle::PerOwner { .. });
     let mut affected = AffectedIds::default();
     let path = format!("{}/{get}", session.resource.read.service);
     for (partition, bad) in partitions {
@@ -279,7 +279,7 @@ async fn by_owners(
         session.give_up(|apart| apart.file.partition == *partition);
         mended.asked += ids_in(&ids.wanted);
         note(session, mended);
-        session.commit(Replace::Owners, false).await?;
+        session.commit(Replace::Records, false).await?;
     }
     Ok(())
 }
@@ -293,7 +293,7 @@ async fn give_up(session: &mut ResourceSession<'_>, deleted: &[DataFile], mended
     }
     session.dropped.extend(deleted.iter().map(|file| Apart { table: None, file: file.clone() }));
     note(session, mended);
-    session.commit(Replace::Owners, false).await
+    session.commit(Replace::Records, false).await
 }
 
 /// What stays damaged, for the source cannot give it again.

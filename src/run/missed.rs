@@ -11,13 +11,13 @@ use std::collections::{BTreeSet, HashMap};
 use crate::failure::Result;
 use crate::manifest::Version;
 use crate::run::session::ResourceSession;
-use crate::schema::{Naming, Open, Resource, Style, Type};
-use crate::write::{Cell, Written, held};
+use crate::schema::{Naming, Open, ReadStyle, Resource, Type};
+use crate::write::{StoredValue, Written, held};
 
 /// Records that differ, with what we held of their dates; none where no table keeps any.
 pub struct Differing {
     ids: Vec<i64>,
-    dates: Option<HashMap<i64, Vec<Cell>>>,
+    dates: Option<HashMap<i64, Vec<StoredValue>>>,
 }
 
 impl ResourceSession<'_> {
@@ -50,8 +50,8 @@ impl ResourceSession<'_> {
         };
         if let Some(open) = open {
             let is_open = match open {
-                Open::Listed { filter, .. } => Cell::Bool(filter.1),
-                Open::Until { .. } => Cell::Null,
+                Open::Listed { filter, .. } => StoredValue::Bool(filter.1),
+                Open::Until { .. } => StoredValue::Null,
             };
             dates.retain(|_, cells| cells.pop().as_ref() != Some(&is_open));
         }
@@ -79,7 +79,7 @@ impl ResourceSession<'_> {
         version: &Version,
         columns: &[String],
         ids: &[i64],
-    ) -> Result<Option<HashMap<i64, Vec<Cell>>>> {
+    ) -> Result<Option<HashMap<i64, Vec<StoredValue>>>> {
         let Some(table) = self.resource.record_table() else { return Ok(None) };
         let files = version.tables.get(&table.name).map(|table| table.files.as_slice()).unwrap_or_default();
         let key = &table.columns[table.key[0]].name;
@@ -91,9 +91,9 @@ impl ResourceSession<'_> {
 /// Our columns of the dates by which changes are asked.
 fn date_columns(resource: &Resource) -> Vec<String> {
     let dates = match &resource.read.style {
-        Style::IdSets { changes: Some(changes), .. } => changes.since.as_slice(),
-        Style::Search(search) => search.since.as_slice(),
-        Style::IdSets { changes: None, .. } | Style::List { .. } | Style::PerOwner { .. } => &[],
+        ReadStyle::IdSets { changes: Some(changes), .. } => changes.since.as_slice(),
+        ReadStyle::Search(search) => search.since.as_slice(),
+        ReadStyle::IdSets { changes: None, .. } | ReadStyle::List { .. } | ReadStyle::PerOwner { .. } => &[],
     };
     dates.iter().filter_map(|date| Some(resource.date_column(date)?.name.clone())).collect()
 }

@@ -223,9 +223,9 @@ async fn at(request: RunRequest, open: impl FnOnce(&Settings) -> Result<Store>) 
         stop: request.stop.clone(),
         commit_turn: Semaphore::new(1),
         files_numbered: AtomicU64::new(0),
-        misfits_numbered: AtomicU64::new(0),
+        rejected_numbered: AtomicU64::new(0),
     };
-    context.store.reach(store::Step::Locked, &context.run)?;
+    context.store.reach(store::StoreStep::Locked, &context.run)?;
     let resources = tokio::select! {
         resources = work_through(&context, &chosen, &request, &counts) => resources,
         never = time_up(&request, begun, &context.events) => never,
@@ -251,7 +251,7 @@ async fn at(request: RunRequest, open: impl FnOnce(&Settings) -> Result<Store>) 
         interrupted: context.stop.asked() == Some(Why::Interrupted),
         store: context.store.clone(),
     };
-    context.store.reach(store::Step::Done, &context.run)?;
+    context.store.reach(store::StoreStep::Done, &context.run)?;
     give_back(context.locks, &context.events).await;
     Ok(outcome)
 }

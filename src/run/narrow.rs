@@ -11,7 +11,7 @@ use crate::run::limits::owners;
 use crate::run::session::ResourceSession;
 use crate::schema::IdSearch;
 use crate::window::Window;
-use crate::write::{Cell, Holding, held};
+use crate::write::{StoredRecord, StoredValue, held};
 
 /// More windows than this are no narrow search any more.
 const WINDOWS: usize = 10;
@@ -32,13 +32,13 @@ pub async fn windows(session: &ResourceSession<'_>, by: &str, ids: &BTreeSet<i64
     let (Some(column), Some(head)) = (session.resource.date_column(by), &session.head) else { return Ok(None) };
     let columns = [column.name.clone()];
     let ids: Vec<i64> = ids.iter().copied().collect();
-    let mut holdings: HashMap<i64, Holding> = HashMap::new();
+    let mut holdings: HashMap<i64, StoredRecord> = HashMap::new();
     for (key, files) in owners(&session.resource, head) {
         holdings.extend(held(&session.context.store, &files, &key, &columns, &ids).await?);
     }
     let created = |id: &i64| match holdings.get(id)?.cells.first()? {
-        Cell::Number(micros) => Timestamp::from_microsecond(i64::try_from(*micros).ok()?).ok(),
-        Cell::Null | Cell::Bool(_) | Cell::Text(_) => None,
+        StoredValue::Number(micros) => Timestamp::from_microsecond(i64::try_from(*micros).ok()?).ok(),
+        StoredValue::Null | StoredValue::Bool(_) | StoredValue::Text(_) => None,
     };
     let Some(mut created) = ids.iter().map(created).collect::<Option<Vec<Timestamp>>>() else { return Ok(None) };
     created.sort_unstable();

@@ -16,7 +16,7 @@ use crate::run::inventory::IdSource;
 use crate::run::lookups::Question;
 use crate::run::session::ResourceSession;
 use crate::run::start::is_from;
-use crate::schema::{IdSearch, Resource, Style, Type};
+use crate::schema::{IdSearch, ReadStyle, Resource, Type};
 use crate::window::Window;
 
 /// The search of a resource by which it is counted.
@@ -34,16 +34,16 @@ impl CountSearch {
             return None;
         }
         match &resource.read.style {
-            Style::IdSets { changes: Some(changes), .. } => {
+            ReadStyle::IdSets { changes: Some(changes), .. } => {
                 Some(Self { search: changes.search.clone(), created: Some(changes.created().to_owned()) })
             }
-            Style::Search(search) => {
+            ReadStyle::Search(search) => {
                 let (name, row, filters) = (search.search.clone(), search.row.clone(), search.filters.clone());
                 let count_is_wrong = resource.read.count.is_wrong;
                 let id = IdSearch { search: name, id: row.clone(), row, repeats: false, count_is_wrong, filters };
                 Some(Self { search: id, created: search.since.first().cloned() })
             }
-            Style::IdSets { changes: None, .. } | Style::List { .. } | Style::PerOwner { .. } => None,
+            ReadStyle::IdSets { changes: None, .. } | ReadStyle::List { .. } | ReadStyle::PerOwner { .. } => None,
         }
     }
 
@@ -144,13 +144,13 @@ fn is_wanted(row: &crate::decode::IdRow, start: Timestamp) -> bool {
 
 /// The ids that are neither held, nor pending, nor left out for a while.
 pub async fn not_known(session: &ResourceSession<'_>, mut ids: BTreeSet<i64>) -> Result<BTreeSet<i64>> {
-    for owed in &session.state.owed {
-        if let Key::Int(id) = owed.id {
+    for pending in &session.state.pending {
+        if let Key::Int(id) = pending.id {
             ids.remove(&id);
         }
     }
-    for left_out in &session.state.left_out {
-        ids.remove(&left_out.id);
+    for skipped in &session.state.skipped_ids {
+        ids.remove(&skipped.id);
     }
     if let Some((key, files)) = record_files(session)
         && !ids.is_empty()
@@ -165,7 +165,7 @@ pub async fn not_known(session: &ResourceSession<'_>, mut ids: BTreeSet<i64>) ->
 
 /// The key and the files of the table with one row a record.
 pub fn record_files(session: &ResourceSession<'_>) -> Option<(String, Vec<DataFile>)> {
-    let table = session.resource.owner_table();
+    let table = session.resource.main_table();
     let files = &session.head.as_ref()?.tables.get(&table.name)?.files;
     Some((table.columns[table.key[0]].name.clone(), files.clone()))
 }

@@ -11,9 +11,9 @@ use jiff::SignedDuration;
 
 use crate::failure::{Failure, Kind, Result};
 use crate::fetch::IdRanges;
-use crate::manifest::{Key, OlderCopy, Owed};
+use crate::manifest::{Key, OlderCopy, PendingId};
 use crate::run::session::{ResourceSession, count};
-use crate::schema::Style;
+use crate::schema::ReadStyle;
 use crate::write::Older;
 
 /// Two runs this far apart that see the same lower value do not both read a replica that lags.
@@ -85,9 +85,9 @@ impl ResourceSession<'_> {
                 run: self.context.run.clone(),
             };
             let copy = before.get(&older.key).filter(|copy| copy.values == older.came).cloned().unwrap_or(fresh);
-            if !self.state.owed.iter().any(|owed| owed.id == older.key) {
+            if !self.state.pending.iter().any(|pending| pending.id == older.key) {
                 let reason = format!("a copy came that is older than the stored one ({})", self.shown(&older));
-                self.state.owed.push(Owed { id: older.key.clone(), reason, since: copy.since });
+                self.state.pending.push(PendingId { id: older.key.clone(), reason, since: copy.since });
             }
             known.insert(older.key.clone(), copy);
             self.tally.noticed.kept.insert(older.key);
@@ -98,7 +98,7 @@ impl ResourceSession<'_> {
             self.tally.noticed.went_back.insert(older.key);
         }
         self.state.evidence.older = known.into_values().collect();
-        if let (Style::Search(_), false) = (&self.resource.read.style, self.tally.noticed.kept.is_empty()) {
+        if let (ReadStyle::Search(_), false) = (&self.resource.read.style, self.tally.noticed.kept.is_empty()) {
             // Its rows have no GET: the next run's search is to find them again.
             let before = self.head.as_ref().map(|head| &head.state);
             self.state.watermark = before.and_then(|state| state.watermark);

@@ -4,13 +4,13 @@ use std::collections::BTreeSet;
 
 use sha2::{Digest, Sha256};
 
-use crate::decode::MisfitRecord;
+use crate::decode::RejectedRecord;
 
 /// Hashes that the state keeps, in all 40 kB of a manifest; a record whose hash went is written once more.
 const KEPT: usize = 2_000;
 
 /// The records whose hash is not among those known, which it joins.
-pub fn unwritten(known: &mut Vec<String>, records: Vec<MisfitRecord>) -> Vec<MisfitRecord> {
+pub fn unwritten(known: &mut Vec<String>, records: Vec<RejectedRecord>) -> Vec<RejectedRecord> {
     let mut hashes: BTreeSet<String> = known.iter().cloned().collect();
     let mut fresh = Vec::new();
     for record in records {
@@ -25,7 +25,7 @@ pub fn unwritten(known: &mut Vec<String>, records: Vec<MisfitRecord>) -> Vec<Mis
 }
 
 /// The first half of a digest of what would be written.
-fn hash(record: &MisfitRecord) -> String {
+fn hash(record: &RejectedRecord) -> String {
     let id = record.id.as_ref().map(ToString::to_string).unwrap_or_default();
     let mut digest = Sha256::new();
     let table = record.table.as_deref().unwrap_or_default();
@@ -38,11 +38,11 @@ fn hash(record: &MisfitRecord) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{KEPT, MisfitRecord, unwritten};
+    use super::{KEPT, RejectedRecord, unwritten};
     use crate::manifest::Key;
 
-    fn record(id: i64, raw: &str) -> MisfitRecord {
-        MisfitRecord { id: Some(Key::Int(id)), reason: "it has no key".to_owned(), raw: raw.to_owned(), table: None }
+    fn record(id: i64, raw: &str) -> RejectedRecord {
+        RejectedRecord { id: Some(Key::Int(id)), reason: "it has no key".to_owned(), raw: raw.to_owned(), table: None }
     }
 
     #[test]
@@ -55,7 +55,7 @@ mod tests {
     #[test]
     fn the_hashes_kept_are_bounded_and_the_latest_stay() {
         let mut known = Vec::new();
-        let all: Vec<MisfitRecord> = (0..2_500).map(|id| record(id, "{}")).collect();
+        let all: Vec<RejectedRecord> = (0..2_500).map(|id| record(id, "{}")).collect();
         assert_eq!(unwritten(&mut known, all).len(), 2_500);
         assert_eq!(known.len(), KEPT);
         assert!(unwritten(&mut known, vec![record(2_499, "{}")]).is_empty());

@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::decode::Misfits;
+use crate::decode::RejectedCounts;
 use crate::event::Ending;
 use crate::failure::{Failure, Kind, Recovery, Result};
 use crate::manifest::SourceCount;
 use crate::run::Noticed;
 use crate::store::{Store, paths};
-use crate::write::Changes;
+use crate::write::RowChanges;
 
 /// A run's end.
 #[derive(Debug)]
@@ -46,7 +46,7 @@ pub struct ResourceOutcome {
     pub requests: u64,
     pub tally: Tally,
     /// Ids that are owed.
-    pub owed: u64,
+    pub pending: u64,
     /// Ids that the source lists and has not returned in three runs over three days: outside the exit code.
     pub withheld: u64,
     /// Ids whose deletion waits for a second proof.
@@ -86,12 +86,12 @@ pub struct Tally {
     pub commits: u64,
     pub files: u64,
     pub bytes: u64,
-    pub changes: Changes,
-    pub misfits: Misfits,
+    pub changes: RowChanges,
+    pub rejected_values: RejectedCounts,
     /// Records kept whole because they did not fit.
-    pub misfit_records: u64,
+    pub rejected_records: u64,
     /// Rows left out because they did not fit, and older records of a key that came twice, by table and reason.
-    pub rejected: Misfits,
+    pub rejected_rows: RejectedCounts,
     /// Rows rejected because a later row of their record has the same key.
     pub twice: u64,
     /// Records found changed by reading them again, though no date told of it.
@@ -108,9 +108,9 @@ impl Tally {
         self.files += other.files;
         self.bytes += other.bytes;
         self.changes.add(other.changes);
-        self.misfits.merge(other.misfits.clone());
-        self.misfit_records += other.misfit_records;
-        self.rejected.merge(other.rejected.clone());
+        self.rejected_values.merge(other.rejected_values.clone());
+        self.rejected_records += other.rejected_records;
+        self.rejected_rows.merge(other.rejected_rows.clone());
         self.twice += other.twice;
         self.missed.extend(&other.missed);
         self.noticed.add(&other.noticed);
@@ -198,8 +198,8 @@ impl Outcome {
         }
         let incomplete = self.resources.iter().any(|resource| {
             let tally = &resource.tally;
-            let misfit = fail_on_misfit && !(tally.misfits.is_empty() && tally.rejected.is_empty());
-            matches!(resource.end, End::Failed(_) | End::Stopped) || resource.owed > 0 || misfit
+            let rejected = fail_on_misfit && !(tally.rejected_values.is_empty() && tally.rejected_rows.is_empty());
+            matches!(resource.end, End::Failed(_) | End::Stopped) || resource.pending > 0 || rejected
         });
         if incomplete { 3 } else { 0 }
     }

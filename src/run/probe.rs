@@ -11,7 +11,7 @@ use jiff::Timestamp;
 
 use crate::decode::{IdRow, ids};
 use crate::failure::{Failure, Kind, Result};
-use crate::fetch::{Answer, Client, Method, Query, Reply, Request, SearchPage};
+use crate::fetch::{Answer, Client, Method, Query, Request, SearchPage, SourceReply};
 use crate::run::amount::Amount;
 use crate::run::inventory::{IdSource, Ids, listed};
 use crate::run::stop::Stop;
@@ -146,20 +146,23 @@ impl<'a> Probe<'a> {
         let spent = u32::try_from(self.client.requests() - before).unwrap_or(u32::MAX);
         self.left = self.left.saturating_sub(spent);
         match reply? {
-            Reply::Good(answer) => {
+            SourceReply::Good(answer) => {
                 if answer.body.bytes.len() <= KEPT {
                     self.known.insert(question, answer.clone().kept());
                 }
                 Ok(Some(answer))
             }
-            Reply::TooLong(failure) => Err(failure),
-            Reply::Refused { status, error, .. } => {
-                Err(Failure::new(Kind::Refused, format!("plan {}", self.name))
-                    .at(request.path)
-                    .because(format!("HTTP {status} {} {}", error.code.unwrap_or_default(), error.message))
-                    .asked_as(error.request_id)
-                    .advise("run `pearlift check`; leave the resource out with `resources.exclude` if the account does not have it"))
-            }
+            SourceReply::TooLong(failure) => Err(failure),
+            SourceReply::Refused { status, error, .. } => Err(Failure::new(
+                Kind::Refused,
+                format!("plan {}", self.name),
+            )
+            .at(request.path)
+            .because(format!("HTTP {status} {} {}", error.code.unwrap_or_default(), error.message))
+            .asked_as(error.request_id)
+            .advise(
+                "run `pearlift check`; leave the resource out with `resources.exclude` if the account does not have it",
+            )),
         }
     }
 

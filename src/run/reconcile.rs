@@ -17,7 +17,7 @@ use crate::run::limits::{described, may_go};
 use crate::run::session::{ResourceSession, count};
 use crate::run::slices::SliceScan;
 use crate::run::start::above;
-use crate::schema::{Inventory, Resource, Style};
+use crate::schema::{Inventory, ReadStyle, Resource};
 use crate::write::{Replace, held_ids};
 
 /// The origin of the comparison.
@@ -58,16 +58,16 @@ impl fmt::Display for Reconciled {
 /// Why a resource cannot be reconciled, if it cannot.
 pub fn refuse(resource: &Resource) -> Option<String> {
     match &resource.read.style {
-        Style::IdSets { .. } => None,
-        Style::PerOwner { .. } if resource.is_snapshot() => {
+        ReadStyle::IdSets { .. } => None,
+        ReadStyle::PerOwner { .. } if resource.is_snapshot() => {
             Some("a snapshot is taken whole: it holds what was there that day".into())
         }
-        Style::PerOwner { .. } => Some("rows of deleted owners go at the next whole read (`run --full`)".into()),
-        Style::List { .. } => Some("a list is read whole each time: what is gone is gone".into()),
-        Style::Search(search) if search.since.is_empty() => {
+        ReadStyle::PerOwner { .. } => Some("rows of deleted owners go at the next whole read (`run --full`)".into()),
+        ReadStyle::List { .. } => Some("a list is read whole each time: what is gone is gone".into()),
+        ReadStyle::Search(search) if search.since.is_empty() => {
             Some("it is read whole each time: what is gone is gone".into())
         }
-        Style::Search(_) => None,
+        ReadStyle::Search(_) => None,
     }
 }
 
@@ -76,7 +76,7 @@ pub fn refuse(resource: &Resource) -> Option<String> {
 pub async fn reconcile(session: &mut ResourceSession<'_>, by: By) -> Result<Reconciled> {
     let force = by == By::Force;
     let resource = Arc::clone(&session.resource);
-    let Style::IdSets { get, max_ids, inventory, changes } = &resource.read.style else {
+    let ReadStyle::IdSets { get, max_ids, inventory, changes } = &resource.read.style else {
         return Err(Failure::new(Kind::Usage, format!("reconcile {}", resource.name))
             .because(refuse(&resource).unwrap_or_default()));
     };
@@ -102,7 +102,7 @@ pub async fn reconcile(session: &mut ResourceSession<'_>, by: By) -> Result<Reco
         }
         (Inventory::Options(_) | Inventory::Search(_), _) => id_source.all(&resource).await?,
     };
-    let table = resource.owner_table();
+    let table = resource.main_table();
     let files = head.tables.get(&table.name).map(|table| table.files.clone()).unwrap_or_default();
     let held = held_ids(&session.context.store, &files, &table.columns[table.key[0]].name).await?;
     if listed.ids.is_empty() && !held.is_empty() && !force {
@@ -161,7 +161,7 @@ pub async fn reconcile(session: &mut ResourceSession<'_>, by: By) -> Result<Reco
         }
     }
     session.forget_absent();
-    session.commit(Replace::Owners, true).await?;
+    session.commit(Replace::Records, true).await?;
     Ok(found)
 }
 

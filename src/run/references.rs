@@ -18,22 +18,24 @@ pub fn mark(state: &State, version_nonce: &str) -> String {
 pub fn unread<'a>(source: (&str, &'a State, &str), follower: &str, state: Option<&State>) -> Option<&'a BTreeSet<i64>> {
     let (name, theirs, version_nonce) = source;
     let read = state.and_then(|state| state.references_read.get(name));
-    theirs.handed.get(follower).filter(|ids| !ids.is_empty() && read != Some(&mark(theirs, version_nonce)))
+    theirs.pending_references.get(follower).filter(|ids| !ids.is_empty() && read != Some(&mark(theirs, version_nonce)))
 }
 
 impl ResourceSession<'_> {
     /// Clears references that the resources which they are of have read.
     pub async fn clear_read_references(&mut self) -> Result<()> {
-        let Some(head) = self.head.as_ref().filter(|head| !head.state.handed.is_empty()) else { return Ok(()) };
+        let Some(head) = self.head.as_ref().filter(|head| !head.state.pending_references.is_empty()) else {
+            return Ok(());
+        };
         let mark = mark(&head.state, &head.nonce);
-        let followers: Vec<String> = head.state.handed.keys().cloned().collect();
+        let followers: Vec<String> = head.state.pending_references.keys().cloned().collect();
         for follower in followers {
             let theirs = newest_outline(&self.context.store, &follower).await?;
             if theirs.is_some_and(|theirs| theirs.state.references_read.get(&*self.name) == Some(&mark)) {
-                self.state.handed.remove(&follower);
+                self.state.pending_references.remove(&follower);
             }
         }
-        if self.state.handed.is_empty() {
+        if self.state.pending_references.is_empty() {
             self.state.references_mark = None;
         }
         Ok(())
@@ -45,7 +47,7 @@ pub fn add(state: &mut State, follower: &str, ids: BTreeSet<i64>) {
     if ids.is_empty() {
         return;
     }
-    state.handed.entry(follower.to_owned()).or_default().extend(ids);
+    state.pending_references.entry(follower.to_owned()).or_default().extend(ids);
     // Also where they are known already: they may have been read since they were added.
     state.references_mark = Some(nonce());
 }
@@ -75,7 +77,7 @@ mod tests {
     #[test]
     fn references_of_a_version_without_a_mark_are_read_once() {
         let (mut naming, mut named) = (State::default(), State::default());
-        naming.handed.insert("named".to_owned(), BTreeSet::from([3]));
+        naming.pending_references.insert("named".to_owned(), BTreeSet::from([3]));
         assert_eq!(left_to_read(&naming, &named), [3]);
         named.references_read.insert("naming".to_owned(), mark(&naming, "nonce of a version"));
         assert_eq!(left_to_read(&naming, &named), [0; 0]);

@@ -16,7 +16,7 @@ use crate::run::session::ResourceSession;
 use crate::run::slices::SliceScan;
 use crate::run::steps::{describe, make_all};
 use crate::run::{End, ResourceOutcome, RunRequest};
-use crate::schema::{Resource, Style};
+use crate::schema::{ReadStyle, Resource};
 use crate::write::{Replace, held_after};
 
 /// Requests between two commits: what is lost when the run stops in between.
@@ -59,7 +59,8 @@ async fn make_later(
 /// Reads again the records least recently read, with at most so many requests but for halved sets.
 pub async fn reread(session: &mut ResourceSession<'_>, requests: u64) -> Result<()> {
     let resource = std::sync::Arc::clone(&session.resource);
-    let (Style::IdSets { get, max_ids, .. } | Style::PerOwner { get, max_ids, .. }) = &resource.read.style else {
+    let (ReadStyle::IdSets { get, max_ids, .. } | ReadStyle::PerOwner { get, max_ids, .. }) = &resource.read.style
+    else {
         return Err(Failure::new(Kind::Bug, format!("read records of {} again", resource.name)));
     };
     let most = usize::try_from(requests).unwrap_or(usize::MAX).saturating_mul(*max_ids);
@@ -73,7 +74,7 @@ pub async fn reread(session: &mut ResourceSession<'_>, requests: u64) -> Result<
         scan.gradual = false;
         scan.run(session, &path).await?;
         session.state.reread_to = group.last().copied();
-        session.commit(Replace::Owners, true).await?;
+        session.commit(Replace::Records, true).await?;
     }
     Ok(())
 }

@@ -17,20 +17,20 @@ use crate::run::since::Since;
 use crate::run::slices::SliceScan;
 use crate::run::vouch::find_since;
 use crate::run::{held, rows, rows_gone, snapshot, start, whole};
-use crate::schema::{Changes, Open, Owners, Resource, Style};
+use crate::schema::{Changes, Open, Owners, ReadStyle, Resource};
 use crate::write::{Replace, segment};
 
 /// Makes one scan.
 pub async fn make(session: &mut ResourceSession<'_>, step: &Step, kind: ScanKind) -> Result<()> {
     let resource = std::sync::Arc::clone(&session.resource);
     match (&resource.read.style, kind) {
-        (Style::List { .. }, _) => whole::read_list(session).await,
-        (Style::Search(search), ScanKind::Full) => rows::read_all(session, search, step.resume.clone()).await,
-        (Style::Search(search), ScanKind::Changes) => {
+        (ReadStyle::List { .. }, _) => whole::read_list(session).await,
+        (ReadStyle::Search(search), ScanKind::Full) => rows::read_all(session, search, step.resume.clone()).await,
+        (ReadStyle::Search(search), ScanKind::Changes) => {
             rows_gone::confirm(session, search).await?;
             rows::read_changes(session, search, since(session, step)?).await
         }
-        (Style::IdSets { get, max_ids, .. }, ScanKind::Full) => {
+        (ReadStyle::IdSets { get, max_ids, .. }, ScanKind::Full) => {
             let scan = match resumed(session, step.resume.as_ref()).await? {
                 Some(scan) => scan,
                 None => {
@@ -49,7 +49,7 @@ pub async fn make(session: &mut ResourceSession<'_>, step: &Step, kind: ScanKind
             };
             finish(session, scan, get).await
         }
-        (Style::IdSets { get, max_ids, changes, .. }, ScanKind::Changes) => {
+        (ReadStyle::IdSets { get, max_ids, changes, .. }, ScanKind::Changes) => {
             let scan = match resumed(session, step.resume.as_ref()).await? {
                 Some(scan) => scan,
                 None => {
@@ -58,7 +58,8 @@ pub async fn make(session: &mut ResourceSession<'_>, step: &Step, kind: ScanKind
                     let id_source = id_source(session);
                     let mut found = find_since(session, &id_source, &resource.read.service, changes, since).await?;
                     let (store, head) = (&session.context.store, session.head.as_ref());
-                    let opened = Moment { theirs: session.state.opened_at, ours: session.state.clocks.opened_at };
+                    let opened =
+                        Moment { theirs: session.state.open_reread_at, ours: session.state.clocks.open_reread_at };
                     let (now, overlap) = (Moment::new(found.started_at, session.begun), session.context.limits.overlap);
                     let opens = step.open_every.is_some_and(|every| is_over(opened, every, now, overlap));
                     let open = changes.open.as_deref().filter(|open| opens || matches!(open, Open::Listed { .. }));
@@ -87,7 +88,7 @@ pub async fn make(session: &mut ResourceSession<'_>, step: &Step, kind: ScanKind
             };
             finish(session, scan, get).await
         }
-        (Style::PerOwner { get, max_ids, owners }, ScanKind::Full) => {
+        (ReadStyle::PerOwner { get, max_ids, owners }, ScanKind::Full) => {
             let path = format!("{}/{get}", resource.read.service);
             if resource.is_snapshot() && step.since.is_some() && snapshot::fill(session, &path, *max_ids).await? {
                 return Ok(());
@@ -108,7 +109,7 @@ pub async fn make(session: &mut ResourceSession<'_>, step: &Step, kind: ScanKind
             }
             finish(session, scan, get).await
         }
-        (Style::PerOwner { get, max_ids, owners }, ScanKind::Changes) => {
+        (ReadStyle::PerOwner { get, max_ids, owners }, ScanKind::Changes) => {
             let scan = match resumed(session, step.resume.as_ref()).await? {
                 Some(scan) => scan,
                 None => match owners {
@@ -146,11 +147,11 @@ async fn finish(session: &mut ResourceSession<'_>, mut scan: SliceScan, get: &st
     session.complete(scan.kind, scan.started_at, false);
     session.forget_absent();
     if scan.opens {
-        session.state.opened_at = Some(scan.started_at);
-        session.state.clocks.opened_at = Some(session.begun);
+        session.state.open_reread_at = Some(scan.started_at);
+        session.state.clocks.open_reread_at = Some(session.begun);
     }
     if scan.kind == ScanKind::Changes {
-        session.state.seen = std::mem::take(&mut scan.stamps);
+        session.state.record_stamps = std::mem::take(&mut scan.stamps);
     }
     session.commit(scan.replace, true).await?;
     session.clear_plans(scan.plan).await
@@ -165,7 +166,7 @@ async fn bury_closed(session: &mut ResourceSession<'_>, scan: &SliceScan) -> Res
         return Ok(());
     }
     let resource = std::sync::Arc::clone(&session.resource);
-    if let (Style::IdSets { changes: Some(changes), .. }, Some(Open::Listed { filter: (column, value), .. })) =
+    if let (ReadStyle::IdSets { changes: Some(changes), .. }, Some(Open::Listed { filter: (column, value), .. })) =
         (&resource.read.style, resource.open())
     {
         let filter = Filter::Bool { column: column.clone(), value: *value };
@@ -220,8 +221,10 @@ fn no_changes(resource: &Resource) -> Failure {
 fn owner<'a>(session: &ResourceSession<'a>, name: &str) -> Result<(&'a Resource, &'a Changes)> {
     let owner = session.context.catalog.get(name)?;
     match &owner.read.style {
-        Style::IdSets { changes: Some(changes), .. } => Ok((owner, changes)),
-        Style::IdSets { .. } | Style::Search(_) | Style::List { .. } | Style::PerOwner { .. } => Err(no_changes(owner)),
+        ReadStyle::IdSets { changes: Some(changes), .. } => Ok((owner, changes)),
+        ReadStyle::IdSets { .. } | ReadStyle::Search(_) | ReadStyle::List { .. } | ReadStyle::PerOwner { .. } => {
+            Err(no_changes(owner))
+        }
     }
 }
 
@@ -248,7 +251,7 @@ async fn changed_owners(
     let sure = session.earliest(found.started_at).as_microsecond().saturating_sub(micros);
     let seen = found.sightings.iter().filter(|(_, sighting)| sighting.latest.is_some_and(|latest| latest < sure));
     let seen: BTreeMap<i64, String> = seen.map(|(id, sighting)| (*id, sighting.text.clone())).collect();
-    found.sightings.retain(|id, sighting| session.state.seen.get(id) != Some(&sighting.text));
+    found.sightings.retain(|id, sighting| session.state.record_stamps.get(id) != Some(&sighting.text));
     let (store, with) = (&session.context.store, (&session.context.limits, &session.lookups));
     leave_out_held(store, resource, session.head.as_ref(), &plain.same, with, &mut found.sightings).await?;
     Ok(SliceScan { stamps: seen, ..changed_scan(session, &found, &[], max_ids) })

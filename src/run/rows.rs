@@ -9,7 +9,7 @@ use crate::decode::{Page, rows};
 use crate::event::Event;
 use crate::failure::{Failure, Kind, Result};
 use crate::fetch::{Answer, Filter, JoinedPage, Query, Walk};
-use crate::manifest::{Backfill, Cursor, Key, Owed, Scan, ScanKind};
+use crate::manifest::{Backfill, Cursor, Key, PendingId, Scan, ScanKind};
 use crate::quantity::plural;
 use crate::run::counting;
 use crate::run::groups::Groups;
@@ -35,7 +35,7 @@ pub async fn read_all(session: &mut ResourceSession<'_>, search: &RowSearch, res
     let id = resume.as_ref().map_or_else(crate::run::nonce, |scan| scan.id.clone());
     let walk_resumes = resume.is_some();
     if !gradual {
-        session.state.owed.clear();
+        session.state.pending.clear();
     }
     let mut started_at = resume.map(|scan| scan.started_at);
     let start = start(session);
@@ -49,7 +49,7 @@ pub async fn read_all(session: &mut ResourceSession<'_>, search: &RowSearch, res
     let mut walk = begin(session, search, filter, from);
     let stop = session.context.stop.clone();
     // What did not fit before the interruption is read again by the next run too.
-    let mut held = walk_resumes && !session.state.owed.is_empty();
+    let mut held = walk_resumes && !session.state.pending.is_empty();
     let mut groups = Groups::of(&session.resource);
     let outcome = loop {
         let page = match stop.or(walk.next()).await {
@@ -75,12 +75,12 @@ pub async fn read_all(session: &mut ResourceSession<'_>, search: &RowSearch, res
         }
         absorb(session, page).await?;
         if gradual && session.commit_is_due() {
-            session.commit(Replace::Owners, false).await?;
+            session.commit(Replace::Records, false).await?;
         }
     };
     match outcome {
         Err(failure) if gradual && failure.kind() == Kind::Interrupted && session.has_spooled() => {
-            session.commit(Replace::Owners, false).await?;
+            session.commit(Replace::Records, false).await?;
             return Err(failure);
         }
         outcome => outcome?,
@@ -88,9 +88,9 @@ pub async fn read_all(session: &mut ResourceSession<'_>, search: &RowSearch, res
     let started_at = started_at.or(walk.started_at).expect("a walk that ended was answered");
     if search.since.is_empty() {
         confirm(session, search, started_at, groups).await?;
-        held |= !session.state.owed.is_empty();
+        held |= !session.state.pending.is_empty();
     }
-    let replace = if search.since.is_empty() || session.rebuild { Replace::Everything } else { Replace::Owners };
+    let replace = if search.since.is_empty() || session.rebuild { Replace::Everything } else { Replace::Records };
     session.complete(ScanKind::Full, started_at, held);
     if replace == Replace::Everything {
         super::whole::refuse_empty(session)?;
@@ -191,7 +191,7 @@ pub async fn read_changes(session: &mut ResourceSession<'_>, search: &RowSearch,
         held |= read_newest(session, search, started_at, Some(*least)).await?;
     }
     session.complete(ScanKind::Changes, started_at, held);
-    session.commit(Replace::Owners, true).await
+    session.commit(Replace::Records, true).await
 }
 
 /// Reads the rows from the greatest id down: to `least`, or where none is given to the greatest held, whatever their dates,
@@ -244,7 +244,7 @@ async fn read_newest(
 /// Whether the files of the head hold these rows as they are: an earlier run stored the same rows, and these files.
 fn are_stored(session: &ResourceSession<'_>, newest: &NewestRows) -> bool {
     let tables = session.head.iter().flat_map(|head| head.tables.values());
-    session.state.owed.is_empty() && session.lookups.rows() == Some(newest.hash(tables).as_str())
+    session.state.pending.is_empty() && session.lookups.rows() == Some(newest.hash(tables).as_str())
 }
 
 /// Walks the whole search and takes in the pages that hold a row which is not held; gives how many rows it shows.
@@ -258,7 +258,7 @@ pub async fn read_missing(session: &mut ResourceSession<'_>, search: &RowSearch)
         shown.extend(ids(&page.content));
         take_in_unknown(session, page, began).await?;
     }
-    session.commit(Replace::Owners, true).await?;
+    session.commit(Replace::Records, true).await?;
     Ok(count(shown.len()))
 }
 
@@ -318,13 +318,13 @@ pub async fn read_window(
             backfill.cursor = home;
             session.state.backfill = Some(backfill.clone());
             if session.commit_is_due() {
-                session.commit(Replace::Owners, false).await?;
+                session.commit(Replace::Records, false).await?;
             }
         }
     };
     match outcome {
         Err(failure) if backfill.is_some() && failure.kind() == Kind::Interrupted && session.has_spooled() => {
-            session.commit(Replace::Owners, false).await?;
+            session.commit(Replace::Records, false).await?;
             Err(failure)
         }
         outcome => outcome,
@@ -379,11 +379,11 @@ async fn absorb(session: &mut ResourceSession<'_>, page: JoinedPage<Page>) -> Re
 /// Settles what a page brings of owed records; whether something came that keeps the watermark where it is, so that the
 /// next run reads it again.
 fn take_in(session: &mut ResourceSession<'_>, page: &Page, at: Timestamp) -> bool {
-    session.state.owed.retain(|owed| !page.owners.iter().any(|owner| owner.fits && owner.key == owed.id));
+    session.state.pending.retain(|pending| !page.owners.iter().any(|owner| owner.fits && owner.key == pending.id));
     for record in &page.records {
         let id = record.id.clone().unwrap_or_else(|| Key::Text(UNIDENTIFIED.to_owned()));
-        if !session.state.owed.iter().any(|owed| owed.id == id) {
-            session.state.owed.push(Owed { id, reason: record.reason.clone(), since: at });
+        if !session.state.pending.iter().any(|pending| pending.id == id) {
+            session.state.pending.push(PendingId { id, reason: record.reason.clone(), since: at });
         }
     }
     if page.records.is_empty() {

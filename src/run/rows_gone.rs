@@ -45,7 +45,7 @@ pub async fn reconcile(session: &mut ResourceSession<'_>, search: &RowSearch, by
     session.state.absence.suspect(fresh, started_at, &run);
     take_out(session, gone, started_at);
     session.state.reconciled_at = Some(started_at);
-    session.commit(Replace::Owners, true).await?;
+    session.commit(Replace::Records, true).await?;
     Ok(found)
 }
 

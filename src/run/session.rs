@@ -6,11 +6,11 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 
 use crate::config::Deletes;
-use crate::decode::{MisfitRecord, Page, Shape};
+use crate::decode::{Page, RejectedRecord, Shape};
 use crate::event::Event;
 use crate::failure::{Failure, Result};
 use crate::fetch::IdRanges;
-use crate::manifest::{Cursor, FieldDrift, Key, Looked, MisfitFile, ScanKind, State, Version, head};
+use crate::manifest::{Cursor, FieldDrift, Key, Looked, RejectedFile, ScanKind, State, Version, head};
 use crate::plan::Fit;
 use crate::run::Tally;
 use crate::run::apart::Apart;
@@ -20,8 +20,8 @@ use crate::run::fields::Filled;
 use crate::run::held::Holder;
 use crate::run::lookups::{Lookups, NewestRows};
 use crate::schema::{Naming, Open, Resource};
-use crate::store::Step;
-use crate::write::{OwnerSet, Spool};
+use crate::store::StoreStep;
+use crate::write::{RecordSet, Spool};
 
 /// The spool of one resource may hold this part of the memory setting; three resources are at work at once, pages and
 /// one commit need the rest.
@@ -34,7 +34,7 @@ pub const UNIDENTIFIED: &str = "?";
 /// Owners found deleted.
 #[derive(Debug)]
 pub(super) struct Gone {
-    pub owners: OwnerSet,
+    pub owners: RecordSet,
     pub at: Timestamp,
     /// Their rows are kept apart.
     pub kept: bool,
@@ -65,9 +65,9 @@ pub struct ResourceSession<'a> {
     /// Snapshots of days before this one go with the next commit, in days since 1970.
     pub keep_from: Option<i32>,
     pub(super) spool: Option<Spool>,
-    pub(super) records: Vec<MisfitRecord>,
+    pub(super) records: Vec<RejectedRecord>,
     /// Files of rejected records that the next commit names.
-    pub(super) kept: Vec<MisfitFile>,
+    pub(super) kept: Vec<RejectedFile>,
     /// Owners that could not be read in this scan: their old rows stay.
     pub(super) spared: Vec<Key>,
     /// A record came whose owner could not be told: no old row may go.
@@ -241,20 +241,20 @@ impl<'a> ResourceSession<'a> {
     ) -> Result<()> {
         let mut owners = 0;
         for (page, _) in &mut pages {
-            page.misfits.redact(self.context.client.redactor());
+            page.rejected_values.redact(self.context.client.redactor());
             self.count_fields(page);
-            for (path, count, sample) in page.misfits.shown(self.context.client.redactor()) {
-                self.context.events.tell(Event::Misfit {
+            for (path, count, sample) in page.rejected_values.shown(self.context.client.redactor()) {
+                self.context.events.tell(Event::Rejected {
                     resource: self.resource.name.clone(),
                     path: path.to_owned(),
                     count,
                     sample,
                 });
             }
-            self.tally.misfits.merge(std::mem::take(&mut page.misfits));
+            self.tally.rejected_values.merge(std::mem::take(&mut page.rejected_values));
             let records = std::mem::take(&mut page.records);
             self.tell_of(&records);
-            self.tally.misfit_records += count(records.len());
+            self.tally.rejected_records += count(records.len());
             self.records.extend(records);
             self.keep_rejected(std::mem::take(&mut page.rejected));
             owners += count(page.owners.len());
@@ -273,14 +273,14 @@ impl<'a> ResourceSession<'a> {
         });
         let (spool, rows) = added.await.expect("spooling does not panic")?;
         self.spool = Some(spool);
-        self.context.store.reach(Step::Spooled, &self.name)?;
+        self.context.store.reach(StoreStep::Spooled, &self.name)?;
         self.tally.records += owners;
         self.context.events.tell(Event::Spooled { resource: self.resource.name.clone(), owners, rows });
         Ok(())
     }
 
     /// Notes records that did not fit, and tells of them.
-    fn tell_of(&mut self, records: &[MisfitRecord]) {
+    fn tell_of(&mut self, records: &[RejectedRecord]) {
         for record in records {
             self.keyless |= record.id.is_none();
             self.spared.extend(record.id.clone());
@@ -305,7 +305,7 @@ impl<'a> ResourceSession<'a> {
     pub fn bury(&mut self, ids: Vec<i64>, at: Timestamp, kept: bool) {
         let before = self.gone.take();
         let before = before.iter().flat_map(|gone| gone.owners.keys()).cloned();
-        let owners = OwnerSet::new(before.chain(ids.into_iter().map(Key::Int)).collect());
+        let owners = RecordSet::new(before.chain(ids.into_iter().map(Key::Int)).collect());
         self.gone = Some(Gone { owners, at, kept });
     }
 
@@ -344,7 +344,7 @@ impl<'a> ResourceSession<'a> {
         self.state.completed_at = Some(started_at);
         if kind == ScanKind::Full {
             self.state.reloaded_at = Some(started_at);
-            self.state.opened_at = matches!(self.resource.open(), Some(Open::Until { .. })).then_some(started_at);
+            self.state.open_reread_at = matches!(self.resource.open(), Some(Open::Until { .. })).then_some(started_at);
         }
         if kind == ScanKind::Changes {
             let counts = std::mem::take(&mut self.state.looked.counts);
@@ -352,10 +352,10 @@ impl<'a> ResourceSession<'a> {
         }
         self.state.scan = None;
         let now = self.earliest(started_at);
-        self.state.left_out.retain(|left_out| left_out.until > now);
+        self.state.skipped_ids.retain(|skipped| skipped.until > now);
         if !hold {
             // What could not be identified was read again, and all of it is identified now.
-            self.state.owed.retain(|owed| owed.id != Key::Text(UNIDENTIFIED.to_owned()));
+            self.state.pending.retain(|pending| pending.id != Key::Text(UNIDENTIFIED.to_owned()));
         }
     }
 }

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use crate::config::Limits;
 use crate::manifest::State;
 use crate::run::newest::CountSearch;
-use crate::schema::{Resource, Style};
+use crate::schema::{ReadStyle, Resource};
 
 /// One point for dates of edits, one for the date of creation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,8 +39,11 @@ impl Since {
 /// The date of creation of a resource's own search.
 fn creation(resource: &Resource) -> Option<&str> {
     match &resource.read.style {
-        Style::IdSets { changes: Some(changes), .. } => Some(changes.created()),
-        Style::Search(search) if !search.newest => search.since.first().map(String::as_str),
-        Style::IdSets { changes: None, .. } | Style::Search(_) | Style::List { .. } | Style::PerOwner { .. } => None,
+        ReadStyle::IdSets { changes: Some(changes), .. } => Some(changes.created()),
+        ReadStyle::Search(search) if !search.newest => search.since.first().map(String::as_str),
+        ReadStyle::IdSets { changes: None, .. }
+        | ReadStyle::Search(_)
+        | ReadStyle::List { .. }
+        | ReadStyle::PerOwner { .. } => None,
     }
 }

@@ -9,7 +9,7 @@ use crate::event::Event;
 use crate::failure::{Failure, Kind, Result};
 use crate::fetch::{IdRanges, Room, chunks, collapse, count as ids_in, expand, with, without};
 use crate::manifest::{
-    Backfill, Cursor, FORMAT, Key, LeftOut, Owed, Scan, ScanKind, ScanPlan, Selected, read_plan, write_plan,
+    Backfill, Cursor, FORMAT, Key, PendingId, Scan, ScanKind, ScanPlan, Selected, SkippedId, read_plan, write_plan,
 };
 use crate::quantity::{number, plural};
 use crate::run::absent::{Absent, came};
@@ -18,7 +18,7 @@ use crate::run::documents::{Deferred, Documents, FetchedSet};
 use crate::run::session::{ResourceSession, count};
 use crate::run::stale::{StaleRule, ask_again};
 use crate::run::stop::stopped;
-use crate::schema::{Inventory, Style};
+use crate::schema::{Inventory, ReadStyle};
 use crate::write::Replace;
 
 /// Ids that spoil their set are asked for again after this long (docs/reading.md §12).
@@ -72,17 +72,17 @@ impl SliceScan {
         exact: bool,
         max_ids: usize,
     ) -> Self {
-        let owed = session.state.owed.iter().filter_map(|owed| match owed.id {
+        let pending = session.state.pending.iter().filter_map(|pending| match pending.id {
             Key::Int(id) => Some(id),
             Key::Text(_) => None,
         });
         let now = session.earliest(started_at);
         let withheld = session.state.absence.withheld.keys().copied();
-        let left_out = session.state.left_out.iter().filter(|out| out.until > now).map(|out| out.id);
-        let left_out: BTreeSet<i64> = left_out.chain(withheld).collect();
-        let owed: Vec<i64> = owed.chain(session.state.pieces.to_read_again()).collect();
-        let wanted = if exact || !owed.is_empty() || !left_out.is_empty() {
-            without(&with(ids, owed), &left_out)
+        let skipped_ids = session.state.skipped_ids.iter().filter(|out| out.until > now).map(|out| out.id);
+        let skipped_ids: BTreeSet<i64> = skipped_ids.chain(withheld).collect();
+        let pending: Vec<i64> = pending.chain(session.state.pieces.to_read_again()).collect();
+        let wanted = if exact || !pending.is_empty() || !skipped_ids.is_empty() {
+            without(&with(ids, pending), &skipped_ids)
         } else {
             ids.clone()
         };
@@ -96,7 +96,7 @@ impl SliceScan {
             done: BTreeSet::new(),
             plan: None,
             gradual: !session.rebuild,
-            replace: Replace::Owners,
+            replace: Replace::Records,
             partition: None,
             absent_is_empty: false,
             confirms: false,
@@ -128,7 +128,8 @@ impl SliceScan {
         stale.await_dates(written.awaited);
         let absent = session.state.absence.absent.get(&scan.id).cloned().unwrap_or_default();
         let absent = expand(&absent).map(|id| (id, false)).collect();
-        let windows = matches!(&session.resource.read.style, Style::IdSets { inventory: Inventory::Windows(_), .. });
+        let windows =
+            matches!(&session.resource.read.style, ReadStyle::IdSets { inventory: Inventory::Windows(_), .. });
         let span = windows && scan.kind == ScanKind::Full;
         Ok(Some(Self {
             id: scan.id.clone(),
@@ -138,7 +139,7 @@ impl SliceScan {
             done,
             plan: Some(plan.clone()),
             gradual: !session.rebuild,
-            replace: Replace::Owners,
+            replace: Replace::Records,
             partition: None,
             absent_is_empty: false,
             confirms: !candidates.is_empty(),
@@ -194,7 +195,7 @@ impl SliceScan {
     ) -> Result<()> {
         let mut under_way: JoinSet<(u64, Result<FetchedSet>, Room)> = JoinSet::new();
         let stop = session.context.stop.clone();
-        let mut newly_owed = 0;
+        let mut newly_pending = 0;
         // Begins with one request and doubles: a source that refuses the resource is not asked sixteen times at once.
         let mut at_once = 1;
         loop {
@@ -219,14 +220,14 @@ impl SliceScan {
             let Some(arrived) = arrived else {
                 let failed = self.bring_deferred(session, documents).await?;
                 return self
-                    .refuse_much_owed(newly_owed + failed)
+                    .refuse_many_pending(newly_pending + failed)
                     .map_err(|refused| if failed == 0 { refused } else { self.in_trouble(&session.name, failed) });
             };
             let (slice, brought, _room) = arrived.expect("bringing a slice does not panic");
-            newly_owed += self.take_in(session, brought?).await?;
+            newly_pending += self.take_in(session, brought?).await?;
             self.done.insert(slice);
             at_once = (at_once * 2).min(session.context.limits.concurrency);
-            self.refuse_much_owed(newly_owed)?;
+            self.refuse_many_pending(newly_pending)?;
         }
     }
 
@@ -237,41 +238,41 @@ impl SliceScan {
         note_rejected(session, &brought.pages);
         self.absent.note(&mut brought);
         let came: Vec<i64> = came(&brought).collect();
-        if self.replace != Replace::Owners || self.confirms {
+        if self.replace != Replace::Records || self.confirms {
             self.gone.extend(&brought.gone);
         }
         let nothing = std::mem::take(&mut brought.none);
         let mut settled: BTreeSet<Key> = brought.gone.iter().chain(&nothing).copied().map(Key::Int).collect();
-        let mut owed: Vec<(Key, String)> = Vec::new();
+        let mut pending: Vec<(Key, String)> = Vec::new();
         let unclear = "a record came whose id could not be read, and this one was missing";
-        owed.extend(brought.unclear.iter().map(|id| (Key::Int(*id), unclear.to_owned())));
+        pending.extend(brought.unclear.iter().map(|id| (Key::Int(*id), unclear.to_owned())));
         for (page, _) in &brought.pages {
             settled.extend(page.owners.iter().filter(|owner| owner.fits).map(|owner| owner.key.clone()));
-            owed.extend(page.records.iter().filter_map(|record| Some((record.id.clone()?, record.reason.clone()))));
+            pending.extend(page.records.iter().filter_map(|record| Some((record.id.clone()?, record.reason.clone()))));
         }
         for (id, code) in brought.refused {
             settled.insert(Key::Int(id));
             if session.resource.read.not_applicable.contains(&code) {
                 let until = session.earliest(at).saturating_add(LEFT_OUT_FOR).unwrap_or(at);
-                session.state.left_out.retain(|known| known.id != id);
-                session.state.left_out.push(LeftOut { id, code, until });
+                session.state.skipped_ids.retain(|known| known.id != id);
+                session.state.skipped_ids.push(SkippedId { id, code, until });
             } else {
-                owed.push((Key::Int(id), format!("the source refuses it with {code}")));
+                pending.push((Key::Int(id), format!("the source refuses it with {code}")));
             }
         }
         let stale = self.stale.judge(session, &brought.pages, at);
         settled.retain(|id| !stale.contains(id));
         session.state.absence.reappeared(came.into_iter().filter(|id| !stale.contains(&Key::Int(*id))));
-        session.spare(owed.iter().map(|(id, _)| id.clone()));
+        session.spare(pending.iter().map(|(id, _)| id.clone()));
         let withheld = &session.state.absence.withheld;
         let is_withheld = |id: &Key| matches!(id, Key::Int(id) if withheld.contains_key(id));
-        owed.retain(|(id, _)| !is_withheld(id));
-        session.state.owed.retain(|known| !settled.contains(&known.id) && !is_withheld(&known.id));
+        pending.retain(|(id, _)| !is_withheld(id));
+        session.state.pending.retain(|known| !settled.contains(&known.id) && !is_withheld(&known.id));
         let mut newly = 0;
-        for (id, reason) in owed {
-            if !session.state.owed.iter().any(|known| known.id == id) {
+        for (id, reason) in pending {
+            if !session.state.pending.iter().any(|known| known.id == id) {
                 newly += 1;
-                session.state.owed.push(Owed { id, reason, since: at });
+                session.state.pending.push(PendingId { id, reason, since: at });
             }
         }
         let empty = if self.absent_is_empty { nothing } else { Vec::new() };
@@ -279,10 +280,10 @@ impl SliceScan {
         Ok(newly)
     }
 
-    fn refuse_much_owed(&self, newly_owed: u64) -> Result<()> {
+    fn refuse_many_pending(&self, newly_pending: u64) -> Result<()> {
         let asked: u64 = self.slices.iter().map(|slice| ids_in(slice)).sum();
         let most = MAY_OWE.max(asked / 100);
-        if newly_owed <= most {
+        if newly_pending <= most {
             return Ok(());
         }
         Err(Failure::new(Kind::Answer, "accept the scan")
@@ -339,7 +340,7 @@ impl SliceScan {
             }
         }
         session.forget_absent();
-        session.commit(Replace::Owners, false).await
+        session.commit(Replace::Records, false).await
     }
 }
 

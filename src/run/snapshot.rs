@@ -56,12 +56,12 @@ pub fn close(session: &mut ResourceSession<'_>, started_at: Timestamp) {
     let text = format!("the snapshot of {} lacks {} for good", day(taken), plural(ids_in(&holes), "record"));
     session.context.events.warn(&session.name, text);
     session.state.absence.gap(day(taken).to_string(), holes);
-    session.state.owed.retain(|owed| !matches!(owed.id, Key::Int(_)));
+    session.state.pending.retain(|pending| !matches!(pending.id, Key::Int(_)));
 }
 
 /// The ids that the newest snapshot lacks.
 fn holes(session: &ResourceSession<'_>) -> IdRanges {
-    collapse(session.state.owed.iter().filter_map(|owed| match owed.id {
+    collapse(session.state.pending.iter().filter_map(|pending| match pending.id {
         Key::Int(id) => Some(id),
         Key::Text(_) => None,
     }))

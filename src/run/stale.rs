@@ -18,14 +18,14 @@ use jiff::{SignedDuration, Timestamp};
 use crate::decode::{IdRow, Page, timestamp_micros};
 use crate::failure::Result;
 use crate::fetch::{Filter, chunks, collapse};
-use crate::manifest::{Key, Owed};
+use crate::manifest::{Key, PendingId};
 use crate::quantity::{number, plural};
 use crate::run::changed::Sighting;
 use crate::run::documents::Documents;
 use crate::run::inventory::IdSource;
 use crate::run::session::{ResourceSession, count};
 use crate::run::slices::SliceScan;
-use crate::schema::{Resource, Rows, Style, Type};
+use crate::schema::{ReadStyle, Resource, Rows, Type};
 use crate::window::Window;
 
 /// Change dates of a record in microseconds, in the order of the schema's dates.
@@ -114,13 +114,13 @@ impl StaleRule {
                 }
             }
         }
-        for known in session.state.owed.iter_mut().filter(|known| known.reason == REASON) {
+        for known in session.state.pending.iter_mut().filter(|known| known.reason == REASON) {
             // The clock may have been set back since.
             known.since = known.since.min(at);
         }
         for key in &stale {
-            if !session.state.owed.iter().any(|owed| owed.id == *key) {
-                session.state.owed.push(Owed { id: key.clone(), reason: REASON.to_owned(), since: at });
+            if !session.state.pending.iter().any(|pending| pending.id == *key) {
+                session.state.pending.push(PendingId { id: key.clone(), reason: REASON.to_owned(), since: at });
             }
         }
         stale
@@ -160,7 +160,7 @@ impl StaleRule {
 
 /// The columns of the search's dates, and the place of their table; none where there is nothing to compare.
 fn columns(resource: &Resource) -> Option<(usize, Vec<Option<DateColumn>>)> {
-    let Style::IdSets { changes: Some(changes), .. } = &resource.read.style else { return None };
+    let ReadStyle::IdSets { changes: Some(changes), .. } = &resource.read.style else { return None };
     let table = resource.tables.iter().position(|table| table.rows == Rows::Record)?;
     let place = |date: &String| {
         // A document that exists has been created.
@@ -175,7 +175,7 @@ fn columns(resource: &Resource) -> Option<(usize, Vec<Option<DateColumn>>)> {
 
 /// Asks for stale documents once more, at the end of a scan.
 pub async fn ask_again(scan: &mut SliceScan, session: &mut ResourceSession<'_>, documents: &Documents) -> Result<()> {
-    let Style::IdSets { max_ids, .. } = &session.resource.read.style else { return Ok(()) };
+    let ReadStyle::IdSets { max_ids, .. } = &session.resource.read.style else { return Ok(()) };
     let found: Vec<i64> = scan.stale.found.keys().copied().collect();
     for set in chunks(&collapse(found.iter().copied()), *max_ids) {
         let stop = session.context.stop.clone();
@@ -196,14 +196,14 @@ pub async fn ask_again(scan: &mut SliceScan, session: &mut ResourceSession<'_>, 
 /// set before the source's clock went back.
 async fn release(scan: &mut SliceScan, session: &mut ResourceSession<'_>) -> Result<()> {
     let resource = Arc::clone(&session.resource);
-    let Style::IdSets { changes: Some(changes), .. } = &resource.read.style else { return Ok(()) };
-    let is_old = |owed: &Owed| scan.started_at.duration_since(owed.since) >= PENDING_FOR;
+    let ReadStyle::IdSets { changes: Some(changes), .. } = &resource.read.style else { return Ok(()) };
+    let is_old = |pending: &PendingId| scan.started_at.duration_since(pending.since) >= PENDING_FOR;
     let long: BTreeSet<i64> = session
         .state
-        .owed
+        .pending
         .iter()
-        .filter(|owed| owed.reason == REASON && is_old(owed))
-        .filter_map(|owed| if let Key::Int(id) = owed.id { Some(id) } else { None })
+        .filter(|pending| pending.reason == REASON && is_old(pending))
+        .filter_map(|pending| if let Key::Int(id) = pending.id { Some(id) } else { None })
         .collect();
     let id_source =
         IdSource { client: &session.context.client, stop: &session.context.stop, name: Arc::clone(&session.name) };
@@ -223,7 +223,7 @@ async fn release(scan: &mut SliceScan, session: &mut ResourceSession<'_>) -> Res
             scan.stale.found.remove(&id);
             scan.stale.awaited.remove(&id);
             session.state.evidence.awaited.remove(&id);
-            session.state.owed.retain(|owed| owed.id != Key::Int(id));
+            session.state.pending.retain(|pending| pending.id != Key::Int(id));
         }
     }
     Ok(())
@@ -243,7 +243,7 @@ fn settle(scan: &mut SliceScan, session: &mut ResourceSession<'_>) {
         return;
     }
     let until = scan.started_at.saturating_add(SUSPENDED_FOR).unwrap_or(scan.started_at);
-    session.state.owed.retain(|owed| owed.reason != REASON);
+    session.state.pending.retain(|pending| pending.reason != REASON);
     session.state.evidence.awaited.clear();
     session.state.evidence.stale_suspended_until = Some(until);
     session.tally.noticed.suspended = Some(until);

@@ -13,7 +13,7 @@ use crate::failure::Result;
 use crate::fetch::{Filter, IdRanges, collapse, with};
 use crate::run::inventory::{IdSource, Ids};
 use crate::run::session::ResourceSession;
-use crate::schema::{Changes, Inventory, Open, Resource, Style};
+use crate::schema::{Changes, Inventory, Open, ReadStyle, Resource};
 use crate::window::Window;
 use crate::write::held_ids;
 
@@ -24,7 +24,7 @@ pub async fn all_ids(session: &ResourceSession<'_>, resource: &Resource) -> Resu
         stop: &session.context.stop,
         name: std::sync::Arc::clone(&session.name),
     };
-    let Style::IdSets { changes: Some(changes), inventory, .. } = &resource.read.style else {
+    let ReadStyle::IdSets { changes: Some(changes), inventory, .. } = &resource.read.style else {
         return id_source.all(resource).await;
     };
     let Some(start) = session.start else { return id_source.all(resource).await };

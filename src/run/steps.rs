@@ -16,7 +16,7 @@ use crate::run::{
     End, ResourceOutcome, RunMode, RunRequest, Tally, backfill, held, mend, nonce, reconcile, reread, resource,
     rows_gone,
 };
-use crate::schema::{Resource, Style};
+use crate::schema::{ReadStyle, Resource};
 
 /// One resource to the end of its steps; gives also those that are made once every resource has come so far.
 ///
@@ -38,7 +38,7 @@ pub async fn work_on(
         rows: 0,
         requests: 0,
         tally: Tally::default(),
-        owed: 0,
+        pending: 0,
         withheld: 0,
         suspects: 0,
         count: SourceCount::default(),
@@ -144,7 +144,7 @@ pub async fn make_all(session: &mut ResourceSession<'_>, steps: &[Step], outcome
             requests: None,
         });
         // Read by others' ids, nothing tells what the night's changes would have found: they must have gone before.
-        let unknown = session.forced && matches!(session.resource.read.style, Style::PerOwner { .. });
+        let unknown = session.forced && matches!(session.resource.read.style, ReadStyle::PerOwner { .. });
         let whole = step.kind == StepKind::Scan(ScanKind::Full) && session.resource.has_dates() && !unknown;
         session.reads_again = whole || matches!(step.kind, StepKind::Reread(_));
         match step.kind {
@@ -256,8 +256,8 @@ async fn beside(
 async fn compare(session: &mut ResourceSession<'_>, by: By) -> Result<Reconciled> {
     let resource = std::sync::Arc::clone(&session.resource);
     match &resource.read.style {
-        Style::Search(search) if !search.since.is_empty() => rows_gone::reconcile(session, search, by).await,
-        Style::Search(_) | Style::IdSets { .. } | Style::PerOwner { .. } | Style::List { .. } => {
+        ReadStyle::Search(search) if !search.since.is_empty() => rows_gone::reconcile(session, search, by).await,
+        ReadStyle::Search(_) | ReadStyle::IdSets { .. } | ReadStyle::PerOwner { .. } | ReadStyle::List { .. } => {
             reconcile::reconcile(session, by).await
         }
     }
@@ -270,7 +270,7 @@ pub fn describe(outcome: &mut ResourceOutcome, head: Option<&Version>) {
         outcome.watermark = head.state.watermark;
         outcome.rows = head.rows();
         outcome.count = head.state.count.clone();
-        outcome.owed = count(head.state.owed.len());
+        outcome.pending = count(head.state.pending.len());
         outcome.withheld = count(head.state.absence.withheld.len());
         outcome.suspects = count(head.state.absence.suspects.len());
     }

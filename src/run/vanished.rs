@@ -14,7 +14,7 @@ use crate::run::gone;
 use crate::run::limits::{described, may_go};
 use crate::run::rows_gone;
 use crate::run::session::{ResourceSession, count};
-use crate::schema::Style;
+use crate::schema::ReadStyle;
 
 /// Makes suspects of records that were not shown; gives those that are only named.
 pub async fn suspect(session: &mut ResourceSession<'_>, vanished: BTreeSet<i64>) -> Result<BTreeSet<i64>> {
@@ -34,14 +34,14 @@ pub async fn suspect(session: &mut ResourceSession<'_>, vanished: BTreeSet<i64>)
     }
     let resource = Arc::clone(&session.resource);
     let (suspects, named) = match &resource.read.style {
-        Style::Search(search) => {
+        ReadStyle::Search(search) => {
             let absent = rows_gone::absent(session, search, vanished.clone()).await?;
             match absent {
                 Some(absent) => (absent, BTreeSet::new()),
                 None => (BTreeSet::new(), vanished),
             }
         }
-        Style::IdSets { .. } | Style::List { .. } | Style::PerOwner { .. } => (vanished, BTreeSet::new()),
+        ReadStyle::IdSets { .. } | ReadStyle::List { .. } | ReadStyle::PerOwner { .. } => (vanished, BTreeSet::new()),
     };
     let at = session.state.count.counted_at.unwrap_or_else(|| session.context.clock.now());
     let run = session.context.run.clone();

@@ -31,7 +31,7 @@ impl ResourceSession<'_> {
             let held = held_records(&self.context.store, &self.resource, head).await?;
             (count(held.len()), count(held.iter().filter(|id| !self.brings(**id)).count()))
         } else {
-            let table = head.tables.get(&self.resource.owner_table().name);
+            let table = head.tables.get(&self.resource.main_table().name);
             let held = table.map_or(0, |table| table.files.iter().map(|file| file.rows).sum());
             // Without a row a record its rows are compared, not its records.
             let brought = self.resource.record_table().map_or_else(|| spool.rows(0), |_| count(spool.owners()));
@@ -138,7 +138,7 @@ pub async fn accept_shrunk(
         return Ok(());
     }
     session.state.absence.shrunk = before.or(Some(Shrunk { at, keys }));
-    session.commit(Replace::Owners, false).await?;
+    session.commit(Replace::Records, false).await?;
     Err(session.vanishing(lost, held))
 }
 

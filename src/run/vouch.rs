@@ -67,7 +67,7 @@ impl ResourceSession<'_> {
         }
         if kind == ScanKind::Full {
             clocks.reloaded_at = Some(start.ours);
-            clocks.opened_at = Some(start.ours);
+            clocks.open_reread_at = Some(start.ours);
         }
         let Some(mark) = self.state.watermark.filter(|_| self.resource.has_dates()) else { return };
         if let Some(behind) = held_back(before, mark, start, overlap) {

@@ -2,7 +2,7 @@
 
 use crate::failure::{Failure, Kind, Result};
 use crate::fetch::count as ids_in;
-use crate::manifest::{Key, Owed, ScanKind};
+use crate::manifest::{Key, PendingId, ScanKind};
 use crate::quantity::{number, plural};
 use crate::run::documents::Documents;
 use crate::run::session::{ResourceSession, UNIDENTIFIED, count};
@@ -18,23 +18,23 @@ pub async fn read_list(session: &mut ResourceSession<'_>) -> Result<()> {
     let documents = Documents::new(session, session.resource.read.service.clone(), 0);
     let stop = session.context.stop.clone();
     let list = stop.or(documents.list()).await?;
-    session.state.owed.clear();
+    session.state.pending.clear();
     let list = confirmed(session, &documents, list).await?;
     let unidentified = || Key::Text(UNIDENTIFIED.to_owned());
     let unfit = list.pages.iter().flat_map(|(page, _)| &page.records);
     let unfit = unfit.map(|record| (record.id.clone().unwrap_or_else(unidentified), record.reason.clone()));
     let lacks = list.partial.iter().map(|why| (unidentified(), format!("the list may lack records: {why}")));
     for (id, reason) in unfit.chain(lacks) {
-        if !session.state.owed.iter().any(|owed| owed.id == id) {
-            session.state.owed.push(Owed { id, reason, since: list.date });
+        if !session.state.pending.iter().any(|pending| pending.id == id) {
+            session.state.pending.push(PendingId { id, reason, since: list.date });
         }
     }
     session.absorb(list.pages, None).await?;
     refuse_empty(session)?;
-    let unfit = !session.state.owed.is_empty();
+    let unfit = !session.state.pending.is_empty();
     session.complete(ScanKind::Full, list.date, unfit);
     // Which records a partial list lacks is not known: none of those that we hold goes.
-    session.commit(if list.partial.is_some() { Replace::Owners } else { Replace::Everything }, true).await
+    session.commit(if list.partial.is_some() { Replace::Records } else { Replace::Everything }, true).await
 }
 
 /// An empty answer for something that has rows is more likely a fault of the source than the truth.
@@ -52,7 +52,7 @@ pub fn refuse_empty(session: &ResourceSession<'_>) -> Result<()> {
 /// holes are pending: they are asked for again while the day lasts.
 pub fn refuse_holes(session: &ResourceSession<'_>, scan: &SliceScan) -> Result<()> {
     let asked: u64 = scan.slices.iter().map(|slice| ids_in(slice)).sum();
-    let holes = count(session.state.owed.len());
+    let holes = count(session.state.pending.len());
     if holes <= asked / MAY_LACK || session.forced {
         return Ok(());
     }

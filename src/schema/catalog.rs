@@ -8,7 +8,7 @@ use crate::disk;
 use crate::failure::{Failure, Kind, Result};
 use crate::schema::check::check;
 use crate::schema::selection::Need;
-use crate::schema::{ColumnSelection, Naming, Owners, References, Resource, Style, Target, Test, Type};
+use crate::schema::{ColumnSelection, Naming, Owners, ReadStyle, ReferenceTarget, References, Resource, Test, Type};
 
 /// The most bytes of a schema file; the largest built-in one has a fiftieth.
 const MOST_BYTES: u64 = 1 << 20;
@@ -25,7 +25,7 @@ impl Catalog {
     /// The built-in resources, overridden and added to by the `*.toml` of a user's folder.
     ///
     /// Refuses (`Schema`) a file that breaks the grammar, two resources that write one table, and a per-owner resource
-    /// whose owner is missing.
+    /// with a missing owner.
     pub fn load(folder: Option<&Path>) -> Result<Self> {
         let mut texts: Vec<(String, String)> = BUILT_IN
             .files()
@@ -55,8 +55,8 @@ impl Catalog {
         Ok(catalog)
     }
 
-    /// The catalog as the settings wish it; `selects` says which resources are read. Refuses (`Settings`) what cannot be
-    /// left out, and names that do not exist.
+    /// The catalogue after the settings are applied; `selects` decides which resources are read. Refuses (`Settings`)
+    /// to exclude needed tables and columns, and names that do not exist.
     pub fn shaped(
         self,
         selection: impl Fn(&str) -> ColumnSelection,
@@ -123,9 +123,9 @@ impl Catalog {
                     return refuse(&resource.name, format!("`also_from`: `{}` has no column `{with}`", also.table));
                 }
             }
-            if let Style::PerOwner { owners: Owners::Listed { resource: owner, .. }, .. } = &resource.read.style {
+            if let ReadStyle::PerOwner { owners: Owners::Listed { resource: owner, .. }, .. } = &resource.read.style {
                 let style = self.find(owner).map(|owner| &owner.read.style);
-                if !matches!(style, Some(Style::IdSets { .. })) {
+                if !matches!(style, Some(ReadStyle::IdSets { .. })) {
                     return refuse(&resource.name, format!("owner `{owner}` is no id-sets resource"));
                 }
             }
@@ -139,7 +139,7 @@ impl Catalog {
         Ok(())
     }
 
-    /// That what columns refer to exists and is of the same type.
+    /// Checks that columns reference existing columns of the same type.
     fn check_references(&mut self, is_refused: impl Fn(&str) -> bool) -> Result<()> {
         let tables = self.resources.iter().flat_map(|resource| &resource.tables);
         let known: Vec<(String, Vec<(String, Type)>)> = tables
@@ -148,7 +148,7 @@ impl Catalog {
                 (table.name.clone(), columns.collect())
             })
             .collect();
-        let wrong = |target: &Target, kind: Type| {
+        let wrong = |target: &ReferenceTarget, kind: Type| {
             let Some((_, columns)) = known.iter().find(|(table, _)| *table == target.table) else {
                 return Some(format!("there is no table `{}`", target.table));
             };
@@ -192,7 +192,7 @@ impl Catalog {
     pub fn holder(&self, table: &str) -> Option<&Resource> {
         self.resources
             .iter()
-            .find(|resource| resource.tables.iter().chain(&resource.left_out).any(|known| known.name == table))
+            .find(|resource| resource.tables.iter().chain(&resource.excluded_tables).any(|known| known.name == table))
     }
 
     /// The columns of a resource's tables that name records of others, and which resource's.

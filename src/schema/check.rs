@@ -17,10 +17,10 @@ use crate::schema::special::check_special;
 use crate::schema::tables::{Lines, check_table, is_device, is_name};
 use crate::schema::{
     AlsoFrom, Changes, Confidence, Count, Counted, HeldIds, IdSearch, Inventory, Leaf, ListGet, Newer, Open, Origin,
-    Owners, Pages, Partition, PartitionBy, Read, Resource, RowSearch, Rows, Source, Step, Style, Table, Type,
+    Owners, Pages, Partition, PartitionBy, PathStep, Read, ReadStyle, Resource, RowSearch, Rows, Source, Table, Type,
 };
 
-/// The most ids of a GET where the file does not say (docs/brightpearl-api.md §5.3).
+/// The most ids of a GET, if the file does not state it (docs/brightpearl-api.md §5.3).
 const MAX_IDS: u16 = 200;
 
 /// Reads one schema file. `name` is the resource's name, the file's name without its ending.
@@ -46,7 +46,7 @@ pub fn check(name: &str, text: &str) -> Result<Resource> {
     }
     let key = file.read.key.paths().iter().map(|path| Source::parse(path)).collect::<Result<Vec<_>>>();
     let key = key.map_err(|failure| failure.at(format!("schema {name}")))?;
-    let key_type = check_owner_keys(name, &key, &tables)?;
+    let key_type = check_record_keys(name, &key, &tables)?;
     let partition = check_partition(name, &tables, &partitions)?;
     for table in &mut tables {
         table.partition = partition.clone();
@@ -65,15 +65,15 @@ pub fn check(name: &str, text: &str) -> Result<Resource> {
         is_default: file.is_default,
         read,
         tables,
-        left_out: Vec::new(),
+        excluded_tables: Vec::new(),
         hash,
     };
     match (resource.has_dates(), resource.read.every, resource.read.reload_every) {
         (true, Some(_), _) => {
-            Err(wrong(name, "`every` is for what has no dates; what has is read whole by `reload_every`"))
+            Err(wrong(name, "`every` is for resources without dates; one with dates is read whole by `reload_every`"))
         }
         (false, _, Some(_)) => {
-            Err(wrong(name, "`reload_every` is for what has dates; what has none is read whole by `every`"))
+            Err(wrong(name, "`reload_every` is for resources with dates; one without is read whole by `every`"))
         }
         (true, None, _) | (false, _, None) => Ok(resource),
     }
@@ -83,8 +83,8 @@ fn wrong(place: &str, why: impl Into<String>) -> Failure {
     Failure::new(Kind::Schema, "accept a schema file").at(format!("{place}.toml")).because(why)
 }
 
-/// The first key column of every table is the owner key, and of one type.
-fn check_owner_keys(name: &str, key: &[Source], tables: &[Table]) -> Result<Type> {
+/// The first key column of every table is the record key, and of one type.
+fn check_record_keys(name: &str, key: &[Source], tables: &[Table]) -> Result<Type> {
     let in_record = |key: &Source| {
         matches!(key.origin, Origin::Above(0)) && matches!(key.leaf, Leaf::Fields(_) | Leaf::Key | Leaf::Asked)
     };
@@ -112,7 +112,7 @@ fn check_owner_keys(name: &str, key: &[Source], tables: &[Table]) -> Result<Type
     }
     let kind = kinds[0];
     if kinds.iter().any(|other| *other != kind) || !matches!(kind, Type::Int64 | Type::String) {
-        return Err(wrong(name, "the owner key must be int64 or string, the same in every table"));
+        return Err(wrong(name, "the record key must be int64 or string, the same in every table"));
     }
     Ok(kind)
 }
@@ -136,7 +136,7 @@ fn check_pages(name: &str, file: PagesFile) -> Result<Pages> {
 }
 
 /// Where the records lie; `.` is the answer itself, which is one record.
-fn parse_records(text: &str) -> Result<Vec<Step>> {
+fn parse_records(text: &str) -> Result<Vec<PathStep>> {
     if text == "." { Ok(Vec::new()) } else { parse_rows(text) }
 }
 
@@ -154,13 +154,13 @@ fn check_repeats(read: &Read, tables: &[Table]) -> Result<()> {
     }
 }
 
-/// At most one table, with one row a record, says how files are divided; all tables follow it.
+/// At most one table, with one row a record, decides the partition of files; all tables follow it.
 fn check_partition(name: &str, tables: &[Table], written: &[Option<String>]) -> Result<Partition> {
     let mut found = Partition::None;
     for (index, text) in written.iter().enumerate() {
         let Some(text) = text else { continue };
         if found != Partition::None {
-            return Err(wrong(name, "only one table may say `partition`; the others follow it"));
+            return Err(wrong(name, "only one table may have `partition`; the others follow it"));
         }
         if text == "snapshot_date" {
             found = Partition::Snapshot { segment: text.clone() };
@@ -193,69 +193,20 @@ fn check_partition(name: &str, tables: &[Table], written: &[Option<String>]) -> 
     Ok(found)
 }
 
-fn check_read(lines: Lines<'_>, file: ReadFile, key: Vec<Source>, key_type: Type, tables: &[Table]) -> Result<Read> {
+fn check_read(
+    lines: Lines<'_>,
+    mut file: ReadFile,
+    key: Vec<Source>,
+    key_type: Type,
+    tables: &[Table],
+) -> Result<Read> {
     let name = lines.name;
-    let need = |value: Option<String>, key: &str| {
-        value.ok_or_else(|| wrong(name, format!("`{key}` is missing for this style")))
-    };
-    let refuse = |present: bool, key: &str| {
-        if present { Err(wrong(name, format!("`{key}` does not go with this style"))) } else { Ok(()) }
-    };
-    let with_ids = |get: Option<GetFile>| match get {
-        Some(GetFile::One(get)) if get.matches("{ids}").count() == 1 => Ok(get),
-        Some(GetFile::One(_) | GetFile::Labelled(_)) => Err(wrong(name, "`get` must hold {ids} once")),
-        None => Err(wrong(name, "`get` is missing for this style")),
-    };
-    let max_ids = usize::from(file.max_ids.unwrap_or(MAX_IDS));
-    if max_ids == 0 {
-        return Err(wrong(name, "`max_ids` must be at least 1"));
-    }
-    refuse(file.style != StyleName::IdSets && file.inventory.is_some(), "inventory")?;
-    refuse(file.style != StyleName::Search && file.search.is_some(), "search")?;
-    refuse(file.style != StyleName::PerOwner && file.owners.is_some(), "owners")?;
-    refuse(matches!(file.style, StyleName::List | StyleName::PerOwner) && file.changes.is_some(), "changes")?;
-    let style = match file.style {
-        StyleName::IdSets => {
-            if key_type != Type::Int64 {
-                return Err(wrong(name, "ids of id-sets are int64"));
-            }
-            let inventory = file.inventory.ok_or_else(|| wrong(name, "`inventory` is missing"))?;
-            Style::IdSets {
-                get: with_ids(file.get)?,
-                max_ids,
-                inventory: check_inventory(name, inventory)?,
-                changes: file.changes.map(|changes| check_changes(name, changes, tables)).transpose()?,
-            }
-        }
-        StyleName::Search => {
-            let [Source { leaf: Leaf::Fields(fields), .. }] = key.as_slice() else {
-                return Err(wrong(name, "`key` is a column of the search"));
-            };
-            let (since, row, newest) = match file.changes {
-                Some(changes) => (changes.since, changes.row, changes.newest),
-                None => (Vec::new(), None, false),
-            };
-            let row = row.unwrap_or_else(|| fields.join("."));
-            let filtered: Vec<&str> = since.iter().map(String::as_str).collect();
-            let filters = check_filters("filters", file.filters, &filtered)?;
-            Style::Search(RowSearch { search: need(file.search, "search")?, row, since, newest, filters })
-        }
-        StyleName::List => Style::List {
-            gets: list_gets(file.get).ok_or_else(|| wrong(name, "`get` is missing for this style"))?,
-            pages: file.pages.map(|pages| check_pages(name, pages)).transpose()?,
-        },
-        StyleName::PerOwner => {
-            let get = with_ids(file.get)?;
-            let owners = file.owners.ok_or_else(|| wrong(name, "`owners` is missing"))?;
-            Style::PerOwner { owners: check_owners(lines, owners, &get)?, get, max_ids }
-        }
-    };
+    let mut style = check_style(lines, &mut file, &key, key_type, tables)?;
     if file.repeats && file.count.is_some() {
         return Err(wrong(name, "`count` does not go with `repeats`: a search of such records is read twice instead"));
     }
     let count = check_count(name, file.count.as_deref(), file.count_is_wrong, &style, tables, file.repeats)?;
-    let mut style = style;
-    if let Style::IdSets { inventory, changes, .. } = &mut style {
+    if let ReadStyle::IdSets { inventory, changes, .. } = &mut style {
         if let Inventory::Search(search) | Inventory::Windows(search) = inventory {
             search.count_is_wrong = count.is_wrong;
         }
@@ -282,25 +233,93 @@ fn check_read(lines: Lines<'_>, file: ReadFile, key: Vec<Source>, key_type: Type
     })
 }
 
-/// The unit of a search's count: records where the file does not say and each has one row; lists and reads by others' ids have none.
+/// The style, with the keys that only it has; they are taken from the file.
+fn check_style(
+    lines: Lines<'_>,
+    file: &mut ReadFile,
+    key: &[Source],
+    key_type: Type,
+    tables: &[Table],
+) -> Result<ReadStyle> {
+    let name = lines.name;
+    let need = |value: Option<String>, key: &str| {
+        value.ok_or_else(|| wrong(name, format!("`{key}` is missing for this style")))
+    };
+    let refuse = |present: bool, key: &str| {
+        if present { Err(wrong(name, format!("`{key}` does not go with this style"))) } else { Ok(()) }
+    };
+    let with_ids = |get: Option<GetFile>| match get {
+        Some(GetFile::One(get)) if get.matches("{ids}").count() == 1 => Ok(get),
+        Some(GetFile::One(_) | GetFile::Labelled(_)) => Err(wrong(name, "`get` must hold {ids} once")),
+        None => Err(wrong(name, "`get` is missing for this style")),
+    };
+    let max_ids = usize::from(file.max_ids.unwrap_or(MAX_IDS));
+    if max_ids == 0 {
+        return Err(wrong(name, "`max_ids` must be at least 1"));
+    }
+    refuse(file.style != StyleName::IdSets && file.inventory.is_some(), "inventory")?;
+    refuse(file.style != StyleName::Search && file.search.is_some(), "search")?;
+    refuse(file.style != StyleName::PerOwner && file.owners.is_some(), "owners")?;
+    refuse(matches!(file.style, StyleName::List | StyleName::PerOwner) && file.changes.is_some(), "changes")?;
+    Ok(match file.style {
+        StyleName::IdSets => {
+            if key_type != Type::Int64 {
+                return Err(wrong(name, "ids of id-sets are int64"));
+            }
+            let inventory = file.inventory.take().ok_or_else(|| wrong(name, "`inventory` is missing"))?;
+            ReadStyle::IdSets {
+                get: with_ids(file.get.take())?,
+                max_ids,
+                inventory: check_inventory(name, inventory)?,
+                changes: file.changes.take().map(|changes| check_changes(name, changes, tables)).transpose()?,
+            }
+        }
+        StyleName::Search => {
+            let [Source { leaf: Leaf::Fields(fields), .. }] = key else {
+                return Err(wrong(name, "`key` is a column of the search"));
+            };
+            let (since, row, newest) = match file.changes.take() {
+                Some(changes) => (changes.since, changes.row, changes.newest),
+                None => (Vec::new(), None, false),
+            };
+            let row = row.unwrap_or_else(|| fields.join("."));
+            let filtered: Vec<&str> = since.iter().map(String::as_str).collect();
+            let filters = check_filters("filters", std::mem::take(&mut file.filters), &filtered)?;
+            ReadStyle::Search(RowSearch { search: need(file.search.take(), "search")?, row, since, newest, filters })
+        }
+        StyleName::List => ReadStyle::List {
+            gets: list_gets(file.get.take()).ok_or_else(|| wrong(name, "`get` is missing for this style"))?,
+            pages: file.pages.take().map(|pages| check_pages(name, pages)).transpose()?,
+        },
+        StyleName::PerOwner => {
+            let get = with_ids(file.get.take())?;
+            let owners = file.owners.take().ok_or_else(|| wrong(name, "`owners` is missing"))?;
+            ReadStyle::PerOwner { owners: check_owners(lines, owners, &get)?, get, max_ids }
+        }
+    })
+}
+
+/// The unit of a search's count: by default records, where each has one row; lists and reads by others' ids have none.
 fn check_count(
     name: &str,
     text: Option<&str>,
     is_wrong: bool,
-    style: &Style,
+    style: &ReadStyle,
     tables: &[Table],
     repeats: bool,
 ) -> Result<Count> {
     let unique = match style {
-        Style::IdSets { changes: Some(changes), .. } => {
+        ReadStyle::IdSets { changes: Some(changes), .. } => {
             Some(!changes.search.repeats && changes.search.id == changes.search.row)
         }
-        Style::Search(_) => Some(!repeats),
-        Style::IdSets { changes: None, .. } | Style::List { .. } | Style::PerOwner { .. } => None,
+        ReadStyle::Search(_) => Some(!repeats),
+        ReadStyle::IdSets { changes: None, .. } | ReadStyle::List { .. } | ReadStyle::PerOwner { .. } => None,
     };
     let explain = || wrong(name, "`count` is records, rows of TABLE or none");
     let of = match (text, unique) {
-        (Some(_), None) => return Err(wrong(name, "`count` goes with what is read by a search or has `changes`")),
+        (Some(_), None) => {
+            return Err(wrong(name, "`count` goes with a resource that is read by a search or has `changes`"));
+        }
         (None, Some(true)) | (Some("records"), Some(_)) => Counted::Records,
         (None, Some(false) | None) | (Some("none"), Some(_)) => Counted::Nothing,
         (Some(text), Some(_)) => {
@@ -310,7 +329,7 @@ fn check_count(
         }
     };
     if is_wrong && unique.is_none() {
-        return Err(wrong(name, "`count_is_wrong` goes with what is read by a search or has `changes`"));
+        return Err(wrong(name, "`count_is_wrong` goes with a resource that is read by a search or has `changes`"));
     }
     Ok(Count { of, is_wrong })
 }
@@ -343,7 +362,7 @@ fn id_search(
     repeats: bool,
 ) -> Result<IdSearch> {
     if repeats && row.is_some() {
-        return Err(wrong(name, format!("`{key}.repeats` says that no column is unique, and `{key}.row` names one")));
+        return Err(wrong(name, format!("`{key}.repeats` means that no column is unique, and `{key}.row` names one")));
     }
     let row = row.unwrap_or_else(|| id.clone());
     Ok(IdSearch { search, row, id, repeats, count_is_wrong: false, filters: Vec::new() })
@@ -358,19 +377,19 @@ fn check_changes(name: &str, file: ChangesFile, tables: &[Table]) -> Result<Chan
     if file.newest {
         return Err(wrong(name, "`changes.newest` goes with style search"));
     }
-    let owner_table = tables.iter().find(|table| table.rows == Rows::Record);
+    let main_table = tables.iter().find(|table| table.rows == Rows::Record);
     let same = file
         .same
         .iter()
         .map(|(search_column, ours)| {
             let held = ours
                 .as_str()
-                .and_then(|ours| owner_table.and_then(|table| table.columns.iter().find(|column| column.name == ours)));
-            let held = held.ok_or_else(|| wrong(name, "`changes.same` names a column of the owner's table"))?;
+                .and_then(|ours| main_table.and_then(|table| table.columns.iter().find(|column| column.name == ours)));
+            let held = held.ok_or_else(|| wrong(name, "`changes.same` names a column of the main table"))?;
             Ok((search_column.clone(), held.name.clone()))
         })
         .collect::<Result<_>>()?;
-    let open = file.open.map(|open| check_open(name, open, owner_table)).transpose()?.map(Box::new);
+    let open = file.open.map(|open| check_open(name, open, main_table)).transpose()?.map(Box::new);
     let mut filtered: Vec<&str> = file.since.iter().map(String::as_str).collect();
     if let Some(Open::Listed { filter: (column, _), .. }) = open.as_deref() {
         filtered.push(column);
@@ -380,7 +399,8 @@ fn check_changes(name: &str, file: ChangesFile, tables: &[Table]) -> Result<Chan
     Ok(Changes { search: IdSearch { filters, ..search }, open, since: file.since, same })
 }
 
-/// Only what is read by id sets can be read again by the ids that others name; that the columns exist is checked together.
+/// Only a resource of id sets can be read again by the ids of references; the existence of the columns is checked
+/// together.
 fn check_also_from(name: &str, style: StyleName, file: Vec<AlsoFromFile>) -> Result<Vec<AlsoFrom>> {
     if style != StyleName::IdSets && !file.is_empty() {
         return Err(wrong(name, "`also_from` goes with style id-sets"));
@@ -388,21 +408,21 @@ fn check_also_from(name: &str, style: StyleName, file: Vec<AlsoFromFile>) -> Res
     Ok(file.into_iter().map(|AlsoFromFile { table, column, with }| AlsoFrom { table, column, with }).collect())
 }
 
-fn check_open(name: &str, file: OpenFile, owner_table: Option<&Table>) -> Result<Open> {
-    let ours = |wanted: &str| owner_table.and_then(|table| table.columns.iter().find(|column| column.name == wanted));
+fn check_open(name: &str, file: OpenFile, main_table: Option<&Table>) -> Result<Open> {
+    let ours = |wanted: &str| main_table.and_then(|table| table.columns.iter().find(|column| column.name == wanted));
     match file {
         OpenFile { filter: Some(filter), column: Some(column), until: None, every: None } => {
             let filter = boolean_filter(name, "changes.open.where", &filter)?;
             match ours(&column).map(|column| column.kind) {
                 Some(Type::Bool) => Ok(Open::Listed { filter, column }),
-                _ => Err(wrong(name, "`changes.open.column` names a bool column of the owner's table")),
+                _ => Err(wrong(name, "`changes.open.column` names a bool column of the main table")),
             }
         }
         OpenFile { filter: None, column: None, until: Some(column), every: Some(every) } => {
             let every = cadence(name, "changes.open.every", &every)?;
             match ours(&column).map(|column| (column.kind, column.required)) {
                 Some((Type::Timestamp, false)) => Ok(Open::Until { column, every }),
-                _ => Err(wrong(name, "`changes.open.until` names a timestamp of the owner's table that may be null")),
+                _ => Err(wrong(name, "`changes.open.until` names a timestamp of the main table that may be null")),
             }
         }
         _ => Err(wrong(name, "`changes.open` has `where` and `column`, or `until` and `every`")),
@@ -448,5 +468,5 @@ fn find_newer(name: &str, wanted: &str, tables: &[Table]) -> Result<Newer> {
             let column = owner.columns.iter().position(|column| column.name == wanted)?;
             matches!(owner.columns[column].kind, Type::Int64 | Type::Timestamp).then_some(Newer { table, column })
         })
-        .ok_or_else(|| wrong(name, format!("`newer`: `{wanted}` is no int64 or timestamp column of the owner's table")))
+        .ok_or_else(|| wrong(name, format!("`newer`: `{wanted}` is no int64 or timestamp column of the main table")))
 }

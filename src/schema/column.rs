@@ -1,5 +1,4 @@
-//! Column types: the closed set that a schema file may use, and what each is in Arrow.
-//!
+//! Column types: the closed set that a schema file may use, and the Arrow type of each.
 //! | type | Arrow | Parquet | takes from JSON |
 //! |---|---|---|---|
 //! | `bool` | Boolean | BOOLEAN | true, false, 0, 1, the same in a string |
@@ -7,7 +6,7 @@
 //! | `float64` | Float64 | DOUBLE | numbers, in a string or not |
 //! | `decimal(p,s)` | Decimal128 | DECIMAL | numbers from their own digits, in a string or not; never rounded |
 //! | `string` | Utf8 | STRING | strings byte for byte; numbers and booleans as written |
-//! | `date` | Date32 | DATE | `2026-07-01`, or the day that an instant stands for |
+//! | `date` | Date32 | DATE | `2026-07-01`, or the day that an instant represents |
 //! | `timestamp` | Timestamp(µs, UTC) | TIMESTAMP(MICROS, UTC) | ISO 8601 with an offset |
 //! | `json` | Utf8 | STRING | anything, as text with keys in order |
 //!
@@ -28,7 +27,8 @@ pub const EXTRACTED_AT: &str = "_extracted_at";
 /// The run that first saw this content.
 pub const RUN_ID: &str = "_run_id";
 
-/// When the record was found deleted at the source, by its clock: in tables that keep such rows, and beside those kept apart.
+/// The time at which the record was found deleted at the source, by its clock: in tables that keep such rows, and in
+/// files of deleted rows.
 pub const DELETED_AT: &str = "_deleted_at";
 
 /// The most digits of a 128-bit decimal.
@@ -49,7 +49,7 @@ pub enum Type {
     Date,
     Timestamp,
     Json,
-    /// A keyed hash in place of the value; `key` tells one key from another, `json` a column that took anything.
+    /// A keyed hash in place of the value; `key` distinguishes keys, `json` a column that took anything.
     Hash {
         key: u32,
         json: bool,
@@ -151,7 +151,7 @@ pub struct Column {
     pub kind: Type,
     /// Never null: a row without it does not fit.
     pub required: bool,
-    /// A value that does not fit is null, and no misfit: another column takes it.
+    /// A value that does not fit is null, and not rejected: another column takes it.
     pub tried: bool,
     /// For people and tools: nothing is read or mapped by it.
     pub meaning: Meaning,

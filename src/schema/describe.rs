@@ -5,7 +5,7 @@
 
 use crate::failure::{Failure, Kind, Result};
 use crate::schema::file::{CodesFile, ColumnFile, ConfidenceName, ReferencesFile};
-use crate::schema::{Code, Confidence, Meaning, References, Target, Type};
+use crate::schema::{Code, Confidence, Meaning, ReferenceTarget, References, Type};
 
 impl From<ConfidenceName> for Confidence {
     fn from(name: ConfidenceName) -> Self {
@@ -53,7 +53,7 @@ impl<'a> CodeLists<'a> {
     }
 }
 
-/// A text of the file, trimmed; refused where it is there and says nothing.
+/// A text of the file, trimmed; refused if it is given and empty.
 pub fn text(key: &str, text: Option<String>) -> Result<String> {
     let Some(text) = text else { return Ok(String::new()) };
     let trimmed = text.trim();
@@ -85,7 +85,7 @@ fn references(file: &ReferencesFile) -> Result<References> {
     let explain = || wrong("`references` is \"table.column\", a list of such, or { none = \"the reason\" }".to_owned());
     let target = |text: &String| {
         let (table, column) = text.split_once('.').ok_or_else(explain)?;
-        Ok(Target { table: table.to_owned(), column: column.to_owned() })
+        Ok(ReferenceTarget { table: table.to_owned(), column: column.to_owned() })
     };
     match file {
         ReferencesFile::One(one) => Ok(References::To(vec![target(one)?])),

@@ -75,12 +75,13 @@ pub enum ConfidenceName {
     Guess,
 }
 
-/// The place of a resource that does not say: after the lists, before what is large.
+/// The default place of a resource: after the lists, before the large resources.
 fn middle() -> u32 {
     50
 }
 
-/// `[read]`: every key of every style; `check` says which go together.
+/// `[read]`: every key of every style; `check` decides which go together.
+/// More than twelve fields: the keys of `[read]`.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ReadFile {
@@ -203,7 +204,7 @@ pub struct ChangesFile {
     pub open: Option<OpenFile>,
 }
 
-/// `changes.open`: records that change without a date while a flag stands so, or until a column of ours is set.
+/// `changes.open`: records that change without a date while a flag has this value, or until a column of ours is set.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct OpenFile {
@@ -214,7 +215,7 @@ pub struct OpenFile {
     pub every: Option<String>,
 }
 
-/// `also_from`: a column elsewhere whose new and changed rows name records to read again.
+/// `also_from`: a column of another resource; records that its new and changed rows reference are read again.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AlsoFromFile {
@@ -223,7 +224,7 @@ pub struct AlsoFromFile {
     pub with: Option<String>,
 }
 
-/// `owners`: whose ids a per-owner resource is read by.
+/// `owners`: the resource that gives the ids of a per-owner resource.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct OwnersFile {

@@ -15,7 +15,7 @@ pub struct HeldIds {
     pub table: String,
     pub column: String,
     /// A row has an id of interest where all of them hold.
-    pub conditions: Vec<Condition>,
+    pub conditions: Vec<RowCondition>,
     /// Columns of the same rows, in the order in which the path names them.
     pub in_path: Vec<String>,
     /// The line of the schema file.
@@ -24,7 +24,7 @@ pub struct HeldIds {
 
 /// A condition on a row.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Condition {
+pub struct RowCondition {
     pub column: String,
     pub test: Test,
 }
@@ -38,7 +38,7 @@ pub enum Test {
     Is(String),
 }
 
-impl fmt::Display for Condition {
+impl fmt::Display for RowCondition {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.test {
             Test::IsNull => write!(f, "{} is null", self.column),
@@ -52,7 +52,7 @@ fn wrong(why: impl Into<String>) -> Failure {
     Failure::new(Kind::Schema, "accept a schema file").because(why)
 }
 
-impl Condition {
+impl RowCondition {
     /// `column = value`, `column is null`, `column is not null`.
     fn parse(text: &str) -> Result<Self> {
         let is_word = |word: &str| !word.is_empty() && word.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
@@ -107,7 +107,7 @@ impl HeldIds {
         let Some((table, column)) = held.split_once('.') else {
             return Err(wrong("`owners.held` is `table.column`"));
         };
-        let conditions = file.filter.iter().flat_map(TextsFile::texts).map(|text| Condition::parse(text));
+        let conditions = file.filter.iter().flat_map(TextsFile::texts).map(|text| RowCondition::parse(text));
         Ok(Self {
             table: table.to_owned(),
             column: column.to_owned(),

@@ -10,12 +10,12 @@ pub const DESCRIPTION: &str = "description";
 /// The meaning of a column.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Meaning {
-    /// Plain English; empty where the file says nothing.
+    /// Plain English; empty if the file states nothing.
     pub description: String,
     pub references: References,
     /// The values that are known, and their meanings.
     pub codes: Vec<Code>,
-    /// It tells of a person: a name, an address, a telephone number, or a free text that may hold such.
+    /// It concerns a person: a name, an address, a telephone number, or a free text that may contain such.
     pub personal: bool,
     pub confidence: Confidence,
     /// The line in the schema file; 0 for a column of no file.
@@ -25,18 +25,18 @@ pub struct Meaning {
 /// Where the value of a column leads.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum References {
-    /// It is no reference, or the file does not say.
+    /// It is no reference, or the file does not state one.
     #[default]
     Unsaid,
     /// To one of these columns.
-    To(Vec<Target>),
+    To(Vec<ReferenceTarget>),
     /// To nothing that pearlift holds, for this reason.
     Nowhere(String),
 }
 
 impl References {
     /// The columns that it leads to.
-    pub fn targets(&self) -> &[Target] {
+    pub fn targets(&self) -> &[ReferenceTarget] {
         match self {
             Self::To(targets) => targets,
             Self::Unsaid | Self::Nowhere(_) => &[],
@@ -46,12 +46,12 @@ impl References {
 
 /// A column that others refer to.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Target {
+pub struct ReferenceTarget {
     pub table: String,
     pub column: String,
 }
 
-impl fmt::Display for Target {
+impl fmt::Display for ReferenceTarget {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}.{}", self.table, self.column)
     }

@@ -1,8 +1,8 @@
 //! The remote resources and our tables, as declared in `schemas/*.toml`.
 //!
 //! Takes TOML texts (built in, or a user's folder), gives a checked [`Catalog`]: everything true about the remote
-//! tables, so that no other module names a resource, a table or a column. A file that is wrong is refused with its name
-//! and line; what the constructor has checked is relied on afterwards.
+//! tables, so that no other module names a resource, a table or a column. A wrong file is refused with its name and
+//! line; other modules rely on the checks of the constructor.
 
 mod file;
 mod path;
@@ -24,12 +24,12 @@ mod catalog;
 pub use catalog::Catalog;
 pub use column::{Column, DELETED_AT, EXTRA, EXTRACTED_AT, RUN_ID, Type};
 pub use filters::ConstantFilter;
-pub use held::{Condition, HeldIds, Test};
+pub use held::{HeldIds, RowCondition, Test};
 pub use lists::{ListGet, Pages};
-pub use meaning::{Code, Confidence, DESCRIPTION, Meaning, References, Target};
-pub use path::{Leaf, Origin, Source, Step};
+pub use meaning::{Code, Confidence, DESCRIPTION, Meaning, ReferenceTarget, References};
+pub use path::{Leaf, Origin, PathStep, Source};
 pub use resource::{
     AlsoFrom, Changes, Count, Counted, IdSearch, Inventory, Naming, Newer, Open, Owners, Partition, PartitionBy, Read,
-    Resource, RowSearch, Rows, Split, Style, Table, file_schema, same_columns,
+    ReadStyle, Resource, RowSearch, Rows, Split, Table, file_schema, same_columns,
 };
 pub use selection::ColumnSelection;

@@ -1,4 +1,4 @@
-//! Where a value lies in a record: `totalValue.total`, `^.id`, `$.@key`, `.`.
+//! The place of a value in a record: `totalValue.total`, `^.id`, `$.@key`, `.`.
 //!
 //! A record is walked in *contexts*: the record itself, and one more for each `*` of a table's `rows`. A path begins at
 //! the row's own context, at an enclosing one (`^.`, repeatable) or at the record (`$.`).
@@ -9,7 +9,7 @@ use crate::failure::{Failure, Kind, Result};
 
 /// One step down: a named field, or every entry of an array or map.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Step {
+pub enum PathStep {
     Field(String),
     Each,
 }
@@ -23,7 +23,7 @@ pub enum Origin {
     Record,
 }
 
-/// What is taken at the path's end.
+/// The part that is taken at the path's end.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Leaf {
     /// The value of nested fields; no fields means the entry itself (`.`).
@@ -114,11 +114,14 @@ impl Source {
 }
 
 /// Reads the path of rows or records: `orderRows.*`, `priceLists.*.quantityPrice.*`. It must end in `*`.
-pub fn parse_rows(text: &str) -> Result<Vec<Step>> {
-    let steps: Vec<Step> =
-        text.split('.').map(|step| if step == "*" { Step::Each } else { Step::Field(step.to_owned()) }).collect();
-    let named = |step: &Step| matches!(step, Step::Field(name) if name.is_empty() || name.starts_with(['@', '^', '$']));
-    if steps.iter().any(named) || steps.last() != Some(&Step::Each) {
+pub fn parse_rows(text: &str) -> Result<Vec<PathStep>> {
+    let steps: Vec<PathStep> = text
+        .split('.')
+        .map(|step| if step == "*" { PathStep::Each } else { PathStep::Field(step.to_owned()) })
+        .collect();
+    let named =
+        |step: &PathStep| matches!(step, PathStep::Field(name) if name.is_empty() || name.starts_with(['@', '^', '$']));
+    if steps.iter().any(named) || steps.last() != Some(&PathStep::Each) {
         return Err(Failure::new(Kind::Schema, "read a path of rows")
             .at(text)
             .because("it is names and `*` joined by dots, and ends in `*`"));

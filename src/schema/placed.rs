@@ -41,7 +41,7 @@ pub fn refuse_misplaced(name: &str, file: &ReadFile) -> Result<()> {
         return wrong("`get` holds a column in braces, which goes with `owners.held`".to_owned());
     }
     if gets.iter().any(|get| OF_PAGES.iter().any(|parameter| get.contains(parameter))) {
-        return wrong("`get` asks for a page: pages are asked for by pearlift".to_owned());
+        return wrong("`get` has a page: pearlift adds the page itself".to_owned());
     }
     let inventory = file.inventory.as_ref();
     if inventory.is_some_and(|inventory| inventory.options.is_some() && !inventory.filters.is_empty()) {
@@ -64,7 +64,7 @@ pub fn refuse_misplaced(name: &str, file: &ReadFile) -> Result<()> {
         return wrong("`pages` does not go with `repeats`, nor with an answer that is one record".to_owned());
     }
     if file.repeats && (file.changes.is_some() || !file.newer.is_empty()) {
-        return wrong("`repeats` is for what is read whole: without `changes` and `newer`".to_owned());
+        return wrong("`repeats` is for a resource that is read whole: without `changes` and `newer`".to_owned());
     }
     Ok(())
 }

@@ -7,8 +7,8 @@ use std::time::Duration;
 use arrow_schema::{DataType, Field, FieldRef, Fields, Schema, TimeUnit};
 
 use crate::schema::{
-    Column, ConstantFilter, DELETED_AT, DESCRIPTION, EXTRA, EXTRACTED_AT, HeldIds, Leaf, ListGet, Pages, RUN_ID, Step,
-    Test, Type,
+    Column, ConstantFilter, DELETED_AT, DESCRIPTION, EXTRA, EXTRACTED_AT, HeldIds, Leaf, ListGet, Pages, PathStep,
+    RUN_ID, Test, Type,
 };
 use crate::secret::HashKey;
 
@@ -25,36 +25,39 @@ pub struct Resource {
     pub read: Read,
     /// In the file's order; at least one.
     pub tables: Vec<Table>,
-    /// Tables that the settings leave out: what they would hold is known, and written nowhere.
-    pub left_out: Vec<Table>,
+    /// Tables that the settings exclude: their columns are known, and not written.
+    pub excluded_tables: Vec<Table>,
     /// The key of the columns that hold hashes.
     pub hash_key: Option<HashKey>,
-    /// Hash of what decides reading and mapping; another hash drops an unfinished scan's plan.
+    /// Hash of everything that decides reading and mapping; another hash drops an unfinished scan's plan.
     pub hash: String,
 }
 
 /// How a resource is read.
+/// More than twelve fields: the keys of `[read]`, checked.
 #[derive(Clone, Debug)]
 pub struct Read {
     pub service: String,
-    pub style: Style,
-    /// Where the owner key lies in a record: the first place that has one.
+    pub style: ReadStyle,
+    /// The places of the record key in a record: the first that has a value counts.
     pub key: Vec<crate::schema::Source>,
     /// `Int64` or `String`.
     pub key_type: Type,
     /// Where the records lie below `response`.
-    pub records: Vec<Step>,
+    pub records: Vec<PathStep>,
     /// Several records of an answer may have one key: together they are that record.
     pub repeats: bool,
-    /// Of two copies of a record the one higher in the first of these (columns of the owner's table) is newer.
+    /// The columns (of the main table) that decide which of two copies of a record is newer: the first that differs
+    /// counts.
     pub newer: Vec<Newer>,
     /// The unit of the count of the source's search.
     pub count: Count,
-    /// Columns elsewhere whose new, changed and removed rows name records of this resource that changed without a date.
+    /// Columns of other resources; the records that their new, changed and removed rows reference may have changed
+    /// without a date.
     pub also_from: Vec<AlsoFrom>,
-    /// How often what has no dates is read whole; `None` is every run.
+    /// The interval at which a resource without dates is read whole; `None` is every run.
     pub every: Option<Duration>,
-    /// How often what has dates is read whole again, for what they do not tell; `None` is never.
+    /// The interval at which a resource with dates is read whole again, for undated changes; `None` is never.
     pub reload_every: Option<Duration>,
     /// An empty answer for a list that has rows is accepted.
     pub empty_ok: bool,
@@ -62,7 +65,7 @@ pub struct Read {
     pub none_found: Vec<String>,
     /// Error codes on which an id set is halved.
     pub split_on: Vec<String>,
-    /// Error codes of single ids that mean "has no such record": not owed.
+    /// Error codes of single ids that mean "has no such record": not pending.
     pub not_applicable: Vec<String>,
 }
 
@@ -104,7 +107,7 @@ pub struct Naming {
 
 /// The reading styles.
 #[derive(Clone, Debug)]
-pub enum Style {
+pub enum ReadStyle {
     /// Documents by GET of id sets.
     IdSets { get: String, max_ids: usize, inventory: Inventory, changes: Option<Changes> },
     /// Rows from a search itself.
@@ -115,7 +118,7 @@ pub enum Style {
     PerOwner { get: String, max_ids: usize, owners: Owners },
 }
 
-impl Style {
+impl ReadStyle {
     /// The style's name in schema files.
     pub fn name(&self) -> &'static str {
         match self {
@@ -146,7 +149,7 @@ pub struct IdSearch {
     pub id: String,
     /// The unique column that pages are sorted by; often the same.
     pub row: String,
-    /// The search has no unique column: an id stands in several rows, and pages are sorted by it.
+    /// The search has no unique column: an id has several rows, and pages are sorted by it.
     pub repeats: bool,
     /// The count that the search states is known to be wrong.
     pub count_is_wrong: bool,
@@ -160,14 +163,14 @@ pub struct Changes {
     pub search: IdSearch,
     /// Filterable dates set by the server.
     pub since: Vec<String>,
-    /// Search column and our column: an id whose values are those that we hold is not fetched again.
+    /// Search column and our column: an id with equal values in both is not fetched again.
     pub same: Vec<(String, String)>,
     /// Records that change without a date while they are open.
     pub open: Option<Box<Open>>,
 }
 
 impl Changes {
-    /// The date of creation among the dates: the one that does not also tell of changes.
+    /// The date of creation: the one among the dates that no later change moves.
     pub fn created(&self) -> &str {
         let tells_of_changes = |date: &&String| self.same.iter().any(|(theirs, _)| theirs == *date);
         self.since.iter().find(|date| !tells_of_changes(date)).or(self.since.first()).expect("changes have a date")
@@ -184,7 +187,7 @@ pub enum Open {
 }
 
 impl Open {
-    /// Our column by which open records are told.
+    /// Our column that distinguishes open records.
     pub fn column(&self) -> &str {
         match self {
             Self::Listed { column, .. } | Self::Until { column, .. } => column,
@@ -206,7 +209,7 @@ pub struct RowSearch {
     pub filters: Vec<ConstantFilter>,
 }
 
-/// Whose ids a per-owner resource is read by.
+/// The resource that gives the ids of a per-owner resource.
 #[derive(Clone, Debug)]
 pub enum Owners {
     /// The ids that another resource's source lists, by a boolean filter of its search.
@@ -215,7 +218,7 @@ pub enum Owners {
     Held(HeldIds),
 }
 
-/// A column by which of two copies the newer is told.
+/// A column that decides which of two copies is newer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Newer {
     pub table: usize,
@@ -228,7 +231,7 @@ pub enum Rows {
     /// One row a record.
     Record,
     /// One row an entry of each path, with the branch's label.
-    Each(Vec<(Vec<Step>, Option<String>)>),
+    Each(Vec<(Vec<PathStep>, Option<String>)>),
 }
 
 impl Rows {
@@ -237,7 +240,7 @@ impl Rows {
         match self {
             Self::Record => 0,
             Self::Each(branches) => {
-                branches.first().map_or(0, |(steps, _)| steps.iter().filter(|step| **step == Step::Each).count())
+                branches.first().map_or(0, |(steps, _)| steps.iter().filter(|step| **step == PathStep::Each).count())
             }
         }
     }
@@ -254,17 +257,17 @@ pub struct Split {
 #[derive(Clone, Debug)]
 pub struct Table {
     pub name: String,
-    /// Plain English; empty where the file says nothing.
+    /// Plain English; empty if the file states nothing.
     pub description: String,
     pub rows: Rows,
     /// From an entry to entries further down that are rows as well, at any depth; empty where there are none.
-    pub again: Vec<Step>,
+    pub again: Vec<PathStep>,
     /// A text in the place of rows is cut into them.
     pub split: Option<Split>,
     pub columns: Vec<Column>,
     /// Columns that the settings leave out: their values are known, and written nowhere.
-    pub left_out: Vec<Column>,
-    /// Indices of the key columns; the first is the owner key.
+    pub excluded_columns: Vec<Column>,
+    /// Indices of the key columns; the first is the record key.
     pub key: Vec<usize>,
     pub partition: Partition,
 }
@@ -273,7 +276,7 @@ pub struct Table {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Partition {
     None,
-    /// By a column of the owner's table.
+    /// By a column of the main table.
     By {
         segment: String,
         by: PartitionBy,
@@ -322,7 +325,7 @@ impl Table {
         self.rows.depth()
     }
 
-    /// The place of the column that tells of deleted records, where the table keeps their rows.
+    /// The place of the column that marks deleted records, if the table keeps their rows.
     pub fn mark(&self) -> Option<usize> {
         self.columns.iter().position(|column| column.name == DELETED_AT)
     }
@@ -363,8 +366,8 @@ pub fn file_schema(columns: &[Column]) -> Schema {
 }
 
 impl Resource {
-    /// The table with one row a record, or the first: by it is told what is held.
-    pub fn owner_table(&self) -> &Table {
+    /// The table with one row a record, or the first: it decides which records are stored.
+    pub fn main_table(&self) -> &Table {
         self.tables.iter().find(|table| table.rows == Rows::Record).unwrap_or(&self.tables[0])
     }
 
@@ -373,43 +376,44 @@ impl Resource {
         &self.tables[0].partition
     }
 
-    /// Whether a scan reads it whole and replaces what is there.
+    /// Whether a scan reads it whole and replaces all rows.
     pub fn is_snapshot(&self) -> bool {
         matches!(self.partition(), Partition::Snapshot { .. })
     }
 
-    /// Whether a nightly run asks for changes by date, its own or its owner's; what has no dates is read whole.
+    /// Whether a nightly run requests changes by date, its own or its owner's; a resource without dates is read whole.
     pub fn has_dates(&self) -> bool {
         match &self.read.style {
-            Style::IdSets { changes, .. } => changes.is_some(),
-            Style::Search(search) => !search.since.is_empty(),
-            Style::List { .. } => false,
-            Style::PerOwner { .. } => !self.is_snapshot(),
+            ReadStyle::IdSets { changes, .. } => changes.is_some(),
+            ReadStyle::Search(search) => !search.since.is_empty(),
+            ReadStyle::List { .. } => false,
+            ReadStyle::PerOwner { .. } => !self.is_snapshot(),
         }
     }
 
     /// The ids by which it is read, where they are held in another resource's table.
     pub fn held_ids(&self) -> Option<&HeldIds> {
         match &self.read.style {
-            Style::PerOwner { owners: Owners::Held(held), .. } => Some(held),
-            Style::PerOwner { owners: Owners::Listed { .. }, .. }
-            | Style::IdSets { .. }
-            | Style::Search(_)
-            | Style::List { .. } => None,
+            ReadStyle::PerOwner { owners: Owners::Held(held), .. } => Some(held),
+            ReadStyle::PerOwner { owners: Owners::Listed { .. }, .. }
+            | ReadStyle::IdSets { .. }
+            | ReadStyle::Search(_)
+            | ReadStyle::List { .. } => None,
         }
     }
 
     /// How open records are found, where there are any.
     pub fn open(&self) -> Option<&Open> {
         match &self.read.style {
-            Style::IdSets { changes: Some(changes), .. } => changes.open.as_deref(),
-            Style::IdSets { changes: None, .. } | Style::Search(_) | Style::List { .. } | Style::PerOwner { .. } => {
-                None
-            }
+            ReadStyle::IdSets { changes: Some(changes), .. } => changes.open.as_deref(),
+            ReadStyle::IdSets { changes: None, .. }
+            | ReadStyle::Search(_)
+            | ReadStyle::List { .. }
+            | ReadStyle::PerOwner { .. } => None,
         }
     }
 
-    /// The table whose live rows the source's count is compared with; none where there is nothing to compare.
+    /// The table with the live rows that are compared with the source's count; none without such a count.
     pub fn counted_table(&self) -> Option<&Table> {
         match &self.read.count {
             Count { is_wrong: true, .. } | Count { of: Counted::Nothing, .. } => None,
@@ -427,8 +431,10 @@ impl Resource {
     pub fn date_column(&self, date: &str) -> Option<&Column> {
         let table = self.record_table()?;
         let same = match &self.read.style {
-            Style::IdSets { changes: Some(changes), .. } => changes.same.iter().find(|(theirs, _)| theirs == date),
-            Style::IdSets { .. } | Style::Search(_) | Style::List { .. } | Style::PerOwner { .. } => None,
+            ReadStyle::IdSets { changes: Some(changes), .. } => changes.same.iter().find(|(theirs, _)| theirs == date),
+            ReadStyle::IdSets { .. } | ReadStyle::Search(_) | ReadStyle::List { .. } | ReadStyle::PerOwner { .. } => {
+                None
+            }
         };
         let takes = |leaf: &Leaf| matches!(leaf, Leaf::Fields(fields) if fields.len() == 1 && fields[0] == date);
         match same {

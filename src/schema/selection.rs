@@ -1,20 +1,22 @@
-//! What the settings change in a resource: only some tables, without some columns, with a mark on rows of deleted records.
+//! The changes of the settings to a resource: only some tables, without some columns, with a mark on rows of deleted
+//! records.
 //!
-//! Takes a checked resource and plain wishes, gives the resource as it is written. Refuses (`Settings`) names that do not
-//! exist, and to leave out what reading goes by: keys, the partition's column, columns that are compared with the source.
+//! Takes a checked resource and the selection, gives the resource as it is written. Refuses (`Settings`) names that do
+//! not exist, and to exclude columns that reading needs: keys, the partition's column, columns that are compared with
+//! the source.
 
 use std::collections::BTreeSet;
 
 use sha2::{Digest, Sha256};
 
 use crate::failure::{Failure, Kind, Result};
-use crate::schema::{Changes, Column, DELETED_AT, Leaf, Meaning, Newer, Partition, Resource, Style, Table, Type};
+use crate::schema::{Changes, Column, DELETED_AT, Leaf, Meaning, Newer, Partition, ReadStyle, Resource, Table, Type};
 use crate::secret::HashKey;
 
 /// Columns, as table and column.
 type Columns = BTreeSet<(String, String)>;
 
-/// What is wished of one resource; the default changes nothing.
+/// The selection for one resource; the default changes nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ColumnSelection {
     /// Only these tables; none means all.
@@ -34,13 +36,13 @@ pub struct ColumnSelection {
 /// Something that goes by a column, and so cannot do without it.
 pub(super) struct Need {
     pub table: String,
-    /// None where the table must be there, with whatever columns.
+    /// None if the table is needed with any columns.
     pub column: Option<String>,
     pub why: String,
 }
 
 impl Resource {
-    /// The resource as the settings wish it. `needed` is what other resources go by.
+    /// The resource after the selection. `needed` lists the columns that other resources need.
     pub(super) fn shaped(self, selection: &ColumnSelection, needed: &[&Need]) -> Result<Self> {
         let wanted = self.wanted_tables(selection)?;
         let mut dropped = self.columns_named("drop_columns", &selection.drop_columns, &wanted)?;
@@ -70,7 +72,7 @@ impl Resource {
         }
         let hash = self.hash_with(selection, &wanted, &dropped, &hashed);
         let before = self.tables.clone();
-        let (mut tables, left_out): (Vec<Table>, Vec<Table>) =
+        let (mut tables, excluded_tables): (Vec<Table>, Vec<Table>) =
             self.tables.into_iter().partition(|table| wanted.contains(&table.name));
         for table in &mut tables {
             without(table, &dropped);
@@ -113,7 +115,7 @@ impl Resource {
             table.partition = partition.clone();
         }
         let hash_key = selection.hash_key.clone().filter(|_| !hashed.is_empty());
-        Ok(Self { read, tables, left_out, hash, hash_key, ..self })
+        Ok(Self { read, tables, excluded_tables, hash, hash_key, ..self })
     }
 
     fn wanted_tables(&self, selection: &ColumnSelection) -> Result<BTreeSet<String>> {
@@ -146,7 +148,7 @@ impl Resource {
             let Some((table, column)) = name.split_once('.') else {
                 return refuse(
                     format!("`{name}` names no table"),
-                    format!("write it as `{}.{name}`: the table, a dot, the column", self.owner_table().name),
+                    format!("write it as `{}.{name}`: the table, a dot, the column", self.main_table().name),
                 );
             };
             let Some(table) = self.tables.iter().find(|known| known.name == table) else {
@@ -212,9 +214,9 @@ impl Resource {
         columns.collect()
     }
 
-    /// What reading the resource itself goes by.
+    /// The columns that reading the resource itself needs.
     fn own_needs(&self) -> Vec<Need> {
-        let owner = self.owner_table();
+        let owner = self.main_table();
         let need = |column: &str, why: &str| Need {
             table: owner.name.clone(),
             column: Some(column.to_owned()),
@@ -223,7 +225,7 @@ impl Resource {
         let mut needs = vec![Need {
             table: owner.name.clone(),
             column: None,
-            why: "by its rows is told which records are held".to_owned(),
+            why: "its rows decide which records are stored".to_owned(),
         }];
         let at = |table: usize, column: usize, why: &str| Need {
             table: self.tables[table].name.clone(),
@@ -234,10 +236,10 @@ impl Resource {
             needs.push(at(*table, *column, "the files are divided by it"));
         }
         let newer = self.read.newer.iter();
-        needs.extend(newer.map(|newer| at(newer.table, newer.column, "by it the newer of two copies is told")));
-        if let Style::IdSets { changes: Some(Changes { since, same, open, .. }), .. } = &self.read.style {
-            needs.extend(same.iter().map(|(_, ours)| need(ours, "what the source shows is compared with it")));
-            needs.extend(open.iter().map(|open| need(open.column(), "by it is told which records are open")));
+        needs.extend(newer.map(|newer| at(newer.table, newer.column, "it decides which of two copies is newer")));
+        if let ReadStyle::IdSets { changes: Some(Changes { since, same, open, .. }), .. } = &self.read.style {
+            needs.extend(same.iter().map(|(_, ours)| need(ours, "the source's values are compared with it")));
+            needs.extend(open.iter().map(|open| need(open.column(), "it decides which records are open")));
             let dated = |column: &&Column| {
                 let takes =
                     |date: &String| column.from.iter().any(|source| source.leaf == Leaf::Fields(vec![date.clone()]));
@@ -287,8 +289,8 @@ fn put_hashes(table: &mut Table, hashed: &Columns, key: Option<&HashKey>) {
 fn without(table: &mut Table, dropped: &Columns) {
     let key: Vec<String> = table.key.iter().map(|place| table.columns[*place].name.clone()).collect();
     let goes = |column: &Column| dropped.contains(&(table.name.clone(), column.name.clone()));
-    let (left_out, columns) = std::mem::take(&mut table.columns).into_iter().partition(goes);
-    (table.left_out, table.columns) = (left_out, columns);
+    let (excluded_columns, columns) = std::mem::take(&mut table.columns).into_iter().partition(goes);
+    (table.excluded_columns, table.columns) = (excluded_columns, columns);
     let place = |name: &String| table.columns.iter().position(|column| column.name == *name);
     table.key = key.iter().map(|name| place(name).expect("a key column is kept")).collect();
 }

@@ -3,17 +3,17 @@
 
 use crate::failure::{Failure, Kind, Result};
 use crate::schema::tables::Lines;
-use crate::schema::{Column, Leaf, Origin, Read, Rows, Source, Step, Style, Table};
+use crate::schema::{Column, Leaf, Origin, PathStep, Read, ReadStyle, Rows, Source, Table};
 
 /// Checks the places of every column, and of the record's key.
 pub fn check_special(read: &Read, tables: &[Table], lines: Lines<'_>) -> Result<()> {
     let asks_one = match &read.style {
-        Style::IdSets { max_ids, .. } | Style::PerOwner { max_ids, .. } => *max_ids == 1,
-        Style::Search(_) | Style::List { .. } => false,
+        ReadStyle::IdSets { max_ids, .. } | ReadStyle::PerOwner { max_ids, .. } => *max_ids == 1,
+        ReadStyle::Search(_) | ReadStyle::List { .. } => false,
     };
     let is_labelled = match &read.style {
-        Style::List { gets, .. } => gets.iter().any(|get| get.label.is_some()),
-        Style::IdSets { .. } | Style::Search(_) | Style::PerOwner { .. } => false,
+        ReadStyle::List { gets, .. } => gets.iter().any(|get| get.label.is_some()),
+        ReadStyle::IdSets { .. } | ReadStyle::Search(_) | ReadStyle::PerOwner { .. } => false,
     };
     for table in tables {
         for column in &table.columns {
@@ -71,7 +71,7 @@ fn meets(table: &Table, other: &Table) -> bool {
     let (Rows::Each(branches), Rows::Each(others)) = (&table.rows, &other.rows) else { return false };
     !table.again.is_empty()
         && branches.iter().any(|(steps, _)| {
-            let further: Vec<Step> = steps.iter().chain(&table.again).cloned().collect();
+            let further: Vec<PathStep> = steps.iter().chain(&table.again).cloned().collect();
             others.iter().any(|(other, _)| other.starts_with(&further))
         })
 }

@@ -7,7 +7,7 @@ use crate::schema::describe::{CodeLists, meaning, text};
 use crate::schema::file::{BranchFile, ColumnFile, RowsFile, TableFile};
 use crate::schema::path::parse_rows;
 use crate::schema::{
-    Column, Confidence, EXTRA, EXTRACTED_AT, Origin, Partition, RUN_ID, Rows, Source, Split, Step, Table, Type,
+    Column, Confidence, EXTRA, EXTRACTED_AT, Origin, Partition, PathStep, RUN_ID, Rows, Source, Split, Table, Type,
 };
 
 /// A schema file's name and text, by which a failure names its line.
@@ -65,7 +65,7 @@ pub fn check_table(
         again,
         split,
         columns,
-        left_out: Vec::new(),
+        excluded_columns: Vec::new(),
         key,
         partition: Partition::None,
     })
@@ -84,7 +84,7 @@ fn check_rows(file: Option<RowsFile>) -> Result<Rows> {
             .map(|BranchFile { path, label }| Ok((parse_rows(&path)?, Some(label))))
             .collect::<Result<_>>()?,
     };
-    let depth = |steps: &[Step]| steps.iter().filter(|step| **step == Step::Each).count();
+    let depth = |steps: &[PathStep]| steps.iter().filter(|step| **step == PathStep::Each).count();
     match branches.first().map(|(steps, _)| depth(steps)) {
         Some(first) if branches.iter().all(|(steps, _)| depth(steps) == first) => Ok(Rows::Each(branches)),
         _ => Err(wrong("the paths of `rows` must go equally deep")),
@@ -99,7 +99,7 @@ fn check_column(
     codes: CodeLists<'_>,
 ) -> Result<Column> {
     if !is_name(&file.name) || others.iter().any(|other| other.name == file.name) {
-        return Err(wrong(format!("column `{}` is not a name in small letters, or stands twice", file.name)));
+        return Err(wrong(format!("column `{}` is not a name in small letters, or occurs twice", file.name)));
     }
     let from = file.from.paths().iter().map(|path| Source::parse(path)).collect::<Result<Vec<_>>>()?;
     for source in &from {
@@ -126,17 +126,17 @@ fn check_column(
 }
 
 /// The steps from an entry to those further down: names, and one `*` at the end.
-fn check_again(path: Option<String>, rows: &Rows, is_split: bool) -> Result<Vec<Step>> {
+fn check_again(path: Option<String>, rows: &Rows, is_split: bool) -> Result<Vec<PathStep>> {
     let Some(path) = path else { return Ok(Vec::new()) };
     let steps = parse_rows(&path)?;
-    let entries = steps.iter().filter(|step| **step == Step::Each).count();
+    let entries = steps.iter().filter(|step| **step == PathStep::Each).count();
     if *rows == Rows::Record || is_split || entries > 1 || steps.len() < 2 {
         return Err(wrong("`again` goes with `rows`, without `split`, and has one `*`, behind a name"));
     }
     Ok(steps)
 }
 
-/// A table that is cut out of a text says so with a path.
+/// A table that is split out of a text declares it with a path.
 fn check_split(by: Option<String>, skip: Vec<String>, rows: &Rows) -> Result<Option<Split>> {
     match by {
         None if skip.is_empty() => Ok(None),
@@ -173,14 +173,14 @@ fn check_key(key: &[String], columns: &[Column]) -> Result<Vec<usize>> {
     if places.is_empty() { Err(wrong("it has no key")) } else { Ok(places) }
 }
 
-/// snake_case: what every engine takes unquoted, but for its reserved words.
+/// snake_case: accepted by every engine without quotes, except for its reserved words.
 pub fn is_name(text: &str) -> bool {
     text.starts_with(|c: char| c.is_ascii_lowercase())
         && text.len() <= 63
         && text.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
 }
 
-/// Names that no folder can bear where a destination is copied to Windows.
+/// Names that no folder can have where a destination is copied to Windows.
 pub fn is_device(name: &str) -> bool {
     let numbered = name.strip_prefix("com").or_else(|| name.strip_prefix("lpt"));
     matches!(name, "con" | "prn" | "aux" | "nul")

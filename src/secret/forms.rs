@@ -78,7 +78,7 @@ impl Forms {
         self.find_cut_in(view, &bytes, found);
     }
 
-    /// The ranges at which a form begins and was cut, as `…` after it says.
+    /// The ranges at which a form begins and was cut, as a following `…` shows.
     fn find_cut_in(&self, view: &View, bytes: &[u8], found: &mut Vec<Range<usize>>) {
         let cuts = bytes.windows(3).enumerate().filter(|(_, three)| CUTS.contains(three)).map(|(at, _)| at);
         for cut in cuts {

@@ -8,7 +8,7 @@ use ring::hmac::{HMAC_SHA256, Key, sign};
 
 use super::{PLACEHOLDER, Secret};
 
-/// The text whose hash tells one key from another.
+/// The text that is hashed to distinguish keys.
 const NAME: &str = "pearlift: the name of a hash key";
 
 /// The key of hashes. Cheap to clone; printed as a placeholder.
@@ -27,7 +27,7 @@ impl HashKey {
         tag.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
-    /// A number that tells the key from another one.
+    /// A number that distinguishes the key.
     pub fn name(&self) -> u32 {
         let tag = sign(&self.0, NAME.as_bytes());
         tag.as_ref().iter().take(4).fold(0, |name, byte| name << 8 | u32::from(*byte))

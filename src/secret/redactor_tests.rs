@@ -1,4 +1,4 @@
-//! The encoders are written here, apart from the decoders that are tested.
+//! The encoders are written here, independent of the decoders that are tested.
 
 use std::fmt::Write;
 

@@ -209,10 +209,10 @@ fn entity(text: &[u8]) -> Option<(usize, Unit)> {
         _ => {
             let letters = text[1..].iter().take(LONGEST_NAME).take_while(|byte| byte.is_ascii_alphanumeric()).count();
             let name = &text[1..=letters];
-            let (known, stands) = NAMES.iter().find(|(known, _)| known.as_bytes().eq_ignore_ascii_case(name))?;
+            let (known, sign) = NAMES.iter().find(|(known, _)| known.as_bytes().eq_ignore_ascii_case(name))?;
             let ends = text.get(letters + 1) == Some(&b';');
             // Without its end `&num=1` is a part of a query; a few names are read without it all the same.
-            (ends || UNENDED.contains(known)).then(|| (letters + 1 + usize::from(ends), Unit::Byte(*stands)))
+            (ends || UNENDED.contains(known)).then(|| (letters + 1 + usize::from(ends), Unit::Byte(*sign)))
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Credentials of a bucket: the redactor knows them before they are used, whatever source gives them.
+//! Credentials of a bucket: the redactor knows them before they are used, from any source.
 //!
 //! The client takes them from variables, or fetches them: from a container's address, for a web identity, or from the
 //! machine's metadata. It reads no profile files. Each credential that a source returns is registered, and so are those

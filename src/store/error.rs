@@ -8,8 +8,8 @@ use crate::failure::{Failure, Kind};
 use crate::quantity::plural;
 use crate::store::network::Untaken;
 
-/// Codes of S3 that are refusals though the client does not say so: they come with the status of a wrong request, or in
-/// the answer to a list, where the client does not look at the status.
+/// Codes of S3 that are refusals though the client does not report them so: they arrive with the status of a wrong
+/// request, or in the answer to a list, where the client ignores the status.
 const REFUSALS: [&str; 7] = [
     "AccessDenied",
     "ExpiredToken",
@@ -20,9 +20,8 @@ const REFUSALS: [&str; 7] = [
     "SignatureDoesNotMatch",
 ];
 
-/// The way out where a link or another odd thing lies in the destination.
-const NO_LINKS: &str = "below the destination's folder only folders and files of its own are used: put what belongs there in its \
-                        place; the folder that `destination.url` names may itself be a link";
+/// The remedy for a link or another odd object in the destination.
+const NO_LINKS: &str = "below the destination's folder only folders and files of its own are used: put the real folder or file in its place; the folder that `destination.url` names may itself be a link";
 
 /// A failure of a verb on a path.
 pub fn failure(verb: &str, path: &str, error: object_store::Error) -> Failure {
@@ -49,16 +48,16 @@ pub fn failure(verb: &str, path: &str, error: object_store::Error) -> Failure {
         Kind::StoreRefused => failure.advise(
             "check that the destination is a folder we may write, or a bucket and AWS_* credentials that allow get, put, list and delete",
         ),
-        _ => failure.advise("check that the destination is reachable and not full; what was committed is intact, run again"),
+        _ => failure.advise("check that the destination is reachable and not full; commits are intact, run again"),
     }
 }
 
-/// Local errors are told apart by the operating system's word.
+/// Local errors are distinguished by the operating system's code.
 fn io_kind(error: &object_store::Error) -> Kind {
     io_error(error).map_or(Kind::StoreUnreachable, kind_of)
 }
 
-/// Whether something lies in the destination that is not used.
+/// Whether the destination contains an object that is not used.
 fn unfit_in(error: &object_store::Error) -> bool {
     io_error(error).is_some_and(is_unfit)
 }
@@ -92,7 +91,7 @@ fn kind_of(error: &std::io::Error) -> Kind {
 pub fn local(verb: &str, path: &std::path::Path, error: std::io::Error) -> Failure {
     let advice = match is_unfit(&error) {
         true => NO_LINKS,
-        false => "check the folder's permissions and free space; what was committed is intact, run again",
+        false => "check the folder's permissions and free space; commits are intact, run again",
     };
     Failure::new(kind_of(&error), format!("{verb} a file")).at(path.display().to_string()).caused(error).advise(advice)
 }
@@ -118,7 +117,7 @@ pub fn given_up(path: &str) -> Failure {
     Failure::new(Kind::Lost, "write in the destination")
         .at(path)
         .because("its upload was given up: this run slept while another took over")
-        .advise("nothing is lost: the other run goes on from the last commit; run again")
+        .advise("nothing is lost: the other run continues from the last commit; run again")
 }
 
 /// Whether an upload of parts no longer exists.
@@ -136,11 +135,11 @@ pub fn unlisted(path: &str, why: &str, cause: Option<Box<dyn Error + Send + Sync
     failure.advise("s3:ListBucketMultipartUploads allows it; a lifecycle rule of the bucket removes them too")
 }
 
-/// The store says that something exists and does not show it.
+/// The store states that something exists and does not show it.
 pub fn unclear(path: &str) -> Failure {
     Failure::new(Kind::StoreUnreachable, "write in the destination")
         .at(path)
-        .because("it says that something is there and does not show it")
+        .because("it states that an object exists and does not show it")
         .advise("run again")
 }
 
@@ -159,10 +158,10 @@ pub fn moved(place: &str, former: &str) -> Failure {
         .because(format!(
             "its tables are at {former}, where an earlier version kept them: keys are now the prefix as written"
         ))
-        .advise(format!("set `url = \"{former}\"` under [destination] to go on with them, or move the objects"))
+        .advise(format!("set `url = \"{former}\"` under [destination] to continue with them, or move the objects"))
 }
 
-/// Whether a failure says that something is not there.
+/// Whether a failure means that something does not exist.
 pub fn is_missing(failure: &Failure) -> bool {
     let mut next = failure.source();
     while let Some(cause) = next {
@@ -179,7 +178,7 @@ pub fn no_locks(place: &str, why: &str) -> Failure {
     Failure::new(Kind::StoreRefused, "use locks at the destination")
         .at(place)
         .because(why)
-        .advise("use a folder whose file system has file locks, or a bucket that shows at once what was written, with no cache before it")
+        .advise("use a folder on a file system with file locks, or a bucket that shows written objects at once, with no cache before it")
 }
 
 /// The lock under which all others are taken is held for longer than that takes.

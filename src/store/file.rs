@@ -17,14 +17,14 @@ use tokio::io::AsyncReadExt;
 use crate::disk::Folder;
 use crate::failure::{Failure, Result};
 use crate::store::error::{failure, given_up, is_given_up, local};
-use crate::store::{Place, Step, Store};
+use crate::store::{Store, StoreKind, StoreStep};
 
 /// Files above this go up in parts of this size; S3 takes parts from 5 MiB.
 const PART: usize = 8 << 20;
 
 /// A file being written that will be staged.
 #[derive(Debug)]
-pub struct Scratch {
+pub struct ScratchFile {
     /// Its local path, for messages.
     pub path: PathBuf,
     /// Its staged path in the store.
@@ -33,7 +33,7 @@ pub struct Scratch {
     folder: Option<Folder>,
 }
 
-impl Scratch {
+impl ScratchFile {
     /// Creates a file that does not exist: an existing file is not written into, and no link is followed.
     pub fn create(&self) -> Result<File> {
         let made = match &self.folder {
@@ -61,7 +61,7 @@ pub struct LocalCopy {
     at: At,
 }
 
-/// Where a local copy lies.
+/// The place of a local copy.
 #[derive(Debug)]
 enum At {
     /// In the destination's folder: the file itself.
@@ -105,20 +105,20 @@ impl Drop for LocalCopy {
 
 impl Store {
     /// A place to write a file that will be staged at `staged`; `spool` is a local folder for scratch files.
-    pub fn scratch(&self, staged: &str, spool: &FsPath) -> Result<Scratch> {
+    pub fn scratch(&self, staged: &str, spool: &FsPath) -> Result<ScratchFile> {
         let (path, folder) = match &self.place {
-            Place::Folder(folder) => (folder.place(staged), Some(folder.clone())),
-            Place::Bucket(_) => (spool.join(staged.rsplit('/').next().unwrap_or(staged)), None),
+            StoreKind::Folder(folder) => (folder.place(staged), Some(folder.clone())),
+            StoreKind::Bucket(_) => (spool.join(staged.rsplit('/').next().unwrap_or(staged)), None),
         };
         if folder.is_none() {
             std::fs::create_dir_all(spool).map_err(|error| local("make the folder of", &path, error))?;
         }
-        Ok(Scratch { path, staged: staged.to_owned(), folder })
+        Ok(ScratchFile { path, staged: staged.to_owned(), folder })
     }
 
     /// Makes a written scratch file durable at its staged path.
-    pub async fn stage(&self, scratch: Scratch) -> Result<()> {
-        self.reach(Step::Written, &scratch.staged)?;
+    pub async fn stage(&self, scratch: ScratchFile) -> Result<()> {
+        self.reach(StoreStep::Written, &scratch.staged)?;
         if let Some(folder) = &scratch.folder {
             let (folder, staged) = (folder.clone(), scratch.staged.clone());
             let synced = tokio::task::spawn_blocking(move || folder.sync(&staged)).await;
@@ -128,11 +128,11 @@ impl Store {
             self.upload(&scratch.path, &scratch.staged).await?;
             std::fs::remove_file(&scratch.path).map_err(|error| local("remove", &scratch.path, error))?;
         }
-        self.reach(Step::Staged, &scratch.staged)
+        self.reach(StoreStep::Staged, &scratch.staged)
     }
 
     /// Gives up a scratch file.
-    pub fn discard(&self, scratch: &Scratch) -> Result<()> {
+    pub fn discard(&self, scratch: &ScratchFile) -> Result<()> {
         let removed = match &scratch.folder {
             Some(folder) => folder.remove(&scratch.staged),
             None => std::fs::remove_file(&scratch.path),
@@ -177,7 +177,7 @@ impl Store {
     /// A local file with the content of `path`: the file itself in a folder, a temporary copy in `spool` otherwise, of
     /// one byte more than `most` at most. `None` if the path does not exist.
     pub async fn local_copy(&self, path: &str, most: u64, spool: &FsPath) -> Result<Option<LocalCopy>> {
-        if let Place::Folder(folder) = &self.place {
+        if let StoreKind::Folder(folder) = &self.place {
             // Here and now: the caller holds a thread for blocking work, of which there are few.
             return match folder.open_file(path).and_then(|file| file.metadata()) {
                 Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
@@ -260,7 +260,7 @@ impl RemoteFile {
                     Err(damaged("it has another size than the manifest states"))
                 }
                 (_, Err(error)) => Err(failure("read", &self.path, error)),
-                (_, Ok(_)) => Err(damaged("fewer bytes came than were asked for")),
+                (_, Ok(_)) => Err(damaged("fewer bytes arrived than were requested")),
             },
         }
     }

@@ -1,4 +1,5 @@
-//! A bucket as the store sees it: lists that must go on and end, and contents that are told apart from other answers.
+//! A bucket as the store uses it: lists that must advance and end, and contents that are distinguished from other
+//! answers.
 //!
 //! Takes the client of the bucket, gives the same verbs. A list is read page by page here, for the client follows any
 //! continuation: one that names a page twice, that brings nothing page after page, or that fills the memory is refused.
@@ -18,7 +19,7 @@ use object_store::{
     PutOptions, PutPayload, PutResult, Result,
 };
 
-use crate::store::network::{Content, Untaken};
+use crate::store::network::{ObjectContent, Untaken};
 
 /// Pages in a row without an entry: a service may give some where many objects were deleted.
 const EMPTY_PAGES: u32 = 100;
@@ -31,7 +32,7 @@ type Asked<'t, T> = Pin<Box<dyn Future<Output = Result<T>> + Send + 't>>;
 
 /// The pages of a list so far.
 #[derive(Debug, Default)]
-pub(super) struct Progress {
+pub(super) struct ListedPages {
     hasher: RandomState,
     /// The marks of pages, by their digest.
     marks: HashSet<u64>,
@@ -39,7 +40,7 @@ pub(super) struct Progress {
     bytes: usize,
 }
 
-impl Progress {
+impl ListedPages {
     /// Takes note of a page with so many entries of so many bytes, behind which the page of this mark follows.
     pub fn page(&mut self, entries: usize, bytes: usize, next: Option<&str>) -> std::result::Result<(), Untaken> {
         self.bytes = self.bytes.saturating_add(entries.saturating_mul(ENTRY)).saturating_add(bytes);
@@ -81,7 +82,7 @@ impl Bucket {
     ) -> BoxStream<'static, Result<ListResult>> {
         let prefix = prefix.filter(|prefix| !prefix.as_ref().is_empty()).map(|prefix| format!("{prefix}{DELIMITER}"));
         let offset = offset.map(Path::to_string);
-        let start = (self.0.clone(), Next::First, Progress::default());
+        let start = (self.0.clone(), Next::First, ListedPages::default());
         let pages = futures_util::stream::try_unfold(start, move |(bucket, next, mut progress)| {
             let (prefix, offset) = (prefix.clone(), offset.clone());
             async move {
@@ -146,7 +147,7 @@ impl ObjectStore for Bucket {
         'b: 't,
         Self: 't,
     {
-        options.extensions.insert(Content);
+        options.extensions.insert(ObjectContent);
         self.0.get_opts(location, options)
     }
 
@@ -194,16 +195,16 @@ mod tests {
 
     #[test]
     fn a_list_goes_on_while_its_marks_are_new_and_its_pages_bring_something() {
-        let mut progress = Progress::default();
+        let mut progress = ListedPages::default();
         assert!(progress.page(1_000, 60_000, Some("a")).is_ok());
         assert!(progress.page(0, 0, Some("b")).is_ok(), "a page without entries is no end");
         assert!(progress.page(1, 60, Some("a")).is_err(), "its next page was read");
-        let mut empty = Progress::default();
+        let mut empty = ListedPages::default();
         let pages = (0_u64..).take_while(|mark| empty.page(0, 0, Some(&mark.to_string())).is_ok()).count();
         assert_eq!(u32::try_from(pages).unwrap() + 1, EMPTY_PAGES);
-        let mut long = Progress::default();
+        let mut long = ListedPages::default();
         let pages = (0_u64..).take_while(|mark| long.page(1_000, 1_000 << 10, Some(&mark.to_string())).is_ok()).count();
         assert!((100..120).contains(&pages), "{pages}");
-        assert!(Progress::default().page(7, 70, None).is_ok());
+        assert!(ListedPages::default().page(7, 70, None).is_ok());
     }
 }

@@ -18,7 +18,7 @@ use object_store::{
 
 use crate::disk::Folder;
 
-/// Drafts of one file that dead processes may have left beside it.
+/// The most drafts of one file that crashed processes may have left beside it.
 const DRAFTS: u32 = 1_000;
 /// The end of the year 9999, in seconds since 1970.
 const LATEST: u64 = 253_402_300_799;

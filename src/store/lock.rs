@@ -1,8 +1,8 @@
 //! Locks, one a resource: advisory, so that two runs do not spend the shop's quota on the same work.
 //!
-//! The conditional put of a commit keeps tables safe; a lost lock costs work, never data. In a folder a
-//! lock is an OS file lock that dies with its process. In a bucket it is an object renewed by its tag; one that stays
-//! unchanged for [`LockTiming::expire`] on the observer's own clock is dead and may be taken over.
+//! The conditional put of a commit keeps tables safe; a lost lock costs work, never data. In a folder a lock is an OS
+//! file lock that ends with its process. In a bucket it is an object renewed by its tag; one that stays unchanged for
+//! [`LockTiming::expire`] on the observer's own clock has expired and may be taken over.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -16,13 +16,13 @@ use tokio::time::Instant;
 
 use crate::failure::{Failure, Kind, Result};
 use crate::store::error::busy_start;
-use crate::store::{Place, Put, Store, Tag, paths};
+use crate::store::{Put, Store, StoreKind, Tag, paths};
 
 /// The name of the lock under which all others are taken, so that of two equal runs one gets all.
 pub(super) const START: &str = "_start";
 
-/// The start lock of a bucket is held while some locks are put. It is waited for this long: a process that dies with it lets it
-/// expire earlier.
+/// The start lock of a bucket is held while some locks are put. It is waited for this long: after a crash of its holder
+/// it expires earlier.
 const START_FOR: Duration = Duration::from_secs(600);
 
 /// How locks in a bucket live.
@@ -30,7 +30,7 @@ const START_FOR: Duration = Duration::from_secs(600);
 pub struct LockTiming {
     /// How often they are renewed.
     pub renew: Duration,
-    /// Unchanged for this long they are dead.
+    /// The time after which unchanged locks have expired.
     pub expire: Duration,
 }
 
@@ -46,7 +46,7 @@ pub struct Locks {
     pub(super) files: BTreeMap<String, File>,
     objects: Arc<Mutex<BTreeMap<String, Object>>>,
     /// Locks that others hold: the resource, and the description of the holder.
-    pub held_by_others: Vec<Held>,
+    pub held_by_others: Vec<HeldLock>,
     renewal: Option<JoinHandle<()>>,
     pub(super) store: Store,
     run: String,
@@ -54,7 +54,7 @@ pub struct Locks {
 
 /// A lock that another run holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Held {
+pub struct HeldLock {
     pub name: String,
     pub by: String,
 }
@@ -83,10 +83,10 @@ impl Store {
         let mut locks = Locks::none(self, run);
         let mut names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
         names.sort_unstable();
-        let mut patience = LockWait { stop: std::pin::pin!(stop), over: false };
+        let mut lock_wait = LockWait { stop: std::pin::pin!(stop), over: false };
         match &self.place {
-            Place::Folder(_) => locks.take_files(names, wait, &mut patience).await?,
-            Place::Bucket(_) => locks.take_objects(names, wait, &mut patience).await?,
+            StoreKind::Folder(_) => locks.take_files(names, wait, &mut lock_wait).await?,
+            StoreKind::Bucket(_) => locks.take_objects(names, wait, &mut lock_wait).await?,
         }
         Ok(locks)
     }
@@ -130,7 +130,7 @@ impl Locks {
         objects.iter().filter(|(_, object)| object.lost).map(|(name, _)| name.clone()).collect()
     }
 
-    /// Gives all locks back; of several that could not be given back the first is told.
+    /// Releases all locks; of several failures the first is returned.
     pub async fn release(mut self) -> Result<()> {
         if let Some(renewal) = self.renewal.take() {
             renewal.abort();
@@ -155,24 +155,24 @@ impl Locks {
         &mut self,
         names: Vec<String>,
         wait: bool,
-        patience: &mut LockWait<'_, impl Future<Output = ()>>,
+        lock_wait: &mut LockWait<'_, impl Future<Output = ()>>,
     ) -> Result<()> {
         let pause = self.store.lock_timing.renew / 4;
         let mut seen = Observed::default();
         let mut busy = names;
-        if let Some(start) = self.take_start(&mut seen, pause, patience).await? {
+        if let Some(start) = self.take_start(&mut seen, pause, lock_wait).await? {
             busy = self.try_objects(busy, wait, &mut seen).await?;
             self.let_go(START, start).await?;
         }
         self.renewal = Some(self.renew_in_background());
-        while !busy.is_empty() && patience.lasts(pause).await {
+        while !busy.is_empty() && lock_wait.lasts(pause).await {
             let mut ripe = self.look(&busy, &mut seen).await?;
             if wait {
                 let in_turn = busy.iter().zip(&ripe).take_while(|(busy, ripe)| busy == ripe).count();
                 ripe.truncate(in_turn);
             }
             if !ripe.is_empty()
-                && let Some(start) = self.take_start(&mut seen, pause, patience).await?
+                && let Some(start) = self.take_start(&mut seen, pause, lock_wait).await?
             {
                 let still = self.try_objects(ripe.clone(), wait, &mut seen).await?;
                 self.let_go(START, start).await?;
@@ -190,16 +190,16 @@ impl Locks {
 
     /// Notes locks that others hold and are not waited for.
     fn leave(&mut self, names: Vec<String>, seen: &Observed) {
-        self.held_by_others.extend(names.into_iter().map(|name| Held { by: seen.holder(&name), name }));
+        self.held_by_others.extend(names.into_iter().map(|name| HeldLock { by: seen.holder(&name), name }));
     }
 
-    /// Takes the start lock. It is short, so its holder is alive or dead; either way it comes free. `None` when the wait was
-    /// ended. Refuses (`Held`) where somebody renews it for [`START_FOR`].
+    /// Takes the start lock. It is held briefly, so it becomes free, by its holder or by expiry. `None` when the wait
+    /// was ended. Refuses (`HeldLock`) if it is renewed by others for [`START_FOR`].
     async fn take_start(
         &self,
         seen: &mut Observed,
         pause: Duration,
-        patience: &mut LockWait<'_, impl Future<Output = ()>>,
+        lock_wait: &mut LockWait<'_, impl Future<Output = ()>>,
     ) -> Result<Option<Object>> {
         let begun = Instant::now();
         loop {
@@ -209,7 +209,7 @@ impl Locks {
             if begun.elapsed() >= START_FOR {
                 return Err(busy_start(&paths::lock(START), START_FOR));
             }
-            if !patience.lasts(pause).await {
+            if !lock_wait.lasts(pause).await {
                 return Ok(None);
             }
         }
@@ -235,13 +235,13 @@ impl Locks {
         Ok(busy)
     }
 
-    /// Takes a lock that is free, released or dead; `None` when another holds it.
+    /// Takes a lock that is free, released or expired; `None` when another holds it.
     pub(super) async fn try_object(&self, name: &str, seen: &mut Observed) -> Result<Option<Object>> {
         let path = paths::lock(name);
         let Some((bytes, tag)) = self.store.get_tagged(&path).await? else {
             return Ok(match self.store.put_new(&path, self.record(0, false)).await? {
                 Put::Created(tag) => Some(Object { tag, beat: 0, lost: false }),
-                // Perhaps our own put, retried: then the paper says so when it is read next.
+                // Perhaps our own put, retried: then the next read of the record shows it.
                 Put::Exists => recognise(&self.store, &self.run, &path).await?,
             });
         };
@@ -262,7 +262,7 @@ impl Locks {
         })
     }
 
-    /// Looks again at the locks of others; gives those that have come free or died.
+    /// Checks the locks of others again; returns those that were released or have expired.
     pub(super) async fn look(&self, busy: &[String], seen: &mut Observed) -> Result<Vec<String>> {
         let mut ripe = Vec::new();
         for name in busy {
@@ -346,7 +346,7 @@ pub(super) async fn renew(store: &Store, run: &str, name: &str, object: &Object)
     })
 }
 
-/// The lock at a path if its paper bears our run: a put that was retried succeeded after all.
+/// The lock at a path if its record has our run: a put that was retried succeeded after all.
 async fn recognise(store: &Store, run: &str, path: &str) -> Result<Option<Object>> {
     let Some((bytes, tag)) = store.get_tagged(path).await? else { return Ok(None) };
     let record: Option<LockRecord> = serde_json::from_slice(&bytes).ok();
@@ -394,7 +394,7 @@ impl Observed {
         }
     }
 
-    /// Unchanged for as long as a dead one.
+    /// Whether it was unchanged for the time of expiry.
     fn is_dead(&self, name: &str) -> bool {
         self.0.get(name).is_some_and(|sight| sight.since.elapsed() >= sight.expire)
     }

@@ -1,6 +1,7 @@
 //! Locks in a folder: file locks of the system, which end with their process.
 //!
-//! A lock file is one that nobody else may open, for whoever can open it can hold it (`flock` asks for no right to write).
+//! A lock file is one that nobody else may open, for a process that can open it can hold it (`flock` asks for no right
+//! to write).
 
 use std::collections::VecDeque;
 use std::fs::{File, TryLockError};
@@ -11,8 +12,8 @@ use tokio::time::Instant;
 use crate::disk::{Folder, user};
 use crate::failure::{Failure, Kind, Result};
 use crate::store::error::{busy_start, local};
-use crate::store::lock::{Held, LockWait, Locks, START, out_of_turn};
-use crate::store::{Place, paths};
+use crate::store::lock::{HeldLock, LockWait, Locks, START, out_of_turn};
+use crate::store::{StoreKind, paths};
 
 /// How often a lock file that another process holds is tried again.
 const POLL: Duration = Duration::from_millis(50);
@@ -21,7 +22,7 @@ const POLL: Duration = Duration::from_millis(50);
 const START_FOR: Duration = Duration::from_secs(60);
 
 impl Locks {
-    /// Takes the lock files of these names. Refuses (`Held`) where the start lock does not come free.
+    /// Takes the lock files of these names. Refuses (`HeldLock`) where the start lock does not come free.
     pub(super) async fn take_files(
         &mut self,
         names: Vec<String>,
@@ -62,13 +63,13 @@ impl Locks {
             }
         }
         let by = "another run on this folder";
-        self.held_by_others.extend(busy.into_iter().map(|name| Held { name, by: by.to_owned() }));
+        self.held_by_others.extend(busy.into_iter().map(|name| HeldLock { name, by: by.to_owned() }));
         Ok(())
     }
 
     /// Takes a lock file; `None` when another holds it. Refuses (`StoreRefused`) anything but a lock file of ours.
     pub(super) fn try_file(&self, name: &str) -> Result<Option<File>> {
-        let Place::Folder(folder) = &self.store.place else {
+        let StoreKind::Folder(folder) = &self.store.place else {
             return Err(Failure::new(Kind::Bug, "lock a file in a bucket"));
         };
         let path = paths::lock(name);

@@ -33,19 +33,19 @@ use crate::failure::Result;
 use crate::store::error::failure;
 
 pub use error::is_missing;
-pub use file::{LocalCopy, RemoteFile, Scratch};
-pub use lock::{Held, LockTiming, Locks};
-pub use step::{Step, Watcher};
+pub use file::{LocalCopy, RemoteFile, ScratchFile};
+pub use lock::{HeldLock, LockTiming, Locks};
+pub use step::{StoreStep, Watcher};
 pub use uploads::{Upload, UploadPage, upload_page};
 
-/// A put of which the store says that it exists, and does not show it, is tried this often.
+/// The number of tries of a put after which the store states that the object exists, and does not show it.
 const PUT_TRIES: u32 = 5;
 
 /// The destination of a run.
 #[derive(Clone, Debug)]
 pub struct Store {
     inner: Arc<dyn ObjectStore>,
-    place: Place,
+    place: StoreKind,
     lock_timing: LockTiming,
     watcher: Watcher,
     /// Of a bucket.
@@ -63,7 +63,7 @@ struct Former {
 
 /// The kind of the store, as far as it matters beyond its verbs.
 #[derive(Clone, Debug)]
-pub enum Place {
+pub enum StoreKind {
     /// A folder; files can be written and read in place.
     Folder(Folder),
     /// A bucket, with the URL that names it; files go through a local scratch.
@@ -85,17 +85,17 @@ impl Store {
     /// Text that names the destination to people.
     pub fn describe(&self) -> String {
         match &self.place {
-            Place::Folder(folder) => folder.path().display().to_string(),
-            Place::Bucket(url) => url.clone(),
+            StoreKind::Folder(folder) => folder.path().display().to_string(),
+            StoreKind::Bucket(url) => url.clone(),
         }
     }
 
     /// The kind of the store.
-    pub fn place(&self) -> &Place {
+    pub fn place(&self) -> &StoreKind {
         &self.place
     }
 
-    /// The same store seen through another implementation: a wrapper that fails on purpose, say.
+    /// The same store seen through another implementation, for example a wrapper that fails on purpose.
     pub fn seen_through(&self, wrap: impl FnOnce(Arc<dyn ObjectStore>) -> Arc<dyn ObjectStore>) -> Self {
         Self { inner: wrap(Arc::clone(&self.inner)), ..self.clone() }
     }
@@ -227,8 +227,8 @@ impl Store {
     /// carries the run's id), so one that is there is the same file. `false` when there is nothing to copy.
     pub async fn copy(&self, from: &str, to: &str) -> Result<bool> {
         let mode = match self.place {
-            Place::Folder(_) => CopyMode::Create,
-            Place::Bucket(_) => CopyMode::Overwrite,
+            StoreKind::Folder(_) => CopyMode::Create,
+            StoreKind::Bucket(_) => CopyMode::Overwrite,
         };
         let options = CopyOptions::new().with_mode(mode);
         match self.inner.copy_opts(&Path::from(from), &Path::from(to), options).await {
@@ -273,11 +273,11 @@ impl Store {
         let second = self.put_new(&path, "probe again").await;
         let renewed = match (&first, &self.place) {
             // Locks in a bucket are renewed by their tag; a folder's locks are the system's.
-            (Put::Created(tag), Place::Bucket(_)) => {
+            (Put::Created(tag), StoreKind::Bucket(_)) => {
                 let next = self.put_over(&path, tag, "probe renewed").await?;
                 next.is_some() && self.put_over(&path, tag, "probe late").await?.is_none()
             }
-            (Put::Created(_), Place::Folder(_)) => true,
+            (Put::Created(_), StoreKind::Folder(_)) => true,
             (Put::Exists, _) => false,
         };
         let clean = self.delete(std::slice::from_ref(&path)).await;

@@ -1,9 +1,9 @@
-//! HTTP to a bucket and to the services that give its credentials: no redirect, no referer, no proxy for addresses in the
-//! clear, and a bound for every body.
+//! HTTP to a bucket and to the services that give its credentials: no redirect, no referer, no proxy for unencrypted
+//! addresses, and a bound for every body.
 //!
 //! Takes requests of the store's client, gives their answers. A body is read whole and within [`TEXT`] bytes and
-//! [`ELEMENTS`] elements, unless the request is marked as that of an object's content ([`Content`]): that one is handed on
-//! as it comes, and ends where the answer states. Refuses redirects and http that leaves the machine ([`Untaken`]).
+//! [`ELEMENTS`] elements, unless the request is marked as that of an object's content ([`ObjectContent`]): that one is passed
+//! on as it arrives, up to its stated length. Refuses redirects and http that leaves the machine ([`Untaken`]).
 
 use std::error::Error;
 use std::fmt;
@@ -28,16 +28,16 @@ const TEXT: usize = 8 << 20;
 /// Elements of such an answer, counted by the signs that begin or divide them. A list has at most 1,000 entries of about 12
 /// elements, with a beginning and an end each. The reader keeps up to 100 bytes for one: 10 MiB.
 const ELEMENTS: usize = 100_000;
-/// Bytes of an answer that reports an error; the rest is cut off, for the status says enough.
+/// Bytes of an answer that reports an error; the rest is cut off, for the status is enough.
 const REPORT: usize = 64 << 10;
-/// A connection is made within this, or counts as failed, unless the options say less.
+/// The time in which a connection is made, or counts as failed, unless the options set less.
 const CONNECT: Duration = Duration::from_secs(5);
 /// A request with its answer takes no longer: data goes in parts of 8 MiB, and is read in ranges.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Marks the request of an object's content, with the length of the object.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Content;
+pub(super) struct ObjectContent;
 
 /// The reason why a request was not sent, or its answer not taken.
 #[derive(Debug)]
@@ -64,8 +64,8 @@ impl fmt::Display for Untaken {
             }
             Self::TooLong(bytes) => write!(f, "the answer is longer than {bytes} bytes"),
             Self::TooMany(elements) => write!(f, "the answer has more than {elements} elements"),
-            Self::InTheClear(host) => write!(f, "{host} is asked by http, which is accepted for loopback only"),
-            Self::NoProgress => write!(f, "the list states that it goes on, and does not"),
+            Self::InTheClear(host) => write!(f, "{host} is addressed by http, which is accepted for loopback only"),
+            Self::NoProgress => write!(f, "the list states that it continues, and does not"),
             Self::Endless(bytes) => write!(f, "the list is longer than {bytes} bytes"),
         }
     }
@@ -149,7 +149,7 @@ impl Way {
 
     async fn ask(&self, request: HttpRequest) -> Result<HttpResponse, HttpError> {
         let client = self.to(&request.uri().to_string()).map_err(Untaken::transport)?;
-        let content = request.extensions().get::<Content>().is_some();
+        let content = request.extensions().get::<ObjectContent>().is_some();
         let range = request.headers().get("range").and_then(|value| ranged(value.to_str().ok()?));
         let answer = client.execute(request).await?;
         let status = answer.status();

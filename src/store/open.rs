@@ -21,7 +21,7 @@ use crate::store::local::LocalFolder;
 use crate::store::network::Connector;
 use crate::store::step::Watcher;
 use crate::store::uploads::Uploads;
-use crate::store::{Former, LockTiming, Place, Store, error, paths};
+use crate::store::{Former, LockTiming, Store, StoreKind, error, paths};
 
 /// Credentials that the client takes from the environment, with their variables.
 const CREDENTIALS: [(AmazonS3ConfigKey, &str); 9] = [
@@ -45,13 +45,13 @@ const ADDRESSES: [(AmazonS3ConfigKey, &str); 5] = [
 ];
 /// The host at which the client asks for `AWS_CONTAINER_CREDENTIALS_RELATIVE_URI`, with its scheme.
 const CONTAINER: &str = "http://169.254.170.2";
-/// A request to the store is tried this often, and for this long: a store that is down is told within a minute.
+/// A request to the store is tried this often, and for this long: an unreachable store is reported within a minute.
 const TRIES: usize = 6;
 const TRY_FOR: Duration = Duration::from_secs(60);
 
 impl Store {
-    /// Opens the destination. A folder is made when it is missing and `create` says so. Refuses (`StoreRefused`) a folder in which
-    /// `_pearlift`, or something directly in it, is a link or another odd thing.
+    /// Opens the destination. A missing folder is made if `create` is true. Refuses (`StoreRefused`) a folder in which
+    /// `_pearlift`, or something directly in it, is a link or another odd object.
     pub fn open(destination: &Destination, create: bool) -> Result<Self> {
         match destination {
             Destination::Local(folder) => Self::folder(folder, create),
@@ -69,7 +69,7 @@ impl Store {
         folder.list_names(paths::OURS).map_err(|e| error::local("use", &folder.place(paths::OURS), e))?;
         Ok(Self {
             inner: Arc::new(LocalFolder(folder.clone())),
-            place: Place::Folder(folder),
+            place: StoreKind::Folder(folder),
             lock_timing: LockTiming::default(),
             watcher: Watcher::default(),
             uploads: None,
@@ -119,14 +119,14 @@ impl Store {
         });
         let uploads = Some(Uploads::new(bucket, client, prefix));
         let lock_timing = LockTiming { renew: s3.lock_renew, expire: s3.lock_expire };
-        Ok(Self { inner, place: Place::Bucket(url), lock_timing, watcher: Watcher::default(), uploads, former })
+        Ok(Self { inner, place: StoreKind::Bucket(url), lock_timing, watcher: Watcher::default(), uploads, former })
     }
 
     /// A destination that lives as long as the process, for tests.
     pub fn memory() -> Self {
         Self {
             inner: Arc::new(InMemory::new()),
-            place: Place::Bucket("memory".to_owned()),
+            place: StoreKind::Bucket("memory".to_owned()),
             lock_timing: LockTiming::default(),
             watcher: Watcher::default(),
             uploads: None,

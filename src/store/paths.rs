@@ -7,7 +7,7 @@
 //! _pearlift/staging/<run>/<name>.part                        complete files not yet published
 //! _pearlift/scans/order/<scan>.json                          an unfinished scan's plan
 //! _pearlift/deleted/order/order-<run>-<n>.parquet            rows of deleted records
-//! _pearlift/misfits/order/<run>-<n>.jsonl                    records that did not fit
+//! _pearlift/misfits/order/<run>-<n>.jsonl                    rejected records
 //! _pearlift/locks/<resource>  _pearlift/runs/<run>.json
 //! ```
 //!
@@ -77,7 +77,7 @@ pub fn data(table: &str, segment: Option<&str>, run: &str, number: u64) -> Strin
     }
 }
 
-/// The table and the run in the path of a data file, when its name is one of ours and lies in its table's folder.
+/// The table and the run in the path of a data file, when its name is one of ours and it is in its table's folder.
 pub fn of_data(path: &str) -> Option<(&str, &str)> {
     let (table, rest) = path.split_once('/')?;
     let (segment, name) = rest.split_once('/').map_or((None, rest), |(segment, name)| (Some(segment), name));
@@ -159,18 +159,18 @@ pub fn scan(resource: &str, scan: &str) -> String {
 }
 
 /// Records that did not fit, one JSON object a line.
-pub fn misfits(resource: &str, run: &str, number: u64) -> String {
+pub fn rejected(resource: &str, run: &str, number: u64) -> String {
     format!("{OURS}/misfits/{resource}/{run}-{number}.jsonl")
 }
 
-/// The folder of a resource's misfit files.
-pub fn misfits_of(resource: &str) -> String {
+/// The folder of a resource's rejected records.
+pub fn rejected_of(resource: &str) -> String {
     format!("{OURS}/misfits/{resource}")
 }
 
-/// Whether a path is that of a resource's misfit file.
-pub fn is_misfits(path: &str, resource: &str) -> bool {
-    let name = path.strip_prefix(&misfits_of(resource)).and_then(|rest| rest.strip_prefix('/'));
+/// Whether a path is that of a resource's file of rejected records.
+pub fn is_rejected(path: &str, resource: &str) -> bool {
+    let name = path.strip_prefix(&rejected_of(resource)).and_then(|rest| rest.strip_prefix('/'));
     let parts = name.and_then(|name| name.strip_suffix(".jsonl")).and_then(|name| name.split_once('-'));
     parts.is_some_and(|(run, number)| is_run(run) && is_number(number))
 }

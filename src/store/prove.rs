@@ -3,15 +3,15 @@
 
 use crate::failure::Result;
 use crate::store::lock::{Locks, Observed, renew};
-use crate::store::{Place, Store, error, paths};
+use crate::store::{Store, StoreKind, error, paths};
 
 impl Store {
     /// Proves that a lock can be taken, is seen as held by another run, is renewed, and is free once it was given back.
     pub async fn prove_lock(&self, run: &str) -> Result<()> {
         let name = paths::probe_lock(run);
         let proof = match &self.place {
-            Place::Folder(_) => self.prove_lock_file(&name, run),
-            Place::Bucket(_) => self.prove_lock_object(&name, run).await,
+            StoreKind::Folder(_) => self.prove_lock_file(&name, run),
+            StoreKind::Bucket(_) => self.prove_lock_object(&name, run).await,
         };
         let clean = self.delete(&[paths::lock(&name)]).await;
         match proof? {

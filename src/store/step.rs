@@ -1,6 +1,6 @@
-//! The steps between which a process may die, by name: a test stops at each of them and checks the remains.
+//! The steps between which a process may crash, by name: a test stops at each of them and checks the remains.
 //!
-//! The stages say [`Store::reach`] when a step is done; a watcher of the store may end the process there.
+//! The stages call [`Store::reach`] when a step is done; a watcher of the store may end the process there.
 
 use std::fmt;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use crate::store::Store;
 
 /// Something that is just done, in the order of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Step {
+pub enum StoreStep {
     /// The locks are taken; nothing is asked or written yet.
     Locked,
     /// A draft of new tokens is there, empty: the source has given them, and perhaps ended the former ones.
@@ -21,7 +21,7 @@ pub enum Step {
     TokensSynced,
     /// The draft has become the token file.
     TokensPlaced,
-    /// A version of our own stands, so that a dead run can no longer commit.
+    /// A version of our own is stored, so that a crashed run can no longer commit.
     Claimed,
     /// The commits of a crashed run are published.
     Recovered,
@@ -41,13 +41,13 @@ pub enum Step {
     Staged,
     /// All files of a table are staged, perhaps not those of the next.
     TableStaged,
-    /// The plan of an unfinished scan stands.
+    /// The plan of an unfinished scan is stored.
     PlanKept,
-    /// The records that did not fit stand.
-    MisfitsKept,
+    /// The rejected records are stored.
+    RejectedKept,
     /// Everything that a version names is durable; the version is not put.
     Ready,
-    /// The version stands; nothing of it is published.
+    /// The version is stored; nothing of it is published.
     Decided,
     /// One file of a partition is at its final path.
     Copied,
@@ -63,7 +63,7 @@ pub enum Step {
     Done,
 }
 
-impl Step {
+impl StoreStep {
     /// Every step.
     pub const ALL: [Self; 25] = [
         Self::Locked,
@@ -82,7 +82,7 @@ impl Step {
         Self::Staged,
         Self::TableStaged,
         Self::PlanKept,
-        Self::MisfitsKept,
+        Self::RejectedKept,
         Self::Ready,
         Self::Decided,
         Self::Copied,
@@ -94,7 +94,7 @@ impl Step {
     ];
 }
 
-type Watch = dyn Fn(Step, &str) -> Result<()> + Send + Sync;
+type Watch = dyn Fn(StoreStep, &str) -> Result<()> + Send + Sync;
 
 /// The receiver of steps; none by default.
 #[derive(Clone, Default)]
@@ -102,7 +102,7 @@ pub struct Watcher(Option<Arc<Watch>>);
 
 impl Watcher {
     /// A step is done, for this path or resource.
-    pub fn reach(&self, step: Step, of: &str) -> Result<()> {
+    pub fn reach(&self, step: StoreStep, of: &str) -> Result<()> {
         self.0.as_ref().map_or(Ok(()), |watch| watch(step, of))
     }
 }
@@ -114,15 +114,15 @@ impl fmt::Debug for Watcher {
 }
 
 impl Store {
-    /// The same store, watched: `watch` is told of each step and of the path or resource that it concerns. A failure that
-    /// it gives is that of the step.
-    pub fn watched(mut self, watch: impl Fn(Step, &str) -> Result<()> + Send + Sync + 'static) -> Self {
+    /// The same store with a watcher: `watch` is called at each step with the path or resource concerned. A failure
+    /// that it returns is that of the step.
+    pub fn watched(mut self, watch: impl Fn(StoreStep, &str) -> Result<()> + Send + Sync + 'static) -> Self {
         self.watcher = Watcher(Some(Arc::new(watch)));
         self
     }
 
     /// A step is done, for this path or resource.
-    pub fn reach(&self, step: Step, of: &str) -> Result<()> {
+    pub fn reach(&self, step: StoreStep, of: &str) -> Result<()> {
         self.watcher.reach(step, of)
     }
 

@@ -5,7 +5,7 @@ use object_store::path::Path;
 
 use crate::failure::Result;
 use crate::store::error::failure;
-use crate::store::{Place, Store, paths};
+use crate::store::{Store, StoreKind, paths};
 
 impl Store {
     /// The paths below a prefix, with their sizes, from the oldest by the store's clock to the newest.
@@ -24,7 +24,7 @@ impl Store {
 
     /// Removes the staging folder of a run where it is empty: a bucket has no folders. One that cannot be removed stays.
     pub fn remove_empty_staging(&self, run: &str) {
-        if let Place::Folder(folder) = &self.place {
+        if let StoreKind::Folder(folder) = &self.place {
             let _ = folder.remove_empty(&format!("{}/{run}", paths::STAGING));
         }
     }

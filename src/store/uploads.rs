@@ -16,7 +16,7 @@ use object_store::signer::{SignedUrlOptions, Signer};
 use serde::Deserialize;
 
 use crate::failure::Result;
-use crate::store::listing::Progress;
+use crate::store::listing::ListedPages;
 use crate::store::network::Untaken;
 use crate::store::{Store, error};
 
@@ -94,7 +94,7 @@ impl Store {
 }
 
 impl Uploads {
-    /// Those of a bucket, in which the destination lies below a prefix.
+    /// Those of a bucket, with the destination below a prefix.
     pub(super) fn new(bucket: AmazonS3, client: HttpClient, prefix: Path) -> Self {
         Self { bucket, client, prefix }
     }
@@ -108,12 +108,12 @@ impl Uploads {
         let (ours, below) = (self.key(""), self.key(&format!("{folder}/")));
         let mut found = BTreeSet::new();
         let mut after: Option<(String, String)> = None;
-        let mut progress = Progress::default();
+        let mut progress = ListedPages::default();
         for _ in 0..PAGES {
             let page = self.page(&below, after.as_ref()).await?;
             let (entries, bytes) =
                 (page.uploads.len(), page.uploads.iter().map(|one| one.path.len() + one.id.len()).sum());
-            // Whatever a service makes of the prefix that it was asked for.
+            // A service may ignore the prefix in the request.
             let in_folder = page.uploads.into_iter().filter(|upload| upload.path.starts_with(&below));
             found.extend(in_folder.map(|upload| Upload { path: upload.path[ours.len()..].to_owned(), ..upload }));
             // A service that names a place again, or brings nothing, would be asked for ever.

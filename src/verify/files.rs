@@ -8,8 +8,8 @@ use crate::failure::{Failure, Result};
 use crate::manifest::{DataFile, TableFiles, Version};
 use crate::schema::{DELETED_AT, EXTRA, EXTRACTED_AT, RUN_ID};
 use crate::store::Store;
-use crate::verify::{Finding, What, finding};
-use crate::write::{Columns, Flaw, Located, footer};
+use crate::verify::{VerifyFinding, What, finding};
+use crate::write::{Columns, Flaw, LocatedFile, footer};
 
 /// Files looked at at once: a bucket answers in tens of milliseconds.
 const AT_ONCE: usize = 16;
@@ -20,13 +20,13 @@ const FOOTERS: usize = 4;
 /// The live files that were found: by table, and those of deleted rows.
 #[derive(Debug, Default)]
 pub struct Files {
-    pub tables: BTreeMap<String, Vec<Located>>,
-    pub deleted: Vec<Located>,
+    pub tables: BTreeMap<String, Vec<LocatedFile>>,
+    pub deleted: Vec<LocatedFile>,
 }
 
 /// Finds every file that a head names, at its final path or where it was staged; a missing or unpublished one becomes a
 /// finding.
-pub async fn locate(store: &Store, head: &Version, findings: &mut Vec<Finding>) -> Result<Files> {
+pub async fn locate(store: &Store, head: &Version, findings: &mut Vec<VerifyFinding>) -> Result<Files> {
     let of_tables = head.tables.iter().flat_map(|(name, table)| table.files.iter().map(move |file| (Some(name), file)));
     let named = of_tables.chain(head.deleted.iter().map(|file| (None, file)));
     let places: Vec<_> = futures_util::stream::iter(named)
@@ -43,7 +43,7 @@ pub async fn locate(store: &Store, head: &Version, findings: &mut Vec<Finding>) 
         if at == file.staged {
             findings.push(finding(&head.resource, Some(&file.path), What::Unpublished));
         }
-        let located = Located { file: file.clone(), at };
+        let located = LocatedFile { file: file.clone(), at };
         match table {
             Some(table) => files.tables.entry(table.clone()).or_default().push(located),
             None => files.deleted.push(located),
@@ -52,7 +52,7 @@ pub async fn locate(store: &Store, head: &Version, findings: &mut Vec<Finding>) 
     Ok(files)
 }
 
-/// Where a file lies. One that is published between our two looks is looked for once more.
+/// The present path of a file. A file that is published between our two look-ups is looked up once more.
 async fn place(store: &Store, file: &DataFile) -> Result<Option<String>> {
     for path in [&file.path, &file.staged, &file.path] {
         if store.size(path).await?.is_some() {
@@ -63,8 +63,8 @@ async fn place(store: &Store, file: &DataFile) -> Result<Option<String>> {
 }
 
 /// Compares size and footer of every file with the manifest.
-pub async fn look(store: &Store, head: &Version, files: Files) -> Result<Vec<Finding>> {
-    let mut all: Vec<(Located, Columns)> = Vec::new();
+pub async fn look(store: &Store, head: &Version, files: Files) -> Result<Vec<VerifyFinding>> {
+    let mut all: Vec<(LocatedFile, Columns)> = Vec::new();
     for (name, located) in files.tables {
         let columns = columns(&head.tables[&name])?;
         all.extend(located.into_iter().map(|located| (located, columns.clone())));
@@ -84,7 +84,7 @@ pub async fn look(store: &Store, head: &Version, files: Files) -> Result<Vec<Fin
     Ok(flaws.into_iter().flatten().collect())
 }
 
-async fn look_at(store: &Store, located: &Located, columns: Columns) -> Result<Option<Flaw>> {
+async fn look_at(store: &Store, located: &LocatedFile, columns: Columns) -> Result<Option<Flaw>> {
     let Some(remote) = store.remote_file(&located.at).await? else { return Ok(Some(Flaw::Missing)) };
     let file = &located.file;
     if remote.size() != file.bytes {
@@ -110,7 +110,7 @@ pub fn columns(table: &TableFiles) -> Result<Columns> {
 
 /// The columns that a file of deleted rows must have, which is as its table was then: the key and ours. None where there is
 /// no such table any more.
-pub fn deleted_columns(head: &Version, located: &Located) -> Option<Columns> {
+pub fn deleted_columns(head: &Version, located: &LocatedFile) -> Option<Columns> {
     let table = located.file.path.rsplit('/').nth(1).and_then(|name| head.tables.get(name))?;
     let ours = [EXTRA, EXTRACTED_AT, RUN_ID, DELETED_AT].map(str::to_owned);
     Some(Columns::Among(table.key.iter().cloned().chain(ours).collect()))

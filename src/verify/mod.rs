@@ -1,9 +1,9 @@
-//! Compares the destination with the heads: every live file exists as it was written, and no other file lies between them
+//! Compares the destination with the heads: every live file exists as it was written, and no other file is among them
 //! that a glob would read.
 //!
-//! Takes a store and the catalogue, gives findings. Goes by the manifests on disk: the catalogue only tells how rows
-//! belong to partitions. Reads only; a run may go on meanwhile, so a missing file is looked up in the newest head before
-//! it is called damage.
+//! Takes a store and the catalogue, gives findings. Relies on the manifests on disk: the catalogue only decides the
+//! partitions of rows. Reads only; a run may continue meanwhile, so a missing file is looked up in the newest head
+//! before it is called damage.
 
 mod files;
 mod tables;
@@ -37,13 +37,13 @@ pub struct Inquiry<'a> {
 /// The findings.
 #[derive(Debug, Default)]
 pub struct Report {
-    pub resources: Vec<Looked>,
-    pub findings: Vec<Finding>,
+    pub resources: Vec<VerifiedResource>,
+    pub findings: Vec<VerifyFinding>,
 }
 
 /// A resource that was looked at, by its head.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Looked {
+pub struct VerifiedResource {
     pub resource: String,
     pub version: u64,
     pub files: u64,
@@ -53,7 +53,7 @@ pub struct Looked {
 
 /// Something worth a line.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Finding {
+pub struct VerifyFinding {
     pub resource: String,
     pub path: Option<String>,
     pub what: What,
@@ -68,7 +68,7 @@ pub enum What {
     Flawed(Flaw),
     /// A manifest cannot be read, or is not of its place.
     Manifest(String),
-    /// A Parquet file that no head names lies where a glob reads it.
+    /// A Parquet file that no head names, where a glob reads it.
     Foreign,
     /// A live file waits in staging to be published.
     Unpublished,
@@ -116,17 +116,16 @@ impl fmt::Display for What {
     }
 }
 
-impl Finding {
+impl VerifyFinding {
     /// The remedy, if there is one.
     pub fn remedy(&self) -> Option<String> {
         let name = &self.resource;
         match &self.what {
             What::Flawed(_) => Some(format!(
-                "`pearlift backfill {name} --damaged` reads again what it may have held; or restore it from a backup"
+                "`pearlift backfill {name} --damaged` reads its records again; or restore it from a backup"
             )),
             What::Manifest(_) => Some(format!(
-                "restore it from a backup; without one move it away, and `pearlift backfill {name} --damaged` mends the \
-                 version before"
+                "restore it from a backup; without one move it away, and `pearlift backfill {name} --damaged` repairs the version before"
             )),
             What::Foreign => Some("move it out of the table's folder".to_owned()),
             What::Unpublished => Some(format!("`pearlift run {name}` or `pearlift clean` publishes it")),
@@ -170,22 +169,22 @@ pub async fn verify(inquiry: Inquiry<'_>) -> Result<Report> {
 }
 
 /// Files in the folders of a resource's tables that no head lists.
-pub async fn strays_of(store: &Store, head: &Version) -> Result<Vec<Finding>> {
+pub async fn strays_of(store: &Store, head: &Version) -> Result<Vec<VerifyFinding>> {
     let tables: Vec<_> = head.tables.keys().map(|table| (head.resource.clone(), table.clone())).collect();
     strays::find(store, &resources(store).await?, &tables).await
 }
 
 /// A manifest that is damaged is a finding; anything else is a failure.
-fn unread(resource: &str, failure: Failure) -> Result<Finding> {
+fn unread(resource: &str, failure: Failure) -> Result<VerifyFinding> {
     if failure.kind() != Kind::Damage {
         return Err(failure);
     }
     let what = What::Manifest(failure.to_string());
-    Ok(Finding { resource: resource.to_owned(), path: None, what, count: 1 })
+    Ok(VerifyFinding { resource: resource.to_owned(), path: None, what, count: 1 })
 }
 
 /// One resource by its head; again by a newer one where files went away under us. None where nothing was ever committed.
-pub async fn look_at(inquiry: Inquiry<'_>, name: &str) -> Result<Option<(Version, Vec<Finding>)>> {
+pub async fn look_at(inquiry: Inquiry<'_>, name: &str) -> Result<Option<(Version, Vec<VerifyFinding>)>> {
     for _ in 0..TRIES {
         let Some(current) = head(inquiry.store, name).await? else { return Ok(None) };
         let mut findings = Vec::new();
@@ -210,7 +209,7 @@ pub async fn look_at(inquiry: Inquiry<'_>, name: &str) -> Result<Option<(Version
     Ok(Some((current, vec![finding(name, None, What::Skipped(why.to_owned()))])))
 }
 
-fn any_missing(findings: &[Finding]) -> bool {
+fn any_missing(findings: &[VerifyFinding]) -> bool {
     findings.iter().any(|finding| finding.what == What::Flawed(Flaw::Missing))
 }
 
@@ -219,12 +218,12 @@ async fn has_moved(inquiry: Inquiry<'_>, current: &Version) -> Result<bool> {
     Ok(head(inquiry.store, &current.resource).await?.is_some_and(|newest| newest.nonce != current.nonce))
 }
 
-fn finding(resource: &str, path: Option<&str>, what: What) -> Finding {
-    Finding { resource: resource.to_owned(), path: path.map(str::to_owned), what, count: 1 }
+fn finding(resource: &str, path: Option<&str>, what: What) -> VerifyFinding {
+    VerifyFinding { resource: resource.to_owned(), path: path.map(str::to_owned), what, count: 1 }
 }
 
-fn describe(head: &Version) -> Looked {
-    Looked {
+fn describe(head: &Version) -> VerifiedResource {
+    VerifiedResource {
         resource: head.resource.clone(),
         version: head.version,
         files: u64::try_from(head.files().count()).expect("a count fits"),

@@ -5,13 +5,13 @@ use std::collections::BTreeSet;
 use crate::failure::{Failure, Kind, Result};
 use crate::manifest::{head, outline, versions};
 use crate::store::{Store, paths};
-use crate::verify::{Finding, What, finding};
+use crate::verify::{VerifyFinding, What, finding};
 
 /// Files in the folders of these tables (each with its resource) that are live in no resource.
 ///
-/// The folders are listed before the heads are read: a file that a run publishes is named by a head first, so whatever was
-/// listed and is of a run going on is in the head, or among the files that a newer version removed.
-pub async fn find(store: &Store, resources: &[String], tables: &[(String, String)]) -> Result<Vec<Finding>> {
+/// The folders are listed before the heads are read: a file that a run publishes is named by a head first, so that
+/// every listed file of a concurrent run is in the head, or among the files that a newer version removed.
+pub async fn find(store: &Store, resources: &[String], tables: &[(String, String)]) -> Result<Vec<VerifyFinding>> {
     let mut listed = Vec::new();
     for (resource, table) in tables {
         listed.extend(store.list(table).await?.into_iter().map(|(path, _)| (resource, path)));
@@ -20,7 +20,7 @@ pub async fn find(store: &Store, resources: &[String], tables: &[(String, String
     for resource in resources {
         match head(store, resource).await {
             Ok(head) => live.extend(head.iter().flat_map(|head| head.paths().into_iter().map(str::to_owned))),
-            // Reported already; the files that it lists cannot be told from strays.
+            // Reported already; the files that it lists cannot be distinguished from strays.
             Err(failure) if failure.kind() == Kind::Damage => return Ok(Vec::new()),
             Err(failure) => return Err(failure),
         }
@@ -49,7 +49,7 @@ pub async fn find(store: &Store, resources: &[String], tables: &[(String, String
 async fn removed_by(store: &Store, resource: &str) -> Result<BTreeSet<String>> {
     let mut removed = BTreeSet::new();
     for number in versions(store, resource).await? {
-        // One that is gone was pruned; one that is no manifest says nothing.
+        // One that is missing was pruned; one that is no manifest proves nothing.
         match outline(store, resource, number).await {
             Ok(version) => removed.extend(version.into_iter().flat_map(|version| version.removes)),
             Err(failure) if failure.kind() == Kind::Damage => {}

@@ -8,11 +8,11 @@ use crate::failure::Result;
 use crate::manifest::Version;
 use crate::schema::{Partition, Resource};
 use crate::verify::files::{Files, columns, deleted_columns};
-use crate::verify::{Finding, Inquiry, What, finding};
-use crate::write::{Columns, Fault, Group, Located, Part, compare};
+use crate::verify::{Inquiry, VerifyFinding, What, finding};
+use crate::write::{Columns, ComparedTable, FileFault, Group, LocatedFile, compare};
 
 /// Reads every file of a head.
-pub async fn compare_all(inquiry: Inquiry<'_>, head: &Version, files: Files) -> Result<Vec<Finding>> {
+pub async fn compare_all(inquiry: Inquiry<'_>, head: &Version, files: Files) -> Result<Vec<VerifyFinding>> {
     let mut findings = Vec::new();
     let resource = inquiry.catalog.find(&head.resource);
     if resource.is_none() && head.tables.values().any(|table| table.partition.is_some()) {
@@ -29,13 +29,13 @@ pub async fn compare_all(inquiry: Inquiry<'_>, head: &Version, files: Files) -> 
     Ok(findings)
 }
 
-fn of_fault(resource: &str, fault: Fault) -> Finding {
-    let Fault { path, flaw, count } = fault;
-    Finding { resource: resource.to_owned(), path: Some(path), what: What::Flawed(flaw), count }
+fn of_fault(resource: &str, fault: FileFault) -> VerifyFinding {
+    let FileFault { path, flaw, count } = fault;
+    VerifyFinding { resource: resource.to_owned(), path: Some(path), what: What::Flawed(flaw), count }
 }
 
-/// Tables that are read side by side: all of the resource, day by day where it is a snapshot. A file of deleted rows stands
-/// for itself: a record may be deleted twice.
+/// Tables that are read side by side: all of the resource, day by day if it is a snapshot. A file of deleted rows is a
+/// group of its own: a record may be deleted twice.
 fn groups(head: &Version, resource: Option<&Resource>, files: Files, missing: bool) -> Result<Vec<Group>> {
     let partitions: BTreeSet<Option<String>> =
         files.tables.values().flatten().map(|located| located.file.partition.clone()).collect();
@@ -46,7 +46,7 @@ fn groups(head: &Version, resource: Option<&Resource>, files: Files, missing: bo
     for partition in wanted {
         let mut group = Group { parts: Vec::new(), owner: None };
         for (name, table) in &head.tables {
-            // Missing files are reported already; the rest is judged without its owners.
+            // Missing files are reported already; the others are judged without their records.
             if table.key.len() == 1 && !missing {
                 group.owner = Some(group.parts.len());
             }
@@ -65,11 +65,16 @@ fn groups(head: &Version, resource: Option<&Resource>, files: Files, missing: bo
     Ok(groups)
 }
 
-fn part(key: &[String], columns: Columns, files: Vec<Located>, dated: Option<(Partition, String)>) -> Part {
-    Part { key: key.to_vec(), columns, files, dated }
+fn part(
+    key: &[String],
+    columns: Columns,
+    files: Vec<LocatedFile>,
+    dated: Option<(Partition, String)>,
+) -> ComparedTable {
+    ComparedTable { key: key.to_vec(), columns, files, dated }
 }
 
-/// The column by which a table's own rows are told apart into partitions.
+/// The table's own column that decides the partition of a row.
 fn dated(resource: Option<&Resource>, name: &str) -> Option<(Partition, String)> {
     let table = resource?.tables.iter().position(|table| table.name == name)?;
     match resource?.partition() {

@@ -10,7 +10,7 @@ use tokio::runtime::Handle;
 use crate::failure::Result;
 use crate::manifest::DataFile;
 use crate::store::Store;
-use crate::write::source::{Source, is_read_whole, read_whole};
+use crate::write::source::{FileSource, is_read_whole, read_whole};
 
 /// Files that are read at once, at most.
 const AT_ONCE: usize = 8;
@@ -21,11 +21,11 @@ pub struct Ahead<'a> {
     runtime: &'a Handle,
     memory: usize,
     paths: VecDeque<String>,
-    sources: BoxStream<'a, Result<Source>>,
+    sources: BoxStream<'a, Result<FileSource>>,
 }
 
 impl<'a> Ahead<'a> {
-    /// These files; `memory` is what a row group may take, and those that are read ahead take a quarter of it.
+    /// Reads these files; `memory` bounds a row group, and the files that are read ahead take a quarter of it.
     pub fn new(store: &'a Store, runtime: &'a Handle, files: Vec<DataFile>, memory: usize) -> Self {
         let whole: Vec<DataFile> = files.into_iter().filter(|file| is_read_whole(file, memory)).collect();
         let largest = whole.iter().map(|file| usize::try_from(file.bytes).unwrap_or(usize::MAX)).max().unwrap_or(0);
@@ -36,7 +36,7 @@ impl<'a> Ahead<'a> {
     }
 
     /// The bytes of a file. Blocks: call it from a blocking thread.
-    pub fn take(&mut self, file: &DataFile) -> Result<Source> {
+    pub fn take(&mut self, file: &DataFile) -> Result<FileSource> {
         if self.paths.front() == Some(&file.path) {
             self.paths.pop_front();
             if let Some(source) = self.runtime.block_on(self.sources.next()) {
@@ -46,6 +46,6 @@ impl<'a> Ahead<'a> {
         if is_read_whole(file, self.memory) {
             return self.runtime.block_on(read_whole(self.store, file));
         }
-        Source::by_ranges(self.store, file)
+        FileSource::by_ranges(self.store, file)
     }
 }

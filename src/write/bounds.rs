@@ -15,7 +15,7 @@ use parquet::errors::{ParquetError, Result};
 use parquet::file::metadata::{ColumnChunkMetaData, PageIndexPolicy, ParquetMetaData, ParquetMetaDataReader};
 use parquet::file::reader::ChunkReader;
 
-use crate::write::thrift::Compact;
+use crate::write::thrift::ThriftReader;
 use crate::write::weight::BATCH;
 
 /// Bytes of a footer: one of a hundred million rows has so many.
@@ -32,7 +32,7 @@ const PAGES: u64 = 128 << 20;
 /// Bytes that are read for the header of a page at first, and at most.
 const HEADER: u64 = 256;
 const LONGEST_HEADER: u64 = 64 << 10;
-/// Bytes of a value that is no text, and of what Arrow keeps about a text.
+/// Bytes of a value that is no text, and of Arrow's overhead for a text.
 const FIXED: u64 = 16;
 
 /// Reads a footer, and the indexes of pages that are wanted.
@@ -70,8 +70,9 @@ pub enum Indexes {
     Pages,
 }
 
-/// So many rows of these row groups are a batch of the columns that are read, wherever they begin: by what their pages hold,
-/// not by what the footer states. Refuses pages that are too large, or in encodings that unpack to any length.
+/// The number of rows that one batch of the read columns of these row groups may have, wherever it begins: by the
+/// content of their pages, not by the statement of the footer. Refuses pages that are too large, or in encodings that
+/// unpack to any length.
 pub fn rows_at_once<R: ChunkReader>(
     file: &R,
     metadata: &ParquetMetaData,
@@ -163,7 +164,7 @@ fn page_header<R: ChunkReader>(file: &R, at: u64, end: u64) -> Result<(PageHeade
 }
 
 fn parse_header(bytes: &[u8]) -> Result<(PageHeader, u64)> {
-    let mut compact = Compact::new(bytes);
+    let mut compact = ThriftReader::new(bytes);
     let (mut kind, mut unpacked, mut packed, mut inner) = (None, None, None, None);
     let mut before = None;
     while let Some(field) = compact.field(before)? {
@@ -194,7 +195,7 @@ fn parse_header(bytes: &[u8]) -> Result<(PageHeader, u64)> {
 }
 
 /// The number of values and the encoding, from the part of a page's header that its kind has.
-fn values(compact: &mut Compact<'_>, part: i64) -> Result<(Option<i64>, Option<i64>)> {
+fn values(compact: &mut ThriftReader<'_>, part: i64) -> Result<(Option<i64>, Option<i64>)> {
     let place = if part == 8 { 4 } else { 2 };
     let (mut values, mut encoding, mut before) = (None, None, None);
     while let Some(field) = compact.field(before)? {
@@ -230,19 +231,19 @@ fn longest_text<R: ChunkReader>(file: &R, at: u64, header: &PageHeader, packing:
     Ok(longest)
 }
 
-/// Where a column chunk lies; refuses one that lies outside the file.
+/// The place of a column chunk; refuses one outside the file.
 pub fn range(column: &ColumnChunkMetaData, size: u64) -> parquet::errors::Result<Range<u64>> {
     let start = column.dictionary_page_offset().unwrap_or_else(|| column.data_page_offset());
     let bounds = u64::try_from(start).ok().zip(u64::try_from(column.compressed_size()).ok());
     let range = bounds.and_then(|(start, length)| Some(start..start.checked_add(length)?));
     range
         .filter(|range| range.end <= size)
-        .ok_or_else(|| ParquetError::General("a column chunk lies outside the file".to_owned()))
+        .ok_or_else(|| ParquetError::General("a column chunk is outside the file".to_owned()))
 }
 
 /// Refuses a footer that states more than it holds, or columns within columns: the reader of schemas calls itself for each.
 fn check_footer(footer: &[u8]) -> Result<()> {
-    let mut compact = Compact::new(footer);
+    let mut compact = ThriftReader::new(footer);
     let mut before = None;
     while let Some(field) = compact.field(before)? {
         if field.id == 2 && field.is_list() {
@@ -259,7 +260,7 @@ fn check_footer(footer: &[u8]) -> Result<()> {
 }
 
 /// An element of a schema; only the first, the root, has others below it.
-fn check_column(compact: &mut Compact<'_>, is_root: bool) -> Result<()> {
+fn check_column(compact: &mut ThriftReader<'_>, is_root: bool) -> Result<()> {
     let mut before = None;
     while let Some(field) = compact.field(before)? {
         if field.id == 5 {
@@ -288,7 +289,7 @@ fn check_indexes<R: ChunkReader>(file: &R, metadata: &ParquetMetaData) -> Result
     let first = places.iter().map(|(start, _)| *start).min();
     let last = places.iter().map(|(start, length)| start.saturating_add(*length)).max();
     let Some((first, last)) = first.zip(last) else { return Ok(()) };
-    // They lie one behind the other, and the reader takes all that lies between.
+    // The indexes follow each other, and the reader takes everything between the first and the last.
     if all > INDEXES || last - first > INDEXES {
         return Err(too_large("the index of its pages", all.max(last - first), INDEXES));
     }
@@ -296,7 +297,7 @@ fn check_indexes<R: ChunkReader>(file: &R, metadata: &ParquetMetaData) -> Result
     for (start, length) in places {
         let from = usize::try_from(start - first).expect("it is at most INDEXES");
         let to = usize::try_from(start - first + length).expect("it is at most INDEXES");
-        let mut compact = Compact::new(bytes.get(from..to).unwrap_or_default());
+        let mut compact = ThriftReader::new(bytes.get(from..to).unwrap_or_default());
         let mut before = None;
         while let Some(field) = compact.field(before)? {
             compact.skip(field)?;

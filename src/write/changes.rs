@@ -1,4 +1,4 @@
-//! The effect of a commit on rows: what becomes of old ones, how many differ, and which values differ.
+//! The effect of a commit on rows: the action on old rows, the number of rows that differ, and the values that differ.
 
 use std::collections::BTreeSet;
 
@@ -20,14 +20,14 @@ pub enum RowAction {
 
 /// The effect of a merge.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Changes {
+pub struct RowChanges {
     pub added: u64,
     pub changed: u64,
     /// Taken out of the table, or marked as deleted.
     pub removed: u64,
 }
 
-impl Changes {
+impl RowChanges {
     /// Whether anything differs from before.
     pub fn any(&self) -> bool {
         self.added + self.changed + self.removed > 0
@@ -48,20 +48,29 @@ impl Changes {
 
 /// Values of watched columns in rows that differ from before.
 pub struct Met<'a> {
-    /// (place of the column in the table, tests of others, where its values go)
-    columns: Vec<(usize, &'a [(usize, Test)], &'a mut BTreeSet<i64>)>,
+    columns: Vec<WatchedColumn<'a>>,
+}
+
+struct WatchedColumn<'a> {
+    /// Its place in the table.
+    column: usize,
+    /// Tests of other columns, by their places.
+    tests: &'a [(usize, Test)],
+    into: &'a mut BTreeSet<i64>,
 }
 
 impl<'a> Met<'a> {
     /// Of the watched columns those of the table at this place.
     pub fn new(watch: &'a [Naming], table: usize, into: &'a mut [BTreeSet<i64>]) -> Self {
         let columns = watch.iter().zip(into).filter(|(naming, _)| naming.table == table);
-        Self { columns: columns.map(|(naming, into)| (naming.column, naming.tests.as_slice(), into)).collect() }
+        let watched =
+            |(naming, into): (&'a Naming, _)| WatchedColumn { column: naming.column, tests: &naming.tests, into };
+        Self { columns: columns.map(watched).collect() }
     }
 
     /// Takes the values of one row.
     pub fn take(&mut self, batch: &RecordBatch, row: usize) {
-        for (column, tests, into) in &mut self.columns {
+        for WatchedColumn { column, tests, into } in &mut self.columns {
             let values = batch.column(*column).as_primitive::<Int64Type>();
             let passes = |(place, test): &(usize, Test)| admits(test, batch.column(*place), row);
             if values.is_valid(row) && tests.iter().all(passes) {

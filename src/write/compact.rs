@@ -1,8 +1,9 @@
-//! Small neighbouring files of a partition joined into larger ones. Rows, their order, and when and by which run they were
-//! first seen stay as they are.
+//! Compaction: small neighbouring files of a partition joined into larger ones. Rows, their order, and the time and run
+//! that first stored them stay as they are.
 //!
-//! Takes a head, gives staged files and what they replace. Goes by the files alone: no schema file is needed. Refuses
-//! (`Damage`) a file whose checksum is not that of the manifest, so that nobody takes what is in it for written by us.
+//! Takes a head, gives staged files and the names of the files they replace. Reads the files alone: no schema file is
+//! needed. Refuses (`Damage`) a file whose checksum is not that of the manifest, so that no foreign content gets a
+//! checksum of ours.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -15,15 +16,15 @@ use tokio::runtime::Handle;
 use crate::failure::{Failure, Kind, Result};
 use crate::manifest::{DataFile, OpenRecords, TableFiles, Version};
 use crate::store::{LocalCopy, Store};
-use crate::write::inspect::refuse_altered;
-use crate::write::output::{Draft, Output, Target};
+use crate::write::context::WriteContext;
+use crate::write::output::{Draft, Output};
 use crate::write::parquet::{Form, Sizes};
 use crate::write::reader::read;
 
 /// A file smaller than the target size divided by this is joined with small neighbours.
 const SMALL: u64 = 8;
 
-/// What joining needs to know.
+/// The context of a compaction.
 #[derive(Clone, Debug)]
 pub struct Joining<'a> {
     pub store: &'a Store,
@@ -31,6 +32,12 @@ pub struct Joining<'a> {
     pub spool: &'a Path,
     pub run: &'a str,
     pub sizes: Sizes,
+}
+
+impl<'a> Joining<'a> {
+    fn context(&self, runtime: &'a Handle) -> WriteContext<'a> {
+        WriteContext { store: self.store, spool: self.spool, run: self.run, sizes: self.sizes, runtime }
+    }
 }
 
 /// Neighbours that become fewer files.
@@ -44,7 +51,7 @@ pub struct Joint {
     pub into: u64,
 }
 
-/// What was joined.
+/// The result of a compaction.
 #[derive(Debug, Default)]
 pub struct Joined {
     pub tables: BTreeMap<String, TableFiles>,
@@ -54,8 +61,8 @@ pub struct Joined {
     pub staged: Vec<String>,
 }
 
-/// Runs of two and more small files of a table that are neighbours in a partition: none lies between them, and their key
-/// ranges do not overlap.
+/// Groups of two or more small files of a table that are neighbours in a partition: no other file is between them, and
+/// their key ranges do not overlap.
 pub fn small_neighbours(table: &TableFiles, sizes: Sizes) -> Vec<Vec<&DataFile>> {
     let mut files: Vec<&DataFile> = table.files.iter().filter(|file| file.rows > 0).collect();
     files.sort_by(|a, b| (&a.partition, &a.first).cmp(&(&b.partition, &b.first)));
@@ -90,10 +97,9 @@ pub fn join(work: &Joining<'_>, runtime: &Handle, next_number: &mut u64) -> Resu
             let files = &mut joined.tables.get_mut(name).expect("it is a table of the head").files;
             files.retain(|file| !run.iter().any(|gone| gone.path == file.path));
             let open = if into == 1 { joined_open(&run) } else { None };
-            for draft in drafts {
-                joined.staged.push(draft.file.staged.clone());
-                files.push(DataFile { open: open.clone(), ..draft.file });
-                runtime.block_on(work.store.stage(draft.scratch))?;
+            for file in work.context(runtime).stage(drafts)? {
+                joined.staged.push(file.staged.clone());
+                files.push(DataFile { open: open.clone(), ..file });
             }
             files.sort_by(|a, b| (&a.partition, &a.first).cmp(&(&b.partition, &b.first)));
         }
@@ -109,19 +115,12 @@ fn join_run(
     runtime: &Handle,
     next_number: &mut u64,
 ) -> Result<Vec<Draft>> {
-    let form = form(work, table, &whole_copy(work, run[0], runtime)?)?;
-    let mut target = Target {
-        store: work.store,
-        spool: work.spool,
-        table: name,
-        form: &form,
-        run: work.run,
-        open: None,
-        number: next_number,
-    };
+    let context = work.context(runtime);
+    let form = form(work, table, &context.live_copy(run[0])?)?;
+    let mut target = context.target(name, &form, None, next_number);
     let mut output = Output::new(run[0].partition.clone());
     for file in run {
-        let copy = whole_copy(work, file, runtime)?;
+        let copy = context.live_copy(file)?;
         for batch in read(&copy)? {
             let batch = batch.map_err(|error| Failure::damaged("read a data file", &file.path).caused(error))?;
             let batch = RecordBatch::try_new(Arc::clone(&form.schema), batch.columns().to_vec())
@@ -141,16 +140,6 @@ fn form(work: &Joining<'_>, table: &TableFiles, copy: &LocalCopy) -> Result<Form
     };
     let key = table.key.iter().map(place).collect::<Result<Vec<_>>>()?;
     Ok(Form { key, schema, schema_hash: work.head.schema_hash.clone(), sizes: work.sizes })
-}
-
-/// A local file with the bytes that were written.
-fn whole_copy(work: &Joining<'_>, file: &DataFile, runtime: &Handle) -> Result<LocalCopy> {
-    let copy = runtime.block_on(work.store.local_copy(&file.path, file.bytes, work.spool))?;
-    let copy = copy.ok_or_else(|| {
-        Failure::damaged("find a live file", &file.path).because("the manifest names it and it is not there")
-    })?;
-    refuse_altered(&copy, file)?;
-    Ok(copy)
 }
 
 /// The open records of neighbours that became one file, where each lists its own.

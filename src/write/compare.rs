@@ -1,5 +1,5 @@
-//! Reads the keys of a resource's tables through, side by side: each table's keys are unique and sorted, and children
-//! have their owner, in the same partition.
+//! Reads all keys of a resource's tables side by side: the keys of each table are unique and sorted, and each child row
+//! has its record, in the same partition.
 
 use std::path::Path;
 
@@ -9,30 +9,30 @@ use tokio::runtime::Handle;
 use crate::failure::Result;
 use crate::schema::Partition;
 use crate::store::Store;
-use crate::write::cursor::{Cursor, Reading};
-use crate::write::inspect::{Fault, Flaw, Located};
+use crate::write::cursor::{Access, KeyCursor};
+use crate::write::inspect::{FileFault, Flaw, LocatedFile};
 
 /// Tables that belong together: those of a resource, of one day where it is a snapshot.
 #[derive(Clone, Debug)]
 pub struct Group {
-    pub parts: Vec<Part>,
-    /// The place of the table whose key is the owner alone, if there is one.
+    pub parts: Vec<ComparedTable>,
+    /// The place of the table keyed by the record key alone, if there is one.
     pub owner: Option<usize>,
 }
 
 /// The live files of one table.
 #[derive(Clone, Debug)]
-pub struct Part {
-    /// Names of the key columns; the first is the owner, a whole number or a text.
+pub struct ComparedTable {
+    /// Names of the key columns; the first is the record key, a whole number or a text.
     pub key: Vec<String>,
     /// The columns that its files must have.
     pub columns: Columns,
-    pub files: Vec<Located>,
-    /// The column of its own that tells a row's partition.
+    pub files: Vec<LocatedFile>,
+    /// The table's own column that decides the partition of a row.
     pub dated: Option<(Partition, String)>,
 }
 
-/// What columns files must have.
+/// The columns that files must have.
 #[derive(Clone, Debug)]
 pub enum Columns {
     /// These, in this order, and no others.
@@ -41,11 +41,12 @@ pub enum Columns {
     Among(Vec<String>),
 }
 
-/// Compares the files of a group with their manifest and with each other; every byte of them is read. Blocks: call it from
-/// a blocking thread. Memory is bounded by the files whose key ranges overlap; `spool` holds copies of them from a bucket.
-pub fn compare(group: &Group, store: &Store, spool: &Path, runtime: &Handle) -> Result<Vec<Fault>> {
-    let reading = Reading { store, spool, runtime };
-    let cursors = group.parts.iter().enumerate().map(|(place, part)| (place, Cursor::new(reading, part)));
+/// Compares the files of a group with their manifest and with each other; reads every byte of them. Blocks: call it
+/// from a blocking thread. Memory is bounded by the files with overlapping key ranges; `spool` holds copies of files of
+/// a bucket.
+pub fn compare(group: &Group, store: &Store, spool: &Path, runtime: &Handle) -> Result<Vec<FileFault>> {
+    let reading = Access { store, spool, runtime };
+    let cursors = group.parts.iter().enumerate().map(|(place, part)| (place, KeyCursor::new(reading, part)));
     let (mut owners, mut children): (Vec<_>, Vec<_>) = cursors.partition(|(place, _)| Some(*place) == group.owner);
     if let Some((_, owners)) = owners.first_mut() {
         side_by_side(owners, children.iter_mut().map(|(_, child)| child).collect())?;
@@ -57,8 +58,8 @@ pub fn compare(group: &Group, store: &Store, spool: &Path, runtime: &Handle) -> 
     Ok(faults)
 }
 
-/// Brings the children forward owner by owner, and looks for each in the owner's table.
-fn side_by_side(owners: &mut Cursor<'_>, mut children: Vec<&mut Cursor<'_>>) -> Result<()> {
+/// Advances the child tables record by record, and looks for each record in the main table.
+fn side_by_side(owners: &mut KeyCursor<'_>, mut children: Vec<&mut KeyCursor<'_>>) -> Result<()> {
     loop {
         let mut least = None;
         for child in &mut children {

@@ -1,5 +1,5 @@
-//! The keys of a table, read from all its files at once in the order of the key: files are opened when the order comes to
-//! them, so that memory is bounded by the files that overlap. What is wrong on the way is noted by file.
+//! The keys of a table, read from all its files at once in the order of the key: a file is opened when the order
+//! reaches it, so that memory is bounded by the files that overlap. Faults are noted by file.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::path::Path;
@@ -9,35 +9,35 @@ use tokio::runtime::Handle;
 use crate::failure::Result;
 use crate::manifest::Key;
 use crate::store::Store;
-use crate::write::compare::Part;
-use crate::write::inspect::{Fault, Flaw, Located, range};
+use crate::write::compare::ComparedTable;
+use crate::write::inspect::{FileFault, Flaw, LocatedFile, range};
 use crate::write::partition::{number, segment};
 use crate::write::stream::{Stream, belongs};
 
 /// Where and how files are opened.
 #[derive(Clone, Copy)]
-pub struct Reading<'a> {
+pub struct Access<'a> {
     pub store: &'a Store,
     pub spool: &'a Path,
     pub runtime: &'a Handle,
 }
 
 /// All files of a table in the order of the key.
-pub struct Cursor<'a> {
-    reading: Reading<'a>,
-    part: &'a Part,
+pub struct KeyCursor<'a> {
+    reading: Access<'a>,
+    part: &'a ComparedTable,
     waiting: VecDeque<usize>,
     open: Vec<Stream>,
-    /// The key last passed, and the file that it stood in.
+    /// The key last passed, and the file that has it.
     passed: Option<(Vec<u8>, usize)>,
     /// Whether every file so far could be read to its end.
     pub whole: bool,
-    faults: BTreeMap<(usize, &'static str), Fault>,
+    faults: BTreeMap<(usize, &'static str), FileFault>,
 }
 
-impl<'a> Cursor<'a> {
+impl<'a> KeyCursor<'a> {
     /// Nothing is opened yet.
-    pub fn new(reading: Reading<'a>, part: &'a Part) -> Self {
+    pub fn new(reading: Access<'a>, part: &'a ComparedTable) -> Self {
         let mut order: Vec<usize> = (0..part.files.len()).collect();
         // Files without rows have no first key and come first: they are looked at and left.
         order.sort_by(|a, b| part.files[*a].file.first.cmp(&part.files[*b].file.first));
@@ -52,7 +52,7 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// The owner of the next row, and the place of its stream.
+    /// The record of the next row, and the place of its stream.
     pub fn head(&mut self) -> Result<Option<(Key, usize)>> {
         loop {
             let least = (0..self.open.len()).min_by(|a, b| {
@@ -73,11 +73,11 @@ impl<'a> Cursor<'a> {
     }
 
     /// The file that a stream reads.
-    pub fn file(&self, place: usize) -> &'a Located {
+    pub fn file(&self, place: usize) -> &'a LocatedFile {
         &self.part.files[self.open[place].file]
     }
 
-    /// Goes to the next row of a stream, whose row in hand is the least.
+    /// Advances the stream with the least current row.
     pub fn step(&mut self, place: usize) -> Result<()> {
         let stream = &self.open[place];
         let key = stream.keys.row(stream.at).data().to_vec();
@@ -106,18 +106,18 @@ impl<'a> Cursor<'a> {
         Ok(())
     }
 
-    /// Notes a flaw of the row in hand of a stream.
+    /// Notes a flaw of the current row of a stream.
     pub fn fault(&mut self, place: usize, flaw: Flaw) {
         self.note(self.open[place].file, flaw);
     }
 
-    /// The key of the row in hand, for people.
+    /// The key of the current row, for people.
     pub fn shown(&self, place: usize) -> String {
         self.open[place].shown(self.part)
     }
 
-    /// Reads what is left, and gives what was wrong.
-    pub fn drain(mut self) -> Result<Vec<Fault>> {
+    /// Reads the remaining rows, and returns all faults.
+    pub fn drain(mut self) -> Result<Vec<FileFault>> {
         while let Some((_, place)) = self.head()? {
             self.step(place)?;
         }
@@ -127,13 +127,13 @@ impl<'a> Cursor<'a> {
     fn note(&mut self, file: usize, flaw: Flaw) {
         let path = &self.part.files[file].at;
         let fault = self.faults.entry((file, flaw.name()));
-        fault.or_insert_with(|| Fault { path: path.clone(), flaw, count: 0 }).count += 1;
+        fault.or_insert_with(|| FileFault { path: path.clone(), flaw, count: 0 }).count += 1;
     }
 
-    /// Opens a file, if it is what the manifest says.
+    /// Opens a file, if it agrees with the manifest.
     fn begin(&mut self, file: usize) -> Result<()> {
         let located = &self.part.files[file];
-        let Reading { store, spool, runtime } = self.reading;
+        let Access { store, spool, runtime } = self.reading;
         let opened = match runtime.block_on(store.local_copy(&located.at, located.file.bytes, spool))? {
             Some(copy) => Stream::open(file, copy, located, self.part)?,
             None => Err(Flaw::Missing),
@@ -171,7 +171,7 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// Looks whether the row in hand belongs to its file's partition, where its own columns tell.
+    /// Checks that the current row belongs to its file's partition, if a column of the table itself decides it.
     fn look(&mut self, place: usize) -> Result<()> {
         let Some((partition, column)) = &self.part.dated else { return Ok(()) };
         let stream = &self.open[place];

@@ -1,4 +1,4 @@
-//! The properties of data files: what every file declares of itself, and encodings chosen from its first rows.
+//! The properties of data files: the declarations in each file, and encodings chosen from its first rows.
 
 use std::collections::HashSet;
 

@@ -30,17 +30,17 @@ use crate::write::bounds::{range, rows_at_once};
 use crate::write::encode::created_by;
 use crate::write::lookup::unreadable;
 use crate::write::parquet::Form;
-use crate::write::source::{Held, Source};
+use crate::write::source::{FileSource, HeldRange};
 
 /// The row groups of one file.
-pub struct Groups {
+pub struct RowGroups {
     path: String,
-    source: Source,
+    source: FileSource,
     metadata: ArrowReaderMetadata,
     /// The place of the record key's column.
     key: usize,
     /// Bytes that came with a row group, of those behind it.
-    ahead: Option<Held>,
+    ahead: Option<HeldRange>,
 }
 
 /// The records that a row group may hold: the least and the greatest, and whether both are in it.
@@ -51,17 +51,17 @@ pub struct Bounds {
     pub exact: bool,
 }
 
-impl Groups {
+impl RowGroups {
     /// The row groups of a file, as its footer states them; `key` is the place of the record key's column.
-    pub fn open(source: Source, file: &DataFile, key: usize) -> Result<Self> {
+    pub fn open(source: FileSource, file: &DataFile, key: usize) -> Result<Self> {
         let metadata = source.metadata().map_err(|error| unreadable(file.path.clone(), error))?;
         Ok(Self { path: file.path.clone(), source, metadata, key, ahead: None })
     }
 
-    /// Takes bytes whose checksum is that of the manifest.
-    pub fn check(&mut self, check: impl FnOnce(Source) -> Result<Source>) -> Result<()> {
+    /// Replaces the source by one with verified bytes: their checksum is that of the manifest.
+    pub fn check(&mut self, check: impl FnOnce(FileSource) -> Result<FileSource>) -> Result<()> {
         self.ahead = None;
-        self.source = check(std::mem::replace(&mut self.source, Source::Memory(Bytes::new())))?;
+        self.source = check(std::mem::replace(&mut self.source, FileSource::Memory(Bytes::new())))?;
         self.metadata = self.source.metadata().map_err(|error| unreadable(self.path.clone(), error))?;
         Ok(())
     }
@@ -103,7 +103,7 @@ impl Groups {
     }
 
     /// The bytes of a row group in memory.
-    pub fn hold(&self, group: usize) -> Result<Held> {
+    pub fn hold(&self, group: usize) -> Result<HeldRange> {
         let held = || {
             let range = self.range(group)?;
             match self.ahead.as_ref().filter(|held| held.covers(&range)) {
@@ -116,7 +116,7 @@ impl Groups {
 
     /// The bytes of a row group in memory; from the store those of the next ones that are `wanted` come with the same request,
     /// up to so many bytes.
-    pub fn hold_ahead(&mut self, group: usize, wanted: impl Fn(usize) -> bool, most: usize) -> Result<Held> {
+    pub fn hold_ahead(&mut self, group: usize, wanted: impl Fn(usize) -> bool, most: usize) -> Result<HeldRange> {
         let most = u64::try_from(most).unwrap_or(u64::MAX);
         let mut ahead = || {
             let mut range = self.range(group)?;
@@ -148,12 +148,18 @@ impl Groups {
     }
 
     /// All rows of a row group, batch by batch.
-    pub fn all(&self, held: &Held, group: usize) -> Result<Rows<'_>> {
+    pub fn all(&self, held: &HeldRange, group: usize) -> Result<GroupRows<'_>> {
         self.read(held, group, ProjectionMask::all(), None)
     }
 
     /// The first `columns` columns of the rows of these records, ascending, or of all: batch by batch.
-    pub fn some(&self, held: &Held, group: usize, columns: usize, records: Option<&[&Key]>) -> Result<Rows<'_>> {
+    pub fn some(
+        &self,
+        held: &HeldRange,
+        group: usize,
+        columns: usize,
+        records: Option<&[&Key]>,
+    ) -> Result<GroupRows<'_>> {
         let rows = self.rows(group);
         let schema = self.metadata.metadata().file_metadata().schema_descr();
         let mask = ProjectionMask::roots(schema, 0..columns);
@@ -173,7 +179,7 @@ impl Groups {
     /// The rows of a row group that may hold wanted ones, of the columns of these names; no rows where it holds none.
     pub fn named(
         &self,
-        held: &Held,
+        held: &HeldRange,
         group: usize,
         columns: Vec<&str>,
         may_hold: impl Fn(&RowGroupMetaData) -> bool,
@@ -188,11 +194,11 @@ impl Groups {
 
     fn read(
         &self,
-        held: &Held,
+        held: &HeldRange,
         group: usize,
         mask: ProjectionMask,
         selection: Option<RowSelection>,
-    ) -> Result<Rows<'_>> {
+    ) -> Result<GroupRows<'_>> {
         let at_once = rows_at_once(held, self.metadata.metadata(), &[group], &mask)
             .map_err(|error| unreadable(self.path.clone(), error))?;
         let mut builder = ParquetRecordBatchReaderBuilder::new_with_metadata(held.clone(), self.metadata.clone())
@@ -203,7 +209,7 @@ impl Groups {
             builder = builder.with_row_selection(selection);
         }
         let batches = builder.build().map_err(|error| unreadable(self.path.clone(), error))?;
-        Ok(Rows { path: &self.path, batches })
+        Ok(GroupRows { path: &self.path, batches })
     }
 
     /// Whether row groups can go into a file of this form as they are: the same columns, written by the same version of this
@@ -245,12 +251,12 @@ impl Groups {
 }
 
 /// Rows of a row group, batch by batch.
-pub struct Rows<'a> {
+pub struct GroupRows<'a> {
     path: &'a str,
     batches: ParquetRecordBatchReader,
 }
 
-impl Iterator for Rows<'_> {
+impl Iterator for GroupRows<'_> {
     type Item = Result<RecordBatch>;
 
     fn next(&mut self) -> Option<Self::Item> {

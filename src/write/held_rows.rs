@@ -12,9 +12,9 @@ use parquet::file::metadata::RowGroupMetaData;
 
 use crate::failure::Result;
 use crate::manifest::DataFile;
-use crate::schema::{Condition, DELETED_AT, Test};
+use crate::schema::{DELETED_AT, RowCondition, Test};
 use crate::store::Store;
-use crate::write::lookup::{Cell, cell, each_file, range};
+use crate::write::lookup::{StoredValue, cell, each_file, range};
 use crate::write::ranges::each_batch;
 
 /// Ids, each with the values of the other columns.
@@ -25,7 +25,7 @@ pub type HeldValues = BTreeMap<i64, Vec<i64>>;
 pub struct HeldColumns {
     /// The column with the ids.
     pub id: String,
-    pub conditions: Vec<Condition>,
+    pub conditions: Vec<RowCondition>,
     /// Columns whose values go with an id; a row that lacks one of them holds none.
     pub values: Vec<String>,
 }
@@ -35,10 +35,10 @@ pub fn admits(test: &Test, column: &dyn Array, row: usize) -> bool {
     match (test, cell(column, row)) {
         (Test::IsNull, _) => column.is_null(row),
         (Test::IsSet, _) => column.is_valid(row),
-        (Test::Is(_), Cell::Null) => false,
-        (Test::Is(wanted), Cell::Bool(value)) => *wanted == value.to_string(),
-        (Test::Is(wanted), Cell::Number(value)) => *wanted == value.to_string(),
-        (Test::Is(wanted), Cell::Text(value)) => *wanted == value,
+        (Test::Is(_), StoredValue::Null) => false,
+        (Test::Is(wanted), StoredValue::Bool(value)) => *wanted == value.to_string(),
+        (Test::Is(wanted), StoredValue::Number(value)) => *wanted == value.to_string(),
+        (Test::Is(wanted), StoredValue::Text(value)) => *wanted == value,
     }
 }
 
@@ -88,7 +88,7 @@ impl HeldColumns {
     fn collect(&self, batch: &RecordBatch, ids: Option<&BTreeSet<i64>>, found: &mut HeldValues) {
         let numbers = |name: &String| batch.column_by_name(name)?.as_primitive_opt::<Int64Type>();
         let tested =
-            |condition: &Condition| Some((batch.column_by_name(&condition.column)?.clone(), condition.test.clone()));
+            |condition: &RowCondition| Some((batch.column_by_name(&condition.column)?.clone(), condition.test.clone()));
         let conditions: Option<Vec<_>> = self.conditions.iter().map(tested).collect();
         let values: Option<Vec<_>> = self.values.iter().map(numbers).collect();
         let (Some(keys), Some(conditions), Some(values)) = (numbers(&self.id), conditions, values) else { return };

@@ -56,7 +56,7 @@ impl<'a> Incoming<'a> {
         Self { sorted, partition, last, run, layout, side: None, batches: 0 }
     }
 
-    /// The batch of the next row; none behind the last. A batch in hand is given up once it is spent.
+    /// The batch of the next row; none behind the last. The current batch is released once all its rows are taken.
     pub fn head(&mut self, converter: &RowConverter) -> Result<Option<&mut Side>> {
         if self.side.as_ref().is_none_or(Side::is_spent) {
             let rows = self.sorted.take(self.partition, |owner| *owner <= self.last)?;
@@ -67,7 +67,7 @@ impl<'a> Incoming<'a> {
         Ok(self.side.as_mut())
     }
 
-    /// The batch in hand, spent or not.
+    /// The current batch, even if all its rows are taken.
     pub fn in_hand(&self) -> Option<&Side> {
         self.side.as_ref()
     }
@@ -78,7 +78,7 @@ impl<'a> Incoming<'a> {
         Ok(self.head(converter)?.map(|side| owner(&side.batch, key, side.at)))
     }
 
-    /// The next rows whose records the bound admits; none when the next row is none of them.
+    /// The next rows of records within the bound; none when the next row is outside it.
     pub fn take(&mut self, converter: &RowConverter, admits: impl Fn(&Key) -> bool) -> Result<Option<RecordBatch>> {
         let key = self.layout.key[0];
         let Some(side) = self.head(converter)? else { return Ok(None) };

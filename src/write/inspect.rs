@@ -1,4 +1,4 @@
-//! What can be wrong with a data file, and what its footer says without reading the file.
+//! The possible flaws of a data file, and the content of its footer, without reading the whole file.
 
 use std::fmt;
 use std::fs::File;
@@ -22,19 +22,19 @@ use crate::write::ranges::Chunks;
 /// Bytes hashed at a time.
 const CHUNK: usize = 1 << 20;
 
-/// A live file, and where it lies now: at its final path, or still at its staged one.
+/// A live file and its present path: the final one, or still the staged one.
 #[derive(Clone, Debug)]
-pub struct Located {
+pub struct LocatedFile {
     pub file: DataFile,
     pub at: String,
 }
 
 /// Something wrong with a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Fault {
+pub struct FileFault {
     pub path: String,
     pub flaw: Flaw,
-    /// How often, where it can be more than once in a file; the flaw tells the first.
+    /// The number of occurrences, for a flaw that can be repeated in a file; the flaw describes the first.
     pub count: u64,
 }
 
@@ -45,7 +45,7 @@ pub enum Flaw {
     Missing,
     /// Bytes there, bytes in the manifest.
     Size(u64, u64),
-    /// Its content is not what was written.
+    /// Its content differs from the content that was written.
     Checksum,
     /// It is no whole Parquet file.
     Unreadable(String),
@@ -53,13 +53,13 @@ pub enum Flaw {
     Rows(u64, u64),
     /// Its columns are not those of the table.
     Columns(String),
-    /// Its least and greatest owner, and those of the manifest.
+    /// Its least and greatest record key, and those of the manifest.
     Range { found: String, named: String },
     /// Rows out of the order of the key.
     Unsorted(String),
-    /// A key that stands twice in the table; the other file.
+    /// A key that occurs twice in the table; the other file.
     Repeated { key: String, other: String },
-    /// An owner without a row in the owner's table.
+    /// A record without a row in the main table.
     Orphan(String),
     /// A row that belongs to another partition.
     Partition { key: String, belongs: String },
@@ -88,23 +88,23 @@ impl fmt::Display for Flaw {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Missing => f.write_str("the manifest names it and it is not there"),
-            Self::Size(found, named) => write!(f, "it has {found} bytes, and the manifest says {named}"),
+            Self::Size(found, named) => write!(f, "it has {found} bytes, and the manifest has {named}"),
             Self::Checksum => f.write_str("its bytes are not those that were written: the checksum differs"),
             Self::Unreadable(why) => write!(f, "it cannot be read: {why}"),
             Self::Rows(found, named) => {
-                write!(f, "it has {}, and the manifest says {named}", plural(*found, "row"))
+                write!(f, "it has {}, and the manifest has {named}", plural(*found, "row"))
             }
             Self::Columns(why) => write!(f, "its columns are not those of the table: {why}"),
-            Self::Range { found, named } => write!(f, "its owners are {found}, and the manifest says {named}"),
+            Self::Range { found, named } => write!(f, "its record keys are {found}, and the manifest has {named}"),
             Self::Unsorted(key) => write!(f, "its rows are not sorted by the key: ({key}) comes too late"),
-            Self::Repeated { key, other } => write!(f, "the key ({key}) stands there again; it is also in {other}"),
-            Self::Orphan(key) => write!(f, "the owner of ({key}) is not in the owner's table"),
+            Self::Repeated { key, other } => write!(f, "the key ({key}) occurs again; it is also in {other}"),
+            Self::Orphan(key) => write!(f, "the record of ({key}) is not in the main table"),
             Self::Partition { key, belongs } => write!(f, "({key}) belongs to {belongs}"),
         }
     }
 }
 
-/// What a file says of itself at its end.
+/// The statements of a file's footer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Footer {
     pub rows: u64,
@@ -134,12 +134,12 @@ impl Footer {
             return Some(Flaw::Columns(why));
         }
         let (found, named) = (self.columns.len(), columns.len());
-        (found != named).then(|| Flaw::Columns(format!("there are {found}, and the manifest says {named}")))
+        (found != named).then(|| Flaw::Columns(format!("there are {found}, and the manifest has {named}")))
     }
 }
 
-/// Reads a footer. Blocks: call it from a blocking thread. The inner error says why the file is no Parquet; the outer one
-/// that the store failed.
+/// Reads a footer. Blocks: call it from a blocking thread. The inner error is the reason why the file is no Parquet,
+/// the outer one a failure of the store.
 pub fn footer(file: RemoteFile) -> Result<Result<Footer, Flaw>> {
     match Chunks::open(file).and_then(|file| load(&file, Indexes::None)) {
         Ok(metadata) => Ok(Ok(Footer::new(&metadata))),
@@ -173,8 +173,8 @@ pub(super) fn checksum(file: &mut File, path: &Path) -> Result<(String, u64)> {
     Ok((hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect(), bytes))
 }
 
-/// Refuses (`Damage`) a copy of a live file whose bytes are not those that were written: what is merged from it would look
-/// like written by us from then on.
+/// Refuses (`Damage`) a copy of a live file with other bytes than the written ones: rows merged from it would get a
+/// valid checksum.
 pub(super) fn refuse_altered(copy: &LocalCopy, file: &DataFile) -> Result<()> {
     let damaged = |why: &str| Failure::damaged("read a data file", &file.path).because(why);
     if copy.bytes() != file.bytes {
@@ -185,7 +185,7 @@ pub(super) fn refuse_altered(copy: &LocalCopy, file: &DataFile) -> Result<()> {
     if sha256 == file.sha256 { Ok(()) } else { Err(damaged("its checksum is not that of the manifest")) }
 }
 
-/// A range of owners for people.
+/// A range of record keys for people.
 pub(super) fn range(first: Option<&Key>, last: Option<&Key>) -> String {
     match (first, last) {
         (Some(first), Some(last)) => format!("{first} to {last}"),

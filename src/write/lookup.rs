@@ -1,5 +1,5 @@
-//! What we hold of given records: a few columns of the owner's table, read by ranges. Rows of deleted records that stay in
-//! the table are not held.
+//! Stored values of given records: a few columns of the main table, read by ranges. Rows of deleted records that stay
+//! in the table do not count.
 
 use std::collections::{BTreeSet, HashMap};
 use std::fmt;
@@ -17,15 +17,15 @@ use parquet::file::statistics::Statistics;
 use crate::decode::timestamp;
 use crate::failure::{Failure, Result};
 use crate::manifest::{DataFile, Key};
-use crate::schema::{Condition, DELETED_AT, EXTRACTED_AT, Open};
+use crate::schema::{DELETED_AT, EXTRACTED_AT, Open, RowCondition};
 use crate::store::{RemoteFile, Store};
 use crate::window::Window;
 use crate::write::held_rows::admits;
 use crate::write::ranges::each_batch;
 
-/// A value that can be compared with what a search shows.
+/// A value that can be compared with a search row.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Cell {
+pub enum StoredValue {
     Null,
     Bool(bool),
     /// Whole numbers, days, microseconds, decimals' digits.
@@ -33,10 +33,11 @@ pub enum Cell {
     Text(String),
 }
 
-/// What we hold of a record: the columns asked for, and when this content was first seen (microseconds).
+/// Stored values of a record: the requested columns, and the time at which this content was first stored
+/// (microseconds).
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Holding {
-    pub cells: Vec<Cell>,
+pub struct StoredRecord {
+    pub cells: Vec<StoredValue>,
     pub extracted_at: i64,
 }
 
@@ -44,15 +45,15 @@ pub struct Holding {
 /// store needs another: three resources that look up and a commit must leave one of the eight free (`cli`).
 const FILES_AT_ONCE: usize = 2;
 
-/// What the owner's table holds of these ids (ascending): `key` is its key column, `columns` those wanted. Ids that are not
-/// held are not in the map.
+/// Looks up these ids (ascending) in the main table: `key` is its key column, `columns` are the requested ones. The map
+/// lacks ids that are not stored.
 pub async fn held(
     store: &Store,
     files: &[DataFile],
     key: &str,
     columns: &[String],
     ids: &[i64],
-) -> Result<HashMap<i64, Holding>> {
+) -> Result<HashMap<i64, StoredRecord>> {
     let files: Vec<DataFile> = files.iter().filter(|file| may_hold(file, ids)).cloned().collect();
     Ok(held_by_file(store, &files, key, columns, ids).await?.into_iter().flatten().collect())
 }
@@ -64,7 +65,7 @@ pub async fn held_by_file(
     key: &str,
     columns: &[String],
     ids: &[i64],
-) -> Result<Vec<HashMap<i64, Holding>>> {
+) -> Result<Vec<HashMap<i64, StoredRecord>>> {
     let ids: Arc<[i64]> = Arc::from(ids);
     let names: Arc<[String]> = std::iter::once(key.to_owned())
         .chain(columns.iter().cloned())
@@ -75,9 +76,9 @@ pub async fn held_by_file(
     Ok(found.into_iter().map(|found| found.into_iter().collect()).collect())
 }
 
-/// Every id that the owner's table holds, ascending: its key column `key` alone is read.
+/// Every id in the main table, ascending: only its key column `key` is read.
 pub async fn held_ids(store: &Store, files: &[DataFile], key: &str) -> Result<Vec<i64>> {
-    pick(store, files, key, &Which::All).await
+    pick(store, files, key, &KeyFilter::All).await
 }
 
 /// At most so many ids that the tables hold, going round: those above `after`, ascending, then from the least on. Of each
@@ -118,7 +119,7 @@ async fn least_above(
         if found.len() >= most && found.last().is_none_or(|greatest| first > *greatest) {
             break;
         }
-        let ids = pick(store, std::slice::from_ref(file), key, &Which::All).await?;
+        let ids = pick(store, std::slice::from_ref(file), key, &KeyFilter::All).await?;
         found.extend(ids.into_iter().filter(|id| above.is_none_or(|above| *id > above)));
         while found.len() > most {
             found.pop_last();
@@ -127,7 +128,7 @@ async fn least_above(
     Ok(found)
 }
 
-/// The ids, ascending, whose instant in `column` lies in the window.
+/// The ids, ascending, with an instant in `column` within the window.
 pub async fn held_between(
     store: &Store,
     files: &[DataFile],
@@ -135,15 +136,15 @@ pub async fn held_between(
     column: &str,
     window: Window,
 ) -> Result<Vec<i64>> {
-    pick(store, files, key, &Which::Between(column.to_owned(), window)).await
+    pick(store, files, key, &KeyFilter::Between(column.to_owned(), window)).await
 }
 
 /// The ids, ascending, of records that are held as open.
 pub async fn held_open(store: &Store, files: &[DataFile], key: &str, open: &Open) -> Result<Vec<i64>> {
-    let which = Which::open(open);
+    let which = KeyFilter::open(open);
     let condition = which.to_string();
     let listed = |file: &DataFile| file.open.as_ref().is_some_and(|open| open.condition == condition);
-    // Months whose manifest lists them are not read: their number grows.
+    // Files with open ids in the manifest are not read: the number of months grows.
     let (listing, others): (Vec<DataFile>, Vec<DataFile>) = files.iter().cloned().partition(listed);
     let mut ids = pick(store, &others, key, &which).await?;
     ids.extend(listing.into_iter().filter_map(|file| file.open).flat_map(|open| open.ids));
@@ -154,20 +155,31 @@ pub async fn held_open(store: &Store, files: &[DataFile], key: &str, open: &Open
 
 /// The records of a file, and the records of another resource that they name.
 #[derive(Debug, Default)]
-pub struct Names {
+pub struct ReferencedRecords {
     pub owners: BTreeSet<i64>,
     pub ids: BTreeSet<i64>,
 }
 
-/// What a file names in `column`, of rows that pass the tests.
-pub async fn named(store: &Store, file: &DataFile, key: &str, column: &str, tests: &[Condition]) -> Result<Names> {
+/// The ids that a file references in `column`, from rows that pass the tests.
+pub async fn named(
+    store: &Store,
+    file: &DataFile,
+    key: &str,
+    column: &str,
+    tests: &[RowCondition],
+) -> Result<ReferencedRecords> {
     let (key, column, tests) = (key.to_owned(), column.to_owned(), tests.to_vec());
     let found = each_file(store, &[file], move |file| names(file, &key, &column, &tests)).await?;
     Ok(found.into_iter().next().unwrap_or_default())
 }
 
-fn names(file: RemoteFile, key: &str, column: &str, tests: &[Condition]) -> parquet::errors::Result<Names> {
-    let mut found = Names::default();
+fn names(
+    file: RemoteFile,
+    key: &str,
+    column: &str,
+    tests: &[RowCondition],
+) -> parquet::errors::Result<ReferencedRecords> {
+    let mut found = ReferencedRecords::default();
     let columns: Vec<&str> = [key, column].into_iter().chain(tests.iter().map(|test| test.column.as_str())).collect();
     each_batch(
         file,
@@ -180,7 +192,7 @@ fn names(file: RemoteFile, key: &str, column: &str, tests: &[Condition]) -> parq
             let tests: Vec<_> = tests.collect();
             for row in 0..batch.num_rows() {
                 found.owners.insert(keys.value(row));
-                // 0 stands for none at the source (docs/brightpearl-api.md §8.9).
+                // 0 is no reference (docs/brightpearl-api.md §8.9).
                 let names = values.is_valid(row)
                     && values.value(row) > 0
                     && tests.iter().all(|(column, test)| admits(test, column, row));
@@ -193,31 +205,31 @@ fn names(file: RemoteFile, key: &str, column: &str, tests: &[Condition]) -> parq
 
 /// Which rows are wanted.
 #[derive(Clone, Debug)]
-pub enum Which {
+pub enum KeyFilter {
     All,
     Between(String, Window),
-    Is(String, Cell),
+    Is(String, StoredValue),
 }
 
-impl fmt::Display for Which {
+impl fmt::Display for KeyFilter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::All => f.write_str("all"),
             Self::Between(column, window) => write!(f, "{column} in {window:?}"),
-            Self::Is(column, Cell::Null) => write!(f, "{column} is null"),
-            Self::Is(column, Cell::Bool(value)) => write!(f, "{column} is {value}"),
-            Self::Is(column, Cell::Number(value)) => write!(f, "{column} is {value}"),
-            Self::Is(column, Cell::Text(value)) => write!(f, "{column} is {value:?}"),
+            Self::Is(column, StoredValue::Null) => write!(f, "{column} is null"),
+            Self::Is(column, StoredValue::Bool(value)) => write!(f, "{column} is {value}"),
+            Self::Is(column, StoredValue::Number(value)) => write!(f, "{column} is {value}"),
+            Self::Is(column, StoredValue::Text(value)) => write!(f, "{column} is {value:?}"),
         }
     }
 }
 
-impl Which {
+impl KeyFilter {
     /// Those of open records.
     pub fn open(open: &Open) -> Self {
         match open {
-            Open::Listed { filter: (_, value), column } => Self::Is(column.clone(), Cell::Bool(*value)),
-            Open::Until { column, .. } => Self::Is(column.clone(), Cell::Null),
+            Open::Listed { filter: (_, value), column } => Self::Is(column.clone(), StoredValue::Bool(*value)),
+            Open::Until { column, .. } => Self::Is(column.clone(), StoredValue::Null),
         }
     }
 
@@ -232,7 +244,7 @@ impl Which {
         rows.map(|row| keys.value(row)).collect()
     }
 
-    /// The column that tells, if one does.
+    /// The column that decides, if one does.
     pub fn column(&self) -> Option<&str> {
         match self {
             Self::All => None,
@@ -250,24 +262,24 @@ impl Which {
                 let begins_after = window.to.zip(at(first)).is_some_and(|(to, first)| first >= to);
                 !ends_before && !begins_after
             }),
-            Self::Is(column, Cell::Null) => {
+            Self::Is(column, StoredValue::Null) => {
                 statistics(group, column).and_then(Statistics::null_count_opt).is_none_or(|nulls| nulls > 0)
             }
-            Self::Is(column, Cell::Bool(wanted)) => match statistics(group, column) {
+            Self::Is(column, StoredValue::Bool(wanted)) => match statistics(group, column) {
                 Some(Statistics::Boolean(values)) => {
                     values.min_opt().zip(values.max_opt()).is_none_or(|(min, max)| min == wanted || max == wanted)
                 }
                 Some(_) | None => true,
             },
-            Self::Is(_, Cell::Number(_) | Cell::Text(_)) => true,
+            Self::Is(_, StoredValue::Number(_) | StoredValue::Text(_)) => true,
         }
     }
 
-    /// Whether a row is wanted, by its cell of [`Which::column`].
-    fn admits(&self, cell: Option<Cell>) -> bool {
+    /// Whether a row is wanted, by its cell of [`KeyFilter::column`].
+    fn admits(&self, cell: Option<StoredValue>) -> bool {
         match (self, cell) {
             (Self::All, _) => true,
-            (Self::Between(_, window), Some(Cell::Number(micros))) => {
+            (Self::Between(_, window), Some(StoredValue::Number(micros))) => {
                 i64::try_from(micros).is_ok_and(|micros| window.contains(timestamp(micros)))
             }
             (Self::Is(_, wanted), Some(cell)) => cell == *wanted,
@@ -276,7 +288,7 @@ impl Which {
     }
 }
 
-async fn pick(store: &Store, files: &[DataFile], key: &str, which: &Which) -> Result<Vec<i64>> {
+async fn pick(store: &Store, files: &[DataFile], key: &str, which: &KeyFilter) -> Result<Vec<i64>> {
     let (key, which) = (key.to_owned(), which.clone());
     let files: Vec<&DataFile> = files.iter().filter(|file| file.rows > 0).collect();
     let found = each_file(store, &files, move |file| keys(file, &key, &which)).await?;
@@ -286,7 +298,7 @@ async fn pick(store: &Store, files: &[DataFile], key: &str, which: &Which) -> Re
     Ok(ids)
 }
 
-/// Reads each file on a blocking thread, some at once; gives what came of them in their order.
+/// Reads each file on a blocking thread, some at once; returns the results in the order of the files.
 pub(super) async fn each_file<T: Send + 'static>(
     store: &Store,
     files: &[&DataFile],
@@ -317,7 +329,7 @@ pub(super) fn unreadable(path: String, error: ParquetError) -> Failure {
     }
 }
 
-fn keys(file: RemoteFile, key: &str, which: &Which) -> parquet::errors::Result<Vec<i64>> {
+fn keys(file: RemoteFile, key: &str, which: &KeyFilter) -> parquet::errors::Result<Vec<i64>> {
     let mut ids = Vec::new();
     let columns: Vec<&str> = [key, DELETED_AT].into_iter().chain(which.column()).collect();
     each_batch(
@@ -340,7 +352,7 @@ fn any_within(ids: &[i64], first: i64, last: i64) -> bool {
     ids.get(ids.partition_point(|id| *id < first)).is_some_and(|id| *id <= last)
 }
 
-fn look(file: RemoteFile, names: &[String], ids: &[i64]) -> parquet::errors::Result<Vec<(i64, Holding)>> {
+fn look(file: RemoteFile, names: &[String], ids: &[i64]) -> parquet::errors::Result<Vec<(i64, StoredRecord)>> {
     let mut found = Vec::new();
     let columns: Vec<&str> = names.iter().map(String::as_str).chain([DELETED_AT]).collect();
     let wanted =
@@ -361,7 +373,7 @@ fn statistics<'a>(group: &'a RowGroupMetaData, column: &str) -> Option<&'a Stati
     group.columns().iter().find(|found| found.column_path().string() == column)?.statistics()
 }
 
-fn collect(batch: &RecordBatch, names: &[String], ids: &[i64], found: &mut Vec<(i64, Holding)>) {
+fn collect(batch: &RecordBatch, names: &[String], ids: &[i64], found: &mut Vec<(i64, StoredRecord)>) {
     let column = |name: &str| batch.column_by_name(name);
     let (Some(keys), Some(seen)) = (column(&names[0]), column(EXTRACTED_AT)) else { return };
     let keys = keys.as_primitive::<Int64Type>();
@@ -369,28 +381,31 @@ fn collect(batch: &RecordBatch, names: &[String], ids: &[i64], found: &mut Vec<(
     let wanted = |row: &usize| ids.binary_search(&keys.value(*row)).is_ok() && is_live(batch, *row);
     for row in (0..batch.num_rows()).filter(wanted) {
         let wanted = &names[1..names.len() - 1];
-        let cells = wanted.iter().map(|name| column(name).map_or(Cell::Null, |column| cell(column, row))).collect();
-        found.push((keys.value(row), Holding { cells, extracted_at: seen.value(row) }));
+        let cells =
+            wanted.iter().map(|name| column(name).map_or(StoredValue::Null, |column| cell(column, row))).collect();
+        found.push((keys.value(row), StoredRecord { cells, extracted_at: seen.value(row) }));
     }
 }
 
-/// Whether a row bears no mark of a deleted record.
+/// Whether a row has no mark of a deleted record.
 fn is_live(batch: &RecordBatch, row: usize) -> bool {
     batch.column_by_name(DELETED_AT).is_none_or(|marks| marks.is_null(row))
 }
 
-pub(super) fn cell(column: &dyn Array, row: usize) -> Cell {
+pub(super) fn cell(column: &dyn Array, row: usize) -> StoredValue {
     if column.is_null(row) {
-        return Cell::Null;
+        return StoredValue::Null;
     }
     match column.data_type() {
-        DataType::Boolean => Cell::Bool(column.as_boolean().value(row)),
-        DataType::Int32 => Cell::Number(column.as_primitive::<Int32Type>().value(row).into()),
-        DataType::Int64 => Cell::Number(column.as_primitive::<Int64Type>().value(row).into()),
-        DataType::Timestamp(..) => Cell::Number(column.as_primitive::<TimestampMicrosecondType>().value(row).into()),
-        DataType::Decimal128(..) => Cell::Number(column.as_primitive::<Decimal128Type>().value(row)),
-        DataType::Utf8 => Cell::Text(column.as_string::<i32>().value(row).to_owned()),
+        DataType::Boolean => StoredValue::Bool(column.as_boolean().value(row)),
+        DataType::Int32 => StoredValue::Number(column.as_primitive::<Int32Type>().value(row).into()),
+        DataType::Int64 => StoredValue::Number(column.as_primitive::<Int64Type>().value(row).into()),
+        DataType::Timestamp(..) => {
+            StoredValue::Number(column.as_primitive::<TimestampMicrosecondType>().value(row).into())
+        }
+        DataType::Decimal128(..) => StoredValue::Number(column.as_primitive::<Decimal128Type>().value(row)),
+        DataType::Utf8 => StoredValue::Text(column.as_string::<i32>().value(row).to_owned()),
         // Nothing else is compared with a search.
-        _ => Cell::Null,
+        _ => StoredValue::Null,
     }
 }

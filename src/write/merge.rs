@@ -13,21 +13,21 @@ use tokio::runtime::Handle;
 use crate::failure::Result;
 use crate::manifest::{DataFile, Key};
 use crate::store::Store;
-use crate::write::changes::{Changes, Met, RowAction};
+use crate::write::changes::{Met, RowAction, RowChanges};
 use crate::write::columns::Layout;
-use crate::write::groups::{Bounds, Groups};
+use crate::write::groups::{Bounds, RowGroups};
 use crate::write::incoming::{Compared, Incoming, Side};
 use crate::write::output::Begun;
 use crate::write::picked::Picked;
 use crate::write::sorted::owner;
-use crate::write::source::{Held, Source};
-use crate::write::spool::OwnerSet;
+use crate::write::source::{FileSource, HeldRange};
+use crate::write::spool::RecordSet;
 
 /// The treatment of old rows.
 pub struct Rules<'a> {
     pub action: &'a dyn Fn(&Key) -> RowAction,
-    /// The records whose rows may change; none stands for any.
-    pub records: Option<Vec<&'a OwnerSet>>,
+    /// The records with rows that may change; none means any.
+    pub records: Option<Vec<&'a RecordSet>>,
 }
 
 impl Rules<'_> {
@@ -37,7 +37,7 @@ impl Rules<'_> {
         records.iter().any(|records| records.touches(first, last))
     }
 
-    /// The records within these bounds whose rows may change, ascending; none stands for all.
+    /// The records within these bounds with rows that may change, ascending; none means all.
     fn within(&self, bounds: Option<&Bounds>) -> Option<Vec<&Key>> {
         let (records, Bounds { first, last, .. }) = self.records.as_ref().zip(bounds)?;
         let mut keys: Vec<&Key> = records.iter().flat_map(|records| records.within(first, last)).collect();
@@ -49,7 +49,7 @@ impl Rules<'_> {
 
 /// Where old bytes are checked before they are written anew.
 #[derive(Clone, Copy)]
-pub struct Place<'a> {
+pub struct MergePlace<'a> {
     pub store: &'a Store,
     pub spool: &'a Path,
     pub runtime: &'a Handle,
@@ -57,24 +57,33 @@ pub struct Place<'a> {
 
 /// A live file on its way through a merge.
 pub struct Merge<'a> {
-    place: Place<'a>,
+    place: MergePlace<'a>,
     file: &'a DataFile,
     layout: &'a Layout,
     converter: RowConverter,
-    groups: Groups,
+    groups: RowGroups,
     /// Whether row groups may go over as bytes; unknown until something is written.
     copyable: Option<bool>,
     /// The key up to which old rows were found equal.
     equal_to: Option<Vec<u8>>,
-    changes: Changes,
+    changes: RowChanges,
 }
 
 impl<'a> Merge<'a> {
     /// Opens a file.
-    pub fn open(place: Place<'a>, file: &'a DataFile, source: Source, layout: &'a Layout) -> Result<Self> {
-        let groups = Groups::open(source, file, layout.key[0])?;
+    pub fn open(place: MergePlace<'a>, file: &'a DataFile, source: FileSource, layout: &'a Layout) -> Result<Self> {
+        let groups = RowGroups::open(source, file, layout.key[0])?;
         let converter = layout.key_converter();
-        Ok(Self { place, file, layout, converter, groups, copyable: None, equal_to: None, changes: Changes::default() })
+        Ok(Self {
+            place,
+            file,
+            layout,
+            converter,
+            groups,
+            copyable: None,
+            equal_to: None,
+            changes: RowChanges::default(),
+        })
     }
 
     /// Merges the file with the new rows into `output`, which is begun where a row differs and none is open.
@@ -84,7 +93,7 @@ impl<'a> Merge<'a> {
         rules: &Rules<'_>,
         output: &mut Begun<'_, '_>,
         met: &mut Met<'_>,
-    ) -> Result<Changes> {
+    ) -> Result<RowChanges> {
         if output.is_open() {
             self.begin_writing(0, output)?;
         }
@@ -120,7 +129,7 @@ impl<'a> Merge<'a> {
         (0..self.groups.count()).try_for_each(|group| self.keep(group, output))
     }
 
-    /// Whether a row group that is found equal is spared the writing: nothing is written yet, or it goes over as bytes.
+    /// Whether comparing a row group can save writing it: nothing is written yet, or an equal group is copied as bytes.
     fn is_worth_comparing(&self, group: usize, output: &Begun<'_, '_>) -> bool {
         let (rows, bytes) = (self.groups.rows(group), self.groups.bytes(group));
         !output.is_open() || (self.copyable == Some(true) && !output.target.form.sizes.is_small(rows, bytes))
@@ -131,7 +140,7 @@ impl<'a> Merge<'a> {
         if self.copyable.is_some() {
             return Ok(());
         }
-        let Place { store, spool, runtime } = self.place;
+        let MergePlace { store, spool, runtime } = self.place;
         self.groups.check(|source| source.checked(store, self.file, spool, runtime))?;
         self.copyable = Some(self.groups.are_copyable(output.target.form));
         output.open();
@@ -155,7 +164,7 @@ impl<'a> Merge<'a> {
     /// Whether rows of a row group differ from the new ones; up to there they are taken from `incoming`.
     fn differs(
         &mut self,
-        (group, held): (usize, &Held),
+        (group, held): (usize, &HeldRange),
         bounds: Option<&Bounds>,
         incoming: &mut Incoming<'_>,
         rules: &Rules<'_>,
@@ -284,7 +293,7 @@ impl<'a> Merge<'a> {
     }
 }
 
-/// How the old row in hand stands to the new one.
+/// The order of the current old row and the new one.
 fn order(old: &Side, new: Option<&Side>) -> Ordering {
     new.map_or(Ordering::Less, |new| old.key(old.at).cmp(new.key(new.at)))
 }

@@ -1,8 +1,8 @@
 //! From decoded pages to Parquet files: pages gather in a spool on local disk, a commit merges the spool with the live
-//! files, and only partitions and tables whose rows really changed are rewritten.
+//! files, and only partitions and tables with changed rows are rewritten.
 //!
-//! Takes pages and the live files, gives staged files and the list of what they replace. Memory is bounded by settings: what
-//! exceeds it is on disk. Nothing here decides a commit; see `manifest`.
+//! Takes pages and the live files, gives staged files and the names of the files they replace. Memory is bounded by
+//! settings: the excess is on disk. Nothing here decides a commit; see `manifest`.
 
 mod columns;
 mod digest;
@@ -24,6 +24,7 @@ mod ahead;
 mod groups;
 mod open;
 mod output;
+mod context;
 mod changes;
 mod incoming;
 mod picked;
@@ -32,8 +33,8 @@ mod table;
 mod older;
 mod reappeared;
 mod row_count;
-mod deleted;
-mod aside;
+mod deleted_files;
+mod deleted_rows;
 mod reshape;
 mod inspect;
 mod stream;
@@ -41,19 +42,19 @@ mod cursor;
 mod compare;
 mod compact;
 
-pub use aside::{Aside, SetAside, Which, set_aside};
-pub use changes::Changes;
+pub use changes::RowChanges;
 pub use compact::{Joined, Joining, Joint, join, joint, small_neighbours};
-pub use compare::{Columns, Group, Part, compare};
+pub use compare::{Columns, ComparedTable, Group, compare};
+pub use deleted_rows::{DeletedFiles, DeletedRows, DeletedSelection, write_deleted_rows};
 pub use digest::digest;
 pub use held_rows::{HeldColumns, HeldValues};
-pub use inspect::{Fault, Flaw, Footer, Located, footer};
-pub use lookup::{Cell, Holding, held, held_after, held_between, held_by_file, held_ids, held_open, named};
+pub use inspect::{FileFault, Flaw, Footer, LocatedFile, footer};
+pub use lookup::{StoredRecord, StoredValue, held, held_after, held_between, held_by_file, held_ids, held_open, named};
 pub use older::{Older, older_copies};
 pub use parquet::Sizes;
 pub use partition::{day_number, number, segment};
 pub use reappeared::{Reappeared, cancel_deletions};
 pub use reshape::{Reshaping, marked_tables, reshape_tables};
-pub use row_count::{Counted, count_rows};
-pub use spool::{OwnerSet, Spool, Spooled};
+pub use row_count::{CountedRows, count_rows};
+pub use spool::{RecordSet, Spool, Spooled};
 pub use table::{Marks, Replace, WriteRequest, Written, write_tables};

@@ -1,4 +1,4 @@
-//! Copies that are older than what is stored of their record, by the schema's `newer` columns.
+//! Copies that are older than the stored copy of their record, by the schema's `newer` columns.
 //!
 //! Takes the copies of a commit and the live files of the table with one row a record; reads the key and the `newer`
 //! columns of files and row groups that may hold them, by ranges. Rows marked as deleted are compared too.
@@ -31,7 +31,7 @@ pub struct Older {
     pub asked_at: Timestamp,
 }
 
-/// Finds the copies of a commit that are older than what this version stores. Blocks: call it from a blocking thread.
+/// Finds the copies of a commit that are older than those of this version. Blocks: call it from a blocking thread.
 pub fn older_copies(store: &Store, resource: &Resource, stored: &Version, spooled: &Spooled) -> Result<Vec<Older>> {
     let newer = &resource.read.newer;
     let Some(place) = newer.first().map(|newer| newer.table) else { return Ok(Vec::new()) };

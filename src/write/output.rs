@@ -1,5 +1,5 @@
-//! The files of one partition being written: rows and whole row groups in key order, a new file when one is large enough,
-//! at an owner's end.
+//! The files of one partition being written: rows and whole row groups in key order, a new file when one is large
+//! enough, at the end of a record.
 
 use std::path::Path;
 
@@ -7,12 +7,12 @@ use arrow_array::RecordBatch;
 
 use crate::failure::Result;
 use crate::manifest::{DataFile, Key};
-use crate::store::{Scratch, Store, paths};
-use crate::write::groups::Groups;
+use crate::store::{ScratchFile, Store, paths};
+use crate::write::groups::RowGroups;
 use crate::write::open::OpenRows;
 use crate::write::parquet::{Fill, Form, Writer};
 use crate::write::sorted::owner;
-use crate::write::source::Held;
+use crate::write::source::HeldRange;
 
 /// Where and how files of a table are written.
 pub struct Target<'a> {
@@ -28,7 +28,7 @@ pub struct Target<'a> {
 }
 
 impl Target<'_> {
-    /// A number that no file of this run bears.
+    /// A number that no file of this run has.
     fn next_number(&mut self) -> u64 {
         *self.number += 1;
         *self.number
@@ -38,7 +38,7 @@ impl Target<'_> {
 /// A file written, not yet staged.
 #[derive(Debug)]
 pub struct Draft {
-    pub scratch: Scratch,
+    pub scratch: ScratchFile,
     pub file: DataFile,
 }
 
@@ -60,7 +60,7 @@ pub struct Output {
 
 struct Open {
     writer: Writer,
-    scratch: Scratch,
+    scratch: ScratchFile,
     number: u64,
     rows: u64,
     first: Key,
@@ -85,7 +85,13 @@ impl Output {
     }
 
     /// Appends a row group as it is; `false`, and nothing is done, where its rows have to be decoded.
-    pub fn copy(&mut self, groups: &Groups, held: &Held, group: usize, target: &mut Target<'_>) -> Result<bool> {
+    pub fn copy(
+        &mut self,
+        groups: &RowGroups,
+        held: &HeldRange,
+        group: usize,
+        target: &mut Target<'_>,
+    ) -> Result<bool> {
         let (rows, bytes) = (groups.rows(group), groups.bytes(group));
         let Some(bounds) = groups.bounds(group).filter(|bounds| bounds.exact) else { return Ok(false) };
         if target.form.sizes.is_small(rows, bytes) {
@@ -131,7 +137,7 @@ impl Output {
             if other && self.is_full(target) {
                 self.close(target)?;
             }
-            // A file ends where an owner does: rows go in by pieces that may be the last.
+            // A file ends at the end of a record: rows are appended in pieces that may be the last.
             let length = self.piece(batch, at, target);
             let piece = batch.slice(at, length);
             if self.open.is_none() {
@@ -153,7 +159,7 @@ impl Output {
         if !self.is_full(target) {
             return rest;
         }
-        // The file is full but its last owner goes on: just the rows of that owner.
+        // The file is full but its last record continues: just the rows of that record.
         let key = target.form.key[0];
         let this = owner(batch, key, at);
         (1..rest).find(|more| owner(batch, key, at + more) != this).unwrap_or(rest)
@@ -168,7 +174,7 @@ impl Output {
         Ok(())
     }
 
-    /// Ends the file in hand.
+    /// Ends the current file.
     fn close(&mut self, target: &Target<'_>) -> Result<()> {
         let Some(open) = self.open.take() else { return Ok(()) };
         let finished = open.writer.finish(&open.scratch.path)?;

@@ -21,7 +21,7 @@ use crate::failure::{Failure, Kind, Result};
 use crate::write::encode::properties;
 use crate::write::weight::{Most, bytes};
 
-/// Encodings are chosen once so many rows were seen, or so many bytes: the first few show nothing of what follows.
+/// Encodings are chosen once so many rows or bytes were buffered: fewer rows do not represent the rest.
 const OBSERVED: Most = Most { rows: 1024, bytes: 1 << 20 };
 /// Or so many bytes are held: a slice of a batch holds all of it.
 const MOST_HELD: usize = 64 << 20;
@@ -66,7 +66,7 @@ impl Write for HashingFile {
     }
 }
 
-/// Sizes and encodings of what is written.
+/// Sizes and encodings of written files.
 #[derive(Clone, Copy, Debug)]
 pub struct Sizes {
     pub file_bytes: u64,
@@ -112,7 +112,7 @@ pub enum Fill {
     Whole,
 }
 
-/// What a finished file is.
+/// The description of a finished file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finished {
     pub bytes: u64,
@@ -123,7 +123,7 @@ pub fn failed(verb: &str, path: &Path, error: impl std::error::Error + Send + Sy
     Failure::new(Kind::StoreUnreachable, format!("{verb} a data file"))
         .at(path.display().to_string())
         .caused(error)
-        .advise("check free space and permissions; what was committed is intact, run again")
+        .advise("check free space and permissions; commits are intact, run again")
 }
 
 impl Writer {
@@ -151,7 +151,7 @@ impl Writer {
         Ok(())
     }
 
-    /// Chooses the encodings, and writes what waited.
+    /// Chooses the encodings, and writes the buffered rows.
     fn settle(&mut self, fill: Fill) -> Result<(), ParquetError> {
         let waiting = std::mem::take(&mut self.waiting);
         if waiting.is_empty() {
@@ -176,7 +176,7 @@ impl Writer {
         while rest.num_rows() > 0 {
             let (rows, bytes) = (self.group_rows(), self.group_bytes());
             let average = bytes.checked_div(rows).unwrap_or(0).max(1);
-            // The first rows of a group tell how many more fit.
+            // The first rows of a group show how many more fit.
             let by_bytes =
                 if rows == 0 { limit } else { self.form.sizes.row_group_bytes.saturating_sub(bytes) / average };
             let fit = most.saturating_sub(rows).min(by_bytes).min(rest.num_rows());
@@ -232,8 +232,8 @@ impl Writer {
         columns.map(ArrowColumnWriter::get_estimated_total_bytes).sum()
     }
 
-    /// Whether a row group of so many rows and bytes is better decoded and written with the rows in hand: these are few, and
-    /// all fit into one row group.
+    /// Whether a row group of so many rows and bytes is better decoded and written together with the buffered rows:
+    /// these are few, and all fit into one row group.
     pub fn would_join(&self, rows: usize, bytes: usize) -> bool {
         let own = self.group_rows() + self.waiting.iter().map(RecordBatch::num_rows).sum::<usize>();
         let own_bytes = self.group_bytes() + self.waiting.iter().map(self::bytes).sum::<usize>();
@@ -242,7 +242,7 @@ impl Writer {
         own > 0 && fits && sizes.is_small(own, own_bytes)
     }
 
-    /// Appends a row group of another file as it is: its columns, whose bytes are held.
+    /// Appends a row group of another file as it is; the bytes of its columns are in memory.
     pub fn copy(
         &mut self,
         columns: impl Iterator<Item = ColumnCloseResult>,
@@ -263,7 +263,7 @@ impl Writer {
         append().map_err(|error: ParquetError| failed("write", path, error))
     }
 
-    /// Ends the row group being written where it is large enough to stand alone: what follows need not be decoded for it.
+    /// Ends the current row group if it is large enough, so that the following one can be copied without decoding.
     pub fn end_large_group(&mut self, path: &Path) -> Result<()> {
         if self.form.sizes.is_small(self.group_rows(), self.group_bytes()) {
             return Ok(());
@@ -271,7 +271,7 @@ impl Writer {
         self.end_group().map_err(|error| failed("write", path, error))
     }
 
-    /// Bytes so far, those of the row group in hand as an estimate.
+    /// Bytes so far, those of the current row group as an estimate.
     pub fn bytes(&self) -> usize {
         self.waiting.iter().map(bytes).sum::<usize>() + self.file.bytes_written() + self.group_bytes()
     }

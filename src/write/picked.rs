@@ -14,7 +14,7 @@ const OLD: usize = 0;
 const NEW: usize = 1;
 const MARKED: usize = 2;
 
-/// Rows picked from the batches at hand, written when one of them is done.
+/// Rows picked from the current batches, written when all rows of one batch are taken.
 #[derive(Default)]
 pub struct Picked {
     /// (batch, row)

@@ -1,7 +1,8 @@
-//! Files of the store as the Parquet reader wants them, read by few ranges: the footer with one request, then the chunks of
-//! the columns that are wanted, neighbours joined.
+//! Files of the store as the Parquet reader needs them, read by few ranges: the footer with one request, then the
+//! chunks of the requested columns, neighbours joined.
 //!
-//! Row groups whose statistics exclude what is wanted are not fetched. Every function blocks: call it from a blocking thread.
+//! Row groups that cannot match by their statistics are not fetched. Every function blocks: call it from a blocking
+//! thread.
 
 use std::io::{Read, Result as IoResult};
 use std::ops::Range;
@@ -22,7 +23,7 @@ const TAIL: u64 = 64 << 10;
 /// Of a large file it is this part, for its footer grows with its row groups; and at most so many bytes.
 const TAIL_PART: u64 = 32;
 const LONGEST_TAIL: u64 = 1 << 20;
-/// Ranges no further apart than this are fetched as one: a request to a bucket costs more than these bytes.
+/// Ranges with no larger gap than this are fetched as one: a request to a bucket costs more than these bytes.
 const GAP: u64 = 256 << 10;
 /// Bytes of column chunks that are held at a time, unless a single row group has more.
 const HELD: u64 = 16 << 20;
@@ -36,7 +37,7 @@ pub struct Chunks {
 }
 
 impl Chunks {
-    /// A file whose tail is held.
+    /// A file with its tail in memory.
     pub fn open(file: RemoteFile) -> parquet::errors::Result<Self> {
         let size = file.size();
         let chunks = Self { file, held: Vec::new() };
@@ -59,7 +60,7 @@ impl Chunks {
         Ok(Self { file: self.file.clone(), held })
     }
 
-    /// Bytes of a range, from what is held where it holds them all.
+    /// Bytes of a range, from memory if all of them are there.
     fn fetch(&self, range: Range<u64>) -> parquet::errors::Result<Bytes> {
         if let Some(bytes) = self.find(&range) {
             return Ok(bytes);
@@ -92,11 +93,11 @@ impl Length for Chunks {
 }
 
 impl ChunkReader for Chunks {
-    type T = Reading;
+    type T = RangeReading;
 
-    fn get_read(&self, start: u64) -> parquet::errors::Result<Reading> {
+    fn get_read(&self, start: u64) -> parquet::errors::Result<RangeReading> {
         let bytes = self.rest(start).unwrap_or_default();
-        Ok(Reading { file: self.file.clone(), next: start.saturating_add(length(&bytes)), bytes })
+        Ok(RangeReading { file: self.file.clone(), next: start.saturating_add(length(&bytes)), bytes })
     }
 
     fn get_bytes(&self, start: u64, length: usize) -> parquet::errors::Result<Bytes> {
@@ -107,14 +108,14 @@ impl ChunkReader for Chunks {
 }
 
 /// Bytes of a file from some place on, fetched as they are read.
-pub struct Reading {
+pub struct RangeReading {
     file: RemoteFile,
     bytes: Bytes,
     /// The place behind `bytes`.
     next: u64,
 }
 
-impl Read for Reading {
+impl Read for RangeReading {
     fn read(&mut self, out: &mut [u8]) -> IoResult<usize> {
         if self.bytes.is_empty() {
             let more = self.file.size().saturating_sub(self.next).min(STEP);

@@ -15,7 +15,7 @@ use crate::store::LocalCopy;
 use crate::write::bounds::{Indexes, load, rows_at_once};
 
 /// A file being read.
-pub struct Reader {
+pub struct FileReader {
     file: File,
     metadata: ArrowReaderMetadata,
     /// The next row group.
@@ -24,25 +24,25 @@ pub struct Reader {
 }
 
 /// Reads a whole file, batch by batch.
-pub fn read(copy: &LocalCopy) -> Result<Reader> {
+pub fn read(copy: &LocalCopy) -> Result<FileReader> {
     let gone = || Failure::damaged("read a data file", copy.path().display().to_string()).because("it is gone");
     read_file(copy.open()?.ok_or_else(gone)?, copy.path())
 }
 
 /// Reads a whole file that is open; its path is for messages.
-pub fn read_file(file: File, path: &Path) -> Result<Reader> {
+pub fn read_file(file: File, path: &Path) -> Result<FileReader> {
     let metadata = load(&file, Indexes::None)
         .map_err(|error| Failure::damaged("read a data file", path.display().to_string()).caused(error))?;
-    Ok(Reader { file, metadata, next: 0, batches: None })
+    Ok(FileReader { file, metadata, next: 0, batches: None })
 }
 
-impl Reader {
+impl FileReader {
     /// The columns of the file.
     pub fn schema(&self) -> SchemaRef {
         Arc::clone(self.metadata.schema())
     }
 
-    /// Goes to the next row group, whose rows may be of other sizes; `false` behind the last.
+    /// Advances to the next row group, where rows may have another size; `false` behind the last.
     fn advance(&mut self) -> parquet::errors::Result<bool> {
         if self.next >= self.metadata.metadata().num_row_groups() {
             return Ok(false);
@@ -60,7 +60,7 @@ impl Reader {
     }
 }
 
-impl Iterator for Reader {
+impl Iterator for FileReader {
     type Item = parquet::errors::Result<RecordBatch>;
 
     fn next(&mut self) -> Option<Self::Item> {

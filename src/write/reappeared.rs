@@ -12,9 +12,9 @@ use tokio::runtime::Handle;
 use crate::failure::{Failure, Kind, Result};
 use crate::manifest::{DataFile, TableFiles};
 use crate::store::{LocalCopy, paths};
-use crate::write::aside::Aside;
+use crate::write::deleted_rows::DeletedRows;
 use crate::write::inspect::refuse_altered;
-use crate::write::output::{Output, Target};
+use crate::write::output::Output;
 use crate::write::parquet::Form;
 use crate::write::reader::read;
 use crate::write::sorted::owner;
@@ -33,7 +33,7 @@ pub struct Reappeared {
 
 /// Takes rows of records that came out of the files of deleted rows. Blocks: call it from a blocking thread.
 pub fn cancel_deletions(
-    work: &Aside<'_>,
+    work: &DeletedRows<'_>,
     spooled: &Spooled,
     runtime: &Handle,
     next_number: &mut u64,
@@ -47,7 +47,7 @@ pub fn cancel_deletions(
         else {
             continue;
         };
-        let Some(copy) = runtime.block_on(work.store.local_copy(&file.path, file.bytes, work.spool))? else { continue };
+        let Some(copy) = work.context(runtime).local_copy(file)? else { continue };
         let rows = if refuse_altered(&copy, file).is_ok() { came_again(&copy, file, table, spooled)? } else { 0 };
         if rows > 0 {
             found.files.extend(rest(work, (name, table), (file, &copy), spooled, runtime, next_number)?);
@@ -58,7 +58,7 @@ pub fn cancel_deletions(
     Ok(found)
 }
 
-/// Rows of a file whose records came.
+/// The number of rows of a file that belong to records which were returned again.
 fn came_again(copy: &LocalCopy, file: &DataFile, table: &TableFiles, spooled: &Spooled) -> Result<u64> {
     let mut rows = 0;
     for batch in read(copy)? {
@@ -76,29 +76,26 @@ fn key_of(batch: &RecordBatch, table: &TableFiles) -> Option<usize> {
     matches!(batch.column(place).data_type(), DataType::Int64 | DataType::Utf8).then_some(place)
 }
 
-/// Writes and stages the rows of a file whose records did not come.
+/// Writes and stages the other rows of a file, those of records that were not returned.
 fn rest(
-    work: &Aside<'_>,
+    work: &DeletedRows<'_>,
     (name, table): (&str, &TableFiles),
     (file, copy): (&DataFile, &LocalCopy),
     spooled: &Spooled,
     runtime: &Handle,
     next_number: &mut u64,
 ) -> Result<Vec<DataFile>> {
+    let context = work.context(runtime);
     let mut batches = read(copy)?.peekable();
     let Some(Ok(first)) = batches.peek() else { return Ok(Vec::new()) };
     let schema = first.schema();
-    let form =
-        Form { key: key_places(table, &schema), schema, schema_hash: work.head.schema_hash.clone(), sizes: work.sizes };
-    let mut target = Target {
-        store: work.store,
-        spool: work.spool,
-        table: name,
-        form: &form,
-        run: work.run,
-        open: None,
-        number: next_number,
+    let form = Form {
+        key: key_places(table, &schema),
+        schema,
+        schema_hash: work.head.schema_hash.clone(),
+        sizes: context.sizes,
     };
+    let mut target = context.target(name, &form, None, next_number);
     let mut output = Output::new(None);
     for batch in batches {
         let batch = batch.map_err(|error| Failure::damaged("read a data file", &file.path).caused(error))?;
@@ -111,12 +108,7 @@ fn rest(
             output.write(&rows, &mut target)?;
         }
     }
-    let mut files = Vec::new();
-    for draft in output.finish(&target)? {
-        files.push(draft.deleted(name, work.run));
-        runtime.block_on(work.store.stage(draft.scratch))?;
-    }
-    Ok(files)
+    context.stage_deleted(name, output.finish(&target)?)
 }
 
 /// The places of the key columns that the rows have.

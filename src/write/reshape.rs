@@ -1,7 +1,7 @@
-//! Live files rewritten in place as the catalogue wants them, without asking the source.
+//! Schema migration: live files rewritten in place for the current schema, without a request to the source.
 //!
-//! Takes a head and what is to be changed in it, gives staged files: each old file becomes one of the same rows in the same
-//! order (or several, where it has grown too large), batch by batch. When and by which run a row was first seen stays.
+//! Takes a head and its changes, gives staged files: each old file becomes one of the same rows in the same order (or
+//! several, if it has grown too large), batch by batch. The time and run that first stored a row stay.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -18,21 +18,21 @@ use tokio::runtime::Handle;
 use crate::decode::Rest;
 use crate::failure::{Failure, Kind, Result};
 use crate::manifest::{DataFile, SpecColumn, TableFiles, Version};
-use crate::plan::{Origin, Reshape, TableReshape};
+use crate::plan::{ColumnOrigin, Reshape, TableReshape};
 use crate::schema::{
     Column, DELETED_AT, EXTRA, EXTRACTED_AT, Meaning, Partition, RUN_ID, Resource, Source, Table, Type,
 };
 use crate::store::Store;
-use crate::write::aside::{Aside, Which, set_aside};
+use crate::write::context::WriteContext;
+use crate::write::deleted_rows::{DeletedRows, DeletedSelection, write_deleted_rows};
 use crate::write::open::OpenRows;
-use crate::write::output::{Draft, Output, Target, empty};
+use crate::write::output::{Draft, Output, empty};
 use crate::write::parquet::{Form, Sizes};
 use crate::write::partition::segment;
 use crate::write::reader::read;
-use crate::write::source::live_copy;
 use crate::write::table::Written;
 
-/// What rewriting needs to know.
+/// The context of a schema migration.
 #[derive(Clone, Debug)]
 pub struct Reshaping<'a> {
     pub store: &'a Store,
@@ -41,8 +41,14 @@ pub struct Reshaping<'a> {
     pub spool: &'a Path,
     pub run: &'a str,
     pub sizes: Sizes,
-    /// Rows of deleted records that leave their table are kept apart.
+    /// Rows of deleted records that leave their table are kept as deleted rows.
     pub kept: bool,
+}
+
+impl<'a> Reshaping<'a> {
+    fn context(&self, runtime: &'a Handle) -> WriteContext<'a> {
+        WriteContext { store: self.store, spool: self.spool, run: self.run, sizes: self.sizes, runtime }
+    }
 }
 
 /// Rewrites and stages the tables of a reshape; the others stay. Blocks: call it from a blocking thread. Gives the files,
@@ -66,7 +72,7 @@ pub fn reshape_tables(
         .map(|change| work.resource.tables[change.place].name.as_str())
         .collect();
     if !unmarked.is_empty() {
-        let aside = Aside {
+        let deleted_rows = DeletedRows {
             store: work.store,
             resource: work.resource,
             head: work.head,
@@ -74,7 +80,7 @@ pub fn reshape_tables(
             run: work.run,
             sizes: work.sizes,
         };
-        let kept = set_aside(&aside, &Which::Marked(&unmarked), &[], runtime, next_number)?;
+        let kept = write_deleted_rows(&deleted_rows, &DeletedSelection::Marked(&unmarked), &[], runtime, next_number)?;
         written.deleted = kept.files;
         written.removes.extend(kept.removes);
     }
@@ -86,18 +92,13 @@ pub fn reshape_tables(
         if old.is_some_and(|old| old.files.iter().any(|file| file.rows > 0)) {
             unfilled.extend(migrator.rest.unfilled().iter().map(|column| format!("{}.{column}", table.name)));
         }
-        let mut files = Vec::new();
-        for draft in rewrite(work, table, old, &migrator, runtime, next_number)? {
-            written.files += 1;
-            written.bytes += draft.file.bytes;
-            files.push(draft.file);
-            runtime.block_on(work.store.stage(draft.scratch))?;
-        }
+        let drafts = rewrite(work, table, old, &migrator, runtime, next_number)?;
+        let mut files = written.stage(&work.context(runtime), drafts)?;
         files.sort_by(|a, b| (&a.partition, &a.first).cmp(&(&b.partition, &b.first)));
         written.removes.extend(old.iter().flat_map(|old| &old.files).map(|file| file.path.clone()));
         let mut next = TableFiles { files, ..TableFiles::going_on(table, old) };
-        let known: Vec<String> = next.left_out.iter().map(|column| column.name.clone()).collect();
-        next.left_out.extend(change.dropped.iter().filter(|column| !known.contains(&column.name)).cloned());
+        let known: Vec<String> = next.excluded_columns.iter().map(|column| column.name.clone()).collect();
+        next.excluded_columns.extend(change.dropped.iter().filter(|column| !known.contains(&column.name)).cloned());
         written.tables.insert(table.name.clone(), next);
     }
     Ok((written, unfilled))
@@ -126,8 +127,8 @@ fn before(resource: &Resource, head: &Version) -> Result<Resource> {
         };
         let columns = old.map(|old| old.columns.as_slice()).unwrap_or_default();
         table.columns = columns.iter().map(column).collect::<Result<_>>()?;
-        let left_out = old.map(|old| old.left_out.as_slice()).unwrap_or_default();
-        table.left_out = left_out.iter().map(column).collect::<Result<_>>()?;
+        let excluded_columns = old.map(|old| old.excluded_columns.as_slice()).unwrap_or_default();
+        table.excluded_columns = excluded_columns.iter().map(column).collect::<Result<_>>()?;
         table.partition = Partition::None;
     }
     Ok(before)
@@ -144,11 +145,11 @@ struct RowMigrator<'a> {
 impl<'a> RowMigrator<'a> {
     fn new(before: &Resource, resource: &'a Resource, change: &'a TableReshape) -> Result<Self> {
         let table = &resource.tables[change.place];
-        let of = |wanted: Origin| -> Vec<usize> {
+        let of = |wanted: ColumnOrigin| -> Vec<usize> {
             let origins = change.origins.iter().enumerate();
             origins.filter(|(_, origin)| **origin == wanted).map(|(place, _)| place).collect()
         };
-        let rest = Rest::new(before, resource, change.place, &of(Origin::Filled), &of(Origin::Widened))?;
+        let rest = Rest::new(before, resource, change.place, &of(ColumnOrigin::Filled), &of(ColumnOrigin::Widened))?;
         Ok(Self { table, change, rest, schema: Arc::new(table.described()) })
     }
 
@@ -165,15 +166,15 @@ impl<'a> RowMigrator<'a> {
         let mut columns: Vec<ArrayRef> = Vec::new();
         for (place, (new, origin)) in self.table.columns.iter().zip(&self.change.origins).enumerate() {
             columns.push(match origin {
-                Origin::Kept => Arc::clone(column(&new.name)?),
-                Origin::Widened => {
+                ColumnOrigin::Kept => Arc::clone(column(&new.name)?),
+                ColumnOrigin::Widened => {
                     let wide = widen(column(&new.name)?, new.kind)?;
                     match taken(place) {
                         Some(more) => zip(&there(&wide), &wide, more).map_err(bug)?,
                         None => wide,
                     }
                 }
-                Origin::Filled => match taken(place) {
+                ColumnOrigin::Filled => match taken(place) {
                     Some(values) => Arc::clone(values),
                     None => new_null_array(&new.kind.arrow(), old.num_rows()),
                 },
@@ -222,19 +223,12 @@ fn rewrite(
         schema_hash: work.resource.hash.clone(),
         sizes: work.sizes,
     };
-    let mut target = Target {
-        store: work.store,
-        spool: work.spool,
-        table: &table.name,
-        form: &form,
-        run: work.run,
-        open: OpenRows::of(work.resource, table),
-        number: next_number,
-    };
+    let context = work.context(runtime);
+    let mut target = context.target(&table.name, &form, OpenRows::of(work.resource, table), next_number);
     let mut drafts = Vec::new();
     for file in old.iter().flat_map(|old| &old.files).filter(|file| file.rows > 0) {
         let mut output = Output::new(file.partition.clone());
-        let copy = live_copy(work.store, file, work.spool, runtime)?;
+        let copy = context.live_copy(file)?;
         for batch in read(&copy)? {
             let batch =
                 batch.map_err(|error| Failure::new(Kind::Damage, "read a data file").at(&file.path).caused(error))?;

@@ -1,6 +1,7 @@
-//! How many live rows files have, up to a key or of given records. Rows of deleted records that stay in a table do not count.
+//! The number of live rows in files, up to a key or of given records. Rows of deleted records that stay in a table do
+//! not count.
 //!
-//! Files whose number of rows the manifest tells are not read.
+//! Files with their number of rows in the manifest are not read.
 
 use std::sync::Arc;
 
@@ -17,31 +18,38 @@ use crate::write::ranges::each_batch;
 
 /// Which rows count.
 #[derive(Clone, Debug)]
-pub enum Counted {
+pub enum CountedRows {
     /// Those of records up to this id; none is all.
     UpTo(Option<i64>),
     /// Those of these records, ascending.
     Of(Arc<[i64]>),
 }
 
-/// The number of live rows; `key` is the record key's column, `marked` says that the table keeps rows of deleted records.
-pub async fn count_rows(store: &Store, files: &[DataFile], key: &str, marked: bool, counted: &Counted) -> Result<u64> {
+/// The number of live rows; `key` is the record key's column, `marked` is true for a table that keeps rows of deleted
+/// records.
+pub async fn count_rows(
+    store: &Store,
+    files: &[DataFile],
+    key: &str,
+    marked: bool,
+    counted: &CountedRows,
+) -> Result<u64> {
     let mut rows = 0;
     let mut looked_at: Vec<&DataFile> = Vec::new();
     for file in files.iter().filter(|file| file.rows > 0) {
         let whole = match (counted, &file.first, &file.last) {
-            (Counted::UpTo(None), _, _) => true,
-            (Counted::UpTo(Some(most)), Some(Key::Int(first)), _) if first > most => continue,
-            (Counted::UpTo(Some(most)), _, Some(Key::Int(last))) => last <= most,
-            (Counted::UpTo(Some(_)), _, _) => true,
-            (Counted::Of(ids), Some(Key::Int(first)), Some(Key::Int(last))) => {
+            (CountedRows::UpTo(None), _, _) => true,
+            (CountedRows::UpTo(Some(most)), Some(Key::Int(first)), _) if first > most => continue,
+            (CountedRows::UpTo(Some(most)), _, Some(Key::Int(last))) => last <= most,
+            (CountedRows::UpTo(Some(_)), _, _) => true,
+            (CountedRows::Of(ids), Some(Key::Int(first)), Some(Key::Int(last))) => {
                 let from = ids.partition_point(|id| id < first);
                 if ids.get(from).is_none_or(|id| id > last) {
                     continue;
                 }
                 false
             }
-            (Counted::Of(_), _, _) => false,
+            (CountedRows::Of(_), _, _) => false,
         };
         if whole && !marked {
             rows += file.rows;
@@ -54,7 +62,7 @@ pub async fn count_rows(store: &Store, files: &[DataFile], key: &str, marked: bo
     Ok(rows + read.into_iter().sum::<u64>())
 }
 
-fn look(file: RemoteFile, key: &str, counted: &Counted) -> parquet::errors::Result<u64> {
+fn look(file: RemoteFile, key: &str, counted: &CountedRows) -> parquet::errors::Result<u64> {
     let mut rows = 0;
     each_batch(
         file,
@@ -65,10 +73,10 @@ fn look(file: RemoteFile, key: &str, counted: &Counted) -> parquet::errors::Resu
             let keys = keys.as_primitive_opt::<Int64Type>();
             let marks = batch.column_by_name(DELETED_AT);
             let counts = |row: usize| match (counted, keys) {
-                (Counted::UpTo(Some(most)), Some(keys)) => keys.value(row) <= *most,
-                (Counted::Of(ids), Some(keys)) => ids.binary_search(&keys.value(row)).is_ok(),
-                (Counted::UpTo(_), _) => true,
-                (Counted::Of(_), None) => false,
+                (CountedRows::UpTo(Some(most)), Some(keys)) => keys.value(row) <= *most,
+                (CountedRows::Of(ids), Some(keys)) => ids.binary_search(&keys.value(row)).is_ok(),
+                (CountedRows::UpTo(_), _) => true,
+                (CountedRows::Of(_), None) => false,
             };
             let live = |row: &usize| marks.is_none_or(|marks| marks.is_null(*row)) && counts(*row);
             rows += u64::try_from((0..batch.num_rows()).filter(live).count()).expect("a length fits");

@@ -14,7 +14,7 @@ use arrow_schema::Schema;
 use arrow_select::interleave::interleave_record_batch;
 
 use crate::failure::{Failure, Kind, Result};
-use crate::store::{Step, Watcher};
+use crate::store::{StoreStep, Watcher};
 use crate::write::weight::{Most, row_bytes};
 
 /// A batch of a segment: a merge holds one of each segment at a time.
@@ -56,7 +56,7 @@ impl Segment {
     ) -> Result<Self> {
         let file = File::create(&path).map_err(|error| failed("write", &path, error))?;
         let name = path.to_string_lossy().into_owned();
-        watcher.reach(Step::SegmentOpened, &name)?;
+        watcher.reach(StoreStep::SegmentOpened, &name)?;
         let options = IpcWriteOptions::default()
             .try_with_compression(Some(CompressionType::LZ4_FRAME))
             .map_err(|error| failed("write", &path, error))?;
@@ -70,11 +70,11 @@ impl Segment {
         }
         writer.finish().map_err(|error| failed("write", &path, error))?;
         let bytes = std::fs::metadata(&path).map_err(|error| failed("write", &path, error))?.len();
-        watcher.reach(Step::SegmentWritten, &name)?;
+        watcher.reach(StoreStep::SegmentWritten, &name)?;
         Ok(Self::Disk { path, bytes, level })
     }
 
-    /// Its size: on disk as written, in memory as it lies there.
+    /// Its size: on disk as written, in memory as allocated.
     pub fn bytes(&self) -> u64 {
         match self {
             Self::Memory(batches) => {
@@ -85,7 +85,7 @@ impl Segment {
         }
     }
 
-    /// Gives up what is on disk; what stays behind is swept with the spool's folder.
+    /// Deletes its file; a file that cannot be deleted is removed with the spool's folder.
     pub fn remove(&self) {
         if let Self::Disk { path, .. } = self {
             let _ = std::fs::remove_file(path);

@@ -24,10 +24,10 @@ pub struct Sorted {
     runs: Vec<Run>,
     order: RowConverter,
     counts: Counts,
-    /// The key handed out last, to leave out a second one.
+    /// The key returned last, to leave out a second one.
     last: Vec<u8>,
     current: Option<Current>,
-    /// Rows left out because their key stood twice in one record.
+    /// Rows left out because their key occurred twice in one record.
     pub twice: u64,
 }
 
@@ -47,14 +47,14 @@ struct Run {
     at: usize,
 }
 
-/// The batch of a run that its next row stands in.
+/// The batch of a run that has its next row.
 struct Loaded {
     rows: RecordBatch,
     keys: Rows,
     sizes: Vec<usize>,
 }
 
-/// The batch being handed out.
+/// The batch being returned.
 struct Current {
     batch: RecordBatch,
     at: usize,
@@ -72,7 +72,7 @@ impl Sorted {
         Self::reading(layout, segments, counts)
     }
 
-    /// Reads every row of these sorted runs, whatever becomes of it.
+    /// Reads every row of these sorted runs, whether or not a later copy replaces it.
     pub fn all(layout: Arc<Layout>, segments: &[Segment]) -> Result<Self> {
         Self::reading(layout, segments, Counts::All)
     }
@@ -90,14 +90,14 @@ impl Sorted {
         Ok(sorted)
     }
 
-    /// Partition and owner of the next row.
+    /// Partition and record of the next row.
     pub fn peek(&self) -> Option<(i32, Key)> {
         let current = self.current.as_ref()?;
         let partition = current.batch.column(self.layout.partition()).as_primitive::<Int32Type>().value(current.at);
         Some((partition, owner(&current.batch, self.layout.key[0], current.at)))
     }
 
-    /// The rows in memory that are of the next row's partition: what follows them is unknown.
+    /// The number of buffered rows of the next row's partition; the rows after them are unknown.
     pub fn in_hand(&self) -> usize {
         let Some(current) = &self.current else { return 0 };
         let partitions =
@@ -105,7 +105,7 @@ impl Sorted {
         partitions.partition_point(|partition| *partition == partitions[0])
     }
 
-    /// The next rows of this partition whose owner the bound admits; `None` when the next row is none of them.
+    /// The next rows of this partition with a record within the bound; `None` when the next row is outside it.
     pub fn take(&mut self, partition: i32, admits: impl Fn(&Key) -> bool) -> Result<Option<RecordBatch>> {
         let Some(current) = &mut self.current else { return Ok(None) };
         let partitions = current.batch.column(self.layout.partition()).as_primitive::<Int32Type>();
@@ -133,7 +133,7 @@ impl Sorted {
         Ok(Some(slice))
     }
 
-    /// The next batch of rows, whatever their partition and owner.
+    /// The next batch of rows of any partition and record.
     pub fn take_batch(&mut self) -> Result<Option<RecordBatch>> {
         let Some(Current { batch, at }) = self.current.take() else { return Ok(None) };
         self.refill()?;
@@ -184,7 +184,7 @@ impl Sorted {
         Ok(())
     }
 
-    /// The run whose next row is least.
+    /// The run with the least next row.
     fn least(&self) -> Option<usize> {
         let mut least: Option<(usize, Row<'_>)> = None;
         for (place, run) in self.runs.iter().enumerate() {
@@ -197,7 +197,7 @@ impl Sorted {
         least.map(|(place, _)| place)
     }
 
-    /// Whether the next row of a run counts: its record won, and its key was not handed out before.
+    /// Whether the next row of a run counts: its record won, and its key was not returned before.
     fn counts(&mut self, run: usize) -> bool {
         let run = &self.runs[run];
         let loaded = run.loaded();
@@ -237,7 +237,7 @@ impl Run {
     }
 }
 
-/// The owner key in a column.
+/// The record key in a column.
 pub fn owner(batch: &RecordBatch, column: usize, row: usize) -> Key {
     let column = batch.column(column);
     match column.data_type() {

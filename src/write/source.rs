@@ -27,7 +27,7 @@ use crate::write::ranges::Chunks;
 const WHOLE: u64 = 8 << 20;
 
 /// Where the bytes are.
-pub enum Source {
+pub enum FileSource {
     /// All in memory, with the checksum of the manifest.
     Memory(Bytes),
     /// In a local file with the checksum of the manifest.
@@ -36,30 +36,30 @@ pub enum Source {
     Remote(Chunks),
 }
 
-/// Whether a file is read whole; `memory` is what a row group may take.
+/// Whether a file is read whole; `memory` bounds a row group.
 pub fn is_read_whole(file: &DataFile, memory: usize) -> bool {
     file.bytes <= WHOLE.min(u64::try_from(memory).unwrap_or(WHOLE))
 }
 
 /// Reads a file whole; refuses (`Damage`) one that is not there or was altered.
-pub async fn read_whole(store: &Store, file: &DataFile) -> Result<Source> {
+pub async fn read_whole(store: &Store, file: &DataFile) -> Result<FileSource> {
     let bytes = store.known_file(&file.path, file.bytes).fetch(0, file.bytes).await?;
     let digest: String = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
     if digest != file.sha256 {
         let why = "its checksum is not that of the manifest";
         return Err(Failure::damaged("read a live file", &file.path).because(why));
     }
-    Ok(Source::Memory(bytes))
+    Ok(FileSource::Memory(bytes))
 }
 
-impl Source {
+impl FileSource {
     /// Opens a large file, to be read by ranges. Blocks: call it from a blocking thread.
     pub fn by_ranges(store: &Store, file: &DataFile) -> Result<Self> {
         let opened = Chunks::open(store.known_file(&file.path, file.bytes));
         opened.map(Self::Remote).map_err(|error| unreadable(file.path.clone(), error))
     }
 
-    /// The same file with bytes whose checksum is that of the manifest.
+    /// The same file with verified bytes: their checksum is that of the manifest.
     pub fn checked(self, store: &Store, file: &DataFile, spool: &Path, runtime: &Handle) -> Result<Self> {
         match self {
             Self::Memory(_) | Self::Local { .. } => Ok(self),
@@ -96,7 +96,7 @@ impl Source {
     }
 
     /// A range of the file in memory.
-    pub fn hold(&self, range: Range<u64>) -> parquet::errors::Result<Held> {
+    pub fn hold(&self, range: Range<u64>) -> parquet::errors::Result<HeldRange> {
         let wide = |error| ParquetError::External(Box::new(error));
         let length = usize::try_from(range.end.saturating_sub(range.start)).map_err(wide)?;
         let bytes = match self {
@@ -104,11 +104,11 @@ impl Source {
             Self::Local { file, .. } => file.get_bytes(range.start, length),
             Self::Remote(chunks) => chunks.get_bytes(range.start, length),
         };
-        Ok(Held { size: self.size(), start: range.start, bytes: bytes? })
+        Ok(HeldRange { size: self.size(), start: range.start, bytes: bytes? })
     }
 }
 
-/// A local file with the content of a live one; refuses (`Damage`) what is not what the manifest says.
+/// A local file with the content of a live one; refuses (`Damage`) content that differs from the manifest.
 pub fn live_copy(store: &Store, file: &DataFile, spool: &Path, runtime: &Handle) -> Result<LocalCopy> {
     let copy = runtime.block_on(store.local_copy(&file.path, file.bytes, spool))?.ok_or_else(|| {
         Failure::damaged("find a live file", &file.path).because("the manifest names it and it is not there")
@@ -119,13 +119,13 @@ pub fn live_copy(store: &Store, file: &DataFile, spool: &Path, runtime: &Handle)
 
 /// A range of a file that is in memory.
 #[derive(Clone)]
-pub struct Held {
+pub struct HeldRange {
     size: u64,
     start: u64,
     bytes: Bytes,
 }
 
-impl Held {
+impl HeldRange {
     /// Whether the bytes of a range are in it.
     pub fn covers(&self, range: &Range<u64>) -> bool {
         let end = self.start.saturating_add(Length::len(&self.bytes));
@@ -133,13 +133,13 @@ impl Held {
     }
 }
 
-impl Length for Held {
+impl Length for HeldRange {
     fn len(&self) -> u64 {
         self.size
     }
 }
 
-impl ChunkReader for Held {
+impl ChunkReader for HeldRange {
     type T = Reader<Bytes>;
 
     fn get_read(&self, start: u64) -> parquet::errors::Result<Self::T> {

@@ -28,8 +28,8 @@ const RUNS: usize = 32;
 /// Bytes that a record takes in memory until its commit: its key and the copy that counts, in a table that has doubled.
 const RECORD: u64 = 160;
 
-/// Requests less than this apart, in microseconds, are told by the order in which they came: the source dates its answers to
-/// the second.
+/// Requests less than this apart, in microseconds, are ordered by the arrival of their answers: the source dates its
+/// answers to the second.
 const RESOLUTION: i64 = 2_000_000;
 
 /// The rows of one resource between two commits.
@@ -81,11 +81,11 @@ pub(super) fn rank(left: &[Option<i64>], right: &[Option<i64>]) -> Ordering {
     pairs.into_iter().find(|order| *order != Ordering::Equal).unwrap_or(Ordering::Equal)
 }
 
-/// The owners of a commit, sorted.
+/// The record keys of a commit, sorted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct OwnerSet(Vec<Key>);
+pub struct RecordSet(Vec<Key>);
 
-impl OwnerSet {
+impl RecordSet {
     /// A set of these.
     pub fn new(mut keys: Vec<Key>) -> Self {
         keys.sort_unstable();
@@ -93,7 +93,7 @@ impl OwnerSet {
         Self(keys)
     }
 
-    /// Whether some owner lies within, ends included.
+    /// Whether some record is within the range, ends included.
     pub fn touches(&self, first: &Key, last: &Key) -> bool {
         let from = self.0.partition_point(|key| key < first);
         self.0.get(from).is_some_and(|key| key <= last)
@@ -106,7 +106,7 @@ impl OwnerSet {
         self.0.get(from..to).unwrap_or_default()
     }
 
-    /// Whether this owner is one of them.
+    /// Whether this record is one of them.
     pub fn contains(&self, key: &Key) -> bool {
         self.0.binary_search(key).is_ok()
     }
@@ -130,17 +130,17 @@ impl OwnerSet {
 /// A spool taken for a commit: sorted runs of each table, and which rows of them count.
 #[derive(Debug)]
 pub struct Spooled {
-    pub owners: OwnerSet,
+    pub owners: RecordSet,
     pub(super) tables: Vec<(Arc<Layout>, Vec<Segment>)>,
     pub(super) winning: Arc<HashSet<u64>>,
     /// Some record came twice, so rows must be looked at one by one.
     pub(super) has_losers: bool,
-    /// The copies that count, until they have been compared with what is stored.
+    /// The copies that count, until they are compared with the stored ones.
     pub(super) copies: HashMap<Key, Winner>,
 }
 
 impl Spooled {
-    /// Leaves out these records: what is stored of them stays.
+    /// Leaves out these records: their stored rows stay.
     pub fn leave_out(&mut self, keys: &[Key]) {
         if keys.is_empty() {
             return;
@@ -148,7 +148,7 @@ impl Spooled {
         for key in keys {
             self.copies.remove(key);
         }
-        self.owners = OwnerSet::new(self.copies.keys().cloned().collect());
+        self.owners = RecordSet::new(self.copies.keys().cloned().collect());
         self.winning = Arc::new(self.copies.values().map(|copy| copy.seq).collect());
         self.has_losers = true;
     }
@@ -186,7 +186,7 @@ impl Spool {
         })
     }
 
-    /// The same spool, whose steps are told.
+    /// The same spool, with a watcher of its steps.
     pub fn watched(mut self, watcher: Watcher) -> Self {
         self.watcher = watcher;
         self
@@ -206,7 +206,7 @@ impl Spool {
         }
         let mut rows = 0;
         for (place, table) in page.tables.iter().enumerate() {
-            let batch = self.widen(place, table, page, first, asked_at, partition)?;
+            let batch = self.widen(place, table, page, (first, asked_at), partition)?;
             let count = u64::try_from(batch.num_rows()).expect("a page's length fits");
             rows += count;
             self.tables[place].rows += count;
@@ -223,7 +223,7 @@ impl Spool {
         Ok(rows)
     }
 
-    /// Notes an owner without rows: what it had is replaced by nothing.
+    /// Notes a record without rows: its old rows are replaced by nothing.
     pub fn add_empty(&mut self, key: Key, asked_at: Timestamp) {
         let seq = self.next_seq;
         self.next_seq += 1;
@@ -239,8 +239,7 @@ impl Spool {
         place: usize,
         rows: &TableRows,
         page: &Page,
-        first: u64,
-        asked_at: Timestamp,
+        (first, asked_at): (u64, Timestamp),
         partition: Option<i32>,
     ) -> Result<RecordBatch> {
         let count = rows.owners.len();
@@ -356,7 +355,7 @@ impl Spool {
             if has_losers { winners.values().map(|winner| winner.seq).collect() } else { HashSet::new() };
         let tables = self.tables.iter_mut().map(|table| std::mem::take(&mut table.segments));
         let spooled = Spooled {
-            owners: OwnerSet::new(winners.keys().cloned().collect()),
+            owners: RecordSet::new(winners.keys().cloned().collect()),
             tables: self.layouts.iter().cloned().zip(tables).collect(),
             winning: Arc::new(winning),
             has_losers,

@@ -1,4 +1,4 @@
-//! The keys of one file, row by row, once its bytes are what was written.
+//! The keys of one file, row by row, after its bytes were verified.
 
 use arrow_array::RecordBatch;
 use arrow_array::cast::AsArray;
@@ -14,8 +14,8 @@ use crate::manifest::Key;
 use crate::schema::{Partition, PartitionBy};
 use crate::store::LocalCopy;
 use crate::write::bounds::{Indexes, load, rows_at_once};
-use crate::write::compare::Part;
-use crate::write::inspect::{Flaw, Footer, Located, checksum};
+use crate::write::compare::ComparedTable;
+use crate::write::inspect::{Flaw, Footer, LocatedFile, checksum};
 use crate::write::sorted::owner;
 
 /// An open file, at a row.
@@ -26,17 +26,22 @@ pub struct Stream {
     pub batch: RecordBatch,
     pub keys: Rows,
     pub at: usize,
-    /// Rows so far, the one in hand included.
+    /// Rows so far, including the current one.
     pub rows: u64,
-    /// The owner of the row before.
+    /// The record of the previous row.
     pub last: Key,
     _copy: LocalCopy,
 }
 
 impl Stream {
-    /// Opens a file at its first row; none where it has no rows, a flaw where it is not what was written.
-    pub fn open(file: usize, copy: LocalCopy, located: &Located, part: &Part) -> Result<Result<Option<Self>, Flaw>> {
-        // Opened once: what a run deletes meanwhile can still be read to its end.
+    /// Opens a file at its first row; none if it has no rows, a flaw if its bytes differ from the written ones.
+    pub fn open(
+        file: usize,
+        copy: LocalCopy,
+        located: &LocatedFile,
+        part: &ComparedTable,
+    ) -> Result<Result<Option<Self>, Flaw>> {
+        // Opened once: a file that a run deletes meanwhile can still be read to its end.
         let Some(mut opened) = copy.open()? else { return Ok(Err(Flaw::Missing)) };
         if copy.bytes() != located.file.bytes {
             return Ok(Err(Flaw::Size(copy.bytes(), located.file.bytes)));
@@ -79,7 +84,7 @@ impl Stream {
         file: usize,
         mut batches: ParquetRecordBatchReader,
         copy: LocalCopy,
-        part: &Part,
+        part: &ComparedTable,
         footer: &Footer,
     ) -> Result<Option<Self>, Flaw> {
         let kinds = part.key.iter().filter_map(|name| footer.columns.iter().find(|(known, _)| known == name));
@@ -87,12 +92,12 @@ impl Stream {
         let converter = RowConverter::new(fields).map_err(|error| Flaw::Unreadable(error.to_string()))?;
         let Some(batch) = next_batch(&mut batches)? else { return Ok(None) };
         let keys = keys(&converter, &batch, part)?;
-        let last = owner_of(&batch, &part.key[0], 0);
+        let last = record_of(&batch, &part.key[0], 0);
         Ok(Some(Self { file, batches, converter, batch, keys, at: 0, rows: 1, last, _copy: copy }))
     }
 
     /// Goes to the next row; `false` at the end.
-    pub fn forward(&mut self, part: &Part) -> Result<bool, Flaw> {
+    pub fn forward(&mut self, part: &ComparedTable) -> Result<bool, Flaw> {
         self.last = self.owner(&part.key[0]);
         self.at += 1;
         while self.at >= self.batch.num_rows() {
@@ -105,13 +110,13 @@ impl Stream {
         Ok(true)
     }
 
-    /// The owner of the row in hand.
+    /// The record of the current row.
     pub fn owner(&self, column: &str) -> Key {
-        owner_of(&self.batch, column, self.at)
+        record_of(&self.batch, column, self.at)
     }
 
-    /// The key of the row in hand, for people.
-    pub fn shown(&self, part: &Part) -> String {
+    /// The key of the current row, for people.
+    pub fn shown(&self, part: &ComparedTable) -> String {
         let cells = part.key.iter().map(|name| {
             let column = self.batch.column_by_name(name).expect("the key was read");
             match column.data_type() {
@@ -132,12 +137,12 @@ fn next_batch(batches: &mut ParquetRecordBatchReader) -> Result<Option<RecordBat
         .map_err(|error| Flaw::Unreadable(error.to_string()))
 }
 
-fn keys(converter: &RowConverter, batch: &RecordBatch, part: &Part) -> Result<Rows, Flaw> {
+fn keys(converter: &RowConverter, batch: &RecordBatch, part: &ComparedTable) -> Result<Rows, Flaw> {
     let columns = part.key.iter().filter_map(|name| batch.column_by_name(name).cloned()).collect::<Vec<_>>();
     converter.convert_columns(&columns).map_err(|error| Flaw::Unreadable(error.to_string()))
 }
 
-fn owner_of(batch: &RecordBatch, column: &str, row: usize) -> Key {
+fn record_of(batch: &RecordBatch, column: &str, row: usize) -> Key {
     owner(batch, batch.schema_ref().index_of(column).expect("the key was read"), row)
 }
 

@@ -14,18 +14,19 @@ use tokio::runtime::Handle;
 use crate::failure::Result;
 use crate::manifest::{DataFile, Key, TableFiles, Version};
 use crate::schema::{Naming, Partition, PartitionBy, Resource, Table};
-use crate::store::{Step, Store};
+use crate::store::{Store, StoreStep};
 use crate::write::ahead::Ahead;
-use crate::write::changes::{Changes, Met, RowAction};
+use crate::write::changes::{Met, RowAction, RowChanges};
 use crate::write::columns::Layout;
+use crate::write::context::WriteContext;
 use crate::write::incoming::Incoming;
-use crate::write::merge::{Merge, Place, Rules};
+use crate::write::merge::{Merge, MergePlace, Rules};
 use crate::write::open::OpenRows;
 use crate::write::output::{Begun, Draft, Output, Target, empty};
 use crate::write::parquet::{Form, Sizes};
 use crate::write::partition::{number, segment};
 use crate::write::sorted::Sorted;
-use crate::write::spool::{OwnerSet, Spooled};
+use crate::write::spool::{RecordSet, Spooled};
 
 /// A file smaller than the target size divided by this is joined with rows that come beside it, or with a small neighbour
 /// that is written: each night may write so many bytes once more.
@@ -35,44 +36,45 @@ const TINY: u64 = 128;
 /// So many rows that come have a file of their own.
 const MANY: usize = 4096;
 
-/// Whose old rows the new ones replace.
+/// The old rows that the new ones replace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Replace {
-    /// Those of the owners that came.
-    Owners,
-    /// All of the table: what did not come is gone.
+    /// Those of the records that were returned.
+    Records,
+    /// All of the table: a record that was not returned is deleted.
     Everything,
     /// All of one partition: a day's snapshot.
     Partition(i32),
-    /// Those of the owners that came, in one partition alone.
+    /// Those of the records that were returned, in one partition alone.
     Within(i32),
 }
 
-/// Who is marked as deleted instead of taken out.
+/// The records that are marked as deleted instead of removed.
 #[derive(Clone, Copy, Debug)]
 pub struct Marks<'a> {
-    pub owners: &'a OwnerSet,
+    pub owners: &'a RecordSet,
     /// By the source's clock.
     pub at: Timestamp,
 }
 
-/// What a commit has written.
+/// The result of a commit's writing.
 #[derive(Debug, Default)]
 pub struct Written {
     pub tables: BTreeMap<String, TableFiles>,
     pub removes: Vec<String>,
     pub files: u64,
     pub bytes: u64,
-    pub changes: Changes,
-    /// Rows left out because their key stood twice in one record.
+    pub changes: RowChanges,
+    /// Rows left out because their key occurred twice in one record.
     pub twice: u64,
-    /// Files of rows set aside because their records were found deleted.
+    /// Files of deleted rows.
     pub deleted: Vec<DataFile>,
     /// For each watched column, its values in rows that differ from before.
     pub met: Vec<BTreeSet<i64>>,
 }
 
-/// What writing needs to know beside the rows.
+/// The context of writing, apart from the rows.
+/// More than twelve fields: all that a commit decides about its tables.
 #[derive(Clone, Debug)]
 pub struct WriteRequest<'a> {
     pub store: &'a Store,
@@ -81,19 +83,35 @@ pub struct WriteRequest<'a> {
     pub spool: &'a Path,
     pub run: &'a str,
     pub replace: Replace,
-    /// Owners whose old rows stay where everything is replaced: they could not be read.
-    pub spare: &'a OwnerSet,
-    /// In tables that keep rows of deleted records: owners found deleted, and the time at which whoever is missing was.
+    /// Records with old rows that are preserved when everything is replaced: they could not be read.
+    pub preserved: &'a RecordSet,
+    /// In tables that keep rows of deleted records: the records found deleted, and the time at which missing ones were.
     pub marks: Option<Marks<'a>>,
     pub sizes: Sizes,
     /// Snapshots of days before this one go, in days since 1970.
     pub keep_from: Option<i32>,
     /// The scan's last commit: small neighbours are joined.
     pub last: bool,
-    /// Int64 columns whose values in new, changed and removed rows are wanted.
+    /// Int64 columns with references: their values in new, changed and removed rows are collected.
     pub watch: &'a [Naming],
     /// Of tables by month, rows of months before this one are not watched, in days since 1970.
     pub met_from: i32,
+}
+
+impl Written {
+    /// Stages finished files of a table, counts them, and returns their entries in the manifest.
+    pub(super) fn stage(&mut self, context: &WriteContext<'_>, drafts: Vec<Draft>) -> Result<Vec<DataFile>> {
+        let files = context.stage(drafts)?;
+        self.files += u64::try_from(files.len()).expect("a length fits");
+        self.bytes += files.iter().map(|file| file.bytes).sum::<u64>();
+        Ok(files)
+    }
+}
+
+impl<'a> WriteRequest<'a> {
+    fn context(&self, runtime: &'a Handle) -> WriteContext<'a> {
+        WriteContext { store: self.store, spool: self.spool, run: self.run, sizes: self.sizes, runtime }
+    }
 }
 
 /// Writes and stages the files of a commit. Blocks: call it from a blocking thread. `next_number` numbers the run's files.
@@ -104,6 +122,7 @@ pub fn write_tables(
     next_number: &mut u64,
 ) -> Result<Written> {
     let _entered = runtime.enter();
+    let context = work.context(runtime);
     let mut written = Written { met: vec![BTreeSet::new(); work.watch.len()], ..Written::default() };
     for (place, (table, (layout, segments))) in work.resource.tables.iter().zip(&spooled.tables).enumerate() {
         let mut sorted = Sorted::new(Arc::clone(layout), segments, Arc::clone(&spooled.winning), spooled.has_losers)?;
@@ -111,30 +130,19 @@ pub fn write_tables(
             schema: Arc::clone(&layout.file),
             key: layout.key.clone(),
             schema_hash: work.resource.hash.clone(),
-            sizes: work.sizes,
+            sizes: context.sizes,
         };
-        let mut target = Target {
-            store: work.store,
-            spool: work.spool,
-            table: &table.name,
-            form: &form,
-            run: work.run,
-            open: OpenRows::of(work.resource, table),
-            number: next_number,
-        };
+        let mut target = context.target(&table.name, &form, OpenRows::of(work.resource, table), next_number);
+        let mut outcome = TableOutcome::default();
+        let writing = TableWriting { work, table, layout, owners: &spooled.owners, runtime };
         let mut met = Met::new(work.watch, place, &mut written.met);
-        let outcome = write_table(work, table, layout, &mut sorted, &spooled.owners, runtime, &mut target, &mut met)?;
+        writing.write(&mut sorted, &mut target, &mut outcome, &mut met)?;
         written.twice += sorted.twice;
         written.changes.add(outcome.changes);
         written.removes.extend(outcome.removes);
         let mut files = outcome.kept;
-        for draft in outcome.drafts {
-            written.files += 1;
-            written.bytes += draft.file.bytes;
-            files.push(draft.file);
-            runtime.block_on(work.store.stage(draft.scratch))?;
-        }
-        work.store.reach(Step::TableStaged, &table.name)?;
+        files.extend(written.stage(&context, outcome.drafts)?);
+        work.store.reach(StoreStep::TableStaged, &table.name)?;
         files.sort_by(|a, b| (&a.partition, &a.first).cmp(&(&b.partition, &b.first)));
         let before = work.head.and_then(|head| head.tables.get(&table.name));
         written.tables.insert(table.name.clone(), TableFiles { files, ..TableFiles::going_on(table, before) });
@@ -143,67 +151,87 @@ pub fn write_tables(
 }
 
 #[derive(Default)]
-struct Outcome {
+struct TableOutcome {
     kept: Vec<DataFile>,
     drafts: Vec<Draft>,
     removes: Vec<String>,
-    changes: Changes,
+    changes: RowChanges,
 }
 
-#[expect(clippy::too_many_arguments, reason = "the sides of one table, each used on its own")]
-fn write_table(
-    work: &WriteRequest<'_>,
-    table: &Table,
-    layout: &Layout,
-    sorted: &mut Sorted,
-    owners: &OwnerSet,
-    runtime: &Handle,
-    target: &mut Target<'_>,
-    met: &mut Met<'_>,
-) -> Result<Outcome> {
-    let mut outcome = Outcome::default();
-    let mut live: BTreeMap<i32, Vec<DataFile>> = BTreeMap::new();
-    let mut empties = Vec::new();
-    for file in work.head.and_then(|head| head.tables.get(&table.name)).into_iter().flat_map(|table| &table.files) {
-        if file.rows == 0 {
-            empties.push(file.clone());
-        } else {
-            live.entry(number(&table.partition, file.partition.as_deref())?).or_default().push(file.clone());
+/// One table of a commit.
+#[derive(Clone, Copy)]
+struct TableWriting<'a> {
+    work: &'a WriteRequest<'a>,
+    table: &'a Table,
+    layout: &'a Layout,
+    owners: &'a RecordSet,
+    runtime: &'a Handle,
+}
+
+impl<'a> TableWriting<'a> {
+    fn write(
+        &self,
+        sorted: &mut Sorted,
+        target: &mut Target<'_>,
+        outcome: &mut TableOutcome,
+        met: &mut Met<'_>,
+    ) -> Result<()> {
+        let (work, table) = (self.work, self.table);
+        let mut live: BTreeMap<i32, Vec<DataFile>> = BTreeMap::new();
+        let mut empties = Vec::new();
+        for file in work.head.and_then(|head| head.tables.get(&table.name)).into_iter().flat_map(|table| &table.files) {
+            if file.rows == 0 {
+                empties.push(file.clone());
+            } else {
+                live.entry(number(&table.partition, file.partition.as_deref())?).or_default().push(file.clone());
+            }
         }
+        live.values_mut().for_each(|files| files.sort_by(|a, b| a.first.cmp(&b.first)));
+        let merged = live.iter().flat_map(|(partition, files)| {
+            let side = self.side(*partition);
+            files.iter().filter(move |file| !side.is_expired() && side.touches(file)).cloned()
+        });
+        let mut ahead = Ahead::new(work.store, self.runtime, merged.collect(), work.sizes.row_group_bytes);
+        let mut partitions: BTreeSet<i32> = live.keys().copied().collect();
+        loop {
+            partitions.extend(sorted.peek().map(|(partition, _)| partition));
+            let Some(partition) = partitions.pop_first() else { break };
+            let files = live.remove(&partition).unwrap_or_default();
+            let side = self.side(partition);
+            if side.is_expired() {
+                outcome.removes.extend(files.into_iter().map(|file| file.path));
+                continue;
+            }
+            let by_month = matches!(table.partition, Partition::By { by: PartitionBy::Month, .. });
+            if by_month && partition < work.met_from {
+                let mut unwatched = Met::new(&[], 0, &mut []);
+                side.write(files, sorted, &mut ahead, Sink { target, outcome, met: &mut unwatched })?;
+            } else {
+                side.write(files, sorted, &mut ahead, Sink { target, outcome, met })?;
+            }
+        }
+        if outcome.kept.is_empty() && outcome.drafts.is_empty() {
+            // A table without rows has one file all the same, so that queries work from the first day.
+            match empties.pop() {
+                Some(file) => outcome.kept.push(file),
+                None => outcome.drafts.push(empty(segment(&table.partition, 0), target)?),
+            }
+        }
+        outcome.removes.extend(empties.into_iter().map(|file| file.path));
+        Ok(())
     }
-    live.values_mut().for_each(|files| files.sort_by(|a, b| a.first.cmp(&b.first)));
-    let side = |partition| Side { work, table, layout, owners, runtime, partition };
-    let merged = live.iter().flat_map(|(partition, files)| {
-        let side = side(*partition);
-        files.iter().filter(move |file| !side.is_expired() && side.touches(file)).cloned()
-    });
-    let mut ahead = Ahead::new(work.store, runtime, merged.collect(), work.sizes.row_group_bytes);
-    let mut partitions: BTreeSet<i32> = live.keys().copied().collect();
-    loop {
-        partitions.extend(sorted.peek().map(|(partition, _)| partition));
-        let Some(partition) = partitions.pop_first() else { break };
-        let files = live.remove(&partition).unwrap_or_default();
-        let side = side(partition);
-        if side.is_expired() {
-            outcome.removes.extend(files.into_iter().map(|file| file.path));
-            continue;
-        }
-        let by_month = matches!(table.partition, Partition::By { by: PartitionBy::Month, .. });
-        if by_month && partition < work.met_from {
-            side.write(files, sorted, &mut ahead, target, &mut outcome, &mut Met::new(&[], 0, &mut []))?;
-        } else {
-            side.write(files, sorted, &mut ahead, target, &mut outcome, met)?;
-        }
+
+    fn side(&self, partition: i32) -> Side<'a> {
+        let Self { work, table, layout, owners, runtime } = *self;
+        Side { work, table, layout, owners, runtime, partition }
     }
-    if outcome.kept.is_empty() && outcome.drafts.is_empty() {
-        // A table without rows has one file all the same, so that queries work from the first day.
-        match empties.pop() {
-            Some(file) => outcome.kept.push(file),
-            None => outcome.drafts.push(empty(segment(&table.partition, 0), target)?),
-        }
-    }
-    outcome.removes.extend(empties.into_iter().map(|file| file.path));
-    Ok(outcome)
+}
+
+/// The places to which a partition is written.
+struct Sink<'a, 'b, 'c> {
+    target: &'a mut Target<'b>,
+    outcome: &'a mut TableOutcome,
+    met: &'a mut Met<'c>,
 }
 
 /// One partition of a table.
@@ -212,7 +240,7 @@ struct Side<'a> {
     work: &'a WriteRequest<'a>,
     table: &'a Table,
     layout: &'a Layout,
-    owners: &'a OwnerSet,
+    owners: &'a RecordSet,
     runtime: &'a Handle,
     partition: i32,
 }
@@ -224,13 +252,13 @@ impl Side<'_> {
         is_snapshot && self.work.keep_from.is_some_and(|from| self.partition < from)
     }
 
-    /// What becomes of an owner's old rows of which no new ones came.
+    /// The action on a record's old rows that have no new ones.
     fn action(&self, owner: &Key) -> RowAction {
         let came = self.owners.contains(owner);
-        let spared = self.work.spare.contains(owner);
+        let is_kept = self.work.preserved.contains(owner);
         let missing = match self.work.replace {
-            Replace::Everything => !came && !spared,
-            Replace::Partition(_) | Replace::Within(_) | Replace::Owners => false,
+            Replace::Everything => !came && !is_kept,
+            Replace::Partition(_) | Replace::Within(_) | Replace::Records => false,
         };
         match self.work.marks {
             Some(marks) if missing || (!came && marks.owners.contains(owner)) => {
@@ -238,10 +266,10 @@ impl Side<'_> {
             }
             Some(_) | None => {
                 let goes = match self.work.replace {
-                    Replace::Everything => came || !spared,
-                    Replace::Partition(partition) => partition == self.partition && (came || !spared),
+                    Replace::Everything => came || !is_kept,
+                    Replace::Partition(partition) => partition == self.partition && (came || !is_kept),
                     Replace::Within(partition) => partition == self.partition && came,
-                    Replace::Owners => came,
+                    Replace::Records => came,
                 };
                 if goes { RowAction::Goes } else { RowAction::Stays }
             }
@@ -253,7 +281,7 @@ impl Side<'_> {
             Replace::Everything => true,
             Replace::Partition(partition) => partition == self.partition,
             Replace::Within(partition) if partition != self.partition => false,
-            Replace::Within(_) | Replace::Owners => {
+            Replace::Within(_) | Replace::Records => {
                 file.first.as_ref().zip(file.last.as_ref()).is_some_and(|(first, last)| {
                     let marked = self.work.marks.is_some_and(|marks| marks.owners.touches(first, last));
                     marked || self.owners.touches(first, last)
@@ -262,11 +290,11 @@ impl Side<'_> {
         }
     }
 
-    /// The records whose rows may change; none stands for any.
-    fn records(&self) -> Option<Vec<&OwnerSet>> {
+    /// The records with rows that may change; none means any.
+    fn records(&self) -> Option<Vec<&RecordSet>> {
         match self.work.replace {
             Replace::Everything | Replace::Partition(_) => None,
-            Replace::Within(_) | Replace::Owners => {
+            Replace::Within(_) | Replace::Records => {
                 Some(std::iter::once(self.owners).chain(self.work.marks.map(|marks| marks.owners)).collect())
             }
         }
@@ -277,10 +305,9 @@ impl Side<'_> {
         files: Vec<DataFile>,
         sorted: &mut Sorted,
         ahead: &mut Ahead<'_>,
-        target: &mut Target<'_>,
-        outcome: &mut Outcome,
-        met: &mut Met<'_>,
+        sink: Sink<'_, '_, '_>,
     ) -> Result<()> {
+        let Sink { target, outcome, met } = sink;
         let segment = segment(&self.table.partition, self.partition);
         let mut output: Option<Output> = None;
         let mut files = files.into_iter().peekable();
@@ -298,7 +325,7 @@ impl Side<'_> {
             let touched = self.touches(&file);
             let is_joined = self.is_small(&file) && output.is_some() && (touched || self.work.last);
             if !is_joined {
-                // Kept apart, so that the file can stay as it is when nothing in it changed.
+                // Closed separately, so that the file can stay as it is when nothing in it changed.
                 self.close(output.take(), target, outcome)?;
             }
             if !touched && !is_joined && !self.is_continued(&file, files.peek(), sorted) {
@@ -342,11 +369,11 @@ impl Side<'_> {
         follow && (is_tiny || sorted.in_hand() < MANY)
     }
 
-    fn place(&self) -> Place<'_> {
-        Place { store: self.work.store, spool: self.work.spool, runtime: self.runtime }
+    fn place(&self) -> MergePlace<'_> {
+        MergePlace { store: self.work.store, spool: self.work.spool, runtime: self.runtime }
     }
 
-    fn close(&self, output: Option<Output>, target: &Target<'_>, outcome: &mut Outcome) -> Result<()> {
+    fn close(&self, output: Option<Output>, target: &Target<'_>, outcome: &mut TableOutcome) -> Result<()> {
         if let Some(output) = output {
             outcome.drafts.extend(output.finish(target)?);
         }

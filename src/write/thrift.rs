@@ -1,7 +1,7 @@
-//! Thrift's compact protocol, as far as a look at a Parquet footer or page header before it is decoded needs it.
+//! Thrift's compact protocol, as far as a check of a Parquet footer or page header before its decoding needs it.
 //!
-//! Takes bytes that may come from anybody; refuses lengths beyond their end and nesting deeper than Parquet has. Nothing is
-//! allocated for what they state.
+//! Takes untrusted bytes; refuses lengths beyond their end and nesting deeper than Parquet has. No allocation depends
+//! on a stated length.
 
 use parquet::errors::{ParquetError, Result};
 
@@ -20,7 +20,7 @@ const MAP: u8 = 11;
 const STRUCT: u8 = 12;
 
 /// Bytes being read.
-pub struct Compact<'b> {
+pub struct ThriftReader<'b> {
     bytes: &'b [u8],
     length: usize,
 }
@@ -48,7 +48,7 @@ fn refused(why: &str) -> ParquetError {
     ParquetError::General(format!("its metadata is not sound: {why}"))
 }
 
-impl<'b> Compact<'b> {
+impl<'b> ThriftReader<'b> {
     /// From the first byte on.
     pub fn new(bytes: &'b [u8]) -> Self {
         Self { bytes, length: bytes.len() }
@@ -82,7 +82,7 @@ impl<'b> Compact<'b> {
         }
     }
 
-    /// The length of a list whose header is next, and the kind of its entries.
+    /// Reads a list header: the length of the list, and the kind of its entries.
     pub fn list(&mut self) -> Result<(usize, u8)> {
         let head = self.byte()?;
         let length = match head >> 4 {

@@ -1,4 +1,4 @@
-//! Sizes and numbers of what lies at a destination or is named by settings: refused before they cost memory, whatever they are.
+//! Bounds on the content of a destination and on numbers in settings: any excess is refused before it costs memory.
 
 use std::fmt;
 use std::fs::File;
@@ -29,7 +29,7 @@ const HUGE: u64 = 50 << 30;
 /// A command that reads nothing large stays below this.
 const LITTLE: u64 = 400 << 20;
 
-/// A file that says to have 50 GiB.
+/// A file with a stated size of 50 GiB.
 fn sparse(path: &Path) {
     let _ = std::fs::remove_file(path);
     File::create(path).unwrap().set_len(HUGE).unwrap();
@@ -109,7 +109,7 @@ async fn a_file_of_50_gib_that_settings_name_is_refused_and_takes_no_memory() {
     }
 }
 
-/// A store of which one object is not what its store states.
+/// A store in which one object differs from the store's statement.
 #[derive(Debug)]
 struct Lying {
     inner: Arc<dyn ObjectStore>,
@@ -203,7 +203,7 @@ async fn an_object_that_is_huge_or_of_another_size_than_its_store_states_is_read
     let store = store.seen_through(|inner| Arc::new(Lying { inner, path, stated: HUGE, comes: HUGE }));
     assert_eq!(manifest::read_plan(&store, path).await.unwrap(), None);
 
-    // AND of a data file no more is copied than its manifest says, and a byte
+    // AND of a data file no more is copied than its manifest states, and a byte
     let path = "brand/brand-0123456789abcdef0123456789abcdef-1.parquet";
     let store = Store::memory();
     store.put_new(path, "{}").await.unwrap();
@@ -232,7 +232,7 @@ async fn a_manifest_that_lists_more_things_than_any_of_ours_is_refused_before_th
     let many = |one: &str| vec![one; 6_000_000].join(",");
     for (what, list) in [
         ("removes", format!("[{}]", many("\"\""))),
-        ("misfits", format!("[{}]", many("0"))),
+        ("rejected", format!("[{}]", many("0"))),
         ("unknown", format!("[{}]", many("[]"))),
     ] {
         let mut version = good.clone();
@@ -293,10 +293,10 @@ async fn ranges_that_name_more_than_there_is_are_refused_wherever_a_manifest_has
         assert_eq!(read.map_err(|failure| failure.kind()).unwrap_err(), Kind::Damage, "{place}: {value}");
     }
     let mut version = good.clone();
-    let misfits = |name: u64| json!({"path": paths::misfits("brand", RUN, name), "records": u64::MAX});
-    version["misfits"] = json!([misfits(1), misfits(2)]);
+    let rejected = |name: u64| json!({"path": paths::rejected("brand", RUN, name), "records": u64::MAX});
+    version["rejected"] = json!([rejected(1), rejected(2)]);
     assert!(parse("brand", number, version.to_string().as_bytes()).is_err());
-    // AND what a run can have written is not
+    // AND values that no run can have written are not
     for (place, value) in [
         ("scan", scan(json!([[0, 5], [7, 9]]))),
         ("scan", rows(json!(1_000_000_000))),
@@ -313,17 +313,17 @@ async fn ranges_that_name_more_than_there_is_are_refused_wherever_a_manifest_has
 fn full_state(cursor: &Value) -> Value {
     let at = "2025-11-18T03:00:00Z";
     json!({
-        "watermark": at, "completed_at": at, "reloaded_at": at, "reconciled_at": at, "opened_at": at,
+        "watermark": at, "completed_at": at, "reloaded_at": at, "reconciled_at": at, "open_reread_at": at,
         "clocks": {
-            "completed_at": at, "reloaded_at": at, "reconciled_at": at, "opened_at": at,
+            "completed_at": at, "reloaded_at": at, "reconciled_at": at, "open_reread_at": at,
             "scan": {"ours": at, "earliest": at},
         },
-        "handed": {"product": [1_000]},
+        "pending_references": {"product": [1_000]},
         "scan": {"id": RUN, "kind": "changes", "started_at": at, "schema_hash": "0", "cursor": cursor},
         "backfill": null,
-        "owed": [{"id": 5, "reason": "it did not come", "since": at}],
-        "left_out": [{"id": 6, "code": "CMNC-404", "until": at}],
-        "seen": {"7": at},
+        "pending": [{"id": 5, "reason": "it did not come", "since": at}],
+        "skipped_ids": [{"id": 6, "code": "CMNC-404", "until": at}],
+        "record_stamps": {"7": at},
         "start": at,
         "reread_to": 8,
         "evidence": {

@@ -1,5 +1,5 @@
-//! A bucket, and the services that give its credentials, that do not answer as they should: they redirect, they go on for
-//! ever, they name the same page again.
+//! A bucket, and the services that give its credentials, that do not answer as they should: they redirect, they never
+//! end, they name the same page again.
 
 use std::io::Write;
 use std::net::TcpStream;
@@ -11,10 +11,10 @@ use pearlift::store::Store;
 use crate::support::{Answer, Echo, Program, Proxy, S3_KEY, S3_SECRET, Weed, account, check_truth, peak_memory};
 
 const REDIRECTS: [u16; 5] = [301, 302, 303, 307, 308];
-/// The peak of a run, whatever a service answers.
+/// The peak of a run, for any answer of a service.
 const MOST: u64 = 512 << 20;
 
-/// A host that credentials must not reach. It answers as a bucket that holds whatever is asked for.
+/// A host that credentials must not reach. It answers as a bucket with every requested object.
 fn elsewhere() -> Echo {
     Echo::saying(200, "ETag: \"1\"\r\nLast-Modified: Sun, 06 Nov 1994 08:49:37 GMT\r\n", "{\"format\":1}")
 }
@@ -58,7 +58,7 @@ fn credentials_of_a_bucket_follow_no_redirect_and_no_other_host_is_believed() {
         // GIVEN a bucket that leads elsewhere
         let bucket = leading_to(&other, status);
         for command in [&["run", "brand"][..], &["status"], &["check"]] {
-            // WHEN it is used THEN it is refused by what it did
+            // WHEN it is used THEN it is refused for its behaviour
             let done = program(&bucket.root()).run(command);
             assert_ne!(done.code, 0, "{status} {command:?}");
             let why = format!("redirects elsewhere (HTTP {status})");
@@ -212,7 +212,7 @@ fn page(entries: &str, next: Option<&str>) -> String {
     format!("<ListBucketResult><IsTruncated>true</IsTruncated>{entries}{next}</ListBucketResult>")
 }
 
-/// A bucket whose lists answer so, by their number from 1.
+/// A bucket with these answers to lists, by their number from 1.
 fn listing(pages: impl Fn(usize) -> String + Send + Sync + 'static) -> Echo {
     let count = std::sync::atomic::AtomicUsize::new(0);
     Echo::start(move |_, stream| {
@@ -233,11 +233,11 @@ async fn a_list_that_names_a_page_again_or_brings_nothing_is_given_up() {
             let before = bucket.asked().len();
             let listed = if folder { store.list_folder("x").await.map(drop) } else { store.list("").await.map(drop) };
             let failure = listed.unwrap_err();
-            assert!(failure.to_string().contains("states that it goes on, and does not"), "{name}: {failure}");
+            assert!(failure.to_string().contains("states that it continues, and does not"), "{name}: {failure}");
             assert!(bucket.asked().len() - before <= most, "{name}: {} requests", bucket.asked().len() - before);
         }
     }
-    // AND one that ends is a list, whatever its first page held
+    // AND one that ends is a list, with any first page
     let ends = listing(|number| if number == 1 { page("", Some("next")) } else { page(&entry("shop/7"), None) });
     assert_eq!(store(&program(&ends.root())).list("").await.unwrap(), [("7".to_owned(), 7)]);
 }
@@ -282,7 +282,7 @@ fn answers_of_a_bucket_that_swell_take_no_more_memory_than_any() {
         [(200, list, entry.as_str()), (200, list, "<CommonPrefixes/>"), (200, list, "<a>"), (200, long, "k")];
     let errors = [400, 403, 404, 412, 500, 501, 503].map(|status| (status, "<Error><Code>No</Code><Message>", "m"));
     for (status, head, unit) in swelling_lists.into_iter().chain(errors) {
-        // GIVEN a bucket whose answers of 600 MiB have neither a length nor an end
+        // GIVEN a bucket that answers 600 MiB with neither a length nor an end
         let bucket = swelling(status, head, unit, (600 << 20) / unit.len());
         // WHEN its lists are asked for THEN memory stays bounded
         let (done, peak) = peak_memory(&program(&bucket.root()), &["status"]);

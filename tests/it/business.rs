@@ -3,12 +3,12 @@
 use std::path::Path;
 use std::time::Duration;
 
-use pearlift::sandbox::{Sandbox, Settings, Size, Verb};
+use pearlift::sandbox::{Sandbox, SandboxSettings, Size, Verb};
 use serde_json::Value;
 
 use crate::support::{Program, check_truth, query, start, this_morning, truth};
 
-/// Rules by name. Each selects what breaks it; `MISSED` is a list of orders of which a journal was deleted.
+/// Rules by name. Each selects the rows that break it; `MISSED` is a list of orders that lost a journal by deletion.
 const RULES: [(&str, &str); 33] = [
     (
         "an order's totals are the sums of its lines",
@@ -320,7 +320,8 @@ async fn records(sandbox: &Sandbox, name: &str) -> Vec<Value> {
 async fn the_numbers_of_an_account_add_up_once_it_is_loaded() {
     // GIVEN accounts of several sizes and seeds: a history of three years, and one of forty days
     for (orders, seed, history) in [(1_500, 1, 3 * 365), (730, 5, 40), (37, 3, 365)] {
-        let settings = Settings { limit: 0, seed, history, now: Some(this_morning()), ..Settings::default() };
+        let settings =
+            SandboxSettings { limit: 0, seed, history, now: Some(this_morning()), ..SandboxSettings::default() };
         let sandbox = start(settings, Size { orders, ..Size::default() }).await;
         let lake = tempfile::tempdir().unwrap();
 
@@ -335,7 +336,7 @@ async fn the_numbers_of_an_account_add_up_once_it_is_loaded() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn they_add_up_after_edits_payments_goods_received_and_deletions() {
     // GIVEN an exported account of the last forty days, of which many orders are open
-    let settings = Settings { limit: 0, history: 40, now: Some(this_morning()), ..Settings::default() };
+    let settings = SandboxSettings { limit: 0, history: 40, now: Some(this_morning()), ..SandboxSettings::default() };
     let sandbox = start(settings, Size { orders: 800, ..Size::default() }).await;
     let lake = tempfile::tempdir().unwrap();
     let program = program(&sandbox, &lake);
@@ -346,7 +347,7 @@ async fn they_add_up_after_edits_payments_goods_received_and_deletions() {
     );
     let before = query(&states);
 
-    // WHEN orders are edited twice, payments, goods and notes come, and what is open is worked on until it is shipped
+    // WHEN orders are edited twice, payments, goods and notes arrive, and open orders advance until they are shipped
     for every in [3, 5] {
         let some: Vec<i64> = sandbox.ids("order").into_iter().step_by(every).collect();
         sandbox.edit("order", &some);
@@ -413,7 +414,7 @@ async fn they_add_up_after_edits_payments_goods_received_and_deletions() {
         program.run(&["run"]).expect(0);
     }
 
-    // THEN no rule is broken: an order whose payment is gone is paid less
+    // THEN no rule is broken: an order with a deleted payment is paid less
     assert_eq!(broken(lake.path(), &sandbox, &without), Vec::<String>::new());
     check_truth(&sandbox, text(&lake), &["--allow-extra", "product_price,product_price_list"]);
 }
@@ -435,7 +436,8 @@ async fn a_size_that_is_given_suspends_the_rules_that_it_contradicts_and_no_othe
         (few().with("journal", 3_000).with("product", 40).with("contact", 7), vec![]),
     ];
     for (size, suspended) in cases {
-        let sandbox = start(Settings { limit: 0, now: Some(this_morning()), ..Settings::default() }, size).await;
+        let sandbox =
+            start(SandboxSettings { limit: 0, now: Some(this_morning()), ..SandboxSettings::default() }, size).await;
         let lake = tempfile::tempdir().unwrap();
 
         // WHEN it is exported
@@ -452,7 +454,8 @@ async fn a_size_that_is_given_suspends_the_rules_that_it_contradicts_and_no_othe
 async fn credits_are_negative_where_the_account_shows_them_so() {
     // GIVEN accounts that show credits as positive, as the documentation's examples do, and as negative
     for (negative_credits, sign) in [(false, "1"), (true, "-1")] {
-        let settings = Settings { limit: 0, negative_credits, now: Some(this_morning()), ..Settings::default() };
+        let settings =
+            SandboxSettings { limit: 0, negative_credits, now: Some(this_morning()), ..SandboxSettings::default() };
         let sandbox = start(settings, Size { orders: 300, ..Size::default() }).await;
         let lake = tempfile::tempdir().unwrap();
 
@@ -475,7 +478,7 @@ async fn credits_are_negative_where_the_account_shows_them_so() {
 async fn the_query_of_the_readme_gives_the_figures_that_stand_there() {
     // GIVEN the account of a demo on the day that the page names
     let now = Some("2026-11-28T10:00:00Z".parse().unwrap());
-    let sandbox = start(Settings { limit: 0, now, ..Settings::default() }, Size::default()).await;
+    let sandbox = start(SandboxSettings { limit: 0, now, ..SandboxSettings::default() }, Size::default()).await;
     let lake = tempfile::tempdir().unwrap();
     program(&sandbox, &lake).run(&["run", "order", "journal", "channel"]).expect(0);
     let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();

@@ -1,4 +1,4 @@
-//! What is due at a time: the edges of cadences, to the second.
+//! The steps that are due at a time: the edges of cadences, to the second.
 
 use std::time::Duration;
 
@@ -43,7 +43,7 @@ fn read_at(resource: &Resource, read: Timestamp) -> Version {
     Version { resource: resource.name.clone(), schema_hash: resource.hash.clone(), state, ..child(None) }
 }
 
-/// The words of the steps, first those of the scans, then what comes later.
+/// The words of the steps, first those of the scans, then the later ones.
 fn steps(resource: &Resource, head: Option<&Version>, options: ResourceOptions) -> Vec<&'static str> {
     let job = plan(resource, head, options);
     assert_eq!(job.idle.is_some(), job.steps.is_empty(), "{job:?}");
@@ -65,7 +65,7 @@ fn a_cadence_has_passed_when_nine_tenths_of_it_have_and_when_the_last_time_is_ah
         (-7_201, true),
         (-86_400, true),
     ] {
-        // GIVEN what was read, or compared, so many seconds ago by the source's clock, and is due every hour
+        // GIVEN a scan or comparison so many seconds ago by the source's clock, due every hour
         let read = at(now) - SignedDuration::from_secs(age);
         let list = ResourceOptions { every: Some(HOUR), ..options(now) };
         let compared = ResourceOptions { every: Some(HOUR * 1_000_000), reconcile_every: Some(HOUR), ..options(now) };
@@ -109,7 +109,7 @@ fn a_scan_is_gone_on_with_under_its_schema_alone_and_a_snapshot_never() {
         (job.steps[0].resume.is_some(), kinds.len())
     };
     let (order, stock) = (catalog.get("order").unwrap(), catalog.get("product_availability").unwrap());
-    // GIVEN an unfinished first load WHEN the next run is planned THEN it goes on, and asks for changes behind it
+    // GIVEN an unfinished first load WHEN the next run is planned THEN it resumes, and asks for changes behind it
     assert_eq!(unfinished(order, &order.hash), (true, 2));
     // GIVEN one of another schema, or of another day's snapshot THEN it begins anew
     assert_eq!(unfinished(order, "another"), (false, 1));
@@ -129,7 +129,7 @@ fn what_is_owed_is_read_though_its_list_is_not_due() {
     let mut head = read_at(brand, at(now));
     let calm = ResourceOptions { every: Some(HOUR), ..options(now) };
     assert_eq!(steps(brand, Some(&head), calm), Vec::<&str>::new());
-    head.state.owed =
+    head.state.pending =
         serde_json::from_str(r#"[{"id": 7, "reason": "does not fit", "since": "2026-06-01T00:00:00Z"}]"#).unwrap();
     assert_eq!(steps(brand, Some(&head), calm), ["full"]);
 }

@@ -1,9 +1,9 @@
-//! What `clean` removes, and what it leaves alone.
+//! The objects that `clean` removes, and those that it leaves alone.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use pearlift::sandbox::{Settings, Size};
+use pearlift::sandbox::{SandboxSettings, Size};
 
 use crate::support::{Program, account, files, start, this_morning};
 
@@ -15,7 +15,7 @@ fn plant(path: &Path) {
     std::fs::write(path, "planted").unwrap();
 }
 
-/// What it said: paths that went with the reason, and those left as unknown.
+/// Runs `clean`, and returns the removed paths with the reason, and the unknown ones.
 fn cleaned(program: &Program, arguments: &[&str], code: i32) -> (Vec<String>, Vec<String>) {
     let done = program.run(&[&["clean", "--json"], arguments].concat()).expect(code);
     let said: serde_json::Value = serde_json::from_str(&done.stdout).unwrap();
@@ -81,7 +81,7 @@ async fn what_is_superseded_or_of_a_dead_run_goes_and_what_is_foreign_stays() {
     let line = done.stdout.lines().find(|line| line.contains(&superseded)).unwrap();
     assert!(line.contains("`pearlift clean` removes it"), "{line}");
 
-    // WHEN it is asked what would go THEN nothing goes
+    // WHEN the removals are only listed THEN nothing is removed
     let (mut would, unknown) = cleaned(&program, &["--dry-run"], 0);
     would.sort();
     let named = |would: &[String]| -> Vec<String> {
@@ -102,7 +102,7 @@ async fn what_is_superseded_or_of_a_dead_run_goes_and_what_is_foreign_stays() {
     for path in foreign.iter().map(String::as_str).chain(unseen) {
         assert!(lake.path().join(path).exists(), "{path}");
     }
-    // AND what was there before is there still
+    // AND all earlier files are still there
     assert!(clean.iter().all(|path| path.exists()));
     // AND a second time there is nothing
     assert_eq!(cleaned(&program, &[], 0).0, Vec::<String>::new());
@@ -152,7 +152,7 @@ async fn versions_go_that_take_more_room_than_they_may_and_reports_that_are_old(
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn what_another_run_holds_is_left_alone() {
     // GIVEN a slow run at work on orders, and leavings of orders and of brands
-    let settings = Settings { limit: 0, latency: 300, now: Some(this_morning()), ..Settings::default() };
+    let settings = SandboxSettings { limit: 0, latency: 300, now: Some(this_morning()), ..SandboxSettings::default() };
     let sandbox = start(settings, Size { orders: 20_000, ..Size::default() }).await;
     let lake = tempfile::tempdir().unwrap();
     let program = Program::new(&sandbox, lake.path()).with("PEARLIFT_LIMITS_CONCURRENCY", "1");
@@ -160,7 +160,7 @@ async fn what_another_run_holds_is_left_alone() {
     sandbox.take_log();
     let mut child = program.start(&["run", "order"]);
     let begun = Instant::now();
-    // It asks once it has swept what was there.
+    // It sends requests after it removed old objects.
     while sandbox.take_log().total() == 0 {
         assert!(begun.elapsed() < Duration::from_secs(60), "it does not begin");
         tokio::time::sleep(Duration::from_millis(5)).await;
@@ -170,13 +170,13 @@ async fn what_another_run_holds_is_left_alone() {
     plant(&of_order);
     plant(&of_brand);
 
-    // WHEN it is cleaned meanwhile THEN what is held stays, the rest goes
+    // WHEN it is cleaned meanwhile THEN objects under a lock stay, the others are removed
     let (gone, _) = cleaned(&program, &[], 6);
     assert!(child.try_wait().unwrap().is_none(), "the run still goes on");
     assert_eq!(gone.len(), 1, "{gone:?}");
     assert!(of_order.exists() && !of_brand.exists());
 
-    // WHEN the run is dead THEN it goes too
+    // WHEN the run has crashed THEN it is removed too
     child.kill().unwrap();
     child.wait().unwrap();
     cleaned(&program, &[], 0);

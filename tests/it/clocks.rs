@@ -13,7 +13,7 @@ use pearlift::plan::{
     Moment, ScanClocks, are_apart, held_back, is_another_day, is_over, lowered, may_replace, watermark,
 };
 use pearlift::run::{End, Outcome, RunMode, run_in};
-use pearlift::sandbox::{Rule, Sandbox, Status, Wrong};
+use pearlift::sandbox::{AnswerRule, Sandbox, Status, Wrong};
 use proptest::prelude::*;
 
 use crate::support::{Program, account, check_truth, head, query};
@@ -21,13 +21,13 @@ use crate::support::{Program, account, check_truth, head, query};
 const HOUR: SignedDuration = SignedDuration::from_hours(1);
 const DAY: SignedDuration = SignedDuration::from_hours(24);
 const OVERLAP: Duration = Duration::from_secs(2 * 3600);
-/// Tables whose changes are asked by dates.
+/// Tables with changes by dates.
 const DATED: &str = "order,order_row,order_party,customer_payment,supplier_payment,product,goods_movement,contact";
 const NAMES: [&str; 6] = ["order", "customer_payment", "supplier_payment", "product", "goods_movement", "contact"];
 /// A list beside the snapshots: it is read each time, and its answer shows the source's clock.
 const STOCK: [&str; 2] = ["brand", "product_availability"];
 
-/// An account, its tables, and what runs warned of.
+/// An account, its tables, and the warnings of its runs.
 struct Shop {
     sandbox: Sandbox,
     lake: tempfile::TempDir,
@@ -59,12 +59,12 @@ impl Shop {
         run_in(errand, self.program.store()).await.unwrap()
     }
 
-    /// A run while both clocks agree; gives what it warned of.
+    /// A run while both clocks agree; returns its warnings.
     async fn run(&self, names: &[&str]) -> Vec<String> {
         self.run_with(names, SignedDuration::ZERO).await
     }
 
-    /// A run that ends well while our clock is so much ahead; gives what it warned of.
+    /// A run that ends well while our clock is so much ahead; returns its warnings.
     async fn run_with(&self, names: &[&str], ahead: SignedDuration) -> Vec<String> {
         self.said.lock().unwrap().clear();
         let outcome = self.run_at(names, RunMode::Update { full: false }, ahead).await;
@@ -77,7 +77,7 @@ impl Shop {
     /// The `Date` of these answers is off by so much from now on; of all of them where none are named.
     fn misdate(&self, by: SignedDuration, at: &[u64]) {
         let rule =
-            Rule { method: String::new(), path: String::new(), at: at.to_vec(), then: Wrong::Date(by.as_secs()) };
+            AnswerRule { method: String::new(), path: String::new(), at: at.to_vec(), then: Wrong::Date(by.as_secs()) };
         self.sandbox.change(|settings| settings.answers = vec![rule]);
     }
 
@@ -149,7 +149,7 @@ async fn a_first_load_under_a_wrong_clock_that_is_resumed_under_a_right_one_lose
     // GIVEN a first load that began while the source's clock was two days ahead, and stopped half-way
     let mut shop = Shop::open(800).await;
     shop.set("PEARLIFT_LIMITS_RETRY_TRIES", "1");
-    let fails = |path: &str, at: Vec<u64>| Rule {
+    let fails = |path: &str, at: Vec<u64>| AnswerRule {
         method: "GET".into(),
         path: path.into(),
         at,
@@ -182,7 +182,7 @@ async fn an_answer_without_a_legible_date_is_told_and_loses_nothing() {
         // WHEN no answer of a run shows a clock
         shop.sandbox.change(|settings| settings.headers = BTreeMap::from([("date".to_owned(), date.to_owned())]));
         let said = shop.run(&NAMES).await;
-        // THEN it is told once, and nothing is lost then or later
+        // THEN it is reported once, and nothing is lost then or later
         assert_eq!(said.iter().filter(|text| text.contains("legible `Date`")).count(), 1, "{said:?}");
         shop.check();
         shop.heal();
@@ -201,7 +201,7 @@ async fn clocks_more_than_an_hour_apart_are_a_warning_and_no_error() {
         (HOUR - SignedDuration::from_secs(90), false),
         (SignedDuration::ZERO, false),
     ] {
-        // WHEN our clock is so much ahead of the source's THEN the run ends with 0, and tells it once
+        // WHEN our clock is so much ahead of the source's THEN the run ends with 0, and reports it once
         let said = shop.run_with(&["brand", "channel", "order"], ahead).await;
         let words = if ahead.is_negative() { "ahead of ours" } else { "behind ours" };
         assert_eq!(said.iter().filter(|text| text.contains(words)).count(), usize::from(told), "{ahead}: {said:?}");
@@ -257,7 +257,7 @@ async fn a_snapshot_under_a_wrong_clock_is_of_an_empty_day_or_none() {
     shop.misdate(-DAY, &[]);
     for _ in 0..2 {
         let said = shop.run(&STOCK).await;
-        // THEN neither day is overwritten, and it is told
+        // THEN neither day is overwritten, and it is reported
         assert!(said.iter().any(|text| text.contains("it is left as it is")), "{said:?}");
         assert_eq!(shop.days(), two);
     }
@@ -340,7 +340,7 @@ async fn a_watermark_held_back_for_more_than_two_days_is_told_with_what_it_costs
         shop.run(&["customer_payment", "brand"]).await;
         shop.sandbox.insert("customer_payment", 5);
         shop.sandbox.age(Duration::from_secs(3 * 86_400));
-        // WHEN our clock is behind for so long THEN what each night reads again is told
+        // WHEN our clock is behind for so long THEN each night reports the resources that it reads again
         let said = shop.run_with(&["customer_payment", "brand"], SignedDuration::ZERO - behind).await;
         let held: Vec<&String> = said.iter().filter(|text| text.contains("held back")).collect();
         assert_eq!(held.len(), usize::from(told), "{said:?}");
@@ -366,7 +366,7 @@ async fn a_watermark_later_than_both_clocks_is_lowered_and_what_it_hid_is_read()
     shop.run_with(&NAMES, DAY * 5).await;
     shop.heal();
     shop.hours_go_by(1);
-    // WHEN both are right again THEN changes are asked from an earlier point, it is told, and nothing is missing
+    // WHEN both are right again THEN changes are asked from an earlier point, it is reported, and nothing is missing
     let said = shop.run(&NAMES).await;
     for name in NAMES {
         assert!(said.iter().any(|text| text.starts_with(&format!("{name}: the watermark"))), "{name}: {said:?}");
@@ -384,9 +384,9 @@ async fn an_id_that_is_left_out_under_a_wrong_clock_is_asked_for_again_after_thi
     shop.misdate(DAY * 366, &[]);
     shop.run(&STOCK).await;
     // THEN they are left out no longer than with a right one
-    let left_out = shop.state("product_availability").left_out;
+    let skipped = shop.state("product_availability").skipped_ids;
     let end = shop.sandbox.now() + DAY * 30;
-    assert!(!left_out.is_empty() && left_out.iter().all(|out| out.until <= end), "{left_out:?}");
+    assert!(!skipped.is_empty() && skipped.iter().all(|out| out.until <= end), "{skipped:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -424,8 +424,12 @@ async fn a_throttle_header_that_names_the_end_of_time_holds_up_nothing() {
     let busy = Status { status: 429, body: "{}".into() };
     for name in ["retry-after", "brightpearl-next-throttle-period"] {
         for text in ["99999999999999", "Fri, 31 Dec 9999 23:59:59 GMT"] {
-            let rule =
-                Rule { method: String::new(), path: String::new(), at: vec![1], then: Wrong::Status(busy.clone()) };
+            let rule = AnswerRule {
+                method: String::new(),
+                path: String::new(),
+                at: vec![1],
+                then: Wrong::Status(busy.clone()),
+            };
             shop.sandbox.change(|settings| {
                 settings.answers = vec![rule];
                 settings.headers = BTreeMap::from([(name.to_owned(), text.to_owned())]);
@@ -464,7 +468,8 @@ fn off() -> impl Strategy<Value = SignedDuration> {
 }
 
 proptest! {
-    /// Runs with whatever clocks, of which one at least is right or behind: each asks for every change since the one before.
+    /// Runs with any two clocks, of which one at least is right or behind: each requests every change since the one
+    /// before.
     #[test]
     fn one_right_clock_of_two_is_enough_for_the_watermark(
         runs in prop::collection::vec((60_i64..400_000, off(), any::<bool>()), 1..40),

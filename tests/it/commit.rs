@@ -1,9 +1,9 @@
-//! The commit against a store that fails, lies, lags and holds up.
+//! The commit against a store that fails, lags, blocks and reports wrongly.
 
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use pearlift::clean::{Cleaning, Why, clean};
+use pearlift::clean::{Cleaning, WasteKind, clean};
 use pearlift::failure::Kind;
 use pearlift::manifest::{FORMAT, State, Version, decide, head, versions};
 use pearlift::run::{End, Outcome, ResourceOutcome, nonce, run_in};
@@ -28,7 +28,7 @@ pub fn child(of: Option<&Version>) -> Version {
         schema_hash: "0".to_owned(),
         tables: BTreeMap::new(),
         removes: Vec::new(),
-        misfits: Vec::new(),
+        rejected: Vec::new(),
         deleted: Vec::new(),
         state: State::default(),
         checkpoint: None,
@@ -48,7 +48,7 @@ async fn nonce_of_the_head(store: &Store) -> String {
 #[tokio::test(start_paused = true)]
 async fn a_put_that_worked_though_we_are_told_otherwise_is_won() {
     for fault in [Fault::After(Sorry::Unreachable), Fault::DoneThenExists, Fault::After(Sorry::Denied)] {
-        // GIVEN a store that stores a manifest, and says 500, or 500 and then 412
+        // GIVEN a store that stores a manifest, and answers 500, or 500 and then 412
         let (store, faults) = (Store::memory(), Faults::default());
         faults.once(Verb::Put, "manifests", fault.clone());
         let version = child(None);
@@ -76,7 +76,7 @@ async fn a_conflict_with_nothing_written_is_no_loss() {
 async fn what_bears_our_name_is_written_whatever_the_store_says() {
     for fault in [Fault::Exists, Fault::DoneThenExists] {
         let (store, faults) = (Store::memory(), Faults::default());
-        let path = paths::misfits("brand", &nonce(), 1);
+        let path = paths::rejected("brand", &nonce(), 1);
         faults.once(Verb::Put, "misfits", fault.clone());
         faults.before(&store).put_own(&path, "text").await.unwrap();
         assert_eq!(store.get(&path).await.unwrap().as_deref(), Some(&b"text"[..]), "{fault:?}");
@@ -140,7 +140,7 @@ async fn a_store_that_answers_nothing_is_told_and_nothing_is_claimed() {
     faults.always(Verb::Put, "manifests", Fault::Before(Sorry::Unreachable));
     let failure = decide(&faults.before(&store), &child(None)).await.unwrap_err();
     assert_eq!(failure.kind(), Kind::StoreUnreachable);
-    // A store that says "exists" for ever and shows nothing is no better.
+    // A store that answers "exists" without end and shows nothing is no better.
     faults.heal();
     faults.always(Verb::Put, "manifests", Fault::Exists);
     let failure = decide(&faults.before(&store), &child(None)).await.unwrap_err();
@@ -162,7 +162,7 @@ fn of<'a>(outcome: &'a Outcome, name: &str) -> &'a ResourceOutcome {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_run_may_fail_at_any_change_of_the_store_done_or_not_and_the_next_run_mends_it() {
-    // GIVEN a lake, a changed source, and what a run without faults makes of it
+    // GIVEN a lake, a changed source, and the result of a run without faults
     let sandbox = account(50).await;
     let folder = tempfile::tempdir().unwrap();
     let lake = |name: &str| folder.path().join(name);
@@ -176,7 +176,7 @@ async fn a_run_may_fail_at_any_change_of_the_store_done_or_not_and_the_next_run_
     assert_eq!(outcome.exit_code(false), 0);
     assert!(healthy.changes() >= 10, "{}", healthy.changes());
 
-    // WHEN the store fails at each change in turn, or does it and says that it failed
+    // WHEN the store fails at each change in turn, or does it and reports a failure
     let mut cases = vec![lake("old"), lake("new")];
     for number in 0..healthy.changes() {
         for (word, fault) in [
@@ -204,7 +204,7 @@ async fn a_run_may_fail_at_any_change_of_the_store_done_or_not_and_the_next_run_
         }
     }
 
-    // THEN readers of the head saw the old or the new, a glob no key twice but what was being published; now all is new
+    // THEN readers of the head saw the old or the new, a glob no key twice except during publishing; now all is new
     let folders: Vec<&std::path::Path> = cases.iter().map(std::path::PathBuf::as_path).collect();
     let looks = look(&LISTS.join(","), &folders);
     let digests = |look: &serde_json::Value, resource: &str| -> Vec<serde_json::Value> {
@@ -229,7 +229,7 @@ async fn a_run_may_fail_at_any_change_of_the_store_done_or_not_and_the_next_run_
     }
 }
 
-/// A bucket in memory whose locks die quickly.
+/// A bucket in memory with locks that expire quickly.
 fn bucket() -> Store {
     Store::memory().with_lock_timing(Duration::from_millis(50), Duration::from_millis(300))
 }
@@ -296,7 +296,7 @@ async fn what_was_swept_of_a_run_that_sleeps_can_no_longer_be_committed_by_it() 
     faults.times(Verb::Put, "locks/brand", 1, usize::MAX, Fault::Before(Sorry::Unreachable));
     let sleeper = run(&program, faults.before(&store));
 
-    // WHEN its staging is cleaned by who has nothing to commit, and it wakes
+    // WHEN its staging is cleaned by a run that has nothing to commit, and it wakes
     let errand = program.errand(&[]);
     let cleaner = async {
         gate.somebody_waits().await;
@@ -304,7 +304,7 @@ async fn what_was_swept_of_a_run_that_sleeps_can_no_longer_be_committed_by_it() 
         let work =
             Cleaning { store: &store, catalog: &errand.catalog, account: "acme", now, dry_run: false, compact: None };
         let outcome = clean(work).await.unwrap();
-        assert_eq!(outcome.waste.iter().filter(|waste| waste.why == Why::Staging).count(), 1, "{outcome:?}");
+        assert_eq!(outcome.waste.iter().filter(|waste| waste.why == WasteKind::Staging).count(), 1, "{outcome:?}");
         gate.open();
     };
     let (outcome, ()) = futures_util::future::join(sleeper, cleaner).await;
@@ -317,7 +317,7 @@ async fn what_was_swept_of_a_run_that_sleeps_can_no_longer_be_committed_by_it() 
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_run_that_lists_what_was_there_before_loses_cleanly() {
-    // GIVEN a store whose list lags a version behind
+    // GIVEN a store with lists that lag a version behind
     let sandbox = account(50).await;
     let store = bucket();
     let program = program(&sandbox, std::path::Path::new("unused"));

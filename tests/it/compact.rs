@@ -3,14 +3,14 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use pearlift::sandbox::{Sandbox, Settings, Size};
+use pearlift::sandbox::{Sandbox, SandboxSettings, Size};
 use serde_json::Value;
 
 use crate::support::{Program, Weed, account, check_truth, files, findings, flip, head, query, start, this_morning};
 
 const ORDERS: &str = "order,order_row,order_party,order_invoice,order_custom_field";
 
-/// Joins, and gives what it says it did.
+/// Compacts, and returns the reported result.
 #[track_caller]
 fn compacted(program: &Program, arguments: &[&str], code: i32) -> Vec<Value> {
     let done = program.run(&[&["clean", "--compact", "--json"], arguments].concat()).expect(code);
@@ -29,7 +29,7 @@ fn parquet(lake: &Path) -> Vec<PathBuf> {
 }
 
 async fn products(products: u64) -> Sandbox {
-    let settings = Settings { limit: 0, now: Some(this_morning()), ..Settings::default() };
+    let settings = SandboxSettings { limit: 0, now: Some(this_morning()), ..SandboxSettings::default() };
     start(settings, Size { orders: 10, ..Size::default() }.with("product", products)).await
 }
 
@@ -63,7 +63,7 @@ async fn small_neighbours_become_one_file_with_the_same_rows() {
     let held: Vec<Vec<String>> = tables.iter().map(|table| rows(lake.path(), table)).collect();
     let state = head(lake.path(), "order")["state"].clone();
 
-    // WHEN it is asked what would be joined THEN nothing changes
+    // WHEN the compaction is only listed THEN nothing changes
     let would = compacted(&program, &["--dry-run"], 0);
     assert!(would.len() > 5, "{would:?} of {before:?}");
     assert_eq!(parquet(lake.path()), before);
@@ -92,7 +92,7 @@ async fn small_neighbours_become_one_file_with_the_same_rows() {
     assert_eq!(compacted(&program, &[], 0), Vec::<Value>::new());
     assert_eq!(parquet(lake.path()), after);
     assert_eq!(files(&lake.path().join("_pearlift/manifests")), versions);
-    // AND the nightly run goes on
+    // AND the nightly run continues
     sandbox.edit("order", &sandbox.ids("order")[..5]);
     sandbox.age(Duration::from_secs(3600));
     program.run(&["run", "order"]).expect(0);
@@ -124,11 +124,11 @@ async fn a_damaged_file_is_not_joined() {
     let program = Program::new(&sandbox, lake.path());
     crumbs(&program, &["product", "brand"], 5);
     flip(&files(&lake.path().join("product"))[1]);
-    // WHEN they are joined THEN what is damaged is told with the way back, and stays
+    // WHEN they are joined THEN damaged files are reported with the remedy, and stay
     let done = program.run(&["clean", "--compact"]).expect(7);
     assert!(done.stderr.contains("product") && done.stderr.contains("--damaged"), "{}", done.stderr);
     assert_eq!(findings(&program, &["--deep"], 7), ["product: !checksum"]);
-    // WHEN it is mended THEN they are joined
+    // WHEN it is repaired THEN they are joined
     program.run(&["backfill", "--damaged", "product"]).expect(0);
     assert!(!compacted(&program, &[], 0).is_empty());
     assert_eq!(files(&lake.path().join("product")).len(), 1);
@@ -138,7 +138,7 @@ async fn a_damaged_file_is_not_joined() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn what_another_run_holds_is_not_joined() {
     // GIVEN small files of orders and of products, and a run at work on orders
-    let settings = Settings { limit: 0, now: Some(this_morning()), ..Settings::default() };
+    let settings = SandboxSettings { limit: 0, now: Some(this_morning()), ..SandboxSettings::default() };
     let sandbox = start(settings, Size { orders: 60, ..Size::default() }).await;
     let lake = tempfile::tempdir().unwrap();
     let program = Program::new(&sandbox, lake.path());

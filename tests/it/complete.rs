@@ -1,25 +1,25 @@
 //! The end of a search, and full reads against the count of the source: no single answer makes a table short.
 
-use pearlift::sandbox::{Rule, Sandbox, Settings, Size};
+use pearlift::sandbox::{AnswerRule, Sandbox, SandboxSettings, Size};
 use serde_json::{Value, json};
 
 use crate::support::{Echo, Program, query, start, this_morning};
 
 /// An account of payments and little else.
 async fn payments(customer: u64, supplier: u64) -> Sandbox {
-    let settings = Settings { limit: 0, now: Some(this_morning()), ..Settings::default() };
+    let settings = SandboxSettings { limit: 0, now: Some(this_morning()), ..SandboxSettings::default() };
     let size =
         Size { orders: 50, ..Size::default() }.with("customer_payment", customer).with("supplier_payment", supplier);
     start(settings, size).await
 }
 
-/// Has requests answered wrongly: of those whose path holds the text, the ones of these numbers.
+/// Bends these answers, by their numbers among the requests with the text in their path.
 fn answer(sandbox: &Sandbox, path: &str, at: &[u64], then: Value) {
     answers(sandbox, json!([{"path": path, "at": at, "then": then}]));
 }
 
 fn answers(sandbox: &Sandbox, rules: Value) {
-    let rules: Vec<Rule> = serde_json::from_value(rules).expect("the rules are well formed");
+    let rules: Vec<AnswerRule> = serde_json::from_value(rules).expect("the rules are well formed");
     sandbox.change(|settings| settings.answers = rules);
 }
 
@@ -87,7 +87,7 @@ async fn a_wrong_count_costs_one_further_page() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn pages_that_stay_empty_are_read_by_windows_of_dates() {
-    // GIVEN a search that shows nothing behind its first page, whatever it claims
+    // GIVEN a search that shows nothing behind its first page, with a greater count
     let sandbox = payments(1_900, 10).await;
     answer(&sandbox, "customer-payment-search?sort=paymentId.ASC&pageSize=500&firstResult=500", &[], json!("empty"));
     let lake = tempfile::tempdir().expect("a folder can be made");
@@ -101,7 +101,8 @@ async fn pages_that_stay_empty_are_read_by_windows_of_dates() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn rows_without_a_date_are_looked_for_by_id_where_windows_miss_them() {
     // GIVEN movements of which none has its date, and a search that shows nothing behind its first page
-    let settings = Settings { limit: 0, dated_movements: false, now: Some(this_morning()), ..Settings::default() };
+    let settings =
+        SandboxSettings { limit: 0, dated_movements: false, now: Some(this_morning()), ..SandboxSettings::default() };
     let size = Size { orders: 50, ..Size::default() }.with("goods_movement", 1_800);
     let sandbox = start(settings, size).await;
     answer(&sandbox, "sort=goodsMovementId.ASC&pageSize=500&firstResult=500", &[], json!("empty"));

@@ -1,4 +1,4 @@
-//! Control requests of the simulated account: only whoever read the token printed at the start can send them.
+//! Control requests of the simulated account: they need the token printed at the start.
 
 use reqwest::StatusCode;
 
@@ -36,7 +36,7 @@ async fn counts_clocks_and_bodies_of_control_requests_are_bounded() {
     let sandbox = account(20).await;
     let (client, control) = (client(), sandbox.control());
 
-    // WHEN a number or a body is beyond all reason THEN it is refused, and the account goes on serving
+    // WHEN a number or a body is beyond all reason THEN it is refused, and the account continues to serve
     for path in ["insert/order?count=18446744073709551615", "insert/order?count=-1", "age?seconds=9223372036854775807"]
     {
         let answer = client.post(format!("{control}/{path}")).send().await.unwrap();

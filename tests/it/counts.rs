@@ -1,15 +1,15 @@
-//! The count of the source and its greatest ids, each night, against what the tables hold.
+//! The count of the source and its greatest ids, each night, against the records in the tables.
 
 use std::time::Duration;
 
-use pearlift::sandbox::{Rule, Sandbox};
+use pearlift::sandbox::{AnswerRule, Sandbox};
 use serde_json::{Value, json};
 
 use crate::support::{Program, account, check_truth, head, query, this_morning};
 
-/// Has requests answered wrongly, as these rules say.
+/// Bends answers by these rules.
 fn answers(sandbox: &Sandbox, rules: Value) {
-    let rules: Vec<Rule> = serde_json::from_value(rules).expect("the rules are well formed");
+    let rules: Vec<AnswerRule> = serde_json::from_value(rules).expect("the rules are well formed");
     sandbox.change(|settings| settings.answers = rules);
 }
 
@@ -32,7 +32,7 @@ fn rows(lake: &tempfile::TempDir, table: &str) -> usize {
     query(&format!("SELECT count(DISTINCT id) FROM read_parquet('{glob}')"))[0].parse().expect("a number")
 }
 
-/// Ids whose deletion is not proven yet.
+/// Ids with an unproven deletion.
 fn suspects(lake: &tempfile::TempDir, resource: &str) -> Vec<i64> {
     let state = head(lake.path(), resource)["state"]["absence"]["suspects"].clone();
     let mut ids: Vec<i64> =
@@ -103,7 +103,7 @@ async fn a_count_that_contradicts_a_finished_walk_is_reported_once_and_is_no_err
     let lake = folder();
     let program = Program::new(&sandbox, lake.path());
 
-    // WHEN it is loaded, and read for some nights THEN that is said once, and all ends well
+    // WHEN it is loaded, and read for some nights THEN that is reported once, and all ends well
     let done = program.run(&["run", "order"]).expect(0);
     assert!(done.stderr.contains("the count of the source is not believed any more"), "{}", done.stderr);
     for _ in 0..3 {
@@ -248,7 +248,7 @@ async fn a_changed_difference_is_located_and_what_is_missing_is_read() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_record_that_a_count_and_a_listing_lack_and_a_get_returns_is_hidden_and_no_alarm() {
-    // GIVEN an exported account whose source stops to list two orders, and returns them
+    // GIVEN an exported account that stops to list two orders, and returns them
     let sandbox = account(300).await;
     let lake = folder();
     let program = Program::new(&sandbox, lake.path());
@@ -257,7 +257,7 @@ async fn a_record_that_a_count_and_a_listing_lack_and_a_get_returns_is_hidden_an
     let (there, hidden) = (ids.len(), [ids[10], ids[20]]);
     sandbox.change(|settings| settings.never_listed = hidden.to_vec());
 
-    // WHEN nights go by THEN the orders stay, and from the third night on nothing is said
+    // WHEN nights go by THEN the orders stay, and from the third night on nothing is reported
     let mut said = Vec::new();
     for _ in 0..10 {
         sandbox.age(Duration::from_secs(24 * 3600));
@@ -321,7 +321,7 @@ async fn changes_that_cancel_out_in_a_count_are_found_within_a_week() {
     sandbox.edit("order", &old[100..140]);
     sandbox.age(Duration::from_secs(600));
 
-    // WHEN a night goes by THEN the count tells nothing
+    // WHEN a night goes by THEN the count has no meaning
     let done = program.run(&["run", "order"]).expect(0);
     assert!(done.warnings().is_empty(), "{}", done.stderr);
     let glob = format!("{}/order/**/*.parquet", lake.path().display());
@@ -370,7 +370,7 @@ async fn the_first_night_after_an_upgrade_records_the_difference_alone() {
     program.clone().with("PEARLIFT_LIMITS_COMPARE_COUNTS", "false").run(&["run", "order"]).expect(0);
     let before = rows(&lake, "order");
     answers(&sandbox, json!([]));
-    // All ids of so small an account would be on the page of the newest; what it shows is read.
+    // All ids of so small an account would be on the page of the newest; the ids of the page are read.
     answers(&sandbox, json!([{"path": "sort=orderId.DESC", "then": {"keep": 1}}]));
 
     // WHEN a night goes by THEN the difference is recorded, and nothing is asked again
@@ -397,7 +397,7 @@ async fn a_count_that_stands_still_for_three_nights_is_reported_once() {
     answers(&sandbox, json!([{"path": "customer-payment-search?columns", "then": {"claim": {"available": there}}}]));
     program.run(&["run", "customer_payment"]).expect(0);
 
-    // WHEN nights go by in which records come THEN from the third on it is not compared, which is said once
+    // WHEN nights go by in which records come THEN from the third on it is not compared, which is reported once
     let mut said = Vec::new();
     for _ in 0..6 {
         sandbox.age(Duration::from_secs(24 * 3600));
@@ -412,7 +412,7 @@ async fn a_count_that_stands_still_for_three_nights_is_reported_once() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_search_that_cannot_be_sorted_gives_the_count_alone() {
-    // GIVEN payments whose search cannot be sorted, in one page
+    // GIVEN payments in one page, of a search that cannot be sorted
     let sandbox = account(300).await;
     sandbox.change(|settings| settings.unsorted = vec!["customer-payment-search".to_owned()]);
     let lake = folder();

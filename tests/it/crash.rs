@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use pearlift::sandbox::{Sandbox, Settings, Size};
+use pearlift::sandbox::{Sandbox, SandboxSettings, Size};
 
 use crate::support::{Program, check_truth, query, start, this_morning};
 
@@ -15,7 +15,7 @@ fn versions(lake: &tempfile::TempDir, resource: &str) -> usize {
 }
 
 async fn slow_account(orders: u64) -> Sandbox {
-    let settings = Settings { limit: 0, latency: 40, now: Some(this_morning()), ..Settings::default() };
+    let settings = SandboxSettings { limit: 0, latency: 40, now: Some(this_morning()), ..SandboxSettings::default() };
     start(settings, Size { orders, ..Size::default() }).await
 }
 
@@ -46,8 +46,8 @@ async fn a_run_killed_in_a_full_load_goes_on_from_its_last_commit() {
     // AND it runs again
     let done = program.run(&["run", "order"]).expect(0);
 
-    // THEN it goes on: what was committed is not asked for again
-    assert!(done.stderr.contains("goes on with the full read"), "{}", done.stderr);
+    // THEN it resumes: committed records are not requested again
+    assert!(done.stderr.contains("resumes the full read"), "{}", done.stderr);
     let asked = sandbox.take_log().requests["GET order-service/order"];
     assert_eq!(asked, 30 - committed, "of 30 slices {committed} were committed: {}", done.stderr);
     // AND with the other resources read too, the tables equal the truth, nothing twice, nothing astray
@@ -62,7 +62,7 @@ async fn a_run_killed_in_a_full_load_goes_on_from_its_last_commit() {
     assert_eq!(staged, 0, "staging is empty after a whole run");
 }
 
-/// Slices that the newest version of `order` says are done.
+/// Slices that are done by the newest version of `order`.
 fn committed_slices(lake: &tempfile::TempDir) -> u64 {
     let folder = lake.path().join("_pearlift/manifests/order");
     let mut names: Vec<_> =

@@ -1,9 +1,9 @@
-//! The way back from damage: `backfill --damaged` reads again what is broken, and no more.
+//! The repair of damage: `backfill --damaged` reads the content of damaged files again, and no more.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use pearlift::sandbox::{Sandbox, Settings, Size};
+use pearlift::sandbox::{Sandbox, SandboxSettings, Size};
 
 use crate::support::{
     Done, Program, Weed, account, check_truth, cut, files, findings, flip, head, largest, python, query, rewrite,
@@ -25,7 +25,7 @@ fn text(lake: &tempfile::TempDir) -> &str {
     lake.path().to_str().unwrap()
 }
 
-/// Mends, and sees that nothing is damaged any more and that a second time asks and changes nothing.
+/// Repairs, and checks that nothing is damaged any more and that a second time asks and changes nothing.
 #[track_caller]
 fn mended(program: &Program, lake: &Path, names: &[&str]) -> Done {
     let done = program.run(&[&["backfill", "--damaged"], names].concat()).expect(0);
@@ -48,14 +48,14 @@ async fn a_flipped_byte_costs_the_records_of_its_file_and_the_list_of_ids() {
     flip(&file);
     assert_eq!(findings(&program, &["--deep"], 7), ["order: !checksum"]);
 
-    // WHEN what is damaged is read again
+    // WHEN the damaged part is read again
     mended(&program, lake.path(), &["order"]);
 
     // THEN that took the records of the file and one list of ids
     let log = sandbox.take_log();
     assert_eq!(log.ids["order-service/order"], rows);
     assert_eq!(log.total(), 1 + rows.div_ceil(200), "{log:?}");
-    // AND the tables equal the truth; of the files only that one was replaced; the state stands
+    // AND the tables equal the truth; of the files only that one was replaced; the state stays
     check_truth(&sandbox, text(&lake), &["--only", ORDERS]);
     let after = files(lake.path());
     let gone: Vec<&PathBuf> = before.iter().filter(|path| !after.contains(path)).collect();
@@ -123,7 +123,7 @@ async fn everything_of_a_resource_lost_comes_back() {
             std::fs::remove_dir_all(lake.path().join(table)).unwrap();
         }
     }
-    // WHEN it is mended THEN all is there
+    // WHEN it is repaired THEN all is there
     mended(&program, lake.path(), &names);
     let tables = "product,product_custom_field,product_price,product_price_list,customer_payment,journal,journal_line";
     check_truth(&sandbox, text(&lake), &["--only", &format!("{ORDERS},warehouse,{tables}")]);
@@ -154,7 +154,7 @@ async fn keys_that_stand_twice_rows_out_of_order_orphans_and_lies_are_mended() {
         spoil(table, change);
         let found = findings(&program, &["--deep"], 7);
         assert!(found.contains(&finding.to_owned()), "{table}: {found:?}");
-        // WHEN it is mended THEN the tables equal the truth
+        // WHEN it is repaired THEN the tables equal the truth
         mended(&program, lake.path(), &["order", "product"]);
         check_truth(&sandbox, text(&lake), &["--only", &format!("{ORDERS},{products}")]);
     }
@@ -182,10 +182,10 @@ async fn what_is_gone_at_the_source_leaves_with_the_damaged_file_and_is_told() {
     sandbox.delete("order", &gone);
     flip(&file);
 
-    // WHEN it is mended
+    // WHEN it is repaired
     let done = mended(&program, lake.path(), &["order"]);
 
-    // THEN their lines are gone too, kept apart, and it is said
+    // THEN their lines are removed too, kept as deleted rows, and it is reported
     assert!(done.stderr.contains("3 records gone at the source"), "{}", done.stderr);
     check_truth(&sandbox, text(&lake), &["--only", ORDERS]);
     let kept = format!("{}/_pearlift/deleted/order_row/*.parquet", lake.path().display());
@@ -203,7 +203,7 @@ async fn a_source_that_gives_little_of_what_was_held_is_not_believed_until_a_per
     flip(&file);
     let before = files(lake.path());
 
-    // WHEN it is mended THEN it is refused, with the way that insists, and nothing changed
+    // WHEN it is repaired THEN it is refused, with the flag that forces it, and nothing changed
     let done = program.run(&["backfill", "--damaged", "product"]).expect(3);
     assert!(done.stderr.contains("`pearlift backfill --damaged --force product`"), "{}", done.stderr);
     assert_eq!(files(lake.path()).len(), before.len() + 1, "a report and nothing else");
@@ -228,14 +228,14 @@ async fn the_snapshot_of_today_is_taken_again_and_an_earlier_day_is_given_up_onl
     let mut days: Vec<PathBuf> = days.collect();
     days.sort();
     assert_eq!(days.len(), 2);
-    // Our own clock shows the first day still: told by it, both could be of today.
+    // Our own clock shows the first day still: by it, both could be of today.
     let first_day = days[0].file_name().unwrap().to_str().unwrap().to_owned();
     let of_day = |table: &str, day: &Path| files(&lake.path().join(table).join(day.file_name().unwrap())).remove(0);
     let early = of_day("product_availability_warehouse", &days[0]);
     cut(&early);
     std::fs::remove_file(of_day(name, &days[1])).unwrap();
 
-    // WHEN it is mended THEN the newer day is whole again, and the earlier is told, with the way to give it up
+    // WHEN it is repaired THEN the newer day is whole again, and the earlier is reported, with the way to give it up
     let done = program.run(&["backfill", "--damaged", name]).expect(7);
     assert!(done.stderr.contains(&first_day), "{}", done.stderr);
     assert!(done.stderr.contains("--damaged --force"), "{}", done.stderr);
@@ -263,7 +263,7 @@ async fn a_foreign_file_is_told_and_never_touched() {
     for path in &foreign {
         std::fs::copy(&ours, path).unwrap();
     }
-    // WHEN it is mended THEN they are named, and left
+    // WHEN it is repaired THEN they are named, and left
     let done = program.run(&["backfill", "--damaged", "brand"]).expect(7);
     assert!(done.stderr.contains("brand/old.parquet") && done.stderr.contains("move them away"), "{}", done.stderr);
     program.run(&["clean"]).expect(0);
@@ -288,7 +288,7 @@ async fn a_lost_file_of_deleted_rows_is_given_up_only_on_demand() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_committed_file_that_is_neither_staged_nor_published_does_not_stand_in_the_way() {
-    // GIVEN a run that died before it published, of whose staged files one was lost since
+    // GIVEN a run that crashed before it published, and has lost a staged file since
     let (sandbox, lake, program) = loaded(300, &["order"]).await;
     let staging = lake.path().join("_pearlift/staging");
     let live: Vec<PathBuf> = files(&lake.path().join("order"));
@@ -302,7 +302,7 @@ async fn a_committed_file_that_is_neither_staged_nor_published_does_not_stand_in
             std::fs::rename(file, folder.join(format!("{name}.part"))).unwrap();
         }
     }
-    // WHEN it is mended THEN what is staged is published, and what is lost is read again
+    // WHEN it is repaired THEN the staged files are published, and the lost one is read again
     mended(&program, lake.path(), &["order"]);
     check_truth(&sandbox, text(&lake), &["--only", ORDERS]);
 }
@@ -310,7 +310,7 @@ async fn a_committed_file_that_is_neither_staged_nor_published_does_not_stand_in
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn mending_that_is_killed_goes_on_by_looking_again() {
     // GIVEN a slow source, and every file of orders damaged
-    let settings = Settings { limit: 0, now: Some(this_morning()), ..Settings::default() };
+    let settings = SandboxSettings { limit: 0, now: Some(this_morning()), ..SandboxSettings::default() };
     let sandbox = start(settings, Size { orders: 1_200, ..Size::default() }).await;
     let lake = tempfile::tempdir().unwrap();
     let program = Program::new(&sandbox, lake.path()).with("PEARLIFT_LIMITS_CONCURRENCY", "1");
@@ -334,7 +334,7 @@ async fn mending_that_is_killed_goes_on_by_looking_again() {
     sandbox.change(|settings| settings.latency = 0);
     let first = sandbox.take_log().ids["order-service/order"];
 
-    // THEN the next goes on with the rest
+    // THEN the next resumes with the rest
     mended(&program, lake.path(), &["order"]);
     let second = sandbox.take_log().ids["order-service/order"];
     assert!(second < 1_200 && first + second < 1_500, "{first} and {second}");
@@ -370,7 +370,7 @@ bucket.delete_file(of("customer_payment"))
     };
     assert_eq!(damage(7), ["customer_payment: !missing", "order: !checksum"]);
 
-    // WHEN it is mended THEN the tables equal the truth
+    // WHEN it is repaired THEN the tables equal the truth
     program.run(&["backfill", "--damaged", "order", "customer_payment"]).expect(0);
     assert_eq!(damage(0), Vec::<String>::new());
     let only = format!("{ORDERS},customer_payment");
@@ -383,13 +383,13 @@ async fn a_flipped_byte_is_not_carried_on_by_a_run_that_merges_the_file() {
     let (sandbox, lake, program) = loaded(200, &["product"]).await;
     let (file, _) = largest(lake.path(), "product", "product");
     flip(&file);
-    // WHEN some of them change THEN the run stops at it and tells the way back
+    // WHEN some of them change THEN the run stops at it and names the remedy
     sandbox.edit("product", &sandbox.ids("product")[..3]);
     sandbox.age(Duration::from_secs(600));
     let done = program.run(&["run", "product"]).expect(7);
-    // It is found by the checksum of the file, or sooner by what is read of it.
+    // It is found by the checksum of the file, or sooner by the bytes that are read of it.
     assert!(done.stderr.contains("could not read a data file") && done.stderr.contains("--damaged"), "{}", done.stderr);
-    // WHEN it is mended THEN the night goes on
+    // WHEN it is repaired THEN the night run ends well
     mended(&program, lake.path(), &["product"]);
     program.run(&["run", "product"]).expect(0);
     check_truth(&sandbox, text(&lake), &["--only", "product,product_custom_field"]);
@@ -397,7 +397,7 @@ async fn a_flipped_byte_is_not_carried_on_by_a_run_that_merges_the_file() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn without_the_newest_version_the_one_before_is_mended() {
-    // GIVEN a day after the first load, whose version is spoiled
+    // GIVEN a day after the first load, with a damaged version
     let (sandbox, lake, program) = loaded(200, &["order"]).await;
     sandbox.edit("order", &sandbox.ids("order")[..50]);
     sandbox.age(Duration::from_secs(600));
@@ -408,7 +408,7 @@ async fn without_the_newest_version_the_one_before_is_mended() {
     let done = program.run(&["backfill", "--damaged", "order"]).expect(7);
     assert!(done.stderr.contains("move it away"), "{}", done.stderr);
 
-    // WHEN it is moved away and the version before mended THEN what it named is foreign now
+    // WHEN it is moved away and the version before repaired THEN the files that it named are foreign now
     std::fs::remove_file(&newest).unwrap();
     let done = program.run(&["backfill", "--damaged", "order"]).expect(7);
     assert!(done.stderr.contains("move them away"), "{}", done.stderr);

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use pearlift::decode::{date_days, month_days, timestamp_micros};
-use pearlift::sandbox::{Replacement, Rule, Settings, Size, Wrong};
+use pearlift::sandbox::{AnswerRule, Replacement, SandboxSettings, Size, Wrong};
 use proptest::prelude::{ProptestConfig, prop_assert_eq, proptest};
 
 use crate::support::{Program, check_truth, query, start, this_morning};
@@ -64,7 +64,8 @@ fn an_instant_fits_up_to_the_last_microsecond_of_9999() {
 async fn days_of_an_account_west_of_utc_are_the_days_that_were_meant() {
     // GIVEN an account in Chicago, which renders a due day as the evening before: midnight in UTC
     let zone = "America/Chicago";
-    let settings = Settings { limit: 0, now: Some(this_morning()), zone: zone.to_owned(), ..Settings::default() };
+    let settings =
+        SandboxSettings { limit: 0, now: Some(this_morning()), zone: zone.to_owned(), ..SandboxSettings::default() };
     let sandbox = start(settings, Size { orders: 300, ..Size::default() }).await;
     let lake = tempfile::tempdir().unwrap();
 
@@ -111,9 +112,9 @@ async fn days_of_an_account_west_of_utc_are_the_days_that_were_meant() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn instants_and_dates_of_the_last_day_of_9999_arrive() {
     // GIVEN orders that were created, and are to be delivered, in the last hour of time
-    let settings = Settings { limit: 0, now: Some(this_morning()), ..Settings::default() };
+    let settings = SandboxSettings { limit: 0, now: Some(this_morning()), ..SandboxSettings::default() };
     let sandbox = start(settings, Size { orders: 40, ..Size::default() }).await;
-    let last = |name: &str| Rule {
+    let last = |name: &str| AnswerRule {
         method: "GET".to_owned(),
         path: "order-service/order/".to_owned(),
         at: Vec::new(),

@@ -4,7 +4,7 @@ use arrow_array::cast::AsArray;
 use pearlift::decode::{Page, Shape, documents, rows};
 use pearlift::fetch::{Body, Broken};
 use pearlift::manifest::Key;
-use pearlift::schema::{Catalog, EXTRA, Style};
+use pearlift::schema::{Catalog, EXTRA, ReadStyle};
 
 const LEDGER: &str = r#"
 about = "entries of a ledger, with amounts by day"
@@ -50,8 +50,8 @@ fn read(schema: &str, text: &[u8]) -> Result<Page, Broken> {
     let shape = Shape::compile(resource).unwrap();
     let body = Body { bytes: text.to_vec().into(), gzip: false };
     match &resource.read.style {
-        Style::Search(search) => rows(&shape, &body, &search.row, &[]),
-        Style::IdSets { .. } | Style::List { .. } | Style::PerOwner { .. } => documents(&shape, &body),
+        ReadStyle::Search(search) => rows(&shape, &body, &search.row, &[]),
+        ReadStyle::IdSets { .. } | ReadStyle::List { .. } | ReadStyle::PerOwner { .. } => documents(&shape, &body),
     }
 }
 
@@ -59,8 +59,8 @@ fn extras(page: &Page) -> Vec<Option<&str>> {
     page.tables[0].batch.column_by_name(EXTRA).unwrap().as_string::<i32>().iter().collect()
 }
 
-fn misfits(page: &Page) -> Vec<(&str, u64)> {
-    page.misfits.counts().collect()
+fn rejected_values(page: &Page) -> Vec<(&str, u64)> {
+    page.rejected_values.counts().collect()
 }
 
 #[test]
@@ -97,7 +97,7 @@ fn a_search_row_with_more_or_fewer_values_than_columns_is_refused() {
 fn a_number_before_white_space_is_read() {
     let page =
         read(LEDGER, b"{\"response\":[{\"id\":7\n,\"days\":{\"1\":{\"rate\":2.50\n,\"amounts\":[{}]}}\n}]}").unwrap();
-    assert!(page.misfits.is_empty(), "{:?}", page.misfits);
+    assert!(page.rejected_values.is_empty(), "{:?}", page.rejected_values);
     assert_eq!(page.owners.len(), 1);
     assert_eq!(extras(&page), [None]);
 }
@@ -105,7 +105,7 @@ fn a_number_before_white_space_is_read() {
 #[test]
 fn a_value_from_an_enclosing_entry_that_does_not_fit_is_kept_and_counted() {
     let page = read(LEDGER, br#"{"response":[{"id":1,"days":{"monday":{"rate":"high","amounts":[{}]}}}]}"#).unwrap();
-    assert_eq!(misfits(&page), [("amount.^.@key", 1), ("amount.^.rate", 1)]);
+    assert_eq!(rejected_values(&page), [("amount.^.@key", 1), ("amount.^.rate", 1)]);
     assert_eq!(extras(&page), [Some(r#"{"^":{"@key":"monday","rate":"high"}}"#)]);
 }
 
@@ -120,7 +120,7 @@ fn an_unnamed_field_of_a_record_without_rows_is_counted() {
     for days in ["{}", r#"{"1":{"amounts":[]}}"#] {
         let text = format!(r#"{{"response":[{{"id":1,"colour":"red","days":{days}}}]}}"#);
         let page = read(LEDGER, text.as_bytes()).unwrap();
-        assert_eq!(misfits(&page), [("colour (unnamed, in a record without rows)", 1)]);
+        assert_eq!(rejected_values(&page), [("colour (unnamed, in a record without rows)", 1)]);
     }
 }
 
@@ -128,7 +128,7 @@ fn an_unnamed_field_of_a_record_without_rows_is_counted() {
 fn an_unnamed_field_of_a_record_is_kept_with_its_rows() {
     let page =
         read(LEDGER, br#"{"response":[{"id":1,"colour":"red","days":{"1":{"amounts":[{"tip":1 }]}}}]}"#).unwrap();
-    assert!(page.misfits.is_empty());
+    assert!(page.rejected_values.is_empty());
     assert_eq!(extras(&page), [Some(r#"{"^":{"^":{"colour":"red"}},"tip":1}"#)]);
 }
 
@@ -221,7 +221,7 @@ fn a_key_that_is_missing_in_one_place_is_taken_from_the_other() {
     assert_eq!(tables(&contacts, false), contact);
     assert!(addresses.rejected.is_empty() && contacts.records.is_empty());
 
-    // GIVEN addresses in a list, whose id has the plain name
+    // GIVEN addresses in a list, with the plain name for their id
     let plain = changed("contact", |response| {
         for contact in response.as_array_mut().unwrap() {
             let addresses = contact.get_mut("postalAddresses").and_then(|addresses| addresses.as_array_mut());
@@ -258,7 +258,7 @@ fn a_key_that_is_missing_in_one_place_is_taken_from_the_other() {
     });
     assert_eq!(tables(&odd, false)[0].len(), contact[0].len());
     assert!(extras(&odd)[0].unwrap().contains(r#""contactId":"none""#), "{:?}", extras(&odd));
-    assert!(misfits(&odd).iter().any(|(path, _)| *path == "contact.contactId"), "{:?}", misfits(&odd));
+    assert!(rejected_values(&odd).iter().any(|(path, _)| *path == "contact.contactId"), "{:?}", rejected_values(&odd));
 
     // AND names that are no ids are none: parties and custom fields stay rejected or as they are
     let parties = changed("order", |response| {
@@ -349,7 +349,7 @@ fn a_raw_control_character_in_a_row_of_a_search_is_taken_as_that_character() {
     let page = read(CODES, answer("[1,\"a\tb\nc\"],[2,\"x\\ud800\"]").as_bytes()).unwrap();
     let names = page.tables[0].batch.column_by_name("name").unwrap().as_string::<i32>();
     assert_eq!(names.iter().collect::<Vec<_>>(), [Some("a\tb\nc"), None]);
-    assert_eq!(misfits(&page), [("code.name", 1)]);
+    assert_eq!(rejected_values(&page), [("code.name", 1)]);
     assert_eq!(extras(&page)[1], Some(r#"{"name":"\"x\\ud800\""}"#));
     // AND a search that states errors is not taken for a whole one
     let partial = answer(r#"[1,"a"]"#).replacen('{', r#"{"errors":[{"code":"X"}],"#, 1);

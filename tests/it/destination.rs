@@ -1,4 +1,4 @@
-//! Destinations that refuse, fill up, or answer strangely: told with the right code, nothing lost, mended by the next run.
+//! Destinations that refuse, fill up, or answer strangely: the right code, nothing lost, completed by the next run.
 
 use std::path::Path;
 use std::process::Command;
@@ -51,7 +51,7 @@ async fn a_disk_that_is_full_or_read_only_is_told_and_what_was_committed_stays()
             let faults = Faults::default();
             faults.always(verb, place, Fault::Before(why));
             let outcome = run_in(program.errand(&["order", "brand"]), faults.before(&program.store())).await;
-            // THEN it is told as what it is, with 5
+            // THEN it is reported by its kind, with 5
             let failures = match &outcome {
                 Ok(outcome) => {
                     assert_eq!(outcome.exit_code(false), 5, "{why:?} {place}");
@@ -69,7 +69,7 @@ async fn a_disk_that_is_full_or_read_only_is_told_and_what_was_committed_stays()
             assert_eq!(verified.code, 0, "{why:?} {place}: {}", verified.said());
         }
     }
-    // AND the next run mends it
+    // AND the next run completes it
     is_right(&sandbox, &program, lake.path());
 }
 
@@ -84,7 +84,7 @@ async fn files_that_cannot_grow_are_a_full_disk() {
     let limited = |arguments: &[&str]| {
         let plain = program.command(arguments);
         let mut command = Command::new("sh");
-        // The shell counts blocks of 512 or 1,024 bytes. Who ignores the signal gets an error instead.
+        // The shell counts blocks of 512 or 1,024 bytes. A process that ignores the signal gets an error instead.
         command.args(["-c", "trap '' XFSZ; ulimit -f 4; exec \"$0\" \"$@\""]).arg(plain.get_program());
         command.args(plain.get_args()).env_clear();
         command.envs(plain.get_envs().filter_map(|(name, value)| Some((name, value?))));
@@ -93,11 +93,11 @@ async fn files_that_cannot_grow_are_a_full_disk() {
         Done { code: output.status.code().unwrap_or(-1), stdout: text(output.stdout), stderr: text(output.stderr) }
     };
 
-    // WHEN it runs THEN it says so, with 5
+    // WHEN it runs THEN it reports that, with 5
     let done = limited(&["run", "order", "brand"]).expect(5);
     assert!(done.stderr.contains("too large"), "{}", done.stderr);
     assert!(done.stderr.contains("free space"), "{}", done.stderr);
-    // AND what was committed is whole, and the next run mends the rest
+    // AND the committed part is whole, and the next run reads the rest
     program.run(&["verify", "--deep"]).expect(0);
     is_right(&sandbox, &program, lake.path());
 }
@@ -137,7 +137,7 @@ async fn a_folder_that_may_no_longer_be_written_is_told_before_the_quota_is_spen
     assert!(done.stderr.contains("ermission"), "{}", done.stderr);
     assert_eq!(sandbox.take_log().total(), 0);
     mode(&locks, 0o755);
-    // AND where a table's folder lost it, the commit stands, is told as unpublished, and the next run publishes it
+    // AND where a table's folder lost it, the commit is valid, is reported as unpublished, and the next run publishes it
     let table = lake.path().join("brand");
     mode(&table, 0o555);
     humble(&program, &["run", "brand"]).expect(5);
@@ -160,7 +160,7 @@ async fn what_a_bucket_refuses_is_told_and_what_it_lies_about_is_seen_through() 
     let run = ["run", "brand"];
     program.run(&run).expect(0);
 
-    // GIVEN a service that refuses at some point WHEN it runs THEN it says why, with 5, and damages nothing
+    // GIVEN a service that refuses at some point WHEN it runs THEN it gives the reason, with 5, and damages nothing
     let (always, advice) = (usize::MAX, "AWS_");
     for (method, path, answer, words) in [
         ("PUT", "/staging/", Answer::Refuse(403, "AccessDenied"), "AccessDenied"),
@@ -179,12 +179,12 @@ async fn what_a_bucket_refuses_is_told_and_what_it_lies_about_is_seen_through() 
         program.run(&["verify", "--deep"]).expect(0);
     }
 
-    // GIVEN a service in haste, in trouble, or one that does what it says it did not WHEN it runs THEN it goes well
+    // GIVEN a service in haste, in trouble, or one that does after it denied WHEN it runs THEN it ends well
     for (method, path, times, answer) in [
         ("PUT", "/", 2, Answer::Refuse(503, "SlowDown")),
         ("GET", "/", 2, Answer::Refuse(503, "SlowDown")),
         ("PUT", "/staging/", 1, Answer::DoneBut(500, "InternalError")),
-        // The client tries again and is told 412 by the server.
+        // The client tries again and gets 412 by the server.
         ("PUT", "/manifests/", 1, Answer::DoneBut(500, "InternalError")),
         ("PUT", "/manifests/", 2, Answer::Refuse(409, "ConditionalRequestConflict")),
         ("PUT", "/manifests/", 1, Answer::DoneBut(409, "ConditionalRequestConflict")),
@@ -202,7 +202,7 @@ async fn what_a_bucket_refuses_is_told_and_what_it_lies_about_is_seen_through() 
     program.run(&["verify", "--deep"]).expect(0);
     assert_eq!(weed.objects("lake/shop/_pearlift/staging/"), Vec::<String>::new());
 
-    // GIVEN a service that overwrites what it was told not to WHEN it runs or is checked THEN it is refused
+    // GIVEN a service that overwrites an object against the condition WHEN it runs or is checked THEN it is refused
     sandbox.take_log();
     for command in [&["run", "brand"][..], &["check"]] {
         proxy.answer("PUT", "/locks/probe", always, Answer::Pretend);
@@ -216,7 +216,7 @@ async fn what_a_bucket_refuses_is_told_and_what_it_lies_about_is_seen_through() 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_clock_that_is_wrong_by_days_loses_nothing() {
     for days in [-3, 3] {
-        // GIVEN a machine whose clock is wrong
+        // GIVEN a machine with a wrong clock
         let sandbox = account(60).await;
         let lake = tempfile::tempdir().unwrap();
         let program = program(&sandbox, lake.path());
@@ -270,7 +270,7 @@ async fn each_refusal_of_a_bucket_is_told_as_what_it_is() {
     ] {
         proxy.answer(method, path, always, Answer::Refuse(status, code));
         sandbox.take_log();
-        // WHEN it runs THEN it ends with 5, with the bucket's word and what to do, and reads nothing
+        // WHEN it runs THEN it ends with 5, with the bucket's message and the remedy, and reads nothing
         let done = program.run(&["run", "brand"]).expect(5);
         proxy.heal();
         assert!(

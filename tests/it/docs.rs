@@ -1,4 +1,4 @@
-//! What the pages say exists.
+//! Statements of the pages about names that must exist.
 
 /// The texts between backticks.
 fn quoted(text: &str) -> impl Iterator<Item = &str> {

@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use pearlift::config::Account;
+use pearlift::config::AccountSettings;
 use pearlift::event::Events;
-use pearlift::fetch::{Auth, Client, Reply, Request};
+use pearlift::fetch::{Auth, Client, Request, SourceReply};
 use pearlift::secret::Redactor;
 
 use crate::oauth;
@@ -14,7 +14,7 @@ use crate::support::{Echo, Program, account};
 
 const NEW: &str = "use1.brightpearlconnect.com";
 
-/// A token service whose answers name this host.
+/// A token service that names this host in its answers.
 fn service(domain: &str) -> Echo {
     let grant = format!(
         r#"{{"access_token":"planted+new/token=","refresh_token":"planted+next/token=","expires_in":604800,"api_domain":"{domain}"}}"#
@@ -73,13 +73,13 @@ async fn a_request_that_is_repeated_with_a_refreshed_token_goes_to_that_tokens_h
     let settings = program.errand(&[]).settings;
     let auth = Auth::new(settings.credentials(Timestamp::UNIX_EPOCH).unwrap(), "acme", Redactor::default()).unwrap();
     let base_url = format!("{}/public-api/acme", source.root()).parse().unwrap();
-    let account = Account { code: "acme".to_owned(), base_url, fixed: false };
+    let account = AccountSettings { code: "acme".to_owned(), base_url, fixed: false };
     let limits = settings.limits().unwrap();
     let client = Client::new(&account, auth, &limits, 1, Events::silent()).unwrap();
     // WHEN it is asked
     let request = Request::get(&Arc::from("thing"), "product-service/brand".to_owned());
     let reply = tokio::time::timeout(Duration::from_secs(60), client.ask(&request)).await.unwrap().unwrap();
-    assert!(matches!(reply, Reply::Good(_)));
+    assert!(matches!(reply, SourceReply::Good(_)));
     // THEN the former token went to the former host, and the new one to the new host
     let asked: Vec<(bool, bool)> = source
         .asked()

@@ -57,7 +57,7 @@ async fn a_file_has_no_encoding_but_those_that_every_engine_reads() {
     let found = encodings(lake.path());
     assert!(found.is_subset(&common), "{found:?}");
     assert!(found.contains("RLE_DICTIONARY") && found.contains("PLAIN"), "{found:?}");
-    // AND a key that is unique is plain, whatever its file holds
+    // AND a unique key is plain in every file
     for path in tables(&lake.path().join("order")) {
         for group in footer(&path).row_groups() {
             assert!(!group.column(0).encodings().any(|encoding| encoding == Encoding::RLE_DICTIONARY), "{path:?}");

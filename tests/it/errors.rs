@@ -1,12 +1,12 @@
-//! What people see when something is wrong: one screen that names the thing and the remedy, the right exit code, nothing
-//! half-written, no secret.
+//! Messages for people when something is wrong: one screen that names the thing and the remedy, the right exit code,
+//! nothing half-written, no secret.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use crate::support::{Done, Program, account};
 
-/// One screen: what, why, and what to do.
+/// One screen: the failure, its reason, and the remedy.
 #[track_caller]
 fn one_screen(done: &Done, names: &[&str]) {
     let said = done.said();
@@ -46,7 +46,7 @@ async fn a_wrong_token_is_told_without_the_token() {
         // WHEN any command uses it
         let done = program.run(arguments).expect(4);
 
-        // THEN it is told, the token is not, and nothing is written
+        // THEN it is reported, the token is not, and nothing is written
         assert!(!done.said().contains("planted-secret"), "{}", done.said());
         assert!(done.said().contains("BRIGHTPEARL_STAFF_TOKEN"), "{}", done.said());
         assert_eq!(written(lake.path()), Vec::<String>::new());
@@ -178,7 +178,7 @@ async fn every_secret_is_found_under_every_name_and_never_said() {
         for (key, value) in settings {
             program = program.with(key, value);
         }
-        // WHEN it runs with everything said
+        // WHEN it runs with all messages
         let done = program.run(&["-v", "run", "brand"]).expect(0);
         // THEN the secret is not
         assert!(!done.said().contains(token), "{name}: {}", done.said());

@@ -183,7 +183,7 @@ async fn the_quickstart_exports_to_a_folder_beside_its_settings() {
     let script = folder.path().join("run.sh");
     std::fs::copy(examples().join("quickstart-local/run.sh"), &script).unwrap();
 
-    // WHEN the script is run from another folder THEN it checks, exports and tells the status
+    // WHEN the script is run from another folder THEN it checks, exports and shows the status
     let mut command = Command::new(&script);
     command.env_clear().env("PATH", path()).env("BRIGHTPEARL_STAFF_TOKEN", "sandbox-staff-token").current_dir("/");
     let ended = done(&mut command).expect(0);
@@ -267,7 +267,7 @@ async fn the_queries_for_duckdb_answer_as_the_account_does() {
         let folder = lake.path().to_str().unwrap();
         let mut command = Command::new(tool("python"));
         command.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/examples/answers.py"));
-        // WHEN they are queried THEN each row is what follows from the account's records
+        // WHEN they are queried THEN each row follows from the account's records
         done(command.args(["--truth", &sandbox.control(), "--lake", folder])).expect(0);
     };
     program.run(&["run"]).expect(0);

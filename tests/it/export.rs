@@ -27,7 +27,7 @@ fn data_files(lake: &Path) -> BTreeSet<String> {
     found
 }
 
-/// A day in the life of the shop; the clock goes on so that copies taken before are surely older.
+/// A day in the life of the shop; the clock advances so that copies taken before are surely older.
 fn a_day_goes_by(sandbox: &Sandbox) {
     sandbox.age(Duration::from_secs(3 * 3600));
     for kind in ["order", "product", "contact", "goods_out_note", "journal"] {
@@ -67,7 +67,7 @@ async fn tables_equal_the_truth_after_a_first_load_a_day_and_a_quiet_run() {
     sandbox.take_log();
     next_night(&program).run(&["run"]).expect(0);
 
-    // THEN the tables equal the truth again, and only what changed was asked for
+    // THEN the tables equal the truth again, and only changed records were requested
     check_truth(&sandbox, tables, &[]);
     let log = sandbox.take_log();
     // 67 edited, 7 new, and those that new payments, notes and postings name.
@@ -173,7 +173,7 @@ async fn the_demo_needs_no_settings_and_prints_a_query_that_works() {
     let program = Program::new(&sandbox, folder.path()).with("PEARLIFT_ACCOUNT_CODE", "nobody");
 
     for time in ["first", "again"] {
-        // WHEN the demo runs, whatever the environment says of another account
+        // WHEN the demo runs in an environment with settings of another account
         let done = program.run(&["demo", "--out", out.to_str().expect("it is text"), "--orders", "300"]).expect(0);
 
         // THEN the query that it prints answers

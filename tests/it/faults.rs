@@ -1,6 +1,6 @@
-//! A source in trouble: what goes wrong on the way is asked for again, and nothing is lost or believed.
+//! A source in trouble: failed requests are repeated, and nothing is lost or believed.
 
-use pearlift::sandbox::{Fault, Faults, Sandbox, Settings, Size};
+use pearlift::sandbox::{Fault, Faults, Sandbox, SandboxSettings, Size};
 
 use std::io::Write;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -58,13 +58,13 @@ async fn a_resource_that_only_fails_stops_and_the_others_are_complete() {
     let lake = tempfile::tempdir().unwrap();
     let program = Program::new(&sandbox, lake.path()).with("PEARLIFT_LIMITS_RETRY_TRIES", "2");
 
-    // WHEN it runs THEN orders fail, with what was seen, and the rest is complete
+    // WHEN it runs THEN orders fail, with the observed fault, and the rest is complete
     let done = program.run(&["run"]).expect(3);
     assert!(done.stderr.contains("order: could not read order"), "{}", done.stderr);
     assert!(done.stderr.contains("CMNU-003"), "{}", done.stderr);
     assert_eq!(done.stderr.matches("FAILED").count(), 1, "{}", done.stderr);
 
-    // WHEN the source is well again THEN the next run mends it
+    // WHEN the source is well again THEN the next run completes it
     sandbox.change(|settings| settings.faults = Faults::default());
     program.run(&["run"]).expect(0);
     check_truth(&sandbox, lake.path().to_str().unwrap(), &[]);
@@ -72,7 +72,7 @@ async fn a_resource_that_only_fails_stops_and_the_others_are_complete() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn an_answer_that_never_comes_or_never_ends_is_given_up_and_asked_for_again() {
-    // GIVEN a source of which one answer hangs, trickles, or goes on for ever
+    // GIVEN a source of which one answer hangs, trickles, or never ends
     let sandbox = account(60).await;
     for (fault, timeout, said) in [
         (Fault::Hang, "2s", "it timed out"),
@@ -84,7 +84,7 @@ async fn an_answer_that_never_comes_or_never_ends_is_given_up_and_asked_for_agai
         let lake = tempfile::tempdir().unwrap();
         let program = patient(Program::new(&sandbox, lake.path())).with("PEARLIFT_LIMITS_TIMEOUT", timeout);
 
-        // WHEN orders are read THEN they equal the truth, and what was given up is told
+        // WHEN orders are read THEN they equal the truth, and the given-up retries are reported
         let done = program.run(&["-v", "run", "order"]);
         assert_eq!(done.code, 0, "{fault:?}: {}", done.said());
         assert!(done.stderr.contains(said), "{fault:?}: {}", done.stderr);
@@ -107,7 +107,7 @@ async fn credentials_do_not_follow_a_redirect_to_another_host() {
     });
     let lake = tempfile::tempdir().unwrap();
 
-    // WHEN it runs THEN that resource stops and says why, the others are complete, and nobody came
+    // WHEN it runs THEN that resource stops with the reason, the others are complete, and no request left for another host
     let done = Program::new(&sandbox, lake.path()).run(&["run", "order", "brand"]).expect(3);
     assert!(done.stderr.contains("credentials do not follow"), "{}", done.stderr);
     assert_eq!(done.stderr.matches("FAILED").count(), 1, "{}", done.stderr);
@@ -115,7 +115,7 @@ async fn credentials_do_not_follow_a_redirect_to_another_host() {
     heard.abort();
 }
 
-/// Runs orders, notes, prices and contacts against a source whose first documents of each bear this fault.
+/// Runs orders, notes, prices and contacts against a source with this fault in the first documents of each.
 async fn read_with(fault: Fault) -> (Sandbox, tempfile::TempDir, Program, Done) {
     let sandbox = account(150).await;
     let lake = tempfile::tempdir().unwrap();
@@ -144,7 +144,7 @@ async fn a_record_that_cannot_be_read_is_kept_whole_and_owed_and_settled_when_th
         // GIVEN records with something that cannot be read
         let (sandbox, lake, program, status) = read_with(fault).await;
 
-        // THEN each is kept whole, and something is owed for each resource
+        // THEN each is kept whole, and each resource has a pending id
         for resource in ["order", "goods_out_note", "contact"] {
             let kept = files(&lake.path().join("_pearlift/misfits").join(resource));
             let kept: String = kept.iter().map(|file| std::fs::read_to_string(file).unwrap()).collect();
@@ -160,7 +160,7 @@ async fn a_record_that_cannot_be_read_is_kept_whole_and_owed_and_settled_when_th
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_value_that_does_not_fit_is_kept_beside_its_row_and_told() {
-    // GIVEN a number of 400 digits, a date of a thirteenth month, and a key that stands twice
+    // GIVEN a number of 400 digits, a date of a thirteenth month, and a key that occurs twice
     for (fault, kept) in [
         (Fault::HugeNumber, "7".repeat(400)),
         (Fault::ImpossibleDate, "-13-45T".to_owned()),
@@ -168,13 +168,13 @@ async fn a_value_that_does_not_fit_is_kept_beside_its_row_and_told() {
     ] {
         let (_sandbox, lake, program, _) = read_with(fault).await;
 
-        // THEN the row is there, and what does not fit is in `_extra`
+        // THEN the row is there, and the rejected value is in `_extra`
         let glob = format!("{}/order*/**/*.parquet", lake.path().display());
         let extras =
             query(&format!("SELECT _extra FROM read_parquet('{glob}', union_by_name = true) WHERE _extra IS NOT NULL"));
         assert!(extras.iter().any(|extra| extra.contains(&kept)), "{fault:?}: {extras:?}");
 
-        // AND reading everything again from a source that is well mends it
+        // AND reading everything again from a healthy source repairs it
         program.run(&["run", "--full", "order"]).expect(0);
         assert_eq!(query(&format!("SELECT count(_extra) FROM read_parquet('{glob}', union_by_name = true)")), ["0"]);
     }
@@ -191,8 +191,8 @@ async fn the_malformed_time_of_accounting_periods_is_an_instant() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_payment_whose_id_cannot_be_read_is_kept_wherever_its_page_has_it() {
     for payments in [1, 20] {
-        // GIVEN payments in pages of seven, and in each answer a last row whose id is no number of ours
-        let settings = Settings { limit: 0, page_cap: 7, ..Settings::default() };
+        // GIVEN payments in pages of seven, and in each answer a last row with an id that is no number of ours
+        let settings = SandboxSettings { limit: 0, page_cap: 7, ..SandboxSettings::default() };
         let size = Size { orders: 5, ..Size::default() }.with("customer_payment", payments);
         let sandbox = start(settings, size).await;
         sandbox.change(|settings| {
@@ -223,7 +223,7 @@ fn payments_with(first: Value, more: bool, second: Value) -> Echo {
     let whole: Value = serde_json::from_str(include_str!("../fixtures/customer_payment.json")).unwrap();
     let (asked, none) = (AtomicUsize::new(0), json!([]));
     Echo::start(move |request, stream| {
-        // Who would ask for ever is told that nothing follows.
+        // A caller that would never stop gets an empty page.
         let over = asked.fetch_add(1, Ordering::SeqCst) > 50;
         let shown = if over {
             &none
@@ -270,7 +270,7 @@ async fn a_page_of_which_no_row_can_be_told_from_others_is_not_the_end() {
 
         // WHEN payments are read THEN they fail by name, and do not count as loaded
         let done = program.run(&["run", "customer_payment"]).expect(4);
-        assert!(done.stderr.contains("bears a `paymentId` that can be read"), "{first}: {}", done.stderr);
+        assert!(done.stderr.contains("has a readable `paymentId`"), "{first}: {}", done.stderr);
         let status = program.run(&["status"]).expect(0).stdout;
         assert!(!status.contains("complete"), "{first}: {status}");
     }
@@ -278,7 +278,8 @@ async fn a_page_of_which_no_row_can_be_told_from_others_is_not_the_end() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_payment_that_names_no_order_hands_none_on() {
-    // GIVEN payments of which one names an order, and others what stands for none, at a source that knows no orders
+    // GIVEN payments of which one references an order, and others have values for none, at a source that knows no
+    // orders
     let (source, lake) =
         (payments_with(json!([[1, 0], [2, -3], [3, 7]]), false, json!([])), tempfile::tempdir().unwrap());
     let program = Program::bare(lake.path())
@@ -286,9 +287,9 @@ async fn a_payment_that_names_no_order_hands_none_on() {
         .with("PEARLIFT_LIMITS_RETRY_TRIES", "2")
         .with("PEARLIFT_ACCOUNT_BASE_URL", &format!("{}/public-api/acme", source.root()));
 
-    // WHEN both are read THEN orders fail, and what is kept for them to be read is the one
+    // WHEN both are read THEN orders fail, and the one reference stays pending
     program.run(&["run", "customer_payment", "order"]).expect(3);
-    assert_eq!(head(lake.path(), "customer_payment")["state"]["handed"], json!({ "order": [7] }));
+    assert_eq!(head(lake.path(), "customer_payment")["state"]["pending_references"], json!({ "order": [7] }));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -319,11 +320,11 @@ async fn a_search_that_shows_an_id_below_one_is_asked_again() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_body_that_swells_takes_no_more_memory_than_an_honest_one() {
-    // GIVEN a source that answers with gzip of 300 MiB, with gzip that says it is little, or for ever, each time
+    // GIVEN a source that answers with gzip of 300 MiB, with gzip of an understated length, or without end, each time
     let sandbox = account(60).await;
     for (fault, words, most) in [
-        (Fault::GzipBomb, "says that it holds 314572800 bytes", 100),
-        (Fault::GzipLie, "holds another length than it says", 100),
+        (Fault::GzipBomb, "states a length of 314572800 bytes", 100),
+        (Fault::GzipLie, "has another length than it states", 100),
         (Fault::Endless, "the body is longer than", 512),
     ] {
         let path = "order-service/order/".to_owned();
@@ -334,7 +335,7 @@ async fn a_body_that_swells_takes_no_more_memory_than_an_honest_one() {
             .with("PEARLIFT_LIMITS_RETRY_TRIES", "3")
             .with("PEARLIFT_LIMITS_CONCURRENCY", "1");
 
-        // WHEN orders are read THEN it says so, and its memory stays bounded
+        // WHEN orders are read THEN it reports that, and its memory stays bounded
         let (done, peak) = peak_memory(&program, &["run", "order"]);
         assert_eq!(done.code, 4, "{fault:?}: {}", done.said());
         assert!(done.stderr.contains(words), "{fault:?}: {}", done.stderr);

@@ -38,7 +38,7 @@ fn says(done: &Done, text: &str) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_column_that_a_search_renames_is_a_warning_by_name_and_nothing_is_lost() {
-    // GIVEN exported payments, new ones beside one of the last two hours, and a search whose column has another name
+    // GIVEN exported payments, new ones beside one of the last two hours, and another name for a column of the search
     let (sandbox, lake, program) = loaded(200, "customer_payment").await;
     sandbox.insert("customer_payment", 24);
     let rename = json!({"rename": {"from": "amountPaid", "to": "paidAmount"}});
@@ -62,7 +62,7 @@ async fn a_column_that_a_search_renames_is_a_warning_by_name_and_nothing_is_lost
     let kept = "amount_paid IS NULL AND json_extract(_extra, '$.paidAmount') IS NOT NULL";
     assert_eq!(query(&format!("SELECT count(*) FROM read_parquet('{glob}') WHERE {kept}")), ["25"]);
 
-    // AND `check` names them, from what the last scans found
+    // AND `check` names them, from the results of the last scans
     answer(&sandbox, json!([]));
     let check = program.run(&["check"]).expect(0);
     says(&check, "customer_payment: fields of the last scans: they differ from the schema");
@@ -136,7 +136,7 @@ async fn few_rows_without_a_rare_value_are_no_alarm() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn the_same_rejected_record_is_written_once_not_each_night() {
-    // GIVEN exported orders, of which five are changed and come with a row whose key is no number
+    // GIVEN exported orders, of which five are changed and returned with a row that has no number as its key
     let (sandbox, lake, program) = loaded(200, "order").await;
     let replace = json!({"replace": {"from": "\"orderRows\":{", "to": "\"orderRows\":{\"x\":{},"}});
     answer(&sandbox, json!([{"method": "GET", "path": "order-service/order/", "then": replace}]));

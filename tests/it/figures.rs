@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use pearlift::sandbox::{Settings, Size};
+use pearlift::sandbox::{SandboxSettings, Size};
 use pearlift::schema::{Catalog, Resource};
 use serde::{Deserialize, Serialize};
 
@@ -80,7 +80,7 @@ fn far(name: &str, recorded: &Figures, found: &Figures) -> Vec<String> {
 async fn figures_of_the_account_are_those_that_were_recorded() {
     // GIVEN an account of a day that does not change
     let now = Some("2025-11-19T06:00:00Z".parse().unwrap());
-    let settings = Settings { limit: 0, now, history: DAYS, ..Settings::default() };
+    let settings = SandboxSettings { limit: 0, now, history: DAYS, ..SandboxSettings::default() };
     let sandbox = start(settings, Size { orders: ORDERS, ..Size::default() }).await;
     let lake = tempfile::tempdir().unwrap();
 

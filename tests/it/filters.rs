@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use pearlift::sandbox::{Ignored, Sandbox, Settings, Size};
+use pearlift::sandbox::{Ignored, Sandbox, SandboxSettings, Size};
 use pearlift::schema::Catalog;
 
 use crate::support::{Program, check_truth, this_morning};
@@ -12,7 +12,7 @@ const CREDITS: &str = include_str!("../../schemas/sales_credit.toml");
 const TABLES: &str = "sales_credit,sales_credit_row";
 
 async fn account() -> Sandbox {
-    let settings = Settings { limit: 0, now: Some(this_morning()), ..Settings::default() };
+    let settings = SandboxSettings { limit: 0, now: Some(this_morning()), ..SandboxSettings::default() };
     crate::support::start(settings, Size { orders: 400, ..Size::default() }).await
 }
 

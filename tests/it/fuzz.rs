@@ -1,5 +1,5 @@
-//! The fuzz targets on every example of the corpus and on examples spoilt at random, a few seconds of what `make fuzz` does
-//! for hours.
+//! The fuzz targets on every example of the corpus and on examples spoilt at random, a few seconds of the work that
+//! `make fuzz` does for hours.
 
 #[path = "../../fuzz/src/targets.rs"]
 mod targets;
@@ -99,7 +99,7 @@ fn spoil(random: &mut fastrand::Rng, example: &[u8], other: &[u8]) -> Vec<u8> {
 #[track_caller]
 fn survives(name: &str, target: Target, bytes: &[u8]) {
     let outcome = catch_unwind(AssertUnwindSafe(|| target(bytes)));
-    // What the target says is on stderr already.
+    // The target's message is on stderr already.
     assert!(outcome.is_ok(), "{name} does not take, seed {SEED}: {}", bytes.escape_ascii());
 }
 
@@ -173,7 +173,7 @@ fn what_nests_ten_thousand_deep_is_refused_and_the_stack_holds() {
         }
     });
     worker.unwrap().join().unwrap();
-    // AND what nests four times as deep as any document of the source is read
+    // AND a value with four times the nesting of any document of the source is read
     let shape = pearlift::decode::Shape::compile(Catalog::load(None).unwrap().get("brand").unwrap()).unwrap();
     let read = |deep: usize| {
         let text = format!("{{\"response\":[{{\"id\":1,\"x\":{}{}}}]}}", "[".repeat(deep), "]".repeat(deep));

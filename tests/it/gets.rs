@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use pearlift::decode::{Asked, Shape, answer};
 use pearlift::fetch::Body;
-use pearlift::sandbox::{Sandbox, Settings, Size, Verb};
+use pearlift::sandbox::{Sandbox, SandboxSettings, Size, Verb};
 use pearlift::schema::Catalog;
 use serde_json::Value;
 
@@ -22,7 +22,8 @@ fn text(path: &Path) -> &str {
 }
 
 async fn account() -> Sandbox {
-    let settings = Settings { limit: 0, now: Some(this_morning()), fixtures: Some(folder()), ..Settings::default() };
+    let settings =
+        SandboxSettings { limit: 0, now: Some(this_morning()), fixtures: Some(folder()), ..SandboxSettings::default() };
     let size = Size { orders: 60, ..Size::default() };
     crate::support::start(settings, size).await
 }

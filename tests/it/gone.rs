@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use pearlift::sandbox::{Sandbox, Settings, Size};
+use pearlift::sandbox::{Sandbox, SandboxSettings, Size};
 use serde_json::{Value, json};
 
 use crate::support::{Program, account, check_truth, files, head, query, start, this_morning};
@@ -36,13 +36,13 @@ fn length(ids: &Value) -> usize {
     ids.as_object().map_or(0, serde_json::Map::len)
 }
 
-/// An account whose clock is three days behind, some resources of it loaded.
+/// An account with a clock three days behind, some resources of it loaded.
 async fn loaded(size: Size, resources: &[&str]) -> (Sandbox, tempfile::TempDir, Program) {
     loaded_before(3, size, resources).await
 }
 
 async fn loaded_before(days: u32, size: Size, resources: &[&str]) -> (Sandbox, tempfile::TempDir, Program) {
-    let settings = Settings { limit: 0, now: Some(this_morning() - days * DAY), ..Settings::default() };
+    let settings = SandboxSettings { limit: 0, now: Some(this_morning() - days * DAY), ..SandboxSettings::default() };
     let sandbox = start(settings, size).await;
     let lake = tempfile::tempdir().unwrap();
     let program = Program::new(&sandbox, lake.path());
@@ -127,7 +127,7 @@ async fn a_404_for_a_set_of_prices_removes_none_and_a_product_without_prices_has
         check_truth(&sandbox, text(&lake), &PRICES);
     }
 
-    // WHEN a product has no prices any more, as answers with a witness tell THEN its rows go
+    // WHEN a product has no prices any more, as answers with a witness show THEN its rows are removed
     let bare = products[7];
     answer(&sandbox, json!([]));
     sandbox.change(|settings| settings.never_returned = vec![bare]);
@@ -174,7 +174,7 @@ async fn a_listing_of_one_contact_takes_none_out_whether_a_get_returns_the_other
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn an_id_that_is_listed_and_never_returned_is_pending_for_two_days_and_withheld_from_the_third() {
     // GIVEN a source that lists two orders and does not return them
-    let settings = Settings { limit: 0, now: Some(this_morning() - 7 * DAY), ..Settings::default() };
+    let settings = SandboxSettings { limit: 0, now: Some(this_morning() - 7 * DAY), ..SandboxSettings::default() };
     let sandbox = start(settings, orders(300)).await;
     let all = sandbox.ids("order");
     sandbox.change(|settings| settings.never_returned = vec![all[5], all[250]]);
@@ -182,14 +182,14 @@ async fn an_id_that_is_listed_and_never_returned_is_pending_for_two_days_and_wit
     let program = Program::new(&sandbox, lake.path());
     let report = |code: i32| -> Value {
         let done = program.run(&["--log-format", "json", "run", "order"]).expect(code);
-        let owed = head(lake.path(), "order")["state"]["owed"].as_array().unwrap().len();
-        json!({"owed": owed, "withheld": length(&absence(&lake, "order")["withheld"]), "said": done.stderr})
+        let pending = head(lake.path(), "order")["state"]["pending"].as_array().unwrap().len();
+        json!({"pending": pending, "withheld": length(&absence(&lake, "order")["withheld"]), "said": done.stderr})
     };
 
     // WHEN nights go by THEN they are pending with exit code 3, and from the third night on withheld with 0
-    for (night, code, owed, withheld) in [(1, 3, 2, 0), (2, 3, 2, 0), (3, 0, 0, 2), (4, 0, 0, 2)] {
+    for (night, code, pending, withheld) in [(1, 3, 2, 0), (2, 3, 2, 0), (3, 0, 0, 2), (4, 0, 0, 2)] {
         let now = report(code);
-        assert_eq!((&now["owed"], &now["withheld"]), (&json!(owed), &json!(withheld)), "night {night}: {now}");
+        assert_eq!((&now["pending"], &now["withheld"]), (&json!(pending), &json!(withheld)), "night {night}: {now}");
         sandbox.age(DAY);
     }
     // AND a second run of one night does not count
@@ -208,7 +208,7 @@ async fn an_id_that_is_listed_and_never_returned_is_pending_for_two_days_and_wit
     sandbox.edit("order", &[all[100]]);
     sandbox.age(DAY);
     let now = report(3);
-    assert_eq!((&now["owed"], &now["withheld"]), (&json!(1), &json!(2)), "{now}");
+    assert_eq!((&now["pending"], &now["withheld"]), (&json!(1), &json!(2)), "{now}");
     let glob = format!("{}/order/**/*.parquet", text(&lake));
     let kept = query(&format!("SELECT count(*) FROM read_parquet('{glob}') WHERE id = {}", all[100]));
     assert_eq!(kept, ["1"], "its rows stay");
@@ -237,14 +237,14 @@ async fn runs_of_one_day_withhold_nothing() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_source_that_lists_many_ids_it_never_returns_fails_once_and_is_quiet_from_the_third_night_on() {
     // GIVEN a source that lists 120 of 600 orders and does not return them
-    let settings = Settings { limit: 0, now: Some(this_morning() - 7 * DAY), ..Settings::default() };
+    let settings = SandboxSettings { limit: 0, now: Some(this_morning() - 7 * DAY), ..SandboxSettings::default() };
     let sandbox = start(settings, orders(600)).await;
     let never: Vec<i64> = sandbox.ids("order").into_iter().step_by(5).collect();
     sandbox.change(|settings| settings.never_returned.clone_from(&never));
     let lake = tempfile::tempdir().unwrap();
     let program = Program::new(&sandbox, lake.path());
 
-    // WHEN nights go by THEN the first fails and keeps what came, and from the third on all is well
+    // WHEN nights go by THEN the first fails and keeps the returned records, and from the third on all is well
     let mut codes = Vec::new();
     for _ in 0..5 {
         codes.push(program.run(&["run", "order"]).code);
@@ -324,7 +324,7 @@ async fn a_night_deletes_twenty_records_at_once_and_the_next_one_the_rest() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_second_listing_saves_a_record_that_one_listing_lacked() {
-    // GIVEN a source whose listing lacks orders once, and that does not return three of them
+    // GIVEN a source that omits orders from its listing once, and does not return three of them
     let (sandbox, lake, program) = loaded(orders(500), &["order"]).await;
     let never: Vec<i64> = sandbox.ids("order").into_iter().rev().take(3).collect();
     sandbox.change(|settings| settings.never_returned.clone_from(&never));
@@ -412,18 +412,18 @@ async fn snapshot_with_holes() -> (Sandbox, tempfile::TempDir, Program, u64, u64
     let owners: u64 = owners[0].parse().unwrap();
     assert!(owners > 2_000, "{owners}");
     sandbox.age(DAY);
-    // The first set, which holds what is left of sets of 200, and the requests that ask for it again with three witnesses.
+    // The first set, with the remaining ids of sets of 200, and the requests that repeat it with three witnesses.
     let sets = owners.div_ceil(200);
     let at = [1, sets + 1, sets + 2, sets + 3];
     answer(&sandbox, json!([{"method": "GET", "path": "product-availability/", "at": at, "then": "empty"}]));
     let done = due(&program).run(&["run", "product_availability"]).expect(3);
     let holes = owners % 200;
-    assert!(holes > 0 && done.stderr.contains(&format!("{holes} owed")), "{}", done.stderr);
+    assert!(holes > 0 && done.stderr.contains(&format!("{holes} pending")), "{}", done.stderr);
     answer(&sandbox, json!([]));
     (sandbox, lake, program, owners, holes)
 }
 
-/// The program, for which a snapshot is due though our clock says the same day.
+/// The program, for which a snapshot is due though our clock shows the same day.
 fn due(program: &Program) -> Program {
     program.clone().with("PEARLIFT_RESOURCE_PRODUCT_AVAILABILITY_EVERY", "1ms")
 }
@@ -485,8 +485,8 @@ async fn a_snapshot_that_lacks_more_than_a_tenth_is_refused() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_load_that_goes_on_asks_again_for_what_was_absent_before_it_was_killed() {
-    // GIVEN a first load whose first set comes empty, killed once others are committed
-    let settings = Settings { limit: 0, latency: 60, now: Some(this_morning()), ..Settings::default() };
+    // GIVEN a first load with an empty answer to its first set, killed once others are committed
+    let settings = SandboxSettings { limit: 0, latency: 60, now: Some(this_morning()), ..SandboxSettings::default() };
     let sandbox = start(settings, orders(1_600)).await;
     let lake = tempfile::tempdir().unwrap();
     let program = Program::new(&sandbox, lake.path())
@@ -505,9 +505,9 @@ async fn a_load_that_goes_on_asks_again_for_what_was_absent_before_it_was_killed
     let absent = absence(&lake, "order")["absent"].clone();
     assert_eq!(length(&absent), 1, "{absent}");
 
-    // WHEN it goes on THEN the set that came empty is there too, and nothing of it is remembered
+    // WHEN it resumes THEN the set that came empty is there too, and nothing of it is remembered
     let done = program.run(&["run", "order"]).expect(0);
-    assert!(done.stderr.contains("goes on with the full read"), "{}", done.stderr);
+    assert!(done.stderr.contains("resumes the full read"), "{}", done.stderr);
     check_truth(&sandbox, text(&lake), &ORDERS);
     assert!(head(lake.path(), "order")["state"].get("absence").is_none());
 }

@@ -64,7 +64,7 @@ fn a_place_is_named_and_has_rows_a_type_is_tried_and_a_text_is_cut() {
     // WHEN records are read that have their ids at two places, and fields of several types
     let page = page(SCHEMA);
 
-    // THEN a field is a column and a row, what fits a tried column is in it, and the pieces of a text are rows
+    // THEN a field is a column and a row, a fitting value is in its tried column, and the pieces of a text are rows
     assert!(page.records.is_empty(), "{:?}", page.records);
     assert_eq!(page.tables[0].batch.schema().fields().last().unwrap().name(), EXTRA);
     assert_eq!(rows(&page, 0), ["1 true 7 -", "2 - - {\"fields\":{\"PCF_WRAP\":\"no\"}}", "3 - - -"]);
@@ -79,8 +79,9 @@ fn a_place_is_named_and_has_rows_a_type_is_tried_and_a_text_is_cut() {
         ]
     );
     assert_eq!(rows(&page, 2), ["1 0 a -", "1 1 b -", "1 4 c -", "2 0 9 -"]);
-    let misfits: Vec<_> = page.misfits.counts().map(|(path, count)| format!("{path} {count}")).collect();
-    assert_eq!(misfits, ["thing.fields.PCF_WRAP 1"], "a tried column counts none");
+    let rejected_values: Vec<_> =
+        page.rejected_values.counts().map(|(path, count)| format!("{path} {count}")).collect();
+    assert_eq!(rejected_values, ["thing.fields.PCF_WRAP 1"], "a tried column counts none");
 }
 
 #[test]

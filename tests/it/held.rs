@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use pearlift::sandbox::{Sandbox, Settings, Size};
+use pearlift::sandbox::{Sandbox, SandboxSettings, Size};
 use pearlift::schema::Catalog;
 use serde_json::Value;
 
@@ -14,7 +14,7 @@ const TABLES: &str =
     "stock_correction,stock_correction_movement,drop_ship_note,drop_ship_note_row,drop_ship_note_event";
 
 async fn account(orders: u64) -> Sandbox {
-    let settings = Settings { limit: 0, now: Some(this_morning()), ..Settings::default() };
+    let settings = SandboxSettings { limit: 0, now: Some(this_morning()), ..SandboxSettings::default() };
     crate::support::start(settings, Size { orders, ..Size::default() }).await
 }
 
@@ -155,7 +155,7 @@ async fn ids_that_are_not_held_yet_are_told_and_read_once_they_are() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_reservation_is_a_request_for_each_open_sale_and_what_has_none_is_asked_for_once() {
     // GIVEN orders of two months, of which many are open
-    let settings = Settings { limit: 0, history: 60, now: Some(this_morning()), ..Settings::default() };
+    let settings = SandboxSettings { limit: 0, history: 60, now: Some(this_morning()), ..SandboxSettings::default() };
     let sandbox = crate::support::start(settings, Size { orders: 500, ..Size::default() }).await;
     let lake = tempfile::tempdir().unwrap();
     let program = Program::new(&sandbox, lake.path());

@@ -1,4 +1,4 @@
-//! Whoever can write a manifest or a schema file cannot make pearlift touch what is not its own.
+//! A writer of manifests or schema files cannot make pearlift touch foreign files.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -25,7 +25,7 @@ fn contents(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     found
 }
 
-/// A staged name that the head may bear.
+/// A staged name that the head may have.
 fn staged(table: &str) -> String {
     format!("_pearlift/staging/{OTHER_RUN}/{table}-{OTHER_RUN}-1.part")
 }
@@ -33,7 +33,7 @@ fn staged(table: &str) -> String {
 /// A change of a manifest.
 type Change = Box<dyn Fn(&mut Value)>;
 
-/// What an attacker writes into a good manifest: a name, and the change.
+/// The changes that an attacker makes to a good manifest: a name, and the change.
 fn attacks(outside: &str) -> Vec<(&'static str, Change)> {
     let outside = outside.to_owned();
     let mut found: Vec<(&'static str, Change)> = Vec::new();
@@ -54,7 +54,7 @@ fn attacks(outside: &str) -> Vec<(&'static str, Change)> {
         found.push((name, Box::new(move |version| version["removes"] = json!([a]))));
         found.push((name, Box::new(move |version| version["tables"]["brand"]["files"][0]["path"] = json!(b))));
         found.push((name, Box::new(move |version| version["tables"]["brand"]["files"][0]["staged"] = json!(c))));
-        found.push((name, Box::new(move |version| version["misfits"] = json!([{"path": d, "records": 1}]))));
+        found.push((name, Box::new(move |version| version["rejected"] = json!([{"path": d, "records": 1}]))));
         found.push((
             name,
             Box::new(move |version| {
@@ -130,6 +130,28 @@ fn attacks(outside: &str) -> Vec<(&'static str, Change)> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_lake_with_the_keys_of_before_the_first_release_is_refused_and_left_alone() {
+    // GIVEN a manifest without the key `state.pending`
+    let sandbox = account(50).await;
+    let lake = tempfile::tempdir().unwrap();
+    let program = Program::new(&sandbox, lake.path());
+    program.run(&["run", "brand"]).expect(0);
+    let head = files(&lake.path().join("_pearlift/manifests/brand")).pop().unwrap();
+    let mut version: Value = serde_json::from_slice(&std::fs::read(&head).unwrap()).unwrap();
+    assert!(version["state"].as_object_mut().unwrap().remove("pending").is_some());
+    std::fs::write(&head, version.to_string()).unwrap();
+    let before = contents(lake.path());
+    for command in [&["run", "brand"][..], &["status"], &["reconcile", "brand"]] {
+        // WHEN a command reads it THEN it is refused as a foreign format is, with the remedy
+        let done = program.run(command).expect(2);
+        assert!(done.stderr.contains("before the first release"), "{command:?}: {}", done.stderr);
+        assert!(done.stderr.contains("destination.url"), "{command:?}: {}", done.stderr);
+    }
+    // AND nothing is changed
+    assert_eq!(contents(lake.path()), before);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_manifest_that_names_what_is_not_ours_is_damage_and_nothing_is_touched() {
     // GIVEN a lake beside other files, and among them
     let sandbox = account(50).await;
@@ -144,7 +166,7 @@ async fn a_manifest_that_names_what_is_not_ours_is_damage_and_nothing_is_touched
         std::fs::create_dir_all(kept.parent().unwrap()).unwrap();
         std::fs::write(kept, "kept").unwrap();
     }
-    // What a run stages, as if it had just been committed.
+    // A staged file of a run, as if it had just been committed.
     let waiting = lake.join(staged("brand"));
     std::fs::create_dir_all(waiting.parent().unwrap()).unwrap();
     std::fs::write(&waiting, "staged").unwrap();
@@ -165,7 +187,7 @@ async fn a_manifest_that_names_what_is_not_ours_is_damage_and_nothing_is_touched
         let before = contents(folder.path());
         let command = commands[number % commands.len()];
         let done = program.run(command).expect(7);
-        // THEN it says so
+        // THEN it reports that
         let said = done.said();
         assert!(said.contains("manifest") && !said.contains("panicked"), "{name}: {command:?}: {said}");
         // AND nothing at all is touched
@@ -191,7 +213,7 @@ async fn a_data_file_that_was_changed_anywhere_is_damage_and_no_panic() {
     let (catalog, spool) = (Catalog::load(None).unwrap(), tempfile::tempdir().unwrap());
     let mut random = fastrand::Rng::with_seed(1);
     for round in 0..300 {
-        // WHEN bytes of its data file are others: most of all in the footer, which says where everything is
+        // WHEN bytes of its data file are others: most of all in the footer, which locates everything
         let mut bytes = whole.clone();
         for _ in 0..random.usize(1..4) {
             let from = if random.bool() { 0 } else { bytes.len() * 2 / 3 };
@@ -209,7 +231,7 @@ async fn a_data_file_that_was_changed_anywhere_is_damage_and_no_panic() {
             assert!(!deep || bytes == whole || report.damaged() > 0, "round {round}: nothing was found");
         }
     }
-    // AND one that is read for a merge stops the resource, whatever its bytes are
+    // AND one that is read for a merge stops the resource, with any bytes
     for round in 0..6 {
         let mut bytes = whole.clone();
         let at = bytes.len() - 9 - random.usize(..bytes.len() / 3);
@@ -273,7 +295,7 @@ async fn a_name_in_a_schema_file_that_could_leave_the_destination_is_refused() {
     }
     Catalog::from_texts(&[("fine".to_owned(), schema("fine", "id"))]).unwrap();
 
-    // WHEN such a file lies in the user's folder THEN every command says which
+    // WHEN such a file is in the user's folder THEN every command names it
     for (file, text) in
         [("fine.toml", schema("../up", "id")), ("..toml", schema("fine", "id")), ("a b.toml", schema("fine", "id"))]
     {

@@ -29,8 +29,8 @@ fn numbers(lake: &Path, resource: &str) -> Vec<u64> {
     files(&manifests(lake, resource)).into_iter().map(number).collect()
 }
 
-/// Lets a resource's newest version be this one: those before it say the same as the newest that there is, of so many days
-/// ago. Versions that are there keep what they list.
+/// Makes this version the newest of a resource: those before it equal the newest existing one, dated so many days ago.
+/// Existing versions keep their lists.
 fn grow(lake: &Path, resource: &str, to: u64, days: i64) {
     let there = files(&manifests(lake, resource));
     let read = |path: &PathBuf| -> Value { serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap() };
@@ -95,7 +95,7 @@ fn rows(lake: &Path) -> Vec<String> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_run_removes_what_clean_would_remove_and_a_setting_leaves_it() {
-    // GIVEN 130 versions of brands, most of them of last month, one of which took a file out that lies there still
+    // GIVEN 130 versions of brands, most of them of last month, one of which removed a file that is still there
     let lake = fast_folder();
     let (_sandbox, program) = two_nights(lake.path()).await;
     grow(lake.path(), "brand", 130, 30);
@@ -118,7 +118,7 @@ async fn a_run_removes_what_clean_would_remove_and_a_setting_leaves_it() {
     off.run(&["run", "brand"]).expect(0);
     assert!(would_go(&program).len() >= would && lake.path().join(&superseded).exists());
 
-    // WHEN it runs without THEN what `clean` would remove is gone, and says so with -v
+    // WHEN it runs without THEN the objects that `clean` would remove are gone, and -v reports it
     let done = program.run(&["run", "brand", "-v"]).expect(0);
     assert!(done.stderr.contains("housekeeping removed "), "{}", done.stderr);
     assert_eq!(would_go(&program), Vec::<Value>::new(), "{}", done.stderr);
@@ -133,7 +133,7 @@ async fn a_run_removes_what_clean_would_remove_and_a_setting_leaves_it() {
         101,
         "a hundred, its own among them, and a foreign one"
     );
-    // AND what is not ours stays, and all files are as the heads say
+    // AND foreign files stay, and all files are as the heads list them
     assert!(foreign.iter().all(|path| lake.path().join(path).exists()));
     assert_eq!(findings(&program, &["--deep"], 0), ["brand: stray"]);
 }
@@ -153,7 +153,7 @@ async fn the_version_to_which_the_head_refers_is_never_pruned() {
             false => program.run(&["run", "brand", "order"]).expect(0),
         };
 
-        // THEN the first is there, and what follows is whole
+        // THEN the first is there, and the following ones are whole
         let left = numbers(lake.path(), "order");
         assert!(left[0] == 1 && left[1] > 50, "{left:?}");
         assert_eq!(rows(lake.path()), before);
@@ -223,7 +223,7 @@ async fn of_what_another_run_holds_nothing_is_removed() {
     held.release().await.unwrap();
 }
 
-/// Runs in this process; gives its exit code and its warnings, clocks aside.
+/// Runs in this process; gives its exit code and its warnings, except those of clocks.
 async fn run_at(program: &Program, faults: &Faults) -> (u8, Vec<String>) {
     let said: Arc<Mutex<Vec<String>>> = Arc::default();
     let mut errand = program.errand(&RESOURCES);
@@ -253,7 +253,7 @@ async fn housekeeping_that_fails_is_a_warning_and_the_run_is_done() {
         let faults = Faults::default();
         faults.always(verb, place, Fault::Before(Sorry::Denied));
 
-        // WHEN it runs THEN that is all that is said of it
+        // WHEN it runs THEN nothing else is reported of it
         let (code, said) = run_at(&program, &faults).await;
         assert_eq!((code, said.len()), (0, 1), "{place}: {said:?}");
         assert!(said[0].starts_with("housekeeping is left to the next run: "), "{said:?}");
@@ -294,7 +294,7 @@ async fn a_run_may_crash_at_any_change_of_its_housekeeping() {
     assert!(all > before + 30, "{before}, {all}");
     assert_eq!(rows(&off_lake), rows(&whole_lake));
 
-    // WHEN a run crashes at some of the changes that housekeeping makes THEN the head is the new one, and the next run goes on
+    // WHEN a run crashes at some of the changes that housekeeping makes THEN the head is the new one, and the next run resumes
     for number in [before, before + 1, before + 5, before + 15, all - 20, all - 2, all - 1] {
         let (program, lake) = at(&format!("crash-{number}"));
         let faults = Faults::default();
@@ -361,12 +361,12 @@ async fn references_are_read_once_and_cleared_without_a_commit_of_their_own() {
     let payments = || numbers(lake.path(), "customer_payment").len();
     let (before, orders) = (payments(), numbers(lake.path(), "order").len());
 
-    // WHEN a night runs THEN payments have one version more, which references orders; orders two, the second of them of what
-    // payments reference
+    // WHEN a night runs THEN payments have one version more, which references orders; orders two, the second of them
+    // with the referenced orders
     program.run(&["run", "customer_payment", "order"]).expect(0);
     let state = |resource: &str| head(lake.path(), resource)["state"].clone();
     let mark = state("customer_payment")["references_mark"].clone();
-    assert!(state("customer_payment")["handed"]["order"].as_array().unwrap().len() > 10);
+    assert!(state("customer_payment")["pending_references"]["order"].as_array().unwrap().len() > 10);
     assert_eq!(state("order")["references_read"]["customer_payment"], mark);
     assert_eq!((payments() - before, numbers(lake.path(), "order").len() - orders), (1, 2));
 
@@ -376,6 +376,6 @@ async fn references_are_read_once_and_cleared_without_a_commit_of_their_own() {
         let done = program.run(&[&["run"], names].concat()).expect(0);
         assert!(!done.stderr.contains("touched"), "{}", done.stderr);
     }
-    assert_eq!((payments() - before, &state("customer_payment")["handed"]), (2, &json!({})));
+    assert_eq!((payments() - before, &state("customer_payment")["pending_references"]), (2, &json!({})));
     assert_eq!(state("customer_payment").get("references_mark"), None);
 }

@@ -1,9 +1,9 @@
-//! The program killed at random moments, again and again, while the source changes; and what is left at the end.
+//! The program killed at random moments, again and again, while the source changes; and the tables at the end.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use pearlift::sandbox::{Sandbox, Settings, Size};
+use pearlift::sandbox::{Sandbox, SandboxSettings, Size};
 use pearlift::schema::Catalog;
 use pearlift::store::paths::staged;
 
@@ -12,7 +12,8 @@ use crate::support::{Program, Weed, check_truth, fast_folder, files, look, start
 /// Kills of each loop; `make soak` sets more.
 const KILLS: usize = 25;
 
-/// What is read into a folder: every style of reading, and orders that others name. A bucket is slower.
+/// The resources that are read into a folder: every style of reading, and orders that others reference. A bucket is
+/// slower.
 const FOLDER: &str = "order,product,product_availability,product_price,customer_payment,brand,goods_out_note";
 const BUCKET: &str = "order,product,brand";
 
@@ -29,7 +30,7 @@ fn wanted(name: &str) -> Option<u64> {
     Some(text.parse().unwrap_or_else(|_| panic!("{name}={text} is no number")))
 }
 
-/// Chance, whose seed is printed: `SOAK_SEED` repeats it, as far as processes do.
+/// Randomness with a printed seed: `SOAK_SEED` repeats it, as far as processes do.
 fn chance() -> fastrand::Rng {
     let seed = wanted("SOAK_SEED").unwrap_or_else(|| fastrand::u64(..));
     #[expect(clippy::print_stderr, reason = "shown where the test fails")]
@@ -66,7 +67,7 @@ async fn kill_one(sandbox: &Sandbox, program: &Program, lake: Option<&Path>, ran
     true
 }
 
-/// The shop goes on.
+/// The shop continues.
 fn something_happens(sandbox: &Sandbox, between: Duration, random: &mut fastrand::Rng) {
     sandbox.age(between);
     for kind in ["order", "product", "contact", "goods_out_note", "journal", "customer_payment"] {
@@ -80,7 +81,7 @@ fn something_happens(sandbox: &Sandbox, between: Duration, random: &mut fastrand
     sandbox.age(between);
 }
 
-/// The program as it commits often and reads what has no date each time.
+/// The program, set to commit often and to read resources without dates each time.
 fn often(program: Program) -> Program {
     program
         .with("PEARLIFT_LIMITS_COMMIT_EVERY", "1ms")
@@ -89,11 +90,11 @@ fn often(program: Program) -> Program {
 }
 
 async fn slow(orders: u64) -> Sandbox {
-    let settings = Settings { limit: 0, latency: 4, now: Some(this_morning()), ..Settings::default() };
+    let settings = SandboxSettings { limit: 0, latency: 4, now: Some(this_morning()), ..SandboxSettings::default() };
     start(settings, Size { orders, ..Size::default() }).await
 }
 
-/// Kills runs, first in the first load and then while the shop goes on; `each` is called after some kills.
+/// Kills runs, first in the first load and then while the shop continues; `each` is called after some kills.
 async fn kill_many(sandbox: &Sandbox, program: &Program, lake: Option<&Path>, mut each: impl FnMut()) {
     let mut random = chance();
     let kills = wanted("SOAK_KILLS").map_or(KILLS, |kills| usize::try_from(kills).unwrap());
@@ -129,7 +130,7 @@ async fn runs_killed_at_random_moments_leave_a_folder_that_the_next_run_makes_ri
     let lake = fast_folder();
     let program = often(Program::new(&sandbox, lake.path())).with("PEARLIFT_RESOURCES_INCLUDE", FOLDER);
 
-    // WHEN runs are killed THEN readers see no key twice by the head, and by a glob none but in what is being published
+    // WHEN runs are killed THEN readers see no key twice by the head, and by a glob none except during publishing
     kill_many(&sandbox, &program, Some(lake.path()), || {
         let seen = look("order,product,customer_payment", &[lake.path()]).remove(0);
         assert_eq!(seen["strays"], serde_json::json!([]));
@@ -155,7 +156,7 @@ async fn runs_killed_at_random_moments_leave_a_folder_that_the_next_run_makes_ri
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn runs_killed_at_random_moments_leave_a_bucket_that_the_next_run_makes_right() {
-    // GIVEN locks of dead runs that are soon taken over
+    // GIVEN locks of crashed runs that are soon taken over
     let sandbox = slow(30).await;
     let weed = Weed::start();
     let program = weed

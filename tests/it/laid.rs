@@ -20,7 +20,7 @@ use crate::support::{Program, account, copy_folder, files};
 
 const RUN: &str = "0123456789abcdef0123456789abcdef";
 
-/// Runs a command that must end by itself, and gives its exit code and what it said.
+/// Runs a command that must end by itself, and returns its exit code and its messages.
 pub async fn ended(program: &Program, arguments: &[&str]) -> (i32, String) {
     // Not by `start`, which looks for secrets in the files that the environment names, and would wait for a pipe.
     let said = tempfile::NamedTempFile::new().unwrap();
@@ -42,7 +42,7 @@ pub async fn ended(program: &Program, arguments: &[&str]) -> (i32, String) {
     (status.code().unwrap_or(-1), text())
 }
 
-/// Runs a command that must refuse what lies at a path, by its name.
+/// Runs a command that must refuse the object at a path, by its name.
 async fn refused(program: &Program, arguments: &[&str], at: &Path, why: &str, code: i32) {
     let (ended_with, said) = ended(program, arguments).await;
     assert_eq!(ended_with, code, "{arguments:?}, {}: {said}", at.display());
@@ -55,7 +55,7 @@ fn manifest(lake: &Path, resource: &str) -> PathBuf {
     files(&lake.join("_pearlift/manifests").join(resource)).pop().unwrap()
 }
 
-/// Moves what lies there elsewhere, and lays a link to it in its place.
+/// Moves the object at a path elsewhere, and puts a link to it in its place.
 fn link_away(at: &Path, elsewhere: &Path) {
     std::fs::rename(at, elsewhere).unwrap();
     symlink(elsewhere, at).unwrap();
@@ -109,14 +109,14 @@ async fn a_linked_folder_below_the_destination_is_refused_by_name_and_nothing_is
         // WHEN one of them leads elsewhere, where something is or nothing is
         for target in [&outside, &real(&folder).join("nowhere")] {
             symlink(target, &at).unwrap();
-            // THEN the run says which
+            // THEN the run names it
             refused(&program, &names, &at, "is a symbolic link", 5).await;
             std::fs::remove_file(&at).unwrap();
             // AND nothing is behind it
             assert_eq!(files(&outside), Vec::<PathBuf>::new(), "{}", at.display());
             assert!(!real(&folder).join("nowhere").exists(), "{}", at.display());
         }
-        // AND without the link it goes on
+        // AND without the link it runs
         program.run(&names).expect(0);
         std::fs::remove_dir_all(&lake).unwrap();
     }
@@ -148,7 +148,7 @@ async fn a_linked_folder_does_not_lead_a_manifest_to_the_files_of_another_lake()
     }
     let live = files(&second.join("brand")).pop().unwrap();
     let named = live.strip_prefix(&second).unwrap().to_str().unwrap().to_owned();
-    // AND a manifest of the first that removes what is live in the second
+    // AND a manifest of the first that removes a live file of the second
     std::fs::remove_dir_all(first.join("brand")).unwrap();
     symlink(second.join("brand"), first.join("brand")).unwrap();
     let manifest = manifest(&first, "brand");
@@ -197,7 +197,7 @@ async fn a_file_of_the_destination_that_is_a_link_a_pipe_or_a_socket_is_refused_
                 _ => socket(&laid),
             }
             let before = std::fs::read(&outside).ok();
-            // THEN every command that uses it says so, and ends
+            // THEN every command that uses it reports that, and ends
             for command in commands {
                 refused(&program, command, &laid, kind, 5).await;
             }
@@ -240,7 +240,7 @@ async fn locks_can_be_opened_by_their_owner_only_and_everything_else_follows_the
     command.args(["-c", "umask 027; exec \"$0\" \"$@\""]).arg(plain.get_program()).args(plain.get_args()).env_clear();
     command.envs(plain.get_envs().filter_map(|(name, value)| Some((name, value?))));
     assert!(command.output().unwrap().status.success());
-    // THEN each lock is its owner's, whatever the umask, and the rest is as the umask has it
+    // THEN each lock is its owner's under any umask, and the rest follows the umask
     let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
     let found = files(&lake);
     assert!(found.contains(&lock) && found.contains(&lake.join("_pearlift/locks/_start")), "{found:?}");
@@ -265,7 +265,7 @@ async fn a_lock_file_with_another_name_or_of_another_user_is_refused() {
     std::fs::set_permissions(&other, std::fs::Permissions::from_mode(0o644)).unwrap();
     std::fs::remove_file(&lock).unwrap();
     std::fs::hard_link(&other, &lock).unwrap();
-    // WHEN it runs THEN it says so, and the other file is as it was
+    // WHEN it runs THEN it reports that, and the other file is as it was
     refused(&program, &["run", "--full", "brand"], &lock, "is a file that has another name too", 5).await;
     assert_eq!(std::fs::metadata(&other).unwrap().permissions().mode() & 0o777, 0o644);
     // GIVEN one of another user: root alone can make one
@@ -274,7 +274,7 @@ async fn a_lock_file_with_another_name_or_of_another_user_is_refused() {
     match std::os::unix::fs::chown(&lock, Some(4_242), None) {
         Ok(()) => {
             refused(&program, &["run", "--full", "brand"], &lock, "belongs to another user (4242)", 5).await;
-            // AND one of the user to whom the destination belongs is as good as ours
+            // AND a file of the destination's owner is as good as ours
             for path in [&lake, &lock] {
                 std::os::unix::fs::chown(path, Some(4_242), None).unwrap();
             }
@@ -295,7 +295,7 @@ async fn no_verb_of_the_store_goes_through_a_link_wherever_in_a_path_it_lies() {
         paths::data("order", Some("created_month=2026-03-01"), RUN, 1),
         paths::staged("brand", RUN, 1),
         paths::scan("brand", RUN),
-        paths::misfits("brand", RUN, 1),
+        paths::rejected("brand", RUN, 1),
         paths::deleted("brand", RUN, 1),
         paths::lock("brand"),
         paths::run(RUN),
@@ -339,11 +339,11 @@ async fn no_verb_of_the_store_goes_through_a_link_wherever_in_a_path_it_lies() {
             }
             let scratch = store.scratch(&path, spool.path()).unwrap();
             match scratch.create() {
-                // A file is never made over what lies there.
+                // A file is never made over an existing object.
                 Err(failure) if place == depth => assert!(failure.to_string().contains("exists"), "{failure}"),
                 made => refuses("scratch", made.map(drop)),
             }
-            // AND what is behind it is as it was
+            // AND the object behind it is as it was
             assert_eq!(files(&outside), std::slice::from_ref(&behind), "{path}");
             assert_eq!(std::fs::read_to_string(&behind).unwrap(), "kept");
         }
@@ -359,12 +359,12 @@ async fn a_start_lock_that_never_comes_free_is_told_with_its_path() {
     let holder = std::fs::File::open(folder.path().join("_pearlift/locks/_start")).unwrap();
     holder.lock().unwrap();
     for wait in [false, true] {
-        // WHEN locks are taken THEN it is told
+        // WHEN locks are taken THEN it is reported
         let failed = store.lock(&["brand"], RUN, wait, std::future::pending()).await.unwrap_err();
         assert_eq!(failed.kind(), Kind::Held);
         assert!(failed.to_string().contains("_pearlift/locks/_start") && failed.to_string().contains("60 seconds"));
     }
-    // AND a run whose time is up first waits no longer
+    // AND a run with less time left waits no longer
     let stop = tokio::time::sleep(Duration::from_secs(5));
     let locks = store.lock(&["brand"], RUN, true, stop).await.unwrap();
     assert_eq!(locks.held_by_others.len(), 1);
@@ -406,7 +406,7 @@ async fn a_token_lock_that_is_held_does_not_hold_up_a_run_whose_time_is_up() {
         let mut errand = program.errand(&["brand"]);
         errand.most = Some(Duration::from_millis(500));
         let outcome = runtime.block_on(run_in(errand, program.store()));
-        // As a process that ends: what still waits holds it up.
+        // As a process that ends: a waiting task holds it up.
         drop(runtime);
         let _ = done.send(outcome.map(|outcome| outcome.exit_code(false)));
     });
@@ -464,7 +464,7 @@ async fn token_drafts_of_others_links_and_pipes_are_left_alone() {
             let (code, said) = ended(&program, &["run", "brand"]).await;
             assert!(code == 2 && said.contains("it belongs to another user"), "{code}: {said}");
         }
-        // Not root: the other kinds of files above stand for it.
+        // Not root: the other kinds of files above cover it.
         Err(refused) => assert_eq!(refused.kind(), ErrorKind::PermissionDenied),
     }
 }
@@ -500,7 +500,7 @@ async fn a_pipe_a_socket_or_a_device_that_settings_name_is_refused_and_nobody_wa
                 "is a device, no file" => symlink("/dev/zero", at).unwrap(),
                 _ => socket(at),
             }
-            // WHEN it is read THEN the command says so, and ends
+            // WHEN it is read THEN the command reports that, and ends
             let (code, said) = ended(program, command).await;
             assert_eq!(code, 2, "{}: {kind}: {said}", at.display());
             let link = at == lock && kind == "is a device, no file";
@@ -527,7 +527,7 @@ async fn a_wait_for_locks_is_told_and_ends_with_the_time_that_a_run_may_take() {
         let told = Arc::clone(&told);
         move |event| told.lock().unwrap().push(format!("{event:?}"))
     });
-    // WHEN a run waits for it THEN it says so, and ends when its time is up
+    // WHEN a run waits for it THEN it reports that, and ends when its time is up
     let begun = tokio::time::Instant::now();
     let outcome = run_in(errand, program.store()).await.unwrap();
     assert_eq!(outcome.exit_code(false), 6);

@@ -1,5 +1,5 @@
-//! Part of what `cargo deny check` looks at, for machines that lack it: licences of what is linked, against `deny.toml`.
-//! Advisories need a database from the network and are not looked at here.
+//! A part of `cargo deny check`, for machines that lack it: licences of the linked crates, against `deny.toml`.
+//! Advisories need a database from the network and are not checked here.
 
 use std::process::Command;
 

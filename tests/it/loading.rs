@@ -7,15 +7,15 @@ use std::time::{Duration, Instant};
 use pearlift::config::{Environment, Settings as Config};
 use pearlift::event::Events;
 use pearlift::run::{End, RunMode, RunRequest, Stop};
-use pearlift::sandbox::{Sandbox, Settings, Size};
-use pearlift::schema::{Catalog, Resource, Style};
+use pearlift::sandbox::{Sandbox, SandboxSettings, Size};
+use pearlift::schema::{Catalog, ReadStyle, Resource};
 use pearlift::secret::Redactor;
 use serde_json::Value;
 
 use crate::support::{Program, Running, account, check_truth, query, start, this_morning};
 
 async fn slow_account(orders: u64, latency: u64) -> Sandbox {
-    let settings = Settings { limit: 0, latency, now: Some(this_morning()), ..Settings::default() };
+    let settings = SandboxSettings { limit: 0, latency, now: Some(this_morning()), ..SandboxSettings::default() };
     start(settings, Size { orders, ..Size::default() }).await
 }
 
@@ -58,7 +58,7 @@ async fn a_first_load_brings_the_newest_first_and_status_tells_how_far_it_has_co
     assert_eq!(Some(&greatest), ids.last());
     assert_eq!(ids[ids.len() - usize::try_from(count).expect("a count")], least);
 
-    // AND it is told how many sets are home, of how many, and how many rows of a search
+    // AND the number of fetched sets is shown, of how many, and how many rows of a search
     let shown = program.run(&["status"]).expect(0).stdout;
     let sets = u64::try_from(count).expect("a count") / 200;
     assert!(shown.contains(&format!("loading, {sets} of 30 sets")), "{shown}");
@@ -89,7 +89,7 @@ async fn lists_are_loaded_before_what_is_large() {
     // THEN every list is complete
     let shown = program.run(&["status"]).expect(0).stdout;
     let catalog = Catalog::load(None).expect("the schemas are right");
-    let is_small = |resource: &&Resource| matches!(resource.read.style, Style::List { pages: None, .. });
+    let is_small = |resource: &&Resource| matches!(resource.read.style, ReadStyle::List { pages: None, .. });
     let lists = catalog.resources().iter().filter(|resource| resource.is_default).filter(is_small);
     for list in lists {
         let line = shown.lines().find(|line| line.starts_with(&list.name)).expect("it is listed");
@@ -132,14 +132,14 @@ async fn a_run_whose_time_is_over_commits_what_is_whole_and_the_next_goes_on() {
     // WHEN it runs
     let outcome = pearlift::run::run(errand).await.expect("it runs");
 
-    // THEN it stopped, says so with 3, and the next run asks for what is left
+    // THEN it stopped, reports it with 3, and the next run requests the rest
     assert!(matches!(outcome.resources[0].end, End::Stopped), "{outcome:?}");
     assert_eq!(outcome.exit_code(false), 3);
     // The count with which the load is compared is a search.
     let log = sandbox.take_log();
     let before = log.of("GET order-service/order") - log.of("GET order-service/order-search");
     let done = Program::new(&sandbox, lake.path()).run(&["run", "order"]).expect(0);
-    assert!(done.stderr.contains("goes on with the full read"), "{}", done.stderr);
+    assert!(done.stderr.contains("resumes the full read"), "{}", done.stderr);
     let log = sandbox.take_log();
     let after = log.of("GET order-service/order") - log.of("GET order-service/order-search");
     // The request that was under way when time was over is made again.
@@ -157,7 +157,7 @@ fn days(lake: &Path) -> Vec<String> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn an_unfinished_snapshot_is_dropped_and_the_next_one_is_whole() {
     // GIVEN the snapshot of a day, and one of the next that is interrupted
-    let settings = Settings { limit: 0, now: Some(this_morning()), ..Settings::default() };
+    let settings = SandboxSettings { limit: 0, now: Some(this_morning()), ..SandboxSettings::default() };
     let sandbox = start(settings, Size { orders: 1, ..Size::default() }.with("product", 3_000)).await;
     let lake = tempfile::tempdir().expect("a folder can be made");
     let program = Program::new(&sandbox, lake.path())
@@ -191,7 +191,7 @@ async fn an_unfinished_snapshot_is_dropped_and_the_next_one_is_whole() {
     let gap = format!("SELECT DATE '{}' - DATE '{}'", &three[1][..10], &three[0][..10]);
     assert_eq!(query(&gap), ["2"]);
 
-    // WHEN it is taken again that day, with more gone THEN the day's last one stands
+    // WHEN it is taken again that day, with more deleted THEN the day's last one stays
     sandbox.delete("product", &sandbox.ids("product")[..100]);
     sandbox.age(Duration::from_secs(600));
     program.run(&["run", "product_availability"]).expect(0);

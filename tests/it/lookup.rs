@@ -1,7 +1,7 @@
 //! Reading a few columns of live files costs a few ranges of them.
 
 use pearlift::manifest::head;
-use pearlift::sandbox::{Settings, Size};
+use pearlift::sandbox::{SandboxSettings, Size};
 use pearlift::write::{held, held_ids};
 
 use crate::support::{Faults, Program, start};
@@ -10,7 +10,7 @@ use crate::support::{Faults, Program, start};
 async fn a_lookup_reads_the_footer_and_the_columns_that_it_needs_once() {
     // GIVEN a table in one file of many pages
     let size = Size { orders: 10, ..Size::default() }.with("contact", 12_000);
-    let sandbox = start(Settings { limit: 0, ..Settings::default() }, size).await;
+    let sandbox = start(SandboxSettings { limit: 0, ..SandboxSettings::default() }, size).await;
     let lake = tempfile::tempdir().unwrap();
     let program = Program::new(&sandbox, lake.path());
     program.run(&["run", "contact"]).expect(0);

@@ -13,7 +13,7 @@ use jiff::civil::Date;
 use pearlift::decode::Page;
 use pearlift::manifest::Key;
 use pearlift::sandbox::Sandbox;
-use pearlift::schema::{Catalog, EXTRA, Partition, Resource, Style, Type};
+use pearlift::schema::{Catalog, EXTRA, Partition, ReadStyle, Resource, Type};
 use serde_json::{Map, Value};
 
 use crate::reference::cells;
@@ -124,7 +124,7 @@ impl Expected {
         Self(file.iter().map(|(name, table)| (name.clone(), ExpectedTable::of(table, rows(name)))).collect())
     }
 
-    /// How a resource's page differs from what is expected, if it does.
+    /// The difference of a resource's page from the expected one, if there is one.
     fn difference(&self, resource: &Resource, page: &Page) -> Option<String> {
         let names = |names: Vec<&String>| names.into_iter().cloned().collect::<BTreeSet<_>>();
         let tables = names(resource.tables.iter().map(|table| &table.name).collect());
@@ -206,9 +206,9 @@ fn served(resources: &[&Resource]) -> &'static BTreeMap<String, Served> {
 async fn ask(sandbox: &Sandbox, resource: &Resource) -> Served {
     let client = crate::support::client();
     let path = match &resource.read.style {
-        Style::Search(search) => format!("{}?pageSize=500&firstResult=1", search.search),
-        Style::List { gets, .. } => gets[0].path.clone(),
-        Style::IdSets { .. } | Style::PerOwner { .. } => panic!("the rows of {} are in no file", resource.name),
+        ReadStyle::Search(search) => format!("{}?pageSize=500&firstResult=1", search.search),
+        ReadStyle::List { gets, .. } => gets[0].path.clone(),
+        ReadStyle::IdSets { .. } | ReadStyle::PerOwner { .. } => panic!("the rows of {} are in no file", resource.name),
     };
     let get = client.get(format!("{}/{}/{path}", sandbox.url(), resource.read.service));
     let get = get.header("brightpearl-app-ref", "acme_export").header("brightpearl-staff-token", "sandbox-staff-token");
@@ -219,11 +219,11 @@ async fn ask(sandbox: &Sandbox, resource: &Resource) -> Served {
     let expected = expected.text().await.unwrap();
 
     // The rows are stated record by record: they are put into the order of the answer.
-    let key = resource.owner_table().columns[resource.owner_table().key[0]].name.as_str();
+    let key = resource.main_table().columns[resource.main_table().key[0]].name.as_str();
     let mut records: BTreeMap<String, Value> = BTreeMap::new();
     for line in expected.lines() {
         let record: Value = serde_json::from_str(line).unwrap();
-        let first = record["tables"][&resource.owner_table().name][0][key].clone();
+        let first = record["tables"][&resource.main_table().name][0][key].clone();
         assert!(records.insert(name_of(&first), record).is_none(), "{}: {first} is there twice", resource.name);
     }
     let mut rows: BTreeMap<String, Vec<Value>> = BTreeMap::new();
@@ -304,7 +304,7 @@ fn every_column_and_every_type_of_every_schema_is_in_an_expected_row() {
     assert_eq!(types, used.map(str::to_owned).into());
 }
 
-/// The same, each checked to be what is expected as long as nothing is changed.
+/// The same, each checked to equal the expectation as long as nothing is changed.
 fn unchanged() -> Vec<(Resource, String, Expected)> {
     let all = all();
     for (resource, text, expected) in &all {
@@ -313,7 +313,7 @@ fn unchanged() -> Vec<(Resource, String, Expected)> {
     all
 }
 
-/// Demands that the expected rows differ from what a changed resource makes of its fixture.
+/// Demands that the expected rows differ from those of a changed resource for its fixture.
 struct Mutants {
     tried: usize,
     alive: BTreeSet<(String, String, String)>,

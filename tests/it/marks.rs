@@ -47,7 +47,7 @@ async fn rows_of_deleted_records_stay_marked_through_every_kind_of_read() {
     // WHEN the ids are compared
     program.run(&["reconcile", "order"]).expect(0);
 
-    // THEN all their rows in all tables are marked and no others, the rest equals the truth, and nothing is kept apart
+    // THEN all their rows in all tables are marked and no others, the rest equals the truth, and there are no deleted rows
     let marked = rows(lake.path(), "order");
     assert_eq!(marked, (400, 10));
     let lines = format!(
@@ -63,7 +63,7 @@ async fn rows_of_deleted_records_stay_marked_through_every_kind_of_read() {
     let first_found = query(&when);
     assert_eq!(first_found.len(), 1);
 
-    // WHEN they are compared again THEN that takes one request: what is marked is no candidate
+    // WHEN they are compared again THEN that takes one request: a marked row is no candidate
     sandbox.take_log();
     let again = program.run(&["reconcile", "order"]).expect(0);
     assert!(again.stderr.contains("390 listed, 390 held, 0 not listed"), "{}", again.stderr);
@@ -76,7 +76,7 @@ async fn rows_of_deleted_records_stay_marked_through_every_kind_of_read() {
     assert!(back.stderr.contains("390 ids requested, 0 not returned"), "{}", back.stderr);
     program.run(&["run", "order"]).expect(0);
 
-    // THEN the marks are what they were
+    // THEN the marks are unchanged
     assert_eq!(rows(lake.path(), "order"), marked);
     assert_eq!(query(&when), first_found, "the first time counts");
     check_truth(&sandbox, text(lake.path()), &truth);
@@ -96,7 +96,7 @@ async fn a_record_that_appears_again_is_live_again() {
     // WHEN the ids are compared
     let done = program.run(&["reconcile", "order"]).expect(0);
 
-    // THEN they are read and bear no mark
+    // THEN they are read and have no mark
     assert!(done.stderr.contains("10 read that were missing"), "{}", done.stderr);
     for table in ORDER_TABLES.split(',') {
         assert_eq!(rows(lake.path(), table).1, 0, "{table}");
@@ -158,7 +158,7 @@ async fn the_setting_can_be_changed_and_nothing_marked_is_lost() {
     marks.run(&["reconcile", "order"]).expect(0);
     assert_eq!(rows(lake.path(), "order"), (300, 5));
 
-    // WHEN marked rows are to move THEN they are kept apart, and the tables have no such column
+    // WHEN marked rows are to move THEN they become deleted rows, and the tables have no such column
     let done = moves.run(&["run", "order"]).expect(0);
     assert!(done.stderr.contains("drops _deleted_at"), "{}", done.stderr);
     assert_eq!(apart(), ["5|5|5"]);
@@ -167,13 +167,13 @@ async fn the_setting_can_be_changed_and_nothing_marked_is_lost() {
     moves.run(&["reconcile", "order"]).expect(0);
     assert_eq!(apart(), ["10|10|10"]);
 
-    // WHEN rows are to be marked again THEN what was kept apart stays there, and what is deleted next is marked
+    // WHEN rows are to be marked again THEN files of deleted rows stay, and the next deleted rows are marked
     marks.run(&["run", "order"]).expect(0);
     delete(100);
     marks.run(&["reconcile", "order"]).expect(0);
     assert_eq!((rows(lake.path(), "order"), apart()), ((290, 5), vec!["10|10|10".to_owned()]));
 
-    // WHEN all files are built anew in another shape THEN marked rows are kept apart
+    // WHEN all files are built anew in another shape THEN marked rows become deleted rows
     let folder = crate::reshape::schemas("order", &[("month(created_on)", "bucket(id, 4)")]);
     let anew = marks.clone().with("PEARLIFT_SCHEMAS", text(folder.path()));
     anew.run(&["run", "--full", "order"]).expect(0);

@@ -15,7 +15,7 @@ use crate::support::{Program, account, answer, check_truth, files, python};
 /// Endings of the names of columns that lead elsewhere. An own id is `id`.
 const LEADING: [&str; 7] =
     ["_id", "_by", "currency_code", "nominal_code", "tax_code", "order_type_code", "payment_method_code"];
-/// Columns with such a name that lead nowhere: they are what others lead to.
+/// Columns with such a name that lead nowhere: they are the target of others.
 const LED_TO: [&str; 1] = ["tax_code.tax_code"];
 
 /// Parts of names of columns that hold texts about people, or free texts.
@@ -80,7 +80,7 @@ const SET_UP: [&str; 37] = [
     "zone",
     "location",
 ];
-/// Other columns with such a name, and why they tell of no person.
+/// Other columns with such a name, and the reason why they concern no person.
 const TELLS_OF_NO_PERSON: [(&str, &str); 20] = [
     ("contact.contact_status_name", "a status that the account has set up"),
     ("contact_status_history.contact_status_name", "a status that the account has set up"),
@@ -233,7 +233,7 @@ fn as_texts(values: &arrow_array::ArrayRef) -> Vec<String> {
     values.as_primitive::<arrow_array::types::Int64Type>().iter().flatten().map(|value| value.to_string()).collect()
 }
 
-/// Why the built-in files are refused when one of them says something else, once.
+/// The refusal of the built-in files after one change of a text, once.
 fn refusal(name: &str, from: &str, to: &str) -> String {
     let mut texts = texts();
     let (_, text) = texts.iter_mut().find(|(found, _)| found == name).unwrap();
@@ -268,7 +268,7 @@ fn a_meaning_that_makes_no_sense_is_refused_with_its_line() {
         let refused = refusal("channel", &from, &to);
         assert!(refused.contains(why) && refused.contains(&place), "{to}: {refused}");
     }
-    // A key or a value that the grammar does not know is refused where it stands.
+    // A key or a value that the grammar does not know is refused with its place.
     for to in ["reference = \"channel.id\"", "references = 7", "confidence = \"sure\"", "personal = \"yes\""] {
         let refused = refusal("channel", reference, to);
         assert!(refused.contains(&format!("line {}", line("channel", column))), "{to}: {refused}");
@@ -294,7 +294,7 @@ fn a_file_without_meanings_is_read_and_mapped_as_the_same_file_with_them() {
         catalog.resources().iter().map(|resource| resource.hash.clone()).collect()
     };
     assert_eq!(hashes(&described), hashes(&plain));
-    // A change of what is read is another hash.
+    // A change of the reading is another hash.
     let mut changed = texts();
     let (_, text) = changed.iter_mut().find(|(name, _)| name == "channel").unwrap();
     *text = text.replacen("from = \"defaultWarehouseId\"", "from = \"warehouseId\"", 1);
@@ -318,7 +318,7 @@ fn a_file_of_ones_own_may_take_the_place_of_a_table_that_others_lead_to() {
     assert_eq!(*references("order.channel_id"), References::Unsaid);
     assert_eq!(references("channel_warehouse.channel_id").targets()[0].to_string(), "shop.id");
 
-    // WHEN the user's own file leads to what is not there THEN it is refused
+    // WHEN the user's own file leads to a missing table THEN it is refused
     std::fs::write(&path, own.replace("[tables.channel]", "[tables.shop]")).unwrap();
     let refused = Catalog::load(Some(folder.path())).unwrap_err().to_string();
     assert!(refused.contains("there is no table `channel`"), "{refused}");

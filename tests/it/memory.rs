@@ -1,14 +1,14 @@
-//! Memory: whatever the source sends, it stays in proportion to the setting.
+//! Memory: it stays in proportion to the setting for any answer of the source.
 
 use std::time::Duration;
 
-use pearlift::sandbox::{Fault, Faults, Sandbox, Settings, Size};
+use pearlift::sandbox::{Fault, Faults, Sandbox, SandboxSettings, Size};
 
 use crate::support::{Program, check_truth, peak_memory, query, schemas_with_sets_of, start, this_morning};
 
-/// An account whose products have descriptions of so many bytes.
+/// An account of products with descriptions of so many bytes.
 async fn wordy(products: u64, text_bytes: usize) -> Sandbox {
-    let settings = Settings { limit: 0, now: Some(this_morning()), text_bytes, ..Settings::default() };
+    let settings = SandboxSettings { limit: 0, now: Some(this_morning()), text_bytes, ..SandboxSettings::default() };
     start(settings, Size { orders: 20, ..Size::default() }.with("product", products)).await
 }
 
@@ -60,7 +60,7 @@ async fn texts_of_a_megabyte_load() {
     // GIVEN 2,300 products with descriptions of a megabyte: more than the offsets of one batch can number
     let sandbox = wordy(2_300, 1_000_000).await;
     let lake = tempfile::tempdir().unwrap();
-    // AND sets whose answers are just read, in a run that commits once, so that all meet in one spool and one file's merge
+    // AND sets of such answers, in a run that commits once, so that all meet in one spool and one file's merge
     let schemas = tempfile::tempdir().unwrap();
     schemas_with_sets_of(25, schemas.path());
     let program = small(&sandbox, lake.path())
@@ -85,7 +85,7 @@ async fn texts_of_a_megabyte_load() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn answers_that_all_swell_at_once_share_one_budget() {
     // GIVEN a source of which half of the answers never end, once sixteen are asked at a time
-    let settings = Settings { limit: 0, now: Some(this_morning()), ..Settings::default() };
+    let settings = SandboxSettings { limit: 0, now: Some(this_morning()), ..SandboxSettings::default() };
     let sandbox = start(settings, Size { orders: 4_000, ..Size::default() }).await;
     let path = "order-service/order/".to_owned();
     let faults = Faults { percent: 50, kinds: vec![Fault::Endless], path, ..Faults::default() };

@@ -1,4 +1,4 @@
-//! What commits make of pages, compared with a map: whatever comes in whatever order, the tables hold what the map holds.
+//! Commits of pages, compared with a map: for any pages in any order, the tables equal the map.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -13,7 +13,7 @@ use pearlift::fetch::Body;
 use pearlift::manifest::{DataFile, FORMAT, Key, State, Version, parse, publish};
 use pearlift::schema::{Catalog, Resource};
 use pearlift::store::Store;
-use pearlift::write::{OwnerSet, Replace, Sizes, Spool, WriteRequest, day_number, write_tables};
+use pearlift::write::{RecordSet, Replace, Sizes, Spool, WriteRequest, day_number, write_tables};
 use proptest::prelude::*;
 use serde_json::json;
 
@@ -46,7 +46,7 @@ columns = [
 ]
 "#;
 
-/// Dates as the source may write them, and the month that they lie in: of UTC, whatever their own offset.
+/// Dates as the source may write them, and their month: of UTC, for any offset of their own.
 const DATES: [(Option<&str>, &str); 9] = [
     (None, "created_month=1970-01-01"),
     (Some("2026-01-31T23:59:59.999Z"), "created_month=2026-01-01"),
@@ -72,15 +72,15 @@ struct Thing {
     odd: Option<u8>,
 }
 
-/// What comes between two commits, and how they are made.
+/// The pages between two commits, and the way they are committed.
 #[derive(Clone, Debug)]
 struct Round {
-    /// Seconds at which a page was asked, and what it held.
+    /// Seconds at which a page was requested, and its records.
     pages: Vec<(i64, Vec<Thing>)>,
     /// Owners without rows, found at this time.
     gone: (i64, Vec<i64>),
     whole: bool,
-    spared: Vec<i64>,
+    preserved: Vec<i64>,
     day: usize,
     last: bool,
     file_bytes: u64,
@@ -90,7 +90,7 @@ struct Round {
 
 fn thing() -> impl Strategy<Value = Thing> {
     let parts = prop::collection::btree_map(1_i64..6, 0_u8..3, 0..5);
-    // Few ids, versions and values: most of what comes was there before, and much of it is equal.
+    // Few ids, versions and values: most records existed before, and many of them are equal.
     (1_i64..24, 1_i64..4, 0..DATES.len(), 0_i64..3, parts, prop::option::weighted(0.2, 0_u8..2))
         .prop_map(|(id, version, date, amount, parts, odd)| Thing { id, version, date, amount, parts, odd })
 }
@@ -98,16 +98,16 @@ fn thing() -> impl Strategy<Value = Thing> {
 fn round() -> impl Strategy<Value = Round> {
     let pages = prop::collection::vec((0_i64..4, prop::collection::vec(thing(), 0..12)), 0..4);
     let gone = (0_i64..4, prop::collection::vec(1_i64..24, 0..4));
-    let spared = prop::collection::vec(1_i64..24, 0..6);
+    let preserved = prop::collection::vec(1_i64..24, 0..6);
     let sizes =
         (prop_oneof![Just(1_u64), Just(1_500), Just(1 << 20)], prop_oneof![Just(1_usize), Just(7), Just(1_000)]);
     let memory = prop_oneof![Just(0_u64), Just(1 << 30)];
-    (pages, gone, prop::bool::weighted(0.3), spared, 0..DAYS.len(), any::<bool>(), sizes, memory).prop_map(
-        |(pages, gone, whole, spared, day, last, (file_bytes, row_group_rows), memory)| Round {
+    (pages, gone, prop::bool::weighted(0.3), preserved, 0..DAYS.len(), any::<bool>(), sizes, memory).prop_map(
+        |(pages, gone, whole, preserved, day, last, (file_bytes, row_group_rows), memory)| Round {
             pages,
             gone,
             whole,
-            spared,
+            preserved,
             day,
             last,
             file_bytes,
@@ -172,10 +172,10 @@ fn rows_of(thing: &Thing, partition: &Option<String>, seen: i64, run: &str) -> [
     [BTreeMap::from([((partition.clone(), vec![thing.id]), own)]), parts.collect()]
 }
 
-/// What the model makes of a round. `snapshot` is the partition of a snapshot.
+/// Applies a round to the model. `snapshot` is the partition of a snapshot.
 fn apply(tables: &mut [Rows; 2], round: &Round, snapshot: Option<&str>, run: &str) -> (Counts, BTreeSet<i64>) {
-    // Of the same record twice the higher version counts, else the later request, else, where the source's clock does not
-    // tell them apart, the one that came later.
+    // Of the same record twice the higher version counts, else the later request, else, where the source's clock cannot
+    // order them, the one that came later.
     let mut winners: HashMap<i64, (Option<i64>, i64, Option<&Thing>)> = HashMap::new();
     let sent = round.pages.iter().flat_map(|(at, things)| things.iter().map(|thing| (thing.id, *at, Some(thing))));
     for (id, at, thing) in sent.chain(round.gone.1.iter().map(|id| (*id, round.gone.0, None))) {
@@ -199,9 +199,9 @@ fn apply(tables: &mut [Rows; 2], round: &Round, snapshot: Option<&str>, run: &st
     }
     let replaced = |partition: &Option<String>, owner: i64| match (round.whole, snapshot) {
         (false, None) => came.contains(&owner),
-        (true, None) => came.contains(&owner) || !round.spared.contains(&owner),
+        (true, None) => came.contains(&owner) || !round.preserved.contains(&owner),
         (_, Some(day)) => {
-            partition.as_deref() == Some(day) && (came.contains(&owner) || !round.spared.contains(&owner))
+            partition.as_deref() == Some(day) && (came.contains(&owner) || !round.preserved.contains(&owner))
         }
     };
     let mut counts = Counts::default();
@@ -246,7 +246,7 @@ fn cell(batch: &RecordBatch, column: usize, row: usize) -> String {
     values.as_string::<i32>().value(row).to_owned()
 }
 
-/// Reads a file with a Parquet reader, and looks that it is as its manifest says.
+/// Reads a file with a Parquet reader, and checks that it agrees with its manifest.
 fn read(runtime: &tokio::runtime::Runtime, store: &Store, file: &DataFile, keys: usize) -> Rows {
     let bytes = runtime.block_on(store.get(&file.path)).unwrap().expect("a live file is there");
     assert_eq!(u64::try_from(bytes.len()).unwrap(), file.bytes);
@@ -271,7 +271,7 @@ fn read(runtime: &tokio::runtime::Runtime, store: &Store, file: &DataFile, keys:
     rows
 }
 
-/// The files of a partition lie side by side: no two hold rows of one owner.
+/// The files of a partition are disjoint: no two have rows of one owner.
 fn lie_apart(files: &[DataFile]) {
     for pair in files.windows(2).filter(|pair| pair[0].partition == pair[1].partition) {
         assert!(pair[0].last < pair[1].first, "{} and {} overlap", pair[0].path, pair[1].path);
@@ -301,7 +301,7 @@ fn commits_equal_the_model(rounds: &[Round], partition: &str) {
         let day = resource.is_snapshot().then(|| day_number(DAYS[round.day].parse().unwrap()).unwrap());
         for (at, things) in &round.pages {
             let page = documents(&shape, &body(things)).unwrap();
-            assert!(page.records.is_empty() && page.misfits.is_empty(), "{page:?}");
+            assert!(page.records.is_empty() && page.rejected_values.is_empty(), "{page:?}");
             spool.add(&page, Timestamp::from_second(*at).unwrap(), day).unwrap();
         }
         for id in &round.gone.1 {
@@ -310,11 +310,11 @@ fn commits_equal_the_model(rounds: &[Round], partition: &str) {
         let before = model.clone();
         let (counts, came) = apply(&mut model, round, snapshot.as_deref(), &run);
         // AND written
-        let spare = round.spared.iter().filter(|id| !came.contains(id)).map(|id| Key::Int(*id)).collect();
+        let preserved = round.preserved.iter().filter(|id| !came.contains(id)).map(|id| Key::Int(*id)).collect();
         let replace = match (day, round.whole) {
             (Some(day), _) => Replace::Partition(day),
             (None, true) => Replace::Everything,
-            (None, false) => Replace::Owners,
+            (None, false) => Replace::Records,
         };
         let commission = WriteRequest {
             store: &store,
@@ -323,7 +323,7 @@ fn commits_equal_the_model(rounds: &[Round], partition: &str) {
             spool: folder.path(),
             run: &run,
             replace,
-            spare: &OwnerSet::new(spare),
+            preserved: &RecordSet::new(preserved),
             sizes: sizes(round.file_bytes, round.row_group_rows, count),
             keep_from: None,
             last: round.last,
@@ -347,7 +347,7 @@ fn commits_equal_the_model(rounds: &[Round], partition: &str) {
             schema_hash: resource.hash.clone(),
             tables: written.tables.clone(),
             removes: written.removes.clone(),
-            misfits: Vec::new(),
+            rejected: Vec::new(),
             deleted: Vec::new(),
             state: State::default(),
             checkpoint: None,
@@ -357,7 +357,7 @@ fn commits_equal_the_model(rounds: &[Round], partition: &str) {
         assert_eq!(parse("thing", count, &serde_json::to_vec(&next).unwrap()).unwrap(), next);
         let staged = runtime.block_on(store.list("_pearlift/staging")).unwrap();
         runtime.block_on(publish(&store, &next, &staged.into_iter().map(|(path, _)| path).collect())).unwrap();
-        // AND the tables hold what the model holds, each row with the time and run that first saw it
+        // AND the tables equal the model, each row with the time and run that first stored it
         for (place, (name, keys)) in [("thing", 1), ("part", 2)].into_iter().enumerate() {
             let files = &next.tables[name].files;
             lie_apart(files);
@@ -367,7 +367,7 @@ fn commits_equal_the_model(rounds: &[Round], partition: &str) {
             }
             assert_eq!(rows, model[place], "{name} after commit {count}");
             assert_eq!(rows.len(), files.iter().map(|file| usize::try_from(file.rows).unwrap()).sum::<usize>());
-            // AND nothing else lies in the table's folder
+            // AND nothing else is in the table's folder
             let listed: BTreeSet<String> =
                 runtime.block_on(store.list(name)).unwrap().into_iter().map(|(path, _)| path).collect();
             assert_eq!(listed, files.iter().map(|file| file.path.clone()).collect());
@@ -409,8 +409,8 @@ fn a_link_that_lies_where_a_file_is_to_be_staged_is_not_written_through() {
         head: None,
         spool: folder.path(),
         run: &run,
-        replace: Replace::Owners,
-        spare: &OwnerSet::default(),
+        replace: Replace::Records,
+        preserved: &RecordSet::default(),
         sizes: sizes(1, 1, 0),
         keep_from: None,
         last: false,
@@ -421,12 +421,12 @@ fn a_link_that_lies_where_a_file_is_to_be_staged_is_not_written_through() {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     // WHEN the run writes there
     let failure = write_tables(&commission, &spool.take().unwrap(), runtime.handle(), &mut 0).unwrap_err();
-    // THEN it stops, and what the link leads to is as it was
+    // THEN it stops, and the target of the link is as it was
     assert!(failure.to_string().contains("thing-"), "{failure}");
     assert_eq!(std::fs::read_to_string(&kept).unwrap(), "kept");
 }
 
-/// Sizes of a commit; the encodings are others in each, for files of all kinds lie together.
+/// Sizes of a commit; the encodings are others in each, for files of all kinds are together.
 fn sizes(file_bytes: u64, row_group_rows: usize, commit: u64) -> Sizes {
     let encodings = if commit.is_multiple_of(2) { Encodings::Compact } else { Encodings::Common };
     Sizes { file_bytes, row_group_rows, row_group_bytes: row_group_rows * 50, encodings }

@@ -1,4 +1,4 @@
-//! The program's own messages: what a user wrote at a wrong place is not shown, for it may be a credential.
+//! The program's own messages: a text that a user wrote at a wrong place is not shown, for it may be a credential.
 
 use std::path::Path;
 
@@ -88,7 +88,7 @@ fn an_address_is_shown_without_user_password_query_and_fragment_even_where_it_is
     }
 }
 
-/// A token service is not asked where the source is out of reach; whatever is said holds no credential.
+/// A token service is not called if the source is out of reach; no message contains a credential.
 #[track_caller]
 fn says_nothing_of_it_or_is_no_failure(done: &Done, variable: &str, wrote: &str) {
     assert_ne!(done.code, 0, "{variable}={wrote}: {}", done.said());
@@ -151,7 +151,7 @@ fn the_settings_file_is_not_quoted_where_a_value_stands() {
         let done = program.clone().with(name, value).run(&["run", "brand"]).expect(2);
         says_nothing_of_it(&done, name);
     }
-    // A short value is shown, for it says what is wrong.
+    // A short value is shown, for it is the fault.
     let done = program.with("PEARLIFT_LIMITS_TIMEOUT", "2 hoours").run(&["run", "brand"]).expect(2);
     assert!(done.said().contains("`2 hoours` is no duration"), "{}", done.said());
 }
@@ -168,7 +168,7 @@ fn a_token_among_the_arguments_is_not_shown() {
         &["backfill", "brand", "--ids", "SANDBOX-STAFF-TOKEN"],
         &["--config", "sandbox-staff-token", "run"],
     ] {
-        // `run` of the tests looks through what is said.
+        // `run` of the tests searches all messages.
         let done = program.run(arguments).expect(2);
         assert!(done.said().contains("[secret]"), "{arguments:?}: {}", done.said());
     }

@@ -10,7 +10,7 @@ use crate::support::{Echo, Program, Weed, account, check_truth, files};
 /// The variables that name a proxy.
 const PROXIES: [&str; 6] = ["http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"];
 
-/// A proxy that answers nothing useful, and remembers what it was asked.
+/// A proxy that answers nothing useful, and remembers its requests.
 fn proxy() -> Echo {
     Echo::saying(502, "", "")
 }
@@ -165,7 +165,7 @@ async fn tables_below_the_keys_of_an_earlier_version_are_named_and_not_loaded_an
     sandbox.take_log();
     let program = weed.reach(Program::new(&sandbox, "s3://lake/ünï"));
     for command in [&["run", "brand"][..], &["check"]] {
-        // WHEN the prefix is used as written THEN it is refused with the way to go on, and nothing is asked
+        // WHEN the prefix is used as written THEN it is refused with the remedy, and nothing is asked
         let done = program.run(command).expect(i32::from(Kind::Settings.exit_code()));
         assert!(done.said().contains("url = \"s3://lake/%C3%BCn%C3%AF\""), "{}", done.said());
     }
@@ -187,7 +187,7 @@ async fn a_tilde_and_a_file_url_are_the_folders_that_they_say() {
     let root = home.path().to_str().unwrap();
     let program = Program::new(&sandbox, "unused").with("HOME", root);
     let is_there = |folder: &str| !files(&home.path().join(folder).join("brand")).is_empty();
-    // WHEN a variable or a settings file says a folder so THEN the tables are there
+    // WHEN a variable or a settings file names a folder so THEN the tables are there
     for (url, folder) in [
         ("~/one".to_owned(), "one"),
         (format!("file://{root}/two"), "two"),

@@ -16,7 +16,7 @@ fn text(folder: &Path) -> &str {
     folder.to_str().unwrap()
 }
 
-/// An account whose orders are exported, so many of them edited and exported again.
+/// An account with exported orders, so many of them edited and exported again.
 async fn edited(orders: u64, resource: &str, count: usize) -> (Sandbox, TempDir, Program, Vec<i64>) {
     let sandbox = account(orders).await;
     let lake = tempfile::tempdir().unwrap();
@@ -37,7 +37,7 @@ fn list(ids: &[i64]) -> String {
     ids.iter().map(i64::to_string).collect::<Vec<_>>().join(",")
 }
 
-/// Runs, and gives what the run's report states of a resource.
+/// Runs, and returns the run report's entry of a resource.
 #[track_caller]
 fn report(program: &Program, arguments: &[&str], resource: &str, code: i32) -> Value {
     let all: Vec<&str> = ["--log-format", "json"].iter().chain(arguments).copied().collect();
@@ -55,13 +55,13 @@ fn state(lake: &Path, resource: &str) -> Value {
 }
 
 fn pending(lake: &Path, resource: &str) -> Vec<i64> {
-    let owed = state(lake, resource)["owed"].as_array().unwrap().clone();
-    owed.iter().map(|owed| owed["id"].as_i64().unwrap()).collect()
+    let pending = state(lake, resource)["pending"].as_array().unwrap().clone();
+    pending.iter().map(|pending| pending["id"].as_i64().unwrap()).collect()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_copy_older_than_the_stored_one_changes_nothing_and_its_id_is_pending() {
-    // GIVEN orders whose change is stored, and a source that returns them as they were before it
+    // GIVEN orders with a stored change, and a source that returns them as they were before it
     let (sandbox, lake, program, ids) = edited(300, "order", 12).await;
     program.run(&["run", "order"]).expect(0);
     check_truth(&sandbox, text(lake.path()), ORDERS);
@@ -76,7 +76,7 @@ async fn a_copy_older_than_the_stored_one_changes_nothing_and_its_id_is_pending(
         assert_eq!(pending(lake.path(), "order"), ids);
         assert_eq!(found["older_than_stored"], 12);
     }
-    let reason = state(lake.path(), "order")["owed"][0]["reason"].to_string();
+    let reason = state(lake.path(), "order")["pending"][0]["reason"].to_string();
     assert!(reason.contains("older than the stored one (version "), "{reason}");
 
     // WHEN the source is sound again, and a night goes by
@@ -136,7 +136,7 @@ async fn accept_older_takes_older_copies_of_the_ids_named_at_once() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn an_older_row_of_a_search_holds_the_watermark_until_it_is_read_again() {
-    // GIVEN goods movements whose change is stored, and a search that shows one page as it was before
+    // GIVEN goods movements with a stored change, and a search that shows one page as it was before
     let (sandbox, lake, program, ids) = edited(300, "goods_movement", 5).await;
     program.run(&["run", "goods_movement"]).expect(0);
     let before = state(lake.path(), "goods_movement")["watermark"].clone();
@@ -197,7 +197,7 @@ async fn a_record_that_appears_again_leaves_the_files_of_deleted_rows() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_document_older_than_its_search_row_is_asked_for_again() {
-    // GIVEN changed orders, and a source whose first documents lag behind its search
+    // GIVEN changed orders, and first documents that lag behind the search
     let (sandbox, lake, program, _) = edited(300, "order", 8).await;
     answer(&sandbox, json!([{"method": "GET", "path": "order-service/order/", "at": [1], "then": "stale"}]));
     sandbox.take_log();
@@ -222,7 +222,7 @@ async fn a_document_older_than_its_search_row_is_asked_for_again() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_document_that_stays_stale_is_pending_until_the_change_arrives_whatever_the_search_shows() {
-    // GIVEN changed orders, and a source whose documents lag behind its search
+    // GIVEN changed orders, and documents that lag behind the search
     let (sandbox, lake, program, ids) = edited(300, "order", 8).await;
     answer(&sandbox, json!([{"method": "GET", "path": "order-service/order/", "then": "stale"}]));
 
@@ -252,7 +252,7 @@ fn edit_earlier(sandbox: &Sandbox, ids: &[i64], seconds: u64) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_document_whose_date_a_clock_setback_put_before_the_search_is_accepted_after_an_hour() {
-    // GIVEN changed orders whose documents lag behind their search in one night
+    // GIVEN changed orders with documents that lag behind their search in one night
     let (sandbox, lake, program, ids) = edited(300, "order", 3).await;
     answer(&sandbox, json!([{"method": "GET", "path": "order-service/order/", "then": "stale"}]));
     report(&program, &["run", "order"], "order", 3);
@@ -292,7 +292,7 @@ async fn a_document_that_is_stored_is_accepted_once_the_search_shows_the_date_th
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn many_documents_that_stay_stale_suspend_the_rule_and_are_reported() {
-    // GIVEN many changed orders, and a source whose documents lag behind its search
+    // GIVEN many changed orders, and documents that lag behind the search
     let (sandbox, lake, program, _) = edited(300, "order", 40).await;
     answer(&sandbox, json!([{"method": "GET", "path": "order-service/order/", "then": "stale"}]));
 
@@ -325,7 +325,7 @@ async fn a_resumed_scan_still_compares_documents_with_the_search_of_its_first_ru
     assert_ne!(done.code, 0, "{}", done.stderr);
     assert!(state(lake.path(), "order")["scan"].is_object(), "{}", done.stderr);
 
-    // WHEN the next run goes on with it, and a document of each set lags at first
+    // WHEN the next run resumes it, and a document of each set lags at first
     answer(&sandbox, json!([{"method": "GET", "path": "order-service/order/", "at": [1], "then": "stale"}]));
     program.run(&["run", "order"]).expect(0);
 
@@ -335,12 +335,12 @@ async fn a_resumed_scan_still_compares_documents_with_the_search_of_its_first_ru
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn many_older_copies_fail_the_scan_and_change_nothing() {
-    // GIVEN many orders whose change is stored, and a source that returns them as they were before it
+    // GIVEN many orders with a stored change, and a source that returns them as they were before it
     let (sandbox, lake, program, _) = edited(500, "order", 60).await;
     program.run(&["run", "order"]).expect(0);
     answer(&sandbox, json!([{"method": "GET", "path": "order-service/order/", "then": "stale"}]));
 
-    // WHEN everything is read again THEN the scan fails, says so, and the tables are what they were
+    // WHEN everything is read again THEN the scan fails, reports it, and the tables are unchanged
     let done = program.run(&["run", "--full", "order"]);
     assert_ne!(done.code, 0, "{}", done.stderr);
     assert!(done.stderr.contains("are older than the stored ones, and at most 50 may be"), "{}", done.stderr);
@@ -356,7 +356,7 @@ async fn many_older_copies_fail_the_scan_and_change_nothing() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn older_copies_in_files_that_are_built_anew_are_pending() {
-    // GIVEN orders whose change is stored, a schema of another partition, and a source that lags
+    // GIVEN orders with a stored change, a schema of another partition, and a source that lags
     let (sandbox, lake, program, ids) = edited(300, "order", 6).await;
     program.run(&["run", "order"]).expect(0);
     answer(&sandbox, json!([{"method": "GET", "path": "order-service/order/", "then": "stale"}]));

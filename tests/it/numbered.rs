@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use pearlift::sandbox::{Sandbox, Settings, Size};
+use pearlift::sandbox::{Sandbox, SandboxSettings, Size};
 
 use crate::support::{Program, check_truth, files, query, this_morning};
 
 async fn account(records: u64, most: usize) -> Sandbox {
-    let mut settings = Settings { limit: 0, now: Some(this_morning()), ..Settings::default() };
+    let mut settings = SandboxSettings { limit: 0, now: Some(this_morning()), ..SandboxSettings::default() };
     settings.pieces.list_page = most;
     let records = BTreeMap::from([("landed_cost".to_owned(), records)]);
     crate::support::start(settings, Size { orders: 60, records }).await
@@ -54,7 +54,7 @@ async fn every_record_of_a_list_in_numbered_pages_is_there_after_a_load_changes_
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn pages_that_are_shorter_than_asked_for_are_no_end_of_a_list() {
-    // GIVEN a source that gives fifty records whatever is asked for
+    // GIVEN a source that returns fifty records for any request
     let sandbox = account(120, 50).await;
     let lake = tempfile::tempdir().unwrap();
 

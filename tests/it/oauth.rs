@@ -1,4 +1,4 @@
-//! OAuth: tokens that end, and what is kept of new ones.
+//! OAuth: tokens that end, and the storage of new ones.
 
 use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
@@ -26,7 +26,7 @@ pub fn program(sandbox: &Sandbox, lake: &tempfile::TempDir) -> Program {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_token_that_has_ended_is_refreshed_once_kept_and_used_by_the_next_run() {
-    // GIVEN tokens that the source no longer takes, though nobody said so
+    // GIVEN tokens that the source no longer takes, without any notice
     let sandbox = account(900).await;
     let lake = tempfile::tempdir().unwrap();
     sandbox.expire_tokens();
@@ -42,7 +42,7 @@ async fn a_token_that_has_ended_is_refreshed_once_kept_and_used_by_the_next_run(
     let file = lake.path().join("tokens.json");
     assert!(std::fs::read_to_string(&file).unwrap().contains(&good[0]));
     assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
-    // AND no token is said
+    // AND no token is shown
     for secret in ["sandbox+access/token=", "sandbox+refresh/token=", "sandbox-client-secret"] {
         assert!(!done.said().contains(secret), "{}", done.said());
     }
@@ -53,7 +53,7 @@ async fn a_token_that_has_ended_is_refreshed_once_kept_and_used_by_the_next_run(
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_token_about_to_end_is_refreshed_before_it_is_used() {
-    // GIVEN a token of which the environment says that it has ended
+    // GIVEN a token that has ended by the environment
     let sandbox = account(50).await;
     let lake = tempfile::tempdir().unwrap();
     let program = program(&sandbox, &lake).with("PAN_SEC_BRIGHTPEARL-OAUTH_EXPIRES_AT", "2020-01-01T00:00:00Z");
@@ -95,7 +95,7 @@ async fn a_refresh_that_was_denied_is_not_tried_again() {
     let generation = auth.headers(&http, now).await.unwrap().generation;
     let told = futures_util::future::join_all((0..8).map(|_| auth.refused(&http, generation, true, now))).await;
 
-    // THEN each is told why, and the token service was asked once
+    // THEN each gets the reason, and the token service was asked once
     assert!(told.iter().all(|told| told.as_ref().is_err_and(|why| why.reason().contains("invalid_grant"))), "{told:?}");
     assert_eq!(sandbox.take_log().grants, 1);
 }
@@ -124,7 +124,7 @@ async fn tokens_of_a_process_that_died_while_it_wrote_them_are_used_when_they_ar
     let newest = refreshed(&sandbox, &program, &lake);
     assert_ne!(former, newest);
 
-    // WHEN a process died after it wrote the new ones, before they were in their place THEN the next run uses them
+    // WHEN a process crashed after it wrote the new ones, before they were in their place THEN the next run uses them
     std::fs::rename(&file, &draft).unwrap();
     std::fs::copy(&draft, &file).unwrap();
     std::fs::write(&file, &former).unwrap();
@@ -132,7 +132,7 @@ async fn tokens_of_a_process_that_died_while_it_wrote_them_are_used_when_they_ar
     assert_eq!(std::fs::read_to_string(&file).unwrap(), newest);
     assert_eq!(drafts(&lake), Vec::<std::ffi::OsString>::new());
 
-    // WHEN it died while it wrote them THEN what is half is nothing, and the file stands
+    // WHEN it crashed while it wrote them THEN a half-written file is ignored, and the file stays
     for torn in [&newest[..newest.len() / 2], "", "{}"] {
         std::fs::write(&draft, torn).unwrap();
         std::fs::set_permissions(&draft, std::fs::Permissions::from_mode(0o600)).unwrap();
@@ -144,7 +144,7 @@ async fn tokens_of_a_process_that_died_while_it_wrote_them_are_used_when_they_ar
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn half_a_token_file_is_no_token_file() {
-    // GIVEN a source that lets refresh tokens stand, and half a file
+    // GIVEN a source that keeps refresh tokens valid, and half a file
     let sandbox = account(50).await;
     sandbox.change(|settings| settings.rotates = false);
     let lake = tempfile::tempdir().unwrap();
@@ -162,7 +162,7 @@ async fn two_processes_that_need_a_new_token_refresh_once() {
     let sandbox = account(50).await;
     let lake = tempfile::tempdir().unwrap();
     sandbox.expire_tokens();
-    // AND somebody who refreshes them just now
+    // AND another process that refreshes them just now
     let other = std::fs::File::create(lake.path().join("tokens.lock")).unwrap();
     other.lock().unwrap();
     let first = program(&sandbox, &lake);
@@ -184,7 +184,7 @@ async fn two_processes_that_need_a_new_token_refresh_once() {
     assert_eq!(sandbox.access_tokens().len(), 1, "{:?}", sandbox.access_tokens());
 }
 
-/// No secret is in what was said, nor in any file but the token file.
+/// No secret is in the messages, nor in any file but the token file.
 #[track_caller]
 fn nothing_is_told(sandbox: &Sandbox, lake: &tempfile::TempDir, done: &Done) {
     let mut secrets: Vec<String> =
@@ -208,7 +208,7 @@ fn nothing_is_told(sandbox: &Sandbox, lake: &tempfile::TempDir, done: &Done) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_token_that_ends_with_eight_requests_in_flight_is_refreshed_once() {
-    // GIVEN a slow source whose tokens end before its eighteenth answer, when eight requests are under way
+    // GIVEN a slow source with tokens that end before its eighteenth answer, when eight requests are under way
     let sandbox = account(5_000).await;
     sandbox.change(|settings| (settings.latency, settings.expire_at) = (1_000, 18));
     let lake = tempfile::tempdir().unwrap();
@@ -254,21 +254,21 @@ async fn a_refresh_that_is_denied_in_the_middle_of_a_run_is_asked_once_and_what_
     // WHEN it runs
     let done = program.run(&["-v", "run", "order"]).expect(4);
 
-    // THEN the token service was asked once, it says why, and what came home before is committed
+    // THEN the token service was called once, the reason is reported, and earlier records are committed
     assert_eq!(sandbox.take_log().grants, 1);
     assert!(done.said().contains("invalid_grant"), "{}", done.said());
     assert!(!done.said().contains("planted-refresh"), "{}", done.said());
     nothing_is_told(&sandbox, &lake, &done);
 
-    // WHEN a good one is given THEN the next run goes on from there
+    // WHEN a good one is given THEN the next run resumes from there
     let program = program.with("PAN_SEC_BRIGHTPEARL-OAUTH_REFRESH_TOKEN", "sandbox+refresh/token=");
     let done = program.run(&["run", "order"]).expect(0);
-    assert!(done.stderr.contains("goes on with the full read"), "{}", done.stderr);
+    assert!(done.stderr.contains("resumes the full read"), "{}", done.stderr);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_token_with_less_than_five_minutes_to_live_is_used_for_most_of_them() {
-    // GIVEN a source whose tokens live for four minutes, where each refresh ends the former refresh token
+    // GIVEN a source with tokens of four minutes, where each refresh ends the former refresh token
     let sandbox = account(900).await;
     sandbox.change(|settings| settings.token_life = 240);
     let lake = tempfile::tempdir().unwrap();
@@ -287,7 +287,7 @@ async fn a_token_with_less_than_five_minutes_to_live_is_used_for_most_of_them() 
 async fn a_grant_whose_life_is_told_as_text_as_a_fraction_or_not_at_all_is_taken() {
     use serde_json::json;
     for life in [json!("3600"), json!("3600.0"), json!(3600.0), json!(null), json!("soon"), json!(0), json!(-1)] {
-        // GIVEN a source that tells the life of a token so, and nothing else that it need not
+        // GIVEN a source that states the lifetime of a token so, and nothing else that is optional
         let sandbox = account(50).await;
         sandbox.change(|settings| {
             for (name, value) in [("expires_in", &life), ("token_type", &json!("bearer")), ("api_domain", &json!(7))] {
@@ -297,7 +297,7 @@ async fn a_grant_whose_life_is_told_as_text_as_a_fraction_or_not_at_all_is_taken
         let lake = tempfile::tempdir().unwrap();
         sandbox.expire_tokens();
 
-        // WHEN it runs THEN the grant is taken and kept; so is what a variable says
+        // WHEN it runs THEN the grant is taken and kept; so is the value of a variable
         let life = if life.is_string() { "3600" } else { "3600.0" };
         let program = program(&sandbox, &lake).with("PAN_SEC_BRIGHTPEARL-OAUTH_EXPIRES_IN", life);
         program.run(&["run", "brand", "order"]).expect(0);
@@ -324,14 +324,14 @@ async fn a_request_that_was_refused_with_an_older_token_is_repeated_with_the_cur
     assert_eq!(auth.refused(&http, older, false, now).await.unwrap(), Refused::Older);
     let current = auth.headers(&http, now).await.unwrap().generation;
     assert_ne!(current, older);
-    // AND what was refused with the new one and may not refresh ends
+    // AND a request that was refused with the new one and may not refresh ends
     assert_eq!(auth.refused(&http, current, false, now).await.unwrap(), Refused::Final);
     assert_eq!(sandbox.take_log().grants, 1);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn tokens_that_end_again_and_again_while_requests_are_in_flight_end_no_run() {
-    // GIVEN a source that ends a token after five requests, and does not say so
+    // GIVEN a source that ends a token after five requests, without any notice
     let sandbox = account(3_000).await;
     sandbox.change(|settings| {
         (settings.latency, settings.token_uses) = (20, 5);
@@ -364,10 +364,10 @@ async fn a_token_that_lives_is_used_while_the_token_service_is_in_trouble() {
     program.run(&["run", "brand", "order", "product"]).expect(0);
     assert_eq!(tokens.asked().iter().filter(|asked| asked.starts_with("POST")).count(), 3, "three tries, once");
 
-    // WHEN the token has ended too THEN that is no denial: the refresh token stands, and it is said
+    // WHEN the token has ended too THEN that is no denial: the refresh token stays valid, and it is reported
     sandbox.expire_tokens();
     let done = program.run(&["run", "order"]).expect(4);
-    assert!(done.said().contains("the refresh token stands") && done.said().contains("503"), "{}", done.said());
+    assert!(done.said().contains("the refresh token stays valid") && done.said().contains("503"), "{}", done.said());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

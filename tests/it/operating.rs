@@ -1,4 +1,4 @@
-//! Mistakes of those who operate the program: reported at once, in one message; nothing is lost or bound by them.
+//! Mistakes of operators: reported at once, in one message; nothing is lost or bound by them.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -219,7 +219,7 @@ async fn a_token_service_out_of_reach_is_reported_once() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn after_a_success_a_connection_that_breaks_is_tried_with_patience() {
-    // GIVEN a source whose connections break six times in a row once it has answered
+    // GIVEN a source that breaks the connection six times in a row once it has answered
     let sandbox = account(300).await;
     let faults =
         serde_json::json!({"at": [1, 2, 3, 4, 5, 6], "kinds": ["reset-before"], "path": "order-service/order/"});

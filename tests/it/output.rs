@@ -1,4 +1,4 @@
-//! Output: whatever texts from outside hold, a line is a line, JSON is JSON, and a command that is printed does what it says.
+//! Output: with any texts from outside, a line is a line, JSON is JSON, and a printed command works as printed.
 
 use std::path::Path;
 use std::process::Command;
@@ -131,7 +131,7 @@ fn an_error_of_a_bucket_prints_no_line_of_its_own() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn the_name_of_a_file_prints_no_line_of_its_own() {
     let sandbox = account(20).await;
-    // GIVEN a destination whose own name has two lines, and files in it with names of several
+    // GIVEN a destination with two lines in its own name, and files in it with names of several
     let folder = tempfile::tempdir().unwrap();
     let lake = folder.path().join(format!("lake\n{FORGED}"));
     let program = Program::new(&sandbox, &lake);
@@ -170,7 +170,7 @@ async fn the_name_of_a_file_prints_no_line_of_its_own() {
 #[test]
 fn the_command_that_the_demo_prints_runs_nothing_else() {
     for name in ["a$(touch hacked)`touch hacked`", "it's \"b\" $HOME !! c*[d]?", "\\$HOME';touch hacked;'"] {
-        // GIVEN a demo in a folder whose name a shell would take for more
+        // GIVEN a demo in a folder with a name that a shell would expand
         let folder = tempfile::tempdir().unwrap();
         let command = Program::bare("unused")
             .command(&["demo", "--orders", "20", "--out", name])
@@ -179,7 +179,7 @@ fn the_command_that_the_demo_prints_runs_nothing_else() {
         let output = command.unwrap();
         let stdout = String::from_utf8(output.stdout).unwrap();
         assert!(output.status.success() && stdout.contains("duckdb -c "), "{name}: {stdout}");
-        // WHEN what it prints is pasted, `duckdb` being a program that says its last argument
+        // WHEN the printed command is pasted, `duckdb` being a program that prints its last argument
         let paste = &stdout[stdout.find("duckdb -c ").unwrap()..];
         let script = format!("duckdb() {{ shift; printf %s \"$1\"; }}\n{paste}");
         let pasted = Command::new("sh").arg("-c").arg(script).current_dir(folder.path()).output().unwrap();

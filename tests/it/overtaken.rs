@@ -8,8 +8,8 @@ use pearlift::store::Store;
 
 use crate::support::{Answer, Fault, Faults, Gate, Program, Proxy, Verb, Weed, account, check_truth, files};
 
-/// Requests at which a run falls asleep: before it reads the head, a file whose rows it looks up, a file that it merges, and
-/// before it publishes a file that it has committed.
+/// Requests at which a run is suspended: before it reads the head, a file in which it looks up rows, a file that it
+/// merges, and before it publishes a file that it has committed.
 const PLACES: [(&str, &str); 4] = [
     ("GET", "/_pearlift/manifests/order/"),
     ("GET", "/lake/shop/order/"),
@@ -29,7 +29,7 @@ async fn a_run_that_slept_while_another_took_over_says_so_and_nothing_of_damage(
     let weed = Weed::start();
     let proxy = Proxy::start(weed.endpoint()).await;
     for (method, path) in PLACES {
-        // GIVEN tables in a bucket, locks that die quickly, and changes at the source
+        // GIVEN tables in a bucket, locks that expire quickly, and changes at the source
         let sandbox = account(60).await;
         let url = "s3://lake/shop";
         let program = weed
@@ -58,7 +58,7 @@ async fn a_run_that_slept_while_another_took_over_says_so_and_nothing_of_damage(
         gate.open();
         signal("-CONT", sleeping.id());
 
-        // THEN it ends with 6 and says that nothing is lost
+        // THEN it ends with 6 and reports that nothing is lost
         assert_eq!(sleeping.wait().unwrap().code(), Some(6), "{method} {path}: {}", sleeping.said());
         let said = sleeping.said();
         assert!(said.contains("took over") && said.contains("nothing is lost"), "{said}");
@@ -85,7 +85,7 @@ async fn a_missing_file_under_a_lock_that_is_ours_is_still_damage() {
     sandbox.age(Duration::from_secs(3 * 3600));
     sandbox.edit("order", &sandbox.ids("order"));
     sandbox.age(Duration::from_secs(600));
-    // WHEN it runs THEN it is told as damage, with the way back
+    // WHEN it runs THEN it is reported as damage, with the remedy
     let done = program.run(&["run", "order"]).expect(7);
     assert!(done.said().contains("--damaged"), "{}", done.said());
 }
@@ -102,7 +102,7 @@ async fn a_bucket_that_goes_in_the_middle_of_a_run_is_refused_and_not_taken_over
     let gone = || Answer::Refuse(404, "NoSuchBucket");
     proxy.answer("PUT", "/staging/", usize::MAX, gone());
     proxy.answer("GET", "/locks/brand", usize::MAX, gone());
-    // WHEN it runs THEN that is told, with 5
+    // WHEN it runs THEN that is reported, with 5
     let done = program.run(&["run", "brand"]).expect(5);
     assert!(done.said().contains("NoSuchBucket") && !done.said().contains("took over"), "{}", done.said());
 }
@@ -132,7 +132,7 @@ async fn check_proves_that_a_lock_is_taken_held_renewed_and_given_back() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_destination_whose_locks_hold_nobody_off_is_refused() {
-    // GIVEN a bucket that overwrites what it was told not to
+    // GIVEN a bucket that overwrites an object against the condition
     let faults = Faults::default();
     faults.always(Verb::Put, "locks/probe", Fault::Overwrites);
     let store = faults.before(&Store::memory());

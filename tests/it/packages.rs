@@ -1,4 +1,4 @@
-//! The packages of the workspace: each can be made, and contains what it is built from.
+//! The packages of the workspace: each can be made, and contains all files of its build.
 
 use std::collections::BTreeSet;
 use std::path::Path;

@@ -46,7 +46,7 @@ fn a_panic_in_any_thread_or_task_ends_with_1_and_asks_for_a_report() {
         // WHEN it has ended
         let output = command.output().unwrap();
         let said = String::from_utf8_lossy(&output.stderr);
-        // THEN it is a bug that is to be reported, and no secret is said
+        // THEN it is a bug that is to be reported, and no secret is shown
         assert_eq!(output.status.code(), Some(1), "{place}: {said}");
         for word in ["met a bug", "panics.rs", "no header can carry [secret]", "help: report it", "intact"] {
             assert!(said.contains(word), "{place}: {word}: {said}");

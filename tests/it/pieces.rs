@@ -3,17 +3,19 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use pearlift::sandbox::{Partial, Pieces, Replacement, Rule, Sandbox, Settings, Size, Spoiler, Status, Wrong};
+use pearlift::sandbox::{
+    AnswerRule, Partial, Replacement, Sandbox, SandboxSettings, SetPieces, Size, Spoiler, Status, Wrong,
+};
 use serde_json::{Value, json};
 
 use crate::support::{Done, Program, account, check_truth, files, head, peak_memory, query, start, this_morning};
 
 /// A rule for answers to GET.
-fn rule(path: &str, at: &[u64], then: Wrong) -> Rule {
-    Rule { method: "GET".to_owned(), path: path.to_owned(), at: at.to_vec(), then }
+fn rule(path: &str, at: &[u64], then: Wrong) -> AnswerRule {
+    AnswerRule { method: "GET".to_owned(), path: path.to_owned(), at: at.to_vec(), then }
 }
 
-fn replace(path: &str, from: &str, to: &str) -> Rule {
+fn replace(path: &str, from: &str, to: &str) -> AnswerRule {
     rule(path, &[], Wrong::Replace(Replacement { from: from.to_owned(), to: to.to_owned() }))
 }
 
@@ -22,7 +24,7 @@ fn spoiler(id: i64, status: u16, code: &str, message: &str) -> Spoiler {
     Spoiler { path, id, status, code: code.to_owned(), message: message.to_owned() }
 }
 
-/// Few tries: the waits between them are what a test takes.
+/// Few tries: the waits between them are most of a test's time.
 fn hasty(sandbox: &Sandbox, lake: &std::path::Path) -> Program {
     Program::new(sandbox, lake).with("PEARLIFT_LIMITS_RETRY_TRIES", "2")
 }
@@ -36,8 +38,8 @@ fn rejected(lake: &std::path::Path, resource: &str) -> Vec<Value> {
 
 /// The keys that a resource's state has pending.
 fn pending(lake: &std::path::Path, resource: &str) -> Vec<Value> {
-    let owed = head(lake, resource)["state"]["owed"].clone();
-    owed.as_array().cloned().unwrap_or_default().into_iter().map(|owed| owed["id"].clone()).collect()
+    let pending = head(lake, resource)["state"]["pending"].clone();
+    pending.as_array().cloned().unwrap_or_default().into_iter().map(|pending| pending["id"].clone()).collect()
 }
 
 fn rows(lake: &std::path::Path, table: &str) -> String {
@@ -80,7 +82,7 @@ async fn a_record_whose_set_always_fails_is_pending_alone_and_all_others_are_com
         assert_eq!(pending(lake.path(), "order"), [json!(505)]);
 
         // WHEN the source is well THEN nothing is pending
-        sandbox.change(|settings| settings.pieces = Pieces::default());
+        sandbox.change(|settings| settings.pieces = SetPieces::default());
         program.run(&["run", "order"]).expect(0);
         check_truth(&sandbox, lake.path().to_str().unwrap(), &["--only", "order,order_row"]);
     }
@@ -88,7 +90,7 @@ async fn a_record_whose_set_always_fails_is_pending_alone_and_all_others_are_com
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_record_that_makes_its_set_unreadable_is_pending_alone() {
-    // GIVEN an order whose text breaks the JSON of each answer with it
+    // GIVEN an order with a text that breaks the JSON of each answer with it
     let sandbox = account(980).await;
     sandbox.change(|settings| settings.answers = vec![replace("order-service/order/", "{\"id\":505,", "{\"id\";505,")]);
     let lake = tempfile::tempdir().unwrap();
@@ -119,7 +121,7 @@ async fn a_night_with_a_single_set_halves_it_too() {
     // WHEN the night's only set fails THEN the other order is there, and this one is pending
     program.run(&["run", "order"]).expect(3);
     assert_eq!(pending(lake.path(), "order"), [json!(21)]);
-    sandbox.change(|settings| settings.pieces = Pieces::default());
+    sandbox.change(|settings| settings.pieces = SetPieces::default());
     program.run(&["run", "order"]).expect(0);
     check_truth(&sandbox, lake.path().to_str().unwrap(), &["--only", "order"]);
 }
@@ -150,7 +152,8 @@ async fn a_source_that_takes_smaller_sets_gets_them_for_seven_days() {
         ("The maximum is 3 of 150 resources", 25),
     ] {
         // GIVEN a source that takes fewer ids than the schema states
-        let settings = Settings { limit: 0, now: Some(this_morning()), max_ids: 60, ..Settings::default() };
+        let settings =
+            SandboxSettings { limit: 0, now: Some(this_morning()), max_ids: 60, ..SandboxSettings::default() };
         let sandbox = start(settings, Size { orders: 400, ..Size::default() }).await;
         sandbox.change(|settings| settings.pieces.too_many = message.to_owned());
         let lake = tempfile::tempdir().unwrap();
@@ -197,7 +200,7 @@ async fn a_url_that_is_too_long_makes_sets_shorter() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn two_sets_whose_halves_come_show_that_sets_are_too_large() {
     // GIVEN a source that fails for sets of more than 120 ids, without a word of why
-    let settings = Settings { limit: 0, now: Some(this_morning()), max_ids: 120, ..Settings::default() };
+    let settings = SandboxSettings { limit: 0, now: Some(this_morning()), max_ids: 120, ..SandboxSettings::default() };
     let sandbox = start(settings, Size { orders: 1_000, ..Size::default() }).await;
     sandbox.change(|settings| settings.pieces.too_many = "Something went wrong".to_owned());
     let lake = tempfile::tempdir().unwrap();
@@ -212,7 +215,7 @@ async fn two_sets_whose_halves_come_show_that_sets_are_too_large() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_child_row_that_does_not_fit_is_rejected_and_its_record_stays() {
-    // GIVEN addresses of one contact, then of all, whose id cannot be read
+    // GIVEN addresses of one contact, then of all, without a readable id
     for (from, to, least) in [("\"addressId\":160,", "\"addressId\":\"none\",", 1), ("\"addressId\":", "\"lost\":", 60)]
     {
         let sandbox = account(400).await;
@@ -236,9 +239,9 @@ async fn a_child_row_that_does_not_fit_is_rejected_and_its_record_stays() {
         }
         let report = report(&done, "contact");
         assert_eq!(report["rejected"][0]["count"], json!(kept.len()), "{report}");
-        assert_eq!(report["misfit_records"], json!(0));
+        assert_eq!(report["rejected_records"], json!(0));
 
-        // AND who asked to fail on what does not fit is told by the exit code
+        // AND `--fail-on misfit` turns rejected values into the exit code
         program.run(&["run", "--full", "--fail-on", "misfit", "contact"]).expect(3);
 
         // WHEN the source is well THEN they are read again, and nobody calls that a missed change
@@ -295,25 +298,25 @@ async fn of_two_records_of_one_key_one_stays_and_the_other_is_kept_and_reported(
         // WHEN it is read
         let done = hasty(&sandbox, lake.path()).run(&["--log-format", "json", "run", resource]);
 
-        // THEN one of the two is kept apart, and told of
+        // THEN one of the two is rejected, and reported
         assert_eq!(done.code, 0, "{style}: {}", done.said());
         let kept = rejected(lake.path(), resource);
         assert_eq!(kept.len(), 1, "{style}: {kept:?}");
         assert_eq!(kept[0]["reason"], "another record of the same key is in the same answer", "{style}");
         assert!(!kept[0]["record"].as_str().unwrap().contains("(twin)"), "{style}: the later of two stays: {kept:?}");
-        assert_eq!(report(&done, resource)["rejected"][0]["count"], json!(1), "{style}: {}", done.stdout);
+        assert_eq!(report(&done, resource)["rejected_rows"][0]["count"], json!(1), "{style}: {}", done.stdout);
         assert_eq!(pending(lake.path(), resource), Vec::<Value>::new(), "{style}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn of_two_records_of_one_key_on_two_pages_of_a_list_one_is_kept_and_reported() {
-    // GIVEN a list in pages of seven, whose second page holds another record of the first page's key
+    // GIVEN a list in pages of seven, with another record of the first page's key on the second page
     let sandbox = account(60).await;
     sandbox.change(|settings| {
         settings.pieces.list_page = 7;
         settings.answers =
-            vec![Rule { path: "brand?firstResult=7".to_owned(), ..replace("", "{\"id\":9,", "{\"id\":2,") }];
+            vec![AnswerRule { path: "brand?firstResult=7".to_owned(), ..replace("", "{\"id\":9,", "{\"id\":2,") }];
     });
     let lake = tempfile::tempdir().unwrap();
 
@@ -324,7 +327,7 @@ async fn of_two_records_of_one_key_on_two_pages_of_a_list_one_is_kept_and_report
     let kept = rejected(lake.path(), "brand");
     assert_eq!(kept.len(), 1, "{kept:?}");
     assert_eq!(kept[0]["reason"], "another record of the same key is on another page");
-    assert_eq!(report(&done, "brand")["rejected"][0]["count"], json!(1), "{}", done.stdout);
+    assert_eq!(report(&done, "brand")["rejected_rows"][0]["count"], json!(1), "{}", done.stdout);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -388,7 +391,7 @@ async fn a_list_that_states_errors_or_has_another_shape_loses_nothing() {
             check_truth(&sandbox, lake.path().to_str().unwrap(), &["--only", "brand"]);
             program.run(&["run", "brand"]).expect(0);
         }
-        // AND what is loaded for the first time is whole, or pending, or not loaded
+        // AND a first load is whole, or pending, or not stored
         let fresh = tempfile::tempdir().unwrap();
         sandbox.change(|settings| settings.answers = vec![rule(brand, &[1], wrong.clone())]);
         hasty(&sandbox, fresh.path()).run(&["run", "brand"]).expect(0);
@@ -401,7 +404,8 @@ async fn a_raw_control_character_in_a_search_or_a_listing_costs_nothing() {
     // GIVEN searches and listings of ids that hold a raw tab in a text
     let sandbox = account(90).await;
     sandbox.change(|settings| {
-        let listing = Rule { method: String::new(), ..replace("", "{\"getUris\":", "{\"note\":\"a\tb\",\"getUris\":") };
+        let listing =
+            AnswerRule { method: String::new(), ..replace("", "{\"getUris\":", "{\"note\":\"a\tb\",\"getUris\":") };
         settings.answers = vec![replace("-search?", "\"metaData\":{", "\"metaData\":{\"note\":\"a\tb\","), listing];
     });
     let lake = tempfile::tempdir().unwrap();
@@ -443,7 +447,7 @@ async fn a_raw_control_character_arrives_and_a_lone_surrogate_costs_its_own_valu
             "SELECT external_ref, json_extract(_extra, '$') FROM read_parquet('{glob}', union_by_name = true) WHERE id = {id}"
         )
     };
-    // AND the tab is a tab; what is no Unicode is null and beside its row, and counted
+    // AND the tab is a tab; a text that is no Unicode is null and beside its row, and counted
     assert!(query(&sql(55)).concat().starts_with("tab\there|"), "{:?}", query(&sql(55)));
     assert!(query(&sql(55)).concat().contains(r#""note":"a\tb\u0001""#), "{:?}", query(&sql(55)));
     let lone = query(&sql(56)).concat();
@@ -470,7 +474,7 @@ async fn of_a_partial_answer_what_came_is_taken_at_once() {
         // WHEN orders are read
         let done = Program::new(&sandbox, lake.path()).run(&["-v", "run", "order"]);
 
-        // THEN the set is not asked for again as a whole, nor waited for; its ids that did not come are told
+        // THEN the set is not asked for again as a whole, nor waited for; its missing ids are reported
         assert!(!done.stderr.contains("again in"), "{wrong:?}: {}", done.stderr);
         let asked = sandbox.take_log().total();
         assert!(asked <= 6, "{wrong:?}: {asked} requests");
@@ -484,7 +488,7 @@ async fn of_a_partial_answer_what_came_is_taken_at_once() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn rejected_rows_without_number_take_no_memory_and_none_is_lost() {
     // GIVEN more addresses without an id than the memory setting has room for
-    let settings = Settings { limit: 0, now: Some(this_morning()), ..Settings::default() };
+    let settings = SandboxSettings { limit: 0, now: Some(this_morning()), ..SandboxSettings::default() };
     let sandbox = start(settings, Size { orders: 10, ..Size::default() }.with("contact", 3_000)).await;
     sandbox
         .change(|settings| settings.answers = vec![replace("contact-service/contact/", "\"addressId\":", "\"lost\":")]);
@@ -495,11 +499,11 @@ async fn rejected_rows_without_number_take_no_memory_and_none_is_lost() {
     let done = program.run(&["--log-format", "json", "run", "contact"]).expect(0);
     let kept = files(&lake.path().join("_pearlift/misfits/contact"));
     assert!(kept.len() > 1, "{kept:?}");
-    let named = head(lake.path(), "contact")["misfits"].as_array().unwrap().len();
+    let named = head(lake.path(), "contact")["rejected"].as_array().unwrap().len();
     assert_eq!(named, kept.len());
     let count = rejected(lake.path(), "contact").len();
     assert!(count > 3_000, "{count}");
-    assert_eq!(report(&done, "contact")["rejected"][0]["count"], json!(count));
+    assert_eq!(report(&done, "contact")["rejected_rows"][0]["count"], json!(count));
     // AND the state does not grow with them
     let pieces = head(lake.path(), "contact")["state"]["pieces"].clone();
     assert_eq!(pieces["again"].as_array().unwrap().len(), 1_000);
@@ -507,7 +511,7 @@ async fn rejected_rows_without_number_take_no_memory_and_none_is_lost() {
 
 #[test]
 fn spoilers_are_known_by_their_ids() {
-    let pieces = Pieces { spoilers: vec![spoiler(5, 500, "X", "y")], ..Pieces::default() };
+    let pieces = SetPieces { spoilers: vec![spoiler(5, 500, "X", "y")], ..SetPieces::default() };
     let refused: BTreeMap<&str, bool> = ["1-9", "5", "1,6"]
         .into_iter()
         .map(|set| (set, pieces.refuse("order-service/order/", Some(set)).is_some()))

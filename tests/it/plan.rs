@@ -1,10 +1,10 @@
-//! What `plan` says, held against what `run` then does; and what `status --max-age` calls stale.
+//! The forecast of `plan`, compared with the next `run`; and the resources that `status --max-age` calls stale.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
-use pearlift::sandbox::{Sandbox, Settings, Size};
+use pearlift::sandbox::{Sandbox, SandboxSettings, Size};
 use serde_json::Value;
 
 use crate::support::{Program, account, start, this_morning};
@@ -13,7 +13,7 @@ fn folder() -> tempfile::TempDir {
     tempfile::tempdir().expect("a folder can be made")
 }
 
-/// What `plan` says, after a look that it spent what it says, at most two requests a resource.
+/// The output of `plan`, after a check that it sent the stated requests, at most two a resource.
 #[track_caller]
 fn planned(sandbox: &Sandbox, program: &Program, more: &[&str]) -> Value {
     sandbox.take_log();
@@ -120,7 +120,7 @@ async fn planned_requests_are_those_that_a_run_makes() {
     let plan = planned(&sandbox, &next, &[]);
     let second = made(&next, &[]);
 
-    // THEN they are the same again, and rows and bytes are told
+    // THEN they are the same again, and rows and bytes are shown
     holds(&plan, &second, 16);
     let order = resources(&plan).iter().find(|resource| resource["resource"] == "order").expect("orders are planned");
     let scan = &order["scans"][0];
@@ -135,12 +135,12 @@ async fn planned_requests_are_those_that_a_run_makes() {
     holds(&quiet, &made(&program, &[]), 16);
     let whole = planned(&sandbox, &program, &["--full"]);
 
-    // THEN that is told as well
+    // THEN that is forecast as well
     holds(&whole, &made(&program, &["--full"]), 16);
     assert!(whole["total"]["requests"].as_u64() > quiet["total"]["requests"].as_u64());
 }
 
-/// The scans of a resource in a plan: what, and how many requests.
+/// The scans of a resource in a plan: the kind, and the number of requests.
 fn scans(plan: &Value, resource: &str) -> Vec<(String, u64, bool)> {
     let found = resources(plan).iter().find(|found| found["resource"] == resource).expect("it is planned");
     let cells = |scan: &Value| {
@@ -186,7 +186,7 @@ async fn what_is_due_beside_the_changes_is_planned_as_it_is_made() {
     assert!(scans(&plan, "order").contains(&("reread".to_owned(), 10, true)), "{plan}");
     holds(&plan, &made, 11);
 
-    // AND what the dry run names is the same, but for what only the run finds out
+    // AND the dry run names the same, except for requests that only the run can know
     let dry = program.run(&["run", "--dry-run"]).expect(0).stdout;
     assert!(dry.lines().any(|line| line.starts_with("order") && line.contains("reread")), "{dry}");
     assert!(dry.lines().any(|line| line.starts_with("journal") && line.contains("looks for deletions")), "{dry}");
@@ -195,7 +195,7 @@ async fn what_is_due_beside_the_changes_is_planned_as_it_is_made() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_comparison_where_nothing_changed_and_a_load_from_a_day_on_are_planned_exactly() {
     // GIVEN exported products, of which 250 are gone
-    let settings = Settings { limit: 0, now: Some(this_morning()), ..Settings::default() };
+    let settings = SandboxSettings { limit: 0, now: Some(this_morning()), ..SandboxSettings::default() };
     let size = Size { orders: 2_000, ..Size::default() }.with("product", 40_000);
     let sandbox = start(settings, size).await;
     let lake = folder();
@@ -211,7 +211,8 @@ async fn a_comparison_where_nothing_changed_and_a_load_from_a_day_on_are_planned
     let plan = planned(&sandbox, &young, &chosen);
     holds(&plan, &made(&young, &chosen), 2);
 
-    // WHEN products are compared, which have no change THEN that is told, but for the listing and the GET of what is gone
+    // WHEN products without a change are compared THEN that is forecast, except for the listing and the GET of deleted
+    // ones
     made(&program, &["product"]);
     let gone: Vec<i64> = sandbox.ids("product").into_iter().step_by(160).collect();
     sandbox.delete("product", &gone);
@@ -263,7 +264,7 @@ async fn what_the_overlap_shows_again_is_not_planned_twice() {
     // WHEN it is planned THEN only the quarter is to be read
     let plan = planned(&sandbox, &program, &["order"]);
     let records = resources(&plan)[0]["scans"][0]["records"].as_u64().expect("a number");
-    // An estimate: what was edited lately before the first load may be counted as held.
+    // An estimate: records edited lately before the first load may be counted as stored.
     assert!(records.abs_diff(750) <= 10, "{plan}");
     assert!(requests(&plan)["order"].0.abs_diff(made(&program, &["order"])["order"]) <= 1, "{plan}");
 }
@@ -287,7 +288,7 @@ async fn products_are_listed_once_for_all_that_is_read_by_them() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn an_unfinished_scan_is_planned_from_where_it_stopped() {
     // GIVEN a first load of orders, killed after its second commit
-    let settings = Settings { limit: 0, latency: 40, now: Some(this_morning()), ..Settings::default() };
+    let settings = SandboxSettings { limit: 0, latency: 40, now: Some(this_morning()), ..SandboxSettings::default() };
     let sandbox = start(settings, Size { orders: 6_000, ..Size::default() }).await;
     let lake = folder();
     let program = Program::new(&sandbox, lake.path())
@@ -305,21 +306,21 @@ async fn an_unfinished_scan_is_planned_from_where_it_stopped() {
     // THEN no age excuses it
     let shown = program.clone().with("PEARLIFT_RESOURCES_INCLUDE", "order").run(&["status", "--max-age", "9999d"]);
     let shown = shown.expect(3).stdout;
-    // It may have died with files committed and not yet published, which is told between the two.
+    // It may have crashed with files committed and not yet published, which is shown between the two.
     assert!(shown.contains("loading") && shown.contains("STALE: its first load is not finished"), "{shown}");
 
-    // WHEN what is left is planned, and made
+    // WHEN the rest is planned, and executed
     let plan = planned(&sandbox, &program, &["order"]);
     let made = made(&program, &["order"])["order"];
 
-    // THEN what is left of the load is counted, and the changes behind it are estimated
+    // THEN the rest of the load is counted, and the changes behind it are estimated
     let scans = resources(&plan)[0]["scans"].as_array().expect("a list");
-    assert!(scans[0]["reason"].as_str().expect("a text").starts_with("goes on with the full read"), "{plan}");
+    assert!(scans[0]["reason"].as_str().expect("a text").starts_with("resumes the full read"), "{plan}");
     let left = scans[0]["requests"].as_u64().expect("a number");
     assert!(left > 0 && left < 31, "{plan}");
     assert_eq!(scans[1]["requests_exact"], false, "{plan}");
     let log = sandbox.take_log();
-    // The load that goes on is compared with the count, which is a search.
+    // The resumed load is compared with the count, which is a search.
     let documents = log.of("GET order-service/order") - log.of("GET order-service/order-search");
     assert_eq!(left, documents + 1, "{plan}, {log:?}");
     assert!(requests(&plan)["order"].0.abs_diff(made) <= 1, "{plan}, {made}");
@@ -364,9 +365,9 @@ async fn minutes_follow_from_the_pace() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn what_is_old_incomplete_or_owed_is_stale() {
-    // GIVEN an account whose clock stands two days back, with nothing at the destination
+    // GIVEN an account with a clock two days behind, with nothing at the destination
     let now = jiff::Timestamp::now().saturating_sub(jiff::SignedDuration::from_hours(48)).expect("it is in range");
-    let settings = Settings { limit: 0, now: Some(now), ..Settings::default() };
+    let settings = SandboxSettings { limit: 0, now: Some(now), ..SandboxSettings::default() };
     let sandbox = start(settings, Size { orders: 50, ..Size::default() }).await;
     let lake = folder();
     let program = Program::new(&sandbox, lake.path()).with("PEARLIFT_RESOURCES_INCLUDE", "brand,order,product_price");
@@ -381,13 +382,13 @@ async fn what_is_old_incomplete_or_owed_is_stale() {
         resources(&all).iter().map(pair).collect()
     };
 
-    // THEN what was never read is stale
+    // THEN a resource that was never read is stale
     assert!(states("26h", 3).values().all(|(stale, why)| *stale && why == "never read"));
 
     // WHEN it was read
     program.run(&["run"]).expect(0);
 
-    // THEN it is fresh for who waits five days, and stale, marked, for who waits 26 hours
+    // THEN it is fresh within five days, and stale, marked, within 26 hours
     assert!(states("5d", 0).values().all(|(stale, _)| !stale));
     assert!(states("26h", 3).values().all(|(stale, why)| *stale && why.starts_with("last scanned")));
     let shown = program.run(&["status", "--max-age", "26h"]).expect(3);

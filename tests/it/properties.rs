@@ -21,7 +21,7 @@ fn civil(days: i64) -> (i64, i64, i64) {
     (year + era * 400 + i64::from(month <= 2), month, day - (153 * shifted + 2) / 5 + 1)
 }
 
-/// Instants of the whole range that four digits of a year can say, in microseconds.
+/// Instants of the whole range that four digits of a year can express, in microseconds.
 fn instants() -> impl Strategy<Value = i64> {
     let whole = -62_135_596_800_000_000_i64..253_402_207_200_000_000;
     // Near the turns of days and months, and before and after 1970, most goes wrong.
@@ -61,7 +61,7 @@ proptest! {
         let sign = if whole < 0 { -1 } else { 1 };
         let text = format!("{whole}.{part:06}{}", "0".repeat(zeros));
         let wanted = i128::from(whole) * 1_000_000 + i128::from(part) * sign;
-        // "-0.5" is the one number whose sign its whole part does not show.
+        // "-0.5" is the one number without its sign in its whole part.
         prop_assume!(whole != 0);
         prop_assert_eq!(decimal(text.as_bytes(), 18, 6), Some(wanted));
     }
@@ -104,7 +104,7 @@ proptest! {
         let value = value % 10_i128.pow(u32::from(precision));
         let sign = if value < 0 { "-" } else { "" };
         let digits = value.unsigned_abs().to_string();
-        // The digits times ten to the less scale, in whole, moved left, and with zeros that say nothing.
+        // The digits times ten to the less scale, in whole, moved left, and with redundant zeros.
         let exponent = -i64::from(scale);
         for text in [
             format!("{sign}{digits}e{exponent}"),
@@ -123,7 +123,7 @@ proptest! {
     fn an_instant_comes_back_to_the_microsecond(micros in instants()) {
         let at = Timestamp::from_microsecond(micros).unwrap();
         prop_assert_eq!(timestamp_micros(&format!("{at:.6}")), Some(micros));
-        // What lies between two microseconds is not rounded to one of them.
+        // An instant between two microseconds is not rounded to one of them.
         prop_assert_eq!(timestamp_micros(&format!("{at:.6}").replace('Z', "5Z")), None);
     }
 
@@ -153,7 +153,7 @@ proptest! {
         let window = Window::between(at(from), at(to));
         prop_assert_eq!(window.contains(seen), seen >= at(from) && seen < at(to));
         prop_assert_eq!(Window::since(at(from)).contains(seen), seen >= at(from));
-        // What it holds may come back for what is asked; what comes back is at most a second and a millisecond outside.
+        // An instant inside may be returned; a returned one is at most a second and a millisecond outside.
         let asked = window.period();
         let (first, last) = asked.split_once('/').unwrap();
         let (first, last): (Timestamp, Timestamp) = (first.parse().unwrap(), last.parse().unwrap());

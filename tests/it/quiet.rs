@@ -1,14 +1,14 @@
-//! Requests to the bucket of a run that finds nothing new: as many whatever is held.
+//! Requests to the bucket of a run that finds nothing new: as many for any number of stored records.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use pearlift::sandbox::{Settings, Size};
+use pearlift::sandbox::{SandboxSettings, Size};
 
 use crate::support::{Program, Proxy, Weed, start, this_morning};
 
 const HOUR: Duration = Duration::from_secs(3_600);
-/// Resources whose tables are partitioned by month.
+/// Resources with tables partitioned by month.
 const NAMES: [&str; 7] =
     ["order", "goods_out_note", "goods_in_note", "goods_movement", "journal", "customer_payment", "supplier_payment"];
 
@@ -36,7 +36,8 @@ async fn quiet_runs(settle: impl Fn(Program) -> Program) -> Vec<BTreeMap<String,
     let mut counts = Vec::new();
     for months in [12, 60] {
         // GIVEN an account of so many months in a bucket
-        let settings = Settings { limit: 0, now: Some(this_morning()), history: months * 30, ..Settings::default() };
+        let settings =
+            SandboxSettings { limit: 0, now: Some(this_morning()), history: months * 30, ..SandboxSettings::default() };
         let sandbox = start(settings, Size { orders: 600, ..Size::default() }).await;
         let program = weed
             .reach(Program::new(&sandbox, format!("s3://lake/{months}")))

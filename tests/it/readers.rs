@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use pearlift::sandbox::{Sandbox, Settings, Size};
+use pearlift::sandbox::{Sandbox, SandboxSettings, Size};
 use pearlift::schema::Catalog;
 
 use crate::support::{Program, account, copy_folder, lean_orders, python, start, this_morning};
@@ -51,7 +51,7 @@ async fn duckdb_pyarrow_and_polars_read_each_folder_as_one_table_before_and_afte
     // THEN all of them read the same
     python(AGREE, &[lake.path().to_str().unwrap()]);
 
-    // WHEN a day goes by and the schema gains what it lacked
+    // WHEN a day goes by and the schema gains the missing parts
     a_day_goes_by(&sandbox);
     program.run(&["run"]).expect(0);
 
@@ -69,11 +69,11 @@ fn a_day_goes_by(sandbox: &Sandbox) {
 
 /// An account of a few months: each reader opens each partition.
 async fn months(orders: u64) -> Sandbox {
-    let settings = Settings { limit: 0, history: 70, now: Some(this_morning()), ..Settings::default() };
+    let settings = SandboxSettings { limit: 0, history: 70, now: Some(this_morning()), ..SandboxSettings::default() };
     start(settings, Size { orders, ..Size::default() }.with("product", 40).with("contact", 40)).await
 }
 
-/// A schema of orders whose partition is a date that open ones lack.
+/// A schema of orders with a partition by a date that open ones lack.
 fn orders_by_their_end() -> tempfile::TempDir {
     let text = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("schemas/order.toml")).unwrap();
     let other = text.replace("month(created_on)", "month(closed_on)");
@@ -113,7 +113,7 @@ async fn spark_datafusion_and_clickhouse_see_what_duckdb_sees() {
     let output = output.expect("Python starts");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 
-    // AND what was to be looked at was there
+    // AND each expected table was compared
     let catalog = Catalog::load(None).unwrap();
     let said = String::from_utf8(output.stdout).unwrap();
     // Spark talks there too.

@@ -1,6 +1,6 @@
-//! How few requests are spent, and what the source may do without being believed.
+//! The small number of requests, and answers of the source that are not believed.
 
-use pearlift::sandbox::{Ignored, Settings, Size};
+use pearlift::sandbox::{Ignored, SandboxSettings, Size};
 
 use crate::support::{Program, account, check_truth, query, start, this_morning};
 
@@ -14,7 +14,7 @@ fn text(folder: &tempfile::TempDir) -> &str {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_filter_that_the_source_ignores_stops_its_resource_by_name_and_no_other() {
-    // GIVEN an exported account, whose source then ignores a filter of the order search
+    // GIVEN an exported account that then ignores a filter of the order search
     let sandbox = account(400).await;
     let lake = folder();
     let program = Program::new(&sandbox, lake.path());
@@ -38,7 +38,7 @@ async fn a_filter_that_the_source_ignores_stops_its_resource_by_name_and_no_othe
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn availability_asks_for_stock_tracked_products_only() {
     // GIVEN 60,000 products of which 5 % are not stock-tracked
-    let settings = Settings { limit: 0, now: Some(this_morning()), ..Settings::default() };
+    let settings = SandboxSettings { limit: 0, now: Some(this_morning()), ..SandboxSettings::default() };
     let sandbox = start(settings, Size { orders: 1, ..Size::default() }.with("product", 60_000)).await;
     let lake = folder();
     let program = Program::new(&sandbox, lake.path()).with("PEARLIFT_RESOURCE_PRODUCT_AVAILABILITY_EVERY", "1ms");
@@ -71,7 +71,7 @@ async fn a_refusal_with_another_code_stops_the_resource_at_once() {
     // WHEN it runs
     let done = Program::new(&sandbox, lake.path()).run(&["run", "product_availability", "brand"]).expect(3);
 
-    // THEN it stops within ten requests, says why, and the others are complete
+    // THEN it stops within ten requests, gives the reason, and the others are complete
     let log = sandbox.take_log();
     assert!(log.total() <= 10, "{log:?}");
     assert!(done.stderr.contains("WHSC-999"), "{}", done.stderr);
@@ -91,7 +91,7 @@ pub fn without_filter() -> tempfile::TempDir {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_product_that_spoils_its_set_is_found_by_halving_and_left_out_afterwards() {
     // GIVEN 100 products, a few of which spoil every set that holds them
-    let settings = Settings { limit: 0, now: Some(this_morning()), ..Settings::default() };
+    let settings = SandboxSettings { limit: 0, now: Some(this_morning()), ..SandboxSettings::default() };
     let sandbox = start(settings, Size { orders: 1, ..Size::default() }.with("product", 100)).await;
     let (lake, schemas) = (folder(), without_filter());
     let program = Program::new(&sandbox, lake.path())
@@ -118,7 +118,7 @@ async fn a_product_that_spoils_its_set_is_found_by_halving_and_left_out_afterwar
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn too_many_products_that_spoil_their_sets_stop_the_resource() {
     // GIVEN 900 products of which one in twenty spoils every set that holds it
-    let settings = Settings { limit: 0, now: Some(this_morning()), ..Settings::default() };
+    let settings = SandboxSettings { limit: 0, now: Some(this_morning()), ..SandboxSettings::default() };
     let sandbox = start(settings, Size { orders: 1, ..Size::default() }.with("product", 900)).await;
     let (lake, schemas) = (folder(), without_filter());
 
@@ -126,14 +126,14 @@ async fn too_many_products_that_spoil_their_sets_stop_the_resource() {
     let program = Program::new(&sandbox, lake.path()).with("PEARLIFT_SCHEMAS", text(&schemas));
     let done = program.run(&["run", "product_availability"]).expect(4);
 
-    // THEN it stops before it has cost too much, and says why
+    // THEN it stops before it has cost too much, and gives the reason
     assert!(done.stderr.contains("WHSC-097"), "{}", done.stderr);
     assert!(sandbox.take_log().of("GET warehouse-service/product-availability") < 150);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn ids_are_found_window_by_window_where_options_fails() {
-    // GIVEN a source whose OPTIONS fails for more than 1,500 ids
+    // GIVEN a source that fails on OPTIONS for more than 1,500 ids
     let sandbox = account(3_000).await;
     sandbox.change(|settings| settings.options_fail_above = 1_500);
     let lake = folder();
@@ -150,7 +150,7 @@ async fn ids_are_found_window_by_window_where_options_fails() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_search_that_cannot_be_sorted_is_read_by_windows_of_time() {
-    // GIVEN payments and orders whose searches cannot be sorted, more than a page of them
+    // GIVEN payments and orders of searches that cannot be sorted, more than a page of them
     let sandbox = account(1_500).await;
     sandbox.change(|settings| {
         settings.unsorted = vec!["customer-payment-search".to_owned(), "order-search".to_owned()];
@@ -177,7 +177,7 @@ async fn a_search_that_cannot_be_sorted_is_read_by_windows_of_time() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_real_quota_is_never_overrun() {
     // GIVEN a source that allows 1,200 requests a minute, to a program that leaves 200 of them
-    let settings = Settings { limit: 1_200, now: Some(this_morning()), ..Settings::default() };
+    let settings = SandboxSettings { limit: 1_200, now: Some(this_morning()), ..SandboxSettings::default() };
     let sandbox = start(settings, Size { orders: 300, ..Size::default() }).await;
     let lake = folder();
     let program = Program::new(&sandbox, lake.path())

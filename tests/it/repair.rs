@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use pearlift::sandbox::{Sandbox, Settings, Size};
+use pearlift::sandbox::{Sandbox, SandboxSettings, Size};
 
 use crate::support::{Program, account, check_truth, files, query, start, this_morning, truth};
 
@@ -25,7 +25,7 @@ pub fn one_in(sandbox: &Sandbox, kind: &str, step: usize) -> Vec<i64> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn deleted_records_leave_every_table_and_are_kept_apart() {
-    // GIVEN an exported account, some of whose records are deleted without a trace
+    // GIVEN an exported account with some records deleted without a trace
     let (sandbox, lake, program) = loaded(700).await;
     for kind in ["order", "product", "contact", "goods_out_note", "journal"] {
         let gone: Vec<i64> = one_in(&sandbox, kind, 40);
@@ -37,14 +37,14 @@ async fn deleted_records_leave_every_table_and_are_kept_apart() {
     // WHEN the ids are compared
     let done = program.run(&["reconcile"]).expect(0);
 
-    // THEN the tables equal the truth: what is gone is gone, what was missing is there
+    // THEN the tables equal the truth: deleted records are removed, missing ones are there
     let owners = ["order", "product", "contact", "goods_out_note", "journal"];
     for owner in owners {
         assert!(done.stderr.contains(&format!("{owner}: ")), "{}", done.stderr);
     }
     program.run(&["run", "--full", "product_price", "product_availability", "product_supplier"]).expect(0);
     check_truth(&sandbox, text(&lake), &[]);
-    // AND what left is kept, with when
+    // AND removed rows are kept, with the time
     let glob = format!("{}/_pearlift/deleted/order/*.parquet", lake.path().display());
     let kept = query(&format!("SELECT count(*), count(DISTINCT id), count(_deleted_at) FROM read_parquet('{glob}')"));
     assert_eq!(kept, [format!("{gone}|{gone}|{gone}")]);
@@ -71,7 +71,8 @@ async fn comparing_takes_one_request_and_two_for_every_two_hundred_that_are_gone
     // WHEN the ids are compared
     program.run(&["reconcile", "order"]).expect(0);
 
-    // THEN it took a listing, a GET with a witness and a listing of what is gone: exactly that is gone, kept nowhere
+    // THEN it took a listing, a GET with a witness and a listing of the absent ids: exactly those are removed, kept
+    // nowhere
     assert_eq!(sandbox.take_log().total(), 3);
     let glob = format!("{}/order/**/*.parquet", lake.path().display());
     let left = query(&format!("SELECT count(*) FROM read_parquet('{glob}')"));
@@ -104,7 +105,7 @@ async fn too_many_deletions_at_once_are_refused_until_a_person_insists() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn an_inventory_that_lacks_living_records_deletes_none_and_says_so() {
-    // GIVEN a source whose list of ids leaves out five of a hundred orders, all of them there
+    // GIVEN a source that omits five of a hundred orders from its list of ids, all of them there
     let sandbox = account(4_000).await;
     let lake = tempfile::tempdir().unwrap();
     let program = Program::new(&sandbox, lake.path()).with("PEARLIFT_LIMITS_COMMIT_EVERY", "10m");
@@ -115,7 +116,7 @@ async fn an_inventory_that_lacks_living_records_deletes_none_and_says_so() {
     // WHEN the ids are compared
     let done = program.run(&["reconcile", "order"]).expect(0);
 
-    // THEN each that was not listed was asked for, its cost was told before, and none is gone
+    // THEN each that was not listed was asked for, its cost was forecast, and none is deleted
     let asked = sandbox.take_log();
     let sets = asked.of("GET order-service/order");
     // A witness in each set.
@@ -142,7 +143,7 @@ async fn a_range_of_creation_dates_is_read_again_with_what_has_gone_from_it() {
     // WHEN all of the past is read again by the date of creation
     let done = program.run(&["backfill", "order", "--from", "2000-01-01", "--to", "2100-01-01"]).expect(0);
 
-    // THEN what was deleted is gone, and the rest stands
+    // THEN the deleted records are removed, and the others stay
     assert!(done.stderr.contains("10 removed from the tables"), "{}", done.stderr);
     check_truth(&sandbox, text(&lake), &[]);
 
@@ -160,7 +161,7 @@ async fn a_range_of_creation_dates_is_read_again_with_what_has_gone_from_it() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn given_ids_are_read_again_and_nothing_else() {
-    // GIVEN products whose prices moved without a date
+    // GIVEN products with prices that moved without a date
     let (sandbox, lake, program) = loaded(400).await;
     let moved = one_in(&sandbox, "product", 5);
     sandbox.touch("product", &moved);
@@ -221,7 +222,7 @@ async fn open_notes_that_move_without_a_date_or_vanish_are_right_after_one_night
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn an_order_that_a_payment_changed_without_a_date_is_right_after_one_night() {
-    // GIVEN an exported account, then payments and postings of orders whose own date stays
+    // GIVEN an exported account, then payments and postings of orders with an unchanged date of their own
     let (sandbox, lake, program) = loaded(700).await;
     sandbox.age(Duration::from_secs(5 * 3600));
     sandbox.insert("customer_payment", 40);
@@ -274,11 +275,12 @@ async fn a_payment_of_an_earlier_month_that_is_first_read_when_a_killed_load_goe
     pay_while_a_load_lies(&["run", "order"], 62).await;
 }
 
-/// A first load, killed; it lies for so many days after payments landed.
+/// A first load, killed; payments arrive, and it is resumed after so many days.
 async fn pay_while_a_load_lies(first: &[&str], days: u64) {
-    // GIVEN a first load that commits set by set, killed when some orders are home
+    // GIVEN a first load that commits set by set, killed when some orders are fetched
     let lies = Duration::from_secs(days * 86_400);
-    let settings = Settings { limit: 0, latency: 60, now: Some(this_morning() - lies), ..Settings::default() };
+    let settings =
+        SandboxSettings { limit: 0, latency: 60, now: Some(this_morning() - lies), ..SandboxSettings::default() };
     let sandbox = start(settings, Size { orders: 1_600, ..Size::default() }).await;
     let lake = tempfile::tempdir().unwrap();
     let program = Program::new(&sandbox, lake.path())
@@ -295,7 +297,7 @@ async fn pay_while_a_load_lies(first: &[&str], days: u64) {
     let home = query(&format!("SELECT DISTINCT id FROM read_parquet('{}/order/**/*.parquet')", text(&lake)));
     assert!(home.len() < 1_600, "it was killed in the midst");
 
-    // WHEN payments land for orders that are home, which show no date of it, and it goes on
+    // WHEN payments land for fetched orders, which show no date of it, and it resumes
     sandbox.insert("customer_payment", 60);
     let paid = named_orders(&sandbox, "customer_payment", 60).await;
     assert!(paid.iter().any(|id| home.contains(&id.to_string())), "{paid:?}");
@@ -303,7 +305,7 @@ async fn pay_while_a_load_lies(first: &[&str], days: u64) {
     sandbox.age(lies + Duration::from_secs(600));
     sandbox.change(|settings| settings.latency = 0);
     let done = program.run(&["run", "order", "customer_payment"]).expect(0);
-    assert!(done.stderr.contains("goes on with the full read"), "{}", done.stderr);
+    assert!(done.stderr.contains("resumes the full read"), "{}", done.stderr);
 
     // THEN after a quiet run orders and payments equal the truth
     program.run(&["run", "order", "customer_payment"]).expect(0);
@@ -350,7 +352,7 @@ pub async fn named_orders(sandbox: &Sandbox, kind: &str, newest: usize) -> Vec<i
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn the_nightly_run_looks_for_deletions_when_it_is_due() {
-    // GIVEN deleted orders, which no count betrays, and a setting that says how often to look
+    // GIVEN deleted orders, which no count shows, and a setting of a cadence
     let (sandbox, lake, program) = loaded(500).await;
     let program = program.with("PEARLIFT_LIMITS_COMPARE_COUNTS", "false");
     sandbox.delete("order", &one_in(&sandbox, "order", 50));
@@ -436,10 +438,10 @@ async fn a_product_edited_while_it_is_searched_has_its_new_price_the_next_night(
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn whole_reads_do_not_put_off_looking_for_deletions() {
-    use pearlift::sandbox::{Settings, Size};
+    use pearlift::sandbox::{SandboxSettings, Size};
     let now = jiff::Timestamp::now() - jiff::SignedDuration::from_hours(10);
     let sandbox = crate::support::start(
-        Settings { limit: 0, now: Some(now), ..Settings::default() },
+        SandboxSettings { limit: 0, now: Some(now), ..SandboxSettings::default() },
         Size { orders: 300, ..Size::default() },
     )
     .await;

@@ -1,9 +1,9 @@
-//! Records whose keys repeat, answers that are a record themselves, and records that are lists.
+//! Records with repeated keys, answers that are a record themselves, and records that are lists.
 
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use pearlift::sandbox::{Sandbox, Settings, Size, Verb};
+use pearlift::sandbox::{Sandbox, SandboxSettings, Size, Verb};
 use serde_json::Value;
 
 use crate::support::{Program, check_truth, files, query, this_morning};
@@ -13,7 +13,7 @@ const ALL: [&str; 5] =
 const TABLES: &str = "exchange_rate,contact_group_member,accounting_period_lock,product_supplier";
 
 async fn account(page_cap: usize) -> Sandbox {
-    let settings = Settings { limit: 0, now: Some(this_morning()), page_cap, ..Settings::default() };
+    let settings = SandboxSettings { limit: 0, now: Some(this_morning()), page_cap, ..SandboxSettings::default() };
     crate::support::start(settings, Size { orders: 400, ..Size::default() }).await
 }
 
@@ -35,7 +35,7 @@ fn data(lake: &Path) -> BTreeSet<String> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn each_rate_member_lock_and_supplier_is_there_after_a_load_changes_deletions_and_a_quiet_run() {
-    // GIVEN an account whose search gives pages of eleven rows, so that the groups of a contact lie on two of them
+    // GIVEN an account with a search in pages of eleven rows, so that the groups of a contact are on two of them
     let sandbox = account(11).await;
     let lake = tempfile::tempdir().unwrap();
     let program = program(&sandbox, lake.path());
@@ -86,7 +86,7 @@ async fn planned_requests_of_what_repeats_are_those_of_a_run() {
         let plan = program.run(&[&["plan", "--json"][..], &ALL].concat()).expect(0);
         let done = program.run(&[&["--log-format", "json", "run"][..], &ALL].concat()).expect(0);
 
-        // THEN it asks for what was planned
+        // THEN it sends the planned requests
         let report: Value = serde_json::from_str(done.stderr.lines().last().unwrap()).unwrap();
         let plan: Value = serde_json::from_str(&plan.stdout).unwrap();
         for (planned, made) in plan["resources"].as_array().unwrap().iter().zip(report["resources"].as_array().unwrap())
@@ -102,7 +102,7 @@ async fn planned_requests_of_what_repeats_are_those_of_a_run() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn rows_that_one_answer_of_a_list_or_a_search_lacks_stay_and_are_told() {
-    // GIVEN what repeats, loaded
+    // GIVEN resources with repeated keys, loaded
     let sandbox = account(500).await;
     let lake = tempfile::tempdir().unwrap();
     let program = program(&sandbox, lake.path());
@@ -143,7 +143,7 @@ async fn owners_without_a_record_have_no_rows_in_a_first_load_and_in_each_whole_
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("product_supplier.json"), text_of.replace(said, sparse)).unwrap();
     let fixtures = Some(folder.path().to_owned());
-    let settings = Settings { limit: 0, now: Some(this_morning()), fixtures, ..Settings::default() };
+    let settings = SandboxSettings { limit: 0, now: Some(this_morning()), fixtures, ..SandboxSettings::default() };
     let sandbox = crate::support::start(settings, Size { orders: 400, ..Size::default() }).await;
     assert!(sandbox.ids("product_supplier").len() < sandbox.ids("product").len());
     let lake = tempfile::tempdir().unwrap();

@@ -1,4 +1,5 @@
-//! What no date tells: read again whole at a cadence, or in rounds within a budget, and counted; loads from a day on.
+//! Undated changes: resources read again whole at a cadence, or in rounds within a budget, and counted; loads from a
+//! day on.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -34,7 +35,7 @@ fn report(program: &Program, more: &[&str], code: i32) -> Value {
     serde_json::from_str(done.stderr.lines().last().expect("the report is there")).expect("the report is JSON")
 }
 
-/// What a report says of a resource.
+/// The entry of a resource in a report.
 fn of<'a>(report: &'a Value, resource: &str) -> &'a Value {
     let all = report["resources"].as_array().expect("a list");
     all.iter().find(|found| found["resource"] == resource).expect("the resource is there")
@@ -90,7 +91,7 @@ async fn what_no_date_tells_is_found_when_everything_is_read_again_and_counted()
     let scans = of(&again, "order")["scans"].to_string();
     assert!(scans.find("changes").expect("changes are asked") < scans.find("full").expect("all is read"), "{scans}");
     check_truth(&sandbox, text(&lake), ORDERS);
-    // AND what was found without a date is counted, the rest is not
+    // AND undated changes that were found are counted, others are not
     assert_eq!(missed(&again, "order"), 20);
     assert_eq!(sandbox.take_log().of("OPTIONS order-service/order"), 1);
 }
@@ -200,7 +201,7 @@ async fn a_re_read_that_fails_is_made_again_and_deletes_nothing() {
     sandbox.take_log();
     report(&program, &["contact", "product_price"], 0);
 
-    // THEN one set is read, of the resource that says so, and once more what is not returned: it stays
+    // THEN one set is read, of the resource with the budget, and unreturned ids once more: they stay
     let log = sandbox.take_log();
     assert_eq!(log.requests["GET contact-service/contact"], 2, "{log:?}");
     assert!(log.ids.get("product-service/product-price").is_none_or(|ids| *ids < 50), "{log:?}");
@@ -253,7 +254,7 @@ async fn a_first_load_from_a_day_on_reads_what_was_created_since_and_what_is_ope
     sandbox.take_log();
     let done = program.run(&["reconcile", "order", "goods_out_note", "journal"]).expect(0);
 
-    // THEN that one came in, and what is older is not missing
+    // THEN that one was stored, and older ones are not missing
     assert_eq!(count("order", &format!("WHERE id = {first}")), 1);
     assert_eq!(done.stderr.matches(" 0 read that were missing").count(), 3, "{}", done.stderr);
 

@@ -1,10 +1,10 @@
-//! Tables rewritten in place when the schema changes: what is filled, what is refused, what readers see.
+//! Tables rewritten in place when the schema changes: filled columns, refusals, and the view of readers.
 
 use std::path::Path;
 
 use arrow_array::cast::AsArray;
 use pearlift::decode::Rest;
-use pearlift::sandbox::{Sandbox, Settings, Size};
+use pearlift::sandbox::{Sandbox, SandboxSettings, Size};
 use pearlift::schema::{EXTRA, Partition};
 use tempfile::TempDir;
 
@@ -67,7 +67,7 @@ fn glob(lake: &Path, table: &str) -> String {
     format!("read_parquet('{}/{table}/**/*.parquet', hive_partitioning = true)", lake.display())
 }
 
-/// Reads a table's folder with two readers, which are told nothing but that partitions are folders.
+/// Reads a table's folder with two readers, which know only that partitions are folders.
 fn readers_agree(lake: &Path, table: &str) {
     let script = "
 import sys, duckdb, pyarrow.dataset
@@ -86,7 +86,7 @@ fn ids(sandbox: &Sandbox) -> String {
     format!("{}-{}", ids.iter().min().unwrap(), ids.iter().max().unwrap())
 }
 
-/// The lines of a schema file, each column of which is named is of another type, or whatever else is replaced in its line.
+/// The lines of a schema file, with another type for each named column, or any other replacement in its line.
 fn with_lines(resource: &str, edits: &[(&str, &str, &str)]) -> TempDir {
     let folder = schemas(resource, &[]);
     let path = folder.path().join(format!("{resource}.toml"));
@@ -193,14 +193,14 @@ async fn types_are_widened_and_what_did_not_fit_before_is_taken_in() {
     assert_eq!(reported(&again, "order")["rows_changed"], 0, "a re-read gives the same");
 }
 
-/// What the rows of a table say in these columns, in one number.
+/// The values of a table's rows in these columns, in one number.
 fn digest(lake: &Path, table: &str, columns: &str) -> Vec<String> {
     query(&format!("SELECT count(*), bit_xor(hash({columns})) FROM {}", glob(lake, table)))
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn columns_and_tables_go_and_columns_move_while_the_rest_stays_as_it_is() {
-    // GIVEN orders exported by a schema that requires a column, some of them deleted since and kept apart
+    // GIVEN orders exported by a schema that requires a column, some of them deleted since and kept as deleted rows
     let (sandbox, lake, program) = account_and_lake(300).await;
     let strict = with_lines("order", &[("order_type_code", "type = \"string\"", "type = \"string\", required = true")]);
     run(&program, &strict, &["run", "order"]).expect(0);
@@ -225,7 +225,7 @@ async fn columns_and_tables_go_and_columns_move_while_the_rest_stays_as_it_is() 
     sandbox.take_log();
     let done = run(&program, &looser, &["run", "order"]).expect(0);
 
-    // THEN the column and the table are gone, the other rows are what they were
+    // THEN the column and the table are removed, the other rows are unchanged
     for said in ["drops reference", "lets order_type_code be null", "order_invoice goes"] {
         assert!(done.stderr.contains(said), "{said}: {}", done.stderr);
     }
@@ -236,7 +236,7 @@ async fn columns_and_tables_go_and_columns_move_while_the_rest_stays_as_it_is() 
     assert_eq!(names[names.len() - 5..][..2], ["external_ref", "_extra"], "{names:?}");
     assert!(files(&lake.path().join("order_invoice")).is_empty());
     readers_agree(lake.path(), "order");
-    // AND tables that do not differ are not rewritten, nor is what is kept apart
+    // AND tables that do not differ are not rewritten, nor are deleted rows
     assert_eq!(files(&lake.path().join("order_row")), row_files);
     assert_eq!(digest(lake.path(), "order_row", "COLUMNS(*)"), lines_before);
     assert_eq!(files(&lake.path().join("_pearlift/deleted")), apart);
@@ -250,7 +250,7 @@ async fn columns_and_tables_go_and_columns_move_while_the_rest_stays_as_it_is() 
     let refused = run(&program, &again, &["run", "order"]).expect(2);
 
     // THEN that is refused, for only the source has its values
-    assert!(refused.stderr.contains("column `reference` was left out before"), "{}", refused.stderr);
+    assert!(refused.stderr.contains("column `reference` was excluded before"), "{}", refused.stderr);
     assert!(refused.stderr.contains("run --full order"), "{}", refused.stderr);
 }
 
@@ -284,7 +284,7 @@ async fn what_needs_the_source_is_refused_until_everything_is_read_again() {
         sandbox.take_log();
         let done = run(&program, schema, &["run", "order"]).expect(2);
 
-        // THEN it is refused with the remedy, nothing changed, and what would be done says so beforehand
+        // THEN it is refused with the remedy, nothing changed, and the dry run reported it beforehand
         assert!(done.stderr.contains(why), "{why}: {}", done.stderr);
         assert!(done.stderr.contains("`pearlift run --full order`"), "{}", done.stderr);
         assert_eq!(head(lake.path(), "order")["version"], version);
@@ -342,7 +342,7 @@ async fn a_rewrite_that_dies_is_undone_before_its_commit_and_finished_after_it()
     };
 
     for committed in [false, true] {
-        // WHEN the program died with everything staged, before the commit or right after it
+        // WHEN the program crashed with everything staged, before the commit or right after it
         let there = tempfile::tempdir().unwrap();
         copy(before.path(), there.path());
         staged(there.path());
@@ -380,7 +380,7 @@ async fn tables_in_a_bucket_are_rewritten_too() {
 async fn snapshots_of_former_days_are_rewritten_with_those_of_today() {
     // GIVEN snapshots of two days, taken without a column
     let now = this_morning() - jiff::SignedDuration::from_hours(72);
-    let settings = Settings { limit: 0, now: Some(now), ..Settings::default() };
+    let settings = SandboxSettings { limit: 0, now: Some(now), ..SandboxSettings::default() };
     let sandbox = start(settings, Size { orders: 50, ..Size::default() }).await;
     let lake = tempfile::tempdir().unwrap();
     let program = Program::new(&sandbox, lake.path());
@@ -423,7 +423,7 @@ async fn a_place_that_another_column_took_is_not_guessed() {
     );
     let done = run(&program, &either, &["run", "order"]).expect(0);
 
-    // THEN it stays null, that is said, and what is in `_extra` stays there
+    // THEN it stays null, that is reported, and the content of `_extra` stays there
     assert!(done.stderr.contains("order.any_ref cannot be filled"), "{}", done.stderr);
     let counts = format!("SELECT count(any_ref), count(_extra) FROM {}", glob(lake.path(), "order"));
     assert_eq!(query(&counts), ["0|120"]);
@@ -440,7 +440,7 @@ async fn a_place_that_another_column_took_is_not_guessed() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn an_unfinished_scan_of_another_schema_is_dropped_with_the_rewrite_and_one_of_the_same_goes_on() {
     for same in [false, true] {
-        // GIVEN a list exported without a column, whose head says that a scan is unfinished
+        // GIVEN a list exported without a column, with an unfinished scan in its head
         let (_sandbox, lake, program) = account_and_lake(20).await;
         run(&program, &without("brand", &["description"]), &["run", "brand"]).expect(0);
         let newest = files(&lake.path().join("_pearlift/manifests/brand")).pop().unwrap();
@@ -486,7 +486,7 @@ fn every_column_of_every_schema_is_filled_as_a_reread_fills_it_or_is_named() {
                 let rest = Rest::new(&before, resource, place, &[column], &[]).unwrap();
                 let (values, left) = rest.take(&extras);
 
-                // THEN values and what is left are those of a fresh read, or nothing is touched and that is said
+                // THEN values and the remaining `_extra` equal a fresh read, or nothing is touched and that is reported
                 let name = format!("{}.{}", table.name, wanted.name);
                 if rest.unfilled().is_empty() {
                     let batch = &fresh.tables[place].batch;
@@ -500,6 +500,6 @@ fn every_column_of_every_schema_is_filled_as_a_reread_fills_it_or_is_named() {
             }
         }
     }
-    // What shares its place with another column, such as a date beside its instant, or lies elsewhere.
+    // Values that share their place with another column, such as a date beside its instant, or have another place.
     assert!(filled > 600 && unfilled < 80, "{filled} {unfilled}");
 }

@@ -1,10 +1,10 @@
-//! Backfills that stop before their end, and go on.
+//! Backfills that stop before their end, and resume.
 
 use std::path::Path;
 use std::process::Child;
 use std::time::{Duration, Instant};
 
-use pearlift::sandbox::{Sandbox, Settings, Size};
+use pearlift::sandbox::{Sandbox, SandboxSettings, Size};
 use serde_json::Value;
 
 use crate::support::{Program, Weed, check_truth, files, findings, head, start, this_morning};
@@ -20,10 +20,10 @@ fn sets_of(most: u64) -> tempfile::TempDir {
     folder
 }
 
-/// An account whose orders are loaded forty at a time, and which has become slow; the program commits all the time.
+/// An account with orders loaded forty at a time, which has become slow; the program commits all the time.
 async fn slow(orders: u64, destination: &str, names: &[&str]) -> (Sandbox, Program, tempfile::TempDir) {
     let schemas = sets_of(40);
-    let settings = Settings { limit: 0, now: Some(this_morning()), ..Settings::default() };
+    let settings = SandboxSettings { limit: 0, now: Some(this_morning()), ..SandboxSettings::default() };
     let sandbox = start(settings, Size { orders, ..Size::default() }).await;
     let program = Program::new(&sandbox, destination)
         .with("PEARLIFT_LIMITS_CONCURRENCY", "1")
@@ -34,7 +34,7 @@ async fn slow(orders: u64, destination: &str, names: &[&str]) -> (Sandbox, Progr
     (sandbox, program.with("PEARLIFT_LIMITS_COMMIT_EVERY", "1ms"), schemas)
 }
 
-/// The slices that an unfinished backfill has home, and its plan's path.
+/// The fetched sets of an unfinished backfill, and its plan's path.
 fn home(lake: &Path) -> (u64, String) {
     let backfill = head(lake, "order")["state"]["backfill"].clone();
     let slices = &backfill["cursor"]["slices"];
@@ -94,7 +94,7 @@ async fn a_killed_backfill_goes_on_with_its_own_plan_though_a_night_and_a_clean_
     // AND the same is asked for again
     let again = program.run(&ALL_TIME).expect(0);
 
-    // THEN it goes on: no search, the rest of the slices, and those in doubt
+    // THEN it resumes: no search, the rest of the slices, and those in doubt
     assert!(again.stderr.contains("went on where it had stopped"), "{}", again.stderr);
     assert!(again.stderr.contains("12 removed from the tables"), "{}", again.stderr);
     let log = sandbox.take_log();
@@ -135,7 +135,7 @@ async fn what_was_found_gone_before_an_interruption_is_asked_for_again() {
     sandbox.change(|settings| settings.latency = 0);
     sandbox.take_log();
 
-    // WHEN it goes on THEN all three are asked for again, and all are taken out
+    // WHEN it resumes THEN all three are asked for again, and all are taken out
     let again = program.run(&ALL_TIME).expect(0);
     assert!(again.stderr.contains("100 removed from the tables"), "{}", again.stderr);
     let log = sandbox.take_log();
@@ -157,13 +157,13 @@ async fn an_interrupted_backfill_of_given_ids_goes_on_and_another_takes_its_plac
     while sandbox.peek_log().of("GET order-service/order") < 3 {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
-    // WHEN it is told to stop THEN what is whole is committed
+    // WHEN it is told to stop THEN all whole records are committed
     assert_eq!(interrupt(&mut child), Some(130));
     let (done, plan) = home(lake.path());
     let sets = u64::try_from(ids[ids.len() - 1] - ids[0] + 1).unwrap().div_ceil(40);
     assert!((1..sets - 1).contains(&done), "{done}");
 
-    // WHEN it goes on THEN with the rest
+    // WHEN it resumes THEN with the rest
     sandbox.change(|settings| settings.latency = 0);
     let other = lake.path().join("_pearlift/manifests/order");
     let versions = files(&other);
@@ -206,7 +206,7 @@ async fn a_backfill_of_rows_of_a_search_goes_on_at_its_page() {
     let all = u64::try_from(sandbox.ids("customer_payment").len()).unwrap();
     assert!(next + 600 < all, "{next} of {all}");
 
-    // WHEN it goes on THEN from that page
+    // WHEN it resumes THEN from that page
     sandbox.change(|settings| settings.latency = 0);
     sandbox.take_log();
     let again = program.run(&payments).expect(0);
@@ -236,17 +236,17 @@ async fn an_unfinished_nightly_scan_outlives_a_backfill() {
     let unfinished = scan();
     sandbox.change(|settings| settings.latency = 0);
 
-    // WHEN a month is read again, and what is damaged
+    // WHEN a month is read again, and the damaged part
     let ids = sandbox.ids("order");
     program.run(&ALL_TIME).expect(0);
     program.run(&["backfill", "order", "--ids", &format!("{}-{}", ids[5], ids[99])]).expect(0);
     std::fs::remove_file(files(&lake.path().join("order")).remove(0)).unwrap();
     program.run(&["backfill", "order", "--damaged"]).expect(0);
 
-    // THEN the scan stands, with its plan, and the night goes on with it
+    // THEN the scan stays, with its plan, and the night run resumes it
     assert_eq!(scan(), unfinished);
     let done = program.run(&["run", "order"]).expect(0);
-    assert!(done.stderr.contains("goes on with the full read"), "{}", done.stderr);
+    assert!(done.stderr.contains("resumes the full read"), "{}", done.stderr);
     check_truth(&sandbox, lake.path().to_str().unwrap(), &["--only", ORDERS]);
     assert_eq!(findings(&program, &["--deep"], 0), Vec::<String>::new());
 }
@@ -259,7 +259,7 @@ async fn another_schema_drops_the_plan_of_a_backfill() {
     killed_after(&mut program.start(&ALL_TIME), lake.path(), 3).await;
     sandbox.change(|settings| settings.latency = 0);
 
-    // WHEN the schema says another way to read
+    // WHEN the schema declares another way of reading
     let schemas = sets_of(20);
     let mut arguments = vec!["--schemas", schemas.path().to_str().unwrap()];
     arguments.extend(ALL_TIME);
@@ -275,7 +275,7 @@ async fn another_schema_drops_the_plan_of_a_backfill() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn in_a_bucket_too_a_backfill_goes_on() {
     let weed = Weed::start();
-    let settings = Settings { limit: 0, now: Some(this_morning()), ..Settings::default() };
+    let settings = SandboxSettings { limit: 0, now: Some(this_morning()), ..SandboxSettings::default() };
     let sandbox = start(settings, Size { orders: 2_000, ..Size::default() }).await;
     let program = weed.reach(Program::new(&sandbox, "s3://lake/shop")).with("PEARLIFT_LIMITS_CONCURRENCY", "1");
     program.run(&["run", "order"]).expect(0);

@@ -1,4 +1,4 @@
-//! The cost of a commit follows what changed: what is read, written, and left where it is.
+//! The cost of a commit follows the changes: the files that are read, written, and left as they are.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -8,7 +8,7 @@ use parquet::basic::Encoding;
 use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData, ParquetMetaDataReader};
 use pearlift::manifest::{DataFile, OpenRecords};
 use pearlift::run::{Outcome, run_in};
-use pearlift::sandbox::{Sandbox, Settings, Size};
+use pearlift::sandbox::{Sandbox, SandboxSettings, Size};
 use pearlift::store::Store;
 use pearlift::write::held_open;
 
@@ -53,7 +53,7 @@ fn groups(bytes: &[u8]) -> Vec<(Vec<u8>, bool)> {
 
 /// 6,000 contacts in one file a table, of row groups of at most 1,024 rows.
 async fn contacts(encodings: &str) -> (Sandbox, tempfile::TempDir, Program) {
-    let settings = Settings { limit: 0, now: Some(this_morning()), ..Settings::default() };
+    let settings = SandboxSettings { limit: 0, now: Some(this_morning()), ..SandboxSettings::default() };
     let sandbox = start(settings, Size { orders: 10, ..Size::default() }.with("contact", 6_000)).await;
     let lake = tempfile::tempdir().unwrap();
     let program = Program::new(&sandbox, lake.path()).with("PEARLIFT_LIMITS_ROW_GROUP_ROWS", "1024");
@@ -153,7 +153,7 @@ async fn open_orders_read_again_without_a_change_read_each_file_once_and_write_n
     sandbox.take_log();
     let (outcome, read) = night(&program, &store, &["order"]).await;
 
-    // THEN rows came, nothing was written, and what was read is less than one and a half times what there is
+    // THEN rows arrived, nothing was written, and the bytes read are less than one and a half times the existing ones
     let tally = &outcome.resources[0].tally;
     assert!(tally.records > 20, "{tally:?}");
     assert_eq!((tally.files, tally.changes.total()), (0, 0));
@@ -279,12 +279,12 @@ async fn open_records_are_known_without_reading_every_month() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_first_load_in_many_commits_writes_each_row_once() {
     // GIVEN contacts in a table without partitions, read by many requests at once
-    let settings = Settings { limit: 0, now: Some(this_morning()), ..Settings::default() };
+    let settings = SandboxSettings { limit: 0, now: Some(this_morning()), ..SandboxSettings::default() };
     let sandbox = start(settings, Size { orders: 10, ..Size::default() }.with("contact", 8_000)).await;
     let lake = tempfile::tempdir().unwrap();
     let program = Program::new(&sandbox, lake.path())
         .with("PEARLIFT_LIMITS_COMMIT_EVERY", "1ms")
-        // Nothing is small beside this: no file is joined with what follows it.
+        // Nothing is small beside this: no file is joined with a following one.
         .with("PEARLIFT_LIMITS_FILE_BYTES", "16KiB");
 
     // WHEN they are loaded, and committed on the way
@@ -328,7 +328,7 @@ async fn twenty_seven_nights_add_at_most_forty_data_files() {
         for kind in coming {
             sandbox.insert(kind, 2);
         }
-        // The others have no date that tells of a change.
+        // The others have no date of a change.
         for kind in ["order", "product", "contact", "goods_movement"] {
             let known = sandbox.ids(kind);
             sandbox.edit(kind, &known[known.len() - 4..known.len() - 2]);

@@ -1,4 +1,4 @@
-//! The spool between pages and files: what exceeds its memory lies in sorted runs on disk.
+//! The spool between pages and files: rows beyond its memory are in sorted runs on disk.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ use pearlift::decode::{Shape, documents};
 use pearlift::fetch::Body;
 use pearlift::schema::Catalog;
 use pearlift::store::Store;
-use pearlift::write::{OwnerSet, Replace, Sizes, Spool, WriteRequest, write_tables};
+use pearlift::write::{RecordSet, Replace, Sizes, Spool, WriteRequest, write_tables};
 use serde_json::json;
 
 const THINGS: &str = r#"
@@ -64,8 +64,8 @@ fn runs_of_a_spool_are_merged_on_the_way_and_every_row_that_counts_stays() {
         head: None,
         spool: folder.path(),
         run: &"ab".repeat(16),
-        replace: Replace::Owners,
-        spare: &OwnerSet::default(),
+        replace: Replace::Records,
+        preserved: &RecordSet::default(),
         sizes: Sizes {
             file_bytes: 1 << 20,
             row_group_rows: 1024,

@@ -11,7 +11,7 @@ use arrow_row::{RowConverter, SortField};
 use pearlift::decode::{Asked, Page, Shape, answer as documents_of, rows};
 use pearlift::fetch::Body;
 use pearlift::manifest::Key;
-use pearlift::schema::{Catalog, EXTRA, Resource, Style, Table};
+use pearlift::schema::{Catalog, EXTRA, ReadStyle, Resource, Table};
 
 use crate::support::{answer, serve};
 
@@ -39,13 +39,13 @@ pub fn decode(resource: &Resource, text: &str) -> Page {
     let shape = Shape::compile(resource).unwrap();
     let body = Body { bytes: text.to_owned().into(), gzip: false };
     match &resource.read.style {
-        Style::Search(search) => rows(&shape, &body, &search.row, &[]).unwrap(),
-        Style::IdSets { max_ids, .. } | Style::PerOwner { max_ids, .. } => {
+        ReadStyle::Search(search) => rows(&shape, &body, &search.row, &[]).unwrap(),
+        ReadStyle::IdSets { max_ids, .. } | ReadStyle::PerOwner { max_ids, .. } => {
             // An answer does not say of which id it is, where one is asked for at a time.
             let asked = Asked::new((*max_ids == 1).then_some(7), None);
             documents_of(&shape, &body, &asked, false).unwrap()
         }
-        Style::List { gets, .. } => {
+        ReadStyle::List { gets, .. } => {
             documents_of(&shape, &body, &Asked::new(None, gets[0].label.as_deref()), true).unwrap()
         }
     }
@@ -122,8 +122,8 @@ fn every_schema_file_begins_with_a_comment_that_says_what_it_is() {
 #[test]
 fn every_value_of_an_answer_fits_its_column() {
     for (resource, page) in decoded() {
-        let misfits: Vec<_> = page.misfits.counts().collect();
-        assert!(misfits.is_empty(), "{}: {misfits:?}", resource.name);
+        let rejected_values: Vec<_> = page.rejected_values.counts().collect();
+        assert!(rejected_values.is_empty(), "{}: {rejected_values:?}", resource.name);
         assert!(page.records.is_empty(), "{}: {:?}", resource.name, page.records);
         assert!(page.owners.iter().all(|owner| owner.fits), "{}", resource.name);
     }
@@ -304,7 +304,7 @@ fn lines_of_a_journal_carry_their_side() {
     assert_eq!(sum("credit"), sum("debit"));
 }
 
-/// Why the built-in files are refused when one of them says something else.
+/// The refusal of the built-in files after one change of a text.
 fn refusal(name: &str, from: &str, to: &str) -> String {
     let mut texts = texts(&folder("schemas"), "toml");
     let text = texts.get_mut(name).unwrap();
@@ -361,7 +361,7 @@ fn what_a_search_counts_is_records_or_rows_of_a_table_of_the_file() {
         assert!(refused.contains("`count` is records, rows of TABLE or none"), "{refused}");
     }
     let refused = refusal("brand", "get = \"brand\"", "get = \"brand\"\ncount = \"records\"");
-    assert!(refused.contains("`count` goes with what is read by a search"), "{refused}");
+    assert!(refused.contains("`count` goes with a resource that is read by a search"), "{refused}");
 }
 
 #[test]
@@ -397,7 +397,7 @@ fn a_key_that_its_style_does_not_have_is_refused_with_its_line() {
             "exchange_rate",
             "empty_ok = true".into(),
             "newer = [\"rate_active_from\"]",
-            "`repeats` is for what is read whole",
+            "`repeats` is for a resource that is read whole",
         ),
         (
             "exchange_rate",

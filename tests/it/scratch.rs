@@ -1,4 +1,4 @@
-//! What is written beside the destination, on the local disk: the spool and the token file; and processes that die at it.
+//! Files beside the destination, on the local disk: the spool and the token file; and crashes while they are written.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -7,16 +7,16 @@ use std::time::{Duration, Instant};
 
 use pearlift::failure::{Failure, Kind};
 use pearlift::run::run_in;
-use pearlift::sandbox::{Sandbox, Settings, Size};
-use pearlift::store::Step;
+use pearlift::sandbox::{Sandbox, SandboxSettings, Size};
+use pearlift::store::StoreStep;
 
 use crate::oauth::{drafts, program as oauth, refreshed};
 use crate::support::{Faults, Program, account, check_truth, files, start, this_morning};
 
 const ORDERS: [&str; 2] = ["--only", "order,order_row,order_party,order_invoice,order_custom_field"];
 
-/// A run that dies when it has done a step so many times before: from then on nothing of it reaches the destination.
-async fn dies_at(program: &Program, names: &[&str], step: Step, before: usize) {
+/// A run that crashes when it has done a step so many times before: from then on nothing of it reaches the destination.
+async fn dies_at(program: &Program, names: &[&str], step: StoreStep, before: usize) {
     let (faults, count) = (Faults::default(), Arc::new(AtomicUsize::new(0)));
     let store = faults.before(&program.store()).watched({
         let faults = faults.clone();
@@ -27,7 +27,7 @@ async fn dies_at(program: &Program, names: &[&str], step: Step, before: usize) {
             if faults.is_dead() { Err(Failure::new(Kind::StoreUnreachable, "go on")) } else { Ok(()) }
         }
     });
-    // What a dead run says is not looked at.
+    // The messages of a crashed run are not checked.
     let _ = run_in(program.errand(names), store).await;
     assert!(faults.is_dead(), "{step:?} is not reached {before} times");
 }
@@ -56,8 +56,8 @@ fn spooling(sandbox: &Sandbox, lake: &Path, spool: &Path) -> Program {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_run_that_dies_while_it_spools_to_disk_leaves_nothing_and_the_next_reads_it_again() {
     let sandbox = account(2_400).await;
-    for (step, before) in [(Step::SegmentOpened, 0), (Step::SegmentWritten, 0)] {
-        // GIVEN a run that dies when a segment of its spool is begun, or is whole
+    for (step, before) in [(StoreStep::SegmentOpened, 0), (StoreStep::SegmentWritten, 0)] {
+        // GIVEN a run that crashes when a segment of its spool is begun, or is whole
         let (lake, spool) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         let program = spooling(&sandbox, lake.path(), spool.path());
         dies_at(&program, &["order"], step, before).await;
@@ -72,17 +72,17 @@ async fn a_run_that_dies_while_it_spools_to_disk_leaves_nothing_and_the_next_rea
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_spool_that_cannot_be_written_is_told_and_no_row_is_left_out() {
-    // GIVEN a run whose second segment cannot be written, though its destination can
+    // GIVEN a run that cannot write its second segment, but can write to the destination
     let sandbox = account(2_400).await;
     let (lake, spool) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let program = spooling(&sandbox, lake.path(), spool.path());
     let count = AtomicUsize::new(0);
     let store = program.store().watched(move |step, _| {
-        let fails = step == Step::SegmentOpened && count.fetch_add(1, Ordering::SeqCst) == 1;
+        let fails = step == StoreStep::SegmentOpened && count.fetch_add(1, Ordering::SeqCst) == 1;
         if fails { Err(Failure::new(Kind::StoreUnreachable, "write the spool")) } else { Ok(()) }
     });
 
-    // WHEN it runs THEN it says so, with 5
+    // WHEN it runs THEN it reports that, with 5
     let outcome = run_in(program.errand(&["order"]), store).await.unwrap();
     assert_eq!(outcome.exit_code(false), 5, "{:?}", outcome.resources);
 
@@ -94,8 +94,8 @@ async fn a_spool_that_cannot_be_written_is_told_and_no_row_is_left_out() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn the_spool_of_a_dead_process_goes_with_the_next_command_and_that_of_a_living_one_stays() {
-    // GIVEN a run that is killed when rows of it lie in the spool on disk, and what is not ours
-    let settings = Settings { limit: 0, latency: 40, now: Some(this_morning()), ..Settings::default() };
+    // GIVEN a run that is killed when rows of it are in the spool on disk, and foreign files
+    let settings = SandboxSettings { limit: 0, latency: 40, now: Some(this_morning()), ..SandboxSettings::default() };
     let sandbox = start(settings, Size { orders: 6_000, ..Size::default() }).await;
     let (lake, spool) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let foreign = spool.path().join("pearlift-notes");
@@ -127,9 +127,9 @@ async fn the_spool_of_a_dead_process_goes_with_the_next_command_and_that_of_a_li
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_run_may_die_between_any_two_writes_of_its_tokens_and_the_old_or_the_new_can_be_read() {
-    let steps = [Step::TokensOpened, Step::TokensWritten, Step::TokensSynced, Step::TokensPlaced];
+    let steps = [StoreStep::TokensOpened, StoreStep::TokensWritten, StoreStep::TokensSynced, StoreStep::TokensPlaced];
     for (rotates, step) in [false, true].into_iter().flat_map(|rotates| steps.map(|step| (rotates, step))) {
-        // GIVEN a token file, and a run that refreshes its tokens and dies at this step
+        // GIVEN a token file, and a run that refreshes its tokens and crashes at this step
         let sandbox = account(50).await;
         sandbox.change(|settings| settings.rotates = rotates);
         let lake = tempfile::tempdir().unwrap();
@@ -142,15 +142,15 @@ async fn a_run_may_die_between_any_two_writes_of_its_tokens_and_the_old_or_the_n
         let file = std::fs::read_to_string(lake.path().join("tokens.json")).unwrap();
         let granted = sandbox.access_tokens();
         assert_eq!(granted.len(), 1, "{step:?}");
-        assert_eq!(file == former, step != Step::TokensPlaced, "{step:?}: {file}");
+        assert_eq!(file == former, step != StoreStep::TokensPlaced, "{step:?}: {file}");
         assert!(file == former || file.contains(&granted[0]), "{step:?}: {file}");
 
-        // AND the next run goes on with what is whole, and leaves no draft. Only where the former refresh token ended before
-        // a byte of the new one was written, a person must authorise again
-        let lost = rotates && step == Step::TokensOpened;
+        // AND the next run resumes with the whole file, and leaves no draft. Only if the former refresh token ended
+        // before a byte of the new one was written, a person must authorise again
+        let lost = rotates && step == StoreStep::TokensOpened;
         program.run(&["run", "brand"]).expect(if lost { 4 } else { 0 });
         assert_eq!(drafts(&lake), Vec::<std::ffi::OsString>::new(), "{step:?}");
-        if step != Step::TokensOpened {
+        if step != StoreStep::TokensOpened {
             assert_eq!(sandbox.access_tokens(), granted, "{step:?}: what was granted is used");
         }
     }

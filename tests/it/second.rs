@@ -3,14 +3,14 @@
 
 use std::time::Duration;
 
-use pearlift::sandbox::{Replacement, Rule, Sandbox, Settings, Size, Spoiler, Wrong};
+use pearlift::sandbox::{AnswerRule, Replacement, Sandbox, SandboxSettings, Size, Spoiler, Wrong};
 
 use crate::support::{Program, account, check_truth, head, start, this_morning};
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
 fn once(sandbox: &Sandbox, method: &str, path: &str, then: Wrong) {
-    let rule = Rule { method: method.to_owned(), path: path.to_owned(), at: vec![1], then };
+    let rule = AnswerRule { method: method.to_owned(), path: path.to_owned(), at: vec![1], then };
     sandbox.change(|settings| settings.answers = vec![rule]);
 }
 
@@ -60,9 +60,9 @@ async fn owners_that_one_answer_of_a_first_load_lacks_are_asked_for_again() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_first_page_that_is_short_once_does_not_shorten_the_steps_after_it() {
-    // GIVEN a search whose first page has one row, once
+    // GIVEN a search with one row on its first page, once
     for rows in [1, 5] {
-        let settings = Settings { limit: 0, now: Some(this_morning()), ..Settings::default() };
+        let settings = SandboxSettings { limit: 0, now: Some(this_morning()), ..SandboxSettings::default() };
         let size = Size { orders: 20, ..Size::default() }.with("customer_payment", 3_000);
         let sandbox = start(settings, size).await;
         once(&sandbox, "GET", "customer-payment-search?sort=paymentId.ASC", Wrong::Keep(rows));
@@ -79,8 +79,8 @@ async fn a_first_page_that_is_short_once_does_not_shorten_the_steps_after_it() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_record_that_fails_alone_on_a_quiet_night_is_pending_and_then_withheld() {
-    // GIVEN a contact for which the source fails, whatever it is asked with
-    let settings = Settings { limit: 0, now: Some(this_morning() - 7 * DAY), ..Settings::default() };
+    // GIVEN a contact for which the source fails, in any set
+    let settings = SandboxSettings { limit: 0, now: Some(this_morning() - 7 * DAY), ..SandboxSettings::default() };
     let sandbox = start(settings, Size { orders: 100, ..Size::default() }).await;
     let id = sandbox.ids("contact")[7];
     let path = "contact-service/contact/".to_owned();
@@ -100,7 +100,7 @@ async fn a_record_that_fails_alone_on_a_quiet_night_is_pending_and_then_withheld
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_column_that_one_page_of_a_search_lacks_is_asked_for_again() {
-    // GIVEN a search whose metaData names a column otherwise, once
+    // GIVEN a search with another name of a column in its metaData, once
     let sandbox = account(900).await;
     let (from, to) = ("amountPaid".to_owned(), "amount".to_owned());
     once(&sandbox, "GET", "customer-payment-search?sort=paymentId.ASC", Wrong::Rename(Replacement { from, to }));

@@ -1,4 +1,4 @@
-//! Secrets and the ways by which they could get out. That no run of any test says one is looked at in `support::Program`.
+//! Secrets and their possible leaks. The search of every test run for secrets is in `support::Program`.
 
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
@@ -48,10 +48,10 @@ fn a_source_that_echoes_the_token_anywhere_gets_it_into_no_line_and_no_file() {
     for (number, (status, headers, body)) in answers.into_iter().enumerate() {
         let source = Echo::saying(status, headers, body);
         let folder = tempfile::tempdir().unwrap();
-        // WHEN commands meet them, with everything said (`run` of the tests looks through it and through the files)
+        // WHEN commands meet them, with all messages (`run` of the tests looks through it and through the files)
         let mut commands = vec![runs[number % 2], others[number / 2 % 2]];
         if status == 200 {
-            // Only what is no refusal comes as far as samples of values.
+            // Only an answer that is no refusal is decoded as far as samples of values.
             commands.push(runs[(number + 1) % 2]);
         }
         for arguments in commands {
@@ -109,7 +109,7 @@ fn credentials_do_not_follow_a_redirect_to_another_host() {
 
 #[test]
 fn an_answer_without_an_end_is_given_up() {
-    // GIVEN a source that says how much it will send, and one that just sends
+    // GIVEN a source that states the length of its answer, and one that just sends
     let says = Echo::start(|_, stream| {
         let _ = stream
             .write_all(b"HTTP/1.1 200 X\r\nContent-Type: application/json\r\nContent-Length: 99999999999\r\n\r\n{");
@@ -173,7 +173,7 @@ fn an_address_in_the_clear_or_with_a_password_is_refused_and_not_shown() {
             assert!(!done.said().contains("planted-password"), "{variable}: {}", done.said());
         }
     }
-    // One on this machine is taken by http where the settings say so, wherever it is written.
+    // One on this machine is taken by http where the settings allow it, wherever it is written.
     let done = bucket
         .without("PEARLIFT_DESTINATION_S3_ALLOW_HTTP")
         .with("AWS_ENDPOINT", &source.root())
@@ -222,12 +222,12 @@ fn credentials_show_nothing_of_themselves_not_even_in_a_panic() {
         let settings = Settings::from_text(None, &text, environment, &[]).unwrap();
         let credentials = settings.credentials(Timestamp::UNIX_EPOCH).unwrap();
         let auth = pearlift::fetch::Auth::new(credentials.clone(), "acme", Redactor::default()).unwrap();
-        // WHEN a panic tells them
+        // WHEN a panic contains them
         let told = catch_unwind(AssertUnwindSafe(|| {
             let fails: fn(_) -> Result<(), _> = Err;
             fails((credentials, auth)).expect("this is to fail");
         }));
-        // THEN it does not tell the secrets
+        // THEN its message does not show the secrets
         let told = *told.unwrap_err().downcast::<String>().unwrap();
         assert!(told.contains("this is to fail") && !told.contains("planted-"), "{told}");
     }

@@ -1,4 +1,4 @@
-//! Any order of what happens to an account and of what people do with its tables: in the end the tables equal the truth.
+//! Any order of events of an account and of commands on its tables: in the end the tables equal the truth.
 //!
 //! A case is a sequence of steps, drawn and shrunk by proptest; `PROPTEST_CASES` sets how many (`make soak`).
 
@@ -11,7 +11,7 @@ use arrow_array::RecordBatch;
 use arrow_row::{RowConverter, SortField};
 use jiff::tz::Offset;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
-use pearlift::sandbox::{Sandbox, Settings, Size};
+use pearlift::sandbox::{Sandbox, SandboxSettings, Size};
 use pearlift::schema::{Catalog, Table};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, FileFailurePersistence, RngAlgorithm, TestRng, TestRunner};
@@ -20,10 +20,10 @@ use crate::support::{Program, check_truth, files, flip, lean_orders, start, this
 
 /// Cases of a plain `make test`; each takes some seconds.
 const CASES: u32 = 6;
-/// The kinds that are read by id sets: all of what can happen happens to them.
+/// The kinds that are read by id sets: every event happens to them.
 const KINDS: [&str; 5] = ["order", "product", "contact", "goods_out_note", "journal"];
 
-/// One thing that happens. Records are picked by a number, whatever there is then.
+/// One event. Records are picked by a number among those that exist then.
 #[derive(Clone, Debug)]
 enum Step {
     Insert(&'static str, u64),
@@ -34,7 +34,7 @@ enum Step {
     /// Changed without a date.
     Touch(&'static str, usize),
     Delete(&'static str, usize),
-    /// What was deleted before is there again.
+    /// Deleted records are there again.
     Restore(&'static str),
     Age(u64),
     Run,
@@ -47,7 +47,7 @@ enum Step {
     Clean,
     /// Small files are joined.
     Compact,
-    /// A byte of some data file flips; what it held is read again.
+    /// A byte of some data file flips; its records are read again.
     Damage(usize),
     /// The schema of orders gains columns and digits, where it lacked them.
     Schema,
@@ -82,29 +82,29 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// An account, its tables, and what is known of how far they may be from the truth.
+/// An account, its tables, and the known bound of their distance from the truth.
 struct Case {
     sandbox: Sandbox,
     lake: tempfile::TempDir,
     program: Program,
     /// Whether a run went through: before that nothing can be read again.
     loaded: bool,
-    /// Kinds changed without a date: only reading them again can tell.
+    /// Kinds changed without a date: only reading them again shows it.
     touched: Vec<&'static str>,
     deleted: Vec<(&'static str, Vec<i64>)>,
-    /// Where the schema lies that lacks something.
+    /// The folder of the schema that lacks something.
     _schemas: tempfile::TempDir,
 }
 
 impl Case {
     async fn new() -> Self {
-        let settings = Settings {
+        let settings = SandboxSettings {
             limit: 0,
             now: Some(this_morning()),
             page_cap: 60,
             // Few months, for each makes a file of each table.
             history: 70,
-            ..Settings::default()
+            ..SandboxSettings::default()
         };
         let sandbox = start(settings, Size { orders: 160, ..Size::default() }).await;
         let lake = tempfile::tempdir().unwrap();
@@ -180,13 +180,13 @@ impl Case {
         }
     }
 
-    /// Runs a command to its end; afterwards no key stands twice for a plain glob.
+    /// Runs a command to its end; afterwards no key occurs twice for a plain glob.
     fn tell(&self, arguments: &[&str]) {
         self.program.run(arguments).expect(0);
         keys_are_unique(self.lake.path());
     }
 
-    /// Flips a byte of a data file, and mends it.
+    /// Flips a byte of a data file, and repairs it.
     fn damage(&self, pick: usize) {
         let catalog = Catalog::load(None).unwrap();
         let mut of: Vec<_> = Vec::new();
@@ -216,7 +216,7 @@ impl Case {
         child.wait().unwrap();
     }
 
-    /// A quiet night, deletions looked for, and what no date tells read again.
+    /// A quiet night, deletions looked for, and undated changes read again.
     fn settle(&mut self) {
         self.program = self.program.clone().without("PEARLIFT_SCHEMAS").with("PEARLIFT_LIMITS_REREAD_REQUESTS", "0");
         self.sandbox.age(Duration::from_secs(600));
@@ -251,7 +251,7 @@ fn is_data(path: &std::path::PathBuf) -> bool {
     path.extension().is_some_and(|ending| ending == "parquet")
 }
 
-/// Reads every Parquet file of every table as a glob would, and looks for keys that stand twice.
+/// Reads every Parquet file of every table as a glob would, and looks for keys that occur twice.
 fn keys_are_unique(lake: &Path) {
     let catalog = Catalog::load(None).unwrap();
     for table in catalog.resources().iter().flat_map(|resource| &resource.tables) {
@@ -286,7 +286,7 @@ fn keys(batch: &RecordBatch, table: &Table) -> Vec<Vec<u8>> {
 
 #[test]
 fn after_any_sequence_of_events_a_quiet_run_and_a_reconcile_the_tables_equal_the_truth() {
-    // GIVEN any sequence of what happens and of what is done
+    // GIVEN any sequence of events and commands
     let steps = prop::collection::vec(step(), 3..14);
     #[expect(clippy::disallowed_methods, reason = "how many cases is a wish of whoever runs the tests")]
     let wanted: Option<u32> = std::env::var("PROPTEST_CASES").ok().and_then(|text| text.parse().ok());

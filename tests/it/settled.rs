@@ -5,7 +5,7 @@ use arrow_array::Array;
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Date32Type, Int64Type};
 use pearlift::decode::date_days;
-use pearlift::schema::{Catalog, Column, Confidence, Resource, Style, Type};
+use pearlift::schema::{Catalog, Column, Confidence, ReadStyle, Resource, Type};
 
 use crate::schemas::decode;
 use crate::support::answer;
@@ -18,8 +18,8 @@ fn column(catalog: &Catalog, table: &str, name: &str) -> Column {
 
 fn get(resource: &Resource) -> (&str, usize) {
     match &resource.read.style {
-        Style::IdSets { get, max_ids, .. } | Style::PerOwner { get, max_ids, .. } => (get, *max_ids),
-        Style::Search(_) | Style::List { .. } => panic!("{} is not read by ids", resource.name),
+        ReadStyle::IdSets { get, max_ids, .. } | ReadStyle::PerOwner { get, max_ids, .. } => (get, *max_ids),
+        ReadStyle::Search(_) | ReadStyle::List { .. } => panic!("{} is not read by ids", resource.name),
     }
 }
 

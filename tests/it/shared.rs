@@ -31,7 +31,7 @@ fn versions(lake: &Path) -> Vec<(String, usize)> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn in_27_nights_on_1_500_orders_pearlift_stays_smaller_than_the_data_and_at_most_40_files_come() {
-    // GIVEN 1,500 orders and what goes with them
+    // GIVEN 1,500 orders with their payments and notes
     let sandbox = account(1_500).await;
     let lake = fast_folder();
     let program = Program::new(&sandbox, lake.path());
@@ -64,8 +64,8 @@ async fn in_27_nights_on_1_500_orders_pearlift_stays_smaller_than_the_data_and_a
         // THEN all that is not data takes less room than the data
         let (kept, all) = (bytes(&ours), bytes(lake.path()));
         assert!(kept < all - kept, "night {night}: {kept} beside {} of data", all - kept);
-        // AND each resource has one version more, or two where what others name of it was read; the first nights, when nothing
-        // is pruned and no sets of ids are compared
+        // AND each resource has one version more, or two if referenced records of it were read; the first nights, when
+        // nothing is pruned and no sets of ids are compared
         for ((resource, before), (_, after)) in
             before.iter().zip(versions(lake.path())).take(if night < 6 { 99 } else { 0 })
         {
@@ -110,7 +110,7 @@ fn attacks() -> Vec<Attack> {
             order["places"].as_array_mut().unwrap().insert(1, json!(place));
         }),
         since("a foreign file of rejected records", |since| {
-            since["misfits"] = json!({"added": [{"path": "../x.jsonl", "records": 1}], "places": [0]});
+            since["rejected"] = json!({"added": [{"path": "../x.jsonl", "records": 1}], "places": [0]});
         }),
         ("lists beside a checkpoint", Box::new(|version| version["tables"] = json!({}))),
         ("neither lists nor a checkpoint", Box::new(|version| version["changed_since"] = Value::Null)),

@@ -1,4 +1,4 @@
-//! Signals: what is whole is committed in a bounded time, and who asks twice does not wait.
+//! Signals: all whole records are committed in a bounded time, and a second signal ends the program at once.
 
 use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
@@ -6,7 +6,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
-use pearlift::sandbox::{Sandbox, Settings, Size};
+use pearlift::sandbox::{Sandbox, SandboxSettings, Size};
 
 use crate::support::{Program, account, check_truth, start, this_morning};
 
@@ -26,7 +26,7 @@ fn ends_soon(child: &mut Child) -> Option<i32> {
     code
 }
 
-/// A program whose words can be waited for.
+/// A program with messages that can be waited for.
 struct Speaker {
     child: Child,
     lines: std::io::Lines<BufReader<std::process::ChildStderr>>,
@@ -47,7 +47,7 @@ impl Speaker {
 }
 
 async fn slow_account(orders: u64) -> Sandbox {
-    let settings = Settings { limit: 0, latency: 60, now: Some(this_morning()), ..Settings::default() };
+    let settings = SandboxSettings { limit: 0, latency: 60, now: Some(this_morning()), ..SandboxSettings::default() };
     start(settings, Size { orders, ..Size::default() }).await
 }
 
@@ -70,7 +70,7 @@ async fn a_terminated_run_commits_what_is_whole_and_the_next_goes_on() {
     assert_eq!(ends_soon(&mut run), Some(130));
     assert_eq!(std::fs::read_dir(lake.path().join("_pearlift/manifests/order")).unwrap().count(), 1);
     let done = program.with("PEARLIFT_LIMITS_CONCURRENCY", "16").run(&["run", "order"]).expect(0);
-    assert!(done.stderr.contains("goes on with the full read"), "{}", done.stderr);
+    assert!(done.stderr.contains("resumes the full read"), "{}", done.stderr);
     check_truth(&sandbox, lake.path().to_str().unwrap(), &["--only", "order,order_row"]);
 }
 
@@ -87,7 +87,7 @@ async fn a_second_signal_ends_at_once_whatever_is_in_hand() {
     for name in ["-INT", "-TERM"] {
         let mut run = Speaker::start(&program, &["run", "brand"]);
         let (stream, _) = deaf.accept().unwrap();
-        // WHEN it is asked to stop THEN it finishes what is in hand
+        // WHEN it is asked to stop THEN it finishes the requests under way
         signal(name, &run.child);
         run.wait_for("stopping");
         assert!(run.child.try_wait().unwrap().is_none(), "it waits for the answer");
@@ -114,7 +114,7 @@ async fn a_run_that_waits_for_another_ends_when_it_is_told_to() {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
 
-    // WHEN it is interrupted THEN it ends, and the first goes on
+    // WHEN it is interrupted THEN it ends, and the first continues
     signal("-INT", &second);
     assert_eq!(ends_soon(&mut second), Some(130));
     assert!(first.try_wait().unwrap().is_none(), "the first goes on");
@@ -136,7 +136,7 @@ async fn a_signal_that_comes_before_the_first_request_is_heard() {
     let mut run = Speaker::start(&program, &["-v", "run", "--wait", "order"]);
     run.wait_for("waiting for locks");
 
-    // WHEN it is told to stop THEN it ends as a run does that is stopped, soon, and has asked for no order
+    // WHEN it is told to stop THEN it ends soon as a stopped run does, and has requested no order
     signal("-TERM", &run.child);
     run.wait_for("stopping");
     assert_eq!(ends_soon(&mut run.child), Some(130));
@@ -146,7 +146,7 @@ async fn a_signal_that_comes_before_the_first_request_is_heard() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_second_sigterm_at_once_costs_neither_the_commit_nor_the_report() {
-    // GIVEN a run that reads orders, and commits what is whole at a signal
+    // GIVEN a run that reads orders, and commits all whole records at a signal
     let sandbox = slow_account(2_400).await;
     let lake = tempfile::tempdir().unwrap();
     let program = Program::new(&sandbox, lake.path()).with("PEARLIFT_LIMITS_CONCURRENCY", "1");

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use pearlift::run::run_in;
-use pearlift::sandbox::{Settings, Size};
+use pearlift::sandbox::{SandboxSettings, Size};
 use pearlift::store::Store;
 use pearlift::verify::{Inquiry, verify};
 use serde_json::Value;
@@ -15,8 +15,13 @@ async fn a_store_that_takes_its_time_changes_nothing_but_how_long_it_takes() {
     let tables = "order,order_row,order_party,order_invoice,order_custom_field,brand,customer_payment";
     for seed in 0..2 {
         // GIVEN an account in small pages, and a bucket where each thing takes a while, though locks expire within a second
-        let settings =
-            Settings { limit: 0, page_cap: 40, max_ids: 25, now: Some(this_morning()), ..Settings::default() };
+        let settings = SandboxSettings {
+            limit: 0,
+            page_cap: 40,
+            max_ids: 25,
+            now: Some(this_morning()),
+            ..SandboxSettings::default()
+        };
         let sandbox = start(settings, Size { orders: 150, ..Size::default() }).await;
         let store = Store::memory().with_lock_timing(Duration::from_millis(100), Duration::from_secs(1));
         let faults = Faults::default();
@@ -47,7 +52,7 @@ async fn a_store_that_takes_its_time_changes_nothing_but_how_long_it_takes() {
             sandbox.insert("brand", 1);
             sandbox.age(Duration::from_secs(600));
         }
-        // AND every byte is as the heads say, in versions that follow each other, with nothing in staging
+        // AND every byte agrees with the heads, in versions that follow each other, with nothing in staging
         let (errand, spool) = (program.errand(&[]), tempfile::tempdir().unwrap());
         let inquiry = Inquiry { store: &store, catalog: &errand.catalog, names: &[], deep: true, spool: spool.path() };
         let report = verify(inquiry).await.unwrap();

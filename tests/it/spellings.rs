@@ -65,7 +65,7 @@ fn spellings(text: &str) -> Vec<String> {
 #[track_caller]
 fn is_redacted(done: &Done, token: &str, from: &str) {
     assert!(done.said().contains("[secret]"), "{from}: {}", done.said());
-    // Half of a token is as good as a whole one to who guesses the rest.
+    // Half of a token is enough for guessing the rest.
     let (half, said) = (&token[..token.len() / 2], done.said());
     assert!(!said.contains(half), "{from}: {said}");
 }
@@ -73,7 +73,7 @@ fn is_redacted(done: &Done, token: &str, from: &str) {
 #[test]
 fn a_token_comes_back_in_no_spelling() {
     for (number, spelling) in spellings(TOKEN).into_iter().enumerate() {
-        // GIVEN a source that says the token in a spelling of its own
+        // GIVEN a source that quotes the token in a spelling of its own
         let message =
             json!({"errors": [{"code": "CMNC-001", "message": format!("bad token {spelling}!")}]}).to_string();
         let (status, body) = match number % 3 {
@@ -83,7 +83,7 @@ fn a_token_comes_back_in_no_spelling() {
         };
         let source = Echo::saying(status, JSON, &body);
         let folder = tempfile::tempdir().unwrap();
-        // WHEN commands meet it THEN it is in nothing that they say or keep
+        // WHEN commands meet it THEN it is in none of their messages and files
         for format in ["text", "json"] {
             let arguments = ["-v", "--log-format", format, "run", "brand"];
             let done = program(&source, &folder.path().join("lake"), TOKEN).run(&arguments);
@@ -106,7 +106,7 @@ fn a_token_with_quotes_and_backslashes_comes_back_in_no_json() {
                 let arguments = ["-v", "--log-format", format, "run", "brand"];
                 let done = program(&source, &folder.path().join("lake"), token).run(&arguments);
                 is_redacted(&done, token, &body.to_string());
-                // AND what is replaced leaves JSON valid
+                // AND replacing leaves JSON valid
                 if format == "json" {
                     done.stderr.lines().for_each(|line| drop(serde_json::from_str::<serde_json::Value>(line).unwrap()));
                 }
@@ -145,7 +145,7 @@ fn a_text_is_redacted_before_it_is_cut() {
     }
 }
 
-/// Serves credentials at `/role` and below, and a bucket that refuses with what it heard, in a spelling.
+/// Serves credentials at `/role` and below, and a bucket that refuses with a quotation of the request, in a spelling.
 fn bucket(credentials: &'static str, spell: fn(&str) -> String) -> Echo {
     Echo::start(move |request, stream| {
         let header = |name: &str| {
@@ -194,7 +194,7 @@ fn credentials_that_are_fetched_come_back_in_no_spelling() {
         |text| escaped(text, |c| format!("&#{c};")),
     ];
     for spell in spells {
-        // GIVEN a bucket whose credentials come from a container's address, or from the machine's metadata
+        // GIVEN a bucket with credentials from a container's address, or from the machine's metadata
         let source = bucket(FETCHED, spell);
         let program = Program::bare("s3://lake/x")
             .with("PEARLIFT_DESTINATION_S3_ENDPOINT", &source.root())
@@ -215,7 +215,7 @@ fn credentials_that_are_fetched_come_back_in_no_spelling() {
                 assert!(!done.said().contains("<Message>no [secret]</Message></Error>\n<"), "{}", done.said());
             }
         }
-        // AND neither is what the source of credentials was asked with
+        // AND neither is a text of the request for the credentials
         let refused = container.with("AWS_CONTAINER_CREDENTIALS_FULL_URI", &format!("{}/refuses", source.root()));
         let done = refused.run(&["status"]).expect(5);
         assert_eq!(leaks.in_text(&done.said()), None, "{}", done.said());

@@ -1,5 +1,5 @@
-//! Rows that the fixtures of the sandbox state, against what a schema makes of the records that they serve: an exchange of
-//! two columns must make a difference.
+//! Rows that the fixtures of the sandbox state, against those of a schema for the served records: an exchange of two
+//! columns must make a difference.
 
 use std::collections::BTreeSet;
 
@@ -97,7 +97,7 @@ fn a_column_that_takes_the_path_of_a_sibling_differs_from_the_rows_that_a_fixtur
     let catalog = Catalog::load(None).unwrap();
     let (mut resources, mut tried, mut alive) = (0, 0, BTreeSet::new());
     for resource in catalog.resources() {
-        // GIVEN records whose tables are as their fixture states them
+        // GIVEN records with tables as their fixture states them
         let served = serve(resource, None);
         if served.rows.is_empty() {
             continue;

@@ -1,4 +1,4 @@
-//! A run that dies at each step of bringing rows to the destination, what readers see then, and the next run.
+//! A run that crashes at each step of bringing rows to the destination, the view of readers then, and the next run.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -8,13 +8,13 @@ use std::time::Duration;
 use pearlift::failure::{Failure, Kind};
 use pearlift::run::run_in;
 use pearlift::sandbox::Sandbox;
-use pearlift::store::Step;
+use pearlift::store::StoreStep;
 use pearlift::verify::{Inquiry, verify};
 use serde_json::Value;
 
 use crate::support::{Faults, Program, account, copy_folder, fast_folder, look};
 
-/// What the runs are about: a resource of five tables read by ids, a list, and a list of which some records do not fit.
+/// The resources of the runs: one of five tables read by ids, a list, and a list with some rejected records.
 const RESOURCES: [&str; 3] = ["order", "brand", "tax_code"];
 
 /// The account, and the built-in schemas changed so that a few records make many steps.
@@ -69,10 +69,10 @@ impl Scene {
     }
 }
 
-/// A run, which dies when it has done a step so many times before; gives how many times it did each.
-async fn run_until(program: &Program, death: Option<(Step, usize)>) -> BTreeMap<Step, usize> {
+/// A run that crashes when it has done a step so many times before; gives how many times it did each.
+async fn run_until(program: &Program, death: Option<(StoreStep, usize)>) -> BTreeMap<StoreStep, usize> {
     let faults = Faults::default();
-    let seen: Arc<Mutex<Vec<Step>>> = Arc::default();
+    let seen: Arc<Mutex<Vec<StoreStep>>> = Arc::default();
     let store = faults.before(&program.store()).watched({
         let (seen, faults) = (Arc::clone(&seen), faults.clone());
         move |step, _| {
@@ -83,7 +83,7 @@ async fn run_until(program: &Program, death: Option<(Step, usize)>) -> BTreeMap<
             if dies {
                 faults.die();
             }
-            // Nothing that a dead process would do is done; what fails then is not looked at.
+            // Nothing that a crashed process would do is done; later failures are not checked.
             if faults.is_dead() { Err(Failure::new(Kind::StoreUnreachable, "go on")) } else { Ok(()) }
         }
     });
@@ -100,25 +100,25 @@ async fn run_until(program: &Program, death: Option<(Step, usize)>) -> BTreeMap<
     counts
 }
 
-/// Files that `status` says are unpublished.
+/// Files that `status` reports as unpublished.
 fn unpublished(program: &Program) -> u64 {
     let status: Value = serde_json::from_str(&program.run(&["status", "--json"]).expect(0).stdout).unwrap();
     let resources = status["resources"].as_array().unwrap();
     resources.iter().filter_map(|resource| resource["unpublished_files"].as_u64()).sum()
 }
 
-/// A place where a run died.
+/// A place where a run crashed.
 struct Grave {
     name: String,
-    step: Step,
+    step: StoreStep,
     crashed: PathBuf,
     unpublished: u64,
     mended: PathBuf,
 }
 
 impl Scene {
-    /// Lets runs die in copies of a lake, or in none, at each step that such a run does: the first time, and in the midst.
-    /// Keeps what each left, and runs again.
+    /// Lets runs crash in copies of a lake, or in none, at each step of such a run: the first time, and in the midst.
+    /// Keeps the remains of each, and runs again.
     async fn die_everywhere(&self, from: Option<&str>, often: bool, twice: bool) -> Vec<Grave> {
         let begin = |name: &str| {
             match from {
@@ -146,7 +146,7 @@ impl Scene {
         graves
     }
 
-    /// Every byte is as the heads say.
+    /// Every byte agrees with the heads.
     async fn verify(&self, program: &Program) {
         let (errand, spool) = (program.errand(&[]), tempfile::tempdir().unwrap());
         let store = program.store();
@@ -155,7 +155,7 @@ impl Scene {
         assert!(report.findings.is_empty(), "{:?}", report.findings);
     }
 
-    /// Looks at what readers saw after each death, and at what the next run made of it. `heads` are the tables that a
+    /// Checks the view of readers after each crash, and the result of the next run. `heads` are the tables that a
     /// reader of the head may see of each resource; where there are none it may see a part.
     fn judge(&self, graves: &[Grave], heads: &[&Value], end: &Value) {
         let folders: Vec<&Path> =
@@ -199,15 +199,16 @@ fn digests(look: &Value, resource: &str) -> Vec<(String, Value)> {
 async fn a_run_may_die_at_any_step_and_readers_see_the_old_or_the_new_and_the_next_run_mends_it() {
     let scene = Scene::new().await;
 
-    // GIVEN nothing, and a run that commits often WHEN it dies at any step THEN what stands is whole, and the next goes on
+    // GIVEN nothing, and a run that commits often WHEN it crashes at any step THEN stored files are whole, and the next
+    // resumes
     run_until(&scene.often("first"), None).await;
     let first = look(&RESOURCES.join(","), &[&scene.lake("first")]).remove(0);
     assert!(first["resources"]["order"]["version"].as_u64().unwrap() > 1, "it commits often: {first}");
     let graves = scene.die_everywhere(None, true, true).await;
-    let mut died: BTreeSet<Step> = graves.iter().map(|grave| grave.step).collect();
+    let mut died: BTreeSet<StoreStep> = graves.iter().map(|grave| grave.step).collect();
     scene.judge(&graves, &[], &first);
 
-    // GIVEN a lake, and a day gone by WHEN the next run dies at any step THEN the head is the old or the new one
+    // GIVEN a lake, and a day gone by WHEN the next run crashes at any step THEN the head is the old or the new one
     scene.a_day_goes_by();
     copy_folder(&scene.lake("first"), &scene.lake("second"));
     run_until(&scene.program("second"), None).await;
@@ -218,18 +219,18 @@ async fn a_run_may_die_at_any_step_and_readers_see_the_old_or_the_new_and_the_ne
     died.extend(graves.iter().map(|grave| grave.step));
     scene.judge(&graves, &[&first, &second], &second);
 
-    // GIVEN what dead runs left behind WHEN the run that mends it dies too, at any step THEN the same
-    for (name, death) in [("staged", (Step::Staged, 2)), ("copied", (Step::CopiedAll, 4))] {
+    // GIVEN the remains of crashed runs WHEN the run that repairs them crashes too, at any step THEN the same
+    for (name, death) in [("staged", (StoreStep::Staged, 2)), ("copied", (StoreStep::CopiedAll, 4))] {
         copy_folder(&scene.lake("first"), &scene.lake(name));
         run_until(&scene.program(name), Some(death)).await;
         let graves = scene.die_everywhere(Some(name), false, false).await;
         died.extend(graves.iter().map(|grave| grave.step));
-        assert!(graves.iter().any(|grave| grave.step == Step::Claimed), "{name}: recovery is died in");
+        assert!(graves.iter().any(|grave| grave.step == StoreStep::Claimed), "{name}: recovery is died in");
         scene.judge(&graves, &[&first, &second], &second);
     }
 
-    // AND there is no step that was not died at, here or where the local disk is written (`scratch`)
-    died.extend([Step::TokensOpened, Step::TokensWritten, Step::TokensSynced, Step::TokensPlaced]);
-    died.extend([Step::SegmentOpened, Step::SegmentWritten]);
-    assert_eq!(died, BTreeSet::from(Step::ALL));
+    // AND there is no step without a crash, here or where the local disk is written (`scratch`)
+    died.extend([StoreStep::TokensOpened, StoreStep::TokensWritten, StoreStep::TokensSynced, StoreStep::TokensPlaced]);
+    died.extend([StoreStep::SegmentOpened, StoreStep::SegmentWritten]);
+    assert_eq!(died, BTreeSet::from(StoreStep::ALL));
 }

@@ -1,9 +1,9 @@
-//! Goods that come in and the ledger of stock: what the simulated account serves, and what becomes of it.
+//! Received goods and the ledger of stock: the answers of the simulated account, and their tables.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use pearlift::sandbox::{Sandbox, Settings, Size};
+use pearlift::sandbox::{Sandbox, SandboxSettings, Size};
 use serde_json::Value;
 
 use crate::repair::{loaded, named_orders, one_in};
@@ -15,7 +15,7 @@ fn text(folder: &tempfile::TempDir) -> &str {
     folder.path().to_str().unwrap()
 }
 
-/// What a table is read by in a query.
+/// The table function of a table in a query.
 fn table(lake: &tempfile::TempDir, name: &str) -> String {
     format!("read_parquet('{}/{name}/**/*.parquet', hive_partitioning = true)", text(lake))
 }
@@ -57,7 +57,7 @@ async fn the_search_of_goods_in_notes_repeats_ids_in_order_and_pages_like_any_ot
     let bought: Vec<i64> = orders.iter().filter_map(Value::as_i64).collect();
     assert!(bought.is_sorted() && bought.len() > 40, "{bought:?}");
 
-    // AND pages join, whatever is filtered
+    // AND pages join under any filter
     for filter in ["", "&createdDate=2020-01-01T00:00:00Z/", "&receivedDate=2020-01-01T00:00:00Z/", "&batchId=4-20"] {
         let whole = column(&sandbox, &format!("{search}?pageSize=500{filter}"), 3).await;
         let mut joined = Vec::new();
@@ -70,7 +70,7 @@ async fn the_search_of_goods_in_notes_repeats_ids_in_order_and_pages_like_any_ot
         assert_eq!(newest, whole, "{filter}");
     }
 
-    // AND it does not lie where the search of goods-out notes lies
+    // AND it is not at the place of the search of goods-out notes
     let (status, answer) = ask(&sandbox, "warehouse-service/goods-note/goods-in-search").await;
     assert_eq!(status, 404, "{answer}");
 }
@@ -96,7 +96,7 @@ async fn a_note_whose_day_of_receipt_is_corrected_moves_to_its_month() {
     // WHEN they are read again
     program.run(&["backfill", "goods_in_note", "--ids", &listed]).expect(0);
 
-    // THEN each lies in its new month, once, with its lines
+    // THEN each is in its new month, once, with its lines
     check_truth(&sandbox, text(&lake), &["--only", NOTES]);
     let after: BTreeSet<String> = query(&months).into_iter().collect();
     assert!(before.len() > 5 && after.is_disjoint(&before), "{before:?} {after:?}");
@@ -148,8 +148,9 @@ async fn the_ledger_follows_its_date_and_agrees_with_the_notes_that_it_names() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn movements_that_bear_no_date_yet_are_found_by_their_ids() {
-    // GIVEN an account whose movements bear a date once they are changed, exported
-    let settings = Settings { limit: 0, now: Some(this_morning()), dated_movements: false, ..Settings::default() };
+    // GIVEN an account of movements that have a date once they are changed, exported
+    let settings =
+        SandboxSettings { limit: 0, now: Some(this_morning()), dated_movements: false, ..SandboxSettings::default() };
     let sandbox = start(settings, Size { orders: 600, ..Size::default() }).await;
     let lake = tempfile::tempdir().unwrap();
     let program = Program::new(&sandbox, lake.path()).with("PEARLIFT_LIMITS_PAGE_SIZE", "50");
@@ -169,11 +170,11 @@ async fn movements_that_bear_no_date_yet_are_found_by_their_ids() {
     check_truth(&sandbox, text(&lake), &only);
     assert_eq!(sandbox.take_log().total(), 4);
 
-    // WHEN nothing has come THEN a page of each tells so
+    // WHEN nothing is new THEN a page of each shows it
     program.run(&["run", "goods_movement"]).expect(0);
     assert_eq!(sandbox.take_log().total(), 2);
 
-    // WHEN the search cannot be sorted THEN that is told, and what bears a date is found
+    // WHEN the search cannot be sorted THEN that is reported, and dated movements are found
     sandbox.change(|settings| settings.unsorted = vec!["goods-movement-search".to_owned()]);
     sandbox.edit("goods_movement", &one_in(&sandbox, "goods_movement", 80));
     sandbox.age(Duration::from_secs(600));
@@ -244,7 +245,7 @@ async fn goods_that_come_in_are_in_their_order_and_in_the_stock_after_one_night(
     assert!(named.len() > 20, "{named:?}");
     sandbox.touch("order", &named);
     sandbox.touch("product", &one_in(&sandbox, "product", 9));
-    // AND a note that is held already is cleared, as a new movement of it tells
+    // AND a note that is held already is cleared, as a new movement of it shows
     let cleared: Vec<i64> =
         query(&format!("SELECT DISTINCT id FROM read_parquet('{}/goods_in_note/**/*.parquet')", lake.path().display()))
             .iter()
@@ -260,7 +261,7 @@ async fn goods_that_come_in_are_in_their_order_and_in_the_stock_after_one_night(
     // WHEN one night goes by
     program.with("PEARLIFT_RESOURCE_PRODUCT_AVAILABILITY_EVERY", "1ms").run(&["run"]).expect(0);
 
-    // THEN orders, notes, movements and stock equal the truth, and no more was read than what is named
+    // THEN orders, notes, movements and stock equal the truth, and only the named tables were read
     let orders = "order,order_row,order_party,order_invoice,order_custom_field";
     let stock = "product_availability,product_availability_warehouse,product_availability_location";
     let goods = "goods_in_note,goods_in_note_movement,goods_movement";
@@ -299,13 +300,13 @@ async fn an_order_that_an_allocation_changed_without_a_date_is_right_after_one_n
     // WHEN one night goes by
     let done = program.run(&["run", "order"]).expect(0);
 
-    // THEN the orders equal the truth, and only what is open was read
+    // THEN the orders equal the truth, and only open ones were read
     assert!(done.stderr.contains("open records every day"), "{}", done.stderr);
     check_truth(&sandbox, text(&lake), &["--only", "order,order_row,order_party,order_invoice,order_custom_field"]);
     let asked = sandbox.take_log().ids["order-service/order"];
     assert_eq!(asked, u64::try_from(open.len()).unwrap(), "{}", done.stderr);
 
-    // AND one that a GET does not return stays, for nothing else says that it was deleted
+    // AND one that a GET does not return stays, for nothing else proves its deletion
     sandbox.delete("order", &open[8..9]);
     sandbox.age(Duration::from_secs(24 * 3600));
     program.run(&["run", "order"]).expect(0);
@@ -315,7 +316,7 @@ async fn an_order_that_an_allocation_changed_without_a_date_is_right_after_one_n
     assert_eq!(query(&gone), ["0"]);
     sandbox.take_log();
 
-    // AND what is open is not read again before it is due
+    // AND an open order is not read again before it is due
     sandbox.age(Duration::from_secs(3600));
     program.run(&["run", "order"]).expect(0);
     assert!(!sandbox.take_log().ids.contains_key("order-service/order"));

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use pearlift::sandbox::{Claim, Rule, Settings, Size, Wrong};
+use pearlift::sandbox::{AnswerRule, Claim, SandboxSettings, Size, Wrong};
 
 use crate::support::{Program, account, check_truth, query, start, this_morning};
 
@@ -25,7 +25,7 @@ async fn of_listed_ids_that_are_not_returned_twenty_at_most_are_asked_for_alone(
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_list_read_by_a_search_that_lacks_records_once_loses_none() {
     // GIVEN currencies, of which a later answer shows all but two, and claims no more; the limit would permit it
-    let settings = Settings { limit: 0, now: Some(this_morning() - 5 * DAY), ..Settings::default() };
+    let settings = SandboxSettings { limit: 0, now: Some(this_morning() - 5 * DAY), ..SandboxSettings::default() };
     let sandbox = start(settings, Size { orders: 20, ..Size::default() }).await;
     sandbox.insert("currency", 20);
     let lake = tempfile::tempdir().unwrap();
@@ -37,8 +37,12 @@ async fn a_list_read_by_a_search_that_lacks_records_once_loses_none() {
     };
     let (there, left) = (held(), held() - 2);
     let short = |at: &[u64]| {
-        let search =
-            |then: Wrong| Rule { method: "GET".to_owned(), path: "currency-search".to_owned(), at: at.to_vec(), then };
+        let search = |then: Wrong| AnswerRule {
+            method: "GET".to_owned(),
+            path: "currency-search".to_owned(),
+            at: at.to_vec(),
+            then,
+        };
         let available = Some(u64::try_from(left).unwrap());
         vec![search(Wrong::Keep(left)), search(Wrong::Claim(Claim { available, more: Some(false), last: available }))]
     };

@@ -1,8 +1,8 @@
-//! Answers that swell: whatever the source or its token service sends, and with whatever status, memory stays bounded.
+//! Answers that swell: memory stays bounded for any answer of the source or its token service, with any status.
 
 use std::io::Write;
 
-use pearlift::sandbox::{Rule, Sandbox, Swell, Wrong};
+use pearlift::sandbox::{AnswerRule, Sandbox, Swell, Wrong};
 
 use crate::oauth;
 use crate::support::{Done, Echo, Program, account, check_truth, peak_memory};
@@ -22,9 +22,9 @@ fn swell(status: u16, before: &str, unit: &str, after: &str, bytes: usize) -> Sw
     Swell { status, before: before.to_owned(), unit: unit.to_owned(), times, after: after.to_owned(), gzip: true }
 }
 
-/// The plan by which every request whose path holds this text is answered so.
-fn plan(path: &str, swell: Swell) -> Vec<Rule> {
-    vec![Rule { method: String::new(), path: path.to_owned(), at: Vec::new(), then: Wrong::Swell(swell) }]
+/// The plan that answers every request with this text in its path so.
+fn plan(path: &str, swell: Swell) -> Vec<AnswerRule> {
+    vec![AnswerRule { method: String::new(), path: path.to_owned(), at: Vec::new(), then: Wrong::Swell(swell) }]
 }
 
 /// Reads resources of an account of which all such paths are answered so; gives how it ended and the most memory it took.
@@ -42,7 +42,7 @@ fn read(sandbox: &Sandbox, path: &str, swell: Swell, resources: &[&str]) -> (Don
     (done, peak)
 }
 
-/// The memory that a run takes at most whose every answer is one of these, of 30 MiB: a beginning, a unit again and again, an end.
+/// The most memory of a run that gets only such answers, of 30 MiB: a beginning, a unit again and again, an end.
 async fn try_each(answers: &[(&str, &str, &str)]) {
     let sandbox = account(20).await;
     for (before, unit, after) in answers {
@@ -152,11 +152,11 @@ async fn a_listing_that_names_a_hundred_million_ids_is_not_held_one_by_one() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_set_whose_answer_is_longer_than_any_is_read_in_smaller_ones() {
     // GIVEN products of which 200 have more text than an answer may
-    let settings = pearlift::sandbox::Settings {
+    let settings = pearlift::sandbox::SandboxSettings {
         limit: 0,
         now: Some(crate::support::this_morning()),
         text_bytes: 600_000,
-        ..pearlift::sandbox::Settings::default()
+        ..pearlift::sandbox::SandboxSettings::default()
     };
     let size = pearlift::sandbox::Size { orders: 20, ..pearlift::sandbox::Size::default() }.with("product", 450);
     let sandbox = crate::support::start(settings, size).await;
@@ -173,7 +173,7 @@ async fn an_answer_of_the_token_service_that_swells_is_bounded_whatever_its_stat
     let forms = [(r#"{"access_token":"a","x":["#, "0,"), (r#"{"error":""#, "x"), ("", r#"{"a":"#)];
     for (place, status) in [200, 400, 401, 429, 500, 503].into_iter().enumerate() {
         let (before, unit) = forms[place % forms.len()];
-        // GIVEN a token service whose answer of 300 MiB has neither a length nor an end
+        // GIVEN a token service that answers 300 MiB with neither a length nor an end
         let piece = unit.repeat((1 << 20) / unit.len());
         let head = format!("HTTP/1.1 {status} X\r\nContent-Type: application/json\r\nConnection: close\r\n\r\n");
         let service = Echo::start(move |_, stream| {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use pearlift::config::{Environment, Limits, Settings};
 use pearlift::event::Events;
 use pearlift::fetch::{Governor, Quota};
-use pearlift::sandbox::{Quota as Window, Throttle};
+use pearlift::sandbox::{QuotaWindow as Window, Throttle};
 use tokio::time::{Instant, sleep, sleep_until};
 
 const MINUTES: u32 = 12;
@@ -17,7 +17,7 @@ fn limits(pace: &str) -> Limits {
     settings.limits().expect("the limits are right")
 }
 
-/// What the two apps saw.
+/// The counts of the two apps.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Seen {
     ours: u32,
@@ -94,7 +94,7 @@ async fn another_app_at_an_even_pace_is_never_throttled_and_most_of_the_rest_is_
                 for offset in [0, 31] {
                     // GIVEN a foreign app that calls 60 times a minute
                     let seen = work(pace, window, Duration::from_millis(latency), 60, offset).await;
-                    // THEN it always finds room, and we use at least three quarters of what it leaves
+                    // THEN it always finds room, and we use at least three quarters of the rest
                     let case = format!("{pace} {window:?} {latency} ms, {offset} s into the minute: {seen:?}");
                     assert_eq!(seen.foreign_throttled, 0, "{case}");
                     assert_eq!(seen.ours_throttled, 0, "{case}");
@@ -115,7 +115,7 @@ async fn a_wait_that_the_source_asks_for_is_a_period_at_most_or_an_hour_by_retry
     let begun = Instant::now();
     let permit = governor.admit().await;
     assert!(begun.elapsed() <= 61 * second, "{:?}", begun.elapsed());
-    // AND an hour is waited for, what is longer counts as unsaid
+    // AND an hour is waited for, a longer time counts as none
     permit.answered(Some(Quota { remaining: 200, returns_in: second }));
     for (asked, most) in
         [(Some(end_of_time), 61), (Some(3_601 * second), 61), (Some(3_600 * second), 3_601), (None, 61)]

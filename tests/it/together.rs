@@ -5,13 +5,13 @@ use std::time::{Duration, Instant};
 
 use pearlift::config::Destination;
 use pearlift::run::run_in;
-use pearlift::sandbox::{Sandbox, Settings, Size};
+use pearlift::sandbox::{Sandbox, SandboxSettings, Size};
 use pearlift::store::Store;
 
 use crate::support::{Fault, Faults, Gate, Program, Verb, Weed, check_truth, start, this_morning};
 
 async fn slow_account(orders: u64) -> Sandbox {
-    let settings = Settings { limit: 0, latency: 60, now: Some(this_morning()), ..Settings::default() };
+    let settings = SandboxSettings { limit: 0, latency: 60, now: Some(this_morning()), ..SandboxSettings::default() };
     start(settings, Size { orders, ..Size::default() }).await
 }
 
@@ -44,7 +44,7 @@ async fn a_second_run_leaves_alone_what_the_first_works_on() {
     // WHEN a second one wants orders and brands
     let second = program.run(&["run", "order", "brand"]);
 
-    // THEN it leaves orders alone, without a request for them, does brands, and says so
+    // THEN it leaves orders alone, without a request for them, does brands, and reports it
     assert_eq!(second.code, 6, "{}", second.said());
     assert!(second.stderr.contains("held by"), "{}", second.stderr);
     assert_eq!(sandbox.peek_log().of("OPTIONS order-service/order"), 1);
@@ -59,7 +59,7 @@ async fn a_second_run_leaves_alone_what_the_first_works_on() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn in_a_bucket_a_lock_is_respected_while_its_run_lives_and_taken_over_when_it_is_dead() {
-    // GIVEN a bucket, locks that are renewed and die quickly, and a run that reads orders
+    // GIVEN a bucket, locks that are renewed and expire quickly, and a run that reads orders
     let sandbox = slow_account(6_000).await;
     let weed = Weed::start();
     let program = weed
@@ -99,16 +99,16 @@ async fn an_interrupted_run_commits_what_is_whole_and_the_next_goes_on() {
     assert!(interrupted.success());
     let status = run.wait().unwrap();
 
-    // THEN it ends soon, with 130, and what was whole is committed
+    // THEN it ends soon, with 130, and all whole records are committed
     assert_eq!(status.code(), Some(130));
     assert!(asked.elapsed() < Duration::from_secs(10));
     assert_eq!(versions(lake.path(), "order"), 1);
 
-    // AND the next run goes on from there
+    // AND the next run resumes from there
     let documents = |log: pearlift::sandbox::Log| log.requests["GET order-service/order"];
     let read = documents(sandbox.take_log());
     let done = program.with("PEARLIFT_LIMITS_CONCURRENCY", "16").run(&["run", "order"]).expect(0);
-    assert!(done.stderr.contains("goes on with the full read"), "{}", done.stderr);
+    assert!(done.stderr.contains("resumes the full read"), "{}", done.stderr);
     let rest = documents(sandbox.take_log());
     assert!((40..=42).contains(&(read + rest - 1)), "{read} and {rest}");
     check_truth(&sandbox, lake.path().to_str().unwrap(), &["--only", "order,order_row"]);
@@ -186,7 +186,7 @@ async fn who_waits_for_several_locks_never_waits_for_one_who_waits_for_them() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn of_two_accounts_that_want_an_empty_destination_one_is_refused_and_writes_nothing() {
-    // GIVEN an empty bucket, and a run that has read a list and stalls before it writes whose the bucket is
+    // GIVEN an empty bucket, and a run that has read a list and stalls before it writes the bucket's account
     let sandbox = slow_account(50).await;
     let store = Store::memory();
     let (faults, gate) = (Faults::default(), Gate::new());

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use pearlift::sandbox::{Rule, Sandbox, Settings, Size, Stir, Verb, Wrong};
-use pearlift::schema::{Catalog, Style};
+use pearlift::sandbox::{AnswerRule, Churn, Sandbox, SandboxSettings, Size, Verb, Wrong};
+use pearlift::schema::{Catalog, ReadStyle};
 use serde_json::Value;
 
 use crate::support::{Program, query, this_morning, truth};
@@ -23,8 +23,8 @@ fn folder() -> PathBuf {
     root().join("tests/it/trial")
 }
 
-fn settings() -> Settings {
-    Settings { limit: 0, now: Some(this_morning()), fixtures: Some(folder()), ..Settings::default() }
+fn settings() -> SandboxSettings {
+    SandboxSettings { limit: 0, now: Some(this_morning()), fixtures: Some(folder()), ..SandboxSettings::default() }
 }
 
 async fn account() -> Sandbox {
@@ -74,7 +74,7 @@ async fn a_resource_of_each_shape_is_exported_from_its_schema_and_its_fixture_al
     // WHEN they are exported
     run(&program, &["run"]);
 
-    // THEN each table is what the account says is true
+    // THEN each table equals the truth of the account
     check(&sandbox, lake.path(), &ALL);
     for (table, rows) in
         [("trial_unit", "25"), ("trial_reading", "1200"), ("trial_gauge", "400"), ("trial_batch", "90")]
@@ -123,13 +123,13 @@ async fn each_value_that_is_wrong_in_a_table_of_a_fixture_is_found() {
     run(&program(&sandbox, lake.path()), &["run"]);
     check(&sandbox, lake.path(), &["trial_gauge"]);
 
-    // WHEN a single value of a single record differs THEN the comparison says so
+    // WHEN a single value of a single record differs THEN the comparison shows it
     let id = sandbox.ids("trial_gauge")[0];
     sandbox.edit("trial_gauge", &[id]);
     let differences = compare(&sandbox, lake.path(), &["trial_gauge"]).unwrap_err();
     assert!(differences.contains("DIFFERENT trial_gauge:") && differences.contains(&id.to_string()), "{differences}");
 
-    // WHEN a record is gone THEN the comparison says so
+    // WHEN a record is gone THEN the comparison shows it
     sandbox.delete("trial_batch", &sandbox.ids("trial_batch")[..1]);
     assert!(compare(&sandbox, lake.path(), &["trial_batch"]).unwrap_err().contains("found"));
 }
@@ -183,7 +183,7 @@ async fn a_fixture_answers_as_the_source_does() {
         assert_eq!((status, body.contains("TRLC-097")), (400, true), "{body}");
     }
 
-    // OPTIONS where the file says so: only ids that were used.
+    // OPTIONS where the file declares it: only ids that were used.
     let (status, body) = ask(&sandbox, "OPTIONS", "warehouse-service/trial-gauge/").await;
     assert_eq!((status, body.contains("/trial-gauge/10")), (200, true), "{body}");
     assert!(last - first + 1 > 400 && ids.len() == 400, "there are gaps");
@@ -257,22 +257,24 @@ async fn events_happen_to_eligible_records_only_by_method_and_by_request() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn wrong_answers_and_changes_between_requests_concern_fixtures_too() {
-    // GIVEN an account whose fixtures change while they are read, and that gives one stale and one cut answer
+    // GIVEN an account with fixtures that change while they are read, and one stale and one cut answer
     let resources = ALL[..4].iter().map(|name| (*name).to_owned()).collect();
-    let stir = Stir { seed: 4, percent: 30, verbs: vec![Verb::Insert, Verb::Edit, Verb::Age], resources };
-    let rule = |path: &str, then: Wrong| Rule { method: "GET".to_owned(), path: path.to_owned(), at: vec![1], then };
+    let churn = Churn { seed: 4, percent: 30, verbs: vec![Verb::Insert, Verb::Edit, Verb::Age], resources };
+    let rule =
+        |path: &str, then: Wrong| AnswerRule { method: "GET".to_owned(), path: path.to_owned(), at: vec![1], then };
     let answers = vec![rule("trial-gauge/", Wrong::Keep(3)), rule("trial-unit", Wrong::Stale)];
     let lake = tempfile::tempdir().unwrap();
     let sandbox =
-        crate::support::start(Settings { stir, answers, ..settings() }, Size { orders: 60, ..Size::default() }).await;
+        crate::support::start(SandboxSettings { churn, answers, ..settings() }, Size { orders: 60, ..Size::default() })
+            .await;
     let program = program(&sandbox, lake.path());
 
     // WHEN it is read, and once more when it rests
     run(&program, &["run"]);
     let log = sandbox.take_log();
-    assert!(log.stirred.iter().any(|line| line.contains("Edit trial_")), "{:?}", log.stirred);
+    assert!(log.churned.iter().any(|line| line.contains("Edit trial_")), "{:?}", log.churned);
     assert_eq!(log.wrong.len(), 2, "{:?}", log.wrong);
-    sandbox.change(|settings| settings.stir = Stir::default());
+    sandbox.change(|settings| settings.churn = Churn::default());
     run(&program, &["run"]);
 
     // THEN nothing is lost
@@ -381,7 +383,7 @@ fn name(path: &Path) -> &str {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_built_in_fixture_is_exported_and_its_changes_are_followed() {
-    // GIVEN all fixtures: those whose records follow from others, and those that stand alone
+    // GIVEN all fixtures: those of records that follow from others, and independent ones
     let files = std::fs::read_dir(root().join("crates/sandbox/fixtures")).unwrap().map(|file| file.unwrap().path());
     let fixtures: Vec<PathBuf> = files.filter(|path| path.extension().is_some_and(|ending| ending == "json")).collect();
     let all: Vec<&str> = fixtures.iter().map(|path| name(path)).collect();
@@ -402,12 +404,13 @@ async fn every_built_in_fixture_is_exported_and_its_changes_are_followed() {
     program.run(&[&["run"][..], &all].concat()).expect(0);
     check(&sandbox, lake.path(), &all);
 
-    // WHEN records of those that stand alone come (`business` changes the others), and change with a date, and where each run reads all without one THEN the run of the next week finds it
+    // WHEN records of independent ones are added (`business` changes the others), and change with a date, and without
+    // one where each run reads all, THEN the run of the next week finds it
     let catalog = Catalog::load(None).unwrap();
     let is_read_whole = |name: &&&str| match &catalog.find(name).unwrap().read.style {
-        Style::List { .. } => true,
-        Style::Search(search) => search.since.is_empty(),
-        Style::IdSets { .. } | Style::PerOwner { .. } => false,
+        ReadStyle::List { .. } => true,
+        ReadStyle::Search(search) => search.since.is_empty(),
+        ReadStyle::IdSets { .. } | ReadStyle::PerOwner { .. } => false,
     };
     let (whole, dated): (Vec<&str>, Vec<&str>) = names.iter().partition(is_read_whole);
     assert!(whole.len() > 20 && dated.contains(&"product") && dated.contains(&"order_note"), "{dated:?}");
@@ -473,7 +476,7 @@ async fn a_fixture_of_a_folder_takes_the_place_of_the_built_in_one() {
     let fewer = text.replace("{\"records\": 24}", "{\"records\": 3}");
     assert_ne!(text, fewer);
     std::fs::write(folder.path().join("lead_source.json"), fewer).unwrap();
-    let settings = Settings { fixtures: Some(folder.path().to_owned()), ..settings() };
+    let settings = SandboxSettings { fixtures: Some(folder.path().to_owned()), ..settings() };
 
     // WHEN the account is served
     let sandbox = crate::support::start(settings, Size { orders: 30, ..Size::default() }).await;

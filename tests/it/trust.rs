@@ -7,13 +7,13 @@ use std::path::Path;
 use std::time::Duration;
 
 use fastrand::Rng;
-use pearlift::sandbox::{Claim, Partial, Rule, Sandbox, Settings, Size, Status, Wrong};
+use pearlift::sandbox::{AnswerRule, Claim, Partial, Sandbox, SandboxSettings, Size, Status, Wrong};
 
 use crate::support::{
     Done, Program, check_truth, compare_with_truth, copy_folder, schemas_with_sets_of, start, this_morning,
 };
 
-/// The command at one of whose requests the source answers wrongly.
+/// The command that gets a wrong answer to one of its requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
     Load,
@@ -57,16 +57,16 @@ fn wrong(dice: &mut Rng) -> Wrong {
     }
 }
 
-/// Answers that no second answer contradicts within the same run (docs/guarantees.md, "What could still deceive us"): the
-/// run may end with exit code 0, and the next one reads the change.
+/// Answers that no second answer contradicts within the same run (docs/guarantees.md, "What could still deceive us"):
+/// the run may end with exit code 0, and the next one reads the change.
 fn only_the_next_run_can_tell(phase: Phase, wrong: &Wrong, request: &str) -> bool {
     let is_search = request.contains("-search?");
     match wrong {
         // A search for changes that states that there are none.
         Wrong::None => is_search,
         Wrong::Status(Status { status: 404, .. }) => is_search,
-        // A search of a replica that lags; a document that no search row led to, and whose former copy we do not hold; what
-        // has no version and no date.
+        // A search of a replica that lags; a document without a search row and without a stored copy; a record without
+        // version and date.
         Wrong::Stale => {
             let undated = ["product-price", "product-availability"].iter().any(|path| request.contains(path));
             is_search || undated || phase == Phase::Load || phase == Phase::Backfill
@@ -97,10 +97,17 @@ impl Drop for Case {
 }
 
 impl Case {
-    /// An account of some hundred records, read in small pages and sets, whose newest records were changed within the hour.
+    /// An account of some hundred records, read in small pages and sets; its newest records were changed within the
+    /// hour.
     async fn new(seed: u64, schemas: &Path) -> Self {
-        let settings =
-            Settings { seed, limit: 0, history: 40, now: Some(this_morning()), page_cap: 40, ..Settings::default() };
+        let settings = SandboxSettings {
+            seed,
+            limit: 0,
+            history: 40,
+            now: Some(this_morning()),
+            page_cap: 40,
+            ..SandboxSettings::default()
+        };
         schemas_with_sets_of(20, schemas);
         let size =
             Size { orders: 90, ..Size::default() }.with("product", 50).with("goods_out_note", 70).with("company", 30);
@@ -110,7 +117,7 @@ impl Case {
             .with("PEARLIFT_SCHEMAS", schemas.to_str().unwrap())
             .with("PEARLIFT_LIMITS_RETRY_TRIES", "3")
             .with("PEARLIFT_RESOURCE_PRODUCT_AVAILABILITY_EVERY", "1ms")
-            // Nothing tells that a batch has changed.
+            // Nothing shows that a batch has changed.
             .with("PEARLIFT_RESOURCE_GOODS_IN_BATCH_EVERY", "1ms");
         let case = Self { seed, sandbox, program, lake, story: Vec::new() };
         case.change();
@@ -136,7 +143,7 @@ impl Case {
         ] {
             self.sandbox.insert(kind, 2);
         }
-        // A copy is told from the record by a minute at least.
+        // A copy differs from the record by a minute at least.
         self.sandbox.age(Duration::from_secs(90));
     }
 
@@ -211,14 +218,14 @@ async fn a_single_wrong_answer_is_found_or_repaired(seed: u64) {
     // WHEN one answer is wrong
     let requests = case.requests(&command);
     let (at, then) = (dice.u64(1..=requests), wrong(&mut dice));
-    let rule = Rule { method: String::new(), path: String::new(), at: vec![at], then: then.clone() };
+    let rule = AnswerRule { method: String::new(), path: String::new(), at: vec![at], then: then.clone() };
     case.sandbox.change(|settings| settings.answers = vec![rule]);
     let done = case.run(&program, &command);
     let bent = case.sandbox.take_log().wrong;
     case.story.push(format!("{phase:?}: request {at} of {requests} was answered {then:?}: {bent:?}"));
     case.sandbox.change(|settings| settings.answers.clear());
 
-    // THEN the tables are true or the exit code says that they may not be
+    // THEN the tables are true or the exit code is not 0
     let prices = "product_price,product_price_list";
     let more: &[&str] = match phase {
         Phase::Snapshot => {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use pearlift::sandbox::Rule;
+use pearlift::sandbox::AnswerRule;
 use serde_json::{Value, json};
 
 use crate::support::{Program, account, check_truth, compare_with_truth, files, head};
@@ -20,7 +20,7 @@ fn watermark(lake: &tempfile::TempDir, resource: &str, key: &str) -> Value {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_search_that_states_once_that_nothing_changed_loses_no_change() {
-    // GIVEN an exported account, and edits five hours before a run whose searches by date state that there are none
+    // GIVEN an exported account, and edits five hours before a run that finds none of them by date
     let sandbox = account(400).await;
     let lake = tempfile::tempdir().unwrap();
     let tables = lake.path().to_str().unwrap();
@@ -32,7 +32,7 @@ async fn a_search_that_states_once_that_nothing_changed_loses_no_change() {
         sandbox.edit(kind, &ids);
     }
     sandbox.age(Duration::from_secs(5 * 3600));
-    let none: Vec<Rule> = ["updatedOn=", "createdOn="]
+    let none: Vec<AnswerRule> = ["updatedOn=", "createdOn="]
         .map(|date| serde_json::from_value(json!({"path": format!("-search?{date}"), "then": "none"})).unwrap())
         .into();
     sandbox.change(|settings| settings.answers = none);

@@ -1,5 +1,5 @@
-//! Data files that unpack to far more than they have, beside manifests that state their checksums: somebody who may write to
-//! the destination made both.
+//! Data files that unpack to far more than they have, beside manifests with their checksums: an attacker with write
+//! access to the destination made both.
 
 use std::fs::File;
 use std::io::{Read, Write, repeat};
@@ -33,7 +33,7 @@ fn varint(mut value: u64) -> Vec<u8> {
     bytes
 }
 
-/// An integer field of a Thrift struct whose id is the next one.
+/// An integer field of a Thrift struct, with the next id.
 fn integer(value: usize) -> Vec<u8> {
     [vec![0x15], varint(2 * u64::try_from(value).unwrap())].concat()
 }
@@ -176,7 +176,7 @@ async fn a_data_file_that_unpacks_to_far_more_than_it_has_is_damage_and_takes_no
     ]
     .concat();
     let endless = [vec![0x15, 2, 0x19, 0xfc], varint(u64::from(u32::MAX >> 1)), vec![0; 40]].concat();
-    // GIVEN a page of 700 MiB, many large pages, a text in a dictionary that stands in each row, and footers
+    // GIVEN a page of 700 MiB, many large pages, a text in a dictionary that each row has, and footers
     let forged = folder.path().join("forged.parquet");
     let forgeries: [(&str, &dyn Fn()); 5] = [
         ("a page", &|| forge(&honest, &forged, |name| if name == "name" { long(700 << 20) } else { nulls() })),

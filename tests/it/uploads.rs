@@ -2,7 +2,7 @@
 
 use pearlift::sandbox::Sandbox;
 use pearlift::store::paths::{STAGING, staged};
-use pearlift::store::{Scratch, Store};
+use pearlift::store::{ScratchFile, Store};
 
 use crate::support::{Answer, Done, Gate, Program, Proxy, Weed, account};
 
@@ -18,7 +18,7 @@ fn program(sandbox: &Sandbox, weed: &Weed, proxy: &Proxy) -> Program {
 }
 
 /// A file of three parts, written and not staged yet.
-fn big(store: &Store, spool: &std::path::Path, path: &str) -> Scratch {
+fn big(store: &Store, spool: &std::path::Path, path: &str) -> ScratchFile {
     let scratch = store.scratch(path, spool).unwrap();
     std::fs::write(&scratch.path, vec![7; 20 << 20]).unwrap();
     scratch
@@ -34,7 +34,7 @@ async fn die_in_an_upload(weed: &Weed, program: &Program, proxy: &Proxy, path: &
     }
 }
 
-/// Paths that `clean` says went, with the reason, and those that it does not know.
+/// The removed paths of `clean`, with the reason, and the unknown ones.
 fn cleaned(done: &Done) -> (Vec<String>, Vec<String>) {
     let said: serde_json::Value = serde_json::from_str(&done.stdout).unwrap();
     let text = |value: &serde_json::Value| value.as_str().unwrap().to_owned();
@@ -45,7 +45,7 @@ fn cleaned(done: &Done) -> (Vec<String>, Vec<String>) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn what_a_killed_run_was_uploading_is_given_up_by_the_next_run_or_clean_and_nothing_else_is() {
-    // GIVEN a bucket, and runs that died while they uploaded files of two resources
+    // GIVEN a bucket, and runs that crashed while they uploaded files of two resources
     let weed = Weed::start();
     let proxy = Proxy::start(weed.endpoint()).await;
     let sandbox = account(50).await;
@@ -87,15 +87,16 @@ async fn what_a_killed_run_was_uploading_is_given_up_by_the_next_run_or_clean_an
     program.run(&["run", "brand"]).expect(0);
     assert_eq!(weed.uploads().await, all(&[&currency]));
 
-    // WHEN `clean` is asked what would go THEN it tells, and nothing goes
+    // WHEN `clean` lists the removals THEN it names the upload, and nothing is removed
     let (would, unknown) = cleaned(&program.run(&["clean", "--dry-run", "--json"]).expect(0));
-    assert_eq!(would, [format!("{currency} (unfinished upload of a dead run)")]);
+    assert_eq!(would, [format!("{currency} (unfinished upload of a crashed run)")]);
     let strange: Vec<&String> = foreign[1..3].iter().collect();
     let told = |unknown: &[String]| strange.iter().all(|key| unknown.contains(&key.replacen("shop/", "", 1)));
     assert!(told(&unknown) && unknown.len() == 2, "{unknown:?}");
     assert_eq!(weed.uploads().await, all(&[&currency]));
 
-    // WHEN it cleans THEN that goes, behind a version that keeps its run from committing, and what is not ours stays
+    // WHEN it cleans THEN that is removed, behind a version that keeps its run from committing, and foreign objects
+    // stay
     let versions = || weed.objects("lake/shop/_pearlift/manifests/currency/").len();
     let before = versions();
     let (gone, unknown) = cleaned(&program.run(&["clean", "--json"]).expect(0));
@@ -131,7 +132,7 @@ async fn what_a_living_run_uploads_is_left_alone_and_one_that_slept_has_lost() {
     program.run(&["clean"]).expect(6);
     assert_eq!(weed.uploads().await, [format!("shop/{path}")]);
 
-    // WHEN it sleeps until its lock is dead, and another run takes over
+    // WHEN it sleeps until its lock has expired, and another run takes over
     drop(locks);
     program.run(&["run", "brand"]).expect(0);
     assert_eq!(weed.uploads().await, Vec::<String>::new());
@@ -150,23 +151,23 @@ async fn a_store_that_tells_or_ends_no_uploads_fails_no_run_and_clean_says_so_on
     let proxy = Proxy::start(weed.endpoint()).await;
     let sandbox = account(50).await;
     let program = program(&sandbox, &weed, &proxy);
-    // The account's clock is not the machine's, and that is told too.
+    // The account's clock is not the machine's, and that is reported too.
     let is_of_uploads = |line: &&str| line.contains("warning") && !line.contains("clock");
     let warnings = |done: &Done| done.stderr.lines().filter(is_of_uploads).count();
     for (status, code) in [(501, "NotImplemented"), (405, "MethodNotAllowed"), (403, "AccessDenied"), (500, "Oh")] {
-        // WHEN it does not list them THEN a run says nothing of it, and has asked once
+        // WHEN it does not list them THEN a run does not report it, and has asked once
         proxy.answer("GET", "?uploads=", 9, Answer::Refuse(status, code));
         let done = program.run(&["run", "brand", "currency"]).expect(0);
         assert_eq!((warnings(&done), proxy.heal()), (0, 8), "{}", done.said());
 
-        // AND `clean` says it once, with what helps, and does the rest
+        // AND `clean` reports it once, with the remedy, and does the rest
         proxy.answer("GET", "?uploads=", 9, Answer::Refuse(status, code));
         let done = program.run(&["clean"]).expect(0);
         assert_eq!((warnings(&done), proxy.heal()), (1, 8), "{}", done.said());
         assert!(done.stderr.contains("s3:ListBucketMultipartUploads") && done.stderr.contains(&status.to_string()));
     }
 
-    // WHEN it lists them and lets nobody end them THEN it is the same, and they are not said to be gone
+    // WHEN it lists them and lets nobody end them THEN it is the same, and they are not reported as removed
     let upload = staged("brand", DEAD_RUN, 1);
     weed.begin_upload(&format!("shop/{upload}")).await;
     proxy.answer("DELETE", "uploadId=", 9, Answer::Refuse(403, "AccessDenied"));

@@ -1,4 +1,4 @@
-//! What `verify` finds, and what it leaves alone.
+//! The findings of `verify`, and the files that it ignores.
 
 use std::path::{Path, PathBuf};
 
@@ -11,7 +11,7 @@ fn the_file(lake: &Path, table: &str) -> PathBuf {
     found.into_iter().next().unwrap()
 }
 
-/// What readers see of a broken lake is told in a line that names the file and a remedy.
+/// The view of a broken lake: a line that names the file and a remedy.
 #[track_caller]
 fn tells(done: &Done, file: &Path, lake: &Path, words: &str) {
     let path = file.strip_prefix(lake).unwrap().to_str().unwrap();
@@ -70,7 +70,7 @@ async fn a_flipped_byte_is_found_by_a_deep_look() {
     // WHEN every byte is read THEN it is
     assert_eq!(findings(&program, &["--deep"], 7), ["brand: !checksum"]);
     tells(&program.run(&["verify", "--deep"]).expect(7), &file, lake.path(), "the checksum differs");
-    // AND who asks for another resource hears nothing of it
+    // AND a check of another resource does not report it
     assert_eq!(findings(&program, &["--deep", "currency"], 0), Vec::<String>::new());
 }
 
@@ -106,10 +106,10 @@ async fn a_truncated_and_a_missing_file_are_found_with_the_way_back() {
         assert_eq!(findings(&program, arguments, 7), ["brand: !size", "currency: !missing"]);
     }
     let done = program.run(&["verify"]).expect(7);
-    tells(&done, &short, lake.path(), "the manifest says");
+    tells(&done, &short, lake.path(), "the manifest has");
     tells(&done, &gone, lake.path(), "it is not there");
 
-    // AND to read everything again is no way back: what is new is merged with what is there
+    // AND reading everything again is no repair: new rows are merged with existing ones
     for name in ["brand", "currency"] {
         let done = program.run(&["run", "--full", name]).expect(7);
         assert!(done.stderr.contains("backfill RESOURCE --damaged"), "{}", done.stderr);
@@ -150,7 +150,7 @@ async fn foreign_parquet_is_damage_and_other_strays_are_not() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_file_that_is_staged_is_unpublished_and_no_damage() {
-    // GIVEN a run that died between its commit and publishing
+    // GIVEN a run that crashed between its commit and publishing
     let sandbox = account(50).await;
     let lake = tempfile::tempdir().unwrap();
     let program = Program::new(&sandbox, lake.path());
@@ -162,7 +162,7 @@ async fn a_file_that_is_staged_is_unpublished_and_no_damage() {
     std::fs::create_dir_all(&staging).unwrap();
     std::fs::rename(&file, staging.join(format!("{name}.part"))).unwrap();
 
-    // WHEN it is verified THEN the file counts where it lies
+    // WHEN it is verified THEN the file counts at its present path
     for arguments in [&[][..], &["--deep"]] {
         assert_eq!(findings(&program, arguments, 0), ["brand: unpublished"]);
     }
@@ -200,7 +200,7 @@ async fn keys_owners_and_partitions_are_compared_with_the_rows() {
         assert_eq!(findings(&program, &["--deep"], 0), Vec::<String>::new());
     };
 
-    // GIVEN a file in which a key stands twice WHEN it is read whole THEN it is found
+    // GIVEN a file in which a key occurs twice WHEN it is read whole THEN it is found
     rewrite(lake.path(), "product", &product, "table = pa.concat_tables([table.slice(0, 1), table])");
     assert_eq!(findings(&program, &[], 0), Vec::<String>::new());
     assert_eq!(findings(&program, &["--deep"], 7), ["product: !repeated-key"]);
@@ -239,7 +239,7 @@ async fn keys_owners_and_partitions_are_compared_with_the_rows() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn rows_of_deleted_records_are_looked_at_too() {
-    // GIVEN a lake whose account has lost orders, and after days of changes
+    // GIVEN a lake of an account that has lost orders, and after days of changes
     let sandbox = account(300).await;
     let lake = tempfile::tempdir().unwrap();
     let program = Program::new(&sandbox, lake.path());
@@ -255,7 +255,7 @@ async fn rows_of_deleted_records_are_looked_at_too() {
     let done = program.run(&["clean"]).expect(0);
     assert!(done.stdout.starts_with("0 files"), "{}", done.stdout);
 
-    // WHEN one of the files kept apart is changed THEN it is found
+    // WHEN one of the files of deleted rows is changed THEN it is found
     let kept = files(&lake.path().join("_pearlift/deleted/order")).pop().unwrap();
     let mut bytes = std::fs::read(&kept).unwrap();
     bytes[10] ^= 1;

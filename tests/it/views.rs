@@ -9,7 +9,7 @@ use pearlift::sandbox::{Sandbox, Verb};
 use crate::support::{Program, account, check_truth, head};
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
-/// The second view, its tables, and the resource whose records it shows.
+/// The second view, its tables, and the resource that has its records.
 const VIEWS: [(&str, &str, &str); 3] = [
     ("contact_search", "contact_search", "contact"),
     ("journal_row", "journal_row", "journal"),
@@ -24,7 +24,7 @@ fn check(sandbox: &Sandbox, lake: &Path) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn second_views_of_records_follow_their_changes_and_deletions() {
-    // GIVEN an account whose second views are exported
+    // GIVEN an account with exported second views
     let sandbox = account(300).await;
     let lake = tempfile::tempdir().unwrap();
     let program = Program::new(&sandbox, lake.path());
@@ -77,7 +77,7 @@ async fn second_views_are_read_only_where_they_are_named() {
     let lake = tempfile::tempdir().unwrap();
     Program::new(&sandbox, lake.path()).run(&["run"]).expect(0);
 
-    // THEN what is not by default has no table, the others have one
+    // THEN a view that is off by default has no table, the others have one
     for (name, ..) in VIEWS {
         assert!(!lake.path().join(name).exists(), "{name}");
     }
@@ -102,7 +102,7 @@ async fn a_payment_that_changes_after_its_creation_arrives_within_a_month() {
         sandbox.touch(name, &sandbox.ids(name)[..5]);
     }
 
-    // WHEN a night goes by THEN nothing has told of it
+    // WHEN a night goes by THEN nothing has shown it
     sandbox.age(DAY);
     run();
     let only = &["--only", &payments.join(",")];

@@ -1,4 +1,4 @@
-//! `tables` and `drop_columns`: what the settings leave out is written nowhere, and what cannot be left out is refused.
+//! `tables` and `drop_columns`: excluded tables and columns are written nowhere, and needed ones cannot be excluded.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -42,13 +42,13 @@ fn every_column_and_table_that_may_be_left_out_is_left_out_everywhere() {
         let may: Vec<String> =
             all.filter(|name| wished(&resource.name, &dropping(std::slice::from_ref(name))).is_ok()).collect();
         left_out += may.len();
-        let owner = resource.owner_table().name.clone();
+        let owner = resource.main_table().name.clone();
         let fewer = ColumnSelection { tables: Some(vec![owner.clone()]), ..ColumnSelection::default() };
         let before = decode(resource, &answer(resource));
 
         // WHEN they are left out, or all tables but the owner's are
         for wishes in [dropping(&may), fewer] {
-            // Lines of journals tell which orders to read again: that table cannot go.
+            // Lines of journals reference orders to read again: that table cannot be excluded.
             let Ok(catalog) = wished(&resource.name, &wishes) else {
                 assert_eq!(resource.name, "journal");
                 continue;
@@ -56,9 +56,9 @@ fn every_column_and_table_that_may_be_left_out_is_left_out_everywhere() {
             let shaped = catalog.find(&resource.name).unwrap();
             let page = decode(shaped, &answer(resource));
 
-            // THEN the owners and the columns that stay are what they were, and nothing of the rest is in `_extra`
+            // THEN the records and the remaining columns are unchanged, and nothing of the rest is in `_extra`
             assert_eq!(page.owners, before.owners, "{}", resource.name);
-            assert!(page.misfits.is_empty(), "{}", resource.name);
+            assert!(page.rejected_values.is_empty(), "{}", resource.name);
             for (table, rows) in shaped.tables.iter().zip(&page.tables) {
                 let place = resource.tables.iter().position(|old| old.name == table.name).unwrap();
                 let old = &before.tables[place].batch;
@@ -76,7 +76,7 @@ fn every_column_and_table_that_may_be_left_out_is_left_out_everywhere() {
 
 #[test]
 fn a_value_that_is_left_out_is_nowhere_even_where_it_is_of_another_kind_than_the_schema_says() {
-    // GIVEN a schema whose columns and tables lie within each other, and records that do not keep to it
+    // GIVEN a schema with columns and tables nested in each other, and records that do not fit it
     let schema = r#"
 about = "things"
 [read]
@@ -143,7 +143,7 @@ columns = [
         "the records are apt"
     );
 
-    // WHEN columns are left out THEN only what no column ever named is in `_extra`
+    // WHEN columns are excluded THEN only values that no column ever named are in `_extra`
     let nowhere = |found: &[String]| {
         assert_eq!(found[0], r#"{"box":{"other":1}}"#);
         assert!(!found.iter().any(|extra| extra.contains("HIDDEN")), "{found:?}");
@@ -156,7 +156,7 @@ columns = [
         let tables = Some(tables.into_iter().map(str::to_owned).collect());
         let found = extras(&load(ColumnSelection { tables, ..dropping(&columns) }));
 
-        // THEN the same, and what nobody named of a table's entries is where the table is
+        // THEN the same, and unnamed values of a table's entries are with the table
         nowhere(&found);
         assert_eq!(found.iter().any(|extra| extra.contains("OF A PART")), with_parts, "{found:?}");
     }
@@ -170,9 +170,9 @@ fn what_reading_goes_by_cannot_be_left_out_and_names_must_exist() {
         ("order", "order", "id", "part of the key"),
         ("order", "order_row", "id", "part of the key"),
         ("order", "order", "created_on", "the files are divided by it"),
-        ("order", "order", "updated_on", "is told"),
-        ("order", "order", "version", "the newer of two copies"),
-        ("contact", "contact", "updated_on", "the newer of two copies"),
+        ("order", "order", "updated_on", "it decides"),
+        ("order", "order", "version", "which of two copies is newer"),
+        ("contact", "contact", "updated_on", "which of two copies is newer"),
         ("goods_out_note", "goods_out_note", "shipped", "compared"),
         ("customer_payment", "customer_payment", "order_id", "`order` is read again"),
         ("journal", "journal_line", "order_id", "`order` is read again"),
@@ -192,7 +192,7 @@ fn what_reading_goes_by_cannot_be_left_out_and_names_must_exist() {
         assert!(failure.to_string().contains(because), "{failure}");
         assert!(failure.advice().is_some());
     }
-    // What reads again may itself be left out.
+    // A resource that causes reading again may itself be excluded.
     let lines = |name: &str| {
         let tables = (name == "journal").then(|| vec!["journal".to_owned()]);
         ColumnSelection { tables, ..ColumnSelection::default() }
@@ -282,7 +282,7 @@ async fn settings_that_leave_things_out_hold_for_every_command_and_for_what_is_t
     program.run(&["run", "--full", "order"]).expect(0);
     crate::support::check_truth(&sandbox, text(lake.path()), &["--only", "order,order_row,order_party"]);
 
-    // WHEN names are wrong THEN every command says so, and which there are
+    // WHEN names are wrong THEN every command reports it, and lists the valid ones
     let wrong = program.with("PEARLIFT_RESOURCE_ORDER_DROP_COLUMNS", "order.customer_ref");
     for command in [&["run"][..], &["plan"], &["check"], &["resources"], &["status"], &["verify"]] {
         let done = wrong.run(command).expect(2);

@@ -1,4 +1,4 @@
-//! The records that there are: made from the seed, with what was changed since on top.
+//! The existing records: made from the seed, with later changes on top.
 //!
 //! A record is a function of its id and its overlay entry, so an account of a million orders costs next to nothing.
 //! About one id in a hundred was never used; created instants grow with the id.
@@ -11,9 +11,9 @@ use jiff::tz::TimeZone;
 use crate::fixture::{Fixture, Fixtures, Stamp};
 use crate::record::{Cell, Record};
 use crate::resource::ResourceId;
-use crate::rules::{Following, MOST_AFTER, Part, Records, Rule};
+use crate::rules::{CompletionRule, Following, MOST_AFTER, Part, Records};
 use crate::seed::hash;
-use crate::settings::{Settings, Size};
+use crate::settings::{SandboxSettings, Size};
 use crate::verb::RecordEvent;
 use crate::world::{IN_BLOCKS, IdSpan, IdSpans, World};
 
@@ -62,7 +62,7 @@ struct Change {
 }
 
 impl Change {
-    /// Keeps what a change is about to replace.
+    /// Keeps the facts that a change is about to replace.
     fn begin(&mut self) -> &mut Self {
         self.before = Some((self.revision, self.touches, self.updated));
         self
@@ -88,13 +88,13 @@ impl Stock {
 
 impl Account {
     /// An account of this size at this time.
-    pub fn new(settings: &Settings, size: &Size, now: Timestamp, fixtures: Fixtures) -> Self {
+    pub fn new(settings: &SandboxSettings, size: &Size, now: Timestamp, fixtures: Fixtures) -> Self {
         let zone = TimeZone::get(&settings.zone).unwrap_or(TimeZone::UTC);
         let orders = size.orders.max(1);
         let (mut stocks, mut spans) = (BTreeMap::new(), IdSpans::new());
         for (resource, fixture) in fixtures.all().filter(|(_, fixture)| fixture.owner.is_none()) {
             let first = fixture.first_id;
-            let part = fixture.rule.and_then(Rule::part);
+            let part = fixture.rule.and_then(CompletionRule::part);
             let gaps = if part.is_some() { IN_BLOCKS } else { fixture.gaps };
             let made = IdSpan { first, greatest: first - 1, gaps, salt: fixture.salt };
             let given = size.records.get(&fixture.name);
@@ -117,7 +117,7 @@ impl Account {
 
     /// The products of which stock is kept, ascending.
     fn stocked(&self) -> Vec<i64> {
-        let views = self.fixtures.all().filter(|(_, fixture)| fixture.rule == Some(Rule::Stock));
+        let views = self.fixtures.all().filter(|(_, fixture)| fixture.rule == Some(CompletionRule::Stock));
         views.flat_map(|(resource, _)| self.ids(resource)).collect()
     }
 
@@ -131,7 +131,7 @@ impl Account {
         self.fixtures.get(resource)
     }
 
-    /// The resource whose records these are: a view of another resource has none of its own.
+    /// The resource that has these records: a view of another resource has none of its own.
     fn holder(&self, resource: ResourceId) -> ResourceId {
         let owner = self.fixture(resource).owner.as_ref();
         owner.and_then(|owner| self.resource(&owner.resource)).unwrap_or(resource)
@@ -201,7 +201,7 @@ impl Account {
         all.filter(move |id| !stock.deleted.contains(id) && self.is_viewed(resource, *id))
     }
 
-    /// How many there are between two ids; none where only a look at each tells.
+    /// The number of records between two ids; none where each must be looked at.
     pub fn count(&self, resource: ResourceId, from: i64, to: i64) -> Option<usize> {
         let stock = self.stock(resource);
         if self.fixture(resource).owner.is_some() || from > to {
@@ -246,7 +246,7 @@ impl Account {
             // Beyond those of orders ids and dates do not grow together.
             return (vec![(i64::MIN, i64::MAX)], None);
         }
-        // A date lies so far behind one that grows with the id.
+        // A date is at most so far behind one that grows with the id.
         let slack = if stock.part.is_some() { MOST_AFTER } else { 0 };
         let (early, late) = (from.map(|from| from.div_euclid(1_000)), to.map(|to| to.div_euclid(1_000) + 1));
         let created = |id: i64| self.made_created(stock, id);
@@ -335,7 +335,7 @@ impl Account {
         ids
     }
 
-    /// Adds the records that follow from what happened elsewhere.
+    /// Adds the records that follow from an event of another record.
     fn follow(&mut self, following: Vec<Following>, now: i64) {
         for (part, order, added) in following {
             let resource = self.resource(part.name()).expect("the account serves every part");
@@ -345,7 +345,7 @@ impl Account {
         }
     }
 
-    /// Changes records, and says so by their date.
+    /// Changes records, and moves their date.
     pub fn edit(&mut self, resource: ResourceId, ids: &[i64], now: i64) {
         for id in ids {
             let change = self.stock_mut(resource).changes.entry(*id).or_default().begin();
@@ -360,7 +360,7 @@ impl Account {
         }
     }
 
-    /// Changes what hangs on records without moving any date.
+    /// Changes values of records without moving any date.
     pub fn touch(&mut self, resource: ResourceId, ids: &[i64]) {
         for id in ids {
             self.stock_mut(resource).changes.entry(*id).or_default().begin().touches += 1;
@@ -387,7 +387,7 @@ impl Account {
         }
     }
 
-    /// Takes a deleted record out of what is summed, or with -1 puts it back.
+    /// Takes a deleted record out of the sums, or with -1 puts it back.
     fn count_deleted(&mut self, resource: ResourceId, id: i64, sign: i64) {
         if let Some(part) = self.part(resource) {
             let revision = self.record(resource, id).revision;

@@ -14,7 +14,7 @@ use crate::swell::Swell;
 /// A rule: of the requests that match, these are answered wrongly.
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize)]
 #[serde(deny_unknown_fields)]
-pub struct Rule {
+pub struct AnswerRule {
     /// `GET` or `OPTIONS`; empty is both.
     #[serde(default)]
     pub method: String,
@@ -31,11 +31,11 @@ pub struct Rule {
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Wrong {
-    /// No rows, documents or ids; what a search states of itself stays.
+    /// No rows, documents or ids; the statements of a search about itself stay.
     Empty,
     /// As if nothing existed: counts of 0, an empty listing, a 404 for documents by id.
     None,
-    /// The first rows, documents or ids alone; what a search states of itself stays.
+    /// The first rows, documents or ids alone; the statements of a search about itself stay.
     Keep(usize),
     /// The first half of the rows, documents or ids.
     Half,
@@ -47,15 +47,15 @@ pub enum Wrong {
     Partial(Partial),
     /// The `Date` header is off by so many seconds.
     Date(i64),
-    /// The last row or document stands twice.
+    /// The last row or document occurs twice.
     Twice,
-    /// The last row or document has a twin of the same key whose other texts differ.
+    /// The last row or document has a twin of the same key with other texts.
     Twin,
     /// Documents and rows as they were before their last change, as of a replica that lags.
     Stale,
     /// A column of a search has another name.
     Rename(Replacement),
-    /// A text of the body is replaced wherever it stands.
+    /// A text of the body is replaced everywhere.
     Replace(Replacement),
     /// Another body, of any length.
     Swell(Swell),
@@ -65,7 +65,7 @@ pub enum Wrong {
     Shape,
 }
 
-/// Statements of a search; what is not given stays.
+/// Statements of a search; absent ones stay.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Claim {
@@ -98,7 +98,7 @@ pub struct Replacement {
     pub to: String,
 }
 
-impl Rule {
+impl AnswerRule {
     /// Whether a request is one that the rule counts.
     pub fn matches(&self, method: &str, path: &str) -> bool {
         (self.method.is_empty() || self.method == method) && path.contains(&self.path)
@@ -240,7 +240,7 @@ fn listed(uri: &Value) -> Vec<i64> {
     idset::parse(set).unwrap_or_default().into_iter().flat_map(|(from, to)| from..=to).collect()
 }
 
-/// A search without rows states what it states where there is nothing (docs/brightpearl-api.md §4.2).
+/// Makes a search without rows state an empty result (docs/brightpearl-api.md §4.2).
 fn deny(response: &mut Value) {
     let Some(Value::Object(meta)) = response.get_mut("metaData") else { return };
     meta.insert("resultsAvailable".to_owned(), json!(0));
@@ -329,7 +329,7 @@ mod tests {
 
     #[test]
     fn a_rule_counts_what_matches_and_concerns_the_numbers_given() {
-        let rule: Rule =
+        let rule: AnswerRule =
             serde_json::from_value(json!({"method": "GET", "path": "order/", "at": [2], "then": {"keep": 3}})).unwrap();
         assert!(rule.matches("GET", "order-service/order/1-7") && !rule.matches("OPTIONS", "order-service/order/"));
         assert!(rule.concerns(2) && !rule.concerns(1));

@@ -43,7 +43,7 @@ pub fn spoil(body: &str, content: Content) -> String {
     replaced.map_or_else(|| body.to_owned(), |rest| format!("{head}{rest}"))
 }
 
-/// Where a record begins behind its `{`, and where its id stands. A row of a search has but an id to be wrong.
+/// The beginning of a record behind its `{`, and the place of its id. A row of a search has but an id to be wrong.
 struct Place {
     inside: Option<usize>,
     id: (usize, usize),
@@ -58,7 +58,7 @@ fn last_row(body: &str) -> Option<Place> {
     (digits > 0).then_some(Place { inside: None, id: (at, at + digits) })
 }
 
-/// Records begin with their id, or stand in a map under it.
+/// Records begin with their id, or are in a map under it.
 fn first_record(body: &str) -> Option<Place> {
     let digits = |at: usize| body[at..].bytes().take_while(u8::is_ascii_digit).count();
     let map = "{\"response\":{\"";

@@ -1,19 +1,18 @@
 //! Changing the account while it serves: `POST /sandbox/TOKEN/…`, without login or quota; and its truth.
 //!
-//! `TOKEN` is printed at the start. A request with another `Host` than this server's, or with an `Origin`, is refused: no web
-//! page can send it.
-//!
+//! `TOKEN` is printed at the start. A request with another `Host` than this server's, or with an `Origin`, is refused:
+//! no web page can send it.
 //! | path | does |
 //! |---|---|
 //! | `POST …/insert/{resource}?count=N` | new records, created now; 1,000,000 at most |
-//! | `POST …/edit/{resource}?ids=1,2` or `?count=N` | other content, `updatedOn` now (without ids: the newest that it may happen to) |
+//! | `POST …/edit/{resource}?ids=1,2` or `?count=N` | other content, `updatedOn` now (without ids: the newest that can be edited) |
 //! | `POST …/touch/{resource}?…` | other content, no date moves |
-//! | `POST …/delete/{resource}?…` | gone without a trace |
+//! | `POST …/delete/{resource}?…` | removed without a trace |
 //! | `POST …/restore/{resource}?ids=1,2` | deleted ones are back as they were |
-//! | `POST …/age?seconds=N` | the account's clock goes on, or back where N is negative; ten years at most |
-//! | `POST …/settings` | a JSON object of settings to change, `faults` and `stir` among them; a new plan counts from 1 |
+//! | `POST …/age?seconds=N` | moves the account's clock forward, or back by a negative N; ten years at most |
+//! | `POST …/settings` | a JSON object of settings to change, `faults` and `churn` among them; a new plan counts from 1 |
 //! | `POST …/expire` | ends every access token |
-//! | `POST …/log`, `POST …/log/clear` | what was asked |
+//! | `POST …/log`, `POST …/log/clear` | the requests so far |
 //! | `POST …/ids/{resource}` | every id |
 //! | `POST …/truth/{resource}` | every record, a JSON object a line |
 //! | `POST …/expected/{resource}` | of a fixture: the rows that the tables must have for each record, a JSON object a line |
@@ -21,7 +20,7 @@
 use jiff::SignedDuration;
 use serde_json::{Value, json};
 
-use crate::state::{State, parameters};
+use crate::state::{ServerState, parameters};
 use crate::verb::RecordEvent;
 
 /// Records that one request makes or changes: more take minutes and memory.
@@ -29,8 +28,8 @@ const MOST_RECORDS: u64 = 1_000_000;
 /// Seconds by which one request moves the clock: ten years.
 const MOST_SECONDS: u64 = 10 * 366 * 24 * 3600;
 
-/// Does what a path says; `None` when there is nothing of that name. The error is the caller's mistake.
-pub fn control(state: &mut State, path: &str, query: &str, body: &[u8]) -> Option<Result<Value, String>> {
+/// Executes the action of a path; `None` for an unknown name. The error is the caller's mistake.
+pub fn control(state: &mut ServerState, path: &str, query: &str, body: &[u8]) -> Option<Result<Value, String>> {
     let parameters = parameters(query);
     let value = |wanted: &str| parameters.iter().find(|(name, _)| name == wanted).map(|(_, value)| value.as_str());
     let now = state.now().as_second();
@@ -110,7 +109,7 @@ pub fn control(state: &mut State, path: &str, query: &str, body: &[u8]) -> Optio
 }
 
 /// Lays a JSON object over the settings.
-fn change_settings(state: &mut State, body: &[u8]) -> Result<Value, String> {
+fn change_settings(state: &mut ServerState, body: &[u8]) -> Result<Value, String> {
     let changed: serde_json::Map<String, Value> = serde_json::from_slice(body).map_err(|error| error.to_string())?;
     let mut settings = state.settings.clone();
     settings.change(changed)?;

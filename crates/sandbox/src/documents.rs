@@ -3,16 +3,16 @@
 use std::fmt::Write;
 
 use crate::account::Account;
-use crate::fixture::{Get, Refusal, Shape};
+use crate::fixture::{FixtureRefusal, FixtureShape, Get};
 use crate::idset;
 use crate::reply::Reply;
 use crate::resource::ResourceId;
 use crate::seed::hash;
-use crate::settings::Settings;
+use crate::settings::SandboxSettings;
 
 /// Parameters of a GET.
 #[derive(Clone, Debug)]
-pub struct Asked<'a> {
+pub struct GetRequest<'a> {
     /// Below the account.
     pub path: &'a str,
     pub set: Option<&'a str>,
@@ -36,9 +36,9 @@ struct Manner {
 }
 
 impl Manner {
-    fn of(get: &Get, settings: &Settings) -> Self {
-        let refuse = |refusal: &Refusal| Reply::error(refusal.status, &refusal.code, &refusal.message);
-        let refuses = |refusal: &Refusal| {
+    fn of(get: &Get, settings: &SandboxSettings) -> Self {
+        let refuse = |refusal: &FixtureRefusal| Reply::error(refusal.status, &refusal.code, &refusal.message);
+        let refuses = |refusal: &FixtureRefusal| {
             let code = Some(&settings.refusal_code).filter(|code| !code.is_empty()).unwrap_or(&refusal.code);
             Reply::error(refusal.status, code, &refusal.message)
         };
@@ -53,40 +53,16 @@ impl Manner {
 }
 
 /// Answers a GET; the second part is how many ids were asked for.
-pub fn get(account: &Account, settings: &Settings, resource: ResourceId, asked: &Asked<'_>) -> (Reply, usize) {
+pub fn get(
+    account: &Account,
+    settings: &SandboxSettings,
+    resource: ResourceId,
+    asked: &GetRequest<'_>,
+) -> (Reply, usize) {
     let fixture = account.fixture(resource);
-    let served = fixture.get.as_ref().expect("what is served has a path");
-    if fixture.shape == Shape::List {
-        let all: Vec<i64> = account.ids(resource).filter(|id| fixture.is_served_at(asked.path, *id)).collect();
-        if served.single {
-            let Some(first) = all.first() else { return (Manner::of(served, settings).none, 0) };
-            let mut document = String::new();
-            let record = account.record(resource, *first);
-            fixture.document(&account.world, &record, Some(asked.sections), &mut document);
-            return (Reply::good(&document), 0);
-        }
-        if let Some((number, size, most)) = &served.numbered {
-            let value = |wanted: &str| {
-                let found = asked.parameters.iter().find(|(name, _)| name == wanted);
-                found.and_then(|(_, value)| value.parse::<usize>().ok())
-            };
-            let size = value(size)
-                .unwrap_or(50)
-                .min(*most)
-                .min(if settings.pieces.list_page == 0 { *most } else { settings.pieces.list_page })
-                .max(1);
-            let before = value(number).unwrap_or(1).saturating_sub(1).saturating_mul(size);
-            let page: Vec<i64> = all.iter().skip(before).take(size).copied().collect();
-            return (Reply::good(&documents(account, resource, &page, asked)), 0);
-        }
-        let size = if settings.pieces.list_page == 0 { served.page } else { settings.pieces.list_page };
-        if size == 0 || served.spread {
-            return (Reply::good(&documents(account, resource, &all, asked)), 0);
-        }
-        let page: Vec<i64> = all.iter().skip(asked.first - 1).take(size).copied().collect();
-        let mut reply = Reply::good(&documents(account, resource, &page, asked));
-        paginate(&mut reply, asked.first, page.len(), all.len());
-        return (reply, 0);
+    let served = fixture.get.as_ref().expect("a served resource has a path");
+    if fixture.shape == FixtureShape::List {
+        return (list(account, settings, resource, asked), 0);
     }
     let Some(text) = asked.set else {
         return (Reply::error(400, "CMNC-006", "An id set is needed"), 0);
@@ -143,8 +119,44 @@ pub fn get(account: &Account, settings: &Settings, resource: ResourceId, asked: 
     (reply, count)
 }
 
+/// Answers a GET of a list: all of it, or one of its pages.
+fn list(account: &Account, settings: &SandboxSettings, resource: ResourceId, asked: &GetRequest<'_>) -> Reply {
+    let fixture = account.fixture(resource);
+    let served = fixture.get.as_ref().expect("a served resource has a path");
+    let all: Vec<i64> = account.ids(resource).filter(|id| fixture.is_served_at(asked.path, *id)).collect();
+    if served.single {
+        let Some(first) = all.first() else { return Manner::of(served, settings).none };
+        let mut document = String::new();
+        let record = account.record(resource, *first);
+        fixture.document(&account.world, &record, Some(asked.sections), &mut document);
+        return Reply::good(&document);
+    }
+    if let Some((number, size, most)) = &served.numbered {
+        let value = |wanted: &str| {
+            let found = asked.parameters.iter().find(|(name, _)| name == wanted);
+            found.and_then(|(_, value)| value.parse::<usize>().ok())
+        };
+        let size = value(size)
+            .unwrap_or(50)
+            .min(*most)
+            .min(if settings.pieces.list_page == 0 { *most } else { settings.pieces.list_page })
+            .max(1);
+        let before = value(number).unwrap_or(1).saturating_sub(1).saturating_mul(size);
+        let page: Vec<i64> = all.iter().skip(before).take(size).copied().collect();
+        return Reply::good(&documents(account, resource, &page, asked));
+    }
+    let size = if settings.pieces.list_page == 0 { served.page } else { settings.pieces.list_page };
+    if size == 0 || served.spread {
+        return Reply::good(&documents(account, resource, &all, asked));
+    }
+    let page: Vec<i64> = all.iter().skip(asked.first - 1).take(size).copied().collect();
+    let mut reply = Reply::good(&documents(account, resource, &page, asked));
+    paginate(&mut reply, asked.first, page.len(), all.len());
+    reply
+}
+
 /// The document of the only id that is asked for.
-fn alone(account: &Account, resource: ResourceId, found: &[i64], asked: &Asked<'_>) -> Reply {
+fn alone(account: &Account, resource: ResourceId, found: &[i64], asked: &GetRequest<'_>) -> Reply {
     let [id] = found else { return Reply::error(400, "CMNC-100", "One id is asked for at a time") };
     let mut document = String::new();
     let record = account.record(resource, *id);
@@ -170,7 +182,7 @@ fn paginate(reply: &mut Reply, first: usize, returned: usize, total: usize) {
     );
 }
 
-fn documents(account: &Account, resource: ResourceId, ids: &[i64], asked: &Asked<'_>) -> String {
+fn documents(account: &Account, resource: ResourceId, ids: &[i64], asked: &GetRequest<'_>) -> String {
     let fixture = account.fixture(resource);
     let (keyed, envelope) = fixture.get.as_ref().map_or((false, None), |get| (get.keyed, get.envelope.as_deref()));
     let (opens, closes) = match (keyed, fixture.get.as_ref().is_some_and(|get| get.bare)) {
@@ -211,7 +223,7 @@ fn documents(account: &Account, resource: ResourceId, ids: &[i64], asked: &Asked
 }
 
 /// Answers OPTIONS: ready-made GET paths of the existing ids.
-pub fn options(account: &Account, settings: &Settings, resource: ResourceId, set: Option<&str>) -> Reply {
+pub fn options(account: &Account, settings: &SandboxSettings, resource: ResourceId, set: Option<&str>) -> Reply {
     let get = account.fixture(resource).get.as_ref().filter(|get| get.options);
     // The paths begin behind the service.
     let Some((_, name)) = get.and_then(|get| get.path.split_once('/')) else {

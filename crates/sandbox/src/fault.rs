@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::content::Content;
 use crate::seed::hash;
 
-/// What goes wrong with an answer.
+/// A fault of an answer.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Fault {
@@ -14,7 +14,7 @@ pub enum Fault {
     Internal,
     /// 500 with a page of HTML.
     Html500,
-    /// 520 with a page of HTML, as of whoever stands in front of the source.
+    /// 520 with a page of HTML, as of a proxy in front of the source.
     Html520,
     /// 503 that speaks of no quota, with and without the quota's headers.
     Unavailable,
@@ -28,14 +28,14 @@ pub enum Fault {
     ResetInside,
     /// The body ends early, in a whole HTTP answer.
     Truncated,
-    /// Content-Length says more than comes, or less.
+    /// Content-Length states more bytes than follow, or fewer.
     TooLong,
     TooShort,
     InvalidJson,
     InvalidUtf8,
-    /// Said to be gzip, and is not.
+    /// Declared as gzip, and is not.
     GzipGarbage,
-    /// Gzip that becomes 300 MiB, and gzip that says it becomes little and does not.
+    /// Gzip that unpacks to 300 MiB, and gzip with too small a length stated in its end.
     GzipBomb,
     GzipLie,
     /// 200 with a login page.
@@ -48,7 +48,7 @@ pub enum Fault {
     Trickle,
     /// No answer at all.
     Hang,
-    /// A body that goes on for ever.
+    /// A body without an end.
     Endless,
     /// To the host that `elsewhere` names.
     RedirectElsewhere,
@@ -88,7 +88,7 @@ impl Fault {
         Self::RedirectHere,
     ];
 
-    /// What is wrong inside the answer, where that is the fault.
+    /// The fault inside the answer, for a fault of content.
     pub fn content(self) -> Option<Content> {
         match self {
             Self::NamedTwice => Some(Content::NamedTwice),
@@ -109,7 +109,7 @@ impl Fault {
 pub struct Faults {
     /// So many answers of a hundred.
     pub percent: u64,
-    /// These answers, counted from 1 among those whose path holds `path`.
+    /// These answers, counted from 1 among those with `path` in their path.
     pub at: Vec<u64>,
     /// In turn by chance; none means all of [`Fault::ALL`].
     pub kinds: Vec<Fault>,
@@ -120,7 +120,7 @@ pub struct Faults {
 }
 
 impl Faults {
-    /// What goes wrong with the answer of this number.
+    /// The fault of the answer with this number.
     pub fn draw(&self, seed: u64, number: u64) -> Option<Fault> {
         let by_turn = self.at.contains(&number);
         let number = i64::try_from(number).unwrap_or(i64::MAX);

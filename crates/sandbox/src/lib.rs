@@ -22,7 +22,7 @@ mod rules;
 mod world;
 mod fixture;
 mod account;
-mod stir;
+mod churn;
 mod documents;
 mod query;
 mod search;
@@ -44,16 +44,16 @@ use tokio::task::JoinHandle;
 
 use fixture::Fixtures;
 use resource::ResourceId;
-use state::State;
+use state::ServerState;
 use verb::RecordEvent;
 
-pub use answer::{Claim, Partial, Replacement, Rule, Status, Wrong};
+pub use answer::{AnswerRule, Claim, Partial, Replacement, Status, Wrong};
+pub use churn::Churn;
 pub use fault::{Fault, Faults};
 pub use log::Log;
-pub use pieces::{Pieces, Spoiler};
+pub use pieces::{SetPieces, Spoiler};
 pub use resource::ResourceName;
-pub use settings::{Ignored, Quota, Settings, Size};
-pub use stir::Stir;
+pub use settings::{Ignored, QuotaWindow, SandboxSettings, Size};
 pub use swell::Swell;
 pub use throttle::{Throttle, Verdict};
 pub use verb::Verb;
@@ -61,7 +61,7 @@ pub use verb::Verb;
 /// A running account; it ends when dropped.
 #[derive(Debug)]
 pub struct Sandbox {
-    state: Arc<Mutex<State>>,
+    state: Arc<Mutex<ServerState>>,
     address: SocketAddr,
     in_hand: server::InHand,
     server: JoinHandle<()>,
@@ -72,21 +72,21 @@ impl Sandbox {
     /// Serves an account on a port of 127.0.0.1; 0 takes any that is free.
     ///
     /// Fixtures that break their format, and sizes of fixtures that do not exist, are `InvalidData`.
-    pub async fn start(mut settings: Settings, size: &Size, port: u16) -> std::io::Result<Self> {
+    pub async fn start(mut settings: SandboxSettings, size: &Size, port: u16) -> std::io::Result<Self> {
         if settings.control_token.is_empty() {
             settings.control_token = token()?;
         }
         let fixtures = fixtures(&settings, size).map_err(|why| Error::new(ErrorKind::InvalidData, why))?;
         let listener = TcpListener::bind(("127.0.0.1", port)).await?;
         let address = listener.local_addr()?;
-        let state = Arc::new(Mutex::new(State::new(settings, size, fixtures, Timestamp::now())));
+        let state = Arc::new(Mutex::new(ServerState::new(settings, size, fixtures, Timestamp::now())));
         let in_hand = server::InHand::default();
         let server = tokio::spawn(server::serve(listener, Arc::clone(&state), server::InHand::clone(&in_hand)));
         let other_app = tokio::spawn(server::call_as_another(Arc::clone(&state)));
         Ok(Self { state, address, in_hand, server, other_app })
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, ServerState> {
         self.state.lock().expect("no holder panics")
     }
 
@@ -126,7 +126,7 @@ impl Sandbox {
         state.account.edit(resource, ids, now);
     }
 
-    /// Changes what hangs on records; no date moves.
+    /// Changes values of records; no date moves.
     pub fn touch(&self, resource: impl Into<ResourceName>, ids: &[i64]) {
         let mut state = self.state();
         let resource = find_for(&state, RecordEvent::Touch, resource.into(), ids);
@@ -177,17 +177,18 @@ impl Sandbox {
         state.account.ids(resource).collect()
     }
 
-    /// What was asked so far; the counts go on.
+    /// The requests so far; the counts continue.
     pub fn peek_log(&self) -> Log {
         self.state().log.clone()
     }
 
-    /// What was asked since the start, or since it was last taken.
+    /// The requests since the start, or since they were last taken.
     pub fn take_log(&self) -> Log {
         std::mem::take(&mut self.state().log)
     }
 
-    /// Waits until every caller has hung up and what it had asked is in the log: after a kill requests may be under way.
+    /// Waits until every caller has disconnected and its requests are in the log: after a kill requests may be under
+    /// way.
     pub async fn rest(&self) {
         // The account and its server hold one each.
         while Arc::strong_count(&self.in_hand) > 2 {
@@ -196,7 +197,7 @@ impl Sandbox {
     }
 
     /// Changes settings while it serves.
-    pub fn change(&self, change: impl FnOnce(&mut Settings)) {
+    pub fn change(&self, change: impl FnOnce(&mut SandboxSettings)) {
         let mut state = self.state();
         let mut settings = state.settings.clone();
         change(&mut settings);
@@ -217,7 +218,7 @@ impl Sandbox {
 }
 
 /// The fixtures that the settings name.
-fn fixtures(settings: &Settings, size: &Size) -> Result<Fixtures, String> {
+fn fixtures(settings: &SandboxSettings, size: &Size) -> Result<Fixtures, String> {
     let found = Fixtures::load(settings.fixtures.as_deref())?;
     match size.records.keys().find(|name| found.counted(name).is_none()) {
         Some(name) => Err(format!("there is no fixture `{name}`")),
@@ -226,13 +227,13 @@ fn fixtures(settings: &Settings, size: &Size) -> Result<Fixtures, String> {
 }
 
 /// The resource of a name that the caller knows to be served.
-fn find(state: &State, name: ResourceName) -> ResourceId {
+fn find(state: &ServerState, name: ResourceName) -> ResourceId {
     let found = state.account.resource(name.as_str());
     found.unwrap_or_else(|| panic!("the account serves no resource `{}`", name.as_str()))
 }
 
 /// The same, where an event may happen to these records.
-fn find_for(state: &State, event: RecordEvent, name: ResourceName, ids: &[i64]) -> ResourceId {
+fn find_for(state: &ServerState, event: RecordEvent, name: ResourceName, ids: &[i64]) -> ResourceId {
     let resource = find(state, name);
     let wrong = ids.iter().find(|id| !state.account.allows(event, resource, **id));
     assert!(wrong.is_none(), "{event:?} does not happen to {wrong:?}");

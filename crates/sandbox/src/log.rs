@@ -1,4 +1,4 @@
-//! What was asked of the account: for tests and for the curious.
+//! The requests to the account, for tests and for the curious.
 
 use std::collections::BTreeMap;
 
@@ -16,11 +16,11 @@ pub struct Log {
     pub grants: u64,
     /// Requests refused for haste.
     pub throttled: u64,
-    /// What happened to the account between requests, in order.
-    pub stirred: Vec<String>,
+    /// The changes of the account between requests, in order.
+    pub churned: Vec<String>,
     /// Answers gone wrong on purpose.
     pub faults: u64,
-    /// Requests whose answers the plan of wrong answers has bent, by method and path with the query.
+    /// Requests with a faulty answer by the plan of faults, by method and path with the query.
     pub wrong: Vec<String>,
     /// Calls of the other app, and those of them refused for haste.
     pub foreign: u64,
@@ -39,7 +39,7 @@ impl Log {
         documents.map(|(_, count)| count).sum()
     }
 
-    /// Requests whose method and path begin so.
+    /// Requests with this beginning of method and path.
     pub fn of(&self, prefix: &str) -> u64 {
         self.requests.iter().filter(|(path, _)| path.starts_with(prefix)).map(|(_, count)| count).sum()
     }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::json;
 
 use crate::reply::Reply;
-use crate::settings::Settings;
+use crate::settings::SandboxSettings;
 
 /// The tokens of OAuth as they are now.
 #[derive(Debug)]
@@ -20,7 +20,7 @@ pub struct Tokens {
 
 impl Tokens {
     /// The tokens that the settings name, valid from now.
-    pub fn new(settings: &Settings, now: i64) -> Self {
+    pub fn new(settings: &SandboxSettings, now: i64) -> Self {
         let access = BTreeMap::from([(settings.access_token.clone(), now + settings.token_life)]);
         Self { access, used: BTreeMap::new(), refresh: settings.refresh_token.clone(), given: 0 }
     }
@@ -38,7 +38,7 @@ impl Tokens {
     /// Judges the headers of a request: `header` gives them by name in small letters. A refusal is the answer.
     pub fn judge(
         &mut self,
-        settings: &Settings,
+        settings: &SandboxSettings,
         now: i64,
         header: impl Fn(&str) -> Option<String>,
     ) -> Result<(), Reply> {
@@ -79,7 +79,7 @@ impl Tokens {
     /// Answers the token endpoint; `domain` is where the account is served.
     pub fn grant(
         &mut self,
-        settings: &Settings,
+        settings: &SandboxSettings,
         now: i64,
         form: &BTreeMap<String, String>,
         domain: &str,

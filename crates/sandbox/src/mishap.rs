@@ -16,13 +16,13 @@ use crate::fault::{Fault, http_date};
 use crate::reply::Reply;
 use crate::throttle::Verdict;
 
-pub type Body = UnsyncBoxBody<Bytes, std::io::Error>;
+pub type AnswerBody = UnsyncBoxBody<Bytes, std::io::Error>;
 
 /// Headers of a flood, each of a kilobyte.
 const FLOOD: usize = 500;
 
 /// A good answer, or a refusal, as it is meant.
-pub fn respond(reply: Reply, verdict: Verdict, now: Timestamp, gzip: bool) -> Response<Body> {
+pub fn respond(reply: Reply, verdict: Verdict, now: Timestamp, gzip: bool) -> Response<AnswerBody> {
     let builder = Response::builder()
         .status(reply.status)
         .header(CONTENT_TYPE, "application/json;charset=UTF-8")
@@ -55,14 +55,14 @@ pub struct Mishap {
 }
 
 impl Mishap {
-    /// What is answered instead of this; `None` is nothing, ever.
-    pub fn answer(self, reply: Reply, verdict: Verdict, now: Timestamp, gzip: bool) -> Option<Response<Body>> {
+    /// The answer that replaces this one; `None` means that none is ever sent.
+    pub fn answer(self, reply: Reply, verdict: Verdict, now: Timestamp, gzip: bool) -> Option<Response<AnswerBody>> {
         if let Some(content) = self.fault.content() {
             let body = spoil(&reply.body, content);
             return Some(respond(Reply { body, ..reply }, verdict, now, gzip));
         }
         let good = || respond(reply.clone(), verdict, now, false);
-        let with = |body: Body| {
+        let with = |body: AnswerBody| {
             let mut answer = good();
             *answer.body_mut() = body;
             answer
@@ -124,12 +124,12 @@ impl Mishap {
     }
 }
 
-fn html(status: u16) -> Response<Body> {
+fn html(status: u16) -> Response<AnswerBody> {
     bare(status, CONTENT_TYPE.as_str(), "text/html", "<html><body><h1>Something went wrong</h1></body></html>")
 }
 
 /// An answer without a date and the quota's headers.
-fn bare(status: u16, name: &str, value: &str, body: &str) -> Response<Body> {
+fn bare(status: u16, name: &str, value: &str, body: &str) -> Response<AnswerBody> {
     let builder = Response::builder().status(status).header(name, value);
     let builder =
         if name == CONTENT_TYPE.as_str() { builder } else { builder.header(CONTENT_TYPE, "application/json") };
@@ -137,7 +137,7 @@ fn bare(status: u16, name: &str, value: &str, body: &str) -> Response<Body> {
 }
 
 /// A body that never ends.
-fn endless(bytes: Bytes, apart: Duration) -> Body {
+fn endless(bytes: Bytes, apart: Duration) -> AnswerBody {
     BodyExt::boxed_unsync(StreamBody::new(stream::unfold((), move |()| {
         let bytes = bytes.clone();
         async move {
@@ -147,7 +147,7 @@ fn endless(bytes: Bytes, apart: Duration) -> Body {
     })))
 }
 
-/// Gzip whose last four bytes, the length of its content, say ten.
+/// Gzip with last four bytes, the length of its content, that state ten.
 fn understated(bytes: &[u8]) -> Bytes {
     let mut zipped = squeeze(bytes).to_vec();
     let tail = zipped.len() - 4;
@@ -156,12 +156,12 @@ fn understated(bytes: &[u8]) -> Bytes {
 }
 
 /// A body that is all there.
-pub fn whole(bytes: Bytes) -> Body {
+pub fn whole(bytes: Bytes) -> AnswerBody {
     Full::new(bytes).map_err(|never| match never {}).boxed_unsync()
 }
 
 /// A body that breaks off behind these bytes, and the connection with it.
-fn broken(bytes: Bytes) -> Body {
+fn broken(bytes: Bytes) -> AnswerBody {
     let begun = Ok(Frame::data(bytes));
     let end = Err(std::io::Error::from(std::io::ErrorKind::ConnectionReset));
     BodyExt::boxed_unsync(StreamBody::new(stream::iter([begun, end])))

@@ -23,7 +23,7 @@ pub struct Spoiler {
 /// How documents are refused and paged.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq, Serialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct Pieces {
+pub struct SetPieces {
     pub spoilers: Vec<Spoiler>,
     /// Bytes of a path below the account at most, else 414; 0 is any number.
     pub url_cap: usize,
@@ -35,7 +35,7 @@ pub struct Pieces {
     pub stuck: String,
 }
 
-impl Pieces {
+impl SetPieces {
     /// The refusal of a GET, if it is refused.
     pub fn refuse(&self, path: &str, set: Option<&str>) -> Option<Reply> {
         if self.url_cap > 0 && path.len() > self.url_cap {

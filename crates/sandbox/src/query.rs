@@ -5,13 +5,13 @@
 
 use crate::account::Account;
 use crate::fixture::Fixture;
-use crate::record::{Cell, Column, Record};
+use crate::record::{Cell, ColumnHead, Record};
 use crate::resource::ResourceId;
-use crate::settings::Settings;
+use crate::settings::SandboxSettings;
 
-/// A filter that was understood: the place of its column, and what it admits.
+/// A filter that was understood: the place of its column, and the values that it admits.
 #[derive(Clone, Debug)]
-pub enum Filter {
+pub enum ColumnFilter {
     /// Milliseconds.
     Period(usize, Option<i64>, Option<i64>),
     Ids(usize, Vec<(i64, i64)>),
@@ -20,7 +20,7 @@ pub enum Filter {
     Text(usize, String),
 }
 
-impl Filter {
+impl ColumnFilter {
     fn place(&self) -> usize {
         match self {
             Self::Period(place, ..)
@@ -34,14 +34,14 @@ impl Filter {
 
 /// A search that is to be answered.
 #[derive(Clone, Copy)]
-pub struct Query<'a> {
+pub struct SearchRequest<'a> {
     pub account: &'a Account,
-    pub settings: &'a Settings,
+    pub settings: &'a SandboxSettings,
     pub resource: ResourceId,
     pub fixture: &'a Fixture,
-    pub columns: &'a [Column<'a>],
+    pub columns: &'a [ColumnHead<'a>],
     pub id_place: usize,
-    pub filters: &'a [Filter],
+    pub filters: &'a [ColumnFilter],
     pub sorted: usize,
     pub descending: bool,
 }
@@ -62,7 +62,7 @@ struct Page {
     rows: Vec<Vec<Cell>>,
 }
 
-impl Query<'_> {
+impl SearchRequest<'_> {
     /// How many rows there are, and those of one page.
     pub fn page(&self, first: usize, size: usize) -> (usize, Vec<Vec<Cell>>) {
         let natural = self.sorted == self.id_place || self.fixture.row_place() == Some(self.sorted);
@@ -88,15 +88,15 @@ impl Query<'_> {
         (total, rows)
     }
 
-    /// The ranges of ids in which what satisfies the filters is, ascending and apart.
+    /// The ranges of ids with all records that satisfy the filters, ascending and disjoint.
     fn stretches(&self) -> Vec<Stretch> {
         let mut ranges = vec![(i64::MIN, i64::MAX)];
         // The range within which all satisfy the one filter that is left.
         let mut sure = Some((i64::MIN, i64::MAX));
         for filter in self.filters {
             let ids = match filter {
-                Filter::Ids(place, ids) if self.fixture.shows_id(*place) => Some(ids.clone()),
-                Filter::Int(place, id) if self.fixture.shows_id(*place) => Some(vec![(*id, *id)]),
+                ColumnFilter::Ids(place, ids) if self.fixture.shows_id(*place) => Some(ids.clone()),
+                ColumnFilter::Int(place, id) if self.fixture.shows_id(*place) => Some(vec![(*id, *id)]),
                 _ => None,
             };
             if let Some(ids) = ids {
@@ -105,7 +105,9 @@ impl Query<'_> {
             }
             let stamp = self.fixture.stamp(filter.place());
             let (near, inside) = match (filter, stamp) {
-                (Filter::Period(_, from, to), Some(stamp)) => self.account.dated(self.resource, stamp, *from, *to),
+                (ColumnFilter::Period(_, from, to), Some(stamp)) => {
+                    self.account.dated(self.resource, stamp, *from, *to)
+                }
                 _ => (vec![(i64::MIN, i64::MAX)], None),
             };
             ranges = intersection(&ranges, &joined(near));
@@ -130,7 +132,7 @@ impl Query<'_> {
         stretches
     }
 
-    /// Adds what a stretch has to the page.
+    /// Adds the rows of a stretch to the page.
     fn walk(&self, mut stretch: Stretch, descending: bool, page: &mut Page) {
         let counts = stretch.is_sure && !self.fixture.repeats() && self.settings.never_listed.is_empty();
         let count = |stretch: &Stretch| self.account.count(self.resource, stretch.from, stretch.to);
@@ -158,7 +160,7 @@ impl Query<'_> {
         });
     }
 
-    /// Does something with each record of a stretch, until it says that this is enough.
+    /// Calls `work` with each record of a stretch, until it returns that this is enough.
     fn each(&self, stretch: Stretch, descending: bool, mut work: impl FnMut(&Record) -> bool) {
         let ids = self.account.ids_between(self.resource, stretch.from, stretch.to);
         let mut ids = ids.filter(|id| !self.settings.never_listed.contains(id));
@@ -170,7 +172,7 @@ impl Query<'_> {
         }
     }
 
-    /// Adds what a record has to the page, if it satisfies the filters.
+    /// Adds the rows of a record to the page, if it satisfies the filters.
     fn take(&self, is_sure: bool, descending: bool, record: &Record, page: &mut Page) {
         let quick = if is_sure { Some(true) } else { self.quick(record) };
         if quick == Some(false) {
@@ -212,21 +214,21 @@ impl Query<'_> {
         all.then_some(true)
     }
 
-    fn passes(&self, filter: &Filter, row: &[Cell]) -> bool {
+    fn passes(&self, filter: &ColumnFilter, row: &[Cell]) -> bool {
         self.admits(filter, &row[filter.place()])
     }
 
-    fn admits(&self, filter: &Filter, cell: &Cell) -> bool {
+    fn admits(&self, filter: &ColumnFilter, cell: &Cell) -> bool {
         match (filter, cell) {
-            (Filter::Period(_, from, to), Cell::Time(at)) => {
+            (ColumnFilter::Period(_, from, to), Cell::Time(at)) => {
                 let at = *at * 1_000;
                 let slack = i64::from(!self.settings.inclusive);
                 from.is_none_or(|from| at >= from + slack) && to.is_none_or(|to| at <= to - slack)
             }
-            (Filter::Ids(_, ranges), Cell::Int(id)) => ranges.iter().any(|(from, to)| (from..=to).contains(&id)),
-            (Filter::Int(_, wanted), Cell::Int(value)) => wanted == value,
-            (Filter::Bool(_, wanted), Cell::Bool(value)) => wanted == value,
-            (Filter::Text(place, wanted), Cell::Text(text)) => {
+            (ColumnFilter::Ids(_, ranges), Cell::Int(id)) => ranges.iter().any(|(from, to)| (from..=to).contains(&id)),
+            (ColumnFilter::Int(_, wanted), Cell::Int(value)) => wanted == value,
+            (ColumnFilter::Bool(_, wanted), Cell::Bool(value)) => wanted == value,
+            (ColumnFilter::Text(place, wanted), Cell::Text(text)) => {
                 if self.columns[*place].kind == "SEARCH_STRING" {
                     text.contains(wanted.as_str())
                 } else {
@@ -288,7 +290,8 @@ mod tests {
     fn account(now: i64) -> Account {
         let fixtures = Fixtures::load(None).unwrap();
         let size = Size { orders: 150, ..Size::default() };
-        let mut account = Account::new(&Settings::default(), &size, Timestamp::from_second(now).unwrap(), fixtures);
+        let mut account =
+            Account::new(&SandboxSettings::default(), &size, Timestamp::from_second(now).unwrap(), fixtures);
         let searched = account.fixtures.all().filter(|(_, fixture)| fixture.search.is_some());
         for resource in searched.map(|(resource, _)| resource).collect::<Vec<_>>() {
             let some = |account: &Account, step: usize| account.ids(resource).step_by(step).collect::<Vec<i64>>();
@@ -303,26 +306,26 @@ mod tests {
     }
 
     /// Filters of each kind by a column, and two at once.
-    fn filters(query: &Query<'_>, now: i64) -> Vec<Vec<Filter>> {
+    fn filters(query: &SearchRequest<'_>, now: i64) -> Vec<Vec<ColumnFilter>> {
         let ids = |ids: &[(i64, i64)]| {
-            query.fixture.shows_id(query.id_place).then(|| Filter::Ids(query.id_place, ids.to_vec()))
+            query.fixture.shows_id(query.id_place).then(|| ColumnFilter::Ids(query.id_place, ids.to_vec()))
         };
         let mut all = vec![vec![], ids(&[(30, 90), (5, 40), (200, i64::MAX), (7, 7)]).into_iter().collect()];
         // The first value of each column of texts.
         let id = query.account.ids(query.resource).next().unwrap();
         let row = query.fixture.rows(&query.account.world, &query.account.record(query.resource, id)).swap_remove(0);
         all.extend(row.into_iter().enumerate().filter_map(|(place, cell)| match cell {
-            Cell::Text(text) => Some(vec![Filter::Text(place, text)]),
+            Cell::Text(text) => Some(vec![ColumnFilter::Text(place, text)]),
             _ => None,
         }));
         let dates = (0..query.columns.len()).filter(|place| query.columns[*place].kind == "PERIOD");
         for place in dates {
             for (from, to) in [(-400, -350), (-30, 9), (-1_200, -1_090), (2, 5), (-500, -100)] {
                 let (from, to) = ((now + from * DAY) * 1_000 + 77, (now + to * DAY) * 1_000);
-                let both = Filter::Period(place, Some(from), Some(to));
+                let both = ColumnFilter::Period(place, Some(from), Some(to));
                 all.push(vec![both.clone()]);
-                all.push(ids(&[(3, 250)]).into_iter().chain([Filter::Period(place, None, Some(to))]).collect());
-                all.push(vec![Filter::Period(place, Some(from), None), both]);
+                all.push(ids(&[(3, 250)]).into_iter().chain([ColumnFilter::Period(place, None, Some(to))]).collect());
+                all.push(vec![ColumnFilter::Period(place, Some(from), None), both]);
             }
         }
         all
@@ -332,13 +335,13 @@ mod tests {
     fn a_page_has_the_rows_that_a_look_at_every_record_finds() {
         let now = 1_763_532_000;
         let account = account(now);
-        let settings = Settings::default();
+        let settings = SandboxSettings::default();
         let (mut searches, mut shown) = (0, 0);
         for (resource, fixture) in account.fixtures.all().filter(|(_, fixture)| fixture.search.is_some()) {
             searches += 1;
             let (columns, id_place) = fixture.columns().unwrap();
             let (account, settings, columns) = (&account, &settings, columns.as_slice());
-            let query = Query {
+            let query = SearchRequest {
                 account,
                 settings,
                 resource,
@@ -357,7 +360,7 @@ mod tests {
                 let mut all: Vec<Vec<Cell>> = rows.filter(passing).collect();
                 for descending in [false, true] {
                     // WHEN pages of them are asked for, upwards and downwards
-                    let query = Query { filters: &filters, descending, ..query };
+                    let query = SearchRequest { filters: &filters, descending, ..query };
                     for (first, size) in [(1, 1), (1, 50), (40, 7), (3, 1_000), (all.len(), 3), (all.len() + 5, 3)] {
                         let first = first.max(1);
                         let (total, page) = query.page(first, size);

@@ -33,7 +33,7 @@ pub enum Cell {
 
 /// A column of a search.
 #[derive(Clone, Copy, Debug)]
-pub struct Column<'a> {
+pub struct ColumnHead<'a> {
     pub name: &'a str,
     /// IDSET, INTEGER, STRING, SEARCH_STRING, BOOLEAN, PERIOD.
     pub kind: &'a str,

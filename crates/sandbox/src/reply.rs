@@ -22,7 +22,7 @@ impl Reply {
         Self { status: 200, body: format!("{{\"response\":{response}}}"), label: "get", swell: None }
     }
 
-    /// A good answer whose whole body this is.
+    /// A good answer with this whole body.
     pub fn whole(body: String) -> Self {
         Self { status: 200, body, label: "bulk-data-search", swell: None }
     }

@@ -1,4 +1,4 @@
-//! Names of resources, and how the account tells them apart inside.
+//! Names of resources, and their places inside the account.
 
 /// The name of a resource that the account serves: `season`.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,4 +1,5 @@
-//! Searches (docs/brightpearl-api.md §4.1, §4.2, §4.3): filters, sorting, pages, and what the answer says of itself.
+//! Searches (docs/brightpearl-api.md §4.1, §4.2, §4.3): filters, sorting, pages, and the statements of the answer about
+//! itself.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -8,11 +9,11 @@ use jiff::Timestamp;
 use crate::account::Account;
 use crate::fixture::Fixture;
 use crate::idset;
-use crate::query::{Filter, Query};
-use crate::record::{Cell, Column};
+use crate::query::{ColumnFilter, SearchRequest};
+use crate::record::{Cell, ColumnHead};
 use crate::reply::Reply;
 use crate::resource::ResourceId;
-use crate::settings::Settings;
+use crate::settings::SandboxSettings;
 use crate::text::string;
 
 /// Parameters that are no filters.
@@ -21,7 +22,7 @@ const OWN: [&str; 6] = ["columns", "sort", "pageSize", "firstResult", "lastResul
 /// Answers a search with these parameters, raw but for percent signs decoded.
 pub fn search(
     account: &Account,
-    settings: &Settings,
+    settings: &SandboxSettings,
     name: &str,
     resource: ResourceId,
     parameters: &[(String, String)],
@@ -29,8 +30,8 @@ pub fn search(
     let fixture = account.fixture(resource);
     let (columns, id_place) = fixture.columns().expect("a search has columns");
     let unsorted = settings.unsorted.iter().any(|unsorted| unsorted == name);
-    let columns: Vec<Column<'_>> =
-        columns.iter().map(|column| Column { sortable: column.sortable && !unsorted, ..*column }).collect();
+    let columns: Vec<ColumnHead<'_>> =
+        columns.iter().map(|column| ColumnHead { sortable: column.sortable && !unsorted, ..*column }).collect();
     let columns = columns.as_slice();
     let filters = match filters(settings, name, fixture, columns, parameters) {
         Ok(filters) => filters,
@@ -58,8 +59,17 @@ pub fn search(
         return Reply::error(400, "CMNC-020", "pageSize and firstResult are numbers");
     };
     let (size, first) = (size.min(settings.page_cap).max(1), first.max(1));
-    let query =
-        Query { account, settings, resource, fixture, columns, id_place, filters: &filters, sorted, descending };
+    let query = SearchRequest {
+        account,
+        settings,
+        resource,
+        fixture,
+        columns,
+        id_place,
+        filters: &filters,
+        sorted,
+        descending,
+    };
     let (total, rows) = query.page(first, size);
     if value("countOnly") == Some("true") {
         let mut meta = String::new();
@@ -100,12 +110,12 @@ pub fn describe(fixture: &Fixture) -> Reply {
 }
 
 fn filters(
-    settings: &Settings,
+    settings: &SandboxSettings,
     search: &str,
     fixture: &Fixture,
-    columns: &[Column<'_>],
+    columns: &[ColumnHead<'_>],
     parameters: &[(String, String)],
-) -> Result<Vec<Filter>, Reply> {
+) -> Result<Vec<ColumnFilter>, Reply> {
     let mut filters = Vec::new();
     for (name, value) in parameters.iter().filter(|(name, _)| !OWN.contains(&name.as_str())) {
         let Some(place) = columns.iter().position(|column| column.name == name && column.filterable) else {
@@ -128,12 +138,12 @@ fn filters(
                     "" => Ok(None),
                     text => text.parse::<Timestamp>().map(|at| Some(at.as_millisecond())).map_err(|_| wrong()),
                 };
-                Filter::Period(place, edge(from)?, edge(to)?)
+                ColumnFilter::Period(place, edge(from)?, edge(to)?)
             }
-            "IDSET" => Filter::Ids(place, idset::parse(value).map_err(|_| wrong())?),
-            "INTEGER" => Filter::Int(place, value.parse().map_err(|_| wrong())?),
-            "BOOLEAN" => Filter::Bool(place, value.parse().map_err(|_| wrong())?),
-            _ => Filter::Text(place, value.clone()),
+            "IDSET" => ColumnFilter::Ids(place, idset::parse(value).map_err(|_| wrong())?),
+            "INTEGER" => ColumnFilter::Int(place, value.parse().map_err(|_| wrong())?),
+            "BOOLEAN" => ColumnFilter::Bool(place, value.parse().map_err(|_| wrong())?),
+            _ => ColumnFilter::Text(place, value.clone()),
         };
         if !ignored && !lied {
             filters.push(filter);
@@ -143,7 +153,7 @@ fn filters(
 }
 
 /// The first column to sort by and its direction; `.` and `|` both part them.
-fn sorting(columns: &[Column<'_>], otherwise: usize, text: Option<&str>) -> Result<(usize, bool), Reply> {
+fn sorting(columns: &[ColumnHead<'_>], otherwise: usize, text: Option<&str>) -> Result<(usize, bool), Reply> {
     let Some(text) = text else { return Ok((otherwise, false)) };
     let first = text.split(',').next().unwrap_or(text);
     let (name, direction) = first.split_once(['.', '|']).unwrap_or((first, "ASC"));
@@ -157,9 +167,9 @@ fn sorting(columns: &[Column<'_>], otherwise: usize, text: Option<&str>) -> Resu
 
 fn meta_data(
     out: &mut String,
-    columns: &[Column<'_>],
+    columns: &[ColumnHead<'_>],
     chosen: &[usize],
-    (sorted, descending): (Column<'_>, bool),
+    (sorted, descending): (ColumnHead<'_>, bool),
     more: Option<bool>,
     (available, returned, first): (usize, usize, usize),
 ) {
@@ -178,7 +188,7 @@ fn meta_data(
     let _ = write!(out, ",\"direction\":\"{}\"}}]}}", if descending { "DESC" } else { "ASC" });
 }
 
-fn write_columns(out: &mut String, columns: &[Column<'_>], chosen: &[usize]) {
+fn write_columns(out: &mut String, columns: &[ColumnHead<'_>], chosen: &[usize]) {
     for (place, column) in chosen.iter().enumerate() {
         if place > 0 {
             out.push(',');
@@ -187,7 +197,7 @@ fn write_columns(out: &mut String, columns: &[Column<'_>], chosen: &[usize]) {
     }
 }
 
-fn write_column(out: &mut String, column: &Column<'_>) {
+fn write_column(out: &mut String, column: &ColumnHead<'_>) {
     let reference = column.reference.map_or_else(|| "[]".to_owned(), |name| format!("[\"{name}\"]"));
     let _ = write!(
         out,
@@ -201,7 +211,7 @@ fn write_column(out: &mut String, column: &Column<'_>) {
 }
 
 /// The names that this page's rows refer to.
-fn reference(out: &mut String, fixture: &Fixture, columns: &[Column<'_>], chosen: &[usize], rows: &[Vec<Cell>]) {
+fn reference(out: &mut String, fixture: &Fixture, columns: &[ColumnHead<'_>], chosen: &[usize], rows: &[Vec<Cell>]) {
     let mut names: BTreeMap<&str, BTreeMap<i64, String>> = BTreeMap::new();
     for column in chosen {
         let Some(name) = columns[*column].reference else { continue };

@@ -19,7 +19,7 @@ pub struct Dice {
 }
 
 impl Dice {
-    /// The stream of a record; `salt` tells kinds and revisions apart.
+    /// The stream of a record; `salt` distinguishes kinds and revisions.
     pub fn new(seed: u64, id: i64, salt: u64) -> Self {
         Self { seed, id, salt: salt << 16 }
     }

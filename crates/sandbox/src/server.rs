@@ -19,17 +19,17 @@ use tokio::task::JoinSet;
 
 use crate::control::control;
 use crate::fault::Fault;
-use crate::mishap::{Body, Mishap, respond, whole};
+use crate::mishap::{AnswerBody, Mishap, respond, whole};
 use crate::reply::Reply;
 use crate::resource::ResourceId;
-use crate::state::{Ask, State, form, parameters};
+use crate::state::{Ask, ServerState, form, parameters};
 
 /// Bytes of a request's body at most: settings and grants are far smaller.
 const MAX_BODY: usize = 1 << 20;
 /// Records of the truth written at once.
 const TRUTH_CHUNK: usize = 500;
 
-type Shared = Arc<Mutex<State>>;
+type Shared = Arc<Mutex<ServerState>>;
 
 /// Held by each connection, and by each answer in the making.
 pub type InHand = Arc<()>;
@@ -75,7 +75,12 @@ pub async fn call_as_another(state: Shared) {
     }
 }
 
-async fn route(state: Shared, address: SocketAddr, request: Request<Incoming>, in_hand: InHand) -> Response<Body> {
+async fn route(
+    state: Shared,
+    address: SocketAddr,
+    request: Request<Incoming>,
+    in_hand: InHand,
+) -> Response<AnswerBody> {
     let (parts, body) = request.into_parts();
     let path = parts.uri.path().to_owned();
     let query = parts.uri.query().unwrap_or_default().to_owned();
@@ -93,7 +98,7 @@ async fn route(state: Shared, address: SocketAddr, request: Request<Incoming>, i
         let mut state = state.lock().expect("no holder panics");
         state.log.grants += 1;
         let now = state.now().as_second();
-        let State { settings, tokens, .. } = &mut *state;
+        let ServerState { settings, tokens, .. } = &mut *state;
         let (status, answer) = tokens.grant(settings, now, &form(&body), &address.to_string());
         return json(status, answer);
     }
@@ -106,7 +111,7 @@ async fn route(state: Shared, address: SocketAddr, request: Request<Incoming>, i
     if latency > 0 {
         tokio::time::sleep(Duration::from_millis(latency)).await;
     }
-    // It goes on though the caller may have gone.
+    // It continues even if the caller has disconnected.
     let work = tokio::task::spawn_blocking(move || {
         let answered = answer(&state, &parts, &path, &query, gzip);
         drop(in_hand);
@@ -126,9 +131,9 @@ fn answer(
     path: &str,
     query: &str,
     gzip: bool,
-) -> Option<Response<Body>> {
+) -> Option<Response<AnswerBody>> {
     let mut state = shared.lock().expect("no holder panics");
-    state.stir();
+    state.churn();
     let prefix = format!("/public-api/{}/", state.settings.account);
     let ask = Ask {
         options: parts.method == Method::OPTIONS,
@@ -138,7 +143,7 @@ fn answer(
     let verdict = state.admit(&ask);
     let header = |name: &str| parts.headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
     let now = state.now().as_second();
-    let State { settings, tokens, .. } = &mut *state;
+    let ServerState { settings, tokens, .. } = &mut *state;
     let judged = tokens.judge(settings, now, header);
     let (reply, ids, date) = match (verdict.allowed, judged) {
         (false, _) => {
@@ -172,7 +177,7 @@ fn answer(
 }
 
 /// An answer with headers in place of its own.
-fn with_headers(mut answer: Response<Body>, headers: &BTreeMap<String, String>) -> Response<Body> {
+fn with_headers(mut answer: Response<AnswerBody>, headers: &BTreeMap<String, String>) -> Response<AnswerBody> {
     for (name, value) in headers {
         let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) else { continue };
         answer.headers_mut().remove(&name);
@@ -183,7 +188,7 @@ fn with_headers(mut answer: Response<Body>, headers: &BTreeMap<String, String>) 
     answer
 }
 
-fn json(status: u16, body: String) -> Response<Body> {
+fn json(status: u16, body: String) -> Response<AnswerBody> {
     Response::builder()
         .status(status)
         .header(CONTENT_TYPE, "application/json;charset=UTF-8")
@@ -220,8 +225,8 @@ fn permit<'a>(
     Ok(path)
 }
 
-/// A request of whoever plays with the sandbox.
-fn steer(state: Shared, path: &str, query: &str, body: &[u8]) -> Response<Body> {
+/// A control request from the owner of the sandbox.
+fn steer(state: Shared, path: &str, query: &str, body: &[u8]) -> Response<AnswerBody> {
     let expected = path.strip_prefix("expected/");
     if let Some(name) = path.strip_prefix("truth/").or(expected) {
         let resource = {

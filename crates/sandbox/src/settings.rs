@@ -1,4 +1,4 @@
-//! What a simulated account is like: its size, its secrets, and every guess about the real source as a setting.
+//! The properties of a simulated account: its size, its secrets, and every guess about the real source as a setting.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -7,25 +7,26 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::answer::Rule;
+use crate::answer::AnswerRule;
+use crate::churn::Churn;
 use crate::fault::Faults;
-use crate::pieces::Pieces;
-use crate::stir::Stir;
+use crate::pieces::SetPieces;
 
 /// How the quota's window moves (docs/brightpearl-api.md §3.3).
 #[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Quota {
+pub enum QuotaWindow {
     /// Wall-clock minutes, as in every recording.
     #[default]
     Fixed,
-    /// The last sixty seconds, as the documentation says.
+    /// The last sixty seconds, as documented.
     Rolling,
 }
 
-/// How many records of each resource; what is not given follows from the orders.
+/// The number of records of each resource; absent ones follow from the orders.
 ///
-/// Fewer journals, notes or movements than orders have, and more supplier payments, suspend the rules that need them: `rules` names them.
+/// Fewer journals, notes or movements than orders have, and more supplier payments, suspend the rules that need them:
+/// `rules` names them.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Size {
@@ -58,9 +59,10 @@ pub struct Ignored {
 }
 
 /// Everything about an account but its size.
+/// More than twelve fields: one setting each.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct Settings {
+pub struct SandboxSettings {
     pub account: String,
     pub seed: u64,
     /// The account's display zone, an IANA name.
@@ -93,7 +95,7 @@ pub struct Settings {
     pub control_token: String,
     /// Requests a minute; 0 is no quota.
     pub limit: u32,
-    pub quota: Quota,
+    pub quota: QuotaWindow,
     /// Milliseconds of the quota's period; a minute at the source.
     pub period: u64,
     /// Calls a minute of another app of the same account, evenly spread.
@@ -113,9 +115,9 @@ pub struct Settings {
     pub unsorted: Vec<String>,
     pub shuffles: bool,
     pub gzip: bool,
-    /// Whether searches claim a number of results and ignore filters where their fixtures say so.
+    /// Whether searches claim a number of results and ignore filters where their fixtures declare it.
     pub searches_lie: bool,
-    /// Whether a goods movement bears `updatedOn` before its first change.
+    /// Whether a goods movement has `updatedOn` before its first change.
     pub dated_movements: bool,
     /// Whether quantities and values of credits are negative; in the documentation's examples they are positive.
     pub negative_credits: bool,
@@ -132,11 +134,11 @@ pub struct Settings {
     /// Answers gone wrong.
     pub faults: Faults,
     /// Answers that are well formed and wrong.
-    pub answers: Vec<Rule>,
+    pub answers: Vec<AnswerRule>,
     /// Refusals and pages of documents.
-    pub pieces: Pieces,
+    pub pieces: SetPieces,
     /// Changes between requests.
-    pub stir: Stir,
+    pub churn: Churn,
     /// OPTIONS of more ids than this fails with an internal error; 0 never does.
     pub options_fail_above: usize,
     /// Ids of any kind that are listed and never returned by a GET.
@@ -147,7 +149,7 @@ pub struct Settings {
     pub options_hides: u64,
 }
 
-impl Settings {
+impl SandboxSettings {
     /// Lays values over these settings; an unknown name or a wrong value is refused with its reason.
     pub fn change(&mut self, values: Map<String, Value>) -> Result<(), String> {
         let mut all = serde_json::to_value(&*self).map_err(|error| error.to_string())?;
@@ -158,7 +160,7 @@ impl Settings {
     }
 }
 
-impl Default for Settings {
+impl Default for SandboxSettings {
     fn default() -> Self {
         Self {
             account: "acme".to_owned(),
@@ -182,7 +184,7 @@ impl Default for Settings {
             expire_at: 0,
             control_token: String::new(),
             limit: 200,
-            quota: Quota::Fixed,
+            quota: QuotaWindow::Fixed,
             period: 60_000,
             foreign: 0,
             page_cap: 500,
@@ -204,8 +206,8 @@ impl Default for Settings {
             headers: BTreeMap::new(),
             faults: Faults::default(),
             answers: Vec::new(),
-            pieces: Pieces::default(),
-            stir: Stir::default(),
+            pieces: SetPieces::default(),
+            churn: Churn::default(),
             options_fail_above: 0,
             never_returned: Vec::new(),
             never_listed: Vec::new(),

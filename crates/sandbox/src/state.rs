@@ -8,17 +8,17 @@ use tokio::time::Instant;
 
 use crate::account::Account;
 use crate::answer::Wrong;
-use crate::documents::{self, Asked};
+use crate::churn::ChurnState;
+use crate::documents::{self, GetRequest};
 use crate::fault::Fault;
 use crate::fixture::Fixtures;
 use crate::log::Log;
 use crate::login::Tokens;
 use crate::mishap::squeeze;
-use crate::pieces::Pieces;
+use crate::pieces::SetPieces;
 use crate::reply::Reply;
 use crate::search;
-use crate::settings::{Settings, Size};
-use crate::stir::Stirring;
+use crate::settings::{SandboxSettings, Size};
 use crate::throttle::{Throttle, Verdict};
 
 /// The size of the bomb, more than any client should take.
@@ -26,8 +26,8 @@ const BOMB: usize = 300 << 20;
 
 /// Everything that a request can see or change.
 #[derive(Debug)]
-pub struct State {
-    pub settings: Settings,
+pub struct ServerState {
+    pub settings: SandboxSettings,
     pub account: Account,
     pub tokens: Tokens,
     pub throttle: Throttle,
@@ -35,7 +35,7 @@ pub struct State {
     start: Timestamp,
     begun: Instant,
     aged: SignedDuration,
-    stirring: Stirring,
+    churn_state: ChurnState,
     /// Answers of which the fault plan has been asked.
     judged: u64,
     /// Requests that each rule of the plan of wrong answers has counted.
@@ -52,9 +52,9 @@ pub struct Ask<'a> {
     pub parameters: Vec<(String, String)>,
 }
 
-impl State {
+impl ServerState {
     /// An account of this size; `now` is the machine's clock.
-    pub fn new(settings: Settings, size: &Size, fixtures: Fixtures, now: Timestamp) -> Self {
+    pub fn new(settings: SandboxSettings, size: &Size, fixtures: Fixtures, now: Timestamp) -> Self {
         let start = settings.now.unwrap_or(now);
         Self {
             account: Account::new(&settings, size, start, fixtures),
@@ -64,7 +64,7 @@ impl State {
             start,
             begun: Instant::now(),
             aged: SignedDuration::ZERO,
-            stirring: Stirring::default(),
+            churn_state: ChurnState::default(),
             judged: 0,
             counted: Vec::new(),
             bomb: None,
@@ -73,7 +73,7 @@ impl State {
     }
 
     /// Takes other settings; another fault plan counts anew.
-    pub fn set(&mut self, settings: Settings) {
+    pub fn set(&mut self, settings: SandboxSettings) {
         if self.settings.faults != settings.faults {
             self.judged = 0;
         }
@@ -95,14 +95,14 @@ impl State {
         self.aged += by;
     }
 
-    /// Lets happen what happens before the next request.
-    pub fn stir(&mut self) {
-        if self.settings.stir.percent == 0 {
+    /// Makes the random changes before the next request.
+    pub fn churn(&mut self) {
+        if self.settings.churn.percent == 0 {
             return;
         }
         let now = self.now().as_second();
-        for (what, moved) in self.stirring.next(&self.settings.stir, &mut self.account, now) {
-            self.log.stirred.push(format!("{} {what}", self.now()));
+        for (what, moved) in self.churn_state.next(&self.settings.churn, &mut self.account, now) {
+            self.log.churned.push(format!("{} {what}", self.now()));
             self.age(moved);
         }
     }
@@ -130,7 +130,7 @@ impl State {
         self.log.foreign_throttled += u64::from(!verdict.allowed);
     }
 
-    /// Answers what was admitted and is logged in; the number is how many ids were asked for.
+    /// Answers an admitted request with valid credentials; the number is the count of requested ids.
     pub fn answer(&self, ask: &Ask<'_>) -> (Reply, usize) {
         if let Some((resource, name, described)) = self.account.fixtures.find_search(ask.path).filter(|_| !ask.options)
         {
@@ -160,9 +160,9 @@ impl State {
             &self.account,
             &self.settings,
             resource,
-            &Asked { path: ask.path, set, sections: &sections, first, parameters: &ask.parameters },
+            &GetRequest { path: ask.path, set, sections: &sections, first, parameters: &ask.parameters },
         );
-        (if stuck { Pieces::claim_more(reply) } else { reply }, ids)
+        (if stuck { SetPieces::claim_more(reply) } else { reply }, ids)
     }
 
     /// Answers, and bends the answer as the plan of wrong answers has it; the numbers are how many ids were asked for, and the
@@ -192,7 +192,7 @@ impl State {
         wrongs
     }
 
-    /// What goes wrong with the answer for a path.
+    /// The fault of the answer for a path.
     pub fn fault(&mut self, path: &str) -> Option<Fault> {
         let faults = &self.settings.faults;
         if !path.contains(&faults.path) {

@@ -9,7 +9,7 @@ use http_body_util::{BodyExt, StreamBody};
 use hyper::body::Frame;
 use serde::{Deserialize, Serialize};
 
-use crate::mishap::{Body, whole};
+use crate::mishap::{AnswerBody, whole};
 
 /// Bytes that are sent at once.
 const PIECE: usize = 1 << 20;
@@ -63,7 +63,7 @@ pub struct Swell {
     pub times: usize,
     #[serde(default)]
     pub after: String,
-    /// Sent as gzip, whatever the request accepts.
+    /// Sent as gzip, even if the request does not accept it.
     #[serde(default)]
     pub gzip: bool,
 }
@@ -74,7 +74,7 @@ fn good() -> u16 {
 
 impl Swell {
     /// The body.
-    pub fn body(&self) -> Body {
+    pub fn body(&self) -> AnswerBody {
         if self.gzip {
             return whole(self.zipped());
         }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::time::Instant;
 
-use crate::settings::Quota;
+use crate::settings::QuotaWindow;
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -16,7 +16,7 @@ const MINUTE: Duration = Duration::from_secs(60);
 #[derive(Debug)]
 pub struct Throttle {
     limit: u32,
-    quota: Quota,
+    quota: QuotaWindow,
     period: Duration,
     /// Since the last full minute at the anchor.
     into_minute: Duration,
@@ -26,7 +26,7 @@ pub struct Throttle {
     recent: VecDeque<Instant>,
 }
 
-/// What a request is told.
+/// The verdict on a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Verdict {
     pub allowed: bool,
@@ -37,7 +37,7 @@ pub struct Verdict {
 
 impl Throttle {
     /// A quota of `limit` requests a minute (0 is none); `now` is the wall clock's time.
-    pub fn new(limit: u32, quota: Quota, now: Timestamp) -> Self {
+    pub fn new(limit: u32, quota: QuotaWindow, now: Timestamp) -> Self {
         let into_minute = now.as_millisecond().rem_euclid(60_000);
         Self {
             limit,
@@ -58,19 +58,19 @@ impl Throttle {
     }
 
     /// Another limit from now on.
-    pub fn set(&mut self, limit: u32, quota: Quota) {
+    pub fn set(&mut self, limit: u32, quota: QuotaWindow) {
         (self.limit, self.quota) = (limit, quota);
     }
 
-    /// Counts a request, whatever becomes of it.
+    /// Counts a request with any verdict.
     pub fn ask(&mut self) -> Verdict {
         let now = Instant::now();
         if self.limit == 0 {
             return Verdict { allowed: true, remaining: 199, returns_in: self.period };
         }
         match self.quota {
-            Quota::Fixed => self.ask_fixed(now),
-            Quota::Rolling => self.ask_rolling(now),
+            QuotaWindow::Fixed => self.ask_fixed(now),
+            QuotaWindow::Rolling => self.ask_rolling(now),
         }
     }
 

@@ -43,7 +43,7 @@ pub enum Verb {
     Touch,
     /// Gone without a trace.
     Delete,
-    /// The clock goes on by half a second to two hours.
+    /// The clock advances by half a second to two hours.
     Age,
     /// The clock goes back by up to ten minutes.
     StepBack,

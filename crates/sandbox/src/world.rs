@@ -6,7 +6,7 @@ use jiff::tz::TimeZone;
 
 use crate::rules::{self, Trade};
 use crate::seed::hash;
-use crate::settings::Settings;
+use crate::settings::SandboxSettings;
 
 /// Attempts at an id that was used.
 const TRIES: i64 = 50;
@@ -71,7 +71,7 @@ impl IdSpan {
 
 impl World {
     /// The account of these settings, with these ids, that begins to serve at this instant.
-    pub fn new(settings: &Settings, zone: TimeZone, spans: IdSpans, start: i64) -> Self {
+    pub fn new(settings: &SandboxSettings, zone: TimeZone, spans: IdSpans, start: i64) -> Self {
         let greatest = |name: &str| spans.get(name).map(|span| (span.salt, span.greatest));
         let trade = Trade::new(settings.seed, start, i64::from(settings.history), greatest);
         let trade =

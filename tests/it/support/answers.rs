@@ -2,8 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use pearlift::sandbox::{Sandbox, Settings, Size};
-use pearlift::schema::{Resource, Style};
+use pearlift::sandbox::{Sandbox, SandboxSettings, Size};
+use pearlift::schema::{ReadStyle, Resource};
 use serde_json::Value;
 
 use super::this_morning;
@@ -27,14 +27,15 @@ pub fn answer(resource: &Resource) -> String {
 /// An answer of the sandbox, with the fixtures of a folder beside the built-in ones.
 pub fn serve(resource: &Resource, fixtures: Option<PathBuf>) -> Served {
     // Of weeks and not of years: much is open, and some waits.
-    let settings = Settings { limit: 0, history: 40, now: Some(this_morning()), fixtures, ..Settings::default() };
+    let settings =
+        SandboxSettings { limit: 0, history: 40, now: Some(this_morning()), fixtures, ..SandboxSettings::default() };
     tokio::runtime::Runtime::new().unwrap().block_on(async {
         let sandbox = super::start(settings, Size { orders: 60, ..Size::default() }).await;
         let all = sandbox.ids(&resource.name);
         let (paths, mut ids) = match &resource.read.style {
-            Style::Search(search) => (vec![search.search.clone()], &all[..]),
-            Style::List { gets, .. } => (vec![gets[0].path.clone()], &all[..]),
-            Style::IdSets { get, max_ids, .. } | Style::PerOwner { get, max_ids, .. } => {
+            ReadStyle::Search(search) => (vec![search.search.clone()], &all[..]),
+            ReadStyle::List { gets, .. } => (vec![gets[0].path.clone()], &all[..]),
+            ReadStyle::IdSets { get, max_ids, .. } | ReadStyle::PerOwner { get, max_ids, .. } => {
                 let ids = &all[..all.len().min(MOST)];
                 (ids.chunks((*max_ids).max(1)).flat_map(|ids| paths(get, ids)).collect(), ids)
             }
@@ -43,7 +44,7 @@ pub fn serve(resource: &Resource, fixtures: Option<PathBuf>) -> Served {
         for path in paths {
             texts.push(ask(&sandbox, &format!("{}/{path}", resource.read.service)).await);
         }
-        if let Style::PerOwner { max_ids: 1, .. } | Style::IdSets { max_ids: 1, .. } = &resource.read.style
+        if let ReadStyle::PerOwner { max_ids: 1, .. } | ReadStyle::IdSets { max_ids: 1, .. } = &resource.read.style
             && !is_array(&texts[0])
         {
             // The answer is the one record.

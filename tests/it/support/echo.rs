@@ -1,4 +1,4 @@
-//! A source that says back whatever it likes: raw HTTP on loopback, one answer a connection.
+//! A source with any answers: raw HTTP on loopback, one answer a connection.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -39,8 +39,8 @@ impl Echo {
         Self { address, asked, over, server: Some(server) }
     }
 
-    /// A server that gives one answer to all: status, headers beside the length, body. `{token}` in it stands for the staff token
-    /// that the request bore.
+    /// A server with one answer for all: status, headers beside the length, body. `{token}` in it is replaced by the
+    /// staff token of the request.
     pub fn saying(status: u16, headers: &str, body: &str) -> Self {
         let (headers, body) = (headers.to_owned(), body.to_owned());
         Self::start(move |request, stream| {
@@ -60,7 +60,7 @@ impl Echo {
         format!("http://{}", self.address)
     }
 
-    /// What was asked so far.
+    /// The requests so far.
     pub fn asked(&self) -> Vec<String> {
         self.asked.lock().expect("nobody panics").clone()
     }

@@ -1,4 +1,4 @@
-//! A store with a queue of faults, among them "it worked, but we were told that it failed".
+//! A store with a queue of faults, among them "it worked, but a failure was reported".
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -16,7 +16,7 @@ use object_store::{
 use pearlift::store::Store;
 use tokio::sync::Semaphore;
 
-/// What is done with an object.
+/// An operation on an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verb {
     Put,
@@ -26,7 +26,7 @@ pub enum Verb {
     Copy,
 }
 
-/// What the store says when it fails.
+/// The store's error when it fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sorry {
     /// A 5xx, or no answer.
@@ -36,28 +36,28 @@ pub enum Sorry {
     ReadOnly,
 }
 
-/// What goes wrong.
+/// A fault.
 #[derive(Clone, Debug)]
 pub enum Fault {
-    /// It is not done, and that is told.
+    /// It is not done, and that is reported.
     Before(Sorry),
-    /// It is done, and we are told that it failed.
+    /// It is done, and a failure is reported.
     After(Sorry),
-    /// It is not done, and we are told that something is there (409).
+    /// It is not done, and an existing object is reported (409).
     Exists,
-    /// It is done, tried again, and we are told that something is there (500, then 412).
+    /// It is done, tried again, and an existing object is reported (500, then 412).
     DoneThenExists,
     /// A list does not show the newest.
     Stale,
     /// Half of the bytes.
     Torn,
-    /// It is done whatever is there.
+    /// It is done even over an existing object.
     Overwrites,
     /// It is done when the gate opens.
     Waits(Gate),
 }
 
-/// Holds up whoever comes until it is opened.
+/// Holds up every caller until it is opened.
 #[derive(Clone, Debug)]
 pub struct Gate(Arc<[Semaphore; 2]>);
 
@@ -66,7 +66,7 @@ impl Gate {
         Self(Arc::new([Semaphore::new(0), Semaphore::new(0)]))
     }
 
-    /// Waits until somebody stands before it.
+    /// Waits until a caller is held up by it.
     pub async fn somebody_waits(&self) {
         let budget = std::time::Duration::from_secs(60);
         let came = tokio::time::timeout(budget, self.0[0].acquire()).await;
@@ -121,7 +121,7 @@ impl Faults {
         self.rules.lock().unwrap().push(Rule { verb, path: path.to_owned(), skip, times, fault });
     }
 
-    /// At the change of this number, whatever it is: puts, copies and deletes count from 0.
+    /// At the change of this number and of any kind: puts, copies and deletes count from 0.
     pub fn at_change(&self, number: usize, fault: Fault) {
         *self.at_change.lock().unwrap() = Some((number, fault));
     }
@@ -157,7 +157,7 @@ impl Faults {
         self.rules.lock().unwrap().clear();
     }
 
-    /// From now on nothing is done any more: the process is dead.
+    /// From now on nothing is done any more: the process has crashed.
     pub fn die(&self) {
         self.dead.store(true, Ordering::SeqCst);
     }
@@ -201,7 +201,7 @@ impl Faults {
         Ok(None)
     }
 
-    /// Does it, or what the faults make of it. `exists` is what the store says where something is.
+    /// Does it, or follows the faults. `exists` is the store's answer for an existing object.
     async fn apply<T>(&self, verb: Verb, path: &str, work: impl Future<Output = Result<T>>) -> Result<T> {
         self.dawdle().await;
         match self.next(verb, path)? {

@@ -1,4 +1,4 @@
-//! Files of a lake spoiled on purpose, and what `verify` says of it.
+//! Files of a lake spoiled on purpose, and the findings of `verify` about them.
 
 use std::path::{Path, PathBuf};
 
@@ -18,8 +18,8 @@ pub fn findings(program: &Program, arguments: &[&str], code: i32) -> Vec<String>
     report["findings"].as_array().unwrap().iter().map(word).collect()
 }
 
-/// Rewrites a Parquet file with pyarrow: `change` makes `table` from `table`. The newest manifest of the resource then says
-/// of it what is true of its bytes, as if we had written it so ourselves.
+/// Rewrites a Parquet file with pyarrow: `change` makes `table` from `table`. The newest manifest of the resource then
+/// describes its bytes correctly, as if we had written it so ourselves.
 #[track_caller]
 pub fn rewrite(lake: &Path, resource: &str, file: &Path, change: &str) {
     let script = format!(
@@ -40,7 +40,7 @@ if since:
     for name, change in since.get("tables", dict()).items():
         before["tables"][name]["files"] = apply(before["tables"][name]["files"], change)
     version["tables"] = before["tables"]
-    for name in ["deleted", "misfits"]:
+    for name in ["deleted", "rejected"]:
         version[name] = apply(before[name], since.get(name, dict()))
 named = [f for t in version["tables"].values() for f in t["files"] if (lake / f["path"]) == path]
 assert len(named) == 1
@@ -87,13 +87,13 @@ pub fn version(path: &Path) -> Value {
     for (name, changes) in since["tables"].as_object().into_iter().flatten() {
         version["tables"][name]["files"] = apply(&before["tables"][name]["files"], changes);
     }
-    for list in ["deleted", "misfits"] {
+    for list in ["deleted", "rejected"] {
         version[list] = apply(&before[list], &since[list]);
     }
     version
 }
 
-/// The largest live file of a table, and the rows that the head says it has.
+/// The largest live file of a table, and its rows by the head.
 pub fn largest(lake: &Path, resource: &str, table: &str) -> (PathBuf, u64) {
     let head = head(lake, resource);
     let files = head["tables"][table]["files"].as_array().unwrap();

@@ -1,4 +1,4 @@
-//! Looks for secrets where none may be: in what the program says and in what it leaves at the destination.
+//! Looks for secrets where none may be: in the messages of the program and in its files at the destination.
 
 use std::path::Path;
 
@@ -6,7 +6,8 @@ use super::files;
 use super::python::{S3_SECRET, python};
 use super::weed::Weed;
 
-/// What the sandbox gives out, and what the tests' own S3 server takes. Tokens that a refresh gives begin as the first one.
+/// The secrets of the sandbox, and those of the tests' own S3 server. Tokens that a refresh gives begin as the first
+/// one.
 const KNOWN: [&str; 6] = [
     "sandbox-staff-token",
     "sandbox-account-token",
@@ -66,8 +67,8 @@ impl Leaks {
         }
     }
 
-    /// Panics where a manifest, a report, a plan, a lock at a local destination holds one. Rows of tables and misfit records are
-    /// the account's data as it came.
+    /// Panics if a manifest, a report, a plan, a lock at a local destination contains one. Rows of tables and rejected
+    /// records are the account's data as received.
     #[track_caller]
     pub fn refuse_below(&self, lake: &Path) {
         for path in files(&lake.join("_pearlift")) {
@@ -86,7 +87,7 @@ fn is_secret(name: &str) -> bool {
     (ours && (name.ends_with("_TOKEN") || name.ends_with("_SECRET"))) || amazon
 }
 
-/// A secret in each way that no escape says, in lower case.
+/// A secret in each spelling without escapes, in lower case.
 fn written(secret: &str) -> Vec<String> {
     let hexadecimal = secret.bytes().map(|byte| format!("{byte:02x}")).collect();
     let mut forms = vec![secret.to_ascii_lowercase(), hexadecimal];
@@ -150,7 +151,7 @@ fn from_json(text: &str) -> String {
     out + rest
 }
 
-/// `&#43;`, `&#x2B;` and the names of what JSON and URLs escape resolved.
+/// `&#43;`, `&#x2B;` and the names of characters that JSON and URLs escape resolved.
 fn from_html(text: &str) -> String {
     let names =
         [("plus", '+'), ("sol", '/'), ("equals", '='), ("quot", '"'), ("apos", '\''), ("amp", '&'), ("bsol", '\\')];

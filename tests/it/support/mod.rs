@@ -1,4 +1,4 @@
-//! What the tests share: the program, readers of Parquet, an S3 server, places to write.
+//! Parts that the tests share: the program, readers of Parquet, an S3 server, places to write.
 
 mod answers;
 mod faulty;
@@ -26,19 +26,22 @@ use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 use jiff::tz::Offset;
-use pearlift::sandbox::{Sandbox, Settings, Size};
+use pearlift::sandbox::{Sandbox, SandboxSettings, Size};
 use pearlift::store::Store;
 
 /// A simulated account without a quota.
 pub async fn account(orders: u64) -> Sandbox {
-    start(Settings { limit: 0, now: Some(this_morning()), ..Settings::default() }, Size { orders, ..Size::default() })
-        .await
+    start(
+        SandboxSettings { limit: 0, now: Some(this_morning()), ..SandboxSettings::default() },
+        Size { orders, ..Size::default() },
+    )
+    .await
 }
 
 /// The day of the simulated accounts: long past, so that nothing depends on the machine's clock.
 const DAY: &str = "2025-11-19";
 
-/// Six o'clock UTC of the accounts' day: their clock can go on by hours and the day stays. `ACCOUNT_DAY` is another day
+/// Six o'clock UTC of the accounts' day: their clock can advance by hours and the day stays. `ACCOUNT_DAY` is another day
 /// (`make clocks`).
 pub fn this_morning() -> Timestamp {
     let day = std::env::var_os("ACCOUNT_DAY").map_or_else(|| DAY.to_owned(), |day| day.into_string().unwrap());
@@ -51,7 +54,7 @@ pub fn today() -> String {
 }
 
 /// A simulated account.
-pub async fn start(settings: Settings, size: Size) -> Sandbox {
+pub async fn start(settings: SandboxSettings, size: Size) -> Sandbox {
     // A client of the tests may be the first of the process. One that is installed already stays.
     drop(rustls::crypto::ring::default_provider().install_default());
     Sandbox::start(settings, &size, 0).await.expect("the sandbox starts")

@@ -32,18 +32,18 @@ pub struct Done {
 }
 
 impl Done {
-    /// Everything that it said.
+    /// All its messages.
     pub fn said(&self) -> String {
         format!("{}{}", self.stdout, self.stderr)
     }
 
-    /// The warnings on stderr, but for those of clocks that are apart: accounts of the tests live in another year.
+    /// The warnings on stderr, but for those of clocks that differ: accounts of the tests live in another year.
     pub fn warnings(&self) -> Vec<&str> {
         let lines = self.stderr.lines().filter(|line| line.contains("warning"));
         lines.filter(|line| !line.contains("the source's clock (")).collect()
     }
 
-    /// Panics with what it said unless it ended with this code.
+    /// Panics with its messages unless it ended with this code.
     #[track_caller]
     pub fn expect(self, code: i32) -> Self {
         assert_eq!(self.code, code, "stdout:\n{}\nstderr:\n{}", self.stdout, self.stderr);
@@ -51,7 +51,7 @@ impl Done {
     }
 }
 
-/// A run of the program that goes on.
+/// A running process of the program.
 #[derive(Debug)]
 pub struct Running {
     child: Child,
@@ -60,7 +60,7 @@ pub struct Running {
 }
 
 impl Running {
-    /// Everything that it said so far.
+    /// All its messages so far.
     pub fn said(&self) -> String {
         std::fs::read_to_string(self.said.path()).expect("it is text")
     }
@@ -90,7 +90,7 @@ impl Drop for Running {
     }
 }
 
-/// Whether a child has a variable of ours: those that a shifted clock (libfaketime) and a time zone need go on.
+/// Whether a child has a variable of ours: those that a shifted clock (libfaketime) and a time zone need are kept.
 fn is_kept(name: &str) -> bool {
     matches!(name, "PATH" | "HOME" | "TMPDIR" | "TZ" | "LD_PRELOAD") || name.starts_with("FAKETIME")
 }
@@ -103,7 +103,7 @@ impl Program {
             .with("PEARLIFT_ACCOUNT_BASE_URL", &sandbox.url())
     }
 
-    /// For an account that is not told yet where it is, nor who asks.
+    /// For an account without an address and credentials yet.
     pub fn bare(destination: impl AsRef<Path>) -> Self {
         Self { vars: Vec::new() }
             .with("PEARLIFT_ACCOUNT_CODE", "acme")
@@ -126,7 +126,7 @@ impl Program {
         self
     }
 
-    /// What `run` would be asked to do, for a run inside the test.
+    /// The run request of `run`, for a run inside the test.
     pub fn errand(&self, names: &[&str]) -> RunRequest {
         let vars = self.vars.iter().map(|(name, value)| (name.into(), value.into()));
         let environment = config::Environment::new(vars);
@@ -163,7 +163,7 @@ impl Program {
         command
     }
 
-    /// Runs it to its end. Whatever it was asked, it says no secret and leaves none at a local destination.
+    /// Runs it to its end. It prints no secret and leaves none at a local destination, for any command.
     #[track_caller]
     pub fn run(&self, arguments: &[&str]) -> Done {
         let output = self.command(arguments).stdin(Stdio::null()).output().expect("the program starts");
@@ -179,7 +179,7 @@ impl Program {
         done
     }
 
-    /// Starts it; what it says is looked through for secrets at its end.
+    /// Starts it; its messages are searched for secrets at its end.
     pub fn start(&self, arguments: &[&str]) -> Running {
         let said = tempfile::NamedTempFile::new().expect("a file can be made");
         // Both append: neither writes over the other.

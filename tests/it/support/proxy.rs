@@ -1,4 +1,4 @@
-//! Stands between the program and an S3 server, and answers in its place where it is told to.
+//! A proxy between the program and an S3 server, which answers in its place on demand.
 
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex};
@@ -14,14 +14,14 @@ use tokio::task::JoinSet;
 
 use super::Gate;
 
-/// What it does with a request.
+/// The treatment of a request.
 #[derive(Clone, Debug)]
 pub enum Answer {
     /// Answers this status with this S3 code; the server hears nothing.
     Refuse(u16, &'static str),
     /// Lets the server do it, and answers this status all the same.
     DoneBut(u16, &'static str),
-    /// Answers that it is done, whatever is there; the server hears nothing.
+    /// Reports success for any request; the server receives nothing.
     Pretend,
     /// Answers that it is done, with this body; the server hears nothing.
     Say(&'static str),
@@ -89,7 +89,7 @@ impl Proxy {
         std::mem::take(&mut self.log.lock().unwrap())
     }
 
-    /// So many requests of this method whose path and query hold this text.
+    /// So many requests of this method with this text in their path and query.
     pub fn answer(&self, method: &'static str, path: &str, times: usize, answer: Answer) {
         self.rules.lock().unwrap().push(Rule { method, path: path.to_owned(), times, answer });
     }

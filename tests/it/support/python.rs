@@ -53,7 +53,7 @@ pub fn compare_with_truth(sandbox: &Sandbox, tables: &str, more: &[&str]) -> Res
     if output.status.success() { Ok(()) } else { Err(format!("{said}\n{errors}")) }
 }
 
-/// What DuckDB answers, a line a row, cells parted by `|`.
+/// The answer of DuckDB, a line a row, cells parted by `|`.
 #[track_caller]
 pub fn query(sql: &str) -> Vec<String> {
     let script = "import duckdb, sys\nduckdb.sql('SET enable_progress_bar = false')\nfor row in duckdb.sql(sys.argv[1]).fetchall(): print('|'.join(str(cell) for cell in row))";
@@ -69,7 +69,7 @@ pub fn python(script: &str, arguments: &[&str]) {
     assert!(output.status.success(), "{script}\n{}", String::from_utf8_lossy(&output.stderr));
 }
 
-/// What readers see of these resources in folders (`tests/readers/look.py`), one object a folder.
+/// The view of readers of these resources in folders (`tests/readers/look.py`), one object a folder.
 #[track_caller]
 pub fn look(resources: &str, folders: &[&Path]) -> Vec<serde_json::Value> {
     let output = Command::new(tool("python"))

@@ -112,7 +112,7 @@ impl Weed {
         }
     }
 
-    /// The keys of unfinished uploads, as the server lists them; what lies in its file store besides would be paid for too.
+    /// The keys of unfinished uploads, as the server lists them; other remains in its file store would be paid for too.
     pub async fn uploads(&self) -> Vec<String> {
         let query = SignedUrlOptions::new().with_query([("uploads", ""), ("max-uploads", "1000")]);
         let (bucket, top) = (self.bucket(), Path::default());
@@ -129,7 +129,7 @@ impl Weed {
         keys
     }
 
-    /// What lies in a folder of the file store below, without folders; none where it does not exist.
+    /// The objects in a folder of the file store below, without folders; none where it does not exist.
     pub fn objects(&self, folder: &str) -> Vec<String> {
         let mut stream = TcpStream::connect(("127.0.0.1", self.filer)).expect("the file store listens");
         let asked = format!(

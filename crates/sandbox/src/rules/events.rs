@@ -1,7 +1,8 @@
-//! Consequences of events: a payment is for an order that owes, goods that come in are booked, a note that is shipped takes goods out.
+//! Consequences of events: a payment is for an order with an open balance, goods that arrive are booked, a shipped note
+//! takes goods out.
 //!
-//! The account tells of an event once it has happened. A deletion leaves no trace in records that have a date of their own, as at
-//! the source; a payment or movement that is deleted no longer counts in what is summed.
+//! The account reports an event after it happened. A deletion leaves no trace in records that have a date of their own,
+//! as at the source; a payment or movement that is deleted no longer counts in the sums.
 
 use super::goods::SHIPPED;
 use super::layout::{OrderType, Part, SUPPLIED};
@@ -15,7 +16,7 @@ const TRIES: i64 = 80;
 /// Orders of the last days are tried first: most of those that are open.
 const RECENT: i64 = 31 * DAY;
 
-/// A record that follows from an event elsewhere: its part, its order, and what it is.
+/// A record that follows from an event of another record: its part, its order, and its facts.
 pub type Following = (Part, Option<i64>, Added);
 
 /// The records that there are.
@@ -24,7 +25,7 @@ pub trait Records {
 }
 
 impl Trade {
-    /// Settles for what a record comes that is about to be added.
+    /// Decides the order of a record that is about to be added.
     pub fn settle(&self, part: Part, id: i64, records: &impl Records) -> Option<(Option<i64>, Added)> {
         match part {
             Part::CustomerPayment | Part::SupplierPayment => {

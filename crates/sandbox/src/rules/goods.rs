@@ -1,6 +1,6 @@
-//! Goods notes and movements: what leaves for a sale, what comes in for a purchase, and what moves by itself.
+//! Goods notes and movements: goods that leave for a sale, that arrive for a purchase, and that move without an order.
 //!
-//! Guesses: what leaves is negative; goods received are `GI`, those of a note that is for no order as well.
+//! Guesses: leaving quantities are negative; goods received are `GI`, those of a note without an order as well.
 
 use super::layout::{OrderType, Part, lines as line_counts};
 use super::ledger::{Added, Movement, Received};

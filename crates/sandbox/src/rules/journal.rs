@@ -65,13 +65,13 @@ impl Trade {
             OrderType::SaleCredit => ("SC", DEBTORS, SALES),
             OrderType::PurchaseCredit => ("PC", CREDITORS, STOCK),
         };
-        // A sale debits what is owed, as does a credit of a supplier.
+        // A sale debits the receivable, as does a credit of a supplier.
         let debits = matches!(terms.order_type, OrderType::Sale | OrderType::PurchaseCredit);
         let mut entries = vec![entry(debits, control, (totals.total(), totals.base_total()), None)];
         let mut left = totals.base_net;
         let groups = groups(&lines, value);
         for (place, (nominal, taxed, net)) in groups.iter().enumerate() {
-            // The last takes what rounding left.
+            // The last takes the remainder of rounding.
             let change = if place + 1 == groups.len() { left } else { terms.base(*net) };
             left -= change;
             let tax = Some((TAXES[*taxed].id, TAXES[*taxed].code));

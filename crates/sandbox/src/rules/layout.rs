@@ -266,7 +266,7 @@ impl Ids {
         Self { count: if greatest == 0 { 0 } else { ids.number(greatest) + 1 }, ..ids }
     }
 
-    /// The number of an id. One that was never made has a number, too: what is made of it later needs one.
+    /// The number of an id. One that was never made has a number, too: a record made of it later needs one.
     pub fn number(&self, id: i64) -> i64 {
         let (block, place) = ((id - 1).div_euclid(SPAN), (id - 1).rem_euclid(SPAN));
         block * 100 + place - i64::from(place > gap(self.seed, self.salt, block) || place == 100)

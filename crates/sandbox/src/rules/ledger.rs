@@ -61,7 +61,7 @@ pub struct Movement {
     pub batch: Option<i64>,
 }
 
-/// The overlay. Sums are differences to what was there at the start.
+/// The overlay. Sums are differences to those at the start.
 #[derive(Clone, Debug, Default)]
 pub struct Ledger {
     /// Records that were added, by the place of their part and their id: with the order that each is for.

@@ -1,7 +1,7 @@
-//! Orders: terms, lines and totals, and the states that follow from what was paid, shipped and received.
+//! Orders: terms, lines and totals, and the states that follow from payments, shipments and receipts.
 //!
-//! Guesses: quantities and values of credits are positive, as in the documentation's examples, but for `negative_credits`; an order
-//! keeps its date of closing.
+//! Guesses: quantities and values of credits are positive, as in the documentation's examples, but for
+//! `negative_credits`; an order keeps its date of closing.
 
 use super::layout::{OrderType, Part, lines as line_counts};
 use super::status::{self, Stage};
@@ -13,7 +13,7 @@ const CLOSED_AFTER: i64 = 30 * DAY;
 const FRESH: i64 = 3 * 3600;
 /// Channels by their share: the account's own shop, marketplaces, telephone, a store, wholesale, two shops abroad.
 const CHANNELS: [i64; 20] = [1, 1, 1, 1, 1, 1, 2, 2, 3, 3, 3, 3, 4, 5, 5, 6, 6, 7, 7, 8];
-/// Channels whose customers pay in euros.
+/// Channels of customers that pay in euros.
 const ABROAD: [i64; 2] = [7, 8];
 const NAMES: [&str; 5] =
     ["Cotton Shirt", "Crème brûlée torch", "靴下 (3 足)", "Mug \"Best Dad\" 🎁", "Tea towel\n(set of 2)"];
@@ -37,6 +37,7 @@ pub const TAXES: [Tax; 3] =
     [Tax { id: 1, code: "T0", rate: 0 }, Tax { id: 2, code: "T20", rate: 2_000 }, Tax { id: 3, code: "T5", rate: 500 }];
 
 /// Terms that are settled for an order when it is created.
+/// More than twelve fields: facts of one order that are drawn together.
 #[derive(Clone, Debug)]
 pub struct Terms {
     pub id: i64,
@@ -107,7 +108,7 @@ pub fn round(value: i64, by: i64) -> i64 {
     (value.abs() + by / 2) / by * value.signum()
 }
 
-/// The line with its net and tax: rounded to cents, so that totals are the sums of what lines show.
+/// The line with its net and tax: rounded to cents, so that totals are the sums of the shown lines.
 fn valued(line: Line) -> Line {
     let net = round(line.quantity * line.price * (10_000 - line.discount), 1_000_000);
     Line { net, tax: round(net * line.taxed.rate, 10_000), ..line }
@@ -369,7 +370,7 @@ impl Trade {
             shipped if shipped < wanted => 2,
             _ => 3,
         };
-        // Purchases say what came in; services, that there was nothing to come.
+        // Purchases state the received share; services, that there was nothing to receive.
         let chance = match (terms.order_type, terms.stage) {
             (OrderType::Purchase, Stage::Open) => u64::from(stock > 0),
             (OrderType::Purchase, Stage::Closed) => u64::from(stock == 0),
@@ -424,7 +425,7 @@ impl Trade {
         }
     }
 
-    /// Cents paid for an order: by its customer, or to its supplier; for a credit, what was paid back.
+    /// Cents paid for an order: by its customer, or to its supplier; for a credit, the refund.
     pub(super) fn paid(&self, terms: &Terms) -> i64 {
         let mut paid = self.ledger.paid.get(&terms.id).copied().unwrap_or_default();
         if terms.id <= self.ids(Part::Order).greatest {

@@ -1,16 +1,16 @@
-//! Stock: the sum of all movements, by product and warehouse. It is summed once when the account begins to serve; what changes
-//! later is in the ledger.
+//! Stock: the sum of all movements, by product and warehouse. It is summed once when the account begins to serve; later
+//! changes are in the ledger.
 
 use super::layout::{OrderType, Part};
 use super::ledger::Movement;
 use super::status::Stage;
-use super::trade::{Pieces, Trade, WAREHOUSES};
+use super::trade::{StockPieces, Trade, WAREHOUSES};
 
 impl Trade {
-    /// Sums what the movements that were made come to, and what goods-out notes hold that are not shipped.
+    /// Sums the existing movements, and the quantities on goods-out notes that are not shipped.
     pub fn sum_stock(&mut self) {
         let greatest = self.products.last().copied().unwrap_or(1);
-        let mut stock = vec![[Pieces::default(); WAREHOUSES]; usize::try_from(greatest).expect("an id") + 1];
+        let mut stock = vec![[StockPieces::default(); WAREHOUSES]; usize::try_from(greatest).expect("an id") + 1];
         let mut add = |product: i64, warehouse: i64, there: i64, held: i64| {
             let place = usize::try_from(warehouse - 1).expect("an id");
             let pieces = usize::try_from(product).ok().and_then(|product| stock.get_mut(product)?.get_mut(place));
@@ -55,7 +55,7 @@ impl Trade {
     }
 
     /// The stock of a product: each warehouse that has or had some of it.
-    pub fn stock_of(&self, product: i64) -> Vec<(i64, Pieces)> {
+    pub fn stock_of(&self, product: i64) -> Vec<(i64, StockPieces)> {
         let made =
             usize::try_from(product).ok().and_then(|product| self.stock.get(product)).copied().unwrap_or_default();
         let since = |sums: &std::collections::HashMap<(i64, i64), i64>, warehouse: i64| {
@@ -63,9 +63,9 @@ impl Trade {
         };
         let all = (1..).zip(made).map(|(warehouse, made)| {
             let there = made.there + since(&self.ledger.stock, warehouse);
-            (warehouse, Pieces { there, held: made.held + since(&self.ledger.held, warehouse) })
+            (warehouse, StockPieces { there, held: made.held + since(&self.ledger.held, warehouse) })
         });
-        all.filter(|(_, pieces)| *pieces != Pieces::default()).collect()
+        all.filter(|(_, pieces)| *pieces != StockPieces::default()).collect()
     }
 
     /// Counts a movement, or with -1 one that is deleted, in stock, order and note.

@@ -1,4 +1,4 @@
-//! The account as the rules see it: how many records there are, when they were made, and what changed since.
+//! The account for the rules: the number of records, their dates, and later changes.
 
 use crate::seed::{Dice, hash};
 
@@ -33,7 +33,7 @@ pub struct Trade {
     /// A movement of goods has a date of change from its creation on.
     pub dated_movements: bool,
     /// Pieces of each product in each warehouse at the start, and those that goods-out notes held.
-    pub stock: Vec<[Pieces; WAREHOUSES]>,
+    pub stock: Vec<[StockPieces; WAREHOUSES]>,
     pub ledger: Ledger,
 }
 
@@ -42,7 +42,7 @@ pub const WAREHOUSES: usize = 6;
 
 /// Pieces of a product in a warehouse.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Pieces {
+pub struct StockPieces {
     pub there: i32,
     pub held: i32,
 }

@@ -82,7 +82,7 @@ pub fn order(trade: &Trade, record: &Record) -> Option<i64> {
     }
 }
 
-/// A journal that posts neither: made by hand, or of one more thing that happened to an order.
+/// A journal that posts neither: made by hand, or of another event of an order.
 fn other(trade: &Trade, record: &Record) -> Facts {
     let mut dice = trade.dice(record.id, 0x81);
     let mut roll = |end: usize| usize::try_from(dice.below(u64::try_from(end).expect("it fits"))).expect("it fits");

@@ -15,7 +15,7 @@ use crate::record::Record;
 
 /// A rule by its name in fixtures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Rule {
+pub enum CompletionRule {
     Order,
     CustomerPayment,
     SupplierPayment,
@@ -30,7 +30,7 @@ pub enum Rule {
 /// A list that a rule gives: its name, and those of the values of each entry.
 type List = (&'static str, &'static [&'static str]);
 
-impl Rule {
+impl CompletionRule {
     /// All, each with its name in fixtures.
     pub const ALL: [(&str, Self); 9] = [
         ("order", Self::Order),

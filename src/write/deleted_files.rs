@@ -1,24 +1,24 @@
-//! Small files of deleted rows joined with the rows that are set aside now: each comparison of ids would leave a file of each
-//! table otherwise.
+//! Small files of deleted rows, joined with the rows that are deleted now: otherwise each reconciliation would leave
+//! one more file of each table.
 //!
-//! A key may have been deleted twice: a file with a key that another one has stays as it is, and so does a file of other
-//! columns, and one that is missing or altered, which `verify` reports.
+//! A key may have been deleted twice: a file with a key that another file has stays as it is, and so does a file of
+//! other columns, and one that is missing or altered, which `verify` reports.
 
 use std::collections::HashSet;
 use std::path::Path;
 
 use arrow_array::{ArrayRef, RecordBatch};
 use arrow_row::{RowConverter, Rows, SortField};
-use tokio::runtime::Handle;
 
 use crate::failure::{Failure, Kind, Result};
-use crate::manifest::{DataFile, Version};
+use crate::manifest::DataFile;
 use crate::schema::same_columns;
-use crate::store::{Store, paths};
+use crate::store::paths;
+use crate::write::context::WriteContext;
 use crate::write::inspect::refuse_altered;
 use crate::write::output::{Draft, Output, Target};
 use crate::write::parquet::Form;
-use crate::write::reader::{Reader, read, read_file};
+use crate::write::reader::{FileReader, read, read_file};
 use crate::write::segment::sorted;
 
 /// A file of deleted rows smaller than the target size divided by this is joined: its rows are sorted in memory.
@@ -32,19 +32,19 @@ struct Joined {
     known: HashSet<Vec<u8>>,
 }
 
-/// Joins a new file of deleted rows of a table with the small ones of the head. Gives the new files, and the paths of those
+/// Joins a new file of deleted rows of a table with the small ones in `deleted`. Gives the new files, and the paths of those
 /// that are in them.
 pub fn join_deleted(
-    (store, head, spool): (&Store, &Version, &Path),
+    context: &WriteContext<'_>,
+    deleted: &[DataFile],
     drafts: Vec<Draft>,
     gone: &[String],
-    runtime: &Handle,
     target: &mut Target<'_>,
 ) -> Result<(Vec<Draft>, Vec<String>)> {
     let is_small = |bytes: u64| bytes < target.form.sizes.file_bytes / SMALL;
     let [draft] = drafts.as_slice() else { return Ok((drafts, Vec::new())) };
     let of_table = |file: &&DataFile| paths::of_deleted(&file.path).is_some_and(|(table, _)| table == target.table);
-    let small = head.deleted.iter().filter(of_table).filter(|file| is_small(file.bytes) && !gone.contains(&file.path));
+    let small = deleted.iter().filter(of_table).filter(|file| is_small(file.bytes) && !gone.contains(&file.path));
     let small: Vec<&DataFile> = small.collect();
     if small.is_empty() || !is_small(draft.file.bytes) {
         return Ok((drafts, Vec::new()));
@@ -53,7 +53,7 @@ pub fn join_deleted(
     joined.take(read_file(draft.scratch.open()?, &draft.scratch.path)?, &draft.scratch.path, target.form)?;
     let mut removes = Vec::new();
     for file in small {
-        let Some(copy) = runtime.block_on(store.local_copy(&file.path, file.bytes, spool))? else { continue };
+        let Some(copy) = context.local_copy(file)? else { continue };
         if refuse_altered(&copy, file).is_ok() && joined.take(read(&copy)?, copy.path(), target.form)? {
             removes.push(file.path.clone());
         }
@@ -61,7 +61,7 @@ pub fn join_deleted(
     if removes.is_empty() {
         return Ok((drafts, removes));
     }
-    drafts.iter().try_for_each(|draft| store.discard(&draft.scratch))?;
+    drafts.iter().try_for_each(|draft| context.store.discard(&draft.scratch))?;
     let mut output = Output::new(None);
     for batch in sorted(&joined.batches, &joined.keys) {
         output.write(&batch?, target)?;
@@ -77,7 +77,7 @@ impl Joined {
     }
 
     /// Takes the rows of a file; none where its columns are others, or one of its keys is known.
-    fn take(&mut self, reader: Reader, path: &Path, form: &Form) -> Result<bool> {
+    fn take(&mut self, reader: FileReader, path: &Path, form: &Form) -> Result<bool> {
         if !same_columns(reader.schema().fields(), form.schema.fields()) {
             return Ok(false);
         }

@@ -5,15 +5,16 @@ use std::collections::BTreeMap;
 use crate::manifest::Key;
 use crate::secret::Redactor;
 
-/// Characters of a sample of a misfit that are shown.
+/// The longest sample of a rejected value that is shown, in characters.
 const SAMPLE: usize = 60;
-/// Characters of a sample that are kept: it is cut to what is shown only after secrets are replaced, for half of a secret is
-/// not known as one. So many hold a long token more often than fits in what is shown, and no record has to be kept whole.
+/// The longest sample that is kept, in characters: it is shortened for display only after secrets are replaced, because
+/// half of a secret is not recognised. So many characters contain a long token as a whole, and no record has to be kept
+/// whole.
 const KEPT: usize = 65_536;
 
 /// Paths of fields that are counted one by one: a map by names of the user's own would have no end.
 const UNKNOWN: usize = 200;
-/// Stands for the paths beyond these.
+/// The name for all paths beyond these.
 const FURTHER: &str = "further fields";
 
 /// Bytes of such a path at most: names of the source may be of any length, and cut they might show half of a secret.
@@ -21,13 +22,13 @@ pub const PATH: usize = 500;
 
 /// Values that did not fit, counted by path with one sample each; and fields in which an answer and the schema differ.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Misfits {
+pub struct RejectedCounts {
     values: BTreeMap<String, (u64, String)>,
     unknown: BTreeMap<String, u64>,
     missing: BTreeMap<String, u64>,
 }
 
-impl Misfits {
+impl RejectedCounts {
     /// Counts a value at a path (`order.totalValue.total`).
     pub fn count(&mut self, path: String, sample: &str) {
         let short = || sample.chars().take(KEPT).collect();
@@ -51,7 +52,7 @@ impl Misfits {
         *self.unknown.entry(if counted { path } else { FURTHER.to_owned() }).or_default() += count;
     }
 
-    /// Counts rows of a search whose metaData does not list a column that the schema maps.
+    /// Counts rows of a search with a mapped column that the metaData does not list.
     pub fn count_missing(&mut self, column: &str, rows: u64) {
         *self.missing.entry(column.to_owned()).or_default() += rows;
     }
@@ -105,10 +106,10 @@ impl Misfits {
 
 /// A record that did not fit, or a row of one, kept whole.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct MisfitRecord {
+pub struct RejectedRecord {
     /// The table of a row; none of a record.
     pub table: Option<String>,
-    /// Its owner key, when it could be read.
+    /// Its record key, if it could be read.
     pub id: Option<Key>,
     pub reason: String,
     /// The record as it came.
@@ -125,17 +126,17 @@ mod tests {
         let token = "planted-token-of-44-letters-0123456789abcdef";
         let redactor = Redactor::default();
         redactor.learn(&Secret::new(token));
-        let mut misfits = Misfits::default();
-        misfits.count("a".to_owned(), &format!("{}{token}", "x".repeat(SAMPLE - 43)));
-        misfits.count("b".to_owned(), &token.repeat(2 * KEPT / token.len()));
-        misfits.count("c".to_owned(), &"é".repeat(2 * KEPT));
-        misfits.count_unknown(format!("field.{token}"));
-        let shown: Vec<_> = misfits.shown(&redactor).map(|(_, _, sample)| sample).collect();
+        let mut rejected_values = RejectedCounts::default();
+        rejected_values.count("a".to_owned(), &format!("{}{token}", "x".repeat(SAMPLE - 43)));
+        rejected_values.count("b".to_owned(), &token.repeat(2 * KEPT / token.len()));
+        rejected_values.count("c".to_owned(), &"é".repeat(2 * KEPT));
+        rejected_values.count_unknown(format!("field.{token}"));
+        let shown: Vec<_> = rejected_values.shown(&redactor).map(|(_, _, sample)| sample).collect();
         let expected = [format!("{}[secret]", "x".repeat(SAMPLE - 43)), "[secret]".to_owned(), "é".repeat(SAMPLE)];
         assert_eq!(shown[0], expected[0]);
         assert!(shown[1].starts_with(&expected[1]) && shown[1].chars().count() <= SAMPLE, "{}", shown[1]);
         assert_eq!(shown[2], expected[2]);
-        misfits.redact(&redactor);
-        assert_eq!(misfits.unknown().keys().collect::<Vec<_>>(), ["field.[secret]"]);
+        rejected_values.redact(&redactor);
+        assert_eq!(rejected_values.unknown().keys().collect::<Vec<_>>(), ["field.[secret]"]);
     }
 }

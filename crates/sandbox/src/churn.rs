@@ -1,6 +1,6 @@
-//! An account that never rests: before a request is served, changes by chance, reproducible from a seed.
+//! Churn: random changes of the account before a request is served, reproducible from a seed.
 //!
-//! They fall between any two requests: between two pages of a search, and between OPTIONS and the GET of what it listed.
+//! They occur between any two requests: between two pages of a search, and between OPTIONS and the GET of its ids.
 
 use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
@@ -13,37 +13,37 @@ use crate::verb::Verb;
 /// How the account changes while it is read.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq, Serialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct Stir {
+pub struct Churn {
     pub seed: u64,
     /// So many requests of a hundred find the account changed.
     pub percent: u64,
-    /// The resources that change, by name; none means each whose fixture has `churn`. One that has none changes by each of its
-    /// events.
+    /// The resources that change, by name; none means each with `churn` in its fixture. One without it changes by each
+    /// of its events.
     pub resources: Vec<String>,
-    /// What happens, each as often as it stands here; none means [`Verb::USUAL`].
+    /// The kinds of changes, each as often as it is listed here; none means [`Verb::USUAL`].
     pub verbs: Vec<Verb>,
 }
 
 /// How far it got.
 #[derive(Debug, Default)]
-pub struct Stirring {
+pub struct ChurnState {
     /// Requests seen.
     seen: i64,
     edited: Option<(ResourceId, i64)>,
 }
 
-impl Stirring {
-    /// What happens before the next request: it is done to the account; the clock is the caller's to move.
-    pub fn next(&mut self, stir: &Stir, account: &mut Account, now: i64) -> Vec<(String, SignedDuration)> {
+impl ChurnState {
+    /// Makes the changes before the next request to the account; the clock is the caller's to move.
+    pub fn next(&mut self, churn: &Churn, account: &mut Account, now: i64) -> Vec<(String, SignedDuration)> {
         self.seen += 1;
-        let mut dice = Dice::new(stir.seed, self.seen, 0x571);
+        let mut dice = Dice::new(churn.seed, self.seen, 0x571);
         let mut done = Vec::new();
         // One change, seldom two or three at once.
-        while done.len() < 3 && dice.percent(if done.is_empty() { stir.percent } else { 25 }) {
+        while done.len() < 3 && dice.percent(if done.is_empty() { churn.percent } else { 25 }) {
             let usual = Verb::USUAL.each_ref();
-            let given: Vec<&Verb> = stir.verbs.iter().collect();
+            let given: Vec<&Verb> = churn.verbs.iter().collect();
             let verb = *dice.pick(if given.is_empty() { &usual } else { &given });
-            done.extend(self.happen(verb, stir, account, now, &mut dice));
+            done.extend(self.happen(verb, churn, account, now, &mut dice));
         }
         done
     }
@@ -52,12 +52,12 @@ impl Stirring {
     fn happen(
         &mut self,
         verb: Verb,
-        stir: &Stir,
+        churn: &Churn,
         account: &mut Account,
         now: i64,
         dice: &mut Dice,
     ) -> Option<(String, SignedDuration)> {
-        let all = changing(verb, stir, account);
+        let all = changing(verb, churn, account);
         let all: Vec<&ResourceId> = all.iter().collect();
         let mut moved = SignedDuration::ZERO;
         let to = match verb {
@@ -123,11 +123,11 @@ fn below(dice: &mut Dice, end: i64) -> i64 {
 }
 
 /// The resources that a verb may happen to, each as often as its fixture has the verb.
-fn changing(verb: Verb, stir: &Stir, account: &Account) -> Vec<ResourceId> {
+fn changing(verb: Verb, churn: &Churn, account: &Account) -> Vec<ResourceId> {
     let mut all = Vec::new();
     for (resource, fixture) in account.fixtures.all() {
-        let is_named = stir.resources.contains(&fixture.name);
-        let times = if !is_named && !stir.resources.is_empty() {
+        let is_named = churn.resources.contains(&fixture.name);
+        let times = if !is_named && !churn.resources.is_empty() {
             0
         } else if is_named && fixture.churn.is_empty() {
             usize::from(verb.event().is_some_and(|event| fixture.has(event)))

@@ -1,4 +1,5 @@
-//! Rows of deleted records, kept apart: what the tables lose is written once more, with when it was found gone.
+//! Deleted rows: rows that leave the tables are written once more, with the time at which their record was found
+//! deleted.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -13,17 +14,17 @@ use crate::failure::{Failure, Kind, Result};
 use crate::manifest::{DataFile, TableFiles, Version};
 use crate::schema::{DELETED_AT, Resource};
 use crate::store::Store;
-use crate::write::deleted::join_deleted;
-use crate::write::output::{Output, Target};
+use crate::write::context::WriteContext;
+use crate::write::deleted_files::join_deleted;
+use crate::write::output::Output;
 use crate::write::parquet::{Form, Sizes};
 use crate::write::reader::read;
 use crate::write::sorted::owner;
-use crate::write::source::live_copy;
-use crate::write::spool::OwnerSet;
+use crate::write::spool::RecordSet;
 
-/// What setting aside needs to know.
+/// The context in which deleted rows are written.
 #[derive(Clone, Debug)]
-pub struct Aside<'a> {
+pub struct DeletedRows<'a> {
     pub store: &'a Store,
     pub resource: &'a Resource,
     pub head: &'a Version,
@@ -32,24 +33,30 @@ pub struct Aside<'a> {
     pub sizes: Sizes,
 }
 
-/// Files of rows that were set aside.
+impl<'a> DeletedRows<'a> {
+    pub(super) fn context(&self, runtime: &'a Handle) -> WriteContext<'a> {
+        WriteContext { store: self.store, spool: self.spool, run: self.run, sizes: self.sizes, runtime }
+    }
+}
+
+/// Files of deleted rows.
 #[derive(Debug, Default)]
-pub struct SetAside {
+pub struct DeletedFiles {
     pub files: Vec<DataFile>,
-    /// Small files of the head whose rows are in these.
+    /// Small files of the head that are joined into these.
     pub removes: Vec<String>,
 }
 
-/// Which rows are set aside.
+/// The rows that are written as deleted.
 #[derive(Clone, Copy, Debug)]
-pub enum Which<'a> {
-    /// Those of these owners, found gone at this time by the source's clock.
-    Of(&'a OwnerSet, Timestamp),
-    /// Those of these tables that bear a mark, with the time that it tells.
+pub enum DeletedSelection<'a> {
+    /// Those of these records, found deleted at this time by the source's clock.
+    Of(&'a RecordSet, Timestamp),
+    /// The marked rows of these tables, with the time of the mark.
     Marked(&'a [&'a str]),
 }
 
-impl Which<'_> {
+impl DeletedSelection<'_> {
     fn concerns(&self, table: &str, file: &DataFile) -> bool {
         match self {
             Self::Of(owners, _) => {
@@ -67,44 +74,37 @@ impl Which<'_> {
     }
 }
 
-/// Writes and stages these rows of the live files, table by table, with the rows of small files that there are, but for
-/// those that are `gone`. Blocks: call it from a blocking thread. Gives the files, whose final place is below
-/// `_pearlift/deleted/`.
-pub fn set_aside(
-    work: &Aside<'_>,
-    which: &Which<'_>,
+/// Writes and stages these rows of the live files, table by table, together with the rows of existing small files,
+/// except for those of files in `gone`. Blocks: call it from a blocking thread. The final path of each returned file is
+/// below `_pearlift/deleted/`.
+pub fn write_deleted_rows(
+    work: &DeletedRows<'_>,
+    which: &DeletedSelection<'_>,
     gone: &[String],
     runtime: &Handle,
     next_number: &mut u64,
-) -> Result<SetAside> {
-    let mut kept = SetAside::default();
+) -> Result<DeletedFiles> {
+    let context = work.context(runtime);
+    let mut kept = DeletedFiles::default();
     for (name, table) in &work.head.tables {
         let schema = Arc::new(with_deleted_at(&table.arrow()?));
         let form = Form {
             key: key(table, &schema)?,
             schema: Arc::clone(&schema),
             schema_hash: work.head.schema_hash.clone(),
-            sizes: work.sizes,
+            sizes: context.sizes,
         };
-        let mut target = Target {
-            store: work.store,
-            spool: work.spool,
-            table: name,
-            form: &form,
-            run: work.run,
-            open: None,
-            number: next_number,
-        };
+        let mut target = context.target(name, &form, None, next_number);
         let mut output = Output::new(None);
         for file in table.files.iter().filter(|file| which.concerns(name, file)) {
-            let copy = live_copy(work.store, file, work.spool, runtime)?;
+            let copy = context.live_copy(file)?;
             for batch in read(&copy)? {
                 let batch = batch.map_err(|error| Failure::damaged("read a data file", &file.path).caused(error))?;
-                let owner_key = batch.schema_ref().index_of(&table.key[0]);
-                let owner_key =
-                    owner_key.map_err(|error| Failure::damaged("read a data file", &file.path).caused(error))?;
+                let record_key = batch.schema_ref().index_of(&table.key[0]);
+                let record_key =
+                    record_key.map_err(|error| Failure::damaged("read a data file", &file.path).caused(error))?;
                 let wanted: BooleanArray =
-                    (0..batch.num_rows()).map(|row| Some(which.wants(&batch, owner_key, row))).collect();
+                    (0..batch.num_rows()).map(|row| Some(which.wants(&batch, record_key, row))).collect();
                 let rows = filter_record_batch(&batch, &wanted)
                     .map_err(|error| Failure::new(Kind::Bug, "pick deleted rows").caused(error))?;
                 if rows.num_rows() > 0 {
@@ -113,12 +113,9 @@ pub fn set_aside(
             }
         }
         let drafts = output.finish(&target)?;
-        let (drafts, joined) = join_deleted((work.store, work.head, work.spool), drafts, gone, runtime, &mut target)?;
+        let (drafts, joined) = join_deleted(&context, &work.head.deleted, drafts, gone, &mut target)?;
         kept.removes.extend(joined);
-        for draft in drafts {
-            kept.files.push(draft.deleted(name, work.run));
-            runtime.block_on(work.store.stage(draft.scratch))?;
-        }
+        kept.files.extend(context.stage_deleted(name, drafts)?);
     }
     Ok(kept)
 }
@@ -139,16 +136,16 @@ fn with_deleted_at(schema: &Schema) -> Schema {
     Schema::new(fields)
 }
 
-fn stamped(rows: &RecordBatch, schema: &Arc<Schema>, which: &Which<'_>) -> RecordBatch {
+fn stamped(rows: &RecordBatch, schema: &Arc<Schema>, which: &DeletedSelection<'_>) -> RecordBatch {
     let column = |name: &str| rows.column_by_name(name).cloned();
     let own = schema.fields().iter().filter(|field| field.name() != DELETED_AT);
     let mut columns: Vec<ArrayRef> = own.filter_map(|field| column(field.name())).collect();
     match which {
-        Which::Of(_, at) => {
+        DeletedSelection::Of(_, at) => {
             let stamps = std::iter::repeat_n(at.as_microsecond(), rows.num_rows());
             columns.push(Arc::new(TimestampMicrosecondArray::from_iter_values(stamps).with_timezone("UTC")));
         }
-        Which::Marked(_) => columns.extend(column(DELETED_AT)),
+        DeletedSelection::Marked(_) => columns.extend(column(DELETED_AT)),
     }
     RecordBatch::try_new(Arc::clone(schema), columns).expect("rows of a file have its columns")
 }

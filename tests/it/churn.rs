@@ -1,20 +1,20 @@
 //! An account that changes between any two requests: when it rests, one quiet run makes the tables true.
 //!
-//! Each case is made from its seed, which is said where it fails. `make stir` tries many more.
+//! Each case is made from its seed, which is printed if it fails. `make churn` tries many more.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use jiff::tz::Offset;
-use pearlift::sandbox::{Sandbox, Settings, Size, Stir, Verb};
+use pearlift::sandbox::{Churn, Sandbox, SandboxSettings, Size, Verb};
 
 use crate::support::{Program, check_truth, schemas_with_sets_of, start, this_morning};
 
 /// The resource that is not read.
 const LEFT_OUT: &str = "goods_in_batch";
 
-/// A case; one that fails says its seed, and what was asked and done.
+/// A case; a failing one reports its seed, the requests and the changes.
 struct Case {
     seed: u64,
     percent: u64,
@@ -36,7 +36,7 @@ impl Case {
         let arguments: Vec<&str> = std::iter::once("-v").chain(command.split(' ')).collect();
         let done = self.program.run(&arguments);
         self.said.push(format!("{command}: exit code {}\n{}", done.code, done.said()));
-        self.said.push(self.sandbox.take_log().stirred.join("\n"));
+        self.said.push(self.sandbox.take_log().churned.join("\n"));
         assert!([0, 3].contains(&done.code), "{}", done.said());
         done.code
     }
@@ -48,7 +48,7 @@ impl Drop for Case {
         if std::thread::panicking() {
             eprintln!("{}", self.said.join("\n"));
             let (seed, percent) = (self.seed, self.percent);
-            eprintln!("the seed is {seed}: PEARLIFT_STIR={seed} PEARLIFT_STIR_PERCENT={percent} make stir");
+            eprintln!("the seed is {seed}: PEARLIFT_CHURN={seed} PEARLIFT_CHURN_PERCENT={percent} make churn");
         }
     }
 }
@@ -60,8 +60,8 @@ fn pick<T: Copy>(of: &[T], seed: u64) -> T {
 
 /// The account of a case: served in small pages and sets; one in four about the hour in which summer time ends or begins,
 /// one in five with a quota that another app eats.
-fn settings(seed: u64) -> Settings {
-    let mut settings = Settings {
+fn settings(seed: u64) -> SandboxSettings {
+    let mut settings = SandboxSettings {
         seed,
         limit: 0,
         history: 40,
@@ -69,7 +69,7 @@ fn settings(seed: u64) -> Settings {
         page_cap: pick(&[7, 50, 13, 3], seed),
         max_ids: pick(&[5, 20, 11], seed),
         inclusive: !seed.is_multiple_of(3),
-        ..Settings::default()
+        ..SandboxSettings::default()
     };
     if seed % 4 == 1 {
         let (zone, now) =
@@ -82,9 +82,9 @@ fn settings(seed: u64) -> Settings {
     settings
 }
 
-/// A first load and two nights while the account is stirred, then a quiet night and a comparison of ids.
+/// A first load and two nights under churn, then a quiet night and a comparison of ids.
 ///
-/// Gives what happened.
+/// Returns the changes.
 async fn tables_are_true_in_the_end(seed: u64, percent: u64) -> BTreeSet<String> {
     // GIVEN an account of some hundred records, enough of each that no table is empty
     let settings = settings(seed);
@@ -115,14 +115,14 @@ async fn tables_are_true_in_the_end(seed: u64, percent: u64) -> BTreeSet<String>
     let mut case = Case { seed, percent, sandbox, program, said: Vec::new() };
 
     // WHEN it is loaded and brought up to date while it changes
-    case.sandbox.change(|settings| settings.stir = Stir { seed, percent, ..Stir::default() });
+    case.sandbox.change(|settings| settings.churn = Churn { seed, percent, ..Churn::default() });
     case.run_amid_changes("run");
     for _ in 0..2 {
         case.sandbox.age(Duration::from_secs(seed % 3 * 5_000));
         case.run_amid_changes("run");
     }
-    // AND then rests for as long as it takes to tell two edits apart, and where something is pending for an hour
-    case.sandbox.change(|settings| settings.stir = Stir::default());
+    // AND then rests for the least time between two distinguishable edits, and if an id is pending for an hour
+    case.sandbox.change(|settings| settings.churn = Churn::default());
     case.sandbox.age(Duration::from_secs(70));
     if case.run_amid_changes("run") == 3 {
         case.sandbox.age(Duration::from_secs(3_700));
@@ -178,8 +178,9 @@ async fn an_account_that_never_rests_is_true_after_a_quiet_night() {
 async fn a_payment_that_lands_while_its_order_and_payments_are_first_read_is_in_both() {
     // GIVEN orders and payments that are read at the same time, in pages of three rows and sets of five, while with every
     // request a payment lands
-    let stir = Stir { seed: 3, percent: 100, verbs: vec![Verb::Pay], ..Stir::default() };
-    let settings = Settings { limit: 0, page_cap: 3, now: Some(Timestamp::now()), stir, ..Settings::default() };
+    let churn = Churn { seed: 3, percent: 100, verbs: vec![Verb::Pay], ..Churn::default() };
+    let settings =
+        SandboxSettings { limit: 0, page_cap: 3, now: Some(Timestamp::now()), churn, ..SandboxSettings::default() };
     let sandbox = start(settings, Size { orders: 60, ..Size::default() }).await;
     let (lake, schemas) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     schemas_with_sets_of(5, schemas.path());
@@ -187,8 +188,8 @@ async fn a_payment_that_lands_while_its_order_and_payments_are_first_read_is_in_
 
     // WHEN they are loaded, and a quiet night goes by
     program.run(&["run", "customer_payment", "order"]).expect(0);
-    assert!(sandbox.take_log().stirred.len() > 40);
-    sandbox.change(|settings| settings.stir = Stir::default());
+    assert!(sandbox.take_log().churned.len() > 40);
+    sandbox.change(|settings| settings.churn = Churn::default());
     sandbox.age(Duration::from_secs(70));
     program.run(&["run", "customer_payment", "order"]).expect(0);
 
@@ -201,8 +202,8 @@ async fn a_payment_that_lands_while_its_order_and_payments_are_first_read_is_in_
 async fn a_record_that_moves_to_an_earlier_page_of_its_set_is_read_all_the_same() {
     // GIVEN contacts asked for in sets of sixteen and given in pages of five, while with every request one is deleted
     let resources = vec!["contact".to_owned()];
-    let stir = Stir { seed: 5, percent: 100, resources, verbs: vec![Verb::Delete] };
-    let settings = Settings { limit: 0, max_ids: 5, stir, ..Settings::default() };
+    let churn = Churn { seed: 5, percent: 100, resources, verbs: vec![Verb::Delete] };
+    let settings = SandboxSettings { limit: 0, max_ids: 5, churn, ..SandboxSettings::default() };
     let sandbox = start(settings, Size { orders: 10, ..Size::default() }.with("contact", 150)).await;
     let (lake, schemas) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     schemas_with_sets_of(5, schemas.path());
@@ -210,7 +211,7 @@ async fn a_record_that_moves_to_an_earlier_page_of_its_set_is_read_all_the_same(
 
     // WHEN they are loaded
     program.run(&["run", "contact"]).expect(0);
-    assert!(sandbox.take_log().stirred.len() > 20);
+    assert!(sandbox.take_log().churned.len() > 20);
 
     // THEN all that are left are there
     let tables = "contact,contact_postal_address,contact_status_history,contact_custom_field";
@@ -218,13 +219,13 @@ async fn a_record_that_moves_to_an_earlier_page_of_its_set_is_read_all_the_same(
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-#[ignore = "an hour of it, with `make stir`; PEARLIFT_STIR is a seed or a range of them, PEARLIFT_STIR_PERCENT how much changes"]
+#[ignore = "an hour of it, with `make churn`; PEARLIFT_CHURN is a seed or a range of them, PEARLIFT_CHURN_PERCENT how much changes"]
 async fn many() {
     let text =
-        std::env::var_os("PEARLIFT_STIR").map_or_else(|| "100-400".to_owned(), |text| text.into_string().unwrap());
+        std::env::var_os("PEARLIFT_CHURN").map_or_else(|| "100-400".to_owned(), |text| text.into_string().unwrap());
     let (from, to) = text.split_once('-').unwrap_or((&text, &text));
     let percent: Option<u64> =
-        std::env::var_os("PEARLIFT_STIR_PERCENT").map(|text| text.into_string().unwrap().parse().unwrap());
+        std::env::var_os("PEARLIFT_CHURN_PERCENT").map(|text| text.into_string().unwrap().parse().unwrap());
     for seed in from.parse::<u64>().unwrap()..=to.parse().unwrap() {
         tables_are_true_in_the_end(seed, percent.unwrap_or(10 + seed * 7 % 90)).await;
     }
