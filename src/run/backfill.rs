@@ -7,35 +7,23 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
-use crate::config::Deletes;
 use crate::decode::{IdRow, timestamp, timestamp_micros};
 use crate::failure::{Failure, Kind, Result};
 use crate::fetch::{Filter, IdRanges, chunks, collapse, count as ids_in, expand};
-use crate::manifest::{Backfill, Cursor, Scan, ScanKind, Selected};
+use crate::manifest::{Backfill, Cursor, Scan, ScanKind, Selected, nonce};
+use crate::quantity::count;
 use crate::quantity::plural;
-use crate::run::gone;
-use crate::run::inventory::IdSource;
-use crate::run::limits::{described, may_go};
-use crate::run::nonce;
-use crate::run::rows;
-use crate::run::session::{ResourceSession, count};
-use crate::run::slices::SliceScan;
-use crate::run::stale::Dates;
+use crate::run::request::Selection;
+use crate::run::safety_limit::{described, may_go};
+use crate::run::scan::deletions;
+use crate::run::scan::id_scan::IdScan;
+use crate::run::scan::id_source::IdSource;
+use crate::run::scan::search_scan;
+use crate::run::scan::stale_documents::Dates;
+use crate::run::session::ResourceSession;
 use crate::schema::{Changes, Resource, Style};
 use crate::window::Window;
 use crate::write::{Replace, held_between};
-
-/// What is read again.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Selection {
-    Ids {
-        ids: IdRanges,
-        /// Copies that are older than the stored ones are accepted.
-        accept_older: bool,
-    },
-    /// Records whose date `by` lies in the window; none is the date of their creation.
-    Range { window: Window, by: Option<String> },
-}
 
 /// What a backfill did.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -63,9 +51,6 @@ impl fmt::Display for Backfilled {
 /// Reads the selection again and merges it.
 pub async fn backfill(session: &mut ResourceSession<'_>, selection: &Selection) -> Result<Backfilled> {
     let resource = Arc::clone(&session.resource);
-    if let Selection::Ids { ids, accept_older: true } = selection {
-        session.accepts_older = ids.clone();
-    }
     if session.head.as_ref().is_none_or(|head| head.state.completed_at.is_none()) {
         return Err(cannot(
             &resource,
@@ -111,7 +96,7 @@ pub async fn backfill(session: &mut ResourceSession<'_>, selection: &Selection) 
                 schema_hash: resource.hash.clone(),
                 cursor: Cursor::Rows { last: 0, next: 1 },
             });
-            rows::read_window(session, search, by, *window, Some(backfill)).await?;
+            search_scan::read_window(session, search, by, *window, Some(backfill)).await?;
             finish(session).await?;
             Ok(Backfilled { resumed, ..Backfilled::default() })
         }
@@ -132,11 +117,11 @@ fn known(session: &ResourceSession<'_>, selected: &Selected) -> Option<Backfill>
 }
 
 /// The scan of an unfinished backfill of the same selection.
-async fn resumed(session: &ResourceSession<'_>, selected: &Selected) -> Result<Option<SliceScan>> {
+async fn resumed(session: &ResourceSession<'_>, selected: &Selected) -> Result<Option<IdScan>> {
     let Some(known) = known(session, selected) else { return Ok(None) };
     let Backfill { id, started_at, schema_hash, cursor, .. } = known;
     let scan = Scan { id, kind: ScanKind::Changes, started_at, schema_hash, cursor };
-    SliceScan::resume(session, &scan).await
+    IdScan::resume(session, &scan).await
 }
 
 /// Commits a backfill's end; no plan of a backfill is needed any more.
@@ -147,7 +132,7 @@ async fn finish(session: &mut ResourceSession<'_>) -> Result<()> {
     };
     let ours = plan(session.state.backfill.take().as_ref());
     session.forget_absent();
-    let plans: Vec<String> = ours.into_iter().chain(session.old_backfill.take()).collect();
+    let plans: Vec<String> = ours.into_iter().chain(session.committer.old_backfill.take()).collect();
     session.commit(Replace::Owners, true).await?;
     if plans.is_empty() { Ok(()) } else { session.context.store.delete(&plans).await }
 }
@@ -164,8 +149,7 @@ async fn by_ids(
     let known = resumed(session, &selected).await?;
     let resumed = known.is_some();
     let mut scan = known.unwrap_or_else(|| {
-        let mut scan =
-            SliceScan::new(session, ScanKind::Changes, session.context.clock.now(), &Vec::new(), true, max_ids);
+        let mut scan = IdScan::new(session, ScanKind::Changes, session.context.clock.now(), &Vec::new(), true, max_ids);
         scan.slices.extend(chunks(ids, max_ids));
         scan
     });
@@ -198,10 +182,10 @@ async fn by_date(
     (scan.confirms, scan.selected) = (true, Some(selected));
     let path = format!("{}/{get}", resource.read.service);
     scan.run(session, &path).await?;
-    let gone = gone::prove(session, scan.candidates.intersection(&scan.gone).copied().collect()).await?;
+    let gone = deletions::prove(session, scan.candidates.intersection(&scan.gone).copied().collect()).await?;
     let asked = scan.slices.iter().map(|slice| ids_in(slice)).sum();
     let done = Backfilled { asked, absent: count(scan.gone.len()), gone: count(gone.len()), resumed };
-    let held = gone::records(session).await?;
+    let held = deletions::records(session).await?;
     if done.gone > may_go(held) {
         return Err(Failure::new(Kind::Doubtful, format!("take deleted {} out of the tables", session.name))
             .because(format!("{} of the range are gone, and {}", done.gone, described(held)))
@@ -209,7 +193,7 @@ async fn by_date(
     }
     let at = if resumed { session.context.clock.now() } else { scan.started_at };
     session.state.absence.suspects.retain(|id, _| !gone.contains(id));
-    session.bury(gone.into_iter().collect(), at, session.deletes == Deletes::Move);
+    session.bury(gone.into_iter().collect(), at);
     finish(session).await?;
     Ok(done)
 }
@@ -222,10 +206,9 @@ async fn selected_by_date(
     changes: &Changes,
     window: Window,
     by: &str,
-) -> Result<SliceScan> {
+) -> Result<IdScan> {
     let resource = Arc::clone(&session.resource);
-    let id_source =
-        IdSource { client: &session.context.client, stop: &session.context.stop, name: Arc::clone(&session.name) };
+    let id_source = IdSource::of(session);
     let (stamps, filter) = ([by.to_owned()], Filter::Period { column: by.to_owned(), window });
     let (started_at, rows) = id_source.search(&resource.read.service, &changes.search, &stamps, Some(filter)).await?;
     // Asked a second wider on either side: what lies outside is cut here.
@@ -239,7 +222,7 @@ async fn selected_by_date(
     let dates: Vec<(i64, Dates)> = found.iter().map(|row| (row.id, shown(row))).collect();
     let found: BTreeSet<i64> = found.iter().map(|row| row.id).collect();
     let held = if by == changes.created() { held_created(session, &resource, by, window).await? } else { Vec::new() };
-    let mut scan = SliceScan::new(session, ScanKind::Changes, started_at, &Vec::new(), true, max_ids);
+    let mut scan = IdScan::new(session, ScanKind::Changes, started_at, &Vec::new(), true, max_ids);
     scan.candidates = held.into_iter().filter(|id| !found.contains(id)).collect();
     scan.stale.await_dates(dates);
     scan.absent.shown = collapse(found);

@@ -13,8 +13,8 @@ use crate::config::Limits;
 use crate::event::Events;
 use crate::fetch::Client;
 use crate::manifest::Holder;
-use crate::run::Stop;
 use crate::run::binding::Binding;
+use crate::run::stop::Stop;
 use crate::schema::Catalog;
 use crate::store::{Locks, Store, Upload};
 

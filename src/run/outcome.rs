@@ -9,7 +9,7 @@ use crate::decode::Misfits;
 use crate::event::Ending;
 use crate::failure::{Failure, Kind, Recovery, Result};
 use crate::manifest::SourceCount;
-use crate::run::Noticed;
+use crate::run::noticed::Noticed;
 use crate::store::{Store, paths};
 use crate::write::Changes;
 
@@ -45,7 +45,7 @@ pub struct ResourceOutcome {
     pub rows: u64,
     pub requests: u64,
     pub tally: Tally,
-    /// Ids that are owed.
+    /// Ids that are pending.
     pub owed: u64,
     /// Ids that the source lists and has not returned in three runs over three days: outside the exit code.
     pub withheld: u64,

@@ -5,18 +5,18 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
-use crate::config::Deletes;
 use crate::event::Event;
 use crate::failure::{Failure, Kind, Result};
 use crate::fetch::{IdRanges, chunks, collapse, count as ids_in, expand, holds, without};
 use crate::manifest::ScanKind;
+use crate::quantity::count;
 use crate::quantity::plural;
-use crate::run::gone;
-use crate::run::inventory::{IdSource, Ids};
-use crate::run::limits::{described, may_go};
-use crate::run::session::{ResourceSession, count};
-use crate::run::slices::SliceScan;
-use crate::run::start::above;
+use crate::run::safety_limit::{described, may_go};
+use crate::run::scan::deletions;
+use crate::run::scan::first_day::above;
+use crate::run::scan::id_scan::IdScan;
+use crate::run::scan::id_source::{IdSource, Ids};
+use crate::run::session::ResourceSession;
 use crate::schema::{Inventory, Resource, Style};
 use crate::write::{Replace, held_ids};
 
@@ -85,8 +85,7 @@ pub async fn reconcile(session: &mut ResourceSession<'_>, by: By) -> Result<Reco
             .because("its first load is not complete")
             .advise(format!("`pearlift run {}` first", resource.name)));
     };
-    let id_source =
-        IdSource { client: &session.context.client, stop: &session.context.stop, name: Arc::clone(&session.name) };
+    let id_source = IdSource::of(session);
     let listed = match (inventory, changes) {
         // The span between least and greatest says nothing of single ids: the search does.
         (Inventory::Windows(search), _) => {
@@ -119,7 +118,7 @@ pub async fn reconcile(session: &mut ResourceSession<'_>, by: By) -> Result<Reco
     };
     let known: BTreeSet<i64> = held.iter().chain(session.state.absence.withheld.keys()).copied().collect();
     let missing = without(&wanted, &known);
-    let mut scan = SliceScan::new(session, ScanKind::Changes, listed.started_at, &Vec::new(), true, *max_ids);
+    let mut scan = IdScan::new(session, ScanKind::Changes, listed.started_at, &Vec::new(), true, *max_ids);
     scan.slices.extend(chunks(&missing, *max_ids));
     (scan.gradual, scan.confirms) = (false, true);
     scan.absent.shown = listed.ids.clone();
@@ -140,7 +139,7 @@ pub async fn reconcile(session: &mut ResourceSession<'_>, by: By) -> Result<Reco
         return Err(unproven(session, count(again.unproven.len())));
     }
     session.state.absence.hidden = collapse(candidates.difference(&again.absent).copied());
-    let still = gone::relist(session, &again.absent).await?;
+    let still = deletions::relist(session, &again.absent).await?;
     let gone: BTreeSet<i64> = again.absent.difference(&still).copied().collect();
     let found = Reconciled {
         listed: ids_in(&listed.ids),
@@ -151,13 +150,13 @@ pub async fn reconcile(session: &mut ResourceSession<'_>, by: By) -> Result<Reco
     };
     refuse_many(session, found.gone, found.held, force)?;
     session.state.reconciled_at = Some(listed.started_at);
-    session.state.clocks.reconciled_at = Some(session.begun);
+    session.state.clocks.reconciled_at = Some(session.observations.begun);
     match by {
-        By::Night => gone::bury_some(session, gone, found.held, listed.started_at),
+        By::Night => deletions::bury_some(session, gone, found.held, listed.started_at),
         By::Command | By::Force => {
             session.state.absence.suspects.retain(|id, _| !gone.contains(id));
             let gone = gone.into_iter().collect();
-            session.bury(gone, listed.started_at, session.deletes == Deletes::Move);
+            session.bury(gone, listed.started_at);
         }
     }
     session.forget_absent();

@@ -4,17 +4,19 @@ use jiff::Timestamp;
 
 use crate::event::Event;
 use crate::failure::Result;
-use crate::manifest::{Claimant, Recovered, ScanKind, SourceCount, Version, head as newest, recover};
+use crate::manifest::{Claimant, Recovered, ScanKind, SourceCount, Version, head as newest, nonce, recover};
 use crate::plan::{Fit, ResourceOptions, Step, StepKind, plan};
-use crate::run::completeness;
+use crate::quantity::count;
 use crate::run::context::RunContext;
-use crate::run::heads::options;
-use crate::run::mend::Mended;
+use crate::run::outcome::{End, ResourceOutcome, Tally};
 use crate::run::reconcile::{By, Reconciled};
-use crate::run::session::{ResourceSession, count};
-use crate::run::{
-    End, ResourceOutcome, RunMode, RunRequest, Tally, backfill, mend, nonce, reconcile, reread, resource, rows_gone,
-};
+use crate::run::reconcile_rows::reconcile_rows;
+use crate::run::repair::Repaired;
+use crate::run::request::{RunMode, RunRequest};
+use crate::run::scan::{completeness, reread, styles};
+use crate::run::selection::options;
+use crate::run::session::{ResourceSession, SessionOptions};
+use crate::run::{backfill, reconcile, repair};
 use crate::schema::{Resource, Style};
 
 /// One resource to the end of its steps; gives also those that are made once every resource has come so far.
@@ -82,15 +84,11 @@ async fn all_steps(
     if let Some(reason) = job.idle {
         return Ok((End::Idle(reason), job.later));
     }
-    let mut session = ResourceSession::new(
-        context,
-        resource,
-        head,
-        request.mode.is_full(),
-        request.settings.deletes(&resource.name),
-    )?;
-    session.keep = request.settings.keep(&resource.name)?;
-    session.start = options.start;
+    let full = request.mode.is_full();
+    let plain = SessionOptions::new(request.settings.deletes(&resource.name));
+    let keep = request.settings.keep(&resource.name)?;
+    let wishes = SessionOptions { rebuilds: full, forced: full, keep, start: options.start, ..plain };
+    let mut session = ResourceSession::new(context, resource, head, wishes)?;
     session.clear_read_references().await?;
     let mut later = job.later;
     let done = match make_all(&mut session, &job.steps, outcome).await {
@@ -140,12 +138,12 @@ pub async fn make_all(session: &mut ResourceSession<'_>, steps: &[Step], outcome
             requests: None,
         });
         // Read by others' ids, nothing tells what the night's changes would have found: they must have gone before.
-        let unknown = session.forced && matches!(session.resource.read.style, Style::PerOwner { .. });
+        let unknown = session.options.forced && matches!(session.resource.read.style, Style::PerOwner { .. });
         let whole = step.kind == StepKind::Scan(ScanKind::Full) && session.resource.has_dates() && !unknown;
-        session.reads_again = whole || matches!(step.kind, StepKind::Reread(_));
+        session.observations.reads_again = whole || matches!(step.kind, StepKind::Reread(_));
         match step.kind {
             StepKind::Scan(kind) => {
-                Box::pin(resource::make(session, step, kind)).await?;
+                Box::pin(styles::make(session, step, kind)).await?;
                 // A comparison of all ids that follows finds what differs.
                 if session.state.count.open || !steps.iter().any(|step| step.kind == StepKind::Reconcile) {
                     completeness::after(session).await?;
@@ -176,10 +174,11 @@ async fn reshape(
     outcome.scans.push(format!("reshape: {reason}"));
     let scan = "reshape".to_owned();
     context.events.tell(Event::Started { resource: resource.name.clone(), scan, reason, requests: None });
-    let mut session = ResourceSession::new(context, resource, head, false, request.settings.deletes(&resource.name))?;
-    let mends = matches!(request.mode, RunMode::Mend { .. });
-    if mends {
-        mend::set_damaged_apart(&mut session).await?;
+    let wishes = SessionOptions::new(request.settings.deletes(&resource.name));
+    let mut session = ResourceSession::new(context, resource, head, wishes)?;
+    let repairs = matches!(request.mode, RunMode::Repair { .. });
+    if repairs {
+        repair::quarantine_damaged(&mut session).await?;
     }
     let unfilled = session.reshape(reshape).await?;
     if !unfilled.is_empty() {
@@ -192,7 +191,7 @@ async fn reshape(
     outcome.tally.add(&session.tally);
     describe(outcome, session.head.as_ref());
     // With the damaged files, which are still to be mended.
-    if mends { newest(&context.store, &resource.name).await } else { Ok(session.head.clone()) }
+    if repairs { newest(&context.store, &resource.name).await } else { Ok(session.head.clone()) }
 }
 
 /// What is done beside the nightly run.
@@ -203,7 +202,12 @@ async fn beside(
     head: Option<Version>,
     outcome: &mut ResourceOutcome,
 ) -> Result<End> {
-    let mut session = ResourceSession::new(context, resource, head, false, request.settings.deletes(&resource.name))?;
+    let wishes = SessionOptions {
+        forced: matches!(request.mode, RunMode::Repair { force: true }),
+        accepts_older: request.mode.accepts_older(),
+        ..SessionOptions::new(request.settings.deletes(&resource.name))
+    };
+    let mut session = ResourceSession::new(context, resource, head, wishes)?;
     let begun = |scan: &str, reason: &str| Event::Started {
         resource: resource.name.clone(),
         scan: scan.to_owned(),
@@ -228,11 +232,11 @@ async fn beside(
                 Err(failure) => Err(failure),
             }
         }
-        RunMode::Mend { force } => {
+        RunMode::Repair { .. } => {
             context.events.tell(begun("backfill", "looks at every file and reads again what is damaged"));
-            let mut mended = Mended::default();
-            let done = mend::mend(&mut session, *force, &mut mended).await;
-            outcome.found = Some(mended.to_string());
+            let mut repaired = Repaired::default();
+            let done = repair::repair(&mut session, &mut repaired).await;
+            outcome.found = Some(repaired.to_string());
             done.map(|()| End::Complete)
         }
         RunMode::Backfill(selection) => {
@@ -252,7 +256,7 @@ async fn beside(
 async fn compare(session: &mut ResourceSession<'_>, by: By) -> Result<Reconciled> {
     let resource = std::sync::Arc::clone(&session.resource);
     match &resource.read.style {
-        Style::Search(search) if !search.since.is_empty() => rows_gone::reconcile(session, search, by).await,
+        Style::Search(search) if !search.since.is_empty() => reconcile_rows(session, search, by).await,
         Style::Search(_) | Style::IdSets { .. } | Style::PerOwner { .. } | Style::List { .. } => {
             reconcile::reconcile(session, by).await
         }
