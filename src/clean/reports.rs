@@ -3,9 +3,9 @@
 use futures_util::{StreamExt, TryStreamExt};
 use jiff::Timestamp;
 
+use crate::clean::cleaning::{Cleaning, Outcome, Waste, Why};
 use crate::clean::housekeeping::started_at;
 use crate::clean::retention::{NEWEST_REPORTS, Retention, is_report};
-use crate::clean::{Cleaning, Outcome, Waste, Why};
 use crate::failure::{Failure, Result};
 use crate::store::paths;
 

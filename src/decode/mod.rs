@@ -6,6 +6,8 @@
 
 mod json;
 mod sound;
+mod envelope;
+mod table_rows;
 mod extra;
 mod number;
 mod moment;
@@ -26,7 +28,8 @@ pub use growing::REPEATED_ROW;
 pub use misfit::{MisfitRecord, Misfits};
 pub use moment::{date_days, month_days, timestamp, timestamp_micros};
 pub use number::decimal;
-pub use page::{Owner, Page, TableRows, documents, list, rows, uris};
+pub use page::{Page, documents, list, rows, uris};
 pub use rest::Rest;
 pub use search::{IdRow, IdRows, ids, meta_data, search_page};
 pub use shape::Shape;
+pub use table_rows::{Owner, TableRows};

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use sonic_rs::LazyValue;
 
 use crate::decode::misfit::MisfitRecord;
-use crate::decode::page::Owner;
+use crate::decode::table_rows::Owner;
 use crate::manifest::Key;
 
 /// The records of an answer by their keys.

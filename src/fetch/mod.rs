@@ -4,6 +4,7 @@
 //! CPU work worth naming: callers inflate and decode on worker threads. Fails (`Credentials`, `Refused`, `Unreachable`,
 //! `Answer`) with the URL, never with a secret.
 
+mod broken;
 mod body;
 mod inflate;
 mod refusal;
@@ -29,7 +30,8 @@ mod groups;
 mod windows;
 
 pub use auth::{Auth, Identified, Refused};
-pub use body::{Body, Broken, DEEP};
+pub use body::{Body, DEEP};
+pub use broken::Broken;
 pub use client::Client;
 pub use clock::SourceClock;
 pub use http::Http;

@@ -10,8 +10,8 @@ use serde_json::{Map, Value, json};
 use crate::event::{Ending, Event, Events};
 use crate::failure::Failure;
 use crate::manifest::SourceCount;
-use crate::report::Verbosity;
 use crate::report::output::json_line;
+use crate::report::verbosity::Verbosity;
 use crate::run::{Clock, Outcome, ResourceOutcome};
 use crate::secret::Redactor;
 

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use crate::failure::{Failure, Kind, Result};
 use crate::manifest::{head, outline, versions};
 use crate::store::{Store, paths};
-use crate::verify::{Finding, What, finding};
+use crate::verify::finding::{Finding, What, finding};
 
 /// Files in the folders of these tables (each with its resource) that are live in no resource.
 ///

@@ -8,7 +8,7 @@ use crate::failure::Result;
 use crate::manifest::Version;
 use crate::schema::{Partition, Resource};
 use crate::verify::files::{Files, columns, deleted_columns};
-use crate::verify::{Finding, Inquiry, What, finding};
+use crate::verify::finding::{Finding, Inquiry, What, finding};
 use crate::write::{Columns, Fault, Group, Located, Part, compare};
 
 /// Reads every file of a head.

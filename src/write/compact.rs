@@ -15,9 +15,9 @@ use tokio::runtime::Handle;
 use crate::failure::{Failure, Kind, Result};
 use crate::manifest::{DataFile, OpenRecords, TableFiles, Version};
 use crate::store::{LocalCopy, Store};
+use crate::write::form::{Form, Sizes};
 use crate::write::inspect::refuse_altered;
 use crate::write::output::{Draft, Output, Target};
-use crate::write::parquet::{Form, Sizes};
 use crate::write::reader::read;
 
 /// A file smaller than the target size divided by this is joined with small neighbours.

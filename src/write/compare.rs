@@ -3,43 +3,13 @@
 
 use std::path::Path;
 
-use arrow_schema::DataType;
 use tokio::runtime::Handle;
 
 use crate::failure::Result;
-use crate::schema::Partition;
 use crate::store::Store;
 use crate::write::cursor::{Cursor, Reading};
-use crate::write::inspect::{Fault, Flaw, Located};
-
-/// Tables that belong together: those of a resource, of one day where it is a snapshot.
-#[derive(Clone, Debug)]
-pub struct Group {
-    pub parts: Vec<Part>,
-    /// The place of the table whose key is the owner alone, if there is one.
-    pub owner: Option<usize>,
-}
-
-/// The live files of one table.
-#[derive(Clone, Debug)]
-pub struct Part {
-    /// Names of the key columns; the first is the owner, a whole number or a text.
-    pub key: Vec<String>,
-    /// The columns that its files must have.
-    pub columns: Columns,
-    pub files: Vec<Located>,
-    /// The column of its own that tells a row's partition.
-    pub dated: Option<(Partition, String)>,
-}
-
-/// What columns files must have.
-#[derive(Clone, Debug)]
-pub enum Columns {
-    /// These, in this order, and no others.
-    Just(Vec<(String, DataType)>),
-    /// These among others: the files are older than the table's columns.
-    Among(Vec<String>),
-}
+use crate::write::inspect::{Fault, Flaw};
+use crate::write::table_group::Group;
 
 /// Compares the files of a group with their manifest and with each other; every byte of them is read. Blocks: call it from
 /// a blocking thread. Memory is bounded by the files whose key ranges overlap; `spool` holds copies of them from a bucket.

@@ -15,9 +15,9 @@ use crate::failure::{Failure, Kind, Result};
 use crate::manifest::{DataFile, Version};
 use crate::schema::same_columns;
 use crate::store::{Store, paths};
+use crate::write::form::Form;
 use crate::write::inspect::refuse_altered;
 use crate::write::output::{Draft, Output, Target};
-use crate::write::parquet::Form;
 use crate::write::reader::{Reader, read, read_file};
 use crate::write::segment::sorted;
 

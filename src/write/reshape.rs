@@ -24,9 +24,9 @@ use crate::schema::{
 };
 use crate::store::Store;
 use crate::write::aside::{Aside, Which, set_aside};
+use crate::write::form::{Form, Sizes};
 use crate::write::open::OpenRows;
 use crate::write::output::{Draft, Output, Target, empty};
-use crate::write::parquet::{Form, Sizes};
 use crate::write::partition::segment;
 use crate::write::reader::read;
 use crate::write::source::live_copy;

@@ -14,9 +14,9 @@ use crate::manifest::Key;
 use crate::schema::{Partition, PartitionBy};
 use crate::store::LocalCopy;
 use crate::write::bounds::{Indexes, load, rows_at_once};
-use crate::write::compare::Part;
 use crate::write::inspect::{Flaw, Footer, Located, checksum};
 use crate::write::sorted::owner;
+use crate::write::table_group::Part;
 
 /// An open file, at a row.
 pub struct Stream {

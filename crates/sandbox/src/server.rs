@@ -17,9 +17,10 @@ use jiff::SignedDuration;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
+use crate::body::{Body, whole};
 use crate::control::control;
 use crate::fault::Fault;
-use crate::mishap::{Body, Mishap, respond, whole};
+use crate::mishap::{Mishap, respond};
 use crate::reply::Reply;
 use crate::resource::ResourceId;
 use crate::state::{Ask, State, form, parameters};

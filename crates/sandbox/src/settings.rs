@@ -8,20 +8,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::answer::Rule;
+use crate::churn_settings::Stir;
 use crate::fault::Faults;
 use crate::pieces::Pieces;
-use crate::stir::Stir;
-
-/// How the quota's window moves (docs/brightpearl-api.md §3.3).
-#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Quota {
-    /// Wall-clock minutes, as in every recording.
-    #[default]
-    Fixed,
-    /// The last sixty seconds, as the documentation says.
-    Rolling,
-}
+use crate::throttle::Quota;
 
 /// How many records of each resource; what is not given follows from the orders.
 ///

@@ -3,26 +3,12 @@
 //! They fall between any two requests: between two pages of a search, and between OPTIONS and the GET of what it listed.
 
 use jiff::SignedDuration;
-use serde::{Deserialize, Serialize};
 
 use crate::account::Account;
+use crate::churn_settings::Stir;
 use crate::resource::ResourceId;
 use crate::seed::Dice;
 use crate::verb::Verb;
-
-/// How the account changes while it is read.
-#[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq, Serialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Stir {
-    pub seed: u64,
-    /// So many requests of a hundred find the account changed.
-    pub percent: u64,
-    /// The resources that change, by name; none means each whose fixture has `churn`. One that has none changes by each of its
-    /// events.
-    pub resources: Vec<String>,
-    /// What happens, each as often as it stands here; none means [`Verb::USUAL`].
-    pub verbs: Vec<Verb>,
-}
 
 /// How far it got.
 #[derive(Debug, Default)]
