@@ -6,19 +6,20 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::failure::{Failure, Kind, Result};
+use crate::failure::Result;
 use crate::fetch::{Filter, Query, collapse, count};
 use crate::forecast::amount::Amount;
 use crate::forecast::cost::held_records;
 use crate::forecast::estimator::{Estimate, Estimator, Held};
-use crate::forecast::id_count::{IdCount, documents, listed, no_changes};
+use crate::forecast::id_count::{IdCount, documents, listed};
 use crate::forecast::probe::pages;
 use crate::manifest::{Cursor, Scan, ScanKind, State, Version, read_plan};
-use crate::plan::{Moment, Step, StepKind, is_over};
+use crate::plan::{Moment, Step, StepKind};
 use crate::run::lookups::Lookups;
 use crate::run::scan::change_points::Since;
 use crate::run::scan::changes::{Sighting, leave_out_held, sight, stamps};
-use crate::schema::{Changes, IdSearch, Open, Resource, RowSearch, Style};
+use crate::run::scan::planned_scan::{PlanInputs, PlannedIds, PlannedScan, open_due, plan_scan};
+use crate::schema::{Changes, IdSearch, Open, Resource, RowSearch};
 
 use crate::window::Window;
 use crate::write::held_between;
@@ -62,63 +63,49 @@ impl Estimator<'_> {
         Ok(estimates)
     }
 
-    async fn scan(
-        &mut self,
-        held: Held<'_>,
-        step: &Step,
-        kind: ScanKind,
-        since: Option<Timestamp>,
-    ) -> Result<Estimate> {
-        let resource = held.resource;
+    async fn scan(&mut self, held: Held<'_>, step: &Step, kind: ScanKind, mark: Option<Timestamp>) -> Result<Estimate> {
         if let Some(estimate) = self.resumed(step.resume.as_ref()).await? {
             return Ok(estimate);
         }
-        let since = || {
-            let edits = since.ok_or_else(|| {
-                Failure::new(Kind::Bug, format!("plan the changes of {}", resource.name))
-                    .because("no scan was completed")
-            })?;
-            Ok::<_, Failure>(Since::of(resource, held.state, self.limits, edits))
-        };
-        match (&resource.read.style, kind) {
-            // A list of which nothing is held yet is asked for twice.
-            (Style::List { pages: Some(pages), .. }, _) => {
+        let Held { resource, state, start, .. } = held;
+        let inputs = PlanInputs { catalog: self.catalog, state, limits: self.limits, start };
+        match plan_scan(resource, step, kind, mark, inputs)? {
+            // A list of which nothing is held yet is requested twice.
+            PlannedScan::List { pages: Some(pages), .. } => {
                 // One more for each end, and as many again in a first load.
-                let known = held.head.and_then(|head| held_records(held.resource, head)).unwrap_or_default();
-                let readings = if held.state.completed_at.is_none() { 2 } else { 1 };
+                let known = held.head.and_then(|head| held_records(resource, head)).unwrap_or_default();
+                let readings = if state.completed_at.is_none() { 2 } else { 1 };
                 Ok(unknown(Amount::about(readings * (known.div_ceil(pages.most).max(1) + 1))))
             }
-            (Style::List { pages: None, .. }, _) => {
-                Ok(unknown(Amount::exact(if held.state.completed_at.is_none() { 2 } else { 1 })))
+            PlannedScan::List { pages: None, .. } => {
+                Ok(unknown(Amount::exact(if state.completed_at.is_none() { 2 } else { 1 })))
             }
-            (Style::Search(search), ScanKind::Full) => self.all_rows(held, search, step.resume.as_ref()).await,
-            (Style::Search(search), ScanKind::Changes) => self.changed_rows(held, search, since()?).await,
-            (Style::IdSets { max_ids, changes, .. }, ScanKind::Full) => {
-                let found = match (held.start, changes) {
-                    (Some(start), Some(changes)) => self.id_count_from(held, changes, start).await?,
-                    (Some(_), None) | (None, _) => self.inventory(held, resource).await?,
-                };
-                Ok(documents(held.state, found, *max_ids))
+            PlannedScan::AllRows { search, filter } => self.all_rows(held, search, filter, step.resume.as_ref()).await,
+            PlannedScan::ChangedRows { search, since } => self.changed_rows(held, search, since).await,
+            PlannedScan::Documents { max_ids, ids, .. } => self.documents(held, &ids, max_ids).await,
+        }
+    }
+
+    /// The documents of planned ids.
+    async fn documents(&mut self, held: Held<'_>, ids: &PlannedIds<'_>, max_ids: usize) -> Result<Estimate> {
+        match ids {
+            PlannedIds::All(start) => {
+                let found = self.all_ids(held, *start).await?;
+                Ok(documents(held.state, found, max_ids))
             }
-            (Style::IdSets { max_ids, changes, .. }, ScanKind::Changes) => {
-                let changes = changes.as_ref().ok_or_else(|| no_changes(resource))?;
-                self.changed(held, resource, (changes, step.open_every), since()?, *max_ids).await
+            PlannedIds::Changed { changes, since, open_every } => {
+                self.changed(held, held.resource, (changes, *open_every), *since, max_ids).await
             }
-            (Style::PerOwner { max_ids, .. }, ScanKind::Full) if resource.is_snapshot() && step.since.is_some() => {
+            PlannedIds::ChangedOwners { owner, changes, since } => {
+                self.changed(held, owner, (changes, None), *since, max_ids).await
+            }
+            PlannedIds::SnapshotHoles(_) => {
                 let holes = Amount::about(count_of(held.state.owed.len()));
-                Ok(Estimate { requests: holes.sets(*max_ids), records: Some(holes), fresh: holes })
+                Ok(Estimate { requests: holes.sets(max_ids), records: Some(holes), fresh: holes })
             }
-            (Style::PerOwner { max_ids, owners, .. }, ScanKind::Full) => {
+            PlannedIds::Owners(owners) => {
                 let found = self.owners(held, owners).await?;
-                Ok(documents(held.state, found, *max_ids))
-            }
-            (Style::PerOwner { max_ids, owners, .. }, ScanKind::Changes) => {
-                let owner = self.catalog.get(&owners.resource)?;
-                let Style::IdSets { changes: Some(changes), .. } = &owner.read.style else {
-                    return Err(no_changes(owner));
-                };
-                let plain = Changes { same: Vec::new(), ..changes.clone() };
-                self.changed(held, owner, (&plain, None), since()?, *max_ids).await
+                Ok(documents(held.state, found, max_ids))
             }
         }
     }
@@ -137,10 +124,15 @@ impl Estimator<'_> {
         Ok(Some(Estimate { requests: Amount::exact(slices), records: Some(records), fresh: records }))
     }
 
-    async fn all_rows(&mut self, held: Held<'_>, search: &RowSearch, resume: Option<&Scan>) -> Result<Estimate> {
-        let from = held.start.zip(search.since.first()).map(|(start, column)| after(column, start));
-        let whole = from.is_none();
-        let query = self.rows_query(held.resource, search, from);
+    async fn all_rows(
+        &mut self,
+        held: Held<'_>,
+        search: &RowSearch,
+        filter: Option<Filter>,
+        resume: Option<&Scan>,
+    ) -> Result<Estimate> {
+        let whole = filter.is_none();
+        let query = self.rows_query(held.resource, search, filter);
         let Some(mut extent) = self.probe.extent(&query, &search.row, &[]).await? else {
             return Ok(unknown(Amount::about(1)));
         };
@@ -175,8 +167,8 @@ impl Estimator<'_> {
         let mut shown: Vec<i64> = Vec::new();
         let mut known = 0;
         for column in &search.since {
+            let query = self.rows_query(held.resource, search, Some(since.filter(held.resource, column)));
             let since = since.at(held.resource, column);
-            let query = self.rows_query(held.resource, search, Some(after(column, since)));
             let Some(extent) = self.probe.extent(&query, &search.row, &[]).await? else {
                 requests = requests.plus(Amount::about(1));
                 continue;
@@ -208,7 +200,7 @@ impl Estimator<'_> {
         self.probe.id_source().query(&resource.read.service, &search, &[], filter)
     }
 
-    /// What changed of `whose` records since then, less what is held.
+    /// The documents of records that searches of `whose` dates show, less those that are held.
     async fn changed(
         &mut self,
         held: Held<'_>,
@@ -217,82 +209,103 @@ impl Estimator<'_> {
         since: Since,
         max_ids: usize,
     ) -> Result<Estimate> {
-        let stamps = stamps(changes);
-        let mut requests = Amount::exact(0);
-        let mut sightings: BTreeMap<i64, Sighting> = BTreeMap::new();
-        let (mut rows, mut shown, mut whole, mut at) = (0, 0, true, Timestamp::MIN);
-        let mut fresh = (whose.name == held.resource.name).then_some(0);
-        for column in &changes.since {
-            let since = since.at(held.resource, column);
-            let query =
-                self.probe.id_source().query(&whose.read.service, &changes.search, &stamps, Some(after(column, since)));
-            let Some(extent) = self.probe.extent(&query, &changes.search.id, &stamps).await? else {
-                requests = requests.plus(Amount::about(1));
-                whole = false;
-                continue;
-            };
-            requests = requests.plus(extent.pages);
-            rows += extent.rows.value;
-            let on_page = u64::try_from(extent.page.len()).expect("a length fits");
-            shown += on_page;
-            whole &= extent.whole;
-            at = at.max(extent.answered);
-            if !extent.whole {
-                // A search may have several rows a record.
-                let distinct = u64::try_from(extent.page.iter().map(|row| row.id).collect::<BTreeSet<i64>>().len());
-                let records = extent.rows.value * distinct.expect("a length fits") / on_page.max(1);
-                let known = self.held_since(held, column, since).await?;
-                fresh = fresh.zip(known).map(|(fresh, known)| fresh + records.saturating_sub(known));
-            } else {
-                fresh = fresh.map(|fresh| fresh + on_page);
-            }
-            sight(&mut sightings, changes, extent.answered, extent.page);
-        }
+        let mut shown = self.shown(held, whose, changes, since).await?;
         if whose.name != held.resource.name {
-            sightings.retain(|id, sighting| held.state.seen.get(id) != Some(&sighting.text));
+            shown.sightings.retain(|id, sighting| held.state.seen.get(id) != Some(&sighting.text));
         }
         if let Some(store) = self.store {
             let lookups = Lookups::of(held.state.looked.clone());
             let with = (self.limits, &lookups);
-            leave_out_held(store, held.resource, held.head, &changes.same, with, &mut sightings).await?;
+            leave_out_held(store, held.resource, held.head, &changes.same, with, &mut shown.sightings).await?;
         }
-        let open = changes.open.as_deref().filter(|open| match open {
-            Open::Listed { .. } => whose.name == held.resource.name,
-            Open::Until { .. } => {
-                let opened = Moment { theirs: held.state.opened_at, ours: held.state.clocks.opened_at };
-                let now = Moment::new(at, self.probe.id_source().client.clocks().ours());
-                open_every.is_some_and(|every| is_over(opened, every, now, self.limits.overlap))
-            }
-        });
+        let now = Moment::new(shown.at, self.probe.id_source().client.clocks().ours());
+        let open = open_due(changes, open_every, held.state, now, self.limits);
         let mut still_open = match open {
             Some(open) => self.held_open(held, open).await?,
             None => Vec::new(),
         };
         let listed_open = matches!(open, Some(Open::Listed { .. }));
+        let mut requests = shown.requests;
         if listed_open {
-            // The list of open ones, as many as are held; what it brings beside what changed is not foreseen.
+            // The list of open ones, as many as are held; what it brings beside what changed is not counted ahead.
             let open = count_of(still_open.len());
             requests = requests.plus(Amount::about(pages(open, 1, u64::from(self.limits.page_size))));
             still_open.clear();
         }
-        let changed_too = still_open.iter().filter(|id| sightings.contains_key(id)).count();
-        let shown_changed = count_of(sightings.len());
-        let ids = collapse(sightings.into_keys().chain(still_open.iter().copied()));
-        if whole {
-            let counted_ahead = !listed_open;
-            let found = IdCount { requests, ..listed(0, ids, counted_ahead, at) };
+        if shown.whole {
+            let ids = collapse(shown.sightings.into_keys().chain(still_open));
+            let found = IdCount { requests, ..listed(0, ids, !listed_open, shown.at) };
             return Ok(documents(held.state, found, max_ids));
         }
-        // Where our own column keeps the date, what the source dates and we do not hold has changed; else what was not shown is
-        // taken to be like what was.
+        let number = Amount::about(shown.scaled(&still_open));
+        Ok(documents(held.state, IdCount { requests, ids: None, number, at: shown.at }, max_ids))
+    }
+
+    /// The first page of each search by a date.
+    async fn shown(&mut self, held: Held<'_>, whose: &Resource, changes: &Changes, since: Since) -> Result<Shown> {
+        let stamps = stamps(changes);
+        let mut shown = Shown::new((whose.name == held.resource.name).then_some(0));
+        for column in &changes.since {
+            let filter = since.filter(held.resource, column);
+            let since = since.at(held.resource, column);
+            let query = self.probe.id_source().query(&whose.read.service, &changes.search, &stamps, Some(filter));
+            let Some(extent) = self.probe.extent(&query, &changes.search.id, &stamps).await? else {
+                shown.requests = shown.requests.plus(Amount::about(1));
+                shown.whole = false;
+                continue;
+            };
+            shown.requests = shown.requests.plus(extent.pages);
+            shown.rows += extent.rows.value;
+            let on_page = count_of(extent.page.len());
+            shown.on_pages += on_page;
+            shown.whole &= extent.whole;
+            shown.at = shown.at.max(extent.answered);
+            if !extent.whole {
+                // A search may have several rows a record.
+                let distinct = count_of(extent.page.iter().map(|row| row.id).collect::<BTreeSet<i64>>().len());
+                let records = extent.rows.value * distinct / on_page.max(1);
+                let known = self.held_since(held, column, since).await?;
+                shown.fresh = shown.fresh.zip(known).map(|(fresh, known)| fresh + records.saturating_sub(known));
+            } else {
+                shown.fresh = shown.fresh.map(|fresh| fresh + on_page);
+            }
+            sight(&mut shown.sightings, changes, extent.answered, extent.page);
+        }
+        Ok(shown)
+    }
+}
+
+/// The first pages of searches by dates.
+struct Shown {
+    requests: Amount,
+    sightings: BTreeMap<i64, Sighting>,
+    /// Rows of the searches, and those of their first pages.
+    rows: u64,
+    on_pages: u64,
+    /// The first pages are all.
+    whole: bool,
+    /// The source's clock at the last answer.
+    at: Timestamp,
+    /// Records that the source dates and that are not held, where a column of ours keeps the date.
+    fresh: Option<u64>,
+}
+
+impl Shown {
+    fn new(fresh: Option<u64>) -> Self {
+        let (requests, sightings) = (Amount::exact(0), BTreeMap::new());
+        Self { requests, sightings, rows: 0, on_pages: 0, whole: true, at: Timestamp::MIN, fresh }
+    }
+
+    /// The number of records that changed or are open: where our own column keeps the date, records that the source dates and
+    /// that are not held have changed; else records that were not shown are taken to be like those that were.
+    fn scaled(&self, still_open: &[i64]) -> u64 {
         let scaled = |of: u64, by: u64, to: u64| {
             u64::try_from(u128::from(of) * u128::from(by) / u128::from(to.max(1))).unwrap_or(u64::MAX)
         };
-        let changed = fresh.unwrap_or_else(|| scaled(shown_changed, rows, shown));
-        let open_only =
-            count_of(still_open.len()).saturating_sub(scaled(changed, count_of(changed_too), shown_changed));
-        let number = Amount::about(changed + open_only);
-        Ok(documents(held.state, IdCount { requests, ids: None, number, at }, max_ids))
+        let shown_changed = count_of(self.sightings.len());
+        let changed_too = count_of(still_open.iter().filter(|id| self.sightings.contains_key(id)).count());
+        let changed = self.fresh.unwrap_or_else(|| scaled(shown_changed, self.rows, self.on_pages));
+        changed + count_of(still_open.len()).saturating_sub(scaled(changed, changed_too, shown_changed))
     }
 }
 
@@ -308,10 +321,6 @@ impl Estimator<'_> {
         let ids = held_between(store, files, key, &column.name, Window::since(since)).await?;
         Ok(Some(u64::try_from(ids.len()).expect("a length fits")))
     }
-}
-
-fn after(column: &str, since: Timestamp) -> Filter {
-    Filter::Period { column: column.to_owned(), window: Window::since(since) }
 }
 
 fn count_of(length: usize) -> u64 {

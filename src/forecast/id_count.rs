@@ -10,9 +10,10 @@ use crate::forecast::amount::Amount;
 use crate::forecast::cost::held_records;
 use crate::forecast::estimator::{Estimate, Estimator, Held};
 use crate::forecast::probe::{Extent, pages};
-use crate::manifest::{Key, State};
+use crate::manifest::State;
 use crate::run::scan::first_day::{above, is_from, least_of, since};
 use crate::run::scan::id_source::is_counted;
+use crate::run::scan::planned_scan::RequestedIds;
 use crate::schema::{Changes, IdSearch, Inventory, Open, Owners, Resource, Style};
 
 /// The ids that a scan would ask for, and what it takes to learn them.
@@ -26,6 +27,15 @@ pub struct IdCount {
 }
 
 impl Estimator<'_> {
+    /// The ids of a full read, from a day on or all.
+    pub async fn all_ids(&mut self, held: Held<'_>, start: Option<Timestamp>) -> Result<IdCount> {
+        let Style::IdSets { changes, .. } = &held.resource.read.style else { return Err(no_changes(held.resource)) };
+        match start.zip(changes.as_ref()) {
+            Some((start, changes)) => self.id_count_from(held, changes, start).await,
+            None => self.inventory(held, held.resource).await,
+        }
+    }
+
     /// All ids of a resource that is read by id sets.
     pub async fn inventory(&mut self, held: Held<'_>, whose: &Resource) -> Result<IdCount> {
         let Style::IdSets { inventory, changes, .. } = &whose.read.style else { return Err(no_changes(whose)) };
@@ -165,19 +175,14 @@ pub fn listed(requests: u64, ids: IdRanges, exact: bool, at: Timestamp) -> IdCou
 
 /// The documents of these ids and of what is pending, less what is left out for a while: a request for each set.
 pub fn documents(state: &State, found: IdCount, max_ids: usize) -> Estimate {
-    let pending: Vec<i64> =
-        state.owed.iter().filter_map(|pending| if let Key::Int(id) = pending.id { Some(id) } else { None }).collect();
-    let withheld = state.absence.withheld.keys().copied();
-    let left_out = state.left_out.iter().filter(|out| out.until > found.at).map(|out| out.id);
-    let left_out: BTreeSet<i64> = left_out.chain(withheld).collect();
-    let plain = pending.is_empty() && left_out.is_empty();
+    let requested = RequestedIds::of(state, found.at);
     let (asked, exact) = match &found.ids {
-        Some(ids) if plain => (count(ids), true),
-        Some(ids) => (count(&without(&with(ids, pending), &left_out)), true),
+        Some(ids) => (count(&requested.among(ids)), true),
         None => {
             let length = |length: usize| u64::try_from(length).expect("a length fits");
-            let more = found.number.value.saturating_add(length(pending.len()));
-            (more.saturating_sub(length(left_out.len())), plain && found.number.exact)
+            let more = found.number.value.saturating_add(length(requested.pending.len()));
+            let asked = more.saturating_sub(length(requested.skipped.len()));
+            (asked, requested.is_plain() && found.number.exact)
         }
     };
     let sets = Amount { value: asked, exact }.sets(max_ids);

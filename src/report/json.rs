@@ -253,9 +253,9 @@ fn resource(outcome: &ResourceOutcome, redactor: &Redactor) -> Value {
         "missing_columns": counted(tally.misfits.missing()),
         "emptied_columns": counted(&tally.noticed.emptied),
         "rejected": rejected,
-        "owed": outcome.owed,
-        "withheld": outcome.withheld,
-        "suspects": outcome.suspects,
+        "owed": outcome.unsettled.pending,
+        "withheld": outcome.unsettled.withheld,
+        "suspects": outcome.unsettled.suspects,
         "count": count(&outcome.count),
         "found": outcome.found,
     })

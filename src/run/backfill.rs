@@ -16,8 +16,9 @@ use crate::quantity::plural;
 use crate::run::request::Selection;
 use crate::run::safety_limit::{described, may_go};
 use crate::run::scan::deletions;
-use crate::run::scan::id_scan::IdScan;
+use crate::run::scan::id_scan::{IdScan, Known, sets_with_pending};
 use crate::run::scan::id_source::IdSource;
+use crate::run::scan::purpose::Purpose;
 use crate::run::scan::search_scan;
 use crate::run::scan::stale_documents::Dates;
 use crate::run::session::ResourceSession;
@@ -68,12 +69,8 @@ pub async fn backfill(session: &mut ResourceSession<'_>, selection: &Selection) 
         (Style::PerOwner { .. }, _) if resource.is_snapshot() => {
             Err(cannot(&resource, "a snapshot is of its day: the past cannot be read again", &whole(&resource)))
         }
-        (Style::PerOwner { get, max_ids, .. }, Selection::Ids { ids, .. }) => {
-            by_ids(session, get, ids, *max_ids, true).await
-        }
-        (Style::IdSets { get, max_ids, .. }, Selection::Ids { ids, .. }) => {
-            by_ids(session, get, ids, *max_ids, false).await
-        }
+        (Style::PerOwner { get, max_ids, .. }, Selection::Ids { ids, .. }) => by_ids(session, get, ids, *max_ids).await,
+        (Style::IdSets { get, max_ids, .. }, Selection::Ids { ids, .. }) => by_ids(session, get, ids, *max_ids).await,
         (Style::IdSets { get, max_ids, changes, .. }, Selection::Range { window, by }) => {
             let Some(changes) = changes else {
                 return Err(cannot(&resource, "it has no search by date", &whole(&resource)));
@@ -121,7 +118,7 @@ async fn resumed(session: &ResourceSession<'_>, selected: &Selected) -> Result<O
     let Some(known) = known(session, selected) else { return Ok(None) };
     let Backfill { id, started_at, schema_hash, cursor, .. } = known;
     let scan = Scan { id, kind: ScanKind::Changes, started_at, schema_hash, cursor };
-    IdScan::resume(session, &scan).await
+    IdScan::resume(session, &scan, Purpose::Backfill(selected.clone())).await
 }
 
 /// Commits a backfill's end; no plan of a backfill is needed any more.
@@ -137,23 +134,16 @@ async fn finish(session: &mut ResourceSession<'_>) -> Result<()> {
     if plans.is_empty() { Ok(()) } else { session.context.store.delete(&plans).await }
 }
 
-/// Reads these ids; owners that are not returned have no rows (`absent_is_empty`), other records are left alone.
-async fn by_ids(
-    session: &mut ResourceSession<'_>,
-    get: &str,
-    ids: &IdRanges,
-    max_ids: usize,
-    absent_is_empty: bool,
-) -> Result<Backfilled> {
+/// Reads these ids; owners that are not returned have no rows, other records are left alone.
+async fn by_ids(session: &mut ResourceSession<'_>, get: &str, ids: &IdRanges, max_ids: usize) -> Result<Backfilled> {
     let selected = Selected::Ids(ids.clone());
     let known = resumed(session, &selected).await?;
     let resumed = known.is_some();
     let mut scan = known.unwrap_or_else(|| {
-        let mut scan = IdScan::new(session, ScanKind::Changes, session.context.clock.now(), &Vec::new(), true, max_ids);
-        scan.slices.extend(chunks(ids, max_ids));
-        scan
+        let now = session.context.clock.now();
+        let sets = [sets_with_pending(session, now, &IdRanges::new(), max_ids), chunks(ids, max_ids)].concat();
+        IdScan::new(session, Purpose::Backfill(selected), now, sets, Known::default())
     });
-    (scan.confirms, scan.absent_is_empty, scan.selected) = (true, absent_is_empty, Some(selected));
     let path = format!("{}/{get}", session.resource.read.service);
     scan.run(session, &path).await?;
     finish(session).await?;
@@ -177,9 +167,8 @@ async fn by_date(
     let resumed = known.is_some();
     let mut scan = match known {
         Some(scan) => scan,
-        None => selected_by_date(session, max_ids, changes, window, &by).await?,
+        None => selected_by_date(session, max_ids, changes, (&selected, &by), window).await?,
     };
-    (scan.confirms, scan.selected) = (true, Some(selected));
     let path = format!("{}/{get}", resource.read.service);
     scan.run(session, &path).await?;
     let gone = deletions::prove(session, scan.candidates.intersection(&scan.gone).copied().collect()).await?;
@@ -204,8 +193,8 @@ async fn selected_by_date(
     session: &mut ResourceSession<'_>,
     max_ids: usize,
     changes: &Changes,
+    (selected, by): (&Selected, &str),
     window: Window,
-    by: &str,
 ) -> Result<IdScan> {
     let resource = Arc::clone(&session.resource);
     let id_source = IdSource::of(session);
@@ -222,13 +211,13 @@ async fn selected_by_date(
     let dates: Vec<(i64, Dates)> = found.iter().map(|row| (row.id, shown(row))).collect();
     let found: BTreeSet<i64> = found.iter().map(|row| row.id).collect();
     let held = if by == changes.created() { held_created(session, &resource, by, window).await? } else { Vec::new() };
-    let mut scan = IdScan::new(session, ScanKind::Changes, started_at, &Vec::new(), true, max_ids);
-    scan.candidates = held.into_iter().filter(|id| !found.contains(id)).collect();
-    scan.stale.await_dates(dates);
-    scan.absent.shown = collapse(found);
-    scan.slices.extend(chunks(&scan.absent.shown, max_ids));
-    scan.slices.extend(chunks(&collapse(scan.candidates.iter().copied()), max_ids));
-    Ok(scan)
+    let candidates: BTreeSet<i64> = held.into_iter().filter(|id| !found.contains(id)).collect();
+    let shown = collapse(found);
+    let pending = sets_with_pending(session, started_at, &IdRanges::new(), max_ids);
+    let listed = chunks(&shown, max_ids);
+    let sets = [pending, listed, chunks(&collapse(candidates.iter().copied()), max_ids)].concat();
+    let known = Known { shown, candidates, awaited: dates, ..Known::default() };
+    Ok(IdScan::new(session, Purpose::Backfill(selected.clone()), started_at, sets, known))
 }
 
 /// The ids that we hold whose date of creation lies in the window; none where no column keeps that date.

@@ -9,9 +9,9 @@ use crate::store::Locks;
 
 /// Removes objects that no manifest needs, of the resources that ended well. A failure is a warning.
 pub async fn keep_in_order(context: &RunContext, resources: &[ResourceOutcome]) {
-    let ours = resources.iter().filter(|outcome| outcome.went_well() && context.locks.holds(&outcome.resource));
+    let ours = resources.iter().filter(|outcome| outcome.went_well() && context.claims.locks.holds(&outcome.resource));
     let ours: Vec<&str> = ours.map(|outcome| outcome.resource.as_str()).collect();
-    let (store, locks, run) = (&context.store, &context.locks, context.run.as_str());
+    let (store, locks, run) = (&context.store, &context.claims.locks, context.run.as_str());
     let session = Housekeeping { store, locks, run, resources: &ours, now: context.clock.now() };
     let removed = tokio::select! {
         biased;

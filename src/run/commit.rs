@@ -18,7 +18,7 @@ impl ResourceSession<'_> {
     /// Commits what is spooled together with the state, if either is new. `last` says that the scan ends with it.
     pub async fn commit(&mut self, replace: Replace, last: bool) -> Result<()> {
         let replace = self.buffer.admitted(replace);
-        let _turn = self.context.commit_turn.acquire().await.expect("the turn is never closed");
+        let _turn = self.context.commits.turn.acquire().await.expect("the turn is never closed");
         self.refuse_lost_lock()?;
         self.refuse_vanishing(replace).await?;
         self.bind().await?;
@@ -55,14 +55,14 @@ impl ResourceSession<'_> {
 
     /// Claims the destination before anything is written there.
     pub async fn bind(&self) -> Result<()> {
-        let known = self.head.as_ref().is_some_and(|head| head.account == self.context.account);
-        self.context.binding.bind(&self.context.store, &self.context.client, known).await
+        let known = self.head.as_ref().is_some_and(|head| head.account == self.context.claims.binding.account());
+        self.context.claims.binding.bind(&self.context.store, &self.context.client, known).await
     }
 
     /// Commits one rewrite of the tables that the catalogue wants otherwise; nothing is requested, and the state goes on. Gives
     /// the new columns that stay null until their record is read again.
     pub async fn reshape(&mut self, reshape: Reshape) -> Result<Vec<String>> {
-        let _turn = self.context.commit_turn.acquire().await.expect("the turn is never closed");
+        let _turn = self.context.commits.turn.acquire().await.expect("the turn is never closed");
         self.refuse_lost_lock()?;
         let Some(head) = self.head.clone() else { return Ok(Vec::new()) };
         let (written, unfilled) = self.reshape_files(head, reshape).await?;
@@ -74,7 +74,7 @@ impl ResourceSession<'_> {
     }
 
     fn refuse_lost_lock(&self) -> Result<()> {
-        if !self.context.locks.lost().iter().any(|lost| **lost == *self.name) {
+        if !self.context.claims.locks.lost().iter().any(|lost| **lost == *self.name) {
             return Ok(());
         }
         Err(Failure::new(Kind::Lost, "commit")
@@ -142,7 +142,7 @@ impl ResourceSession<'_> {
         Version {
             format: FORMAT,
             pearlift: env!("CARGO_PKG_VERSION").to_owned(),
-            account: self.context.account.clone(),
+            account: self.context.claims.binding.account().to_owned(),
             resource: self.resource.name.clone(),
             version: head.map_or(1, |head| head.version + 1),
             nonce: nonce(),

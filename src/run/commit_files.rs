@@ -17,6 +17,7 @@ use crate::plan::Reshape;
 use crate::quantity::{number, plural};
 use crate::run::buffer::Gone;
 use crate::run::older_copies::{Judged, OlderRule};
+use crate::run::safety_limit::SafetyLimit;
 use crate::run::session::ResourceSession;
 use crate::schema::{Naming, Resource};
 use crate::store::Store;
@@ -24,9 +25,6 @@ use crate::write::{
     Aside, Marks, OwnerSet, Reappeared, Replace, Reshaping, SetAside, Sizes, Spool, Spooled, Which, WriteRequest,
     Written, cancel_deletions, marked_tables, older_copies, reshape_tables, set_aside, write_tables,
 };
-
-/// More rows of damaged files than this, and than a hundredth of all, may not be lost.
-const MAY_VANISH: u64 = 100;
 
 /// The place at which a worker writes.
 struct Workplace {
@@ -181,7 +179,7 @@ impl ResourceSession<'_> {
             written.await.expect("writing files does not panic")?;
         self.settle_older(judged);
         self.buffer.give_back(spool);
-        self.context.files_numbered.store(number, Ordering::Relaxed);
+        self.context.commits.files.store(number, Ordering::Relaxed);
         if let (true, Some(head)) = (self.committer.rebuild, &self.head) {
             written.removes.extend(head.paths().into_iter().map(str::to_owned));
         }
@@ -219,7 +217,7 @@ impl ResourceSession<'_> {
                 met_from,
                 drops_files: !self.committer.quarantine.dropped().is_empty(),
             },
-            number: self.context.files_numbered.load(Ordering::Relaxed),
+            number: self.context.commits.files.load(Ordering::Relaxed),
         })
     }
 
@@ -238,7 +236,7 @@ impl ResourceSession<'_> {
     /// record is read again.
     pub async fn reshape_files(&mut self, head: Version, reshape: Reshape) -> Result<(Written, Vec<String>)> {
         let (place, kept) = (self.workplace(), self.options.deletes != Deletes::Drop);
-        let mut number = self.context.files_numbered.load(Ordering::Relaxed);
+        let mut number = self.context.commits.files.load(Ordering::Relaxed);
         let reshaped = tokio::task::spawn_blocking(move || {
             let Workplace { store, resource, folder, run, sizes, runtime } = &place;
             let reshaping = Reshaping { store, resource, head: &head, spool: folder, run, sizes: *sizes, kept };
@@ -246,7 +244,7 @@ impl ResourceSession<'_> {
             Ok::<_, Failure>((number, done))
         });
         let (number, done) = reshaped.await.expect("writing files does not panic")?;
-        self.context.files_numbered.store(number, Ordering::Relaxed);
+        self.context.commits.files.store(number, Ordering::Relaxed);
         Ok(done)
     }
 
@@ -261,7 +259,7 @@ impl ResourceSession<'_> {
     /// not counted: what a damaged file held cannot be read.
     pub fn refuse_damaged_loss(&self, written: &Written) -> Result<()> {
         let lost = self.committer.quarantine.dropped_rows().saturating_sub(written.changes.added);
-        if self.options.forced || lost <= MAY_VANISH.max(self.had_rows() / 100) {
+        if self.options.forced || lost <= SafetyLimit::LOST_ROWS.of(self.had_rows()) {
             return Ok(());
         }
         Err(Failure::new(Kind::Doubtful, format!("accept the new {}", self.name))

@@ -57,7 +57,7 @@ pub use check::{Finding, check};
 pub use context::Clock;
 pub use freshness::stale;
 pub use noticed::Noticed;
-pub use outcome::{End, Outcome, ResourceOutcome, Tally};
+pub use outcome::{End, Outcome, ResourceOutcome, Tally, Unsettled};
 pub use request::{RunMode, RunRequest, Selection};
 pub use scratch::{Scratch, spool_folder};
 pub use selection::{Progress, choose, jobs, progress, read_heads, unpublished};
@@ -87,7 +87,7 @@ async fn at(request: RunRequest, destination: impl FnOnce(&Settings) -> Result<S
     let resources = match resources {
         Ok(resources) => resources,
         Err(failure) => {
-            give_back(context.locks, &context.events).await;
+            give_back(context.claims.locks, &context.events).await;
             return Err(failure);
         }
     };
@@ -96,7 +96,7 @@ async fn at(request: RunRequest, destination: impl FnOnce(&Settings) -> Result<S
     }
     let outcome = Outcome {
         run: context.run.clone(),
-        account: context.account.clone(),
+        account: context.claims.binding.account().to_owned(),
         destination: context.store.describe(),
         started_at: request.now,
         took: begun.elapsed(),
@@ -106,7 +106,7 @@ async fn at(request: RunRequest, destination: impl FnOnce(&Settings) -> Result<S
         store: context.store.clone(),
     };
     context.store.reach(store::Step::Done, &context.run)?;
-    give_back(context.locks, &context.events).await;
+    give_back(context.claims.locks, &context.events).await;
     drop(spool);
     Ok(outcome)
 }

@@ -13,14 +13,13 @@ use crate::failure::{Failure, Kind, Result};
 use crate::fetch::IdRanges;
 use crate::manifest::{Key, OlderCopy, Owed};
 use crate::quantity::count;
+use crate::run::safety_limit::SafetyLimit;
 use crate::run::session::ResourceSession;
 use crate::schema::Style;
 use crate::write::Older;
 
 /// Two runs this far apart that see the same lower value do not both read a replica that lags.
 const APART: SignedDuration = SignedDuration::from_hours(1);
-/// More older copies in one scan than this, and than a hundredth of its records, fail it.
-const MAY_BE_OLDER: u64 = 50;
 
 /// The rule of one commit.
 #[derive(Clone, Debug)]
@@ -125,7 +124,7 @@ impl ResourceSession<'_> {
     /// So many older copies are more likely a replica that lags as a whole than changes taken back.
     pub fn refuse_much_older(&self) -> Result<()> {
         let (older, read) = (count(self.tally.noticed.kept.len()), self.tally.records);
-        let most = MAY_BE_OLDER.max(read / 100);
+        let most = SafetyLimit::PENDING.of(read);
         if older <= most {
             return Ok(());
         }

@@ -5,10 +5,7 @@
 
 use std::convert::Infallible;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 use std::time::Duration;
-
-use tokio::sync::Semaphore;
 
 use crate::config::Settings;
 use crate::event::{Event, Events};
@@ -17,7 +14,7 @@ use crate::fetch::{Auth, Client};
 use crate::manifest::{check_destination, nonce};
 use crate::run::binding::Binding;
 use crate::run::closing::give_back;
-use crate::run::context::{Clock, RunContext};
+use crate::run::context::{Claims, Clock, CommitTurns, RunContext};
 use crate::run::request::RunRequest;
 use crate::run::scratch::{Scratch, spool_folder};
 use crate::run::selection::choose;
@@ -71,24 +68,21 @@ pub async fn open<'r>(
         give_back(locks, events).await;
         return Err(refused);
     }
+    let binding = Binding::new(&account.code, request.now, claimed);
+    let claims = Claims { binding, locks, uploads: unfinished_uploads(&store, events).await };
     let context = RunContext {
-        uploads: unfinished_uploads(&store, events).await,
         client,
         store,
-        binding: Binding::new(&account.code, request.now, claimed),
+        claims,
         catalog: Arc::clone(&request.catalog),
         selected: selected(request),
-        locks,
-        account: account.code.clone(),
         run,
         clock,
         spool: spool.path().to_owned(),
         limits,
         events: events.clone(),
         stop: request.stop.clone(),
-        commit_turn: Semaphore::new(1),
-        files_numbered: AtomicU64::new(0),
-        misfits_numbered: AtomicU64::new(0),
+        commits: CommitTurns::default(),
     };
     Ok(Opened { context, chosen, spool })
 }

@@ -45,16 +45,22 @@ pub struct ResourceOutcome {
     pub rows: u64,
     pub requests: u64,
     pub tally: Tally,
-    /// Ids that are pending.
-    pub owed: u64,
-    /// Ids that the source lists and has not returned in three runs over three days: outside the exit code.
-    pub withheld: u64,
-    /// Ids whose deletion waits for a second proof.
-    pub suspects: u64,
+    pub unsettled: Unsettled,
     /// The source's count beside what is held.
     pub count: SourceCount,
     /// What a command beside the nightly run found, a sentence.
     pub found: Option<String>,
+}
+
+/// The ids of a resource that wait for a later run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Unsettled {
+    /// Ids that could not be fetched or mapped.
+    pub pending: u64,
+    /// Ids that the source lists and has not returned in three runs over three days: outside the exit code.
+    pub withheld: u64,
+    /// Ids whose deletion waits for a second proof.
+    pub suspects: u64,
 }
 
 /// How a resource ended.
@@ -199,7 +205,7 @@ impl Outcome {
         let incomplete = self.resources.iter().any(|resource| {
             let tally = &resource.tally;
             let misfit = fail_on_misfit && !(tally.misfits.is_empty() && tally.rejected.is_empty());
-            matches!(resource.end, End::Failed(_) | End::Stopped) || resource.owed > 0 || misfit
+            matches!(resource.end, End::Failed(_) | End::Stopped) || resource.unsettled.pending > 0 || misfit
         });
         if incomplete { 3 } else { 0 }
     }

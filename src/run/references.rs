@@ -72,6 +72,7 @@ impl ResourceSession<'_> {
     fn read_since(&self, follower: &str, theirs: Option<&Version>) -> Option<Timestamp> {
         let this_run = self
             .context
+            .claims
             .locks
             .holds(follower)
             .then(|| self.context.client.clocks().earliest(self.context.clock.start()));

@@ -64,7 +64,7 @@ impl ResourceSession<'_> {
                 .map_err(|error| Failure::new(Kind::Bug, "write a misfit").caused(error))?;
             text.push(b'\n');
         }
-        let number = self.context.misfits_numbered.fetch_add(1, Ordering::Relaxed);
+        let number = self.context.commits.misfits.fetch_add(1, Ordering::Relaxed);
         let path = paths::misfits(&self.resource.name, &self.context.run, number);
         self.context.store.put_own(&path, text).await?;
         self.context.store.reach(Step::MisfitsKept, &path)?;

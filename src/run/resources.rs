@@ -24,7 +24,7 @@ const AT_ONCE: usize = 3;
 fn failed_for_all(context: &RunContext, outcome: &ResourceOutcome) -> bool {
     outcome.failure().is_some_and(|failure| match failure.kind() {
         Kind::Offline => true,
-        Kind::Settings => context.binding.is_refused(),
+        Kind::Settings => context.claims.binding.is_refused(),
         _ => false,
     })
 }

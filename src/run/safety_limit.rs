@@ -8,6 +8,28 @@ use crate::schema::{Resource, Table};
 use crate::store::Store;
 use crate::write::held_ids;
 
+/// A limit: this many, or a share of all, whichever is more.
+#[derive(Clone, Copy, Debug)]
+pub struct SafetyLimit {
+    least: u64,
+    /// One of so many.
+    share: u64,
+}
+
+impl SafetyLimit {
+    /// Newly pending ids of a scan, and copies older than the stored ones: more are a fault of the source or of the schema.
+    pub const PENDING: Self = Self { least: 50, share: 100 };
+    /// Rows of damaged files that the source no longer has.
+    pub const LOST_ROWS: Self = Self { least: 100, share: 100 };
+    /// Documents older than their search rows: more show that the search is wrong.
+    pub const STALE: Self = Self { least: 10, share: 20 };
+
+    /// The limit where there are so many in all.
+    pub fn of(self, all: u64) -> u64 {
+        self.least.max(all / self.share)
+    }
+}
+
 /// Below this many records a tenth may go, else a hundredth.
 const FEW: u64 = 1_000;
 /// The least limit of a resource with few records, and of one with many.

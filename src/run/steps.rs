@@ -8,7 +8,7 @@ use crate::manifest::{Claimant, Recovered, ScanKind, SourceCount, Version, head 
 use crate::plan::{Fit, ResourceOptions, Step, StepKind, plan};
 use crate::quantity::count;
 use crate::run::context::RunContext;
-use crate::run::outcome::{End, ResourceOutcome, Tally};
+use crate::run::outcome::{End, ResourceOutcome, Tally, Unsettled};
 use crate::run::reconcile::{By, Reconciled};
 use crate::run::reconcile_rows::reconcile_rows;
 use crate::run::repair::Repaired;
@@ -39,14 +39,12 @@ pub async fn work_on(
         rows: 0,
         requests: 0,
         tally: Tally::default(),
-        owed: 0,
-        withheld: 0,
-        suspects: 0,
+        unsettled: Unsettled::default(),
         count: SourceCount::default(),
         found: None,
     };
-    if !context.locks.holds(&resource.name) {
-        let by = context.locks.held_by_others.iter().find(|held| held.name == resource.name);
+    if !context.claims.locks.holds(&resource.name) {
+        let by = context.claims.locks.held_by_others.iter().find(|held| held.name == resource.name);
         outcome.end = End::Held(by.map_or_else(|| "another run".to_owned(), |held| held.by.clone()));
         return (outcome, later);
     }
@@ -69,8 +67,9 @@ async fn all_steps(
     source_now: Option<Timestamp>,
     outcome: &mut ResourceOutcome,
 ) -> Result<(End, Vec<Step>)> {
-    let claimant = Claimant { account: &context.account, run: &context.run, now: context.clock.now(), nonce };
-    let Recovered { head, kept } = recover(&context.store, resource, &context.uploads, claimant).await?;
+    let claimant =
+        Claimant { account: context.claims.binding.account(), run: &context.run, now: context.clock.now(), nonce };
+    let Recovered { head, kept } = recover(&context.store, resource, &context.claims.uploads, claimant).await?;
     if let Some(kept) = kept {
         context.events.note(&resource.name, format!("unfinished uploads of dead runs are left: {kept}"));
     }
@@ -270,8 +269,10 @@ pub fn describe(outcome: &mut ResourceOutcome, head: Option<&Version>) {
         outcome.watermark = head.state.watermark;
         outcome.rows = head.rows();
         outcome.count = head.state.count.clone();
-        outcome.owed = count(head.state.owed.len());
-        outcome.withheld = count(head.state.absence.withheld.len());
-        outcome.suspects = count(head.state.absence.suspects.len());
+        outcome.unsettled = Unsettled {
+            pending: count(head.state.owed.len()),
+            withheld: count(head.state.absence.withheld.len()),
+            suspects: count(head.state.absence.suspects.len()),
+        };
     }
 }

@@ -21,7 +21,8 @@ use crate::run::quarantine::QuarantinedFile;
 use crate::run::repair::affected_ids::{AffectedIds, month_of};
 use crate::run::repair::damage::{DamagedFile, look};
 use crate::run::scan::deletions;
-use crate::run::scan::id_scan::IdScan;
+use crate::run::scan::id_scan::{IdScan, Known, sets_with_pending};
+use crate::run::scan::purpose::Purpose;
 use crate::run::scan::search_scan;
 use crate::run::scan::styles::make;
 use crate::run::session::ResourceSession;
@@ -200,10 +201,10 @@ async fn by_owners(
     let path = format!("{}/{get}", session.resource.read.service);
     for (partition, bad) in partitions {
         let ids = affected.of(session, partition.as_deref(), &bad).await?;
-        let mut scan = IdScan::new(session, ScanKind::Changes, session.context.clock.now(), &ids.wanted, true, max_ids);
-        (scan.gradual, scan.confirms, scan.absent_is_empty) = (false, true, per_owner);
-        scan.absent.doubts_all = true;
-        scan.candidates.clone_from(&ids.held);
+        let now = session.context.clock.now();
+        let sets = sets_with_pending(session, now, &ids.wanted, max_ids);
+        let known = Known { candidates: ids.held.clone(), ..Known::default() };
+        let mut scan = IdScan::new(session, Purpose::Repair, now, sets, known);
         scan.run(session, &path).await?;
         if !per_owner {
             let gone = deletions::prove(session, scan.gone.intersection(&ids.held).copied().collect()).await?;

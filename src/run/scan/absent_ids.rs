@@ -13,12 +13,6 @@ use crate::run::scan::documents::FetchedSet;
 pub struct Absent {
     /// Ids that the resource's own listing or search showed in this scan.
     pub shown: IdRanges,
-    /// The ids asked for are the numbers of a span: a set with gaps is normal.
-    pub span: bool,
-    /// Every absent id is asked for again, shown and held or not.
-    pub doubts_all: bool,
-    /// A scan of the nightly run: withheld ids and suspects are asked for too.
-    pub nightly: bool,
     /// Ids that did not come, each with whether something of its set came and the answer stated no errors.
     pub ids: BTreeMap<i64, bool>,
     /// An id that came.
@@ -30,13 +24,14 @@ pub struct Absent {
 }
 
 impl Absent {
-    /// Notes what came of a set. Ids that are absent without doubt stay in `fetched.gone`, the others are kept for later.
-    pub fn note(&mut self, fetched: &mut FetchedSet) {
+    /// Notes what came of a set; `span` states that a set with gaps is normal. Ids that are absent without doubt stay in
+    /// `fetched.gone`, the others are kept for later.
+    pub fn note(&mut self, fetched: &mut FetchedSet, span: bool) {
         let came = first_of(fetched);
         self.witness = self.witness.or(came);
         self.latest = self.latest.max(fetched.pages.iter().map(|(_, asked_at)| *asked_at).max());
         let whole = came.is_some() && fetched.pages.iter().all(|(page, _)| page.partial.is_none());
-        if !self.span || !whole {
+        if !span || !whole {
             self.ids.extend(std::mem::take(&mut fetched.gone).into_iter().map(|id| (id, whole)));
         }
     }

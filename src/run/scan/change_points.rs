@@ -6,9 +6,11 @@
 use jiff::Timestamp;
 
 use crate::config::Limits;
+use crate::fetch::Filter;
 use crate::manifest::State;
-use crate::run::scan::newest_ids::CountSearch;
+use crate::run::scan::count_search::CountSearch;
 use crate::schema::{Resource, Style};
+use crate::window::Window;
 
 /// One point for dates of edits, one for the date of creation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,6 +35,11 @@ impl Since {
     /// The point for one of a resource's dates.
     pub fn at(&self, resource: &Resource, column: &str) -> Timestamp {
         if creation(resource) == Some(column) { self.creations } else { self.edits }
+    }
+
+    /// The filter by one of a resource's dates.
+    pub fn filter(&self, resource: &Resource, column: &str) -> Filter {
+        Filter::Period { column: column.to_owned(), window: Window::since(self.at(resource, column)) }
     }
 }
 

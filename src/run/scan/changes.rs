@@ -48,6 +48,11 @@ pub struct Found {
 }
 
 impl Found {
+    /// The dates that searches showed.
+    pub fn dates(&self) -> impl Iterator<Item = (i64, Vec<Option<i64>>)> {
+        self.sightings.iter().map(|(id, sighting)| (*id, sighting.dates.clone()))
+    }
+
     /// The dates that are shown now of records whose documents lacked a date. Those whose copy is held are among them: the
     /// awaited date may be one that the source set before its clock went back.
     pub fn dates_of(&self, awaited: &BTreeMap<i64, Vec<Option<i64>>>) -> Vec<(i64, Vec<Option<i64>>)> {
@@ -96,15 +101,13 @@ pub async fn find_open(
     store: &Store,
     resource: &Resource,
     head: Option<&Version>,
-    changes: &Changes,
-    open: &Open,
+    (changes, open): (&Changes, &Open),
     found: &mut Found,
 ) -> Result<Vec<i64>> {
     let table = resource.owner_table();
     let files = head.and_then(|head| head.tables.get(&table.name)).map(|table| table.files.clone()).unwrap_or_default();
     let mut held = held_open(store, &files, &table.columns[table.key[0]].name, open).await?;
-    if let Open::Listed { filter: (column, value), .. } = open {
-        let filter = Filter::Bool { column: column.clone(), value: *value };
+    if let Some(filter) = listed_as_open(open) {
         let (service, stamps) = (&resource.read.service, stamps(changes));
         let (_, rows) = id_source
             .search_by(service, &changes.search, (&stamps, Some(filter)), Some(changes.created().to_owned()))
@@ -114,6 +117,14 @@ pub async fn find_open(
         held.retain(|id| !listed.contains(id));
     }
     Ok(held)
+}
+
+/// The filter by which the source lists open records, where it does.
+pub fn listed_as_open(open: &Open) -> Option<Filter> {
+    match open {
+        Open::Listed { filter: (column, value), .. } => Some(Filter::Bool { column: column.clone(), value: *value }),
+        Open::Until { .. } => None,
+    }
 }
 
 /// The columns that are asked for beside the ids: the dates, then what is compared.

@@ -9,14 +9,15 @@ use std::sync::Arc;
 
 use crate::failure::Result;
 use crate::fetch::{chunks, collapse, expand};
-use crate::manifest::{Locating, ScanKind, SourceCount};
+use crate::manifest::{Locating, SourceCount};
 use crate::quantity::count;
 use crate::quantity::plural;
 use crate::run::scan::difference;
 use crate::run::scan::first_day::is_from;
-use crate::run::scan::id_scan::IdScan;
+use crate::run::scan::id_scan::{IdScan, Known};
 use crate::run::scan::id_source::IdSource;
 use crate::run::scan::newest_ids::not_known;
+use crate::run::scan::purpose::Purpose;
 use crate::run::scan::search_scan;
 use crate::run::scan::source_count::counted;
 use crate::run::scan::vanished_records;
@@ -127,9 +128,8 @@ pub async fn read(session: &mut ResourceSession<'_>, ids: &BTreeSet<i64>) -> Res
         return Ok(());
     }
     let at = session.state.count.counted_at.unwrap_or_else(|| session.context.clock.now());
-    let mut scan = IdScan::new(session, ScanKind::Changes, at, &Vec::new(), true, *max_ids);
-    scan.slices = chunks(&collapse(ids.iter().copied()), *max_ids);
-    scan.gradual = false;
+    let sets = chunks(&collapse(ids.iter().copied()), *max_ids);
+    let mut scan = IdScan::new(session, Purpose::Reread, at, sets, Known::default());
     scan.run(session, &format!("{}/{get}", resource.read.service)).await?;
     session.commit(Replace::Owners, true).await
 }

@@ -11,12 +11,13 @@ use crate::fetch::{chunks, collapse, expand};
 use crate::manifest::{Key, Owed, Tries, Withheld};
 use crate::quantity::count;
 use crate::quantity::{number, plural};
-use crate::run::safety_limit::{at_once, held_records, may_go, owners};
+use crate::run::safety_limit::{SafetyLimit, at_once, held_records, may_go, owners};
 use crate::run::scan::absent_ids::{came, first_of};
 use crate::run::scan::documents::Documents;
 use crate::run::scan::id_scan::IdScan;
 use crate::run::scan::id_source::IdSource;
 use crate::run::scan::narrow_search;
+use crate::run::scan::purpose::Purpose;
 use crate::run::session::ResourceSession;
 use crate::schema::{Inventory, Style};
 use crate::write::held;
@@ -25,8 +26,6 @@ use crate::write::held;
 const ALONE: usize = 20;
 /// A pending id is withheld after so many runs over so many days.
 const WITHHELD_AFTER: (u32, i32) = (3, 3);
-/// More newly pending ids than this, and than a hundredth of all asked, fail the scan.
-const MAY_BE_PENDING: u64 = 50;
 
 const LISTED: &str = "the source lists it and does not return it";
 const UNPROVEN: &str = "the source does not return it, nor anything else in the same answer";
@@ -53,7 +52,7 @@ const WITNESSES: usize = 3;
 impl IdScan {
     /// Decides about every id that did not come; what is undecided is pending. Costs no request where all came.
     pub async fn settle(&mut self, session: &mut ResourceSession<'_>, documents: &Documents) -> Result<()> {
-        if self.absent.nightly {
+        if self.purpose.is_nightly() {
             self.ask_withheld(session, documents).await?;
         }
         let known = self.known(session).await?;
@@ -62,7 +61,7 @@ impl IdScan {
         let is_doubtful = |id: &i64, set_came: bool| {
             !set_came
                 || by_owners
-                || self.absent.doubts_all
+                || self.purpose == Purpose::Repair
                 || self.absent.is_shown(*id)
                 || known.held.contains(id)
                 || known.pending.contains(id)
@@ -92,7 +91,8 @@ impl IdScan {
 
     async fn known(&self, session: &ResourceSession<'_>) -> Result<Known> {
         let now = self.absent.now(self.started_at);
-        let due = if self.absent.nightly { session.state.absence.due(&session.context.run, now) } else { Vec::new() };
+        let due =
+            if self.purpose.is_nightly() { session.state.absence.due(&session.context.run, now) } else { Vec::new() };
         // Candidates are judged by whoever found them.
         let due: BTreeSet<i64> = due.into_iter().filter(|id| !self.candidates.contains(id)).collect();
         let ids: BTreeSet<i64> = self.absent.ids.keys().chain(&due).copied().collect();
@@ -156,8 +156,8 @@ impl IdScan {
             self.pend(session, id, UNPROVEN);
         }
         self.not_there(session, empty.iter().copied());
-        if self.absent_is_empty {
-            session.absorb_with_empty(Vec::new(), self.partition, empty, self.started_at).await?;
+        if self.purpose.empties_absent(&session.resource) {
+            session.absorb_with_empty(Vec::new(), self.purpose.partition(), empty, self.started_at).await?;
         }
         Ok(())
     }
@@ -173,7 +173,7 @@ impl IdScan {
         let matters = |id: &i64| {
             self.absent.is_shown(*id) || [&known.held, &known.pending, &known.due].iter().any(|ids| ids.contains(id))
         };
-        if self.absent.span && again.unproven.iter().any(|id| !matters(id)) {
+        if self.purpose.is_span(&session.resource) && again.unproven.iter().any(|id| !matters(id)) {
             return Err(Failure::new(Kind::Answer, format!("trust the answers for {}", session.name))
                 .because("the source returns nothing for sets of ids, not even an id that it returned before")
                 .advise("run again later"));
@@ -270,11 +270,11 @@ impl IdScan {
     /// are built anew, which would lose the rows.
     async fn refuse_much_pending(&mut self, session: &mut ResourceSession<'_>, newly: u64) -> Result<()> {
         let asked: u64 = self.slices.iter().map(|slice| crate::fetch::count(slice)).sum();
-        let most = MAY_BE_PENDING.max(asked / 100);
-        if newly <= most || !(self.gradual || session.committer.rebuild) {
+        let most = SafetyLimit::PENDING.of(asked);
+        if newly <= most || !(self.is_gradual(session) || session.committer.rebuild) {
             return Ok(());
         }
-        if self.gradual {
+        if self.is_gradual(session) {
             self.commit_so_far(session).await?;
         }
         Err(Failure::new(Kind::Answer, "accept the scan")

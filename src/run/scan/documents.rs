@@ -11,7 +11,7 @@ use jiff::Timestamp;
 
 use crate::decode::{Page, Shape, documents, list};
 use crate::failure::{Failure, Kind, Result};
-use crate::fetch::{Client, IdRanges, Reply, Request, collapse, count, expand, render};
+use crate::fetch::{Answer, Client, IdRanges, Request, WholeReply, collapse, count, expand, read_whole, render};
 use crate::manifest::Key;
 use crate::quantity::plural;
 use crate::run::scan::id_sets::{Sets, halves};
@@ -318,47 +318,30 @@ impl Documents {
         Ok(())
     }
 
-    /// Asks until the body is whole. Fails only where no other request would fare better.
+    /// Requests until the body is whole. Fails only where no other request would fare better.
     pub async fn part(&self, request: &Request) -> Result<Part> {
-        let mut budget = self.client.retry_budget();
-        if let Some(tries) = request.tries {
-            budget.at_most(tries);
-        }
-        loop {
-            let answer = match self.client.ask(request).await {
-                Ok(Reply::Good(answer)) => answer,
-                Ok(Reply::TooLong(failure)) => return Ok(Part::TooLong(failure)),
-                Ok(Reply::Refused { status, error, date }) => {
-                    return Ok(match meaning(&self.resource.read, &self.name, request, status, error) {
-                        Refusal::NoneExist => Part::None(date),
-                        refusal => Part::Refused(refusal),
-                    });
-                }
-                Err(failure) if failure.kind() == Kind::Unreachable && self.client.has_succeeded() => {
-                    return Ok(Part::Failed(failure));
-                }
-                Err(failure) => return Err(failure),
-            };
-            let (asked_at, date) = (answer.asked_at, answer.date);
-            let shape = Arc::clone(&self.shape);
-            let read = if self.path.contains("{ids}") { documents } else { list };
-            let read = tokio::task::spawn_blocking(move || read(&shape, &answer.body));
-            match read.await.expect("decoding does not panic") {
-                Ok(page) => return Ok(Part::Page(Box::new(page), asked_at, date)),
-                Err(broken) => match budget.another() {
-                    Some(wait) => tokio::time::sleep(wait).await,
-                    None => {
-                        return Ok(Part::Failed(
-                            Failure::new(Kind::Answer, format!("read {}", self.name))
-                                .at(request.path.clone())
-                                .because(broken.0)
-                                .advise(
-                                    "run again later; if it persists, leave the resource out with `resources.exclude`",
-                                ),
-                        ));
-                    }
-                },
+        let shape = Arc::clone(&self.shape);
+        let read = if self.path.contains("{ids}") { documents } else { list };
+        let read = Arc::new(move |answer: &Answer| read(&shape, &answer.body));
+        match read_whole(&self.client, request, read).await {
+            Ok(WholeReply::Good { content, asked_at, date }) => Ok(Part::Page(Box::new(content), asked_at, date)),
+            Ok(WholeReply::TooLong(failure)) => Ok(Part::TooLong(failure)),
+            Ok(WholeReply::Refused { status, error, date }) => {
+                Ok(match meaning(&self.resource.read, &self.name, request, status, error) {
+                    Refusal::NoneExist => Part::None(date),
+                    refusal => Part::Refused(refusal),
+                })
             }
+            Ok(WholeReply::Broken(broken)) => Ok(Part::Failed(
+                Failure::new(Kind::Answer, format!("read {}", self.name))
+                    .at(request.path.clone())
+                    .because(broken.0)
+                    .advise("run again later; if it persists, leave the resource out with `resources.exclude`"),
+            )),
+            Err(failure) if failure.kind() == Kind::Unreachable && self.client.has_succeeded() => {
+                Ok(Part::Failed(failure))
+            }
+            Err(failure) => Err(failure),
         }
     }
 

@@ -11,9 +11,10 @@ use jiff::Timestamp;
 use crate::decode::{IdRow, timestamp_micros};
 use crate::failure::Result;
 use crate::fetch::{Filter, IdRanges, collapse, with};
+use crate::run::scan::changes::listed_as_open;
 use crate::run::scan::id_source::{IdSource, Ids};
 use crate::run::session::ResourceSession;
-use crate::schema::{Changes, Inventory, Open, Resource, Style};
+use crate::schema::{Changes, Inventory, Resource, Style};
 use crate::window::Window;
 use crate::write::held_ids;
 
@@ -27,8 +28,7 @@ pub async fn all_ids(session: &ResourceSession<'_>, resource: &Resource) -> Resu
     let mut found = id_source.all_from(resource, inventory, changes, start).await?;
     let least = found.ids.first().map(|(first, _)| *first);
     let mut older: BTreeSet<i64> = BTreeSet::new();
-    if let Some(Open::Listed { filter: (column, value), .. }) = changes.open.as_deref() {
-        let filter = Filter::Bool { column: column.clone(), value: *value };
+    if let Some(filter) = changes.open.as_deref().and_then(listed_as_open) {
         let (_, rows) = id_source
             .search_by(&resource.read.service, &changes.search, (&[], Some(filter)), Some(changes.created().to_owned()))
             .await?;

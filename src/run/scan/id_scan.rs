@@ -8,113 +8,104 @@ use tokio::task::JoinSet;
 use crate::decode::Page;
 use crate::event::Event;
 use crate::failure::{Failure, Kind, Result};
-use crate::fetch::{IdRanges, Room, chunks, collapse, count as ids_in, expand, with, without};
-use crate::manifest::{
-    Backfill, Cursor, FORMAT, Key, LeftOut, Owed, Scan, ScanKind, ScanPlan, Selected, read_plan, write_plan,
-};
+use crate::fetch::{IdRanges, Room, chunks, collapse, count as ids_in, expand};
+use crate::manifest::{Backfill, Cursor, FORMAT, Key, LeftOut, Owed, Scan, ScanPlan, read_plan, write_plan};
 use crate::quantity::count;
 use crate::quantity::{number, plural};
+use crate::run::safety_limit::SafetyLimit;
 use crate::run::scan::absent_ids::{Absent, came};
 use crate::run::scan::documents::{Deferred, Documents, FetchedSet};
-use crate::run::scan::stale_documents::StaleRule;
+use crate::run::scan::planned_scan::RequestedIds;
+use crate::run::scan::purpose::Purpose;
+use crate::run::scan::stale_documents::{Dates, StaleRule};
 use crate::run::session::ResourceSession;
 use crate::run::stop::stopped;
-use crate::schema::{Inventory, Style};
 use crate::write::Replace;
 
 /// Ids that spoil their set are asked for again after this long (docs/reading.md §12).
 const LEFT_OUT_FOR: SignedDuration = SignedDuration::from_hours(30 * 24);
-/// More newly pending ids than this, and than a hundredth of all asked, fail the scan.
-const MAY_BE_UNMAPPED: u64 = 50;
+
+/// The knowledge with which a scan begins, beside its ids.
+#[derive(Debug, Default)]
+pub struct Known {
+    /// Ids that the resource's own listing or search has shown.
+    pub shown: IdRanges,
+    /// Ids that a confirmation may remove: held, and not listed.
+    pub candidates: BTreeSet<i64>,
+    /// Owners found by their change stamp: remembered once the scan is complete.
+    pub stamps: BTreeMap<i64, String>,
+    /// Dates that documents must have reached, by id.
+    pub awaited: Vec<(i64, Dates)>,
+    /// An id that the source has listed and that is held.
+    pub witness: Option<i64>,
+}
 
 /// A scan by id sets.
 pub struct IdScan {
     pub id: String,
-    pub kind: ScanKind,
+    pub purpose: Purpose,
     pub started_at: Timestamp,
     pub slices: Vec<IdRanges>,
     pub done: BTreeSet<u64>,
-    /// Where the plan lies, once it does.
+    /// The path of the plan, once it is written.
     pub plan: Option<String>,
-    /// Commits on the way are of use: the scan replaces owner by owner.
-    pub gradual: bool,
-    pub replace: Replace,
-    /// Rows go to this partition whatever their record says.
-    pub partition: Option<i32>,
-    /// An owner that the source does not return has no rows.
-    pub absent_is_empty: bool,
-    /// The scan is to confirm which ids are gone: they are remembered.
-    pub confirms: bool,
-    /// What is held as open is read again.
-    pub opens: bool,
-    /// What a confirmation may take out: ids that we hold and that were not listed.
+    /// Ids that a confirmation may remove: held, and not listed.
     pub candidates: BTreeSet<i64>,
-    /// The backfill whose scan it is; none for those of a run.
-    pub selected: Option<Selected>,
     /// Owners found by their change stamp: remembered once the scan is complete.
     pub stamps: BTreeMap<i64, String>,
-    /// Ids asked for that are not there, as far as it was decided.
+    /// Requested ids that the source does not have, as far as it was decided.
     pub gone: BTreeSet<i64>,
     /// Documents are compared with the search rows that led to them.
     pub stale: StaleRule,
     /// Sets that failed, with the ids that are pending for no other reason.
     pub deferred: Vec<(Deferred, Vec<Key>)>,
-    /// Ids asked for that did not come.
+    /// Requested ids that did not come.
     pub absent: Absent,
 }
 
+/// The sets of these ids and of those that are pending, without ids that are skipped for a time; the greatest ids first.
+pub fn sets_with_pending(
+    session: &ResourceSession<'_>,
+    started_at: Timestamp,
+    ids: &IdRanges,
+    max_ids: usize,
+) -> Vec<IdRanges> {
+    let wanted = RequestedIds::of(&session.state, session.earliest(started_at)).among(ids);
+    let mut sets = chunks(&wanted, max_ids);
+    sets.reverse();
+    sets
+}
+
 impl IdScan {
-    /// A new scan over these ids and those that are pending, without those left out for a while.
+    /// A new scan over these sets.
     pub fn new(
         session: &ResourceSession<'_>,
-        kind: ScanKind,
+        purpose: Purpose,
         started_at: Timestamp,
-        ids: &IdRanges,
-        exact: bool,
-        max_ids: usize,
+        sets: Vec<IdRanges>,
+        known: Known,
     ) -> Self {
-        let pending = session.state.owed.iter().filter_map(|pending| match pending.id {
-            Key::Int(id) => Some(id),
-            Key::Text(_) => None,
-        });
-        let now = session.earliest(started_at);
-        let withheld = session.state.absence.withheld.keys().copied();
-        let left_out = session.state.left_out.iter().filter(|out| out.until > now).map(|out| out.id);
-        let left_out: BTreeSet<i64> = left_out.chain(withheld).collect();
-        let pending: Vec<i64> = pending.chain(session.state.pieces.to_read_again()).collect();
-        let wanted = if exact || !pending.is_empty() || !left_out.is_empty() {
-            without(&with(ids, pending), &left_out)
-        } else {
-            ids.clone()
-        };
-        let mut slices = chunks(&wanted, max_ids);
-        slices.reverse();
+        let mut stale = StaleRule::new(session, started_at);
+        stale.await_dates(known.awaited);
         Self {
             id: crate::manifest::nonce(),
-            kind,
+            purpose,
             started_at,
-            slices,
+            slices: sets,
             done: BTreeSet::new(),
             plan: None,
-            gradual: !session.committer.rebuild,
-            replace: Replace::Owners,
-            partition: None,
-            absent_is_empty: false,
-            confirms: false,
-            opens: false,
-            candidates: BTreeSet::new(),
-            selected: None,
-            stamps: BTreeMap::new(),
+            candidates: known.candidates,
+            stamps: known.stamps,
             gone: BTreeSet::new(),
-            stale: StaleRule::new(session, started_at),
+            stale,
             deferred: Vec::new(),
-            absent: Absent::default(),
+            absent: Absent { shown: known.shown, witness: known.witness, ..Absent::default() },
         }
     }
 
-    /// The unfinished scan of an earlier run, or `None` when its plan is gone. What it found gone is asked for again: it
+    /// The unfinished scan of an earlier run, or `None` when its plan is gone. Ids that it found gone are requested again: they
     /// may have come back since.
-    pub async fn resume(session: &ResourceSession<'_>, scan: &Scan) -> Result<Option<Self>> {
+    pub async fn resume(session: &ResourceSession<'_>, scan: &Scan, purpose: Purpose) -> Result<Option<Self>> {
         let Cursor::Slices { plan, done } = &scan.cursor else { return Ok(None) };
         let Some(written) = read_plan(&session.context.store, plan).await? else { return Ok(None) };
         let end = count(written.slices.len());
@@ -125,33 +116,33 @@ impl IdScan {
         for (place, _) in written.slices.iter().enumerate().filter(|(_, slice)| confirmed(slice)) {
             done.remove(&count(place));
         }
-        let mut stale = StaleRule::new(session, scan.started_at);
-        stale.await_dates(written.awaited);
         let absent = session.state.absence.absent.get(&scan.id).cloned().unwrap_or_default();
-        let absent = expand(&absent).map(|id| (id, false)).collect();
-        let windows = matches!(&session.resource.read.style, Style::IdSets { inventory: Inventory::Windows(_), .. });
-        let span = windows && scan.kind == ScanKind::Full;
-        Ok(Some(Self {
-            id: scan.id.clone(),
-            kind: scan.kind,
-            started_at: scan.started_at,
-            slices: written.slices,
-            done,
-            plan: Some(plan.clone()),
-            gradual: !session.committer.rebuild,
-            replace: Replace::Owners,
-            partition: None,
-            absent_is_empty: false,
-            confirms: !candidates.is_empty(),
-            opens: false,
+        let known = Known {
+            shown: written.shown,
             candidates,
-            selected: None,
             stamps: written.stamps,
-            gone: BTreeSet::new(),
-            stale,
-            deferred: Vec::new(),
-            absent: Absent { shown: written.shown, span, ids: absent, ..Absent::default() },
-        }))
+            awaited: written.awaited.into_iter().collect(),
+            witness: None,
+        };
+        let mut resumed = Self::new(session, purpose, scan.started_at, written.slices, known);
+        resumed.absent.ids = expand(&absent).map(|id| (id, false)).collect();
+        (resumed.id, resumed.done, resumed.plan) = (scan.id.clone(), done, Some(plan.clone()));
+        Ok(Some(resumed))
+    }
+
+    /// Whether the scan commits on the way.
+    pub fn is_gradual(&self, session: &ResourceSession<'_>) -> bool {
+        self.purpose.is_resumable() && !session.committer.rebuild
+    }
+
+    /// Whether ids that are gone are remembered.
+    pub fn confirms(&self) -> bool {
+        self.purpose.confirms() || !self.candidates.is_empty()
+    }
+
+    /// The rows that the last commit replaces.
+    pub fn replace(&self, session: &ResourceSession<'_>) -> Replace {
+        self.purpose.replace(session.committer.rebuild)
     }
 
     /// Brings every slice home, commits on the way where it is due, and leaves the last commit to the caller. Stopped, it
@@ -173,7 +164,7 @@ impl IdScan {
         };
         documents.sets.remember(&mut session.state.pieces, session.context.clock.now());
         match outcome {
-            Err(failure) if self.gradual && worth_keeping(failure.kind()) && session.buffer.has_rows() => {
+            Err(failure) if self.is_gradual(session) && worth_keeping(failure.kind()) && session.buffer.has_rows() => {
                 // What came home is whole, slice by slice: it stays, and the rest is read another time.
                 self.commit_so_far(session).await?;
                 Err(failure)
@@ -201,7 +192,7 @@ impl IdScan {
         loop {
             // Slices under way are awaited before a commit: one that came behind a missing one would make files in whose
             // range the next commit has rows, and all of them would be written again.
-            let is_due = self.gradual && !left.is_empty() && session.commit_is_due();
+            let is_due = self.is_gradual(session) && !left.is_empty() && session.commit_is_due();
             if is_due && under_way.is_empty() {
                 self.commit_so_far(session).await?;
             }
@@ -236,9 +227,9 @@ impl IdScan {
         let at = self.started_at;
         self.put_off(session, std::mem::take(&mut fetched.deferred));
         note_rejected(session, &fetched.pages);
-        self.absent.note(&mut fetched);
+        self.absent.note(&mut fetched, self.purpose.is_span(&session.resource));
         let came: Vec<i64> = came(&fetched).collect();
-        if self.replace != Replace::Owners || self.confirms {
+        if self.replace(session) != Replace::Owners || self.confirms() {
             self.gone.extend(&fetched.gone);
         }
         let mut settled: BTreeSet<Key> = fetched.gone.iter().copied().map(Key::Int).collect();
@@ -274,13 +265,13 @@ impl IdScan {
                 session.state.owed.push(Owed { id, reason, since: at });
             }
         }
-        session.absorb(fetched.pages, self.partition).await?;
+        session.absorb(fetched.pages, self.purpose.partition()).await?;
         Ok(newly)
     }
 
     fn refuse_much_unmapped(&self, newly_pending: u64) -> Result<()> {
         let asked: u64 = self.slices.iter().map(|slice| ids_in(slice)).sum();
-        let most = MAY_BE_UNMAPPED.max(asked / 100);
+        let most = SafetyLimit::PENDING.of(asked);
         if newly_pending <= most {
             return Ok(());
         }
@@ -327,14 +318,14 @@ impl IdScan {
         session.state.absence.absent.insert(self.id.clone(), absent);
         let (id, started_at, schema_hash) = (self.id.clone(), self.started_at, session.resource.hash.clone());
         let cursor = Cursor::Slices { plan, done: ranges(&self.done) };
-        match self.selected.clone() {
-            Some(selected) => {
+        match self.purpose.clone() {
+            Purpose::Backfill(selected) => {
                 session.state.backfill = Some(Backfill { id, selected, started_at, schema_hash, cursor });
             }
-            None => {
+            purpose => {
                 let start = session.scan_start(started_at);
                 session.state.clocks.scan.get_or_insert(start);
-                session.state.scan = Some(Scan { id, kind: self.kind, started_at, schema_hash, cursor });
+                session.state.scan = Some(Scan { id, kind: purpose.kind(), started_at, schema_hash, cursor });
             }
         }
         session.forget_absent();

@@ -8,8 +8,8 @@ use jiff::Timestamp;
 use crate::decode::{IdRow, ids, search_page, uris};
 use crate::failure::{Failure, Kind, Result};
 use crate::fetch::{
-    Answer, Broken, Client, Filter, IdRanges, MOST_IDS, MOST_RANGES, Query, Reply, Request, Walk, collapse, count,
-    join, parse_set, without,
+    Answer, BodyReader, Broken, Client, Filter, IdRanges, MOST_IDS, MOST_RANGES, Query, Request, Walk, WholeReply,
+    collapse, count, join, parse_set, read_whole, without,
 };
 use crate::run::session::ResourceSession;
 use crate::run::stop::Stop;
@@ -24,9 +24,6 @@ const NARROWEST: i64 = 1_024;
 const MOST_ROWS: usize = 10_000_000;
 /// Characters of a path of the source that are shown.
 const SHOWN: usize = 200;
-
-/// How an answer is read on a worker.
-type Read<T> = Arc<dyn Fn(&Answer) -> std::result::Result<T, Broken> + Send + Sync>;
 
 /// The ids of a resource at a time.
 #[derive(Debug)]
@@ -291,35 +288,19 @@ impl IdSource<'_> {
             .advise("look into the account; leave the resource out with `resources.exclude` meanwhile"))
     }
 
-    /// A good answer, read on a worker; asked again while its body is broken. Gives the source's clock too.
-    pub async fn whole<T: Send + 'static>(&self, request: &Request, read: Read<T>) -> Result<(Timestamp, T)> {
-        let mut budget = self.client.retry_budget();
-        loop {
-            let answer = self.good(request).await?;
-            let (date, read) = (answer.date, Arc::clone(&read));
-            let outcome = tokio::task::spawn_blocking(move || read(&answer));
-            match outcome.await.expect("reading an answer does not panic") {
-                Ok(content) => return Ok((date, content)),
-                Err(broken) => match budget.another() {
-                    Some(wait) => tokio::time::sleep(wait).await,
-                    None => return Err(self.unreadable(&request.path, broken.0)),
-                },
-            }
-        }
-    }
-
-    /// A good answer to a request that the source must take.
-    async fn good(&self, request: &Request) -> Result<Answer> {
-        match self.stop.or(self.client.ask(request)).await? {
-            Reply::Good(answer) => Ok(answer),
-            Reply::TooLong(failure) => Err(failure),
-            Reply::Refused { status, error, .. } => {
+    /// A good answer, read on a worker; requested again while its body is broken. Gives the source's clock too.
+    pub async fn whole<T: Send + 'static>(&self, request: &Request, read: BodyReader<T>) -> Result<(Timestamp, T)> {
+        match self.stop.or(read_whole(self.client, request, read)).await? {
+            WholeReply::Good { content, date, .. } => Ok((date, content)),
+            WholeReply::TooLong(failure) => Err(failure),
+            WholeReply::Refused { status, error, .. } => {
                 Err(Failure::new(Kind::Refused, format!("list the ids of {}", self.name))
                     .at(request.path.clone())
                     .because(format!("HTTP {status} {} {}", error.code.unwrap_or_default(), error.message))
                     .asked_as(error.request_id)
                     .advise("check account.code; if others work, leave the resource out with `resources.exclude`"))
             }
+            WholeReply::Broken(broken) => Err(self.unreadable(&request.path, broken.0)),
         }
     }
 

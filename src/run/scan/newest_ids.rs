@@ -10,60 +10,13 @@ use jiff::Timestamp;
 
 use crate::decode::search_page;
 use crate::failure::Result;
-use crate::fetch::{Answer, Filter, Query, Request};
+use crate::fetch::{Answer, Query, Request};
 use crate::manifest::{DataFile, Key};
 use crate::run::lookups::Question;
+use crate::run::scan::count_search::CountSearch;
 use crate::run::scan::first_day::is_from;
 use crate::run::scan::id_source::IdSource;
 use crate::run::session::ResourceSession;
-use crate::schema::{IdSearch, Resource, Style, Type};
-use crate::window::Window;
-
-/// The search of a resource by which it is counted.
-#[derive(Clone, Debug)]
-pub struct CountSearch {
-    pub search: IdSearch,
-    /// Its date of creation.
-    pub created: Option<String>,
-}
-
-impl CountSearch {
-    /// The search of a resource; none where it has none, or its ids are no numbers.
-    pub fn of(resource: &Resource) -> Option<Self> {
-        if resource.read.key_type != Type::Int64 {
-            return None;
-        }
-        match &resource.read.style {
-            Style::IdSets { changes: Some(changes), .. } => {
-                Some(Self { search: changes.search.clone(), created: Some(changes.created().to_owned()) })
-            }
-            Style::Search(search) => {
-                let (name, row) = (search.search.clone(), search.row.clone());
-                let count_is_wrong = resource.read.count.is_wrong;
-                let id = IdSearch { search: name, id: row.clone(), row, repeats: false, count_is_wrong };
-                Some(Self { search: id, created: search.since.first().cloned() })
-            }
-            Style::IdSets { changes: None, .. } | Style::List { .. } | Style::PerOwner { .. } => None,
-        }
-    }
-
-    /// The columns beside the ids.
-    pub fn stamps(&self) -> Vec<String> {
-        self.created.iter().cloned().collect()
-    }
-
-    /// The search as it is asked: of everything, or of what was created from then on.
-    pub fn query(&self, id_source: &IdSource<'_>, resource: &Resource, start: Option<Timestamp>) -> Query {
-        let filter = self
-            .created
-            .as_ref()
-            .zip(start)
-            .map(|(column, start)| Filter::Period { column: column.clone(), window: Window::since(start) });
-        let by = self.created.clone();
-        let query = id_source.query(&resource.read.service, &self.search, &self.stamps(), filter);
-        Query { by, ..query }
-    }
-}
 
 /// The top of a search.
 #[derive(Debug)]

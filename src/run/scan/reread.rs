@@ -7,9 +7,9 @@
 
 use crate::failure::{Failure, Kind, Result};
 use crate::fetch::{chunks, collapse};
-use crate::manifest::ScanKind;
 use crate::run::safety_limit::owners;
-use crate::run::scan::id_scan::IdScan;
+use crate::run::scan::id_scan::{IdScan, Known};
+use crate::run::scan::purpose::Purpose;
 use crate::run::session::ResourceSession;
 use crate::schema::Style;
 use crate::write::{Replace, held_after};
@@ -28,10 +28,8 @@ pub async fn reread(session: &mut ResourceSession<'_>, requests: u64) -> Result<
     let ids = held_after(&session.context.store, &owners(&resource, &head), session.state.reread_to, most).await?;
     let path = format!("{}/{get}", resource.read.service);
     for group in ids.chunks(GROUP.saturating_mul(*max_ids)) {
-        let mut scan =
-            IdScan::new(session, ScanKind::Changes, session.context.clock.now(), &Vec::new(), true, *max_ids);
-        scan.slices = chunks(&collapse(group.iter().copied()), *max_ids);
-        scan.gradual = false;
+        let sets = chunks(&collapse(group.iter().copied()), *max_ids);
+        let mut scan = IdScan::new(session, Purpose::Reread, session.context.clock.now(), sets, Known::default());
         scan.run(session, &path).await?;
         session.state.reread_to = group.last().copied();
         session.commit(Replace::Owners, true).await?;

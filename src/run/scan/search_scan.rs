@@ -15,6 +15,7 @@ use crate::quantity::plural;
 use crate::run::lookups::NewestRows;
 use crate::run::safety_limit::held_records;
 use crate::run::scan::change_points::Since;
+use crate::run::scan::count_search::created_since;
 use crate::run::scan::lacking_columns::Lacking;
 use crate::run::scan::newest_ids::not_known;
 use crate::run::scan::row_groups::Groups;
@@ -46,8 +47,7 @@ pub async fn read_all(session: &mut ResourceSession<'_>, search: &RowSearch, res
         session.state.start = start;
     }
     // Gone on with from another day, the rows lie elsewhere: pages are joined by their ids all the same.
-    let created = search.since.first().zip(start);
-    let filter = created.map(|(column, start)| Filter::Period { column: column.clone(), window: Window::since(start) });
+    let filter = created_since(search.since.first(), start);
     let mut walk = begin(session, search, filter, from);
     let stop = session.context.stop.clone();
     // What did not fit before the interruption is read again by the next run too.
@@ -173,9 +173,7 @@ pub async fn read_changes(session: &mut ResourceSession<'_>, search: &RowSearch,
     let mut held = false;
     let mut read: BTreeSet<i64> = BTreeSet::new();
     for column in &search.since {
-        let window = Window::since(since.at(&session.resource, column));
-        let filter = Filter::Period { column: column.clone(), window };
-        let mut walk = begin(session, search, Some(filter), None);
+        let mut walk = begin(session, search, Some(since.filter(&session.resource, column)), None);
         while let Some(page) = stop.or(walk.next()).await? {
             let began = *started_at.get_or_insert_with(|| walk.started_at.expect("a page was answered"));
             held |= take_in(session, &page.content, began);
@@ -252,8 +250,7 @@ fn are_stored(session: &ResourceSession<'_>, newest: &NewestRows) -> bool {
 
 /// Walks the whole search and takes in the pages that hold a row which is not held; gives how many rows it shows.
 pub async fn read_missing(session: &mut ResourceSession<'_>, search: &RowSearch) -> Result<u64> {
-    let created = search.since.first().zip(session.state.start);
-    let filter = created.map(|(column, start)| Filter::Period { column: column.clone(), window: Window::since(start) });
+    let filter = created_since(search.since.first(), session.state.start);
     let mut walk = begin(session, search, filter, None);
     let mut shown = BTreeSet::new();
     while let Some(page) = session.context.stop.or(walk.next()).await? {
@@ -287,8 +284,7 @@ fn id_of(key: &Key) -> Option<i64> {
 
 /// A walk through a whole search, page after page, from where an earlier one was left.
 pub fn walk_singly(session: &ResourceSession<'_>, search: &RowSearch, from: Option<(i64, u64)>) -> Walk<Page> {
-    let created = search.since.first().zip(session.state.start);
-    let filter = created.map(|(column, start)| Filter::Period { column: column.clone(), window: Window::since(start) });
+    let filter = created_since(search.since.first(), session.state.start);
     walk(session, Query { singly: true, ..query(session, search, filter) }, from)
 }
 

@@ -6,12 +6,13 @@ use jiff::tz::Offset;
 
 use crate::failure::{Failure, Kind, Result};
 use crate::fetch::{IdRanges, collapse, count as ids_in};
-use crate::manifest::{Key, ScanKind};
+use crate::manifest::Key;
 use crate::quantity::plural;
 use crate::run::scan::deletions;
-use crate::run::scan::id_scan::IdScan;
+use crate::run::scan::id_scan::{IdScan, Known, sets_with_pending};
+use crate::run::scan::purpose::Purpose;
 use crate::run::session::ResourceSession;
-use crate::write::{Replace, day_number};
+use crate::write::day_number;
 
 /// The day of a snapshot taken then.
 pub fn day(at: Timestamp) -> Date {
@@ -27,9 +28,8 @@ pub fn number(at: Timestamp) -> Result<i32> {
 /// Asks again for what the newest snapshot lacks; whether its day still lasts.
 pub async fn fill(session: &mut ResourceSession<'_>, path: &str, max_ids: usize) -> Result<bool> {
     let Some(taken) = session.state.reloaded_at.filter(|_| !holes(session).is_empty()) else { return Ok(false) };
-    let mut scan = IdScan::new(session, ScanKind::Changes, taken, &Vec::new(), true, max_ids);
-    let number = number(taken)?;
-    (scan.gradual, scan.replace, scan.partition) = (false, Replace::Within(number), Some(number));
+    let sets = sets_with_pending(session, taken, &IdRanges::new(), max_ids);
+    let mut scan = IdScan::new(session, Purpose::SnapshotHoles(number(taken)?), taken, sets, Known::default());
     let Some(set) = scan.slices.first().cloned() else { return Ok(false) };
     let documents = scan.documents(session, path);
     let stop = session.context.stop.clone();
@@ -42,7 +42,7 @@ pub async fn fill(session: &mut ResourceSession<'_>, path: &str, max_ids: usize)
     scan.done.insert(0);
     scan.run(session, path).await?;
     deletions::age_pending(session, now);
-    session.commit(scan.replace, true).await?;
+    session.commit(scan.replace(session), true).await?;
     Ok(true)
 }
 

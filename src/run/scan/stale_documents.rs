@@ -14,7 +14,6 @@ use jiff::Timestamp;
 use crate::decode::Page;
 use crate::manifest::{Key, Owed};
 use crate::quantity::count;
-use crate::run::scan::changes::Sighting;
 use crate::run::session::ResourceSession;
 use crate::schema::{Resource, Rows, Style, Type};
 
@@ -55,11 +54,6 @@ impl StaleRule {
         let columns = columns(&session.resource).filter(|_| !suspended);
         let Some((table, columns)) = columns else { return Self::default() };
         Self { table, columns, awaited: session.state.evidence.awaited.clone(), ..Self::default() }
-    }
-
-    /// Awaits the dates that searches showed.
-    pub fn await_all<'s>(&mut self, sightings: impl IntoIterator<Item = (&'s i64, &'s Sighting)>) {
-        self.await_dates(sightings.into_iter().map(|(id, sighting)| (*id, sighting.dates.clone())));
     }
 
     /// Awaits dates.

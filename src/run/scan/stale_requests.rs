@@ -14,6 +14,7 @@ use crate::failure::Result;
 use crate::fetch::{Filter, chunks, collapse};
 use crate::manifest::{Key, Owed};
 use crate::quantity::{count, number, plural};
+use crate::run::safety_limit::SafetyLimit;
 use crate::run::scan::documents::Documents;
 use crate::run::scan::id_scan::IdScan;
 use crate::run::scan::id_source::IdSource;
@@ -22,8 +23,6 @@ use crate::run::session::ResourceSession;
 use crate::schema::Style;
 use crate::window::Window;
 
-/// More stale documents than this, and than a twentieth of the scan's, suspend the rule.
-const MAY_BE_STALE: u64 = 10;
 /// The rule is suspended this long, then tried again.
 const SUSPENDED_FOR: SignedDuration = SignedDuration::from_hours(30 * 24);
 /// A document that is pending so long is looked for in a search: a replica that lags has caught up by then.
@@ -63,7 +62,7 @@ impl IdScan {
             .filter_map(|pending| if let Key::Int(id) = pending.id { Some(id) } else { None })
             .collect();
         let id_source = IdSource::of(session);
-        let most = usize::try_from(MAY_BE_STALE).expect("it is small");
+        let most = usize::try_from(SafetyLimit::STALE.of(0)).expect("it is small");
         let found: Vec<(i64, Dates)> = self.stale.found.iter().map(|(id, dates)| (*id, dates.clone())).collect();
         for (id, dates) in found.into_iter().filter(|(id, _)| long.contains(id)).take(most) {
             let Some((place, micros)) = self.stale.latest(&dates) else { continue };
@@ -92,7 +91,7 @@ impl IdScan {
         if stale == 0 {
             return;
         }
-        if stale <= MAY_BE_STALE.max(read / 20) {
+        if stale <= SafetyLimit::STALE.of(read) {
             let text = format!("{} older than the rows in the search: pending", plural(stale, "document"));
             session.context.events.warn(&session.name, text);
             session.tally.noticed.stale += stale;
