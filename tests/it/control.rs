@@ -1,12 +1,8 @@
 //! Control requests of the simulated account: only whoever read the token printed at the start can send them.
 
-use reqwest::{Client, StatusCode};
+use reqwest::StatusCode;
 
-use crate::support::account;
-
-fn client() -> Client {
-    Client::builder().no_proxy().build().unwrap()
-}
+use crate::support::{account, client};
 
 #[tokio::test]
 async fn control_requests_need_post_the_token_this_host_and_no_web_page() {

@@ -204,7 +204,7 @@ fn served(resources: &[&Resource]) -> &'static BTreeMap<String, Served> {
 
 /// Asks for all of a resource in one request.
 async fn ask(sandbox: &Sandbox, resource: &Resource) -> Served {
-    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let client = crate::support::client();
     let path = match &resource.read.style {
         Style::Search(search) => format!("{}?pageSize=500&firstResult=1", search.search),
         Style::List { get, .. } => get.clone(),

@@ -334,7 +334,7 @@ async fn a_price_that_changed_after_the_sources_clock_was_set_back_is_read_thoug
 /// Sets the source's clock back.
 async fn set_back(sandbox: &Sandbox, seconds: u64) {
     let url = format!("{}/age?seconds=-{seconds}", sandbox.control());
-    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let client = crate::support::client();
     assert!(client.post(url).send().await.unwrap().status().is_success());
 }
 

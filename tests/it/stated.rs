@@ -69,36 +69,27 @@ fn stated(resource: &Resource, records: &[Value]) -> Tables {
 }
 
 fn decoded(resource: &Resource, page: &Page) -> Tables {
-    let tables = resource.tables.iter().zip(&page.tables).map(|(table, found)| {
-        let kinds: Vec<Option<Type>> = found
-            .batch
-            .schema()
-            .fields()
-            .iter()
-            .map(|field| table.columns.iter().find(|column| column.name == *field.name()).map(|column| column.kind))
-            .collect();
-        assert!(
-            found
-                .batch
-                .schema()
-                .fields()
-                .iter()
-                .zip(&kinds)
-                .all(|(field, kind)| kind.is_some() || field.name() == EXTRA)
-        );
-        let row = |row: Vec<Option<String>>| -> Vec<Option<String>> {
-            let named = row.into_iter().zip(&kinds).filter_map(|(cell, kind)| Some((cell, (*kind)?)));
-            let one = |(cell, kind): (Option<String>, Type)| match kind {
-                Type::Json => cell.map(|text| serde_json::from_str::<Value>(&text).unwrap().to_string()),
-                _ => cell,
-            };
-            named.map(one).collect()
+    (0..resource.tables.len()).map(|place| decoded_table(resource, page, place)).collect()
+}
+
+/// The sorted rows of one table.
+fn decoded_table(resource: &Resource, page: &Page, place: usize) -> Vec<Vec<Option<String>>> {
+    let (table, batch) = (&resource.tables[place], &page.tables[place].batch);
+    let schema = batch.schema();
+    let kind = |name: &str| table.columns.iter().find(|column| column.name == name).map(|column| column.kind);
+    let kinds: Vec<Option<Type>> = schema.fields().iter().map(|field| kind(field.name())).collect();
+    assert!(schema.fields().iter().zip(&kinds).all(|(field, kind)| kind.is_some() || field.name() == EXTRA));
+    let row = |row: Vec<Option<String>>| -> Vec<Option<String>> {
+        let named = row.into_iter().zip(&kinds).filter_map(|(cell, kind)| Some((cell, (*kind)?)));
+        let one = |(cell, kind): (Option<String>, Type)| match kind {
+            Type::Json => cell.map(|text| serde_json::from_str::<Value>(&text).unwrap().to_string()),
+            _ => cell,
         };
-        let mut rows: Vec<_> = cells(&found.batch).into_iter().map(row).collect();
-        rows.sort();
-        rows
-    });
-    tables.collect()
+        named.map(one).collect()
+    };
+    let mut rows: Vec<_> = cells(batch).into_iter().map(row).collect();
+    rows.sort();
+    rows
 }
 
 #[test]
@@ -128,7 +119,8 @@ fn a_column_that_takes_the_path_of_a_sibling_differs_from_the_rows_that_a_fixtur
 
                 // THEN the tables differ
                 let page = decode(&changed, &served.text);
-                if page.records.is_empty() && decoded(&changed, &page) == wanted {
+                let same = page.records.is_empty() && decoded_table(&changed, &page, place) == wanted[place];
+                if same && decoded(&changed, &page) == wanted {
                     alive.insert((table.name.as_str(), table.columns[a].name.as_str(), table.columns[b].name.as_str()));
                 }
             }

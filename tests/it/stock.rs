@@ -22,7 +22,7 @@ fn table(lake: &tempfile::TempDir, name: &str) -> String {
 
 /// The answer of the account for a path below it.
 async fn ask(sandbox: &Sandbox, path: &str) -> (u16, Value) {
-    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let client = crate::support::client();
     let request = client
         .get(format!("{}/{path}", sandbox.url()))
         .header("brightpearl-app-ref", "acme_export")

@@ -102,8 +102,14 @@ async fn an_answer_that_swells_is_bounded_whatever_its_status() {
     let sandbox = account(20).await;
     let zeros = (r#"{"response":["#, "0,", "0]}");
     let errors = (r#"{"errors":["#, r#"{"code":"CMNC-001","message":"no"},"#, "{}]}");
-    for status in [200, 207, 301, 400, 401, 403, 404, 414, 429, 500, 503] {
-        for ((before, unit, after), gzip) in [(zeros, true), (zeros, false), (errors, true)] {
+    let forms = [(zeros, true), (zeros, false), (errors, true)];
+    // Each status has one form of the answer; a success, a refusal and a failure have all three.
+    for (place, status) in [200, 207, 301, 400, 401, 403, 404, 414, 429, 500, 503].into_iter().enumerate() {
+        let every = [200, 400, 503].contains(&status);
+        for (form, ((before, unit, after), gzip)) in forms.into_iter().enumerate() {
+            if !every && form != place % forms.len() {
+                continue;
+            }
             let swell = Swell { gzip, ..swell(status, before, unit, after, LONGER) };
             let (done, peak) = read(&sandbox, "", swell, &["brand"]);
             assert_ne!(done.code, 0, "{status} {unit} {gzip}: {}", done.said());
@@ -164,26 +170,26 @@ async fn a_set_whose_answer_is_longer_than_any_is_read_in_smaller_ones() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn an_answer_of_the_token_service_that_swells_is_bounded_whatever_its_status() {
     let sandbox = account(20).await;
-    for status in [200, 400, 401, 429, 500, 503] {
-        for (before, unit) in [(r#"{"access_token":"a","x":["#, "0,"), (r#"{"error":""#, "x"), ("", r#"{"a":"#)] {
-            // GIVEN a token service whose answer of 300 MiB has neither a length nor an end
-            let piece = unit.repeat((1 << 20) / unit.len());
-            let head = format!("HTTP/1.1 {status} X\r\nContent-Type: application/json\r\nConnection: close\r\n\r\n");
-            let service = Echo::start(move |_, stream| {
-                let mut sent = stream.write_all(format!("{head}{before}").as_bytes());
-                for _ in 0..300 {
-                    sent = sent.and_then(|()| stream.write_all(piece.as_bytes()));
-                }
-            });
-            let lake = tempfile::tempdir().unwrap();
-            let program = oauth::program(&sandbox, &lake)
-                .with("PEARLIFT_AUTH_TOKEN_URL", &format!("{}/token", service.root()))
-                .with("PAN_SEC_BRIGHTPEARL-OAUTH_EXPIRES_AT", "2020-01-01T00:00:00Z");
-            // WHEN a token is needed THEN it is not read to its end
-            let (done, peak) = peak_memory(&program, &["run", "brand"]);
-            assert_eq!(done.code, 4, "{status} {unit}: {}", done.said());
-            assert!(done.said().contains("longer than 65536 bytes"), "{status} {unit}: {}", done.said());
-            assert!(peak < MOST / 4, "{status} {unit}: {} MiB", peak >> 20);
-        }
+    let forms = [(r#"{"access_token":"a","x":["#, "0,"), (r#"{"error":""#, "x"), ("", r#"{"a":"#)];
+    for (place, status) in [200, 400, 401, 429, 500, 503].into_iter().enumerate() {
+        let (before, unit) = forms[place % forms.len()];
+        // GIVEN a token service whose answer of 300 MiB has neither a length nor an end
+        let piece = unit.repeat((1 << 20) / unit.len());
+        let head = format!("HTTP/1.1 {status} X\r\nContent-Type: application/json\r\nConnection: close\r\n\r\n");
+        let service = Echo::start(move |_, stream| {
+            let mut sent = stream.write_all(format!("{head}{before}").as_bytes());
+            for _ in 0..300 {
+                sent = sent.and_then(|()| stream.write_all(piece.as_bytes()));
+            }
+        });
+        let lake = tempfile::tempdir().unwrap();
+        let program = oauth::program(&sandbox, &lake)
+            .with("PEARLIFT_AUTH_TOKEN_URL", &format!("{}/token", service.root()))
+            .with("PAN_SEC_BRIGHTPEARL-OAUTH_EXPIRES_AT", "2020-01-01T00:00:00Z");
+        // WHEN a token is needed THEN it is not read to its end
+        let (done, peak) = peak_memory(&program, &["run", "brand"]);
+        assert_eq!(done.code, 4, "{status} {unit}: {}", done.said());
+        assert!(done.said().contains("longer than 65536 bytes"), "{status} {unit}: {}", done.said());
+        assert!(peak < MOST / 4, "{status} {unit}: {} MiB", peak >> 20);
     }
 }

@@ -135,7 +135,7 @@ async fn each_value_that_is_wrong_in_a_table_of_a_fixture_is_found() {
 
 /// GET or OPTIONS of a path below the account.
 async fn ask(sandbox: &Sandbox, method: &str, path: &str) -> (u16, String) {
-    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let client = crate::support::client();
     let asked = client.request(method.parse().unwrap(), format!("{}/{path}", sandbox.url()));
     let asked = asked.header("brightpearl-app-ref", "acme_export");
     let answer = asked.header("brightpearl-staff-token", "sandbox-staff-token").send().await.unwrap();
@@ -221,7 +221,7 @@ async fn a_fixture_answers_as_the_source_does() {
 #[tokio::test(flavor = "multi_thread")]
 async fn events_happen_to_eligible_records_only_by_method_and_by_request() {
     let sandbox = account().await;
-    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let client = crate::support::client();
     let post = async |path: &str| {
         let answer = client.post(format!("{}/{path}", sandbox.control())).send().await.unwrap();
         (answer.status().as_u16(), answer.text().await.unwrap())
@@ -330,7 +330,7 @@ fn serve_apart(folder: &Path, arguments: &[&str]) -> (Killed, String, u64) {
 
 /// The answer to a GET.
 async fn get(url: &str) -> Value {
-    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let client = crate::support::client();
     let asked = client.get(url).header("brightpearl-app-ref", "acme_export");
     let answer = asked.header("brightpearl-staff-token", "sandbox-staff-token").send().await.unwrap();
     serde_json::from_str(&answer.text().await.unwrap()).unwrap()

@@ -41,7 +41,7 @@ pub fn serve(resource: &Resource, fixtures: Option<PathBuf>) -> Served {
             }
         };
         let text = ask(&sandbox, &format!("{}/{path}", resource.read.service)).await;
-        let client = reqwest::Client::builder().no_proxy().build().unwrap();
+        let client = crate::support::client();
         let stated = client.post(format!("{}/expected/{}", sandbox.control(), resource.name)).send().await.unwrap();
         let stated = if stated.status() == 200 { stated.text().await.unwrap() } else { String::new() };
         let rows = stated.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
@@ -50,7 +50,7 @@ pub fn serve(resource: &Resource, fixtures: Option<PathBuf>) -> Served {
 }
 
 async fn ask(sandbox: &Sandbox, path: &str) -> String {
-    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let client = crate::support::client();
     let asked = client.get(format!("{}/{path}", sandbox.url())).header("brightpearl-app-ref", "acme_export");
     let answer = asked.header("brightpearl-staff-token", "sandbox-staff-token").send().await.unwrap();
     assert_eq!(answer.status(), 200, "{path}");

@@ -55,9 +55,15 @@ pub async fn start(settings: Settings, size: Size) -> Sandbox {
     Sandbox::start(settings, &size, 0).await.expect("the sandbox starts")
 }
 
+/// An HTTP client for requests to this machine.
+pub fn client() -> reqwest::Client {
+    pearlift::tls::install_provider();
+    reqwest::Client::builder().no_proxy().build().unwrap()
+}
+
 /// Every record of a kind as the account has it, a JSON object a line.
 pub async fn truth(sandbox: &Sandbox, kind: &str) -> String {
-    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let client = client();
     client.post(format!("{}/truth/{kind}", sandbox.control())).send().await.unwrap().text().await.unwrap()
 }
 

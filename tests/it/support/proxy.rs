@@ -57,7 +57,7 @@ impl Proxy {
         let log: Arc<Mutex<Vec<(String, String)>>> = Arc::default();
         let heard = Arc::clone(&log);
         let server = tokio::spawn(async move {
-            let client = reqwest::Client::builder().no_proxy().build().unwrap();
+            let client = crate::support::client();
             let mut connections = JoinSet::new();
             loop {
                 let (stream, _) = listener.accept().await.unwrap();

@@ -117,7 +117,7 @@ impl Weed {
         let query = SignedUrlOptions::new().with_query([("uploads", ""), ("max-uploads", "1000")]);
         let (bucket, top) = (self.bucket(), Path::default());
         let address = bucket.signed_url_opts(reqwest::Method::GET, &top, Duration::from_secs(60), &query);
-        let client = reqwest::Client::builder().no_proxy().build().expect("a client can be made");
+        let client = crate::support::client();
         let answer = client.get(address.await.expect("it can be signed")).send().await.expect("the server answers");
         assert_eq!(answer.status(), 200);
         let text = answer.text().await.expect("the answer is text");
