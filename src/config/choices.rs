@@ -38,6 +38,15 @@ pub enum Deletes {
     Drop,
 }
 
+/// The treatment of columns that are marked personal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Profile {
+    /// They hold their values.
+    None,
+    /// They hold keyed hashes of their values.
+    Gdpr,
+}
+
 /// A choice with its words.
 pub trait Choice: Sized + Copy + 'static {
     /// The words, in the order of [`Choice::ALL`].
@@ -70,4 +79,9 @@ impl Choice for Encodings {
 impl Choice for Deletes {
     const NAMES: &'static [&'static str] = &["move", "mark", "drop"];
     const ALL: &'static [Self] = &[Self::Move, Self::Mark, Self::Drop];
+}
+
+impl Choice for Profile {
+    const NAMES: &'static [&'static str] = &["none", "gdpr"];
+    const ALL: &'static [Self] = &[Self::None, Self::Gdpr];
 }

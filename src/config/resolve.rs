@@ -17,7 +17,7 @@ use crate::config::shown::shown;
 use crate::config::values::Values;
 use crate::disk;
 use crate::failure::{Failure, Kind, Result};
-use crate::secret::Redactor;
+use crate::secret::{HashKey, Redactor};
 
 /// The file read when `--config` names none.
 const DEFAULT_FILE: &str = "pearlift.toml";
@@ -215,6 +215,11 @@ impl Settings {
             check_address(&url, "auth.token_url")?;
         }
         secrets::resolve(&self.values, &self.environment, now)
+    }
+
+    /// The key of the hashes that stand for people's data.
+    pub(super) fn hash_key(&self) -> Result<Option<HashKey>> {
+        secrets::hash_key(&self.environment)
     }
 
     /// Where tables go.

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::Offset;
 
-use crate::config::choices::Deletes;
+use crate::config::choices::{Deletes, Profile};
 use crate::config::resolve::Settings;
 use crate::config::setting::RESOURCE;
 use crate::config::shown::shown;
@@ -33,12 +33,17 @@ impl Settings {
         self.values.choice(&name(resource, "deletes")).expect("it has a default")
     }
 
-    /// The catalogue reduced by these settings: `tables`, `drop_columns` and `deletes` of each resource decide which
-    /// tables and columns are written.
+    /// The catalogue reduced by these settings: `tables`, `drop_columns`, `hash_columns` and `deletes` of each resource and the
+    /// profile of privacy decide which tables and columns are written, and how.
     pub fn shape(&self, catalog: Catalog) -> Result<Catalog> {
+        let hash_key = self.hash_key()?;
+        let hashes_personal = self.values.choice("privacy.profile") == Some(Profile::Gdpr);
         let selection = |resource: &str| ColumnSelection {
             tables: self.values.list(&name(resource, "tables")),
             drop_columns: self.values.list(&name(resource, "drop_columns")).unwrap_or_default(),
+            hash_columns: self.values.list(&name(resource, "hash_columns")).unwrap_or_default(),
+            hashes_personal,
+            hash_key: hash_key.clone(),
             marks: self.deletes(resource) == Deletes::Mark,
         };
         catalog.shaped(selection, |resource| self.selects(resource))

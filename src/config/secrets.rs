@@ -15,8 +15,11 @@ use crate::config::shown::shown;
 use crate::config::values::Values;
 use crate::disk;
 use crate::failure::{Failure, Kind, Result};
-use crate::secret::Secret;
+use crate::quantity::plural;
+use crate::secret::{HashKey, Secret};
 
+/// The fewest bytes of a hash key.
+const LEAST_KEY: usize = 32;
 /// The most bytes of a file that holds a secret.
 const MOST_BYTES: u64 = 64 << 10;
 /// The secrets of each kind of `[auth]`, in the order in which an unset kind is chosen by them.
@@ -25,6 +28,8 @@ const ACCOUNT_TOKEN: &str = "ACCOUNT_TOKEN";
 const OAUTH_ACCESS_TOKEN: &str = "OAUTH_ACCESS_TOKEN";
 const OAUTH_REFRESH_TOKEN: &str = "OAUTH_REFRESH_TOKEN";
 const CLIENT_SECRET: &str = "CLIENT_SECRET";
+/// The key of the hashes that stand for people's data.
+const HASH_KEY: &str = "HASH_KEY";
 
 /// Secrets that the clients of buckets take from the environment by themselves.
 const OF_OTHERS: [&str; 5] = [
@@ -133,7 +138,7 @@ fn secret(environment: &Environment, name: &str) -> Result<Option<Named>> {
 /// Makes the secrets that variables hold themselves known to the environment's redactor, whatever kind is configured: a
 /// message may meet any of them. Files are read when they are needed, for one may be a pipe that gives its text once.
 pub fn learn(environment: &Environment) {
-    let own = [STAFF_TOKEN, ACCOUNT_TOKEN, OAUTH_ACCESS_TOKEN, OAUTH_REFRESH_TOKEN, CLIENT_SECRET];
+    let own = [STAFF_TOKEN, ACCOUNT_TOKEN, OAUTH_ACCESS_TOKEN, OAUTH_REFRESH_TOKEN, CLIENT_SECRET, HASH_KEY];
     let names = own.into_iter().flat_map(names).chain(OF_OTHERS.map(str::to_owned));
     let values = names.filter_map(|name| environment.get(&name).map(without_mark));
     values.for_each(|value| environment.redactor().learn(&Secret::new(&value)));
@@ -144,6 +149,18 @@ pub fn learn(environment: &Environment) {
     let used = environment.all().filter(|(name, _)| is_used(name));
     let passwords = used.filter_map(|(_, value)| passwords(value)).flatten();
     passwords.for_each(|text| environment.redactor().learn(&Secret::new(text)));
+}
+
+/// The key of hashes. Refuses (`Settings`) one that could be guessed.
+pub fn hash_key(environment: &Environment) -> Result<Option<HashKey>> {
+    let Some(named) = secret(environment, HASH_KEY)? else { return Ok(None) };
+    let length = named.secret.reveal().len();
+    if length < LEAST_KEY {
+        return Err(Failure::new(Kind::Settings, format!("take the hash key of {}", named.variable))
+            .because(format!("it has {}, and a short key can be guessed", plural(length, "byte")))
+            .advise(format!("take at least {LEAST_KEY} bytes, such as the output of `openssl rand -hex 32`")));
+    }
+    Ok(Some(HashKey::new(&named.secret)))
 }
 
 /// The credentials that settings and environment give.

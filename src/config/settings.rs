@@ -1,6 +1,6 @@
 //! Every setting, and the sections of the file.
 
-use crate::config::choices::{AuthKind, Choice, Deletes, Encodings, Pace};
+use crate::config::choices::{AuthKind, Choice, Deletes, Encodings, Pace, Profile};
 use crate::config::setting::{Example, Holds, RESOURCE, Setting};
 
 /// A section of the file that `init` writes: its name, the comment behind it, and comments below it.
@@ -16,6 +16,7 @@ pub const SECTIONS: &[(&str, &str, &str)] = &[
     ("destination.s3", "credentials come from the usual AWS_ variables", ""),
     ("limits", "", ""),
     ("resources", "", ""),
+    ("privacy", "the key of the hashes comes from BRIGHTPEARL_HASH_KEY", ""),
     (RESOURCE, "", ""),
 ];
 
@@ -215,6 +216,14 @@ pub const SETTINGS: &[Setting] = &[
         .else_as("`[]`")
         .sample("[]"),
     new(
+        "privacy",
+        "profile",
+        Holds::OneOf(Profile::NAMES),
+        "`gdpr`: every column that is marked personal holds keyed hashes; see [People's data](#peoples-data)",
+    )
+    .or("none")
+    .note("none, or gdpr: every column that is marked personal holds keyed hashes"),
+    new(
         RESOURCE,
         "every",
         Holds::Duration,
@@ -288,6 +297,14 @@ pub const SETTINGS: &[Setting] = &[
     .else_as("all")
     .sample("[\"{record}\", \"{child}\"]")
     .note("only these tables are written"),
+    new(
+        RESOURCE,
+        "hash_columns",
+        Holds::List,
+        "columns that hold keyed hashes of their values, as `table.column`; see [People's data](#peoples-data)",
+    )
+    .sample("[\"{record}.{column}\"]")
+    .note("columns that hold keyed hashes of their values"),
     new(RESOURCE, "drop_columns", Holds::List, "columns that are not written, as `table.column`")
         .sample("[\"{record}.{column}\"]")
         .note("columns that are written nowhere"),

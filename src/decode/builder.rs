@@ -14,6 +14,7 @@ use crate::decode::json::{canonical, raw};
 use crate::decode::moment::{date_days, timestamp_micros};
 use crate::decode::number::{decimal, float, whole};
 use crate::schema::Type;
+use crate::secret::HashKey;
 
 /// A value on its way into a column.
 #[derive(Clone, Debug)]
@@ -52,6 +53,20 @@ impl Value<'_, '_> {
     }
 }
 
+/// Appends the hash of a value: of a text without its escapes, of anything else as it is written. An empty text stays empty.
+fn push_hash(builder: &mut StringBuilder, text: &mut String, key: &HashKey, value: &Value<'_, '_>) {
+    match Token::of(value) {
+        Some(token) if token.text.is_empty() => builder.append_value(""),
+        Some(token) => builder.append_value(key.hash(&token.text)),
+        None => {
+            text.clear();
+            // A text that is no Unicode is hashed as far as it could be written.
+            value.write(text);
+            builder.append_value(key.hash(text));
+        }
+    }
+}
+
 /// A value does not fit its column.
 #[derive(Debug)]
 pub struct NoFit;
@@ -67,11 +82,12 @@ pub enum ColumnBuilder {
     Date(Date32Builder),
     Timestamp(TimestampMicrosecondBuilder),
     Json { builder: StringBuilder, text: String },
+    Hash { builder: StringBuilder, text: String, key: HashKey },
 }
 
 impl ColumnBuilder {
-    /// An empty column of a type.
-    pub fn new(kind: Type) -> Self {
+    /// An empty column of a type; a column of hashes needs the key.
+    pub fn new(kind: Type, key: Option<&HashKey>) -> Self {
         match kind {
             Type::Bool => Self::Bool(BooleanBuilder::new()),
             Type::Int32 => Self::Int32(Int32Builder::new()),
@@ -84,6 +100,10 @@ impl ColumnBuilder {
             Type::Date => Self::Date(Date32Builder::new()),
             Type::Timestamp => Self::Timestamp(TimestampMicrosecondBuilder::new().with_data_type(kind.arrow())),
             Type::Json => Self::Json { builder: StringBuilder::new(), text: String::new() },
+            Type::Hash { .. } => {
+                let key = key.expect("a resource with a column of hashes has the key").clone();
+                Self::Hash { builder: StringBuilder::new(), text: String::new(), key }
+            }
         }
     }
 
@@ -95,7 +115,7 @@ impl ColumnBuilder {
             Self::Int64(builder) => builder.append_null(),
             Self::Float64(builder) => builder.append_null(),
             Self::Decimal { builder, .. } => builder.append_null(),
-            Self::String(builder) | Self::Json { builder, .. } => builder.append_null(),
+            Self::String(builder) | Self::Json { builder, .. } | Self::Hash { builder, .. } => builder.append_null(),
             Self::Date(builder) => builder.append_null(),
             Self::Timestamp(builder) => builder.append_null(),
         }
@@ -111,6 +131,10 @@ impl ColumnBuilder {
                 return Err(NoFit);
             }
             builder.append_value(&*text);
+            return Ok(true);
+        }
+        if let Self::Hash { builder, text, key } = self {
+            push_hash(builder, text, key, value);
             return Ok(true);
         }
         let token = Token::of(value).ok_or(NoFit)?;
@@ -138,7 +162,7 @@ impl ColumnBuilder {
             Self::Timestamp(builder) => {
                 out.extend(builder.values_slice().last().into_iter().flat_map(|value| value.to_le_bytes()));
             }
-            Self::String(builder) | Self::Json { builder, .. } => {
+            Self::String(builder) | Self::Json { builder, .. } | Self::Hash { builder, .. } => {
                 let [.., from, to] = builder.offsets_slice() else { return };
                 let length = usize::try_from(to - from).expect("offsets ascend");
                 out.extend_from_slice(&length.to_le_bytes());
@@ -184,7 +208,7 @@ impl ColumnBuilder {
                 number(token.kind == TokenKind::Text)?;
                 builder.append_value(timestamp_micros(text).ok_or(NoFit)?);
             }
-            Self::Json { .. } => return Err(NoFit),
+            Self::Json { .. } | Self::Hash { .. } => return Err(NoFit),
         }
         Ok(())
     }
@@ -197,7 +221,9 @@ impl ColumnBuilder {
             Self::Int64(builder) => Arc::new(builder.finish()),
             Self::Float64(builder) => Arc::new(builder.finish()),
             Self::Decimal { builder, .. } => Arc::new(builder.finish()) as Arc<dyn Array>,
-            Self::String(builder) | Self::Json { builder, .. } => Arc::new(builder.finish()),
+            Self::String(builder) | Self::Json { builder, .. } | Self::Hash { builder, .. } => {
+                Arc::new(builder.finish())
+            }
             Self::Date(builder) => Arc::new(builder.finish()),
             Self::Timestamp(builder) => Arc::new(builder.finish()),
         }

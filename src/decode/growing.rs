@@ -15,6 +15,7 @@ use crate::decode::builder::ColumnBuilder;
 use crate::decode::shape::TableShape;
 use crate::decode::table_rows::TableRows;
 use crate::schema::EXTRA;
+use crate::secret::HashKey;
 
 /// The reason of a row that is left out for a later one.
 pub const REPEATED_ROW: &str = "another row of the same key follows in its record";
@@ -32,9 +33,9 @@ pub struct Growing<'a> {
 
 impl<'a> Growing<'a> {
     /// No rows of this table.
-    pub fn new(table: &TableShape) -> Self {
+    pub fn new(table: &TableShape, key: Option<&HashKey>) -> Self {
         Self {
-            columns: table.columns.iter().map(|column| ColumnBuilder::new(column.kind)).collect(),
+            columns: table.columns.iter().map(|column| ColumnBuilder::new(column.kind, key)).collect(),
             extra: StringBuilder::new(),
             owners: Vec::new(),
             rejected: Vec::new(),

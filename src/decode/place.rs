@@ -47,7 +47,7 @@ impl<'a> Walker<'_, 'a> {
     /// A container whose fields are named one by one is no value of a scalar column.
     pub(super) fn is_elsewhere(&self, pick: &Pick, value: &Value<'_, '_>, kind: Type) -> bool {
         let (Take::Slot { node, .. }, Value::Json(json)) = (&pick.take, value) else { return false };
-        kind != Type::Json && !self.shape.nodes[*node].fields.is_empty() && json.get_type() == JsonType::Object
+        !kind.takes_whole() && !self.shape.nodes[*node].fields.is_empty() && json.get_type() == JsonType::Object
     }
 
     /// The `_extra` of a row: its own, and below `^` what its table-less contexts above hold.

@@ -72,7 +72,7 @@ impl<'s, 'a> Walker<'s, 'a> {
     pub fn new(shape: &'s Shape, deep: bool, most: usize) -> Self {
         Self {
             shape,
-            tables: shape.tables.iter().map(Growing::new).collect(),
+            tables: shape.tables.iter().map(|table| Growing::new(table, shape.hash_key.as_ref())).collect(),
             frames: Vec::new(),
             owners: Vec::new(),
             owner: 0,
@@ -391,7 +391,7 @@ impl<'s, 'a> Walker<'s, 'a> {
                     .filter(|value| !column.required || !value.is_empty_for(column.kind))
                     .map(|value| (pick, value))
             });
-            if matches!(column.kind, Type::String | Type::Json) {
+            if matches!(column.kind, Type::String | Type::Json | Type::Hash { .. }) {
                 bytes += found.as_ref().map_or(0, |(_, value)| value.length());
             }
             let pushed = match &found {

@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use crate::failure::{Failure, Kind, Result};
 use crate::fetch::SearchPage;
 use crate::schema::{Column, Leaf, Partition, PartitionBy, Resource, Rows, Source, Split, Step, Style, Table, Type};
+use crate::secret::HashKey;
 
 /// Bytes of a row beside its columns: its owner, and the offset of its `_extra`.
 const ROW: usize = 8;
@@ -29,6 +30,7 @@ pub struct Shape {
     pub(super) pages: bool,
     /// A record may be an array, a map of anything, or a plain value.
     pub(super) any_kind: bool,
+    pub(super) hash_key: Option<HashKey>,
     pub(super) newer: Vec<(Vec<Pick>, Type)>,
     pub(super) partition: Option<(Vec<Pick>, PartitionBy)>,
 }
@@ -144,6 +146,7 @@ impl Shape {
             repeats: resource.read.repeats,
             pages: matches!(resource.read.style, Style::List { pages: Some(_), .. }),
             any_kind: false,
+            hash_key: resource.hash_key.clone(),
             newer: Vec::new(),
             partition: None,
         }
@@ -245,7 +248,7 @@ impl Shape {
                 node = self.child(node, field);
             }
             self.nodes[node].left_out = true;
-            self.nodes[node].whole |= column.kind == Type::Json;
+            self.nodes[node].whole |= column.kind.takes_whole();
         }
     }
 
@@ -278,7 +281,7 @@ impl Shape {
                 for field in fields {
                     node = self.child(node, field);
                 }
-                if kind == Type::Json {
+                if kind.takes_whole() {
                     self.nodes[node].whole = true;
                 }
                 let slot = match self.nodes[node].slot {
@@ -354,7 +357,7 @@ fn may_repeat(table: &Table) -> bool {
 fn width(kind: Type) -> usize {
     match kind {
         Type::Bool => 1,
-        Type::Int32 | Type::Date | Type::String | Type::Json => 4,
+        Type::Int32 | Type::Date | Type::String | Type::Json | Type::Hash { .. } => 4,
         Type::Int64 | Type::Float64 | Type::Timestamp => 8,
         Type::Decimal { .. } => 16,
     }

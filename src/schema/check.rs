@@ -53,6 +53,7 @@ pub fn check(name: &str, text: &str) -> Result<Resource> {
     check_repeats(&read, &tables).map_err(|failure| at_its_line(failure, lines))?;
     let hash = hash(text)?;
     let resource = Resource {
+        hash_key: None,
         name: name.to_owned(),
         about: file.about,
         priority: file.priority,

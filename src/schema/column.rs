@@ -10,6 +10,8 @@
 //! | `date` | Date32 | DATE | `2026-07-01`, or the day that an instant stands for |
 //! | `timestamp` | Timestamp(µs, UTC) | TIMESTAMP(MICROS, UTC) | ISO 8601 with an offset |
 //! | `json` | Utf8 | STRING | anything, as text with keys in order |
+//!
+//! `hash(KEY)` is the type of a column that the settings replace by keyed hashes: Utf8, 64 digits. No schema file may state it.
 
 use std::fmt;
 use std::sync::Arc;
@@ -39,11 +41,19 @@ pub enum Type {
     Int32,
     Int64,
     Float64,
-    Decimal { precision: u8, scale: u8 },
+    Decimal {
+        precision: u8,
+        scale: u8,
+    },
     String,
     Date,
     Timestamp,
     Json,
+    /// A keyed hash in place of the value; `key` tells one key from another, `json` a column that took anything.
+    Hash {
+        key: u32,
+        json: bool,
+    },
 }
 
 impl Type {
@@ -63,6 +73,7 @@ impl Type {
             "date" => Ok(Self::Date),
             "timestamp" => Ok(Self::Timestamp),
             "json" => Ok(Self::Json),
+            _ if text.starts_with("hash(") => Self::parse_hash(text).ok_or_else(wrong),
             _ => {
                 let inner = text.strip_prefix("decimal(").and_then(|rest| rest.strip_suffix(')')).ok_or_else(wrong)?;
                 let (precision, scale) = inner.split_once(',').ok_or_else(wrong)?;
@@ -76,6 +87,27 @@ impl Type {
         }
     }
 
+    /// Reads `hash(1a2b3c4d)` or `hash(1a2b3c4d,json)`, as manifests have it.
+    fn parse_hash(text: &str) -> Option<Self> {
+        let inner = text.strip_prefix("hash(")?.strip_suffix(')')?;
+        let (key, json) = match inner.split_once(',') {
+            Some((key, "json")) => (key, true),
+            Some(_) => return None,
+            None => (inner, false),
+        };
+        Some(Self::Hash { key: u32::from_str_radix(key, 16).ok()?, json })
+    }
+
+    /// Whether a column takes arrays and objects whole.
+    pub fn takes_whole(self) -> bool {
+        match self {
+            Self::Json => true,
+            Self::Hash { json, .. } => json,
+            Self::Bool | Self::Int32 | Self::Int64 | Self::Float64 => false,
+            Self::Decimal { .. } | Self::String | Self::Date | Self::Timestamp => false,
+        }
+    }
+
     /// The Arrow type.
     pub fn arrow(self) -> DataType {
         match self {
@@ -86,7 +118,7 @@ impl Type {
             Self::Decimal { precision, scale } => {
                 DataType::Decimal128(precision, i8::try_from(scale).expect("a scale is at most 38"))
             }
-            Self::String | Self::Json => DataType::Utf8,
+            Self::String | Self::Json | Self::Hash { .. } => DataType::Utf8,
             Self::Date => DataType::Date32,
             Self::Timestamp => DataType::Timestamp(TimeUnit::Microsecond, Some(Arc::from("UTC"))),
         }
@@ -105,6 +137,8 @@ impl fmt::Display for Type {
             Self::Date => f.write_str("date"),
             Self::Timestamp => f.write_str("timestamp"),
             Self::Json => f.write_str("json"),
+            Self::Hash { key, json: false } => write!(f, "hash({key:08x})"),
+            Self::Hash { key, json: true } => write!(f, "hash({key:08x},json)"),
         }
     }
 }

@@ -41,6 +41,7 @@ impl<'a> CodeLists<'a> {
             Type::String => true,
             Type::Int32 | Type::Int64 => code.parse::<i64>().is_ok(),
             Type::Bool | Type::Float64 | Type::Decimal { .. } | Type::Date | Type::Timestamp | Type::Json => false,
+            Type::Hash { .. } => false,
         };
         let codes =
             codes.0.iter().map(|(code, meaning)| Code { code: code.as_ref().clone(), meaning: meaning.clone() });

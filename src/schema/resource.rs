@@ -7,6 +7,7 @@ use std::time::Duration;
 use arrow_schema::{DataType, Field, FieldRef, Fields, Schema, TimeUnit};
 
 use crate::schema::{Column, DELETED_AT, DESCRIPTION, EXTRA, EXTRACTED_AT, Leaf, RUN_ID, Step, Type};
+use crate::secret::HashKey;
 
 /// Something the source serves, and the tables it becomes.
 #[derive(Clone, Debug)]
@@ -23,6 +24,8 @@ pub struct Resource {
     pub tables: Vec<Table>,
     /// Tables that the settings leave out: what they would hold is known, and written nowhere.
     pub left_out: Vec<Table>,
+    /// The key of the columns that hold hashes.
+    pub hash_key: Option<HashKey>,
     /// Hash of what decides reading and mapping; another hash drops an unfinished scan's plan.
     pub hash: String,
 }

@@ -9,6 +9,10 @@ use sha2::{Digest, Sha256};
 
 use crate::failure::{Failure, Kind, Result};
 use crate::schema::{Changes, Column, DELETED_AT, Leaf, Meaning, Newer, Partition, Resource, Style, Table, Type};
+use crate::secret::HashKey;
+
+/// Columns, as table and column.
+type Columns = BTreeSet<(String, String)>;
 
 /// What is wished of one resource; the default changes nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -17,6 +21,12 @@ pub struct ColumnSelection {
     pub tables: Option<Vec<String>>,
     /// Columns to leave out, as `table.column`.
     pub drop_columns: Vec<String>,
+    /// Columns that hold hashes of their values, as `table.column`.
+    pub hash_columns: Vec<String>,
+    /// Every column that is marked `personal` holds hashes.
+    pub hashes_personal: bool,
+    /// The key of the hashes, where any column holds them.
+    pub hash_key: Option<HashKey>,
     /// Rows of deleted records stay, with when they were found gone.
     pub marks: bool,
 }
@@ -33,7 +43,8 @@ impl Resource {
     /// The resource as the settings wish it. `needed` is what other resources go by.
     pub(super) fn shaped(self, selection: &ColumnSelection, needed: &[&Need]) -> Result<Self> {
         let wanted = self.wanted_tables(selection)?;
-        let dropped = self.dropped_columns(selection, &wanted)?;
+        let dropped = self.columns_named("drop_columns", &selection.drop_columns, &wanted)?;
+        let hashed = self.hashed_columns(selection, &wanted, &dropped)?;
         for need in self.own_needs().iter().chain(needed.iter().copied()) {
             let refuse = |key: &str, what: String| {
                 Err(Failure::new(Kind::Settings, format!("accept `resource.{}.{key}`", self.name))
@@ -48,13 +59,18 @@ impl Resource {
                 return refuse("drop_columns", format!("column `{}.{column}`", need.table))
                     .map_err(|failure| failure.advise(format!("take `{}.{column}` off the list", need.table)));
             }
+            if hashed.contains(&(need.table.clone(), column.clone())) {
+                return refuse("hash_columns", format!("the value of column `{}.{column}`", need.table))
+                    .map_err(|failure| failure.advise(format!("take `{}.{column}` off the list", need.table)));
+            }
         }
-        let hash = self.hash_with(selection, &wanted, &dropped);
+        let hash = self.hash_with(selection, &wanted, &dropped, &hashed);
         let before = self.tables.clone();
         let (mut tables, left_out): (Vec<Table>, Vec<Table>) =
             self.tables.into_iter().partition(|table| wanted.contains(&table.name));
         for table in &mut tables {
             without(table, &dropped);
+            put_hashes(table, &hashed, selection.hash_key.as_ref());
             if selection.marks {
                 let name = DELETED_AT.to_owned();
                 let description = "The time at which the record was found deleted at the source, by its clock; UTC.";
@@ -92,7 +108,8 @@ impl Resource {
         for table in &mut tables {
             table.partition = partition.clone();
         }
-        Ok(Self { read, tables, left_out, hash, ..self })
+        let hash_key = selection.hash_key.clone().filter(|_| !hashed.is_empty());
+        Ok(Self { read, tables, left_out, hash, hash_key, ..self })
     }
 
     fn wanted_tables(&self, selection: &ColumnSelection) -> Result<BTreeSet<String>> {
@@ -113,15 +130,12 @@ impl Resource {
         Ok(wanted.iter().cloned().collect())
     }
 
-    fn dropped_columns(
-        &self,
-        selection: &ColumnSelection,
-        wanted: &BTreeSet<String>,
-    ) -> Result<BTreeSet<(String, String)>> {
-        let mut dropped = BTreeSet::new();
-        for name in &selection.drop_columns {
+    /// The columns of wanted tables that a setting names, as table and column.
+    fn columns_named(&self, key: &str, names: &[String], wanted: &BTreeSet<String>) -> Result<Columns> {
+        let mut found = BTreeSet::new();
+        for name in names {
             let refuse = |why: String, advice: String| {
-                Err(Failure::new(Kind::Settings, format!("accept `resource.{}.drop_columns`", self.name))
+                Err(Failure::new(Kind::Settings, format!("accept `resource.{}.{key}`", self.name))
                     .because(why)
                     .advise(advice))
             };
@@ -149,10 +163,33 @@ impl Resource {
                 );
             }
             if wanted.contains(&table.name) {
-                dropped.insert((table.name.clone(), column.to_owned()));
+                found.insert((table.name.clone(), column.to_owned()));
             }
         }
-        Ok(dropped)
+        Ok(found)
+    }
+
+    /// The columns that hold hashes: those that are named, and with the profile those that are personal and written.
+    fn hashed_columns(
+        &self,
+        selection: &ColumnSelection,
+        wanted: &BTreeSet<String>,
+        dropped: &Columns,
+    ) -> Result<Columns> {
+        let mut hashed = self.columns_named("hash_columns", &selection.hash_columns, wanted)?;
+        if selection.hashes_personal {
+            for table in self.tables.iter().filter(|table| wanted.contains(&table.name)) {
+                let personal = table.columns.iter().filter(|column| column.meaning.personal);
+                hashed.extend(personal.map(|column| (table.name.clone(), column.name.clone())));
+            }
+        }
+        hashed.retain(|column| !dropped.contains(column));
+        if !hashed.is_empty() && selection.hash_key.is_none() {
+            return Err(Failure::new(Kind::Settings, format!("hash columns of `{}`", self.name))
+                .because("there is no key for the hashes")
+                .advise("export BRIGHTPEARL_HASH_KEY, or name a file that holds it in BRIGHTPEARL_HASH_KEY_FILE"));
+        }
+        Ok(hashed)
     }
 
     /// What reading the resource itself goes by.
@@ -197,18 +234,37 @@ impl Resource {
         &self,
         selection: &ColumnSelection,
         wanted: &BTreeSet<String>,
-        dropped: &BTreeSet<(String, String)>,
+        dropped: &Columns,
+        hashed: &Columns,
     ) -> String {
-        if wanted.len() == self.tables.len() && dropped.is_empty() && !selection.marks {
+        if wanted.len() == self.tables.len() && dropped.is_empty() && hashed.is_empty() && !selection.marks {
             return self.hash.clone();
         }
-        let text = serde_json::json!([self.hash, wanted, dropped, selection.marks]).to_string();
+        let text = match hashed.is_empty() {
+            true => serde_json::json!([self.hash, wanted, dropped, selection.marks]),
+            false => {
+                let key = selection.hash_key.as_ref().map(HashKey::name);
+                serde_json::json!([self.hash, wanted, dropped, selection.marks, hashed, key])
+            }
+        };
+        let text = text.to_string();
         Sha256::digest(text.as_bytes()).iter().take(8).map(|byte| format!("{byte:02x}")).collect()
     }
 }
 
+/// Makes columns hold hashes.
+fn put_hashes(table: &mut Table, hashed: &Columns, key: Option<&HashKey>) {
+    let Some(key) = key else { return };
+    for column in &mut table.columns {
+        if hashed.contains(&(table.name.clone(), column.name.clone())) {
+            column.kind = Type::Hash { key: key.name(), json: column.kind.takes_whole() };
+            column.meaning.codes.clear();
+        }
+    }
+}
+
 /// Takes columns out of a table, and keeps them as known.
-fn without(table: &mut Table, dropped: &BTreeSet<(String, String)>) {
+fn without(table: &mut Table, dropped: &Columns) {
     let key: Vec<String> = table.key.iter().map(|place| table.columns[*place].name.clone()).collect();
     let goes = |column: &Column| dropped.contains(&(table.name.clone(), column.name.clone()));
     let (left_out, columns) = std::mem::take(&mut table.columns).into_iter().partition(goes);

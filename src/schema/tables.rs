@@ -111,6 +111,12 @@ fn check_column(
         return Err(wrong(format!("column `{}` has no `from`", file.name)));
     }
     let kind = Type::parse(&file.kind)?;
+    if matches!(kind, Type::Hash { .. }) {
+        return Err(Failure::new(Kind::Schema, "read a column type")
+            .at(&file.kind)
+            .because("hashes are chosen by the settings, not by a schema file")
+            .advise("write the type of the value, and the column under `hash_columns` in the settings"));
+    }
     let meaning = meaning(&file, kind, confidence, line, codes)?;
     if file.tried && (file.required || matches!(kind, Type::String | Type::Json)) {
         return Err(wrong(format!("column `{}` is required or takes any text, and `tried`", file.name)));

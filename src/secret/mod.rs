@@ -5,11 +5,13 @@
 //! token comes back in the body, docs/brightpearl-api.md §2.3).
 
 mod view;
+mod hash_key;
 mod forms;
 mod redactor;
 
 use std::fmt;
 
+pub use hash_key::HashKey;
 pub use redactor::Redactor;
 
 /// The text in place of a secret.

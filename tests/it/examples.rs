@@ -40,7 +40,7 @@ fn settings(sandbox: &Sandbox, folder: &Path) {
 }
 
 #[track_caller]
-fn done(command: &mut Command) -> Done {
+pub fn done(command: &mut Command) -> Done {
     let output = command.stdin(Stdio::null()).output().unwrap();
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
     Done { code: output.status.code().unwrap_or(-1), stdout: text(output.stdout), stderr: text(output.stderr) }

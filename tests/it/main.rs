@@ -57,6 +57,7 @@ mod output;
 mod pieces;
 mod plurals;
 mod plan;
+mod privacy;
 mod properties;
 mod quiet;
 mod readers;

@@ -86,7 +86,7 @@ impl ExpectedTable {
             }
             // Keys of JSON are in order, as in files.
             Type::Json if value.is_object() || value.is_array() => sorted(value).to_string(),
-            Type::String | Type::Json => text(),
+            Type::String | Type::Json | Type::Hash { .. } => text(),
             Type::Date => days(&text()).to_string(),
             Type::Timestamp => text().parse::<Timestamp>().unwrap().as_microsecond().to_string(),
         }

@@ -47,7 +47,7 @@ fn cell(value: &Value, kind: Type) -> Option<String> {
             days.to_string()
         }
         (Type::Timestamp, _) => text().parse::<Timestamp>().unwrap().as_microsecond().to_string(),
-        (Type::Bool | Type::Int32 | Type::Int64 | Type::Float64 | Type::String, _) => text(),
+        (Type::Bool | Type::Int32 | Type::Int64 | Type::Float64 | Type::String | Type::Hash { .. }, _) => text(),
     })
 }
 

@@ -154,7 +154,7 @@ columns = [
     for tables in [vec!["thing"], vec!["thing", "bolt"], vec!["thing", "part"]] {
         let with_parts = tables.contains(&"part");
         let tables = Some(tables.into_iter().map(str::to_owned).collect());
-        let found = extras(&load(ColumnSelection { tables, drop_columns: columns.to_vec(), marks: false }));
+        let found = extras(&load(ColumnSelection { tables, ..dropping(&columns) }));
 
         // THEN the same, and what nobody named of a table's entries is where the table is
         nowhere(&found);
