@@ -18,6 +18,7 @@ use crate::run::references::unread;
 use crate::run::safety_limit::owners;
 use crate::run::scan::count_search::CountSearch;
 use crate::run::scan::difference::COMPARED_EVERY;
+use crate::run::scan::source_count::compared;
 use crate::schema::{Inventory, Naming, Open, Resource, Style, Type};
 use crate::store::Store;
 use crate::write::{held, held_after, held_ids, held_open, named};
@@ -41,13 +42,11 @@ impl Estimator<'_> {
     /// The count of the source with a scan, and what is located then: as a run asks it (see `counting`, `completeness`).
     pub fn counts(&self, held: Held<'_>, step: &Step, kind: ScanKind) -> Amount {
         let (resource, count) = (held.resource, &held.state.count);
-        let Some(search) = CountSearch::of(resource).filter(|_| self.limits.compare_counts) else {
+        if CountSearch::of(resource).is_none() || !self.limits.compare_counts {
             return Amount::exact(0);
-        };
-        // From a day on only what has a date of ours can be counted on both sides.
-        let dated = search.created.as_ref().is_some_and(|date| resource.date_column(date).is_some());
+        }
         let start = if kind == ScanKind::Full { held.start } else { held.state.start };
-        let compares = resource.counted_table().is_some() && !count.unreliable && (start.is_none() || dated);
+        let compares = compared(resource, count, start, self.limits).is_some();
         let goes_on = step.resume.is_some();
         let asked = match kind {
             ScanKind::Full if goes_on => compares && count.open,

@@ -5,15 +5,16 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
+use crate::config::Limits;
 use crate::failure::Result;
-use crate::manifest::DataFile;
+use crate::manifest::{DataFile, SourceCount};
 use crate::quantity::plural;
 use crate::run::observations::CountTaken;
 use crate::run::scan::count_search::CountSearch;
 use crate::run::scan::newest_ids::{Newest, counted_by, newest};
 use crate::run::scan::partition_counts::{Part, kept, parts};
 use crate::run::session::ResourceSession;
-use crate::schema::Table;
+use crate::schema::{Resource, Table};
 use crate::window::Window;
 use crate::write::{Counted, Written, count_rows, held_between};
 
@@ -22,24 +23,34 @@ fn taken(newest: &Newest) -> Option<CountTaken> {
     Some(CountTaken { rows: newest.count?, top: newest.top, at: newest.at })
 }
 
-/// The search that is counted and the table that it is compared with; none where the settings or the schema say so.
-pub fn counted(session: &ResourceSession<'_>) -> Option<(CountSearch, Table)> {
-    if !session.context.limits.compare_counts || session.state.count.unreliable {
+/// The search that is counted and the table that it is compared with, where records are read from `start` on; none where the
+/// settings or the schema have it so.
+pub fn compared(
+    resource: &Resource,
+    count: &SourceCount,
+    start: Option<Timestamp>,
+    limits: &Limits,
+) -> Option<(CountSearch, Table)> {
+    if !limits.compare_counts || count.unreliable {
         return None;
     }
-    let table = session.resource.counted_table()?.clone();
-    let search = CountSearch::of(&session.resource)?;
-    // From a day on only what has a date of ours can be counted on both sides.
-    let dated = || search.created.as_ref().is_some_and(|date| session.resource.date_column(date).is_some());
-    (session.state.start.is_none() || dated()).then_some((search, table))
+    let table = resource.counted_table()?.clone();
+    let search = CountSearch::of(resource)?;
+    // From a day on only records with a date of ours can be counted on both sides.
+    let dated = || search.created.as_ref().is_some_and(|date| resource.date_column(date).is_some());
+    (start.is_none() || dated()).then_some((search, table))
+}
+
+/// The search and the table of the resource at work.
+pub fn counted(session: &ResourceSession<'_>) -> Option<(CountSearch, Table)> {
+    let state = &session.state;
+    compared(&session.resource, &state.count, state.start, &session.context.limits)
 }
 
 /// Asks for the count before a full read.
 pub async fn before_full(session: &mut ResourceSession<'_>, start: Option<Timestamp>) -> Result<()> {
-    let held = std::mem::replace(&mut session.state.start, start);
-    let found = counted(session);
-    session.state.start = held;
-    let Some((search, _)) = found else { return Ok(()) };
+    let compared = compared(&session.resource, &session.state.count, start, &session.context.limits);
+    let Some((search, _)) = compared else { return Ok(()) };
     let found = counted_by(session, &search, start).await?;
     session.state.count.open = true;
     session.observations.counted = taken(&found);
