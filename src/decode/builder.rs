@@ -22,6 +22,8 @@ pub enum Value<'v, 'a> {
     Json(&'v LazyValue<'a>),
     /// A map's key, or a label.
     Text(&'v str),
+    /// A text that is nowhere in the answer.
+    Made(String),
     Index(usize),
 }
 
@@ -31,6 +33,7 @@ impl Value<'_, '_> {
         match self {
             Self::Json(json) => return canonical(json, out),
             Self::Text(key) => out.push_str(&serde_json::to_string(key).expect("a text is JSON")),
+            Self::Made(text) => out.push_str(&serde_json::to_string(text).expect("a text is JSON")),
             Self::Index(index) => out.push_str(&index.to_string()),
         }
         true
@@ -43,6 +46,7 @@ impl Value<'_, '_> {
         match self {
             Self::Json(json) => json.as_raw_str().len(),
             Self::Text(text) => text.len(),
+            Self::Made(text) => text.len(),
             Self::Index(_) => size_of::<usize>(),
         }
     }
@@ -255,6 +259,7 @@ impl<'t> Token<'t> {
     pub fn of(value: &'t Value<'_, '_>) -> Option<Self> {
         match value {
             Value::Text(text) => Some(Self { text: Cow::Borrowed(text), kind: TokenKind::Text }),
+            Value::Made(text) => Some(Self { text: Cow::Borrowed(text.as_str()), kind: TokenKind::Text }),
             Value::Index(index) => Some(Self { text: Cow::Owned(index.to_string()), kind: TokenKind::Number }),
             Value::Json(json) => match json.get_type() {
                 JsonType::String => Some(Self { text: Cow::Borrowed(json.as_str()?), kind: TokenKind::Text }),

@@ -40,12 +40,12 @@ impl Walker<'_, '_> {
         if kind != Type::Int64 {
             return None;
         }
-        let frame = &self.frames[level - pick.above];
+        let frame = &self.frames[level - pick.above(level)];
         let own = || field(frame.value.as_ref()?, ID).and_then(|id| read(&Value::Json(&id)));
         match pick.take {
             Take::Slot { .. } => frame.key.as_deref().and_then(|key| read(&Value::Text(key))).or_else(own),
             Take::Key => own(),
-            Take::Index | Take::Label => None,
+            Take::Index | Take::Label | Take::Get | Take::Asked | Take::Path | Take::Level(_) => None,
         }
     }
 

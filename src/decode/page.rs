@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use sonic_rs::{JsonType, JsonValueTrait, LazyValue};
 
+use crate::decode::asked::Asked;
 use crate::decode::envelope::{field, first_line, flag, with_envelope};
 use crate::decode::misfit::{MisfitRecord, Misfits};
 use crate::decode::record::{Walked, Walker};
@@ -46,20 +47,18 @@ fn most_rows(text: &[u8]) -> usize {
     FEW_ROWS + 3 * text.len()
 }
 
-/// Decodes documents. An answer of another shape, or one that states errors, gives what it has and why it may lack some.
+/// Decodes documents of several ids.
 pub fn documents(shape: &Shape, body: &Body) -> Result<Page, Broken> {
-    read_documents(shape, body, false)
+    answer(shape, body, &Asked::default(), false)
 }
 
-/// Decodes a page of a list: documents, and their texts where the list has several pages.
-pub fn list(shape: &Shape, body: &Body) -> Result<Page, Broken> {
-    read_documents(shape, body, true)
-}
-
-fn read_documents(shape: &Shape, body: &Body, is_list: bool) -> Result<Page, Broken> {
+/// Decodes documents of a set, or a page of a list with their texts where the list has several pages. An answer of another shape,
+/// or one that states errors, gives what it has and why it may lack some.
+pub fn answer(shape: &Shape, body: &Body, asked: &Asked, is_list: bool) -> Result<Page, Broken> {
     let text = body.flat_text()?;
     with_envelope(&text, |envelope| {
         let mut walker = Walker::new(shape, text.deep, most_rows(&text));
+        walker.asked = asked.clone();
         let mut odd = None;
         if shape.records.is_empty() && envelope.response.is_null() {
             odd = Some("`response` is null".to_owned());
@@ -112,13 +111,13 @@ fn short(value: &LazyValue<'_>) -> String {
 }
 
 /// Decodes search rows.
-pub fn rows(shape: &Shape, body: &Body, row: &str, filter: Option<&Filter>) -> Result<Page, Broken> {
+pub fn rows(shape: &Shape, body: &Body, row: &str, filters: &[Filter]) -> Result<Page, Broken> {
     let text = body.flat_text()?;
     with_envelope(&text, |envelope| {
         if let Some(errors) = &envelope.errors {
             return Err(Broken::new(format!("the search states errors: {}", short(errors))));
         }
-        let (search, results) = read_search(&envelope.response, row, filter)?;
+        let (search, results) = read_search(&envelope.response, row, filters)?;
         let columns: Vec<Result<usize, &str>> = search
             .columns
             .iter()

@@ -20,7 +20,8 @@ impl<'a> Walker<'_, 'a> {
     }
 
     pub(super) fn value<'f>(&'f self, level: usize, pick: &Pick, label: Option<&'f str>) -> Option<Value<'f, 'a>> {
-        let frame = &self.frames[level - pick.above];
+        let at = level - pick.above(level);
+        let frame = &self.frames[at];
         match pick.take {
             Take::Slot { slot, node } => {
                 let piece = || frame.piece.as_deref().filter(|_| self.shape.nodes[node].parent.is_none());
@@ -29,17 +30,30 @@ impl<'a> Walker<'_, 'a> {
             Take::Key => frame.key.as_deref().map(Value::Text),
             Take::Index => Some(Value::Index(frame.index)),
             Take::Label => label.map(Value::Text),
+            Take::Get => self.asked.label.as_deref().map(Value::Text),
+            Take::Asked => self.asked.id.as_deref().map(Value::Text),
+            Take::Path => self.path_of(at).map(Value::Made),
+            Take::Level(depth) => Some(Value::Index(level.saturating_sub(depth))),
         }
     }
 
+    /// The places of the entry at a level and of those around it, from the record down; none of the record.
+    fn path_of(&self, level: usize) -> Option<String> {
+        let places: Vec<String> = self.frames[..=level].iter().skip(1).map(|frame| frame.index.to_string()).collect();
+        (!places.is_empty()).then(|| places.join("."))
+    }
+
     /// The path of a column's source, as a schema writes it but for `$`: `^` once for each context above.
-    pub(super) fn source(&self, pick: &Pick) -> Vec<String> {
-        let mut path = vec!["^".to_owned(); pick.above];
+    pub(super) fn source(&self, level: usize, pick: &Pick) -> Vec<String> {
+        let mut path = vec!["^".to_owned(); pick.above(level)];
         match &pick.take {
             Take::Slot { node, .. } => path.extend(self.shape.path(*node).into_iter().map(str::to_owned)),
             Take::Key => path.push("@key".to_owned()),
             Take::Index => path.push("@index".to_owned()),
-            Take::Label => path.push("@label".to_owned()),
+            Take::Label | Take::Get => path.push("@label".to_owned()),
+            Take::Asked => path.push("@id".to_owned()),
+            Take::Path => path.push("@path".to_owned()),
+            Take::Level(_) => path.push("@level".to_owned()),
         }
         if path.is_empty() { vec![".".to_owned()] } else { path }
     }

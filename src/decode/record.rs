@@ -3,6 +3,7 @@
 use sonic_rs::{JsonType, JsonValueTrait, LazyValue};
 use std::borrow::Cow;
 
+use crate::decode::asked::Asked;
 use crate::decode::growing::Growing;
 use crate::decode::json::canonical;
 use crate::decode::misfit::{MisfitRecord, Misfits, PATH};
@@ -42,6 +43,7 @@ pub(super) struct Frame<'a> {
 /// Builds the rows of a page, record by record.
 pub struct Walker<'s, 'a> {
     pub(super) shape: &'s Shape,
+    pub(super) asked: Asked,
     tables: Vec<Growing<'a>>,
     pub(super) frames: Vec<Frame<'a>>,
     pub(super) owners: Vec<Owner>,
@@ -72,6 +74,7 @@ impl<'s, 'a> Walker<'s, 'a> {
     pub fn new(shape: &'s Shape, deep: bool, most: usize) -> Self {
         Self {
             shape,
+            asked: Asked::default(),
             tables: shape.tables.iter().map(|table| Growing::new(table, shape.hash_key.as_ref())).collect(),
             frames: Vec::new(),
             owners: Vec::new(),
@@ -426,7 +429,7 @@ impl<'s, 'a> Walker<'s, 'a> {
             self.unfit.get_or_insert_with(|| reason.clone());
         }
         for (pick, text) in refused.into_iter().filter(|_| !is_rejected) {
-            let path = self.source(pick);
+            let path = self.source(level, pick);
             let place = self.place(level, &path.join("."));
             self.misfits.count(place, &text);
             self.frames[level].extras.push((path, text));

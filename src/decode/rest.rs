@@ -36,7 +36,7 @@ impl Rest {
         let taken = Taken::new(before, place)?;
         let plain = |source: &Source| match &source.leaf {
             Leaf::Fields(fields) if source.above(depth) == 0 && !fields.is_empty() => Some(fields.clone()),
-            Leaf::Fields(_) | Leaf::Key | Leaf::Index | Leaf::Label => None,
+            Leaf::Fields(_) | Leaf::Key | Leaf::Index | Leaf::Label | Leaf::Asked | Leaf::Path | Leaf::Level => None,
         };
         let free = |source: &Source| plain(source).is_some_and(|fields| !taken.has(&fields));
         let alone = |column: &Column| {
@@ -72,6 +72,7 @@ impl Rest {
             name: table.name.clone(),
             description: String::new(),
             rows: Rows::Record,
+            again: Vec::new(),
             split: None,
             columns: columns.collect(),
             left_out: given_away.collect(),
@@ -128,6 +129,9 @@ fn spelled(source: &Source, depth: usize) -> Option<Vec<String>> {
         Leaf::Key => path.push("@key".to_owned()),
         Leaf::Index => path.push("@index".to_owned()),
         Leaf::Label => path.push("@label".to_owned()),
+        Leaf::Asked => path.push("@id".to_owned()),
+        Leaf::Path => path.push("@path".to_owned()),
+        Leaf::Level => path.push("@level".to_owned()),
     }
     Some(path)
 }

@@ -29,9 +29,9 @@ pub struct IdRows {
 }
 
 /// Decodes a page of a search for ids: `id` and `row` are columns, `stamps` more columns wanted.
-pub fn ids(body: &Body, id: &str, row: &str, stamps: &[String], filter: Option<&Filter>) -> Result<IdRows, Broken> {
+pub fn ids(body: &Body, id: &str, row: &str, stamps: &[String], filters: &[Filter]) -> Result<IdRows, Broken> {
     let text = body.text()?;
-    with_envelope(&text, |envelope| read_ids(&envelope.response, id, row, stamps, filter))
+    with_envelope(&text, |envelope| read_ids(&envelope.response, id, row, stamps, filters))
 }
 
 fn read_ids(
@@ -39,9 +39,9 @@ fn read_ids(
     id: &str,
     row: &str,
     stamps: &[String],
-    filter: Option<&Filter>,
+    filters: &[Filter],
 ) -> Result<IdRows, Broken> {
-    let (search, results) = read_search(response, row, filter)?;
+    let (search, results) = read_search(response, row, filters)?;
     let place = |name: &str| search.columns.iter().position(|column| column.name == name);
     let missing = |name: &str| Broken::new(format!("the search does not return the column `{name}`"));
     let id_place = place(id).ok_or_else(|| missing(id))?;
@@ -70,9 +70,9 @@ fn read_ids(
 }
 
 /// Decodes what a page of a search states of itself, whether or not its rows have ids that can be read.
-pub fn search_page(body: &Body, row: &str, filter: Option<&Filter>) -> Result<SearchPage, Broken> {
+pub fn search_page(body: &Body, row: &str, filters: &[Filter]) -> Result<SearchPage, Broken> {
     let text = body.text()?;
-    with_envelope(&text, |envelope| read_search(&envelope.response, row, filter).map(|(search, _)| search))
+    with_envelope(&text, |envelope| read_search(&envelope.response, row, filters).map(|(search, _)| search))
 }
 
 /// Decodes a `/meta-data` answer: the columns of a search.
@@ -88,7 +88,7 @@ pub fn meta_data(body: &Body) -> Result<Vec<ColumnMeta>, Broken> {
 pub fn read_search<'a>(
     response: &LazyValue<'a>,
     row: &str,
-    filter: Option<&Filter>,
+    filters: &[Filter],
 ) -> Result<(SearchPage, Vec<LazyValue<'a>>), Broken> {
     let meta = field(response, "metaData").ok_or_else(|| Broken::new("the search holds no `metaData`"))?;
     let results = field(response, "results").ok_or_else(|| Broken::new("the search holds no `results`"))?;
@@ -96,7 +96,8 @@ pub fn read_search<'a>(
     let results: Vec<LazyValue<'a>> =
         results.into_array_iter().ok_or_else(|| Broken::new("`results` is no list"))?.flatten().collect();
     let row_place = columns.iter().position(|column| column.name == row);
-    let filter_place = filter.and_then(|filter| columns.iter().position(|column| column.name == filter.column()));
+    let place = |filter: &Filter| columns.iter().position(|column| column.name == filter.column());
+    let filters: Vec<_> = filters.iter().map(|filter| (filter, place(filter))).collect();
     let mut first = None;
     let mut last: Option<i64> = None;
     let mut last_at = 0;
@@ -121,13 +122,13 @@ pub fn read_search<'a>(
             last_at = at;
             ids.push(value);
         }
-        if let Some(filter) = filter {
-            let cell = filter_place.and_then(|place| cells.get(place));
-            if unfiltered.is_none() && !admits(filter, cell) {
-                unfiltered = Some(
-                    cell.map_or_else(|| "no value".to_owned(), |cell| cell.as_raw_str().chars().take(SHOWN).collect()),
-                );
-            }
+        if unfiltered.is_none() {
+            let cell = |place: &Option<usize>| place.and_then(|place| cells.get(place));
+            let broken = filters.iter().find(|(filter, place)| !admits(filter, cell(place)));
+            unfiltered = broken.map(|(filter, place)| {
+                let shown = |cell: &LazyValue<'_>| cell.as_raw_str().chars().take(SHOWN).collect();
+                (filter.column().to_owned(), cell(place).map_or_else(|| "no value".to_owned(), shown))
+            });
         }
     }
     let counted = |name: &str| {
@@ -185,5 +186,6 @@ fn admits(filter: &Filter, cell: Option<&LazyValue<'_>>) -> bool {
         }
         Filter::Bool { value, .. } => token == if *value { "true" } else { "false" },
         Filter::Ids { first, last, .. } => whole(token.as_bytes()).is_some_and(|id| (*first..=*last).contains(&id)),
+        Filter::Is(constant) => token == constant.value,
     }
 }

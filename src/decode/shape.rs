@@ -7,7 +7,9 @@ use std::collections::HashMap;
 
 use crate::failure::{Failure, Kind, Result};
 use crate::fetch::SearchPage;
-use crate::schema::{Column, Leaf, Partition, PartitionBy, Resource, Rows, Source, Split, Step, Style, Table, Type};
+use crate::schema::{
+    Column, Leaf, Origin, Partition, PartitionBy, Resource, Rows, Source, Split, Step, Style, Table, Type,
+};
 use crate::secret::HashKey;
 
 /// Bytes of a row beside its columns: its owner, and the offset of its `_extra`.
@@ -28,6 +30,8 @@ pub struct Shape {
     pub(super) repeats: bool,
     /// It is a list that comes in pages by their numbers.
     pub(super) pages: bool,
+    /// It is a list of several GETs, each with a label.
+    labelled: bool,
     /// A record may be an array, a map of anything, or a plain value.
     pub(super) any_kind: bool,
     pub(super) hash_key: Option<HashKey>,
@@ -96,16 +100,35 @@ pub(super) struct ColumnShape {
 #[derive(Clone, Debug)]
 pub(super) struct Pick {
     pub above: usize,
+    /// From the record, however far a row within rows is from it.
+    pub is_of_record: bool,
     pub take: Take,
+}
+
+impl Pick {
+    /// How many contexts above that of a row at this level it lies.
+    pub fn above(&self, level: usize) -> usize {
+        if self.is_of_record { level } else { self.above }
+    }
 }
 
 /// What is picked up in a context.
 #[derive(Clone, Debug)]
 pub(super) enum Take {
-    Slot { slot: usize, node: usize },
+    Slot {
+        slot: usize,
+        node: usize,
+    },
     Key,
     Index,
     Label,
+    /// The label of the record's GET.
+    Get,
+    /// The id that was asked for.
+    Asked,
+    Path,
+    /// The rows of the same table around a row: contexts more than these.
+    Level(usize),
 }
 
 impl Shape {
@@ -140,11 +163,12 @@ impl Shape {
             contexts: vec![Context { top: 0, slots: 0, tables: Vec::new(), muted: false, split: None }],
             tables: Vec::new(),
             records: resource.read.records.clone(),
-            key: vec![Pick { above: 0, take: Take::Key }],
+            key: vec![Pick { above: 0, is_of_record: true, take: Take::Key }],
             key_type: resource.read.key_type,
             by_id: matches!(resource.read.style, Style::IdSets { .. } | Style::PerOwner { .. }),
             repeats: resource.read.repeats,
             pages: matches!(resource.read.style, Style::List { pages: Some(_), .. }),
+            labelled: matches!(&resource.read.style, Style::List { gets, .. } if gets.iter().any(|get| get.label.is_some())),
             any_kind: false,
             hash_key: resource.hash_key.clone(),
             newer: Vec::new(),
@@ -183,13 +207,19 @@ impl Shape {
                     .because("two branches are one path"));
             }
             self.contexts[context].tables.push((index, label));
+            self.lead_again(context, &table.again);
             for (column, shape) in table.columns.iter().zip(&mut columns) {
                 let picks = column
                     .from
                     .iter()
                     .map(|source| {
                         let above = source.above(chain.len() - 1);
-                        self.pick(chain[chain.len() - 1 - above], source, column.kind, above)
+                        let pick = self.pick(chain[chain.len() - 1 - above], source, column.kind, above)?;
+                        let take = match pick.take {
+                            Take::Level(_) => Take::Level(chain.len() - 1),
+                            take => take,
+                        };
+                        Ok(Pick { take, ..pick })
                     })
                     .collect::<Result<Vec<_>>>()?;
                 shape.picks.insert(context, picks);
@@ -219,6 +249,20 @@ impl Shape {
             }
         }
         chain
+    }
+
+    /// Lets entries further down be entries of the same context.
+    fn lead_again(&mut self, context: usize, steps: &[Step]) {
+        if steps.is_empty() {
+            return;
+        }
+        let mut node = self.contexts[context].top;
+        for step in steps {
+            if let Step::Field(name) = step {
+                node = self.child(node, name);
+            }
+        }
+        self.nodes[node].each = Some(context);
     }
 
     fn leave_out_table(&mut self, table: &Table) {
@@ -275,7 +319,11 @@ impl Shape {
         let take = match &source.leaf {
             Leaf::Key => Take::Key,
             Leaf::Index => Take::Index,
+            Leaf::Label if self.labelled && context == 0 => Take::Get,
             Leaf::Label => Take::Label,
+            Leaf::Asked => Take::Asked,
+            Leaf::Path => Take::Path,
+            Leaf::Level => Take::Level(0),
             Leaf::Fields(fields) => {
                 let mut node = self.contexts[context].top;
                 for field in fields {
@@ -296,7 +344,7 @@ impl Shape {
                 Take::Slot { slot, node }
             }
         };
-        Ok(Pick { above, take })
+        Ok(Pick { above, is_of_record: source.origin == Origin::Record, take })
     }
 
     fn child(&mut self, node: usize, name: &str) -> usize {
@@ -349,7 +397,11 @@ fn may_repeat(table: &Table) -> bool {
         let mut keys = table.key.iter().map(|place| &table.columns[*place].from);
         keys.any(|from| matches!(from.as_slice(), [source] if source.leaf == *leaf && source.above(table.depth()) == 0))
     };
-    let lists = branches.iter().all(|(steps, _)| steps.iter().filter(|step| **step == Step::Each).count() == 1);
+    if has(&Leaf::Path) && (branches.len() == 1 || has(&Leaf::Label)) {
+        return false;
+    }
+    let lists = table.again.is_empty()
+        && branches.iter().all(|(steps, _)| steps.iter().filter(|step| **step == Step::Each).count() == 1);
     !(lists && has(&Leaf::Index) && (branches.len() == 1 || has(&Leaf::Label)))
 }
 

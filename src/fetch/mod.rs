@@ -45,7 +45,7 @@ pub use refusal::{ErrorBody, error_body};
 pub use request::{Answer, Method, Reply, Request};
 pub use retry::RetryBudget;
 pub use room::{Budget, Room, Unread};
-pub use search::{ColumnMeta, Filter, Query, SearchPage};
+pub use search::{ColumnMeta, Filter, Query, SearchPage, checked};
 pub use throttle::{Governor, Permit, Quota};
 pub use walk::{JoinedPage, Walk};
 pub use whole::{BodyReader, WholeReply, read_whole};

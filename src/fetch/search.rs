@@ -1,5 +1,6 @@
 //! A search as it is sent, and the statements of its pages.
 
+use crate::schema::ConstantFilter;
 use crate::window::Window;
 
 /// A filter that was sent, which every row must satisfy.
@@ -19,6 +20,8 @@ pub enum Filter {
         first: i64,
         last: i64,
     },
+    /// One that a schema states.
+    Is(ConstantFilter),
 }
 
 impl Filter {
@@ -26,6 +29,7 @@ impl Filter {
     pub fn column(&self) -> &str {
         match self {
             Self::Period { column, .. } | Self::Bool { column, .. } | Self::Ids { column, .. } => column,
+            Self::Is(constant) => &constant.column,
         }
     }
 
@@ -35,8 +39,15 @@ impl Filter {
             Self::Period { column, window } => format!("{column}={}", window.period()),
             Self::Bool { column, value } => format!("{column}={value}"),
             Self::Ids { column, first, last } => format!("{column}={first}-{last}"),
+            Self::Is(constant) => constant.parameter(),
         }
     }
+}
+
+/// The filters that each row of a search shows to be obeyed.
+pub fn checked(constants: &[ConstantFilter], filter: Option<&Filter>) -> Vec<Filter> {
+    let shown = constants.iter().filter(|constant| constant.is_shown).cloned().map(Filter::Is);
+    filter.cloned().into_iter().chain(shown).collect()
 }
 
 /// A column as a search describes it.
@@ -67,8 +78,8 @@ pub struct SearchPage {
     pub repeats: bool,
     /// The unique column's values that can be read, in the order of the rows.
     pub ids: Vec<i64>,
-    /// A row that does not satisfy the filter, as text.
-    pub unfiltered: Option<String>,
+    /// The column of a filter, and the value of a row that does not satisfy it, as text.
+    pub unfiltered: Option<(String, String)>,
 }
 
 impl SearchPage {
@@ -111,6 +122,8 @@ pub struct Query {
     /// The columns asked for; empty asks for all.
     pub columns: Vec<String>,
     pub filter: Option<Filter>,
+    /// Always sent.
+    pub constants: Vec<ConstantFilter>,
     /// The date of the windows by which the search is read if it cannot be sorted by `row`, or if its pages end before
     /// its own count.
     pub by: Option<String>,
@@ -122,9 +135,20 @@ pub struct Query {
 }
 
 impl Query {
+    /// The filters that each row must satisfy.
+    pub fn checked(&self) -> Vec<Filter> {
+        checked(&self.constants, self.filter.as_ref())
+    }
+
+    /// The path up to the first parameter of its own.
+    fn begin(&self) -> String {
+        let constants = self.constants.iter().map(|constant| format!("{}&", constant.parameter()));
+        format!("{}?{}", self.path, constants.collect::<String>())
+    }
+
     /// The path of the page that begins at this row (1-based).
     pub fn page(&self, first: u64) -> String {
-        let mut path = format!("{}?", self.path);
+        let mut path = self.begin();
         if let Some(filter) = &self.filter {
             path.push_str(&filter.parameter());
             path.push('&');
@@ -145,7 +169,8 @@ impl Query {
             if self.columns.is_empty() { String::new() } else { format!("columns={}&", self.columns.join(",")) };
         let filter = self.filter.as_ref().filter(|filter| filter.column() != by);
         let filter = filter.map(|filter| format!("{}&", filter.parameter())).unwrap_or_default();
-        format!("{}?{filter}{by}={}&{columns}pageSize={}&firstResult=1", self.path, window.period(), self.page_size)
+        let begin = self.begin();
+        format!("{begin}{filter}{by}={}&{columns}pageSize={}&firstResult=1", window.period(), self.page_size)
     }
 
     /// The path of the rows with an id of the unique column between these, both included.

@@ -395,8 +395,8 @@ impl<T: Send + 'static> Walk<T> {
                 .because(why)
                 .advise("the source has changed; run `pearlift check`, and leave the resource out with `resources.exclude` meanwhile"))
         };
-        if let (Some(found), Some(filter)) = (&page.unfiltered, &self.query.filter) {
-            return refuse(format!("the source ignores the filter on `{}`: a row bears {found}", filter.column()));
+        if let Some((column, found)) = &page.unfiltered {
+            return refuse(format!("the source ignores the filter on `{column}`: a row bears {found}"));
         }
         let column = page.columns.iter().find(|column| column.name == self.query.row);
         let Some(column) = column else { return refuse(format!("the search does not return `{}`", self.query.row)) };

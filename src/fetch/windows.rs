@@ -94,7 +94,7 @@ impl Windows {
     pub fn new(query: &Query, missing: Option<Missing>) -> Self {
         let whole = match &query.filter {
             Some(Filter::Period { column, window }) if query.by.as_ref() == Some(column) => *window,
-            Some(Filter::Period { .. } | Filter::Bool { .. } | Filter::Ids { .. }) | None => {
+            Some(Filter::Period { .. } | Filter::Bool { .. } | Filter::Ids { .. } | Filter::Is(_)) | None => {
                 Window { from: None, to: None }
             }
         };

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use crate::failure::Result;
-use crate::fetch::{count, holds};
+use crate::fetch::{collapse, count, holds};
 use crate::forecast::amount::Amount;
 use crate::forecast::cost::{ScanForecast, cost, held_records};
 use crate::forecast::estimator::{Estimate, Estimator, Held};
@@ -14,12 +14,13 @@ use crate::manifest::{DataFile, Version};
 use crate::manifest::{Key, head as newest};
 use crate::plan::{Step, StepKind};
 use crate::run::RunRequest;
-use crate::run::references::unread;
+use crate::run::holder::Holder;
+use crate::run::reference_marks::unread;
 use crate::run::safety_limit::owners;
 use crate::run::scan::count_search::CountSearch;
 use crate::run::scan::difference::COMPARED_EVERY;
 use crate::run::scan::source_count::compared;
-use crate::schema::{Inventory, Naming, Open, Resource, Style, Type};
+use crate::schema::{Condition, Inventory, Naming, Open, Owners, Resource, Style, Type};
 use crate::store::Store;
 use crate::write::{held, held_after, held_ids, held_open, named};
 
@@ -195,7 +196,12 @@ impl Lately {
                 continue;
             };
             let name = |place: usize| table.columns[place].name.as_str();
-            let found = named(store, file, name(table.key[0]), name(naming.column), naming.with.map(name)).await?;
+            let tests = naming
+                .tests
+                .iter()
+                .map(|(place, test)| Condition { column: name(*place).to_owned(), test: test.clone() });
+            let tests: Vec<Condition> = tests.collect();
+            let found = named(store, file, name(table.key[0]), name(naming.column), &tests).await?;
             owners.extend(found.owners);
             ids.extend(found.ids);
         }
@@ -226,7 +232,10 @@ pub async fn touched(
     head: Option<&Version>,
     brought: &BTreeMap<String, Brings>,
 ) -> Result<Option<ScanForecast>> {
-    let Style::IdSets { max_ids, .. } = &resource.read.style else { return Ok(None) };
+    let max_ids = match &resource.read.style {
+        Style::IdSets { max_ids, .. } | Style::PerOwner { max_ids, owners: Owners::Held(_), .. } => max_ids,
+        Style::PerOwner { .. } | Style::Search(_) | Style::List { .. } => return Ok(None),
+    };
     let mut handed: BTreeSet<i64> = BTreeSet::new();
     let mut fresh = Amount::exact(0);
     let mut lately = Lately::default();
@@ -235,7 +244,7 @@ pub async fn touched(
         let namings: Vec<Naming> = followers
             .iter()
             .filter(|(follower, _)| follower.name == resource.name)
-            .map(|(_, naming)| *naming)
+            .map(|(_, naming)| naming.clone())
             .collect();
         if namings.is_empty() {
             continue;
@@ -268,7 +277,13 @@ pub async fn touched(
     }
     // One record may be named by several.
     let records = Amount { exact: fresh == Amount::exact(0), ..number };
-    let estimate = Estimate { requests: records.sets(*max_ids), records: Some(records), fresh: records };
+    let mut requests = records.sets(*max_ids);
+    if let (Some(ids), Some(store)) = (resource.held_ids().filter(|ids| !ids.in_path.is_empty()), store) {
+        let holder = Holder::new(store, &request.catalog, ids)?;
+        let sets = holder.sets(&collapse(handed), *max_ids).await?;
+        requests = Amount::about(sets).plus(fresh.sets(*max_ids));
+    }
+    let estimate = Estimate { requests, records: Some(records), fresh: records };
     let reason = "what rows of other resources name".to_owned();
     Ok(Some(ScanForecast { kind: StepKind::Touched, reason, cost: cost(resource, head, StepKind::Touched, estimate) }))
 }

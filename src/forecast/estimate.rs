@@ -77,8 +77,9 @@ impl Estimator<'_> {
                 let readings = if state.completed_at.is_none() { 2 } else { 1 };
                 Ok(unknown(Amount::about(readings * (known.div_ceil(pages.most).max(1) + 1))))
             }
-            PlannedScan::List { pages: None, .. } => {
-                Ok(unknown(Amount::exact(if state.completed_at.is_none() { 2 } else { 1 })))
+            PlannedScan::List { pages: None, gets } => {
+                let readings = if state.completed_at.is_none() { 2 } else { 1 };
+                Ok(unknown(Amount::exact(readings * gets)))
             }
             PlannedScan::AllRows { search, filter } => self.all_rows(held, search, filter, step.resume.as_ref()).await,
             PlannedScan::ChangedRows { search, since } => self.changed_rows(held, search, since).await,
@@ -98,6 +99,10 @@ impl Estimator<'_> {
             }
             PlannedIds::ChangedOwners { owner, changes, since } => {
                 self.changed(held, owner, (changes, None), *since, max_ids).await
+            }
+            // Beside the records that `dependents::touched` counts.
+            PlannedIds::ChangedHeldOwners => {
+                Ok(documents(held.state, listed(0, Vec::new(), true, Timestamp::MIN), max_ids))
             }
             PlannedIds::SnapshotHoles(_) => {
                 let holes = Amount::about(count_of(held.state.owed.len()));
@@ -195,8 +200,9 @@ impl Estimator<'_> {
     /// The query of a search for rows, with no column but those that the count depends on.
     fn rows_query(&self, resource: &Resource, search: &RowSearch, filter: Option<Filter>) -> Query {
         let row = search.row.clone();
-        let (search, count_is_wrong) = (search.search.clone(), resource.read.count.is_wrong);
-        let search = IdSearch { search, id: row.clone(), row, repeats: resource.read.repeats, count_is_wrong };
+        let (filters, count_is_wrong) = (search.filters.clone(), resource.read.count.is_wrong);
+        let (search, repeats) = (search.search.clone(), resource.read.repeats);
+        let search = IdSearch { search, id: row.clone(), row, repeats, count_is_wrong, filters };
         self.probe.id_source().query(&resource.read.service, &search, &[], filter)
     }
 

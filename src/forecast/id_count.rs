@@ -11,10 +11,11 @@ use crate::forecast::cost::held_records;
 use crate::forecast::estimator::{Estimate, Estimator, Held};
 use crate::forecast::probe::{Extent, pages};
 use crate::manifest::State;
+use crate::run::holder::Holder;
 use crate::run::scan::first_day::{above, is_from, least_of, since};
 use crate::run::scan::id_source::is_counted;
 use crate::run::scan::planned_scan::RequestedIds;
-use crate::schema::{Changes, IdSearch, Inventory, Open, Owners, Resource, Style};
+use crate::schema::{Changes, HeldIds, IdSearch, Inventory, Open, Owners, Resource, Style};
 
 /// The ids that a scan would ask for, and what it takes to learn them.
 pub struct IdCount {
@@ -131,12 +132,21 @@ impl Estimator<'_> {
 
     /// The ids of the owners of a per-owner resource.
     pub async fn owners(&mut self, held: Held<'_>, owners: &Owners) -> Result<IdCount> {
-        let owner = self.catalog.get(&owners.resource)?;
+        let (owner, filter) = match owners {
+            Owners::Listed { resource, filter } => (self.catalog.get(resource)?, filter),
+            Owners::Held(ids) => {
+                let (Style::IdSets { max_ids, .. } | Style::PerOwner { max_ids, .. }) = &held.resource.read.style
+                else {
+                    return Err(no_changes(held.resource));
+                };
+                return self.held_owners(held, ids, *max_ids).await;
+            }
+        };
         let mut all = self.inventory(held, owner).await?;
         if is_counted(owner).is_some() && self.limits.compare_counts {
             all.requests = all.requests.plus(Amount::exact(1));
         }
-        let Some((column, wanted)) = &owners.filter else { return Ok(all) };
+        let Some((column, wanted)) = filter else { return Ok(all) };
         let Style::IdSets { changes: Some(Changes { search, .. }), .. } = &owner.read.style else {
             return Err(no_changes(owner));
         };
@@ -164,6 +174,23 @@ impl Estimator<'_> {
             }
         }
         Ok(all)
+    }
+}
+
+impl Estimator<'_> {
+    /// The ids that another resource's table holds now; what a run brings there before is not among them.
+    async fn held_owners(&self, held: Held<'_>, ids: &HeldIds, max_ids: usize) -> Result<IdCount> {
+        let known = held.head.and_then(|head| held_records(held.resource, head)).unwrap_or(0);
+        let unknown =
+            IdCount { requests: Amount::about(0), ids: None, number: Amount::about(known.max(1)), at: Timestamp::MIN };
+        let Some(store) = self.store else { return Ok(unknown) };
+        let holder = Holder::new(store, self.catalog, ids)?;
+        let Some(all) = holder.all().await? else { return Ok(unknown) };
+        let ids = collapse(all.values.into_keys());
+        let sets = holder.sets(&ids, max_ids).await?;
+        // As many as those of one path, and more where they have several.
+        let more = sets.saturating_sub(Amount::about(count(&ids)).sets(max_ids).value);
+        Ok(IdCount { requests: Amount::about(more), ..listed(0, ids, false, Timestamp::MIN) })
     }
 }
 

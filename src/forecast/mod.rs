@@ -112,7 +112,20 @@ pub async fn forecast(request: &RunRequest) -> Result<Forecast> {
     for found in &mut resources {
         let resource = request.catalog.get(&found.resource)?;
         let head = heads.get(&resource.name);
-        found.scans.extend(touched(store.as_ref(), request, resource, head, &brought).await?);
+        let named = touched(store.as_ref(), request, resource, head, &brought).await?;
+        let changes = found.scans.iter_mut().find(|scan| scan.kind == StepKind::Scan(ScanKind::Changes));
+        match (resource.held_ids(), changes) {
+            // A night of theirs reads what is named, and nothing else.
+            (Some(_), Some(changes)) => {
+                if let Some(named) = named {
+                    let requests = changes.cost.requests.plus(named.cost.requests);
+                    changes.cost = Cost { requests, ..named.cost };
+                }
+            }
+            // A whole read has it all.
+            (Some(_), None) => {}
+            (None, _) => found.scans.extend(named),
+        }
     }
     Ok(Forecast { resources, spent: client.requests(), pace: pace(&limits) })
 }

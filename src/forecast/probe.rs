@@ -90,7 +90,7 @@ impl<'a> Probe<'a> {
     ) -> Result<Option<(Timestamp, Option<i64>)>> {
         let path = self.id_source().edge_path(service, search, direction);
         let Some(answer) = self.ask(Request::get(&self.name, path.clone())).await? else { return Ok(None) };
-        let page = ids(&answer.body, &search.id, &search.row, &[], None);
+        let page = ids(&answer.body, &search.id, &search.row, &[], &[]);
         let page = page.map_err(|broken| self.unreadable(&path, broken.0))?;
         Ok(Some((answer.date, page.rows.first().map(|row| row.id))))
     }
@@ -99,10 +99,10 @@ impl<'a> Probe<'a> {
     pub async fn extent(&mut self, query: &Query, id: &str, stamps: &[String]) -> Result<Option<Extent>> {
         let path = query.page(1);
         let Some(answer) = self.ask(Request::get(&self.name, path.clone())).await? else { return Ok(None) };
-        let found = ids(&answer.body, id, &query.row, stamps, query.filter.as_ref());
+        let found = ids(&answer.body, id, &query.row, stamps, &query.checked());
         let found = found.map_err(|broken| self.unreadable(&path, broken.0))?;
-        if let (Some(seen), Some(filter)) = (&found.search.unfiltered, &query.filter) {
-            let why = format!("the source ignores the filter on `{}`: a row bears {seen}", filter.column());
+        if let Some((column, seen)) = &found.search.unfiltered {
+            let why = format!("the source ignores the filter on `{column}`: a row bears {seen}");
             return Err(self.unreadable(&path, why));
         }
         let size = u64::from(query.page_size);
@@ -127,7 +127,7 @@ impl<'a> Probe<'a> {
         let path = format!("{}&countOnly=true", query.page(1));
         let Some(answer) = self.ask(Request::get(&self.name, path)).await? else { return Ok(None) };
         // How such an answer looks is not documented (docs/brightpearl-api.md §4.1): one that cannot be read tells nothing.
-        let page = ids(&answer.body, &query.row, &query.row, &[], None).ok();
+        let page = ids(&answer.body, &query.row, &query.row, &[], &[]).ok();
         Ok(page.and_then(|page| page.search.results_available))
     }
 

@@ -129,7 +129,11 @@ pub fn plan(resource: &Resource, head: Option<&Version>, options: ResourceOption
     } else if state.completed_at.is_none() || (resource.has_dates() && state.watermark.is_none()) {
         steps.push(full(from(options.start, "first load"), None));
     } else if let (true, Some(since)) = (resource.has_dates(), state.changes_since()) {
-        steps.push(changes(format!("changes since {since:.0}"), Some(since), open_every(resource, options)));
+        let reason = match resource.held_ids() {
+            Some(held) => format!("what changed rows of {} name", held.table),
+            None => format!("changes since {since:.0}"),
+        };
+        steps.push(changes(reason, Some(since), open_every(resource, options)));
     } else {
         match not_due(resource, state, options) {
             Some(reason) => idle = Some(reason),

@@ -12,7 +12,7 @@ use crate::manifest::{FieldDrift, check_destination, head};
 use crate::quantity::plural;
 use crate::run::request::RunRequest;
 use crate::run::selection::choose;
-use crate::schema::{Inventory, Leaf, Resource, Source, Style};
+use crate::schema::{ConstantFilter, IdSearch, Inventory, Leaf, Resource, Source, Style};
 use crate::store::Store;
 
 /// What was tried, and what came of it.
@@ -130,10 +130,11 @@ struct Wanted {
 
 /// The searches of a resource.
 fn searches(resource: &Resource) -> Vec<(String, Wanted)> {
-    let ids = |search: &crate::schema::IdSearch, filters: &[String], more: Vec<String>| {
-        let columns =
-            [search.id.clone(), search.row.clone()].into_iter().chain(filters.iter().cloned()).chain(more).collect();
-        (search.search.clone(), Wanted { row: search.row.clone(), filters: filters.to_vec(), columns, mapped: None })
+    let ids = |search: &IdSearch, dates: &[String], more: Vec<String>| {
+        let own = [search.id.clone(), search.row.clone()].into_iter();
+        let columns = own.chain(dates.iter().cloned()).chain(more).chain(shown(&search.filters)).collect();
+        let filters = dates.iter().cloned().chain(constant(&search.filters)).collect();
+        (search.search.clone(), Wanted { row: search.row.clone(), filters, columns, mapped: None })
     };
     match &resource.read.style {
         Style::IdSets { inventory, changes, .. } => {
@@ -162,19 +163,29 @@ fn searches(resource: &Resource) -> Vec<(String, Wanted)> {
                 .flat_map(|column| &column.from)
                 .filter_map(|source: &Source| match &source.leaf {
                     Leaf::Fields(fields) => fields.first().cloned(),
-                    Leaf::Key | Leaf::Index | Leaf::Label => None,
+                    Leaf::Key | Leaf::Index | Leaf::Label | Leaf::Asked | Leaf::Path | Leaf::Level => None,
                 })
                 .collect();
             let wanted = Wanted {
                 row: search.row.clone(),
-                filters: search.since.clone(),
-                columns: search.since.clone(),
+                filters: search.since.iter().cloned().chain(constant(&search.filters)).collect(),
+                columns: search.since.iter().cloned().chain(shown(&search.filters)).collect(),
                 mapped: Some(mapped),
             };
             vec![(search.search.clone(), wanted)]
         }
         Style::List { .. } | Style::PerOwner { .. } => Vec::new(),
     }
+}
+
+/// The columns of constant filters.
+fn constant(filters: &[ConstantFilter]) -> impl Iterator<Item = String> {
+    filters.iter().map(|filter| filter.column.clone())
+}
+
+/// Those that the search shows.
+fn shown(filters: &[ConstantFilter]) -> impl Iterator<Item = String> {
+    filters.iter().filter(|filter| filter.is_shown).map(|filter| filter.column.clone())
 }
 
 /// Compares a search's own description with what we rely on; gives what merely differs.

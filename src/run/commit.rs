@@ -9,7 +9,7 @@ use crate::failure::{Failure, Kind, Result};
 use crate::manifest::{DataFile, FORMAT, Version, decide, nonce, publish};
 use crate::plan::Reshape;
 use crate::quantity::plural;
-use crate::run::references;
+use crate::run::reference_marks;
 use crate::run::session::ResourceSession;
 use crate::store::Step;
 use crate::write::{Replace, Written};
@@ -36,7 +36,7 @@ impl ResourceSession<'_> {
         }
         for ((follower, ..), met) in self.committer.followers.iter().zip(&written.met) {
             // 0 stands for none at the source (docs/brightpearl-api.md §8.9).
-            references::add(&mut self.state, follower, met.iter().copied().filter(|id| *id > 0).collect());
+            reference_marks::add(&mut self.state, follower, met.iter().copied().filter(|id| *id > 0).collect());
         }
         self.state.handed.retain(|_, ids| !ids.is_empty());
         if last {

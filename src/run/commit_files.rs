@@ -193,7 +193,7 @@ impl ResourceSession<'_> {
 
     async fn writer(&mut self, replace: Replace, last: bool) -> Result<FileWriter> {
         let met_from = self.met_from().await?;
-        let watch = self.committer.followers.iter().map(|(_, naming)| *naming);
+        let watch = self.committer.followers.iter().map(|(_, naming)| naming.clone());
         let watch: Vec<Naming> = watch.chain(self.owners_watched()).collect();
         let gone = self.buffer.gone.take();
         let at = gone.as_ref().map(|gone| gone.at).or(self.state.completed_at);

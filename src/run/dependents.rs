@@ -14,7 +14,7 @@ use crate::manifest::{Outline, head, newest_outline};
 use crate::quantity::plural;
 use crate::run::context::RunContext;
 use crate::run::outcome::{End, ResourceOutcome};
-use crate::run::references::{mark, unread};
+use crate::run::reference_marks::{mark, unread};
 use crate::run::request::RunRequest;
 use crate::run::scan::id_scan::{IdScan, Known};
 use crate::run::scan::purpose::Purpose;

@@ -28,7 +28,7 @@ impl ResourceSession<'_> {
             return Vec::new();
         }
         let tables = self.resource.tables.iter().enumerate();
-        tables.map(|(place, table)| Naming { table: place, column: table.key[0], with: None }).collect()
+        tables.map(|(place, table)| Naming { table: place, column: table.key[0], tests: Vec::new() }).collect()
     }
 
     /// Of the records that differ those that we held and that are not followed anyway, before their files go.

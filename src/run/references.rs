@@ -3,25 +3,12 @@
 //! A resource collects them in its state under a mark. The other resource notes the mark in the commit that brings what it
 //! read, so that no further commit is needed: the references are cleared with the next commit of the resource that has them.
 
-use std::collections::BTreeSet;
-
 use jiff::Timestamp;
 
 use crate::failure::Result;
-use crate::manifest::{State, Version, head, newest_outline, nonce};
+use crate::manifest::{Version, head, newest_outline};
+use crate::run::reference_marks::mark;
 use crate::run::session::ResourceSession;
-
-/// The mark of the pending references in the state of a version: before there were marks, the nonce of the version.
-pub fn mark(state: &State, version_nonce: &str) -> String {
-    state.references_mark.clone().unwrap_or_else(|| version_nonce.to_owned())
-}
-
-/// The references of `source` that `follower` has not read: none where it has read up to this mark.
-pub fn unread<'a>(source: (&str, &'a State, &str), follower: &str, state: Option<&State>) -> Option<&'a BTreeSet<i64>> {
-    let (name, theirs, version_nonce) = source;
-    let read = state.and_then(|state| state.references_read.get(name));
-    theirs.handed.get(follower).filter(|ids| !ids.is_empty() && read != Some(&mark(theirs, version_nonce)))
-}
 
 impl ResourceSession<'_> {
     /// Clears references that the resources which they are of have read.
@@ -84,47 +71,5 @@ impl ResourceSession<'_> {
             under_way.into_iter().chain(state.reloaded_at).chain(by_ours).min()
         });
         this_run.into_iter().chain(before).min()
-    }
-}
-
-/// Adds references to those of a resource, under a new mark.
-pub fn add(state: &mut State, follower: &str, ids: BTreeSet<i64>) {
-    if ids.is_empty() {
-        return;
-    }
-    state.handed.entry(follower.to_owned()).or_default().extend(ids);
-    // Also where they are known already: they may have been read since they were added.
-    state.references_mark = Some(nonce());
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn left_to_read(state: &State, named: &State) -> Vec<i64> {
-        unread(("naming", state, "nonce of a version"), "named", Some(named)).into_iter().flatten().copied().collect()
-    }
-
-    #[test]
-    fn references_that_were_read_are_not_read_again_until_some_are_added_known_ones_too() {
-        let (mut naming, mut named) = (State::default(), State::default());
-        add(&mut naming, "named", BTreeSet::from([7, 9]));
-        assert_eq!(left_to_read(&naming, &named), [7, 9]);
-
-        named.references_read.insert("naming".to_owned(), mark(&naming, "nonce of a version"));
-        assert_eq!(left_to_read(&naming, &named), [0; 0]);
-        assert_eq!(unread(("naming", &naming, ""), "other", Some(&named)), None);
-
-        add(&mut naming, "named", BTreeSet::from([7]));
-        assert_eq!(left_to_read(&naming, &named), [7, 9]);
-    }
-
-    #[test]
-    fn references_of_a_version_without_a_mark_are_read_once() {
-        let (mut naming, mut named) = (State::default(), State::default());
-        naming.handed.insert("named".to_owned(), BTreeSet::from([3]));
-        assert_eq!(left_to_read(&naming, &named), [3]);
-        named.references_read.insert("naming".to_owned(), mark(&naming, "nonce of a version"));
-        assert_eq!(left_to_read(&naming, &named), [0; 0]);
     }
 }

@@ -39,8 +39,27 @@ struct Ends {
     unreported: BTreeSet<usize>,
 }
 
-/// Works on a few resources at once, in their order, each to its end. Fails with the first failure of the whole run.
+/// Works on all resources; those that are read by ids which others hold have their turn when the others have ended. Fails with
+/// the first failure of the whole run.
 pub async fn work_through(
+    context: &RunContext,
+    chosen: &[&Resource],
+    request: &RunRequest,
+    counts: &RequestCounts,
+) -> Result<Vec<ResourceOutcome>> {
+    let mut done = BTreeMap::new();
+    for by_held_ids in [false, true] {
+        let turn = |(_, resource): &(usize, &Resource)| resource.held_ids().is_some() == by_held_ids;
+        let chosen: Vec<(usize, &Resource)> = chosen.iter().copied().enumerate().filter(turn).collect();
+        let resources: Vec<&Resource> = chosen.iter().map(|(_, resource)| *resource).collect();
+        let outcomes = take_turn(context, &resources, request, counts).await?;
+        done.extend(chosen.iter().map(|(place, _)| *place).zip(outcomes));
+    }
+    Ok(done.into_values().collect())
+}
+
+/// Works on a few resources at once, in their order, each to its end.
+async fn take_turn(
     context: &RunContext,
     chosen: &[&Resource],
     request: &RunRequest,

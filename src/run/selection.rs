@@ -8,7 +8,7 @@ use crate::manifest::{Cursor, Version, check_destination, head, read_plan, stage
 use crate::plan::{Job, ResourceOptions, can_reread, plan};
 use crate::run::reconcile;
 use crate::run::request::RunRequest;
-use crate::schema::{Catalog, Open, Resource, Style};
+use crate::schema::{Catalog, Open, Owners, Resource, Style};
 use crate::store::Store;
 
 /// What a run would do, from the heads alone: nothing is asked of the source and nothing is written.
@@ -78,7 +78,11 @@ fn refuse_start(resource: &Resource) -> Option<String> {
         Style::IdSets { changes: None, .. } | Style::Search(_) => Some("its search has no date of creation".into()),
         Style::List { .. } => Some("a list is read whole: its records have no date of creation".into()),
         Style::PerOwner { owners, .. } => {
-            Some(format!("it is read by the ids of {}, whatever their date", owners.resource))
+            let whose = match owners {
+                Owners::Listed { resource, .. } => resource,
+                Owners::Held(held) => &held.table,
+            };
+            Some(format!("it is read by the ids of {whose}, whatever their date"))
         }
     }
 }

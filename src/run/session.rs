@@ -16,6 +16,7 @@ use crate::quantity::count;
 use crate::run::buffer::Buffer;
 use crate::run::committer::Committer;
 use crate::run::context::RunContext;
+use crate::run::holder::Holder;
 use crate::run::lookups::Lookups;
 use crate::run::observations::Observations;
 use crate::run::outcome::Tally;
@@ -55,6 +56,15 @@ impl SessionOptions {
     }
 }
 
+/// The stored rows that a scan looks into.
+#[derive(Debug)]
+pub struct StoredRows {
+    /// Answers of lookups in the head's files.
+    pub lookups: Lookups,
+    /// The table of another resource that holds the ids by which this one is read.
+    pub holder: Option<Holder>,
+}
+
 /// One resource at work.
 pub struct ResourceSession<'a> {
     pub context: &'a RunContext,
@@ -70,8 +80,7 @@ pub struct ResourceSession<'a> {
     pub buffer: Buffer,
     pub observations: Observations,
     pub committer: Committer,
-    /// Answers of lookups in the head's files.
-    pub lookups: Lookups,
+    pub stored: StoredRows,
     pub tally: Tally,
 }
 
@@ -94,6 +103,8 @@ impl<'a> ResourceSession<'a> {
             // The fields in which answers differed from another schema do not concern this one.
             state.evidence.drift = FieldDrift::default();
         }
+        let holder = resource.held_ids().map(|held| Holder::new(&context.store, &context.catalog, held)).transpose()?;
+        let stored = StoredRows { lookups: Lookups::of(state.looked.clone()), holder };
         let memory = (context.limits.memory / SPOOL_SHARE).max(8 << 20);
         Ok(Self {
             context,
@@ -102,7 +113,7 @@ impl<'a> ResourceSession<'a> {
             buffer: Buffer::new(resource, &context.spool.join(&resource.name), memory, context.store.watcher())?,
             observations: Observations::new(context.client.clocks().ours()),
             committer: Committer::new(context, resource, head.as_ref(), &fit),
-            lookups: Lookups::of(state.looked.clone()),
+            stored,
             tally: Tally::default(),
             resource: Arc::new(resource.clone()),
             options,

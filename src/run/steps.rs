@@ -13,7 +13,7 @@ use crate::run::reconcile::{By, Reconciled};
 use crate::run::reconcile_rows::reconcile_rows;
 use crate::run::repair::Repaired;
 use crate::run::request::{RunMode, RunRequest};
-use crate::run::scan::{completeness, reread, styles};
+use crate::run::scan::{completeness, held_ids, reread, styles};
 use crate::run::selection::options;
 use crate::run::session::{ResourceSession, SessionOptions};
 use crate::run::{backfill, reconcile, repair};
@@ -79,6 +79,9 @@ async fn all_steps(
         return Box::pin(beside(context, resource, request, head, outcome)).await.map(|end| (end, Vec::new()));
     }
     let options = ResourceOptions { source_now, ..options(request, resource)? };
+    if let Some(why) = held_ids::unready(context, resource).await? {
+        return Ok((End::Idle(why), Vec::new()));
+    }
     let job = plan(resource, head.as_ref(), options);
     if let Some(reason) = job.idle {
         return Ok((End::Idle(reason), job.later));

@@ -62,7 +62,7 @@ impl ResourceSession<'_> {
         }
         if kind == ScanKind::Changes {
             let counts = std::mem::take(&mut self.state.looked.counts);
-            self.state.looked = Looked { counts, ..self.lookups.take() };
+            self.state.looked = Looked { counts, ..self.stored.lookups.take() };
         }
         self.state.scan = None;
         let now = self.earliest(started_at);

@@ -8,7 +8,7 @@ use crate::disk;
 use crate::failure::{Failure, Kind, Result};
 use crate::schema::check::check;
 use crate::schema::selection::Need;
-use crate::schema::{ColumnSelection, Naming, References, Resource, Style, Target, Type};
+use crate::schema::{ColumnSelection, Naming, Owners, References, Resource, Style, Target, Test, Type};
 
 /// The most bytes of a schema file; the largest built-in one has a fiftieth.
 const MOST_BYTES: u64 = 1 << 20;
@@ -62,8 +62,18 @@ impl Catalog {
         selection: impl Fn(&str) -> ColumnSelection,
         selects: impl Fn(&Resource) -> bool,
     ) -> Result<Self> {
-        let followers = self.resources.iter().filter(|resource| selects(resource));
-        let needs: Vec<Need> = followers
+        let followers = || self.resources.iter().filter(|resource| selects(resource));
+        let held = followers().filter_map(|follower| Some((follower, follower.held_ids()?)));
+        let held: Vec<Need> = held
+            .flat_map(|(follower, held)| {
+                held.columns().map(|column| Need {
+                    table: held.table.clone(),
+                    column: Some(column.clone()),
+                    why: format!("`{}` is read by the ids that its rows hold", follower.name),
+                })
+            })
+            .collect();
+        let mut needs: Vec<Need> = followers()
             .flat_map(|follower| {
                 let also = follower.read.also_from.iter();
                 also.flat_map(|also| {
@@ -76,6 +86,7 @@ impl Catalog {
                 })
             })
             .collect();
+        needs.extend(held);
         let shape = |resource: Resource| {
             let theirs: Vec<&Need> =
                 needs.iter().filter(|need| resource.tables.iter().any(|table| table.name == need.table)).collect();
@@ -112,11 +123,17 @@ impl Catalog {
                     return refuse(&resource.name, format!("`also_from`: `{}` has no column `{with}`", also.table));
                 }
             }
-            if let Style::PerOwner { owners, .. } = &resource.read.style {
-                let owner = self.find(&owners.resource).map(|owner| &owner.read.style);
-                if !matches!(owner, Some(Style::IdSets { .. })) {
-                    return refuse(&resource.name, format!("owner `{}` is no id-sets resource", owners.resource));
+            if let Style::PerOwner { owners: Owners::Listed { resource: owner, .. }, .. } = &resource.read.style {
+                let style = self.find(owner).map(|owner| &owner.read.style);
+                if !matches!(style, Some(Style::IdSets { .. })) {
+                    return refuse(&resource.name, format!("owner `{owner}` is no id-sets resource"));
                 }
+            }
+            if let Some(held) = resource.held_ids()
+                && let Some(why) = held.refuse(&resource.name, &self.resources)
+            {
+                let place = format!("{}.toml, line {}", resource.name, held.line);
+                return Err(Failure::new(Kind::Schema, "accept the schema files").at(place).because(why));
             }
         }
         Ok(())
@@ -171,6 +188,13 @@ impl Catalog {
         &self.resources
     }
 
+    /// The resource that has a table of this name.
+    pub fn holder(&self, table: &str) -> Option<&Resource> {
+        self.resources
+            .iter()
+            .find(|resource| resource.tables.iter().chain(&resource.left_out).any(|known| known.name == table))
+    }
+
     /// The columns of a resource's tables that name records of others, and which resource's.
     pub fn followers(&self, of: &Resource) -> Vec<(&Resource, Naming)> {
         let mut found = Vec::new();
@@ -179,8 +203,15 @@ impl Catalog {
                 let Some(table) = of.tables.iter().position(|table| table.name == also.table) else { continue };
                 let place = |name: &str| of.tables[table].columns.iter().position(|column| column.name == name);
                 let with = also.with.as_deref().map(|with| place(with).expect("a needed column is kept"));
-                found.extend(place(&also.column).map(|column| (follower, Naming { table, column, with })));
+                let tests: Vec<(usize, Test)> = with.map(|with| (with, Test::IsSet)).into_iter().collect();
+                found.extend(place(&also.column).map(|column| (follower, Naming { table, column, tests })));
             }
+            let Some(held) = follower.held_ids() else { continue };
+            let Some(place) = of.tables.iter().position(|table| table.name == held.table) else { continue };
+            let table = &of.tables[place];
+            let column = table.columns.iter().position(|column| column.name == held.column);
+            let naming = column.zip(held.tests(table));
+            found.extend(naming.map(|(column, tests)| (follower, Naming { table: place, column, tests })));
         }
         found
     }

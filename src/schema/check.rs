@@ -5,15 +5,19 @@ use std::time::Duration;
 use crate::failure::{Failure, Kind, Result};
 use crate::schema::describe::CodeLists;
 use crate::schema::file::{
-    AlsoFromFile, ChangesFile, InventoryFile, OpenFile, OwnersFile, PagesFile, ReadFile, SchemaFile, StyleName,
+    AlsoFromFile, ChangesFile, GetFile, InventoryFile, OpenFile, OwnersFile, PagesFile, ReadFile, SchemaFile,
+    StyleName, TextsFile,
 };
+use crate::schema::filters::check_filters;
 use crate::schema::hash::hash;
+use crate::schema::held::in_path;
 use crate::schema::path::parse_rows;
-use crate::schema::placed::{at_its_line, refuse_misplaced};
+use crate::schema::placed::{at_its_line, line_of, refuse_misplaced};
+use crate::schema::special::check_special;
 use crate::schema::tables::{Lines, check_table, is_device, is_name};
 use crate::schema::{
-    AlsoFrom, Changes, Confidence, Count, Counted, IdSearch, Inventory, Leaf, Newer, Open, Origin, Owners, Pages,
-    Partition, PartitionBy, Read, Resource, RowSearch, Rows, Source, Step, Style, Table, Type,
+    AlsoFrom, Changes, Confidence, Count, Counted, HeldIds, IdSearch, Inventory, Leaf, ListGet, Newer, Open, Origin,
+    Owners, Pages, Partition, PartitionBy, Read, Resource, RowSearch, Rows, Source, Step, Style, Table, Type,
 };
 
 /// The most ids of a GET where the file does not say (docs/brightpearl-api.md §5.3).
@@ -48,9 +52,10 @@ pub fn check(name: &str, text: &str) -> Result<Resource> {
         table.partition = partition.clone();
     }
     let read = refuse_misplaced(name, &file.read)
-        .and_then(|()| check_read(name, file.read, key, key_type, &tables))
+        .and_then(|()| check_read(lines, file.read, key, key_type, &tables))
         .map_err(|failure| at_its_line(failure, lines))?;
     check_repeats(&read, &tables).map_err(|failure| at_its_line(failure, lines))?;
+    check_special(&read, &tables, lines)?;
     let hash = hash(text)?;
     let resource = Resource {
         hash_key: None,
@@ -80,10 +85,11 @@ fn wrong(place: &str, why: impl Into<String>) -> Failure {
 
 /// The first key column of every table is the owner key, and of one type.
 fn check_owner_keys(name: &str, key: &[Source], tables: &[Table]) -> Result<Type> {
-    let in_record =
-        |key: &Source| matches!(key.origin, Origin::Above(0)) && matches!(key.leaf, Leaf::Fields(_) | Leaf::Key);
+    let in_record = |key: &Source| {
+        matches!(key.origin, Origin::Above(0)) && matches!(key.leaf, Leaf::Fields(_) | Leaf::Key | Leaf::Asked)
+    };
     if key.is_empty() || !key.iter().all(in_record) {
-        return Err(wrong(name, "`key` is a path in the record, or @key"));
+        return Err(wrong(name, "`key` is a path in the record, @key or @id"));
     }
     let mut kinds = Vec::new();
     for table in tables {
@@ -109,6 +115,16 @@ fn check_owner_keys(name: &str, key: &[Source], tables: &[Table]) -> Result<Type
         return Err(wrong(name, "the owner key must be int64 or string, the same in every table"));
     }
     Ok(kind)
+}
+
+/// The GETs of a list.
+fn list_gets(file: Option<GetFile>) -> Option<Vec<ListGet>> {
+    Some(match file? {
+        GetFile::One(path) => vec![ListGet { path, label: None }],
+        GetFile::Labelled(gets) => {
+            gets.into_iter().map(|get| ListGet { path: get.path, label: Some(get.label) }).collect()
+        }
+    })
 }
 
 fn check_pages(name: &str, file: PagesFile) -> Result<Pages> {
@@ -177,15 +193,18 @@ fn check_partition(name: &str, tables: &[Table], written: &[Option<String>]) -> 
     Ok(found)
 }
 
-fn check_read(name: &str, file: ReadFile, key: Vec<Source>, key_type: Type, tables: &[Table]) -> Result<Read> {
+fn check_read(lines: Lines<'_>, file: ReadFile, key: Vec<Source>, key_type: Type, tables: &[Table]) -> Result<Read> {
+    let name = lines.name;
     let need = |value: Option<String>, key: &str| {
         value.ok_or_else(|| wrong(name, format!("`{key}` is missing for this style")))
     };
     let refuse = |present: bool, key: &str| {
         if present { Err(wrong(name, format!("`{key}` does not go with this style"))) } else { Ok(()) }
     };
-    let with_ids = |get: String| {
-        if get.matches("{ids}").count() == 1 { Ok(get) } else { Err(wrong(name, "`get` must hold {ids} once")) }
+    let with_ids = |get: Option<GetFile>| match get {
+        Some(GetFile::One(get)) if get.matches("{ids}").count() == 1 => Ok(get),
+        Some(GetFile::One(_) | GetFile::Labelled(_)) => Err(wrong(name, "`get` must hold {ids} once")),
+        None => Err(wrong(name, "`get` is missing for this style")),
     };
     let max_ids = usize::from(file.max_ids.unwrap_or(MAX_IDS));
     if max_ids == 0 {
@@ -202,7 +221,7 @@ fn check_read(name: &str, file: ReadFile, key: Vec<Source>, key_type: Type, tabl
             }
             let inventory = file.inventory.ok_or_else(|| wrong(name, "`inventory` is missing"))?;
             Style::IdSets {
-                get: with_ids(need(file.get, "get")?)?,
+                get: with_ids(file.get)?,
                 max_ids,
                 inventory: check_inventory(name, inventory)?,
                 changes: file.changes.map(|changes| check_changes(name, changes, tables)).transpose()?,
@@ -217,17 +236,19 @@ fn check_read(name: &str, file: ReadFile, key: Vec<Source>, key_type: Type, tabl
                 None => (Vec::new(), None, false),
             };
             let row = row.unwrap_or_else(|| fields.join("."));
-            Style::Search(RowSearch { search: need(file.search, "search")?, row, since, newest })
+            let filtered: Vec<&str> = since.iter().map(String::as_str).collect();
+            let filters = check_filters("filters", file.filters, &filtered)?;
+            Style::Search(RowSearch { search: need(file.search, "search")?, row, since, newest, filters })
         }
         StyleName::List => Style::List {
-            get: need(file.get, "get")?,
+            gets: list_gets(file.get).ok_or_else(|| wrong(name, "`get` is missing for this style"))?,
             pages: file.pages.map(|pages| check_pages(name, pages)).transpose()?,
         },
-        StyleName::PerOwner => Style::PerOwner {
-            get: with_ids(need(file.get, "get")?)?,
-            max_ids,
-            owners: check_owners(name, file.owners.ok_or_else(|| wrong(name, "`owners` is missing"))?)?,
-        },
+        StyleName::PerOwner => {
+            let get = with_ids(file.get)?;
+            let owners = file.owners.ok_or_else(|| wrong(name, "`owners` is missing"))?;
+            Style::PerOwner { owners: check_owners(lines, owners, &get)?, get, max_ids }
+        }
     };
     if file.repeats && file.count.is_some() {
         return Err(wrong(name, "`count` does not go with `repeats`: a search of such records is read twice instead"));
@@ -299,9 +320,11 @@ fn cadence(name: &str, key: &str, text: &str) -> Result<Duration> {
 }
 
 fn check_inventory(name: &str, file: InventoryFile) -> Result<Inventory> {
+    let filters = check_filters("inventory.filters", file.filters, &[])?;
     let found_by = |search: String| {
         let id = file.id.clone().ok_or_else(|| wrong(name, "`inventory.id` is missing"))?;
         id_search(name, "inventory", search, id, file.row.clone(), file.repeats)
+            .map(|found| IdSearch { filters: filters.clone(), ..found })
     };
     match (file.options, file.search, file.windows) {
         (Some(path), None, None) => Ok(Inventory::Options(path)),
@@ -322,7 +345,8 @@ fn id_search(
     if repeats && row.is_some() {
         return Err(wrong(name, format!("`{key}.repeats` says that no column is unique, and `{key}.row` names one")));
     }
-    Ok(IdSearch { search, row: row.unwrap_or_else(|| id.clone()), id, repeats, count_is_wrong: false })
+    let row = row.unwrap_or_else(|| id.clone());
+    Ok(IdSearch { search, row, id, repeats, count_is_wrong: false, filters: Vec::new() })
 }
 
 fn check_changes(name: &str, file: ChangesFile, tables: &[Table]) -> Result<Changes> {
@@ -346,12 +370,14 @@ fn check_changes(name: &str, file: ChangesFile, tables: &[Table]) -> Result<Chan
             Ok((search_column.clone(), held.name.clone()))
         })
         .collect::<Result<_>>()?;
-    Ok(Changes {
-        search: id_search(name, "changes", search, id, file.row, file.repeats)?,
-        open: file.open.map(|open| check_open(name, open, owner_table)).transpose()?.map(Box::new),
-        since: file.since,
-        same,
-    })
+    let open = file.open.map(|open| check_open(name, open, owner_table)).transpose()?.map(Box::new);
+    let mut filtered: Vec<&str> = file.since.iter().map(String::as_str).collect();
+    if let Some(Open::Listed { filter: (column, _), .. }) = open.as_deref() {
+        filtered.push(column);
+    }
+    let filters = check_filters("changes.filters", file.filters, &filtered)?;
+    let search = id_search(name, "changes", search, id, file.row, file.repeats)?;
+    Ok(Changes { search: IdSearch { filters, ..search }, open, since: file.since, same })
 }
 
 /// Only what is read by id sets can be read again by the ids that others name; that the columns exist is checked together.
@@ -390,9 +416,27 @@ fn boolean_filter(name: &str, key: &str, text: &str) -> Result<(String, bool)> {
     Ok((column.trim().to_owned(), value.trim().parse().map_err(|_| explain())?))
 }
 
-fn check_owners(name: &str, file: OwnersFile) -> Result<Owners> {
-    let filter = file.filter.map(|text| boolean_filter(name, "owners.where", &text)).transpose()?;
-    Ok(Owners { resource: file.resource, filter })
+fn check_owners(lines: Lines<'_>, file: OwnersFile, get: &str) -> Result<Owners> {
+    let name = lines.name;
+    let (resource, filter) = match (file.resource, file.held.is_some()) {
+        (Some(resource), false) => (resource, file.filter),
+        (None, true) => {
+            let line = line_of("owners", lines.text).unwrap_or(1);
+            return HeldIds::check(OwnersFile { resource: None, ..file }, get, line).map(Owners::Held);
+        }
+        (Some(_), true) | (None, false) => {
+            return Err(wrong(name, "`owners` has `resource` or `held`"));
+        }
+    };
+    if let Some(column) = in_path(get)?.first() {
+        return Err(wrong(name, format!("`get` holds {{{column}}}, which goes with `owners.held`")));
+    }
+    let filter = match filter.as_ref().map(TextsFile::texts) {
+        None => None,
+        Some([text]) => Some(boolean_filter(name, "owners.where", text)?),
+        Some(_) => return Err(wrong(name, "`owners.where` of a search is one filter")),
+    };
+    Ok(Owners::Listed { resource, filter })
 }
 
 fn find_newer(name: &str, wanted: &str, tables: &[Table]) -> Result<Newer> {

@@ -86,8 +86,11 @@ fn middle() -> u32 {
 pub struct ReadFile {
     pub style: StyleName,
     pub service: String,
-    pub get: Option<String>,
+    pub get: Option<GetFile>,
     pub search: Option<String>,
+    /// Filters of `search` that are always sent.
+    #[serde(default)]
+    pub filters: Vec<FilterFile>,
     pub max_ids: Option<u16>,
     pub key: FromFile,
     pub records: Option<String>,
@@ -116,6 +119,24 @@ pub struct ReadFile {
     pub split_on: Vec<String>,
     #[serde(default)]
     pub not_applicable: Vec<String>,
+}
+
+/// `get`: one path, or several of a list with a label each.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+pub enum GetFile {
+    One(String),
+    Labelled(Vec<BranchFile>),
+}
+
+impl GetFile {
+    /// The paths in their order.
+    pub fn paths(&self) -> Vec<&str> {
+        match self {
+            Self::One(path) => vec![path],
+            Self::Labelled(gets) => gets.iter().map(|get| get.path.as_str()).collect(),
+        }
+    }
 }
 
 /// `pages`: the parameters of a page's number and of its rows, and the most rows of a page.
@@ -148,6 +169,19 @@ pub struct InventoryFile {
     pub row: Option<String>,
     #[serde(default)]
     pub repeats: bool,
+    #[serde(default)]
+    pub filters: Vec<FilterFile>,
+}
+
+/// One of `filters`: a column of a search, and the value that it is always filtered by.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FilterFile {
+    pub column: String,
+    pub is: toml::Value,
+    /// The search has the column, so that each row is checked.
+    #[serde(default = "yes")]
+    pub shown: bool,
 }
 
 /// `changes`: how changed ids are found.
@@ -164,6 +198,8 @@ pub struct ChangesFile {
     pub since: Vec<String>,
     #[serde(default)]
     pub same: toml::Table,
+    #[serde(default)]
+    pub filters: Vec<FilterFile>,
     pub open: Option<OpenFile>,
 }
 
@@ -191,9 +227,29 @@ pub struct AlsoFromFile {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct OwnersFile {
-    pub resource: String,
+    pub resource: Option<String>,
+    /// `table.column`: the ids that are held there.
+    pub held: Option<String>,
     #[serde(rename = "where")]
-    pub filter: Option<String>,
+    pub filter: Option<TextsFile>,
+}
+
+/// One text, or several.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+pub enum TextsFile {
+    One(String),
+    Several(Vec<String>),
+}
+
+impl TextsFile {
+    /// The texts in their order.
+    pub fn texts(&self) -> &[String] {
+        match self {
+            Self::One(text) => std::slice::from_ref(text),
+            Self::Several(texts) => texts,
+        }
+    }
 }
 
 /// `[tables.NAME]`.
@@ -203,6 +259,8 @@ pub struct TableFile {
     pub description: Option<String>,
     pub confidence: Option<ConfidenceName>,
     pub rows: Option<RowsFile>,
+    /// From an entry of `rows` to entries of the same kind further down.
+    pub again: Option<String>,
     /// A text at the end of `rows` is cut at this.
     pub split: Option<String>,
     /// Pieces that are no rows.
@@ -221,7 +279,7 @@ pub enum RowsFile {
     Labelled(Vec<BranchFile>),
 }
 
-/// One of several row paths.
+/// One of several paths of rows, or of a list.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct BranchFile {

@@ -8,21 +8,29 @@ mod file;
 mod path;
 mod meaning;
 mod column;
+mod lists;
 mod resource;
+mod held_ids;
+mod held;
 mod describe;
 mod tables;
 mod hash;
 mod placed;
+mod filters;
+mod special;
 mod check;
 mod selection;
 mod catalog;
 
 pub use catalog::Catalog;
 pub use column::{Column, DELETED_AT, EXTRA, EXTRACTED_AT, RUN_ID, Type};
+pub use filters::ConstantFilter;
+pub use held_ids::{Condition, HeldIds, Test};
+pub use lists::{ListGet, Pages};
 pub use meaning::{Code, Confidence, DESCRIPTION, Meaning, References, Target};
 pub use path::{Leaf, Origin, Source, Step};
 pub use resource::{
-    AlsoFrom, Changes, Count, Counted, IdSearch, Inventory, Naming, Newer, Open, Owners, Pages, Partition, PartitionBy,
-    Read, Resource, RowSearch, Rows, Split, Style, Table, file_schema, same_columns,
+    AlsoFrom, Changes, Count, Counted, IdSearch, Inventory, Naming, Newer, Open, Owners, Partition, PartitionBy, Read,
+    Resource, RowSearch, Rows, Split, Style, Table, file_schema, same_columns,
 };
 pub use selection::ColumnSelection;

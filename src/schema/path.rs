@@ -32,8 +32,14 @@ pub enum Leaf {
     Key,
     /// The place of the entry in its array or map, from 0 (`@index`).
     Index,
-    /// The label of the `rows` branch that the entry came from (`@label`).
+    /// The label of the `rows` branch that the entry came from, of a record that of its GET (`@label`).
     Label,
+    /// The id that was asked for (`@id`).
+    Asked,
+    /// The places of the entry and of those around it, from the record down: `0.2` (`@path`).
+    Path,
+    /// How many rows of the same table are around the entry (`@level`).
+    Level,
 }
 
 /// Where a column's value comes from.
@@ -55,6 +61,9 @@ impl fmt::Display for Source {
             Leaf::Key => f.write_str("@key"),
             Leaf::Index => f.write_str("@index"),
             Leaf::Label => f.write_str("@label"),
+            Leaf::Asked => f.write_str("@id"),
+            Leaf::Path => f.write_str("@path"),
+            Leaf::Level => f.write_str("@level"),
         }
     }
 }
@@ -87,10 +96,15 @@ impl Source {
             "@key" => Leaf::Key,
             "@index" => Leaf::Index,
             "@label" => Leaf::Label,
+            "@id" => Leaf::Asked,
+            "@path" => Leaf::Path,
+            "@level" => Leaf::Level,
             _ => {
                 let fields: Vec<String> = rest.split('.').map(str::to_owned).collect();
                 if fields.iter().any(|field| field.is_empty() || field.starts_with(['@', '^', '$', '*'])) {
-                    return Err(wrong("a path is names joined by dots, or ends in @key, @index, @label"));
+                    return Err(wrong(
+                        "a path is names joined by dots, or ends in @key, @index, @label, @id, @path, @level",
+                    ));
                 }
                 Leaf::Fields(fields)
             }

@@ -1,7 +1,7 @@
 //! Keys of `[read]` that do not go with its style, or with each other; and the line of the key that a failure names.
 
 use crate::failure::{Failure, Kind, Result};
-use crate::schema::file::{ReadFile, StyleName};
+use crate::schema::file::{BranchFile, GetFile, ReadFile, StyleName};
 use crate::schema::tables::Lines;
 
 /// Parameters by which pages are asked for: a path that has its own would be asked for one page only.
@@ -23,20 +23,30 @@ pub fn refuse_misplaced(name: &str, file: &ReadFile) -> Result<()> {
         ("changes.id", is_search && changes(&|changes| changes.id.is_some())),
         ("changes.repeats", is_search && changes(&|changes| changes.repeats)),
         ("changes.same", is_search && changes(&|changes| !changes.same.is_empty())),
+        ("changes.filters", is_search && changes(&|changes| !changes.filters.is_empty())),
         ("changes.open", is_search && changes(&|changes| changes.open.is_some())),
+        ("filters", !is_search && !file.filters.is_empty()),
         ("pages", file.style != StyleName::List && file.pages.is_some()),
         ("repeats", file.style == StyleName::IdSets && file.repeats),
     ];
     if let Some((key, _)) = misplaced.iter().find(|(_, is_misplaced)| *is_misplaced) {
         return wrong(format!("`{key}` does not go with this style"));
     }
-    if file.style == StyleName::List && file.get.as_ref().is_some_and(|get| get.contains("{ids}")) {
+    let gets: Vec<&str> = file.get.iter().flat_map(GetFile::paths).collect();
+    if file.style == StyleName::List && gets.iter().any(|get| get.contains("{ids}")) {
         return wrong("`get` of a list holds no {ids}".to_owned());
     }
-    if file.get.as_ref().is_some_and(|get| OF_PAGES.iter().any(|parameter| get.contains(parameter))) {
+    let braces = |get: &&str| get.replace("{ids}", "").contains(['{', '}']);
+    if file.style != StyleName::PerOwner && gets.iter().any(braces) {
+        return wrong("`get` holds a column in braces, which goes with `owners.held`".to_owned());
+    }
+    if gets.iter().any(|get| OF_PAGES.iter().any(|parameter| get.contains(parameter))) {
         return wrong("`get` asks for a page: pages are asked for by pearlift".to_owned());
     }
     let inventory = file.inventory.as_ref();
+    if inventory.is_some_and(|inventory| inventory.options.is_some() && !inventory.filters.is_empty()) {
+        return wrong("`inventory.filters` goes with a search".to_owned());
+    }
     let searches = [
         ("search", file.search.as_ref()),
         ("changes.search", file.changes.as_ref().and_then(|changes| changes.search.as_ref())),
@@ -47,11 +57,29 @@ pub fn refuse_misplaced(name: &str, file: &ReadFile) -> Result<()> {
     if let Some((key, _)) = searches.iter().find(|(_, path)| path.is_some_and(|path| path.contains('?'))) {
         return wrong(format!("`{key}` is a path without parameters"));
     }
+    if let Some(GetFile::Labelled(gets)) = &file.get {
+        refuse_labels(gets, file).map_err(|failure| failure.at(name))?;
+    }
     if file.pages.is_some() && (file.repeats || file.records.as_deref() == Some(".")) {
         return wrong("`pages` does not go with `repeats`, nor with an answer that is one record".to_owned());
     }
     if file.repeats && (file.changes.is_some() || !file.newer.is_empty()) {
         return wrong("`repeats` is for what is read whole: without `changes` and `newer`".to_owned());
+    }
+    Ok(())
+}
+
+/// Several GETs are those of a list that has no pages by number, each with a path and a label of its own.
+fn refuse_labels(gets: &[BranchFile], file: &ReadFile) -> Result<()> {
+    let wrong = |why: &str| Err(Failure::new(Kind::Schema, "accept a schema file").because(why));
+    if file.style != StyleName::List || file.pages.is_some() || file.records.as_deref() == Some(".") {
+        return wrong("`get` with labels goes with a list without `pages`, and not with an answer that is one record");
+    }
+    let stands_twice = |(place, get): (usize, &BranchFile)| {
+        gets[..place].iter().any(|other| other.path == get.path || other.label == get.label)
+    };
+    if gets.is_empty() || gets.iter().any(|get| get.label.is_empty()) || gets.iter().enumerate().any(stands_twice) {
+        return wrong("`get` has several paths, each with a label, and none of them twice");
     }
     Ok(())
 }
@@ -67,7 +95,7 @@ pub fn at_its_line(failure: Failure, lines: Lines<'_>) -> Failure {
 }
 
 /// The line of a key below `[read]`, `changes.open`.
-fn line_of(key: &str, text: &str) -> Option<usize> {
+pub fn line_of(key: &str, text: &str) -> Option<usize> {
     let whole = toml::de::DeTable::parse(text).ok()?;
     let (read, value) = whole.get_ref().iter().find(|(name, _)| name.get_ref() == "read")?;
     let mut at = read.span().start;

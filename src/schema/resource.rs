@@ -6,7 +6,10 @@ use std::time::Duration;
 
 use arrow_schema::{DataType, Field, FieldRef, Fields, Schema, TimeUnit};
 
-use crate::schema::{Column, DELETED_AT, DESCRIPTION, EXTRA, EXTRACTED_AT, Leaf, RUN_ID, Step, Type};
+use crate::schema::{
+    Column, ConstantFilter, DELETED_AT, DESCRIPTION, EXTRA, EXTRACTED_AT, HeldIds, Leaf, ListGet, Pages, RUN_ID, Step,
+    Test, Type,
+};
 use crate::secret::HashKey;
 
 /// Something the source serves, and the tables it becomes.
@@ -90,12 +93,13 @@ pub struct AlsoFrom {
     pub with: Option<String>,
 }
 
-/// [`AlsoFrom`] by its places in the resource that names: table, column, and the column that must be set.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// [`AlsoFrom`] or [`HeldIds`] by its places in the resource that names: table, column, and the tests of other columns by which a
+/// row names at all.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Naming {
     pub table: usize,
     pub column: usize,
-    pub with: Option<usize>,
+    pub tests: Vec<(usize, Test)>,
 }
 
 /// The reading styles.
@@ -105,41 +109,10 @@ pub enum Style {
     IdSets { get: String, max_ids: usize, inventory: Inventory, changes: Option<Changes> },
     /// Rows from a search itself.
     Search(RowSearch),
-    /// One GET, whole list.
-    List { get: String, pages: Option<Pages> },
+    /// One GET, whole list; or several, each with a label.
+    List { gets: Vec<ListGet>, pages: Option<Pages> },
     /// Documents by GET of another resource's ids.
     PerOwner { get: String, max_ids: usize, owners: Owners },
-}
-
-/// Sizes of a page that are tried: with so many the pages of a million rows overlap by two fifths at most.
-const SIZES: u64 = 64;
-
-/// How the pages of a list are asked for: the parameters of a page's number, from 1, and of its rows, and the most rows of one.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Pages {
-    pub number: String,
-    pub size: String,
-    pub most: u64,
-}
-
-impl Pages {
-    /// The page that begins at this row (1-based) or shortly before it: its number, its rows, and the row at which it begins.
-    pub fn at(&self, first: u64) -> (u64, u64, u64) {
-        let before = first.saturating_sub(1);
-        if before == 0 {
-            return (1, self.most, 1);
-        }
-        // Of the sizes of which a page begins at most at this row, the one that leads furthest.
-        let least = before.div_ceil(self.most);
-        let pages = (least..least + SIZES).max_by_key(|pages| (pages + 1) * (before / pages)).unwrap_or(least);
-        let size = before / pages;
-        (pages + 1, size, pages * size + 1)
-    }
-
-    /// The parameters of a page.
-    pub fn parameters(&self, number: u64, size: u64) -> String {
-        format!("{}={size}&{}={number}", self.size, self.number)
-    }
 }
 
 impl Style {
@@ -177,6 +150,8 @@ pub struct IdSearch {
     pub repeats: bool,
     /// The count that the search states is known to be wrong.
     pub count_is_wrong: bool,
+    /// Always sent.
+    pub filters: Vec<ConstantFilter>,
 }
 
 /// How changed ids are found: one search for each date, united.
@@ -227,14 +202,17 @@ pub struct RowSearch {
     pub since: Vec<String>,
     /// The dates may be null until a first change: rows are also read from the greatest id down to those that are held.
     pub newest: bool,
+    /// Always sent.
+    pub filters: Vec<ConstantFilter>,
 }
 
 /// Whose ids a per-owner resource is read by.
 #[derive(Clone, Debug)]
-pub struct Owners {
-    pub resource: String,
-    /// A boolean filter of the owner's search.
-    pub filter: Option<(String, bool)>,
+pub enum Owners {
+    /// The ids that another resource's source lists, by a boolean filter of its search.
+    Listed { resource: String, filter: Option<(String, bool)> },
+    /// Ids that another resource's table holds.
+    Held(HeldIds),
 }
 
 /// A column by which of two copies the newer is told.
@@ -279,6 +257,8 @@ pub struct Table {
     /// Plain English; empty where the file says nothing.
     pub description: String,
     pub rows: Rows,
+    /// From an entry to entries further down that are rows as well, at any depth; empty where there are none.
+    pub again: Vec<Step>,
     /// A text in the place of rows is cut into them.
     pub split: Option<Split>,
     pub columns: Vec<Column>,
@@ -405,6 +385,17 @@ impl Resource {
             Style::Search(search) => !search.since.is_empty(),
             Style::List { .. } => false,
             Style::PerOwner { .. } => !self.is_snapshot(),
+        }
+    }
+
+    /// The ids by which it is read, where they are held in another resource's table.
+    pub fn held_ids(&self) -> Option<&HeldIds> {
+        match &self.read.style {
+            Style::PerOwner { owners: Owners::Held(held), .. } => Some(held),
+            Style::PerOwner { owners: Owners::Listed { .. }, .. }
+            | Style::IdSets { .. }
+            | Style::Search(_)
+            | Style::List { .. } => None,
         }
     }
 

@@ -7,7 +7,7 @@ use crate::schema::describe::{CodeLists, meaning, text};
 use crate::schema::file::{BranchFile, ColumnFile, RowsFile, TableFile};
 use crate::schema::path::parse_rows;
 use crate::schema::{
-    Column, Confidence, EXTRA, EXTRACTED_AT, Leaf, Origin, Partition, RUN_ID, Rows, Source, Split, Step, Table, Type,
+    Column, Confidence, EXTRA, EXTRACTED_AT, Origin, Partition, RUN_ID, Rows, Source, Split, Step, Table, Type,
 };
 
 /// A schema file's name and text, by which a failure names its line.
@@ -23,7 +23,7 @@ impl Lines<'_> {
         self.text.get(..place).unwrap_or(self.text).matches('\n').count() + 1
     }
 
-    fn place(self, table: &str, line: usize) -> String {
+    pub(super) fn place(self, table: &str, line: usize) -> String {
         format!("{}.toml, {table}, line {line}", self.name)
     }
 }
@@ -51,6 +51,7 @@ pub fn check_table(
         columns.push(column.map_err(|failure| failure.at(lines.place(name, line)))?);
     }
     let key = check_key(&file.key, &columns).map_err(place)?;
+    let again = check_again(file.again, &rows, file.split.is_some()).map_err(place)?;
     let split = check_split(file.split, file.skip, &rows).map_err(place)?;
     check_tried(&columns).map_err(place)?;
     debug_assert!(
@@ -61,6 +62,7 @@ pub fn check_table(
         name: name.clone(),
         description: text("description", file.description).map_err(place)?,
         rows,
+        again,
         split,
         columns,
         left_out: Vec::new(),
@@ -102,8 +104,7 @@ fn check_column(
     let from = file.from.paths().iter().map(|path| Source::parse(path)).collect::<Result<Vec<_>>>()?;
     for source in &from {
         let too_high = matches!(source.origin, Origin::Above(above) if above > depth);
-        let record_key = depth == 0 && matches!(source.leaf, Leaf::Label);
-        if too_high || record_key {
+        if too_high {
             return Err(wrong(format!("`from` of column `{}` leads out of the record", file.name)));
         }
     }
@@ -122,6 +123,17 @@ fn check_column(
         return Err(wrong(format!("column `{}` is required or takes any text, and `tried`", file.name)));
     }
     Ok(Column { name: file.name, from, kind, required: file.required, tried: file.tried, meaning })
+}
+
+/// The steps from an entry to those further down: names, and one `*` at the end.
+fn check_again(path: Option<String>, rows: &Rows, is_split: bool) -> Result<Vec<Step>> {
+    let Some(path) = path else { return Ok(Vec::new()) };
+    let steps = parse_rows(&path)?;
+    let entries = steps.iter().filter(|step| **step == Step::Each).count();
+    if *rows == Rows::Record || is_split || entries > 1 || steps.len() < 2 {
+        return Err(wrong("`again` goes with `rows`, without `split`, and has one `*`, behind a name"));
+    }
+    Ok(steps)
 }
 
 /// A table that is cut out of a text says so with a path.

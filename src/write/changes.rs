@@ -6,7 +6,8 @@ use arrow_array::cast::AsArray;
 use arrow_array::types::Int64Type;
 use arrow_array::{Array, RecordBatch};
 
-use crate::schema::Naming;
+use crate::schema::{Naming, Test};
+use crate::write::lookup::admits;
 
 /// The fate of an old row of which no new one came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,22 +48,23 @@ impl Changes {
 
 /// Values of watched columns in rows that differ from before.
 pub struct Met<'a> {
-    /// (place of the column in the table, place of the one that must be set, where its values go)
-    columns: Vec<(usize, Option<usize>, &'a mut BTreeSet<i64>)>,
+    /// (place of the column in the table, tests of others, where its values go)
+    columns: Vec<(usize, &'a [(usize, Test)], &'a mut BTreeSet<i64>)>,
 }
 
 impl<'a> Met<'a> {
     /// Of the watched columns those of the table at this place.
-    pub fn new(watch: &[Naming], table: usize, into: &'a mut [BTreeSet<i64>]) -> Self {
+    pub fn new(watch: &'a [Naming], table: usize, into: &'a mut [BTreeSet<i64>]) -> Self {
         let columns = watch.iter().zip(into).filter(|(naming, _)| naming.table == table);
-        Self { columns: columns.map(|(naming, into)| (naming.column, naming.with, into)).collect() }
+        Self { columns: columns.map(|(naming, into)| (naming.column, naming.tests.as_slice(), into)).collect() }
     }
 
     /// Takes the values of one row.
     pub fn take(&mut self, batch: &RecordBatch, row: usize) {
-        for (column, with, into) in &mut self.columns {
+        for (column, tests, into) in &mut self.columns {
             let values = batch.column(*column).as_primitive::<Int64Type>();
-            if values.is_valid(row) && with.is_none_or(|with| batch.column(with).is_valid(row)) {
+            let passes = |(place, test): &(usize, Test)| admits(test, batch.column(*place), row);
+            if values.is_valid(row) && tests.iter().all(passes) {
                 into.insert(values.value(row));
             }
         }

@@ -17,7 +17,7 @@ use parquet::file::statistics::Statistics;
 use crate::decode::timestamp;
 use crate::failure::{Failure, Result};
 use crate::manifest::{DataFile, Key};
-use crate::schema::{DELETED_AT, EXTRACTED_AT, Open};
+use crate::schema::{Condition, DELETED_AT, EXTRACTED_AT, Open, Test};
 use crate::store::{RemoteFile, Store};
 use crate::window::Window;
 use crate::write::ranges::each_batch;
@@ -158,16 +158,16 @@ pub struct Names {
     pub ids: BTreeSet<i64>,
 }
 
-/// What a file names in `column`, of rows in which `with` is set.
-pub async fn named(store: &Store, file: &DataFile, key: &str, column: &str, with: Option<&str>) -> Result<Names> {
-    let (key, column, with) = (key.to_owned(), column.to_owned(), with.map(str::to_owned));
-    let found = each_file(store, &[file], move |file| names(file, &key, &column, with.as_deref())).await?;
+/// What a file names in `column`, of rows that pass the tests.
+pub async fn named(store: &Store, file: &DataFile, key: &str, column: &str, tests: &[Condition]) -> Result<Names> {
+    let (key, column, tests) = (key.to_owned(), column.to_owned(), tests.to_vec());
+    let found = each_file(store, &[file], move |file| names(file, &key, &column, &tests)).await?;
     Ok(found.into_iter().next().unwrap_or_default())
 }
 
-fn names(file: RemoteFile, key: &str, column: &str, with: Option<&str>) -> parquet::errors::Result<Names> {
+fn names(file: RemoteFile, key: &str, column: &str, tests: &[Condition]) -> parquet::errors::Result<Names> {
     let mut found = Names::default();
-    let columns: Vec<&str> = [key, column].into_iter().chain(with).collect();
+    let columns: Vec<&str> = [key, column].into_iter().chain(tests.iter().map(|test| test.column.as_str())).collect();
     each_batch(
         file,
         &columns,
@@ -175,11 +175,14 @@ fn names(file: RemoteFile, key: &str, column: &str, with: Option<&str>) -> parqu
         |batch| {
             let (Some(keys), Some(values)) = (batch.column_by_name(key), batch.column_by_name(column)) else { return };
             let (keys, values) = (keys.as_primitive::<Int64Type>(), values.as_primitive::<Int64Type>());
-            let must = with.and_then(|with| batch.column_by_name(with));
+            let tests = tests.iter().filter_map(|test| Some((batch.column_by_name(&test.column)?, &test.test)));
+            let tests: Vec<_> = tests.collect();
             for row in 0..batch.num_rows() {
                 found.owners.insert(keys.value(row));
                 // 0 stands for none at the source (docs/brightpearl-api.md §8.9).
-                let names = values.is_valid(row) && values.value(row) > 0 && must.is_none_or(|must| must.is_valid(row));
+                let names = values.is_valid(row)
+                    && values.value(row) > 0
+                    && tests.iter().all(|(column, test)| admits(test, column, row));
                 found.ids.extend(names.then(|| values.value(row)));
             }
         },
@@ -297,6 +300,8 @@ pub(super) async fn each_file<T: Send + 'static>(
             found.map_err(|error| unreadable(path, error))
         }
     });
+    // Collected: a stream of a borrowing closure cannot be awaited on another thread.
+    let reads: Vec<_> = reads.collect();
     stream::iter(reads).buffered(FILES_AT_ONCE).try_collect().await
 }
 
@@ -373,7 +378,7 @@ fn is_live(batch: &RecordBatch, row: usize) -> bool {
     batch.column_by_name(DELETED_AT).is_none_or(|marks| marks.is_null(row))
 }
 
-fn cell(column: &dyn Array, row: usize) -> Cell {
+pub(super) fn cell(column: &dyn Array, row: usize) -> Cell {
     if column.is_null(row) {
         return Cell::Null;
     }
@@ -386,5 +391,17 @@ fn cell(column: &dyn Array, row: usize) -> Cell {
         DataType::Utf8 => Cell::Text(column.as_string::<i32>().value(row).to_owned()),
         // Nothing else is compared with a search.
         _ => Cell::Null,
+    }
+}
+
+/// Whether a cell passes a test.
+pub fn admits(test: &Test, column: &dyn Array, row: usize) -> bool {
+    match (test, cell(column, row)) {
+        (Test::IsNull, _) => column.is_null(row),
+        (Test::IsSet, _) => column.is_valid(row),
+        (Test::Is(_), Cell::Null) => false,
+        (Test::Is(wanted), Cell::Bool(value)) => *wanted == value.to_string(),
+        (Test::Is(wanted), Cell::Number(value)) => *wanted == value.to_string(),
+        (Test::Is(wanted), Cell::Text(value)) => *wanted == value,
     }
 }

@@ -50,7 +50,7 @@ fn read(schema: &str, text: &[u8]) -> Result<Page, Broken> {
     let shape = Shape::compile(resource).unwrap();
     let body = Body { bytes: text.to_vec().into(), gzip: false };
     match &resource.read.style {
-        Style::Search(search) => rows(&shape, &body, &search.row, None),
+        Style::Search(search) => rows(&shape, &body, &search.row, &[]),
         Style::IdSets { .. } | Style::List { .. } | Style::PerOwner { .. } => documents(&shape, &body),
     }
 }

@@ -159,9 +159,7 @@ fn what_nests_ten_thousand_deep_is_refused_and_the_stack_holds() {
                 // THEN it is refused, or no record of it is taken
                 let page = documents(&shape, &body);
                 assert!(page.is_err() || page.unwrap().owners.iter().all(|owner| !owner.fits));
-                assert!(
-                    uris(&body).is_err() && meta_data(&body).is_err() && ids(&body, "id", "id", &[], None).is_err()
-                );
+                assert!(uris(&body).is_err() && meta_data(&body).is_err() && ids(&body, "id", "id", &[], &[]).is_err());
                 assert_eq!(error_body(&body), pearlift::fetch::ErrorBody::default());
             }
             assert!(

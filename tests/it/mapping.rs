@@ -207,7 +207,7 @@ async fn ask(sandbox: &Sandbox, resource: &Resource) -> Served {
     let client = crate::support::client();
     let path = match &resource.read.style {
         Style::Search(search) => format!("{}?pageSize=500&firstResult=1", search.search),
-        Style::List { get, .. } => get.clone(),
+        Style::List { gets, .. } => gets[0].path.clone(),
         Style::IdSets { .. } | Style::PerOwner { .. } => panic!("the rows of {} are in no file", resource.name),
     };
     let get = client.get(format!("{}/{}/{path}", sandbox.url(), resource.read.service));

@@ -81,7 +81,7 @@ const SET_UP: [&str; 37] = [
     "location",
 ];
 /// Other columns with such a name, and why they tell of no person.
-const TELLS_OF_NO_PERSON: [(&str, &str); 19] = [
+const TELLS_OF_NO_PERSON: [(&str, &str); 20] = [
     ("contact.contact_status_name", "a status that the account has set up"),
     ("contact_status_history.contact_status_name", "a status that the account has set up"),
     ("goods_in_note.goods_note_status", "a code"),
@@ -98,6 +98,7 @@ const TELLS_OF_NO_PERSON: [(&str, &str); 19] = [
     ("order_status.email_content", "a text for every customer"),
     ("order_status.name", "a status that the account has set up"),
     ("purchase_order_landed_cost.product_name", "the name of a product"),
+    ("sales_credit_row.name", "the name of a product"),
     ("sales_order.invoice_reference", "the number of an invoice"),
     ("sales_order_row.name", "the name of a product"),
     ("stock_transfer.reference", "the reference of a transfer of goods"),

@@ -54,7 +54,11 @@ fn made(program: &Program, more: &[&str]) -> BTreeMap<String, u64> {
     resources(&report).iter().map(|found| (name(found), found["requests"].as_u64().expect("a number"))).collect()
 }
 
-/// Exact numbers, at least so many, are met exactly, and all together within two in a hundred, or one.
+/// Resources that are read by held ids: what a run will hold by then no plan can tell.
+const BY_HELD_IDS: [&str; 2] = ["drop_ship_note", "stock_correction"];
+
+/// Exact numbers, at least so many, are met exactly, and all together within two in a hundred, or one; but for those of resources
+/// whose ids are not held yet.
 #[track_caller]
 fn holds(plan: &Value, made: &BTreeMap<String, u64>, least: usize) {
     let planned = requests(plan);
@@ -67,9 +71,11 @@ fn holds(plan: &Value, made: &BTreeMap<String, u64>, least: usize) {
         }
     }
     assert!(exact >= least, "{planned:?}");
-    let total: u64 = made.values().sum();
     let wanted = plan["total"]["requests"].as_u64().expect("a number");
     assert_eq!(wanted, planned.values().map(|(requests, _)| requests).sum::<u64>());
+    let foreseen = |name: &String| !BY_HELD_IDS.contains(&name.as_str());
+    let total: u64 = made.iter().filter(|(name, _)| foreseen(name)).map(|(_, requests)| requests).sum();
+    let wanted: u64 = planned.iter().filter(|(name, _)| foreseen(name)).map(|(_, (requests, _))| requests).sum();
     assert!(wanted.abs_diff(total) <= (total / 50).max(1), "{planned:?} planned, {made:?} made");
 }
 

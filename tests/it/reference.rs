@@ -330,6 +330,21 @@ columns = [
   { name = "soil",      from = "soil",   type = "json" },
 ]
 
+[tables.bough]
+rows = "boughs.*"
+again = "sub.boughs.*"
+key = ["garden_id", "path"]
+columns = [
+  { name = "garden_id", from = "$.@key",  type = "string", required = true },
+  { name = "path",      from = "@path",   type = "string", required = true },
+  { name = "around",    from = "^.@path", type = "string" },
+  { name = "level",     from = "@level",   type = "int32" },
+  { name = "place",     from = "@index",   type = "int64" },
+  { name = "key",       from = "@key",     type = "string" },
+  { name = "name",      from = "name",     type = "string" },
+  { name = "seen",      from = "$.seen",   type = "int32" },
+]
+
 [tables.bed_sun]
 rows = "beds.*"
 key = ["garden_id", "bed"]
@@ -346,6 +361,7 @@ const GARDENS: &str = r#"{"response":{"gardens":{"north":{"parts":{
     "owner":7,"gate":"wide",
     "beds":{"1":{"day":" ","soil":{"kind":"clay","ph":6.5},"sun":{"open":"1","day":"2026-07-01"},"plants":[{"name":{"latin":"Rosa","plain":"rose"}},"weed",{"name":{"plain":"mint"},"height":3}]},
             "2":{"soil":"sand","plants":{"x":{"name":"plain text"}},"sun":{"open":false,"hours":5}}},
+    "boughs":{"x":{"name":"one","sub":{"boughs":[{"name":"two","leaf":1,"sub":{"n":2,"boughs":{"q":{"name":3},"r":null}}},"bare"]}},"y":{"sub":{"boughs":7}},"z":{"name":{"a":1},"sub":{"boughs":{}}}},
     "pots":{"shelf":[["fern",{"name":{"latin":""}}],{"k":{"name":{}}},[]],"colour":"red"}},
   "b":{"visits":"21","changedOn":"2026-06-03","size":{"area":"x"},"price":1.5,"rent":1.5,"beds":[{"id":3,"plants":[7]},{"soil":[1]}],"pots":3}
 }},"south":{"parts":{"a":{"seen":12,"changedOn":"2026-06-02T00:00:00Z"},"c":null,"d":7,"":{"seen":1}}}}}}"#;
@@ -389,6 +405,16 @@ fn a_schema_file_that_one_reading_refuses_is_refused_by_the_other() {
         ("type = \"decimal(5,5)\"", "type = \"decimal(5,6)\""),
         ("from = \"^.^.owner\"", "from = \"^.^.^.owner\""),
         ("from = \"size.area\"", "from = \"size..area\""),
+        ("from = \"size.area\"", "from = \"@id\""),
+        ("from = \"size.area\"", "from = \"@label\""),
+        ("from = \"size.area\"", "from = \"@path\""),
+        ("from = \"^.sun.open\"", "from = \"@level\""),
+        ("from = \"^.@path\"", "from = \"^.name\""),
+        ("key = [\"garden_id\", \"path\"]", "key = [\"garden_id\"]"),
+        ("again = \"sub.boughs.*\"", "again = \"sub.boughs\""),
+        ("again = \"sub.boughs.*\"", "again = \"*\""),
+        ("again = \"sub.boughs.*\"", "again = \"sub.*.boughs.*\""),
+        ("get = \"garden\"", "get = [{ path = \"garden\", label = \"\" }]"),
         ("rows = \"beds.*\"", "rows = \"beds\""),
         ("path = \"pots.shelf.*.*\"", "path = \"pots.shelf.*\""),
         ("partition = \"bucket(seen, 7)\"", "partition = \"year(seen)\""),

@@ -12,7 +12,8 @@ use serde_json::Value;
 use crate::support::{Program, query, this_morning, truth};
 
 /// The resources, each with its main table.
-const ALL: [&str; 5] = ["trial_unit", "trial_reading", "trial_gauge", "trial_batch", "trial_level"];
+const ALL: [&str; 7] =
+    ["trial_unit", "trial_reading", "trial_gauge", "trial_batch", "trial_level", "trial_kind", "trial_place"];
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))

@@ -40,13 +40,13 @@ def truth_lines(truth, resource):
 
 def truths(truth, resource, flattener):
     """Each record with its key, its rows, and its key in the map that holds it."""
-    records = ((record, map_key) for line in truth_lines(truth, resource) for record, map_key in of_truth(resource, line))
+    records = (record for line in truth_lines(truth, resource) for record in of_truth(resource, line))
     if resource.repeats:
         for key, rows in together(flattener, records).items():
             yield key, rows, None, None
         return
-    for record, map_key in records:
-        yield *flattener.flatten(record, map_key), record, map_key
+    for record, map_key, asked, label in records:
+        yield *flattener.flatten(record, map_key, 0, asked, label), record, map_key
 
 
 def check_resource(resource, tables, options, folder, database):

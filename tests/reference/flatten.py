@@ -14,12 +14,14 @@ NO_MONTH = "1970-01-01"
 
 
 class Entry:
-    """The record, or an entry of a `*` in it: its value, its key in its map (a text) and its place."""
+    """The record, or an entry of a `*` in it: its value, its key in its map (a text) and its place; of the record also what the
+    request states: the id that was asked for, and the label of its GET."""
 
-    __slots__ = ("value", "key", "index", "leftovers")
+    __slots__ = ("value", "key", "index", "leftovers", "asked", "label")
 
-    def __init__(self, value, key, index):
+    def __init__(self, value, key, index, asked=None, label=None):
         self.value, self.key, self.index, self.leftovers = value, key, index, None
+        self.asked, self.label = asked, label
 
 
 class Place:
@@ -30,6 +32,7 @@ class Place:
         self.is_taken = False  # some column takes the value here
         self.is_whole = False  # some column takes it as JSON, with all that is below
         self.scope = None  # its entries
+        self.is_again = False  # they are entries of the scope that the place is in
 
     def at(self, names):
         place = self
@@ -58,7 +61,7 @@ class Place:
         self.is_whole |= within_whole
         for place in self.below.values():
             place.finish(self.is_whole)
-        if self.scope:
+        if self.scope and not self.is_again:
             self.scope.top.finish()
         self.deeper = [
             (name, place) for name, place in self.below.items() if place.below or place.scope or not place.is_taken
@@ -99,10 +102,10 @@ class Plan:
         around it that have no row of their own."""
         self.sources, level, above = [], len(self.scopes) - 1, ()
         if self.is_first:
-            self.sources.append((level, above, self.scopes[level].top))
+            self.sources.append((above, self.scopes[level].top))
             while level and not self.scopes[level - 1].plans:
                 level, above = level - 1, above + ("^",)
-                self.sources.append((level, above, self.scopes[level].top))
+                self.sources.append((above, self.scopes[level].top))
 
     def own_field(self, column):
         """The field of the row's own entry that a column takes, where it takes nothing else: the most frequent case."""
@@ -117,16 +120,26 @@ def value_finder(path, label, scopes, is_scalar):
     """A function from the entries (the record first) to the value at a path, None where there is none."""
     depth = len(scopes) - 1
     level = path.level(depth)
+    # Rows within rows are further from the record: counted from their end, places are the same.
+    at = 0 if level == 0 else level - depth - 1
     if path.special == "@key":
-        return lambda entries: entries[level].key
+        return lambda entries: entries[at].key
     if path.special == "@index":
-        return lambda entries: entries[level].index
+        return lambda entries: entries[at].index
+    if path.special == "@id":
+        return lambda entries: entries[0].asked
     if path.special == "@label":
-        return lambda entries: label
+        return (lambda entries: entries[0].label) if level == 0 else lambda entries: label
+    if path.special == "@level":
+        return lambda entries: len(entries) - 1 - depth
+    if path.special == "@path":
+        if path.above is None:
+            return lambda entries: None
+        return lambda entries: ".".join(str(entry.index) for entry in entries[1 : len(entries) - path.above]) or None
     names = path.names
 
     def find(entries):
-        value = entries[level].value
+        value = entries[at].value
         for name in names:
             if type(value) is not dict:
                 return None
@@ -167,6 +180,10 @@ class Flattener:
         branches = [(table, self.scopes_of(steps), label) for table in resource.tables for steps, label in table.branches]
         for table, scopes, _ in branches:
             scopes[-1].split = table.split and (table.split, table.skip)
+            if table.again:
+                place = scopes[-1].top.at(table.again)
+                place.scope, place.is_again = scopes[-1], True
+                scopes[-1].further.append((table.again, scopes[-1]))
             for column in table.columns:
                 self.name_places(column, scopes)
         self.record.top.finish()
@@ -206,9 +223,9 @@ class Flattener:
                 place.is_taken = True
                 place.is_whole |= column.type.name == "json"
 
-    def key_of(self, record, map_key):
+    def key_of(self, record, map_key, asked=None):
         """The key of a record: from where the schema states it, else the name in the map or the field `id`."""
-        entry = Entry(record, map_key, 0)
+        entry = Entry(record, map_key, 0, asked)
         stated = [find([entry]) for find in self.key_finders]
         for value in (*stated, *self.other_keys(self.key_type, self.resource.keys[0], entry)):
             key = cell(self.key_type, value)
@@ -233,15 +250,15 @@ class Flattener:
             return (value or 0) % self.resource.partition.count
         return NO_MONTH if value is None else first_of_month(value // DAY)
 
-    def flatten(self, record, map_key=None, index=0):
+    def flatten(self, record, map_key=None, index=0, asked=None, label=None):
         """The record's key and its rows: a dict by table of dicts by key. The rows are None where the record does not fit."""
         rows = {name: {} for name in self.names}
-        key = self.key_of(record, map_key)
+        key = self.key_of(record, map_key, asked)
         any_kind = self.record.top.is_taken or self.record.top.scope
         if key is None or record is None or not (any_kind or isinstance(record, dict)):
             return key, None
         self.record_key = key
-        fits = self.emit(self.record, [Entry(record, map_key, index)], rows)
+        fits = self.emit(self.record, [Entry(record, map_key, index, asked, label)], rows)
         return key, rows if fits else None
 
     def emit(self, scope, entries, rows):
@@ -320,8 +337,10 @@ def extra(plan, entries, refused):
     """The JSON of values of the entry that no column names, of values that do not fit, and below `^` of the same around the entry
     where that has no row of its own; None where there are none."""
     found = []
-    for level, above, top in plan.sources:
-        if left := leftovers_of(entries[level], top):
+    # Around rows within rows are rows.
+    sources = plan.sources if len(entries) == len(plan.scopes) else plan.sources[:1]
+    for above, top in sources:
+        if left := leftovers_of(entries[-1 - len(above)], top):
             found += [(above + path, value) for path, value in left]
     for of, column, value in refused:
         found.append((refused_path(of, column, value, entries), value))

@@ -2,7 +2,8 @@
 
     rows.py [--schemas FOLDER] < ANSWERS
 
-Each line of the input is `{"resource": NAME, "answer": {…}}` with a whole answer of the API. Each line of the output is a JSON
+Each line of the input is `{"resource": NAME, "answer": {…}}` with a whole answer of the API; `asked` is the one id that was asked
+for, `label` that of the GET, where there are such. Each line of the output is a JSON
 object: `tables` has for each table of the resource its rows, each a list of a text or null a cell, `_extra` last; `partitions`
 has the number of each record's partition by its key. Instants are microseconds and dates days since 1970, decimals have all
 digits of their scale, floats are the 64 bits of their value.
@@ -39,7 +40,8 @@ def main():
     resources = load([BUILT_IN, *([options.schemas] if options.schemas else [])])
     for line in sys.stdin:
         wanted = parse(line)
-        tables, partitions = rows_of(resources[wanted["resource"]], wanted["answer"])
+        asked = (wanted.get("asked"), wanted.get("label"))
+        tables, partitions = rows_of(resources[wanted["resource"]], wanted["answer"], *asked)
         tables = {name: [[shown(cell) for cell in row] for row in rows] for name, rows in tables.items()}
         partitions = {str(key): number(partition) for key, partition in partitions.items()}
         print(json.dumps({"tables": tables, "partitions": partitions}))

@@ -16,13 +16,13 @@ NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
 TOP_KEYS = {"about", "priority", "default", "confidence", "codes", "read", "tables"}
 READ_KEYS = {
     "style", "service", "key", "records", "get", "max_ids", "inventory", "changes", "also_from", "count", "count_is_wrong",
-    "search", "owners", "newer", "repeats", "pages", "every", "reload_every", "empty_ok", "none_found", "split_on", "not_applicable",
+    "search", "filters", "owners", "newer", "repeats", "pages", "every", "reload_every", "empty_ok", "none_found", "split_on", "not_applicable",
 }  # fmt: skip
-TABLE_KEYS = {"description", "confidence", "rows", "split", "skip", "key", "partition", "columns"}
+TABLE_KEYS = {"description", "confidence", "rows", "again", "split", "skip", "key", "partition", "columns"}
 COLUMN_KEYS = {"name", "from", "type", "required", "tried", "description", "references", "codes", "personal", "confidence"}
 CONFIDENCES = {"documented", "recorded", "client-code", "inferred", "guess"}
 STYLES = {"id-sets", "search", "list", "per-owner"}
-SPECIAL = ("@key", "@index", "@label")
+SPECIAL = ("@key", "@index", "@label", "@id", "@path", "@level")
 
 
 class Refused(Exception):
@@ -61,6 +61,7 @@ class Table:
     columns: tuple[Column, ...]
     split: str | None
     skip: tuple[str, ...]
+    again: tuple[str, ...]  # names that lead from an entry to entries of the same kind
 
     @property
     def depth(self):
@@ -171,6 +172,39 @@ def read_column(entry, depth, codes):
     return Column(entry["name"], paths, type_of(entry["type"]), entry.get("required", False), entry.get("tried", False))
 
 
+def check_owners(read):
+    """Refuses ids of others that have not the form of the grammar, and columns in a path without ids that are held."""
+    owners = read.get("owners", {})
+    refuse_unknown(owners, {"resource", "held", "where"})
+    in_path = set(re.findall(r"{(\w+)}", read.get("get", ""))) - {"ids"}
+    if (read["style"] == "per-owner") != (len({"resource", "held"} & set(owners)) == 1) or in_path and "held" not in owners:
+        raise Refused("`owners` has `resource` or `held`, and goes with per-owner; columns in `get` go with `held`")
+    conditions = owners.get("where", [])
+    for condition in [conditions] if isinstance(conditions, str) else conditions:
+        wanted = r"\w+ *=.*\S.*|\w+ +is( +not)? +null" if "held" in owners else r"\w+ *= *(true|false) *"
+        if not re.fullmatch(wanted, condition.strip()):
+            raise Refused(f"`{condition}` is no condition")
+    if "held" in owners and not re.fullmatch(r"\w+\.\w+", owners["held"]):
+        raise Refused("`held` is `table.column`")
+
+
+def check_held(files):
+    """Refuses held ids whose columns no other file has, or not of the type that the grammar states."""
+    for name, file in files.items():
+        owners = file["read"].get("owners", {})
+        if "held" not in owners:
+            continue
+        table, column = owners["held"].split(".")
+        entries = [other["tables"][table] for own, other in files.items() if own != name and table in other["tables"]]
+        types = {column["name"]: column["type"] for entry in entries for column in entry["columns"]}
+        numbers = {column, *re.findall(r"{(\w+)}", file["read"]["get"])} - {"ids"}
+        conditions = owners.get("where", [])
+        conditions = [conditions] if isinstance(conditions, str) else conditions
+        tested = {re.match(r"\w+", condition.strip())[0] for condition in conditions}
+        if any(types.get(number) != "int64" for number in numbers) or tested - set(types):
+            raise Refused(f"{name}: {table} has no such int64 column, or none that a condition names")
+
+
 def read_table(name, entry, codes):
     refuse_unknown(entry, TABLE_KEYS)
     check_meaning(name, entry, codes)
@@ -189,7 +223,55 @@ def read_table(name, entry, codes):
         others = [other for other in columns if not other.is_tried and other.type.name in ("string", "json")]
         if column.is_tried and any(all(path not in other.paths for other in others) for path in column.paths):
             raise Refused(f"{name}: what `{column.name}` does not take, no other column does")
-    return Table(name, branches, tuple(entry["key"]), columns, entry.get("split"), tuple(entry.get("skip", ())))
+    again = read_again(name, entry, depth)
+    return Table(name, branches, tuple(entry["key"]), columns, entry.get("split"), tuple(entry.get("skip", ())), again)
+
+
+def read_again(name, entry, depth):
+    """The names of `again`: a path of rows with one `*`, at its end."""
+    if "again" not in entry:
+        return ()
+    steps = read_steps(entry["again"])
+    if not depth or "split" in entry or steps.count("*") > 1 or len(steps) < 2:
+        raise Refused(f"{name}: `again` goes with `rows`, without `split`, and has one `*`, behind a name")
+    return steps[:-1]
+
+
+def check_special(read, tables):
+    """Refuses places that a request or an entry's own place states where there are none, and rows within rows that no key tells
+    apart."""
+    labels = [] if isinstance(read.get("get", ""), str) else [get["label"] for get in read["get"]]
+    if labels and (read["style"] != "list" or "pages" in read or len(set(labels)) < len(labels) or "" in labels):
+        raise Refused("several GETs are those of a list without `pages`, each with a label of its own")
+    asks_one = read["style"] in ("id-sets", "per-owner") and read.get("max_ids") == 1
+    for table in tables:
+        by_name = {column.name: column for column in table.columns}
+        key = [by_name[name] for name in table.key]
+
+        def is_of_record(path):
+            return path.level(table.depth) == 0
+
+        for path in (path for column in table.columns for path in column.paths):
+            near = path.above in (None, 0) or (path.above == 1 and path.special == "@path")
+            if (
+                path.special == "@id" and not asks_one
+                or path.special == "@label" and is_of_record(path) and not labels
+                or path.special == "@path" and not table.depth
+                or path.special == "@level" and not table.again
+                or table.again and not near
+            ):  # fmt: skip
+                raise Refused(f"{table.name}: a place that there is not")
+        in_key = [all(path.special == "@label" and is_of_record(path) for path in column.paths) for column in key]
+        if labels and read.get("repeats") and not any(in_key):
+            raise Refused(f"{table.name}: the key lacks the label of the GET")
+        is_path = [all(path.special == "@path" and path.level(table.depth) == table.depth for path in column.paths) for column in key]
+        if table.again and not any(is_path):
+            raise Refused(f"{table.name}: the key lacks `@path`")
+        for other in tables:
+            further = [(*steps, *table.again, "*") for steps, _ in table.branches]
+            below = any(steps[: len(start)] == start for steps, _ in other.branches for start in further)
+            if table.again and other is not table and below:
+                raise Refused(f"{other.name}: rows below the rows within rows of {table.name}")
 
 
 def read_partition(tables):
@@ -222,6 +304,7 @@ def read_resource(name, text):
         raise Refused(f"{name}: a list of codes has codes with a meaning each")
     read = file["read"]
     refuse_unknown(read, READ_KEYS)
+    check_owners(read)
     if read["style"] not in STYLES or not file["tables"]:
         raise Refused(f"{name}: no such style, or no table")
     tables = tuple(read_table(table, entry, file.get("codes", {})) for table, entry in file["tables"].items())
@@ -233,6 +316,7 @@ def read_resource(name, text):
             raise Refused(f"{table.name}: a record's key is int64 or string, the same in every table")
         if beginning != {0} or [(path.names, path.special) for path in first.paths] != [(key.names, key.special) for key in keys]:
             raise Refused(f"{table.name}: the first column of its key is not the record's `key`")
+    check_special(read, tables)
     partition = read_partition(file["tables"])
     if partition and partition.column:
         check_divider(partition, tables)
@@ -285,7 +369,9 @@ def load(folders, tables=()):
                 with open(os.path.join(folder, file), encoding="utf-8") as opened:
                     texts[name] = opened.read()
     # Built-in files may refer to a table that a user's file has replaced.
-    check_references({name: tomllib.loads(text)["tables"] for name, text in texts.items()}, last)
+    files = {name: tomllib.loads(text) for name, text in texts.items()}
+    check_references({name: file["tables"] for name, file in files.items()}, last)
+    check_held(files)
     wanted = tuple(f"[tables.{table}]" for table in tables)
     described = {name: text for name, text in texts.items() if not wanted or any(header in text for header in wanted)}
     return {name: read_resource(name, text) for name, text in described.items()}

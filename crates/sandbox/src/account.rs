@@ -165,6 +165,15 @@ impl Account {
         cell == Some(Cell::Bool(true))
     }
 
+    /// Whether a view's owner shows this value in a column of its search.
+    pub fn shows(&self, resource: ResourceId, id: i64, column: &str, value: &str) -> bool {
+        let owner = self.holder(resource);
+        let (shown, record) = (self.fixture(owner), self.record(owner, id));
+        let column = shown.search.iter().flat_map(|search| &search.columns).position(|known| known.name == column);
+        let cell = column.and_then(|column| shown.cell(&self.world, column, &record));
+        matches!(cell, Some(Cell::Int(number)) if number.to_string() == value)
+    }
+
     /// Whether a record is there.
     pub fn exists(&self, resource: ResourceId, id: i64) -> bool {
         let stock = self.stock(resource);

@@ -13,6 +13,8 @@ use crate::settings::Settings;
 /// Parameters of a GET.
 #[derive(Clone, Debug)]
 pub struct Asked<'a> {
+    /// Below the account.
+    pub path: &'a str,
     pub set: Option<&'a str>,
     /// The optional sections by name.
     pub sections: &'a [&'a str],
@@ -55,7 +57,7 @@ pub fn get(account: &Account, settings: &Settings, resource: ResourceId, asked: 
     let fixture = account.fixture(resource);
     let served = fixture.get.as_ref().expect("what is served has a path");
     if fixture.shape == Shape::List {
-        let all: Vec<i64> = account.ids(resource).collect();
+        let all: Vec<i64> = account.ids(resource).filter(|id| fixture.is_served_at(asked.path, *id)).collect();
         if served.single {
             let Some(first) = all.first() else { return (Manner::of(served, settings).none, 0) };
             let mut document = String::new();
@@ -109,6 +111,9 @@ pub fn get(account: &Account, settings: &Settings, resource: ResourceId, asked: 
     }
     let mut found: Vec<i64> = ids().filter(|id| account.exists(resource, *id)).collect();
     found.retain(|id| !settings.never_returned.contains(id));
+    if let Some((column, value)) = within(served, asked.path) {
+        found.retain(|id| account.shows(resource, *id, column, value));
+    }
     let most = manner.most;
     if found.len() > most && manner.pages_by.is_none() {
         let usual = format!("At most {most} ids may be asked for");
@@ -126,6 +131,9 @@ pub fn get(account: &Account, settings: &Settings, resource: ResourceId, asked: 
     if found.is_empty() && total == 0 {
         return (manner.none, count);
     }
+    if served.single {
+        return (alone(account, resource, &found, asked), count);
+    }
     let mut reply = Reply::good(&documents(account, resource, &found, asked));
     if let Some(field) = manner.pages_by {
         paginate(&mut reply, asked.first, returned, total);
@@ -133,6 +141,22 @@ pub fn get(account: &Account, settings: &Settings, resource: ResourceId, asked: 
         let _ = write!(reply.body, ",\"sorting\":[{{\"field\":\"{field}\",\"direction\":\"ASC\"}}]}}");
     }
     (reply, count)
+}
+
+/// The document of the only id that is asked for.
+fn alone(account: &Account, resource: ResourceId, found: &[i64], asked: &Asked<'_>) -> Reply {
+    let [id] = found else { return Reply::error(400, "CMNC-100", "One id is asked for at a time") };
+    let mut document = String::new();
+    let record = account.record(resource, *id);
+    account.fixture(resource).document(&account.world, &record, Some(asked.sections), &mut document);
+    Reply::good(&document)
+}
+
+/// The search column of the owner that a path names a value of, and the value.
+fn within<'a>(get: &'a Get, path: &'a str) -> Option<(&'a str, &'a str)> {
+    let column = get.within.as_deref()?;
+    let (before, _) = get.path.split_once("{id}")?;
+    Some((column, path.strip_prefix(before)?.split('/').next()?))
 }
 
 /// Writes the block of a page behind the response.

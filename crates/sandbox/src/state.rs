@@ -160,7 +160,7 @@ impl State {
             &self.account,
             &self.settings,
             resource,
-            &Asked { set, sections: &sections, first, parameters: &ask.parameters },
+            &Asked { path: ask.path, set, sections: &sections, first, parameters: &ask.parameters },
         );
         (if stuck { Pieces::claim_more(reply) } else { reply }, ids)
     }

@@ -12,9 +12,10 @@ use crate::failure::Result;
 use crate::fetch::{Filter, IdRanges, collapse, expand};
 use crate::manifest::{DataFile, Key};
 use crate::run::repair::damage::DamagedFile;
+use crate::run::scan::held_ids;
 use crate::run::scan::id_source::IdSource;
 use crate::run::session::ResourceSession;
-use crate::schema::{Inventory, Partition, PartitionBy, Resource, Rows, Style, Table};
+use crate::schema::{Inventory, Owners, Partition, PartitionBy, Resource, Rows, Style, Table};
 use crate::window::Window;
 use crate::write::held_ids;
 
@@ -108,9 +109,10 @@ impl AffectedIds {
         }
         if self.listed.is_none() {
             self.listed = Some(match &resource.read.style {
-                Style::PerOwner { owners, .. } => {
-                    id_source.owners(session.context.catalog.get(&owners.resource)?, owners).await?.ids
-                }
+                Style::PerOwner { owners, .. } => match owners {
+                    Owners::Listed { .. } => id_source.owners(&session.context.catalog, owners).await?.ids,
+                    Owners::Held(_) => held_ids::ids(session).await?,
+                },
                 Style::IdSets { .. } | Style::List { .. } | Style::Search(_) => id_source.all(resource).await?.ids,
             });
         }

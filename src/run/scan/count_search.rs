@@ -26,9 +26,9 @@ impl CountSearch {
                 Some(Self { search: changes.search.clone(), created: Some(changes.created().to_owned()) })
             }
             Style::Search(search) => {
-                let (name, row) = (search.search.clone(), search.row.clone());
+                let (name, row, filters) = (search.search.clone(), search.row.clone(), search.filters.clone());
                 let count_is_wrong = resource.read.count.is_wrong;
-                let id = IdSearch { search: name, id: row.clone(), row, repeats: false, count_is_wrong };
+                let id = IdSearch { search: name, id: row.clone(), row, repeats: false, count_is_wrong, filters };
                 Some(Self { search: id, created: search.since.first().cloned() })
             }
             Style::IdSets { changes: None, .. } | Style::List { .. } | Style::PerOwner { .. } => None,

@@ -117,7 +117,12 @@ impl IdScan {
             let shown = session.observations.top_shown.filter(|id| !ids.contains(id));
             self.absent.witness = if shown.is_some() { shown } else { stand_in(session, ids).await? };
         }
-        for set in chunks(&collapse(ids.iter().copied()), max_ids(session).saturating_sub(1).max(1)) {
+        // With a witness in each set; where one id is asked for at a time, with one for several.
+        let most = match max_ids(session) {
+            1 => ALONE,
+            most => most - 1,
+        };
+        for set in chunks(&collapse(ids.iter().copied()), most) {
             let mut witness = self.absent.witness.filter(|witness| !ids.contains(witness));
             let asked = collapse(expand(&set).chain(witness));
             let mut fetched = stop.or(documents.fetch(&asked)).await?;

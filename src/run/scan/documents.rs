@@ -9,15 +9,18 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use crate::decode::{Page, Shape, documents, list};
+use crate::decode::{Asked, Page, Shape, answer};
 use crate::failure::{Failure, Kind, Result};
-use crate::fetch::{Answer, Client, IdRanges, Request, WholeReply, collapse, count, expand, read_whole, render};
+use crate::fetch::{
+    Answer, Client, IdRanges, Request, WholeReply, chunks, collapse, count, expand, read_whole, render,
+};
 use crate::manifest::Key;
 use crate::quantity::plural;
+use crate::run::holder::Holder;
 use crate::run::scan::id_sets::{Sets, halves};
 use crate::run::scan::refusal::{Refusal, meaning};
 use crate::run::session::ResourceSession;
-use crate::schema::Resource;
+use crate::schema::{Resource, Style};
 
 /// Tries of a set while the last one failed, and of an unreadable piece: a source in trouble is not asked for long.
 const FEW_TRIES: u32 = 2;
@@ -35,6 +38,12 @@ pub struct Documents {
     pub shape: Arc<Shape>,
     /// The path with `{ids}`, service included.
     pub path: String,
+    /// Of the GET, where a list has several.
+    pub label: Option<String>,
+    /// The table that holds the ids, and what else stands in the path.
+    pub holder: Option<Holder>,
+    /// Ids of a set at most.
+    pub most: usize,
     pub sets: Sets,
 }
 
@@ -44,6 +53,8 @@ pub struct FetchedSet {
     pub pages: Vec<(Page, Timestamp)>,
     /// Ids that the source did not return.
     pub gone: Vec<i64>,
+    /// Ids asked for by themselves of which the source said that it has nothing.
+    pub none: Vec<i64>,
     /// Ids not returned while some record without a readable key was: one of these it may be.
     pub unclear: Vec<i64>,
     /// Ids that the source refuses by themselves, with the code.
@@ -91,6 +102,7 @@ impl FetchedSet {
     fn join(&mut self, other: Self) {
         self.pages.extend(other.pages);
         self.gone.extend(other.gone);
+        self.none.extend(other.none);
         self.unclear.extend(other.unclear);
         self.refused.extend(other.refused);
         self.deferred.extend(other.deferred);
@@ -100,12 +112,19 @@ impl FetchedSet {
 impl Documents {
     /// Asks for documents of the resource at work, in so many sets.
     pub fn new(session: &ResourceSession<'_>, path: String, sets: usize) -> Self {
+        let most = match &session.resource.read.style {
+            Style::IdSets { max_ids, .. } | Style::PerOwner { max_ids, .. } => *max_ids,
+            Style::Search(_) | Style::List { .. } => usize::from(u16::MAX),
+        };
         Self {
             client: session.context.client.clone(),
+            holder: session.stored.holder.clone(),
+            most,
             resource: Arc::clone(&session.resource),
             name: Arc::clone(&session.name),
             shape: Arc::clone(&session.shape),
             path,
+            label: None,
             sets: Sets::new(sets, &session.state.pieces, session.context.clock.now()),
         }
     }
@@ -113,7 +132,7 @@ impl Documents {
     /// Brings the documents of these ids.
     pub async fn fetch(&self, ids: &IdRanges) -> Result<FetchedSet> {
         let mut fetched = FetchedSet::default();
-        let mut sets = self.sets.cut(ids);
+        let mut sets = self.sets_of(ids, &mut fetched).await?;
         sets.reverse();
         while let Some(set) = sets.pop() {
             let tries = self.sets.is_failing().then_some(FEW_TRIES);
@@ -150,6 +169,27 @@ impl Documents {
             }
         }
         Ok(fetched)
+    }
+
+    /// The ids in sets that one request takes, in order; those without a path are not at the source.
+    async fn sets_of(&self, ids: &IdRanges, fetched: &mut FetchedSet) -> Result<Vec<IdRanges>> {
+        let groups = match &self.holder {
+            None => vec![ids.clone()],
+            Some(holder) => {
+                let (groups, lost) = holder.placed(&self.path, ids).await?;
+                fetched.gone.extend(lost);
+                groups.into_iter().map(|(_, ids)| ids).collect()
+            }
+        };
+        let sets = groups.iter().flat_map(|ids| chunks(ids, self.most));
+        Ok(sets.flat_map(|set| self.sets.cut(&set)).collect())
+    }
+
+    /// The path of a set, which has one.
+    async fn path_of(&self, set: &IdRanges) -> Result<String> {
+        let Some(holder) = &self.holder else { return Ok(self.path.clone()) };
+        let (groups, _) = holder.placed(&self.path, set).await?;
+        Ok(groups.into_iter().next().map_or_else(|| self.path.clone(), |(path, _)| path))
     }
 
     /// Halves a set that failed until the records that spoil it are alone, which count as refused; one try a piece. Gives the
@@ -204,7 +244,7 @@ impl Documents {
 
     /// Every page of a set.
     async fn whole_set(&self, set: &IdRanges, fetched: &mut FetchedSet, tries: Option<u32>) -> Result<Rest> {
-        let path = self.path.replace("{ids}", &render(set));
+        let path = self.path_of(set).await?.replace("{ids}", &render(set));
         let mut missing: HashSet<i64> = expand(set).collect();
         let (mut first, mut came, mut pages) = (1, 0, 0);
         let mut has_keyless_record = false;
@@ -212,7 +252,12 @@ impl Documents {
         loop {
             let path = if first == 1 { path.clone() } else { paged(&path, first) };
             let request = Request { tries, ..Request::get(&self.name, path) };
-            match self.part(&request).await? {
+            let alone = expand(set).next().filter(|_| count(set) == 1);
+            match self.part(&request, alone).await? {
+                Part::None(_) if self.most == 1 => {
+                    fetched.none.extend(missing);
+                    return Ok(Rest::Nothing);
+                }
                 Part::None(_) => break,
                 Part::Refused(refusal) => return self.refused(refusal, &request, collapse(missing)),
                 Part::TooLong(failure) => return Ok(self.too_long(collapse(missing), failure)),
@@ -318,11 +363,12 @@ impl Documents {
         Ok(())
     }
 
-    /// Requests until the body is whole. Fails only where no other request would fare better.
-    pub async fn part(&self, request: &Request) -> Result<Part> {
+    /// Requests until the body is whole; `id` is the only one that is requested. Fails only where no other request would fare
+    /// better.
+    pub async fn part(&self, request: &Request, id: Option<i64>) -> Result<Part> {
         let shape = Arc::clone(&self.shape);
-        let read = if self.path.contains("{ids}") { documents } else { list };
-        let read = Arc::new(move |answer: &Answer| read(&shape, &answer.body));
+        let (asked, is_list) = (Asked::new(id, self.label.as_deref()), !self.path.contains("{ids}"));
+        let read = Arc::new(move |got: &Answer| answer(&shape, &got.body, &asked, is_list));
         match read_whole(&self.client, request, read).await {
             Ok(WholeReply::Good { content, asked_at, date }) => Ok(Part::Page(Box::new(content), asked_at, date)),
             Ok(WholeReply::TooLong(failure)) => Ok(Part::TooLong(failure)),

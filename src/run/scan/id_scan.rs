@@ -232,7 +232,8 @@ impl IdScan {
         if self.replace(session) != Replace::Owners || self.confirms() {
             self.gone.extend(&fetched.gone);
         }
-        let mut settled: BTreeSet<Key> = fetched.gone.iter().copied().map(Key::Int).collect();
+        let nothing = std::mem::take(&mut fetched.none);
+        let mut settled: BTreeSet<Key> = fetched.gone.iter().chain(&nothing).copied().map(Key::Int).collect();
         let mut pending: Vec<(Key, String)> = Vec::new();
         let unclear = "a record came whose id could not be read, and this one was missing";
         pending.extend(fetched.unclear.iter().map(|id| (Key::Int(*id), unclear.to_owned())));
@@ -265,7 +266,8 @@ impl IdScan {
                 session.state.owed.push(Owed { id, reason, since: at });
             }
         }
-        session.absorb(fetched.pages, self.purpose.partition()).await?;
+        let empty = if self.purpose.empties_absent(&session.resource) { nothing } else { Vec::new() };
+        session.absorb_with_empty(fetched.pages, self.purpose.partition(), empty, at).await?;
         Ok(newly)
     }
 

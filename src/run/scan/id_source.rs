@@ -9,11 +9,11 @@ use crate::decode::{IdRow, ids, search_page, uris};
 use crate::failure::{Failure, Kind, Result};
 use crate::fetch::{
     Answer, BodyReader, Broken, Client, Filter, IdRanges, MOST_IDS, MOST_RANGES, Query, Request, Walk, WholeReply,
-    collapse, count, join, parse_set, read_whole, without,
+    checked, collapse, count, join, parse_set, read_whole, without,
 };
 use crate::run::session::ResourceSession;
 use crate::run::stop::Stop;
-use crate::schema::{Changes, IdSearch, Inventory, Owners, Resource, Style};
+use crate::schema::{Catalog, Changes, IdSearch, Inventory, Owners, Resource, Style};
 
 /// Where OPTIONS of everything fails, ids are asked by windows of this many numbers, halved where that fails too.
 const WINDOW: i64 = 65_536;
@@ -89,10 +89,15 @@ impl IdSource<'_> {
 
     /// The ids of the owners of a per-owner resource: all, less those that the owner's search finds on the other side of
     /// the filter.
-    pub async fn owners(&self, owner: &Resource, owners: &Owners) -> Result<Ids> {
+    pub async fn owners(&self, catalog: &Catalog, owners: &Owners) -> Result<Ids> {
+        let Owners::Listed { resource, filter } = owners else {
+            return Err(Failure::new(Kind::Bug, format!("list the owners of {}", self.name))
+                .because("a table holds them, and no search lists them"));
+        };
+        let owner = catalog.get(resource)?;
         let mut all = self.all(owner).await?;
         self.complete(owner, &mut all).await?;
-        if let Some((column, wanted)) = &owners.filter {
+        if let Some((column, wanted)) = filter {
             let Style::IdSets { changes: Some(changes), .. } = &owner.read.style else {
                 return Err(Failure::new(Kind::Schema, format!("filter the owners of {}", self.name))
                     .because(format!("{} has no search", owner.name)));
@@ -118,7 +123,7 @@ impl IdSource<'_> {
         let Some(changes) = is_counted(whose).filter(|_| self.client.limits().compare_counts) else { return Ok(()) };
         let (service, search) = (&whose.read.service, &changes.search);
         let row = search.row.clone();
-        let read = move |answer: &Answer| search_page(&answer.body, &row, None);
+        let read = move |answer: &Answer| search_page(&answer.body, &row, &[]);
         let request = Request::get(&self.name, self.edge_path(service, search, "DESC"));
         let (_, page) = self.whole(&request, Arc::new(read)).await?;
         let Some(counted) = page.results_available else { return Ok(()) };
@@ -192,10 +197,10 @@ impl IdSource<'_> {
         query: Query,
         from: Option<(i64, u64)>,
     ) -> Walk<Vec<IdRow>> {
-        let filter = query.filter.clone();
+        let filters = query.checked();
         let (id, row, stamps) = (search.id.clone(), search.row.clone(), stamps.to_vec());
         let reader = Arc::new(move |answer: &Answer| {
-            let page = ids(&answer.body, &id, &row, &stamps, filter.as_ref())?;
+            let page = ids(&answer.body, &id, &row, &stamps, &filters)?;
             Ok((page.search, page.rows))
         });
         Walk::new(self.client, &self.name, query, reader, from)
@@ -204,10 +209,11 @@ impl IdSource<'_> {
     /// A search for ids with more columns, as [`IdSource::search`] asks it.
     pub fn query(&self, service: &str, search: &IdSearch, more: &[String], filter: Option<Filter>) -> Query {
         let mut columns = vec![search.id.clone()];
-        let filtered = filter.as_ref().map(|filter| filter.column().to_owned());
-        for column in std::iter::once(&search.row).chain(more).chain(filtered.as_ref()) {
-            if !columns.contains(column) {
-                columns.push(column.clone());
+        let filters = checked(&search.filters, filter.as_ref());
+        let filtered = filters.iter().map(Filter::column);
+        for column in std::iter::once(search.row.as_str()).chain(more.iter().map(String::as_str)).chain(filtered) {
+            if columns.iter().all(|known| known != column) {
+                columns.push(column.to_owned());
             }
         }
         Query {
@@ -219,9 +225,10 @@ impl IdSource<'_> {
             columns,
             by: match &filter {
                 Some(Filter::Period { column, .. }) => Some(column.clone()),
-                Some(Filter::Bool { .. } | Filter::Ids { .. }) | None => None,
+                Some(Filter::Bool { .. } | Filter::Ids { .. } | Filter::Is(_)) | None => None,
             },
             filter,
+            constants: search.filters.clone(),
             trusted: !search.count_is_wrong,
             singly: false,
             page_size: self.client.limits().page_size,
@@ -231,9 +238,12 @@ impl IdSource<'_> {
     /// The least (`ASC`) or greatest (`DESC`) id of a search.
     pub async fn edge(&self, service: &str, search: &IdSearch, direction: &str) -> Result<(Timestamp, Option<i64>)> {
         let path = self.edge_path(service, search, direction);
-        let (id, row) = (search.id.clone(), search.row.clone());
+        let (id, row, filters) = (search.id.clone(), search.row.clone(), checked(&search.filters, None));
         let read = move |answer: &Answer| {
-            let page = ids(&answer.body, &id, &row, &[], None)?;
+            let page = ids(&answer.body, &id, &row, &[], &filters)?;
+            if let Some((column, found)) = &page.search.unfiltered {
+                return Err(Broken::new(format!("the source ignores the filter on `{column}`: a row bears {found}")));
+            }
             Ok(page.rows.first().map(|row| row.id))
         };
         self.whole(&Request::get(&self.name, path), Arc::new(read)).await
@@ -242,7 +252,9 @@ impl IdSource<'_> {
     /// The path that asks for the least (`ASC`) or greatest (`DESC`) id.
     pub fn edge_path(&self, service: &str, search: &IdSearch, direction: &str) -> String {
         let columns = self.query(service, search, &[], None).columns.join(",");
-        format!("{service}/{}?columns={columns}&sort={}.{direction}&pageSize=1&firstResult=1", search.search, search.id)
+        let constants: String = search.filters.iter().map(|filter| format!("{}&", filter.parameter())).collect();
+        let path = format!("{service}/{}?{constants}columns={columns}", search.search);
+        format!("{path}&sort={}.{direction}&pageSize=1&firstResult=1", search.id)
     }
 
     /// One OPTIONS, taken apart.

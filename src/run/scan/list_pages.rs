@@ -32,12 +32,49 @@ pub struct List {
 }
 
 impl Documents {
-    /// A list, whole. The path holds no ids.
+    /// A list, whole: of each GET where there are several. The paths hold no ids.
     pub async fn list(&self) -> Result<List> {
-        let mut reading = Reading::new(self);
-        while reading.read_on().await? {}
-        let Reading { pages, date, partial, .. } = reading;
-        Ok(List { pages, date: date.expect("a list that ended was answered"), partial })
+        let Style::List { gets, .. } = &self.resource.read.style else {
+            return Err(Failure::new(Kind::Bug, format!("read {}", self.name)).because("it is no list"));
+        };
+        let mut whole: Option<List> = None;
+        for get in gets {
+            let path = format!("{}/{}", self.resource.read.service, get.path);
+            let documents = Self { path, label: get.label.clone(), ..self.clone() };
+            let mut reading = Reading::new(&documents);
+            while reading.read_on().await? {}
+            let Reading { pages, date, partial, .. } = reading;
+            let list = List { pages, date: date.expect("a list that ended was answered"), partial };
+            whole = Some(match whole {
+                None => list,
+                Some(whole) => whole.with(list, &documents)?,
+            });
+        }
+        Ok(whole.expect("a list has a GET"))
+    }
+}
+
+impl List {
+    /// The list with that of another GET. Where keys repeat, records of one key are one; else no key may be in both.
+    fn with(mut self, more: Self, of: &Documents) -> Result<Self> {
+        let keys = |list: &Self| -> HashSet<Key> {
+            list.pages.iter().flat_map(|(page, _)| &page.owners).map(|owner| owner.key.clone()).collect()
+        };
+        if !of.resource.read.repeats
+            && let Some(both) = keys(&self).intersection(&keys(&more)).min()
+        {
+            let why =
+                format!("the record {both} is in another GET too: its schema needs `repeats = true`, or another key");
+            return Err(distrusted(&of.name, of.path.clone(), why));
+        }
+        self.partial = self.partial.or(more.partial);
+        for (page, asked_at) in more.pages {
+            match self.pages.last_mut().filter(|_| of.resource.read.repeats) {
+                Some((whole, _)) => whole.join(page),
+                None => self.pages.push((page, asked_at)),
+            }
+        }
+        Ok(self)
     }
 }
 
@@ -147,7 +184,7 @@ impl<'d> Reading<'d> {
         let request = Request::get(&self.documents.name, path.to_owned());
         for asked in 1.. {
             let last = asked == ASKED;
-            match self.documents.part(&request).await? {
+            match self.documents.part(&request, None).await? {
                 Part::Page(page, asked_at, date) => {
                     self.date.get_or_insert(date);
                     let is_empty = page.came == 0 && first == 1;
@@ -231,11 +268,15 @@ impl<'d> Reading<'d> {
 
     fn distrust(&self, first: u64, why: String) -> Failure {
         let place = if first == 1 { self.documents.path.clone() } else { paged(&self.documents.path, first) };
-        Failure::new(Kind::Answer, format!("read {} completely", self.documents.name))
-            .at(place)
-            .because(why)
-            .advise("run again later; if it persists, leave the resource out with `resources.exclude`")
+        distrusted(&self.documents.name, place, why)
     }
+}
+
+fn distrusted(name: &str, place: String, why: String) -> Failure {
+    Failure::new(Kind::Answer, format!("read {name} completely"))
+        .at(place)
+        .because(why)
+        .advise("run again later; if it persists, leave the resource out with `resources.exclude`")
 }
 
 /// The records of a page.

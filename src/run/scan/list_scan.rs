@@ -15,8 +15,8 @@ use crate::write::Replace;
 const MAY_LACK: u64 = 10;
 
 /// Reads a list and replaces what is there.
-pub async fn read_list(session: &mut ResourceSession<'_>, get: &str) -> Result<()> {
-    let documents = Documents::new(session, format!("{}/{get}", session.resource.read.service), 0);
+pub async fn read_list(session: &mut ResourceSession<'_>) -> Result<()> {
+    let documents = Documents::new(session, session.resource.read.service.clone(), 0);
     let stop = session.context.stop.clone();
     let list = stop.or(documents.list()).await?;
     session.state.owed.clear();

@@ -56,5 +56,6 @@ pub async fn absent(
 /// The search asked for its ids alone.
 pub fn ids_of(session: &ResourceSession<'_>, search: &RowSearch) -> IdSearch {
     let (row, count_is_wrong) = (search.row.clone(), session.resource.read.count.is_wrong);
-    IdSearch { search: search.search.clone(), id: row.clone(), row, repeats: false, count_is_wrong }
+    let (search, filters) = (search.search.clone(), search.filters.clone());
+    IdSearch { search, id: row.clone(), row, repeats: false, count_is_wrong, filters }
 }

@@ -12,6 +12,7 @@ pub(crate) mod deletions;
 pub(crate) mod difference;
 pub(crate) mod documents;
 pub(crate) mod first_day;
+pub(crate) mod held_ids;
 pub(crate) mod id_scan;
 pub(crate) mod id_sets;
 pub(crate) mod id_source;

@@ -41,8 +41,8 @@ pub async fn counted_by(
 ) -> Result<Newest> {
     let id_source = IdSource::of(session);
     let query = Query { descending: true, ..search.query(&id_source, &session.resource, start) };
-    let (row, filter) = (query.row.clone(), query.filter.clone());
-    let read = move |answer: &Answer| search_page(&answer.body, &row, filter.as_ref());
+    let (row, filters) = (query.row.clone(), query.checked());
+    let read = move |answer: &Answer| search_page(&answer.body, &row, &filters);
     let (at, page) = id_source.whole(&Request::get(&id_source.name, query.page(1)), Arc::new(read)).await?;
     let sorted = page.descending && search.search.id == search.search.row;
     Ok(Newest {
@@ -108,7 +108,7 @@ pub async fn not_known(session: &ResourceSession<'_>, mut ids: BTreeSet<i64>) ->
     {
         let wanted = ids.iter().map(|id| (*id, String::new())).collect();
         let question = Question { about: "held", key: &key, columns: &[], ids: wanted };
-        let here = session.lookups.among(&session.context.store, &files, &question, |_, _| true).await?;
+        let here = session.stored.lookups.among(&session.context.store, &files, &question, |_, _| true).await?;
         ids.retain(|id| !here.contains(id));
     }
     Ok(ids)

@@ -12,6 +12,7 @@ use crate::failure::{Failure, Kind, Result};
 use crate::fetch::{Filter, IdRanges, with, without};
 use crate::manifest::{Key, ScanKind, State};
 use crate::plan::{Moment, Step, is_over};
+use crate::quantity::count;
 use crate::run::scan::change_points::Since;
 use crate::run::scan::count_search::created_since;
 use crate::schema::{Catalog, Changes, Open, Owners, Pages, Resource, RowSearch, Style};
@@ -29,8 +30,8 @@ pub struct PlanInputs<'p> {
 /// The plan of a scan.
 #[derive(Clone, Debug)]
 pub enum PlannedScan<'p> {
-    /// One GET, or one a page.
-    List { get: &'p str, pages: Option<&'p Pages> },
+    /// So many GETs, or one a page.
+    List { gets: u64, pages: Option<&'p Pages> },
     /// Every row of a search that passes the filter.
     AllRows { search: &'p RowSearch, filter: Option<Filter> },
     /// The rows that each date of a search puts after its point.
@@ -50,6 +51,8 @@ pub enum PlannedIds<'p> {
     Owners(&'p Owners),
     /// The ids of owners that their own search shows by its dates.
     ChangedOwners { owner: &'p Resource, changes: Changes, since: Since },
+    /// Ids of owners that a table of another resource holds and that changed rows reference.
+    ChangedHeldOwners,
     /// Ids that the newest snapshot lacks, while its day lasts; then those of all owners.
     SnapshotHoles(&'p Owners),
 }
@@ -70,7 +73,7 @@ pub fn plan_scan<'p>(
         Ok::<_, Failure>(Since::of(resource, inputs.state, inputs.limits, edits))
     };
     match (&resource.read.style, kind) {
-        (Style::List { get, pages }, _) => Ok(PlannedScan::List { get, pages: pages.as_ref() }),
+        (Style::List { gets, pages }, _) => Ok(PlannedScan::List { gets: count(gets.len()), pages: pages.as_ref() }),
         (Style::Search(search), ScanKind::Full) => {
             let filter = created_since(search.since.first(), inputs.start);
             Ok(PlannedScan::AllRows { search, filter })
@@ -91,7 +94,11 @@ pub fn plan_scan<'p>(
                 ScanKind::Full if resource.is_snapshot() && step.since.is_some() => PlannedIds::SnapshotHoles(owners),
                 ScanKind::Full => PlannedIds::Owners(owners),
                 ScanKind::Changes => {
-                    let owner = inputs.catalog.get(&owners.resource)?;
+                    let Owners::Listed { resource: owner, .. } = owners else {
+                        let ids = PlannedIds::ChangedHeldOwners;
+                        return Ok(PlannedScan::Documents { get, max_ids: *max_ids, ids });
+                    };
+                    let owner = inputs.catalog.get(owner)?;
                     let Style::IdSets { changes: Some(changes), .. } = &owner.read.style else {
                         return Err(no_changes(owner));
                     };

@@ -245,7 +245,7 @@ async fn read_newest(
 /// Whether the files of the head hold these rows as they are: an earlier run stored the same rows, and these files.
 fn are_stored(session: &ResourceSession<'_>, newest: &NewestRows) -> bool {
     let tables = session.head.iter().flat_map(|head| head.tables.values());
-    session.state.owed.is_empty() && session.lookups.rows() == Some(newest.hash(tables).as_str())
+    session.state.owed.is_empty() && session.stored.lookups.rows() == Some(newest.hash(tables).as_str())
 }
 
 /// Walks the whole search and takes in the pages that hold a row which is not held; gives how many rows it shows.
@@ -352,6 +352,7 @@ fn query(session: &ResourceSession<'_>, search: &RowSearch, filter: Option<Filte
             None => search.since.first().cloned(),
         },
         filter,
+        constants: search.filters.clone(),
         singly: false,
         trusted: !session.resource.read.count.is_wrong,
         page_size: session.context.limits.page_size,
@@ -359,10 +360,10 @@ fn query(session: &ResourceSession<'_>, search: &RowSearch, filter: Option<Filte
 }
 
 fn walk(session: &ResourceSession<'_>, query: Query, from: Option<(i64, u64)>) -> Walk<Page> {
-    let (shape, row, filter) = (Arc::clone(&session.shape), query.row.clone(), query.filter.clone());
+    let (shape, row, filters) = (Arc::clone(&session.shape), query.row.clone(), query.checked());
     let lacking = Mutex::new(Lacking::default());
     let reader = Arc::new(move |answer: &Answer| {
-        let mut page = rows(&shape, &answer.body, &row, filter.as_ref())?;
+        let mut page = rows(&shape, &answer.body, &row, &filters)?;
         let search = page.search.take().expect("rows come with what the search says of itself");
         lacking.lock().expect("no holder of this lock panics").admit(shape.missing(&search))?;
         Ok((search, page))

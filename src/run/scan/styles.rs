@@ -16,7 +16,7 @@ use crate::run::scan::id_scan::{IdScan, Known, sets_with_pending};
 use crate::run::scan::id_source::IdSource;
 use crate::run::scan::planned_scan::{PlanInputs, PlannedIds, PlannedScan, open_due, opens, plan_scan};
 use crate::run::scan::purpose::Purpose;
-use crate::run::scan::{deletions, first_day, list_scan, missing_rows, search_scan, snapshot, source_count};
+use crate::run::scan::{deletions, first_day, held_ids, list_scan, missing_rows, search_scan, snapshot, source_count};
 use crate::run::session::ResourceSession;
 use crate::schema::{Changes, Open, Owners, Resource, Style};
 use crate::write::{Replace, segment};
@@ -27,7 +27,7 @@ pub async fn make(session: &mut ResourceSession<'_>, step: &Step, kind: ScanKind
     let (catalog, limits) = (&context.catalog, &context.limits);
     let inputs = PlanInputs { catalog, state: &state, limits, start: session.options.start };
     match plan_scan(&resource, step, kind, state.changes_since(), inputs)? {
-        PlannedScan::List { get, .. } => list_scan::read_list(session, get).await,
+        PlannedScan::List { .. } => list_scan::read_list(session).await,
         PlannedScan::AllRows { search, .. } => search_scan::read_all(session, search, step.resume.clone()).await,
         PlannedScan::ChangedRows { search, since } => {
             missing_rows::confirm(session, search).await?;
@@ -64,6 +64,7 @@ async fn begun(session: &mut ResourceSession<'_>, ids: &PlannedIds<'_>, max_ids:
             changed(session, changes, *since, *open_every, max_ids).await.map(Some)
         }
         PlannedIds::Owners(owners) | PlannedIds::SnapshotHoles(owners) => all_owners(session, owners, max_ids).await,
+        PlannedIds::ChangedHeldOwners => held_ids::changed(session, max_ids).await.map(Some),
         PlannedIds::ChangedOwners { owner, changes, since } => {
             changed_owners(session, owner, changes, *since, max_ids).await.map(Some)
         }
@@ -101,7 +102,8 @@ async fn changed(
         None => Vec::new(),
     };
     let awaited = found.dates_of(&session.state.evidence.awaited);
-    leave_out_held(store, &resource, head, &changes.same, (limits, &session.lookups), &mut found.sightings).await?;
+    leave_out_held(store, &resource, head, &changes.same, (limits, &session.stored.lookups), &mut found.sightings)
+        .await?;
     let reads_open = opens(open_every, &session.state, now, limits);
     let known = found.sightings.keys().copied().collect();
     let unknown = source_count::nightly(session, &known).await?;
@@ -120,8 +122,10 @@ async fn changed(
 
 /// The records of all owners, as a snapshot of the day where the resource is one; none where no snapshot may be taken.
 async fn all_owners(session: &mut ResourceSession<'_>, owners: &Owners, max_ids: usize) -> Result<Option<IdScan>> {
-    let owner = session.context.catalog.get(&owners.resource)?;
-    let ids = IdSource::of(session).owners(owner, owners).await?;
+    if let Owners::Held(_) = owners {
+        return held_ids::all(session, max_ids).await.map(Some);
+    }
+    let ids = IdSource::of(session).owners(&session.context.catalog, owners).await?;
     let sets = sets_with_pending(session, ids.started_at, &ids.ids, max_ids);
     if !session.resource.is_snapshot() {
         return Ok(Some(IdScan::new(session, Purpose::Owners, ids.started_at, sets, Known::default())));
@@ -145,7 +149,7 @@ async fn changed_owners(
     let mut found = find_since(session, &IdSource::of(session), &owner.read.service, changes, since).await?;
     let stamps = sure_stamps(session, found.started_at, &found.sightings);
     found.sightings.retain(|id, sighting| session.state.seen.get(id) != Some(&sighting.text));
-    let (store, with) = (&session.context.store, (&session.context.limits, &session.lookups));
+    let (store, with) = (&session.context.store, (&session.context.limits, &session.stored.lookups));
     leave_out_held(store, &resource, session.head.as_ref(), &changes.same, with, &mut found.sightings).await?;
     let ids: IdRanges = collapse(found.sightings.keys().copied());
     let known = Known { stamps, awaited: found.dates().collect(), ..Known::default() };

@@ -31,22 +31,49 @@ pub fn serve(resource: &Resource, fixtures: Option<PathBuf>) -> Served {
     tokio::runtime::Runtime::new().unwrap().block_on(async {
         let sandbox = super::start(settings, Size { orders: 60, ..Size::default() }).await;
         let all = sandbox.ids(&resource.name);
-        let (path, ids) = match &resource.read.style {
-            Style::Search(search) => (search.search.clone(), &all[..]),
-            Style::List { get, .. } => (get.clone(), &all[..]),
-            Style::IdSets { get, .. } | Style::PerOwner { get, .. } => {
+        let (paths, ids) = match &resource.read.style {
+            Style::Search(search) => (vec![search.search.clone()], &all[..]),
+            Style::List { gets, .. } => (vec![gets[0].path.clone()], &all[..]),
+            Style::IdSets { get, max_ids, .. } | Style::PerOwner { get, max_ids, .. } => {
                 let ids = &all[..all.len().min(MOST)];
-                let set = ids.iter().map(i64::to_string).collect::<Vec<_>>().join(",");
-                (get.replace("{ids}", &set), ids)
+                (ids.chunks((*max_ids).max(1)).flat_map(|ids| paths(get, ids)).collect(), ids)
             }
         };
-        let text = ask(&sandbox, &format!("{}/{path}", resource.read.service)).await;
+        let mut texts = Vec::new();
+        for path in paths {
+            texts.push(ask(&sandbox, &format!("{}/{path}", resource.read.service)).await);
+        }
+        let text = joined(texts);
         let client = crate::support::client();
         let stated = client.post(format!("{}/expected/{}", sandbox.control(), resource.name)).send().await.unwrap();
         let stated = if stated.status() == 200 { stated.text().await.unwrap() } else { String::new() };
         let rows = stated.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
         Served { text, rows: rows.filter(|row| ids.contains(&row["id"].as_i64().unwrap())).collect() }
     })
+}
+
+/// The paths of a set; where a warehouse stands in it too, one for each.
+fn paths(get: &str, ids: &[i64]) -> Vec<String> {
+    let set = ids.iter().map(i64::to_string).collect::<Vec<_>>().join(",");
+    let path = get.replace("{ids}", &set);
+    let warehouse = "{warehouse_id}";
+    if !path.contains(warehouse) {
+        return vec![path];
+    }
+    (1..=6).map(|id: i64| path.replace(warehouse, &id.to_string())).collect()
+}
+
+/// Answers that are arrays, as one.
+fn joined(mut texts: Vec<String>) -> String {
+    if texts.len() == 1 {
+        return texts.remove(0);
+    }
+    let inner = |text: &String| {
+        let inner = text.strip_prefix("{\"response\":[").and_then(|text| text.strip_suffix("]}"));
+        inner.expect("it is an array").to_owned()
+    };
+    let inner: Vec<String> = texts.iter().map(inner).filter(|text| !text.is_empty()).collect();
+    format!("{{\"response\":[{}]}}", inner.join(","))
 }
 
 async fn ask(sandbox: &Sandbox, path: &str) -> String {

@@ -8,7 +8,7 @@ use super::order::{Line, Terms};
 use super::status::Stage;
 use super::trade::Trade;
 
-/// Notes of corrections and of movements within a warehouse.
+/// Notes of movements within a warehouse.
 const OTHER_NOTES: i64 = 7_000_000;
 
 /// A goods-out note.
@@ -206,12 +206,13 @@ impl Trade {
         Movement { code: "IT", note: OTHER_NOTES + pair, quantity, order: None, ..self.stocked(order, pair) }
     }
 
-    /// Some more pieces were counted than there should be. It may be for an order, but for no line of it.
+    /// Some more pieces were counted than there should be. It may be for an order, but for no line of it. The note is the
+    /// movement's own, and a batch of its own.
     pub fn correction(&self, id: i64, order: i64) -> Movement {
         let terms = self.made_terms(order);
         let order_id = (self.chance(id, 0x66, 100) < 30).then_some(terms.id);
         let quantity = 1 + self.chance(id, 0x67, 3);
-        Movement { code: "SC", note: OTHER_NOTES + id / 3, quantity, order: order_id, ..self.stocked(order, id) }
+        Movement { code: "SC", note: id, batch: Some(id), quantity, order: order_id, ..self.stocked(order, id) }
     }
 
     /// A movement of a product that the supplier of an order delivered.

@@ -30,6 +30,7 @@ mod order;
 mod payment;
 mod journal;
 mod goods;
+mod direct;
 mod stock;
 mod events;
 mod completion;

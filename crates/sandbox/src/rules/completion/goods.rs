@@ -5,8 +5,9 @@ use crate::record::Record;
 use crate::rules::goods::SHIPPED;
 use crate::rules::trade::Trade;
 
-/// `quantity` is negative where goods leave; `value` is that of one piece, and `batch` the goods-in note that they came with.
-pub const MOVEMENT: [&str; 11] = [
+/// `quantity` is negative where goods leave; `value` is that of one piece, and `batch` the goods-in note that they came with, or the
+/// correction.
+pub const MOVEMENT: [&str; 12] = [
     "product",
     "sale_row",
     "purchase_row",
@@ -18,6 +19,7 @@ pub const MOVEMENT: [&str; 11] = [
     "order",
     "batch",
     "code",
+    "is_correction",
 ];
 
 /// The code under which lines of orders show a product.
@@ -77,6 +79,7 @@ pub fn movement(trade: &Trade, record: &Record) -> Facts {
         movement.order.into(),
         movement.batch.into(),
         Fact::Name(movement.code),
+        Fact::Flag(movement.code == "SC"),
     ];
     Facts { values: values.into(), lists: Vec::new() }
 }

@@ -92,7 +92,7 @@ impl Rule {
     /// Its lists.
     pub fn lists(self) -> &'static [List] {
         match self {
-            Self::Order => &[("lines", &order::LINES)],
+            Self::Order => &[("lines", &order::LINES), ("sent", &order::SENT_DIRECTLY), ("reserved", &order::RESERVED)],
             Self::CustomerPayment | Self::SupplierPayment | Self::Movement | Self::Product => &[],
             Self::Journal => &[("entries", &journal::ENTRIES)],
             Self::GoodsOut => &[("lines", &goods::SENT), ("events", &goods::HAPPENED)],

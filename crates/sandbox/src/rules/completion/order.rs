@@ -2,19 +2,23 @@
 
 use super::fact::{Fact, Facts};
 use crate::record::Record;
+use crate::rules::direct::Sent;
 use crate::rules::order::Line;
 use crate::rules::status::status;
 use crate::rules::trade::Trade;
 
 /// `parent` is 0 where there is none. `paid`, `stock`, `allocation` and `shipping` are codes of states, and those with `_id` the
 /// numbers that the search shows in their place.
-pub const NAMES: [&str; 30] = [
+pub const NAMES: [&str; 33] = [
     "parent",
     "type",
     "type_id",
     "is_sale",
+    "is_sales_credit",
     "is_purchase",
     "is_invoiced",
+    "is_dropship",
+    "is_reserved",
     "status",
     "status_name",
     "paid",
@@ -45,6 +49,10 @@ pub const LINES: [&str; 15] = [
     "id", "sequence", "product", "sku", "name", "quantity", "cost", "price", "discount", "net", "tax", "tax_rate",
     "tax_code", "tax_id", "nominal",
 ];
+/// Notes by which the supplier of an order sends goods to customers: the sale that they are for, and its line.
+pub const SENT_DIRECTLY: [&str; 7] = ["note", "order", "row", "product", "quantity", "is_shipped", "shipped"];
+/// Lines of which pieces are reserved.
+pub const RESERVED: [&str; 3] = ["row", "product", "quantity"];
 /// The third letter of a stock status, behind the two of the order's type: none, a part, all.
 const STOCK: [[&str; 3]; 4] =
     [["SON", "SOP", "SOA"], ["PON", "POP", "POA"], ["SCN", "SCP", "SCA"], ["PCN", "PCP", "PCA"]];
@@ -65,8 +73,11 @@ pub fn facts(trade: &Trade, record: &Record) -> Facts {
         Fact::Name(terms.order_type.code()),
         Fact::size(kind + 1),
         Fact::Flag(kind == 0),
+        Fact::Flag(kind == 2),
         Fact::Flag(terms.order_type.is_purchase()),
         Fact::Flag(terms.is_invoiced()),
+        Fact::Flag(trade.is_dropship(&terms)),
+        Fact::Flag(!trade.reserved(&terms, &states).is_empty()),
         Fact::Int(states.status),
         Fact::Name(status(states.status).map_or("", |(_, name)| name)),
         Fact::Name(PAID[states.paid]),
@@ -92,7 +103,28 @@ pub fn facts(trade: &Trade, record: &Record) -> Facts {
         money(totals.base_tax),
         money(totals.base_total()),
     ];
-    Facts { values: values.into(), lists: vec![lines.iter().rev().map(|line| line_facts(trade, line, sign)).collect()] }
+    let shown = lines.iter().rev().map(|line| line_facts(trade, line, sign)).collect();
+    let sent = trade.sent_directly(&terms).iter().map(|sent| sent_facts(trade, record, sent)).collect();
+    let reserved = trade.reserved(&terms, &states).into_iter().map(|line| {
+        let row: [Fact; RESERVED.len()] = [Fact::Int(line.id), line.product.into(), Fact::Int(line.quantity)];
+        row.into()
+    });
+    Facts { values: values.into(), lists: vec![shown, sent, reserved.collect()] }
+}
+
+/// The values of a note by which a supplier sends goods to a customer. Each edit of the order sends another one.
+fn sent_facts(trade: &Trade, record: &Record, sent: &Sent) -> Vec<Fact> {
+    let is_sent = trade.chance(sent.note, 0x82, 3) < 1 + i64::from(record.revision);
+    let row: [Fact; SENT_DIRECTLY.len()] = [
+        Fact::Int(sent.note),
+        Fact::Int(sent.order),
+        Fact::Int(sent.row),
+        Fact::Int(sent.product),
+        Fact::Int(sent.quantity),
+        Fact::Flag(is_sent),
+        if is_sent { Fact::Instant(sent.at) } else { Fact::Null },
+    ];
+    row.into()
 }
 
 fn line_facts(trade: &Trade, line: &Line, sign: i64) -> Vec<Fact> {
