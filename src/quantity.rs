@@ -17,6 +17,11 @@ pub fn number(value: u64) -> String {
     text
 }
 
+/// A length as a count.
+pub fn count(length: usize) -> u64 {
+    u64::try_from(length).expect("a length fits")
+}
+
 /// A count with its noun: `1 row`, `1,234 rows`, `2 tries`. The noun is in the singular; its last word takes the plural.
 pub fn plural(count: impl TryInto<u64>, noun: &str) -> String {
     let count = count.try_into().unwrap_or(u64::MAX);

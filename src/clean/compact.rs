@@ -1,22 +1,13 @@
 //! Small files joined: one commit a resource, under its lock, published as any other.
 
 use std::collections::BTreeSet;
-use std::path::Path;
 
 use tokio::runtime::Handle;
 
-use crate::clean::Cleaning;
+use crate::clean::cleaning::{Cleaning, Compact};
 use crate::failure::{Kind, Result};
 use crate::manifest::{Version, decide, nonce, publish};
-use crate::write::{Joining, Joint, Sizes, join, joint, small_neighbours};
-
-/// How files are joined.
-#[derive(Clone, Copy, Debug)]
-pub struct Compact<'a> {
-    pub sizes: Sizes,
-    /// A local folder for scratch files.
-    pub spool: &'a Path,
-}
+use crate::write::{Joining, Joint, join, joint, small_neighbours};
 
 /// The files that would be joined.
 pub fn would_join(compact: Compact<'_>, head: &Version) -> Vec<Joint> {

@@ -3,9 +3,9 @@
 use futures_util::{StreamExt, TryStreamExt};
 use jiff::Timestamp;
 
+use crate::clean::cleaning::{CleanOutcome, Cleaning, Waste, WasteKind};
 use crate::clean::housekeeping::started_at;
 use crate::clean::retention::{NEWEST_REPORTS, Retention, is_report};
-use crate::clean::{CleanOutcome, Cleaning, Waste, WasteKind};
 use crate::failure::{Failure, Result};
 use crate::store::paths;
 

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use futures_util::{StreamExt, TryStreamExt};
 
+use crate::clean::cleaning::{Cleaning, Waste, WasteKind};
 use crate::clean::retention::{NEWEST_VERSIONS, Retention, version_of};
-use crate::clean::{Cleaning, Waste, WasteKind};
 use crate::failure::{Failure, Kind, Result};
 use crate::manifest::{Holding, Outline, Version, head, outline, resources};
 use crate::store::{Store, Upload, paths};

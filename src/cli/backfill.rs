@@ -17,7 +17,7 @@ pub async fn backfill(start: Start, backfill: BackfillArguments) -> Result<u8> {
     let catalog = start.catalog()?;
     let settings = start.settings(&catalog)?;
     let mode = if backfill.damaged {
-        RunMode::Mend { force: backfill.force }
+        RunMode::Repair { force: backfill.force }
     } else {
         RunMode::Backfill(selection(&backfill)?)
     };

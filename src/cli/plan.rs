@@ -6,8 +6,9 @@ use crate::cli::arguments::Plan;
 use crate::cli::start::Start;
 use crate::event::Events;
 use crate::failure::Result;
+use crate::forecast::forecast;
 use crate::report::{Verbosity, forecast_object, forecast_table};
-use crate::run::{RunMode, RunRequest, Stop, forecast};
+use crate::run::{RunMode, RunRequest, Stop};
 
 /// Shows scans, requests, minutes, rows and bytes; exits 3 if some of them are unknown.
 pub async fn plan(start: Start, plan: Plan) -> Result<u8> {

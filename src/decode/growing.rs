@@ -12,8 +12,8 @@ use arrow_select::filter::{filter, filter_record_batch};
 use sonic_rs::LazyValue;
 
 use crate::decode::builder::ColumnBuilder;
-use crate::decode::page::TableRows;
 use crate::decode::shape::TableShape;
+use crate::decode::table_rows::TableRows;
 use crate::schema::EXTRA;
 use crate::secret::HashKey;
 

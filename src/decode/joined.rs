@@ -5,7 +5,8 @@ use std::collections::HashMap;
 use arrow_array::RecordBatch;
 use arrow_select::concat::concat_batches;
 
-use crate::decode::page::{DecodedRecord, Page, TableRows};
+use crate::decode::page::Page;
+use crate::decode::table_rows::{DecodedRecord, TableRows};
 use crate::manifest::Key;
 
 impl Page {

@@ -1,9 +1,9 @@
 //! The keys of records and rows: from where the schema states them, else from the other place where sources keep them.
 
 use crate::decode::builder::{ColumnBuilder, ColumnValue, Token};
+use crate::decode::envelope::field;
 use crate::decode::moment::{month_days, timestamp_micros};
 use crate::decode::number::whole;
-use crate::decode::page::field;
 use crate::decode::record::Walker;
 use crate::decode::shape::{Pick, Take};
 use crate::manifest::Key;

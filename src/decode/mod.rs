@@ -7,6 +7,8 @@
 
 mod json;
 mod sound;
+mod envelope;
+mod table_rows;
 mod extra;
 mod number;
 mod moment;
@@ -29,8 +31,9 @@ pub use asked::Asked;
 pub use growing::REPEATED_ROW;
 pub use moment::{date_days, month_days, timestamp, timestamp_micros};
 pub use number::decimal;
-pub use page::{DecodedRecord, Page, TableRows, answer, documents, rows, uris};
+pub use page::{Page, answer, documents, rows, uris};
 pub use rejected::{RejectedCounts, RejectedRecord};
 pub use rest::Rest;
 pub use search::{IdRow, IdRows, ids, meta_data, search_page};
 pub use shape::Shape;
+pub use table_rows::{DecodedRecord, TableRows};

@@ -2,15 +2,15 @@
 
 use std::borrow::Cow;
 
-use arrow_array::RecordBatch;
 use sonic_rs::{JsonType, JsonValueTrait, LazyValue};
 
 use crate::decode::asked::Asked;
+use crate::decode::envelope::{field, first_line, flag, with_envelope};
 use crate::decode::record::{Walked, Walker};
 use crate::decode::rejected::{RejectedCounts, RejectedRecord};
 use crate::decode::search::read_search;
 use crate::decode::shape::{Shape, Take};
-use crate::decode::sound::{escape_controls, escape_names};
+use crate::decode::table_rows::{DecodedRecord, TableRows};
 use crate::fetch::{Body, Broken, Filter, SearchPage};
 use crate::manifest::Key;
 use crate::schema::PathStep;
@@ -19,25 +19,6 @@ use crate::schema::PathStep;
 const FEW_ROWS: usize = 8 << 20;
 /// Characters of a text of the source that are shown.
 const SHOWN: usize = 120;
-
-/// A record that was read.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DecodedRecord {
-    pub key: Key,
-    /// Values by which, in turn, the newer of two copies is decided.
-    pub newer: Vec<Option<i64>>,
-    /// Days since 1970 of the month's first, or the bucket; 0 where there is no partition, or no date.
-    pub partition: i32,
-    /// False if a row of it lacks a required value: the whole record is rejected.
-    pub fits: bool,
-}
-
-/// A table's rows in a page: its columns and `_extra`, and for each row the place of its record in [`Page::owners`].
-#[derive(Clone, Debug)]
-pub struct TableRows {
-    pub batch: RecordBatch,
-    pub owners: Vec<u32>,
-}
 
 /// A decoded page.
 #[derive(Clone, Debug)]
@@ -59,69 +40,6 @@ pub struct Page {
     pub partial: Option<String>,
     /// The statements of a search about itself.
     pub search: Option<SearchPage>,
-}
-
-/// The parts of an answer.
-pub struct Envelope<'a> {
-    pub response: LazyValue<'a>,
-    pub pagination: Option<LazyValue<'a>>,
-    pub errors: Option<LazyValue<'a>>,
-}
-
-/// Splits an answer into its parts; the text must be whole JSON from end to end.
-pub fn envelope(text: &[u8]) -> Result<Envelope<'_>, Broken> {
-    let mut response = None;
-    let mut pagination = None;
-    let mut errors = None;
-    let text = std::str::from_utf8(text).map_err(|error| Broken::new(format!("the body is no UTF-8: {error}")))?;
-    // This reads to the end: it refuses a cut off answer, and two answers in one body.
-    let whole: LazyValue<'_> = sonic_rs::from_str(text)
-        .map_err(|error| Broken::new(format!("the body is no whole JSON: {}", first_line(&error))))?;
-    let entries = whole.into_object_iter().ok_or_else(|| Broken::new("the body is no JSON object"))?;
-    for entry in entries {
-        let (key, value) = entry.map_err(|error| Broken::new(first_line(&error)))?;
-        match key.as_ref() {
-            "response" => response = Some(value),
-            "pagination" => pagination = Some(value),
-            "errors" => errors = Some(value),
-            _ => {}
-        }
-    }
-    let response = match (response, &errors) {
-        (Some(response), _) => response,
-        // Nothing but errors is an answer too.
-        (None, Some(errors)) if !is_empty(errors) => sonic_rs::from_str("null").expect("it is JSON"),
-        (None, _) => return Err(Broken::new("the body holds no `response`")),
-    };
-    Ok(Envelope { response, pagination, errors: errors.filter(|errors| !is_empty(errors)) })
-}
-
-/// Whether a value is null, or a list or map without entries.
-fn is_empty(value: &LazyValue<'_>) -> bool {
-    match value.get_type() {
-        JsonType::Null => true,
-        JsonType::Array => value.clone().into_array_iter().is_none_or(|mut items| items.next().is_none()),
-        JsonType::Object => value.clone().into_object_iter().is_none_or(|mut fields| fields.next().is_none()),
-        _ => false,
-    }
-}
-
-/// Reads an answer with strings that the reader refuses: a raw control character, or a name that is no Unicode.
-pub(super) fn with_envelope<R>(text: &[u8], read: impl FnOnce(Envelope<'_>) -> Result<R, Broken>) -> Result<R, Broken> {
-    let text = std::str::from_utf8(text).map_err(|error| Broken::new(format!("the body is no UTF-8: {error}")))?;
-    let text = escape_names(text);
-    match envelope(text.as_bytes()) {
-        Ok(envelope) => read(envelope),
-        Err(broken) => {
-            let text = escape_controls(&text).ok_or(broken)?;
-            read(envelope(text.as_bytes())?)
-        }
-    }
-}
-
-/// Errors of the reader quote the text over several lines; one is enough.
-fn first_line(error: &sonic_rs::Error) -> String {
-    error.to_string().lines().next().unwrap_or_default().to_owned()
 }
 
 /// Bytes that the rows of a text may take: those of documents take 0.6 to 2.2 times as many as their text.
@@ -293,14 +211,4 @@ fn each_record<'a>(
         },
     }
     odd
-}
-
-/// A field of an object.
-pub fn field<'a>(value: &LazyValue<'a>, name: &str) -> Option<LazyValue<'a>> {
-    value.clone().into_object_iter()?.flatten().find(|(key, _)| key == name).map(|(_, value)| value)
-}
-
-/// A boolean field of an object.
-pub fn flag(value: &LazyValue<'_>, name: &str) -> Option<bool> {
-    field(value, name)?.as_bool()
 }

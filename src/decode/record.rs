@@ -7,9 +7,9 @@ use std::borrow::Cow;
 use crate::decode::asked::Asked;
 use crate::decode::growing::Growing;
 use crate::decode::json::canonical;
-use crate::decode::page::{DecodedRecord, TableRows};
 use crate::decode::rejected::{PATH, RejectedCounts, RejectedRecord};
 use crate::decode::shape::{Pick, Shape};
+use crate::decode::table_rows::{DecodedRecord, TableRows};
 use crate::decode::twins::Twins;
 use crate::fetch::DEEP;
 use crate::manifest::Key;
@@ -49,7 +49,7 @@ pub struct Walker<'s, 'a> {
     tables: Vec<Growing<'a>>,
     pub(super) frames: Vec<Frame<'a>>,
     pub(super) owners: Vec<DecodedRecord>,
-    /// The place of the current record among them; and where keys repeat, the number of copies of each.
+    /// The place of the record in hand among them; and where keys repeat, how many came of each.
     pub(super) owner: usize,
     came: Vec<usize>,
     /// Records that came, those without a key among them.
@@ -143,7 +143,7 @@ impl<'s, 'a> Walker<'s, 'a> {
         self.keep(RejectedRecord { table: None, id, reason: "it is no object".to_owned(), raw });
     }
 
-    /// Begins a record with a known key, or continues one of the same key where keys repeat.
+    /// Begins a record whose key is known, or goes on with one of the same key where keys repeat.
     fn begin(&mut self, owner: DecodedRecord, value: LazyValue<'a>) {
         let key = if let Key::Text(text) = &owner.key { text.len() } else { 0 };
         self.spend(RECORD + KEYS * key);

@@ -3,9 +3,9 @@
 use sonic_rs::{JsonType, JsonValueTrait, LazyValue};
 
 use crate::decode::builder::{ColumnValue, Token};
+use crate::decode::envelope::{field, flag, with_envelope};
 use crate::decode::moment::{timestamp, timestamp_micros};
 use crate::decode::number::whole;
-use crate::decode::page::{field, flag, with_envelope};
 use crate::fetch::{Body, Broken, ColumnMeta, Filter, SearchPage};
 use crate::quantity::plural;
 

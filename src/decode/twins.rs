@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, HashMap};
 
 use sonic_rs::LazyValue;
 
-use crate::decode::page::DecodedRecord;
 use crate::decode::rejected::RejectedRecord;
+use crate::decode::table_rows::DecodedRecord;
 use crate::manifest::Key;
 
 /// The records of an answer by their keys.
@@ -65,7 +65,7 @@ impl<'a> Twins<'a> {
     }
 }
 
-/// Whether a record is newer than a later one by the `newer` columns.
+/// Whether a record is newer than a later one by the columns that tell it.
 fn is_newer(one: &DecodedRecord, later: &DecodedRecord) -> bool {
     let pairs = one.newer.iter().zip(&later.newer);
     let differing = pairs.filter_map(|(one, later)| Some((*one.as_ref()?, *later.as_ref()?)));

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use bytes::Bytes;
 
+use crate::fetch::broken::Broken;
 use crate::fetch::inflate::{MAX_BODY, inflate, stated_length};
 
 /// Documents of the source nest about eight deep. The reader takes up to 28 KiB of stack for each level, and a worker's
@@ -99,17 +100,6 @@ fn string_length(rest: &[u8]) -> usize {
 pub struct Body {
     pub bytes: Bytes,
     pub gzip: bool,
-}
-
-/// The answer is no whole JSON answer; another request may repair it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Broken(pub String);
-
-impl Broken {
-    /// A broken body, with the reason.
-    pub fn new(why: impl Into<String>) -> Self {
-        Self(why.into())
-    }
 }
 
 impl Body {

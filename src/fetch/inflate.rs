@@ -2,7 +2,7 @@
 
 use libdeflater::{DecompressionError, Decompressor};
 
-use crate::fetch::Broken;
+use crate::fetch::broken::Broken;
 
 /// Bytes of a body, inflated or not: 200 orders of 100 rows are about 20 MiB, and a set that has
 /// more is asked for in smaller ones. Its reader takes up to eight times as many.

@@ -4,6 +4,7 @@
 //! CPU work worth naming: callers inflate and decode on worker threads. Fails (`Credentials`, `Refused`, `Unreachable`,
 //! `Answer`) with the URL, never with a secret.
 
+mod broken;
 mod body;
 mod inflate;
 mod refusal;
@@ -23,13 +24,15 @@ mod clock;
 mod request;
 mod client;
 mod search;
+mod whole;
 mod page;
 mod walk;
 mod groups;
 mod windows;
 
 pub use auth::{Auth, Identified, Refused};
-pub use body::{Body, Broken, DEEP};
+pub use body::{Body, DEEP};
+pub use broken::Broken;
 pub use client::Client;
 pub use clock::SourceClock;
 pub use http::Http;
@@ -45,4 +48,5 @@ pub use room::{Budget, Room, Unread};
 pub use search::{ColumnMeta, Filter, Query, SearchPage, checked};
 pub use throttle::{Governor, Permit, Quota};
 pub use walk::{JoinedPage, Walk};
+pub use whole::{BodyReader, WholeReply, read_whole};
 pub use windows::split;

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::manifest::Key;
+use crate::manifest::key::Key;
 
 /// Evidence about the copies and fields of one resource.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq, Serialize)]

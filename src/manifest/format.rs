@@ -10,29 +10,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::failure::{Failure, Kind, Result};
 use crate::manifest::clocks::ClockStamps;
-use crate::manifest::{Absence, Evidence, Looked, Pieces, SourceCount};
+use crate::manifest::{Absence, Evidence, Key, Looked, Pieces, SourceCount};
 use crate::quantity::plural;
 use crate::schema::{Column, Meaning, Table, Type, file_schema};
 
 /// The format that this program writes; a higher one is refused.
 pub const FORMAT: u32 = 1;
-
-/// A record key. Numbers sort as numbers, texts by their bytes.
-#[derive(Clone, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
-#[serde(untagged)]
-pub enum Key {
-    Int(i64),
-    Text(String),
-}
-
-impl fmt::Display for Key {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Int(id) => write!(f, "{id}"),
-            Self::Text(text) => f.write_str(text),
-        }
-    }
-}
 
 /// One version of a resource: immutable once put.
 /// More than twelve fields: the keys of the JSON.

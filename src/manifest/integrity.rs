@@ -4,7 +4,8 @@
 use std::collections::BTreeSet;
 
 use crate::failure::{Failure, Kind};
-use crate::manifest::format::{Cursor, DataFile, FORMAT, Key, ScanPlan, Selected, TableFiles, Version};
+use crate::manifest::format::{Cursor, DataFile, FORMAT, ScanPlan, Selected, TableFiles, Version};
+use crate::manifest::key::Key;
 use crate::store::paths;
 
 /// The highest number of a version: the next one must be a number too.

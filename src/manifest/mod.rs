@@ -4,6 +4,7 @@
 //! Takes a store, gives versions and decides commits: files and state move in one conditional put. A format that is
 //! newer than ours is refused, and so is a version that lists files of others.
 
+mod key;
 mod evidence;
 mod clocks;
 mod looked;
@@ -26,9 +27,10 @@ pub use commit::{decide, nonce};
 pub use count::{Locating, SourceCount};
 pub use evidence::{Evidence, FieldDrift, OlderCopy};
 pub use format::{
-    Backfill, Checkpoint, Cursor, DataFile, FORMAT, Key, OpenRecords, PendingId, RejectedFile, Scan, ScanKind,
-    ScanPlan, Selected, SkippedId, SpecColumn, State, TableFiles, Version,
+    Backfill, Checkpoint, Cursor, DataFile, FORMAT, OpenRecords, PendingId, RejectedFile, Scan, ScanKind, ScanPlan,
+    Selected, SkippedId, SpecColumn, State, TableFiles, Version,
 };
+pub use key::Key;
 pub use lake::{check_destination, claim_destination};
 pub use load::{head, newest_outline, outline, parse, parse_changes, read_plan, resources, versions, write_plan};
 pub use looked::Looked;

@@ -6,11 +6,11 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
+use crate::forecast::{Amount, Cost, Forecast, ResourceForecast};
 use crate::manifest::ScanKind;
 use crate::plan::StepKind;
 use crate::quantity::{number, plural};
 use crate::report::text::{bytes, table};
-use crate::run::{Amount, Cost, Forecast, ResourceForecast};
 
 /// An unknown number.
 const NONE: &str = "–";

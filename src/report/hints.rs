@@ -80,12 +80,12 @@ pub fn hints(outcome: &Outcome, redactor: &Redactor) -> Vec<String> {
         if !rejected.is_empty() {
             hints.push(format!("{name}: rejected, and kept in _pearlift/misfits/{name}: {}", rejected.join(", ")));
         }
-        if resource.pending > 0 {
+        if resource.unsettled.pending > 0 {
             let text = "could not be fetched or mapped; retried on every run (`pearlift status --json` lists them)";
-            hints.push(format!("{name}: {} {text}", plural(resource.pending, "record")));
+            hints.push(format!("{name}: {} {text}", plural(resource.unsettled.pending, "record")));
         }
-        if resource.withheld > 0 {
-            let ids = plural(resource.withheld, "id");
+        if resource.unsettled.withheld > 0 {
+            let ids = plural(resource.unsettled.withheld, "id");
             hints.push(format!(
                 "{name}: {ids} listed by the source and not returned in three runs over three days; requested once in \
                  each run (`pearlift status --json` lists them)"

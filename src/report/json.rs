@@ -10,8 +10,8 @@ use serde_json::{Map, Value, json};
 use crate::event::{Ending, Event, Events};
 use crate::failure::Failure;
 use crate::manifest::SourceCount;
-use crate::report::Verbosity;
 use crate::report::output::json_line;
+use crate::report::verbosity::Verbosity;
 use crate::run::{Clock, Outcome, ResourceOutcome};
 use crate::secret::Redactor;
 
@@ -253,9 +253,9 @@ fn resource(outcome: &ResourceOutcome, redactor: &Redactor) -> Value {
         "missing_columns": counted(tally.rejected_values.missing()),
         "emptied_columns": counted(&tally.noticed.emptied),
         "rejected_rows": rejected,
-        "pending": outcome.pending,
-        "withheld": outcome.withheld,
-        "suspects": outcome.suspects,
+        "pending": outcome.unsettled.pending,
+        "withheld": outcome.unsettled.withheld,
+        "suspects": outcome.unsettled.suspects,
         "count": count(&outcome.count),
         "found": outcome.found,
     })

@@ -5,9 +5,9 @@ use std::io::Write;
 use crate::event::{Ending, Event, Events};
 use crate::failure::Failure;
 use crate::quantity::{agree, plural};
-use crate::report::Verbosity;
 use crate::report::output;
 use crate::report::text::bytes;
+use crate::report::verbosity::Verbosity;
 use crate::run::Clock;
 use crate::secret::Redactor;
 

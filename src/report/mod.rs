@@ -2,6 +2,7 @@
 //!
 //! Takes events and outcomes, gives text. Writes to stderr only; nothing here changes a run.
 
+mod verbosity;
 mod text;
 mod output;
 mod lines;
@@ -28,27 +29,7 @@ pub use picture::MADE;
 pub use reference::{ReferencePage, meaning_line, reference};
 pub use summary::{StatusRow, status_table, summary};
 pub use text::{bytes, duration, table};
-
-/// The display of a run while it continues.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Style {
-    /// Bars on a terminal, else lines.
-    Auto,
-    /// Lines of text.
-    Lines,
-    /// One JSON object a line.
-    Json,
-}
-
-/// The amount of messages.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Verbosity {
-    /// Warnings and failures.
-    Quiet,
-    Normal,
-    /// Every request.
-    Verbose,
-}
+pub use verbosity::{Style, Verbosity};
 
 /// A watcher of a run.
 pub struct Watch {

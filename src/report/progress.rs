@@ -8,9 +8,9 @@ use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 use crate::event::{Event, Events};
 use crate::quantity::plural;
-use crate::report::Verbosity;
 use crate::report::lines::line;
 use crate::report::output;
+use crate::report::verbosity::Verbosity;
 use crate::run::Clock;
 use crate::secret::Redactor;
 

@@ -31,14 +31,17 @@ pub fn summary(outcome: &Outcome) -> Vec<String> {
 fn row(outcome: &ResourceOutcome) -> Vec<String> {
     let tally = &outcome.tally;
     let mut state = match &outcome.end {
-        End::Complete if outcome.pending > 0 => format!("complete, {} pending", number(outcome.pending)),
+        End::Complete if outcome.unsettled.pending > 0 => {
+            format!("complete, {} pending", number(outcome.unsettled.pending))
+        }
         End::Complete => "complete".to_owned(),
         End::Idle(reason) => format!("nothing due: {reason}"),
         End::Stopped => "stopped, resumes next time".to_owned(),
         End::Held(by) => format!("held by {by}"),
         End::Failed(_) => "FAILED".to_owned(),
     };
-    for (ids, word) in [(outcome.withheld, "withheld"), (outcome.suspects, "suspected of deletion")] {
+    for (ids, word) in [(outcome.unsettled.withheld, "withheld"), (outcome.unsettled.suspects, "suspected of deletion")]
+    {
         if ids > 0 {
             state.push_str(&format!(", {} {word}", number(ids)));
         }

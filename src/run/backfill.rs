@@ -7,35 +7,24 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
-use crate::config::Deletes;
 use crate::decode::{IdRow, timestamp, timestamp_micros};
 use crate::failure::{Failure, Kind, Result};
 use crate::fetch::{Filter, IdRanges, chunks, collapse, count as ids_in, expand};
-use crate::manifest::{Backfill, Cursor, Scan, ScanKind, Selected};
+use crate::manifest::{Backfill, Cursor, Scan, ScanKind, Selected, nonce};
+use crate::quantity::count;
 use crate::quantity::plural;
-use crate::run::gone;
-use crate::run::inventory::IdSource;
-use crate::run::limits::{described, may_go};
-use crate::run::nonce;
-use crate::run::rows;
-use crate::run::session::{ResourceSession, count};
-use crate::run::slices::SliceScan;
-use crate::run::stale::Dates;
+use crate::run::request::Selection;
+use crate::run::safety_limit::{described, may_go};
+use crate::run::scan::deletions;
+use crate::run::scan::id_scan::{IdScan, Known, sets_with_pending};
+use crate::run::scan::id_source::IdSource;
+use crate::run::scan::purpose::Purpose;
+use crate::run::scan::search_scan;
+use crate::run::scan::stale_documents::Dates;
+use crate::run::session::ResourceSession;
 use crate::schema::{Changes, ReadStyle, Resource};
 use crate::window::Window;
 use crate::write::{Replace, held_between};
-
-/// What is read again.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Selection {
-    Ids {
-        ids: IdRanges,
-        /// Copies that are older than the stored ones are accepted.
-        accept_older: bool,
-    },
-    /// Records whose date `by` lies in the window; none is the date of their creation.
-    Range { window: Window, by: Option<String> },
-}
 
 /// What a backfill did.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -63,9 +52,6 @@ impl fmt::Display for Backfilled {
 /// Reads the selection again and merges it.
 pub async fn backfill(session: &mut ResourceSession<'_>, selection: &Selection) -> Result<Backfilled> {
     let resource = Arc::clone(&session.resource);
-    if let Selection::Ids { ids, accept_older: true } = selection {
-        session.accepts_older = ids.clone();
-    }
     if session.head.as_ref().is_none_or(|head| head.state.completed_at.is_none()) {
         return Err(cannot(
             &resource,
@@ -84,10 +70,10 @@ pub async fn backfill(session: &mut ResourceSession<'_>, selection: &Selection) 
             Err(cannot(&resource, "a snapshot is of its day: the past cannot be read again", &whole(&resource)))
         }
         (ReadStyle::PerOwner { get, max_ids, .. }, Selection::Ids { ids, .. }) => {
-            by_ids(session, get, ids, *max_ids, true).await
+            by_ids(session, get, ids, *max_ids).await
         }
         (ReadStyle::IdSets { get, max_ids, .. }, Selection::Ids { ids, .. }) => {
-            by_ids(session, get, ids, *max_ids, false).await
+            by_ids(session, get, ids, *max_ids).await
         }
         (ReadStyle::IdSets { get, max_ids, changes, .. }, Selection::Range { window, by }) => {
             let Some(changes) = changes else {
@@ -111,7 +97,7 @@ pub async fn backfill(session: &mut ResourceSession<'_>, selection: &Selection) 
                 schema_hash: resource.hash.clone(),
                 cursor: Cursor::Rows { last: 0, next: 1 },
             });
-            rows::read_window(session, search, by, *window, Some(backfill)).await?;
+            search_scan::read_window(session, search, by, *window, Some(backfill)).await?;
             finish(session).await?;
             Ok(Backfilled { resumed, ..Backfilled::default() })
         }
@@ -132,11 +118,11 @@ fn known(session: &ResourceSession<'_>, selected: &Selected) -> Option<Backfill>
 }
 
 /// The scan of an unfinished backfill of the same selection.
-async fn resumed(session: &ResourceSession<'_>, selected: &Selected) -> Result<Option<SliceScan>> {
+async fn resumed(session: &ResourceSession<'_>, selected: &Selected) -> Result<Option<IdScan>> {
     let Some(known) = known(session, selected) else { return Ok(None) };
     let Backfill { id, started_at, schema_hash, cursor, .. } = known;
     let scan = Scan { id, kind: ScanKind::Changes, started_at, schema_hash, cursor };
-    SliceScan::resume(session, &scan).await
+    IdScan::resume(session, &scan, Purpose::Backfill(selected.clone())).await
 }
 
 /// Commits a backfill's end; no plan of a backfill is needed any more.
@@ -147,29 +133,21 @@ async fn finish(session: &mut ResourceSession<'_>) -> Result<()> {
     };
     let ours = plan(session.state.backfill.take().as_ref());
     session.forget_absent();
-    let plans: Vec<String> = ours.into_iter().chain(session.old_backfill.take()).collect();
+    let plans: Vec<String> = ours.into_iter().chain(session.committer.old_backfill.take()).collect();
     session.commit(Replace::Records, true).await?;
     if plans.is_empty() { Ok(()) } else { session.context.store.delete(&plans).await }
 }
 
-/// Reads these ids; owners that are not returned have no rows (`absent_is_empty`), other records are left alone.
-async fn by_ids(
-    session: &mut ResourceSession<'_>,
-    get: &str,
-    ids: &IdRanges,
-    max_ids: usize,
-    absent_is_empty: bool,
-) -> Result<Backfilled> {
+/// Reads these ids; owners that are not returned have no rows, other records are left alone.
+async fn by_ids(session: &mut ResourceSession<'_>, get: &str, ids: &IdRanges, max_ids: usize) -> Result<Backfilled> {
     let selected = Selected::Ids(ids.clone());
     let known = resumed(session, &selected).await?;
     let resumed = known.is_some();
     let mut scan = known.unwrap_or_else(|| {
-        let mut scan =
-            SliceScan::new(session, ScanKind::Changes, session.context.clock.now(), &Vec::new(), true, max_ids);
-        scan.slices.extend(chunks(ids, max_ids));
-        scan
+        let now = session.context.clock.now();
+        let sets = [sets_with_pending(session, now, &IdRanges::new(), max_ids), chunks(ids, max_ids)].concat();
+        IdScan::new(session, Purpose::Backfill(selected), now, sets, Known::default())
     });
-    (scan.confirms, scan.absent_is_empty, scan.selected) = (true, absent_is_empty, Some(selected));
     let path = format!("{}/{get}", session.resource.read.service);
     scan.run(session, &path).await?;
     finish(session).await?;
@@ -193,15 +171,14 @@ async fn by_date(
     let resumed = known.is_some();
     let mut scan = match known {
         Some(scan) => scan,
-        None => selected_by_date(session, max_ids, changes, window, &by).await?,
+        None => selected_by_date(session, max_ids, changes, (&selected, &by), window).await?,
     };
-    (scan.confirms, scan.selected) = (true, Some(selected));
     let path = format!("{}/{get}", resource.read.service);
     scan.run(session, &path).await?;
-    let gone = gone::prove(session, scan.candidates.intersection(&scan.gone).copied().collect()).await?;
+    let gone = deletions::prove(session, scan.candidates.intersection(&scan.gone).copied().collect()).await?;
     let asked = scan.slices.iter().map(|slice| ids_in(slice)).sum();
     let done = Backfilled { asked, absent: count(scan.gone.len()), gone: count(gone.len()), resumed };
-    let held = gone::records(session).await?;
+    let held = deletions::records(session).await?;
     if done.gone > may_go(held) {
         return Err(Failure::new(Kind::Doubtful, format!("take deleted {} out of the tables", session.name))
             .because(format!("{} of the range are gone, and {}", done.gone, described(held)))
@@ -209,7 +186,7 @@ async fn by_date(
     }
     let at = if resumed { session.context.clock.now() } else { scan.started_at };
     session.state.absence.suspects.retain(|id, _| !gone.contains(id));
-    session.bury(gone.into_iter().collect(), at, session.deletes == Deletes::Move);
+    session.bury(gone.into_iter().collect(), at);
     finish(session).await?;
     Ok(done)
 }
@@ -220,12 +197,11 @@ async fn selected_by_date(
     session: &mut ResourceSession<'_>,
     max_ids: usize,
     changes: &Changes,
+    (selected, by): (&Selected, &str),
     window: Window,
-    by: &str,
-) -> Result<SliceScan> {
+) -> Result<IdScan> {
     let resource = Arc::clone(&session.resource);
-    let id_source =
-        IdSource { client: &session.context.client, stop: &session.context.stop, name: Arc::clone(&session.name) };
+    let id_source = IdSource::of(session);
     let (stamps, filter) = ([by.to_owned()], Filter::Period { column: by.to_owned(), window });
     let (started_at, rows) = id_source.search(&resource.read.service, &changes.search, &stamps, Some(filter)).await?;
     // Asked a second wider on either side: what lies outside is cut here.
@@ -239,13 +215,13 @@ async fn selected_by_date(
     let dates: Vec<(i64, Dates)> = found.iter().map(|row| (row.id, shown(row))).collect();
     let found: BTreeSet<i64> = found.iter().map(|row| row.id).collect();
     let held = if by == changes.created() { held_created(session, &resource, by, window).await? } else { Vec::new() };
-    let mut scan = SliceScan::new(session, ScanKind::Changes, started_at, &Vec::new(), true, max_ids);
-    scan.candidates = held.into_iter().filter(|id| !found.contains(id)).collect();
-    scan.stale.await_dates(dates);
-    scan.absent.shown = collapse(found);
-    scan.slices.extend(chunks(&scan.absent.shown, max_ids));
-    scan.slices.extend(chunks(&collapse(scan.candidates.iter().copied()), max_ids));
-    Ok(scan)
+    let candidates: BTreeSet<i64> = held.into_iter().filter(|id| !found.contains(id)).collect();
+    let shown = collapse(found);
+    let pending = sets_with_pending(session, started_at, &IdRanges::new(), max_ids);
+    let listed = chunks(&shown, max_ids);
+    let sets = [pending, listed, chunks(&collapse(candidates.iter().copied()), max_ids)].concat();
+    let known = Known { shown, candidates, awaited: dates, ..Known::default() };
+    Ok(IdScan::new(session, Purpose::Backfill(selected.clone()), started_at, sets, known))
 }
 
 /// The ids that we hold whose date of creation lies in the window; none where no column keeps that date.

@@ -45,6 +45,11 @@ impl Binding {
         bound.map(|_| ())
     }
 
+    /// The account.
+    pub fn account(&self) -> &str {
+        &self.account
+    }
+
     /// Whether the claim was refused: nothing was written, and nothing may be.
     pub fn is_refused(&self) -> bool {
         self.refused.load(Ordering::Relaxed)

@@ -7,9 +7,11 @@ use crate::decode::meta_data;
 use crate::event::Event;
 use crate::failure::{Failure, Kind, Result};
 use crate::fetch::{Auth, Client, ColumnMeta, Request, SourceReply};
+use crate::manifest::nonce;
 use crate::manifest::{FieldDrift, check_destination, head};
 use crate::quantity::plural;
-use crate::run::{RunRequest, choose, nonce};
+use crate::run::request::RunRequest;
+use crate::run::selection::choose;
 use crate::schema::{ConstantFilter, IdSearch, Inventory, Leaf, ReadStyle, Resource, Source};
 use crate::store::Store;
 

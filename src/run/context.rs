@@ -1,4 +1,4 @@
-//! What all resources of a run share: the store, the client, the clock, the limits.
+//! The parts that all resources of a run share: the store, the client, the clock, the limits.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -13,8 +13,8 @@ use crate::config::Limits;
 use crate::event::Events;
 use crate::fetch::Client;
 use crate::manifest::ResourceHolder;
-use crate::run::Stop;
 use crate::run::binding::Binding;
+use crate::run::stop::Stop;
 use crate::schema::Catalog;
 use crate::store::{Locks, Store, Upload};
 
@@ -43,19 +43,40 @@ impl Clock {
     }
 }
 
-/// What all resources of a run share.
-pub struct RunContext {
-    pub store: Store,
+/// The parts of the destination that this run holds.
+pub struct Claims {
     /// The account's claim on the store.
     pub binding: Binding,
+    pub locks: Locks,
+    /// Unfinished uploads below staging, as they were once the locks were taken.
+    pub uploads: Vec<Upload>,
+}
+
+/// The order of the run's commits, and the numbers of its files.
+#[derive(Debug)]
+pub struct CommitTurns {
+    /// One commit is written at a time: a Parquet writer holds a row group in memory.
+    pub turn: Semaphore,
+    /// The numbers of this run's files: a name is never used twice. Moved on under the turn.
+    pub files: AtomicU64,
+    pub rejected_values: AtomicU64,
+}
+
+impl Default for CommitTurns {
+    fn default() -> Self {
+        Self { turn: Semaphore::new(1), files: AtomicU64::new(0), rejected_values: AtomicU64::new(0) }
+    }
+}
+
+/// The parts that all resources of a run share.
+pub struct RunContext {
+    pub store: Store,
     pub client: Client,
     pub catalog: Arc<Catalog>,
     /// Resources that the settings select.
     pub selected: BTreeSet<String>,
-    pub locks: Locks,
-    /// Unfinished uploads below staging, as they were once the locks were taken.
-    pub uploads: Vec<Upload>,
-    pub account: String,
+    /// The destination as this run holds it.
+    pub claims: Claims,
     pub run: String,
     pub clock: Clock,
     /// Local scratch space, one folder a resource below it.
@@ -63,16 +84,12 @@ pub struct RunContext {
     pub limits: Limits,
     pub events: Events,
     pub stop: Stop,
-    /// One commit is written at a time: a Parquet writer holds a row group in memory.
-    pub commit_turn: Semaphore,
-    /// The numbers of this run's files: a name is never used twice. Moved on under the commit's turn.
-    pub files_numbered: AtomicU64,
-    pub rejected_numbered: AtomicU64,
+    pub commits: CommitTurns,
 }
 
 impl RunContext {
     /// The run as the holder of its locks.
     pub fn holder(&self) -> ResourceHolder<'_> {
-        ResourceHolder { store: &self.store, locks: &self.locks, run: &self.run }
+        ResourceHolder { store: &self.store, locks: &self.claims.locks, run: &self.run }
     }
 }

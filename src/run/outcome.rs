@@ -9,7 +9,7 @@ use crate::decode::RejectedCounts;
 use crate::event::Ending;
 use crate::failure::{Failure, Kind, Recovery, Result};
 use crate::manifest::SourceCount;
-use crate::run::Noticed;
+use crate::run::noticed::Noticed;
 use crate::store::{Store, paths};
 use crate::write::RowChanges;
 
@@ -45,16 +45,22 @@ pub struct ResourceOutcome {
     pub rows: u64,
     pub requests: u64,
     pub tally: Tally,
-    /// Ids that are owed.
+    pub unsettled: Unsettled,
+    /// The source's count beside what is held.
+    pub count: SourceCount,
+    /// What a command beside the nightly run found, a sentence.
+    pub found: Option<String>,
+}
+
+/// The ids of a resource that wait for a later run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Unsettled {
+    /// Ids that could not be fetched or mapped.
     pub pending: u64,
     /// Ids that the source lists and has not returned in three runs over three days: outside the exit code.
     pub withheld: u64,
     /// Ids whose deletion waits for a second proof.
     pub suspects: u64,
-    /// The source's count beside what is held.
-    pub count: SourceCount,
-    /// What a command beside the nightly run found, a sentence.
-    pub found: Option<String>,
 }
 
 /// How a resource ended.
@@ -199,7 +205,7 @@ impl Outcome {
         let incomplete = self.resources.iter().any(|resource| {
             let tally = &resource.tally;
             let rejected = fail_on_misfit && !(tally.rejected_values.is_empty() && tally.rejected_rows.is_empty());
-            matches!(resource.end, End::Failed(_) | End::Stopped) || resource.pending > 0 || rejected
+            matches!(resource.end, End::Failed(_) | End::Stopped) || resource.unsettled.pending > 0 || rejected
         });
         if incomplete { 3 } else { 0 }
     }

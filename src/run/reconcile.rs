@@ -5,19 +5,19 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
-use crate::config::Deletes;
 use crate::event::Event;
 use crate::failure::{Failure, Kind, Result};
 use crate::fetch::{IdRanges, chunks, collapse, count as ids_in, expand, holds, without};
-use crate::manifest::ScanKind;
+use crate::quantity::count;
 use crate::quantity::plural;
-use crate::run::gone;
-use crate::run::inventory::{IdSource, Ids};
-use crate::run::limits::{described, may_go};
-use crate::run::session::{ResourceSession, count};
-use crate::run::slices::SliceScan;
-use crate::run::start::above;
-use crate::schema::{Inventory, ReadStyle, Resource};
+use crate::run::safety_limit::{described, may_go};
+use crate::run::scan::deletions;
+use crate::run::scan::first_day::above;
+use crate::run::scan::id_scan::{IdScan, Known, sets_with_pending};
+use crate::run::scan::id_source::{IdSource, Ids};
+use crate::run::scan::purpose::Purpose;
+use crate::run::session::ResourceSession;
+use crate::schema::{Changes, Inventory, ReadStyle, Resource};
 use crate::write::{Replace, held_ids};
 
 /// The origin of the comparison.
@@ -85,23 +85,7 @@ pub async fn reconcile(session: &mut ResourceSession<'_>, by: By) -> Result<Reco
             .because("its first load is not complete")
             .advise(format!("`pearlift run {}` first", resource.name)));
     };
-    let id_source =
-        IdSource { client: &session.context.client, stop: &session.context.stop, name: Arc::clone(&session.name) };
-    let listed = match (inventory, changes) {
-        // The span between least and greatest says nothing of single ids: the search does.
-        (Inventory::Windows(search), _) => {
-            let (started_at, rows) = id_source
-                .search_by(
-                    &resource.read.service,
-                    search,
-                    (&[], None),
-                    changes.as_ref().map(|changes| changes.created().to_owned()),
-                )
-                .await?;
-            Ids { ids: collapse(rows.into_iter().map(|row| row.id)), started_at, exact: true }
-        }
-        (Inventory::Options(_) | Inventory::Search(_), _) => id_source.all(&resource).await?,
-    };
+    let listed = listed_ids(session, inventory, changes.as_ref()).await?;
     let table = resource.main_table();
     let files = head.tables.get(&table.name).map(|table| table.files.clone()).unwrap_or_default();
     let held = held_ids(&session.context.store, &files, &table.columns[table.key[0]].name).await?;
@@ -109,27 +93,18 @@ pub async fn reconcile(session: &mut ResourceSession<'_>, by: By) -> Result<Reco
         return Err(refused(session, count(held.len()), count(held.len())).because_empty());
     }
     let candidates: IdRanges = collapse(held.iter().copied().filter(|id| !holds(&listed.ids, *id)));
-    let wanted = match (session.state.start, changes) {
-        // What is older than the first load was not wanted, and is not missing.
-        (Some(start), Some(changes)) => {
-            let (_, least) = id_source.least_from(&resource.read.service, changes, start).await?;
-            above(&listed.ids, least)
-        }
-        (Some(_), None) | (None, _) => listed.ids.clone(),
-    };
-    let known: BTreeSet<i64> = held.iter().chain(session.state.absence.withheld.keys()).copied().collect();
-    let missing = without(&wanted, &known);
-    let mut scan = SliceScan::new(session, ScanKind::Changes, listed.started_at, &Vec::new(), true, *max_ids);
-    scan.slices.extend(chunks(&missing, *max_ids));
-    (scan.gradual, scan.confirms) = (false, true);
-    scan.absent.shown = listed.ids.clone();
-    scan.absent.witness = held.iter().rev().copied().find(|id| holds(&listed.ids, *id));
-    let sets = chunks(&candidates, max_ids.saturating_sub(1).max(1)).len();
+    let missing = missing_ids(session, changes.as_ref(), &listed, &held).await?;
+    let pending = sets_with_pending(session, listed.started_at, &IdRanges::new(), *max_ids);
+    let sets = [pending, chunks(&missing, *max_ids)].concat();
+    let witness = held.iter().rev().copied().find(|id| holds(&listed.ids, *id));
+    let known = Known { shown: listed.ids.clone(), witness, ..Known::default() };
+    let mut scan = IdScan::new(session, Purpose::Reconcile, listed.started_at, sets, known);
+    let confirming = chunks(&candidates, max_ids.saturating_sub(1).max(1)).len();
     session.context.events.tell(Event::Started {
         resource: session.resource.name.clone(),
         scan: "reconcile".to_owned(),
         reason: format!("{} held and not listed, {} listed and not held", ids_in(&candidates), ids_in(&missing)),
-        requests: Some(count(scan.slices.len() + sets)),
+        requests: Some(count(scan.slices.len() + confirming)),
     });
     let path = format!("{}/{get}", resource.read.service);
     scan.run(session, &path).await?;
@@ -140,7 +115,7 @@ pub async fn reconcile(session: &mut ResourceSession<'_>, by: By) -> Result<Reco
         return Err(unproven(session, count(again.unproven.len())));
     }
     session.state.absence.hidden = collapse(candidates.difference(&again.absent).copied());
-    let still = gone::relist(session, &again.absent).await?;
+    let still = deletions::relist(session, &again.absent).await?;
     let gone: BTreeSet<i64> = again.absent.difference(&still).copied().collect();
     let found = Reconciled {
         listed: ids_in(&listed.ids),
@@ -151,18 +126,51 @@ pub async fn reconcile(session: &mut ResourceSession<'_>, by: By) -> Result<Reco
     };
     refuse_many(session, found.gone, found.held, force)?;
     session.state.reconciled_at = Some(listed.started_at);
-    session.state.clocks.reconciled_at = Some(session.begun);
+    session.state.clocks.reconciled_at = Some(session.observations.begun);
     match by {
-        By::Night => gone::bury_some(session, gone, found.held, listed.started_at),
+        By::Night => deletions::bury_some(session, gone, found.held, listed.started_at),
         By::Command | By::Force => {
             session.state.absence.suspects.retain(|id, _| !gone.contains(id));
             let gone = gone.into_iter().collect();
-            session.bury(gone, listed.started_at, session.deletes == Deletes::Move);
+            session.bury(gone, listed.started_at);
         }
     }
     session.forget_absent();
     session.commit(Replace::Records, true).await?;
     Ok(found)
+}
+
+/// The ids that the source has.
+async fn listed_ids(session: &ResourceSession<'_>, inventory: &Inventory, changes: Option<&Changes>) -> Result<Ids> {
+    let (id_source, resource) = (IdSource::of(session), &session.resource);
+    match inventory {
+        // The span between least and greatest states nothing of single ids: the search does.
+        Inventory::Windows(search) => {
+            let by = changes.map(|changes| changes.created().to_owned());
+            let (started_at, rows) = id_source.search_by(&resource.read.service, search, (&[], None), by).await?;
+            Ok(Ids { ids: collapse(rows.into_iter().map(|row| row.id)), started_at, exact: true })
+        }
+        Inventory::Options(_) | Inventory::Search(_) => id_source.all(resource).await,
+    }
+}
+
+/// The listed ids that are neither held nor withheld. Records older than the first load were not wanted, and are not missing.
+async fn missing_ids(
+    session: &ResourceSession<'_>,
+    changes: Option<&Changes>,
+    listed: &Ids,
+    held: &[i64],
+) -> Result<IdRanges> {
+    let wanted = match (session.state.start, changes) {
+        (Some(start), Some(changes)) => {
+            let service = &session.resource.read.service;
+            let (_, least) = IdSource::of(session).least_from(service, changes, start).await?;
+            above(&listed.ids, least)
+        }
+        (Some(_), None) | (None, _) => listed.ids.clone(),
+    };
+    let known: BTreeSet<i64> = held.iter().chain(session.state.absence.withheld.keys()).copied().collect();
+    Ok(without(&wanted, &known))
 }
 
 /// A refusal where the source returns nothing of what it lists.

@@ -3,23 +3,12 @@
 //! A resource collects them in its state under a mark. The other resource notes the mark in the commit that brings what it
 //! read, so that no further commit is needed: the references are cleared with the next commit of the resource that has them.
 
-use std::collections::BTreeSet;
+use jiff::Timestamp;
 
 use crate::failure::Result;
-use crate::manifest::{State, newest_outline, nonce};
+use crate::manifest::{Version, head, newest_outline};
+use crate::run::reference_marks::mark;
 use crate::run::session::ResourceSession;
-
-/// The mark of the pending references in the state of a version: before there were marks, the nonce of the version.
-pub fn mark(state: &State, version_nonce: &str) -> String {
-    state.references_mark.clone().unwrap_or_else(|| version_nonce.to_owned())
-}
-
-/// The references of `source` that `follower` has not read: none where it has read up to this mark.
-pub fn unread<'a>(source: (&str, &'a State, &str), follower: &str, state: Option<&State>) -> Option<&'a BTreeSet<i64>> {
-    let (name, theirs, version_nonce) = source;
-    let read = state.and_then(|state| state.references_read.get(name));
-    theirs.pending_references.get(follower).filter(|ids| !ids.is_empty() && read != Some(&mark(theirs, version_nonce)))
-}
 
 impl ResourceSession<'_> {
     /// Clears references that the resources which they are of have read.
@@ -40,46 +29,49 @@ impl ResourceSession<'_> {
         }
         Ok(())
     }
-}
 
-/// Adds references to those of a resource, under a new mark.
-pub fn add(state: &mut State, follower: &str, ids: BTreeSet<i64>) {
-    if ids.is_empty() {
-        return;
-    }
-    state.pending_references.entry(follower.to_owned()).or_default().extend(ids);
-    // Also where they are known already: they may have been read since they were added.
-    state.references_mark = Some(nonce());
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn left_to_read(state: &State, named: &State) -> Vec<i64> {
-        unread(("naming", state, "nonce of a version"), "named", Some(named)).into_iter().flatten().copied().collect()
-    }
-
-    #[test]
-    fn references_that_were_read_are_not_read_again_until_some_are_added_known_ones_too() {
-        let (mut naming, mut named) = (State::default(), State::default());
-        add(&mut naming, "named", BTreeSet::from([7, 9]));
-        assert_eq!(left_to_read(&naming, &named), [7, 9]);
-
-        named.references_read.insert("naming".to_owned(), mark(&naming, "nonce of a version"));
-        assert_eq!(left_to_read(&naming, &named), [0; 0]);
-        assert_eq!(unread(("naming", &naming, ""), "other", Some(&named)), None);
-
-        add(&mut naming, "named", BTreeSet::from([7]));
-        assert_eq!(left_to_read(&naming, &named), [7, 9]);
+    /// The month from which on rows report their references. A first load references everything: of interest are the newest
+    /// rows, to resources that have been read, or are being read, before these rows came.
+    pub async fn met_from(&mut self) -> Result<i32> {
+        if let Some(known) = self.committer.met_from {
+            return Ok(known);
+        }
+        let mut met_from = i32::MIN;
+        if self.head.as_ref().is_none_or(|head| head.state.completed_at.is_none()) {
+            let clocks = self.context.client.clocks();
+            let mut from = clocks.earliest(clocks.ours());
+            for (follower, naming) in std::mem::take(&mut self.committer.followers) {
+                let theirs = head(&self.context.store, &follower).await?;
+                if let Some(read) = self.read_since(&follower, theirs.as_ref()) {
+                    from = from.min(read);
+                    self.committer.followers.push((follower, naming));
+                }
+            }
+            // A day for clocks that differ.
+            let day = from.saturating_sub(jiff::SignedDuration::from_hours(24)).unwrap_or(from);
+            let month = jiff::tz::Offset::UTC.to_datetime(day).date().first_of_month();
+            met_from = crate::write::day_number(month).unwrap_or(i32::MIN);
+        }
+        self.committer.met_from = Some(met_from);
+        Ok(met_from)
     }
 
-    #[test]
-    fn references_of_a_version_without_a_mark_are_read_once() {
-        let (mut naming, mut named) = (State::default(), State::default());
-        naming.pending_references.insert("named".to_owned(), BTreeSet::from([3]));
-        assert_eq!(left_to_read(&naming, &named), [3]);
-        named.references_read.insert("naming".to_owned(), mark(&naming, "nonce of a version"));
-        assert_eq!(left_to_read(&naming, &named), [0; 0]);
+    /// Since when a follower may hold records as they were before rows of ours came: the start of its first load or whole
+    /// read, unfinished or not; this run's start where it is this run's to read. `None` where it holds nothing.
+    fn read_since(&self, follower: &str, theirs: Option<&Version>) -> Option<Timestamp> {
+        let this_run = self
+            .context
+            .claims
+            .locks
+            .holds(follower)
+            .then(|| self.context.client.clocks().earliest(self.context.clock.start()));
+        // A scan of an earlier run that this one goes on with may have committed, or ended, before we ask.
+        let before = theirs.and_then(|theirs| {
+            let (state, clocks) = (&theirs.state, theirs.state.clocks);
+            let under_way = state.scan.as_ref().map(|scan| scan.started_at);
+            let by_ours = clocks.scan.map(|scan| scan.earliest).into_iter().chain(clocks.reloaded_at);
+            under_way.into_iter().chain(state.reloaded_at).chain(by_ours).min()
+        });
+        this_run.into_iter().chain(before).min()
     }
 }

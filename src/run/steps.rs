@@ -4,18 +4,19 @@ use jiff::Timestamp;
 
 use crate::event::Event;
 use crate::failure::Result;
-use crate::manifest::{Claimant, Recovered, ScanKind, SourceCount, Version, head as newest, recover};
+use crate::manifest::{Claimant, Recovered, ScanKind, SourceCount, Version, head as newest, nonce, recover};
 use crate::plan::{Fit, ResourceOptions, Step, StepKind, plan};
-use crate::run::completeness;
+use crate::quantity::count;
 use crate::run::context::RunContext;
-use crate::run::heads::options;
-use crate::run::mend::Mended;
+use crate::run::outcome::{End, ResourceOutcome, Tally, Unsettled};
 use crate::run::reconcile::{By, Reconciled};
-use crate::run::session::{ResourceSession, count};
-use crate::run::{
-    End, ResourceOutcome, RunMode, RunRequest, Tally, backfill, held, mend, nonce, reconcile, reread, resource,
-    rows_gone,
-};
+use crate::run::reconcile_rows::reconcile_rows;
+use crate::run::repair::Repaired;
+use crate::run::request::{RunMode, RunRequest};
+use crate::run::scan::{completeness, held_ids, reread, styles};
+use crate::run::selection::options;
+use crate::run::session::{ResourceSession, SessionOptions};
+use crate::run::{backfill, reconcile, repair};
 use crate::schema::{ReadStyle, Resource};
 
 /// One resource to the end of its steps; gives also those that are made once every resource has come so far.
@@ -38,14 +39,12 @@ pub async fn work_on(
         rows: 0,
         requests: 0,
         tally: Tally::default(),
-        pending: 0,
-        withheld: 0,
-        suspects: 0,
+        unsettled: Unsettled::default(),
         count: SourceCount::default(),
         found: None,
     };
-    if !context.locks.holds(&resource.name) {
-        let by = context.locks.held_by_others.iter().find(|held| held.name == resource.name);
+    if !context.claims.locks.holds(&resource.name) {
+        let by = context.claims.locks.held_by_others.iter().find(|held| held.name == resource.name);
         outcome.end = End::Held(by.map_or_else(|| "another run".to_owned(), |held| held.by.clone()));
         return (outcome, later);
     }
@@ -68,8 +67,9 @@ async fn all_steps(
     source_now: Option<Timestamp>,
     outcome: &mut ResourceOutcome,
 ) -> Result<(End, Vec<Step>)> {
-    let claimant = Claimant { account: &context.account, run: &context.run, now: context.clock.now(), nonce };
-    let Recovered { head, kept } = recover(&context.store, resource, &context.uploads, claimant).await?;
+    let claimant =
+        Claimant { account: context.claims.binding.account(), run: &context.run, now: context.clock.now(), nonce };
+    let Recovered { head, kept } = recover(&context.store, resource, &context.claims.uploads, claimant).await?;
     if let Some(kept) = kept {
         context.events.note(&resource.name, format!("unfinished uploads of dead runs are left: {kept}"));
     }
@@ -79,22 +79,18 @@ async fn all_steps(
         return Box::pin(beside(context, resource, request, head, outcome)).await.map(|end| (end, Vec::new()));
     }
     let options = ResourceOptions { source_now, ..options(request, resource)? };
-    if let Some(why) = held::unready(context, resource).await? {
+    if let Some(why) = held_ids::unready(context, resource).await? {
         return Ok((End::Idle(why), Vec::new()));
     }
     let job = plan(resource, head.as_ref(), options);
     if let Some(reason) = job.idle {
         return Ok((End::Idle(reason), job.later));
     }
-    let mut session = ResourceSession::new(
-        context,
-        resource,
-        head,
-        request.mode.is_full(),
-        request.settings.deletes(&resource.name),
-    )?;
-    session.keep = request.settings.keep(&resource.name)?;
-    session.start = options.start;
+    let full = request.mode.is_full();
+    let plain = SessionOptions::new(request.settings.deletes(&resource.name));
+    let keep = request.settings.keep(&resource.name)?;
+    let wishes = SessionOptions { rebuilds: full, forced: full, keep, start: options.start, ..plain };
+    let mut session = ResourceSession::new(context, resource, head, wishes)?;
     session.clear_read_references().await?;
     let mut later = job.later;
     let done = match make_all(&mut session, &job.steps, outcome).await {
@@ -144,12 +140,12 @@ pub async fn make_all(session: &mut ResourceSession<'_>, steps: &[Step], outcome
             requests: None,
         });
         // Read by others' ids, nothing tells what the night's changes would have found: they must have gone before.
-        let unknown = session.forced && matches!(session.resource.read.style, ReadStyle::PerOwner { .. });
+        let unknown = session.options.forced && matches!(session.resource.read.style, ReadStyle::PerOwner { .. });
         let whole = step.kind == StepKind::Scan(ScanKind::Full) && session.resource.has_dates() && !unknown;
-        session.reads_again = whole || matches!(step.kind, StepKind::Reread(_));
+        session.observations.reads_again = whole || matches!(step.kind, StepKind::Reread(_));
         match step.kind {
             StepKind::Scan(kind) => {
-                Box::pin(resource::make(session, step, kind)).await?;
+                Box::pin(styles::make(session, step, kind)).await?;
                 // A comparison of all ids that follows finds what differs.
                 if session.state.count.open || !steps.iter().any(|step| step.kind == StepKind::Reconcile) {
                     completeness::after(session).await?;
@@ -180,10 +176,11 @@ async fn reshape(
     outcome.scans.push(format!("reshape: {reason}"));
     let scan = "reshape".to_owned();
     context.events.tell(Event::Started { resource: resource.name.clone(), scan, reason, requests: None });
-    let mut session = ResourceSession::new(context, resource, head, false, request.settings.deletes(&resource.name))?;
-    let mends = matches!(request.mode, RunMode::Mend { .. });
-    if mends {
-        mend::set_damaged_apart(&mut session).await?;
+    let wishes = SessionOptions::new(request.settings.deletes(&resource.name));
+    let mut session = ResourceSession::new(context, resource, head, wishes)?;
+    let repairs = matches!(request.mode, RunMode::Repair { .. });
+    if repairs {
+        repair::quarantine_damaged(&mut session).await?;
     }
     let unfilled = session.reshape(reshape).await?;
     if !unfilled.is_empty() {
@@ -196,7 +193,7 @@ async fn reshape(
     outcome.tally.add(&session.tally);
     describe(outcome, session.head.as_ref());
     // With the damaged files, which are still to be mended.
-    if mends { newest(&context.store, &resource.name).await } else { Ok(session.head.clone()) }
+    if repairs { newest(&context.store, &resource.name).await } else { Ok(session.head.clone()) }
 }
 
 /// What is done beside the nightly run.
@@ -207,7 +204,12 @@ async fn beside(
     head: Option<Version>,
     outcome: &mut ResourceOutcome,
 ) -> Result<End> {
-    let mut session = ResourceSession::new(context, resource, head, false, request.settings.deletes(&resource.name))?;
+    let wishes = SessionOptions {
+        forced: matches!(request.mode, RunMode::Repair { force: true }),
+        accepts_older: request.mode.accepts_older(),
+        ..SessionOptions::new(request.settings.deletes(&resource.name))
+    };
+    let mut session = ResourceSession::new(context, resource, head, wishes)?;
     let begun = |scan: &str, reason: &str| Event::Started {
         resource: resource.name.clone(),
         scan: scan.to_owned(),
@@ -232,11 +234,11 @@ async fn beside(
                 Err(failure) => Err(failure),
             }
         }
-        RunMode::Mend { force } => {
+        RunMode::Repair { .. } => {
             context.events.tell(begun("backfill", "looks at every file and reads again what is damaged"));
-            let mut mended = Mended::default();
-            let done = mend::mend(&mut session, *force, &mut mended).await;
-            outcome.found = Some(mended.to_string());
+            let mut repaired = Repaired::default();
+            let done = repair::repair(&mut session, &mut repaired).await;
+            outcome.found = Some(repaired.to_string());
             done.map(|()| End::Complete)
         }
         RunMode::Backfill(selection) => {
@@ -256,7 +258,7 @@ async fn beside(
 async fn compare(session: &mut ResourceSession<'_>, by: By) -> Result<Reconciled> {
     let resource = std::sync::Arc::clone(&session.resource);
     match &resource.read.style {
-        ReadStyle::Search(search) if !search.since.is_empty() => rows_gone::reconcile(session, search, by).await,
+        ReadStyle::Search(search) if !search.since.is_empty() => reconcile_rows(session, search, by).await,
         ReadStyle::Search(_) | ReadStyle::IdSets { .. } | ReadStyle::PerOwner { .. } | ReadStyle::List { .. } => {
             reconcile::reconcile(session, by).await
         }
@@ -270,8 +272,10 @@ pub fn describe(outcome: &mut ResourceOutcome, head: Option<&Version>) {
         outcome.watermark = head.state.watermark;
         outcome.rows = head.rows();
         outcome.count = head.state.count.clone();
-        outcome.pending = count(head.state.pending.len());
-        outcome.withheld = count(head.state.absence.withheld.len());
-        outcome.suspects = count(head.state.absence.suspects.len());
+        outcome.unsettled = Unsettled {
+            pending: count(head.state.pending.len()),
+            withheld: count(head.state.absence.withheld.len()),
+            suspects: count(head.state.absence.suspects.len()),
+        };
     }
 }

@@ -17,6 +17,7 @@ mod prove;
 mod step;
 mod tidy;
 mod uploads;
+mod unfinished;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -10,15 +10,14 @@ use std::time::Duration;
 
 use object_store::aws::AmazonS3;
 use object_store::client::{HttpClient, HttpRequest, HttpRequestBody};
-use object_store::multipart::MultipartStore;
 use object_store::path::Path;
 use object_store::signer::{SignedUrlOptions, Signer};
 use serde::Deserialize;
 
 use crate::failure::Result;
+use crate::store::error;
 use crate::store::listing::ListedPages;
 use crate::store::network::Untaken;
-use crate::store::{Store, error};
 
 /// How long a signed address holds: one request is made at once.
 const SIGNED_FOR: Duration = Duration::from_secs(60);
@@ -39,7 +38,7 @@ pub struct Upload {
 /// The bucket without the destination's prefix, which lists uploads and aborts them.
 #[derive(Clone)]
 pub(super) struct Uploads {
-    bucket: AmazonS3,
+    pub(super) bucket: AmazonS3,
     client: HttpClient,
     prefix: Path,
 }
@@ -69,30 +68,6 @@ pub fn upload_page(answer: &[u8]) -> std::result::Result<UploadPage, quick_xml::
     quick_xml::de::from_reader(answer)
 }
 
-impl Store {
-    /// The unfinished uploads below a folder, sorted; one request for each thousand.
-    pub async fn uploads(&self, folder: &str) -> Result<Vec<Upload>> {
-        match &self.uploads {
-            Some(uploads) => uploads.below(folder).await,
-            None => Ok(Vec::new()),
-        }
-    }
-
-    /// Gives uploads up with the parts that arrived; one that is gone is no error.
-    pub async fn give_up(&self, uploads: &[Upload]) -> Result<()> {
-        let Some(of) = &self.uploads else { return Ok(()) };
-        for upload in uploads {
-            let wrong = |error| error::failure("give up an upload", &upload.path, error);
-            let path = Path::parse(of.key(&upload.path)).map_err(|error| wrong(error.into()))?;
-            match of.bucket.abort_multipart(&path, &upload.id).await {
-                Ok(()) | Err(object_store::Error::NotFound { .. }) => {}
-                Err(error) => return Err(wrong(error)),
-            }
-        }
-        Ok(())
-    }
-}
-
 impl Uploads {
     /// Those of a bucket, with the destination below a prefix.
     pub(super) fn new(bucket: AmazonS3, client: HttpClient, prefix: Path) -> Self {
@@ -100,11 +75,11 @@ impl Uploads {
     }
 
     /// The key of a path of the destination.
-    fn key(&self, path: &str) -> String {
+    pub(super) fn key(&self, path: &str) -> String {
         if self.prefix.as_ref().is_empty() { path.to_owned() } else { format!("{}/{path}", self.prefix) }
     }
 
-    async fn below(&self, folder: &str) -> Result<Vec<Upload>> {
+    pub(super) async fn below(&self, folder: &str) -> Result<Vec<Upload>> {
         let (ours, below) = (self.key(""), self.key(&format!("{folder}/")));
         let mut found = BTreeSet::new();
         let mut after: Option<(String, String)> = None;

@@ -8,7 +8,7 @@ use crate::failure::{Failure, Result};
 use crate::manifest::{DataFile, TableFiles, Version};
 use crate::schema::{DELETED_AT, EXTRA, EXTRACTED_AT, RUN_ID};
 use crate::store::Store;
-use crate::verify::{VerifyFinding, What, finding};
+use crate::verify::finding::{VerifyFinding, What, finding};
 use crate::write::{Columns, Flaw, LocatedFile, footer};
 
 /// Files looked at at once: a bucket answers in tens of milliseconds.

@@ -5,142 +5,21 @@
 //! partitions of rows. Reads only; a run may continue meanwhile, so a missing file is looked up in the newest head
 //! before it is called damage.
 
+mod finding;
 mod files;
 mod tables;
 mod strays;
 
-use std::fmt;
-use std::path::Path;
-
 use crate::failure::{Failure, Kind, Result};
 use crate::manifest::{Version, head, resources};
-use crate::schema::Catalog;
 use crate::store::Store;
+use crate::verify::finding::finding;
 use crate::write::Flaw;
+
+pub use finding::{Inquiry, Report, VerifiedResource, VerifyFinding, What};
 
 /// A run that commits all the time could change the head under us for ever.
 const TRIES: u32 = 5;
-
-/// The scope of a verification.
-#[derive(Clone, Copy, Debug)]
-pub struct Inquiry<'a> {
-    pub store: &'a Store,
-    pub catalog: &'a Catalog,
-    /// Resources by name; none means all that have manifests.
-    pub names: &'a [String],
-    /// Read every byte, not only sizes and footers.
-    pub deep: bool,
-    /// A local folder for copies of files in a bucket.
-    pub spool: &'a Path,
-}
-
-/// The findings.
-#[derive(Debug, Default)]
-pub struct Report {
-    pub resources: Vec<VerifiedResource>,
-    pub findings: Vec<VerifyFinding>,
-}
-
-/// A resource that was looked at, by its head.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct VerifiedResource {
-    pub resource: String,
-    pub version: u64,
-    pub files: u64,
-    pub rows: u64,
-    pub bytes: u64,
-}
-
-/// Something worth a line.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct VerifyFinding {
-    pub resource: String,
-    pub path: Option<String>,
-    pub what: What,
-    /// How often in this file.
-    pub count: u64,
-}
-
-/// The kind of a finding.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum What {
-    /// A live file differs from the manifest.
-    Flawed(Flaw),
-    /// A manifest cannot be read, or is not of its place.
-    Manifest(String),
-    /// A Parquet file that no head names, where a glob reads it.
-    Foreign,
-    /// A live file waits in staging to be published.
-    Unpublished,
-    /// A file of ours that a version took out of the table.
-    Superseded,
-    /// Some other file in a table's folder.
-    Stray,
-    /// Something could not be looked at.
-    Skipped(String),
-}
-
-impl What {
-    /// Whether readers get something wrong.
-    pub fn is_damage(&self) -> bool {
-        match self {
-            Self::Flawed(_) | Self::Manifest(_) | Self::Foreign => true,
-            Self::Unpublished | Self::Superseded | Self::Stray | Self::Skipped(_) => false,
-        }
-    }
-
-    /// The finding in one word, for machines.
-    pub fn name(&self) -> &'static str {
-        match self {
-            Self::Flawed(flaw) => flaw.name(),
-            Self::Manifest(_) => "manifest",
-            Self::Foreign => "foreign",
-            Self::Unpublished => "unpublished",
-            Self::Superseded => "superseded",
-            Self::Stray => "stray",
-            Self::Skipped(_) => "skipped",
-        }
-    }
-}
-
-impl fmt::Display for What {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Flawed(flaw) => flaw.fmt(f),
-            Self::Manifest(why) | Self::Skipped(why) => f.write_str(why),
-            Self::Foreign => f.write_str("a foreign file in a table folder: a glob reads its rows"),
-            Self::Unpublished => f.write_str("committed, and not yet in its place"),
-            Self::Superseded => f.write_str("superseded: a version took it out of the table"),
-            Self::Stray => f.write_str("no manifest names it"),
-        }
-    }
-}
-
-impl VerifyFinding {
-    /// The remedy, if there is one.
-    pub fn remedy(&self) -> Option<String> {
-        let name = &self.resource;
-        match &self.what {
-            What::Flawed(_) => Some(format!(
-                "`pearlift backfill {name} --damaged` reads its records again; or restore it from a backup"
-            )),
-            What::Manifest(_) => Some(format!(
-                "restore it from a backup; without one move it away, and `pearlift backfill {name} --damaged` repairs the version before"
-            )),
-            What::Foreign => Some("move it out of the table's folder".to_owned()),
-            What::Unpublished => Some(format!("`pearlift run {name}` or `pearlift clean` publishes it")),
-            What::Superseded => Some("`pearlift clean` removes it".to_owned()),
-            What::Stray | What::Skipped(_) => None,
-        }
-    }
-}
-
-impl Report {
-    /// How many findings are damage.
-    pub fn damaged(&self) -> usize {
-        self.findings.iter().filter(|finding| finding.what.is_damage()).count()
-    }
-}
 
 /// Looks at the resources. Refuses (`Usage`) a name without manifests; fails where the store does.
 pub async fn verify(inquiry: Inquiry<'_>) -> Result<Report> {
@@ -216,10 +95,6 @@ fn any_missing(findings: &[VerifyFinding]) -> bool {
 /// Whether a newer version has replaced this head.
 async fn has_moved(inquiry: Inquiry<'_>, current: &Version) -> Result<bool> {
     Ok(head(inquiry.store, &current.resource).await?.is_some_and(|newest| newest.nonce != current.nonce))
-}
-
-fn finding(resource: &str, path: Option<&str>, what: What) -> VerifyFinding {
-    VerifyFinding { resource: resource.to_owned(), path: path.map(str::to_owned), what, count: 1 }
 }
 
 fn describe(head: &Version) -> VerifiedResource {

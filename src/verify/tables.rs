@@ -8,7 +8,7 @@ use crate::failure::Result;
 use crate::manifest::Version;
 use crate::schema::{Partition, Resource};
 use crate::verify::files::{Files, columns, deleted_columns};
-use crate::verify::{Inquiry, VerifyFinding, What, finding};
+use crate::verify::finding::{Inquiry, VerifyFinding, What, finding};
 use crate::write::{Columns, ComparedTable, FileFault, Group, LocatedFile, compare};
 
 /// Reads every file of a head.

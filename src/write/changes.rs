@@ -7,7 +7,7 @@ use arrow_array::types::Int64Type;
 use arrow_array::{Array, RecordBatch};
 
 use crate::schema::{Naming, Test};
-use crate::write::held_rows::admits;
+use crate::write::lookup::admits;
 
 /// The fate of an old row of which no new one came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -17,8 +17,8 @@ use crate::failure::{Failure, Kind, Result};
 use crate::manifest::{DataFile, OpenRecords, TableFiles, Version};
 use crate::store::{LocalCopy, Store};
 use crate::write::context::WriteContext;
+use crate::write::form::{Form, Sizes};
 use crate::write::output::{Draft, Output};
-use crate::write::parquet::{Form, Sizes};
 use crate::write::reader::read;
 
 /// A file smaller than the target size divided by this is joined with small neighbours.

@@ -3,43 +3,13 @@
 
 use std::path::Path;
 
-use arrow_schema::DataType;
 use tokio::runtime::Handle;
 
 use crate::failure::Result;
-use crate::schema::Partition;
 use crate::store::Store;
 use crate::write::cursor::{Access, KeyCursor};
-use crate::write::inspect::{FileFault, Flaw, LocatedFile};
-
-/// Tables that belong together: those of a resource, of one day where it is a snapshot.
-#[derive(Clone, Debug)]
-pub struct Group {
-    pub parts: Vec<ComparedTable>,
-    /// The place of the table keyed by the record key alone, if there is one.
-    pub owner: Option<usize>,
-}
-
-/// The live files of one table.
-#[derive(Clone, Debug)]
-pub struct ComparedTable {
-    /// Names of the key columns; the first is the record key, a whole number or a text.
-    pub key: Vec<String>,
-    /// The columns that its files must have.
-    pub columns: Columns,
-    pub files: Vec<LocatedFile>,
-    /// The table's own column that decides the partition of a row.
-    pub dated: Option<(Partition, String)>,
-}
-
-/// The columns that files must have.
-#[derive(Clone, Debug)]
-pub enum Columns {
-    /// These, in this order, and no others.
-    Just(Vec<(String, DataType)>),
-    /// These among others: the files are older than the table's columns.
-    Among(Vec<String>),
-}
+use crate::write::inspect::{FileFault, Flaw};
+use crate::write::table_group::Group;
 
 /// Compares the files of a group with their manifest and with each other; reads every byte of them. Blocks: call it
 /// from a blocking thread. Memory is bounded by the files with overlapping key ranges; `spool` holds copies of files of

@@ -7,9 +7,9 @@ use tokio::runtime::Handle;
 use crate::failure::Result;
 use crate::manifest::DataFile;
 use crate::store::{LocalCopy, Store};
+use crate::write::form::{Form, Sizes};
 use crate::write::open::OpenRows;
 use crate::write::output::{Draft, Target};
-use crate::write::parquet::{Form, Sizes};
 use crate::write::source::live_copy;
 
 /// The store, the local disk and the run for which files are written, on a blocking thread.

@@ -9,10 +9,10 @@ use tokio::runtime::Handle;
 use crate::failure::Result;
 use crate::manifest::Key;
 use crate::store::Store;
-use crate::write::compare::ComparedTable;
 use crate::write::inspect::{FileFault, Flaw, LocatedFile, range};
 use crate::write::partition::{number, segment};
 use crate::write::stream::{Stream, belongs};
+use crate::write::table_group::ComparedTable;
 
 /// Where and how files are opened.
 #[derive(Clone, Copy)]

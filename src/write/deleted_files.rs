@@ -15,9 +15,9 @@ use crate::manifest::DataFile;
 use crate::schema::same_columns;
 use crate::store::paths;
 use crate::write::context::WriteContext;
+use crate::write::form::Form;
 use crate::write::inspect::refuse_altered;
 use crate::write::output::{Draft, Output, Target};
-use crate::write::parquet::Form;
 use crate::write::reader::{FileReader, read, read_file};
 use crate::write::segment::sorted;
 

@@ -12,7 +12,7 @@ use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterPrope
 use parquet::schema::types::ColumnPath;
 
 use crate::config::Encodings;
-use crate::write::parquet::Form;
+use crate::write::form::Form;
 
 /// A column of which more than this share of values differ is written without a dictionary: it would cost nearly half of
 /// the writing time and save nothing.

@@ -28,8 +28,8 @@ use crate::manifest::{DataFile, Key};
 use crate::schema::same_columns;
 use crate::write::bounds::{range, rows_at_once};
 use crate::write::encode::created_by;
+use crate::write::form::Form;
 use crate::write::lookup::unreadable;
-use crate::write::parquet::Form;
 use crate::write::source::{FileSource, HeldRange};
 
 /// The row groups of one file.

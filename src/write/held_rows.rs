@@ -12,9 +12,9 @@ use parquet::file::metadata::RowGroupMetaData;
 
 use crate::failure::Result;
 use crate::manifest::DataFile;
-use crate::schema::{DELETED_AT, RowCondition, Test};
+use crate::schema::{DELETED_AT, RowCondition};
 use crate::store::Store;
-use crate::write::lookup::{StoredValue, cell, each_file, range};
+use crate::write::lookup::{admits, each_file, range};
 use crate::write::ranges::each_batch;
 
 /// Ids, each with the values of the other columns.
@@ -28,18 +28,6 @@ pub struct HeldColumns {
     pub conditions: Vec<RowCondition>,
     /// Columns whose values go with an id; a row that lacks one of them holds none.
     pub values: Vec<String>,
-}
-
-/// Whether a cell passes a test.
-pub fn admits(test: &Test, column: &dyn Array, row: usize) -> bool {
-    match (test, cell(column, row)) {
-        (Test::IsNull, _) => column.is_null(row),
-        (Test::IsSet, _) => column.is_valid(row),
-        (Test::Is(_), StoredValue::Null) => false,
-        (Test::Is(wanted), StoredValue::Bool(value)) => *wanted == value.to_string(),
-        (Test::Is(wanted), StoredValue::Number(value)) => *wanted == value.to_string(),
-        (Test::Is(wanted), StoredValue::Text(value)) => *wanted == value,
-    }
 }
 
 impl HeldColumns {

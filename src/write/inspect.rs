@@ -15,7 +15,7 @@ use crate::manifest::{DataFile, Key};
 use crate::quantity::plural;
 use crate::store::{LocalCopy, RemoteFile};
 use crate::write::bounds::{Indexes, load};
-use crate::write::compare::Columns;
+use crate::write::expected_columns::Columns;
 use crate::write::parquet::failed;
 use crate::write::ranges::Chunks;
 

@@ -17,10 +17,9 @@ use parquet::file::statistics::Statistics;
 use crate::decode::timestamp;
 use crate::failure::{Failure, Result};
 use crate::manifest::{DataFile, Key};
-use crate::schema::{DELETED_AT, EXTRACTED_AT, Open, RowCondition};
+use crate::schema::{DELETED_AT, EXTRACTED_AT, Open, RowCondition, Test};
 use crate::store::{RemoteFile, Store};
 use crate::window::Window;
-use crate::write::held_rows::admits;
 use crate::write::ranges::each_batch;
 
 /// A value that can be compared with a search row.
@@ -407,5 +406,17 @@ pub(super) fn cell(column: &dyn Array, row: usize) -> StoredValue {
         DataType::Utf8 => StoredValue::Text(column.as_string::<i32>().value(row).to_owned()),
         // Nothing else is compared with a search.
         _ => StoredValue::Null,
+    }
+}
+
+/// Whether a cell passes a test.
+pub fn admits(test: &Test, column: &dyn Array, row: usize) -> bool {
+    match (test, cell(column, row)) {
+        (Test::IsNull, _) => column.is_null(row),
+        (Test::IsSet, _) => column.is_valid(row),
+        (Test::Is(_), StoredValue::Null) => false,
+        (Test::Is(wanted), StoredValue::Bool(value)) => *wanted == value.to_string(),
+        (Test::Is(wanted), StoredValue::Number(value)) => *wanted == value.to_string(),
+        (Test::Is(wanted), StoredValue::Text(value)) => *wanted == value,
     }
 }

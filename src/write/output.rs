@@ -8,9 +8,10 @@ use arrow_array::RecordBatch;
 use crate::failure::Result;
 use crate::manifest::{DataFile, Key};
 use crate::store::{ScratchFile, Store, paths};
+use crate::write::form::{Fill, Form};
 use crate::write::groups::RowGroups;
 use crate::write::open::OpenRows;
-use crate::write::parquet::{Fill, Form, Writer};
+use crate::write::parquet::Writer;
 use crate::write::sorted::owner;
 use crate::write::source::HeldRange;
 

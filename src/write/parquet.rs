@@ -7,7 +7,6 @@ use std::path::Path;
 use std::sync::Arc;
 
 use arrow_array::RecordBatch;
-use arrow_schema::SchemaRef;
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_writer::{ArrowColumnWriter, ArrowRowGroupWriterFactory, compute_leaves};
 use parquet::column::writer::ColumnCloseResult;
@@ -16,9 +15,9 @@ use parquet::file::reader::ChunkReader;
 use parquet::file::writer::SerializedFileWriter;
 use sha2::{Digest, Sha256};
 
-use crate::config::{Encodings, Limits};
 use crate::failure::{Failure, Kind, Result};
 use crate::write::encode::properties;
+use crate::write::form::{Fill, Form};
 use crate::write::weight::{Most, bytes};
 
 /// Encodings are chosen once so many rows or bytes were buffered: fewer rows do not represent the rest.
@@ -27,8 +26,6 @@ const OBSERVED: Most = Most { rows: 1024, bytes: 1 << 20 };
 const MOST_HELD: usize = 64 << 20;
 /// New rows fill a row group but for this part of it, so that rows that come later have room in it.
 const ROOM: usize = 8;
-/// A row group of less than this part of the largest is small: it is joined with its neighbour where both fit into one.
-const SMALL_GROUP: usize = 4;
 
 /// A file being written; bytes are hashed as they go.
 pub struct Writer {
@@ -66,53 +63,7 @@ impl Write for HashingFile {
     }
 }
 
-/// Sizes and encodings of written files.
-#[derive(Clone, Copy, Debug)]
-pub struct Sizes {
-    pub file_bytes: u64,
-    pub row_group_rows: usize,
-    /// A row group is held in memory until it ends.
-    pub row_group_bytes: usize,
-    pub encodings: Encodings,
-}
-
-impl Sizes {
-    /// As the settings want them: a row group takes an eighth of the memory at most.
-    pub fn of(limits: &Limits) -> Self {
-        Self {
-            file_bytes: limits.file_bytes,
-            row_group_rows: limits.row_group_rows,
-            row_group_bytes: usize::try_from(limits.memory / 8).unwrap_or(usize::MAX),
-            encodings: limits.encodings,
-        }
-    }
-
-    /// Whether a row group of so many rows and bytes is small.
-    pub fn is_small(&self, rows: usize, bytes: usize) -> bool {
-        rows < self.row_group_rows / SMALL_GROUP && bytes < self.row_group_bytes / SMALL_GROUP
-    }
-}
-
-/// How files of a table are written.
-#[derive(Clone, Debug)]
-pub struct Form {
-    pub schema: SchemaRef,
-    /// Places of the key columns, by which rows are sorted.
-    pub key: Vec<usize>,
-    pub schema_hash: String,
-    pub sizes: Sizes,
-}
-
-/// How full the row groups become that rows are written to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fill {
-    /// With room for rows that come later: new rows.
-    WithRoom,
-    /// To the limit: the rows of a row group that there was, with those that came.
-    Whole,
-}
-
-/// The description of a finished file.
+/// What a finished file is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finished {
     pub bytes: u64,

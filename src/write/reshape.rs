@@ -25,9 +25,9 @@ use crate::schema::{
 use crate::store::Store;
 use crate::write::context::WriteContext;
 use crate::write::deleted_rows::{DeletedRows, DeletedSelection, write_deleted_rows};
+use crate::write::form::{Form, Sizes};
 use crate::write::open::OpenRows;
 use crate::write::output::{Draft, Output, empty};
-use crate::write::parquet::{Form, Sizes};
 use crate::write::partition::segment;
 use crate::write::reader::read;
 use crate::write::table::Written;

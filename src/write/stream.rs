@@ -14,9 +14,9 @@ use crate::manifest::Key;
 use crate::schema::{Partition, PartitionBy};
 use crate::store::LocalCopy;
 use crate::write::bounds::{Indexes, load, rows_at_once};
-use crate::write::compare::ComparedTable;
 use crate::write::inspect::{Flaw, Footer, LocatedFile, checksum};
 use crate::write::sorted::owner;
+use crate::write::table_group::ComparedTable;
 
 /// An open file, at a row.
 pub struct Stream {
@@ -115,7 +115,7 @@ impl Stream {
         record_of(&self.batch, column, self.at)
     }
 
-    /// The key of the current row, for people.
+    /// The key of the row in hand, for people.
     pub fn shown(&self, part: &ComparedTable) -> String {
         let cells = part.key.iter().map(|name| {
             let column = self.batch.column_by_name(name).expect("the key was read");

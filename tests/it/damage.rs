@@ -32,7 +32,7 @@ fn mended(program: &Program, lake: &Path, names: &[&str]) -> Done {
     assert_eq!(findings(program, &["--deep"], 0), Vec::<String>::new());
     let before = files(&lake.join("_pearlift/manifests"));
     let again = program.run(&[&["backfill", "--damaged"], names].concat()).expect(0);
-    assert!(again.stderr.contains("nothing to mend"), "{}", again.stderr);
+    assert!(again.stderr.contains("nothing to repair"), "{}", again.stderr);
     assert!(again.stderr.contains(" 0 requests"), "{}", again.stderr);
     assert_eq!(files(&lake.join("_pearlift/manifests")), before, "no version without a change");
     done

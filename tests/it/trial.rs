@@ -393,7 +393,12 @@ async fn every_built_in_fixture_is_exported_and_its_changes_are_followed() {
     assert!(names.len() >= 34 && all.len() >= names.len() + 8, "{names:?}");
     // Of weeks and not of years: some sales are open, and goods are reserved for them.
     let now = Some(crate::support::this_morning());
-    let settings = pearlift::sandbox::SandboxSettings { limit: 0, history: 40, now, ..pearlift::sandbox::SandboxSettings::default() };
+    let settings = pearlift::sandbox::SandboxSettings {
+        limit: 0,
+        history: 40,
+        now,
+        ..pearlift::sandbox::SandboxSettings::default()
+    };
     let size = pearlift::sandbox::Size { orders: 60, ..pearlift::sandbox::Size::default() };
     let sandbox = crate::support::start(settings, size).await;
     let lake = tempfile::tempdir().unwrap();

@@ -3,26 +3,12 @@
 //! They occur between any two requests: between two pages of a search, and between OPTIONS and the GET of its ids.
 
 use jiff::SignedDuration;
-use serde::{Deserialize, Serialize};
 
 use crate::account::Account;
+use crate::churn_settings::Churn;
 use crate::resource::ResourceId;
 use crate::seed::Dice;
 use crate::verb::Verb;
-
-/// How the account changes while it is read.
-#[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq, Serialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Churn {
-    pub seed: u64,
-    /// So many requests of a hundred find the account changed.
-    pub percent: u64,
-    /// The resources that change, by name; none means each with `churn` in its fixture. One without it changes by each
-    /// of its events.
-    pub resources: Vec<String>,
-    /// The kinds of changes, each as often as it is listed here; none means [`Verb::USUAL`].
-    pub verbs: Vec<Verb>,
-}
 
 /// How far it got.
 #[derive(Debug, Default)]

@@ -4,19 +4,17 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::stream;
-use http_body_util::combinators::UnsyncBoxBody;
-use http_body_util::{BodyExt, Full, StreamBody};
+use http_body_util::{BodyExt, StreamBody};
 use hyper::Response;
 use hyper::body::Frame;
 use hyper::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, DATE, HeaderValue, LOCATION};
 use jiff::{SignedDuration, Timestamp};
 
+use crate::body::{AnswerBody, whole};
 use crate::content::spoil;
 use crate::fault::{Fault, http_date};
 use crate::reply::Reply;
 use crate::throttle::Verdict;
-
-pub type AnswerBody = UnsyncBoxBody<Bytes, std::io::Error>;
 
 /// Headers of a flood, each of a kilobyte.
 const FLOOD: usize = 500;
@@ -153,11 +151,6 @@ fn understated(bytes: &[u8]) -> Bytes {
     let tail = zipped.len() - 4;
     zipped[tail..].copy_from_slice(&10_u32.to_le_bytes());
     Bytes::from(zipped)
-}
-
-/// A body that is all there.
-pub fn whole(bytes: Bytes) -> AnswerBody {
-    Full::new(bytes).map_err(|never| match never {}).boxed_unsync()
 }
 
 /// A body that breaks off behind these bytes, and the connection with it.

@@ -17,9 +17,10 @@ use jiff::SignedDuration;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
+use crate::body::{AnswerBody, whole};
 use crate::control::control;
 use crate::fault::Fault;
-use crate::mishap::{AnswerBody, Mishap, respond, whole};
+use crate::mishap::{Mishap, respond};
 use crate::reply::Reply;
 use crate::resource::ResourceId;
 use crate::state::{Ask, ServerState, form, parameters};
@@ -225,7 +226,7 @@ fn permit<'a>(
     Ok(path)
 }
 
-/// A control request from the owner of the sandbox.
+/// A request of whoever plays with the sandbox.
 fn steer(state: Shared, path: &str, query: &str, body: &[u8]) -> Response<AnswerBody> {
     let expected = path.strip_prefix("expected/");
     if let Some(name) = path.strip_prefix("truth/").or(expected) {

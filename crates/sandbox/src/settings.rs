@@ -8,20 +8,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::answer::AnswerRule;
-use crate::churn::Churn;
+use crate::churn_settings::Churn;
 use crate::fault::Faults;
 use crate::pieces::SetPieces;
-
-/// How the quota's window moves (docs/brightpearl-api.md §3.3).
-#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum QuotaWindow {
-    /// Wall-clock minutes, as in every recording.
-    #[default]
-    Fixed,
-    /// The last sixty seconds, as documented.
-    Rolling,
-}
+use crate::throttle::QuotaWindow;
 
 /// The number of records of each resource; absent ones follow from the orders.
 ///

@@ -9,7 +9,7 @@ use http_body_util::{BodyExt, StreamBody};
 use hyper::body::Frame;
 use serde::{Deserialize, Serialize};
 
-use crate::mishap::{AnswerBody, whole};
+use crate::body::{AnswerBody, whole};
 
 /// Bytes that are sent at once.
 const PIECE: usize = 1 << 20;

@@ -6,11 +6,21 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
-use crate::settings::QuotaWindow;
-
 const MINUTE: Duration = Duration::from_secs(60);
+
+/// How the quota's window moves (docs/brightpearl-api.md §3.3).
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum QuotaWindow {
+    /// Wall-clock minutes, as in every recording.
+    #[default]
+    Fixed,
+    /// The last sixty seconds, as the documentation says.
+    Rolling,
+}
 
 /// Counts the requests of all apps.
 #[derive(Debug)]

@@ -1,0 +1,91 @@
+//! The scope of a cleaning, and its result.
+
+use std::path::Path;
+
+use jiff::Timestamp;
+
+use crate::failure::Failure;
+use crate::schema::Catalog;
+use crate::store::{HeldLock, Store};
+use crate::write::{Joint, Sizes};
+
+/// How files are joined.
+#[derive(Clone, Copy, Debug)]
+pub struct Compact<'a> {
+    pub sizes: Sizes,
+    /// A local folder for scratch files.
+    pub spool: &'a Path,
+}
+
+/// The scope of a cleaning.
+#[derive(Clone, Copy, Debug)]
+pub struct Cleaning<'a> {
+    pub store: &'a Store,
+    pub catalog: &'a Catalog,
+    pub account: &'a str,
+    /// By our clock, which only tells the age of versions and reports.
+    pub now: Timestamp,
+    /// List the objects only: nothing is deleted and no lock taken.
+    pub dry_run: bool,
+    /// Join small files too.
+    pub compact: Option<Compact<'a>>,
+}
+
+/// Something that goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Waste {
+    pub path: String,
+    /// 0 for an upload: nothing tells the size of its parts.
+    pub bytes: u64,
+    pub why: WasteKind,
+}
+
+/// Why something is needed no more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum WasteKind {
+    /// A version took it out of its table.
+    Superseded,
+    /// A run staged it and can no longer commit it.
+    Staging,
+    /// A run began to upload it and can no longer commit it.
+    Upload,
+    /// A version among neither the last hundred nor the last seven days, or beyond the room that versions may take.
+    Version,
+    /// The plan of a scan that is over.
+    Plan,
+    /// RejectedCounts of a commit that never was.
+    Rejected,
+    /// The report of a run long ago.
+    Report,
+}
+
+impl WasteKind {
+    /// The words for people.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Superseded => "superseded",
+            Self::Staging => "staging of a crashed run",
+            Self::Upload => "unfinished upload of a crashed run",
+            Self::Version => "old version",
+            Self::Plan => "plan of a scan that is over",
+            Self::Rejected => "rejected records of a commit that was never decided",
+            Self::Report => "old report",
+        }
+    }
+}
+
+/// The result of a cleaning.
+#[derive(Debug, Default)]
+pub struct CleanOutcome {
+    pub waste: Vec<Waste>,
+    /// Small files that became fewer.
+    pub joints: Vec<Joint>,
+    /// Files that nobody knows: left alone.
+    pub unknown: Vec<String>,
+    /// Resources that another run works on: left alone.
+    pub held: Vec<HeldLock>,
+    /// Resources that could not be cleaned.
+    pub failures: Vec<(String, Failure)>,
+    /// Why unfinished uploads were not seen, or are still there.
+    pub uploads_left: Option<Failure>,
+}

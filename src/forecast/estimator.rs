@@ -1,0 +1,46 @@
+//! The parts of an estimate: what a resource holds, and what its scans would request.
+
+use jiff::Timestamp;
+
+use crate::config::Limits;
+use crate::forecast::amount::Amount;
+use crate::forecast::probe::Probe;
+use crate::manifest::{State, Version};
+use crate::schema::{Catalog, Resource};
+use crate::store::Store;
+
+/// What a scan would ask and bring.
+#[derive(Clone, Copy, Debug)]
+pub struct Estimate {
+    pub requests: Amount,
+    /// None where only the answer itself would tell.
+    pub records: Option<Amount>,
+    /// Records that are new or changed, as far as it can be told: what they name is read again by others.
+    pub fresh: Amount,
+}
+
+impl Estimate {
+    /// Asks nothing and brings nothing.
+    pub const NOTHING: Self =
+        Self { requests: Amount::exact(0), records: Some(Amount::exact(0)), fresh: Amount::exact(0) };
+}
+
+/// Counts what scans would ask.
+pub struct Estimator<'a> {
+    pub catalog: &'a Catalog,
+    /// None where nothing was ever written.
+    pub store: Option<&'a Store>,
+    pub probe: Probe<'a>,
+    pub limits: &'a Limits,
+    pub now: Timestamp,
+}
+
+/// A resource at its destination.
+#[derive(Clone, Copy)]
+pub struct Held<'a> {
+    pub resource: &'a Resource,
+    pub head: Option<&'a Version>,
+    pub state: &'a State,
+    /// A full read takes what was created from then on.
+    pub start: Option<Timestamp>,
+}
