@@ -263,6 +263,8 @@ pub async fn touched(
             let told = brings.fresh.value > 0 && source.read.key_type == Type::Int64;
             if let (Some(store), Some(theirs), true) = (store, &theirs, told) {
                 lately.look(store, source, theirs, &namings, brings.fresh.value).await?;
+                // The newest rows need not meet the condition that some of the changed ones meet.
+                fresh.exact &= resource.held_ids().is_none();
             } else {
                 fresh = fresh.plus(brings.fresh);
             }
