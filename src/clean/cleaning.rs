@@ -23,7 +23,7 @@ pub struct Cleaning<'a> {
     pub store: &'a Store,
     pub catalog: &'a Catalog,
     pub account: &'a str,
-    /// By our clock, which only tells the age of versions and reports.
+    /// By our clock, which gives only the age of versions and reports.
     pub now: Timestamp,
     /// List the objects only: nothing is deleted and no lock taken.
     pub dry_run: bool,
@@ -35,7 +35,7 @@ pub struct Cleaning<'a> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Waste {
     pub path: String,
-    /// 0 for an upload: nothing tells the size of its parts.
+    /// 0 for an upload: nothing states the size of its parts.
     pub bytes: u64,
     pub why: WasteKind,
 }

@@ -143,7 +143,7 @@ impl<'s, 'a> Walker<'s, 'a> {
         self.keep(RejectedRecord { table: None, id, reason: "it is no object".to_owned(), raw });
     }
 
-    /// Begins a record whose key is known, or goes on with one of the same key where keys repeat.
+    /// Begins a record whose key is known, or continues one of the same key where keys repeat.
     fn begin(&mut self, owner: DecodedRecord, value: LazyValue<'a>) {
         let key = if let Key::Text(text) = &owner.key { text.len() } else { 0 };
         self.spend(RECORD + KEYS * key);

@@ -8,11 +8,11 @@ use crate::manifest::Key;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DecodedRecord {
     pub key: Key,
-    /// By these, in turn, the newer of two copies is told.
+    /// By these, in turn, the newer of two copies is chosen.
     pub newer: Vec<Option<i64>>,
     /// Days since 1970 of the month's first, or the bucket; 0 where there is no partition, or no date.
     pub partition: i32,
-    /// Some row of it lacks a required value: it is kept whole as a misfit.
+    /// Some row of it lacks a required value: it is kept whole as a rejected record.
     pub fits: bool,
 }
 

@@ -1,6 +1,6 @@
 //! An answer that cannot be read.
 
-/// The answer is no whole JSON answer; asking again may mend it.
+/// The answer is no whole JSON answer; asking again may give one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Broken(pub String);
 

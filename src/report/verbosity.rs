@@ -1,6 +1,6 @@
 //! The form and the amount of a run's output.
 
-/// How a run is shown while it goes on.
+/// How a run is shown during its course.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Style {
     /// Bars on a terminal, else lines.

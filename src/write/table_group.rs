@@ -20,6 +20,6 @@ pub struct ComparedTable {
     /// The columns that its files must have.
     pub columns: Columns,
     pub files: Vec<LocatedFile>,
-    /// The column of its own that tells a row's partition.
+    /// The column of its own that gives a row's partition.
     pub dated: Option<(Partition, String)>,
 }

@@ -147,7 +147,7 @@ async fn tables_are_true_in_the_end(seed: u64, percent: u64) -> BTreeSet<String>
         "--day",
         &day,
         "--may-be-empty",
-        "product_bundle_component,channel_brand_shipping_template",
+        "product_bundle_component,channel_brand_shipping_template,drop_ship_note,drop_ship_note_row,drop_ship_note_event",
     ];
     check_truth(&case.sandbox, lake.path().to_str().unwrap(), &more);
     case.said.iter().flat_map(|said| said.lines()).filter_map(|line| Some(line.split(' ').nth(1)?.to_owned())).collect()

@@ -63,7 +63,7 @@ async fn a_search_that_ignores_a_filter_is_not_believed() {
     // WHEN a night goes by THEN it fails and names the filter
     let done = program.run(&["run", "sales_credit"]);
     assert_ne!(done.code, 0);
-    assert!(done.said().contains("ignores the filter on `orderTypeId`: a row bears "), "{}", done.said());
+    assert!(done.said().contains("ignores the filter on `orderTypeId`: a row has "), "{}", done.said());
 
     // WHEN the column is stated not to be shown THEN rows are not checked, and the ids of others have no document
     let schemas = tempfile::tempdir().unwrap();

@@ -225,7 +225,7 @@ fn several_gets_have_a_label_each_and_no_pages_by_number() {
         ("label = \"out\"", "label = \"\"", "`get` has several paths, each with a label"),
         ("\"trial-out/kind\"", "\"trial-in/kind\"", "`get` has several paths, each with a label"),
         ("\"trial-out/kind\"", "\"trial-out/{ids}\"", "`get` of a list holds no {ids}"),
-        ("\"trial-out/kind\"", "\"trial-out/kind?pageNum=1\"", "`get` asks for a page"),
+        ("\"trial-out/kind\"", "\"trial-out/kind?pageNum=1\"", "`get` has a page"),
         (
             "repeats = true\n",
             "pages = { number = \"p\", size = \"s\", most = 9 }\n",

@@ -238,7 +238,7 @@ async fn a_child_row_that_does_not_fit_is_rejected_and_its_record_stays() {
             assert!(row["id"].as_i64().is_some() && row["record"].as_str().unwrap().contains("addressLine1"), "{row}");
         }
         let report = report(&done, "contact");
-        assert_eq!(report["rejected"][0]["count"], json!(kept.len()), "{report}");
+        assert_eq!(report["rejected_rows"][0]["count"], json!(kept.len()), "{report}");
         assert_eq!(report["rejected_records"], json!(0));
 
         // AND `--fail-on misfit` turns rejected values into the exit code

@@ -385,7 +385,7 @@ fn a_key_that_its_style_does_not_have_is_refused_with_its_line() {
         ),
         ("goods_movement", "newest = true".into(), "newest = true, same = { a = \"b\" }", "`changes.same` does not go"),
         ("brand", "get = \"brand\"".into(), "get = \"brand/{ids}\"", "`get` of a list"),
-        ("brand", "get = \"brand\"".into(), "get = \"brand?pageSize=500\"", "`get` asks for a page"),
+        ("brand", "get = \"brand\"".into(), "get = \"brand?pageSize=500\"", "`get` has a page"),
         (
             "currency",
             "search = \"currency-search\"".into(),

@@ -14,7 +14,7 @@ use crate::schemas::decode;
 use crate::support::serve;
 
 /// Exchanges of two columns that change no row, for the reason that is given: table, one column, the other.
-const SAME: [(&str, &str, &str, &str); 9] = [
+const SAME: [(&str, &str, &str, &str); 12] = [
     ("contact_postal_address", "contact_id", "address_contact_id", "an address repeats the id of its contact"),
     ("contact_search", "company_name", "exact_company_name", "both are the name of the company"),
     ("goods_in_note", "id", "goods_note_id", "a note repeats the id that it has in the map"),
@@ -24,6 +24,9 @@ const SAME: [(&str, &str, &str, &str); 9] = [
     ("order_row", "product_price_currency_code", "row_net_currency_code", CURRENCY),
     ("order_row", "product_price_currency_code", "row_tax_currency_code", CURRENCY),
     ("order_row", "row_net_currency_code", "row_tax_currency_code", CURRENCY),
+    ("sales_credit", "project_id", "team_id", "the credits of the small account have equal values"),
+    ("sales_credit_row", "discount_percentage", "cloned_from_id", "their lines have equal values"),
+    ("stock_correction_movement", "stock_correction_id", "batch_goods_note_id", BATCH),
 ];
 const BATCH: &str = "goods that come in are a batch of their note";
 const CURRENCY: &str = "all amounts of a line are in the currency of its order";

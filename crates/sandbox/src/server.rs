@@ -226,7 +226,7 @@ fn permit<'a>(
     Ok(path)
 }
 
-/// A request of whoever plays with the sandbox.
+/// A request of the person who operates the sandbox.
 fn steer(state: Shared, path: &str, query: &str, body: &[u8]) -> Response<AnswerBody> {
     let expected = path.strip_prefix("expected/");
     if let Some(name) = path.strip_prefix("truth/").or(expected) {

@@ -37,14 +37,14 @@ impl DamagedFile {
 
 /// What a look found.
 #[derive(Debug, Default)]
-pub struct Found {
+pub struct DamageFound {
     pub bad: Vec<DamagedFile>,
     /// Damaged files of deleted rows.
     pub deleted: Vec<DataFile>,
 }
 
 /// Looks at every file by the newest head, which is ours.
-pub async fn look(session: &ResourceSession<'_>) -> Result<Found> {
+pub async fn look(session: &ResourceSession<'_>) -> Result<DamageFound> {
     let inquiry = Inquiry {
         store: &session.context.store,
         catalog: &session.context.catalog,
@@ -52,7 +52,7 @@ pub async fn look(session: &ResourceSession<'_>) -> Result<Found> {
         deep: true,
         spool: &session.context.spool,
     };
-    let mut found = Found::default();
+    let mut found = DamageFound::default();
     let Some((head, findings)) = look_at(inquiry, &session.name).await? else { return Ok(found) };
     if session.head.as_ref().is_none_or(|ours| ours.nonce != head.nonce) {
         return Err(Failure::new(Kind::Lost, format!("repair {}", session.name)).because("another run committed it"));

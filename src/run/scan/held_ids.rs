@@ -4,6 +4,8 @@
 //! references: ids that new, changed and removed rows name ([`crate::run::references`]); a night without any reads no file.
 //! Such resources have their turn when all others have ended, so that they go by what this run has brought.
 
+use jiff::Timestamp;
+
 use crate::failure::{Failure, Kind, Result};
 use crate::fetch::{IdRanges, collapse};
 use crate::manifest::newest_outline;
@@ -24,8 +26,8 @@ pub async fn unready(context: &RunContext, resource: &Resource) -> Result<Option
     Ok((!is_read).then(|| format!("its ids are those of `{}`, which is not loaded yet", holder.source)))
 }
 
-/// A whole read by held ids.
-pub async fn all(session: &mut ResourceSession<'_>, max_ids: usize) -> Result<IdScan> {
+/// The sets of a whole read by held ids, and its start by the source's clock.
+pub async fn all(session: &mut ResourceSession<'_>, max_ids: usize) -> Result<(Timestamp, Vec<IdRanges>)> {
     let holder = holder(session)?;
     let All { values, mark } = holder.all().await?.ok_or_else(|| unloaded(session, &holder))?;
     let ids = collapse(values.into_keys());
@@ -33,7 +35,7 @@ pub async fn all(session: &mut ResourceSession<'_>, max_ids: usize) -> Result<Id
     let now = session.source_now();
     let sets = holder.regrouped(sets_with_pending(session, now, &ids, max_ids), max_ids).await?;
     session.state.references_read.insert(holder.source, mark);
-    Ok(IdScan::new(session, Purpose::Owners, now, sets, Known::default()))
+    Ok((now, sets))
 }
 
 /// What rows name that changed since.

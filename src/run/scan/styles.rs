@@ -122,19 +122,20 @@ async fn changed(
 
 /// The records of all owners, as a snapshot of the day where the resource is one; none where no snapshot may be taken.
 async fn all_owners(session: &mut ResourceSession<'_>, owners: &Owners, max_ids: usize) -> Result<Option<IdScan>> {
-    if let Owners::Held(_) = owners {
-        return held_ids::all(session, max_ids).await.map(Some);
-    }
-    let ids = IdSource::of(session).owners(&session.context.catalog, owners).await?;
-    let sets = sets_with_pending(session, ids.started_at, &ids.ids, max_ids);
+    let (started_at, sets) = if let Owners::Held(_) = owners {
+        held_ids::all(session, max_ids).await?
+    } else {
+        let ids = IdSource::of(session).owners(&session.context.catalog, owners).await?;
+        (ids.started_at, sets_with_pending(session, ids.started_at, &ids.ids, max_ids))
+    };
     if !session.resource.is_snapshot() {
-        return Ok(Some(IdScan::new(session, Purpose::Owners, ids.started_at, sets, Known::default())));
+        return Ok(Some(IdScan::new(session, Purpose::Owners, started_at, sets, Known::default())));
     }
-    let Some(day) = session.snapshot_day(ids.started_at)? else { return Ok(None) };
-    snapshot::close(session, ids.started_at);
+    let Some(day) = session.snapshot_day(started_at)? else { return Ok(None) };
+    snapshot::close(session, started_at);
     let segment = segment(session.resource.partition(), day);
     session.committer.quarantine.give_up(|known| known.file.partition == segment);
-    Ok(Some(IdScan::new(session, Purpose::Snapshot(day), ids.started_at, sets, Known::default())))
+    Ok(Some(IdScan::new(session, Purpose::Snapshot(day), started_at, sets, Known::default())))
 }
 
 /// Owners that changed, less those that were read since with the same stamp.
