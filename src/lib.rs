@@ -3,12 +3,13 @@
 //! The modules are listed in the order of the data flow, and the order is law: a module uses only modules listed above
 //! it (`tests/it/layers.rs` checks it).
 //!
-//! ```text flags, env, file ─▶ config ──┐ schemas/*.toml  ─▶ schema ───┼─▶ plan ─▶ fetch ─▶ decode ─▶ write ─┐ last
-//! manifest   ─▶ manifest ─┘   jobs    pages    batches   files   │
+//! ```text
+//!  flags, env, file ─▶ config ──┐
+//!  schemas/*.toml  ─▶ schema ───┼─▶ plan ─▶ fetch ─▶ decode ─▶ write ─┐
+//!  last manifest   ─▶ manifest ─┘   jobs    pages    batches   files   │
 //!                         ▲                                            ▼
 //!                         └────────────── commit (one conditional put)─┘
 //!                  every stage ─▶ event ─▶ report (bars, summary, JSON, metrics, hints)
-//!
 //! ```
 
 pub mod secret;
