@@ -260,8 +260,8 @@ pub async fn touched(
         let known = theirs.as_ref().map(|theirs| (source.name.as_str(), &theirs.state, theirs.nonce.as_str()));
         pending_references.extend(known.and_then(|known| unread(known, &resource.name, own)).into_iter().flatten());
         if let Some(brings) = brought.get(&source.name) {
-            let told = brings.fresh.value > 0 && source.read.key_type == Type::Int64;
-            if let (Some(store), Some(theirs), true) = (store, &theirs, told) {
+            let is_countable = brings.fresh.value > 0 && source.read.key_type == Type::Int64;
+            if let (Some(store), Some(theirs), true) = (store, &theirs, is_countable) {
                 lately.look(store, source, theirs, &namings, brings.fresh.value).await?;
                 // The newest rows need not meet the condition that some of the changed ones meet.
                 fresh.exact &= resource.held_ids().is_none();

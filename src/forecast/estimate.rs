@@ -17,7 +17,7 @@ use crate::manifest::{Cursor, Scan, ScanKind, State, Version, read_plan};
 use crate::plan::{Moment, Step, StepKind};
 use crate::run::lookups::Lookups;
 use crate::run::scan::change_points::Since;
-use crate::run::scan::changes::{Sighting, leave_out_held, sight, stamps};
+use crate::run::scan::changes::{SearchRow, add_search_rows, leave_out_held, stamps};
 use crate::run::scan::planned_scan::{PlanInputs, PlannedIds, PlannedScan, open_due, plan_scan};
 use crate::schema::{Changes, IdSearch, Open, Resource, RowSearch};
 
@@ -217,12 +217,12 @@ impl Estimator<'_> {
     ) -> Result<Estimate> {
         let mut shown = self.shown(held, whose, changes, since).await?;
         if whose.name != held.resource.name {
-            shown.sightings.retain(|id, sighting| held.state.record_stamps.get(id) != Some(&sighting.text));
+            shown.search_rows.retain(|id, search_row| held.state.record_stamps.get(id) != Some(&search_row.text));
         }
         if let Some(store) = self.store {
             let lookups = Lookups::of(held.state.looked.clone());
             let with = (self.limits, &lookups);
-            leave_out_held(store, held.resource, held.head, &changes.same, with, &mut shown.sightings).await?;
+            leave_out_held(store, held.resource, held.head, &changes.same, with, &mut shown.search_rows).await?;
         }
         let now = Moment::new(shown.at, self.probe.id_source().client.clocks().ours());
         let open = open_due(changes, open_every, held.state, now, self.limits);
@@ -239,7 +239,7 @@ impl Estimator<'_> {
             still_open.clear();
         }
         if shown.whole {
-            let ids = collapse(shown.sightings.into_keys().chain(still_open));
+            let ids = collapse(shown.search_rows.into_keys().chain(still_open));
             let found = IdCount { requests, ..listed(0, ids, !listed_open, shown.at) };
             return Ok(documents(held.state, found, max_ids));
         }
@@ -275,7 +275,7 @@ impl Estimator<'_> {
             } else {
                 shown.fresh = shown.fresh.map(|fresh| fresh + on_page);
             }
-            sight(&mut shown.sightings, changes, extent.answered, extent.page);
+            add_search_rows(&mut shown.search_rows, changes, extent.answered, extent.page);
         }
         Ok(shown)
     }
@@ -284,7 +284,7 @@ impl Estimator<'_> {
 /// The first pages of searches by dates.
 struct Shown {
     requests: Amount,
-    sightings: BTreeMap<i64, Sighting>,
+    search_rows: BTreeMap<i64, SearchRow>,
     /// Rows of the searches, and those of their first pages.
     rows: u64,
     on_pages: u64,
@@ -298,8 +298,8 @@ struct Shown {
 
 impl Shown {
     fn new(fresh: Option<u64>) -> Self {
-        let (requests, sightings) = (Amount::exact(0), BTreeMap::new());
-        Self { requests, sightings, rows: 0, on_pages: 0, whole: true, at: Timestamp::MIN, fresh }
+        let (requests, search_rows) = (Amount::exact(0), BTreeMap::new());
+        Self { requests, search_rows, rows: 0, on_pages: 0, whole: true, at: Timestamp::MIN, fresh }
     }
 
     /// The number of records that changed or are open: where our own column keeps the date, records that the source dates and
@@ -308,8 +308,8 @@ impl Shown {
         let scaled = |of: u64, by: u64, to: u64| {
             u64::try_from(u128::from(of) * u128::from(by) / u128::from(to.max(1))).unwrap_or(u64::MAX)
         };
-        let shown_changed = count_of(self.sightings.len());
-        let changed_too = count_of(still_open.iter().filter(|id| self.sightings.contains_key(id)).count());
+        let shown_changed = count_of(self.search_rows.len());
+        let changed_too = count_of(still_open.iter().filter(|id| self.search_rows.contains_key(id)).count());
         let changed = self.fresh.unwrap_or_else(|| scaled(shown_changed, self.rows, self.on_pages));
         changed + count_of(still_open.len()).saturating_sub(scaled(changed, changed_too, shown_changed))
     }

@@ -14,7 +14,7 @@ use crate::failure::{Failure, Kind, Result};
 use crate::fetch::{Answer, Client, Method, Query, Request, SearchPage, SourceReply};
 use crate::forecast::amount::Amount;
 use crate::run::Stop;
-use crate::run::scan::id_source::{IdSource, Ids, listed};
+use crate::run::scan::id_source::{IdSource, ListedIds, listed};
 use crate::schema::IdSearch;
 
 /// Requests that may be spent on one resource, tries included.
@@ -72,13 +72,13 @@ impl<'a> Probe<'a> {
     }
 
     /// The ids that OPTIONS of a path lists. One try only, for where it fails something else can be asked.
-    pub async fn options(&mut self, path: &str) -> Result<Option<Ids>> {
+    pub async fn options(&mut self, path: &str) -> Result<Option<ListedIds>> {
         let request = Request { tries: Some(1), ..Request::options(&self.name, path.to_owned()) };
         let Some(answer) = self.ask(request).await? else { return Ok(None) };
         let date = answer.date;
         let read = tokio::task::spawn_blocking(move || listed(&answer)).await.expect("reading does not panic");
         let ids = read.map_err(|why| self.unreadable(path, why.0))?;
-        Ok(Some(Ids { ids, started_at: date, exact: true }))
+        Ok(Some(ListedIds { ids, started_at: date, exact: true }))
     }
 
     /// The least (`ASC`) or greatest (`DESC`) id of a search; none where it has no row.
@@ -102,22 +102,22 @@ impl<'a> Probe<'a> {
         let found = ids(&answer.body, id, &query.row, stamps, &query.checked());
         let found = found.map_err(|broken| self.unreadable(&path, broken.0))?;
         if let Some((column, seen)) = &found.search.unfiltered {
-            let why = format!("the source ignores the filter on `{column}`: a row bears {seen}");
+            let why = format!("the source ignores the filter on `{column}`: a row has {seen}");
             return Err(self.unreadable(&path, why));
         }
         let size = u64::from(query.page_size);
-        let told = match judge(&found.search, size) {
-            Told::More(least) => Told::More(self.count(query).await?.unwrap_or(0).max(least)),
-            told @ (Told::Whole { .. } | Told::Pages { .. }) => told,
+        let first_page = match judge(&found.search, size) {
+            FirstPage::More(least) => FirstPage::More(self.count(query).await?.unwrap_or(0).max(least)),
+            first_page @ (FirstPage::Whole { .. } | FirstPage::Pages { .. }) => first_page,
         };
-        let (rows, pages, whole) = match told {
-            Told::Whole { requests } => (Amount::exact(found.search.rows), Amount::exact(requests), true),
+        let (rows, pages, whole) = match first_page {
+            FirstPage::Whole { requests } => (Amount::exact(found.search.rows), Amount::exact(requests), true),
             // Where the source cuts pages short, a last page may be full by its measure and short by ours.
-            Told::Pages { rows, size: cut } => {
+            FirstPage::Pages { rows, size: cut } => {
                 let pages = Amount { value: pages(rows, 1, cut), exact: cut == size };
                 (Amount::exact(rows), pages, false)
             }
-            Told::More(rows) => (Amount::about(rows), Amount::about(pages(rows, 1, size)), false),
+            FirstPage::More(rows) => (Amount::about(rows), Amount::about(pages(rows, 1, size)), false),
         };
         Ok(Some(Extent { rows, pages, page: found.rows, whole, answered: answer.date }))
     }
@@ -173,7 +173,7 @@ impl<'a> Probe<'a> {
 
 /// What the first page tells of a search.
 #[derive(Debug, PartialEq, Eq)]
-enum Told {
+enum FirstPage {
     /// The page holds every row, and a walk takes so many requests.
     Whole { requests: u64 },
     /// So many rows, on pages of so many.
@@ -183,23 +183,23 @@ enum Told {
 }
 
 /// Judges a first page as a walk does, which wanted `size` rows.
-fn judge(page: &SearchPage, size: u64) -> Told {
+fn judge(page: &SearchPage, size: u64) -> FirstPage {
     let claimed = page.results_available.unwrap_or(0);
     let shown = page.last_result.unwrap_or(page.rows).max(page.rows);
     if page.rows == 0 {
-        return Told::Whole { requests: 1 };
+        return FirstPage::Whole { requests: 1 };
     }
     if page.rows < size && page.more != Some(true) {
         // A claim beyond the rows makes the walk look once more for them.
-        return if shown >= claimed { Told::Whole { requests: 1 } } else { Told::Whole { requests: 2 } };
+        return if shown >= claimed { FirstPage::Whole { requests: 1 } } else { FirstPage::Whole { requests: 2 } };
     }
     if page.more != Some(true) && page.more.is_some() && claimed <= shown {
-        return Told::Whole { requests: pages(page.rows, 1, size) };
+        return FirstPage::Whole { requests: pages(page.rows, 1, size) };
     }
     if claimed <= shown || claimed == CLAIMED_BLINDLY {
-        return Told::More(shown + 1);
+        return FirstPage::More(shown + 1);
     }
-    Told::Pages { rows: claimed, size: page.rows.min(size) }
+    FirstPage::Pages { rows: claimed, size: page.rows.min(size) }
 }
 
 /// Requests of a walk over so many rows from this row (1-based) on: consecutive pages overlap by a row, and a full page is
@@ -210,7 +210,7 @@ pub fn pages(rows: u64, from: u64, size: u64) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use super::{SearchPage, Told, judge, pages};
+    use super::{FirstPage, SearchPage, judge, pages};
 
     fn page(rows: u64, claimed: u64, more: Option<bool>) -> SearchPage {
         SearchPage {
@@ -241,14 +241,14 @@ mod tests {
 
     #[test]
     fn a_claim_is_believed_only_where_the_page_does_not_gainsay_it() {
-        assert_eq!(judge(&page(0, 0, Some(false)), 500), Told::Whole { requests: 1 });
-        assert_eq!(judge(&page(30, 30, Some(false)), 500), Told::Whole { requests: 1 });
-        assert_eq!(judge(&page(30, 500, Some(false)), 500), Told::Whole { requests: 2 });
-        assert_eq!(judge(&page(500, 500, Some(false)), 500), Told::Whole { requests: 2 });
-        assert_eq!(judge(&page(500, 500, Some(true)), 500), Told::More(501));
-        assert_eq!(judge(&page(500, 500, None), 500), Told::More(501));
-        assert_eq!(judge(&page(100, 500, Some(true)), 100), Told::More(101));
-        assert_eq!(judge(&page(500, 7_000, Some(true)), 500), Told::Pages { rows: 7_000, size: 500 });
-        assert_eq!(judge(&page(200, 7_000, Some(true)), 500), Told::Pages { rows: 7_000, size: 200 });
+        assert_eq!(judge(&page(0, 0, Some(false)), 500), FirstPage::Whole { requests: 1 });
+        assert_eq!(judge(&page(30, 30, Some(false)), 500), FirstPage::Whole { requests: 1 });
+        assert_eq!(judge(&page(30, 500, Some(false)), 500), FirstPage::Whole { requests: 2 });
+        assert_eq!(judge(&page(500, 500, Some(false)), 500), FirstPage::Whole { requests: 2 });
+        assert_eq!(judge(&page(500, 500, Some(true)), 500), FirstPage::More(501));
+        assert_eq!(judge(&page(500, 500, None), 500), FirstPage::More(501));
+        assert_eq!(judge(&page(100, 500, Some(true)), 100), FirstPage::More(101));
+        assert_eq!(judge(&page(500, 7_000, Some(true)), 500), FirstPage::Pages { rows: 7_000, size: 500 });
+        assert_eq!(judge(&page(200, 7_000, Some(true)), 500), FirstPage::Pages { rows: 7_000, size: 200 });
     }
 }

@@ -186,7 +186,7 @@ async fn by_date(
     }
     let at = if resumed { session.context.clock.now() } else { scan.started_at };
     session.state.absence.suspects.retain(|id, _| !gone.contains(id));
-    session.bury(gone.into_iter().collect(), at);
+    session.delete_records(gone.into_iter().collect(), at);
     finish(session).await?;
     Ok(done)
 }

@@ -34,7 +34,7 @@ pub struct Buffer {
     /// Records that could not be read: their stored rows stay.
     pub preserved_keys: Vec<Key>,
     /// A record came whose key could not be read: no stored row may go.
-    pub has_keyless_record: bool,
+    pub has_record_without_key: bool,
     /// Records found deleted: the next commit takes their rows out of the tables.
     pub gone: Option<Gone>,
 }
@@ -47,7 +47,7 @@ impl Buffer {
             rejected: Vec::new(),
             rejected_files: Vec::new(),
             preserved_keys: Vec::new(),
-            has_keyless_record: false,
+            has_record_without_key: false,
             gone: None,
         })
     }
@@ -103,7 +103,7 @@ impl Buffer {
     }
 
     /// Takes the rows of records that were found deleted at this time out of the tables with the next commit.
-    pub fn bury(&mut self, ids: Vec<i64>, at: Timestamp, kept: bool) {
+    pub fn delete_records(&mut self, ids: Vec<i64>, at: Timestamp, kept: bool) {
         let before = self.gone.take();
         let before = before.iter().flat_map(|gone| gone.records.keys()).cloned();
         let records = RecordSet::new(before.chain(ids.into_iter().map(Key::Int)).collect());
@@ -113,6 +113,6 @@ impl Buffer {
     /// The rows that a commit may take out of the tables: no others than of the records that came, where the key of one could
     /// not be read.
     pub fn admitted(&self, replace: Replace) -> Replace {
-        if replace == Replace::Everything && self.has_keyless_record { Replace::Records } else { replace }
+        if replace == Replace::Everything && self.has_record_without_key { Replace::Records } else { replace }
     }
 }

@@ -23,7 +23,7 @@ pub fn stale(
         return Some("a scan is not finished".to_owned());
     }
     if !state.pending.is_empty() {
-        return Some("records are owed".to_owned());
+        return Some("records are pending".to_owned());
     }
     let slack = every.filter(|every| *every > most && !resource.has_dates()).unwrap_or_default();
     let most = most.saturating_add(slack);

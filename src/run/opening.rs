@@ -96,7 +96,7 @@ fn selected(request: &RunRequest) -> std::collections::BTreeSet<String> {
 /// Unfinished uploads of crashed runs. They cost money and nothing else: `clean` reports more of them.
 async fn unfinished_uploads(store: &Store, events: &Events) -> Vec<Upload> {
     store.uploads(paths::STAGING).await.unwrap_or_else(|failure| {
-        let text = format!("unfinished uploads of dead runs are left: {failure}");
+        let text = format!("unfinished uploads of crashed runs are left: {failure}");
         events.tell(Event::Note { resource: None, text });
         Vec::new()
     })

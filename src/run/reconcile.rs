@@ -14,7 +14,7 @@ use crate::run::safety_limit::{described, may_go};
 use crate::run::scan::deletions;
 use crate::run::scan::first_day::above;
 use crate::run::scan::id_scan::{IdScan, Known, sets_with_pending};
-use crate::run::scan::id_source::{IdSource, Ids};
+use crate::run::scan::id_source::{IdSource, ListedIds};
 use crate::run::scan::purpose::Purpose;
 use crate::run::session::ResourceSession;
 use crate::schema::{Changes, Inventory, ReadStyle, Resource};
@@ -128,11 +128,11 @@ pub async fn reconcile(session: &mut ResourceSession<'_>, by: By) -> Result<Reco
     session.state.reconciled_at = Some(listed.started_at);
     session.state.clocks.reconciled_at = Some(session.observations.begun);
     match by {
-        By::Night => deletions::bury_some(session, gone, found.held, listed.started_at),
+        By::Night => deletions::delete_some(session, gone, found.held, listed.started_at),
         By::Command | By::Force => {
             session.state.absence.suspects.retain(|id, _| !gone.contains(id));
             let gone = gone.into_iter().collect();
-            session.bury(gone, listed.started_at);
+            session.delete_records(gone, listed.started_at);
         }
     }
     session.forget_absent();
@@ -141,14 +141,18 @@ pub async fn reconcile(session: &mut ResourceSession<'_>, by: By) -> Result<Reco
 }
 
 /// The ids that the source has.
-async fn listed_ids(session: &ResourceSession<'_>, inventory: &Inventory, changes: Option<&Changes>) -> Result<Ids> {
+async fn listed_ids(
+    session: &ResourceSession<'_>,
+    inventory: &Inventory,
+    changes: Option<&Changes>,
+) -> Result<ListedIds> {
     let (id_source, resource) = (IdSource::of(session), &session.resource);
     match inventory {
         // The span between least and greatest states nothing of single ids: the search does.
         Inventory::Windows(search) => {
             let by = changes.map(|changes| changes.created().to_owned());
             let (started_at, rows) = id_source.search_by(&resource.read.service, search, (&[], None), by).await?;
-            Ok(Ids { ids: collapse(rows.into_iter().map(|row| row.id)), started_at, exact: true })
+            Ok(ListedIds { ids: collapse(rows.into_iter().map(|row| row.id)), started_at, exact: true })
         }
         Inventory::Options(_) | Inventory::Search(_) => id_source.all(resource).await,
     }
@@ -158,7 +162,7 @@ async fn listed_ids(session: &ResourceSession<'_>, inventory: &Inventory, change
 async fn missing_ids(
     session: &ResourceSession<'_>,
     changes: Option<&Changes>,
-    listed: &Ids,
+    listed: &ListedIds,
     held: &[i64],
 ) -> Result<IdRanges> {
     let wanted = match (session.state.start, changes) {

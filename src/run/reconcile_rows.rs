@@ -48,5 +48,5 @@ pub async fn reconcile_rows(session: &mut ResourceSession<'_>, search: &RowSearc
 
 fn take_out(session: &mut ResourceSession<'_>, gone: BTreeSet<i64>, at: Timestamp) {
     session.state.absence.suspects.retain(|id, _| !gone.contains(id));
-    session.bury(gone.into_iter().collect(), at);
+    session.delete_records(gone.into_iter().collect(), at);
 }

@@ -166,7 +166,7 @@ impl<'a> ResourceSession<'a> {
     /// Notes records that did not fit, and reports them.
     fn note_rejected(&mut self, records: &[RejectedRecord]) {
         for record in records {
-            self.buffer.has_keyless_record |= record.id.is_none();
+            self.buffer.has_record_without_key |= record.id.is_none();
             self.buffer.preserved_keys.extend(record.id.clone());
             let name = record.id.as_ref().map_or_else(|| "a record".to_owned(), |id| format!("record {id}"));
             self.context.events.note(&self.name, format!("{name} does not fit and is kept whole: {}", record.reason));
@@ -186,8 +186,8 @@ impl<'a> ResourceSession<'a> {
 
     /// Takes the rows of records that were found deleted at this time out of the tables with the next commit, as the settings
     /// have it.
-    pub fn bury(&mut self, ids: Vec<i64>, at: Timestamp) {
-        self.buffer.bury(ids, at, self.options.deletes == Deletes::Move);
+    pub fn delete_records(&mut self, ids: Vec<i64>, at: Timestamp) {
+        self.buffer.delete_records(ids, at, self.options.deletes == Deletes::Move);
     }
 
     /// Forgets absent ids of scans that are not resumed.

@@ -71,7 +71,7 @@ async fn all_steps(
         Claimant { account: context.claims.binding.account(), run: &context.run, now: context.clock.now(), nonce };
     let Recovered { head, kept } = recover(&context.store, resource, &context.claims.uploads, claimant).await?;
     if let Some(kept) = kept {
-        context.events.note(&resource.name, format!("unfinished uploads of dead runs are left: {kept}"));
+        context.events.note(&resource.name, format!("unfinished uploads of crashed runs are left: {kept}"));
     }
     describe(outcome, head.as_ref());
     let head = reshape(context, resource, request, head, outcome).await?;

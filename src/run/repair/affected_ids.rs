@@ -21,7 +21,7 @@ use crate::write::held_ids;
 
 /// Owners to be read again.
 #[derive(Debug, Default)]
-pub struct Ids {
+pub struct OwnersToReread {
     pub wanted: IdRanges,
     /// Of these, the ones that files which are whole hold: where the source has them no more, their rows are to go.
     pub held: BTreeSet<i64>,
@@ -49,7 +49,7 @@ impl AffectedIds {
         session: &ResourceSession<'_>,
         partition: Option<&str>,
         bad: &[&DamagedFile],
-    ) -> Result<Ids> {
+    ) -> Result<OwnersToReread> {
         let store = &session.context.store;
         let resource = Arc::clone(&session.resource);
         let owner = resource.tables.iter().find(|table| table.rows == Rows::Record);
@@ -83,7 +83,7 @@ impl AffectedIds {
             }
         }
         held.retain(|id| wanted.contains(id));
-        Ok(Ids { wanted: collapse(wanted), held })
+        Ok(OwnersToReread { wanted: collapse(wanted), held })
     }
 
     /// What the source has of a span of ids; of a month where that is cheaper. May hold more.

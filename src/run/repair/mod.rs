@@ -89,7 +89,7 @@ pub async fn repair(session: &mut ResourceSession<'_>, repaired: &mut Repaired) 
     }
     Err(Failure::new(Kind::Damage, format!("repair {}", session.name))
         .because("it is damaged still, however often it is read again")
-        .advise("`pearlift verify --deep` tells what is found: restore that from a backup, and report a bug"))
+        .advise("`pearlift verify --deep` lists the damage: restore the files from a backup, and report a bug"))
 }
 
 /// Takes damaged files out of what a rewrite for another schema reads; they are mended after it.
@@ -209,7 +209,7 @@ async fn by_owners(
         if !per_owner {
             let gone = deletions::prove(session, scan.gone.intersection(&ids.held).copied().collect()).await?;
             repaired.gone += count(gone.len());
-            session.bury(gone.into_iter().collect(), scan.started_at);
+            session.delete_records(gone.into_iter().collect(), scan.started_at);
         }
         session.committer.quarantine.give_up(|quarantine| quarantine.file.partition == *partition);
         repaired.asked += ids_in(&ids.wanted);

@@ -20,7 +20,7 @@ use crate::write::{StoredRecord, StoredValue, held_open};
 
 /// What the searches show of a record.
 #[derive(Clone, Debug, Default)]
-pub struct Sighting {
+pub struct SearchRow {
     /// The latest of its dates, in microseconds.
     pub stamp: Option<i64>,
     /// The latest of all its dates, those after the scan's start too.
@@ -33,7 +33,7 @@ pub struct Sighting {
     pub same: Vec<Option<String>>,
 }
 
-impl Sighting {
+impl SearchRow {
     /// All that is compared with what is held, as a text.
     fn shown(&self) -> String {
         format!("{:?} {:?} {:?}", self.stamp, self.latest, self.same)
@@ -42,21 +42,21 @@ impl Sighting {
 
 /// Records whose dates lie in the window.
 #[derive(Debug)]
-pub struct Found {
+pub struct ChangedRecords {
     pub started_at: Timestamp,
-    pub sightings: BTreeMap<i64, Sighting>,
+    pub search_rows: BTreeMap<i64, SearchRow>,
 }
 
-impl Found {
+impl ChangedRecords {
     /// The dates that searches showed.
     pub fn dates(&self) -> impl Iterator<Item = (i64, Vec<Option<i64>>)> {
-        self.sightings.iter().map(|(id, sighting)| (*id, sighting.dates.clone()))
+        self.search_rows.iter().map(|(id, search_row)| (*id, search_row.dates.clone()))
     }
 
     /// The dates that are shown now of records whose documents lacked a date. Those whose copy is held are among them: the
     /// awaited date may be one that the source set before its clock went back.
     pub fn dates_of(&self, awaited: &BTreeMap<i64, Vec<Option<i64>>>) -> Vec<(i64, Vec<Option<i64>>)> {
-        awaited.keys().filter_map(|id| Some((*id, self.sightings.get(id)?.dates.clone()))).collect()
+        awaited.keys().filter_map(|id| Some((*id, self.search_rows.get(id)?.dates.clone()))).collect()
     }
 }
 
@@ -66,14 +66,14 @@ pub async fn find(
     service: &str,
     changes: &Changes,
     since: impl Fn(&str) -> Timestamp,
-) -> Result<Found> {
+) -> Result<ChangedRecords> {
     let stamps = stamps(changes);
-    let mut found: Option<Found> = None;
+    let mut found: Option<ChangedRecords> = None;
     for column in &changes.since {
         let filter = Filter::Period { column: column.clone(), window: Window::since(since(column)) };
         let (started_at, rows) = id_source.search(service, &changes.search, &stamps, Some(filter)).await?;
-        let found = found.get_or_insert_with(|| Found { started_at, sightings: BTreeMap::new() });
-        sight(&mut found.sightings, changes, started_at, rows);
+        let found = found.get_or_insert_with(|| ChangedRecords { started_at, search_rows: BTreeMap::new() });
+        add_search_rows(&mut found.search_rows, changes, started_at, rows);
     }
     Ok(found.expect("changes have a date"))
 }
@@ -85,7 +85,7 @@ pub async fn find_since(
     service: &str,
     changes: &Changes,
     since: Since,
-) -> Result<Found> {
+) -> Result<ChangedRecords> {
     let found = find(id_source, service, changes, |column| since.at(&session.resource, column)).await?;
     match session.lowered(since.creations, found.started_at) {
         Some(earlier) => find(id_source, service, changes, |_| earlier).await,
@@ -102,7 +102,7 @@ pub async fn find_open(
     resource: &Resource,
     head: Option<&Version>,
     (changes, open): (&Changes, &Open),
-    found: &mut Found,
+    found: &mut ChangedRecords,
 ) -> Result<Vec<i64>> {
     let table = resource.main_table();
     let files = head.and_then(|head| head.tables.get(&table.name)).map(|table| table.files.clone()).unwrap_or_default();
@@ -113,7 +113,7 @@ pub async fn find_open(
             .search_by(service, &changes.search, (&stamps, Some(filter)), Some(changes.created().to_owned()))
             .await?;
         let listed: BTreeSet<i64> = rows.iter().map(|row| row.id).collect();
-        sight(&mut found.sightings, changes, found.started_at, rows);
+        add_search_rows(&mut found.search_rows, changes, found.started_at, rows);
         held.retain(|id| !listed.contains(id));
     }
     Ok(held)
@@ -133,27 +133,32 @@ pub fn stamps(changes: &Changes) -> Vec<String> {
 }
 
 /// Adds rows of a search, answered then, to what was seen of the records.
-pub fn sight(sightings: &mut BTreeMap<i64, Sighting>, changes: &Changes, answered: Timestamp, rows: Vec<IdRow>) {
+pub fn add_search_rows(
+    search_rows: &mut BTreeMap<i64, SearchRow>,
+    changes: &Changes,
+    answered: Timestamp,
+    rows: Vec<IdRow>,
+) {
     for row in rows {
         let (dates, same) = row.stamps.split_at(changes.since.len());
         // A date still to come was set by a person and does not tell when the record was changed, unless the source sets it with
         // each change: then its clock was set back since.
-        let tells = |column: &String, micros: i64| {
+        let counts = |column: &String, micros: i64| {
             micros <= answered.as_microsecond() || changes.same.iter().any(|(theirs, _)| theirs == column)
         };
         let all = || {
             let pairs = changes.since.iter().zip(dates);
             pairs.filter_map(|(column, text)| Some((column, timestamp_micros(text.as_deref()?)?)))
         };
-        let stamp = all().filter(|(column, micros)| tells(column, *micros)).map(|(_, micros)| micros).max();
+        let stamp = all().filter(|(column, micros)| counts(column, *micros)).map(|(_, micros)| micros).max();
         let latest = all().map(|(_, micros)| micros).max();
         let text = dates.iter().flatten().map(String::as_str).collect::<Vec<_>>().join(" ");
-        let seen = sightings.entry(row.id).or_default();
+        let seen = search_rows.entry(row.id).or_default();
         let shown = dates.iter().map(|text| text.as_deref().and_then(timestamp_micros));
         let known = seen.dates.iter().copied().chain(std::iter::repeat(None));
         let dates = shown.zip(known).map(|(shown, known)| shown.max(known)).collect();
         let (stamp, latest, same) = (seen.stamp.max(stamp), seen.latest.max(latest), same.to_vec());
-        *seen = Sighting { stamp, latest, dates, text, same };
+        *seen = SearchRow { stamp, latest, dates, text, same };
     }
 }
 
@@ -166,7 +171,7 @@ pub async fn leave_out_held(
     head: Option<&Version>,
     same: &[(String, String)],
     (limits, lookups): (&Limits, &Lookups),
-    sightings: &mut BTreeMap<i64, Sighting>,
+    search_rows: &mut BTreeMap<i64, SearchRow>,
 ) -> Result<()> {
     let table = resource.main_table();
     let Some(files) = head.and_then(|head| head.tables.get(&table.name)) else { return Ok(()) };
@@ -180,21 +185,21 @@ pub async fn leave_out_held(
     let distance = if same.is_empty() { limits.settle.max(limits.overlap / 2) } else { limits.settle };
     let settle = i64::try_from(distance.as_micros()).unwrap_or(i64::MAX);
     let about = format!("as shown, {settle}, {kinds:?}");
-    let texts = sightings.iter().map(|(id, sighting)| (*id, sighting.shown())).collect();
+    let texts = search_rows.iter().map(|(id, search_row)| (*id, search_row.shown())).collect();
     let question = Question { about: &about, key, columns: &ours, ids: texts };
     let as_shown = |id: i64, holding: &StoredRecord| {
-        sightings.get(&id).is_some_and(|sighting| is_held(holding, &kinds, sighting, settle))
+        search_rows.get(&id).is_some_and(|search_row| is_held(holding, &kinds, search_row, settle))
     };
     let held = lookups.among(store, &files.files, &question, as_shown).await?;
-    sightings.retain(|id, _| !held.contains(id));
+    search_rows.retain(|id, _| !held.contains(id));
     Ok(())
 }
 
-fn is_held(holding: &StoredRecord, kinds: &[Type], sighting: &Sighting, settle: i64) -> bool {
+fn is_held(holding: &StoredRecord, kinds: &[Type], search_row: &SearchRow, settle: i64) -> bool {
     // Without values, a date still to come counts too: it was set before the clock was set back.
-    let stamp = if kinds.is_empty() { sighting.latest } else { sighting.stamp };
+    let stamp = if kinds.is_empty() { search_row.latest } else { search_row.stamp };
     let taken_after = stamp.is_some_and(|stamp| holding.extracted_at > stamp.saturating_add(settle));
-    let mut values = holding.cells.iter().zip(kinds).zip(&sighting.same);
+    let mut values = holding.cells.iter().zip(kinds).zip(&search_row.same);
     taken_after && values.all(|((cell, kind), text)| equals(cell, *kind, text.as_deref()))
 }
 
@@ -240,7 +245,7 @@ mod tests {
         let row = IdRow { id: 56, row: 56, stamps };
         // GIVEN a search five minutes before the edit by the source's clock, and a copy of the edit's second
         let mut seen = BTreeMap::new();
-        sight(&mut seen, changes, at("2026-10-25T04:51:09Z"), vec![row]);
+        add_search_rows(&mut seen, changes, at("2026-10-25T04:51:09Z"), vec![row]);
         let cell = StoredValue::Number(i128::from(timestamp_micros(edited).expect("it is an instant")));
         let holding =
             |extracted: &str| StoredRecord { extracted_at: at(extracted).as_microsecond(), cells: vec![cell.clone()] };

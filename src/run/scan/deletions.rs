@@ -315,7 +315,7 @@ pub fn age_pending(session: &mut ResourceSession<'_>, now: Timestamp) {
 }
 
 /// Takes suspects whose deletion is proven out of the tables, unless there are more of them than may go.
-pub fn bury_suspects(session: &mut ResourceSession<'_>, proven: &BTreeSet<i64>, held: u64, at: Timestamp) {
+pub fn delete_suspects(session: &mut ResourceSession<'_>, proven: &BTreeSet<i64>, held: u64, at: Timestamp) {
     if count(proven.len()) > may_go(held) {
         let text = format!(
             "{} gone at the source, more than may go at once: `pearlift reconcile --force {}` removes them",
@@ -326,19 +326,19 @@ pub fn bury_suspects(session: &mut ResourceSession<'_>, proven: &BTreeSet<i64>, 
         return;
     }
     session.state.absence.suspects.retain(|id, _| !proven.contains(id));
-    session.bury(proven.iter().copied().collect(), at);
+    session.delete_records(proven.iter().copied().collect(), at);
 }
 
 /// Takes records found gone out of the tables: suspects of an earlier run, and a few that are none yet. The rest become
 /// suspects.
-pub fn bury_some(session: &mut ResourceSession<'_>, gone: BTreeSet<i64>, held: u64, at: Timestamp) {
+pub fn delete_some(session: &mut ResourceSession<'_>, gone: BTreeSet<i64>, held: u64, at: Timestamp) {
     let due: BTreeSet<i64> = session.state.absence.due(&session.context.run, at).into_iter().collect();
     let (sure, fresh): (Vec<i64>, Vec<i64>) = gone.into_iter().partition(|id| due.contains(id));
-    bury_suspects(session, &sure.into_iter().collect(), held, at);
+    delete_suspects(session, &sure.into_iter().collect(), held, at);
     let most = usize::try_from(at_once(held)).unwrap_or(usize::MAX).min(fresh.len());
     let (now, later) = fresh.split_at(most);
     session.state.absence.suspects.retain(|id, _| !now.contains(id));
-    session.bury(now.to_vec(), at);
+    session.delete_records(now.to_vec(), at);
     if !later.is_empty() {
         let run = session.context.run.clone();
         session.state.absence.suspect(later.iter().copied(), at, &run);

@@ -73,7 +73,7 @@ pub struct Deferred {
 }
 
 /// What one request gave.
-pub enum Part {
+pub enum DocumentReply {
     /// A page, when it was asked, and the source's clock at its answer.
     Page(Box<Page>, Timestamp, Timestamp),
     /// There is nothing, by the source's clock at its answer.
@@ -247,30 +247,30 @@ impl Documents {
         let path = self.path_of(set).await?.replace("{ids}", &render(set));
         let mut missing: HashSet<i64> = expand(set).collect();
         let (mut first, mut came, mut pages) = (1, 0, 0);
-        let mut has_keyless_record = false;
+        let mut has_record_without_key = false;
         let mut partial = None;
         loop {
             let path = if first == 1 { path.clone() } else { paged(&path, first) };
             let request = Request { tries, ..Request::get(&self.name, path) };
             let alone = expand(set).next().filter(|_| count(set) == 1);
             match self.part(&request, alone).await? {
-                Part::None(_) if self.most == 1 => {
+                DocumentReply::None(_) if self.most == 1 => {
                     fetched.none.extend(missing);
                     return Ok(Rest::Nothing);
                 }
-                Part::None(_) => break,
-                Part::Refused(refusal) => return self.refused(refusal, &request, collapse(missing)),
-                Part::TooLong(failure) => return Ok(self.too_long(collapse(missing), failure)),
-                Part::Failed(failure) => return Ok(Rest::Failed(collapse(missing), failure)),
-                Part::Page(page, asked_at, _) => {
+                DocumentReply::None(_) => break,
+                DocumentReply::Refused(refusal) => return self.refused(refusal, &request, collapse(missing)),
+                DocumentReply::TooLong(failure) => return Ok(self.too_long(collapse(missing), failure)),
+                DocumentReply::Failed(failure) => return Ok(Rest::Failed(collapse(missing), failure)),
+                DocumentReply::Page(page, asked_at, _) => {
                     let before = missing.len();
                     self.strike_off(&page, set, &mut missing)?;
-                    let any_keyless = page.records.iter().any(|record| record.id.is_none());
-                    has_keyless_record |= any_keyless;
+                    let any_without_key = page.records.iter().any(|record| record.id.is_none());
+                    has_record_without_key |= any_without_key;
                     came += page.came;
                     let more = page.more;
                     // Records without a key may be new; there are no more of them than ids were asked for.
-                    let advances = missing.len() < before || (any_keyless && came <= count(set));
+                    let advances = missing.len() < before || (any_without_key && came <= count(set));
                     if more && self.resource.read.repeats {
                         let why = "it comes in pages, and the rows of a record may lie on several".to_owned();
                         return Err(self.distrust(set, why));
@@ -298,7 +298,7 @@ impl Documents {
         }
         let mut missing: Vec<i64> = missing.into_iter().collect();
         missing.sort_unstable();
-        if has_keyless_record {
+        if has_record_without_key {
             fetched.unclear.extend(missing)
         } else {
             fetched.gone.extend(missing)
@@ -365,27 +365,29 @@ impl Documents {
 
     /// Requests until the body is whole; `id` is the only one that is requested. Fails only where no other request would fare
     /// better.
-    pub async fn part(&self, request: &Request, id: Option<i64>) -> Result<Part> {
+    pub async fn part(&self, request: &Request, id: Option<i64>) -> Result<DocumentReply> {
         let shape = Arc::clone(&self.shape);
         let (asked, is_list) = (Asked::new(id, self.label.as_deref()), !self.path.contains("{ids}"));
         let read = Arc::new(move |got: &Answer| answer(&shape, &got.body, &asked, is_list));
         match read_whole(&self.client, request, read).await {
-            Ok(WholeReply::Good { content, asked_at, date }) => Ok(Part::Page(Box::new(content), asked_at, date)),
-            Ok(WholeReply::TooLong(failure)) => Ok(Part::TooLong(failure)),
+            Ok(WholeReply::Good { content, asked_at, date }) => {
+                Ok(DocumentReply::Page(Box::new(content), asked_at, date))
+            }
+            Ok(WholeReply::TooLong(failure)) => Ok(DocumentReply::TooLong(failure)),
             Ok(WholeReply::Refused { status, error, date }) => {
                 Ok(match meaning(&self.resource.read, &self.name, request, status, error) {
-                    Refusal::NoneExist => Part::None(date),
-                    refusal => Part::Refused(refusal),
+                    Refusal::NoneExist => DocumentReply::None(date),
+                    refusal => DocumentReply::Refused(refusal),
                 })
             }
-            Ok(WholeReply::Broken(broken)) => Ok(Part::Failed(
+            Ok(WholeReply::Broken(broken)) => Ok(DocumentReply::Failed(
                 Failure::new(Kind::Answer, format!("read {}", self.name))
                     .at(request.path.clone())
                     .because(broken.0)
                     .advise("run again later; if it persists, leave the resource out with `resources.exclude`"),
             )),
             Err(failure) if failure.kind() == Kind::Unreachable && self.client.has_succeeded() => {
-                Ok(Part::Failed(failure))
+                Ok(DocumentReply::Failed(failure))
             }
             Err(failure) => Err(failure),
         }

@@ -12,14 +12,14 @@ use crate::decode::{IdRow, timestamp_micros};
 use crate::failure::Result;
 use crate::fetch::{Filter, IdRanges, collapse, with};
 use crate::run::scan::changes::listed_as_open;
-use crate::run::scan::id_source::{IdSource, Ids};
+use crate::run::scan::id_source::{IdSource, ListedIds};
 use crate::run::session::ResourceSession;
 use crate::schema::{Changes, Inventory, ReadStyle, Resource};
 use crate::window::Window;
 use crate::write::held_ids;
 
 /// All ids that a full read asks for.
-pub async fn all_ids(session: &ResourceSession<'_>, resource: &Resource) -> Result<Ids> {
+pub async fn all_ids(session: &ResourceSession<'_>, resource: &Resource) -> Result<ListedIds> {
     let id_source = IdSource::of(session);
     let ReadStyle::IdSets { changes: Some(changes), inventory, .. } = &resource.read.style else {
         return id_source.all(resource).await;
@@ -60,7 +60,7 @@ impl IdSource<'_> {
         inventory: &Inventory,
         changes: &Changes,
         start: Timestamp,
-    ) -> Result<Ids> {
+    ) -> Result<ListedIds> {
         let service = &whose.read.service;
         match inventory {
             Inventory::Options(_) => {
@@ -74,13 +74,13 @@ impl IdSource<'_> {
                 let (started_at, rows) =
                     self.search(service, &changes.search, &created, Some(since(changes, start))).await?;
                 let ids = collapse(rows.iter().filter(|row| is_from(row, start)).map(|row| row.id));
-                Ok(Ids { ids, started_at, exact: true })
+                Ok(ListedIds { ids, started_at, exact: true })
             }
             Inventory::Windows(search) => {
                 let (started_at, least) = self.least_from(service, changes, start).await?;
                 let (_, greatest) = self.edge(service, search, "DESC").await?;
                 let ids = greatest.map(|greatest| above(&[(i64::MIN, greatest)], least)).unwrap_or_default();
-                Ok(Ids { ids, started_at, exact: false })
+                Ok(ListedIds { ids, started_at, exact: false })
             }
         }
     }

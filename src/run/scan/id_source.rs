@@ -27,7 +27,7 @@ const SHOWN: usize = 200;
 
 /// The ids of a resource at a time.
 #[derive(Debug)]
-pub struct Ids {
+pub struct ListedIds {
     pub ids: IdRanges,
     /// The source's clock at the first answer.
     pub started_at: Timestamp,
@@ -53,7 +53,7 @@ impl<'a> IdSource<'a> {
 
 impl IdSource<'_> {
     /// All ids of a resource read by id sets.
-    pub async fn all(&self, whose: &Resource) -> Result<Ids> {
+    pub async fn all(&self, whose: &Resource) -> Result<ListedIds> {
         let ReadStyle::IdSets { inventory, changes, .. } = &whose.read.style else {
             return Err(Failure::new(Kind::Schema, format!("list the ids of {}", whose.name))
                 .because("only resources of style id-sets have an inventory of ids"));
@@ -76,20 +76,20 @@ impl IdSource<'_> {
             Inventory::Search(search) => {
                 let by = changes.as_ref().map(|changes| changes.created().to_owned());
                 let (started_at, rows) = self.search_by(service, search, (&[], None), by).await?;
-                Ok(Ids { ids: collapse(rows.into_iter().map(|row| row.id)), started_at, exact: true })
+                Ok(ListedIds { ids: collapse(rows.into_iter().map(|row| row.id)), started_at, exact: true })
             }
             Inventory::Windows(search) => {
                 let (started_at, least) = self.edge(service, search, "ASC").await?;
                 let (_, greatest) = self.edge(service, search, "DESC").await?;
                 let ids = least.zip(greatest).map(|span| vec![span]).unwrap_or_default();
-                Ok(Ids { ids: self.believable(ids)?, started_at, exact: false })
+                Ok(ListedIds { ids: self.believable(ids)?, started_at, exact: false })
             }
         }
     }
 
     /// The ids of the owners of a per-owner resource: all, less those that the owner's search finds on the other side of
     /// the filter.
-    pub async fn owners(&self, catalog: &Catalog, owners: &Owners) -> Result<Ids> {
+    pub async fn owners(&self, catalog: &Catalog, owners: &Owners) -> Result<ListedIds> {
         let Owners::Listed { resource, filter } = owners else {
             return Err(Failure::new(Kind::Bug, format!("list the owners of {}", self.name))
                 .because("a table holds them, and no search lists them"));
@@ -119,7 +119,7 @@ impl IdSource<'_> {
 
     /// Completes a listing by OPTIONS that has fewer ids than the resource's search counts: it is asked for again, and united
     /// with the search where it is short still. Nothing else would show that an owner is missing.
-    async fn complete(&self, whose: &Resource, listed: &mut Ids) -> Result<()> {
+    async fn complete(&self, whose: &Resource, listed: &mut ListedIds) -> Result<()> {
         let Some(changes) = is_counted(whose).filter(|_| self.client.limits().compare_counts) else { return Ok(()) };
         let (service, search) = (&whose.read.service, &changes.search);
         let row = search.row.clone();
@@ -258,12 +258,12 @@ impl IdSource<'_> {
     }
 
     /// One OPTIONS, taken apart.
-    pub async fn options(&self, path: &str) -> Result<Ids> {
+    pub async fn options(&self, path: &str) -> Result<ListedIds> {
         let (started_at, ids) = self.whole(&Request::options(&self.name, path.to_owned()), Arc::new(listed)).await?;
-        Ok(Ids { ids, started_at, exact: true })
+        Ok(ListedIds { ids, started_at, exact: true })
     }
 
-    async fn options_by_windows(&self, service: &str, path: &str, search: &IdSearch) -> Result<Ids> {
+    async fn options_by_windows(&self, service: &str, path: &str, search: &IdSearch) -> Result<ListedIds> {
         let (started_at, least) = self.edge(service, search, "ASC").await?;
         let (_, greatest) = self.edge(service, search, "DESC").await?;
         let mut windows: Vec<(i64, i64)> = Vec::new();
@@ -287,7 +287,7 @@ impl IdSource<'_> {
         }
         debug_assert!(count(&found) > 0 || least.is_none(), "ids that a search shows are listed");
         join(&mut found);
-        Ok(Ids { ids: found, started_at, exact: true })
+        Ok(ListedIds { ids: found, started_at, exact: true })
     }
 
     /// Refuses ids from here to there that no account can have.

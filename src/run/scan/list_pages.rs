@@ -11,7 +11,7 @@ use crate::failure::{Failure, Kind, Result};
 use crate::fetch::Request;
 use crate::manifest::Key;
 use crate::quantity::plural;
-use crate::run::scan::documents::{Documents, Part, paged};
+use crate::run::scan::documents::{DocumentReply, Documents, paged};
 use crate::run::scan::refusal::Refusal;
 use crate::schema::ReadStyle;
 
@@ -185,7 +185,7 @@ impl<'d> Reading<'d> {
         for asked in 1.. {
             let last = asked == ASKED;
             match self.documents.part(&request, None).await? {
-                Part::Page(page, asked_at, date) => {
+                DocumentReply::Page(page, asked_at, date) => {
                     self.date.get_or_insert(date);
                     let is_empty = page.came == 0 && first == 1;
                     match &page.partial {
@@ -198,18 +198,20 @@ impl<'d> Reading<'d> {
                         None | Some(_) => {}
                     }
                 }
-                Part::None(date) => {
+                DocumentReply::None(date) => {
                     self.date.get_or_insert(date);
                     if last || first > 1 {
                         return Ok(None);
                     }
                 }
-                Part::Refused(Refusal::Set(failure) | Refusal::All(failure))
-                | Part::TooLong(failure)
-                | Part::Failed(failure) => {
+                DocumentReply::Refused(Refusal::Set(failure) | Refusal::All(failure))
+                | DocumentReply::TooLong(failure)
+                | DocumentReply::Failed(failure) => {
                     return Err(failure);
                 }
-                Part::Refused(Refusal::NoneExist | Refusal::Spoilt(_) | Refusal::TooMany(_) | Refusal::TooLong) => {
+                DocumentReply::Refused(
+                    Refusal::NoneExist | Refusal::Spoilt(_) | Refusal::TooMany(_) | Refusal::TooLong,
+                ) => {
                     return Err(self.distrust(first, "the source refuses it as it refuses a set of ids".to_owned()));
                 }
             }

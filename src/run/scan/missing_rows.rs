@@ -21,7 +21,7 @@ pub async fn confirm(session: &mut ResourceSession<'_>, search: &RowSearch) -> R
     }
     let gone = absent(session, search, due).await?.unwrap_or_default();
     let held = deletions::records(session).await?;
-    deletions::bury_suspects(session, &gone, held, now);
+    deletions::delete_suspects(session, &gone, held, now);
     Ok(())
 }
 

@@ -8,7 +8,7 @@ use crate::run::lookups::of_files;
 
 /// The files of a partition.
 #[derive(Debug, Default)]
-pub struct Part {
+pub struct PartitionFiles {
     /// Those of the records, where these decide which rows count.
     pub records: Vec<DataFile>,
     /// Those whose rows are counted.
@@ -16,8 +16,8 @@ pub struct Part {
 }
 
 /// The files by their partitions.
-pub fn parts(records: &[DataFile], counted: &[DataFile]) -> Vec<Part> {
-    let mut parts: BTreeMap<Option<&str>, Part> = BTreeMap::new();
+pub fn parts(records: &[DataFile], counted: &[DataFile]) -> Vec<PartitionFiles> {
+    let mut parts: BTreeMap<Option<&str>, PartitionFiles> = BTreeMap::new();
     for file in records {
         parts.entry(file.partition.as_deref()).or_default().records.push(file.clone());
     }
@@ -31,9 +31,9 @@ pub fn parts(records: &[DataFile], counted: &[DataFile]) -> Vec<Part> {
 pub async fn kept(
     looked: &mut Looked,
     about: &str,
-    parts: Vec<Part>,
+    parts: Vec<PartitionFiles>,
     top: Option<i64>,
-    counted: impl AsyncFn(&Part, Option<i64>) -> Result<u64>,
+    counted: impl AsyncFn(&PartitionFiles, Option<i64>) -> Result<u64>,
 ) -> Result<u64> {
     let mut counts = BTreeMap::new();
     let mut sum = 0_u64;

@@ -12,7 +12,7 @@ use crate::quantity::plural;
 use crate::run::observations::CountTaken;
 use crate::run::scan::count_search::CountSearch;
 use crate::run::scan::newest_ids::{Newest, counted_by, newest};
-use crate::run::scan::partition_counts::{Part, kept, parts};
+use crate::run::scan::partition_counts::{PartitionFiles, kept, parts};
 use crate::run::session::ResourceSession;
 use crate::schema::{Resource, Table};
 use crate::window::Window;
@@ -122,8 +122,9 @@ impl ResourceSession<'_> {
             return count_rows(store, &files(&table.name), key, marked, &CountedRows::UpTo(top)).await;
         }
         let Some(records) = self.resource.record_table().filter(|_| self.state.start.is_some()) else {
-            let counted =
-                async |part: &Part, top| count_rows(store, &part.counted, key, marked, &CountedRows::UpTo(top)).await;
+            let counted = async |part: &PartitionFiles, top| {
+                count_rows(store, &part.counted, key, marked, &CountedRows::UpTo(top)).await
+            };
             return kept(&mut self.state.looked, "all", parts(&[], &files(&table.name)), top, counted).await;
         };
         let date = CountSearch::of(&self.resource).and_then(|search| search.created);
@@ -132,7 +133,7 @@ impl ResourceSession<'_> {
         // As wide as the search is asked.
         let start = start.saturating_sub(jiff::SignedDuration::from_secs(1)).unwrap_or(start);
         let record_key = &records.columns[records.key[0]].name;
-        let counted = async |part: &Part, top: Option<i64>| {
+        let counted = async |part: &PartitionFiles, top: Option<i64>| {
             let window = Window::since(start);
             let mut ids = held_between(store, &part.records, record_key, &date.name, window).await?;
             ids.retain(|id| top.is_none_or(|top| *id <= top));

@@ -11,7 +11,7 @@ use crate::fetch::{IdRanges, collapse};
 use crate::manifest::ScanKind;
 use crate::plan::{Moment, Step};
 use crate::run::scan::change_points::Since;
-use crate::run::scan::changes::{Sighting, find_open, find_since, leave_out_held, listed_as_open};
+use crate::run::scan::changes::{SearchRow, find_open, find_since, leave_out_held, listed_as_open};
 use crate::run::scan::id_scan::{IdScan, Known, sets_with_pending};
 use crate::run::scan::id_source::IdSource;
 use crate::run::scan::planned_scan::{PlanInputs, PlannedIds, PlannedScan, open_due, opens, plan_scan};
@@ -102,16 +102,16 @@ async fn changed(
         None => Vec::new(),
     };
     let awaited = found.dates_of(&session.state.evidence.awaited);
-    leave_out_held(store, &resource, head, &changes.same, (limits, &session.stored.lookups), &mut found.sightings)
+    leave_out_held(store, &resource, head, &changes.same, (limits, &session.stored.lookups), &mut found.search_rows)
         .await?;
     let reads_open = opens(open_every, &session.state, now, limits);
-    let known = found.sightings.keys().copied().collect();
+    let known = found.search_rows.keys().copied().collect();
     let unknown = source_count::nightly(session, &known).await?;
     // A list that lacks them and a GET that does not return them: a GET alone is no proof of a deletion.
     let unlisted = matches!(open, Some(Open::Listed { .. }));
-    let ids = collapse(found.sightings.keys().chain(&open_ids).chain(&unknown).copied());
+    let ids = collapse(found.search_rows.keys().chain(&open_ids).chain(&unknown).copied());
     let known = Known {
-        shown: collapse(found.sightings.keys().copied().chain(unknown)),
+        shown: collapse(found.search_rows.keys().copied().chain(unknown)),
         candidates: open_ids.into_iter().filter(|_| unlisted).collect(),
         awaited: found.dates().chain(awaited).collect(),
         ..Known::default()
@@ -148,11 +148,11 @@ async fn changed_owners(
 ) -> Result<IdScan> {
     let resource = Arc::clone(&session.resource);
     let mut found = find_since(session, &IdSource::of(session), &owner.read.service, changes, since).await?;
-    let stamps = sure_stamps(session, found.started_at, &found.sightings);
-    found.sightings.retain(|id, sighting| session.state.record_stamps.get(id) != Some(&sighting.text));
+    let stamps = sure_stamps(session, found.started_at, &found.search_rows);
+    found.search_rows.retain(|id, search_row| session.state.record_stamps.get(id) != Some(&search_row.text));
     let (store, with) = (&session.context.store, (&session.context.limits, &session.stored.lookups));
-    leave_out_held(store, &resource, session.head.as_ref(), &changes.same, with, &mut found.sightings).await?;
-    let ids: IdRanges = collapse(found.sightings.keys().copied());
+    leave_out_held(store, &resource, session.head.as_ref(), &changes.same, with, &mut found.search_rows).await?;
+    let ids: IdRanges = collapse(found.search_rows.keys().copied());
     let known = Known { stamps, awaited: found.dates().collect(), ..Known::default() };
     let sets = sets_with_pending(session, found.started_at, &ids, max_ids);
     Ok(IdScan::new(session, Purpose::ChangedOwners, found.started_at, sets, known))
@@ -162,13 +162,13 @@ async fn changed_owners(
 fn sure_stamps(
     session: &ResourceSession<'_>,
     started_at: Timestamp,
-    sightings: &BTreeMap<i64, Sighting>,
+    search_rows: &BTreeMap<i64, SearchRow>,
 ) -> BTreeMap<i64, String> {
     let settle = SignedDuration::try_from(session.context.limits.settle).unwrap_or_default();
     let micros = i64::try_from(settle.as_micros()).unwrap_or(i64::MAX);
     let sure = session.earliest(started_at).as_microsecond().saturating_sub(micros);
-    let known = sightings.iter().filter(|(_, sighting)| sighting.latest.is_some_and(|latest| latest < sure));
-    known.map(|(id, sighting)| (*id, sighting.text.clone())).collect()
+    let known = search_rows.iter().filter(|(_, search_row)| search_row.latest.is_some_and(|latest| latest < sure));
+    known.map(|(id, search_row)| (*id, search_row.text.clone())).collect()
 }
 
 /// Fetches the sets and commits the scan's end.
@@ -185,10 +185,10 @@ async fn finish(session: &mut ResourceSession<'_>, mut scan: IdScan, path: &str)
     }
     if !scan.absent.proven.is_empty() {
         let held = deletions::records(session).await?;
-        deletions::bury_suspects(session, &scan.absent.proven, held, now);
+        deletions::delete_suspects(session, &scan.absent.proven, held, now);
     }
     if scan.confirms() {
-        bury_closed(session, &scan).await?;
+        delete_closed(session, &scan).await?;
     }
     session.complete(scan.purpose.kind(), scan.started_at, false);
     session.forget_absent();
@@ -205,7 +205,7 @@ async fn finish(session: &mut ResourceSession<'_>, mut scan: IdScan, path: &str)
 
 /// Records held as open that neither tonight's lists of open ones nor a GET returned are deleted, a few at once. The others are
 /// suspects: the next night deletes those that are gone then too.
-async fn bury_closed(session: &mut ResourceSession<'_>, scan: &IdScan) -> Result<()> {
+async fn delete_closed(session: &mut ResourceSession<'_>, scan: &IdScan) -> Result<()> {
     let shown = |id: &i64| scan.absent.is_shown(*id);
     let mut gone: BTreeSet<i64> = scan.gone.intersection(&scan.candidates).copied().filter(|id| !shown(id)).collect();
     if gone.is_empty() {
@@ -221,6 +221,6 @@ async fn bury_closed(session: &mut ResourceSession<'_>, scan: &IdScan) -> Result
         gone.retain(|id| !listed.contains(id));
     }
     let held = deletions::records(session).await?;
-    deletions::bury_some(session, gone, held, scan.absent.now(scan.started_at));
+    deletions::delete_some(session, gone, held, scan.absent.now(scan.started_at));
     Ok(())
 }
