@@ -14,7 +14,7 @@ pub struct ScanForecast {
     pub cost: Cost,
 }
 
-/// What a scan costs and brings.
+/// The cost of a scan, and the records and rows that it reads.
 #[derive(Clone, Copy, Debug)]
 pub struct Cost {
     pub requests: Amount,
@@ -27,7 +27,7 @@ pub struct Cost {
 }
 
 impl Cost {
-    /// The sum; what only one of them knows is taken for the whole.
+    /// The sum; a number that only one of the two has stands for both.
     pub fn plus(self, other: Self) -> Self {
         let sum = |one: Option<u64>, two: Option<u64>| match (one, two) {
             (Some(one), Some(two)) => Some(one.saturating_add(two)),
@@ -54,7 +54,7 @@ impl Cost {
     };
 }
 
-/// What an estimate means in rows and bytes, going by the head.
+/// The rows and bytes of an estimate, in proportion to the head.
 pub fn cost(resource: &Resource, head: Option<&Version>, kind: StepKind, estimate: Estimate) -> Cost {
     let Estimate { requests, records, .. } = estimate;
     let Some(head) = head else { return Cost { requests, records, rows: None, bytes: None } };

@@ -1,4 +1,4 @@
-//! What a plan says of the steps beside scans: comparing ids, reading again, and what rows of other resources will name.
+//! The forecast of steps other than scans: comparing ids, reading again, and reading ids that other resources reference.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
@@ -24,12 +24,12 @@ use crate::schema::{Inventory, Naming, Open, Owners, ReadStyle, Resource, RowCon
 use crate::store::Store;
 use crate::write::{held, held_after, held_ids, held_open, named};
 
-/// What the scans of a resource bring that others may have to follow.
+/// The records that the scans of a resource read and that other resources may have to follow.
 #[derive(Clone, Copy, Debug)]
 pub struct Brings {
     /// Records that are new or changed.
     pub fresh: Amount,
-    /// Everything is read: what of it is new cannot be told.
+    /// Everything is read: the number of new records is unknown.
     pub everything: bool,
 }
 
@@ -40,7 +40,7 @@ impl Default for Brings {
 }
 
 impl Estimator<'_> {
-    /// The count of the source with a scan, and what is located then: as a run asks it (see `counting`, `completeness`).
+    /// The requests of a run that count the records of the source and locate a difference (see `completeness`).
     pub fn counts(&self, held: Held<'_>, step: &Step, kind: ScanKind) -> Amount {
         let (resource, count) = (held.resource, &held.state.count);
         if CountSearch::of(resource).is_none() || !self.limits.compare_counts {
@@ -48,14 +48,14 @@ impl Estimator<'_> {
         }
         let start = if kind == ScanKind::Full { held.start } else { held.state.start };
         let compares = compared(resource, count, start, self.limits).is_some();
-        let goes_on = step.resume.is_some();
+        let resumes = step.resume.is_some();
         let asked = match kind {
-            ScanKind::Full if goes_on => compares && count.open,
+            ScanKind::Full if resumes => compares && count.open,
             ScanKind::Full => compares,
             // Rows are read from the greatest id down, with their count.
             ScanKind::Changes if matches!(&resource.read.style, ReadStyle::Search(search) if search.newest) => false,
-            // A scan that goes on has its ids.
-            ScanKind::Changes => !(goes_on && matches!(resource.read.style, ReadStyle::IdSets { .. })),
+            // A resumed scan has its ids already.
+            ScanKind::Changes => !(resumes && matches!(resource.read.style, ReadStyle::IdSets { .. })),
         };
         let asked = Amount::exact(u64::from(asked));
         let now = self.probe.id_source().client.clocks().theirs().unwrap_or(self.now);
@@ -71,7 +71,7 @@ impl Estimator<'_> {
         asked.plus(Amount::about(located.min(self.limits.locate_requests)))
     }
 
-    /// The comparison of ids: the inventory, and documents of what only one side has.
+    /// The comparison of ids: all ids of the source, and the documents of ids that only one side has.
     pub async fn comparison(&mut self, held: Held<'_>) -> Result<Estimate> {
         if let ReadStyle::Search(_) = &held.resource.read.style {
             let records = held.head.map_or(0, |head| head.rows());
@@ -96,7 +96,7 @@ impl Estimator<'_> {
             }
         };
         if held.state.start.is_some() {
-            // Where the first load began; what is older is not missing.
+            // The start of the first load; older records are not missing.
             listed.requests = listed.requests.plus(Amount::exact(1));
         }
         let pending = held.state.pending.iter().filter(|pending| matches!(pending.id, Key::Int(_))).count();
@@ -134,7 +134,7 @@ impl Estimator<'_> {
             }
             (Some(_) | None, _) => 0,
         };
-        // Where less than the budget is held, what this run brings before adds to it.
+        // The records that this run reads before count too, where fewer are held than the budget allows.
         let records = Amount { value: u64::try_from(ids).expect("a length fits"), exact: ids == most };
         Ok(Estimate { requests: records.sets(*max_ids), records: Some(records), fresh: Amount::about(0) })
     }
@@ -170,19 +170,19 @@ fn record_files<'a>(of: Held<'a>) -> Option<(&'a str, &'a [DataFile])> {
     Some((&table.columns[table.key[0]].name, files))
 }
 
-/// What the newest records of sources name, by which is foreseen what new ones will: a payment, a note and a posting may
-/// name one order, and some name none.
+/// The ids that the newest records of other resources reference, from which those of new records are estimated: a payment,
+/// a note and a posting may reference one order, and some reference none.
 #[derive(Default)]
-struct Lately {
-    /// Ids that new records of single sources will name, if they name as many as those before did.
+struct NewestReferences {
+    /// Ids that new records of single resources reference, if they reference as many as earlier ones did.
     each: u64,
-    /// Ids that the records before name, source by source and together.
-    apart: usize,
+    /// Ids that earlier records reference: the sum over the resources, and the ids of all of them.
+    separate: usize,
     together: BTreeSet<i64>,
 }
 
-impl Lately {
-    /// Looks at the newest file of each table that names; so many records of the source are new.
+impl NewestReferences {
+    /// Reads the newest file of each table with references; `fresh` records of the resource are new.
     async fn look(
         &mut self,
         store: &Store,
@@ -208,15 +208,15 @@ impl Lately {
             owners.extend(found.owners);
             ids.extend(found.ids);
         }
-        // Where nothing is held yet each is taken to name one.
+        // Each record is assumed to reference one id while none is held.
         self.each += if owners.is_empty() { fresh } else { scaled(fresh, ids.len(), owners.len()) };
-        self.apart += ids.len();
+        self.separate += ids.len();
         self.together.extend(ids);
         Ok(())
     }
 
     fn expected(&self) -> u64 {
-        if self.apart == 0 { self.each } else { scaled(self.each, self.together.len(), self.apart) }
+        if self.separate == 0 { self.each } else { scaled(self.each, self.together.len(), self.separate) }
     }
 }
 
@@ -226,8 +226,8 @@ fn scaled(number: u64, by: usize, to: usize) -> u64 {
     u64::try_from(u128::from(number) * by / to.max(1)).unwrap_or(u64::MAX)
 }
 
-/// What a run will read again of a resource because rows of others name it: what was handed on already, and for what is new
-/// or changed there as many as the newest records before name. None where there is surely nothing.
+/// The records that a run reads again because rows of other resources reference them: the pending references, and for new
+/// or changed rows as many as the newest earlier records reference. None where there is certainly nothing to read.
 pub async fn touched(
     store: Option<&Store>,
     request: &RunRequest,
@@ -241,7 +241,7 @@ pub async fn touched(
     };
     let mut pending_references: BTreeSet<i64> = BTreeSet::new();
     let mut fresh = Amount::exact(0);
-    let mut lately = Lately::default();
+    let mut newest_references = NewestReferences::default();
     for source in request.catalog.resources() {
         let followers = request.catalog.followers(source);
         let namings: Vec<Naming> = followers
@@ -262,7 +262,7 @@ pub async fn touched(
         if let Some(brings) = brought.get(&source.name) {
             let is_countable = brings.fresh.value > 0 && source.read.key_type == Type::Int64;
             if let (Some(store), Some(theirs), true) = (store, &theirs, is_countable) {
-                lately.look(store, source, theirs, &namings, brings.fresh.value).await?;
+                newest_references.look(store, source, theirs, &namings, brings.fresh.value).await?;
                 // The newest rows need not meet the condition that some of the changed ones meet.
                 fresh.exact &= resource.held_ids().is_none();
             } else {
@@ -270,18 +270,18 @@ pub async fn touched(
             }
             fresh.exact &= brings.fresh.exact;
             if brings.everything {
-                // What of it is newer than our copies is not known, and a first load hands on its newest rows.
+                // The number of rows newer than our copies is unknown; a first load adds the references of its newest rows.
                 fresh = fresh.plus(Amount::about(1));
             }
         }
     }
-    fresh.value += lately.expected();
+    fresh.value += newest_references.expected();
     let number =
         Amount { value: u64::try_from(pending_references.len()).expect("a length fits"), exact: true }.plus(fresh);
     if number == Amount::exact(0) {
         return Ok(None);
     }
-    // One record may be named by several.
+    // Several rows may reference one record.
     let records = Amount { exact: fresh == Amount::exact(0), ..number };
     let mut requests = records.sets(*max_ids);
     if let (Some(ids), Some(store)) = (resource.held_ids().filter(|ids| !ids.in_path.is_empty()), store) {
@@ -290,6 +290,6 @@ pub async fn touched(
         requests = Amount::about(sets).plus(fresh.sets(*max_ids));
     }
     let estimate = Estimate { requests, records: Some(records), fresh: records };
-    let reason = "what rows of other resources name".to_owned();
+    let reason = "references in rows of other resources".to_owned();
     Ok(Some(ScanForecast { kind: StepKind::Touched, reason, cost: cost(resource, head, StepKind::Touched, estimate) }))
 }

@@ -1,5 +1,5 @@
-//! The requests and records of one resource's scans, by its reading style: what [`make`](crate::run::scan::styles::make) would ask,
-//! counted instead of asked.
+//! The requests and records of the scans of one resource, by its reading style: the requests of
+//! [`make`](crate::run::scan::styles::make), counted and not sent.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -48,7 +48,7 @@ impl Estimator<'_> {
                 StepKind::Reread(requests) => self.reread(held, requests).await?,
                 StepKind::Touched => Estimate::NOTHING,
             };
-            // What was brought before is held by then.
+            // Records of the earlier scans are held by then.
             let known = estimates.iter().all(|before| before.fresh == Amount::exact(0));
             estimate.requests.exact &= known || matches!(step.kind, StepKind::Reread(_));
             if let Some(scan) = &step.resume {
@@ -115,7 +115,7 @@ impl Estimator<'_> {
         }
     }
 
-    /// What is left of an unfinished scan by ids; none where its plan is gone, or there is no such scan.
+    /// The rest of an unfinished id scan; none where its plan is gone, or there is no such scan.
     async fn resumed(&self, scan: Option<&Scan>) -> Result<Option<Estimate>> {
         let (Some(Scan { cursor: Cursor::Slices { plan, done }, .. }), Some(store)) = (scan, self.store) else {
             return Ok(None);
@@ -167,7 +167,7 @@ impl Estimator<'_> {
 
     async fn changed_rows(&mut self, held: Held<'_>, search: &RowSearch, since: Since) -> Result<Estimate> {
         let mut requests = Amount::exact(0);
-        // A row that bears both dates comes twice.
+        // A row with both dates is returned twice.
         let mut records = Amount { value: 0, exact: search.since.len() == 1 };
         let mut shown: Vec<i64> = Vec::new();
         let mut known = 0;
@@ -189,7 +189,7 @@ impl Estimator<'_> {
         known += self.known(held, shown).await?;
         let fresh = Amount { value: records.value.saturating_sub(known), exact: records.exact };
         if search.newest {
-            // The greatest ids first, down to one that is held; of what is fresh some may bear lesser ids.
+            // The greatest ids come first, down to one that is held; some fresh rows may have lesser ids.
             let size = u64::from(self.limits.page_size);
             let exact = fresh.exact && fresh.value < size;
             requests = requests.plus(Amount { value: pages(fresh.value + 1, 1, size), exact });
@@ -206,17 +206,17 @@ impl Estimator<'_> {
         self.probe.id_source().query(&resource.read.service, &search, &[], filter)
     }
 
-    /// The documents of records that searches of `whose` dates show, less those that are held.
+    /// The documents of records that searches by the dates of `dated` show, less those that are held.
     async fn changed(
         &mut self,
         held: Held<'_>,
-        whose: &Resource,
+        dated: &Resource,
         (changes, open_every): (&Changes, Option<Duration>),
         since: Since,
         max_ids: usize,
     ) -> Result<Estimate> {
-        let mut shown = self.shown(held, whose, changes, since).await?;
-        if whose.name != held.resource.name {
+        let mut shown = self.shown(held, dated, changes, since).await?;
+        if dated.name != held.resource.name {
             shown.search_rows.retain(|id, search_row| held.state.record_stamps.get(id) != Some(&search_row.text));
         }
         if let Some(store) = self.store {
@@ -233,7 +233,7 @@ impl Estimator<'_> {
         let listed_open = matches!(open, Some(Open::Listed { .. }));
         let mut requests = shown.requests;
         if listed_open {
-            // The list of open ones, as many as are held; what it brings beside what changed is not counted ahead.
+            // The list of open records, as many as are held; those that did not change are not counted in advance.
             let open = count_of(still_open.len());
             requests = requests.plus(Amount::about(pages(open, 1, u64::from(self.limits.page_size))));
             still_open.clear();
@@ -248,13 +248,13 @@ impl Estimator<'_> {
     }
 
     /// The first page of each search by a date.
-    async fn shown(&mut self, held: Held<'_>, whose: &Resource, changes: &Changes, since: Since) -> Result<Shown> {
+    async fn shown(&mut self, held: Held<'_>, dated: &Resource, changes: &Changes, since: Since) -> Result<Shown> {
         let stamps = stamps(changes);
-        let mut shown = Shown::new((whose.name == held.resource.name).then_some(0));
+        let mut shown = Shown::new((dated.name == held.resource.name).then_some(0));
         for column in &changes.since {
             let filter = since.filter(held.resource, column);
             let since = since.at(held.resource, column);
-            let query = self.probe.id_source().query(&whose.read.service, &changes.search, &stamps, Some(filter));
+            let query = self.probe.id_source().query(&dated.read.service, &changes.search, &stamps, Some(filter));
             let Some(extent) = self.probe.extent(&query, &changes.search.id, &stamps).await? else {
                 shown.requests = shown.requests.plus(Amount::about(1));
                 shown.whole = false;
@@ -316,7 +316,7 @@ impl Shown {
 }
 
 impl Estimator<'_> {
-    /// How many records we hold whose date lies after then; none where no column of ours keeps it.
+    /// The number of held records with a date after `since`; none where no column of ours has the date.
     async fn held_since(&self, held: Held<'_>, date: &str, since: Timestamp) -> Result<Option<u64>> {
         let (Some(table), Some(column)) = (held.resource.record_table(), held.resource.date_column(date)) else {
             return Ok(None);

@@ -1,4 +1,4 @@
-//! The parts of an estimate: what a resource holds, and what its scans would request.
+//! The parts of an estimate: the content of a resource, and the requests of its scans.
 
 use jiff::Timestamp;
 
@@ -9,13 +9,13 @@ use crate::manifest::{State, Version};
 use crate::schema::{Catalog, Resource};
 use crate::store::Store;
 
-/// What a scan would ask and bring.
+/// The requests of a scan, and the records that they return.
 #[derive(Clone, Copy, Debug)]
 pub struct Estimate {
     pub requests: Amount,
     /// None where only the answer itself would tell.
     pub records: Option<Amount>,
-    /// Records that are new or changed, as far as it can be told: what they name is read again by others.
+    /// Records that are new or changed, as far as known: other resources read again the ids that these reference.
     pub fresh: Amount,
 }
 
@@ -25,7 +25,7 @@ impl Estimate {
         Self { requests: Amount::exact(0), records: Some(Amount::exact(0)), fresh: Amount::exact(0) };
 }
 
-/// Counts what scans would ask.
+/// Counts the requests that scans would send.
 pub struct Estimator<'a> {
     pub catalog: &'a Catalog,
     /// None where nothing was ever written.
@@ -41,6 +41,6 @@ pub struct Held<'a> {
     pub resource: &'a Resource,
     pub head: Option<&'a Version>,
     pub state: &'a State,
-    /// A full read takes what was created from then on.
+    /// A full read takes records created from then on.
     pub start: Option<Timestamp>,
 }

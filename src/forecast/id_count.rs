@@ -17,13 +17,13 @@ use crate::run::scan::id_source::is_counted;
 use crate::run::scan::planned_scan::RequestedIds;
 use crate::schema::{Changes, HeldIds, IdSearch, Inventory, Open, Owners, ReadStyle, Resource};
 
-/// The ids that a scan would ask for, and what it takes to learn them.
+/// The ids that a scan would request, and the requests that find them.
 pub struct IdCount {
     pub requests: Amount,
     /// None where only their number is known.
     pub ids: Option<IdRanges>,
     pub number: Amount,
-    /// The source's clock when they were told.
+    /// The source's clock when it returned them.
     pub at: Timestamp,
 }
 
@@ -40,9 +40,11 @@ impl Estimator<'_> {
     }
 
     /// All ids of a resource that is read by id sets.
-    pub async fn inventory(&mut self, held: Held<'_>, whose: &Resource) -> Result<IdCount> {
-        let ReadStyle::IdSets { inventory, changes, .. } = &whose.read.style else { return Err(no_changes(whose)) };
-        let service = &whose.read.service;
+    pub async fn inventory(&mut self, held: Held<'_>, resource: &Resource) -> Result<IdCount> {
+        let ReadStyle::IdSets { inventory, changes, .. } = &resource.read.style else {
+            return Err(no_changes(resource));
+        };
+        let service = &resource.read.service;
         let held = Amount::about(held.head.and_then(|head| held_records(held.resource, head)).unwrap_or(0));
         let unknown =
             |requests| IdCount { requests: Amount::about(requests), ids: None, number: held, at: Timestamp::MIN };
@@ -51,7 +53,7 @@ impl Estimator<'_> {
                 Ok(Some(found)) => Ok(listed(1, found.ids, true, found.started_at)),
                 Ok(None) => Ok(unknown(1)),
                 Err(failure) if failure.kind() == Kind::Unreachable => {
-                    // A run would try twice, then ask for the ends and for windows between them.
+                    // A run tries twice, then requests the least and greatest id and the windows between them.
                     let Some(changes) = changes else { return Err(failure) };
                     let query = self.probe.id_source().query(service, &changes.search, &[], None);
                     let Some(extent) = self.probe.extent(&query, &changes.search.id, &[]).await? else {
@@ -82,7 +84,7 @@ impl Estimator<'_> {
         }
     }
 
-    /// What a full read that begins at a date asks for: ids from there on, what is open, and what is held.
+    /// The ids that a full read from a date on requests: those created since, open records, and held ones.
     pub async fn id_count_from(&mut self, held: Held<'_>, changes: &Changes, start: Timestamp) -> Result<IdCount> {
         let ReadStyle::IdSets { inventory, .. } = &held.resource.read.style else {
             return Err(no_changes(held.resource));
@@ -106,7 +108,7 @@ impl Estimator<'_> {
             Inventory::Options(path) => match self.probe.options(&format!("{service}/{path}")).await {
                 Ok(Some(all)) => listed(2, above(&all.ids, least), true, all.started_at),
                 Ok(None) => unknown(extent.answered),
-                // A run would ask for windows of ids: what the search counts is as many.
+                // A run requests windows of ids: they hold as many records as the search counts.
                 Err(failure) if failure.kind() == Kind::Unreachable => {
                     IdCount { number: Amount::about(extent.rows.value), ..unknown(extent.answered) }
                 }
@@ -183,7 +185,7 @@ impl Estimator<'_> {
 }
 
 impl Estimator<'_> {
-    /// The ids that another resource's table holds now; what a run brings there before is not among them.
+    /// The ids that the table of another resource holds now, without those that the run itself adds to it first.
     async fn held_owners(&self, held: Held<'_>, ids: &HeldIds, max_ids: usize) -> Result<IdCount> {
         let known = held.head.and_then(|head| held_records(held.resource, head)).unwrap_or(0);
         let unknown =
@@ -205,7 +207,7 @@ pub fn listed(requests: u64, ids: IdRanges, exact: bool, at: Timestamp) -> IdCou
     IdCount { requests: Amount::exact(requests), ids: Some(ids), number, at }
 }
 
-/// The documents of these ids and of what is pending, less what is left out for a while: a request for each set.
+/// The documents of these ids and of pending ones, less the skipped ids: a request for each set.
 pub fn documents(state: &State, found: IdCount, max_ids: usize) -> Estimate {
     let requested = RequestedIds::of(state, found.at);
     let (asked, exact) = match &found.ids {
@@ -219,7 +221,7 @@ pub fn documents(state: &State, found: IdCount, max_ids: usize) -> Estimate {
     };
     let sets = Amount { value: asked, exact }.sets(max_ids);
     let records = Amount { value: asked, exact: exact && found.number.exact };
-    // Withheld ids are asked for in one set.
+    // Withheld ids are requested in one set.
     let withheld = Amount::exact(u64::from(!state.absence.withheld.is_empty()));
     Estimate { requests: found.requests.plus(sets).plus(withheld), records: Some(records), fresh: records }
 }
@@ -238,7 +240,7 @@ fn records(extent: &Extent, search: &IdSearch) -> Amount {
     Amount::about(extent.rows.value.saturating_mul(count(distinct)) / count(extent.page.len().max(1)))
 }
 
-/// A schema that lacks what a scan of this kind needs.
+/// A failure: the schema lacks a setting that a scan of this kind needs.
 pub fn no_changes(resource: &Resource) -> Failure {
     Failure::new(Kind::Schema, format!("plan {}", resource.name))
         .because("its schema says no `changes`, or no inventory of ids")

@@ -32,7 +32,7 @@ use crate::store::Store;
 pub use amount::Amount;
 pub use cost::{Cost, ScanForecast};
 
-/// What a run would do and cost.
+/// The steps of a run and their cost.
 #[derive(Debug)]
 pub struct Forecast {
     pub resources: Vec<ResourceForecast>,
@@ -42,14 +42,14 @@ pub struct Forecast {
     pub pace: Option<(u32, Duration)>,
 }
 
-/// What a run would do for a resource.
+/// The steps of a run for one resource, and their cost.
 #[derive(Debug)]
 pub struct ResourceForecast {
     pub resource: String,
     pub scans: Vec<ScanForecast>,
     /// Why nothing is due.
     pub idle: Option<String>,
-    /// Why it cannot be told.
+    /// The reason for a missing forecast.
     pub failure: Option<Failure>,
     /// Requests spent on it.
     pub spent: u64,
@@ -63,7 +63,7 @@ impl Forecast {
         Some(Duration::from_millis(u64::try_from(millis).unwrap_or(u64::MAX)))
     }
 
-    /// All scans together; what could not be told makes it an estimate.
+    /// The sum of all scans; it is an estimate where a resource has no forecast.
     pub fn total(&self) -> Cost {
         let scans = self.resources.iter().flat_map(|resource| &resource.scans);
         let mut total = scans.map(|scan| scan.cost).reduce(Cost::plus).unwrap_or(Cost::NOTHING);
@@ -71,13 +71,13 @@ impl Forecast {
         total
     }
 
-    /// 3 when something could not be told.
+    /// 3 when a resource has no forecast.
     pub fn exit_code(&self) -> u8 {
         if self.resources.iter().any(|resource| resource.failure.is_some()) { 3 } else { 0 }
     }
 }
 
-/// Tells what a run would do and cost.
+/// Forecasts the steps of a run and their cost.
 pub async fn forecast(request: &RunRequest) -> Result<Forecast> {
     let chosen = choose(&request.catalog, &request.settings, &request.names)?;
     let account = request.settings.account()?;
@@ -115,14 +115,14 @@ pub async fn forecast(request: &RunRequest) -> Result<Forecast> {
         let named = touched(store.as_ref(), request, resource, head, &brought).await?;
         let changes = found.scans.iter_mut().find(|scan| scan.kind == StepKind::Scan(ScanKind::Changes));
         match (resource.held_ids(), changes) {
-            // A night of theirs reads what is named, and nothing else.
+            // A nightly run of these reads referenced ids, and nothing else.
             (Some(_), Some(changes)) => {
                 if let Some(named) = named {
                     let requests = changes.cost.requests.plus(named.cost.requests);
                     changes.cost = Cost { requests, ..named.cost };
                 }
             }
-            // A whole read has it all.
+            // A full scan reads these ids anyway.
             (Some(_), None) => {}
             (None, _) => found.scans.extend(named),
         }
@@ -130,13 +130,13 @@ pub async fn forecast(request: &RunRequest) -> Result<Forecast> {
     Ok(Forecast { resources, spent: client.requests(), pace: pace(&limits) })
 }
 
-/// What a run may spend in a period.
+/// The requests that a run may send in a period.
 fn pace(limits: &Limits) -> Option<(u32, Duration)> {
     let budget = limits.requests_per_period.checked_sub(limits.reserve).filter(|budget| *budget > 0)?;
     Some((budget, limits.period))
 }
 
-/// Files that a dead run committed and did not publish are read where they are.
+/// Files that a crashed run committed and did not publish are read where they are.
 async fn resolve(store: &Store, heads: &mut BTreeMap<String, Version>) -> Result<()> {
     let waiting = staged(store).await?;
     for file in heads.values_mut().flat_map(|head| head.tables.values_mut()).flat_map(|table| &mut table.files) {
@@ -147,7 +147,7 @@ async fn resolve(store: &Store, heads: &mut BTreeMap<String, Version>) -> Result
     Ok(())
 }
 
-/// One resource. Fails only with what no resource could go on with.
+/// The forecast of one resource. Fails only where the run as a whole would stop.
 async fn look_ahead(
     estimator: &mut Estimator<'_>,
     resource: &Resource,
@@ -177,7 +177,7 @@ async fn look_ahead(
                 let cost = cost(resource, head, step.kind, estimate);
                 let whole = step.kind == StepKind::Scan(ScanKind::Full);
                 brings.everything |= whole;
-                // Of what is read again most is as it was.
+                // Most records that are read again are unchanged.
                 if !whole && !matches!(step.kind, StepKind::Reread(_)) {
                     brings.fresh = brings.fresh.plus(estimate.fresh);
                 }

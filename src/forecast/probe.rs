@@ -1,8 +1,8 @@
-//! Asking the source how much there is, with very few requests: what `plan` may spend.
+//! Measuring searches and lists of ids with the very few requests that `plan` may send.
 //!
-//! Takes the searches and inventories as a run asks them, gives their extent: exact where the first answer tells, else an
-//! estimate that says so. The same question is asked once, whoever asks it again. Gives `None` where the resource's
-//! allowance is spent.
+//! Takes the searches and id sources as a run requests them, gives their extent: exact where the first answer shows it,
+//! else an estimate marked as one. Each request is sent once; its answer serves later questions. Gives `None` where the
+//! allowance of the resource is spent.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -19,11 +19,11 @@ use crate::schema::IdSearch;
 
 /// Requests that may be spent on one resource, tries included.
 const ALLOWANCE: u32 = 2;
-/// Some searches claim so many rows whatever they have (docs/brightpearl-api.md §4.2): a claim of exactly this is believed
-/// only where the page shows them all.
+/// The count that some searches state regardless of their rows (docs/brightpearl-api.md §4.2): exactly this number is
+/// accepted only where the page shows all rows.
 const CLAIMED_BLINDLY: u64 = 500;
 
-/// Bytes of an answer that is kept for the next who asks the same: a page of a search has about 50 KiB.
+/// Bytes of the largest answer that is kept for a repeated request: a page of a search has about 50 KiB.
 const KEPT: usize = 2 << 20;
 
 /// The extent of a search.
@@ -66,12 +66,12 @@ impl<'a> Probe<'a> {
         !self.known.is_empty()
     }
 
-    /// How the searches of the resource are asked.
+    /// The searches of the resource.
     pub fn id_source(&self) -> IdSource<'a> {
         IdSource { client: self.client, stop: self.stop, name: Arc::clone(&self.name) }
     }
 
-    /// The ids that OPTIONS of a path lists. One try only, for where it fails something else can be asked.
+    /// The ids that OPTIONS of a path lists, with one try only: another request can replace one that fails.
     pub async fn options(&mut self, path: &str) -> Result<Option<ListedIds>> {
         let request = Request { tries: Some(1), ..Request::options(&self.name, path.to_owned()) };
         let Some(answer) = self.ask(request).await? else { return Ok(None) };
@@ -126,7 +126,7 @@ impl<'a> Probe<'a> {
     async fn count(&mut self, query: &Query) -> Result<Option<u64>> {
         let path = format!("{}&countOnly=true", query.page(1));
         let Some(answer) = self.ask(Request::get(&self.name, path)).await? else { return Ok(None) };
-        // How such an answer looks is not documented (docs/brightpearl-api.md §4.1): one that cannot be read tells nothing.
+        // The form of such an answer is not documented (docs/brightpearl-api.md §4.1): an unreadable one is ignored.
         let page = ids(&answer.body, &query.row, &query.row, &[], &[]).ok();
         Ok(page.and_then(|page| page.search.results_available))
     }
@@ -171,7 +171,7 @@ impl<'a> Probe<'a> {
     }
 }
 
-/// What the first page tells of a search.
+/// The extent of a search by its first page.
 #[derive(Debug, PartialEq, Eq)]
 enum FirstPage {
     /// The page holds every row, and a walk takes so many requests.
