@@ -1,7 +1,7 @@
 //! Reading a part again: given ids, or a range of a date. Watermarks stay where they are; doing it twice changes nothing.
 //!
-//! Commits on the way. One that stopped before its end goes on when the same is asked for again; its plan and cursor stand
-//! apart from those of the nightly run's scans, and another selection takes their place.
+//! Commits on the way. A backfill that stopped early is resumed by the same selection; its plan and cursor are separate
+//! from those of the nightly scans, and another selection replaces them.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -26,16 +26,16 @@ use crate::schema::{Changes, ReadStyle, Resource};
 use crate::window::Window;
 use crate::write::{Replace, held_between};
 
-/// What a backfill did.
+/// The result of a backfill.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Backfilled {
     /// Ids found and asked for; rows of a search are not counted.
     pub asked: u64,
     /// Not returned by the source.
     pub absent: u64,
-    /// Of what we held in a range of creation dates: confirmed gone, and taken out of the tables.
+    /// Held records of a range of creation dates that were confirmed gone and taken out of the tables.
     pub gone: u64,
-    /// It went on with one that had stopped.
+    /// It resumed one that had stopped.
     pub resumed: bool,
 }
 
@@ -154,8 +154,8 @@ async fn by_ids(session: &mut ResourceSession<'_>, get: &str, ids: &IdRanges, ma
     Ok(Backfilled { asked: ids_in(ids), absent: count(scan.gone.len()), gone: 0, resumed })
 }
 
-/// Reads what a date selects; where it is the date of creation, what we hold of the range and the source does not is
-/// asked for too, and goes when a GET confirms it.
+/// Reads the records that a date selects. With the date of creation, held records of the range that the search does not
+/// show are requested too, and deleted when a GET confirms it.
 async fn by_date(
     session: &mut ResourceSession<'_>,
     get: &str,
@@ -191,8 +191,8 @@ async fn by_date(
     Ok(done)
 }
 
-/// A scan over what a date selects; what we hold of the range and the search did not show comes last, in slices of its
-/// own, for it is asked for again after an interruption.
+/// A scan of the records that a date selects. Held records of the range that the search did not show come last, in slices
+/// of their own, because they are requested again after an interruption.
 async fn selected_by_date(
     session: &mut ResourceSession<'_>,
     max_ids: usize,
@@ -204,7 +204,7 @@ async fn selected_by_date(
     let id_source = IdSource::of(session);
     let (stamps, filter) = ([by.to_owned()], Filter::Period { column: by.to_owned(), window });
     let (started_at, rows) = id_source.search(&resource.read.service, &changes.search, &stamps, Some(filter)).await?;
-    // Asked a second wider on either side: what lies outside is cut here.
+    // The request is a second wider on either side: rows outside the window are dropped here.
     let inside = |text: &str| timestamp_micros(text).map(timestamp).filter(|at| window.contains(*at));
     let found = rows.into_iter().filter(|row| row.stamps[0].as_deref().is_some_and(|text| inside(text).is_some()));
     let found: Vec<IdRow> = found.collect();
@@ -224,7 +224,7 @@ async fn selected_by_date(
     Ok(IdScan::new(session, Purpose::Backfill(selected.clone()), started_at, sets, known))
 }
 
-/// The ids that we hold whose date of creation lies in the window; none where no column keeps that date.
+/// The held ids with a date of creation in the window; none where no column has that date.
 async fn held_created(
     session: &ResourceSession<'_>,
     resource: &Resource,

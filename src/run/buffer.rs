@@ -1,6 +1,6 @@
 //! The rows and rejected records that a resource has read since its last commit.
 //!
-//! Takes decoded pages, gives the next commit its rows, its files of rejected records and the keys whose stored rows stay.
+//! Takes decoded pages, gives the next commit its rows, its files of rejected records and the keys that keep stored rows.
 
 use std::path::Path;
 
@@ -33,7 +33,7 @@ pub struct Buffer {
     pub rejected_files: Vec<RejectedFile>,
     /// Records that could not be read: their stored rows stay.
     pub preserved_keys: Vec<Key>,
-    /// A record came whose key could not be read: no stored row may go.
+    /// A record with an unreadable key was fetched: no stored row may be removed.
     pub has_record_without_key: bool,
     /// Records found deleted: the next commit takes their rows out of the tables.
     pub gone: Option<Gone>,

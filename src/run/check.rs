@@ -1,5 +1,5 @@
 //! Trying everything that a run needs, without reading data: settings, destination, credentials, and whether the
-//! account's searches still are what the schemas say.
+//! account's searches still match the schemas.
 
 use std::sync::Arc;
 
@@ -15,11 +15,11 @@ use crate::run::selection::choose;
 use crate::schema::{ConstantFilter, IdSearch, Inventory, Leaf, ReadStyle, Resource, Source};
 use crate::store::Store;
 
-/// What was tried, and what came of it.
+/// A check, and its result.
 #[derive(Debug)]
 pub struct Finding {
     pub what: String,
-    /// What was found, in a word or a sentence.
+    /// The result, in a word or a sentence.
     pub found: Result<String>,
     /// Things that differ and do not stop a run.
     pub drift: Vec<String>,
@@ -117,7 +117,7 @@ fn finding(what: &str, found: Result<String>) -> Finding {
     Finding { what: what.to_owned(), found, drift: Vec::new() }
 }
 
-/// What a schema relies on in a search.
+/// The parts of a search on which a schema relies.
 struct Wanted {
     /// Pages are sorted by it.
     row: String,
@@ -188,7 +188,7 @@ fn shown(filters: &[ConstantFilter]) -> impl Iterator<Item = String> {
     filters.iter().filter(|filter| filter.is_shown).map(|filter| filter.column.clone())
 }
 
-/// Compares a search's own description with what we rely on; gives what merely differs.
+/// Compares a search's own description with the parts on which we rely; gives the harmless differences.
 async fn look(client: &Client, resource: &Resource, search: &str, wanted: &Wanted) -> Result<Vec<String>> {
     let name: Arc<str> = Arc::from(resource.name.as_str());
     let request = Request::get(&name, format!("{}/{search}/meta-data", resource.read.service));

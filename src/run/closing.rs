@@ -38,7 +38,7 @@ pub async fn keep_in_order(context: &RunContext, resources: &[ResourceOutcome]) 
 /// Gives the locks back.
 pub async fn give_back(locks: Locks, events: &Events) {
     if let Err(failure) = locks.release().await {
-        // What was done is done; the next run waits until they expire.
+        // The run itself is complete; the next one waits until the locks expire.
         events.tell(Event::Warning { resource: None, text: format!("locks were not given back: {failure}") });
     }
 }

@@ -1,4 +1,4 @@
-//! The commit of one resource: what is spooled becomes files, and files and state move in one conditional put.
+//! The commit of one resource: buffered rows become files; one conditional put commits the files and the state.
 
 use std::collections::BTreeSet;
 
@@ -15,7 +15,7 @@ use crate::store::StoreStep;
 use crate::write::{Replace, Written};
 
 impl ResourceSession<'_> {
-    /// Commits what is spooled together with the state, if either is new. `last` says that the scan ends with it.
+    /// Commits the buffered rows together with the state, if either is new. `last` states that the scan ends with it.
     pub async fn commit(&mut self, replace: Replace, last: bool) -> Result<()> {
         let replace = self.buffer.admitted(replace);
         let _turn = self.context.commits.turn.acquire().await.expect("the turn is never closed");
@@ -59,7 +59,7 @@ impl ResourceSession<'_> {
         self.context.claims.binding.bind(&self.context.store, &self.context.client, known).await
     }
 
-    /// Commits one rewrite of the tables that the catalogue wants otherwise; nothing is requested, and the state goes on. Gives
+    /// Commits one rewrite of tables that differ from the catalogue; nothing is requested, and the state is kept. Gives
     /// the new columns that stay null until their record is read again.
     pub async fn reshape(&mut self, reshape: Reshape) -> Result<Vec<String>> {
         let _turn = self.context.commits.turn.acquire().await.expect("the turn is never closed");
@@ -83,7 +83,7 @@ impl ResourceSession<'_> {
             .advise("nothing is lost: the other run continues from the last commit; run again"))
     }
 
-    /// Texts of the source in the state, without secrets: a manifest is read by whoever reads the tables.
+    /// Removes secrets from texts of the source in the state: every reader of the tables can read a manifest.
     fn redact_reasons(&mut self) {
         let redactor = self.context.client.redactor();
         let pending = self.state.pending.iter_mut().map(|pending| &mut pending.reason);

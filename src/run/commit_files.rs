@@ -51,7 +51,7 @@ struct Extent {
     last: bool,
     /// Snapshots of days before this one go.
     keep_from: Option<i32>,
-    /// Columns whose values in changed rows are reported.
+    /// Columns that report their values in changed rows.
     watch: Vec<Naming>,
     met_from: i32,
     /// Damaged files leave the tables.
@@ -64,7 +64,7 @@ struct FileWriter {
     spool: Spool,
     /// The version with which rows are merged; none where files are built anew.
     head: Option<Version>,
-    /// The version whose files are replaced by files that are built anew.
+    /// The version with the files that rebuilt files replace.
     leaving: Option<Version>,
     gone: Option<Gone>,
     preserved_keys: Vec<Key>,
@@ -108,7 +108,7 @@ impl FileWriter {
         let nothing_to_do = spooled.owners.is_empty() && marked.is_empty() && !self.extent.drops_files;
         let mut written = match (&self.head, self.extent.replace) {
             (Some(head), Replace::Records) if nothing_to_do => {
-                // The rows of deleted records are set aside only where some leave the tables.
+                // The rows of deleted records are stored below `_pearlift/deleted/` only where some leave the tables.
                 let written = Written { tables: head.tables.clone(), ..Written::default() };
                 return Ok(FilesWritten { spool: self.spool, number: self.number, written, judged, reappeared });
             }
@@ -256,8 +256,8 @@ impl ResourceSession<'_> {
         files.filter(|file| !known.contains(file.path.as_str())).map(|file| file.staged.clone()).collect()
     }
 
-    /// Rows of damaged files of which most do not come back are more likely a fault of the source than the truth. Records are
-    /// not counted: what a damaged file held cannot be read.
+    /// Refuses a repair that returns few of the rows of damaged files: more likely the source is at fault. Rows are
+    /// counted, since the records of a damaged file cannot be read.
     pub fn refuse_damaged_loss(&self, written: &Written) -> Result<()> {
         let lost = self.committer.quarantine.dropped_rows().saturating_sub(written.changes.added);
         if self.options.forced || lost <= SafetyLimit::LOST_ROWS.of(self.had_rows()) {

@@ -1,9 +1,9 @@
-//! Reading again what rows of others name: a payment changes its order, and the order bears no date of it
-//! (docs/reading.md §3).
+//! Reading again the records that rows of other resources reference: a payment changes its order without moving a date of
+//! the order (docs/reading.md §3).
 //!
-//! A commit that changes rows hands on the ids that these rows name, in the same put. After all resources have ended, each
-//! that follows others reads what was handed to it, and notes in the same commit that it did: a run that crashes in between
-//! leaves it to the next ([`crate::run::references`]).
+//! A commit that changes rows stores the ids that these rows reference, in the same put. After all resources have ended,
+//! each resource that follows others reads its pending references, and notes this in the same commit: after a crash in
+//! between the next run reads them ([`crate::run::references`]).
 
 use std::collections::BTreeSet;
 
@@ -23,14 +23,14 @@ use crate::run::steps::describe;
 use crate::schema::{ReadStyle, Resource};
 use crate::write::Replace;
 
-/// Reads what others handed to a resource whose own scans went well.
+/// Reads the pending references of a resource after its own scans succeeded.
 pub async fn follow(context: &RunContext, resource: &Resource, request: &RunRequest, outcome: &mut ResourceOutcome) {
     let went_well = matches!(outcome.end, End::Complete | End::Idle(_)) && context.stop.asked().is_none();
     if !went_well {
         return;
     }
     if let Err(failure) = Box::pin(read_pending_references(context, resource, request, outcome)).await {
-        // Pending references are cleared in the resources that handed them on, under their own locks.
+        // Pending references are cleared in the resources that store them, under their own locks.
         let handing = |source: &&Resource| {
             context.catalog.followers(source).iter().any(|(follower, _)| follower.name == resource.name)
         };
@@ -57,7 +57,7 @@ async fn read_pending_references(
             marks.push((source.name.clone(), mark(&theirs.state, &theirs.nonce)));
         }
     }
-    // What this reads again is found without a date of ours, and not missed.
+    // Records that are read again here need no date of ours to be found, and are not missed.
     outcome.tally.missed.retain(|id| !ids.contains(id));
     if ids.is_empty() {
         return Ok(());

@@ -32,7 +32,7 @@ impl ResourceSession<'_> {
         }
     }
 
-    /// Ends a scan's count of fields: lays what it found over the state that the same commit puts.
+    /// Ends a scan's count of fields: writes the result into the state that the same commit puts.
     pub fn settle_fields(&mut self, replace: Replace) {
         let filled = std::mem::take(&mut self.observations.filled);
         let whole = match replace {

@@ -1,4 +1,4 @@
-//! Whether what lies at the destination is as fresh and whole as somebody expects.
+//! Freshness: whether the tables at the destination are as recent and complete as expected.
 
 use std::time::Duration;
 

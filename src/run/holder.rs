@@ -16,7 +16,7 @@ use crate::write::{HeldColumns, HeldValues};
 /// Attempts to read the files of a version: a run beside this one may replace them meanwhile.
 const TRIES: u32 = 3;
 
-/// The table that holds the ids, and what is known of its rows. Cheap to clone; clones share it.
+/// The table that holds the ids, with its rows once read. Cheap to clone; clones share them.
 #[derive(Clone, Debug)]
 pub struct Holder {
     store: Store,
@@ -53,12 +53,12 @@ impl Holder {
         })
     }
 
-    /// The newest version of the source whose first load is complete.
+    /// The newest version of the source, once its first load is complete.
     pub async fn version(&self) -> Result<Option<Version>> {
         Ok(head(&self.store, &self.source).await?.filter(|head| head.state.completed_at.is_some()))
     }
 
-    /// Its files of the table; those that a dead run committed and did not publish are where it left them.
+    /// Its files of the table; those that a crashed run committed and did not publish are still in staging.
     async fn files(&self, version: &Version) -> Result<Vec<DataFile>> {
         let mut files = version.tables.get(&self.table).map(|table| table.files.clone()).unwrap_or_default();
         let waiting = staged(&self.store).await?;

@@ -12,7 +12,7 @@ use crate::run::session::{ResourceSession, SessionOptions};
 use crate::run::steps::{describe, make_all};
 use crate::schema::Resource;
 
-/// Makes these steps of a resource whose own scans went well.
+/// Makes these steps of a resource after its own scans succeeded.
 pub async fn look_again(
     context: &RunContext,
     resource: &Resource,

@@ -1,7 +1,7 @@
-//! Lookups in live files whose answers are kept with the state, so that a run that finds nothing new reads no file.
+//! Lookups in live files. The state keeps their answers, so that a run that finds nothing new reads no file.
 //!
-//! Takes ids, each with the text of what is compared of it, and gives those that the files hold as it says. A question is the
-//! hash of a file's checksum and of the ids in its range with their texts; its answer stays true, for a file never changes.
+//! Takes ids, each with a text of the values compared, and gives those that the files hold with these values. A question is
+//! the hash of a file's checksum and of the ids in its range with their texts; its answer stays true: files never change.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
@@ -54,7 +54,7 @@ impl Lookups {
         self.known.rows.as_deref()
     }
 
-    /// The ids of which some file holds a row that `is_yes` accepts. Files whose answer is known are not read.
+    /// The ids of which some file holds a row that `is_yes` accepts. Files with a known answer are not read.
     pub async fn among(
         &self,
         store: &Store,
@@ -141,7 +141,7 @@ impl NewestRows {
     }
 }
 
-/// The hash of files, in their order, and of what is asked of them.
+/// The hash of files, in their order, and of the question about them.
 pub fn of_files<'f>(about: &str, files: impl Iterator<Item = &'f DataFile>) -> String {
     let mut hash = Sha256::new();
     add(&mut hash, about);

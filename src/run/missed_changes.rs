@@ -1,9 +1,9 @@
-//! Missed changes: records that a read of everything, or a rolling one, finds changed though no date told of it. They
+//! Missed changes: records that a full scan or a rolling re-read finds changed although none of their dates moved. They
 //! measure on a real account how much the nightly rules do not see (docs/reading.md §7).
 //!
 //! A record counts when we held it, some row of it in some table differs, and each of our columns of the dates by which
-//! changes are asked is what it was: another date says that the next night would have found it. What is followed without
-//! a date (open records; what rows of others name, see `follow`) does not count. Where no table has one row a record there
+//! changes are requested is unchanged: with another date the next night would have found it. Records that are followed
+//! without a date (open records; pending references, see `follow`) do not count. Where no table has one row a record there
 //! is no date to compare, and every record that differs counts.
 
 use std::collections::{BTreeSet, HashMap};
@@ -14,7 +14,7 @@ use crate::run::session::ResourceSession;
 use crate::schema::{Naming, Open, ReadStyle, Resource, Type};
 use crate::write::{StoredValue, Written, held};
 
-/// Records that differ, with what we held of their dates; none where no table keeps any.
+/// Records that differ, with the dates that we held; none where no table keeps any.
 pub struct Differing {
     ids: Vec<i64>,
     dates: Option<HashMap<i64, Vec<StoredValue>>>,
@@ -33,7 +33,7 @@ impl ResourceSession<'_> {
 
     /// Of the records that differ those that we held and that are not followed anyway, before their files go.
     pub async fn differing(&self, written: &Written) -> Result<Option<Differing>> {
-        // What is watched for others comes first.
+        // Columns watched for other resources come first.
         let mut differing: BTreeSet<i64> =
             written.met.iter().skip(self.committer.followers.len()).flatten().copied().collect();
         // A row that was rejected, before or now, is a difference of ours and no change at the source.
@@ -59,7 +59,7 @@ impl ResourceSession<'_> {
         Ok(Some(Differing { ids, dates: Some(dates) }))
     }
 
-    /// Counts those whose dates are in the new version what they were.
+    /// Counts the records with unchanged dates in the new version.
     pub async fn count_missed(&mut self, differing: Option<Differing>) -> Result<()> {
         let Some(Differing { ids, dates }) = differing else { return Ok(()) };
         let Some(before) = dates else {
@@ -74,7 +74,7 @@ impl ResourceSession<'_> {
         Ok(())
     }
 
-    /// What a version holds of these columns, in the table with one row a record; none where there is no such table.
+    /// The values of these columns in a version, in the table with one row a record; none where there is no such table.
     async fn dates(
         &self,
         version: &Version,

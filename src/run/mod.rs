@@ -70,7 +70,7 @@ pub async fn run(request: RunRequest) -> Result<Outcome> {
     at(request, |settings| Store::open(&settings.destination()?, true)).await
 }
 
-/// Brings the resources up to date at this destination, whatever the settings state of it.
+/// Brings the resources up to date at this destination, which overrides that of the settings.
 pub async fn run_in(request: RunRequest, store: Store) -> Result<Outcome> {
     at(request, |_| Ok(store)).await
 }

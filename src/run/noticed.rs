@@ -9,7 +9,7 @@ use crate::manifest::Key;
 pub struct Noticed {
     /// Records of which an older copy came than is stored: the stored rows stayed.
     pub kept: BTreeSet<Key>,
-    /// Records whose older copy was accepted.
+    /// Records with an older copy that was accepted.
     pub went_back: BTreeSet<Key>,
     /// Documents older than the search row that led to them, after a second request.
     pub stale: u64,

@@ -1,6 +1,6 @@
-//! Newer wins, also against stored rows: a copy whose version, or else date of change, is lower than that of the stored
+//! Newer wins, also against stored rows: a copy with a version, or else a date of change, lower than that of the stored
 //! copy leaves the stored rows as they are, and its id is pending. A source may take a change back, though: the same lower
-//! value in two runs at least an hour apart is accepted, and so is any where a person says so.
+//! value in two runs with at least an hour between them is accepted, and so is any that a person accepts.
 //!
 //! Takes the copies of a commit and the evidence of earlier ones; gives the copies that are left out, and the state that
 //! the same commit puts.
@@ -18,8 +18,8 @@ use crate::run::session::ResourceSession;
 use crate::schema::ReadStyle;
 use crate::write::Older;
 
-/// Two runs this far apart that see the same lower value do not both read a replica that lags.
-const APART: SignedDuration = SignedDuration::from_hours(1);
+/// The time between two runs after which the same lower value does not come from a lagging replica in both.
+const DISTANCE: SignedDuration = SignedDuration::from_hours(1);
 
 /// The rule of one commit.
 #[derive(Clone, Debug)]
@@ -39,14 +39,14 @@ pub struct Judged {
 }
 
 impl Judged {
-    /// The records whose stored rows stay.
+    /// The records that keep their stored rows.
     pub fn kept_keys(&self) -> Vec<Key> {
         self.kept.iter().map(|older| older.key.clone()).collect()
     }
 }
 
 impl OlderRule {
-    /// Judges the older copies of a commit; `came` tells of a record whether a copy came.
+    /// Judges the older copies of a commit; `came` states whether a copy of a record was fetched.
     pub fn judge(&self, older: Vec<Older>, came: impl Fn(&Key) -> bool) -> Judged {
         let (accepted, kept) = older.into_iter().partition(|older| self.accepts(older));
         let came = self.known.keys().filter(|key| came(key)).cloned().collect();
@@ -55,7 +55,9 @@ impl OlderRule {
 
     fn accepts(&self, older: &Older) -> bool {
         let again = |known: &OlderCopy| {
-            known.values == older.came && known.run != self.run && older.asked_at.duration_since(known.since) >= APART
+            known.values == older.came
+                && known.run != self.run
+                && older.asked_at.duration_since(known.since) >= DISTANCE
         };
         let asked_for = match &older.key {
             Key::Int(id) => self.accept.iter().any(|(first, last)| (*first..=*last).contains(id)),

@@ -1,4 +1,4 @@
-//! What became of a run: per resource and as a whole, with the exit code that follows.
+//! The outcome of a run: per resource and as a whole, with the exit code that follows.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -31,12 +31,12 @@ pub struct Outcome {
     pub store: Store,
 }
 
-/// What became of a resource.
+/// The outcome of a resource.
 #[derive(Debug)]
 pub struct ResourceOutcome {
     pub resource: String,
     pub end: End,
-    /// The scans made: what and why.
+    /// The scans made, each with its reason.
     pub scans: Vec<String>,
     /// The version of the head.
     pub version: Option<u64>,
@@ -46,9 +46,9 @@ pub struct ResourceOutcome {
     pub requests: u64,
     pub tally: Tally,
     pub unsettled: Unsettled,
-    /// The source's count beside what is held.
+    /// The source's count beside the number held.
     pub count: SourceCount,
-    /// What a command beside the nightly run found, a sentence.
+    /// The result of a command other than the nightly run, a sentence.
     pub found: Option<String>,
 }
 
@@ -59,7 +59,7 @@ pub struct Unsettled {
     pub pending: u64,
     /// Ids that the source lists and has not returned in three runs over three days: outside the exit code.
     pub withheld: u64,
-    /// Ids whose deletion waits for a second proof.
+    /// Suspects: ids that wait for the second proof of their deletion.
     pub suspects: u64,
 }
 
@@ -70,7 +70,7 @@ pub enum End {
     Complete,
     /// Nothing was due; why.
     Idle(String),
-    /// Stopped before its end; what was whole is committed.
+    /// Stopped before its end; complete records are committed.
     Stopped,
     /// Another run holds it.
     Held(String),
@@ -84,7 +84,7 @@ impl End {
     }
 }
 
-/// What a resource's scans did.
+/// The counts of a resource's scans.
 #[derive(Clone, Debug, Default)]
 pub struct Tally {
     /// Records read.
@@ -100,7 +100,7 @@ pub struct Tally {
     pub rejected_rows: RejectedCounts,
     /// Rows rejected because a later row of their record has the same key.
     pub twice: u64,
-    /// Records found changed by reading them again, though no date told of it.
+    /// Records found changed by reading them again, although none of their dates moved.
     pub missed: BTreeSet<i64>,
     /// Notable things that are reported and change nothing.
     pub noticed: Noticed,
@@ -166,7 +166,7 @@ impl Outcome {
         self.store.put_own(&paths::run(&self.run), report.to_owned()).await
     }
 
-    /// The exit code (docs/running.md): what is worst decides, in the order 130, 1, 5, 6; when every resource failed
+    /// The exit code (docs/running.md): the worst failure decides, in the order 130, 1, 5, 6; when every resource failed
     /// alike, their code; else 3 when anything did not complete.
     pub fn exit_code(&self, fail_on_misfit: bool) -> u8 {
         if self.interrupted {
@@ -187,7 +187,7 @@ impl Outcome {
         if held || codes.contains(&Kind::Lost.exit_code()) {
             return Kind::Lost.exit_code();
         }
-        // What stops the whole run decides, whatever became of the others.
+        // A failure that stops the whole run decides before all others.
         let stops = self
             .resources
             .iter()

@@ -27,11 +27,11 @@ pub enum By {
     Night,
     /// A person: within the limit.
     Command,
-    /// A person who takes out however many.
+    /// A person allows any number of deletions.
     Force,
 }
 
-/// What was found.
+/// The result of a comparison.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Reconciled {
     /// Ids that the source lists, and that the tables hold.
@@ -71,7 +71,7 @@ pub fn refuse(resource: &Resource) -> Option<String> {
     }
 }
 
-/// Compares ids, reads what is missing here, and takes out of the tables what is proven gone: not listed, not returned
+/// Compares ids, reads records that the tables lack, and takes out records that are proven gone: not listed, not returned
 /// beside a witness, and not listed again.
 pub async fn reconcile(session: &mut ResourceSession<'_>, by: By) -> Result<Reconciled> {
     let force = by == By::Force;
@@ -177,7 +177,7 @@ async fn missing_ids(
     Ok(without(&wanted, &known))
 }
 
-/// A refusal where the source returns nothing of what it lists.
+/// A refusal: the source returns none of the ids that it lists.
 fn unproven(session: &ResourceSession<'_>, ids: u64) -> Failure {
     Failure::new(Kind::Doubtful, format!("compare the ids of {}", session.name))
         .because(format!("{} neither listed nor returned, but nor is an id that the source lists", plural(ids, "id")))

@@ -1,7 +1,7 @@
 //! Pending references: ids of another resource that changed rows name, until that resource has read them.
 //!
-//! A resource collects them in its state under a mark. The other resource notes the mark in the commit that brings what it
-//! read, so that no further commit is needed: the references are cleared with the next commit of the resource that has them.
+//! A resource collects them in its state under a mark. The other resource notes the mark in the commit of the records read,
+//! so that no further commit is needed: the references are cleared with the next commit of the resource that has them.
 
 use jiff::Timestamp;
 
@@ -65,7 +65,7 @@ impl ResourceSession<'_> {
             .locks
             .holds(follower)
             .then(|| self.context.client.clocks().earliest(self.context.clock.start()));
-        // A scan of an earlier run that this one goes on with may have committed, or ended, before we ask.
+        // A scan of an earlier run that this run resumes may have committed, or ended, before this check.
         let before = theirs.and_then(|theirs| {
             let (state, clocks) = (&theirs.state, theirs.state.clocks);
             let under_way = state.scan.as_ref().map(|scan| scan.started_at);

@@ -16,7 +16,7 @@ use crate::store::{StoreStep, paths};
 
 /// Texts of rejected records may take this part of the memory setting; more are written before the commit.
 const MEMORY_SHARE: u64 = 256;
-/// Hashes that the state keeps, in all 40 kB of a manifest; a record whose hash went is written once more.
+/// Hashes that the state keeps, in all 40 kB of a manifest; a record with a dropped hash is written once more.
 const KEPT: usize = 2_000;
 
 impl ResourceSession<'_> {
@@ -74,7 +74,7 @@ impl ResourceSession<'_> {
     }
 }
 
-/// The records whose hash is not among those known, which it joins.
+/// The records with a hash that is not known yet; their hashes are added to the known ones.
 pub fn unwritten(known: &mut Vec<String>, records: Vec<RejectedRecord>) -> Vec<RejectedRecord> {
     let mut hashes: BTreeSet<String> = known.iter().cloned().collect();
     let mut fresh = Vec::new();
@@ -89,7 +89,7 @@ pub fn unwritten(known: &mut Vec<String>, records: Vec<RejectedRecord>) -> Vec<R
     fresh
 }
 
-/// The first half of a digest of what would be written.
+/// The first half of a digest of the text that would be written.
 fn hash(record: &RejectedRecord) -> String {
     let id = record.id.as_ref().map(ToString::to_string).unwrap_or_default();
     let mut digest = Sha256::new();

@@ -21,7 +21,7 @@ pub enum Selection {
         /// Copies that are older than the stored ones are accepted.
         accept_older: bool,
     },
-    /// Records whose date `by` lies in the window; none is the date of their creation.
+    /// Records with the date `by` in the window; none is the date of their creation.
     Range { window: Window, by: Option<String> },
 }
 

@@ -35,7 +35,7 @@ struct Ends {
     done: BTreeMap<usize, ResourceOutcome>,
     /// Steps that are made once every resource has ended.
     later: BTreeMap<usize, Vec<Step>>,
-    /// Resources whose end is reported once no further step follows.
+    /// Resources that are reported as ended once no further step follows.
     unreported: BTreeSet<usize>,
 }
 
@@ -90,7 +90,7 @@ async fn take_turn(
     Ok(done.into_values().collect())
 }
 
-/// The steps that each resource makes whatever the others do.
+/// The steps that each resource makes independently of the others.
 async fn own_steps(
     context: &RunContext,
     chosen: &[&Resource],

@@ -1,7 +1,7 @@
 //! The folder of a command's scratch files: the system's or the user's, removed at the command's end.
 //!
-//! A process that is killed leaves its folder. Each folder holds a lock that dies with its process, so that the next
-//! command with the same place for its own can tell, and removes it.
+//! A killed process leaves its folder. Each folder holds a lock that ends with its process, so that the next command with
+//! a folder at the same place finds the lock free, and removes the old folder.
 
 use std::fs::{File, Permissions};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -13,7 +13,7 @@ use crate::failure::{Failure, Kind, Result};
 
 /// How the names of such folders begin.
 const PREFIX: &str = "pearlift-";
-/// Rows of the account lie in it: no other user of the machine may look, whatever the umask.
+/// The mode of a folder, regardless of the umask: no other user of the machine may read the rows in it.
 const PRIVATE: u32 = 0o700;
 /// Held locked by the process that the folder is of.
 const LOCK: &str = "pearlift.lock";
@@ -32,15 +32,15 @@ impl Scratch {
     }
 }
 
-/// A folder for scratch files below this one, or below the system's for temporary files; what dead processes left there
-/// is removed.
+/// A folder for scratch files below this one, or below the system's for temporary files; folders of ended processes there
+/// are removed.
 pub fn spool_folder(below: Option<&Path>) -> Result<Scratch> {
     let below = below.map_or_else(std::env::temp_dir, Path::to_owned);
     let make = || {
         std::fs::create_dir_all(&below)?;
         let folder =
             tempfile::Builder::new().prefix(PREFIX).permissions(Permissions::from_mode(PRIVATE)).tempdir_in(&below)?;
-        // It bears its name only once it is locked: nobody takes the folder for a dead one's meanwhile.
+        // The lock gets its name only once it is held: until then no other process takes the folder for a left one.
         let draft = folder.path().join("draft");
         let lock = File::create_new(&draft)?;
         lock.lock()?;
@@ -56,13 +56,13 @@ pub fn spool_folder(below: Option<&Path>) -> Result<Scratch> {
     })
 }
 
-/// Removes the folders of this user's dead processes. What cannot be looked at or removed is left to the next.
+/// Removes the folders of this user's ended processes. A folder that cannot be read or removed is left to the next sweep.
 fn sweep(below: &Path, user: u32) {
     for entry in std::fs::read_dir(below).into_iter().flatten().flatten() {
         if !entry.file_name().to_string_lossy().starts_with(PREFIX) {
             continue;
         }
-        // In a folder of another user, and behind a link, anything may lie.
+        // A folder of another user, or behind a link, may hold anything.
         let is_ours = entry.metadata().is_ok_and(|found| found.is_dir() && found.uid() == user);
         let lock = entry.path().join(LOCK);
         if is_ours && File::open(lock).is_ok_and(|lock| lock.try_lock().is_ok()) {

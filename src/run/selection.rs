@@ -1,4 +1,4 @@
-//! Which resources are chosen, what their heads say, and what a run would do with them: nothing is asked of the source.
+//! The resources of a run, their heads and their jobs: nothing is requested from the source.
 
 use std::collections::BTreeMap;
 
@@ -11,14 +11,14 @@ use crate::run::request::RunRequest;
 use crate::schema::{Catalog, Open, Owners, ReadStyle, Resource};
 use crate::store::Store;
 
-/// What a run would do, from the heads alone: nothing is asked of the source and nothing is written.
+/// The jobs of a run, from the heads alone: nothing is requested from the source and nothing is written.
 pub async fn jobs(request: &RunRequest) -> Result<Vec<Job>> {
     let chosen = choose(&request.catalog, &request.settings, &request.names)?;
     let heads = read_heads(&request.settings, &chosen).await?;
     chosen.iter().map(|resource| Ok(plan(resource, heads.get(&resource.name), options(request, resource)?))).collect()
 }
 
-/// What settings and command line want of a resource. Refuses (`Schema`: this resource stops) what makes no sense for it.
+/// The options of a resource by settings and command line. Refuses (`Schema`: this resource stops) those it cannot have.
 pub fn options(request: &RunRequest, resource: &Resource) -> Result<ResourceOptions> {
     let (name, settings) = (resource.name.as_str(), &request.settings);
     let options = ResourceOptions {
@@ -137,7 +137,7 @@ pub enum Progress {
     Rows { done: u64 },
 }
 
-/// How far the unfinished scans of these heads have come, by resource. One whose plan is gone begins again.
+/// The progress of the unfinished scans of these heads, by resource. A scan without its plan begins again.
 pub async fn progress(settings: &Settings, heads: &BTreeMap<String, Version>) -> Result<BTreeMap<String, Progress>> {
     let mut found = BTreeMap::new();
     for (name, scan) in heads.iter().filter_map(|(name, head)| Some((name, head.state.scan.as_ref()?))) {

@@ -29,7 +29,7 @@ use crate::store::StoreStep;
 const SPOOL_SHARE: u64 = 16;
 /// The keys of its records may take this part until they are committed: they stay in memory.
 const RECORDS_SHARE: u64 = 6;
-/// Stands for a pending record whose key could not be read.
+/// Stands for a pending record with an unreadable key.
 pub const UNIDENTIFIED: &str = "?";
 
 /// The wishes of settings and command line for a resource.

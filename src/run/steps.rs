@@ -1,4 +1,4 @@
-//! One resource through its run: the steps of its job, or what a command beside the nightly run wants of it.
+//! One resource through its run: the steps of its job, or those of a command other than the nightly run.
 
 use jiff::Timestamp;
 
@@ -21,8 +21,8 @@ use crate::schema::{ReadStyle, Resource};
 
 /// One resource to the end of its steps; gives also those that are made once every resource has come so far.
 ///
-/// `source_now` is the source's clock for cadences; none goes by ours, whatever was heard: the plan of a resource does not
-/// depend on how fast another was answered.
+/// `source_now` is the source's clock for cadences. Without it our clock decides, even if the source's has been heard: the
+/// plan of a resource does not depend on how fast another was answered.
 pub async fn work_on(
     context: &RunContext,
     resource: &Resource,
@@ -139,7 +139,7 @@ pub async fn make_all(session: &mut ResourceSession<'_>, steps: &[Step], outcome
             reason: step.reason.clone(),
             requests: None,
         });
-        // Read by others' ids, nothing tells what the night's changes would have found: they must have gone before.
+        // The changes of a night are unknown for ids of other resources: they must have been read before.
         let unknown = session.options.forced && matches!(session.resource.read.style, ReadStyle::PerOwner { .. });
         let whole = step.kind == StepKind::Scan(ScanKind::Full) && session.resource.has_dates() && !unknown;
         session.observations.reads_again = whole || matches!(step.kind, StepKind::Reread(_));
@@ -163,7 +163,7 @@ pub async fn make_all(session: &mut ResourceSession<'_>, steps: &[Step], outcome
     Ok(())
 }
 
-/// Rewrites in place what the catalogue wants otherwise, before anything is asked of the source; gives the new head.
+/// Rewrites tables that differ from the catalogue, before the source is asked for anything; gives the new head.
 async fn reshape(
     context: &RunContext,
     resource: &Resource,
@@ -192,11 +192,11 @@ async fn reshape(
     }
     outcome.tally.add(&session.tally);
     describe(outcome, session.head.as_ref());
-    // With the damaged files, which are still to be mended.
+    // The newest head still lists the damaged files, which are repaired next.
     if repairs { newest(&context.store, &resource.name).await } else { Ok(session.head.clone()) }
 }
 
-/// What is done beside the nightly run.
+/// The steps of a command other than the nightly run.
 async fn beside(
     context: &RunContext,
     resource: &Resource,
@@ -265,7 +265,7 @@ async fn compare(session: &mut ResourceSession<'_>, by: By) -> Result<Reconciled
     }
 }
 
-/// Lays what a head says over an outcome.
+/// Fills an outcome from a head.
 pub fn describe(outcome: &mut ResourceOutcome, head: Option<&Version>) {
     if let Some(head) = head {
         outcome.version = Some(head.version);

@@ -59,7 +59,7 @@ impl Stop {
     }
 }
 
-/// What a scan gives that was stopped.
+/// The failure of a scan that was stopped.
 pub fn stopped() -> Failure {
     Failure::new(Kind::Interrupted, "finish the scan").because("the run was asked to stop")
 }

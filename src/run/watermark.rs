@@ -1,5 +1,5 @@
-//! The stamps that a scan leaves, by both clocks: what its watermark vouches for, from where changes are asked, and which
-//! day a snapshot may be of. The rules are in `plan::clock`.
+//! The times that a scan leaves, by both clocks: the watermark, the start of the next request for changes, and the possible
+//! days of a snapshot. The rules are in `plan::clock`.
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -39,7 +39,7 @@ impl ResourceSession<'_> {
         theirs.min(clocks.earliest(clocks.ours()))
     }
 
-    /// The source's clock: as heard in this run, else as it stood to ours at the last scan.
+    /// The source's clock: as heard in this run, else by its distance from ours at the last scan.
     pub fn source_now(&self) -> Timestamp {
         let clocks = self.context.client.clocks();
         let before = self.state.completed_at.zip(self.state.clocks.completed_at);
@@ -48,11 +48,11 @@ impl ResourceSession<'_> {
     }
 
     /// Notes a scan's end in the state, with its start by the source's clock. The watermark stays where it is when `hold`
-    /// states that a record came whose key could not be read.
+    /// states that a record with an unreadable key was fetched.
     pub fn complete(&mut self, kind: ScanKind, started_at: Timestamp, hold: bool) {
         self.stamp(kind, started_at, hold);
         if self.state.completed_at.is_none() {
-            // A first load holds what the source lists: nothing can be found deleted yet.
+            // A first load holds exactly the listed records: nothing can be found deleted yet.
             self.state.reconciled_at = Some(started_at);
         }
         self.state.completed_at = Some(started_at);
@@ -73,7 +73,7 @@ impl ResourceSession<'_> {
         }
     }
 
-    /// Moves the watermark, unless `hold`, and notes our clock beside the source's; tells of a watermark that is held back.
+    /// Moves the watermark, unless `hold`, and notes our clock beside the source's; warns of a watermark that is held back.
     fn stamp(&mut self, kind: ScanKind, theirs: Timestamp, hold: bool) {
         let (start, before, overlap) = (self.start(theirs), self.state.watermark, self.context.limits.overlap);
         if !hold {

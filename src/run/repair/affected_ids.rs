@@ -1,5 +1,5 @@
-//! Whose rows a damaged file may hold: from the file itself where it can be read, else from its key range, what the other
-//! files of its partition hold, and what the source lists.
+//! The owners of the rows that a damaged file may hold: from the file itself where it can be read, else from its key range,
+//! the other files of its partition, and the ids that the source lists.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -27,7 +27,7 @@ pub struct OwnersToReread {
     pub held: BTreeSet<i64>,
 }
 
-/// Finds owners; what the source lists is asked for once.
+/// Finds owners; the ids of the source are requested once.
 #[derive(Debug, Default)]
 pub struct AffectedIds {
     listed: Option<IdRanges>,
@@ -86,7 +86,7 @@ impl AffectedIds {
         Ok(OwnersToReread { wanted: collapse(wanted), held })
     }
 
-    /// What the source has of a span of ids; of a month where that is cheaper. May hold more.
+    /// The ids of the source in a span of ids, or in a month where that is cheaper. The result may hold more.
     async fn listed(
         &mut self,
         session: &ResourceSession<'_>,
@@ -156,7 +156,7 @@ fn whole_files(
 }
 
 /// The month of a partition as a window of one of these dates of a search, where the partition is the month of that date.
-/// None for records without the date, whose partition is 1970-01-01.
+/// None for records without the date: their partition is 1970-01-01.
 pub fn month_of(resource: &Resource, since: &[String], partition: Option<&str>) -> Option<Month> {
     let Partition::By { by: PartitionBy::Month, table, column, .. } = resource.partition() else { return None };
     let table = &resource.tables[*table];

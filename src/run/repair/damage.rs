@@ -1,6 +1,6 @@
 //! The damaged files of a resource: every file is compared with the newest head.
 //!
-//! Takes a session whose head is the newest, gives the damaged files of its tables and of its deleted rows.
+//! Takes a session with the newest head, gives the damaged files of its tables and of its deleted rows.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use crate::run::session::ResourceSession;
 use crate::verify::{Inquiry, What, look_at};
 use crate::write::Flaw;
 
-/// A damaged file, and what is wrong with it.
+/// A damaged file, and its flaws.
 #[derive(Debug)]
 pub struct DamagedFile {
     pub table: String,
@@ -19,7 +19,7 @@ pub struct DamagedFile {
 }
 
 impl DamagedFile {
-    /// Whether its bytes are those that were written, so that its own rows tell whose they are.
+    /// Whether its bytes are those that were written, so that its own rows show their owners.
     pub fn is_readable(&self) -> bool {
         self.flaws.iter().all(|flaw| match flaw {
             Flaw::Range { .. } | Flaw::Unsorted(_) | Flaw::Repeated { .. } => true,
@@ -35,7 +35,7 @@ impl DamagedFile {
     }
 }
 
-/// What a look found.
+/// The damage that was found.
 #[derive(Debug, Default)]
 pub struct DamageFound {
     pub bad: Vec<DamagedFile>,

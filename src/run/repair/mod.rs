@@ -1,8 +1,8 @@
-//! The way back from damage: what damaged files held is read again, and they leave the tables in the commit that brings it.
+//! Repair: records of damaged files are read again, and the commit of these records takes the files out of the tables.
 //!
-//! Looks at every file of a resource as `verify --deep` does. Commits partition by partition, so that an interrupted one
-//! goes on by looking again: what is mended is mended. What the source cannot give again is left as it is, with a failure
-//! that says so, until a person gives it up; what pearlift did not write is never touched.
+//! Looks at every file of a resource as `verify --deep` does. Commits partition by partition, so that a repair after an
+//! interruption repeats no finished part. Files that the source cannot give again are left as they are, with a failure
+//! that says so, until a person gives them up; files that pearlift did not write are never touched.
 
 mod damage;
 mod affected_ids;
@@ -30,13 +30,13 @@ use crate::schema::{ReadStyle, Resource, RowSearch};
 use crate::verify::{What, strays_of};
 use crate::write::{Flaw, Replace, day_number, number};
 
-/// What is told only once something else is mended (children of an owner whose file was missing) is mended in another
+/// Rounds of a repair. Damage that shows only after another repair (children of an owner in a missing file) needs another
 /// round; more rounds than this are no progress.
 const ROUNDS: u32 = 4;
 /// Paths named in a failure.
 const NAMED: usize = 5;
 
-/// What was mended.
+/// The result of a repair.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Repaired {
     /// Damaged files that left the tables, and their rows by the manifest.
@@ -65,7 +65,7 @@ impl fmt::Display for Repaired {
     }
 }
 
-/// Mends the resource; `force` gives up what the source cannot give again. `repaired` says what was done, whatever comes.
+/// Repairs the resource; `force` gives up files that the source cannot give again. `repaired` counts also before a failure.
 pub async fn repair(session: &mut ResourceSession<'_>, repaired: &mut Repaired) -> Result<()> {
     let force = session.options.forced;
     for _ in 0..ROUNDS {
@@ -92,7 +92,7 @@ pub async fn repair(session: &mut ResourceSession<'_>, repaired: &mut Repaired) 
         .advise("`pearlift verify --deep` lists the damage: restore the files from a backup, and report a bug"))
 }
 
-/// Takes damaged files out of what a rewrite for another schema reads; they are mended after it.
+/// Puts damaged files into quarantine, so that a rewrite for another schema does not read them; they are repaired after it.
 pub async fn quarantine_damaged(session: &mut ResourceSession<'_>) -> Result<()> {
     let found = look(session).await?;
     session.quarantine_files(found.bad.iter().map(quarantine).collect());
@@ -103,7 +103,7 @@ fn quarantine(bad: &DamagedFile) -> QuarantinedFile {
     QuarantinedFile { table: Some(bad.table.clone()), file: bad.file.clone() }
 }
 
-/// Reads again what the files may hold, each style in its way.
+/// Reads the possible records of the files again, each style in its way.
 async fn replace(session: &mut ResourceSession<'_>, bad: &[DamagedFile], repaired: &mut Repaired) -> Result<()> {
     let resource = Arc::clone(&session.resource);
     match &resource.read.style {
@@ -132,13 +132,13 @@ fn full() -> Step {
     }
 }
 
-/// Counts what the next commit takes out.
+/// Counts the files and rows that the next commit takes out.
 fn note(session: &ResourceSession<'_>, repaired: &mut Repaired) {
     repaired.files += count(session.committer.quarantine.dropped().len());
     repaired.rows += session.committer.quarantine.dropped_rows();
 }
 
-/// A search is read again month by month, where the month of a file tells the date of its rows; else whole.
+/// A search is read again month by month, where a file's month is that of its rows' date; else whole.
 async fn by_month(
     session: &mut ResourceSession<'_>,
     resource: &Resource,
@@ -163,7 +163,7 @@ async fn by_month(
     Ok(())
 }
 
-/// The snapshot of today is taken again; those of earlier days stay set apart.
+/// The snapshot of today is taken again; those of earlier days stay in quarantine.
 async fn snapshot(
     session: &mut ResourceSession<'_>,
     resource: &Resource,
@@ -172,7 +172,7 @@ async fn snapshot(
 ) -> Result<()> {
     let today = day_number(day(session.source_now())).unwrap_or(i32::MAX);
     let days = bad.iter().map(|bad| number(resource.partition(), bad.file.partition.as_deref()));
-    // The source's clock is what tells the day of a snapshot.
+    // The source's clock decides the day of a snapshot.
     if days.collect::<Result<Vec<i32>>>()?.into_iter().any(|day| day >= today) {
         let before = session.committer.quarantine.files().len();
         let rows = session.committer.quarantine.files().iter().map(|quarantine| quarantine.file.rows).sum::<u64>();
@@ -219,8 +219,8 @@ async fn by_owners(
     Ok(())
 }
 
-/// Gives up what cannot be read again: whole days of snapshots, for their tables belong together, and rows of deleted
-/// records.
+/// Gives up files that cannot be read again: whole days of snapshots, for their tables belong together, and rows of
+/// deleted records.
 async fn give_up(session: &mut ResourceSession<'_>, deleted: &[DataFile], repaired: &mut Repaired) -> Result<()> {
     let partitions: BTreeSet<Option<String>> =
         session.committer.quarantine.files().iter().map(|quarantine| quarantine.file.partition.clone()).collect();
@@ -233,7 +233,7 @@ async fn give_up(session: &mut ResourceSession<'_>, deleted: &[DataFile], repair
     session.commit(Replace::Records, false).await
 }
 
-/// What stays damaged, for the source cannot give it again.
+/// The failure for files that stay damaged, because the source cannot give their content again.
 fn cannot(session: &ResourceSession<'_>, deleted: &[DataFile]) -> Failure {
     let days = session.committer.quarantine.files().iter().map(|quarantine| quarantine.file.path.as_str());
     let paths: Vec<&str> = days.chain(deleted.iter().map(|file| file.path.as_str())).collect();
