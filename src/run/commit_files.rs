@@ -103,7 +103,7 @@ impl FileWriter {
             }
             None => Reappeared::default(),
         };
-        let kept = self.set_deleted_aside(&reappeared)?;
+        let kept = self.keep_deleted_rows(&reappeared)?;
         spooled.forget_copies();
         let nothing_to_do = spooled.owners.is_empty() && marked.is_empty() && !self.extent.drops_files;
         let mut written = match (&self.head, self.extent.replace) {
@@ -135,7 +135,7 @@ impl FileWriter {
     }
 
     /// Writes the rows of deleted records beside the tables, where they are kept.
-    fn set_deleted_aside(&mut self, reappeared: &Reappeared) -> Result<DeletedFiles> {
+    fn keep_deleted_rows(&mut self, reappeared: &Reappeared) -> Result<DeletedFiles> {
         let marked = self.leaving.as_ref().filter(|_| self.deletes != Deletes::Drop);
         let marked = marked.map(|leaving| (leaving, marked_tables(&leaving.tables)));
         let (head, which) = match (&self.gone, &self.head, &marked) {

@@ -31,10 +31,10 @@ pub async fn follow(context: &RunContext, resource: &Resource, request: &RunRequ
     }
     if let Err(failure) = Box::pin(read_pending_references(context, resource, request, outcome)).await {
         // Pending references are cleared in the resources that store them, under their own locks.
-        let handing = |source: &&Resource| {
+        let references_it = |source: &&Resource| {
             context.catalog.followers(source).iter().any(|(follower, _)| follower.name == resource.name)
         };
-        let sources = context.catalog.resources().iter().filter(handing).map(|source| source.name.as_str());
+        let sources = context.catalog.resources().iter().filter(references_it).map(|source| source.name.as_str());
         let names: Vec<&str> = std::iter::once(resource.name.as_str()).chain(sources).collect();
         outcome.end = End::of(context.holder().meaning(&names, outcome.version, failure).await);
     }

@@ -80,11 +80,11 @@ fn refuse_start(resource: &Resource) -> Option<String> {
         }
         ReadStyle::List { .. } => Some("a list is read whole: its records have no date of creation".into()),
         ReadStyle::PerOwner { owners, .. } => {
-            let whose = match owners {
+            let owner = match owners {
                 Owners::Listed { resource, .. } => resource,
                 Owners::Held(held) => &held.table,
             };
-            Some(format!("it is read by the ids of {whose}, whatever their date"))
+            Some(format!("it is read by the ids of {owner}, regardless of their date"))
         }
     }
 }
@@ -131,9 +131,9 @@ pub fn choose<'a>(catalog: &'a Catalog, settings: &Settings, names: &[String]) -
 /// How far an unfinished scan has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Progress {
-    /// Requests for documents that are home, of so many.
+    /// Requests for documents that are done, of so many.
     Sets { done: u64, of: u64 },
-    /// Rows of a search that are home; how many there are is not known.
+    /// Rows of a search that were read; their number in all is unknown.
     Rows { done: u64 },
 }
 

@@ -146,7 +146,7 @@ pub async fn make_all(session: &mut ResourceSession<'_>, steps: &[Step], outcome
         match step.kind {
             StepKind::Scan(kind) => {
                 Box::pin(styles::make(session, step, kind)).await?;
-                // A comparison of all ids that follows finds what differs.
+                // A later comparison of all ids finds the difference.
                 if session.state.count.open || !steps.iter().any(|step| step.kind == StepKind::Reconcile) {
                     completeness::after(session).await?;
                 }

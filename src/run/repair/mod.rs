@@ -146,11 +146,13 @@ async fn by_month(
     bad: &[DamagedFile],
     repaired: &mut Repaired,
 ) -> Result<()> {
-    let astray = |bad: &DamagedFile| bad.flaws.iter().any(|flaw| matches!(flaw, Flaw::Partition { .. }));
+    let in_wrong_partition = |bad: &DamagedFile| bad.flaws.iter().any(|flaw| matches!(flaw, Flaw::Partition { .. }));
     let partitions: BTreeSet<&Option<String>> = bad.iter().map(|bad| &bad.file.partition).collect();
     let months: Option<Vec<_>> =
         partitions.into_iter().map(|partition| month_of(resource, &search.since, partition.as_deref())).collect();
-    let Some(months) = months.filter(|_| !bad.iter().any(astray)) else { return whole(session, repaired).await };
+    let Some(months) = months.filter(|_| !bad.iter().any(in_wrong_partition)) else {
+        return whole(session, repaired).await;
+    };
     for month in months {
         session
             .committer

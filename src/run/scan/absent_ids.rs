@@ -1,4 +1,4 @@
-//! Ids that a scan asked for and was not given, until it is decided what becomes of them.
+//! Ids that a scan requested and the source did not return, until the scan decides about them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,14 +17,14 @@ pub struct Absent {
     pub ids: BTreeMap<i64, bool>,
     /// An id that came.
     pub witness: Option<i64>,
-    /// Suspects of earlier whose deletion this scan has proven.
+    /// Earlier suspects that this scan has proven to be deleted.
     pub proven: BTreeSet<i64>,
     /// The source's clock at the last request.
     pub latest: Option<Timestamp>,
 }
 
 impl Absent {
-    /// Notes what came of a set; `span` states that a set with gaps is normal. Ids that are absent without doubt stay in
+    /// Notes the result of a set; `span` states that a set with gaps is normal. Ids that are absent without doubt stay in
     /// `fetched.gone`, the others are kept for later.
     pub fn note(&mut self, fetched: &mut FetchedSet, span: bool) {
         let came = first_of(fetched);

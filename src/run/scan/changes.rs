@@ -1,4 +1,4 @@
-//! Which records changed: one search for each date, united, less what we hold already (docs/reading.md §1, §2).
+//! The changed records: one search for each date, united, less the copies that we hold already (docs/reading.md §1, §2).
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -18,7 +18,7 @@ use crate::store::Store;
 use crate::window::Window;
 use crate::write::{StoredRecord, StoredValue, held_open};
 
-/// What the searches show of a record.
+/// The search rows of a record, united.
 #[derive(Clone, Debug, Default)]
 pub struct SearchRow {
     /// The latest of its dates, in microseconds.
@@ -34,13 +34,13 @@ pub struct SearchRow {
 }
 
 impl SearchRow {
-    /// All that is compared with what is held, as a text.
+    /// All values that are compared with the held copy, as a text.
     fn shown(&self) -> String {
         format!("{:?} {:?} {:?}", self.stamp, self.latest, self.same)
     }
 }
 
-/// Records whose dates lie in the window.
+/// Records with a date in the window.
 #[derive(Debug)]
 pub struct ChangedRecords {
     pub started_at: Timestamp,
@@ -53,14 +53,14 @@ impl ChangedRecords {
         self.search_rows.iter().map(|(id, search_row)| (*id, search_row.dates.clone()))
     }
 
-    /// The dates that are shown now of records whose documents lacked a date. Those whose copy is held are among them: the
-    /// awaited date may be one that the source set before its clock went back.
+    /// The dates that are shown now of records with documents that lacked a date. Records with a held copy are among them:
+    /// the awaited date may be one that the source set before its clock went back.
     pub fn dates_of(&self, awaited: &BTreeMap<i64, Vec<Option<i64>>>) -> Vec<(i64, Vec<Option<i64>>)> {
         awaited.keys().filter_map(|id| Some((*id, self.search_rows.get(id)?.dates.clone()))).collect()
     }
 }
 
-/// Asks for what changed, by each date from its point on.
+/// Requests the changed records, by each date from its point on.
 pub async fn find(
     id_source: &IdSource<'_>,
     service: &str,
@@ -78,7 +78,7 @@ pub async fn find(
     Ok(found.expect("changes have a date"))
 }
 
-/// Asks for what changed since; once more from an earlier point where the watermark is later than both clocks.
+/// Requests the records changed since; once more from an earlier point where the watermark is later than both clocks.
 pub async fn find_since(
     session: &ResourceSession<'_>,
     id_source: &IdSource<'_>,
@@ -93,9 +93,9 @@ pub async fn find_since(
     }
 }
 
-/// Finds what is open, whatever its dates (docs/reading.md §4): gives ids to be read. Where the source lists what is
-/// open, sightings of it join the others, and what we hold as open and is not listed is given: it was closed with a date of
-/// the past, or deleted. Else all that we hold as open is.
+/// Finds open records, regardless of their dates (docs/reading.md §4): gives ids to be read. Where the source lists open
+/// records, their search rows join the others, and held open records that are not listed are given: they were closed with
+/// a date of the past, or deleted. Else all held open records are given.
 pub async fn find_open(
     id_source: &IdSource<'_>,
     store: &Store,
@@ -127,12 +127,12 @@ pub fn listed_as_open(open: &Open) -> Option<Filter> {
     }
 }
 
-/// The columns that are asked for beside the ids: the dates, then what is compared.
+/// The columns that are requested beside the ids: the dates, then the columns that are compared.
 pub fn stamps(changes: &Changes) -> Vec<String> {
     changes.since.iter().cloned().chain(changes.same.iter().map(|(column, _)| column.clone())).collect()
 }
 
-/// Adds rows of a search, answered then, to what was seen of the records.
+/// Adds rows of a search, answered at that time, to the search rows of the records.
 pub fn add_search_rows(
     search_rows: &mut BTreeMap<i64, SearchRow>,
     changes: &Changes,
@@ -162,9 +162,9 @@ pub fn add_search_rows(
     }
 }
 
-/// Takes out what we hold: the same values, in a copy taken more than `limits.settle` after the record's stamp. Where there
-/// are no values to compare, the copy's time alone speaks for it, and the source's clock may have been set back meanwhile:
-/// then half the overlap must lie between.
+/// Takes out held records: the same values, in a copy taken more than `limits.settle` after the record's stamp. Where there
+/// are no values to compare, only the copy's time counts, and the source's clock may have been set back meanwhile: then at
+/// least half the overlap is required between the two.
 pub async fn leave_out_held(
     store: &Store,
     resource: &Resource,
@@ -203,7 +203,7 @@ fn is_held(holding: &StoredRecord, kinds: &[Type], search_row: &SearchRow, settl
     taken_after && values.all(|((cell, kind), text)| equals(cell, *kind, text.as_deref()))
 }
 
-/// Whether a value of ours is what the search shows.
+/// Whether a value of ours equals the one that the search shows.
 fn equals(cell: &StoredValue, kind: Type, text: Option<&str>) -> bool {
     match (cell, text) {
         (StoredValue::Null, None) => true,

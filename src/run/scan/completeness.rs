@@ -1,8 +1,9 @@
-//! The count of the source against what the tables hold: after a full read, and each night.
+//! The count of the source against the number of rows held: after a full read, and each night.
 //!
 //! A full read is complete once it agrees with a count from another answer. Fewer rows than the count are suspicious: the
-//! count is asked again, then the search is walked and what it shows is read; what differs still is explained, for a search
-//! may count what it hides. On other nights a difference that changed, and is the same when asked again, is located.
+//! count is requested again, then the search is walked and its records are read; the remaining difference is explained, for
+//! a search may count records that it hides. On other nights a difference that changed, and is confirmed by a second
+//! request, is located.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -25,8 +26,8 @@ use crate::run::session::ResourceSession;
 use crate::schema::ReadStyle;
 use crate::write::Replace;
 
-/// Looks into what the last commit left: a full read that has fewer rows than the count, a difference that changed, sets of
-/// ids that were not compared for a week.
+/// Checks the state after the last commit: a full read that has fewer rows than the count, a difference that changed, sets
+/// of ids that were not compared for a week.
 pub async fn after(session: &mut ResourceSession<'_>) -> Result<()> {
     if counted(session).is_none() {
         return Ok(());
@@ -42,7 +43,7 @@ pub async fn after(session: &mut ResourceSession<'_>) -> Result<()> {
         return if state.locating.is_some() { look_for(session, &state).await } else { Ok(()) };
     };
     if state.explained.is_none() {
-        // The first night after an upgrade: what differs by now is where all later ones begin.
+        // The first night after an upgrade: later differences are measured from the present one.
         session.state.count.explain();
         session.state.count.compared_at = state.counted_at;
         return session.commit(Replace::Records, true).await;
@@ -54,7 +55,7 @@ pub async fn after(session: &mut ResourceSession<'_>) -> Result<()> {
     }
 }
 
-/// All ids were compared and what differed is settled: what the count differs by still is explained.
+/// Marks the rest of the count's difference as explained, after all ids were compared and their differences settled.
 pub async fn after_comparison(session: &mut ResourceSession<'_>) -> Result<()> {
     let state = &session.state.count;
     if counted(session).is_none() || (state.difference() == state.explained && state.vanished.is_empty()) {
@@ -70,7 +71,7 @@ pub async fn after_comparison(session: &mut ResourceSession<'_>) -> Result<()> {
     session.commit(Replace::Records, true).await
 }
 
-/// A full read with fewer rows than the count: asks again, walks the search, and reads what it shows and is not held.
+/// A full read with fewer rows than the count: requests the count again, walks the search, and reads its missing records.
 async fn complete(session: &mut ResourceSession<'_>) -> Result<()> {
     let Some((search, _)) = counted(session) else { return Ok(()) };
     match session.recount().await? {
@@ -134,7 +135,7 @@ pub async fn read(session: &mut ResourceSession<'_>, ids: &BTreeSet<i64>) -> Res
     session.commit(Replace::Records, true).await
 }
 
-/// Locates what differs and reads what is missing; what the source does not show becomes a candidate for deletion.
+/// Locates a difference and reads missing records; records that the source does not show become candidates for deletion.
 async fn look_for(session: &mut ResourceSession<'_>, before: &SourceCount) -> Result<()> {
     let Some((search, _)) = counted(session) else { return Ok(()) };
     let found = difference::locate(session, &search, before).await?;

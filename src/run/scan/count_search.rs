@@ -40,7 +40,7 @@ impl CountSearch {
         self.created.iter().cloned().collect()
     }
 
-    /// The search as it is asked: of everything, or of what was created from then on.
+    /// The search as it is requested: of all records, or of those created from `start` on.
     pub fn query(&self, id_source: &IdSource<'_>, resource: &Resource, start: Option<Timestamp>) -> Query {
         let filter = created_since(self.created.as_ref(), start);
         let by = self.created.clone();

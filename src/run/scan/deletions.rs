@@ -34,15 +34,15 @@ const UNPROVEN: &str = "the source does not return it, nor anything else in the 
 #[derive(Debug, Default)]
 pub struct Again {
     pub absent: BTreeSet<i64>,
-    /// Of these, the ones whose answer lacked the witness too.
+    /// Of these, the ones in an answer that lacked the witness too.
     pub unproven: BTreeSet<i64>,
 }
 
-/// Absent ids, by what the tables and the state hold of them.
+/// Absent ids, by their records in the tables and in the state.
 struct Known {
     held: BTreeSet<i64>,
     pending: BTreeSet<i64>,
-    /// Suspects whose deletion this scan may prove.
+    /// Suspects that this scan may prove to be deleted.
     due: BTreeSet<i64>,
 }
 
@@ -50,7 +50,7 @@ struct Known {
 const WITNESSES: usize = 3;
 
 impl IdScan {
-    /// Decides about every id that did not come; what is undecided is pending. Costs no request where all came.
+    /// Decides about every id that was not returned; an undecided id is pending. Costs no request where all were returned.
     pub async fn settle(&mut self, session: &mut ResourceSession<'_>, documents: &Documents) -> Result<()> {
         if self.purpose.is_nightly() {
             self.ask_withheld(session, documents).await?;
@@ -93,7 +93,7 @@ impl IdScan {
         let now = self.absent.now(self.started_at);
         let due =
             if self.purpose.is_nightly() { session.state.absence.due(&session.context.run, now) } else { Vec::new() };
-        // Candidates are judged by whoever found them.
+        // Candidates are judged where they were found.
         let due: BTreeSet<i64> = due.into_iter().filter(|id| !self.candidates.contains(id)).collect();
         let ids: BTreeSet<i64> = self.absent.ids.keys().chain(&due).copied().collect();
         let pending = session.state.pending.iter().filter_map(|pending| match pending.id {
@@ -151,7 +151,7 @@ impl IdScan {
         Ok(again)
     }
 
-    /// Absence of what is read by the ids of others is an empty record, once an answer shows that the source is well.
+    /// The absence of an owner is an empty record, once an answer shows that the source works.
     async fn settle_owners(&mut self, session: &mut ResourceSession<'_>, again: &Again, known: &Known) -> Result<()> {
         // Nothing came and nothing is held: there is no witness, and nothing to lose.
         let nothing_at_all = self.absent.witness.is_none() && known.held.is_empty();
@@ -187,7 +187,7 @@ impl IdScan {
         let listed: BTreeSet<i64> = if has_options(session) {
             relist(session, &asked).await?
         } else {
-            // With `start` a full read also asks for what is held and older: no listing showed that.
+            // With `start` a full read also requests older held records: no listing showed these.
             let start = session.state.start.is_some();
             let shown = |id: &i64| self.absent.is_shown(*id) && !(start && known.held.contains(id));
             let doubtful = asked.iter().copied().filter(|id| shown(id) || known.pending.contains(id)).collect();
@@ -245,7 +245,7 @@ impl IdScan {
         self.gone.extend(ids);
     }
 
-    /// Withheld ids are asked for in one set a run. Whatever comes of it, the scan goes on.
+    /// Requests withheld ids in one set a run. The scan continues, regardless of the result.
     async fn ask_withheld(&mut self, session: &mut ResourceSession<'_>, documents: &Documents) -> Result<()> {
         let withheld: Vec<i64> = session.state.absence.withheld.keys().copied().collect();
         if withheld.is_empty() {
@@ -314,7 +314,7 @@ pub fn age_pending(session: &mut ResourceSession<'_>, now: Timestamp) {
     session.state.absence.withheld.extend(withheld);
 }
 
-/// Takes suspects whose deletion is proven out of the tables, unless there are more of them than may go.
+/// Takes suspects with a proven deletion out of the tables, unless there are more of them than the safety limit allows.
 pub fn delete_suspects(session: &mut ResourceSession<'_>, proven: &BTreeSet<i64>, held: u64, at: Timestamp) {
     if count(proven.len()) > may_go(held) {
         let text = format!(
@@ -438,7 +438,7 @@ pub async fn stand_in(session: &ResourceSession<'_>, but: &BTreeSet<i64>) -> Res
         pending || absence.withheld.contains_key(id) || absence.suspects.contains_key(id)
     };
     for (key, files) in owners(&session.resource, head) {
-        // The newest file first: what changed lately is most likely still there.
+        // The newest file first: a record that changed lately most likely still exists.
         for file in files.iter().rev().filter(|file| file.rows > 0) {
             let ids = crate::write::held_ids(&session.context.store, std::slice::from_ref(file), &key).await?;
             if let Some(id) = ids.into_iter().rev().find(|id| !but.contains(id) && !doubted(id)) {

@@ -1,8 +1,8 @@
 //! Records that the source has and the tables lack, and the other way round: located within a budget of requests a night.
 //!
-//! One OPTIONS lists all ids where there is one. Else windows of the date of creation whose count differs are halved until
-//! a page shows a window whole. Without such a date, and for the weekly comparison of sets, the search is walked page by
-//! page. Where the budget ends the state keeps the place, and the next night goes on.
+//! One OPTIONS lists all ids where there is one. Else windows of the date of creation with a different count are halved
+//! until a page shows a window whole. Without such a date, and for the weekly comparison of sets, the search is walked page
+//! by page. Where the budget ends the state keeps the place, and the next night continues there.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -44,7 +44,7 @@ pub struct Located {
     pub finished: bool,
     /// Whole sets of ids were compared.
     pub sets: bool,
-    /// The search took several nights and does not account for what differs by now: it begins anew.
+    /// The search took several nights and does not account for the present difference: it begins anew.
     pub outdated: bool,
 }
 
@@ -57,13 +57,13 @@ impl Located {
     }
 }
 
-/// Whether the sets of ids are to be compared, whatever the count says.
+/// Whether the sets of ids are to be compared, regardless of the count.
 pub fn is_due(state: &SourceCount) -> bool {
     let (Some(now), Some(before)) = (state.counted_at, state.compared_at) else { return false };
     state.locating.is_none() && now.duration_since(before) >= COMPARED_EVERY
 }
 
-/// Looks for what differs.
+/// Locates a difference.
 pub async fn locate(session: &mut ResourceSession<'_>, search: &CountSearch, before: &SourceCount) -> Result<Located> {
     let resource = Arc::clone(&session.resource);
     if let ReadStyle::IdSets { inventory: Inventory::Options(_), .. } = &resource.read.style {
@@ -78,7 +78,7 @@ pub async fn locate(session: &mut ResourceSession<'_>, search: &CountSearch, bef
         });
     locating.nights = locating.nights.saturating_add(1);
     let budget = session.context.limits.locate_requests;
-    // By so many records the difference has changed, where records are what is counted.
+    // The number of records by which the difference has changed, where the count is one of records.
     let records = session.resource.read.count.of == crate::schema::Counted::Records;
     let target = before.difference().zip(before.explained).map(|(now, then)| now.saturating_sub(then));
     let target = target.filter(|_| records);
@@ -107,7 +107,7 @@ async fn all_held(session: &ResourceSession<'_>) -> Result<Vec<i64>> {
     }
 }
 
-/// By the list of all ids; what it lacks is listed a second time.
+/// By the list of all ids; ids that it lacks are listed a second time.
 async fn by_listing(session: &ResourceSession<'_>) -> Result<Located> {
     let (resource, id_source) = (Arc::clone(&session.resource), IdSource::of(session));
     let mut listed = id_source.all(&resource).await?.ids;
@@ -134,7 +134,7 @@ async fn by_listing(session: &ResourceSession<'_>) -> Result<Located> {
     Ok(Located { missing, vanished, finished: true, sets: true, ..Located::default() })
 }
 
-/// By windows of the date of creation, halved while their count differs from what is held.
+/// By windows of the date of creation, halved while their count differs from the number held.
 async fn by_windows(
     session: &mut ResourceSession<'_>,
     search: &CountSearch,
@@ -198,7 +198,7 @@ async fn by_windows(
     Ok(found)
 }
 
-/// The ids whose date of ours lies in a window.
+/// The ids with a date of ours in a window.
 async fn held_within(session: &ResourceSession<'_>, ours: &str, window: Window) -> Result<Vec<i64>> {
     match record_files(session) {
         Some((key, files)) => held_between(&session.context.store, &files, &key, ours, window).await,
@@ -206,7 +206,7 @@ async fn held_within(session: &ResourceSession<'_>, ours: &str, window: Window) 
     }
 }
 
-/// The counted rows of what lies in a window, as wide as the source is asked.
+/// The counted rows of records in a window, as wide as the request to the source.
 async fn rows_within(session: &ResourceSession<'_>, ours: &str, window: Window) -> Result<u64> {
     let second = SignedDuration::from_secs(1);
     let wide = Window {

@@ -29,7 +29,7 @@ pub const PROBES: u32 = 6;
 /// The same while other sets are still to come: the halves.
 const FEW_PROBES: u32 = 2;
 
-/// Asks for documents of a resource. Cheap to clone; clones share what the scan knows of its sets.
+/// Requests documents of a resource. Cheap to clone; clones share the sets of the scan.
 #[derive(Clone)]
 pub struct Documents {
     pub client: Client,
@@ -40,14 +40,14 @@ pub struct Documents {
     pub path: String,
     /// Of the GET, where a list has several.
     pub label: Option<String>,
-    /// The table that holds the ids, and what else stands in the path.
+    /// The table that holds the ids, and the other values of the path.
     pub holder: Option<Holder>,
     /// Ids of a set at most.
     pub most: usize,
     pub sets: Sets,
 }
 
-/// What came of an id set.
+/// The result of an id set.
 #[derive(Debug, Default)]
 pub struct FetchedSet {
     pub pages: Vec<(Page, Timestamp)>,
@@ -72,7 +72,7 @@ pub struct Deferred {
     came: u64,
 }
 
-/// What one request gave.
+/// The result of one request.
 pub enum DocumentReply {
     /// A page, when it was asked, and the source's clock at its answer.
     Page(Box<Page>, Timestamp, Timestamp),
@@ -85,7 +85,7 @@ pub enum DocumentReply {
     Failed(Failure),
 }
 
-/// What is still to be done about a set.
+/// The work that is left for a set.
 enum Rest {
     Nothing,
     /// These were on none of its pages: while pages are read, records that go shift others from one to the one before.
@@ -98,7 +98,7 @@ enum Rest {
 }
 
 impl FetchedSet {
-    /// Adds what came of another set.
+    /// Adds the result of another set.
     fn join(&mut self, other: Self) {
         self.pages.extend(other.pages);
         self.gone.extend(other.gone);
@@ -264,7 +264,7 @@ impl Documents {
                 DocumentReply::Failed(failure) => return Ok(Rest::Failed(collapse(missing), failure)),
                 DocumentReply::Page(page, asked_at, _) => {
                     let before = missing.len();
-                    self.strike_off(&page, set, &mut missing)?;
+                    self.remove_fetched(&page, set, &mut missing)?;
                     let any_without_key = page.records.iter().any(|record| record.id.is_none());
                     has_record_without_key |= any_without_key;
                     came += page.came;
@@ -306,7 +306,7 @@ impl Documents {
         Ok(Rest::Nothing)
     }
 
-    /// The consequence of a set whose answer is longer than any that is read.
+    /// The consequence of a set with an answer that is longer than any that is read.
     fn too_long(&self, set: IdRanges, failure: Failure) -> Rest {
         let ids = count(&set);
         if !self.sets.lower_ids(ids / 2, ids) {
@@ -347,8 +347,8 @@ impl Documents {
         }
     }
 
-    /// Removes from `missing` what a page brings; what was not asked for is refused.
-    fn strike_off(&self, page: &Page, set: &IdRanges, missing: &mut HashSet<i64>) -> Result<()> {
+    /// Removes the ids of a page from `missing`; an id that was not requested is refused.
+    fn remove_fetched(&self, page: &Page, set: &IdRanges, missing: &mut HashSet<i64>) -> Result<()> {
         for owner in &page.owners {
             let Key::Int(id) = owner.key else { continue };
             if !missing.remove(&id) && !set.iter().any(|(start, end)| (*start..=*end).contains(&id)) {

@@ -1,8 +1,8 @@
-//! A full read that begins at a date (`start`): what was created from then on, what is open though it is older, and what
-//! is held already.
+//! A full read that begins at a date (`start`): records created from then on, older records that are open, and records
+//! that are held already.
 //!
 //! Ids ascend with creation, but nothing depends on it: the cut is made at the least id that a search by the date of
-//! creation finds, and below that id there is nothing that was created from then on.
+//! creation finds, and no record below that id was created from then on.
 
 use std::collections::BTreeSet;
 
@@ -42,7 +42,7 @@ pub async fn all_ids(session: &ResourceSession<'_>, resource: &Resource) -> Resu
     Ok(found)
 }
 
-/// What the tables hold, whatever shape they have.
+/// The ids that the tables hold, in any shape of the tables.
 async fn held(session: &ResourceSession<'_>, resource: &Resource) -> Result<Vec<i64>> {
     let table = resource.record_table().unwrap_or(&resource.tables[0]);
     let held = session.head.as_ref().and_then(|head| head.tables.get(&table.name));
@@ -53,18 +53,18 @@ async fn held(session: &ResourceSession<'_>, resource: &Resource) -> Result<Vec<
 }
 
 impl IdSource<'_> {
-    /// All ids of what was created from `start` on; of those read by windows or listed, older ones that bear a greater id too.
+    /// All ids of records created from `start` on; of listed ids and of windows, also older ones with greater ids.
     async fn all_from(
         &self,
-        whose: &Resource,
+        resource: &Resource,
         inventory: &Inventory,
         changes: &Changes,
         start: Timestamp,
     ) -> Result<ListedIds> {
-        let service = &whose.read.service;
+        let service = &resource.read.service;
         match inventory {
             Inventory::Options(_) => {
-                let mut all = self.all(whose).await?;
+                let mut all = self.all(resource).await?;
                 let (_, least) = self.least_from(service, changes, start).await?;
                 all.ids = above(&all.ids, least);
                 Ok(all)
@@ -85,7 +85,7 @@ impl IdSource<'_> {
         }
     }
 
-    /// The least id of what was created from `start` on, and the source's clock: one request where the search can be sorted.
+    /// The least id of the records created from `start` on, and the source's clock: one request where the search sorts.
     pub async fn least_from(
         &self,
         service: &str,
@@ -107,7 +107,7 @@ impl IdSource<'_> {
     }
 }
 
-/// What was created from then on, asked a second wider.
+/// The filter for records created from then on, a second wider.
 pub fn since(changes: &Changes, start: Timestamp) -> Filter {
     Filter::Period { column: changes.created().to_owned(), window: Window::since(start) }
 }

@@ -2,7 +2,7 @@
 //!
 //! A whole read takes the ids from the files of that table, as its newest version lists them. A night takes the pending
 //! references: ids that new, changed and removed rows name ([`crate::run::references`]); a night without any reads no file.
-//! Such resources have their turn when all others have ended, so that they go by what this run has brought.
+//! Such resources have their turn when all others have ended, so that they follow the records that this run has read.
 
 use jiff::Timestamp;
 
@@ -38,7 +38,7 @@ pub async fn all(session: &mut ResourceSession<'_>, max_ids: usize) -> Result<(T
     Ok((now, sets))
 }
 
-/// What rows name that changed since.
+/// The ids that rows changed since then reference.
 pub async fn changed(session: &mut ResourceSession<'_>, max_ids: usize) -> Result<IdScan> {
     let holder = holder(session)?;
     let theirs = newest_outline(&session.context.store, &holder.source).await?;

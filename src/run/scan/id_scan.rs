@@ -145,8 +145,8 @@ impl IdScan {
         self.purpose.replace(session.committer.rebuild)
     }
 
-    /// Brings every slice home, commits on the way where it is due, and leaves the last commit to the caller. Stopped, it
-    /// commits what is whole and gives [`Kind::Interrupted`].
+    /// Fetches every slice, commits on the way where it is due, and leaves the last commit to the caller. Stopped, it
+    /// commits the complete slices and gives [`Kind::Interrupted`].
     pub async fn run(&mut self, session: &mut ResourceSession<'_>, path: &str) -> Result<()> {
         let documents = self.documents(session, path);
         let mut left: Vec<u64> = (0..count(self.slices.len())).filter(|slice| !self.done.contains(slice)).collect();
@@ -165,7 +165,7 @@ impl IdScan {
         documents.sets.remember(&mut session.state.pieces, session.context.clock.now());
         match outcome {
             Err(failure) if self.is_gradual(session) && worth_keeping(failure.kind()) && session.buffer.has_rows() => {
-                // What came home is whole, slice by slice: it stays, and the rest is read another time.
+                // Fetched slices are complete: they stay, and the rest is read another time.
                 self.commit_so_far(session).await?;
                 Err(failure)
             }
@@ -190,8 +190,8 @@ impl IdScan {
         // Begins with one request and doubles: a source that refuses the resource is not asked sixteen times at once.
         let mut at_once = 1;
         loop {
-            // Slices under way are awaited before a commit: one that came behind a missing one would make files in whose
-            // range the next commit has rows, and all of them would be written again.
+            // Slices under way are awaited before a commit: a slice behind a missing one would make files with a range in
+            // which the next commit has rows, and all of them would be written again.
             let is_due = self.is_gradual(session) && !left.is_empty() && session.commit_is_due();
             if is_due && under_way.is_empty() {
                 self.commit_so_far(session).await?;
@@ -222,7 +222,7 @@ impl IdScan {
         }
     }
 
-    /// Takes in what came of a slice; gives how many ids are newly pending.
+    /// Takes in the result of a slice; gives the number of ids that are newly pending.
     pub async fn take_in(&mut self, session: &mut ResourceSession<'_>, mut fetched: FetchedSet) -> Result<u64> {
         let at = self.started_at;
         self.put_off(session, std::mem::take(&mut fetched.deferred));
@@ -286,14 +286,14 @@ impl IdScan {
             .advise("the schema may no longer describe the source: `-v` shows what did not fit"))
     }
 
-    /// So many records fail alone that the source, and no record, is the reason: what came of the others stays.
+    /// So many records fail alone that the source, and no record, is the reason: the other records of the scan stay.
     fn in_trouble(&self, name: &str, failed: u64) -> Failure {
         Failure::new(Kind::Unreachable, format!("read {name}"))
             .because(format!("{} failed one by one, more than may be pending", plural(failed, "record")))
             .advise("what came is committed; run again later")
     }
 
-    /// Commits what is spooled, with the cursor from which the scan goes on.
+    /// Commits the buffered rows, with the cursor from which the scan continues.
     pub async fn commit_so_far(&mut self, session: &mut ResourceSession<'_>) -> Result<()> {
         let plan = match &self.plan {
             Some(plan) => plan.clone(),
@@ -335,7 +335,7 @@ impl IdScan {
     }
 }
 
-/// Whether what came home before such a failure is committed: not when the destination is the trouble, or we are.
+/// Whether records fetched before such a failure are committed: not when the destination is at fault, or pearlift is.
 fn worth_keeping(kind: Kind) -> bool {
     match kind {
         Kind::Interrupted | Kind::Unreachable | Kind::Refused | Kind::Credentials => true,

@@ -1,4 +1,4 @@
-//! The sets of ids that a scan asks for: how large they may be, how they are cut, and what became of them so far.
+//! The sets of ids that a scan requests: their largest size, the way they are cut, and their results so far.
 //!
 //! Shared by all requests of a scan. A smaller size that the source names is kept for seven days, in the state.
 
@@ -80,7 +80,7 @@ impl Sets {
         true
     }
 
-    /// Lowers the bytes of a set to half of what was refused; whether it would become shorter.
+    /// Lowers the bytes of a set to half of the refused length; whether it would become shorter.
     pub fn lower_bytes(&self, refused: usize) -> bool {
         let refused = u64::try_from(refused).unwrap_or(u64::MAX);
         let to = (refused / 2).max(LEAST_BYTES);

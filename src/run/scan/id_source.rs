@@ -40,7 +40,7 @@ pub struct ListedIds {
 pub struct IdSource<'a> {
     pub client: &'a Client,
     pub stop: &'a Stop,
-    /// On whose behalf, for events and failures.
+    /// The resource of the requests, for events and failures.
     pub name: Arc<str>,
 }
 
@@ -53,12 +53,12 @@ impl<'a> IdSource<'a> {
 
 impl IdSource<'_> {
     /// All ids of a resource read by id sets.
-    pub async fn all(&self, whose: &Resource) -> Result<ListedIds> {
-        let ReadStyle::IdSets { inventory, changes, .. } = &whose.read.style else {
-            return Err(Failure::new(Kind::Schema, format!("list the ids of {}", whose.name))
+    pub async fn all(&self, resource: &Resource) -> Result<ListedIds> {
+        let ReadStyle::IdSets { inventory, changes, .. } = &resource.read.style else {
+            return Err(Failure::new(Kind::Schema, format!("list the ids of {}", resource.name))
                 .because("only resources of style id-sets have an inventory of ids"));
         };
-        let service = &whose.read.service;
+        let service = &resource.read.service;
         match inventory {
             Inventory::Options(path) => {
                 let path = format!("{service}/{path}");
@@ -119,9 +119,9 @@ impl IdSource<'_> {
 
     /// Completes a listing by OPTIONS that has fewer ids than the resource's search counts: it is asked for again, and united
     /// with the search where it is short still. Nothing else would show that an owner is missing.
-    async fn complete(&self, whose: &Resource, listed: &mut ListedIds) -> Result<()> {
-        let Some(changes) = is_counted(whose).filter(|_| self.client.limits().compare_counts) else { return Ok(()) };
-        let (service, search) = (&whose.read.service, &changes.search);
+    async fn complete(&self, resource: &Resource, listed: &mut ListedIds) -> Result<()> {
+        let Some(changes) = is_counted(resource).filter(|_| self.client.limits().compare_counts) else { return Ok(()) };
+        let (service, search) = (&resource.read.service, &changes.search);
         let row = search.row.clone();
         let read = move |answer: &Answer| search_page(&answer.body, &row, &[]);
         let request = Request::get(&self.name, self.edge_path(service, search, "DESC"));
@@ -130,7 +130,7 @@ impl IdSource<'_> {
         if count(&listed.ids) >= counted {
             return Ok(());
         }
-        let again = self.all(whose).await?.ids;
+        let again = self.all(resource).await?.ids;
         listed.ids.extend(again);
         join(&mut listed.ids);
         if count(&listed.ids) >= counted {
@@ -154,7 +154,7 @@ impl IdSource<'_> {
         self.search_by(service, search, (stamps, filter), None).await
     }
 
-    /// The same, with a date by whose windows it goes on where pages contradict the search's count.
+    /// The same, with a date: the search continues by windows of it where pages contradict the search's count.
     pub async fn search_by(
         &self,
         service: &str,
@@ -257,7 +257,7 @@ impl IdSource<'_> {
         format!("{path}&sort={}.{direction}&pageSize=1&firstResult=1", search.id)
     }
 
-    /// One OPTIONS, taken apart.
+    /// The ids of one OPTIONS.
     pub async fn options(&self, path: &str) -> Result<ListedIds> {
         let (started_at, ids) = self.whole(&Request::options(&self.name, path.to_owned()), Arc::new(listed)).await?;
         Ok(ListedIds { ids, started_at, exact: true })
@@ -322,8 +322,8 @@ impl IdSource<'_> {
 }
 
 /// The search by which a listing by OPTIONS can be counted: one row a record, and a count that is believed.
-pub fn is_counted(whose: &Resource) -> Option<&Changes> {
-    match &whose.read.style {
+pub fn is_counted(resource: &Resource) -> Option<&Changes> {
+    match &resource.read.style {
         ReadStyle::IdSets { inventory: Inventory::Options(_), changes: Some(changes), .. } => {
             let search = &changes.search;
             Some(changes).filter(|_| !search.count_is_wrong && !search.repeats && search.id == search.row)

@@ -164,8 +164,8 @@ impl<'d> Reading<'d> {
         Ok(true)
     }
 
-    /// Keeps records of earlier pages whose key comes again with another text, other than in the row that two pages share: the
-    /// later one takes their place.
+    /// Keeps records of earlier pages with a key that is returned again with another text, other than in the row that two
+    /// pages share: the later one replaces them.
     fn reject_twins(&mut self, page: &mut Page) {
         let shared = self.last.take().filter(|_| self.overlaps);
         self.last = page.owners.last().map(|owner| owner.key.clone());
@@ -219,8 +219,8 @@ impl<'d> Reading<'d> {
         Ok(None)
     }
 
-    /// The number, the rows and the first row of the page in which a row lies, where pages are asked for by number. Pages differ in
-    /// their rows, so that each begins before the one before it ends.
+    /// The number, the rows and the first row of the page with a certain row, where pages are requested by number. Pages
+    /// differ in their rows, so that each begins before the one before it ends.
     fn by_number(&self, first: u64) -> Option<(u64, u64, u64)> {
         match &self.documents.resource.read.style {
             ReadStyle::List { pages: Some(pages), .. } => Some(pages.at(first)),

@@ -14,7 +14,7 @@ use crate::write::Replace;
 /// One of so many records may lack in a snapshot.
 const MAY_LACK: u64 = 10;
 
-/// Reads a list and replaces what is there.
+/// Reads a list and replaces the rows of the tables.
 pub async fn read_list(session: &mut ResourceSession<'_>) -> Result<()> {
     let documents = Documents::new(session, session.resource.read.service.clone(), 0);
     let stop = session.context.stop.clone();

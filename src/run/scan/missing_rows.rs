@@ -11,8 +11,8 @@ use crate::run::scan::narrow_search;
 use crate::run::session::ResourceSession;
 use crate::schema::{IdSearch, RowSearch};
 
-/// Looks for suspects of earlier runs before the changes are read: what is missing in a second narrow search is deleted with the
-/// scan's commit. Costs no request where there are none.
+/// Looks for suspects of earlier runs before the changes are read: a suspect missing in a second narrow search is deleted
+/// with the scan's commit. Costs no request where there are none.
 pub async fn confirm(session: &mut ResourceSession<'_>, search: &RowSearch) -> Result<()> {
     let now = session.context.clock.now();
     let due: BTreeSet<i64> = session.state.absence.due(&session.context.run, now).into_iter().collect();

@@ -1,7 +1,7 @@
 //! The count of a search and its greatest ids, with one request: the search from its greatest id down.
 //!
-//! Ids ascend with creation and are never used again, so that what was created since is at the top, whatever a date filter
-//! makes of it. Pages follow until one holds nothing that is unknown.
+//! Ids ascend with creation and are never used again, so that records created since are at the top, independently of any
+//! date filter. Pages follow until one holds nothing that is unknown.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -32,8 +32,8 @@ pub struct Newest {
     pub unsorted: bool,
 }
 
-/// Asks for the count of a search, and for its greatest id where it is sorted by it. Rows without an id that can be read are no
-/// reason to fail here: the walk that reads them tells of them.
+/// Requests the count of a search, and its greatest id where it is sorted by id. Rows without a readable id are no reason
+/// to fail here: the walk that reads them reports them.
 pub async fn counted_by(
     session: &ResourceSession<'_>,
     search: &CountSearch,

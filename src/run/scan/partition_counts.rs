@@ -11,7 +11,7 @@ use crate::run::lookups::of_files;
 pub struct PartitionFiles {
     /// Those of the records, where these decide which rows count.
     pub records: Vec<DataFile>,
-    /// Those whose rows are counted.
+    /// Those with the counted rows.
     pub counted: Vec<DataFile>,
 }
 

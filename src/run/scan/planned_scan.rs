@@ -45,7 +45,7 @@ pub enum PlannedScan<'p> {
 pub enum PlannedIds<'p> {
     /// All ids of the resource, or those of records created from then on.
     All(Option<Timestamp>),
-    /// Ids that a search shows by its dates, less those whose newest copy is held; and open records.
+    /// Ids that a search shows by its dates, less those with a held newest copy; and open records.
     Changed { changes: &'p Changes, since: Since, open_every: Option<Duration> },
     /// The ids of all owners.
     Owners(&'p Owners),
@@ -104,7 +104,7 @@ pub fn plan_scan<'p>(
                     let ReadStyle::IdSets { changes: Some(changes), .. } = &owner.read.style else {
                         return Err(no_changes(owner));
                     };
-                    // Values of an owner, and its being open, state nothing of what is read by its id.
+                    // The values of an owner, open or not, state nothing about the records read by its id.
                     let changes = Changes { same: Vec::new(), open: None, ..changes.clone() };
                     PlannedIds::ChangedOwners { owner, changes, since: since()? }
                 }
@@ -169,7 +169,7 @@ impl RequestedIds {
     }
 }
 
-/// A schema that lacks what a scan for changes needs.
+/// A failure: the schema lacks a setting that a scan for changes needs.
 pub fn no_changes(resource: &Resource) -> Failure {
     Failure::new(Kind::Schema, format!("ask for changes of {}", resource.name)).because("its schema says no `changes`")
 }

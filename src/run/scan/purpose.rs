@@ -1,5 +1,5 @@
-//! The purpose of a scan by ids: it decides which rows are replaced, what the absence of an id means, and whether commits on
-//! the way are of use.
+//! The purpose of an id scan: it decides which rows are replaced, the meaning of an absent id, and whether commits on the
+//! way are of use.
 
 use crate::manifest::{ScanKind, Selected};
 use crate::schema::{Inventory, ReadStyle, Resource};
@@ -79,7 +79,7 @@ impl Purpose {
         }
     }
 
-    /// The partition of all rows, whatever their record states.
+    /// The partition of all rows, independently of the values of their record.
     pub fn partition(&self) -> Option<i32> {
         match self {
             Self::Snapshot(day) | Self::SnapshotHoles(day) => Some(*day),

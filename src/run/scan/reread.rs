@@ -1,8 +1,8 @@
-//! Looking for changes that no date told, once every resource has had its nightly scans: a read of everything where its
-//! cadence is over, else the records least recently read, with a budget of requests (docs/reading.md §7).
+//! Looking for undated changes, once every resource has had its nightly scans: a full scan where its cadence is over, else
+//! the rolling re-read of the records least recently read, within a budget of requests (docs/reading.md §7).
 //!
 //! Nothing is kept of when a record that did not change was last read. The rolling re-read goes round the ids that the
-//! tables hold instead, in their order, and the state keeps how far it has come: in the same commit as what it brought.
+//! tables hold instead, in their order, and the state keeps how far it has come: in the same commit as the records read.
 //! Nothing is deleted: an id that the source does not return stays until it is looked for among the deletions.
 
 use crate::failure::{Failure, Kind, Result};
@@ -14,7 +14,7 @@ use crate::run::session::ResourceSession;
 use crate::schema::ReadStyle;
 use crate::write::{Replace, held_after};
 
-/// Requests between two commits: what is lost when the run stops in between.
+/// Requests between two commits: at most so many are lost when the run stops in between.
 const GROUP: usize = 50;
 
 /// Reads again the records least recently read, with at most so many requests but for halved sets.

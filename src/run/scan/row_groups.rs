@@ -1,6 +1,6 @@
-//! Rows of records whose keys repeat: how many a reading shows of each, and what of a page came whole before.
+//! Rows of records with keys that repeat: their number in a reading, and the groups of a page that are complete.
 //!
-//! A record is replaced by what is read of it: a reading that shows fewer rows of a record than another one is not believed.
+//! A record is replaced by the rows read of it: a reading with fewer rows of a record than another one is not accepted.
 
 use std::collections::BTreeMap;
 

@@ -28,7 +28,7 @@ use crate::write::Replace;
 
 /// Reads every row. A search with dates commits on the way and resumes; one without is a list, committed only when whole.
 pub async fn read_all(session: &mut ResourceSession<'_>, search: &RowSearch, resume: Option<Scan>) -> Result<()> {
-    // What is read in place of damaged files takes their place whole.
+    // Rows read for damaged files replace these files at once.
     let gradual =
         !search.since.is_empty() && !session.committer.rebuild && session.committer.quarantine.dropped_rows() == 0;
     let from = match &resume {
@@ -46,11 +46,11 @@ pub async fn read_all(session: &mut ResourceSession<'_>, search: &RowSearch, res
         source_count::before_full(session, start).await?;
         session.state.start = start;
     }
-    // Gone on with from another day, the rows lie elsewhere: pages are joined by their ids all the same.
+    // The rows of a scan resumed with another start are on other pages: pages are joined by their ids all the same.
     let filter = created_since(search.since.first(), start);
     let mut walk = begin(session, search, filter, from);
     let stop = session.context.stop.clone();
-    // What did not fit before the interruption is read again by the next run too.
+    // Rejected rows of the time before the interruption are read again by the next run too.
     let mut held = walk_resumes && !session.state.pending.is_empty();
     let mut groups = Groups::of(&session.resource);
     let outcome = loop {
@@ -101,8 +101,8 @@ pub async fn read_all(session: &mut ResourceSession<'_>, search: &RowSearch, res
     session.commit(replace, true).await
 }
 
-/// Rows of a search that is read whole each time: one in which held records are missing is read again, and what either
-/// answer shows stays. Beyond the limit it is accepted as a list is.
+/// Rows of a search that is read whole each time: a search that lacks held records is read again, and the records of either
+/// answer stay. Beyond the limit it is accepted as a list is.
 async fn confirm(session: &mut ResourceSession<'_>, search: &RowSearch, at: Timestamp, first: Groups) -> Result<()> {
     let Some(head) = session.head.clone().filter(|head| head.state.completed_at.is_some()) else {
         return agree(session, search, first).await;
@@ -126,7 +126,7 @@ async fn confirm(session: &mut ResourceSession<'_>, search: &RowSearch, at: Time
     accept_shrunk(session, &stays, lost, at).await
 }
 
-/// A search whose keys repeat has no count that is compared: nothing is loaded before two readings show the same rows.
+/// A search with keys that repeat has no count to compare: nothing is loaded before two readings show the same rows.
 async fn agree(session: &mut ResourceSession<'_>, search: &RowSearch, first: Groups) -> Result<()> {
     if !session.resource.read.repeats {
         return Ok(());
@@ -195,9 +195,9 @@ pub async fn read_changes(session: &mut ResourceSession<'_>, search: &RowSearch,
     session.commit(Replace::Records, true).await
 }
 
-/// Reads the rows from the greatest id down: to `least`, or where none is given to the greatest held, whatever their dates,
-/// with those that share its page; further where a page lacks one below that (docs/reading.md §1). Whether one did not
-/// fit. Without `least` its first page gives the count too.
+/// Reads the rows from the greatest id down, regardless of their dates: to `least`, or without it to the greatest held id,
+/// with those that share its page; further where a page lacks one below that (docs/reading.md §1). Gives whether a row was
+/// rejected. Without `least` its first page gives the count too.
 async fn read_newest(
     session: &mut ResourceSession<'_>,
     search: &RowSearch,
@@ -288,8 +288,8 @@ pub fn walk_singly(session: &ResourceSession<'_>, search: &RowSearch, from: Opti
     walk(session, Query { singly: true, ..query(session, search, filter) }, from)
 }
 
-/// Reads the rows whose date lies in a window, and leaves the last commit to the caller; watermarks stay. A backfill goes
-/// on from its cursor and commits on the way.
+/// Reads the rows with a date in a window, and leaves the last commit to the caller; watermarks stay. A backfill continues
+/// from its cursor and commits on the way.
 pub async fn read_window(
     session: &mut ResourceSession<'_>,
     search: &RowSearch,
@@ -311,10 +311,10 @@ pub async fn read_window(
         };
         let began = walk.started_at.expect("a page was answered");
         take_in(session, &page.content, began);
-        let home = page.last.map(|last| Cursor::Rows { last, next: page.next });
+        let cursor = page.last.map(|last| Cursor::Rows { last, next: page.next });
         absorb(session, page).await?;
-        if let (Some(backfill), Some(home)) = (&mut backfill, home) {
-            backfill.cursor = home;
+        if let (Some(backfill), Some(cursor)) = (&mut backfill, cursor) {
+            backfill.cursor = cursor;
             session.state.backfill = Some(backfill.clone());
             if session.commit_is_due() {
                 session.commit(Replace::Records, false).await?;
@@ -375,8 +375,8 @@ async fn absorb(session: &mut ResourceSession<'_>, page: JoinedPage<Page>) -> Re
     session.absorb(vec![(page.content, page.asked_at)], None).await
 }
 
-/// Settles what a page brings of pending records; whether something came that keeps the watermark where it is, so that the
-/// next run reads it again.
+/// Settles the pending records that a page shows; gives whether a row keeps the watermark where it is, so that the next run
+/// reads it again.
 fn take_in(session: &mut ResourceSession<'_>, page: &Page, at: Timestamp) -> bool {
     session.state.pending.retain(|pending| !page.owners.iter().any(|owner| owner.fits && owner.key == pending.id));
     for record in &page.records {

@@ -51,8 +51,8 @@ impl ResourceSession<'_> {
     }
 }
 
-/// A list whose records nothing is held of yet is complete when two of its answers have the same keys, and as many rows in all;
-/// three are asked for at most. Refuses (`Doubtful`) three answers of which no two agree.
+/// A list without held records is complete when two of its answers have the same keys, and as many rows in all; at most
+/// three are requested. Refuses (`Doubtful`) three answers of which no two agree.
 async fn agreed(session: &ResourceSession<'_>, documents: &Documents, list: List) -> Result<List> {
     let stop = session.context.stop.clone();
     let mut known = vec![(keys(&list), groups(session, &list).total())];
@@ -100,7 +100,7 @@ pub async fn confirmed(session: &mut ResourceSession<'_>, documents: &Documents,
     session.doubt_shrunk(shown.shrunk(&shown_again), again.date);
     let lost = (count(lost), count(held.len()));
     let (lost, held) = rows.map_or(lost, |rows| (rows.saturating_sub(shown_again.total()), rows));
-    // An empty list is refused by its own rule, whoever asks for it.
+    // An empty list is refused by its own rule, in every case.
     if second.is_empty() {
         session.state.absence.shrunk = None;
     } else {

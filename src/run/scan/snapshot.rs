@@ -25,7 +25,7 @@ pub fn number(at: Timestamp) -> Result<i32> {
         .ok_or_else(|| Failure::new(Kind::Answer, "use the source's clock").because("its date is out of range"))
 }
 
-/// Asks again for what the newest snapshot lacks; whether its day still lasts.
+/// Requests again the ids that the newest snapshot lacks; gives whether its day still lasts.
 pub async fn fill(session: &mut ResourceSession<'_>, path: &str, max_ids: usize) -> Result<bool> {
     let Some(taken) = session.state.reloaded_at.filter(|_| !holes(session).is_empty()) else { return Ok(false) };
     let sets = sets_with_pending(session, taken, &IdRanges::new(), max_ids);
@@ -46,7 +46,7 @@ pub async fn fill(session: &mut ResourceSession<'_>, path: &str, max_ids: usize)
     Ok(true)
 }
 
-/// Records what the snapshot before this one lacks as a gap: its day is over.
+/// Records the ids that the snapshot before this one lacks as a gap: its day is over.
 pub fn close(session: &mut ResourceSession<'_>, started_at: Timestamp) {
     let Some(taken) = session.state.reloaded_at.filter(|taken| day(*taken) < day(started_at)) else { return };
     let holes = holes(session);

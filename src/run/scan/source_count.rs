@@ -79,7 +79,7 @@ pub async fn nightly(session: &mut ResourceSession<'_>, known: &BTreeSet<i64>) -
     Ok(found.unknown)
 }
 
-/// Takes a count that an unfiltered search stated beside its rows; from a day on such a count tells nothing.
+/// Takes a count that an unfiltered search stated beside its rows; with a `start` such a count is of no use.
 pub fn take(session: &mut ResourceSession<'_>, rows: Option<u64>, top: Option<i64>, at: Timestamp) {
     if session.state.start.is_none() && counted(session).is_some() {
         session.observations.counted = rows.map(|rows| CountTaken { rows, top, at });
@@ -166,7 +166,7 @@ impl ResourceSession<'_> {
         }
     }
 
-    /// Asks for the count once more and compares it with what is held now; `None` where there is no count.
+    /// Requests the count once more and compares it with the number held now; `None` where there is no count.
     pub async fn recount(&mut self) -> Result<Option<i64>> {
         let Some((search, table)) = counted(self) else { return Ok(None) };
         let found = counted_by(self, &search, self.state.start).await?;

@@ -37,11 +37,11 @@ struct DateColumn {
 #[derive(Clone, Debug, Default)]
 pub struct StaleRule {
     table: usize,
-    /// For each date of the search its column, where a document of a later date tells a later change.
+    /// For each date of the search its column, where a later date of a document proves a later change.
     columns: Vec<Option<DateColumn>>,
     /// Dates that the documents of these ids must have reached.
     pub awaited: BTreeMap<i64, Dates>,
-    /// Ids whose latest document has not, with its dates.
+    /// Ids with a latest document that has not reached them, with its dates.
     pub found: BTreeMap<i64, Dates>,
     /// Documents of the scan.
     pub read: u64,
