@@ -1,6 +1,11 @@
 //! Looks for secrets where none may be: in the messages of the program and in its files at the destination.
 
-use std::path::Path;
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+use std::time::SystemTime;
+
+use aho_corasick::AhoCorasick;
 
 use super::files;
 use super::python::{S3_SECRET, python};
@@ -17,9 +22,25 @@ const KNOWN: [&str; 6] = [
     S3_SECRET,
 ];
 
-/// Secrets as they may be written once escapes are resolved: as they are, in base64, in hexadecimal; all in lower case.
+/// Secrets as they may be written once escapes are resolved: as they are, in base64, in hexadecimal.
 #[derive(Clone, Debug)]
-pub struct Leaks(Vec<(String, Vec<String>)>);
+pub struct Leaks {
+    /// The secret of each written form.
+    secrets: Vec<String>,
+    forms: AhoCorasick,
+}
+
+/// The files that were searched already, each with its size and the time of its last change.
+#[derive(Clone, Debug, Default)]
+pub struct Searched(Arc<Mutex<HashMap<PathBuf, (u64, SystemTime)>>>);
+
+impl Searched {
+    /// Whether a file is new or was changed since this was asked of it last.
+    fn is_news(&self, path: &Path) -> bool {
+        let Ok(known) = std::fs::metadata(path).and_then(|of| Ok((of.len(), of.modified()?))) else { return false };
+        self.0.lock().unwrap().insert(path.to_owned(), known) != Some(known)
+    }
+}
 
 impl Leaks {
     /// Those that every test knows, and those that a program's variables hold: values, and files that they name.
@@ -37,7 +58,10 @@ impl Leaks {
     /// These secrets.
     pub fn known(secrets: impl IntoIterator<Item = String>) -> Self {
         let secrets = secrets.into_iter().filter(|secret| secret.len() >= 4);
-        Self(secrets.map(|secret| (secret.clone(), written(&secret))).collect())
+        let (secrets, forms): (Vec<String>, Vec<String>) =
+            secrets.flat_map(|secret| written(&secret).into_iter().map(move |form| (secret.clone(), form))).unzip();
+        let forms = AhoCorasick::builder().ascii_case_insensitive(true).build(forms).expect("a few forms are searched");
+        Self { secrets, forms }
     }
 
     /// The secret that a text holds, however it is spelt there.
@@ -45,10 +69,11 @@ impl Leaks {
         let mut text = text.to_owned();
         // Escapes within escapes: as often as a program would wrap one answer in another.
         for _ in 0..6 {
-            let lower = text.to_ascii_lowercase();
-            let mut known = self.0.iter();
-            if let Some((secret, _)) = known.find(|(_, forms)| forms.iter().any(|form| lower.contains(form))) {
-                return Some(secret);
+            if let Some(found) = self.forms.find(&text) {
+                return Some(&self.secrets[found.pattern().as_usize()]);
+            }
+            if !text.contains(['&', '\\', '%']) {
+                break;
             }
             let plain = from_percent(&from_json(&from_html(&text)));
             if plain == text {
@@ -68,10 +93,10 @@ impl Leaks {
     }
 
     /// Panics if a manifest, a report, a plan, a lock at a local destination contains one. Rows of tables and rejected
-    /// records are the account's data as received.
+    /// records are the account's data as received. Files that have not changed since they were searched are passed over.
     #[track_caller]
-    pub fn refuse_below(&self, lake: &Path) {
-        for path in files(&lake.join("_pearlift")) {
+    pub fn refuse_below(&self, lake: &Path, searched: &Searched) {
+        for path in files(&lake.join("_pearlift")).into_iter().filter(|path| searched.is_news(path)) {
             // Gone by now where another run is at work.
             let Ok(bytes) = std::fs::read(&path) else { continue };
             self.refuse(&path.display().to_string(), &String::from_utf8_lossy(&bytes));
@@ -80,7 +105,7 @@ impl Leaks {
 }
 
 /// Whether a variable holds a secret, or names a file that does.
-fn is_secret(name: &str) -> bool {
+pub fn is_secret(name: &str) -> bool {
     let ours = name.starts_with("BRIGHTPEARL_") || name.starts_with("PAN_SEC_BRIGHTPEARL-");
     let name = name.trim_end_matches("_FILE");
     let amazon = name.starts_with("AWS_") && (name.ends_with("_TOKEN") || name.starts_with("AWS_SECRET"));

@@ -16,11 +16,13 @@ use pearlift::secret::Redactor;
 use pearlift::store::Store;
 
 use super::Leaks;
+use super::leaks::{Searched, is_secret};
 
 /// The program, with the environment of an account and a destination.
 #[derive(Clone, Debug)]
 pub struct Program {
     vars: Vec<(String, String)>,
+    searched: Searched,
 }
 
 /// A run of the program that has ended.
@@ -105,7 +107,7 @@ impl Program {
 
     /// For an account without an address and credentials yet.
     pub fn bare(destination: impl AsRef<Path>) -> Self {
-        Self { vars: Vec::new() }
+        Self { vars: Vec::new(), searched: Searched::default() }
             .with("PEARLIFT_ACCOUNT_CODE", "acme")
             .with("PEARLIFT_AUTH_KIND", "staff-token")
             .with("PEARLIFT_AUTH_APP_REF", "acme_export")
@@ -115,7 +117,7 @@ impl Program {
 
     /// With this variable, instead of one of the same name.
     pub fn with(mut self, name: &str, value: &str) -> Self {
-        self.vars.retain(|(known, _)| known != name);
+        self = self.without(name);
         self.vars.push((name.to_owned(), value.to_owned()));
         self
     }
@@ -123,6 +125,10 @@ impl Program {
     /// Without this variable.
     pub fn without(mut self, name: &str) -> Self {
         self.vars.retain(|(known, _)| known != name);
+        // Files are searched anew for another secret.
+        if is_secret(name) {
+            self.searched = Searched::default();
+        }
         self
     }
 
@@ -174,7 +180,7 @@ impl Program {
         leaks.refuse("what it said", &done.said());
         let destination = self.vars.iter().find(|(name, _)| name == "PEARLIFT_DESTINATION_URL");
         if let Some((_, folder)) = destination.filter(|(_, url)| !url.contains("://")) {
-            leaks.refuse_below(Path::new(folder));
+            leaks.refuse_below(Path::new(folder), &self.searched);
         }
         done
     }
