@@ -5,7 +5,7 @@ PYTHON ?= python3
 VENV := .venv
 READERS := .venv-readers
 # The whole suite is worth some optimisation of pearlift itself; for a single test, plain `cargo test` compiles twice as fast.
-SUITE := --config profile.dev.package.pearlift.opt-level=1 --config profile.dev.package.pearlift-sandbox.opt-level=1
+export SUITE := --config profile.dev.package.pearlift.opt-level=1 --config profile.dev.package.pearlift-sandbox.opt-level=1
 
 .PHONY: demo dist test check lint bench night growth fuzz churn trust soak clocks readers clean
 
