@@ -14,7 +14,7 @@ use crate::manifest::State;
 use crate::run::holder::Holder;
 use crate::run::scan::first_day::{above, is_from, least_of, since};
 use crate::run::scan::id_source::is_counted;
-use crate::run::scan::planned_scan::RequestedIds;
+use crate::run::scan::requested_ids::RequestedIds;
 use crate::schema::{Changes, HeldIds, IdSearch, Inventory, Open, Owners, ReadStyle, Resource};
 
 /// The ids that a scan would request, and the requests that find them.

@@ -26,6 +26,7 @@ pub(crate) mod partition_counts;
 pub(crate) mod planned_scan;
 pub(crate) mod purpose;
 pub(crate) mod refusal;
+pub(crate) mod requested_ids;
 pub(crate) mod reread;
 pub(crate) mod row_groups;
 pub(crate) mod search_scan;
