@@ -14,9 +14,9 @@ use crate::manifest::{DataFile, Version};
 use crate::manifest::{Key, head as newest};
 use crate::plan::{Step, StepKind};
 use crate::run::RunRequest;
+use crate::run::held_records::record_key_files;
 use crate::run::holder::Holder;
 use crate::run::reference_marks::unread;
-use crate::run::safety_limit::owners;
 use crate::run::scan::count_search::CountSearch;
 use crate::run::scan::difference::COMPARED_EVERY;
 use crate::run::scan::source_count::compared;
@@ -107,7 +107,7 @@ impl Estimator<'_> {
             let requests = listed.requests.plus(pending).plus(Amount::about(again));
             return Ok(Estimate { requests, records: Some(Amount::about(0)), fresh: Amount::about(0) });
         };
-        let (key, files) = owners(held.resource, head).swap_remove(0);
+        let (key, files) = record_key_files(held.resource, head).swap_remove(0);
         let here: HashSet<i64> = held_ids(store, &files, &key).await?.into_iter().collect();
         let both = u64::try_from(here.iter().filter(|id| holds(ids, **id)).count()).expect("a length fits");
         let known = u64::try_from(here.len()).expect("a length fits");
@@ -130,7 +130,7 @@ impl Estimator<'_> {
         let most = usize::try_from(requests).unwrap_or(usize::MAX).saturating_mul(*max_ids);
         let ids = match (held.head, self.store) {
             (Some(head), Some(store)) => {
-                held_after(store, &owners(held.resource, head), held.state.reread_to, most).await?.len()
+                held_after(store, &record_key_files(held.resource, head), held.state.reread_to, most).await?.len()
             }
             (Some(_) | None, _) => 0,
         };

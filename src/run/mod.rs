@@ -20,6 +20,7 @@ mod quarantine;
 mod buffer;
 mod committer;
 mod session;
+pub(crate) mod held_records;
 mod older_copies;
 mod field_drift;
 mod references;

@@ -20,7 +20,7 @@ use crate::quantity::plural;
 use crate::run::quarantine::QuarantinedFile;
 use crate::run::repair::affected_ids::{AffectedIds, month_of};
 use crate::run::repair::damage::{DamagedFile, look};
-use crate::run::scan::deletions;
+use crate::run::scan::deletion_proof::prove_deletions;
 use crate::run::scan::id_scan::{IdScan, Known, sets_with_pending};
 use crate::run::scan::purpose::Purpose;
 use crate::run::scan::search_scan;
@@ -209,7 +209,7 @@ async fn by_owners(
         let mut scan = IdScan::new(session, Purpose::Repair, now, sets, known);
         scan.run(session, &path).await?;
         if !per_owner {
-            let gone = deletions::prove(session, scan.gone.intersection(&ids.held).copied().collect()).await?;
+            let gone = prove_deletions(session, scan.gone.intersection(&ids.held).copied().collect()).await?;
             repaired.gone += count(gone.len());
             session.delete_records(gone.into_iter().collect(), scan.started_at);
         }

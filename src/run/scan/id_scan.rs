@@ -157,7 +157,7 @@ impl IdScan {
             .tell(Event::Expecting { resource: session.resource.name.clone(), requests: count(left.len()) });
         let outcome = match self.all(session, &documents, left).await {
             Ok(()) => match self.ask_stale_again(session, &documents).await {
-                Ok(()) => self.settle(session, &documents).await,
+                Ok(()) => self.decide_absent(session, &documents).await,
                 Err(failure) => Err(failure),
             },
             stopped => stopped,

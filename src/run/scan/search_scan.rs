@@ -12,8 +12,8 @@ use crate::fetch::{Answer, Filter, JoinedPage, Query, Walk};
 use crate::manifest::{Backfill, Cursor, Key, PendingId, Scan, ScanKind};
 use crate::quantity::count;
 use crate::quantity::plural;
+use crate::run::held_records::held_record_ids;
 use crate::run::lookups::NewestRows;
-use crate::run::safety_limit::held_records;
 use crate::run::scan::change_points::Since;
 use crate::run::scan::count_search::created_since;
 use crate::run::scan::lacking_columns::Lacking;
@@ -110,7 +110,7 @@ async fn confirm(session: &mut ResourceSession<'_>, search: &RowSearch, at: Time
     if session.committer.rebuild || session.resource.read.key_type != Type::Int64 {
         return Ok(());
     }
-    let held = held_records(&session.context.store, &session.resource, &head).await?;
+    let held = held_record_ids(&session.context.store, &session.resource, &head).await?;
     let rows = session.held_rows().await?;
     let keeps_rows = rows.is_none_or(|rows| first.total() >= rows);
     if (held.iter().all(|id| session.buffer.brings(*id)) && keeps_rows) || !session.buffer.has_rows() {

@@ -10,7 +10,8 @@ use crate::failure::{Failure, Kind, Result};
 use crate::manifest::{Key, Shrunk};
 use crate::quantity::count;
 use crate::quantity::{number, plural};
-use crate::run::safety_limit::{described, held_records, may_go};
+use crate::run::held_records::held_record_ids;
+use crate::run::safety_limit::{described, may_go};
 use crate::run::scan::documents::Documents;
 use crate::run::scan::list_pages::List;
 use crate::run::scan::row_groups::Groups;
@@ -29,7 +30,7 @@ impl ResourceSession<'_> {
         };
         let spool = self.buffer.spool();
         let (held, lost) = if self.resource.read.key_type == Type::Int64 {
-            let held = held_records(&self.context.store, &self.resource, head).await?;
+            let held = held_record_ids(&self.context.store, &self.resource, head).await?;
             (count(held.len()), count(held.iter().filter(|id| !self.buffer.brings(**id)).count()))
         } else {
             let table = head.tables.get(&self.resource.main_table().name);
@@ -82,7 +83,7 @@ pub async fn confirmed(session: &mut ResourceSession<'_>, documents: &Documents,
     }) else {
         return Ok(list);
     };
-    let held = held_records(&session.context.store, &session.resource, &head).await?;
+    let held = held_record_ids(&session.context.store, &session.resource, &head).await?;
     let first = keys(&list);
     let rows = session.held_rows().await?;
     let shown = groups(session, &list);
