@@ -134,7 +134,7 @@ async fn finish(session: &mut ResourceSession<'_>) -> Result<()> {
     };
     let ours = plan(session.state.backfill.take().as_ref());
     session.forget_absent();
-    let plans: Vec<String> = ours.into_iter().chain(session.committer.old_backfill.take()).collect();
+    let plans: Vec<String> = ours.into_iter().chain(session.commit_context.old_backfill.take()).collect();
     session.commit(Replace::Records, true).await?;
     if plans.is_empty() { Ok(()) } else { session.context.store.delete(&plans).await }
 }

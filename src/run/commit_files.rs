@@ -181,10 +181,10 @@ impl ResourceSession<'_> {
         self.settle_older(judged);
         self.buffer.give_back(spool);
         self.context.commits.files.store(number, Ordering::Relaxed);
-        if let (true, Some(head)) = (self.committer.rebuild, &self.head) {
+        if let (true, Some(head)) = (self.commit_context.rebuild, &self.head) {
             written.removes.extend(head.paths().into_iter().map(str::to_owned));
         }
-        let dropped = self.committer.quarantine.dropped();
+        let dropped = self.commit_context.quarantine.dropped();
         written.removes.extend(dropped.iter().map(|dropped| dropped.file.path.clone()));
         self.tally.noticed.reappeared += reappeared.rows;
         written.removes.extend(reappeared.removes);
@@ -194,12 +194,12 @@ impl ResourceSession<'_> {
 
     async fn writer(&mut self, replace: Replace, last: bool) -> Result<FileWriter> {
         let met_from = self.met_from().await?;
-        let watch = self.committer.followers.iter().map(|(_, naming)| naming.clone());
+        let watch = self.commit_context.followers.iter().map(|(_, naming)| naming.clone());
         let watch: Vec<Naming> = watch.chain(self.owners_watched()).collect();
         let gone = self.buffer.gone.take();
         let at = gone.as_ref().map(|gone| gone.at).or(self.state.completed_at);
         let (head, leaving) =
-            if self.committer.rebuild { (None, self.head.clone()) } else { (self.head.clone(), None) };
+            if self.commit_context.rebuild { (None, self.head.clone()) } else { (self.head.clone(), None) };
         Ok(FileWriter {
             place: self.workplace(),
             spool: self.buffer.take_spool(),
@@ -213,10 +213,10 @@ impl ResourceSession<'_> {
             extent: Extent {
                 replace,
                 last,
-                keep_from: self.committer.keep_from,
+                keep_from: self.commit_context.keep_from,
                 watch,
                 met_from,
-                drops_files: !self.committer.quarantine.dropped().is_empty(),
+                drops_files: !self.commit_context.quarantine.dropped().is_empty(),
             },
             number: self.context.commits.files.load(Ordering::Relaxed),
         })
@@ -259,7 +259,7 @@ impl ResourceSession<'_> {
     /// Refuses a repair that returns few of the rows of damaged files: more likely the source is at fault. Rows are
     /// counted, since the records of a damaged file cannot be read.
     pub fn refuse_damaged_loss(&self, written: &Written) -> Result<()> {
-        let lost = self.committer.quarantine.dropped_rows().saturating_sub(written.changes.added);
+        let lost = self.commit_context.quarantine.dropped_rows().saturating_sub(written.changes.added);
         if self.options.forced || lost <= SafetyLimit::LOST_ROWS.of(self.had_rows()) {
             return Ok(());
         }

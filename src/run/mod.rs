@@ -18,7 +18,7 @@ pub(crate) mod reference_marks;
 pub(crate) mod holder;
 mod quarantine;
 mod buffer;
-mod committer;
+mod commit_context;
 mod session;
 pub(crate) mod held_records;
 mod older_copies;

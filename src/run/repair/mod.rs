@@ -79,7 +79,7 @@ pub async fn repair(session: &mut ResourceSession<'_>, repaired: &mut Repaired) 
             replace(session, &found.bad, repaired).await?;
         }
         repaired.came += session.tally.changes.added - before.0;
-        if session.committer.quarantine.files().is_empty() && found.deleted.is_empty() {
+        if session.commit_context.quarantine.files().is_empty() && found.deleted.is_empty() {
             continue;
         }
         if !force {
@@ -117,7 +117,7 @@ async fn replace(session: &mut ResourceSession<'_>, bad: &[DamagedFile], repaire
 
 /// Reads the resource whole, as `run --full` would were its damaged files not there.
 async fn whole(session: &mut ResourceSession<'_>, repaired: &mut Repaired) -> Result<()> {
-    session.committer.quarantine.give_up(|_| true);
+    session.commit_context.quarantine.give_up(|_| true);
     note(session, repaired);
     make(session, &full(), ScanKind::Full).await
 }
@@ -134,8 +134,8 @@ fn full() -> Step {
 
 /// Counts the files and rows that the next commit takes out.
 fn note(session: &ResourceSession<'_>, repaired: &mut Repaired) {
-    repaired.files += count(session.committer.quarantine.dropped().len());
-    repaired.rows += session.committer.quarantine.dropped_rows();
+    repaired.files += count(session.commit_context.quarantine.dropped().len());
+    repaired.rows += session.commit_context.quarantine.dropped_rows();
 }
 
 /// A search is read again month by month, where a file's month is that of its rows' date; else whole.
@@ -155,7 +155,7 @@ async fn by_month(
     };
     for month in months {
         session
-            .committer
+            .commit_context
             .quarantine
             .give_up(|quarantine| quarantine.file.partition.as_deref() == Some(month.partition.as_str()));
         note(session, repaired);
@@ -176,12 +176,12 @@ async fn snapshot(
     let days = bad.iter().map(|bad| number(resource.partition(), bad.file.partition.as_deref()));
     // The source's clock decides the day of a snapshot.
     if days.collect::<Result<Vec<i32>>>()?.into_iter().any(|day| day >= today) {
-        let before = session.committer.quarantine.files().len();
-        let rows = session.committer.quarantine.files().iter().map(|quarantine| quarantine.file.rows).sum::<u64>();
+        let before = session.commit_context.quarantine.files().len();
+        let rows = session.commit_context.quarantine.files().iter().map(|quarantine| quarantine.file.rows).sum::<u64>();
         make(session, &full(), ScanKind::Full).await?;
-        repaired.files += count(before - session.committer.quarantine.files().len());
+        repaired.files += count(before - session.commit_context.quarantine.files().len());
         repaired.rows +=
-            rows - session.committer.quarantine.files().iter().map(|quarantine| quarantine.file.rows).sum::<u64>();
+            rows - session.commit_context.quarantine.files().iter().map(|quarantine| quarantine.file.rows).sum::<u64>();
     }
     Ok(())
 }
@@ -213,7 +213,7 @@ async fn by_owners(
             repaired.gone += count(gone.len());
             session.delete_records(gone.into_iter().collect(), scan.started_at);
         }
-        session.committer.quarantine.give_up(|quarantine| quarantine.file.partition == *partition);
+        session.commit_context.quarantine.give_up(|quarantine| quarantine.file.partition == *partition);
         repaired.asked += ids_in(&ids.wanted);
         note(session, repaired);
         session.commit(Replace::Records, false).await?;
@@ -225,8 +225,8 @@ async fn by_owners(
 /// deleted records.
 async fn give_up(session: &mut ResourceSession<'_>, deleted: &[DataFile], repaired: &mut Repaired) -> Result<()> {
     let partitions: BTreeSet<Option<String>> =
-        session.committer.quarantine.files().iter().map(|quarantine| quarantine.file.partition.clone()).collect();
-    let quarantine = &mut session.committer.quarantine;
+        session.commit_context.quarantine.files().iter().map(|quarantine| quarantine.file.partition.clone()).collect();
+    let quarantine = &mut session.commit_context.quarantine;
     for partition in partitions.into_iter().flatten() {
         quarantine.give_up_partition(session.head.as_mut(), &partition);
     }
@@ -237,7 +237,7 @@ async fn give_up(session: &mut ResourceSession<'_>, deleted: &[DataFile], repair
 
 /// The failure for files that stay damaged, because the source cannot give their content again.
 fn cannot(session: &ResourceSession<'_>, deleted: &[DataFile]) -> Failure {
-    let days = session.committer.quarantine.files().iter().map(|quarantine| quarantine.file.path.as_str());
+    let days = session.commit_context.quarantine.files().iter().map(|quarantine| quarantine.file.path.as_str());
     let paths: Vec<&str> = days.chain(deleted.iter().map(|file| file.path.as_str())).collect();
     let why = "with content that the source cannot give again: snapshots of earlier days, or rows of deleted records";
     Failure::new(Kind::Damage, format!("repair all of {}", session.name))

@@ -189,7 +189,7 @@ impl IdScan {
     async fn refuse_much_pending(&mut self, session: &mut ResourceSession<'_>, newly: u64) -> Result<()> {
         let asked: u64 = self.slices.iter().map(|slice| crate::fetch::count(slice)).sum();
         let most = SafetyLimit::PENDING.of(asked);
-        if newly <= most || !(self.is_gradual(session) || session.committer.rebuild) {
+        if newly <= most || !(self.is_gradual(session) || session.commit_context.rebuild) {
             return Ok(());
         }
         if self.is_gradual(session) {
@@ -242,7 +242,7 @@ async fn held_among(session: &ResourceSession<'_>, ids: &[i64]) -> Result<BTreeS
     let mut found = BTreeSet::new();
     let head = session.head.as_ref().filter(|head| head.state.completed_at.is_some() && !ids.is_empty());
     // Files of another shape may name their columns otherwise: none of theirs is looked at.
-    if let Some(head) = head.filter(|_| !session.committer.rebuild) {
+    if let Some(head) = head.filter(|_| !session.commit_context.rebuild) {
         for (key, files) in record_key_files(&session.resource, head) {
             found.extend(held(&session.context.store, &files, &key, &[], ids).await?.into_keys());
         }

@@ -136,7 +136,7 @@ pub fn max_ids(session: &ResourceSession<'_>) -> usize {
 
 /// An id that the tables hold, for want of one that came.
 pub async fn stored_witness(session: &ResourceSession<'_>, but: &BTreeSet<i64>) -> Result<Option<i64>> {
-    let Some(head) = session.head.as_ref().filter(|_| !session.committer.rebuild) else { return Ok(None) };
+    let Some(head) = session.head.as_ref().filter(|_| !session.commit_context.rebuild) else { return Ok(None) };
     let absence = &session.state.absence;
     let doubted = |id: &i64| {
         let pending = session.state.pending.iter().any(|pending| pending.id == Key::Int(*id));

@@ -132,7 +132,7 @@ impl IdScan {
 
     /// Whether the scan commits on the way.
     pub fn is_gradual(&self, session: &ResourceSession<'_>) -> bool {
-        self.purpose.is_resumable() && !session.committer.rebuild
+        self.purpose.is_resumable() && !session.commit_context.rebuild
     }
 
     /// Whether ids that are gone are remembered.
@@ -142,7 +142,7 @@ impl IdScan {
 
     /// The rows that the last commit replaces.
     pub fn replace(&self, session: &ResourceSession<'_>) -> Replace {
-        self.purpose.replace(session.committer.rebuild)
+        self.purpose.replace(session.commit_context.rebuild)
     }
 
     /// Fetches every slice, commits on the way where it is due, and leaves the last commit to the caller. Stopped, it

@@ -29,8 +29,9 @@ use crate::write::Replace;
 /// Reads every row. A search with dates commits on the way and resumes; one without is a list, committed only when whole.
 pub async fn read_all(session: &mut ResourceSession<'_>, search: &RowSearch, resume: Option<Scan>) -> Result<()> {
     // Rows read for damaged files replace these files at once.
-    let gradual =
-        !search.since.is_empty() && !session.committer.rebuild && session.committer.quarantine.dropped_rows() == 0;
+    let gradual = !search.since.is_empty()
+        && !session.commit_context.rebuild
+        && session.commit_context.quarantine.dropped_rows() == 0;
     let from = match &resume {
         Some(Scan { cursor: Cursor::Rows { last, next }, .. }) => Some((*last, *next)),
         Some(_) | None => None,
@@ -93,7 +94,7 @@ pub async fn read_all(session: &mut ResourceSession<'_>, search: &RowSearch, res
         held |= !session.state.pending.is_empty();
     }
     let replace =
-        if search.since.is_empty() || session.committer.rebuild { Replace::Everything } else { Replace::Records };
+        if search.since.is_empty() || session.commit_context.rebuild { Replace::Everything } else { Replace::Records };
     session.complete(ScanKind::Full, started_at, held);
     if replace == Replace::Everything {
         super::list_scan::refuse_empty(session)?;
@@ -107,7 +108,7 @@ async fn confirm(session: &mut ResourceSession<'_>, search: &RowSearch, at: Time
     let Some(head) = session.head.clone().filter(|head| head.state.completed_at.is_some()) else {
         return agree(session, search, first).await;
     };
-    if session.committer.rebuild || session.resource.read.key_type != Type::Int64 {
+    if session.commit_context.rebuild || session.resource.read.key_type != Type::Int64 {
         return Ok(());
     }
     let held = held_record_ids(&session.context.store, &session.resource, &head).await?;
@@ -159,7 +160,7 @@ pub async fn read_again(session: &mut ResourceSession<'_>, search: &RowSearch) -
 
 /// From when on everything is read. Files that are built anew lose nothing that the former ones held.
 fn start(session: &ResourceSession<'_>) -> Option<Timestamp> {
-    if session.committer.rebuild {
+    if session.commit_context.rebuild {
         session.options.start.zip(session.state.start).map(|(wanted, held)| wanted.min(held))
     } else {
         session.options.start

@@ -79,7 +79,7 @@ pub async fn confirmed(session: &mut ResourceSession<'_>, documents: &Documents,
         return agreed(session, documents, list).await;
     }
     let Some(head) = session.head.clone().filter(|_| {
-        !session.committer.rebuild && list.partial.is_none() && session.resource.read.key_type == Type::Int64
+        !session.commit_context.rebuild && list.partial.is_none() && session.resource.read.key_type == Type::Int64
     }) else {
         return Ok(list);
     };

@@ -137,7 +137,7 @@ async fn all_owners(session: &mut ResourceSession<'_>, owners: &Owners, max_ids:
     let Some(day) = session.snapshot_day(started_at)? else { return Ok(None) };
     snapshot::close(session, started_at);
     let segment = segment(session.resource.partition(), day);
-    session.committer.quarantine.give_up(|known| known.file.partition == segment);
+    session.commit_context.quarantine.give_up(|known| known.file.partition == segment);
     Ok(Some(IdScan::new(session, Purpose::Snapshot(day), started_at, sets, Known::default())))
 }
 
