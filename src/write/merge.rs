@@ -15,7 +15,7 @@ use crate::manifest::{DataFile, Key};
 use crate::store::Store;
 use crate::write::changes::{Met, RowAction, RowChanges};
 use crate::write::columns::Layout;
-use crate::write::groups::{Bounds, RowGroups};
+use crate::write::groups::{KeyBounds, RowGroups};
 use crate::write::incoming::{Compared, Incoming, Side};
 use crate::write::output::Begun;
 use crate::write::picked::Picked;
@@ -32,14 +32,14 @@ pub struct Rules<'a> {
 
 impl Rules<'_> {
     /// Whether rows of these records may change.
-    fn concern(&self, bounds: Option<&Bounds>) -> bool {
-        let (Some(records), Some(Bounds { first, last, .. })) = (&self.records, bounds) else { return true };
+    fn concern(&self, bounds: Option<&KeyBounds>) -> bool {
+        let (Some(records), Some(KeyBounds { first, last, .. })) = (&self.records, bounds) else { return true };
         records.iter().any(|records| records.touches(first, last))
     }
 
     /// The records within these bounds with rows that may change, ascending; none means all.
-    fn within(&self, bounds: Option<&Bounds>) -> Option<Vec<&Key>> {
-        let (records, Bounds { first, last, .. }) = self.records.as_ref().zip(bounds)?;
+    fn within(&self, bounds: Option<&KeyBounds>) -> Option<Vec<&Key>> {
+        let (records, KeyBounds { first, last, .. }) = self.records.as_ref().zip(bounds)?;
         let mut keys: Vec<&Key> = records.iter().flat_map(|records| records.within(first, last)).collect();
         keys.sort_unstable();
         keys.dedup();
@@ -99,9 +99,9 @@ impl<'a> Merge<'a> {
         }
         let most = output.target.form.sizes.row_group_bytes;
         let concerned: Vec<bool> =
-            (0..self.groups.count()).map(|group| rules.concern(self.groups.bounds(group).as_ref())).collect();
+            (0..self.groups.count()).map(|group| rules.concern(self.groups.key_bounds(group).as_ref())).collect();
         for group in 0..self.groups.count() {
-            let bounds = self.groups.bounds(group);
+            let bounds = self.groups.key_bounds(group);
             if !concerned[group] {
                 let first = bounds.expect("a row group without bounds is of concern").first;
                 self.write_new(incoming, |owner| *owner < first, group, output, met)?;
@@ -165,7 +165,7 @@ impl<'a> Merge<'a> {
     fn differs(
         &mut self,
         (group, held): (usize, &HeldRange),
-        bounds: Option<&Bounds>,
+        bounds: Option<&KeyBounds>,
         incoming: &mut Incoming<'_>,
         rules: &Rules<'_>,
     ) -> Result<bool> {

@@ -15,7 +15,7 @@ mod form;
 mod encode;
 mod parquet;
 mod thrift;
-mod bounds;
+mod file_limits;
 mod reader;
 mod ranges;
 mod lookup;

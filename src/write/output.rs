@@ -94,7 +94,7 @@ impl Output {
         target: &mut Target<'_>,
     ) -> Result<bool> {
         let (rows, bytes) = (groups.rows(group), groups.bytes(group));
-        let Some(bounds) = groups.bounds(group).filter(|bounds| bounds.exact) else { return Ok(false) };
+        let Some(bounds) = groups.key_bounds(group).filter(|bounds| bounds.exact) else { return Ok(false) };
         if target.form.sizes.is_small(rows, bytes) {
             return Ok(false);
         }

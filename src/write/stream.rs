@@ -13,7 +13,7 @@ use crate::failure::Result;
 use crate::manifest::Key;
 use crate::schema::{Partition, PartitionBy};
 use crate::store::LocalCopy;
-use crate::write::bounds::{Indexes, load, rows_at_once};
+use crate::write::file_limits::{Indexes, load_footer, rows_at_once};
 use crate::write::inspect::{Flaw, Footer, LocatedFile, checksum};
 use crate::write::sorted::owner;
 use crate::write::table_group::ComparedTable;
@@ -54,7 +54,7 @@ impl Stream {
             return Ok(Err(Flaw::Checksum));
         }
         let unreadable = |error: parquet::errors::ParquetError| Flaw::Unreadable(error.to_string());
-        let metadata = match load(&opened, Indexes::None) {
+        let metadata = match load_footer(&opened, Indexes::None) {
             Ok(metadata) => metadata,
             Err(error) => return Ok(Err(unreadable(error))),
         };
