@@ -27,8 +27,8 @@ impl Page {
         for (table, more) in self.tables.iter_mut().zip(other.tables) {
             table.join(more, &moved);
         }
-        self.records.extend(other.records);
-        self.rejected.extend(other.rejected);
+        self.rejected_records.extend(other.rejected_records);
+        self.rejected_rows.extend(other.rejected_rows);
         self.rejected_values.merge(other.rejected_values);
         self.came += other.came;
         self.texts.extend(other.texts);

@@ -54,9 +54,9 @@ pub struct Walker<'s, 'a> {
     came: Vec<usize>,
     /// Records that came, those without a key among them.
     records_came: u64,
-    records: Vec<RejectedRecord>,
+    rejected_records: Vec<RejectedRecord>,
     /// Rows, and older records of a key, that are left out.
-    rejected: Vec<RejectedRecord>,
+    rejected_rows: Vec<RejectedRecord>,
     twins: Twins<'a>,
     rejected_values: RejectedCounts,
     /// The reason why the current record does not fit.
@@ -83,8 +83,8 @@ impl<'s, 'a> Walker<'s, 'a> {
             owner: 0,
             came: Vec::new(),
             records_came: 0,
-            records: Vec::new(),
-            rejected: Vec::new(),
+            rejected_records: Vec::new(),
+            rejected_rows: Vec::new(),
             twins: Twins::default(),
             rejected_values: RejectedCounts::default(),
             unfit: None,
@@ -106,7 +106,7 @@ impl<'s, 'a> Walker<'s, 'a> {
     /// Keeps a record that does not fit.
     fn keep(&mut self, record: RejectedRecord) {
         self.spend(RECORD + record.raw.len());
-        self.records.push(record);
+        self.rejected_records.push(record);
     }
 
     /// Walks a document: `key` is its key in the map that holds it, if any.
@@ -452,7 +452,7 @@ impl<'s, 'a> Walker<'s, 'a> {
         if let Some((raw, reason)) = rejected {
             let id = self.owners.get(self.owner).map(|owner| owner.key.clone());
             self.spend(RECORD + raw.len());
-            self.rejected.push(RejectedRecord { table: Some(shape.tables[table].name.clone()), id, reason, raw });
+            self.rejected_rows.push(RejectedRecord { table: Some(shape.tables[table].name.clone()), id, reason, raw });
         }
     }
 
@@ -467,17 +467,17 @@ impl<'s, 'a> Walker<'s, 'a> {
             shape,
             tables,
             mut owners,
-            mut records,
-            mut rejected,
+            mut rejected_records,
+            mut rejected_rows,
             twins,
             rejected_values,
             full,
             records_came,
             ..
         } = self;
-        twins.settle(&mut owners, &mut records, &mut rejected);
+        twins.settle(&mut owners, &mut rejected_records, &mut rejected_rows);
         let tables = tables.into_iter().zip(&shape.tables).map(|(growing, table)| growing.finish(table)).collect();
-        Walked { owners, tables, records, rejected, rejected_values, came: records_came, full }
+        Walked { owners, tables, rejected_records, rejected_rows, rejected_values, came: records_came, full }
     }
 }
 
@@ -485,8 +485,8 @@ impl<'s, 'a> Walker<'s, 'a> {
 pub struct Walked {
     pub owners: Vec<DecodedRecord>,
     pub tables: Vec<TableRows>,
-    pub records: Vec<RejectedRecord>,
-    pub rejected: Vec<RejectedRecord>,
+    pub rejected_records: Vec<RejectedRecord>,
+    pub rejected_rows: Vec<RejectedRecord>,
     pub rejected_values: RejectedCounts,
     /// Records that came, those without a key among them.
     pub came: u64,

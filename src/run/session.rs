@@ -148,11 +148,11 @@ impl<'a> ResourceSession<'a> {
                 });
             }
             self.tally.rejected_values.merge(std::mem::take(&mut page.rejected_values));
-            let records = std::mem::take(&mut page.records);
+            let records = std::mem::take(&mut page.rejected_records);
             self.note_rejected(&records);
             self.tally.rejected_records += count(records.len());
             self.buffer.rejected.extend(records);
-            self.keep_rejected(std::mem::take(&mut page.rejected));
+            self.keep_rejected(std::mem::take(&mut page.rejected_rows));
             owners += count(page.owners.len());
         }
         self.spill_rejected().await?;

@@ -140,8 +140,11 @@ fn an_entry_that_is_no_object_is_kept_whole_and_takes_the_place_of_nothing() {
         .replace("key = \"id\"\n", "key = \"@key\"\n")
         .replace("from = \"id\",   type = \"int64\"", "from = \"@key\", type = \"int64\"");
     let page = read(&schema, br#"{"response":{"7":null,"8":"gone","9":{"name":"nine"}}}"#).unwrap();
-    let kept: Vec<(String, &str)> =
-        page.records.iter().map(|record| (record.id.as_ref().unwrap().to_string(), record.raw.as_str())).collect();
+    let kept: Vec<(String, &str)> = page
+        .rejected_records
+        .iter()
+        .map(|record| (record.id.as_ref().unwrap().to_string(), record.raw.as_str()))
+        .collect();
     assert_eq!(kept, [("7".to_owned(), "null"), ("8".to_owned(), "\"gone\"")]);
     assert_eq!(page.owners.iter().map(|owner| owner.fits).collect::<Vec<bool>>(), [false, false, true]);
     assert_eq!(page.tables[0].batch.num_rows(), 1);
@@ -155,7 +158,8 @@ fn a_record_read_by_its_id_whose_id_is_below_one_is_kept_whole_under_none() {
     for id in [0, -7] {
         answer["response"][0]["id"] = id.into();
         let page = documents(&shape, &Body { bytes: answer.to_string().into(), gzip: false }).unwrap();
-        let kept: Vec<_> = page.records.iter().map(|record| (&record.id, record.raw.contains("\"id\""))).collect();
+        let kept: Vec<_> =
+            page.rejected_records.iter().map(|record| (&record.id, record.raw.contains("\"id\""))).collect();
         assert_eq!(kept, [(&None, true)], "{id}");
         assert!(page.owners.iter().all(|owner| !owner.fits || owner.key > Key::Int(0)), "{id}");
     }
@@ -219,7 +223,7 @@ fn a_key_that_is_missing_in_one_place_is_taken_from_the_other() {
     // WHEN they are read THEN the rows are the same
     assert_eq!(tables(&addresses, false), contact);
     assert_eq!(tables(&contacts, false), contact);
-    assert!(addresses.rejected.is_empty() && contacts.records.is_empty());
+    assert!(addresses.rejected_rows.is_empty() && contacts.rejected_records.is_empty());
 
     // GIVEN addresses in a list, with the plain name for their id
     let plain = changed("contact", |response| {
@@ -233,7 +237,7 @@ fn a_key_that_is_missing_in_one_place_is_taken_from_the_other() {
         }
     });
     assert_eq!(tables(&plain, false), contact);
-    assert!(plain.rejected.is_empty());
+    assert!(plain.rejected_rows.is_empty());
 
     // GIVEN notes as a list, each with its id; rows of orders as a list
     for resource in ["goods_out_note", "product_availability"] {
@@ -266,23 +270,28 @@ fn a_key_that_is_missing_in_one_place_is_taken_from_the_other() {
             order["parties"] = serde_json::json!([{"id": 7, "contactId": 3}]);
         }
     });
-    assert!(parties.rejected.iter().all(|row| row.table.as_deref() == Some("order_party")), "{:?}", parties.rejected);
-    assert_eq!(parties.rejected.len(), parties.owners.len());
+    assert!(
+        parties.rejected_rows.iter().all(|row| row.table.as_deref() == Some("order_party")),
+        "{:?}",
+        parties.rejected_rows
+    );
+    assert_eq!(parties.rejected_rows.len(), parties.owners.len());
 }
 
 #[test]
 fn of_two_rows_of_one_key_in_a_record_the_later_stays_and_the_other_is_rejected() {
     let text = br#"{"response":[{"id":1,"postalAddresses":[]}]}"#;
-    assert!(read(LEDGER, text).unwrap().rejected.is_empty());
+    assert!(read(LEDGER, text).unwrap().rejected_rows.is_empty());
     let page = changed("contact", |response| {
         let contact = &mut response.as_array_mut().unwrap()[0];
         let mut twin = contact["postalAddresses"][0].clone();
         twin["addressLine1"] = "another line".into();
         contact["postalAddresses"].as_array_mut().unwrap().push(twin);
     });
-    let kept: Vec<_> = page.rejected.iter().map(|row| (row.table.as_deref().unwrap(), row.reason.as_str())).collect();
+    let kept: Vec<_> =
+        page.rejected_rows.iter().map(|row| (row.table.as_deref().unwrap(), row.reason.as_str())).collect();
     assert_eq!(kept, [("contact_postal_address", "another row of the same key follows in its record")]);
-    assert!(!page.rejected[0].raw.contains("another line"), "{:?}", page.rejected);
+    assert!(!page.rejected_rows[0].raw.contains("another line"), "{:?}", page.rejected_rows);
     let addresses = &page.tables[1];
     let lines = addresses.batch.column_by_name("address_line1").unwrap().as_string::<i32>();
     assert!(lines.iter().any(|line| line == Some("another line")), "{lines:?}");
@@ -303,8 +312,8 @@ fn of_two_records_of_one_key_the_newer_stays_by_the_columns_that_the_schema_name
         });
         let fit: Vec<usize> = page.owners.iter().enumerate().filter(|(_, o)| o.fits).map(|(place, _)| place).collect();
         assert_eq!(fit, [stays], "{versions:?}");
-        assert_eq!((page.rejected.len(), page.records.len()), (1, 0));
-        assert_eq!(page.rejected[0].id, Some(page.owners[0].key.clone()));
+        assert_eq!((page.rejected_rows.len(), page.rejected_records.len()), (1, 0));
+        assert_eq!(page.rejected_rows[0].id, Some(page.owners[0].key.clone()));
     }
     // GIVEN one of the two that does not fit THEN the other stays, and the record is not pending
     let schema = CODES
@@ -313,8 +322,8 @@ fn of_two_records_of_one_key_the_newer_stays_by_the_columns_that_the_schema_name
         .replace("key = \"id\"\n", "key = \"@key\"\n")
         .replace("from = \"id\",   type = \"int64\"", "from = \"@key\", type = \"int64\"");
     let page = read(&schema, br#"{"response":{"7":{"name":"seven"},"7":"gone"}}"#).unwrap();
-    assert_eq!((page.records.len(), page.rejected.len()), (0, 1));
-    assert_eq!(page.rejected[0].raw, "\"gone\"");
+    assert_eq!((page.rejected_records.len(), page.rejected_rows.len()), (0, 1));
+    assert_eq!(page.rejected_rows[0].raw, "\"gone\"");
     assert_eq!(page.owners.iter().map(|owner| owner.fits).collect::<Vec<bool>>(), [true, false]);
 }
 
@@ -337,7 +346,7 @@ fn an_answer_of_another_shape_gives_what_it_has() {
     }
     // AND a document that is in no list is one
     let alone = read(r#"{"response":{"id":1,"days":{"1":{"amounts":[{}]}}}}"#);
-    assert_eq!((alone.owners[0].key.clone(), alone.records.len()), (Key::Int(1), 0));
+    assert_eq!((alone.owners[0].key.clone(), alone.rejected_records.len()), (Key::Int(1), 0));
 }
 
 #[test]

@@ -183,5 +183,5 @@ fn what_nests_ten_thousand_deep_is_refused_and_the_stack_holds() {
     // AND a record that nests deeper is kept whole
     let page = read(30).unwrap();
     assert!(!page.owners[0].fits);
-    assert_eq!(page.records.len(), 1);
+    assert_eq!(page.rejected_records.len(), 1);
 }

@@ -131,7 +131,10 @@ impl Expected {
         if tables != names(self.0.keys().collect()) {
             return Some(format!("its tables are {tables:?}"));
         }
-        if page.owners.iter().any(|owner| !owner.fits) || !page.records.is_empty() || !page.rejected.is_empty() {
+        if page.owners.iter().any(|owner| !owner.fits)
+            || !page.rejected_records.is_empty()
+            || !page.rejected_rows.is_empty()
+        {
             return Some("a record or a row is rejected".to_owned());
         }
         for (place, table) in resource.tables.iter().enumerate() {

@@ -239,7 +239,9 @@ impl IdScan {
         pending.extend(fetched.unclear.iter().map(|id| (Key::Int(*id), unclear.to_owned())));
         for (page, _) in &fetched.pages {
             settled.extend(page.owners.iter().filter(|owner| owner.fits).map(|owner| owner.key.clone()));
-            pending.extend(page.records.iter().filter_map(|record| Some((record.id.clone()?, record.reason.clone()))));
+            pending.extend(
+                page.rejected_records.iter().filter_map(|record| Some((record.id.clone()?, record.reason.clone()))),
+            );
         }
         for (id, code) in fetched.refused {
             settled.insert(Key::Int(id));
@@ -373,7 +375,7 @@ fn note_rejected(session: &mut ResourceSession<'_>, pages: &[(Page, Timestamp)])
         Key::Text(_) => None,
     };
     for (page, _) in pages {
-        let rejected = page.rejected.iter().filter_map(|row| id(row.id.as_ref()?)).collect();
+        let rejected = page.rejected_rows.iter().filter_map(|row| id(row.id.as_ref()?)).collect();
         let read = page.owners.iter().filter(|owner| owner.fits).filter_map(|owner| id(&owner.key));
         session.state.pieces.note(read, &rejected);
     }

@@ -173,7 +173,7 @@ impl<'d> Reading<'d> {
             let Some(before) = self.texts.insert(key.clone(), text.clone()) else { continue };
             if before != text && shared.as_ref() != Some(&key) {
                 let reason = "another record of the same key is on another page".to_owned();
-                page.rejected.push(RejectedRecord { table: None, id: Some(key), reason, raw: before });
+                page.rejected_rows.push(RejectedRecord { table: None, id: Some(key), reason, raw: before });
             }
         }
     }
@@ -287,7 +287,7 @@ fn distrusted(name: &str, place: String, why: String) -> Failure {
 /// The records of a page.
 fn records(page: &Page) -> impl Iterator<Item = Seen> {
     let keys = page.owners.iter().map(|owner| Seen::Key(owner.key.clone()));
-    let without_key = page.records.iter().filter(|record| record.id.is_none()).map(|record| {
+    let without_key = page.rejected_records.iter().filter(|record| record.id.is_none()).map(|record| {
         let mut hasher = DefaultHasher::new();
         record.raw.hash(&mut hasher);
         Seen::Text(hasher.finish())

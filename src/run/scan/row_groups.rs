@@ -37,8 +37,8 @@ impl Groups {
         let known = self.whole;
         let is_known = |key: &Key| matches!((key, known), (Key::Int(id), Some(known)) if *id <= known);
         page.owners.iter_mut().filter(|owner| is_known(&owner.key)).for_each(|owner| owner.fits = false);
-        page.records.retain(|record| !record.id.as_ref().is_some_and(is_known));
-        page.rejected.retain(|record| !record.id.as_ref().is_some_and(is_known));
+        page.rejected_records.retain(|record| !record.id.as_ref().is_some_and(is_known));
+        page.rejected_rows.retain(|record| !record.id.as_ref().is_some_and(is_known));
         self.note(page);
         self.whole = whole.max(known);
     }

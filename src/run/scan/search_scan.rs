@@ -275,7 +275,7 @@ pub async fn take_in_unknown(session: &mut ResourceSession<'_>, page: JoinedPage
 
 /// The ids of a page's rows, those that did not fit too.
 pub fn ids(page: &Page) -> BTreeSet<i64> {
-    let kept = page.records.iter().filter_map(|record| record.id.as_ref());
+    let kept = page.rejected_records.iter().filter_map(|record| record.id.as_ref());
     page.owners.iter().map(|owner| &owner.key).chain(kept).filter_map(id_of).collect()
 }
 
@@ -380,16 +380,16 @@ async fn absorb(session: &mut ResourceSession<'_>, page: JoinedPage<Page>) -> Re
 /// reads it again.
 fn take_in(session: &mut ResourceSession<'_>, page: &Page, at: Timestamp) -> bool {
     session.state.pending.retain(|pending| !page.owners.iter().any(|owner| owner.fits && owner.key == pending.id));
-    for record in &page.records {
+    for record in &page.rejected_records {
         let id = record.id.clone().unwrap_or_else(|| Key::Text(UNIDENTIFIED.to_owned()));
         if !session.state.pending.iter().any(|pending| pending.id == id) {
             session.state.pending.push(PendingId { id, reason: record.reason.clone(), since: at });
         }
     }
-    if page.records.is_empty() {
+    if page.rejected_records.is_empty() {
         return false;
     }
-    let text = format!("{} rejected: the next run requests them again", plural(page.records.len(), "row"));
+    let text = format!("{} rejected: the next run requests them again", plural(page.rejected_records.len(), "row"));
     session.context.events.tell(Event::Warning { resource: Some(session.resource.name.clone()), text });
     true
 }

@@ -139,7 +139,7 @@ pub async fn accept_shrunk(
 /// The keys of a list's records, of rejected ones too.
 fn keys(list: &List) -> BTreeSet<Key> {
     let pages = || list.pages.iter().map(|(page, _)| page);
-    let rejected = pages().flat_map(|page| &page.records).filter_map(|record| record.id.clone());
+    let rejected = pages().flat_map(|page| &page.rejected_records).filter_map(|record| record.id.clone());
     pages().flat_map(|page| &page.owners).map(|owner| owner.key.clone()).chain(rejected).collect()
 }
 

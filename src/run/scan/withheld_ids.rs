@@ -37,7 +37,7 @@ impl IdScan {
         match stop.or(documents.fetch(&set)).await {
             Ok(mut fetched) => {
                 (fetched.gone, fetched.unclear, fetched.refused, fetched.deferred) = Default::default();
-                fetched.pages.iter_mut().for_each(|(page, _)| page.records.clear());
+                fetched.pages.iter_mut().for_each(|(page, _)| page.rejected_records.clear());
                 self.take_in(session, fetched).await.map(|_| ())
             }
             Err(failure) if matches!(failure.kind(), Kind::Answer | Kind::Refused) => {
