@@ -23,7 +23,7 @@ const SHOWN: usize = 120;
 /// A decoded page.
 #[derive(Clone, Debug)]
 pub struct Page {
-    pub owners: Vec<DecodedRecord>,
+    pub records: Vec<DecodedRecord>,
     /// In the order of the resource's tables.
     pub tables: Vec<TableRows>,
     pub rejected_records: Vec<RejectedRecord>,
@@ -80,13 +80,13 @@ pub fn answer(shape: &Shape, body: &Body, asked: &Asked, is_list: bool) -> Resul
 
 impl Page {
     fn of(walker: Walker<'_, '_>) -> Result<Self, Broken> {
-        let Walked { owners, tables, rejected_records, rejected_rows, rejected_values, came, full } = walker.finish();
+        let Walked { records, tables, rejected_records, rejected_rows, rejected_values, came, full } = walker.finish();
         if full {
             return Err(Broken::new("its rows would take more memory than an answer of its length may"));
         }
         let texts = Vec::new();
         Ok(Self {
-            owners,
+            records,
             tables,
             rejected_records,
             rejected_rows,

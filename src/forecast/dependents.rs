@@ -191,7 +191,7 @@ impl NewestReferences {
         namings: &[Naming],
         fresh: u64,
     ) -> Result<()> {
-        let (mut owners, mut ids) = (BTreeSet::new(), BTreeSet::new());
+        let (mut referencing, mut ids) = (BTreeSet::new(), BTreeSet::new());
         for naming in namings {
             let table = &source.tables[naming.table];
             let files = theirs.tables.get(&table.name).map(|table| table.files.as_slice()).unwrap_or_default();
@@ -205,11 +205,11 @@ impl NewestReferences {
                 .map(|(place, test)| RowCondition { column: name(*place).to_owned(), test: test.clone() });
             let tests: Vec<RowCondition> = tests.collect();
             let found = named(store, file, name(table.key[0]), name(naming.column), &tests).await?;
-            owners.extend(found.owners);
+            referencing.extend(found.referencing);
             ids.extend(found.ids);
         }
         // Each record is assumed to reference one id while none is held.
-        self.each += if owners.is_empty() { fresh } else { scaled(fresh, ids.len(), owners.len()) };
+        self.each += if referencing.is_empty() { fresh } else { scaled(fresh, ids.len(), referencing.len()) };
         self.separate += ids.len();
         self.together.extend(ids);
         Ok(())

@@ -105,7 +105,7 @@ impl FileWriter {
         };
         let kept = self.keep_deleted_rows(&reappeared)?;
         spooled.forget_copies();
-        let nothing_to_do = spooled.owners.is_empty() && marked.is_empty() && !self.extent.drops_files;
+        let nothing_to_do = spooled.records.is_empty() && marked.is_empty() && !self.extent.drops_files;
         let mut written = match (&self.head, self.extent.replace) {
             (Some(head), Replace::Records) if nothing_to_do => {
                 // The rows of deleted records are stored below `_pearlift/deleted/` only where some leave the tables.
@@ -125,7 +125,7 @@ impl FileWriter {
             Some(stored) => older_copies(&self.place.store, &self.place.resource, stored, spooled)?,
             None => Vec::new(),
         };
-        let judged = self.rule.judge(older, |key| spooled.owners.contains(key));
+        let judged = self.rule.judge(older, |key| spooled.records.contains(key));
         if self.leaving.is_none() {
             // Files that are built anew have no stored rows that could stay.
             spooled.leave_out(&judged.kept_keys());
@@ -160,7 +160,7 @@ impl FileWriter {
             run,
             replace: *replace,
             preserved: &preserved,
-            marks: (self.deletes == Deletes::Mark).then_some(Marks { owners: marked, at: self.at }),
+            marks: (self.deletes == Deletes::Mark).then_some(Marks { records: marked, at: self.at }),
             sizes: *sizes,
             keep_from: *keep_from,
             last: *last,
@@ -195,7 +195,7 @@ impl ResourceSession<'_> {
     async fn writer(&mut self, replace: Replace, last: bool) -> Result<FileWriter> {
         let met_from = self.met_from().await?;
         let watch = self.commit_context.followers.iter().map(|(_, naming)| naming.clone());
-        let watch: Vec<Naming> = watch.chain(self.owners_watched()).collect();
+        let watch: Vec<Naming> = watch.chain(self.record_keys_watched()).collect();
         let gone = self.buffer.gone.take();
         let at = gone.as_ref().map(|gone| gone.at).or(self.state.completed_at);
         let (head, leaving) =

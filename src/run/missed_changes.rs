@@ -21,8 +21,8 @@ pub struct Differing {
 }
 
 impl ResourceSession<'_> {
-    /// The owner's column of each table, where a commit is to tell which records differ from before.
-    pub fn owners_watched(&self) -> Vec<Naming> {
+    /// The record key of each table, where a commit is to tell which records differ from before.
+    pub fn record_keys_watched(&self) -> Vec<Naming> {
         let held =
             self.head.as_ref().is_some_and(|head| head.state.completed_at.is_some()) && !self.commit_context.rebuild;
         if !self.observations.reads_again || !held || self.resource.read.key_type != Type::Int64 {

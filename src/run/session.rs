@@ -135,7 +135,7 @@ impl<'a> ResourceSession<'a> {
         empty: Vec<i64>,
         at: Timestamp,
     ) -> Result<()> {
-        let mut owners = 0;
+        let mut fetched = 0;
         for (page, _) in &mut pages {
             page.rejected_values.redact(self.context.client.redactor());
             self.count_fields(page);
@@ -153,13 +153,13 @@ impl<'a> ResourceSession<'a> {
             self.tally.rejected_records += count(records.len());
             self.buffer.rejected.extend(records);
             self.keep_rejected(std::mem::take(&mut page.rejected_rows));
-            owners += count(page.owners.len());
+            fetched += count(page.records.len());
         }
         self.spill_rejected().await?;
         let rows = self.buffer.add(pages, partition, empty, at).await?;
         self.context.store.reach(StoreStep::Spooled, &self.name)?;
-        self.tally.records += owners;
-        self.context.events.tell(Event::Spooled { resource: self.resource.name.clone(), owners, rows });
+        self.tally.records += fetched;
+        self.context.events.tell(Event::Spooled { resource: self.resource.name.clone(), records: fetched, rows });
         Ok(())
     }
 
@@ -203,7 +203,7 @@ impl<'a> ResourceSession<'a> {
         let spool = self.buffer.spool();
         let limits = &self.context.limits;
         !self.commit_context.rebuild
-            && spool.owners() > 0
+            && spool.record_count() > 0
             && (self.commit_context.committed_at.elapsed() >= limits.commit_every
                 || spool.bytes() >= limits.commit_bytes
                 || spool.record_bytes() >= limits.memory / RECORDS_SHARE)

@@ -19,7 +19,7 @@ use crate::write::deleted_files::join_deleted;
 use crate::write::form::{Form, Sizes};
 use crate::write::output::Output;
 use crate::write::reader::read;
-use crate::write::sorted::owner;
+use crate::write::sorted::record_key;
 use crate::write::spool::RecordSet;
 
 /// The context in which deleted rows are written.
@@ -59,8 +59,8 @@ pub enum DeletedSelection<'a> {
 impl DeletedSelection<'_> {
     fn concerns(&self, table: &str, file: &DataFile) -> bool {
         match self {
-            Self::Of(owners, _) => {
-                file.first.as_ref().zip(file.last.as_ref()).is_some_and(|(first, last)| owners.touches(first, last))
+            Self::Of(records, _) => {
+                file.first.as_ref().zip(file.last.as_ref()).is_some_and(|(first, last)| records.touches(first, last))
             }
             Self::Marked(tables) => file.rows > 0 && tables.contains(&table),
         }
@@ -68,7 +68,7 @@ impl DeletedSelection<'_> {
 
     fn wants(&self, batch: &RecordBatch, key: usize, row: usize) -> bool {
         match self {
-            Self::Of(owners, _) => owners.contains(&owner(batch, key, row)),
+            Self::Of(records, _) => records.contains(&record_key(batch, key, row)),
             Self::Marked(_) => batch.column_by_name(DELETED_AT).is_some_and(|marks| marks.is_valid(row)),
         }
     }

@@ -19,7 +19,7 @@ use crate::write::groups::{KeyBounds, RowGroups};
 use crate::write::incoming::{Compared, Incoming, Side};
 use crate::write::output::Begun;
 use crate::write::picked::Picked;
-use crate::write::sorted::owner;
+use crate::write::sorted::record_key;
 use crate::write::source::{FileSource, HeldRange};
 use crate::write::spool::RecordSet;
 
@@ -104,7 +104,7 @@ impl<'a> Merge<'a> {
             let bounds = self.groups.key_bounds(group);
             if !concerned[group] {
                 let first = bounds.expect("a row group without bounds is of concern").first;
-                self.write_new(incoming, |owner| *owner < first, group, output, met)?;
+                self.write_new(incoming, |record| *record < first, group, output, met)?;
                 self.keep(group, output)?;
                 continue;
             }
@@ -176,7 +176,7 @@ impl<'a> Merge<'a> {
             while !old.is_spent() {
                 let order = order(&old, incoming.head(&self.converter)?.as_deref());
                 let same = match order {
-                    Ordering::Less => match (rules.action)(&self.owner(&old)) {
+                    Ordering::Less => match (rules.action)(&self.record_key(&old)) {
                         RowAction::Stays => true,
                         RowAction::Marked(_) => self.layout.is_marked(&old.batch, old.at),
                         RowAction::Goes => false,
@@ -198,7 +198,7 @@ impl<'a> Merge<'a> {
             self.equal_to = Some(old.key(old.batch.num_rows() - 1).to_vec());
         }
         // A new record may belong between old ones that were not looked at.
-        let next = incoming.owner(&self.converter)?;
+        let next = incoming.record_key(&self.converter)?;
         Ok(next.is_some_and(|next| bounds.is_none_or(|bounds| next < bounds.last)))
     }
 
@@ -222,7 +222,7 @@ impl<'a> Merge<'a> {
                 match order(&old, new.as_deref()) {
                     Ordering::Less => {
                         let equal = self.equal_to.as_deref().is_some_and(|equal| old.key(old.at) <= equal);
-                        match if equal { RowAction::Stays } else { (rules.action)(&self.owner(&old)) } {
+                        match if equal { RowAction::Stays } else { (rules.action)(&self.record_key(&old)) } {
                             RowAction::Stays => picked.take_old(old.at),
                             RowAction::Marked(_) if self.layout.is_marked(&old.batch, old.at) => {
                                 picked.take_old(old.at)
@@ -288,8 +288,8 @@ impl<'a> Merge<'a> {
         Ok(())
     }
 
-    fn owner(&self, side: &Side) -> Key {
-        owner(&side.batch, self.layout.key[0], side.at)
+    fn record_key(&self, side: &Side) -> Key {
+        record_key(&side.batch, self.layout.key[0], side.at)
     }
 }
 

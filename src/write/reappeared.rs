@@ -17,7 +17,7 @@ use crate::write::form::Form;
 use crate::write::inspect::refuse_altered;
 use crate::write::output::Output;
 use crate::write::reader::read;
-use crate::write::sorted::owner;
+use crate::write::sorted::record_key;
 use crate::write::spool::Spooled;
 
 /// Files of deleted rows that change.
@@ -43,7 +43,7 @@ pub fn cancel_deletions(
         let touched = file.first.as_ref().zip(file.last.as_ref());
         let named = paths::of_deleted(&file.path).and_then(|(table, _)| Some((table, work.head.tables.get(table)?)));
         let (true, Some((name, table))) =
-            (touched.is_some_and(|(first, last)| spooled.owners.touches(first, last)), named)
+            (touched.is_some_and(|(first, last)| spooled.records.touches(first, last)), named)
         else {
             continue;
         };
@@ -64,7 +64,7 @@ fn came_again(copy: &LocalCopy, file: &DataFile, table: &TableFiles, spooled: &S
     for batch in read(copy)? {
         let batch = batch.map_err(|error| Failure::damaged("read a data file", &file.path).caused(error))?;
         let Some(key) = key_of(&batch, table) else { return Ok(0) };
-        let came = (0..batch.num_rows()).filter(|row| spooled.came(&owner(&batch, key, *row))).count();
+        let came = (0..batch.num_rows()).filter(|row| spooled.came(&record_key(&batch, key, *row))).count();
         rows += u64::try_from(came).expect("a length fits");
     }
     Ok(rows)
@@ -101,7 +101,7 @@ fn rest(
         let batch = batch.map_err(|error| Failure::damaged("read a data file", &file.path).caused(error))?;
         let Some(key) = key_of(&batch, table) else { continue };
         let stays: BooleanArray =
-            (0..batch.num_rows()).map(|row| Some(!spooled.came(&owner(&batch, key, row)))).collect();
+            (0..batch.num_rows()).map(|row| Some(!spooled.came(&record_key(&batch, key, row)))).collect();
         let rows = filter_record_batch(&batch, &stays)
             .map_err(|error| Failure::new(Kind::Bug, "pick deleted rows").caused(error))?;
         if rows.num_rows() > 0 {

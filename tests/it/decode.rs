@@ -88,7 +88,7 @@ fn a_search_row_with_more_or_fewer_values_than_columns_is_refused() {
         let columns = r#"{"columns":[{"name":"id"},{"name":"name"}]}"#;
         format!(r#"{{"response":{{"results":[{row}],"metaData":{columns}}}}}"#)
     };
-    assert_eq!(read(CODES, answer(r#"[1,"a"]"#).as_bytes()).unwrap().owners.len(), 1);
+    assert_eq!(read(CODES, answer(r#"[1,"a"]"#).as_bytes()).unwrap().records.len(), 1);
     assert!(read(CODES, answer("[1]").as_bytes()).is_err());
     assert!(read(CODES, answer(r#"[1,"a","b"]"#).as_bytes()).is_err());
 }
@@ -98,7 +98,7 @@ fn a_number_before_white_space_is_read() {
     let page =
         read(LEDGER, b"{\"response\":[{\"id\":7\n,\"days\":{\"1\":{\"rate\":2.50\n,\"amounts\":[{}]}}\n}]}").unwrap();
     assert!(page.rejected_values.is_empty(), "{:?}", page.rejected_values);
-    assert_eq!(page.owners.len(), 1);
+    assert_eq!(page.records.len(), 1);
     assert_eq!(extras(&page), [None]);
 }
 
@@ -146,7 +146,7 @@ fn an_entry_that_is_no_object_is_kept_whole_and_takes_the_place_of_nothing() {
         .map(|record| (record.id.as_ref().unwrap().to_string(), record.raw.as_str()))
         .collect();
     assert_eq!(kept, [("7".to_owned(), "null"), ("8".to_owned(), "\"gone\"")]);
-    assert_eq!(page.owners.iter().map(|owner| owner.fits).collect::<Vec<bool>>(), [false, false, true]);
+    assert_eq!(page.records.iter().map(|record| record.fits).collect::<Vec<bool>>(), [false, false, true]);
     assert_eq!(page.tables[0].batch.num_rows(), 1);
 }
 
@@ -161,7 +161,7 @@ fn a_record_read_by_its_id_whose_id_is_below_one_is_kept_whole_under_none() {
         let kept: Vec<_> =
             page.rejected_records.iter().map(|record| (&record.id, record.raw.contains("\"id\""))).collect();
         assert_eq!(kept, [(&None, true)], "{id}");
-        assert!(page.owners.iter().all(|owner| !owner.fits || owner.key > Key::Int(0)), "{id}");
+        assert!(page.records.iter().all(|record| !record.fits || record.key > Key::Int(0)), "{id}");
     }
 }
 
@@ -275,7 +275,7 @@ fn a_key_that_is_missing_in_one_place_is_taken_from_the_other() {
         "{:?}",
         parties.rejected_rows
     );
-    assert_eq!(parties.rejected_rows.len(), parties.owners.len());
+    assert_eq!(parties.rejected_rows.len(), parties.records.len());
 }
 
 #[test]
@@ -295,7 +295,7 @@ fn of_two_rows_of_one_key_in_a_record_the_later_stays_and_the_other_is_rejected(
     let addresses = &page.tables[1];
     let lines = addresses.batch.column_by_name("address_line1").unwrap().as_string::<i32>();
     assert!(lines.iter().any(|line| line == Some("another line")), "{lines:?}");
-    assert_eq!(addresses.owners.len(), addresses.batch.num_rows());
+    assert_eq!(addresses.record_places.len(), addresses.batch.num_rows());
     assert_eq!(tables(&changed("contact", |_| {}), true)[1].len(), addresses.batch.num_rows());
 }
 
@@ -310,10 +310,10 @@ fn of_two_records_of_one_key_the_newer_stays_by_the_columns_that_the_schema_name
             twin["version"] = versions.1.into();
             orders.push(twin);
         });
-        let fit: Vec<usize> = page.owners.iter().enumerate().filter(|(_, o)| o.fits).map(|(place, _)| place).collect();
+        let fit: Vec<usize> = page.records.iter().enumerate().filter(|(_, o)| o.fits).map(|(place, _)| place).collect();
         assert_eq!(fit, [stays], "{versions:?}");
         assert_eq!((page.rejected_rows.len(), page.rejected_records.len()), (1, 0));
-        assert_eq!(page.rejected_rows[0].id, Some(page.owners[0].key.clone()));
+        assert_eq!(page.rejected_rows[0].id, Some(page.records[0].key.clone()));
     }
     // GIVEN one of the two that does not fit THEN the other stays, and the record is not pending
     let schema = CODES
@@ -324,7 +324,7 @@ fn of_two_records_of_one_key_the_newer_stays_by_the_columns_that_the_schema_name
     let page = read(&schema, br#"{"response":{"7":{"name":"seven"},"7":"gone"}}"#).unwrap();
     assert_eq!((page.rejected_records.len(), page.rejected_rows.len()), (0, 1));
     assert_eq!(page.rejected_rows[0].raw, "\"gone\"");
-    assert_eq!(page.owners.iter().map(|owner| owner.fits).collect::<Vec<bool>>(), [true, false]);
+    assert_eq!(page.records.iter().map(|record| record.fits).collect::<Vec<bool>>(), [true, false]);
 }
 
 #[test]
@@ -346,7 +346,7 @@ fn an_answer_of_another_shape_gives_what_it_has() {
     }
     // AND a document that is in no list is one
     let alone = read(r#"{"response":{"id":1,"days":{"1":{"amounts":[{}]}}}}"#);
-    assert_eq!((alone.owners[0].key.clone(), alone.rejected_records.len()), (Key::Int(1), 0));
+    assert_eq!((alone.records[0].key.clone(), alone.rejected_records.len()), (Key::Int(1), 0));
 }
 
 #[test]
@@ -374,6 +374,6 @@ fn an_entry_whose_name_is_empty_is_a_row_without_a_key_and_no_panic() {
         let catalog = Catalog::load(None).unwrap();
         let shape = Shape::compile(catalog.get("product_price").unwrap()).unwrap();
         let page = documents(&shape, &Body { bytes: text.as_bytes().to_vec().into(), gzip: false }).unwrap();
-        assert_eq!(page.owners.len(), 1, "{text}");
+        assert_eq!(page.records.len(), 1, "{text}");
     }
 }

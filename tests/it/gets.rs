@@ -170,7 +170,7 @@ fn records_without_an_id_are_those_of_the_id_that_was_asked_for_and_parts_have_p
         page.rejected_records,
         page.rejected_rows
     );
-    assert_eq!(page.owners.len(), 1);
+    assert_eq!(page.records.len(), 1);
     assert_eq!(shown(0), ["17 5 -", "17 6 -"]);
     assert_eq!(
         shown(1),

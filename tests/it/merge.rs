@@ -197,11 +197,11 @@ fn apply(tables: &mut [Rows; 2], round: &Round, snapshot: Option<&str>, run: &st
             into.extend(rows);
         }
     }
-    let replaced = |partition: &Option<String>, owner: i64| match (round.whole, snapshot) {
-        (false, None) => came.contains(&owner),
-        (true, None) => came.contains(&owner) || !round.preserved.contains(&owner),
+    let replaced = |partition: &Option<String>, record: i64| match (round.whole, snapshot) {
+        (false, None) => came.contains(&record),
+        (true, None) => came.contains(&record) || !round.preserved.contains(&record),
         (_, Some(day)) => {
-            partition.as_deref() == Some(day) && (came.contains(&owner) || !round.preserved.contains(&owner))
+            partition.as_deref() == Some(day) && (came.contains(&record) || !round.preserved.contains(&record))
         }
     };
     let mut counts = Counts::default();
@@ -271,7 +271,7 @@ fn read(runtime: &tokio::runtime::Runtime, store: &Store, file: &DataFile, keys:
     rows
 }
 
-/// The files of a partition are disjoint: no two have rows of one owner.
+/// The files of a partition are disjoint: no two have rows of one record.
 fn lie_apart(files: &[DataFile]) {
     for pair in files.windows(2).filter(|pair| pair[0].partition == pair[1].partition) {
         assert!(pair[0].last < pair[1].first, "{} and {} overlap", pair[0].path, pair[1].path);
@@ -436,7 +436,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 40, max_shrink_iters: 400, ..ProptestConfig::default() })]
 
     #[test]
-    fn owners_are_replaced_as_in_a_map(rounds in prop::collection::vec(round(), 1..6)) {
+    fn records_are_replaced_as_in_a_map(rounds in prop::collection::vec(round(), 1..6)) {
         commits_equal_the_model(&rounds, "month(created_on)");
     }
 

@@ -180,7 +180,7 @@ async fn a_manifest_that_is_no_manifest_is_damage() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn keys_owners_and_partitions_are_compared_with_the_rows() {
+async fn keys_records_and_partitions_are_compared_with_the_rows() {
     let sandbox = account(300).await;
     let lake = tempfile::tempdir().unwrap();
     let program = Program::new(&sandbox, lake.path());
@@ -213,7 +213,7 @@ async fn keys_owners_and_partitions_are_compared_with_the_rows() {
     assert!(found.contains(&"product: !unsorted".to_owned()), "{found:?}");
     restore();
 
-    // GIVEN an owner that is gone, with its children left
+    // GIVEN a record row that is gone, with its children left
     rewrite(lake.path(), "product", &product, "table = table.slice(1)");
     let found = findings(&program, &["--deep"], 7);
     assert!(found.contains(&"product: !orphan".to_owned()), "{found:?}");

@@ -30,7 +30,7 @@ use crate::schema::{ReadStyle, Resource, RowSearch};
 use crate::verify::{What, strays_of};
 use crate::write::{Flaw, Replace, day_number, number};
 
-/// Rounds of a repair. Damage that shows only after another repair (children of an owner in a missing file) needs another
+/// Rounds of a repair. Damage that shows only after another repair (children of a record in a missing file) needs another
 /// round; more rounds than this are no progress.
 const ROUNDS: u32 = 4;
 /// Paths named in a failure.
@@ -110,8 +110,8 @@ async fn replace(session: &mut ResourceSession<'_>, bad: &[DamagedFile], repaire
         ReadStyle::List { .. } => whole(session, repaired).await,
         ReadStyle::Search(search) => by_month(session, &resource, search, bad, repaired).await,
         ReadStyle::PerOwner { .. } if resource.is_snapshot() => snapshot(session, &resource, bad, repaired).await,
-        ReadStyle::IdSets { get, max_ids, .. } => by_owners(session, get, *max_ids, bad, repaired).await,
-        ReadStyle::PerOwner { get, max_ids, .. } => by_owners(session, get, *max_ids, bad, repaired).await,
+        ReadStyle::IdSets { get, max_ids, .. } => by_record_ids(session, get, *max_ids, bad, repaired).await,
+        ReadStyle::PerOwner { get, max_ids, .. } => by_record_ids(session, get, *max_ids, bad, repaired).await,
     }
 }
 
@@ -186,8 +186,8 @@ async fn snapshot(
     Ok(())
 }
 
-/// Reads the owners that the files may hold, a partition after the other.
-async fn by_owners(
+/// Reads the records that the files may hold, a partition after the other.
+async fn by_record_ids(
     session: &mut ResourceSession<'_>,
     get: &str,
     max_ids: usize,

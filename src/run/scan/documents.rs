@@ -349,8 +349,8 @@ impl Documents {
 
     /// Removes the ids of a page from `missing`; an id that was not requested is refused.
     fn remove_fetched(&self, page: &Page, set: &IdRanges, missing: &mut HashSet<i64>) -> Result<()> {
-        for owner in &page.owners {
-            let Key::Int(id) = owner.key else { continue };
+        for record in &page.records {
+            let Key::Int(id) = record.key else { continue };
             if !missing.remove(&id) && !set.iter().any(|(start, end)| (*start..=*end).contains(&id)) {
                 return Err(self.distrust(set, format!("it returns {id}, which was not asked for")));
             }

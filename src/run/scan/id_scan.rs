@@ -238,7 +238,7 @@ impl IdScan {
         let unclear = "a record came whose id could not be read, and this one was missing";
         pending.extend(fetched.unclear.iter().map(|id| (Key::Int(*id), unclear.to_owned())));
         for (page, _) in &fetched.pages {
-            settled.extend(page.owners.iter().filter(|owner| owner.fits).map(|owner| owner.key.clone()));
+            settled.extend(page.records.iter().filter(|record| record.fits).map(|record| record.key.clone()));
             pending.extend(
                 page.rejected_records.iter().filter_map(|record| Some((record.id.clone()?, record.reason.clone()))),
             );
@@ -376,7 +376,7 @@ fn note_rejected(session: &mut ResourceSession<'_>, pages: &[(Page, Timestamp)])
     };
     for (page, _) in pages {
         let rejected = page.rejected_rows.iter().filter_map(|row| id(row.id.as_ref()?)).collect();
-        let read = page.owners.iter().filter(|owner| owner.fits).filter_map(|owner| id(&owner.key));
+        let read = page.records.iter().filter(|record| record.fits).filter_map(|record| id(&record.key));
         session.state.pieces.note(read, &rejected);
     }
 }

@@ -276,7 +276,7 @@ pub async fn take_in_unknown(session: &mut ResourceSession<'_>, page: JoinedPage
 /// The ids of a page's rows, those that did not fit too.
 pub fn ids(page: &Page) -> BTreeSet<i64> {
     let kept = page.rejected_records.iter().filter_map(|record| record.id.as_ref());
-    page.owners.iter().map(|owner| &owner.key).chain(kept).filter_map(id_of).collect()
+    page.records.iter().map(|record| &record.key).chain(kept).filter_map(id_of).collect()
 }
 
 fn id_of(key: &Key) -> Option<i64> {
@@ -379,7 +379,7 @@ async fn absorb(session: &mut ResourceSession<'_>, page: JoinedPage<Page>) -> Re
 /// Settles the pending records that a page shows; gives whether a row keeps the watermark where it is, so that the next run
 /// reads it again.
 fn take_in(session: &mut ResourceSession<'_>, page: &Page, at: Timestamp) -> bool {
-    session.state.pending.retain(|pending| !page.owners.iter().any(|owner| owner.fits && owner.key == pending.id));
+    session.state.pending.retain(|pending| !page.records.iter().any(|record| record.fits && record.key == pending.id));
     for record in &page.rejected_records {
         let id = record.id.clone().unwrap_or_else(|| Key::Text(UNIDENTIFIED.to_owned()));
         if !session.state.pending.iter().any(|pending| pending.id == id) {

@@ -36,7 +36,7 @@ impl ResourceSession<'_> {
             let table = head.tables.get(&self.resource.main_table().name);
             let held = table.map_or(0, |table| table.files.iter().map(|file| file.rows).sum());
             // Without a row a record its rows are compared, not its records.
-            let fetched = self.resource.record_table().map_or_else(|| spool.rows(0), |_| count(spool.owners()));
+            let fetched = self.resource.record_table().map_or_else(|| spool.rows(0), |_| count(spool.record_count()));
             (held, held.saturating_sub(fetched))
         };
         if lost <= may_go(held) {
@@ -140,7 +140,7 @@ pub async fn accept_shrunk(
 fn keys(list: &List) -> BTreeSet<Key> {
     let pages = || list.pages.iter().map(|(page, _)| page);
     let rejected = pages().flat_map(|page| &page.rejected_records).filter_map(|record| record.id.clone());
-    pages().flat_map(|page| &page.owners).map(|owner| owner.key.clone()).chain(rejected).collect()
+    pages().flat_map(|page| &page.records).map(|record| record.key.clone()).chain(rejected).collect()
 }
 
 /// The rows of a list's records, where keys repeat.
