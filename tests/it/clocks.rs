@@ -48,15 +48,15 @@ impl Shop {
 
     /// A run of these resources while our clock is so much ahead of the account's.
     async fn run_at(&self, names: &[&str], mode: RunMode, ahead: SignedDuration) -> Outcome {
-        let mut errand = self.program.errand(names);
-        (errand.now, errand.mode) = (self.sandbox.now() + ahead, mode);
+        let mut request = self.program.request(names);
+        (request.now, request.mode) = (self.sandbox.now() + ahead, mode);
         let said = Arc::clone(&self.said);
-        errand.events = Events::new(move |event| {
+        request.events = Events::new(move |event| {
             if let Event::Warning { resource, text } = event {
                 said.lock().unwrap().push(format!("{}: {text}", resource.as_deref().unwrap_or_default()));
             }
         });
-        run_in(errand, self.program.store()).await.unwrap()
+        run_in(request, self.program.store()).await.unwrap()
     }
 
     /// A run while both clocks agree; returns its warnings.
@@ -133,7 +133,7 @@ async fn a_date_that_is_a_day_ahead_or_behind_during_one_run_loses_nothing() {
         shop.hours_go_by(6);
         shop.misdate(by, answers);
         let said = shop.run(&NAMES).await;
-        assert!(said.iter().any(|text| text.contains("the source's clock")), "it is told: {said:?}");
+        assert!(said.iter().any(|text| text.contains("the source's clock")), "it is reported: {said:?}");
         shop.heal();
         // THEN the changes of the next days are all there after each night
         for _ in 0..4 {
@@ -195,7 +195,7 @@ async fn an_answer_without_a_legible_date_is_told_and_loses_nothing() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn clocks_more_than_an_hour_apart_are_a_warning_and_no_error() {
     let shop = Shop::open(20).await;
-    for (ahead, told) in [
+    for (ahead, reported) in [
         (HOUR + SignedDuration::from_secs(90), true),
         (-HOUR - SignedDuration::from_secs(90), true),
         (HOUR - SignedDuration::from_secs(90), false),
@@ -204,7 +204,7 @@ async fn clocks_more_than_an_hour_apart_are_a_warning_and_no_error() {
         // WHEN our clock is so much ahead of the source's THEN the run ends with 0, and reports it once
         let said = shop.run_with(&["brand", "channel", "order"], ahead).await;
         let words = if ahead.is_negative() { "ahead of ours" } else { "behind ours" };
-        assert_eq!(said.iter().filter(|text| text.contains(words)).count(), usize::from(told), "{ahead}: {said:?}");
+        assert_eq!(said.iter().filter(|text| text.contains(words)).count(), usize::from(reported), "{ahead}: {said:?}");
     }
 }
 
@@ -335,7 +335,7 @@ async fn what_falls_due_by_the_sources_clock_alone_is_read_in_the_same_run() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_watermark_held_back_for_more_than_two_days_is_told_with_what_it_costs() {
-    for (behind, told) in [(HOUR * 47, false), (HOUR * 49, true)] {
+    for (behind, reported) in [(HOUR * 47, false), (HOUR * 49, true)] {
         let shop = Shop::open(60).await;
         shop.run(&["customer_payment", "brand"]).await;
         shop.sandbox.insert("customer_payment", 5);
@@ -343,7 +343,7 @@ async fn a_watermark_held_back_for_more_than_two_days_is_told_with_what_it_costs
         // WHEN our clock is behind for so long THEN each night reports the resources that it reads again
         let said = shop.run_with(&["customer_payment", "brand"], SignedDuration::ZERO - behind).await;
         let held: Vec<&String> = said.iter().filter(|text| text.contains("held back")).collect();
-        assert_eq!(held.len(), usize::from(told), "{said:?}");
+        assert_eq!(held.len(), usize::from(reported), "{said:?}");
         assert!(
             held.iter().all(|text| text.starts_with("customer_payment: ") && text.contains(" records in this one"))
         );
@@ -475,13 +475,13 @@ proptest! {
         runs in prop::collection::vec((60_i64..400_000, off(), any::<bool>()), 1..40),
     ) {
         let (mut now, mut mark, mut last) = (at("2026-06-03T12:00:00Z"), None, None::<Timestamp>);
-        let mut told = Moment::default();
+        let mut last_scan = Moment::default();
         for (pause, off, is_theirs) in runs {
             now += SignedDuration::from_secs(pause);
             let (theirs, ours) = if is_theirs { (now + off, now) } else { (now, now + off) };
             let start = ScanClocks::new(theirs, ours);
             if let (Some(mark), Some(last)) = (mark, last) {
-                let since = lowered(mark, start, told, OVERLAP).unwrap_or(mark);
+                let since = lowered(mark, start, last_scan, OVERLAP).unwrap_or(mark);
                 prop_assert!(since <= last - HOUR * 2, "a change at {last} is asked for, since {since}");
             }
             let next = watermark(mark, start, OVERLAP);
@@ -489,7 +489,7 @@ proptest! {
             prop_assert!(next <= now - HOUR * 2);
             let agree = off.is_zero();
             prop_assert!(!agree || next == now - HOUR * 2, "right clocks move it up");
-            (mark, last, told) = (Some(next), Some(now), Moment::new(theirs, ours));
+            (mark, last, last_scan) = (Some(next), Some(now), Moment::new(theirs, ours));
         }
     }
 

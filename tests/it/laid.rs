@@ -381,9 +381,9 @@ async fn the_time_that_a_run_may_take_counts_while_it_waits_for_locks() {
         let holder = std::fs::File::open(folder.path().join("_pearlift/locks").join(lock)).unwrap();
         holder.lock().unwrap();
         // WHEN a run waits that may take a moment
-        let mut errand = program.errand(&["brand"]);
-        (errand.wait, errand.most) = (true, Some(Duration::from_millis(300)));
-        let outcome = tokio::time::timeout(Duration::from_secs(60), run_in(errand, program.store())).await;
+        let mut request = program.request(&["brand"]);
+        (request.wait, request.most) = (true, Some(Duration::from_millis(300)));
+        let outcome = tokio::time::timeout(Duration::from_secs(60), run_in(request, program.store())).await;
         // THEN it ends, and has the lock not
         let outcome = outcome.expect("it ends").unwrap();
         assert_eq!(outcome.exit_code(false), 6, "{lock}");
@@ -403,9 +403,9 @@ async fn a_token_lock_that_is_held_does_not_hold_up_a_run_whose_time_is_up() {
     let (done, waits) = std::sync::mpsc::channel();
     let run = std::thread::spawn(move || {
         let runtime = tokio::runtime::Runtime::new().unwrap();
-        let mut errand = program.errand(&["brand"]);
-        errand.most = Some(Duration::from_millis(500));
-        let outcome = runtime.block_on(run_in(errand, program.store()));
+        let mut request = program.request(&["brand"]);
+        request.most = Some(Duration::from_millis(500));
+        let outcome = runtime.block_on(run_in(request, program.store()));
         // As a process that ends: a waiting task holds it up.
         drop(runtime);
         let _ = done.send(outcome.map(|outcome| outcome.exit_code(false)));
@@ -520,20 +520,20 @@ async fn a_wait_for_locks_is_told_and_ends_with_the_time_that_a_run_may_take() {
         .with("BRIGHTPEARL_STAFF_TOKEN", "a-token")
         .with("PEARLIFT_ACCOUNT_BASE_URL", "http://127.0.0.1:9/public-api/acme");
     let holder = program.store().lock(&["brand"], RUN, false, std::future::pending()).await.unwrap();
-    let told = Arc::new(Mutex::new(Vec::new()));
-    let mut errand = program.errand(&["brand"]);
-    (errand.wait, errand.most) = (true, Some(Duration::from_secs(3_600)));
-    errand.events = Events::new({
-        let told = Arc::clone(&told);
-        move |event| told.lock().unwrap().push(format!("{event:?}"))
+    let events = Arc::new(Mutex::new(Vec::new()));
+    let mut request = program.request(&["brand"]);
+    (request.wait, request.most) = (true, Some(Duration::from_secs(3_600)));
+    request.events = Events::new({
+        let events = Arc::clone(&events);
+        move |event| events.lock().unwrap().push(format!("{event:?}"))
     });
     // WHEN a run waits for it THEN it reports that, and ends when its time is up
     let begun = tokio::time::Instant::now();
-    let outcome = run_in(errand, program.store()).await.unwrap();
+    let outcome = run_in(request, program.store()).await.unwrap();
     assert_eq!(outcome.exit_code(false), 6);
     assert!((3_600..3_700).contains(&begun.elapsed().as_secs()), "{:?}", begun.elapsed());
-    let told = told.lock().unwrap();
-    assert!(told.iter().any(|event| event.contains("waiting for locks that another run holds")), "{told:?}");
-    assert!(told.iter().any(|event| event.contains("the time is up")), "{told:?}");
+    let events = events.lock().unwrap();
+    assert!(events.iter().any(|event| event.contains("waiting for locks that another run holds")), "{events:?}");
+    assert!(events.iter().any(|event| event.contains("the time is up")), "{events:?}");
     drop(holder);
 }

@@ -316,7 +316,7 @@ fn commits_equal_the_model(rounds: &[Round], partition: &str) {
             (None, true) => Replace::Everything,
             (None, false) => Replace::Records,
         };
-        let commission = WriteRequest {
+        let write_request = WriteRequest {
             store: &store,
             resource: &resource,
             head: head.as_ref(),
@@ -332,7 +332,7 @@ fn commits_equal_the_model(rounds: &[Round], partition: &str) {
             met_from: i32::MIN,
         };
         let numbered = number;
-        let written = write_tables(&commission, &spool.take().unwrap(), runtime.handle(), &mut number).unwrap();
+        let written = write_tables(&write_request, &spool.take().unwrap(), runtime.handle(), &mut number).unwrap();
         assert_eq!(number - numbered, written.files, "a file was written and thrown away in commit {count}");
         let next = Version {
             format: FORMAT,
@@ -403,7 +403,7 @@ fn a_link_that_lies_where_a_file_is_to_be_staged_is_not_written_through() {
     let store = Store::open(&Destination::Local(folder.path().join("lake")), false).unwrap();
     let resource = resource("month(created_on)");
     let mut spool = Spool::new(&resource, &folder.path().join("spool"), 1 << 20).unwrap();
-    let commission = WriteRequest {
+    let write_request = WriteRequest {
         store: &store,
         resource: &resource,
         head: None,
@@ -420,7 +420,7 @@ fn a_link_that_lies_where_a_file_is_to_be_staged_is_not_written_through() {
     };
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     // WHEN the run writes there
-    let failure = write_tables(&commission, &spool.take().unwrap(), runtime.handle(), &mut 0).unwrap_err();
+    let failure = write_tables(&write_request, &spool.take().unwrap(), runtime.handle(), &mut 0).unwrap_err();
     // THEN it stops, and the target of the link is as it was
     assert!(failure.to_string().contains("thing-"), "{failure}");
     assert_eq!(std::fs::read_to_string(&kept).unwrap(), "kept");

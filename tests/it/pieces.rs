@@ -478,8 +478,8 @@ async fn of_a_partial_answer_what_came_is_taken_at_once() {
         assert!(!done.stderr.contains("again in"), "{wrong:?}: {}", done.stderr);
         let asked = sandbox.take_log().total();
         assert!(asked <= 6, "{wrong:?}: {asked} requests");
-        let told = done.stderr.contains(&format!("{} of 30 ids in a set not returned", 30 - came));
-        assert_eq!(told, came < 30, "{wrong:?}: {}", done.stderr);
+        let stated = done.stderr.contains(&format!("{} of 30 ids in a set not returned", 30 - came));
+        assert_eq!(stated, came < 30, "{wrong:?}: {}", done.stderr);
         let count = rows(lake.path(), "order");
         assert!(came == 0 || count.parse::<u64>().unwrap() >= came, "{wrong:?}: {count}");
     }

@@ -39,7 +39,14 @@ const OLD: [&str; 29] = [
 const PHRASES: [&str; 7] =
     ["brought home", "kept aside", "goes on", "handed on", "hand of", "kept apart", "struck off"];
 /// Names that stay: an option and a folder of the contract.
-const KEPT: [&str; 4] = ["--fail-on misfit", "_pearlift/misfits", "{OURS}/misfits", "[possible values: misfit]"];
+const KEPT: [&str; 6] = [
+    "\"misfits\"",
+    "\"--fail-on\", \"misfit\"",
+    "--fail-on misfit",
+    "_pearlift/misfits",
+    "{OURS}/misfits",
+    "[possible values: misfit]",
+];
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -72,12 +79,13 @@ fn old_words(text: &str) -> Vec<String> {
 #[test]
 fn code_pages_and_schema_files_use_the_words_of_the_glossary() {
     let mut found = vec![root().join("README.md"), root().join("CONTRIBUTING.md")];
-    for folder in ["src", "crates", "docs", "schemas"] {
+    for folder in ["src", "crates", "docs", "schemas", "tests/it", "fuzz/src", "examples"] {
         files(&root().join(folder), &[".rs", ".md", ".toml"], &mut found);
     }
     assert!(found.len() > 300, "{}", found.len());
     let mut wrong = Vec::new();
-    for path in found {
+    let own = |path: &PathBuf| path.ends_with("tests/it/words.rs");
+    for path in found.into_iter().filter(|path| !own(path)) {
         let name = path.strip_prefix(root()).unwrap().to_str().unwrap().to_owned();
         // The value of `--fail-on` in code.
         let text = std::fs::read_to_string(&path).unwrap().replace("FailOn::Misfit", "");
