@@ -23,8 +23,8 @@ use crate::schema::{Naming, Resource};
 use crate::store::Store;
 use crate::write::{
     DeletedFiles, DeletedRows, DeletedSelection, Marks, Reappeared, RecordSet, Replace, Reshaping, Sizes, Spool,
-    Spooled, WriteRequest, Written, cancel_deletions, marked_tables, older_copies, reshape_tables, write_deleted_rows,
-    write_tables,
+    Spooled, WriteContext, WriteRequest, Written, cancel_deletions, marked_tables, older_copies, reshape_tables,
+    write_deleted_rows, write_tables,
 };
 
 /// The place at which a worker writes.
@@ -38,10 +38,14 @@ struct Workplace {
 }
 
 impl Workplace {
+    fn context(&self) -> WriteContext<'_> {
+        let Self { store, folder, run, sizes, runtime, .. } = self;
+        WriteContext { store, spool: folder, run, sizes: *sizes, runtime }
+    }
+
     /// Rows that are kept beside the tables of a version.
     fn beside<'w>(&'w self, head: &'w Version) -> DeletedRows<'w> {
-        let Self { store, resource, folder, run, sizes, .. } = self;
-        DeletedRows { store, resource, head, spool: folder, run, sizes: *sizes }
+        DeletedRows { resource: &self.resource, head, context: self.context() }
     }
 }
 
@@ -98,9 +102,7 @@ impl FileWriter {
         let mut spooled = self.spool.take()?;
         let judged = self.judge_copies(&mut spooled)?;
         let reappeared = match self.head.as_ref().or(self.leaving.as_ref()) {
-            Some(stored) => {
-                cancel_deletions(&self.place.beside(stored), &spooled, &self.place.runtime, &mut self.number)?
-            }
+            Some(stored) => cancel_deletions(&self.place.beside(stored), &spooled, &mut self.number)?,
             None => Reappeared::default(),
         };
         let kept = self.keep_deleted_rows(&reappeared)?;
@@ -145,7 +147,7 @@ impl FileWriter {
             (_, _, None) => return Ok(DeletedFiles::default()),
         };
         let (place, left) = (&self.place, &reappeared.removes);
-        write_deleted_rows(&place.beside(head), &which, left, &place.runtime, &mut self.number)
+        write_deleted_rows(&place.beside(head), &which, left, &mut self.number)
     }
 
     fn write_tables(&mut self, spooled: &Spooled, marked: &RecordSet) -> Result<Written> {
@@ -239,9 +241,8 @@ impl ResourceSession<'_> {
         let (place, kept) = (self.workplace(), self.options.deletes != Deletes::Drop);
         let mut number = self.context.commits.files.load(Ordering::Relaxed);
         let reshaped = tokio::task::spawn_blocking(move || {
-            let Workplace { store, resource, folder, run, sizes, runtime } = &place;
-            let reshaping = Reshaping { store, resource, head: &head, spool: folder, run, sizes: *sizes, kept };
-            let done = reshape_tables(&reshaping, &reshape, runtime, &mut number)?;
+            let reshaping = Reshaping { resource: &place.resource, head: &head, context: place.context(), kept };
+            let done = reshape_tables(&reshaping, &reshape, &mut number)?;
             Ok::<_, Failure>((number, done))
         });
         let (number, done) = reshaped.await.expect("writing files does not panic")?;

@@ -48,6 +48,7 @@ mod compact;
 pub use changes::RowChanges;
 pub use compact::{Joined, Joining, Joint, join, joint, small_neighbours};
 pub use compare::compare;
+pub use context::WriteContext;
 pub use deleted_rows::{DeletedFiles, DeletedRows, DeletedSelection, write_deleted_rows};
 pub use digest::digest;
 pub use expected_columns::Columns;

@@ -7,7 +7,6 @@
 use arrow_array::{Array, BooleanArray, RecordBatch};
 use arrow_schema::{DataType, Schema};
 use arrow_select::filter::filter_record_batch;
-use tokio::runtime::Handle;
 
 use crate::failure::{Failure, Kind, Result};
 use crate::manifest::{DataFile, TableFiles};
@@ -32,12 +31,7 @@ pub struct Reappeared {
 }
 
 /// Takes rows of records that came out of the files of deleted rows. Blocks: call it from a blocking thread.
-pub fn cancel_deletions(
-    work: &DeletedRows<'_>,
-    spooled: &Spooled,
-    runtime: &Handle,
-    next_number: &mut u64,
-) -> Result<Reappeared> {
+pub fn cancel_deletions(work: &DeletedRows<'_>, spooled: &Spooled, next_number: &mut u64) -> Result<Reappeared> {
     let mut found = Reappeared::default();
     for file in &work.head.deleted {
         let touched = file.first.as_ref().zip(file.last.as_ref());
@@ -47,10 +41,10 @@ pub fn cancel_deletions(
         else {
             continue;
         };
-        let Some(copy) = work.context(runtime).local_copy(file)? else { continue };
+        let Some(copy) = work.context.local_copy(file)? else { continue };
         let rows = if refuse_altered(&copy, file).is_ok() { came_again(&copy, file, table, spooled)? } else { 0 };
         if rows > 0 {
-            found.files.extend(rest(work, (name, table), (file, &copy), spooled, runtime, next_number)?);
+            found.files.extend(rest(work, (name, table), (file, &copy), spooled, next_number)?);
             found.removes.push(file.path.clone());
             found.rows += rows;
         }
@@ -82,10 +76,9 @@ fn rest(
     (name, table): (&str, &TableFiles),
     (file, copy): (&DataFile, &LocalCopy),
     spooled: &Spooled,
-    runtime: &Handle,
     next_number: &mut u64,
 ) -> Result<Vec<DataFile>> {
-    let context = work.context(runtime);
+    let context = &work.context;
     let mut batches = read(copy)?.peekable();
     let Some(Ok(first)) = batches.peek() else { return Ok(Vec::new()) };
     let schema = first.schema();
