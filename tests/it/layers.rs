@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
+use crate::support::{root, rust_files};
+
 /// Every Rust file below `src/`, with its text.
 fn sources() -> Vec<(PathBuf, String)> {
     let found = sources_of("src");
@@ -12,24 +14,7 @@ fn sources() -> Vec<(PathBuf, String)> {
 
 /// Every Rust file below a folder, with its text.
 fn sources_of(folder: &str) -> Vec<(PathBuf, String)> {
-    fn walk(folder: &Path, found: &mut Vec<(PathBuf, String)>) {
-        for entry in std::fs::read_dir(folder).unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_dir() {
-                walk(&path, found);
-            } else if path.extension().is_some_and(|ending| ending == "rs") {
-                let text = std::fs::read_to_string(&path).unwrap();
-                found.push((path, text));
-            }
-        }
-    }
-    let mut found = Vec::new();
-    walk(&root().join(folder), &mut found);
-    found
-}
-
-fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
+    rust_files(folder).into_iter().map(|(path, text)| (root().join(path), text)).collect()
 }
 
 /// The modules in the order of `lib.rs`.

@@ -1,7 +1,9 @@
 //! The words of the glossary: the old ones are refused in code, pages, schema files and help texts.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
+
+use crate::support::{own_files, root};
 
 /// Words that have a better one in docs/glossary.md, or are no plain English.
 const OLD: [&str; 29] = [
@@ -48,22 +50,6 @@ const KEPT: [&str; 6] = [
     "[possible values: misfit]",
 ];
 
-fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-}
-
-/// The files below a folder with these endings.
-fn files(folder: &Path, endings: &[&str], found: &mut Vec<PathBuf>) {
-    for entry in std::fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            files(&path, endings, found);
-        } else if endings.iter().any(|ending| path.to_str().unwrap().ends_with(ending)) {
-            found.push(path);
-        }
-    }
-}
-
 /// The old words of a text; a word ends where neither a letter nor `_` follows.
 fn old_words(text: &str) -> Vec<String> {
     let kept = KEPT.iter().fold(text.to_owned(), |text, kept| text.replace(kept, ""));
@@ -80,7 +66,7 @@ fn old_words(text: &str) -> Vec<String> {
 fn code_pages_and_schema_files_use_the_words_of_the_glossary() {
     let mut found = vec![root().join("README.md"), root().join("CONTRIBUTING.md")];
     for folder in ["src", "crates", "docs", "schemas", "tests/it", "fuzz/src", "examples"] {
-        files(&root().join(folder), &[".rs", ".md", ".toml"], &mut found);
+        found.extend(own_files(folder, &[".rs", ".md", ".toml"]));
     }
     assert!(found.len() > 300, "{}", found.len());
     let mut wrong = Vec::new();
