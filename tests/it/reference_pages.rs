@@ -9,7 +9,6 @@ use pearlift::schema::Catalog;
 use crate::support::{Program, files, python, root};
 
 #[test]
-#[test]
 fn the_pages_of_the_reference_are_those_that_the_catalogue_makes() {
     let folder = root().join("docs/reference");
     let pages = reference(&Catalog::load(None).unwrap());
