@@ -189,27 +189,30 @@ fn tables(page: &Page, with_extra: bool) -> Vec<Vec<String>> {
     (0..page.tables.len()).map(|table| text(page, table)).collect()
 }
 
+/// A list as a map by this key, which its entries keep or not.
+fn keyed(list: &serde_json::Value, name: &str, keeps: bool) -> serde_json::Value {
+    let entries = list.as_array().unwrap().iter().map(|entry| {
+        let (mut entry, key) = (entry.clone(), entry[name].to_string());
+        if !keeps {
+            entry.as_object_mut().unwrap().remove(name);
+        }
+        (key.trim_matches('"').to_owned(), entry)
+    });
+    serde_json::Value::Object(entries.collect())
+}
+
+/// A map by ids as a list, each entry with its id.
+fn listed(map: &serde_json::Value) -> serde_json::Value {
+    let entries = map.as_object().unwrap().iter().map(|(key, entry)| {
+        let mut entry = entry.clone();
+        entry["id"] = key.parse::<i64>().unwrap().into();
+        entry
+    });
+    serde_json::Value::Array(entries.collect())
+}
+
 #[test]
 fn a_key_that_is_missing_in_one_place_is_taken_from_the_other() {
-    use serde_json::{Map, Value};
-    let keyed = |list: &Value, name: &str, keeps: bool| {
-        let entries = list.as_array().unwrap().iter().map(|entry| {
-            let (mut entry, key) = (entry.clone(), entry[name].to_string());
-            if !keeps {
-                entry.as_object_mut().unwrap().remove(name);
-            }
-            (key.trim_matches('"').to_owned(), entry)
-        });
-        Value::Object(entries.collect::<Map<String, Value>>())
-    };
-    let listed = |map: &Value| {
-        let entries = map.as_object().unwrap().iter().map(|(key, entry)| {
-            let mut entry = entry.clone();
-            entry["id"] = key.parse::<i64>().unwrap().into();
-            entry
-        });
-        Value::Array(entries.collect())
-    };
     // GIVEN addresses as a map by id, without `addressId`; contacts as a map by id, without `contactId`
     let contact = tables(&changed("contact", |_| {}), false);
     let addresses = changed("contact", |response| {
