@@ -37,7 +37,7 @@ pub enum Event {
     /// A request is tried again.
     Retrying { resource: String, url: String, reason: String, wait_millis: u64, request_id: Option<String> },
     /// A page was decoded and spooled: the number of records, and of rows in all tables.
-    Spooled { resource: String, owners: u64, rows: u64 },
+    Spooled { resource: String, records: u64, rows: u64 },
     /// A commit was decided: version, files and bytes written, rows new or changed.
     Committed { resource: String, version: u64, files: u64, bytes: u64, changed: u64 },
     /// A value or record did not fit the schema (counted by path).

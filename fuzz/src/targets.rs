@@ -102,7 +102,10 @@ pub fn pages(data: &[u8]) {
             if let Some(Answer { response: Some(Entries(there)) }) = counted.filter(|_| flat) {
                 accounted_for(&page, there);
             } else {
-                accounted_for(&page, page.owners.iter().filter(|owner| owner.fits).count() + page.records.len());
+                accounted_for(
+                    &page,
+                    page.records.iter().filter(|record| record.fits).count() + page.rejected_records.len(),
+                );
             }
         }
     }
@@ -110,13 +113,18 @@ pub fn pages(data: &[u8]) {
 
 /// Every record is decoded or rejected, and every row belongs to one of them.
 fn accounted_for(page: &Page, there: usize) {
-    let home = page.owners.iter().filter(|owner| owner.fits).count();
-    assert_eq!(home + page.records.len(), there, "of {there} records {home} are home: {:?}", page.records);
+    let home = page.records.iter().filter(|record| record.fits).count();
+    assert_eq!(
+        home + page.rejected_records.len(),
+        there,
+        "of {there} records {home} are home: {:?}",
+        page.rejected_records
+    );
     for table in &page.tables {
-        assert_eq!(table.batch.num_rows(), table.owners.len());
-        assert!(table.owners.iter().all(|owner| usize::try_from(*owner).unwrap() < page.owners.len()));
+        assert_eq!(table.batch.num_rows(), table.record_places.len());
+        assert!(table.record_places.iter().all(|place| usize::try_from(*place).unwrap() < page.records.len()));
         // The record's rows are together, in the order of the records.
-        assert!(table.owners.is_sorted());
+        assert!(table.record_places.is_sorted());
     }
 }
 
@@ -279,7 +287,7 @@ pub fn schemas(data: &[u8]) {
     {
         let body = Body { bytes: example.to_owned().into(), gzip: false };
         if let Ok(page) = documents(&shape, &body) {
-            let all = page.owners.iter().filter(|owner| owner.fits).count() + page.records.len();
+            let all = page.records.iter().filter(|record| record.fits).count() + page.rejected_records.len();
             accounted_for(&page, all);
         }
     }

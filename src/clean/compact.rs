@@ -7,7 +7,7 @@ use tokio::runtime::Handle;
 use crate::clean::cleaning::{Cleaning, Compact};
 use crate::failure::{Kind, Result};
 use crate::manifest::{Version, decide, nonce, publish};
-use crate::write::{Joining, Joint, join, joint, small_neighbours};
+use crate::write::{Joining, Joint, WriteContext, join, joint, small_neighbours};
 
 /// The files that would be joined.
 pub fn would_join(compact: Compact<'_>, head: &Version) -> Vec<Joint> {
@@ -29,8 +29,10 @@ pub async fn compact(
     let (store, old, spool, name) = (work.store.clone(), head.clone(), compact.spool.to_owned(), run.to_owned());
     let (runtime, mut next) = (Handle::current(), *number);
     let joined = tokio::task::spawn_blocking(move || {
-        let joining = Joining { store: &store, head: &old, spool: &spool, run: &name, sizes: compact.sizes };
-        join(&joining, &runtime, &mut next).map(|joined| (joined, next))
+        let context =
+            WriteContext { store: &store, spool: &spool, run: &name, sizes: compact.sizes, runtime: &runtime };
+        let joining = Joining { head: &old, context };
+        join(&joining, &mut next).map(|joined| (joined, next))
     });
     let (joined, next) = joined.await.expect("joining files does not panic")?;
     *number = next;

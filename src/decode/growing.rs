@@ -24,7 +24,7 @@ pub const REPEATED_ROW: &str = "another row of the same key follows in its recor
 pub struct Growing<'a> {
     pub columns: Vec<ColumnBuilder>,
     extra: StringBuilder,
-    owners: Vec<u32>,
+    record_places: Vec<u32>,
     /// Places of the rows that are left out.
     rejected: Vec<usize>,
     /// The rows of the current record by their keys.
@@ -37,7 +37,7 @@ impl<'a> Growing<'a> {
         Self {
             columns: table.columns.iter().map(|column| ColumnBuilder::new(column.kind, key)).collect(),
             extra: StringBuilder::new(),
-            owners: Vec::new(),
+            record_places: Vec::new(),
             rejected: Vec::new(),
             keys: HashMap::new(),
         }
@@ -50,39 +50,39 @@ impl<'a> Growing<'a> {
 
     /// Rows so far, without those left out.
     pub fn len(&self) -> usize {
-        self.owners.len() - self.rejected.len()
+        self.record_places.len() - self.rejected.len()
     }
 
     /// Ends a row with filled columns.
-    pub fn end_row(&mut self, extra: Option<String>, owner: u32) {
+    pub fn end_row(&mut self, extra: Option<String>, record_place: u32) {
         self.extra.append_option(extra);
-        self.owners.push(owner);
+        self.record_places.push(record_place);
     }
 
     /// Leaves out the last row, which was made from this entry; gives the entry's text.
     pub fn reject_last(&mut self, entry: &LazyValue<'a>) -> String {
-        self.rejected.push(self.owners.len() - 1);
+        self.rejected.push(self.record_places.len() - 1);
         entry.as_raw_str().to_owned()
     }
 
     /// Leaves out an earlier row of the record with the key of the last one; returns the text of its entry, and the
     /// reason.
     ///
-    /// `owner` distinguishes records whose rows do not arrive one record after the other.
+    /// `record_place` distinguishes records whose rows do not arrive one record after the other.
     pub fn reject_former(
         &mut self,
         table: &TableShape,
         entry: &LazyValue<'a>,
-        owner: Option<u32>,
+        record_place: Option<u32>,
     ) -> Option<(String, String)> {
         if !table.may_repeat {
             return None;
         }
-        let mut key = owner.map_or_else(Vec::new, |owner| owner.to_be_bytes().to_vec());
+        let mut key = record_place.map_or_else(Vec::new, |place| place.to_be_bytes().to_vec());
         for place in table.key.iter().skip(1) {
             self.columns[*place].write_last(&mut key);
         }
-        let (row, former) = self.keys.insert(key, (self.owners.len() - 1, entry.clone()))?;
+        let (row, former) = self.keys.insert(key, (self.record_places.len() - 1, entry.clone()))?;
         self.rejected.push(row);
         Some((former.as_raw_str().to_owned(), REPEATED_ROW.to_owned()))
     }
@@ -97,16 +97,16 @@ impl<'a> Growing<'a> {
         let batch = RecordBatch::try_new(Arc::new(Schema::new(fields)), arrays)
             .expect("builders of one table have one length and the types of their columns");
         if self.rejected.is_empty() {
-            return TableRows { batch, owners: self.owners };
+            return TableRows { batch, record_places: self.record_places };
         }
-        let mut stays = vec![true; self.owners.len()];
+        let mut stays = vec![true; self.record_places.len()];
         self.rejected.iter().for_each(|row| stays[*row] = false);
         let stays = BooleanArray::from(stays);
-        let owners = filter(&UInt32Array::from(self.owners), &stays).expect("there is an owner a row");
-        let owners = arrow_array::cast::AsArray::as_primitive::<arrow_array::types::UInt32Type>(&owners);
+        let places = filter(&UInt32Array::from(self.record_places), &stays).expect("there is a place a row");
+        let places = arrow_array::cast::AsArray::as_primitive::<arrow_array::types::UInt32Type>(&places);
         TableRows {
             batch: filter_record_batch(&batch, &stays).expect("there is a mark a row"),
-            owners: owners.values().to_vec(),
+            record_places: places.values().to_vec(),
         }
     }
 }

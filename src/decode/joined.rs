@@ -13,22 +13,22 @@ impl Page {
     /// Adds the records of another page of the same resource: rows of a key that both have are together those of one record.
     pub fn join(&mut self, other: Self) {
         let mut places: HashMap<Key, u32> =
-            (0..).zip(&self.owners).map(|(place, owner)| (owner.key.clone(), place)).collect();
-        let mut moved = Vec::with_capacity(other.owners.len());
-        for owner in other.owners {
-            let next = u32::try_from(self.owners.len()).expect("a page has under 2^32 records");
-            let place = *places.entry(owner.key.clone()).or_insert(next);
+            (0..).zip(&self.records).map(|(place, record)| (record.key.clone(), place)).collect();
+        let mut moved = Vec::with_capacity(other.records.len());
+        for record in other.records {
+            let next = u32::try_from(self.records.len()).expect("a page has under 2^32 records");
+            let place = *places.entry(record.key.clone()).or_insert(next);
             moved.push(place);
-            match self.owners.get_mut(usize::try_from(place).expect("an index fits")) {
-                Some(DecodedRecord { fits, .. }) => *fits &= owner.fits,
-                None => self.owners.push(owner),
+            match self.records.get_mut(usize::try_from(place).expect("an index fits")) {
+                Some(DecodedRecord { fits, .. }) => *fits &= record.fits,
+                None => self.records.push(record),
             }
         }
         for (table, more) in self.tables.iter_mut().zip(other.tables) {
             table.join(more, &moved);
         }
-        self.records.extend(other.records);
-        self.rejected.extend(other.rejected);
+        self.rejected_records.extend(other.rejected_records);
+        self.rejected_rows.extend(other.rejected_rows);
         self.rejected_values.merge(other.rejected_values);
         self.came += other.came;
         self.texts.extend(other.texts);
@@ -37,11 +37,11 @@ impl Page {
 }
 
 impl TableRows {
-    /// Adds rows whose owners have moved.
+    /// Adds rows whose records have moved.
     fn join(&mut self, other: Self, moved: &[u32]) {
         let batches: [&RecordBatch; 2] = [&self.batch, &other.batch];
         self.batch = concat_batches(&self.batch.schema(), batches).expect("rows of one table have one schema");
-        let owners = other.owners.iter().map(|owner| moved[usize::try_from(*owner).expect("an index fits")]);
-        self.owners.extend(owners);
+        let places = other.record_places.iter().map(|place| moved[usize::try_from(*place).expect("an index fits")]);
+        self.record_places.extend(places);
     }
 }

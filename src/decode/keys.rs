@@ -77,9 +77,9 @@ impl Walker<'_, '_> {
         builder: &mut ColumnBuilder,
     ) -> Option<bool> {
         let (shape, pick) = (&self.shape.tables[table], picks.first()?);
-        let owner = &self.owners.get(self.owner)?.key;
+        let record = &self.records.get(self.record_place)?.key;
         if shape.key.first() == Some(&place) {
-            return builder.push(&ColumnValue::Text(&owner.to_string())).ok();
+            return builder.push(&ColumnValue::Text(&record.to_string())).ok();
         }
         let kind = shape.columns[place].kind;
         let text = self.other_key(level, pick, kind, |value| Token::of(value).map(|token| token.text.into_owned()))?;

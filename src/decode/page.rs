@@ -23,12 +23,12 @@ const SHOWN: usize = 120;
 /// A decoded page.
 #[derive(Clone, Debug)]
 pub struct Page {
-    pub owners: Vec<DecodedRecord>,
+    pub records: Vec<DecodedRecord>,
     /// In the order of the resource's tables.
     pub tables: Vec<TableRows>,
-    pub records: Vec<RejectedRecord>,
+    pub rejected_records: Vec<RejectedRecord>,
     /// Rows that are left out, their records without them, and older records of a key that came twice.
-    pub rejected: Vec<RejectedRecord>,
+    pub rejected_rows: Vec<RejectedRecord>,
     pub rejected_values: RejectedCounts,
     /// Records that came, those without a key among them.
     pub came: u64,
@@ -80,16 +80,16 @@ pub fn answer(shape: &Shape, body: &Body, asked: &Asked, is_list: bool) -> Resul
 
 impl Page {
     fn of(walker: Walker<'_, '_>) -> Result<Self, Broken> {
-        let Walked { owners, tables, records, rejected, rejected_values, came, full } = walker.finish();
+        let Walked { records, tables, rejected_records, rejected_rows, rejected_values, came, full } = walker.finish();
         if full {
             return Err(Broken::new("its rows would take more memory than an answer of its length may"));
         }
         let texts = Vec::new();
         Ok(Self {
-            owners,
-            tables,
             records,
-            rejected,
+            tables,
+            rejected_records,
+            rejected_rows,
             rejected_values,
             came,
             more: false,

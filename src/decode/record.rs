@@ -48,15 +48,15 @@ pub struct Walker<'s, 'a> {
     pub(super) asked: Asked,
     tables: Vec<Growing<'a>>,
     pub(super) frames: Vec<Frame<'a>>,
-    pub(super) owners: Vec<DecodedRecord>,
+    pub(super) records: Vec<DecodedRecord>,
     /// The place of the record in hand among them; and where keys repeat, how many came of each.
-    pub(super) owner: usize,
+    pub(super) record_place: usize,
     came: Vec<usize>,
     /// Records that came, those without a key among them.
     records_came: u64,
-    records: Vec<RejectedRecord>,
+    rejected_records: Vec<RejectedRecord>,
     /// Rows, and older records of a key, that are left out.
-    rejected: Vec<RejectedRecord>,
+    rejected_rows: Vec<RejectedRecord>,
     twins: Twins<'a>,
     rejected_values: RejectedCounts,
     /// The reason why the current record does not fit.
@@ -79,12 +79,12 @@ impl<'s, 'a> Walker<'s, 'a> {
             asked: Asked::default(),
             tables: shape.tables.iter().map(|table| Growing::new(table, shape.hash_key.as_ref())).collect(),
             frames: Vec::new(),
-            owners: Vec::new(),
-            owner: 0,
+            records: Vec::new(),
+            record_place: 0,
             came: Vec::new(),
             records_came: 0,
-            records: Vec::new(),
-            rejected: Vec::new(),
+            rejected_records: Vec::new(),
+            rejected_rows: Vec::new(),
             twins: Twins::default(),
             rejected_values: RejectedCounts::default(),
             unfit: None,
@@ -106,7 +106,7 @@ impl<'s, 'a> Walker<'s, 'a> {
     /// Keeps a record that does not fit.
     fn keep(&mut self, record: RejectedRecord) {
         self.spend(RECORD + record.raw.len());
-        self.records.push(record);
+        self.rejected_records.push(record);
     }
 
     /// Walks a document: `key` is its key in the map that holds it, if any.
@@ -127,8 +127,8 @@ impl<'s, 'a> Walker<'s, 'a> {
 
     /// Walks the `_extra` of a row: the columns take their values, the remainder is the row's `_extra`.
     pub fn rest(&mut self, value: LazyValue<'a>) {
-        self.owner = self.owners.len();
-        self.owners.push(DecodedRecord { key: Key::Int(0), newer: Vec::new(), partition: 0, fits: true });
+        self.record_place = self.records.len();
+        self.records.push(DecodedRecord { key: Key::Int(0), newer: Vec::new(), partition: 0, fits: true });
         self.open(0, 0, None, 0, None);
         self.walk(0, 0, value, false);
         self.emit(0);
@@ -144,19 +144,19 @@ impl<'s, 'a> Walker<'s, 'a> {
     }
 
     /// Begins a record whose key is known, or continues one of the same key where keys repeat.
-    fn begin(&mut self, owner: DecodedRecord, value: LazyValue<'a>) {
-        let key = if let Key::Text(text) = &owner.key { text.len() } else { 0 };
+    fn begin(&mut self, record: DecodedRecord, value: LazyValue<'a>) {
+        let key = if let Key::Text(text) = &record.key { text.len() } else { 0 };
         self.spend(RECORD + KEYS * key);
-        if let Some(place) = self.twins.place(&owner.key).filter(|_| self.shape.repeats) {
-            self.owner = place;
-            self.owners[place].fits &= owner.fits;
+        if let Some(place) = self.twins.place(&record.key).filter(|_| self.shape.repeats) {
+            self.record_place = place;
+            self.records[place].fits &= record.fits;
             self.frames[0].index = self.came[place];
             self.came[place] += 1;
             return;
         }
-        self.owner = self.owners.len();
-        self.twins.note(&owner.key, self.owner, value);
-        self.owners.push(owner);
+        self.record_place = self.records.len();
+        self.twins.note(&record.key, self.record_place, value);
+        self.records.push(record);
         if self.shape.repeats {
             self.frames[0].index = 0;
             self.came.push(1);
@@ -325,7 +325,7 @@ impl<'s, 'a> Walker<'s, 'a> {
         self.begin(DecodedRecord { key: key.clone(), newer, partition, fits: true }, value.clone());
         self.emit(0);
         if let Some(reason) = self.unfit.take() {
-            self.owners[self.owner].fits = false;
+            self.records[self.record_place].fits = false;
             self.keep(RejectedRecord { table: None, id: Some(key), reason, raw: raw() });
         }
     }
@@ -439,20 +439,20 @@ impl<'s, 'a> Walker<'s, 'a> {
         let extra = if first { self.render_extra(level) } else { None };
         self.spend(bytes + extra.as_ref().map_or(0, String::len));
         let extra = extra.filter(|_| !self.full);
-        let owner = u32::try_from(self.owner).expect("a page has under 2^32 records");
+        let place = u32::try_from(self.record_place).expect("a page has under 2^32 records");
         let repeats = shape.repeats;
         let value = self.frames[level].value.as_ref().filter(|_| level > 0 || repeats);
         let growing = &mut self.tables[table];
-        growing.end_row(extra, owner);
+        growing.end_row(extra, place);
         let rejected = match (value, unfit) {
             (Some(value), Some(reason)) if level > 0 => Some((growing.reject_last(value), reason)),
-            (Some(value), None) => growing.reject_former(&shape.tables[table], value, repeats.then_some(owner)),
+            (Some(value), None) => growing.reject_former(&shape.tables[table], value, repeats.then_some(place)),
             (Some(_) | None, _) => None,
         };
         if let Some((raw, reason)) = rejected {
-            let id = self.owners.get(self.owner).map(|owner| owner.key.clone());
+            let id = self.records.get(self.record_place).map(|record| record.key.clone());
             self.spend(RECORD + raw.len());
-            self.rejected.push(RejectedRecord { table: Some(shape.tables[table].name.clone()), id, reason, raw });
+            self.rejected_rows.push(RejectedRecord { table: Some(shape.tables[table].name.clone()), id, reason, raw });
         }
     }
 
@@ -466,27 +466,27 @@ impl<'s, 'a> Walker<'s, 'a> {
         let Self {
             shape,
             tables,
-            mut owners,
             mut records,
-            mut rejected,
+            mut rejected_records,
+            mut rejected_rows,
             twins,
             rejected_values,
             full,
             records_came,
             ..
         } = self;
-        twins.settle(&mut owners, &mut records, &mut rejected);
+        twins.settle(&mut records, &mut rejected_records, &mut rejected_rows);
         let tables = tables.into_iter().zip(&shape.tables).map(|(growing, table)| growing.finish(table)).collect();
-        Walked { owners, tables, records, rejected, rejected_values, came: records_came, full }
+        Walked { records, tables, rejected_records, rejected_rows, rejected_values, came: records_came, full }
     }
 }
 
 /// The finished rows, the records, and the rejected values.
 pub struct Walked {
-    pub owners: Vec<DecodedRecord>,
+    pub records: Vec<DecodedRecord>,
     pub tables: Vec<TableRows>,
-    pub records: Vec<RejectedRecord>,
-    pub rejected: Vec<RejectedRecord>,
+    pub rejected_records: Vec<RejectedRecord>,
+    pub rejected_rows: Vec<RejectedRecord>,
     pub rejected_values: RejectedCounts,
     /// Records that came, those without a key among them.
     pub came: u64,

@@ -16,9 +16,9 @@ pub struct DecodedRecord {
     pub fits: bool,
 }
 
-/// A table's rows in a page: its columns and `_extra`, and for each row its owner's place in [`Page::owners`](crate::decode::Page).
+/// A table's rows in a page: its columns and `_extra`, and for each row its record's place in [`Page::records`](crate::decode::Page).
 #[derive(Clone, Debug)]
 pub struct TableRows {
     pub batch: RecordBatch,
-    pub owners: Vec<u32>,
+    pub record_places: Vec<u32>,
 }

@@ -42,19 +42,19 @@ impl<'a> Twins<'a> {
     /// Leaves out all but one of each key: they no longer fit, and are kept among the rejected.
     pub fn settle(
         self,
-        owners: &mut [DecodedRecord],
-        records: &mut Vec<RejectedRecord>,
-        rejected: &mut Vec<RejectedRecord>,
+        records: &mut [DecodedRecord],
+        rejected_records: &mut Vec<RejectedRecord>,
+        rejected_rows: &mut Vec<RejectedRecord>,
     ) {
         for (key, twins) in self.more {
-            let fitting = twins.iter().map(|(place, _)| *place).filter(|place| owners[*place].fits);
-            let best = fitting.reduce(|best, next| if is_newer(&owners[best], &owners[next]) { best } else { next });
+            let fitting = twins.iter().map(|(place, _)| *place).filter(|place| records[*place].fits);
+            let best = fitting.reduce(|best, next| if is_newer(&records[best], &records[next]) { best } else { next });
             let Some(best) = best else { continue };
             // A copy that does not fit loses nothing of the record: the other one is whole.
-            records.retain(|record| record.id.as_ref() != Some(&key));
+            rejected_records.retain(|record| record.id.as_ref() != Some(&key));
             for (place, value) in twins.iter().filter(|(place, _)| *place != best) {
-                owners[*place].fits = false;
-                rejected.push(RejectedRecord {
+                records[*place].fits = false;
+                rejected_rows.push(RejectedRecord {
                     table: None,
                     id: Some(key.clone()),
                     reason: "another record of the same key is in the same answer".to_owned(),

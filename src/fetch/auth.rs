@@ -68,7 +68,7 @@ pub struct Identified {
 
 /// The next step of a request that was refused (401).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Refused {
+pub enum AfterRefusal {
     /// Repeated: it was sent with an older token than the current one.
     Older,
     /// Repeated: the token was refreshed for it.
@@ -147,22 +147,28 @@ impl Auth {
         tokens.headers()
     }
 
-    /// A request was refused (401) though it bore this generation's token. Refreshes the token where it is the current one and
+    /// Refreshes the token of this generation after a refusal (401) of a request with it, where it is the current one and
     /// `refreshes` allows it.
-    pub async fn refused(&self, http: &Http, generation: u64, refreshes: bool, now: Timestamp) -> Result<Refused> {
+    pub async fn refresh_after_refusal(
+        &self,
+        http: &Http,
+        generation: u64,
+        refreshes: bool,
+        now: Timestamp,
+    ) -> Result<AfterRefusal> {
         let tokens = match &self.identity {
-            Identity::Fixed(..) => return Ok(Refused::Final),
+            Identity::Fixed(..) => return Ok(AfterRefusal::Final),
             Identity::OAuth(tokens) => tokens,
         };
         let (current, set) = tokens.current();
         if current != generation {
-            return Ok(Refused::Older);
+            return Ok(AfterRefusal::Older);
         }
         if !refreshes || set.refresh.is_none() {
-            return Ok(Refused::Final);
+            return Ok(AfterRefusal::Final);
         }
         tokens.refresh(http, generation, now, &self.redactor).await?;
-        Ok(Refused::Refreshed)
+        Ok(AfterRefusal::Refreshed)
     }
 
     /// Advice for credentials that are refused for good; it names the secret in use.
@@ -258,7 +264,7 @@ impl Tokens {
             return Ok(());
         }
         if let Some(why) = denied.as_ref() {
-            return Err(self.refused(why.clone()));
+            return Err(self.refusal(why.clone()));
         }
         let lock = self.file.lock().await?;
         let newer = self.file.read()?.filter(|written| written.access != set.access);
@@ -286,7 +292,7 @@ impl Tokens {
         Ok(())
     }
 
-    fn refused(&self, why: String) -> Failure {
+    fn refusal(&self, why: String) -> Failure {
         let mut advice = format!("authorise the app again and set {}", self.variable());
         if why.contains("client") {
             let secret = self.settings.client_secret.as_ref();
@@ -306,7 +312,7 @@ impl Tokens {
     }
 
     async fn ask(&self, http: &Http, set: &TokenSet, now: Timestamp, redactor: &Redactor) -> Result<TokenSet> {
-        let refused = |why: &str| self.refused(why.to_owned());
+        let refused = |why: &str| self.refusal(why.to_owned());
         let refresh = set.refresh.as_ref().ok_or_else(|| refused("there is no refresh token"))?;
         let mut form = vec![("grant_type", "refresh_token"), ("refresh_token", refresh.reveal())];
         let client_id = self.settings.client_id.as_deref().ok_or_else(|| refused("`auth.client_id` is not set"))?;
@@ -352,7 +358,7 @@ impl Tokens {
         let body = short_body(answer, GRANT).await.map_err(unreachable)?;
         let Some(body) = body else {
             let why = format!("HTTP {} with a body longer than {GRANT} bytes", status.as_u16());
-            return Err(if status.is_server_error() { self.unreachable().because(why) } else { self.refused(why) });
+            return Err(if status.is_server_error() { self.unreachable().because(why) } else { self.refusal(why) });
         };
         if status.is_success() {
             return Ok(body);
@@ -363,7 +369,7 @@ impl Tokens {
         if status.is_server_error() || status.as_u16() == 429 {
             return Err(self.unreachable().because(why));
         }
-        Err(self.refused(why))
+        Err(self.refusal(why))
     }
 }
 

@@ -18,7 +18,7 @@ use crate::fetch::reach::{Reach, Setback, Way};
 use crate::fetch::received::{Spoilt, date, quota, reason, request_id, retry_after, short_body, shown, whole_body};
 use crate::fetch::refusal::REPORT;
 use crate::fetch::{
-    Answer, Auth, Body, Budget, ErrorBody, Governor, Http, Identified, Method, Permit, Quota, Refused, Request,
+    AfterRefusal, Answer, Auth, Body, Budget, ErrorBody, Governor, Http, Identified, Method, Permit, Quota, Request,
     RetryBudget, Room, SourceReply, Unread, error_body,
 };
 use crate::quantity::plural;
@@ -372,11 +372,11 @@ impl Shared {
     /// Refreshes the token after a 401, so that the request can be sent again; refuses (`Credentials`) if it cannot be.
     async fn refresh(&self, url: &Url, seen: &HttpAnswer, body: &Body) -> Result<Outcome> {
         let (may_refresh, now) = (seen.refreshes < REFRESHES, Timestamp::now());
-        let refused = self.auth.refused(&self.http, seen.generation, may_refresh, now).await;
-        match refused.map_err(|failure| self.without_token(failure))? {
-            Refused::Older => return Ok(Outcome::Replay { refreshed: false }),
-            Refused::Refreshed => return Ok(Outcome::Replay { refreshed: true }),
-            Refused::Final => {}
+        let remedy = self.auth.refresh_after_refusal(&self.http, seen.generation, may_refresh, now).await;
+        match remedy.map_err(|failure| self.without_token(failure))? {
+            AfterRefusal::Older => return Ok(Outcome::Replay { refreshed: false }),
+            AfterRefusal::Refreshed => return Ok(Outcome::Replay { refreshed: true }),
+            AfterRefusal::Final => {}
         }
         let message = self.error(body).message;
         Err(Failure::new(Kind::Credentials, "log in")

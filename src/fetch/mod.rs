@@ -30,7 +30,7 @@ mod walk;
 mod groups;
 mod windows;
 
-pub use auth::{Auth, Identified, Refused};
+pub use auth::{AfterRefusal, Auth, Identified};
 pub use body::{Body, DEEP};
 pub use broken::Broken;
 pub use client::Client;

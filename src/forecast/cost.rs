@@ -1,7 +1,7 @@
 //! The cost of a scan in requests, records, rows and bytes.
 
 use crate::forecast::amount::Amount;
-use crate::forecast::estimator::Estimate;
+use crate::forecast::request_counter::ScanEstimate;
 use crate::manifest::{ScanKind, Version};
 use crate::plan::StepKind;
 use crate::schema::{ReadStyle, Resource, Rows};
@@ -55,8 +55,8 @@ impl Cost {
 }
 
 /// The rows and bytes of an estimate, in proportion to the head.
-pub fn cost(resource: &Resource, head: Option<&Version>, kind: StepKind, estimate: Estimate) -> Cost {
-    let Estimate { requests, records, .. } = estimate;
+pub fn cost(resource: &Resource, head: Option<&Version>, kind: StepKind, estimate: ScanEstimate) -> Cost {
+    let ScanEstimate { requests, records, .. } = estimate;
     let Some(head) = head else { return Cost { requests, records, rows: None, bytes: None } };
     if records == Some(Amount::exact(0)) {
         return Cost { requests, records, rows: Some(0), bytes: Some(0) };

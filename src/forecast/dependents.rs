@@ -6,17 +6,17 @@ use crate::failure::Result;
 use crate::fetch::{collapse, count, holds};
 use crate::forecast::amount::Amount;
 use crate::forecast::cost::{ScanForecast, cost, held_records};
-use crate::forecast::estimator::{Estimate, Estimator, Held};
 use crate::forecast::id_count::IdCount;
 use crate::forecast::probe::pages;
+use crate::forecast::request_counter::{RequestCounter, ScanEstimate, StoredResource};
 use crate::manifest::ScanKind;
 use crate::manifest::{DataFile, Version};
 use crate::manifest::{Key, head as newest};
 use crate::plan::{Step, StepKind};
 use crate::run::RunRequest;
+use crate::run::held_records::record_key_files;
 use crate::run::holder::Holder;
 use crate::run::reference_marks::unread;
-use crate::run::safety_limit::owners;
 use crate::run::scan::count_search::CountSearch;
 use crate::run::scan::difference::COMPARED_EVERY;
 use crate::run::scan::source_count::compared;
@@ -39,9 +39,9 @@ impl Default for Brings {
     }
 }
 
-impl Estimator<'_> {
+impl RequestCounter<'_> {
     /// The requests of a run that count the records of the source and locate a difference (see `completeness`).
-    pub fn counts(&self, held: Held<'_>, step: &Step, kind: ScanKind) -> Amount {
+    pub fn counts(&self, held: StoredResource<'_>, step: &Step, kind: ScanKind) -> Amount {
         let (resource, count) = (held.resource, &held.state.count);
         if CountSearch::of(resource).is_none() || !self.limits.compare_counts {
             return Amount::exact(0);
@@ -72,14 +72,14 @@ impl Estimator<'_> {
     }
 
     /// The comparison of ids: all ids of the source, and the documents of ids that only one side has.
-    pub async fn comparison(&mut self, held: Held<'_>) -> Result<Estimate> {
+    pub async fn comparison(&mut self, held: StoredResource<'_>) -> Result<ScanEstimate> {
         if let ReadStyle::Search(_) = &held.resource.read.style {
             let records = held.head.map_or(0, |head| head.rows());
             let requests = Amount::about(pages(records, 1, u64::from(self.limits.page_size)));
-            return Ok(Estimate { requests, records: Some(Amount::about(0)), fresh: Amount::about(0) });
+            return Ok(ScanEstimate { requests, records: Some(Amount::about(0)), fresh: Amount::about(0) });
         }
         let ReadStyle::IdSets { inventory, max_ids, .. } = &held.resource.read.style else {
-            return Ok(Estimate::NOTHING);
+            return Ok(ScanEstimate::NOTHING);
         };
         let mut listed = match inventory {
             Inventory::Options(_) | Inventory::Search(_) => self.inventory(held, held.resource).await?,
@@ -105,9 +105,9 @@ impl Estimator<'_> {
             // Where ids differ the count is asked again.
             let again = u64::from(held.resource.counted_table().is_some() && self.limits.compare_counts);
             let requests = listed.requests.plus(pending).plus(Amount::about(again));
-            return Ok(Estimate { requests, records: Some(Amount::about(0)), fresh: Amount::about(0) });
+            return Ok(ScanEstimate { requests, records: Some(Amount::about(0)), fresh: Amount::about(0) });
         };
-        let (key, files) = owners(held.resource, head).swap_remove(0);
+        let (key, files) = record_key_files(held.resource, head).swap_remove(0);
         let here: HashSet<i64> = held_ids(store, &files, &key).await?.into_iter().collect();
         let both = u64::try_from(here.iter().filter(|id| holds(ids, **id)).count()).expect("a length fits");
         let known = u64::try_from(here.len()).expect("a length fits");
@@ -118,29 +118,29 @@ impl Estimator<'_> {
         };
         let records = gone.plus(missing);
         let requests = listed.requests.plus(pending).plus(gone.sets(*max_ids)).plus(missing.sets(*max_ids));
-        Ok(Estimate { requests, records: Some(records), fresh: records })
+        Ok(ScanEstimate { requests, records: Some(records), fresh: records })
     }
 
     /// The rolling re-read: as many requests as it may spend, unless fewer bring everything.
-    pub async fn reread(&mut self, held: Held<'_>, requests: u64) -> Result<Estimate> {
+    pub async fn reread(&mut self, held: StoredResource<'_>, requests: u64) -> Result<ScanEstimate> {
         let (ReadStyle::IdSets { max_ids, .. } | ReadStyle::PerOwner { max_ids, .. }) = &held.resource.read.style
         else {
-            return Ok(Estimate::NOTHING);
+            return Ok(ScanEstimate::NOTHING);
         };
         let most = usize::try_from(requests).unwrap_or(usize::MAX).saturating_mul(*max_ids);
         let ids = match (held.head, self.store) {
             (Some(head), Some(store)) => {
-                held_after(store, &owners(held.resource, head), held.state.reread_to, most).await?.len()
+                held_after(store, &record_key_files(held.resource, head), held.state.reread_to, most).await?.len()
             }
             (Some(_) | None, _) => 0,
         };
         // The records that this run reads before count too, where fewer are held than the budget allows.
         let records = Amount { value: u64::try_from(ids).expect("a length fits"), exact: ids == most };
-        Ok(Estimate { requests: records.sets(*max_ids), records: Some(records), fresh: Amount::about(0) })
+        Ok(ScanEstimate { requests: records.sets(*max_ids), records: Some(records), fresh: Amount::about(0) })
     }
 
     /// How many of these records are held.
-    pub async fn known(&self, of: Held<'_>, mut ids: Vec<i64>) -> Result<u64> {
+    pub async fn known(&self, of: StoredResource<'_>, mut ids: Vec<i64>) -> Result<u64> {
         let (Some(store), Some((key, files))) = (self.store, record_files(of)) else { return Ok(0) };
         ids.sort_unstable();
         ids.dedup();
@@ -149,13 +149,13 @@ impl Estimator<'_> {
     }
 
     /// The records that are held as open.
-    pub async fn held_open(&self, of: Held<'_>, open: &Open) -> Result<Vec<i64>> {
+    pub async fn held_open(&self, of: StoredResource<'_>, open: &Open) -> Result<Vec<i64>> {
         let (Some(store), Some((key, files))) = (self.store, record_files(of)) else { return Ok(Vec::new()) };
         held_open(store, files, key, open).await
     }
 
     /// The ids held below this one.
-    pub async fn held_below(&self, of: Held<'_>, id: i64) -> Result<Vec<i64>> {
+    pub async fn held_below(&self, of: StoredResource<'_>, id: i64) -> Result<Vec<i64>> {
         let (Some(store), Some((key, files))) = (self.store, record_files(of)) else { return Ok(Vec::new()) };
         let below = |file: &&DataFile| file.first.as_ref().is_some_and(|first| *first < Key::Int(id));
         let files: Vec<DataFile> = files.iter().filter(below).cloned().collect();
@@ -164,7 +164,7 @@ impl Estimator<'_> {
 }
 
 /// The key and the files of the table with one row a record.
-fn record_files<'a>(of: Held<'a>) -> Option<(&'a str, &'a [DataFile])> {
+fn record_files<'a>(of: StoredResource<'a>) -> Option<(&'a str, &'a [DataFile])> {
     let table = of.resource.record_table()?;
     let files = &of.head?.tables.get(&table.name)?.files;
     Some((&table.columns[table.key[0]].name, files))
@@ -191,7 +191,7 @@ impl NewestReferences {
         namings: &[Naming],
         fresh: u64,
     ) -> Result<()> {
-        let (mut owners, mut ids) = (BTreeSet::new(), BTreeSet::new());
+        let (mut referencing, mut ids) = (BTreeSet::new(), BTreeSet::new());
         for naming in namings {
             let table = &source.tables[naming.table];
             let files = theirs.tables.get(&table.name).map(|table| table.files.as_slice()).unwrap_or_default();
@@ -205,11 +205,11 @@ impl NewestReferences {
                 .map(|(place, test)| RowCondition { column: name(*place).to_owned(), test: test.clone() });
             let tests: Vec<RowCondition> = tests.collect();
             let found = named(store, file, name(table.key[0]), name(naming.column), &tests).await?;
-            owners.extend(found.owners);
+            referencing.extend(found.referencing);
             ids.extend(found.ids);
         }
         // Each record is assumed to reference one id while none is held.
-        self.each += if owners.is_empty() { fresh } else { scaled(fresh, ids.len(), owners.len()) };
+        self.each += if referencing.is_empty() { fresh } else { scaled(fresh, ids.len(), referencing.len()) };
         self.separate += ids.len();
         self.together.extend(ids);
         Ok(())
@@ -289,7 +289,7 @@ pub async fn touched(
         let sets = holder.sets(&collapse(pending_references), *max_ids).await?;
         requests = Amount::about(sets).plus(fresh.sets(*max_ids));
     }
-    let estimate = Estimate { requests, records: Some(records), fresh: records };
+    let estimate = ScanEstimate { requests, records: Some(records), fresh: records };
     let reason = "references in rows of other resources".to_owned();
     Ok(Some(ScanForecast { kind: StepKind::Touched, reason, cost: cost(resource, head, StepKind::Touched, estimate) }))
 }

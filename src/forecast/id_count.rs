@@ -8,13 +8,13 @@ use crate::failure::{Failure, Kind, Result};
 use crate::fetch::{Filter, IdRanges, collapse, count, with, without};
 use crate::forecast::amount::Amount;
 use crate::forecast::cost::held_records;
-use crate::forecast::estimator::{Estimate, Estimator, Held};
 use crate::forecast::probe::{Extent, pages};
+use crate::forecast::request_counter::{RequestCounter, ScanEstimate, StoredResource};
 use crate::manifest::State;
 use crate::run::holder::Holder;
 use crate::run::scan::first_day::{above, is_from, least_of, since};
 use crate::run::scan::id_source::is_counted;
-use crate::run::scan::planned_scan::RequestedIds;
+use crate::run::scan::requested_ids::RequestedIds;
 use crate::schema::{Changes, HeldIds, IdSearch, Inventory, Open, Owners, ReadStyle, Resource};
 
 /// The ids that a scan would request, and the requests that find them.
@@ -27,9 +27,9 @@ pub struct IdCount {
     pub at: Timestamp,
 }
 
-impl Estimator<'_> {
+impl RequestCounter<'_> {
     /// The ids of a full read, from a day on or all.
-    pub async fn all_ids(&mut self, held: Held<'_>, start: Option<Timestamp>) -> Result<IdCount> {
+    pub async fn all_ids(&mut self, held: StoredResource<'_>, start: Option<Timestamp>) -> Result<IdCount> {
         let ReadStyle::IdSets { changes, .. } = &held.resource.read.style else {
             return Err(no_changes(held.resource));
         };
@@ -40,7 +40,7 @@ impl Estimator<'_> {
     }
 
     /// All ids of a resource that is read by id sets.
-    pub async fn inventory(&mut self, held: Held<'_>, resource: &Resource) -> Result<IdCount> {
+    pub async fn inventory(&mut self, held: StoredResource<'_>, resource: &Resource) -> Result<IdCount> {
         let ReadStyle::IdSets { inventory, changes, .. } = &resource.read.style else {
             return Err(no_changes(resource));
         };
@@ -85,7 +85,12 @@ impl Estimator<'_> {
     }
 
     /// The ids that a full read from a date on requests: those created since, open records, and held ones.
-    pub async fn id_count_from(&mut self, held: Held<'_>, changes: &Changes, start: Timestamp) -> Result<IdCount> {
+    pub async fn id_count_from(
+        &mut self,
+        held: StoredResource<'_>,
+        changes: &Changes,
+        start: Timestamp,
+    ) -> Result<IdCount> {
         let ReadStyle::IdSets { inventory, .. } = &held.resource.read.style else {
             return Err(no_changes(held.resource));
         };
@@ -137,7 +142,7 @@ impl Estimator<'_> {
     }
 
     /// The ids of the owners of a per-owner resource.
-    pub async fn owners(&mut self, held: Held<'_>, owners: &Owners) -> Result<IdCount> {
+    pub async fn owners(&mut self, held: StoredResource<'_>, owners: &Owners) -> Result<IdCount> {
         let (owner, filter) = match owners {
             Owners::Listed { resource, filter } => (self.catalog.get(resource)?, filter),
             Owners::Held(ids) => {
@@ -184,9 +189,9 @@ impl Estimator<'_> {
     }
 }
 
-impl Estimator<'_> {
+impl RequestCounter<'_> {
     /// The ids that the table of another resource holds now, without those that the run itself adds to it first.
-    async fn held_owners(&self, held: Held<'_>, ids: &HeldIds, max_ids: usize) -> Result<IdCount> {
+    async fn held_owners(&self, held: StoredResource<'_>, ids: &HeldIds, max_ids: usize) -> Result<IdCount> {
         let known = held.head.and_then(|head| held_records(held.resource, head)).unwrap_or(0);
         let unknown =
             IdCount { requests: Amount::about(0), ids: None, number: Amount::about(known.max(1)), at: Timestamp::MIN };
@@ -208,7 +213,7 @@ pub fn listed(requests: u64, ids: IdRanges, exact: bool, at: Timestamp) -> IdCou
 }
 
 /// The documents of these ids and of pending ones, less the skipped ids: a request for each set.
-pub fn documents(state: &State, found: IdCount, max_ids: usize) -> Estimate {
+pub fn documents(state: &State, found: IdCount, max_ids: usize) -> ScanEstimate {
     let requested = RequestedIds::of(state, found.at);
     let (asked, exact) = match &found.ids {
         Some(ids) => (count(&requested.among(ids)), true),
@@ -223,7 +228,7 @@ pub fn documents(state: &State, found: IdCount, max_ids: usize) -> Estimate {
     let records = Amount { value: asked, exact: exact && found.number.exact };
     // Withheld ids are requested in one set.
     let withheld = Amount::exact(u64::from(!state.absence.withheld.is_empty()));
-    Estimate { requests: found.requests.plus(sets).plus(withheld), records: Some(records), fresh: records }
+    ScanEstimate { requests: found.requests.plus(sets).plus(withheld), records: Some(records), fresh: records }
 }
 
 /// How many records the rows of a search are; where one may have several, as many as on the first page.

@@ -5,10 +5,10 @@
 
 mod amount;
 mod probe;
-mod estimator;
+mod request_counter;
 mod cost;
 mod id_count;
-mod estimate;
+mod planned_requests;
 mod dependents;
 
 use std::collections::BTreeMap;
@@ -20,8 +20,8 @@ use crate::failure::{Failure, Kind, Recovery, Result};
 use crate::fetch::{Auth, Client};
 use crate::forecast::cost::cost;
 use crate::forecast::dependents::{Brings, touched};
-use crate::forecast::estimator::Estimator;
 use crate::forecast::probe::Probe;
+use crate::forecast::request_counter::RequestCounter;
 use crate::manifest::{ScanKind, Version, nonce, staged};
 use crate::plan::{ResourceOptions, Step, StepKind, plan};
 use crate::run::selection::options;
@@ -92,7 +92,7 @@ pub async fn forecast(request: &RunRequest) -> Result<Forecast> {
     let auth = Auth::new(credentials, &account.code, request.redactor.clone())?;
     let client = Client::new(&account, auth, &limits, request.seed, request.events.clone())?;
     client.clocks().set(request.now);
-    let mut estimator = Estimator {
+    let mut counter = RequestCounter {
         catalog: &request.catalog,
         store: store.as_ref(),
         probe: Probe::new(&client, &request.stop),
@@ -104,7 +104,7 @@ pub async fn forecast(request: &RunRequest) -> Result<Forecast> {
     for resource in chosen {
         let head = heads.get(&resource.name);
         let before = client.requests();
-        let (mut found, fresh) = look_ahead(&mut estimator, resource, head, options(request, resource)).await?;
+        let (mut found, fresh) = look_ahead(&mut counter, resource, head, options(request, resource)).await?;
         found.spent = client.requests() - before;
         brought.insert(resource.name.clone(), fresh);
         resources.push(found);
@@ -149,7 +149,7 @@ async fn resolve(store: &Store, heads: &mut BTreeMap<String, Version>) -> Result
 
 /// The forecast of one resource. Fails only where the run as a whole would stop.
 async fn look_ahead(
-    estimator: &mut Estimator<'_>,
+    counter: &mut RequestCounter<'_>,
     resource: &Resource,
     head: Option<&Version>,
     options: Result<ResourceOptions>,
@@ -165,13 +165,13 @@ async fn look_ahead(
         }
     };
     let job = plan(resource, head, options);
-    let source_now = estimator.probe.id_source().client.clocks().theirs();
+    let source_now = counter.probe.id_source().client.clocks().theirs();
     let job = if job.idle.is_some() { plan(resource, head, ResourceOptions { source_now, ..options }) } else { job };
     found.idle = job.idle;
     let steps: Vec<&Step> = job.steps.iter().chain(&job.later).collect();
     let mut brings = Brings::default();
-    estimator.probe.turn_to(&resource.name);
-    match estimator.steps(resource, head, options.start, &steps).await {
+    counter.probe.turn_to(&resource.name);
+    match counter.steps(resource, head, options.start, &steps).await {
         Ok(estimates) => {
             for (step, estimate) in steps.into_iter().zip(estimates) {
                 let cost = cost(resource, head, step.kind, estimate);
@@ -185,7 +185,7 @@ async fn look_ahead(
             }
         }
         Err(failure) if failure.kind().recovery() == Recovery::StopRun => return Err(failure),
-        Err(failure) if failure.kind() == Kind::Unreachable && !estimator.probe.was_answered() => return Err(failure),
+        Err(failure) if failure.kind() == Kind::Unreachable && !counter.probe.was_answered() => return Err(failure),
         Err(failure) => found.failure = Some(failure),
     }
     Ok((found, brings))

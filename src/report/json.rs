@@ -111,8 +111,8 @@ fn object(event: &Event) -> (Verbosity, &'static str, Value) {
             });
             (Normal, "warn", with_request(fields, request_id.as_deref()))
         }
-        Event::Spooled { resource, owners, rows } => {
-            (Verbose, "debug", json!({"event": "spooled", "resource": resource, "records": owners, "rows": rows}))
+        Event::Spooled { resource, records, rows } => {
+            (Verbose, "debug", json!({"event": "spooled", "resource": resource, "records": records, "rows": rows}))
         }
         Event::Committed { resource, version, files, bytes, changed } => {
             let fields = json!({

@@ -13,9 +13,10 @@ use crate::fetch::{Filter, IdRanges, chunks, collapse, count as ids_in, expand};
 use crate::manifest::{Backfill, Cursor, Scan, ScanKind, Selected, nonce};
 use crate::quantity::count;
 use crate::quantity::plural;
+use crate::run::held_records::held_record_count;
 use crate::run::request::Selection;
 use crate::run::safety_limit::{described, may_go};
-use crate::run::scan::deletions;
+use crate::run::scan::deletion_proof::prove_deletions;
 use crate::run::scan::id_scan::{IdScan, Known, sets_with_pending};
 use crate::run::scan::id_source::IdSource;
 use crate::run::scan::purpose::Purpose;
@@ -133,7 +134,7 @@ async fn finish(session: &mut ResourceSession<'_>) -> Result<()> {
     };
     let ours = plan(session.state.backfill.take().as_ref());
     session.forget_absent();
-    let plans: Vec<String> = ours.into_iter().chain(session.committer.old_backfill.take()).collect();
+    let plans: Vec<String> = ours.into_iter().chain(session.commit_context.old_backfill.take()).collect();
     session.commit(Replace::Records, true).await?;
     if plans.is_empty() { Ok(()) } else { session.context.store.delete(&plans).await }
 }
@@ -175,10 +176,10 @@ async fn by_date(
     };
     let path = format!("{}/{get}", resource.read.service);
     scan.run(session, &path).await?;
-    let gone = deletions::prove(session, scan.candidates.intersection(&scan.gone).copied().collect()).await?;
+    let gone = prove_deletions(session, scan.candidates.intersection(&scan.gone).copied().collect()).await?;
     let asked = scan.slices.iter().map(|slice| ids_in(slice)).sum();
     let done = Backfilled { asked, absent: count(scan.gone.len()), gone: count(gone.len()), resumed };
-    let held = deletions::records(session).await?;
+    let held = held_record_count(session).await?;
     if done.gone > may_go(held) {
         return Err(Failure::new(Kind::Doubtful, format!("take deleted {} out of the tables", session.name))
             .because(format!("{} of the range are gone, and {}", done.gone, described(held)))

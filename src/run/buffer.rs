@@ -94,7 +94,7 @@ impl Buffer {
 
     /// Whether anything waits for a commit.
     pub fn has_rows(&self) -> bool {
-        self.spool.as_ref().is_some_and(|spool| spool.owners() > 0)
+        self.spool.as_ref().is_some_and(|spool| spool.record_count() > 0)
     }
 
     /// Whether the commit in hand brings a record, or leaves it as it is.

@@ -34,7 +34,7 @@ impl ResourceSession<'_> {
             self.context.store.delete(&staged.into_iter().collect::<Vec<_>>()).await?;
             return Err(refused);
         }
-        for ((follower, ..), met) in self.committer.followers.iter().zip(&written.met) {
+        for ((follower, ..), met) in self.commit_context.followers.iter().zip(&written.met) {
             // 0 stands for none at the source (docs/brightpearl-api.md §8.9).
             reference_marks::add(&mut self.state, follower, met.iter().copied().filter(|id| *id > 0).collect());
         }
@@ -123,11 +123,11 @@ impl ResourceSession<'_> {
         self.tally.bytes += written.bytes;
         self.tally.changes.add(written.changes);
         self.tally.twice += written.twice;
-        self.head = Some(self.committer.quarantine.without(version));
-        self.committer.quarantine.clear_dropped();
+        self.head = Some(self.commit_context.quarantine.without(version));
+        self.commit_context.quarantine.clear_dropped();
         self.buffer.rejected_files.clear();
-        self.committer.rebuild = false;
-        self.committer.committed_at = Instant::now();
+        self.commit_context.rebuild = false;
+        self.commit_context.committed_at = Instant::now();
         Ok(())
     }
 
@@ -136,7 +136,7 @@ impl ResourceSession<'_> {
         let before = head.iter().flat_map(|head| &head.rejected);
         let kept = before.chain(&self.buffer.rejected_files).cloned().collect();
         let dropped =
-            |path: &String| self.committer.quarantine.dropped().iter().any(|dropped| dropped.file.path == *path);
+            |path: &String| self.commit_context.quarantine.dropped().iter().any(|dropped| dropped.file.path == *path);
         let stays = |file: &&DataFile| !dropped(&file.path) && !written.removes.contains(&file.path);
         let deleted = head.iter().flat_map(|head| &head.deleted).filter(stays);
         Version {
@@ -150,7 +150,7 @@ impl ResourceSession<'_> {
             run: self.context.run.clone(),
             written_at: self.context.clock.now(),
             schema_hash: self.resource.hash.clone(),
-            tables: self.committer.quarantine.with(written.tables.clone()),
+            tables: self.commit_context.quarantine.with(written.tables.clone()),
             removes: written.removes.clone(),
             rejected: kept,
             deleted: deleted.chain(&written.deleted).cloned().collect(),

@@ -23,8 +23,8 @@ use crate::schema::{Naming, Resource};
 use crate::store::Store;
 use crate::write::{
     DeletedFiles, DeletedRows, DeletedSelection, Marks, Reappeared, RecordSet, Replace, Reshaping, Sizes, Spool,
-    Spooled, WriteRequest, Written, cancel_deletions, marked_tables, older_copies, reshape_tables, write_deleted_rows,
-    write_tables,
+    Spooled, WriteContext, WriteRequest, Written, cancel_deletions, marked_tables, older_copies, reshape_tables,
+    write_deleted_rows, write_tables,
 };
 
 /// The place at which a worker writes.
@@ -38,10 +38,14 @@ struct Workplace {
 }
 
 impl Workplace {
+    fn context(&self) -> WriteContext<'_> {
+        let Self { store, folder, run, sizes, runtime, .. } = self;
+        WriteContext { store, spool: folder, run, sizes: *sizes, runtime }
+    }
+
     /// Rows that are kept beside the tables of a version.
     fn beside<'w>(&'w self, head: &'w Version) -> DeletedRows<'w> {
-        let Self { store, resource, folder, run, sizes, .. } = self;
-        DeletedRows { store, resource, head, spool: folder, run, sizes: *sizes }
+        DeletedRows { resource: &self.resource, head, context: self.context() }
     }
 }
 
@@ -98,14 +102,12 @@ impl FileWriter {
         let mut spooled = self.spool.take()?;
         let judged = self.judge_copies(&mut spooled)?;
         let reappeared = match self.head.as_ref().or(self.leaving.as_ref()) {
-            Some(stored) => {
-                cancel_deletions(&self.place.beside(stored), &spooled, &self.place.runtime, &mut self.number)?
-            }
+            Some(stored) => cancel_deletions(&self.place.beside(stored), &spooled, &mut self.number)?,
             None => Reappeared::default(),
         };
         let kept = self.keep_deleted_rows(&reappeared)?;
         spooled.forget_copies();
-        let nothing_to_do = spooled.owners.is_empty() && marked.is_empty() && !self.extent.drops_files;
+        let nothing_to_do = spooled.records.is_empty() && marked.is_empty() && !self.extent.drops_files;
         let mut written = match (&self.head, self.extent.replace) {
             (Some(head), Replace::Records) if nothing_to_do => {
                 // The rows of deleted records are stored below `_pearlift/deleted/` only where some leave the tables.
@@ -125,7 +127,7 @@ impl FileWriter {
             Some(stored) => older_copies(&self.place.store, &self.place.resource, stored, spooled)?,
             None => Vec::new(),
         };
-        let judged = self.rule.judge(older, |key| spooled.owners.contains(key));
+        let judged = self.rule.judge(older, |key| spooled.records.contains(key));
         if self.leaving.is_none() {
             // Files that are built anew have no stored rows that could stay.
             spooled.leave_out(&judged.kept_keys());
@@ -145,7 +147,7 @@ impl FileWriter {
             (_, _, None) => return Ok(DeletedFiles::default()),
         };
         let (place, left) = (&self.place, &reappeared.removes);
-        write_deleted_rows(&place.beside(head), &which, left, &place.runtime, &mut self.number)
+        write_deleted_rows(&place.beside(head), &which, left, &mut self.number)
     }
 
     fn write_tables(&mut self, spooled: &Spooled, marked: &RecordSet) -> Result<Written> {
@@ -160,7 +162,7 @@ impl FileWriter {
             run,
             replace: *replace,
             preserved: &preserved,
-            marks: (self.deletes == Deletes::Mark).then_some(Marks { owners: marked, at: self.at }),
+            marks: (self.deletes == Deletes::Mark).then_some(Marks { records: marked, at: self.at }),
             sizes: *sizes,
             keep_from: *keep_from,
             last: *last,
@@ -181,10 +183,10 @@ impl ResourceSession<'_> {
         self.settle_older(judged);
         self.buffer.give_back(spool);
         self.context.commits.files.store(number, Ordering::Relaxed);
-        if let (true, Some(head)) = (self.committer.rebuild, &self.head) {
+        if let (true, Some(head)) = (self.commit_context.rebuild, &self.head) {
             written.removes.extend(head.paths().into_iter().map(str::to_owned));
         }
-        let dropped = self.committer.quarantine.dropped();
+        let dropped = self.commit_context.quarantine.dropped();
         written.removes.extend(dropped.iter().map(|dropped| dropped.file.path.clone()));
         self.tally.noticed.reappeared += reappeared.rows;
         written.removes.extend(reappeared.removes);
@@ -194,12 +196,12 @@ impl ResourceSession<'_> {
 
     async fn writer(&mut self, replace: Replace, last: bool) -> Result<FileWriter> {
         let met_from = self.met_from().await?;
-        let watch = self.committer.followers.iter().map(|(_, naming)| naming.clone());
-        let watch: Vec<Naming> = watch.chain(self.owners_watched()).collect();
+        let watch = self.commit_context.followers.iter().map(|(_, naming)| naming.clone());
+        let watch: Vec<Naming> = watch.chain(self.record_keys_watched()).collect();
         let gone = self.buffer.gone.take();
         let at = gone.as_ref().map(|gone| gone.at).or(self.state.completed_at);
         let (head, leaving) =
-            if self.committer.rebuild { (None, self.head.clone()) } else { (self.head.clone(), None) };
+            if self.commit_context.rebuild { (None, self.head.clone()) } else { (self.head.clone(), None) };
         Ok(FileWriter {
             place: self.workplace(),
             spool: self.buffer.take_spool(),
@@ -213,10 +215,10 @@ impl ResourceSession<'_> {
             extent: Extent {
                 replace,
                 last,
-                keep_from: self.committer.keep_from,
+                keep_from: self.commit_context.keep_from,
                 watch,
                 met_from,
-                drops_files: !self.committer.quarantine.dropped().is_empty(),
+                drops_files: !self.commit_context.quarantine.dropped().is_empty(),
             },
             number: self.context.commits.files.load(Ordering::Relaxed),
         })
@@ -239,9 +241,8 @@ impl ResourceSession<'_> {
         let (place, kept) = (self.workplace(), self.options.deletes != Deletes::Drop);
         let mut number = self.context.commits.files.load(Ordering::Relaxed);
         let reshaped = tokio::task::spawn_blocking(move || {
-            let Workplace { store, resource, folder, run, sizes, runtime } = &place;
-            let reshaping = Reshaping { store, resource, head: &head, spool: folder, run, sizes: *sizes, kept };
-            let done = reshape_tables(&reshaping, &reshape, runtime, &mut number)?;
+            let reshaping = Reshaping { resource: &place.resource, head: &head, context: place.context(), kept };
+            let done = reshape_tables(&reshaping, &reshape, &mut number)?;
             Ok::<_, Failure>((number, done))
         });
         let (number, done) = reshaped.await.expect("writing files does not panic")?;
@@ -259,7 +260,7 @@ impl ResourceSession<'_> {
     /// Refuses a repair that returns few of the rows of damaged files: more likely the source is at fault. Rows are
     /// counted, since the records of a damaged file cannot be read.
     pub fn refuse_damaged_loss(&self, written: &Written) -> Result<()> {
-        let lost = self.committer.quarantine.dropped_rows().saturating_sub(written.changes.added);
+        let lost = self.commit_context.quarantine.dropped_rows().saturating_sub(written.changes.added);
         if self.options.forced || lost <= SafetyLimit::LOST_ROWS.of(self.had_rows()) {
             return Ok(());
         }

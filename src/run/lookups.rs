@@ -120,7 +120,7 @@ pub struct NewestRows {
 impl NewestRows {
     /// Those of a page with these ids, on which every row fits.
     pub fn of(page: &Page, ids: &BTreeSet<i64>) -> Option<Self> {
-        let fits = page.records.is_empty() && page.rejected.is_empty() && page.rejected_values.is_empty();
+        let fits = page.rejected_records.is_empty() && page.rejected_rows.is_empty() && page.rejected_values.is_empty();
         let (first, last) = ids.first().zip(ids.last()).filter(|_| fits)?;
         let digest = digest(page.tables.iter().map(|rows| &rows.batch))?;
         Some(Self { digest, first: Key::Int(*first), last: Key::Int(*last) })

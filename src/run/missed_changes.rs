@@ -21,9 +21,10 @@ pub struct Differing {
 }
 
 impl ResourceSession<'_> {
-    /// The owner's column of each table, where a commit is to tell which records differ from before.
-    pub fn owners_watched(&self) -> Vec<Naming> {
-        let held = self.head.as_ref().is_some_and(|head| head.state.completed_at.is_some()) && !self.committer.rebuild;
+    /// The record key of each table, where a commit is to tell which records differ from before.
+    pub fn record_keys_watched(&self) -> Vec<Naming> {
+        let held =
+            self.head.as_ref().is_some_and(|head| head.state.completed_at.is_some()) && !self.commit_context.rebuild;
         if !self.observations.reads_again || !held || self.resource.read.key_type != Type::Int64 {
             return Vec::new();
         }
@@ -35,7 +36,7 @@ impl ResourceSession<'_> {
     pub async fn differing(&self, written: &Written) -> Result<Option<Differing>> {
         // Columns watched for other resources come first.
         let mut differing: BTreeSet<i64> =
-            written.met.iter().skip(self.committer.followers.len()).flatten().copied().collect();
+            written.met.iter().skip(self.commit_context.followers.len()).flatten().copied().collect();
         // A row that was rejected, before or now, is a difference of ours and no change at the source.
         let before = self.head.as_ref().map(|head| &head.state.pieces);
         let states = before.into_iter().chain([&self.state.pieces]);

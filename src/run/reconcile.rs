@@ -11,7 +11,8 @@ use crate::fetch::{IdRanges, chunks, collapse, count as ids_in, expand, holds, w
 use crate::quantity::count;
 use crate::quantity::plural;
 use crate::run::safety_limit::{described, may_go};
-use crate::run::scan::deletions;
+use crate::run::scan::deletion_decision::delete_or_suspect;
+use crate::run::scan::deletion_proof::listed_again;
 use crate::run::scan::first_day::above;
 use crate::run::scan::id_scan::{IdScan, Known, sets_with_pending};
 use crate::run::scan::id_source::{IdSource, ListedIds};
@@ -110,12 +111,12 @@ pub async fn reconcile(session: &mut ResourceSession<'_>, by: By) -> Result<Reco
     scan.run(session, &path).await?;
     let documents = scan.documents(session, &path);
     let candidates: BTreeSet<i64> = expand(&candidates).collect();
-    let again = scan.ask_again(session, &documents, &candidates).await?;
+    let again = scan.ask_beside_witness(session, &documents, &candidates).await?;
     if !again.unproven.is_empty() && !force {
         return Err(unproven(session, count(again.unproven.len())));
     }
     session.state.absence.hidden = collapse(candidates.difference(&again.absent).copied());
-    let still = deletions::relist(session, &again.absent).await?;
+    let still = listed_again(session, &again.absent).await?;
     let gone: BTreeSet<i64> = again.absent.difference(&still).copied().collect();
     let found = Reconciled {
         listed: ids_in(&listed.ids),
@@ -124,11 +125,11 @@ pub async fn reconcile(session: &mut ResourceSession<'_>, by: By) -> Result<Reco
         gone: count(gone.len()),
         missing: ids_in(&missing),
     };
-    refuse_many(session, found.gone, found.held, force)?;
+    refuse_beyond_limit(session, found.gone, found.held, force)?;
     session.state.reconciled_at = Some(listed.started_at);
     session.state.clocks.reconciled_at = Some(session.observations.begun);
     match by {
-        By::Night => deletions::delete_some(session, gone, found.held, listed.started_at),
+        By::Night => delete_or_suspect(session, gone, found.held, listed.started_at),
         By::Command | By::Force => {
             session.state.absence.suspects.retain(|id, _| !gone.contains(id));
             let gone = gone.into_iter().collect();
@@ -185,7 +186,7 @@ fn unproven(session: &ResourceSession<'_>, ids: u64) -> Failure {
 }
 
 /// Refuses more deletions than may go at once, unless a person insists.
-pub fn refuse_many(session: &ResourceSession<'_>, gone: u64, held: u64, force: bool) -> Result<()> {
+pub fn refuse_beyond_limit(session: &ResourceSession<'_>, gone: u64, held: u64, force: bool) -> Result<()> {
     if gone > may_go(held) && !force { Err(refused(session, gone, held).0) } else { Ok(()) }
 }
 

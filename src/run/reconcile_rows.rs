@@ -8,8 +8,8 @@ use jiff::Timestamp;
 use crate::failure::Result;
 use crate::fetch::{collapse, count as ids_in};
 use crate::quantity::count;
-use crate::run::reconcile::{By, Reconciled, refuse_many};
-use crate::run::safety_limit::held_records;
+use crate::run::held_records::held_record_ids;
+use crate::run::reconcile::{By, Reconciled, refuse_beyond_limit};
 use crate::run::scan::id_source::IdSource;
 use crate::run::scan::missing_rows::{absent, ids_of};
 use crate::run::session::ResourceSession;
@@ -24,7 +24,7 @@ pub async fn reconcile_rows(session: &mut ResourceSession<'_>, search: &RowSearc
         id_source.search(&session.resource.read.service, &ids_of(session, search), &[], None).await?;
     let listed: BTreeSet<i64> = rows.into_iter().map(|row| row.id).collect();
     let Some(head) = &session.head else { return Ok(Reconciled::default()) };
-    let held = held_records(&session.context.store, &session.resource, head).await?;
+    let held = held_record_ids(&session.context.store, &session.resource, head).await?;
     let candidates: BTreeSet<i64> = held.difference(&listed).copied().collect();
     session.state.absence.suspects.retain(|id, _| !listed.contains(id));
     let absent = absent(session, search, candidates.clone()).await?.unwrap_or_default();
@@ -37,7 +37,7 @@ pub async fn reconcile_rows(session: &mut ResourceSession<'_>, search: &RowSearc
         gone: count(gone.len()),
         missing: 0,
     };
-    refuse_many(session, found.gone, found.held, by == By::Force)?;
+    refuse_beyond_limit(session, found.gone, found.held, by == By::Force)?;
     let run = session.context.run.clone();
     session.state.absence.suspect(fresh, started_at, &run);
     take_out(session, gone, started_at);

@@ -33,18 +33,18 @@ impl ResourceSession<'_> {
     /// The month from which on rows report their references. A first load references everything: of interest are the newest
     /// rows, to resources that have been read, or are being read, before these rows came.
     pub async fn met_from(&mut self) -> Result<i32> {
-        if let Some(known) = self.committer.met_from {
+        if let Some(known) = self.commit_context.met_from {
             return Ok(known);
         }
         let mut met_from = i32::MIN;
         if self.head.as_ref().is_none_or(|head| head.state.completed_at.is_none()) {
             let clocks = self.context.client.clocks();
             let mut from = clocks.earliest(clocks.ours());
-            for (follower, naming) in std::mem::take(&mut self.committer.followers) {
+            for (follower, naming) in std::mem::take(&mut self.commit_context.followers) {
                 let theirs = head(&self.context.store, &follower).await?;
                 if let Some(read) = self.read_since(&follower, theirs.as_ref()) {
                     from = from.min(read);
-                    self.committer.followers.push((follower, naming));
+                    self.commit_context.followers.push((follower, naming));
                 }
             }
             // A day for clocks that differ.
@@ -52,7 +52,7 @@ impl ResourceSession<'_> {
             let month = jiff::tz::Offset::UTC.to_datetime(day).date().first_of_month();
             met_from = crate::write::day_number(month).unwrap_or(i32::MIN);
         }
-        self.committer.met_from = Some(met_from);
+        self.commit_context.met_from = Some(met_from);
         Ok(met_from)
     }
 

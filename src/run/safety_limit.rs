@@ -1,12 +1,4 @@
-//! Safety limits: how many records may leave a resource's tables, and the records that the tables hold.
-
-use std::collections::BTreeSet;
-
-use crate::failure::Result;
-use crate::manifest::{DataFile, Version};
-use crate::schema::{Resource, Table};
-use crate::store::Store;
-use crate::write::held_ids;
+//! Safety limits: how many records may leave a resource's tables at once.
 
 /// A limit: this many, or a share of all, whichever is more.
 #[derive(Clone, Copy, Debug)]
@@ -50,25 +42,6 @@ pub fn at_once(held: u64) -> u64 {
 /// The limit in words.
 pub fn described(held: u64) -> String {
     format!("at most {} may go at once", may_go(held))
-}
-
-/// The key column and the files of the tables that hold all record keys: one table has them where it has one row a record.
-pub fn owners(resource: &Resource, head: &Version) -> Vec<(String, Vec<DataFile>)> {
-    let tables: Vec<&Table> = match resource.record_table() {
-        Some(table) => vec![table],
-        None => resource.tables.iter().collect(),
-    };
-    let files = |table: &Table| head.tables.get(&table.name).map(|table| table.files.clone()).unwrap_or_default();
-    tables.into_iter().map(|table| (table.columns[table.key[0]].name.clone(), files(table))).collect()
-}
-
-/// The ids of all records that the tables hold.
-pub async fn held_records(store: &Store, resource: &Resource, head: &Version) -> Result<BTreeSet<i64>> {
-    let mut held = BTreeSet::new();
-    for (key, files) in owners(resource, head) {
-        held.extend(held_ids(store, &files, &key).await?);
-    }
-    Ok(held)
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ use crate::manifest::{FieldDrift, Key, State, Version};
 use crate::plan::Fit;
 use crate::quantity::count;
 use crate::run::buffer::Buffer;
-use crate::run::committer::Committer;
+use crate::run::commit_context::CommitContext;
 use crate::run::context::RunContext;
 use crate::run::holder::Holder;
 use crate::run::lookups::Lookups;
@@ -79,7 +79,7 @@ pub struct ResourceSession<'a> {
     /// Rows and records that the next commit writes.
     pub buffer: Buffer,
     pub observations: Observations,
-    pub committer: Committer,
+    pub commit_context: CommitContext,
     pub stored: StoredRows,
     pub tally: Tally,
 }
@@ -112,7 +112,7 @@ impl<'a> ResourceSession<'a> {
             shape: Arc::new(Shape::compile(resource)?),
             buffer: Buffer::new(resource, &context.spool.join(&resource.name), memory, context.store.watcher())?,
             observations: Observations::new(context.client.clocks().ours()),
-            committer: Committer::new(context, resource, head.as_ref(), &fit),
+            commit_context: CommitContext::new(context, resource, head.as_ref(), &fit),
             stored,
             tally: Tally::default(),
             resource: Arc::new(resource.clone()),
@@ -135,7 +135,7 @@ impl<'a> ResourceSession<'a> {
         empty: Vec<i64>,
         at: Timestamp,
     ) -> Result<()> {
-        let mut owners = 0;
+        let mut fetched = 0;
         for (page, _) in &mut pages {
             page.rejected_values.redact(self.context.client.redactor());
             self.count_fields(page);
@@ -148,18 +148,18 @@ impl<'a> ResourceSession<'a> {
                 });
             }
             self.tally.rejected_values.merge(std::mem::take(&mut page.rejected_values));
-            let records = std::mem::take(&mut page.records);
+            let records = std::mem::take(&mut page.rejected_records);
             self.note_rejected(&records);
             self.tally.rejected_records += count(records.len());
             self.buffer.rejected.extend(records);
-            self.keep_rejected(std::mem::take(&mut page.rejected));
-            owners += count(page.owners.len());
+            self.keep_rejected(std::mem::take(&mut page.rejected_rows));
+            fetched += count(page.records.len());
         }
         self.spill_rejected().await?;
         let rows = self.buffer.add(pages, partition, empty, at).await?;
         self.context.store.reach(StoreStep::Spooled, &self.name)?;
-        self.tally.records += owners;
-        self.context.events.tell(Event::Spooled { resource: self.resource.name.clone(), owners, rows });
+        self.tally.records += fetched;
+        self.context.events.tell(Event::Spooled { resource: self.resource.name.clone(), records: fetched, rows });
         Ok(())
     }
 
@@ -180,7 +180,7 @@ impl<'a> ResourceSession<'a> {
 
     /// Removes the plans of scans that are over: this one's, and one that it took the place of.
     pub async fn clear_plans(&mut self, plan: Option<String>) -> Result<()> {
-        let plans: Vec<String> = plan.into_iter().chain(self.committer.old_plan.take()).collect();
+        let plans: Vec<String> = plan.into_iter().chain(self.commit_context.old_plan.take()).collect();
         if plans.is_empty() { Ok(()) } else { self.context.store.delete(&plans).await }
     }
 
@@ -202,21 +202,21 @@ impl<'a> ResourceSession<'a> {
     pub fn commit_is_due(&self) -> bool {
         let spool = self.buffer.spool();
         let limits = &self.context.limits;
-        !self.committer.rebuild
-            && spool.owners() > 0
-            && (self.committer.committed_at.elapsed() >= limits.commit_every
+        !self.commit_context.rebuild
+            && spool.record_count() > 0
+            && (self.commit_context.committed_at.elapsed() >= limits.commit_every
                 || spool.bytes() >= limits.commit_bytes
                 || spool.record_bytes() >= limits.memory / RECORDS_SHARE)
     }
 
     /// Takes files out of the head that commits read. They stay in their tables until they are given up.
     pub fn quarantine_files(&mut self, files: Vec<QuarantinedFile>) {
-        self.head = self.committer.quarantine.admit(files, self.head.take());
+        self.head = self.commit_context.quarantine.admit(files, self.head.take());
     }
 
     /// The rows that the tables have by the manifest, those of damaged files among them.
     pub fn had_rows(&self) -> u64 {
-        let quarantine = &self.committer.quarantine;
+        let quarantine = &self.commit_context.quarantine;
         self.head.as_ref().map_or(0, Version::rows) + quarantine.rows() + quarantine.dropped_rows()
     }
 }

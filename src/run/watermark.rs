@@ -144,7 +144,7 @@ impl ResourceSession<'_> {
         }
         if let Some(keep) = self.options.keep {
             let days = i32::try_from(keep.as_secs() / 86_400).unwrap_or(i32::MAX).max(1);
-            self.committer.keep_from = Some(number(start.earliest)?.saturating_sub(days - 1));
+            self.commit_context.keep_from = Some(number(start.earliest)?.saturating_sub(days - 1));
         }
         Ok(Some(today))
     }

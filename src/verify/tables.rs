@@ -44,11 +44,11 @@ fn groups(head: &Version, resource: Option<&Resource>, files: Files, missing: bo
         if apart { partitions.into_iter().map(Some).collect() } else { vec![None] };
     let mut groups = Vec::new();
     for partition in wanted {
-        let mut group = Group { parts: Vec::new(), owner: None };
+        let mut group = Group { parts: Vec::new(), record_table: None };
         for (name, table) in &head.tables {
             // Missing files are reported already; the others are judged without their records.
             if table.key.len() == 1 && !missing {
-                group.owner = Some(group.parts.len());
+                group.record_table = Some(group.parts.len());
             }
             let of_table = files.tables.get(name).into_iter().flatten();
             let wanted =
@@ -60,7 +60,7 @@ fn groups(head: &Version, resource: Option<&Resource>, files: Files, missing: bo
     for located in files.deleted {
         let table = located.file.path.rsplit('/').nth(1).and_then(|name| head.tables.get(name));
         let (Some(table), Some(columns)) = (table, deleted_columns(head, &located)) else { continue };
-        groups.push(Group { parts: vec![part(&table.key, columns, vec![located], None)], owner: None });
+        groups.push(Group { parts: vec![part(&table.key, columns, vec![located], None)], record_table: None });
     }
     Ok(groups)
 }

@@ -6,16 +6,14 @@
 //! checksum of ours.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::sync::Arc;
 
 use arrow_array::RecordBatch;
 use arrow_schema::{Schema, SchemaRef};
-use tokio::runtime::Handle;
 
 use crate::failure::{Failure, Kind, Result};
 use crate::manifest::{DataFile, OpenRecords, TableFiles, Version};
-use crate::store::{LocalCopy, Store};
+use crate::store::LocalCopy;
 use crate::write::context::WriteContext;
 use crate::write::form::{Form, Sizes};
 use crate::write::output::{Draft, Output};
@@ -27,17 +25,8 @@ const SMALL: u64 = 8;
 /// The context of a compaction.
 #[derive(Clone, Debug)]
 pub struct Joining<'a> {
-    pub store: &'a Store,
     pub head: &'a Version,
-    pub spool: &'a Path,
-    pub run: &'a str,
-    pub sizes: Sizes,
-}
-
-impl<'a> Joining<'a> {
-    fn context(&self, runtime: &'a Handle) -> WriteContext<'a> {
-        WriteContext { store: self.store, spool: self.spool, run: self.run, sizes: self.sizes, runtime }
-    }
+    pub context: WriteContext<'a>,
 }
 
 /// Neighbours that become fewer files.
@@ -81,14 +70,14 @@ pub fn joint(run: &[&DataFile]) -> Joint {
 }
 
 /// Joins the small neighbours of every table, and stages the new files. Blocks: call it from a blocking thread.
-pub fn join(work: &Joining<'_>, runtime: &Handle, next_number: &mut u64) -> Result<Joined> {
+pub fn join(work: &Joining<'_>, next_number: &mut u64) -> Result<Joined> {
     let mut joined = Joined { tables: work.head.tables.clone(), ..Joined::default() };
     for (name, table) in &work.head.tables {
-        for run in small_neighbours(table, work.sizes) {
-            let drafts = join_run(work, name, table, &run, runtime, next_number)?;
+        for run in small_neighbours(table, work.context.sizes) {
+            let drafts = join_run(work, name, table, &run, next_number)?;
             if drafts.len() >= run.len() {
                 // Rows that take more room than they seem to: nothing is won.
-                drafts.iter().try_for_each(|draft| work.store.discard(&draft.scratch))?;
+                drafts.iter().try_for_each(|draft| work.context.store.discard(&draft.scratch))?;
                 continue;
             }
             let into = u64::try_from(drafts.len()).expect("a length fits");
@@ -97,7 +86,7 @@ pub fn join(work: &Joining<'_>, runtime: &Handle, next_number: &mut u64) -> Resu
             let files = &mut joined.tables.get_mut(name).expect("it is a table of the head").files;
             files.retain(|file| !run.iter().any(|gone| gone.path == file.path));
             let open = if into == 1 { joined_open(&run) } else { None };
-            for file in work.context(runtime).stage(drafts)? {
+            for file in work.context.stage(drafts)? {
                 joined.staged.push(file.staged.clone());
                 files.push(DataFile { open: open.clone(), ..file });
             }
@@ -112,10 +101,9 @@ fn join_run(
     name: &str,
     table: &TableFiles,
     run: &[&DataFile],
-    runtime: &Handle,
     next_number: &mut u64,
 ) -> Result<Vec<Draft>> {
-    let context = work.context(runtime);
+    let context = &work.context;
     let form = form(work, table, &context.live_copy(run[0])?)?;
     let mut target = context.target(name, &form, None, next_number);
     let mut output = Output::new(run[0].partition.clone());
@@ -139,7 +127,7 @@ fn form(work: &Joining<'_>, table: &TableFiles, copy: &LocalCopy) -> Result<Form
         found.map_err(|error| Failure::new(Kind::Damage, "find the key of a table").at(name).caused(error))
     };
     let key = table.key.iter().map(place).collect::<Result<Vec<_>>>()?;
-    Ok(Form { key, schema, schema_hash: work.head.schema_hash.clone(), sizes: work.sizes })
+    Ok(Form { key, schema, schema_hash: work.head.schema_hash.clone(), sizes: work.context.sizes })
 }
 
 /// The open records of neighbours that became one file, where each lists its own.

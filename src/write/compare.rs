@@ -17,42 +17,43 @@ use crate::write::table_group::Group;
 pub fn compare(group: &Group, store: &Store, spool: &Path, runtime: &Handle) -> Result<Vec<FileFault>> {
     let reading = Access { store, spool, runtime };
     let cursors = group.parts.iter().enumerate().map(|(place, part)| (place, KeyCursor::new(reading, part)));
-    let (mut owners, mut children): (Vec<_>, Vec<_>) = cursors.partition(|(place, _)| Some(*place) == group.owner);
-    if let Some((_, owners)) = owners.first_mut() {
-        side_by_side(owners, children.iter_mut().map(|(_, child)| child).collect())?;
+    let (mut records, mut children): (Vec<_>, Vec<_>) =
+        cursors.partition(|(place, _)| Some(*place) == group.record_table);
+    if let Some((_, records)) = records.first_mut() {
+        side_by_side(records, children.iter_mut().map(|(_, child)| child).collect())?;
     }
     let mut faults = Vec::new();
-    for (_, cursor) in owners.into_iter().chain(children) {
+    for (_, cursor) in records.into_iter().chain(children) {
         faults.extend(cursor.drain()?);
     }
     Ok(faults)
 }
 
 /// Advances the child tables record by record, and looks for each record in the main table.
-fn side_by_side(owners: &mut KeyCursor<'_>, mut children: Vec<&mut KeyCursor<'_>>) -> Result<()> {
+fn side_by_side(records: &mut KeyCursor<'_>, mut children: Vec<&mut KeyCursor<'_>>) -> Result<()> {
     loop {
         let mut least = None;
         for child in &mut children {
-            if let Some((owner, _)) = child.head()?
-                && least.as_ref().is_none_or(|least| owner < *least)
+            if let Some((record, _)) = child.head()?
+                && least.as_ref().is_none_or(|least| record < *least)
             {
-                least = Some(owner);
+                least = Some(record);
             }
         }
         let Some(least) = least else { return Ok(()) };
-        while let Some((owner, place)) = owners.head()?
-            && owner < least
+        while let Some((record, place)) = records.head()?
+            && record < least
         {
-            owners.step(place)?;
+            records.step(place)?;
         }
-        let found = owners.head()?.filter(|(owner, _)| *owner == least);
-        let partition = found.map(|(_, place)| owners.file(place).file.partition.clone());
+        let found = records.head()?.filter(|(record, _)| *record == least);
+        let partition = found.map(|(_, place)| records.file(place).file.partition.clone());
         for child in &mut children {
-            while let Some((owner, place)) = child.head()?
-                && owner == least
+            while let Some((record, place)) = child.head()?
+                && record == least
             {
                 match &partition {
-                    None if owners.whole => child.fault(place, Flaw::Orphan(child.shown(place))),
+                    None if records.whole => child.fault(place, Flaw::Orphan(child.shown(place))),
                     Some(partition) if *partition != child.file(place).file.partition => {
                         let belongs = partition.clone().unwrap_or_default();
                         child.fault(place, Flaw::Partition { key: child.shown(place), belongs });

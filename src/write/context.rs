@@ -13,7 +13,7 @@ use crate::write::output::{Draft, Target};
 use crate::write::source::live_copy;
 
 /// The store, the local disk and the run for which files are written, on a blocking thread.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub struct WriteContext<'a> {
     pub store: &'a Store,
     pub spool: &'a Path,

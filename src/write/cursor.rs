@@ -59,11 +59,11 @@ impl<'a> KeyCursor<'a> {
                 let row = |place: &usize| self.open[*place].keys.row(self.open[*place].at);
                 row(a).cmp(&row(b))
             });
-            let head = least.map(|place| (self.open[place].owner(&self.part.key[0]), place));
+            let head = least.map(|place| (self.open[place].record_key(&self.part.key[0]), place));
             let Some(next) = self.waiting.front().copied() else { return Ok(head) };
             let first = self.part.files[next].file.first.as_ref();
-            if let (Some((owner, _)), Some(first)) = (&head, first)
-                && owner < first
+            if let (Some((record, _)), Some(first)) = (&head, first)
+                && record < first
             {
                 return Ok(head);
             }
@@ -142,7 +142,7 @@ impl<'a> KeyCursor<'a> {
             Ok(Some(stream)) => {
                 self.open.push(stream);
                 let place = self.open.len() - 1;
-                let first = self.open[place].owner(&self.part.key[0]);
+                let first = self.open[place].record_key(&self.part.key[0]);
                 if located.file.first.as_ref() != Some(&first) {
                     let named = range(located.file.first.as_ref(), located.file.last.as_ref());
                     self.fault(place, Flaw::Range { found: format!("from {first}"), named });

@@ -1,42 +1,30 @@
 //! Deleted rows: rows that leave the tables are written once more, with the time at which their record was found
 //! deleted.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use arrow_array::{Array, ArrayRef, BooleanArray, RecordBatch, TimestampMicrosecondArray};
 use arrow_schema::{DataType, Field, Schema, TimeUnit};
 use arrow_select::filter::filter_record_batch;
 use jiff::Timestamp;
-use tokio::runtime::Handle;
 
 use crate::failure::{Failure, Kind, Result};
 use crate::manifest::{DataFile, TableFiles, Version};
 use crate::schema::{DELETED_AT, Resource};
-use crate::store::Store;
 use crate::write::context::WriteContext;
 use crate::write::deleted_files::join_deleted;
-use crate::write::form::{Form, Sizes};
+use crate::write::form::Form;
 use crate::write::output::Output;
 use crate::write::reader::read;
-use crate::write::sorted::owner;
+use crate::write::sorted::record_key;
 use crate::write::spool::RecordSet;
 
 /// The context in which deleted rows are written.
 #[derive(Clone, Debug)]
 pub struct DeletedRows<'a> {
-    pub store: &'a Store,
     pub resource: &'a Resource,
     pub head: &'a Version,
-    pub spool: &'a Path,
-    pub run: &'a str,
-    pub sizes: Sizes,
-}
-
-impl<'a> DeletedRows<'a> {
-    pub(super) fn context(&self, runtime: &'a Handle) -> WriteContext<'a> {
-        WriteContext { store: self.store, spool: self.spool, run: self.run, sizes: self.sizes, runtime }
-    }
+    pub context: WriteContext<'a>,
 }
 
 /// Files of deleted rows.
@@ -59,8 +47,8 @@ pub enum DeletedSelection<'a> {
 impl DeletedSelection<'_> {
     fn concerns(&self, table: &str, file: &DataFile) -> bool {
         match self {
-            Self::Of(owners, _) => {
-                file.first.as_ref().zip(file.last.as_ref()).is_some_and(|(first, last)| owners.touches(first, last))
+            Self::Of(records, _) => {
+                file.first.as_ref().zip(file.last.as_ref()).is_some_and(|(first, last)| records.touches(first, last))
             }
             Self::Marked(tables) => file.rows > 0 && tables.contains(&table),
         }
@@ -68,7 +56,7 @@ impl DeletedSelection<'_> {
 
     fn wants(&self, batch: &RecordBatch, key: usize, row: usize) -> bool {
         match self {
-            Self::Of(owners, _) => owners.contains(&owner(batch, key, row)),
+            Self::Of(records, _) => records.contains(&record_key(batch, key, row)),
             Self::Marked(_) => batch.column_by_name(DELETED_AT).is_some_and(|marks| marks.is_valid(row)),
         }
     }
@@ -81,10 +69,9 @@ pub fn write_deleted_rows(
     work: &DeletedRows<'_>,
     which: &DeletedSelection<'_>,
     gone: &[String],
-    runtime: &Handle,
     next_number: &mut u64,
 ) -> Result<DeletedFiles> {
-    let context = work.context(runtime);
+    let context = &work.context;
     let mut kept = DeletedFiles::default();
     for (name, table) in &work.head.tables {
         let schema = Arc::new(with_deleted_at(&table.arrow()?));
@@ -113,7 +100,7 @@ pub fn write_deleted_rows(
             }
         }
         let drafts = output.finish(&target)?;
-        let (drafts, joined) = join_deleted(&context, &work.head.deleted, drafts, gone, &mut target)?;
+        let (drafts, joined) = join_deleted(context, &work.head.deleted, drafts, gone, &mut target)?;
         kept.removes.extend(joined);
         kept.files.extend(context.stage_deleted(name, drafts)?);
     }

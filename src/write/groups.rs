@@ -26,8 +26,8 @@ use crate::config::Encodings;
 use crate::failure::Result;
 use crate::manifest::{DataFile, Key};
 use crate::schema::same_columns;
-use crate::write::bounds::{range, rows_at_once};
 use crate::write::encode::created_by;
+use crate::write::file_limits::{chunk_range, rows_at_once};
 use crate::write::form::Form;
 use crate::write::lookup::unreadable;
 use crate::write::source::{FileSource, HeldRange};
@@ -45,7 +45,7 @@ pub struct RowGroups {
 
 /// The records that a row group may hold: the least and the greatest, and whether both are in it.
 #[derive(Clone, Debug)]
-pub struct Bounds {
+pub struct KeyBounds {
     pub first: Key,
     pub last: Key,
     pub exact: bool,
@@ -86,17 +86,17 @@ impl RowGroups {
     }
 
     /// The records of a row group, where its statistics state them.
-    pub fn bounds(&self, group: usize) -> Option<Bounds> {
+    pub fn key_bounds(&self, group: usize) -> Option<KeyBounds> {
         let statistics = self.meta(group).column(self.key).statistics()?;
         match statistics {
             Statistics::Int64(values) => {
                 let (first, last) = (Key::Int(*values.min_opt()?), Key::Int(*values.max_opt()?));
-                Some(Bounds { first, last, exact: true })
+                Some(KeyBounds { first, last, exact: true })
             }
             Statistics::ByteArray(values) => {
                 let text = |value: &parquet::data_type::ByteArray| Some(Key::Text(value.as_utf8().ok()?.to_owned()));
                 let (first, last) = (text(values.min_opt()?)?, text(values.max_opt()?)?);
-                Some(Bounds { first, last, exact: values.min_is_exact() && values.max_is_exact() })
+                Some(KeyBounds { first, last, exact: values.min_is_exact() && values.max_is_exact() })
             }
             _ => None,
         }
@@ -105,7 +105,7 @@ impl RowGroups {
     /// The bytes of a row group in memory.
     pub fn hold(&self, group: usize) -> Result<HeldRange> {
         let held = || {
-            let range = self.range(group)?;
+            let range = self.byte_range(group)?;
             match self.ahead.as_ref().filter(|held| held.covers(&range)) {
                 Some(held) => Ok(held.clone()),
                 None => self.source.hold(range),
@@ -119,12 +119,12 @@ impl RowGroups {
     pub fn hold_ahead(&mut self, group: usize, wanted: impl Fn(usize) -> bool, most: usize) -> Result<HeldRange> {
         let most = u64::try_from(most).unwrap_or(u64::MAX);
         let mut ahead = || {
-            let mut range = self.range(group)?;
+            let mut range = self.byte_range(group)?;
             if !self.source.is_remote() || self.ahead.as_ref().is_some_and(|held| held.covers(&range)) {
                 return Ok(());
             }
             for next in (group + 1..self.count()).take_while(|next| wanted(*next)) {
-                let next = self.range(next)?;
+                let next = self.byte_range(next)?;
                 if next.start < range.end || next.end - range.start > most {
                     break;
                 }
@@ -139,10 +139,10 @@ impl RowGroups {
     }
 
     /// Where the columns of a row group are.
-    fn range(&self, group: usize) -> parquet::errors::Result<Range<u64>> {
+    fn byte_range(&self, group: usize) -> parquet::errors::Result<Range<u64>> {
         let size = self.source.size();
         let columns = self.meta(group).columns().iter();
-        let ranges = columns.map(|column| range(column, size)).collect::<parquet::errors::Result<Vec<_>>>()?;
+        let ranges = columns.map(|column| chunk_range(column, size)).collect::<parquet::errors::Result<Vec<_>>>()?;
         let start = ranges.iter().map(|range| range.start).min().unwrap_or(0);
         Ok(Range { start, end: ranges.iter().map(|range| range.end).max().unwrap_or(start) })
     }

@@ -10,7 +10,7 @@ use arrow_schema::SortOptions;
 use crate::failure::{Failure, Kind, Result};
 use crate::manifest::Key;
 use crate::write::columns::Layout;
-use crate::write::sorted::{Sorted, owner};
+use crate::write::sorted::{Sorted, record_key};
 
 /// A batch with its keys and a place in it.
 pub struct Side {
@@ -59,7 +59,7 @@ impl<'a> Incoming<'a> {
     /// The batch of the next row; none behind the last. The current batch is released once all its rows are taken.
     pub fn head(&mut self, converter: &RowConverter) -> Result<Option<&mut Side>> {
         if self.side.as_ref().is_none_or(Side::is_spent) {
-            let rows = self.sorted.take(self.partition, |owner| *owner <= self.last)?;
+            let rows = self.sorted.take(self.partition, |record| *record <= self.last)?;
             let rows = rows.map(|rows| self.layout.to_file(&rows, self.run));
             self.side = rows.map(|rows| Side::new(rows, self.layout, converter));
             self.batches += 1;
@@ -73,9 +73,9 @@ impl<'a> Incoming<'a> {
     }
 
     /// The record of the next row.
-    pub fn owner(&mut self, converter: &RowConverter) -> Result<Option<Key>> {
+    pub fn record_key(&mut self, converter: &RowConverter) -> Result<Option<Key>> {
         let key = self.layout.key[0];
-        Ok(self.head(converter)?.map(|side| owner(&side.batch, key, side.at)))
+        Ok(self.head(converter)?.map(|side| record_key(&side.batch, key, side.at)))
     }
 
     /// The next rows of records within the bound; none when the next row is outside it.
@@ -83,7 +83,7 @@ impl<'a> Incoming<'a> {
         let key = self.layout.key[0];
         let Some(side) = self.head(converter)? else { return Ok(None) };
         let rows = side.at..side.batch.num_rows();
-        let count = rows.take_while(|row| admits(&owner(&side.batch, key, *row))).count();
+        let count = rows.take_while(|row| admits(&record_key(&side.batch, key, *row))).count();
         let slice = side.batch.slice(side.at, count);
         side.at += count;
         Ok((count > 0).then_some(slice))

@@ -14,8 +14,8 @@ use crate::failure::{Failure, Kind, Result};
 use crate::manifest::{DataFile, Key};
 use crate::quantity::plural;
 use crate::store::{LocalCopy, RemoteFile};
-use crate::write::bounds::{Indexes, load};
 use crate::write::expected_columns::Columns;
+use crate::write::file_limits::{Indexes, load_footer};
 use crate::write::parquet::failed;
 use crate::write::ranges::Chunks;
 
@@ -141,7 +141,7 @@ impl Footer {
 /// Reads a footer. Blocks: call it from a blocking thread. The inner error is the reason why the file is no Parquet,
 /// the outer one a failure of the store.
 pub fn footer(file: RemoteFile) -> Result<Result<Footer, Flaw>> {
-    match Chunks::open(file).and_then(|file| load(&file, Indexes::None)) {
+    match Chunks::open(file).and_then(|file| load_footer(&file, Indexes::None)) {
         Ok(metadata) => Ok(Ok(Footer::new(&metadata))),
         Err(error) => unreadable(error).map(Err),
     }

@@ -155,7 +155,7 @@ pub async fn held_open(store: &Store, files: &[DataFile], key: &str, open: &Open
 /// The records of a file, and the records of another resource that they name.
 #[derive(Debug, Default)]
 pub struct ReferencedRecords {
-    pub owners: BTreeSet<i64>,
+    pub referencing: BTreeSet<i64>,
     pub ids: BTreeSet<i64>,
 }
 
@@ -190,7 +190,7 @@ fn names(
             let tests = tests.iter().filter_map(|test| Some((batch.column_by_name(&test.column)?, &test.test)));
             let tests: Vec<_> = tests.collect();
             for row in 0..batch.num_rows() {
-                found.owners.insert(keys.value(row));
+                found.referencing.insert(keys.value(row));
                 // 0 is no reference (docs/brightpearl-api.md §8.9).
                 let names = values.is_valid(row)
                     && values.value(row) > 0

@@ -15,11 +15,11 @@ use crate::manifest::{DataFile, Key};
 use crate::store::Store;
 use crate::write::changes::{Met, RowAction, RowChanges};
 use crate::write::columns::Layout;
-use crate::write::groups::{Bounds, RowGroups};
+use crate::write::groups::{KeyBounds, RowGroups};
 use crate::write::incoming::{Compared, Incoming, Side};
 use crate::write::output::Begun;
 use crate::write::picked::Picked;
-use crate::write::sorted::owner;
+use crate::write::sorted::record_key;
 use crate::write::source::{FileSource, HeldRange};
 use crate::write::spool::RecordSet;
 
@@ -32,14 +32,14 @@ pub struct Rules<'a> {
 
 impl Rules<'_> {
     /// Whether rows of these records may change.
-    fn concern(&self, bounds: Option<&Bounds>) -> bool {
-        let (Some(records), Some(Bounds { first, last, .. })) = (&self.records, bounds) else { return true };
+    fn concern(&self, bounds: Option<&KeyBounds>) -> bool {
+        let (Some(records), Some(KeyBounds { first, last, .. })) = (&self.records, bounds) else { return true };
         records.iter().any(|records| records.touches(first, last))
     }
 
     /// The records within these bounds with rows that may change, ascending; none means all.
-    fn within(&self, bounds: Option<&Bounds>) -> Option<Vec<&Key>> {
-        let (records, Bounds { first, last, .. }) = self.records.as_ref().zip(bounds)?;
+    fn within(&self, bounds: Option<&KeyBounds>) -> Option<Vec<&Key>> {
+        let (records, KeyBounds { first, last, .. }) = self.records.as_ref().zip(bounds)?;
         let mut keys: Vec<&Key> = records.iter().flat_map(|records| records.within(first, last)).collect();
         keys.sort_unstable();
         keys.dedup();
@@ -99,12 +99,12 @@ impl<'a> Merge<'a> {
         }
         let most = output.target.form.sizes.row_group_bytes;
         let concerned: Vec<bool> =
-            (0..self.groups.count()).map(|group| rules.concern(self.groups.bounds(group).as_ref())).collect();
+            (0..self.groups.count()).map(|group| rules.concern(self.groups.key_bounds(group).as_ref())).collect();
         for group in 0..self.groups.count() {
-            let bounds = self.groups.bounds(group);
+            let bounds = self.groups.key_bounds(group);
             if !concerned[group] {
                 let first = bounds.expect("a row group without bounds is of concern").first;
-                self.write_new(incoming, |owner| *owner < first, group, output, met)?;
+                self.write_new(incoming, |record| *record < first, group, output, met)?;
                 self.keep(group, output)?;
                 continue;
             }
@@ -165,7 +165,7 @@ impl<'a> Merge<'a> {
     fn differs(
         &mut self,
         (group, held): (usize, &HeldRange),
-        bounds: Option<&Bounds>,
+        bounds: Option<&KeyBounds>,
         incoming: &mut Incoming<'_>,
         rules: &Rules<'_>,
     ) -> Result<bool> {
@@ -176,7 +176,7 @@ impl<'a> Merge<'a> {
             while !old.is_spent() {
                 let order = order(&old, incoming.head(&self.converter)?.as_deref());
                 let same = match order {
-                    Ordering::Less => match (rules.action)(&self.owner(&old)) {
+                    Ordering::Less => match (rules.action)(&self.record_key(&old)) {
                         RowAction::Stays => true,
                         RowAction::Marked(_) => self.layout.is_marked(&old.batch, old.at),
                         RowAction::Goes => false,
@@ -198,7 +198,7 @@ impl<'a> Merge<'a> {
             self.equal_to = Some(old.key(old.batch.num_rows() - 1).to_vec());
         }
         // A new record may belong between old ones that were not looked at.
-        let next = incoming.owner(&self.converter)?;
+        let next = incoming.record_key(&self.converter)?;
         Ok(next.is_some_and(|next| bounds.is_none_or(|bounds| next < bounds.last)))
     }
 
@@ -222,7 +222,7 @@ impl<'a> Merge<'a> {
                 match order(&old, new.as_deref()) {
                     Ordering::Less => {
                         let equal = self.equal_to.as_deref().is_some_and(|equal| old.key(old.at) <= equal);
-                        match if equal { RowAction::Stays } else { (rules.action)(&self.owner(&old)) } {
+                        match if equal { RowAction::Stays } else { (rules.action)(&self.record_key(&old)) } {
                             RowAction::Stays => picked.take_old(old.at),
                             RowAction::Marked(_) if self.layout.is_marked(&old.batch, old.at) => {
                                 picked.take_old(old.at)
@@ -288,8 +288,8 @@ impl<'a> Merge<'a> {
         Ok(())
     }
 
-    fn owner(&self, side: &Side) -> Key {
-        owner(&side.batch, self.layout.key[0], side.at)
+    fn record_key(&self, side: &Side) -> Key {
+        record_key(&side.batch, self.layout.key[0], side.at)
     }
 }
 

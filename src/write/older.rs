@@ -16,7 +16,7 @@ use crate::schema::Resource;
 use crate::store::Store;
 use crate::write::lookup::{range, unreadable};
 use crate::write::ranges::each_batch;
-use crate::write::sorted::owner;
+use crate::write::sorted::record_key;
 use crate::write::spool::{Spooled, rank};
 
 /// A copy that is older than the stored one.
@@ -42,12 +42,12 @@ pub fn older_copies(store: &Store, resource: &Resource, stored: &Version, spoole
     let mut found = Vec::new();
     for file in stored.tables.get(&table.name).into_iter().flat_map(|table| &table.files) {
         let (Some(first), Some(last)) = (&file.first, &file.last) else { continue };
-        if !spooled.owners.touches(first, last) {
+        if !spooled.records.touches(first, last) {
             continue;
         }
         let remote = store.known_file(&file.path, file.bytes);
         let within = |group: &RowGroupMetaData| {
-            range(group, key).is_none_or(|(first, last)| spooled.owners.touches(&Key::Int(first), &Key::Int(last)))
+            range(group, key).is_none_or(|(first, last)| spooled.records.touches(&Key::Int(first), &Key::Int(last)))
         };
         let compared = |batch: &RecordBatch| compare(batch, key, &columns[1..], spooled, &mut found);
         each_batch(remote, &columns, within, compared).map_err(|error| unreadable(file.path.clone(), error))?;
@@ -63,7 +63,7 @@ fn compare(batch: &RecordBatch, key: &str, columns: &[&str], spooled: &Spooled, 
     let columns: Vec<Option<&dyn Array>> =
         columns.iter().map(|name| batch.column_by_name(name).map(|column| column.as_ref())).collect();
     for row in 0..batch.num_rows() {
-        let key = owner(batch, place, row);
+        let key = record_key(batch, place, row);
         let Some(copy) = spooled.copies.get(&key) else { continue };
         let stored: Vec<Option<i64>> =
             columns.iter().map(|column| column.and_then(|column| value(column, row))).collect();

@@ -12,7 +12,7 @@ use crate::write::form::{Fill, Form};
 use crate::write::groups::RowGroups;
 use crate::write::open::OpenRows;
 use crate::write::parquet::Writer;
-use crate::write::sorted::owner;
+use crate::write::sorted::record_key;
 use crate::write::source::HeldRange;
 
 /// Where and how files of a table are written.
@@ -94,7 +94,7 @@ impl Output {
         target: &mut Target<'_>,
     ) -> Result<bool> {
         let (rows, bytes) = (groups.rows(group), groups.bytes(group));
-        let Some(bounds) = groups.bounds(group).filter(|bounds| bounds.exact) else { return Ok(false) };
+        let Some(bounds) = groups.key_bounds(group).filter(|bounds| bounds.exact) else { return Ok(false) };
         if target.form.sizes.is_small(rows, bytes) {
             return Ok(false);
         }
@@ -134,7 +134,7 @@ impl Output {
         let mut at = 0;
         while at < batch.num_rows() {
             let key = target.form.key[0];
-            let other = self.open.as_ref().is_some_and(|open| open.last != owner(batch, key, at));
+            let other = self.open.as_ref().is_some_and(|open| open.last != record_key(batch, key, at));
             if other && self.is_full(target) {
                 self.close(target)?;
             }
@@ -142,13 +142,13 @@ impl Output {
             let length = self.piece(batch, at, target);
             let piece = batch.slice(at, length);
             if self.open.is_none() {
-                self.begin(owner(&piece, key, 0), target)?;
+                self.begin(record_key(&piece, key, 0), target)?;
             }
             let open = self.open.as_mut().expect("a file was just begun");
             open.writer.write(&piece, fill, &open.scratch.path)?;
             open.rows += u64::try_from(length).expect("a length fits");
             open.open_ids.extend(target.open.iter().flat_map(|rows| rows.ids(&piece)));
-            open.last = owner(&piece, key, length - 1);
+            open.last = record_key(&piece, key, length - 1);
             at += length;
         }
         Ok(())
@@ -162,8 +162,8 @@ impl Output {
         }
         // The file is full but its last record continues: just the rows of that record.
         let key = target.form.key[0];
-        let this = owner(batch, key, at);
-        (1..rest).find(|more| owner(batch, key, at + more) != this).unwrap_or(rest)
+        let this = record_key(batch, key, at);
+        (1..rest).find(|more| record_key(batch, key, at + more) != this).unwrap_or(rest)
     }
 
     fn begin(&mut self, first: Key, target: &mut Target<'_>) -> Result<()> {

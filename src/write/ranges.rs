@@ -16,7 +16,7 @@ use parquet::file::metadata::RowGroupMetaData;
 use parquet::file::reader::{ChunkReader, Length};
 
 use crate::store::RemoteFile;
-use crate::write::bounds::{Indexes, load, range, rows_at_once};
+use crate::write::file_limits::{Indexes, chunk_range, load_footer, rows_at_once};
 
 /// Bytes of a file's end that are read first: the footers of most files fit.
 const TAIL: u64 = 64 << 10;
@@ -145,7 +145,7 @@ pub fn each_batch(
 ) -> parquet::errors::Result<()> {
     let size = file.size();
     let chunks = Chunks::open(file)?;
-    let metadata = load(&chunks, Indexes::None)?;
+    let metadata = load_footer(&chunks, Indexes::None)?;
     let schema = metadata.metadata().file_metadata().schema_descr_ptr();
     let mask = ProjectionMask::columns(&schema, columns.iter().copied());
     let mut together: Vec<usize> = Vec::new();
@@ -166,7 +166,7 @@ pub fn each_batch(
     let groups = metadata.metadata().row_groups().iter().enumerate();
     for (place, group) in groups.filter(|(_, group)| wanted(group)) {
         let leaves = group.columns().iter().enumerate().filter(|(leaf, _)| mask.leaf_included(*leaf));
-        let own = leaves.map(|(_, column)| range(column, size)).collect::<parquet::errors::Result<Vec<_>>>()?;
+        let own = leaves.map(|(_, column)| chunk_range(column, size)).collect::<parquet::errors::Result<Vec<_>>>()?;
         if !together.is_empty() && span(&ranges) + span(&own) > HELD {
             read(std::mem::take(&mut together), std::mem::take(&mut ranges))?;
         }

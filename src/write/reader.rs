@@ -12,7 +12,7 @@ use parquet::errors::ParquetError;
 
 use crate::failure::{Failure, Result};
 use crate::store::LocalCopy;
-use crate::write::bounds::{Indexes, load, rows_at_once};
+use crate::write::file_limits::{Indexes, load_footer, rows_at_once};
 
 /// A file being read.
 pub struct FileReader {
@@ -31,7 +31,7 @@ pub fn read(copy: &LocalCopy) -> Result<FileReader> {
 
 /// Reads a whole file that is open; its path is for messages.
 pub fn read_file(file: File, path: &Path) -> Result<FileReader> {
-    let metadata = load(&file, Indexes::None)
+    let metadata = load_footer(&file, Indexes::None)
         .map_err(|error| Failure::damaged("read a data file", path.display().to_string()).caused(error))?;
     Ok(FileReader { file, metadata, next: 0, batches: None })
 }

@@ -7,7 +7,6 @@
 use arrow_array::{Array, BooleanArray, RecordBatch};
 use arrow_schema::{DataType, Schema};
 use arrow_select::filter::filter_record_batch;
-use tokio::runtime::Handle;
 
 use crate::failure::{Failure, Kind, Result};
 use crate::manifest::{DataFile, TableFiles};
@@ -17,7 +16,7 @@ use crate::write::form::Form;
 use crate::write::inspect::refuse_altered;
 use crate::write::output::Output;
 use crate::write::reader::read;
-use crate::write::sorted::owner;
+use crate::write::sorted::record_key;
 use crate::write::spool::Spooled;
 
 /// Files of deleted rows that change.
@@ -32,25 +31,20 @@ pub struct Reappeared {
 }
 
 /// Takes rows of records that came out of the files of deleted rows. Blocks: call it from a blocking thread.
-pub fn cancel_deletions(
-    work: &DeletedRows<'_>,
-    spooled: &Spooled,
-    runtime: &Handle,
-    next_number: &mut u64,
-) -> Result<Reappeared> {
+pub fn cancel_deletions(work: &DeletedRows<'_>, spooled: &Spooled, next_number: &mut u64) -> Result<Reappeared> {
     let mut found = Reappeared::default();
     for file in &work.head.deleted {
         let touched = file.first.as_ref().zip(file.last.as_ref());
         let named = paths::of_deleted(&file.path).and_then(|(table, _)| Some((table, work.head.tables.get(table)?)));
         let (true, Some((name, table))) =
-            (touched.is_some_and(|(first, last)| spooled.owners.touches(first, last)), named)
+            (touched.is_some_and(|(first, last)| spooled.records.touches(first, last)), named)
         else {
             continue;
         };
-        let Some(copy) = work.context(runtime).local_copy(file)? else { continue };
+        let Some(copy) = work.context.local_copy(file)? else { continue };
         let rows = if refuse_altered(&copy, file).is_ok() { came_again(&copy, file, table, spooled)? } else { 0 };
         if rows > 0 {
-            found.files.extend(rest(work, (name, table), (file, &copy), spooled, runtime, next_number)?);
+            found.files.extend(rest(work, (name, table), (file, &copy), spooled, next_number)?);
             found.removes.push(file.path.clone());
             found.rows += rows;
         }
@@ -64,7 +58,7 @@ fn came_again(copy: &LocalCopy, file: &DataFile, table: &TableFiles, spooled: &S
     for batch in read(copy)? {
         let batch = batch.map_err(|error| Failure::damaged("read a data file", &file.path).caused(error))?;
         let Some(key) = key_of(&batch, table) else { return Ok(0) };
-        let came = (0..batch.num_rows()).filter(|row| spooled.came(&owner(&batch, key, *row))).count();
+        let came = (0..batch.num_rows()).filter(|row| spooled.came(&record_key(&batch, key, *row))).count();
         rows += u64::try_from(came).expect("a length fits");
     }
     Ok(rows)
@@ -82,10 +76,9 @@ fn rest(
     (name, table): (&str, &TableFiles),
     (file, copy): (&DataFile, &LocalCopy),
     spooled: &Spooled,
-    runtime: &Handle,
     next_number: &mut u64,
 ) -> Result<Vec<DataFile>> {
-    let context = work.context(runtime);
+    let context = &work.context;
     let mut batches = read(copy)?.peekable();
     let Some(Ok(first)) = batches.peek() else { return Ok(Vec::new()) };
     let schema = first.schema();
@@ -101,7 +94,7 @@ fn rest(
         let batch = batch.map_err(|error| Failure::damaged("read a data file", &file.path).caused(error))?;
         let Some(key) = key_of(&batch, table) else { continue };
         let stays: BooleanArray =
-            (0..batch.num_rows()).map(|row| Some(!spooled.came(&owner(&batch, key, row)))).collect();
+            (0..batch.num_rows()).map(|row| Some(!spooled.came(&record_key(&batch, key, row)))).collect();
         let rows = filter_record_batch(&batch, &stays)
             .map_err(|error| Failure::new(Kind::Bug, "pick deleted rows").caused(error))?;
         if rows.num_rows() > 0 {

@@ -4,7 +4,6 @@
 //! several, if it has grown too large), batch by batch. The time and run that first stored a row stay.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
@@ -13,7 +12,6 @@ use arrow_array::{Array, ArrayRef, BooleanArray, Decimal128Array, Int64Array, Re
 use arrow_schema::{DataType, SchemaRef};
 use arrow_select::filter::filter_record_batch;
 use arrow_select::zip::zip;
-use tokio::runtime::Handle;
 
 use crate::decode::Rest;
 use crate::failure::{Failure, Kind, Result};
@@ -22,10 +20,9 @@ use crate::plan::{ColumnOrigin, Reshape, TableReshape};
 use crate::schema::{
     Column, DELETED_AT, EXTRA, EXTRACTED_AT, Meaning, Partition, RUN_ID, Resource, Source, Table, Type,
 };
-use crate::store::Store;
 use crate::write::context::WriteContext;
 use crate::write::deleted_rows::{DeletedRows, DeletedSelection, write_deleted_rows};
-use crate::write::form::{Form, Sizes};
+use crate::write::form::Form;
 use crate::write::open::OpenRows;
 use crate::write::output::{Draft, Output, empty};
 use crate::write::partition::segment;
@@ -35,20 +32,11 @@ use crate::write::table::Written;
 /// The context of a schema migration.
 #[derive(Clone, Debug)]
 pub struct Reshaping<'a> {
-    pub store: &'a Store,
     pub resource: &'a Resource,
     pub head: &'a Version,
-    pub spool: &'a Path,
-    pub run: &'a str,
-    pub sizes: Sizes,
+    pub context: WriteContext<'a>,
     /// Rows of deleted records that leave their table are kept as deleted rows.
     pub kept: bool,
-}
-
-impl<'a> Reshaping<'a> {
-    fn context(&self, runtime: &'a Handle) -> WriteContext<'a> {
-        WriteContext { store: self.store, spool: self.spool, run: self.run, sizes: self.sizes, runtime }
-    }
 }
 
 /// Rewrites and stages the tables of a reshape; the others stay. Blocks: call it from a blocking thread. Gives the files,
@@ -56,7 +44,6 @@ impl<'a> Reshaping<'a> {
 pub fn reshape_tables(
     work: &Reshaping<'_>,
     reshape: &Reshape,
-    runtime: &Handle,
     next_number: &mut u64,
 ) -> Result<(Written, Vec<String>)> {
     let mut written = Written { tables: work.head.tables.clone(), ..Written::default() };
@@ -72,15 +59,8 @@ pub fn reshape_tables(
         .map(|change| work.resource.tables[change.place].name.as_str())
         .collect();
     if !unmarked.is_empty() {
-        let deleted_rows = DeletedRows {
-            store: work.store,
-            resource: work.resource,
-            head: work.head,
-            spool: work.spool,
-            run: work.run,
-            sizes: work.sizes,
-        };
-        let kept = write_deleted_rows(&deleted_rows, &DeletedSelection::Marked(&unmarked), &[], runtime, next_number)?;
+        let deleted_rows = DeletedRows { resource: work.resource, head: work.head, context: work.context };
+        let kept = write_deleted_rows(&deleted_rows, &DeletedSelection::Marked(&unmarked), &[], next_number)?;
         written.deleted = kept.files;
         written.removes.extend(kept.removes);
     }
@@ -92,8 +72,8 @@ pub fn reshape_tables(
         if old.is_some_and(|old| old.files.iter().any(|file| file.rows > 0)) {
             unfilled.extend(migrator.rest.unfilled().iter().map(|column| format!("{}.{column}", table.name)));
         }
-        let drafts = rewrite(work, table, old, &migrator, runtime, next_number)?;
-        let mut files = written.stage(&work.context(runtime), drafts)?;
+        let drafts = rewrite(work, table, old, &migrator, next_number)?;
+        let mut files = written.stage(&work.context, drafts)?;
         files.sort_by(|a, b| (&a.partition, &a.first).cmp(&(&b.partition, &b.first)));
         written.removes.extend(old.iter().flat_map(|old| &old.files).map(|file| file.path.clone()));
         let mut next = TableFiles { files, ..TableFiles::going_on(table, old) };
@@ -214,16 +194,15 @@ fn rewrite(
     table: &Table,
     old: Option<&TableFiles>,
     migrator: &RowMigrator<'_>,
-    runtime: &Handle,
     next_number: &mut u64,
 ) -> Result<Vec<Draft>> {
     let form = Form {
         schema: Arc::clone(&migrator.schema),
         key: table.key.clone(),
         schema_hash: work.resource.hash.clone(),
-        sizes: work.sizes,
+        sizes: work.context.sizes,
     };
-    let context = work.context(runtime);
+    let context = &work.context;
     let mut target = context.target(&table.name, &form, OpenRows::of(work.resource, table), next_number);
     let mut drafts = Vec::new();
     for file in old.iter().flat_map(|old| &old.files).filter(|file| file.rows > 0) {

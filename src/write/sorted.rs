@@ -94,7 +94,7 @@ impl Sorted {
     pub fn peek(&self) -> Option<(i32, Key)> {
         let current = self.current.as_ref()?;
         let partition = current.batch.column(self.layout.partition()).as_primitive::<Int32Type>().value(current.at);
-        Some((partition, owner(&current.batch, self.layout.key[0], current.at)))
+        Some((partition, record_key(&current.batch, self.layout.key[0], current.at)))
     }
 
     /// The number of buffered rows of the next row's partition; the rows after them are unknown.
@@ -110,8 +110,9 @@ impl Sorted {
         let Some(current) = &mut self.current else { return Ok(None) };
         let partitions = current.batch.column(self.layout.partition()).as_primitive::<Int32Type>();
         let rows = current.batch.num_rows();
-        let fits =
-            |at: usize| partitions.value(at) == partition && admits(&owner(&current.batch, self.layout.key[0], at));
+        let fits = |at: usize| {
+            partitions.value(at) == partition && admits(&record_key(&current.batch, self.layout.key[0], at))
+        };
         if !fits(current.at) {
             return Ok(None);
         }
@@ -238,7 +239,7 @@ impl Run {
 }
 
 /// The record key in a column.
-pub fn owner(batch: &RecordBatch, column: usize, row: usize) -> Key {
+pub fn record_key(batch: &RecordBatch, column: usize, row: usize) -> Key {
     let column = batch.column(column);
     match column.data_type() {
         DataType::Int64 => Key::Int(column.as_primitive::<Int64Type>().value(row)),

@@ -18,7 +18,7 @@ use tokio::runtime::Handle;
 use crate::failure::{Failure, Result};
 use crate::manifest::DataFile;
 use crate::store::{LocalCopy, Store};
-use crate::write::bounds::{Indexes, load};
+use crate::write::file_limits::{Indexes, load_footer};
 use crate::write::inspect::refuse_altered;
 use crate::write::lookup::unreadable;
 use crate::write::ranges::Chunks;
@@ -89,9 +89,9 @@ impl FileSource {
     /// The footer, with the index of pages.
     pub fn metadata(&self) -> parquet::errors::Result<ArrowReaderMetadata> {
         match self {
-            Self::Memory(bytes) => load(bytes, Indexes::Pages),
-            Self::Local { file, .. } => load(file, Indexes::Pages),
-            Self::Remote(chunks) => load(chunks, Indexes::Pages),
+            Self::Memory(bytes) => load_footer(bytes, Indexes::Pages),
+            Self::Local { file, .. } => load_footer(file, Indexes::Pages),
+            Self::Remote(chunks) => load_footer(chunks, Indexes::Pages),
         }
     }
 

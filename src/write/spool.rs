@@ -130,7 +130,7 @@ impl RecordSet {
 /// A spool taken for a commit: sorted runs of each table, and which rows of them count.
 #[derive(Debug)]
 pub struct Spooled {
-    pub owners: RecordSet,
+    pub records: RecordSet,
     pub(super) tables: Vec<(Arc<Layout>, Vec<Segment>)>,
     pub(super) winning: Arc<HashSet<u64>>,
     /// Some record came twice, so rows must be looked at one by one.
@@ -148,7 +148,7 @@ impl Spooled {
         for key in keys {
             self.copies.remove(key);
         }
-        self.owners = RecordSet::new(self.copies.keys().cloned().collect());
+        self.records = RecordSet::new(self.copies.keys().cloned().collect());
         self.winning = Arc::new(self.copies.values().map(|copy| copy.seq).collect());
         self.has_losers = true;
     }
@@ -195,13 +195,13 @@ impl Spool {
     /// Takes in a page asked at this time; `partition` overrides that of the records (snapshots). Gives rows of all tables.
     pub fn add(&mut self, page: &Page, asked_at: Timestamp, partition: Option<i32>) -> Result<u64> {
         let first = self.next_seq;
-        self.next_seq += u64::try_from(page.owners.len()).expect("a page's length fits");
-        for (seq, owner) in (first..).zip(&page.owners).filter(|(_, owner)| owner.fits) {
-            let newer = owner.newer.clone().into_boxed_slice();
+        self.next_seq += u64::try_from(page.records.len()).expect("a page's length fits");
+        for (seq, record) in (first..).zip(&page.records).filter(|(_, record)| record.fits) {
+            let newer = record.newer.clone().into_boxed_slice();
             let copy = Winner { newer, asked_at: asked_at.as_microsecond(), seq, empty: false };
-            let known = self.winners.get(&owner.key);
+            let known = self.winners.get(&record.key);
             if known.is_none_or(|known| copy.beats(known)) {
-                self.winners.insert(owner.key.clone(), copy);
+                self.winners.insert(record.key.clone(), copy);
             }
         }
         let mut rows = 0;
@@ -242,14 +242,14 @@ impl Spool {
         (first, asked_at): (u64, Timestamp),
         partition: Option<i32>,
     ) -> Result<RecordBatch> {
-        let count = rows.owners.len();
-        let owner = |index: &u32| usize::try_from(*index).expect("an index fits");
+        let count = rows.record_places.len();
+        let record = |index: &u32| usize::try_from(*index).expect("an index fits");
         let at: TimestampMicrosecondArray =
             TimestampMicrosecondArray::from_iter_values(std::iter::repeat_n(asked_at.as_microsecond(), count))
                 .with_timezone("UTC");
-        let seq = UInt64Array::from_iter_values(rows.owners.iter().map(|index| first + u64::from(*index)));
+        let seq = UInt64Array::from_iter_values(rows.record_places.iter().map(|index| first + u64::from(*index)));
         let partitions = Int32Array::from_iter_values(
-            rows.owners.iter().map(|index| partition.unwrap_or(page.owners[owner(index)].partition)),
+            rows.record_places.iter().map(|index| partition.unwrap_or(page.records[record(index)].partition)),
         );
         let mut columns: Vec<ArrayRef> = rows.batch.columns().to_vec();
         columns.push(Arc::new(at));
@@ -257,10 +257,11 @@ impl Spool {
         columns.push(Arc::new(partitions));
         let bug = |error| Failure::new(Kind::Bug, "spool a page").caused(error);
         let batch = RecordBatch::try_new(Arc::clone(&self.layouts[place].spool), columns).map_err(bug)?;
-        if page.owners.iter().all(|owner| owner.fits) {
+        if page.records.iter().all(|record| record.fits) {
             return Ok(batch);
         }
-        let fits: BooleanArray = rows.owners.iter().map(|index| Some(page.owners[owner(index)].fits)).collect();
+        let fits: BooleanArray =
+            rows.record_places.iter().map(|index| Some(page.records[record(index)].fits)).collect();
         filter_record_batch(&batch, &fits).map_err(bug)
     }
 
@@ -325,7 +326,7 @@ impl Spool {
     }
 
     /// Records gathered so far.
-    pub fn owners(&self) -> usize {
+    pub fn record_count(&self) -> usize {
         self.winners.len()
     }
 
@@ -355,7 +356,7 @@ impl Spool {
             if has_losers { winners.values().map(|winner| winner.seq).collect() } else { HashSet::new() };
         let tables = self.tables.iter_mut().map(|table| std::mem::take(&mut table.segments));
         let spooled = Spooled {
-            owners: RecordSet::new(winners.keys().cloned().collect()),
+            records: RecordSet::new(winners.keys().cloned().collect()),
             tables: self.layouts.iter().cloned().zip(tables).collect(),
             winning: Arc::new(winning),
             has_losers,

@@ -13,9 +13,9 @@ use crate::failure::Result;
 use crate::manifest::Key;
 use crate::schema::{Partition, PartitionBy};
 use crate::store::LocalCopy;
-use crate::write::bounds::{Indexes, load, rows_at_once};
+use crate::write::file_limits::{Indexes, load_footer, rows_at_once};
 use crate::write::inspect::{Flaw, Footer, LocatedFile, checksum};
-use crate::write::sorted::owner;
+use crate::write::sorted::record_key;
 use crate::write::table_group::ComparedTable;
 
 /// An open file, at a row.
@@ -54,7 +54,7 @@ impl Stream {
             return Ok(Err(Flaw::Checksum));
         }
         let unreadable = |error: parquet::errors::ParquetError| Flaw::Unreadable(error.to_string());
-        let metadata = match load(&opened, Indexes::None) {
+        let metadata = match load_footer(&opened, Indexes::None) {
             Ok(metadata) => metadata,
             Err(error) => return Ok(Err(unreadable(error))),
         };
@@ -98,7 +98,7 @@ impl Stream {
 
     /// Goes to the next row; `false` at the end.
     pub fn forward(&mut self, part: &ComparedTable) -> Result<bool, Flaw> {
-        self.last = self.owner(&part.key[0]);
+        self.last = self.record_key(&part.key[0]);
         self.at += 1;
         while self.at >= self.batch.num_rows() {
             let Some(batch) = next_batch(&mut self.batches)? else { return Ok(false) };
@@ -111,7 +111,7 @@ impl Stream {
     }
 
     /// The record of the current row.
-    pub fn owner(&self, column: &str) -> Key {
+    pub fn record_key(&self, column: &str) -> Key {
         record_of(&self.batch, column, self.at)
     }
 
@@ -143,7 +143,7 @@ fn keys(converter: &RowConverter, batch: &RecordBatch, part: &ComparedTable) -> 
 }
 
 fn record_of(batch: &RecordBatch, column: &str, row: usize) -> Key {
-    owner(batch, batch.schema_ref().index_of(column).expect("the key was read"), row)
+    record_key(batch, batch.schema_ref().index_of(column).expect("the key was read"), row)
 }
 
 /// The partition that a row belongs to, by its own column; without a value it is the first.

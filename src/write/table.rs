@@ -52,7 +52,7 @@ pub enum Replace {
 /// The records that are marked as deleted instead of removed.
 #[derive(Clone, Copy, Debug)]
 pub struct Marks<'a> {
-    pub owners: &'a RecordSet,
+    pub records: &'a RecordSet,
     /// By the source's clock.
     pub at: Timestamp,
 }
@@ -134,7 +134,7 @@ pub fn write_tables(
         };
         let mut target = context.target(&table.name, &form, OpenRows::of(work.resource, table), next_number);
         let mut outcome = TableOutcome::default();
-        let writing = TableWriting { work, table, layout, owners: &spooled.owners, runtime };
+        let writing = TableWriting { work, table, layout, fetched_records: &spooled.records, runtime };
         let mut met = Met::new(work.watch, place, &mut written.met);
         writing.write(&mut sorted, &mut target, &mut outcome, &mut met)?;
         written.twice += sorted.twice;
@@ -164,7 +164,7 @@ struct TableWriting<'a> {
     work: &'a WriteRequest<'a>,
     table: &'a Table,
     layout: &'a Layout,
-    owners: &'a RecordSet,
+    fetched_records: &'a RecordSet,
     runtime: &'a Handle,
 }
 
@@ -222,8 +222,8 @@ impl<'a> TableWriting<'a> {
     }
 
     fn side(&self, partition: i32) -> Side<'a> {
-        let Self { work, table, layout, owners, runtime } = *self;
-        Side { work, table, layout, owners, runtime, partition }
+        let Self { work, table, layout, fetched_records, runtime } = *self;
+        Side { work, table, layout, fetched_records, runtime, partition }
     }
 }
 
@@ -240,7 +240,7 @@ struct Side<'a> {
     work: &'a WriteRequest<'a>,
     table: &'a Table,
     layout: &'a Layout,
-    owners: &'a RecordSet,
+    fetched_records: &'a RecordSet,
     runtime: &'a Handle,
     partition: i32,
 }
@@ -253,15 +253,15 @@ impl Side<'_> {
     }
 
     /// The action on a record's old rows that have no new ones.
-    fn action(&self, owner: &Key) -> RowAction {
-        let came = self.owners.contains(owner);
-        let is_kept = self.work.preserved.contains(owner);
+    fn action(&self, record: &Key) -> RowAction {
+        let came = self.fetched_records.contains(record);
+        let is_kept = self.work.preserved.contains(record);
         let missing = match self.work.replace {
             Replace::Everything => !came && !is_kept,
             Replace::Partition(_) | Replace::Within(_) | Replace::Records => false,
         };
         match self.work.marks {
-            Some(marks) if missing || (!came && marks.owners.contains(owner)) => {
+            Some(marks) if missing || (!came && marks.records.contains(record)) => {
                 RowAction::Marked(marks.at.as_microsecond())
             }
             Some(_) | None => {
@@ -283,8 +283,8 @@ impl Side<'_> {
             Replace::Within(partition) if partition != self.partition => false,
             Replace::Within(_) | Replace::Records => {
                 file.first.as_ref().zip(file.last.as_ref()).is_some_and(|(first, last)| {
-                    let marked = self.work.marks.is_some_and(|marks| marks.owners.touches(first, last));
-                    marked || self.owners.touches(first, last)
+                    let marked = self.work.marks.is_some_and(|marks| marks.records.touches(first, last));
+                    marked || self.fetched_records.touches(first, last)
                 })
             }
         }
@@ -295,7 +295,7 @@ impl Side<'_> {
         match self.work.replace {
             Replace::Everything | Replace::Partition(_) => None,
             Replace::Within(_) | Replace::Records => {
-                Some(std::iter::once(self.owners).chain(self.work.marks.map(|marks| marks.owners)).collect())
+                Some(std::iter::once(self.fetched_records).chain(self.work.marks.map(|marks| marks.records)).collect())
             }
         }
     }
@@ -314,7 +314,7 @@ impl Side<'_> {
         loop {
             let next_first = files.peek().and_then(|file| file.first.clone());
             // Rows before the next live file, or behind all of them.
-            let gap = |owner: &Key| next_first.as_ref().is_none_or(|first| owner < first);
+            let gap = |record: &Key| next_first.as_ref().is_none_or(|first| record < first);
             while let Some(rows) = sorted.take(self.partition, gap)? {
                 let rows = self.layout.to_file(&rows, self.work.run);
                 outcome.changes.added += u64::try_from(rows.num_rows()).expect("a length fits");
@@ -337,7 +337,7 @@ impl Side<'_> {
             if touched {
                 let last = file.last.clone().expect("a live file with rows has a last key");
                 let mut incoming = Incoming::new(sorted, self.partition, last, self.work.run, self.layout);
-                let rules = Rules { action: &|owner| self.action(owner), records: self.records() };
+                let rules = Rules { action: &|record| self.action(record), records: self.records() };
                 outcome.changes.add(merge.merge(&mut incoming, &rules, &mut begun, met)?);
             }
             if (!touched && is_joined) || (!begun.is_open() && self.is_continued(&file, files.peek(), sorted)) {
@@ -361,11 +361,11 @@ impl Side<'_> {
     /// are they. Many rows have a file of their own, for the file before would be written a second time with them.
     fn is_continued(&self, file: &DataFile, next: Option<&DataFile>, sorted: &Sorted) -> bool {
         let is_tiny = file.bytes < self.work.sizes.file_bytes / TINY;
-        let Some((partition, owner)) = sorted.peek().filter(|_| self.work.last && self.is_small(file)) else {
+        let Some((partition, record)) = sorted.peek().filter(|_| self.work.last && self.is_small(file)) else {
             return false;
         };
-        let before_next = next.and_then(|next| next.first.as_ref()).is_none_or(|first| owner < *first);
-        let follow = partition == self.partition && file.last.as_ref().is_none_or(|last| owner > *last) && before_next;
+        let before_next = next.and_then(|next| next.first.as_ref()).is_none_or(|first| record < *first);
+        let follow = partition == self.partition && file.last.as_ref().is_none_or(|last| record > *last) && before_next;
         follow && (is_tiny || sorted.in_hand() < MANY)
     }
 

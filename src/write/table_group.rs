@@ -8,14 +8,14 @@ use crate::write::inspect::LocatedFile;
 #[derive(Clone, Debug)]
 pub struct Group {
     pub parts: Vec<ComparedTable>,
-    /// The place of the table whose key is the owner alone, if there is one.
-    pub owner: Option<usize>,
+    /// The place of the table whose key is the record key alone, if there is one.
+    pub record_table: Option<usize>,
 }
 
 /// The live files of one table.
 #[derive(Clone, Debug)]
 pub struct ComparedTable {
-    /// Names of the key columns; the first is the owner, a whole number or a text.
+    /// Names of the key columns; the first is the record key, a whole number or a text.
     pub key: Vec<String>,
     /// The columns that its files must have.
     pub columns: Columns,

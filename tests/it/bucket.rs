@@ -45,7 +45,7 @@ fn without_credentials(endpoint: &str) -> Program {
 /// The destination of a program, opened in this process.
 fn store(program: &Program) -> Store {
     let credentials = AmazonS3Builder::new().with_access_key_id(S3_KEY).with_secret_access_key(S3_SECRET);
-    match program.errand(&[]).settings.destination().unwrap() {
+    match program.request(&[]).settings.destination().unwrap() {
         Destination::S3(s3) => Store::bucket(&s3, credentials).unwrap(),
         Destination::Local(_) => panic!("it is a bucket"),
     }

@@ -1,32 +1,18 @@
 //! Citations resolve: a page that a comment, a schema file or a page cites exists, and so does the number on it.
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+
+use crate::support::{own_files, root, rust_files};
 
 /// A citation is looked for this many characters before its `§`: a page is cited with a few numbers at most.
 const BEFORE: usize = 80;
-
-fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-}
-
-/// The files below a folder with these endings.
-fn files(folder: &Path, endings: &[&str], found: &mut Vec<PathBuf>) {
-    for entry in std::fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            files(&path, endings, found);
-        } else if endings.iter().any(|ending| path.to_str().unwrap().ends_with(ending)) {
-            found.push(path);
-        }
-    }
-}
 
 /// Every file that may cite a page.
 fn citing() -> Vec<PathBuf> {
     let mut found = vec![root().join("README.md"), root().join("CONTRIBUTING.md"), root().join("CHANGELOG.md")];
     for folder in ["src", "crates/sandbox/src", "crates/sandbox/fixtures", "docs", "schemas", "tests/it"] {
-        files(&root().join(folder), &[".rs", ".md", ".toml"], &mut found);
+        found.extend(own_files(folder, &[".rs", ".md", ".toml"]));
     }
     assert!(found.len() > 300, "{}", found.len());
     found
@@ -159,10 +145,8 @@ fn every_path_that_the_architecture_names_exists() {
 #[test]
 fn every_name_that_the_glossary_says_the_code_has_is_there() {
     let glossary = std::fs::read_to_string(root().join("docs/glossary.md")).unwrap();
-    let mut sources = Vec::new();
-    files(&root().join("src"), &[".rs"], &mut sources);
-    files(&root().join("crates/sandbox/src"), &[".rs"], &mut sources);
-    let code: String = sources.iter().map(|path| std::fs::read_to_string(path).unwrap()).collect();
+    let sources = ["src", "crates/sandbox/src"].into_iter().flat_map(rust_files);
+    let code: String = sources.map(|(_, text)| text).collect();
     let words: BTreeSet<&str> = code.split(|c: char| !c.is_alphanumeric() && c != '_').collect();
     let mut named = 0;
     for row in glossary.lines().filter(|line| line.starts_with("| ")) {

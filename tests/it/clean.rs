@@ -172,7 +172,7 @@ async fn what_another_run_holds_is_left_alone() {
 
     // WHEN it is cleaned meanwhile THEN objects under a lock stay, the others are removed
     let (gone, _) = cleaned(&program, &[], 6);
-    assert!(child.try_wait().unwrap().is_none(), "the run still goes on");
+    assert!(child.try_wait().unwrap().is_none(), "the run continues");
     assert_eq!(gone.len(), 1, "{gone:?}");
     assert!(of_order.exists() && !of_brand.exists());
 

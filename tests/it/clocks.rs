@@ -9,18 +9,14 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use pearlift::event::{Event, Events};
 use pearlift::manifest::State;
-use pearlift::plan::{
-    Moment, ScanClocks, are_apart, held_back, is_another_day, is_over, lowered, may_replace, watermark,
-};
 use pearlift::run::{End, Outcome, RunMode, run_in};
 use pearlift::sandbox::{AnswerRule, Sandbox, Status, Wrong};
-use proptest::prelude::*;
 
 use crate::support::{Program, account, check_truth, head, query};
 
-const HOUR: SignedDuration = SignedDuration::from_hours(1);
-const DAY: SignedDuration = SignedDuration::from_hours(24);
-const OVERLAP: Duration = Duration::from_secs(2 * 3600);
+pub const HOUR: SignedDuration = SignedDuration::from_hours(1);
+pub const DAY: SignedDuration = SignedDuration::from_hours(24);
+pub const OVERLAP: Duration = Duration::from_secs(2 * 3600);
 /// Tables with changes by dates.
 const DATED: &str = "order,order_row,order_party,customer_payment,supplier_payment,product,goods_movement,contact";
 const NAMES: [&str; 6] = ["order", "customer_payment", "supplier_payment", "product", "goods_movement", "contact"];
@@ -48,15 +44,15 @@ impl Shop {
 
     /// A run of these resources while our clock is so much ahead of the account's.
     async fn run_at(&self, names: &[&str], mode: RunMode, ahead: SignedDuration) -> Outcome {
-        let mut errand = self.program.errand(names);
-        (errand.now, errand.mode) = (self.sandbox.now() + ahead, mode);
+        let mut request = self.program.request(names);
+        (request.now, request.mode) = (self.sandbox.now() + ahead, mode);
         let said = Arc::clone(&self.said);
-        errand.events = Events::new(move |event| {
+        request.events = Events::new(move |event| {
             if let Event::Warning { resource, text } = event {
                 said.lock().unwrap().push(format!("{}: {text}", resource.as_deref().unwrap_or_default()));
             }
         });
-        run_in(errand, self.program.store()).await.unwrap()
+        run_in(request, self.program.store()).await.unwrap()
     }
 
     /// A run while both clocks agree; returns its warnings.
@@ -120,7 +116,7 @@ impl Shop {
     }
 }
 
-fn at(text: &str) -> Timestamp {
+pub fn at(text: &str) -> Timestamp {
     text.parse().unwrap()
 }
 
@@ -133,7 +129,7 @@ async fn a_date_that_is_a_day_ahead_or_behind_during_one_run_loses_nothing() {
         shop.hours_go_by(6);
         shop.misdate(by, answers);
         let said = shop.run(&NAMES).await;
-        assert!(said.iter().any(|text| text.contains("the source's clock")), "it is told: {said:?}");
+        assert!(said.iter().any(|text| text.contains("the source's clock")), "it is reported: {said:?}");
         shop.heal();
         // THEN the changes of the next days are all there after each night
         for _ in 0..4 {
@@ -195,7 +191,7 @@ async fn an_answer_without_a_legible_date_is_told_and_loses_nothing() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn clocks_more_than_an_hour_apart_are_a_warning_and_no_error() {
     let shop = Shop::open(20).await;
-    for (ahead, told) in [
+    for (ahead, reported) in [
         (HOUR + SignedDuration::from_secs(90), true),
         (-HOUR - SignedDuration::from_secs(90), true),
         (HOUR - SignedDuration::from_secs(90), false),
@@ -204,7 +200,7 @@ async fn clocks_more_than_an_hour_apart_are_a_warning_and_no_error() {
         // WHEN our clock is so much ahead of the source's THEN the run ends with 0, and reports it once
         let said = shop.run_with(&["brand", "channel", "order"], ahead).await;
         let words = if ahead.is_negative() { "ahead of ours" } else { "behind ours" };
-        assert_eq!(said.iter().filter(|text| text.contains(words)).count(), usize::from(told), "{ahead}: {said:?}");
+        assert_eq!(said.iter().filter(|text| text.contains(words)).count(), usize::from(reported), "{ahead}: {said:?}");
     }
 }
 
@@ -335,7 +331,7 @@ async fn what_falls_due_by_the_sources_clock_alone_is_read_in_the_same_run() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_watermark_held_back_for_more_than_two_days_is_told_with_what_it_costs() {
-    for (behind, told) in [(HOUR * 47, false), (HOUR * 49, true)] {
+    for (behind, reported) in [(HOUR * 47, false), (HOUR * 49, true)] {
         let shop = Shop::open(60).await;
         shop.run(&["customer_payment", "brand"]).await;
         shop.sandbox.insert("customer_payment", 5);
@@ -343,7 +339,7 @@ async fn a_watermark_held_back_for_more_than_two_days_is_told_with_what_it_costs
         // WHEN our clock is behind for so long THEN each night reports the resources that it reads again
         let said = shop.run_with(&["customer_payment", "brand"], SignedDuration::ZERO - behind).await;
         let held: Vec<&String> = said.iter().filter(|text| text.contains("held back")).collect();
-        assert_eq!(held.len(), usize::from(told), "{said:?}");
+        assert_eq!(held.len(), usize::from(reported), "{said:?}");
         assert!(
             held.iter().all(|text| text.starts_with("customer_payment: ") && text.contains(" records in this one"))
         );
@@ -437,132 +433,5 @@ async fn a_throttle_header_that_names_the_end_of_time_holds_up_nothing() {
             // WHEN it runs THEN it waits for a period
             shop.run(&["brand", "channel"]).await;
         }
-    }
-}
-
-#[test]
-fn the_watermark_is_of_the_earlier_clock_less_the_overlap_and_never_falls() {
-    let noon = at("2026-06-03T12:00:00Z");
-    let ten = Some(at("2026-06-03T10:00:00Z"));
-    for (before, theirs, ours, mark) in [
-        (None, noon, noon, ten),
-        (None, noon + DAY, noon, ten),
-        (None, noon, noon + DAY * 400, ten),
-        (ten, noon - DAY, noon, ten),
-        (ten, noon, noon - DAY, ten),
-        (ten, noon + HOUR, noon + DAY, Some(noon - HOUR)),
-        // Later than both it falls.
-        (Some(noon + DAY), noon, noon, ten),
-        (Some(noon + DAY), noon - HOUR, noon, Some(noon - HOUR * 3)),
-        (Some(noon + DAY), noon, noon + DAY * 2, Some(noon + DAY)),
-    ] {
-        let start = ScanClocks::new(theirs, ours);
-        assert_eq!(Some(watermark(before, start, OVERLAP)), mark, "{before:?} {theirs} {ours}");
-    }
-}
-
-/// Clocks of a run: true, off by minutes, or wrong by up to three years.
-fn off() -> impl Strategy<Value = SignedDuration> {
-    let wrong = (-94_608_000_i64..94_608_000).prop_map(SignedDuration::from_secs);
-    prop_oneof![4 => Just(SignedDuration::ZERO), 1 => wrong]
-}
-
-proptest! {
-    /// Runs with any two clocks, of which one at least is right or behind: each requests every change since the one
-    /// before.
-    #[test]
-    fn one_right_clock_of_two_is_enough_for_the_watermark(
-        runs in prop::collection::vec((60_i64..400_000, off(), any::<bool>()), 1..40),
-    ) {
-        let (mut now, mut mark, mut last) = (at("2026-06-03T12:00:00Z"), None, None::<Timestamp>);
-        let mut told = Moment::default();
-        for (pause, off, is_theirs) in runs {
-            now += SignedDuration::from_secs(pause);
-            let (theirs, ours) = if is_theirs { (now + off, now) } else { (now, now + off) };
-            let start = ScanClocks::new(theirs, ours);
-            if let (Some(mark), Some(last)) = (mark, last) {
-                let since = lowered(mark, start, told, OVERLAP).unwrap_or(mark);
-                prop_assert!(since <= last - HOUR * 2, "a change at {last} is asked for, since {since}");
-            }
-            let next = watermark(mark, start, OVERLAP);
-            prop_assert!(mark.is_none_or(|mark| mark <= next), "it never falls");
-            prop_assert!(next <= now - HOUR * 2);
-            let agree = off.is_zero();
-            prop_assert!(!agree || next == now - HOUR * 2, "right clocks move it up");
-            (mark, last, told) = (Some(next), Some(now), Moment::new(theirs, ours));
-        }
-    }
-
-    /// After both clocks were wrong, the first run with right ones leaves a watermark that is not ahead of them.
-    #[test]
-    fn two_wrong_clocks_are_mended_by_two_right_ones(theirs in off(), ours in off(), pause in 60_i64..4_000_000) {
-        let now = at("2026-06-03T12:00:00Z");
-        let mark = watermark(None, ScanClocks::new(now + theirs, now + ours), OVERLAP);
-        let later = now + SignedDuration::from_secs(pause);
-        let next = watermark(Some(mark), ScanClocks::new(later, later), OVERLAP);
-        prop_assert!(next == later - HOUR * 2 || (mark <= later && next == mark.max(later - HOUR * 2)));
-    }
-
-    /// A cadence is not over sooner than by either clock, nor later than by both.
-    #[test]
-    fn a_cadence_is_over_when_either_clock_says_so(theirs in 0_i64..200_000, ours in 0_i64..200_000, every in 1_u64..200_000) {
-        let (noon, every) = (at("2026-06-03T12:00:00Z"), Duration::from_secs(every));
-        let (last, secs) = (Moment::new(noon, noon), SignedDuration::from_secs);
-        let now = Moment::new(noon + secs(theirs), noon + secs(ours));
-        let over = |age: i64| Duration::try_from(secs(age)).unwrap() >= every.mul_f64(0.9);
-        prop_assert_eq!(is_over(last, every, now, OVERLAP), over(theirs) || over(ours));
-    }
-}
-
-#[test]
-fn a_snapshot_takes_the_place_of_another_only_by_a_clock_that_is_believed() {
-    let noon = at("2026-06-03T12:00:00Z");
-    for (last, theirs, ours, may) in [
-        // Clocks that agree may.
-        (Moment::default(), noon, noon, true),
-        (Moment::new(noon, noon - DAY * 9), noon + HOUR, noon + HOUR, true),
-        // A source that is behind by a day names the day of the last one.
-        (Moment::new(noon - DAY, noon - DAY), noon - DAY + HOUR, noon, false),
-        (Moment::new(noon - DAY, noon - DAY), noon - DAY * 2, noon, false),
-        // Clocks that keep their distance may, on the day of the last one.
-        (Moment::new(noon, noon - DAY * 9), noon + HOUR, noon - DAY * 9 + HOUR, true),
-        (Moment::new(noon, noon - DAY * 9), noon - DAY * 3, noon - DAY * 9 + HOUR, false),
-    ] {
-        assert_eq!(may_replace(last, theirs, ours), may, "{last:?} {theirs} {ours}");
-    }
-    assert!(!are_apart(noon, noon + HOUR) && are_apart(noon, noon + HOUR + SignedDuration::from_secs(1)));
-}
-
-#[test]
-fn a_watermark_is_held_back_after_two_days() {
-    let noon = at("2026-06-03T12:00:00Z");
-    let behind = |before: Option<Timestamp>, mark: Timestamp, theirs: Timestamp, ours: Timestamp| {
-        held_back(before, mark, ScanClocks::new(theirs, ours), OVERLAP)
-    };
-    let mark = noon - HOUR * 2;
-    assert_eq!(behind(Some(mark), mark, noon + DAY * 2, noon + DAY * 2), None);
-    assert_eq!(behind(Some(mark), mark, noon + DAY * 2 + HOUR, noon), Some(HOUR * 49));
-    // The source's clock is behind for days: the later one counts.
-    assert_eq!(behind(Some(mark), mark, noon, noon + DAY * 3), Some(DAY * 3));
-    // It moves, and our clock is ahead: nothing is held back.
-    assert_eq!(behind(Some(mark - HOUR), mark, noon, noon + DAY * 300), None);
-}
-
-#[test]
-fn a_snapshot_is_due_when_another_day_has_begun_at_the_source_by_its_clock_or_by_what_passed_on_ours() {
-    let noon = at("2026-06-03T12:00:00Z");
-    for (last, now, due) in [
-        // Midnight by our clock alone is not a day.
-        (Moment::new(noon, noon + HOUR * 11), Moment { theirs: None, ours: Some(noon + HOUR * 13) }, false),
-        (Moment::new(noon, noon + HOUR * 11), Moment { theirs: None, ours: Some(noon + HOUR * 23) }, true),
-        (Moment::new(noon, noon - DAY * 9), Moment::new(noon + HOUR * 11, noon - DAY * 9), false),
-        (Moment::new(noon, noon - DAY * 9), Moment::new(noon + HOUR * 12, noon - DAY * 9), true),
-        // A stamp of a day ahead.
-        (Moment::new(noon + DAY, noon), Moment { theirs: None, ours: Some(noon + DAY) }, true),
-        (Moment::new(noon + DAY, noon), Moment::new(noon + HOUR, noon + HOUR), true),
-        (Moment { theirs: Some(noon), ours: None }, Moment { theirs: None, ours: Some(noon + HOUR * 12) }, true),
-        (Moment { theirs: Some(noon), ours: None }, Moment { theirs: None, ours: Some(noon + HOUR * 11) }, false),
-    ] {
-        assert_eq!(is_another_day(last, now, OVERLAP), due, "{last:?} {now:?}");
     }
 }

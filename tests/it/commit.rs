@@ -172,7 +172,7 @@ async fn a_run_may_fail_at_any_change_of_the_store_done_or_not_and_the_next_run_
     copy_folder(&lake("old"), &lake("new"));
     let healthy = Faults::default();
     let unharmed = program(&sandbox, &lake("new"));
-    let outcome = run_in(unharmed.errand(&LISTS), healthy.before(&unharmed.store())).await.unwrap();
+    let outcome = run_in(unharmed.request(&LISTS), healthy.before(&unharmed.store())).await.unwrap();
     assert_eq!(outcome.exit_code(false), 0);
     assert!(healthy.changes() >= 10, "{}", healthy.changes());
 
@@ -190,7 +190,7 @@ async fn a_run_may_fail_at_any_change_of_the_store_done_or_not_and_the_next_run_
             let program = program(&sandbox, &lake(&name));
             let faults = Faults::default();
             faults.at_change(number, fault);
-            let code = match run_in(program.errand(&LISTS), faults.before(&program.store())).await {
+            let code = match run_in(program.request(&LISTS), faults.before(&program.store())).await {
                 Ok(outcome) => outcome.exit_code(false),
                 Err(failure) => failure.kind().exit_code(),
             };
@@ -198,7 +198,7 @@ async fn a_run_may_fail_at_any_change_of_the_store_done_or_not_and_the_next_run_
             assert_eq!(faults.met(), 1, "{name}");
             copy_folder(&lake(&name), &lake(&format!("{name}-failed")));
             // AND the next run meets none THEN all is well
-            let outcome = run_in(program.errand(&LISTS), program.store()).await.unwrap();
+            let outcome = run_in(program.request(&LISTS), program.store()).await.unwrap();
             assert_eq!(outcome.exit_code(false), 0, "{name}: {:?}", outcome.resources);
             cases.extend([lake(&format!("{name}-failed")), lake(&name)]);
         }
@@ -214,10 +214,10 @@ async fn a_run_may_fail_at_any_change_of_the_store_done_or_not_and_the_next_run_
     for (paths, pair) in cases[2..].chunks(2).zip(looks[2..].chunks(2)) {
         let name = paths[1].display();
         for resource in LISTS {
-            let (failed, mended) = (digests(&pair[0], resource), digests(&pair[1], resource));
+            let (failed, repaired) = (digests(&pair[0], resource), digests(&pair[1], resource));
             let ends = [digests(&looks[0], resource), digests(&looks[1], resource)];
             assert!(ends.contains(&failed), "{name}: of {resource} the head was neither old nor new");
-            assert_eq!(mended, ends[1], "{name}: {resource}");
+            assert_eq!(repaired, ends[1], "{name}: {resource}");
             for (table, seen) in pair[0]["resources"][resource]["tables"].as_object().unwrap() {
                 assert!(seen["glob_twice"] == 0 || seen["staged"] != 0, "{name}: {table} {seen}");
             }
@@ -244,7 +244,7 @@ async fn is_whole(sandbox: &Sandbox, store: &Store) {
 }
 
 async fn run(program: &Program, store: Store) -> Outcome {
-    run_in(program.errand(&["brand"]), store).await.unwrap()
+    run_in(program.request(&["brand"]), store).await.unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -297,12 +297,12 @@ async fn what_was_swept_of_a_run_that_sleeps_can_no_longer_be_committed_by_it() 
     let sleeper = run(&program, faults.before(&store));
 
     // WHEN its staging is cleaned by a run that has nothing to commit, and it wakes
-    let errand = program.errand(&[]);
+    let request = program.request(&[]);
     let cleaner = async {
         gate.somebody_waits().await;
         let now = Timestamp::now();
         let work =
-            Cleaning { store: &store, catalog: &errand.catalog, account: "acme", now, dry_run: false, compact: None };
+            Cleaning { store: &store, catalog: &request.catalog, account: "acme", now, dry_run: false, compact: None };
         let outcome = clean(work).await.unwrap();
         assert_eq!(outcome.waste.iter().filter(|waste| waste.why == WasteKind::Staging).count(), 1, "{outcome:?}");
         gate.open();
@@ -391,7 +391,7 @@ async fn a_store_that_overwrites_where_it_must_not_is_refused_before_anything_is
     let faults = Faults::default();
     faults.always(Verb::Put, "", Fault::Overwrites);
     let program = program(&sandbox, std::path::Path::new("unused"));
-    let failure = run_in(program.errand(&["brand"]), faults.before(&store)).await.unwrap_err();
+    let failure = run_in(program.request(&["brand"]), faults.before(&store)).await.unwrap_err();
     assert_eq!(failure.kind(), Kind::StoreRefused, "{failure}");
     assert_eq!(sandbox.take_log().total(), 0);
     assert_eq!(store.list("").await.unwrap(), [], "nothing is left behind");

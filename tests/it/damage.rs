@@ -27,7 +27,7 @@ fn text(lake: &tempfile::TempDir) -> &str {
 
 /// Repairs, and checks that nothing is damaged any more and that a second time asks and changes nothing.
 #[track_caller]
-fn mended(program: &Program, lake: &Path, names: &[&str]) -> Done {
+fn repaired(program: &Program, lake: &Path, names: &[&str]) -> Done {
     let done = program.run(&[&["backfill", "--damaged"], names].concat()).expect(0);
     assert_eq!(findings(program, &["--deep"], 0), Vec::<String>::new());
     let before = files(&lake.join("_pearlift/manifests"));
@@ -49,7 +49,7 @@ async fn a_flipped_byte_costs_the_records_of_its_file_and_the_list_of_ids() {
     assert_eq!(findings(&program, &["--deep"], 7), ["order: !checksum"]);
 
     // WHEN the damaged part is read again
-    mended(&program, lake.path(), &["order"]);
+    repaired(&program, lake.path(), &["order"]);
 
     // THEN that took the records of the file and one list of ids
     let log = sandbox.take_log();
@@ -76,7 +76,7 @@ async fn a_truncated_file_of_lines_costs_the_orders_of_its_month_and_no_list() {
     assert_eq!(findings(&program, &[], 7), ["order: !size"]);
 
     // WHEN it is read again THEN only orders of that month are asked for
-    mended(&program, lake.path(), &["order"]);
+    repaired(&program, lake.path(), &["order"]);
     let log = sandbox.take_log();
     assert!(log.ids["order-service/order"] <= orders, "{log:?}, {orders} in {month}");
     assert_eq!(log.total(), log.of("GET order-service/order"), "{log:?}");
@@ -108,7 +108,7 @@ async fn a_missing_file_of_every_table_comes_back() {
         }
         assert!(lost > 0);
         // THEN all comes back
-        mended(&program, lake.path(), &names);
+        repaired(&program, lake.path(), &names);
         check_truth(&sandbox, text(&lake), &[]);
     }
 }
@@ -124,7 +124,7 @@ async fn everything_of_a_resource_lost_comes_back() {
         }
     }
     // WHEN it is repaired THEN all is there
-    mended(&program, lake.path(), &names);
+    repaired(&program, lake.path(), &names);
     let tables = "product,product_custom_field,product_price,product_price_list,customer_payment,journal,journal_line";
     check_truth(&sandbox, text(&lake), &["--only", &format!("{ORDERS},warehouse,{tables}")]);
 }
@@ -155,7 +155,7 @@ async fn keys_that_stand_twice_rows_out_of_order_orphans_and_lies_are_mended() {
         let found = findings(&program, &["--deep"], 7);
         assert!(found.contains(&finding.to_owned()), "{table}: {found:?}");
         // WHEN it is repaired THEN the tables equal the truth
-        mended(&program, lake.path(), &["order", "product"]);
+        repaired(&program, lake.path(), &["order", "product"]);
         check_truth(&sandbox, text(&lake), &["--only", &format!("{ORDERS},{products}")]);
     }
 
@@ -168,7 +168,7 @@ async fn keys_that_stand_twice_rows_out_of_order_orphans_and_lies_are_mended() {
     rewrite(lake.path(), "order", &months[0], &both);
     let found = findings(&program, &["--deep"], 7);
     assert!(found.contains(&"order: !partition".to_owned()), "{found:?}");
-    mended(&program, lake.path(), &["order"]);
+    repaired(&program, lake.path(), &["order"]);
     check_truth(&sandbox, text(&lake), &["--only", ORDERS]);
 }
 
@@ -183,7 +183,7 @@ async fn what_is_gone_at_the_source_leaves_with_the_damaged_file_and_is_told() {
     flip(&file);
 
     // WHEN it is repaired
-    let done = mended(&program, lake.path(), &["order"]);
+    let done = repaired(&program, lake.path(), &["order"]);
 
     // THEN their lines are removed too, kept as deleted rows, and it is reported
     assert!(done.stderr.contains("3 records gone at the source"), "{}", done.stderr);
@@ -270,7 +270,7 @@ async fn a_foreign_file_is_told_and_never_touched() {
     assert!(foreign.iter().all(|path| path.exists()));
     // WHEN they are moved away THEN all is well
     foreign.iter().for_each(|path| std::fs::remove_file(path).unwrap());
-    mended(&program, lake.path(), &["brand"]);
+    repaired(&program, lake.path(), &["brand"]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -303,7 +303,7 @@ async fn a_committed_file_that_is_neither_staged_nor_published_does_not_stand_in
         }
     }
     // WHEN it is repaired THEN the staged files are published, and the lost one is read again
-    mended(&program, lake.path(), &["order"]);
+    repaired(&program, lake.path(), &["order"]);
     check_truth(&sandbox, text(&lake), &["--only", ORDERS]);
 }
 
@@ -335,7 +335,7 @@ async fn mending_that_is_killed_goes_on_by_looking_again() {
     let first = sandbox.take_log().ids["order-service/order"];
 
     // THEN the next resumes with the rest
-    mended(&program, lake.path(), &["order"]);
+    repaired(&program, lake.path(), &["order"]);
     let second = sandbox.take_log().ids["order-service/order"];
     assert!(second < 1_200 && first + second < 1_500, "{first} and {second}");
     check_truth(&sandbox, text(&lake), &["--only", ORDERS]);
@@ -390,7 +390,7 @@ async fn a_flipped_byte_is_not_carried_on_by_a_run_that_merges_the_file() {
     // It is found by the checksum of the file, or sooner by the bytes that are read of it.
     assert!(done.stderr.contains("could not read a data file") && done.stderr.contains("--damaged"), "{}", done.stderr);
     // WHEN it is repaired THEN the night run ends well
-    mended(&program, lake.path(), &["product"]);
+    repaired(&program, lake.path(), &["product"]);
     program.run(&["run", "product"]).expect(0);
     check_truth(&sandbox, text(&lake), &["--only", "product,product_custom_field"]);
 }
@@ -419,7 +419,7 @@ async fn without_the_newest_version_the_one_before_is_mended() {
         std::fs::remove_file(path).unwrap();
     }
     // AND with these gone the tables equal the truth
-    mended(&program, lake.path(), &["order"]);
+    repaired(&program, lake.path(), &["order"]);
     program.run(&["run", "order"]).expect(0);
     check_truth(&sandbox, text(&lake), &["--only", ORDERS]);
 }
@@ -439,9 +439,9 @@ async fn a_damaged_file_does_not_stand_in_the_way_of_a_new_column() {
     flip(&largest(lake.path(), "product", "product").0);
     cut(&largest(lake.path(), "product", "product_custom_field").0);
 
-    // WHEN the column comes THEN a run stops at the damage, and mending gives both
+    // WHEN the column comes THEN a run stops at the damage, and a repair gives both
     let done = program.run(&["run", "product"]).expect(7);
     assert!(done.stderr.contains("--damaged"), "{}", done.stderr);
-    mended(&program, lake.path(), &["product"]);
+    repaired(&program, lake.path(), &["product"]);
     check_truth(&sandbox, text(&lake), &["--only", "product,product_custom_field,product_variation"]);
 }

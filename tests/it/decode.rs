@@ -88,7 +88,7 @@ fn a_search_row_with_more_or_fewer_values_than_columns_is_refused() {
         let columns = r#"{"columns":[{"name":"id"},{"name":"name"}]}"#;
         format!(r#"{{"response":{{"results":[{row}],"metaData":{columns}}}}}"#)
     };
-    assert_eq!(read(CODES, answer(r#"[1,"a"]"#).as_bytes()).unwrap().owners.len(), 1);
+    assert_eq!(read(CODES, answer(r#"[1,"a"]"#).as_bytes()).unwrap().records.len(), 1);
     assert!(read(CODES, answer("[1]").as_bytes()).is_err());
     assert!(read(CODES, answer(r#"[1,"a","b"]"#).as_bytes()).is_err());
 }
@@ -98,7 +98,7 @@ fn a_number_before_white_space_is_read() {
     let page =
         read(LEDGER, b"{\"response\":[{\"id\":7\n,\"days\":{\"1\":{\"rate\":2.50\n,\"amounts\":[{}]}}\n}]}").unwrap();
     assert!(page.rejected_values.is_empty(), "{:?}", page.rejected_values);
-    assert_eq!(page.owners.len(), 1);
+    assert_eq!(page.records.len(), 1);
     assert_eq!(extras(&page), [None]);
 }
 
@@ -140,10 +140,13 @@ fn an_entry_that_is_no_object_is_kept_whole_and_takes_the_place_of_nothing() {
         .replace("key = \"id\"\n", "key = \"@key\"\n")
         .replace("from = \"id\",   type = \"int64\"", "from = \"@key\", type = \"int64\"");
     let page = read(&schema, br#"{"response":{"7":null,"8":"gone","9":{"name":"nine"}}}"#).unwrap();
-    let kept: Vec<(String, &str)> =
-        page.records.iter().map(|record| (record.id.as_ref().unwrap().to_string(), record.raw.as_str())).collect();
+    let kept: Vec<(String, &str)> = page
+        .rejected_records
+        .iter()
+        .map(|record| (record.id.as_ref().unwrap().to_string(), record.raw.as_str()))
+        .collect();
     assert_eq!(kept, [("7".to_owned(), "null"), ("8".to_owned(), "\"gone\"")]);
-    assert_eq!(page.owners.iter().map(|owner| owner.fits).collect::<Vec<bool>>(), [false, false, true]);
+    assert_eq!(page.records.iter().map(|record| record.fits).collect::<Vec<bool>>(), [false, false, true]);
     assert_eq!(page.tables[0].batch.num_rows(), 1);
 }
 
@@ -155,9 +158,10 @@ fn a_record_read_by_its_id_whose_id_is_below_one_is_kept_whole_under_none() {
     for id in [0, -7] {
         answer["response"][0]["id"] = id.into();
         let page = documents(&shape, &Body { bytes: answer.to_string().into(), gzip: false }).unwrap();
-        let kept: Vec<_> = page.records.iter().map(|record| (&record.id, record.raw.contains("\"id\""))).collect();
+        let kept: Vec<_> =
+            page.rejected_records.iter().map(|record| (&record.id, record.raw.contains("\"id\""))).collect();
         assert_eq!(kept, [(&None, true)], "{id}");
-        assert!(page.owners.iter().all(|owner| !owner.fits || owner.key > Key::Int(0)), "{id}");
+        assert!(page.records.iter().all(|record| !record.fits || record.key > Key::Int(0)), "{id}");
     }
 }
 
@@ -185,27 +189,30 @@ fn tables(page: &Page, with_extra: bool) -> Vec<Vec<String>> {
     (0..page.tables.len()).map(|table| text(page, table)).collect()
 }
 
+/// A list as a map by this key, which its entries keep or not.
+fn keyed(list: &serde_json::Value, name: &str, keeps: bool) -> serde_json::Value {
+    let entries = list.as_array().unwrap().iter().map(|entry| {
+        let (mut entry, key) = (entry.clone(), entry[name].to_string());
+        if !keeps {
+            entry.as_object_mut().unwrap().remove(name);
+        }
+        (key.trim_matches('"').to_owned(), entry)
+    });
+    serde_json::Value::Object(entries.collect())
+}
+
+/// A map by ids as a list, each entry with its id.
+fn listed(map: &serde_json::Value) -> serde_json::Value {
+    let entries = map.as_object().unwrap().iter().map(|(key, entry)| {
+        let mut entry = entry.clone();
+        entry["id"] = key.parse::<i64>().unwrap().into();
+        entry
+    });
+    serde_json::Value::Array(entries.collect())
+}
+
 #[test]
 fn a_key_that_is_missing_in_one_place_is_taken_from_the_other() {
-    use serde_json::{Map, Value};
-    let keyed = |list: &Value, name: &str, keeps: bool| {
-        let entries = list.as_array().unwrap().iter().map(|entry| {
-            let (mut entry, key) = (entry.clone(), entry[name].to_string());
-            if !keeps {
-                entry.as_object_mut().unwrap().remove(name);
-            }
-            (key.trim_matches('"').to_owned(), entry)
-        });
-        Value::Object(entries.collect::<Map<String, Value>>())
-    };
-    let listed = |map: &Value| {
-        let entries = map.as_object().unwrap().iter().map(|(key, entry)| {
-            let mut entry = entry.clone();
-            entry["id"] = key.parse::<i64>().unwrap().into();
-            entry
-        });
-        Value::Array(entries.collect())
-    };
     // GIVEN addresses as a map by id, without `addressId`; contacts as a map by id, without `contactId`
     let contact = tables(&changed("contact", |_| {}), false);
     let addresses = changed("contact", |response| {
@@ -219,7 +226,7 @@ fn a_key_that_is_missing_in_one_place_is_taken_from_the_other() {
     // WHEN they are read THEN the rows are the same
     assert_eq!(tables(&addresses, false), contact);
     assert_eq!(tables(&contacts, false), contact);
-    assert!(addresses.rejected.is_empty() && contacts.records.is_empty());
+    assert!(addresses.rejected_rows.is_empty() && contacts.rejected_records.is_empty());
 
     // GIVEN addresses in a list, with the plain name for their id
     let plain = changed("contact", |response| {
@@ -233,7 +240,7 @@ fn a_key_that_is_missing_in_one_place_is_taken_from_the_other() {
         }
     });
     assert_eq!(tables(&plain, false), contact);
-    assert!(plain.rejected.is_empty());
+    assert!(plain.rejected_rows.is_empty());
 
     // GIVEN notes as a list, each with its id; rows of orders as a list
     for resource in ["goods_out_note", "product_availability"] {
@@ -266,27 +273,32 @@ fn a_key_that_is_missing_in_one_place_is_taken_from_the_other() {
             order["parties"] = serde_json::json!([{"id": 7, "contactId": 3}]);
         }
     });
-    assert!(parties.rejected.iter().all(|row| row.table.as_deref() == Some("order_party")), "{:?}", parties.rejected);
-    assert_eq!(parties.rejected.len(), parties.owners.len());
+    assert!(
+        parties.rejected_rows.iter().all(|row| row.table.as_deref() == Some("order_party")),
+        "{:?}",
+        parties.rejected_rows
+    );
+    assert_eq!(parties.rejected_rows.len(), parties.records.len());
 }
 
 #[test]
 fn of_two_rows_of_one_key_in_a_record_the_later_stays_and_the_other_is_rejected() {
     let text = br#"{"response":[{"id":1,"postalAddresses":[]}]}"#;
-    assert!(read(LEDGER, text).unwrap().rejected.is_empty());
+    assert!(read(LEDGER, text).unwrap().rejected_rows.is_empty());
     let page = changed("contact", |response| {
         let contact = &mut response.as_array_mut().unwrap()[0];
         let mut twin = contact["postalAddresses"][0].clone();
         twin["addressLine1"] = "another line".into();
         contact["postalAddresses"].as_array_mut().unwrap().push(twin);
     });
-    let kept: Vec<_> = page.rejected.iter().map(|row| (row.table.as_deref().unwrap(), row.reason.as_str())).collect();
+    let kept: Vec<_> =
+        page.rejected_rows.iter().map(|row| (row.table.as_deref().unwrap(), row.reason.as_str())).collect();
     assert_eq!(kept, [("contact_postal_address", "another row of the same key follows in its record")]);
-    assert!(!page.rejected[0].raw.contains("another line"), "{:?}", page.rejected);
+    assert!(!page.rejected_rows[0].raw.contains("another line"), "{:?}", page.rejected_rows);
     let addresses = &page.tables[1];
     let lines = addresses.batch.column_by_name("address_line1").unwrap().as_string::<i32>();
     assert!(lines.iter().any(|line| line == Some("another line")), "{lines:?}");
-    assert_eq!(addresses.owners.len(), addresses.batch.num_rows());
+    assert_eq!(addresses.record_places.len(), addresses.batch.num_rows());
     assert_eq!(tables(&changed("contact", |_| {}), true)[1].len(), addresses.batch.num_rows());
 }
 
@@ -301,10 +313,10 @@ fn of_two_records_of_one_key_the_newer_stays_by_the_columns_that_the_schema_name
             twin["version"] = versions.1.into();
             orders.push(twin);
         });
-        let fit: Vec<usize> = page.owners.iter().enumerate().filter(|(_, o)| o.fits).map(|(place, _)| place).collect();
+        let fit: Vec<usize> = page.records.iter().enumerate().filter(|(_, o)| o.fits).map(|(place, _)| place).collect();
         assert_eq!(fit, [stays], "{versions:?}");
-        assert_eq!((page.rejected.len(), page.records.len()), (1, 0));
-        assert_eq!(page.rejected[0].id, Some(page.owners[0].key.clone()));
+        assert_eq!((page.rejected_rows.len(), page.rejected_records.len()), (1, 0));
+        assert_eq!(page.rejected_rows[0].id, Some(page.records[0].key.clone()));
     }
     // GIVEN one of the two that does not fit THEN the other stays, and the record is not pending
     let schema = CODES
@@ -313,9 +325,9 @@ fn of_two_records_of_one_key_the_newer_stays_by_the_columns_that_the_schema_name
         .replace("key = \"id\"\n", "key = \"@key\"\n")
         .replace("from = \"id\",   type = \"int64\"", "from = \"@key\", type = \"int64\"");
     let page = read(&schema, br#"{"response":{"7":{"name":"seven"},"7":"gone"}}"#).unwrap();
-    assert_eq!((page.records.len(), page.rejected.len()), (0, 1));
-    assert_eq!(page.rejected[0].raw, "\"gone\"");
-    assert_eq!(page.owners.iter().map(|owner| owner.fits).collect::<Vec<bool>>(), [true, false]);
+    assert_eq!((page.rejected_records.len(), page.rejected_rows.len()), (0, 1));
+    assert_eq!(page.rejected_rows[0].raw, "\"gone\"");
+    assert_eq!(page.records.iter().map(|record| record.fits).collect::<Vec<bool>>(), [true, false]);
 }
 
 #[test]
@@ -337,7 +349,7 @@ fn an_answer_of_another_shape_gives_what_it_has() {
     }
     // AND a document that is in no list is one
     let alone = read(r#"{"response":{"id":1,"days":{"1":{"amounts":[{}]}}}}"#);
-    assert_eq!((alone.owners[0].key.clone(), alone.records.len()), (Key::Int(1), 0));
+    assert_eq!((alone.records[0].key.clone(), alone.rejected_records.len()), (Key::Int(1), 0));
 }
 
 #[test]
@@ -365,6 +377,6 @@ fn an_entry_whose_name_is_empty_is_a_row_without_a_key_and_no_panic() {
         let catalog = Catalog::load(None).unwrap();
         let shape = Shape::compile(catalog.get("product_price").unwrap()).unwrap();
         let page = documents(&shape, &Body { bytes: text.as_bytes().to_vec().into(), gzip: false }).unwrap();
-        assert_eq!(page.owners.len(), 1, "{text}");
+        assert_eq!(page.records.len(), 1, "{text}");
     }
 }

@@ -50,7 +50,7 @@ async fn a_disk_that_is_full_or_read_only_is_told_and_what_was_committed_stays()
             a_day_goes_by(&sandbox);
             let faults = Faults::default();
             faults.always(verb, place, Fault::Before(why));
-            let outcome = run_in(program.errand(&["order", "brand"]), faults.before(&program.store())).await;
+            let outcome = run_in(program.request(&["order", "brand"]), faults.before(&program.store())).await;
             // THEN it is reported by its kind, with 5
             let failures = match &outcome {
                 Ok(outcome) => {
@@ -221,10 +221,10 @@ async fn a_clock_that_is_wrong_by_days_loses_nothing() {
         let lake = tempfile::tempdir().unwrap();
         let program = program(&sandbox, lake.path());
         for round in 0..3 {
-            let mut errand = program.errand(&["order", "brand"]);
-            errand.now = this_morning() + SignedDuration::from_hours(24 * days + round);
+            let mut request = program.request(&["order", "brand"]);
+            request.now = this_morning() + SignedDuration::from_hours(24 * days + round);
             // WHEN it runs, and again after a day
-            let outcome = run_in(errand, program.store()).await.unwrap();
+            let outcome = run_in(request, program.store()).await.unwrap();
             assert_eq!(outcome.exit_code(false), 0);
             // THEN the tables equal the truth, for the source's clock counts
             check_truth(&sandbox, lake.path().to_str().unwrap(), &TABLES);

@@ -70,7 +70,7 @@ async fn a_request_that_is_repeated_with_a_refreshed_token_goes_to_that_tokens_h
     let program = program(&lake, &service, &source)
         .with("PAN_SEC_BRIGHTPEARL-OAUTH_EXPIRES_AT", "2099-01-01T00:00:00Z")
         .with("PEARLIFT_AUTH_API_DOMAINS", "shop.example, localhost");
-    let settings = program.errand(&[]).settings;
+    let settings = program.request(&[]).settings;
     let auth = Auth::new(settings.credentials(Timestamp::UNIX_EPOCH).unwrap(), "acme", Redactor::default()).unwrap();
     let base_url = format!("{}/public-api/acme", source.root()).parse().unwrap();
     let account = AccountSettings { code: "acme".to_owned(), base_url, fixed: false };

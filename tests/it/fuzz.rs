@@ -158,7 +158,7 @@ fn what_nests_ten_thousand_deep_is_refused_and_the_stack_holds() {
                 let shape = pearlift::decode::Shape::compile(&catalog.resources()[0]).unwrap();
                 // THEN it is refused, or no record of it is taken
                 let page = documents(&shape, &body);
-                assert!(page.is_err() || page.unwrap().owners.iter().all(|owner| !owner.fits));
+                assert!(page.is_err() || page.unwrap().records.iter().all(|record| !record.fits));
                 assert!(uris(&body).is_err() && meta_data(&body).is_err() && ids(&body, "id", "id", &[], &[]).is_err());
                 assert_eq!(error_body(&body), pearlift::fetch::ErrorBody::default());
             }
@@ -179,9 +179,9 @@ fn what_nests_ten_thousand_deep_is_refused_and_the_stack_holds() {
         let text = format!("{{\"response\":[{{\"id\":1,\"x\":{}{}}}]}}", "[".repeat(deep), "]".repeat(deep));
         documents(&shape, &Body { bytes: text.into(), gzip: false })
     };
-    assert!(read(29).unwrap().owners[0].fits);
+    assert!(read(29).unwrap().records[0].fits);
     // AND a record that nests deeper is kept whole
     let page = read(30).unwrap();
-    assert!(!page.owners[0].fits);
-    assert_eq!(page.records.len(), 1);
+    assert!(!page.records[0].fits);
+    assert_eq!(page.rejected_records.len(), 1);
 }

@@ -10,38 +10,38 @@ use crate::support::{Program, account, check_truth, files, head, query, start, t
 
 const ORDERS: [&str; 2] = ["--only", "order,order_row,order_party,order_invoice,order_custom_field"];
 const PRICES: [&str; 2] = ["--only", "product_price,product_price_list"];
-const DAY: Duration = Duration::from_secs(24 * 3600);
+pub const DAY: Duration = Duration::from_secs(24 * 3600);
 
 /// Sets the plan of wrong answers.
-fn answer(sandbox: &Sandbox, rules: Value) {
+pub fn answer(sandbox: &Sandbox, rules: Value) {
     sandbox.change(|settings| settings.answers = serde_json::from_value(rules).unwrap());
     sandbox.take_log();
 }
 
-fn text(folder: &tempfile::TempDir) -> &str {
+pub fn text(folder: &tempfile::TempDir) -> &str {
     folder.path().to_str().unwrap()
 }
 
 /// How many rows a table has.
-fn rows(lake: &tempfile::TempDir, table: &str) -> u64 {
+pub fn rows(lake: &tempfile::TempDir, table: &str) -> u64 {
     query(&format!("SELECT count(*) FROM read_parquet('{}/{table}/**/*.parquet')", text(lake)))[0].parse().unwrap()
 }
 
 /// The absent ids of the state.
-fn absence(lake: &tempfile::TempDir, resource: &str) -> Value {
+pub fn absence(lake: &tempfile::TempDir, resource: &str) -> Value {
     head(lake.path(), resource)["state"]["absence"].clone()
 }
 
-fn length(ids: &Value) -> usize {
+pub fn length(ids: &Value) -> usize {
     ids.as_object().map_or(0, serde_json::Map::len)
 }
 
 /// An account with a clock three days behind, some resources of it loaded.
-async fn loaded(size: Size, resources: &[&str]) -> (Sandbox, tempfile::TempDir, Program) {
+pub async fn loaded(size: Size, resources: &[&str]) -> (Sandbox, tempfile::TempDir, Program) {
     loaded_before(3, size, resources).await
 }
 
-async fn loaded_before(days: u32, size: Size, resources: &[&str]) -> (Sandbox, tempfile::TempDir, Program) {
+pub async fn loaded_before(days: u32, size: Size, resources: &[&str]) -> (Sandbox, tempfile::TempDir, Program) {
     let settings = SandboxSettings { limit: 0, now: Some(this_morning() - days * DAY), ..SandboxSettings::default() };
     let sandbox = start(settings, size).await;
     let lake = tempfile::tempdir().unwrap();
@@ -51,7 +51,7 @@ async fn loaded_before(days: u32, size: Size, resources: &[&str]) -> (Sandbox, t
     (sandbox, lake, program)
 }
 
-fn orders(orders: u64) -> Size {
+pub fn orders(orders: u64) -> Size {
     Size { orders, ..Size::default() }
 }
 
@@ -401,88 +401,6 @@ async fn a_list_that_shrinks_once_is_asked_for_again_and_one_that_stays_so_is_ac
     assert_eq!(rows(&lake, "brand"), 5);
 }
 
-/// An account with the stock of some 2,300 products, a snapshot of which lacks a set; with the numbers of both.
-async fn snapshot_with_holes() -> (Sandbox, tempfile::TempDir, Program, u64, u64) {
-    let size = Size { orders: 20, ..Size::default() }.with("product", 2_600);
-    let (sandbox, lake, program) = loaded_before(1, size, &["product_availability"]).await;
-    let owners = query(&format!(
-        "SELECT count(DISTINCT product_id) FROM read_parquet('{}/product_availability/**/*.parquet')",
-        text(&lake)
-    ));
-    let owners: u64 = owners[0].parse().unwrap();
-    assert!(owners > 2_000, "{owners}");
-    sandbox.age(DAY);
-    // The first set, with the remaining ids of sets of 200, and the requests that repeat it with three witnesses.
-    let sets = owners.div_ceil(200);
-    let at = [1, sets + 1, sets + 2, sets + 3];
-    answer(&sandbox, json!([{"method": "GET", "path": "product-availability/", "at": at, "then": "empty"}]));
-    let done = due(&program).run(&["run", "product_availability"]).expect(3);
-    let holes = owners % 200;
-    assert!(holes > 0 && done.stderr.contains(&format!("{holes} pending")), "{}", done.stderr);
-    answer(&sandbox, json!([]));
-    (sandbox, lake, program, owners, holes)
-}
-
-/// The program, for which a snapshot is due though our clock shows the same day.
-fn due(program: &Program) -> Program {
-    program.clone().with("PEARLIFT_RESOURCE_PRODUCT_AVAILABILITY_EVERY", "1ms")
-}
-
-/// The snapshots by day: records.
-fn days(lake: &tempfile::TempDir) -> Vec<u64> {
-    let glob = format!("{}/product_availability/**/*.parquet", text(lake));
-    let counts = query(&format!(
-        "SELECT count(DISTINCT product_id) FROM read_parquet('{glob}', hive_partitioning = true)
-         GROUP BY snapshot_date ORDER BY snapshot_date"
-    ));
-    counts.iter().map(|count| count.parse().unwrap()).collect()
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_snapshot_with_few_holes_is_committed_and_they_are_filled_the_same_day() {
-    // GIVEN a snapshot that lacks a set of products
-    let (sandbox, lake, program, owners, holes) = snapshot_with_holes().await;
-    assert_eq!(days(&lake), [owners, owners - holes]);
-
-    // WHEN it runs again on the same day THEN the holes alone are asked for, and no other day has changed
-    let plan = program.run(&["plan", "product_availability"]).expect(0);
-    program.run(&["run", "product_availability"]).expect(0);
-    assert!(sandbox.take_log().documents() <= 2, "{}", plan.stdout);
-    assert_eq!(days(&lake), [owners, owners]);
-
-    // AND a third run has nothing to do
-    program.run(&["run", "product_availability"]).expect(0);
-    assert_eq!(sandbox.take_log().total(), 0);
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn holes_of_a_snapshot_are_a_gap_once_its_day_is_over() {
-    // GIVEN a snapshot that lacks a set of products, and that is a day old
-    let (sandbox, lake, program, owners, holes) = snapshot_with_holes().await;
-    sandbox.age(DAY);
-
-    // WHEN it runs THEN the new day is whole, and the gap is recorded with exit code 0
-    let done = due(&program).run(&["run", "product_availability"]).expect(0);
-    assert!(done.stderr.contains(&format!("lacks {holes} records for good")), "{}", done.stderr);
-    assert_eq!(days(&lake), [owners, owners - holes, owners]);
-    let gaps = absence(&lake, "product_availability")["gaps"].clone();
-    assert_eq!(gaps.as_array().map(Vec::len), Some(1), "{gaps}");
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_snapshot_that_lacks_more_than_a_tenth_is_refused() {
-    let size = Size { orders: 20, ..Size::default() }.with("product", 900);
-    let (sandbox, lake, program) = loaded_before(1, size, &["product_availability"]).await;
-    sandbox.age(DAY);
-    let before = days(&lake);
-    let sets = before[0].div_ceil(200);
-    let at: Vec<u64> = [1, 2].into_iter().chain(sets + 1..=sets + 6).collect();
-    answer(&sandbox, json!([{"method": "GET", "path": "product-availability/", "at": at, "then": "empty"}]));
-    let done = due(&program).run(&["run", "product_availability"]);
-    assert!(done.code != 0 && done.stderr.contains("at most a tenth may be missing"), "{}", done.said());
-    assert_eq!(days(&lake), before);
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_load_that_goes_on_asks_again_for_what_was_absent_before_it_was_killed() {
     // GIVEN a first load with an empty answer to its first set, killed once others are committed
@@ -537,53 +455,4 @@ async fn deleted_open_notes_are_gone_after_one_night_and_a_list_without_them_tak
     answer(&sandbox, json!([{"method": "GET", "path": path, "at": [3], "then": "none"}]));
     program.run(&["run", "goods_out_note"]);
     check_truth(&sandbox, text(&lake), &only);
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_deleted_payment_leaves_the_table_after_two_narrow_searches_in_different_runs() {
-    // GIVEN three deleted payments of a few days
-    let (sandbox, lake, program) = loaded(orders(600), &["customer_payment", "supplier_payment"]).await;
-    let all = sandbox.ids("customer_payment");
-    sandbox.delete("customer_payment", &all[40..43]);
-    let before = rows(&lake, "customer_payment");
-
-    // WHEN rows are compared THEN the missing ones are suspects
-    program.run(&["reconcile", "customer_payment"]).expect(0);
-    assert_eq!(length(&absence(&lake, "customer_payment")["suspects"]), 3);
-    assert_eq!(rows(&lake, "customer_payment"), before);
-
-    // WHEN one comes back and the next night's search lacks the others THEN those are gone
-    sandbox.restore("customer_payment", &all[40..41]);
-    program.run(&["run", "customer_payment"]).expect(0);
-    assert_eq!(length(&absence(&lake, "customer_payment")["suspects"]), 0);
-    check_truth(&sandbox, text(&lake), &["--only", "customer_payment"]);
-    assert_eq!(rows(&lake, "customer_payment"), before - 2);
-
-    // AND where the stated count is wrong nothing is deleted
-    sandbox.delete("supplier_payment", &sandbox.ids("supplier_payment")[3..5]);
-    let before = rows(&lake, "supplier_payment");
-    for _ in 0..2 {
-        let done = program.run(&["reconcile", "supplier_payment"]).expect(0);
-        assert!(done.stderr.contains("does not agree with the count"), "{}", done.stderr);
-        program.run(&["run", "supplier_payment"]).expect(0);
-    }
-    assert_eq!(rows(&lake, "supplier_payment"), before);
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_search_that_comes_empty_once_deletes_no_payment() {
-    // GIVEN a search that shows half of the payments, once whole and once narrow, in each of two runs
-    let (sandbox, lake, program) = loaded(orders(600), &["customer_payment"]).await;
-    let before = rows(&lake, "customer_payment");
-    for at in [1, 2] {
-        let rule = json!({"method": "GET", "path": "customer-payment-search", "at": [at], "then": "none"});
-        answer(&sandbox, json!([rule]));
-        program.run(&["reconcile", "customer_payment"]);
-    }
-    answer(&sandbox, json!([]));
-
-    // WHEN the source is well THEN nothing is gone
-    program.run(&["run", "customer_payment"]).expect(0);
-    assert_eq!(rows(&lake, "customer_payment"), before);
-    assert_eq!(length(&absence(&lake, "customer_payment")["suspects"]), 0);
 }

@@ -65,7 +65,7 @@ fn a_place_is_named_and_has_rows_a_type_is_tried_and_a_text_is_cut() {
     let page = page(SCHEMA);
 
     // THEN a field is a column and a row, a fitting value is in its tried column, and the pieces of a text are rows
-    assert!(page.records.is_empty(), "{:?}", page.records);
+    assert!(page.rejected_records.is_empty(), "{:?}", page.rejected_records);
     assert_eq!(page.tables[0].batch.schema().fields().last().unwrap().name(), EXTRA);
     assert_eq!(rows(&page, 0), ["1 true 7 -", "2 - - {\"fields\":{\"PCF_WRAP\":\"no\"}}", "3 - - -"]);
     assert_eq!(

@@ -93,6 +93,13 @@ fn attacks(outside: &str) -> Vec<(&'static str, Change)> {
         };
         found.push((name, Box::new(backfill)));
     }
+    found.extend(other_attacks());
+    found
+}
+
+/// Changes of one version that name no path.
+fn other_attacks() -> Vec<(&'static str, Change)> {
+    let mut found: Vec<(&'static str, Change)> = Vec::new();
     found.push(("another's name", Box::new(|version| version["resource"] = json!("currency"))));
     found.push(("another number", Box::new(|version| version["version"] = json!(7))));
     found.push((

@@ -101,9 +101,9 @@ async fn a_run_removes_what_clean_would_remove_and_a_setting_leaves_it() {
     grow(lake.path(), "brand", 130, 30);
     let superseded = format!("brand/brand-{SOMETHING}-1.parquet");
     let old = manifests(lake.path(), "brand").join(format!("{:020}.json", 9));
-    let mut tells: Value = serde_json::from_slice(&std::fs::read(&old).unwrap()).unwrap();
-    tells["removes"] = json!([superseded]);
-    std::fs::write(&old, tells.to_string()).unwrap();
+    let mut manifest: Value = serde_json::from_slice(&std::fs::read(&old).unwrap()).unwrap();
+    manifest["removes"] = json!([superseded]);
+    std::fs::write(&old, manifest.to_string()).unwrap();
     plant(&lake.path().join(&superseded), "planted");
     // AND a plan of a scan that is over, 110 reports of last year, files that are not ours
     plant(&lake.path().join(format!("_pearlift/scans/brand/{SOMETHING}.json")), "{}");
@@ -226,8 +226,8 @@ async fn of_what_another_run_holds_nothing_is_removed() {
 /// Runs in this process; gives its exit code and its warnings, except those of clocks.
 async fn run_at(program: &Program, faults: &Faults) -> (u8, Vec<String>) {
     let said: Arc<Mutex<Vec<String>>> = Arc::default();
-    let mut errand = program.errand(&RESOURCES);
-    errand.events = Events::new({
+    let mut request = program.request(&RESOURCES);
+    request.events = Events::new({
         let said = Arc::clone(&said);
         move |event| {
             if let Event::Warning { text, .. } = event
@@ -237,7 +237,7 @@ async fn run_at(program: &Program, faults: &Faults) -> (u8, Vec<String>) {
             }
         }
     });
-    let code = run_in(errand, faults.before(&program.store())).await.map_or(99, |outcome| outcome.exit_code(false));
+    let code = run_in(request, faults.before(&program.store())).await.map_or(99, |outcome| outcome.exit_code(false));
     let said = said.lock().unwrap().clone();
     (code, said)
 }

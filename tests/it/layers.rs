@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
+use crate::support::{root, rust_files};
+
 /// Every Rust file below `src/`, with its text.
 fn sources() -> Vec<(PathBuf, String)> {
     let found = sources_of("src");
@@ -12,24 +14,7 @@ fn sources() -> Vec<(PathBuf, String)> {
 
 /// Every Rust file below a folder, with its text.
 fn sources_of(folder: &str) -> Vec<(PathBuf, String)> {
-    fn walk(folder: &Path, found: &mut Vec<(PathBuf, String)>) {
-        for entry in std::fs::read_dir(folder).unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_dir() {
-                walk(&path, found);
-            } else if path.extension().is_some_and(|ending| ending == "rs") {
-                let text = std::fs::read_to_string(&path).unwrap();
-                found.push((path, text));
-            }
-        }
-    }
-    let mut found = Vec::new();
-    walk(&root().join(folder), &mut found);
-    found
-}
-
-fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
+    rust_files(folder).into_iter().map(|(path, text)| (root().join(path), text)).collect()
 }
 
 /// The modules in the order of `lib.rs`.
@@ -135,10 +120,10 @@ fn no_code_outside_the_sandbox_names_a_resource_a_table_or_a_column() {
         }
     }
     // The demo prints a query to try.
-    let spared = ["cli/demo.rs"];
+    let exempt = ["cli/demo.rs"];
     for (path, text) in sources() {
         let below = path.strip_prefix(root().join("src")).unwrap().to_str().unwrap().to_owned();
-        if spared.iter().any(|spared| below.starts_with(spared)) {
+        if exempt.iter().any(|path| below.starts_with(path)) {
             continue;
         }
         let code = code(&text);
@@ -153,13 +138,13 @@ fn no_code_of_the_sandbox_names_a_resource_but_what_one_record_does_to_another()
     let catalog = pearlift::schema::Catalog::load(None).unwrap();
     let names: Vec<String> = catalog.resources().iter().map(|resource| format!("\"{}\"", resource.name)).collect();
     // Code that ties records to each other, and tests of files.
-    let spared = ["rules/", "fixture/tests.rs"];
+    let exempt = ["rules/", "fixture/tests.rs"];
     let (mut checked, mut naming) = (0, 0);
     for (path, text) in sources_of("crates/sandbox/src") {
         let below = path.strip_prefix(root().join("crates/sandbox/src")).unwrap().to_str().unwrap().to_owned();
         let code = code(&text);
         let named = names.iter().find(|name| code.contains(*name));
-        if spared.iter().any(|spared| below.starts_with(spared)) {
+        if exempt.iter().any(|path| below.starts_with(path)) {
             naming += usize::from(named.is_some());
         } else {
             checked += 1;

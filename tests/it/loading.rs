@@ -115,7 +115,7 @@ async fn a_run_whose_time_is_over_commits_what_is_whole_and_the_next_goes_on() {
     ];
     let environment = Environment::new(vars.map(|(name, value)| (name.into(), value.into())));
     let settings = Config::from_text(None, "", environment, &names).expect("the settings are right");
-    let errand = RunRequest {
+    let request = RunRequest {
         catalog: Arc::new(catalog),
         settings,
         names: vec!["order".to_owned()],
@@ -130,7 +130,7 @@ async fn a_run_whose_time_is_over_commits_what_is_whole_and_the_next_goes_on() {
     };
 
     // WHEN it runs
-    let outcome = pearlift::run::run(errand).await.expect("it runs");
+    let outcome = pearlift::run::run(request).await.expect("it runs");
 
     // THEN it stopped, reports it with 3, and the next run requests the rest
     assert!(matches!(outcome.resources[0].end, End::Stopped), "{outcome:?}");

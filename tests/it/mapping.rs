@@ -131,7 +131,10 @@ impl Expected {
         if tables != names(self.0.keys().collect()) {
             return Some(format!("its tables are {tables:?}"));
         }
-        if page.owners.iter().any(|owner| !owner.fits) || !page.records.is_empty() || !page.rejected.is_empty() {
+        if page.records.iter().any(|record| !record.fits)
+            || !page.rejected_records.is_empty()
+            || !page.rejected_rows.is_empty()
+        {
             return Some("a record or a row is rejected".to_owned());
         }
         for (place, table) in resource.tables.iter().enumerate() {
@@ -164,10 +167,10 @@ impl Expected {
                     }
                 }
                 let Some(name) = &expected.partition else { continue };
-                let owner = &page.owners[usize::try_from(page.tables[place].owners[row]).unwrap()];
+                let record = &page.records[usize::try_from(page.tables[place].record_places[row]).unwrap()];
                 let month = expected.rows[row].get(name).map_or(0, |month| days(month.as_str().unwrap()));
-                if i64::from(owner.partition) != month {
-                    return Some(format!("{}, row {row}: {name} is day {}", table.name, owner.partition));
+                if i64::from(record.partition) != month {
+                    return Some(format!("{}, row {row}: {name} is day {}", table.name, record.partition));
                 }
             }
         }
@@ -227,8 +230,8 @@ async fn ask(sandbox: &Sandbox, resource: &Resource) -> Served {
         assert!(records.insert(name_of(&first), record).is_none(), "{}: {first} is there twice", resource.name);
     }
     let mut rows: BTreeMap<String, Vec<Value>> = BTreeMap::new();
-    for owner in decode(resource, &answer).owners {
-        let name = match &owner.key {
+    for record in decode(resource, &answer).records {
+        let name = match &record.key {
             Key::Int(id) => id.to_string(),
             Key::Text(text) => text.clone(),
         };
@@ -441,7 +444,7 @@ fn the_keys_of_expected_records_are_those_of_the_answer() {
             Value::String(code) => Key::Text(code.clone()),
             id => Key::Int(id.as_i64().unwrap()),
         });
-        let owners: BTreeSet<_> = decode(&resource, &text).owners.into_iter().map(|owner| owner.key).collect();
-        assert_eq!(ids.collect::<BTreeSet<_>>(), owners, "{}", resource.name);
+        let keys: BTreeSet<_> = decode(&resource, &text).records.into_iter().map(|record| record.key).collect();
+        assert_eq!(ids.collect::<BTreeSet<_>>(), keys, "{}", resource.name);
     }
 }

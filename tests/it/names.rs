@@ -1,10 +1,13 @@
 //! Names and sizes: every public type has a name of its own, and files, functions and structs stay small.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+
+use crate::support::rust_files;
 
 /// The longest file, in lines.
 const FILE: usize = 500;
+/// The length that half of the files have at most, in lines.
+const MEDIAN: usize = 200;
 /// The longest function, in lines.
 const FUNCTION: usize = 80;
 /// The most fields of a struct that states no reason for more.
@@ -12,29 +15,11 @@ const FIELDS: usize = 12;
 /// The beginning of such a reason, in the comment of the struct.
 const REASON: &str = "More than twelve fields:";
 
-fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-}
-
-fn walk(folder: &Path, found: &mut Vec<PathBuf>) {
-    for entry in std::fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            walk(&path, found);
-        } else if path.extension().is_some_and(|ending| ending == "rs") {
-            found.push(path);
-        }
-    }
-}
-
 /// Every Rust file of the program and the sandbox, by its path, with its text.
 fn sources() -> Vec<(String, String)> {
-    let mut found = Vec::new();
-    walk(&root().join("src"), &mut found);
-    walk(&root().join("crates/sandbox/src"), &mut found);
+    let found: Vec<_> = ["src", "crates/sandbox/src"].into_iter().flat_map(rust_files).collect();
     assert!(found.len() > 200, "{}", found.len());
-    let name = |path: &Path| path.strip_prefix(root()).unwrap().to_str().unwrap().to_owned();
-    found.iter().map(|path| (name(path), std::fs::read_to_string(path).unwrap())).collect()
+    found
 }
 
 /// A line behind `pub` or `pub(super)`, if it has one.
@@ -101,9 +86,18 @@ fn every_public_type_has_a_name_of_its_own() {
 }
 
 #[test]
+fn half_of_the_files_of_the_program_and_the_sandbox_are_short() {
+    let mut lengths: Vec<usize> = sources().iter().map(|(_, text)| text.lines().count()).collect();
+    lengths.sort_unstable();
+    assert!(lengths[lengths.len() / 2] <= MEDIAN, "{}", lengths[lengths.len() / 2]);
+}
+
+#[test]
 fn files_functions_and_structs_are_small_or_state_why_not() {
     let mut wrong = Vec::new();
-    for (path, text) in sources() {
+    let tests: Vec<_> = ["tests/it", "fuzz/src", "examples"].into_iter().flat_map(rust_files).collect();
+    assert!(tests.len() > 100, "{}", tests.len());
+    for (path, text) in sources().into_iter().chain(tests) {
         let length = text.lines().count();
         if length > FILE {
             wrong.push(format!("{path}: {length} lines"));

@@ -4,7 +4,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use pearlift::fetch::{Auth, Http, Refused};
+use pearlift::fetch::{AfterRefusal, Auth, Http};
 use pearlift::sandbox::Sandbox;
 use pearlift::secret::Redactor;
 
@@ -86,17 +86,21 @@ async fn a_refresh_that_was_denied_is_not_tried_again() {
     let lake = tempfile::tempdir().unwrap();
     sandbox.expire_tokens();
     let planted = program(&sandbox, &lake).with("PAN_SEC_BRIGHTPEARL-OAUTH_REFRESH_TOKEN", "planted-refresh");
-    let credentials = planted.errand(&[]).settings.credentials(Timestamp::UNIX_EPOCH).unwrap();
+    let credentials = planted.request(&[]).settings.credentials(Timestamp::UNIX_EPOCH).unwrap();
     let auth = Auth::new(credentials, "acme", Redactor::default()).unwrap();
     let http = Http::new(Duration::from_secs(60)).unwrap();
 
     // WHEN eight requests that bore the token are refused
     let now = Timestamp::now();
     let generation = auth.headers(&http, now).await.unwrap().generation;
-    let told = futures_util::future::join_all((0..8).map(|_| auth.refused(&http, generation, true, now))).await;
+    let answers =
+        futures_util::future::join_all((0..8).map(|_| auth.refresh_after_refusal(&http, generation, true, now))).await;
 
     // THEN each gets the reason, and the token service was asked once
-    assert!(told.iter().all(|told| told.as_ref().is_err_and(|why| why.reason().contains("invalid_grant"))), "{told:?}");
+    assert!(
+        answers.iter().all(|answer| answer.as_ref().is_err_and(|why| why.reason().contains("invalid_grant"))),
+        "{answers:?}"
+    );
     assert_eq!(sandbox.take_log().grants, 1);
 }
 
@@ -201,7 +205,7 @@ fn nothing_is_told(sandbox: &Sandbox, lake: &tempfile::TempDir, done: &Done) {
     assert!(texts.len() > 10, "{}", texts.len());
     for (place, text) in texts {
         for secret in &spelt {
-            assert!(!text.contains(secret), "{place} tells {secret}");
+            assert!(!text.contains(secret), "{place} shows {secret}");
         }
     }
 }
@@ -313,19 +317,19 @@ async fn a_request_that_was_refused_with_an_older_token_is_repeated_with_the_cur
     let sandbox = account(50).await;
     let lake = tempfile::tempdir().unwrap();
     sandbox.expire_tokens();
-    let credentials = program(&sandbox, &lake).errand(&[]).settings.credentials(Timestamp::UNIX_EPOCH).unwrap();
+    let credentials = program(&sandbox, &lake).request(&[]).settings.credentials(Timestamp::UNIX_EPOCH).unwrap();
     let auth = Auth::new(credentials, "acme", Redactor::default()).unwrap();
     let http = Http::new(Duration::from_secs(60)).unwrap();
     let now = Timestamp::now();
     let older = auth.headers(&http, now).await.unwrap().generation;
 
     // WHEN one of them has it refreshed THEN the others are repeated with the new one, though they may not refresh any more
-    assert_eq!(auth.refused(&http, older, true, now).await.unwrap(), Refused::Refreshed);
-    assert_eq!(auth.refused(&http, older, false, now).await.unwrap(), Refused::Older);
+    assert_eq!(auth.refresh_after_refusal(&http, older, true, now).await.unwrap(), AfterRefusal::Refreshed);
+    assert_eq!(auth.refresh_after_refusal(&http, older, false, now).await.unwrap(), AfterRefusal::Older);
     let current = auth.headers(&http, now).await.unwrap().generation;
     assert_ne!(current, older);
     // AND a request that was refused with the new one and may not refresh ends
-    assert_eq!(auth.refused(&http, current, false, now).await.unwrap(), Refused::Final);
+    assert_eq!(auth.refresh_after_refusal(&http, current, false, now).await.unwrap(), AfterRefusal::Final);
     assert_eq!(sandbox.take_log().grants, 1);
 }
 

@@ -73,9 +73,9 @@ fn holds(plan: &Value, made: &BTreeMap<String, u64>, least: usize) {
     assert!(exact >= least, "{planned:?}");
     let wanted = plan["total"]["requests"].as_u64().expect("a number");
     assert_eq!(wanted, planned.values().map(|(requests, _)| requests).sum::<u64>());
-    let foreseen = |name: &String| !BY_HELD_IDS.contains(&name.as_str());
-    let total: u64 = made.iter().filter(|(name, _)| foreseen(name)).map(|(_, requests)| requests).sum();
-    let wanted: u64 = planned.iter().filter(|(name, _)| foreseen(name)).map(|(_, (requests, _))| requests).sum();
+    let is_forecast = |name: &String| !BY_HELD_IDS.contains(&name.as_str());
+    let total: u64 = made.iter().filter(|(name, _)| is_forecast(name)).map(|(_, requests)| requests).sum();
+    let wanted: u64 = planned.iter().filter(|(name, _)| is_forecast(name)).map(|(_, (requests, _))| requests).sum();
     assert!(wanted.abs_diff(total) <= (total / 50).max(1), "{planned:?} planned, {made:?} made");
 }
 
@@ -172,9 +172,9 @@ async fn what_is_due_beside_the_changes_is_planned_as_it_is_made() {
     let plan = planned(&sandbox, &program, &[]);
     let mut made = made(&program, &[]);
     // Repair, which no plan foresees: GETs with a witness and second listings of the notes that are gone.
-    let (notes, foreseen) = (made["goods_out_note"], requests(&plan)["goods_out_note"].0);
-    assert!((foreseen..=foreseen + 8).contains(&notes), "{foreseen} planned, {notes} made");
-    made.insert("goods_out_note".to_owned(), foreseen);
+    let (notes, forecast) = (made["goods_out_note"], requests(&plan)["goods_out_note"].0);
+    assert!((forecast..=forecast + 8).contains(&notes), "{forecast} planned, {notes} made");
+    made.insert("goods_out_note".to_owned(), forecast);
 
     // THEN every step is there, and the numbers hold
     let words = |name: &str| scans(&plan, name).into_iter().map(|(word, ..)| word).collect::<Vec<_>>().join(" ");

@@ -1,6 +1,6 @@
 //! No message states a count with the wrong noun.
 
-use std::path::Path;
+use crate::support::rust_files;
 
 /// Words that a count is followed by in messages.
 const NOUNS: [&str; 20] = [
@@ -26,17 +26,6 @@ const NOUNS: [&str; 20] = [
     "plans",
 ];
 
-fn sources(folder: &Path, found: &mut Vec<(String, String)>) {
-    for entry in std::fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            sources(&path, found);
-        } else if path.extension().is_some_and(|ending| ending == "rs") {
-            found.push((path.display().to_string(), std::fs::read_to_string(&path).unwrap()));
-        }
-    }
-}
-
 /// The places of a line where a format's value is followed by a noun in the plural.
 fn counted_by_hand(line: &str) -> bool {
     let code = line.trim_start();
@@ -55,8 +44,7 @@ fn counted_by_hand(line: &str) -> bool {
 
 #[test]
 fn every_count_takes_its_noun_from_one_function() {
-    let mut found = Vec::new();
-    sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut found);
+    let found = rust_files("src");
     assert!(found.len() > 150, "{}", found.len());
     let mut wrong = Vec::new();
     for (path, text) in found.iter().filter(|(path, _)| !path.ends_with("/quantity.rs")) {

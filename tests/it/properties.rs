@@ -139,10 +139,10 @@ proptest! {
         let page = documents(&shape, &Body { bytes: text.into(), gzip: false }).unwrap();
         let day = micros.div_euclid(86_400_000_000);
         let (_, _, of_month) = civil(day);
-        prop_assert_eq!(i64::from(page.owners[0].partition), day - of_month + 1);
-        prop_assert_eq!(civil(i64::from(page.owners[0].partition)), { let (year, month, _) = civil(day); (year, month, 1) });
+        prop_assert_eq!(i64::from(page.records[0].partition), day - of_month + 1);
+        prop_assert_eq!(civil(i64::from(page.records[0].partition)), { let (year, month, _) = civil(day); (year, month, 1) });
         // Without a date, and with one that is none: the first month.
-        prop_assert_eq!((page.owners[1].partition, page.owners[2].partition), (0, 0));
+        prop_assert_eq!((page.records[1].partition, page.records[2].partition), (0, 0));
     }
 
     #[test]

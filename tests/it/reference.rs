@@ -58,15 +58,15 @@ struct Made {
 
 /// The rows and partitions of the records of a page that fit.
 fn program_rows(page: &Page) -> Made {
-    let fits = |owner: u32| page.owners[usize::try_from(owner).unwrap()].fits;
+    let fits = |place: u32| page.records[usize::try_from(place).unwrap()].fits;
     let tables = page.tables.iter().map(|table| {
-        let places = (0u32..).zip(&table.owners).filter(|(_, owner)| fits(**owner)).map(|(place, _)| place);
+        let places = (0u32..).zip(&table.record_places).filter(|(_, record)| fits(**record)).map(|(place, _)| place);
         let mut rows = cells(&take_record_batch(&table.batch, &UInt32Array::from_iter_values(places)).unwrap());
         rows.sort();
         rows
     });
-    let owners = page.owners.iter().filter(|owner| owner.fits);
-    let partitions = owners.map(|owner| (owner.key.to_string(), owner.partition)).collect();
+    let records = page.records.iter().filter(|record| record.fits);
+    let partitions = records.map(|record| (record.key.to_string(), record.partition)).collect();
     Made { tables: tables.collect(), partitions }
 }
 

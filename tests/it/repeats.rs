@@ -59,7 +59,7 @@ async fn each_rate_member_lock_and_supplier_is_there_after_a_load_changes_deleti
     let ids = sandbox.eligible(Verb::Touch, "product");
     sandbox.touch("product", &ids.iter().copied().step_by(7).collect::<Vec<_>>());
     sandbox.delete("contact_group_member", &sandbox.ids("contact_group_member")[3..6]);
-    // A third of all rates goes only where a person insists.
+    // A third of all rates is removed only where a person insists.
     sandbox.delete("exchange_rate", &sandbox.ids("exchange_rate")[..1]);
     program.run(&["run", "exchange_rate"]).expect(3);
     program.run(&["run", "--full", "exchange_rate"]).expect(0);

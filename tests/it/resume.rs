@@ -57,8 +57,8 @@ async fn killed_after(child: &mut Child, lake: &Path, slices: u64) -> u64 {
 }
 
 fn interrupt(child: &mut Child) -> Option<i32> {
-    let told = std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
-    assert!(told.success());
+    let sent = std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    assert!(sent.success());
     child.wait().unwrap().code()
 }
 
@@ -157,7 +157,7 @@ async fn an_interrupted_backfill_of_given_ids_goes_on_and_another_takes_its_plac
     while sandbox.peek_log().of("GET order-service/order") < 3 {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
-    // WHEN it is told to stop THEN all whole records are committed
+    // WHEN it is asked to stop THEN all whole records are committed
     assert_eq!(interrupt(&mut child), Some(130));
     let (done, plan) = home(lake.path());
     let sets = u64::try_from(ids[ids.len() - 1] - ids[0] + 1).unwrap().div_ceil(40);

@@ -129,7 +129,7 @@ async fn rows_added_and_gone_at_the_ends_of_row_groups_are_in_their_place() {
 /// The cost of a night to a bucket: the bytes of data files that were read.
 async fn night(program: &Program, store: &Store, names: &[&str]) -> (Outcome, Vec<(String, u64)>) {
     let faults = Faults::default();
-    let outcome = run_in(program.errand(names), faults.before(store)).await.unwrap();
+    let outcome = run_in(program.request(names), faults.before(store)).await.unwrap();
     assert_eq!(outcome.exit_code(false), 0);
     let read = faults.read().into_iter().filter(|(path, _)| path.ends_with(".parquet")).collect();
     (outcome, read)
@@ -254,7 +254,7 @@ async fn open_records_are_known_without_reading_every_month() {
     assert!(open.len() > 20, "{open:?}");
 
     // WHEN they are looked up THEN no file is read
-    let resource = program.errand(&[]).catalog.get("goods_out_note").unwrap().clone();
+    let resource = program.request(&[]).catalog.get("goods_out_note").unwrap().clone();
     let faults = Faults::default();
     let files = head().await.tables["goods_out_note"].files.clone();
     let found = held_open(&faults.before(&store), &files, "id", resource.open().unwrap()).await.unwrap();
@@ -305,7 +305,7 @@ async fn twenty_seven_nights_add_at_most_forty_data_files() {
     let sandbox = account(150).await;
     let lake = tempfile::tempdir().unwrap();
     let program = Program::new(&sandbox, lake.path());
-    let catalog = program.errand(&[]).catalog;
+    let catalog = program.request(&[]).catalog;
     let names: Vec<&str> = catalog
         .resources()
         .iter()

@@ -58,7 +58,7 @@ fn runs_of_a_spool_are_merged_on_the_way_and_every_row_that_counts_stays() {
     }
     // WHEN they are written
     let store = Store::open(&Destination::Local(folder.path().join("lake")), true).unwrap();
-    let commission = WriteRequest {
+    let write_request = WriteRequest {
         store: &store,
         resource: &resource,
         head: None,
@@ -80,7 +80,7 @@ fn runs_of_a_spool_are_merged_on_the_way_and_every_row_that_counts_stays() {
     };
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     let spooled = spool.take().unwrap();
-    let written = write_tables(&commission, &spooled, runtime.handle(), &mut 0).unwrap();
+    let written = write_tables(&write_request, &spooled, runtime.handle(), &mut 0).unwrap();
     // THEN each record is there once, in its newest copy, and the spool is empty
     assert_eq!(written.twice, 0);
     let staged = |table: &str| folder.path().join("lake").join(&written.tables[table].files[0].staged);

@@ -124,8 +124,8 @@ fn every_value_of_an_answer_fits_its_column() {
     for (resource, page) in decoded() {
         let rejected_values: Vec<_> = page.rejected_values.counts().collect();
         assert!(rejected_values.is_empty(), "{}: {rejected_values:?}", resource.name);
-        assert!(page.records.is_empty(), "{}: {:?}", resource.name, page.records);
-        assert!(page.owners.iter().all(|owner| owner.fits), "{}", resource.name);
+        assert!(page.rejected_records.is_empty(), "{}: {:?}", resource.name, page.rejected_records);
+        assert!(page.records.iter().all(|record| record.fits), "{}", resource.name);
     }
 }
 
@@ -216,7 +216,7 @@ fn no_key_stands_twice_in_a_table() {
 }
 
 #[test]
-fn every_row_belongs_to_the_owner_whose_key_it_carries() {
+fn every_row_belongs_to_the_record_whose_key_it_has() {
     for (resource, page) in decoded() {
         for (table, rows) in resource.tables.iter().zip(&page.tables) {
             let column = rows.batch.column(table.key[0]);
@@ -224,9 +224,9 @@ fn every_row_belongs_to_the_owner_whose_key_it_carries() {
                 Some(texts) => texts.iter().flatten().map(|key| Key::Text(key.to_owned())).collect(),
                 None => column.as_primitive::<Int64Type>().values().iter().map(|key| Key::Int(*key)).collect(),
             };
-            assert_eq!(keys.len(), rows.owners.len(), "{}", table.name);
-            for (key, owner) in keys.iter().zip(&rows.owners) {
-                assert_eq!(page.owners[usize::try_from(*owner).unwrap()].key, *key, "{}", table.name);
+            assert_eq!(keys.len(), rows.record_places.len(), "{}", table.name);
+            for (key, place) in keys.iter().zip(&rows.record_places) {
+                assert_eq!(page.records[usize::try_from(*place).unwrap()].key, *key, "{}", table.name);
             }
         }
     }
@@ -251,7 +251,7 @@ fn compact(text: &str) -> String {
 fn white_space_between_values_changes_nothing() {
     for (resource, text) in answered() {
         let (spaced, dense) = (decode(&resource, &text), decode(&resource, &compact(&text)));
-        assert_eq!(dense.owners, spaced.owners, "{}", resource.name);
+        assert_eq!(dense.records, spaced.records, "{}", resource.name);
         for (a, b) in dense.tables.iter().zip(&spaced.tables) {
             assert_eq!(a.batch, b.batch, "{}", resource.name);
         }

@@ -28,7 +28,7 @@ async fn dies_at(program: &Program, names: &[&str], step: StoreStep, before: usi
         }
     });
     // The messages of a crashed run are not checked.
-    let _ = run_in(program.errand(names), store).await;
+    let _ = run_in(program.request(names), store).await;
     assert!(faults.is_dead(), "{step:?} is not reached {before} times");
 }
 
@@ -83,7 +83,7 @@ async fn a_spool_that_cannot_be_written_is_told_and_no_row_is_left_out() {
     });
 
     // WHEN it runs THEN it reports that, with 5
-    let outcome = run_in(program.errand(&["order"]), store).await.unwrap();
+    let outcome = run_in(program.request(&["order"]), store).await.unwrap();
     assert_eq!(outcome.exit_code(false), 5, "{:?}", outcome.resources);
 
     // AND the next one makes the tables equal the truth
@@ -101,11 +101,11 @@ async fn the_spool_of_a_dead_process_goes_with_the_next_command_and_that_of_a_li
     let foreign = spool.path().join("pearlift-notes");
     std::fs::create_dir(&foreign).unwrap();
     let program = spooling(&sandbox, lake.path(), spool.path()).with("PEARLIFT_LIMITS_CONCURRENCY", "1");
-    let mut dead = program.start(&["run", "order"]);
+    let mut crashed = program.start(&["run", "order"]);
     let segments = || files(spool.path()).into_iter().any(|path| path.extension().is_some_and(|end| end == "arrow"));
     until("rows go to the disk", segments).await;
-    dead.kill().unwrap();
-    dead.wait().unwrap();
+    crashed.kill().unwrap();
+    crashed.wait().unwrap();
     let left: Vec<PathBuf> = below(spool.path()).into_iter().filter(|path| *path != foreign).collect();
     assert_eq!(left.len(), 1, "{left:?}");
 

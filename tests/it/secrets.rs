@@ -223,13 +223,13 @@ fn credentials_show_nothing_of_themselves_not_even_in_a_panic() {
         let credentials = settings.credentials(Timestamp::UNIX_EPOCH).unwrap();
         let auth = pearlift::fetch::Auth::new(credentials.clone(), "acme", Redactor::default()).unwrap();
         // WHEN a panic contains them
-        let told = catch_unwind(AssertUnwindSafe(|| {
+        let message = catch_unwind(AssertUnwindSafe(|| {
             let fails: fn(_) -> Result<(), _> = Err;
             fails((credentials, auth)).expect("this is to fail");
         }));
         // THEN its message does not show the secrets
-        let told = *told.unwrap_err().downcast::<String>().unwrap();
-        assert!(told.contains("this is to fail") && !told.contains("planted-"), "{told}");
+        let message = *message.unwrap_err().downcast::<String>().unwrap();
+        assert!(message.contains("this is to fail") && !message.contains("planted-"), "{message}");
     }
     let secret = Secret::new(" planted-secret\n");
     assert_eq!(format!("{secret} {secret:?} {secret:#?} {secret:>20}"), "[secret] [secret] [secret] [secret]");

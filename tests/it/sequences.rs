@@ -288,7 +288,7 @@ fn keys(batch: &RecordBatch, table: &Table) -> Vec<Vec<u8>> {
 fn after_any_sequence_of_events_a_quiet_run_and_a_reconcile_the_tables_equal_the_truth() {
     // GIVEN any sequence of events and commands
     let steps = prop::collection::vec(step(), 3..14);
-    #[expect(clippy::disallowed_methods, reason = "how many cases is a wish of whoever runs the tests")]
+    #[expect(clippy::disallowed_methods, reason = "how many cases is chosen by the person who runs the tests")]
     let wanted: Option<u32> = std::env::var("PROPTEST_CASES").ok().and_then(|text| text.parse().ok());
     let config = Config {
         cases: wanted.unwrap_or(CASES),

@@ -117,7 +117,7 @@ async fn a_run_that_waits_for_another_ends_when_it_is_told_to() {
     // WHEN it is interrupted THEN it ends, and the first continues
     signal("-INT", &second);
     assert_eq!(ends_soon(&mut second), Some(130));
-    assert!(first.try_wait().unwrap().is_none(), "the first goes on");
+    assert!(first.try_wait().unwrap().is_none(), "the first continues");
     assert!(!lake.path().join("_pearlift/manifests/brand").exists(), "it began nothing");
     signal("-INT", &first);
     assert_eq!(ends_soon(&mut first), Some(130));
@@ -136,7 +136,7 @@ async fn a_signal_that_comes_before_the_first_request_is_heard() {
     let mut run = Speaker::start(&program, &["-v", "run", "--wait", "order"]);
     run.wait_for("waiting for locks");
 
-    // WHEN it is told to stop THEN it ends soon as a stopped run does, and has requested no order
+    // WHEN it is asked to stop THEN it ends soon as a stopped run does, and has requested no order
     signal("-TERM", &run.child);
     run.wait_for("stopping");
     assert_eq!(ends_soon(&mut run.child), Some(130));

@@ -38,7 +38,7 @@ async fn a_store_that_takes_its_time_changes_nothing_but_how_long_it_takes() {
             .with("PEARLIFT_RESOURCE_BRAND_EVERY", "1ms");
         for round in 0..2 {
             // WHEN it is loaded, and brought up to date, by runs that commit after every set
-            let outcome = run_in(program.errand(&["order", "brand", "customer_payment"]), slow.clone()).await.unwrap();
+            let outcome = run_in(program.request(&["order", "brand", "customer_payment"]), slow.clone()).await.unwrap();
 
             // THEN nothing fails, and the tables equal the truth
             assert_eq!(outcome.exit_code(false), 0, "seed {seed}, round {round}: {:?}", outcome.resources);
@@ -53,8 +53,8 @@ async fn a_store_that_takes_its_time_changes_nothing_but_how_long_it_takes() {
             sandbox.age(Duration::from_secs(600));
         }
         // AND every byte agrees with the heads, in versions that follow each other, with nothing in staging
-        let (errand, spool) = (program.errand(&[]), tempfile::tempdir().unwrap());
-        let inquiry = Inquiry { store: &store, catalog: &errand.catalog, names: &[], deep: true, spool: spool.path() };
+        let (request, spool) = (program.request(&[]), tempfile::tempdir().unwrap());
+        let inquiry = Inquiry { store: &store, catalog: &request.catalog, names: &[], deep: true, spool: spool.path() };
         let report = verify(inquiry).await.unwrap();
         assert!(report.findings.is_empty(), "seed {seed}: {:?}", report.findings);
         assert_eq!(store.list("_pearlift/staging").await.unwrap(), []);

@@ -79,15 +79,15 @@ async fn run_until(program: &Program, death: Option<(StoreStep, usize)>) -> BTre
             let mut seen = seen.lock().unwrap();
             let done = seen.iter().filter(|known| **known == step).count();
             seen.push(step);
-            let dies = death == Some((step, done));
-            if dies {
+            let crashes = death == Some((step, done));
+            if crashes {
                 faults.die();
             }
             // Nothing that a crashed process would do is done; later failures are not checked.
             if faults.is_dead() { Err(Failure::new(Kind::StoreUnreachable, "go on")) } else { Ok(()) }
         }
     });
-    let outcome = run_in(program.errand(&RESOURCES), store).await;
+    let outcome = run_in(program.request(&RESOURCES), store).await;
     match death {
         Some(death) => assert!(faults.is_dead(), "{death:?} is never reached"),
         // Three for the records that do not fit.
@@ -113,7 +113,7 @@ struct Grave {
     step: StoreStep,
     crashed: PathBuf,
     unpublished: u64,
-    mended: PathBuf,
+    repaired: PathBuf,
 }
 
 impl Scene {
@@ -140,7 +140,7 @@ impl Scene {
                 let unpublished = unpublished(&program);
                 run_until(&program, None).await;
                 self.verify(&program).await;
-                graves.push(Grave { mended: self.lake(&name), name, step, crashed, unpublished });
+                graves.push(Grave { repaired: self.lake(&name), name, step, crashed, unpublished });
             }
         }
         graves
@@ -148,9 +148,9 @@ impl Scene {
 
     /// Every byte agrees with the heads.
     async fn verify(&self, program: &Program) {
-        let (errand, spool) = (program.errand(&[]), tempfile::tempdir().unwrap());
+        let (request, spool) = (program.request(&[]), tempfile::tempdir().unwrap());
         let store = program.store();
-        let inquiry = Inquiry { store: &store, catalog: &errand.catalog, names: &[], deep: true, spool: spool.path() };
+        let inquiry = Inquiry { store: &store, catalog: &request.catalog, names: &[], deep: true, spool: spool.path() };
         let report = verify(inquiry).await.unwrap();
         assert!(report.findings.is_empty(), "{:?}", report.findings);
     }
@@ -159,11 +159,11 @@ impl Scene {
     /// reader of the head may see of each resource; where there are none it may see a part.
     fn judge(&self, graves: &[Grave], heads: &[&Value], end: &Value) {
         let folders: Vec<&Path> =
-            graves.iter().flat_map(|grave| [grave.crashed.as_path(), grave.mended.as_path()]).collect();
+            graves.iter().flat_map(|grave| [grave.crashed.as_path(), grave.repaired.as_path()]).collect();
         let looks = look(&RESOURCES.join(","), &folders);
         for (grave, looks) in graves.iter().zip(looks.chunks(2)) {
-            let (crashed, mended, name) = (&looks[0], &looks[1], &grave.name);
-            assert_eq!(crashed["strays"], mended["strays"], "{name}");
+            let (crashed, repaired, name) = (&looks[0], &looks[1], &grave.name);
+            assert_eq!(crashed["strays"], repaired["strays"], "{name}");
             let mut waiting = 0;
             for resource in RESOURCES {
                 let old_or_new = heads.iter().any(|head| digests(head, resource) == digests(crashed, resource));
@@ -175,14 +175,14 @@ impl Scene {
                     assert!(seen["glob_twice"] == 0 || !published, "{name}: {table} {seen}");
                     waiting += seen["staged"].as_u64().unwrap();
                 }
-                assert_eq!(digests(mended, resource), digests(end, resource), "{name}: {resource}");
-                for (table, seen) in tables(mended, resource) {
+                assert_eq!(digests(repaired, resource), digests(end, resource), "{name}: {resource}");
+                for (table, seen) in tables(repaired, resource) {
                     assert_eq!(seen["glob_rows"], seen["rows"], "{name}: {table}");
                     assert_eq!((&seen["twice"], &seen["glob_twice"]), (&0.into(), &0.into()), "{name}: {table}");
                 }
             }
             assert_eq!(grave.unpublished, waiting, "{name}: what `status` says is unpublished");
-            assert_eq!((&mended["staged"], &mended["strays"]), (&0.into(), &Value::Array(Vec::new())), "{name}");
+            assert_eq!((&repaired["staged"], &repaired["strays"]), (&0.into(), &Value::Array(Vec::new())), "{name}");
         }
     }
 }
@@ -205,7 +205,7 @@ async fn a_run_may_die_at_any_step_and_readers_see_the_old_or_the_new_and_the_ne
     let first = look(&RESOURCES.join(","), &[&scene.lake("first")]).remove(0);
     assert!(first["resources"]["order"]["version"].as_u64().unwrap() > 1, "it commits often: {first}");
     let graves = scene.die_everywhere(None, true, true).await;
-    let mut died: BTreeSet<StoreStep> = graves.iter().map(|grave| grave.step).collect();
+    let mut crashed_in: BTreeSet<StoreStep> = graves.iter().map(|grave| grave.step).collect();
     scene.judge(&graves, &[], &first);
 
     // GIVEN a lake, and a day gone by WHEN the next run crashes at any step THEN the head is the old or the new one
@@ -216,7 +216,7 @@ async fn a_run_may_die_at_any_step_and_readers_see_the_old_or_the_new_and_the_ne
     assert_ne!(digests(&first, "order"), digests(&second, "order"));
     assert_ne!(digests(&first, "brand"), digests(&second, "brand"));
     let graves = scene.die_everywhere(Some("first"), false, true).await;
-    died.extend(graves.iter().map(|grave| grave.step));
+    crashed_in.extend(graves.iter().map(|grave| grave.step));
     scene.judge(&graves, &[&first, &second], &second);
 
     // GIVEN the remains of crashed runs WHEN the run that repairs them crashes too, at any step THEN the same
@@ -224,13 +224,18 @@ async fn a_run_may_die_at_any_step_and_readers_see_the_old_or_the_new_and_the_ne
         copy_folder(&scene.lake("first"), &scene.lake(name));
         run_until(&scene.program(name), Some(death)).await;
         let graves = scene.die_everywhere(Some(name), false, false).await;
-        died.extend(graves.iter().map(|grave| grave.step));
-        assert!(graves.iter().any(|grave| grave.step == StoreStep::Claimed), "{name}: recovery is died in");
+        crashed_in.extend(graves.iter().map(|grave| grave.step));
+        assert!(graves.iter().any(|grave| grave.step == StoreStep::Claimed), "{name}: recovery crashes too");
         scene.judge(&graves, &[&first, &second], &second);
     }
 
     // AND there is no step without a crash, here or where the local disk is written (`scratch`)
-    died.extend([StoreStep::TokensOpened, StoreStep::TokensWritten, StoreStep::TokensSynced, StoreStep::TokensPlaced]);
-    died.extend([StoreStep::SegmentOpened, StoreStep::SegmentWritten]);
-    assert_eq!(died, BTreeSet::from(StoreStep::ALL));
+    crashed_in.extend([
+        StoreStep::TokensOpened,
+        StoreStep::TokensWritten,
+        StoreStep::TokensSynced,
+        StoreStep::TokensPlaced,
+    ]);
+    crashed_in.extend([StoreStep::SegmentOpened, StoreStep::SegmentWritten]);
+    assert_eq!(crashed_in, BTreeSet::from(StoreStep::ALL));
 }

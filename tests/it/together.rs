@@ -193,12 +193,12 @@ async fn of_two_accounts_that_want_an_empty_destination_one_is_refused_and_write
     faults.once(Verb::Put, "destination.json", Fault::Waits(gate.clone()));
     let program = Program::new(&sandbox, "unused");
     let other = program.clone().with("PEARLIFT_ACCOUNT_CODE", "other");
-    let late = run_in(other.errand(&["currency"]), faults.before(&store));
+    let late = run_in(other.request(&["currency"]), faults.before(&store));
 
     // WHEN another account takes it meanwhile
     let another = async {
         gate.somebody_waits().await;
-        assert_eq!(run_in(program.errand(&["brand"]), store.clone()).await.unwrap().exit_code(false), 0);
+        assert_eq!(run_in(program.request(&["brand"]), store.clone()).await.unwrap().exit_code(false), 0);
         let seen = (store.list("").await.unwrap(), sandbox.peek_log().total());
         gate.open();
         seen
@@ -221,12 +221,12 @@ async fn a_destination_that_another_account_claims_before_a_run_has_its_locks_is
     faults.once(Verb::Put, "locks/_start", Fault::Waits(gate.clone()));
     let program = Program::new(&sandbox, "unused");
     let other = program.clone().with("PEARLIFT_ACCOUNT_CODE", "other");
-    let late = run_in(other.errand(&["brand"]), faults.before(&store));
+    let late = run_in(other.request(&["brand"]), faults.before(&store));
 
     // WHEN another account claims the destination meanwhile
     let another = async {
         gate.somebody_waits().await;
-        assert_eq!(run_in(program.errand(&["brand"]), store.clone()).await.unwrap().exit_code(false), 0);
+        assert_eq!(run_in(program.request(&["brand"]), store.clone()).await.unwrap().exit_code(false), 0);
         let asked = sandbox.peek_log().total();
         gate.open();
         asked
@@ -237,5 +237,5 @@ async fn a_destination_that_another_account_claims_before_a_run_has_its_locks_is
     let refused = late.unwrap_err();
     assert_eq!(refused.kind().exit_code(), 2, "{refused}");
     assert_eq!(sandbox.peek_log().total(), asked);
-    assert_eq!(run_in(program.errand(&["brand"]), store.clone()).await.unwrap().exit_code(false), 0);
+    assert_eq!(run_in(program.request(&["brand"]), store.clone()).await.unwrap().exit_code(false), 0);
 }

@@ -91,8 +91,8 @@ async fn what_a_killed_run_was_uploading_is_given_up_by_the_next_run_or_clean_an
     let (would, unknown) = cleaned(&program.run(&["clean", "--dry-run", "--json"]).expect(0));
     assert_eq!(would, [format!("{currency} (unfinished upload of a crashed run)")]);
     let strange: Vec<&String> = foreign[1..3].iter().collect();
-    let told = |unknown: &[String]| strange.iter().all(|key| unknown.contains(&key.replacen("shop/", "", 1)));
-    assert!(told(&unknown) && unknown.len() == 2, "{unknown:?}");
+    let names_all = |unknown: &[String]| strange.iter().all(|key| unknown.contains(&key.replacen("shop/", "", 1)));
+    assert!(names_all(&unknown) && unknown.len() == 2, "{unknown:?}");
     assert_eq!(weed.uploads().await, all(&[&currency]));
 
     // WHEN it cleans THEN that is removed, behind a version that keeps its run from committing, and foreign objects
@@ -101,7 +101,7 @@ async fn what_a_killed_run_was_uploading_is_given_up_by_the_next_run_or_clean_an
     let before = versions();
     let (gone, unknown) = cleaned(&program.run(&["clean", "--json"]).expect(0));
     assert_eq!((gone, versions()), (would, before + 1));
-    assert!(told(&unknown), "{unknown:?}");
+    assert!(names_all(&unknown), "{unknown:?}");
     assert_eq!(weed.uploads().await, all(&[]));
 
     // AND a second time there is nothing, and the lake is whole

@@ -13,7 +13,7 @@ fn the_file(lake: &Path, table: &str) -> PathBuf {
 
 /// The view of a broken lake: a line that names the file and a remedy.
 #[track_caller]
-fn tells(done: &Done, file: &Path, lake: &Path, words: &str) {
+fn names_fault(done: &Done, file: &Path, lake: &Path, words: &str) {
     let path = file.strip_prefix(lake).unwrap().to_str().unwrap();
     let line = done.stdout.lines().find(|line| line.contains(path)).unwrap_or_else(|| panic!("{}", done.stdout));
     assert!(line.starts_with("DAMAGE ") && line.contains(words) && line.contains("; "), "{line}");
@@ -69,7 +69,7 @@ async fn a_flipped_byte_is_found_by_a_deep_look() {
     assert_eq!(findings(&program, &[], 0), Vec::<String>::new());
     // WHEN every byte is read THEN it is
     assert_eq!(findings(&program, &["--deep"], 7), ["brand: !checksum"]);
-    tells(&program.run(&["verify", "--deep"]).expect(7), &file, lake.path(), "the checksum differs");
+    names_fault(&program.run(&["verify", "--deep"]).expect(7), &file, lake.path(), "the checksum differs");
     // AND a check of another resource does not report it
     assert_eq!(findings(&program, &["--deep", "currency"], 0), Vec::<String>::new());
 }
@@ -106,8 +106,8 @@ async fn a_truncated_and_a_missing_file_are_found_with_the_way_back() {
         assert_eq!(findings(&program, arguments, 7), ["brand: !size", "currency: !missing"]);
     }
     let done = program.run(&["verify"]).expect(7);
-    tells(&done, &short, lake.path(), "the manifest has");
-    tells(&done, &gone, lake.path(), "it is not there");
+    names_fault(&done, &short, lake.path(), "the manifest has");
+    names_fault(&done, &gone, lake.path(), "it is not there");
 
     // AND reading everything again is no repair: new rows are merged with existing ones
     for name in ["brand", "currency"] {
@@ -141,7 +141,7 @@ async fn foreign_parquet_is_damage_and_other_strays_are_not() {
     // THEN it is damage
     assert_eq!(findings(&program, &[], 7), ["brand: stray", "brand: !foreign"]);
     let done = program.run(&["verify"]).expect(7);
-    tells(&done, &lake.path().join("brand/old.parquet"), lake.path(), "move it out");
+    names_fault(&done, &lake.path().join("brand/old.parquet"), lake.path(), "move it out");
     // AND a file outside of tables is nobody's business
     std::fs::remove_file(lake.path().join("brand/old.parquet")).unwrap();
     std::fs::write(lake.path().join("other.parquet"), "mine").unwrap();
@@ -180,7 +180,7 @@ async fn a_manifest_that_is_no_manifest_is_damage() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn keys_owners_and_partitions_are_compared_with_the_rows() {
+async fn keys_records_and_partitions_are_compared_with_the_rows() {
     let sandbox = account(300).await;
     let lake = tempfile::tempdir().unwrap();
     let program = Program::new(&sandbox, lake.path());
@@ -213,7 +213,7 @@ async fn keys_owners_and_partitions_are_compared_with_the_rows() {
     assert!(found.contains(&"product: !unsorted".to_owned()), "{found:?}");
     restore();
 
-    // GIVEN an owner that is gone, with its children left
+    // GIVEN a record row that is gone, with its children left
     rewrite(lake.path(), "product", &product, "table = table.slice(1)");
     let found = findings(&program, &["--deep"], 7);
     assert!(found.contains(&"product: !orphan".to_owned()), "{found:?}");

@@ -1,4 +1,4 @@
-//! The owners of the rows that a damaged file may hold: from the file itself where it can be read, else from its key range,
+//! The records of the rows that a damaged file may hold: from the file itself where it can be read, else from its key range,
 //! the other files of its partition, and the ids that the source lists.
 
 use std::collections::BTreeSet;
@@ -19,15 +19,15 @@ use crate::schema::{Inventory, Owners, Partition, PartitionBy, ReadStyle, Resour
 use crate::window::Window;
 use crate::write::held_ids;
 
-/// Owners to be read again.
+/// Records to be read again.
 #[derive(Debug, Default)]
-pub struct OwnersToReread {
+pub struct RecordsToReread {
     pub wanted: IdRanges,
     /// Of these, the ones that files which are whole hold: where the source has them no more, their rows are to go.
     pub held: BTreeSet<i64>,
 }
 
-/// Finds owners; the ids of the source are requested once.
+/// Finds the records of damaged files; the ids of the source are requested once.
 #[derive(Debug, Default)]
 pub struct AffectedIds {
     listed: Option<IdRanges>,
@@ -43,16 +43,16 @@ pub struct Month {
 }
 
 impl AffectedIds {
-    /// The owners of damaged files of one partition.
+    /// The records of damaged files of one partition.
     pub async fn of(
         &mut self,
         session: &ResourceSession<'_>,
         partition: Option<&str>,
         bad: &[&DamagedFile],
-    ) -> Result<OwnersToReread> {
+    ) -> Result<RecordsToReread> {
         let store = &session.context.store;
         let resource = Arc::clone(&session.resource);
-        let owner = resource.tables.iter().find(|table| table.rows == Rows::Record);
+        let record_table = resource.tables.iter().find(|table| table.rows == Rows::Record);
         let mut wanted = BTreeSet::new();
         let mut spans: Vec<(i64, i64)> = bad.iter().filter_map(|bad| span(&bad.file)).collect();
         for bad in bad.iter().filter(|bad| bad.is_readable()) {
@@ -69,12 +69,12 @@ impl AffectedIds {
         for bad in bad.iter().filter(|bad| bad.is_short()) {
             let Some(span) = span(&bad.file) else { continue };
             wanted.extend(held.iter().copied().filter(|id| within(&[span], *id)));
-            // Each owner has a row in the owner's table: a file of another table holds none that are not there.
-            if owner.is_none_or(|owner| owner.name == bad.table) {
-                let elsewhere: BTreeSet<i64> = match owner {
-                    Some(owner) => {
-                        let files = files_within(session, owner, &[span]);
-                        held_ids(store, &files, key(&resource, &owner.name)).await?.into_iter().collect()
+            // Each record has a row in the table of records: a file of another table holds none that are not there.
+            if record_table.is_none_or(|table| table.name == bad.table) {
+                let elsewhere: BTreeSet<i64> = match record_table {
+                    Some(table) => {
+                        let files = files_within(session, table, &[span]);
+                        held_ids(store, &files, key(&resource, &table.name)).await?.into_iter().collect()
                     }
                     None => BTreeSet::new(),
                 };
@@ -83,7 +83,7 @@ impl AffectedIds {
             }
         }
         held.retain(|id| wanted.contains(id));
-        Ok(OwnersToReread { wanted: collapse(wanted), held })
+        Ok(RecordsToReread { wanted: collapse(wanted), held })
     }
 
     /// The ids of the source in a span of ids, or in a month where that is cheaper. The result may hold more.
@@ -122,13 +122,13 @@ impl AffectedIds {
     }
 }
 
-/// The owner's column of a table of this name.
+/// The record key of a table of this name.
 fn key<'a>(resource: &'a Resource, table: &str) -> &'a str {
     let table = resource.tables.iter().find(|known| known.name == table).expect("its files are of the schema's tables");
     &table.columns[table.key[0]].name
 }
 
-/// The key range of a file, where it has rows and owners are numbers.
+/// The key range of a file, where it has rows and record keys are numbers.
 fn span(file: &DataFile) -> Option<(i64, i64)> {
     match (&file.first, &file.last) {
         (Some(Key::Int(first)), Some(Key::Int(last))) => Some((*first, *last)),
@@ -136,7 +136,7 @@ fn span(file: &DataFile) -> Option<(i64, i64)> {
     }
 }
 
-/// Files of a table that are whole and may hold owners of these spans, in any partition.
+/// Files of a table that are whole and may hold records of these spans, in any partition.
 fn files_within(session: &ResourceSession<'_>, table: &Table, spans: &[(i64, i64)]) -> Vec<DataFile> {
     let files = session.head.as_ref().and_then(|head| head.tables.get(&table.name)).map(|table| table.files.iter());
     let meets = |file: &&DataFile| {

@@ -19,7 +19,7 @@ pub struct DamagedFile {
 }
 
 impl DamagedFile {
-    /// Whether its bytes are those that were written, so that its own rows show their owners.
+    /// Whether its bytes are those that were written, so that its own rows show their records.
     pub fn is_readable(&self) -> bool {
         self.flaws.iter().all(|flaw| match flaw {
             Flaw::Range { .. } | Flaw::Unsorted(_) | Flaw::Repeated { .. } => true,

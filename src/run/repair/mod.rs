@@ -20,7 +20,7 @@ use crate::quantity::plural;
 use crate::run::quarantine::QuarantinedFile;
 use crate::run::repair::affected_ids::{AffectedIds, month_of};
 use crate::run::repair::damage::{DamagedFile, look};
-use crate::run::scan::deletions;
+use crate::run::scan::deletion_proof::prove_deletions;
 use crate::run::scan::id_scan::{IdScan, Known, sets_with_pending};
 use crate::run::scan::purpose::Purpose;
 use crate::run::scan::search_scan;
@@ -30,7 +30,7 @@ use crate::schema::{ReadStyle, Resource, RowSearch};
 use crate::verify::{What, strays_of};
 use crate::write::{Flaw, Replace, day_number, number};
 
-/// Rounds of a repair. Damage that shows only after another repair (children of an owner in a missing file) needs another
+/// Rounds of a repair. Damage that shows only after another repair (children of a record in a missing file) needs another
 /// round; more rounds than this are no progress.
 const ROUNDS: u32 = 4;
 /// Paths named in a failure.
@@ -79,7 +79,7 @@ pub async fn repair(session: &mut ResourceSession<'_>, repaired: &mut Repaired) 
             replace(session, &found.bad, repaired).await?;
         }
         repaired.came += session.tally.changes.added - before.0;
-        if session.committer.quarantine.files().is_empty() && found.deleted.is_empty() {
+        if session.commit_context.quarantine.files().is_empty() && found.deleted.is_empty() {
             continue;
         }
         if !force {
@@ -110,14 +110,14 @@ async fn replace(session: &mut ResourceSession<'_>, bad: &[DamagedFile], repaire
         ReadStyle::List { .. } => whole(session, repaired).await,
         ReadStyle::Search(search) => by_month(session, &resource, search, bad, repaired).await,
         ReadStyle::PerOwner { .. } if resource.is_snapshot() => snapshot(session, &resource, bad, repaired).await,
-        ReadStyle::IdSets { get, max_ids, .. } => by_owners(session, get, *max_ids, bad, repaired).await,
-        ReadStyle::PerOwner { get, max_ids, .. } => by_owners(session, get, *max_ids, bad, repaired).await,
+        ReadStyle::IdSets { get, max_ids, .. } => by_record_ids(session, get, *max_ids, bad, repaired).await,
+        ReadStyle::PerOwner { get, max_ids, .. } => by_record_ids(session, get, *max_ids, bad, repaired).await,
     }
 }
 
 /// Reads the resource whole, as `run --full` would were its damaged files not there.
 async fn whole(session: &mut ResourceSession<'_>, repaired: &mut Repaired) -> Result<()> {
-    session.committer.quarantine.give_up(|_| true);
+    session.commit_context.quarantine.give_up(|_| true);
     note(session, repaired);
     make(session, &full(), ScanKind::Full).await
 }
@@ -134,8 +134,8 @@ fn full() -> Step {
 
 /// Counts the files and rows that the next commit takes out.
 fn note(session: &ResourceSession<'_>, repaired: &mut Repaired) {
-    repaired.files += count(session.committer.quarantine.dropped().len());
-    repaired.rows += session.committer.quarantine.dropped_rows();
+    repaired.files += count(session.commit_context.quarantine.dropped().len());
+    repaired.rows += session.commit_context.quarantine.dropped_rows();
 }
 
 /// A search is read again month by month, where a file's month is that of its rows' date; else whole.
@@ -155,7 +155,7 @@ async fn by_month(
     };
     for month in months {
         session
-            .committer
+            .commit_context
             .quarantine
             .give_up(|quarantine| quarantine.file.partition.as_deref() == Some(month.partition.as_str()));
         note(session, repaired);
@@ -176,18 +176,18 @@ async fn snapshot(
     let days = bad.iter().map(|bad| number(resource.partition(), bad.file.partition.as_deref()));
     // The source's clock decides the day of a snapshot.
     if days.collect::<Result<Vec<i32>>>()?.into_iter().any(|day| day >= today) {
-        let before = session.committer.quarantine.files().len();
-        let rows = session.committer.quarantine.files().iter().map(|quarantine| quarantine.file.rows).sum::<u64>();
+        let before = session.commit_context.quarantine.files().len();
+        let rows = session.commit_context.quarantine.files().iter().map(|quarantine| quarantine.file.rows).sum::<u64>();
         make(session, &full(), ScanKind::Full).await?;
-        repaired.files += count(before - session.committer.quarantine.files().len());
+        repaired.files += count(before - session.commit_context.quarantine.files().len());
         repaired.rows +=
-            rows - session.committer.quarantine.files().iter().map(|quarantine| quarantine.file.rows).sum::<u64>();
+            rows - session.commit_context.quarantine.files().iter().map(|quarantine| quarantine.file.rows).sum::<u64>();
     }
     Ok(())
 }
 
-/// Reads the owners that the files may hold, a partition after the other.
-async fn by_owners(
+/// Reads the records that the files may hold, a partition after the other.
+async fn by_record_ids(
     session: &mut ResourceSession<'_>,
     get: &str,
     max_ids: usize,
@@ -209,11 +209,11 @@ async fn by_owners(
         let mut scan = IdScan::new(session, Purpose::Repair, now, sets, known);
         scan.run(session, &path).await?;
         if !per_owner {
-            let gone = deletions::prove(session, scan.gone.intersection(&ids.held).copied().collect()).await?;
+            let gone = prove_deletions(session, scan.gone.intersection(&ids.held).copied().collect()).await?;
             repaired.gone += count(gone.len());
             session.delete_records(gone.into_iter().collect(), scan.started_at);
         }
-        session.committer.quarantine.give_up(|quarantine| quarantine.file.partition == *partition);
+        session.commit_context.quarantine.give_up(|quarantine| quarantine.file.partition == *partition);
         repaired.asked += ids_in(&ids.wanted);
         note(session, repaired);
         session.commit(Replace::Records, false).await?;
@@ -225,8 +225,8 @@ async fn by_owners(
 /// deleted records.
 async fn give_up(session: &mut ResourceSession<'_>, deleted: &[DataFile], repaired: &mut Repaired) -> Result<()> {
     let partitions: BTreeSet<Option<String>> =
-        session.committer.quarantine.files().iter().map(|quarantine| quarantine.file.partition.clone()).collect();
-    let quarantine = &mut session.committer.quarantine;
+        session.commit_context.quarantine.files().iter().map(|quarantine| quarantine.file.partition.clone()).collect();
+    let quarantine = &mut session.commit_context.quarantine;
     for partition in partitions.into_iter().flatten() {
         quarantine.give_up_partition(session.head.as_mut(), &partition);
     }
@@ -237,7 +237,7 @@ async fn give_up(session: &mut ResourceSession<'_>, deleted: &[DataFile], repair
 
 /// The failure for files that stay damaged, because the source cannot give their content again.
 fn cannot(session: &ResourceSession<'_>, deleted: &[DataFile]) -> Failure {
-    let days = session.committer.quarantine.files().iter().map(|quarantine| quarantine.file.path.as_str());
+    let days = session.commit_context.quarantine.files().iter().map(|quarantine| quarantine.file.path.as_str());
     let paths: Vec<&str> = days.chain(deleted.iter().map(|file| file.path.as_str())).collect();
     let why = "with content that the source cannot give again: snapshots of earlier days, or rows of deleted records";
     Failure::new(Kind::Damage, format!("repair all of {}", session.name))

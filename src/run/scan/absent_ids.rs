@@ -55,8 +55,8 @@ pub fn first_of(fetched: &FetchedSet) -> Option<i64> {
 
 /// The ids that came in a usable form.
 pub fn came(fetched: &FetchedSet) -> impl Iterator<Item = i64> {
-    let owners = fetched.pages.iter().flat_map(|(page, _)| &page.owners).filter(|owner| owner.fits);
-    owners.filter_map(|owner| match owner.key {
+    let records = fetched.pages.iter().flat_map(|(page, _)| &page.records).filter(|record| record.fits);
+    records.filter_map(|record| match record.key {
         Key::Int(id) => Some(id),
         Key::Text(_) => None,
     })

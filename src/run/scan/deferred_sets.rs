@@ -7,7 +7,7 @@ use crate::failure::{Kind, Result};
 use crate::fetch::expand;
 use crate::manifest::{Key, PendingId};
 use crate::run::scan::absent_ids::first_of;
-use crate::run::scan::deletions::stand_in;
+use crate::run::scan::deletion_proof::stored_witness;
 use crate::run::scan::documents::{Deferred, Documents, PROBES};
 use crate::run::scan::id_scan::IdScan;
 use crate::run::session::ResourceSession;
@@ -61,7 +61,7 @@ impl IdScan {
         if documents.sets.count() > 0 {
             return Ok(());
         }
-        let Some(witness) = stand_in(session, &expand(&set.ids).collect()).await? else { return Ok(()) };
+        let Some(witness) = stored_witness(session, &expand(&set.ids).collect()).await? else { return Ok(()) };
         let stop = session.context.stop.clone();
         let fetched = stop.or(documents.fetch(&vec![(witness, witness)])).await;
         match fetched {

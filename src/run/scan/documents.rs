@@ -265,7 +265,7 @@ impl Documents {
                 DocumentReply::Page(page, asked_at, _) => {
                     let before = missing.len();
                     self.remove_fetched(&page, set, &mut missing)?;
-                    let any_without_key = page.records.iter().any(|record| record.id.is_none());
+                    let any_without_key = page.rejected_records.iter().any(|record| record.id.is_none());
                     has_record_without_key |= any_without_key;
                     came += page.came;
                     let more = page.more;
@@ -349,13 +349,13 @@ impl Documents {
 
     /// Removes the ids of a page from `missing`; an id that was not requested is refused.
     fn remove_fetched(&self, page: &Page, set: &IdRanges, missing: &mut HashSet<i64>) -> Result<()> {
-        for owner in &page.owners {
-            let Key::Int(id) = owner.key else { continue };
+        for record in &page.records {
+            let Key::Int(id) = record.key else { continue };
             if !missing.remove(&id) && !set.iter().any(|(start, end)| (*start..=*end).contains(&id)) {
                 return Err(self.distrust(set, format!("it returns {id}, which was not asked for")));
             }
         }
-        for id in page.records.iter().filter_map(|record| record.id.as_ref()) {
+        for id in page.rejected_records.iter().filter_map(|record| record.id.as_ref()) {
             if let Key::Int(id) = id {
                 missing.remove(id);
             }

@@ -15,8 +15,8 @@ use crate::quantity::{number, plural};
 use crate::run::safety_limit::SafetyLimit;
 use crate::run::scan::absent_ids::{Absent, came};
 use crate::run::scan::documents::{Deferred, Documents, FetchedSet};
-use crate::run::scan::planned_scan::RequestedIds;
 use crate::run::scan::purpose::Purpose;
+use crate::run::scan::requested_ids::RequestedIds;
 use crate::run::scan::stale_documents::{Dates, StaleRule};
 use crate::run::session::ResourceSession;
 use crate::run::stop::stopped;
@@ -132,7 +132,7 @@ impl IdScan {
 
     /// Whether the scan commits on the way.
     pub fn is_gradual(&self, session: &ResourceSession<'_>) -> bool {
-        self.purpose.is_resumable() && !session.committer.rebuild
+        self.purpose.is_resumable() && !session.commit_context.rebuild
     }
 
     /// Whether ids that are gone are remembered.
@@ -142,7 +142,7 @@ impl IdScan {
 
     /// The rows that the last commit replaces.
     pub fn replace(&self, session: &ResourceSession<'_>) -> Replace {
-        self.purpose.replace(session.committer.rebuild)
+        self.purpose.replace(session.commit_context.rebuild)
     }
 
     /// Fetches every slice, commits on the way where it is due, and leaves the last commit to the caller. Stopped, it
@@ -157,7 +157,7 @@ impl IdScan {
             .tell(Event::Expecting { resource: session.resource.name.clone(), requests: count(left.len()) });
         let outcome = match self.all(session, &documents, left).await {
             Ok(()) => match self.ask_stale_again(session, &documents).await {
-                Ok(()) => self.settle(session, &documents).await,
+                Ok(()) => self.decide_absent(session, &documents).await,
                 Err(failure) => Err(failure),
             },
             stopped => stopped,
@@ -238,8 +238,10 @@ impl IdScan {
         let unclear = "a record came whose id could not be read, and this one was missing";
         pending.extend(fetched.unclear.iter().map(|id| (Key::Int(*id), unclear.to_owned())));
         for (page, _) in &fetched.pages {
-            settled.extend(page.owners.iter().filter(|owner| owner.fits).map(|owner| owner.key.clone()));
-            pending.extend(page.records.iter().filter_map(|record| Some((record.id.clone()?, record.reason.clone()))));
+            settled.extend(page.records.iter().filter(|record| record.fits).map(|record| record.key.clone()));
+            pending.extend(
+                page.rejected_records.iter().filter_map(|record| Some((record.id.clone()?, record.reason.clone()))),
+            );
         }
         for (id, code) in fetched.refused {
             settled.insert(Key::Int(id));
@@ -373,8 +375,8 @@ fn note_rejected(session: &mut ResourceSession<'_>, pages: &[(Page, Timestamp)])
         Key::Text(_) => None,
     };
     for (page, _) in pages {
-        let rejected = page.rejected.iter().filter_map(|row| id(row.id.as_ref()?)).collect();
-        let read = page.owners.iter().filter(|owner| owner.fits).filter_map(|owner| id(&owner.key));
+        let rejected = page.rejected_rows.iter().filter_map(|row| id(row.id.as_ref()?)).collect();
+        let read = page.records.iter().filter(|record| record.fits).filter_map(|record| id(&record.key));
         session.state.pieces.note(read, &rejected);
     }
 }

@@ -58,7 +58,7 @@ impl List {
     /// The list with that of another GET. Where keys repeat, records of one key are one; else no key may be in both.
     fn with(mut self, more: Self, of: &Documents) -> Result<Self> {
         let keys = |list: &Self| -> HashSet<Key> {
-            list.pages.iter().flat_map(|(page, _)| &page.owners).map(|owner| owner.key.clone()).collect()
+            list.pages.iter().flat_map(|(page, _)| &page.records).map(|record| record.key.clone()).collect()
         };
         if !of.resource.read.repeats
             && let Some(both) = keys(&self).intersection(&keys(&more)).min()
@@ -168,12 +168,12 @@ impl<'d> Reading<'d> {
     /// pages share: the later one replaces them.
     fn reject_twins(&mut self, page: &mut Page) {
         let shared = self.last.take().filter(|_| self.overlaps);
-        self.last = page.owners.last().map(|owner| owner.key.clone());
+        self.last = page.records.last().map(|record| record.key.clone());
         for (key, text) in std::mem::take(&mut page.texts) {
             let Some(before) = self.texts.insert(key.clone(), text.clone()) else { continue };
             if before != text && shared.as_ref() != Some(&key) {
                 let reason = "another record of the same key is on another page".to_owned();
-                page.rejected.push(RejectedRecord { table: None, id: Some(key), reason, raw: before });
+                page.rejected_rows.push(RejectedRecord { table: None, id: Some(key), reason, raw: before });
             }
         }
     }
@@ -286,8 +286,8 @@ fn distrusted(name: &str, place: String, why: String) -> Failure {
 
 /// The records of a page.
 fn records(page: &Page) -> impl Iterator<Item = Seen> {
-    let keys = page.owners.iter().map(|owner| Seen::Key(owner.key.clone()));
-    let without_key = page.records.iter().filter(|record| record.id.is_none()).map(|record| {
+    let keys = page.records.iter().map(|owner| Seen::Key(owner.key.clone()));
+    let without_key = page.rejected_records.iter().filter(|record| record.id.is_none()).map(|record| {
         let mut hasher = DefaultHasher::new();
         record.raw.hash(&mut hasher);
         Seen::Text(hasher.finish())

@@ -22,7 +22,7 @@ pub async fn read_list(session: &mut ResourceSession<'_>) -> Result<()> {
     session.state.pending.clear();
     let list = confirmed(session, &documents, list).await?;
     let unidentified = || Key::Text(UNIDENTIFIED.to_owned());
-    let unfit = list.pages.iter().flat_map(|(page, _)| &page.records);
+    let unfit = list.pages.iter().flat_map(|(page, _)| &page.rejected_records);
     let unfit = unfit.map(|record| (record.id.clone().unwrap_or_else(unidentified), record.reason.clone()));
     let lacks = list.partial.iter().map(|why| (unidentified(), format!("the list may lack records: {why}")));
     for (id, reason) in unfit.chain(lacks) {

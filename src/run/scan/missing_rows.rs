@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 
 use crate::failure::Result;
 use crate::quantity::plural;
-use crate::run::scan::deletions;
+use crate::run::held_records::held_record_count;
+use crate::run::scan::deletion_decision::delete_proven;
 use crate::run::scan::id_source::IdSource;
 use crate::run::scan::narrow_search;
 use crate::run::session::ResourceSession;
@@ -20,8 +21,8 @@ pub async fn confirm(session: &mut ResourceSession<'_>, search: &RowSearch) -> R
         return Ok(());
     }
     let gone = absent(session, search, due).await?.unwrap_or_default();
-    let held = deletions::records(session).await?;
-    deletions::delete_suspects(session, &gone, held, now);
+    let held = held_record_count(session).await?;
+    delete_proven(session, &gone, held, now);
     Ok(())
 }
 

@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::failure::Result;
 use crate::fetch::{Filter, collapse, count as ids_in};
-use crate::run::safety_limit::owners;
+use crate::run::held_records::record_key_files;
 use crate::run::scan::id_source::IdSource;
 use crate::run::session::ResourceSession;
 use crate::schema::IdSearch;
@@ -33,7 +33,7 @@ pub async fn windows(session: &ResourceSession<'_>, by: &str, ids: &BTreeSet<i64
     let columns = [column.name.clone()];
     let ids: Vec<i64> = ids.iter().copied().collect();
     let mut holdings: HashMap<i64, StoredRecord> = HashMap::new();
-    for (key, files) in owners(&session.resource, head) {
+    for (key, files) in record_key_files(&session.resource, head) {
         holdings.extend(held(&session.context.store, &files, &key, &columns, &ids).await?);
     }
     let created = |id: &i64| match holdings.get(id)?.cells.first()? {

@@ -2,15 +2,14 @@
 //!
 //! `run` executes it, and `forecast` counts the requests that it would take: an option is written here and nowhere else.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 use jiff::Timestamp;
 
 use crate::config::Limits;
 use crate::failure::{Failure, Kind, Result};
-use crate::fetch::{Filter, IdRanges, with, without};
-use crate::manifest::{Key, ScanKind, State};
+use crate::fetch::Filter;
+use crate::manifest::{ScanKind, State};
 use crate::plan::{Moment, Step, is_over};
 use crate::quantity::count;
 use crate::run::scan::change_points::Since;
@@ -133,40 +132,6 @@ pub fn open_due<'c>(
 pub fn opens(open_every: Option<Duration>, state: &State, now: Moment, limits: &Limits) -> bool {
     let opened = Moment { theirs: state.open_reread_at, ours: state.clocks.open_reread_at };
     open_every.is_some_and(|every| is_over(opened, every, now, limits.overlap))
-}
-
-/// Ids that a scan requests beside those that it finds, and ids that it does not request.
-#[derive(Clone, Debug)]
-pub struct RequestedIds {
-    /// Pending ids, and ids of records that lack a row.
-    pub pending: Vec<i64>,
-    /// Ids that are skipped for a time, or withheld.
-    pub skipped: BTreeSet<i64>,
-}
-
-impl RequestedIds {
-    /// By the state, at this time.
-    pub fn of(state: &State, now: Timestamp) -> Self {
-        let pending = state.pending.iter().filter_map(|pending| match pending.id {
-            Key::Int(id) => Some(id),
-            Key::Text(_) => None,
-        });
-        let skipped = state.skipped_ids.iter().filter(|out| out.until > now).map(|out| out.id);
-        Self {
-            pending: pending.chain(state.pieces.to_read_again()).collect(),
-            skipped: skipped.chain(state.absence.withheld.keys().copied()).collect(),
-        }
-    }
-
-    /// Whether exactly the ids that are found are requested.
-    pub fn is_plain(&self) -> bool {
-        self.pending.is_empty() && self.skipped.is_empty()
-    }
-
-    /// The ids that are requested where these are found.
-    pub fn among(&self, found: &IdRanges) -> IdRanges {
-        if self.is_plain() { found.clone() } else { without(&with(found, self.pending.clone()), &self.skipped) }
-    }
 }
 
 /// A failure: the schema lacks a setting that a scan for changes needs.

@@ -7,7 +7,7 @@
 
 use crate::failure::{Failure, Kind, Result};
 use crate::fetch::{chunks, collapse};
-use crate::run::safety_limit::owners;
+use crate::run::held_records::record_key_files;
 use crate::run::scan::id_scan::{IdScan, Known};
 use crate::run::scan::purpose::Purpose;
 use crate::run::session::ResourceSession;
@@ -26,7 +26,8 @@ pub async fn reread(session: &mut ResourceSession<'_>, requests: u64) -> Result<
     };
     let most = usize::try_from(requests).unwrap_or(usize::MAX).saturating_mul(*max_ids);
     let Some(head) = session.head.clone() else { return Ok(()) };
-    let ids = held_after(&session.context.store, &owners(&resource, &head), session.state.reread_to, most).await?;
+    let ids =
+        held_after(&session.context.store, &record_key_files(&resource, &head), session.state.reread_to, most).await?;
     let path = format!("{}/{get}", resource.read.service);
     for group in ids.chunks(GROUP.saturating_mul(*max_ids)) {
         let sets = chunks(&collapse(group.iter().copied()), *max_ids);

@@ -36,9 +36,9 @@ impl Groups {
         }
         let known = self.whole;
         let is_known = |key: &Key| matches!((key, known), (Key::Int(id), Some(known)) if *id <= known);
-        page.owners.iter_mut().filter(|owner| is_known(&owner.key)).for_each(|owner| owner.fits = false);
-        page.records.retain(|record| !record.id.as_ref().is_some_and(is_known));
-        page.rejected.retain(|record| !record.id.as_ref().is_some_and(is_known));
+        page.records.iter_mut().filter(|record| is_known(&record.key)).for_each(|record| record.fits = false);
+        page.rejected_records.retain(|record| !record.id.as_ref().is_some_and(is_known));
+        page.rejected_rows.retain(|record| !record.id.as_ref().is_some_and(is_known));
         self.note(page);
         self.whole = whole.max(known);
     }
@@ -48,12 +48,12 @@ impl Groups {
         let Some(table) = self.table else { return };
         let known = self.whole;
         let is_known = |key: &Key| matches!((key, known), (Key::Int(id), Some(known)) if *id <= known);
-        let mut rows = vec![0; page.owners.len()];
-        for owner in &page.tables[table].owners {
-            rows[usize::try_from(*owner).expect("an index fits")] += 1;
+        let mut rows = vec![0; page.records.len()];
+        for place in &page.tables[table].record_places {
+            rows[usize::try_from(*place).expect("an index fits")] += 1;
         }
-        let shown = page.owners.iter().zip(rows).filter(|(owner, _)| !is_known(&owner.key));
-        self.rows.extend(shown.map(|(owner, rows)| (owner.key.clone(), rows)));
+        let shown = page.records.iter().zip(rows).filter(|(record, _)| !is_known(&record.key));
+        self.rows.extend(shown.map(|(record, rows)| (record.key.clone(), rows)));
     }
 
     /// The rows of all records.

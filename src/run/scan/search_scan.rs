@@ -12,8 +12,8 @@ use crate::fetch::{Answer, Filter, JoinedPage, Query, Walk};
 use crate::manifest::{Backfill, Cursor, Key, PendingId, Scan, ScanKind};
 use crate::quantity::count;
 use crate::quantity::plural;
+use crate::run::held_records::held_record_ids;
 use crate::run::lookups::NewestRows;
-use crate::run::safety_limit::held_records;
 use crate::run::scan::change_points::Since;
 use crate::run::scan::count_search::created_since;
 use crate::run::scan::lacking_columns::Lacking;
@@ -29,8 +29,9 @@ use crate::write::Replace;
 /// Reads every row. A search with dates commits on the way and resumes; one without is a list, committed only when whole.
 pub async fn read_all(session: &mut ResourceSession<'_>, search: &RowSearch, resume: Option<Scan>) -> Result<()> {
     // Rows read for damaged files replace these files at once.
-    let gradual =
-        !search.since.is_empty() && !session.committer.rebuild && session.committer.quarantine.dropped_rows() == 0;
+    let gradual = !search.since.is_empty()
+        && !session.commit_context.rebuild
+        && session.commit_context.quarantine.dropped_rows() == 0;
     let from = match &resume {
         Some(Scan { cursor: Cursor::Rows { last, next }, .. }) => Some((*last, *next)),
         Some(_) | None => None,
@@ -93,7 +94,7 @@ pub async fn read_all(session: &mut ResourceSession<'_>, search: &RowSearch, res
         held |= !session.state.pending.is_empty();
     }
     let replace =
-        if search.since.is_empty() || session.committer.rebuild { Replace::Everything } else { Replace::Records };
+        if search.since.is_empty() || session.commit_context.rebuild { Replace::Everything } else { Replace::Records };
     session.complete(ScanKind::Full, started_at, held);
     if replace == Replace::Everything {
         super::list_scan::refuse_empty(session)?;
@@ -107,10 +108,10 @@ async fn confirm(session: &mut ResourceSession<'_>, search: &RowSearch, at: Time
     let Some(head) = session.head.clone().filter(|head| head.state.completed_at.is_some()) else {
         return agree(session, search, first).await;
     };
-    if session.committer.rebuild || session.resource.read.key_type != Type::Int64 {
+    if session.commit_context.rebuild || session.resource.read.key_type != Type::Int64 {
         return Ok(());
     }
-    let held = held_records(&session.context.store, &session.resource, &head).await?;
+    let held = held_record_ids(&session.context.store, &session.resource, &head).await?;
     let rows = session.held_rows().await?;
     let keeps_rows = rows.is_none_or(|rows| first.total() >= rows);
     if (held.iter().all(|id| session.buffer.brings(*id)) && keeps_rows) || !session.buffer.has_rows() {
@@ -159,7 +160,7 @@ pub async fn read_again(session: &mut ResourceSession<'_>, search: &RowSearch) -
 
 /// From when on everything is read. Files that are built anew lose nothing that the former ones held.
 fn start(session: &ResourceSession<'_>) -> Option<Timestamp> {
-    if session.committer.rebuild {
+    if session.commit_context.rebuild {
         session.options.start.zip(session.state.start).map(|(wanted, held)| wanted.min(held))
     } else {
         session.options.start
@@ -274,8 +275,8 @@ pub async fn take_in_unknown(session: &mut ResourceSession<'_>, page: JoinedPage
 
 /// The ids of a page's rows, those that did not fit too.
 pub fn ids(page: &Page) -> BTreeSet<i64> {
-    let kept = page.records.iter().filter_map(|record| record.id.as_ref());
-    page.owners.iter().map(|owner| &owner.key).chain(kept).filter_map(id_of).collect()
+    let kept = page.rejected_records.iter().filter_map(|record| record.id.as_ref());
+    page.records.iter().map(|record| &record.key).chain(kept).filter_map(id_of).collect()
 }
 
 fn id_of(key: &Key) -> Option<i64> {
@@ -378,17 +379,17 @@ async fn absorb(session: &mut ResourceSession<'_>, page: JoinedPage<Page>) -> Re
 /// Settles the pending records that a page shows; gives whether a row keeps the watermark where it is, so that the next run
 /// reads it again.
 fn take_in(session: &mut ResourceSession<'_>, page: &Page, at: Timestamp) -> bool {
-    session.state.pending.retain(|pending| !page.owners.iter().any(|owner| owner.fits && owner.key == pending.id));
-    for record in &page.records {
+    session.state.pending.retain(|pending| !page.records.iter().any(|record| record.fits && record.key == pending.id));
+    for record in &page.rejected_records {
         let id = record.id.clone().unwrap_or_else(|| Key::Text(UNIDENTIFIED.to_owned()));
         if !session.state.pending.iter().any(|pending| pending.id == id) {
             session.state.pending.push(PendingId { id, reason: record.reason.clone(), since: at });
         }
     }
-    if page.records.is_empty() {
+    if page.rejected_records.is_empty() {
         return false;
     }
-    let text = format!("{} rejected: the next run requests them again", plural(page.records.len(), "row"));
+    let text = format!("{} rejected: the next run requests them again", plural(page.rejected_records.len(), "row"));
     session.context.events.tell(Event::Warning { resource: Some(session.resource.name.clone()), text });
     true
 }

@@ -10,7 +10,8 @@ use crate::failure::{Failure, Kind, Result};
 use crate::manifest::{Key, Shrunk};
 use crate::quantity::count;
 use crate::quantity::{number, plural};
-use crate::run::safety_limit::{described, held_records, may_go};
+use crate::run::held_records::held_record_ids;
+use crate::run::safety_limit::{described, may_go};
 use crate::run::scan::documents::Documents;
 use crate::run::scan::list_pages::List;
 use crate::run::scan::row_groups::Groups;
@@ -29,13 +30,13 @@ impl ResourceSession<'_> {
         };
         let spool = self.buffer.spool();
         let (held, lost) = if self.resource.read.key_type == Type::Int64 {
-            let held = held_records(&self.context.store, &self.resource, head).await?;
+            let held = held_record_ids(&self.context.store, &self.resource, head).await?;
             (count(held.len()), count(held.iter().filter(|id| !self.buffer.brings(**id)).count()))
         } else {
             let table = head.tables.get(&self.resource.main_table().name);
             let held = table.map_or(0, |table| table.files.iter().map(|file| file.rows).sum());
             // Without a row a record its rows are compared, not its records.
-            let fetched = self.resource.record_table().map_or_else(|| spool.rows(0), |_| count(spool.owners()));
+            let fetched = self.resource.record_table().map_or_else(|| spool.rows(0), |_| count(spool.record_count()));
             (held, held.saturating_sub(fetched))
         };
         if lost <= may_go(held) {
@@ -78,11 +79,11 @@ pub async fn confirmed(session: &mut ResourceSession<'_>, documents: &Documents,
         return agreed(session, documents, list).await;
     }
     let Some(head) = session.head.clone().filter(|_| {
-        !session.committer.rebuild && list.partial.is_none() && session.resource.read.key_type == Type::Int64
+        !session.commit_context.rebuild && list.partial.is_none() && session.resource.read.key_type == Type::Int64
     }) else {
         return Ok(list);
     };
-    let held = held_records(&session.context.store, &session.resource, &head).await?;
+    let held = held_record_ids(&session.context.store, &session.resource, &head).await?;
     let first = keys(&list);
     let rows = session.held_rows().await?;
     let shown = groups(session, &list);
@@ -138,8 +139,8 @@ pub async fn accept_shrunk(
 /// The keys of a list's records, of rejected ones too.
 fn keys(list: &List) -> BTreeSet<Key> {
     let pages = || list.pages.iter().map(|(page, _)| page);
-    let rejected = pages().flat_map(|page| &page.records).filter_map(|record| record.id.clone());
-    pages().flat_map(|page| &page.owners).map(|owner| owner.key.clone()).chain(rejected).collect()
+    let rejected = pages().flat_map(|page| &page.rejected_records).filter_map(|record| record.id.clone());
+    pages().flat_map(|page| &page.records).map(|record| record.key.clone()).chain(rejected).collect()
 }
 
 /// The rows of a list's records, where keys repeat.

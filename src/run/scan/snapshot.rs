@@ -8,9 +8,9 @@ use crate::failure::{Failure, Kind, Result};
 use crate::fetch::{IdRanges, collapse, count as ids_in};
 use crate::manifest::Key;
 use crate::quantity::plural;
-use crate::run::scan::deletions;
 use crate::run::scan::id_scan::{IdScan, Known, sets_with_pending};
 use crate::run::scan::purpose::Purpose;
+use crate::run::scan::withheld_ids::age_pending;
 use crate::run::session::ResourceSession;
 use crate::write::day_number;
 
@@ -41,7 +41,7 @@ pub async fn fill(session: &mut ResourceSession<'_>, path: &str, max_ids: usize)
     scan.take_in(session, fetched).await?;
     scan.done.insert(0);
     scan.run(session, path).await?;
-    deletions::age_pending(session, now);
+    age_pending(session, now);
     session.commit(scan.replace(session), true).await?;
     Ok(true)
 }

@@ -72,7 +72,7 @@ impl StaleRule {
     ) -> BTreeSet<Key> {
         let mut stale = BTreeSet::new();
         for (page, _) in pages {
-            self.read += count(page.owners.len());
+            self.read += count(page.records.len());
             if self.awaited.is_empty() {
                 continue;
             }
@@ -111,9 +111,10 @@ impl StaleRule {
             let values = rows.batch.column((*column)?.column).as_primitive_opt::<TimestampMicrosecondType>()?;
             values.is_valid(row).then(|| values.value(row))
         };
-        let owners = rows.owners.iter().map(|owner| &page.owners[usize::try_from(*owner).expect("an index fits")]);
-        let ids = owners.enumerate().filter_map(|(row, owner)| match owner.key {
-            Key::Int(id) if owner.fits => Some((id, row)),
+        let records =
+            rows.record_places.iter().map(|place| &page.records[usize::try_from(*place).expect("an index fits")]);
+        let ids = records.enumerate().filter_map(|(row, record)| match record.key {
+            Key::Int(id) if record.fits => Some((id, row)),
             Key::Int(_) | Key::Text(_) => None,
         });
         ids.map(|(id, row)| (id, self.columns.iter().map(|column| value(column, row)).collect())).collect()

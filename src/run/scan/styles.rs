@@ -10,13 +10,16 @@ use crate::failure::Result;
 use crate::fetch::{IdRanges, collapse};
 use crate::manifest::ScanKind;
 use crate::plan::{Moment, Step};
+use crate::run::held_records::held_record_count;
 use crate::run::scan::change_points::Since;
 use crate::run::scan::changes::{SearchRow, find_open, find_since, leave_out_held, listed_as_open};
+use crate::run::scan::deletion_decision::{delete_or_suspect, delete_proven};
 use crate::run::scan::id_scan::{IdScan, Known, sets_with_pending};
 use crate::run::scan::id_source::IdSource;
 use crate::run::scan::planned_scan::{PlanInputs, PlannedIds, PlannedScan, open_due, opens, plan_scan};
 use crate::run::scan::purpose::Purpose;
-use crate::run::scan::{deletions, first_day, held_ids, list_scan, missing_rows, search_scan, snapshot, source_count};
+use crate::run::scan::withheld_ids::age_pending;
+use crate::run::scan::{first_day, held_ids, list_scan, missing_rows, search_scan, snapshot, source_count};
 use crate::run::session::ResourceSession;
 use crate::schema::{Changes, Open, Owners, ReadStyle, Resource};
 use crate::write::{Replace, segment};
@@ -134,7 +137,7 @@ async fn all_owners(session: &mut ResourceSession<'_>, owners: &Owners, max_ids:
     let Some(day) = session.snapshot_day(started_at)? else { return Ok(None) };
     snapshot::close(session, started_at);
     let segment = segment(session.resource.partition(), day);
-    session.committer.quarantine.give_up(|known| known.file.partition == segment);
+    session.commit_context.quarantine.give_up(|known| known.file.partition == segment);
     Ok(Some(IdScan::new(session, Purpose::Snapshot(day), started_at, sets, Known::default())))
 }
 
@@ -175,7 +178,7 @@ fn sure_stamps(
 async fn finish(session: &mut ResourceSession<'_>, mut scan: IdScan, path: &str) -> Result<()> {
     scan.run(session, path).await?;
     let now = scan.absent.now(scan.started_at);
-    deletions::age_pending(session, now);
+    age_pending(session, now);
     let replace = scan.replace(session);
     if matches!(replace, Replace::Everything | Replace::Partition(_)) {
         list_scan::refuse_empty(session)?;
@@ -184,8 +187,8 @@ async fn finish(session: &mut ResourceSession<'_>, mut scan: IdScan, path: &str)
         list_scan::refuse_holes(session, &scan)?;
     }
     if !scan.absent.proven.is_empty() {
-        let held = deletions::records(session).await?;
-        deletions::delete_suspects(session, &scan.absent.proven, held, now);
+        let held = held_record_count(session).await?;
+        delete_proven(session, &scan.absent.proven, held, now);
     }
     if scan.confirms() {
         delete_closed(session, &scan).await?;
@@ -220,7 +223,7 @@ async fn delete_closed(session: &mut ResourceSession<'_>, scan: &IdScan) -> Resu
         let listed: BTreeSet<i64> = rows.into_iter().map(|row| row.id).collect();
         gone.retain(|id| !listed.contains(id));
     }
-    let held = deletions::records(session).await?;
-    deletions::delete_some(session, gone, held, scan.absent.now(scan.started_at));
+    let held = held_record_count(session).await?;
+    delete_or_suspect(session, gone, held, scan.absent.now(scan.started_at));
     Ok(())
 }

@@ -11,8 +11,8 @@ use crate::failure::Result;
 use crate::fetch::{collapse, expand};
 use crate::quantity::count;
 use crate::quantity::plural;
+use crate::run::held_records::held_record_count;
 use crate::run::safety_limit::{described, may_go};
-use crate::run::scan::deletions;
 use crate::run::scan::missing_rows;
 use crate::run::session::ResourceSession;
 use crate::schema::ReadStyle;
@@ -22,7 +22,7 @@ pub async fn suspect(session: &mut ResourceSession<'_>, vanished: BTreeSet<i64>)
     if vanished.is_empty() {
         return Ok(vanished);
     }
-    let held = deletions::records(session).await?;
+    let held = held_record_count(session).await?;
     if count(vanished.len()) > may_go(held) {
         let text = format!(
             "{} not shown any more, and {}: `pearlift reconcile {}` looks at each",

@@ -97,7 +97,7 @@ struct Rule {
 #[derive(Clone, Debug, Default)]
 pub struct Faults {
     rules: Arc<Mutex<Vec<Rule>>>,
-    dead: Arc<AtomicBool>,
+    crashed: Arc<AtomicBool>,
     met: Arc<AtomicUsize>,
     changes: Arc<AtomicUsize>,
     at_change: Arc<Mutex<Option<(usize, Fault)>>>,
@@ -159,12 +159,12 @@ impl Faults {
 
     /// From now on nothing is done any more: the process has crashed.
     pub fn die(&self) {
-        self.dead.store(true, Ordering::SeqCst);
+        self.crashed.store(true, Ordering::SeqCst);
     }
 
     /// Whether it is.
     pub fn is_dead(&self) -> bool {
-        self.dead.load(Ordering::SeqCst)
+        self.crashed.load(Ordering::SeqCst)
     }
 
     /// How many faults were met.
@@ -178,7 +178,7 @@ impl Faults {
     }
 
     fn next(&self, verb: Verb, path: &str) -> Result<Option<Fault>> {
-        if self.dead.load(Ordering::SeqCst) {
+        if self.crashed.load(Ordering::SeqCst) {
             return Err(sorry(Sorry::Unreachable, path));
         }
         if matches!(verb, Verb::Put | Verb::Copy | Verb::Delete) {

@@ -5,6 +5,7 @@ mod faulty;
 mod echo;
 mod harm;
 mod leaks;
+mod own_files;
 mod program;
 mod proxy;
 mod python;
@@ -15,6 +16,7 @@ pub use echo::Echo;
 pub use faulty::{Fault, Faults, Gate, Sorry, Verb};
 pub use harm::{cut, findings, flip, head, largest, rewrite, version};
 pub use leaks::{Leaks, refuse_in_bucket};
+pub use own_files::{own_files, root, rust_files};
 pub use program::{Done, Program, Running};
 pub use proxy::{Answer, Proxy};
 pub use python::{

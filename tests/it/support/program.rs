@@ -133,7 +133,7 @@ impl Program {
     }
 
     /// The run request of `run`, for a run inside the test.
-    pub fn errand(&self, names: &[&str]) -> RunRequest {
+    pub fn request(&self, names: &[&str]) -> RunRequest {
         let vars = self.vars.iter().map(|(name, value)| (name.into(), value.into()));
         let environment = config::Environment::new(vars);
         let own = environment.get("PEARLIFT_SCHEMAS").map(Path::new);
@@ -157,7 +157,7 @@ impl Program {
 
     /// The program's destination, opened.
     pub fn store(&self) -> Store {
-        let settings = self.errand(&[]).settings;
+        let settings = self.request(&[]).settings;
         Store::open(&settings.destination().expect("it is set"), true).expect("it opens")
     }
 

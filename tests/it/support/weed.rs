@@ -18,7 +18,7 @@ use super::Program;
 use super::python::{S3_KEY, S3_SECRET, tool};
 
 /// How long the server may take to listen.
-const PATIENCE: Duration = Duration::from_secs(60);
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
 /// A server with a bucket `lake`; it ends with the test.
 pub struct Weed {
@@ -59,7 +59,7 @@ impl Weed {
     /// Ready once the bucket is there; the ports listen a little earlier.
     fn wait(&self) {
         let begun = Instant::now();
-        while begun.elapsed() < PATIENCE {
+        while begun.elapsed() < LONGEST_WAIT {
             if TcpStream::connect(("127.0.0.1", self.port)).is_ok() && self.has_bucket() {
                 return;
             }
@@ -85,7 +85,7 @@ impl Weed {
 
     /// The program's destination, opened in this process, which has no credentials in its environment.
     pub fn store(&self, program: &Program) -> Store {
-        match program.errand(&[]).settings.destination().expect("it is set") {
+        match program.request(&[]).settings.destination().expect("it is set") {
             Destination::S3(s3) => Store::bucket(&s3, credentials()).expect("it opens"),
             Destination::Local(_) => program.store(),
         }

@@ -10,9 +10,9 @@ use crate::failure::Result;
 use crate::fetch::{Filter, Query, collapse, count};
 use crate::forecast::amount::Amount;
 use crate::forecast::cost::held_records;
-use crate::forecast::estimator::{Estimate, Estimator, Held};
 use crate::forecast::id_count::{IdCount, documents, listed};
 use crate::forecast::probe::pages;
+use crate::forecast::request_counter::{RequestCounter, ScanEstimate, StoredResource};
 use crate::manifest::{Cursor, Scan, ScanKind, State, Version, read_plan};
 use crate::plan::{Moment, Step, StepKind};
 use crate::run::lookups::Lookups;
@@ -24,7 +24,7 @@ use crate::schema::{Changes, IdSearch, Open, Resource, RowSearch};
 use crate::window::Window;
 use crate::write::held_between;
 
-impl Estimator<'_> {
+impl RequestCounter<'_> {
     /// One estimate for each step.
     pub async fn steps(
         &mut self,
@@ -32,21 +32,21 @@ impl Estimator<'_> {
         head: Option<&Version>,
         start: Option<Timestamp>,
         steps: &[&Step],
-    ) -> Result<Vec<Estimate>> {
+    ) -> Result<Vec<ScanEstimate>> {
         let blank = State::default();
-        let held = Held { resource, head, state: head.map_or(&blank, |head| &head.state), start };
+        let held = StoredResource { resource, head, state: head.map_or(&blank, |head| &head.state), start };
         let mut mark = held.state.changes_since();
-        let mut estimates: Vec<Estimate> = Vec::new();
+        let mut estimates: Vec<ScanEstimate> = Vec::new();
         for step in steps {
             let mut estimate = match step.kind {
                 StepKind::Scan(kind) => {
                     let scan = self.scan(held, step, kind, step.since.or(mark)).await?;
                     let counts = self.counts(held, step, kind);
-                    Estimate { requests: scan.requests.plus(counts), ..scan }
+                    ScanEstimate { requests: scan.requests.plus(counts), ..scan }
                 }
                 StepKind::Reconcile => self.comparison(held).await?,
                 StepKind::Reread(requests) => self.reread(held, requests).await?,
-                StepKind::Touched => Estimate::NOTHING,
+                StepKind::Touched => ScanEstimate::NOTHING,
             };
             // Records of the earlier scans are held by then.
             let known = estimates.iter().all(|before| before.fresh == Amount::exact(0));
@@ -63,11 +63,17 @@ impl Estimator<'_> {
         Ok(estimates)
     }
 
-    async fn scan(&mut self, held: Held<'_>, step: &Step, kind: ScanKind, mark: Option<Timestamp>) -> Result<Estimate> {
+    async fn scan(
+        &mut self,
+        held: StoredResource<'_>,
+        step: &Step,
+        kind: ScanKind,
+        mark: Option<Timestamp>,
+    ) -> Result<ScanEstimate> {
         if let Some(estimate) = self.resumed(step.resume.as_ref()).await? {
             return Ok(estimate);
         }
-        let Held { resource, state, start, .. } = held;
+        let StoredResource { resource, state, start, .. } = held;
         let inputs = PlanInputs { catalog: self.catalog, state, limits: self.limits, start };
         match plan_scan(resource, step, kind, mark, inputs)? {
             // A list of which nothing is held yet is requested twice.
@@ -88,7 +94,12 @@ impl Estimator<'_> {
     }
 
     /// The documents of planned ids.
-    async fn documents(&mut self, held: Held<'_>, ids: &PlannedIds<'_>, max_ids: usize) -> Result<Estimate> {
+    async fn documents(
+        &mut self,
+        held: StoredResource<'_>,
+        ids: &PlannedIds<'_>,
+        max_ids: usize,
+    ) -> Result<ScanEstimate> {
         match ids {
             PlannedIds::All(start) => {
                 let found = self.all_ids(held, *start).await?;
@@ -106,7 +117,7 @@ impl Estimator<'_> {
             }
             PlannedIds::SnapshotHoles(_) => {
                 let holes = Amount::about(count_of(held.state.pending.len()));
-                Ok(Estimate { requests: holes.sets(max_ids), records: Some(holes), fresh: holes })
+                Ok(ScanEstimate { requests: holes.sets(max_ids), records: Some(holes), fresh: holes })
             }
             PlannedIds::Owners(owners) => {
                 let found = self.owners(held, owners).await?;
@@ -116,7 +127,7 @@ impl Estimator<'_> {
     }
 
     /// The rest of an unfinished id scan; none where its plan is gone, or there is no such scan.
-    async fn resumed(&self, scan: Option<&Scan>) -> Result<Option<Estimate>> {
+    async fn resumed(&self, scan: Option<&Scan>) -> Result<Option<ScanEstimate>> {
         let (Some(Scan { cursor: Cursor::Slices { plan, done }, .. }), Some(store)) = (scan, self.store) else {
             return Ok(None);
         };
@@ -126,16 +137,16 @@ impl Estimator<'_> {
             (0..).zip(&plan.slices).filter(|(slice, _)| !is_done(*slice)).map(|(_, ids)| count(ids)).collect();
         let slices = u64::try_from(left.len()).expect("a length fits");
         let records = Amount::about(left.iter().sum());
-        Ok(Some(Estimate { requests: Amount::exact(slices), records: Some(records), fresh: records }))
+        Ok(Some(ScanEstimate { requests: Amount::exact(slices), records: Some(records), fresh: records }))
     }
 
     async fn all_rows(
         &mut self,
-        held: Held<'_>,
+        held: StoredResource<'_>,
         search: &RowSearch,
         filter: Option<Filter>,
         resume: Option<&Scan>,
-    ) -> Result<Estimate> {
+    ) -> Result<ScanEstimate> {
         let whole = filter.is_none();
         let query = self.rows_query(held.resource, search, filter);
         let Some(mut extent) = self.probe.extent(&query, &search.row, &[]).await? else {
@@ -155,17 +166,22 @@ impl Estimator<'_> {
             Some(Scan { cursor: Cursor::Rows { next, .. }, .. }) => {
                 let requests = Amount { value: pages(extent.rows.value, *next, size), exact: extent.pages.exact };
                 let rows = Amount { value: extent.rows.value.saturating_sub(*next), exact: extent.rows.exact };
-                Ok(Estimate { requests, records: Some(rows), fresh: Amount::about(rows.value) })
+                Ok(ScanEstimate { requests, records: Some(rows), fresh: Amount::about(rows.value) })
             }
             Some(_) | None => {
                 let fresh = Amount::about(0);
                 let requests = Amount { value: extent.pages.value * readings, ..extent.pages };
-                Ok(Estimate { requests, records: Some(extent.rows), fresh })
+                Ok(ScanEstimate { requests, records: Some(extent.rows), fresh })
             }
         }
     }
 
-    async fn changed_rows(&mut self, held: Held<'_>, search: &RowSearch, since: Since) -> Result<Estimate> {
+    async fn changed_rows(
+        &mut self,
+        held: StoredResource<'_>,
+        search: &RowSearch,
+        since: Since,
+    ) -> Result<ScanEstimate> {
         let mut requests = Amount::exact(0);
         // A row with both dates is returned twice.
         let mut records = Amount { value: 0, exact: search.since.len() == 1 };
@@ -194,7 +210,7 @@ impl Estimator<'_> {
             let exact = fresh.exact && fresh.value < size;
             requests = requests.plus(Amount { value: pages(fresh.value + 1, 1, size), exact });
         }
-        Ok(Estimate { requests, records: Some(records), fresh })
+        Ok(ScanEstimate { requests, records: Some(records), fresh })
     }
 
     /// The query of a search for rows, with no column but those that the count depends on.
@@ -209,12 +225,12 @@ impl Estimator<'_> {
     /// The documents of records that searches by the dates of `dated` show, less those that are held.
     async fn changed(
         &mut self,
-        held: Held<'_>,
+        held: StoredResource<'_>,
         dated: &Resource,
         (changes, open_every): (&Changes, Option<Duration>),
         since: Since,
         max_ids: usize,
-    ) -> Result<Estimate> {
+    ) -> Result<ScanEstimate> {
         let mut shown = self.shown(held, dated, changes, since).await?;
         if dated.name != held.resource.name {
             shown.search_rows.retain(|id, search_row| held.state.record_stamps.get(id) != Some(&search_row.text));
@@ -248,7 +264,13 @@ impl Estimator<'_> {
     }
 
     /// The first page of each search by a date.
-    async fn shown(&mut self, held: Held<'_>, dated: &Resource, changes: &Changes, since: Since) -> Result<Shown> {
+    async fn shown(
+        &mut self,
+        held: StoredResource<'_>,
+        dated: &Resource,
+        changes: &Changes,
+        since: Since,
+    ) -> Result<Shown> {
         let stamps = stamps(changes);
         let mut shown = Shown::new((dated.name == held.resource.name).then_some(0));
         for column in &changes.since {
@@ -315,9 +337,9 @@ impl Shown {
     }
 }
 
-impl Estimator<'_> {
+impl RequestCounter<'_> {
     /// The number of held records with a date after `since`; none where no column of ours has the date.
-    async fn held_since(&self, held: Held<'_>, date: &str, since: Timestamp) -> Result<Option<u64>> {
+    async fn held_since(&self, held: StoredResource<'_>, date: &str, since: Timestamp) -> Result<Option<u64>> {
         let (Some(table), Some(column)) = (held.resource.record_table(), held.resource.date_column(date)) else {
             return Ok(None);
         };
@@ -333,6 +355,6 @@ fn count_of(length: usize) -> u64 {
     u64::try_from(length).expect("a length fits")
 }
 
-fn unknown(requests: Amount) -> Estimate {
-    Estimate { requests, records: None, fresh: Amount::about(0) }
+fn unknown(requests: Amount) -> ScanEstimate {
+    ScanEstimate { requests, records: None, fresh: Amount::about(0) }
 }

@@ -1,4 +1,4 @@
-//! Bounds of the data files that are read: a file that somebody wrote together with its manifest has the right checksum, and
+//! Size limits of the data files that are read: a file that somebody wrote together with its manifest has the right checksum, and
 //! may state or unpack to anything.
 //!
 //! Takes a file as the Parquet reader wants it; gives its footer, and how many rows may be read at once. Refuses a footer or
@@ -36,7 +36,7 @@ const LONGEST_HEADER: u64 = 64 << 10;
 const FIXED: u64 = 16;
 
 /// Reads a footer, and the indexes of pages that are wanted.
-pub fn load<R: ChunkReader>(file: &R, indexes: Indexes) -> Result<ArrowReaderMetadata> {
+pub fn load_footer<R: ChunkReader>(file: &R, indexes: Indexes) -> Result<ArrowReaderMetadata> {
     let size = file.len();
     let end = size.checked_sub(END).ok_or_else(|| ParquetError::EOF("it is too short to be Parquet".to_owned()))?;
     let mut tail = file.get_bytes(end, 8)?;
@@ -107,7 +107,7 @@ struct Weight {
 }
 
 fn weigh<R: ChunkReader>(file: &R, column: &ColumnChunkMetaData) -> Result<Weight> {
-    let range = range(column, file.len())?;
+    let range = chunk_range(column, file.len())?;
     let is_text = column.column_type() == Type::BYTE_ARRAY;
     let (mut at, mut weight, mut longest) = (range.start, Weight::default(), 0);
     while at < range.end {
@@ -232,7 +232,7 @@ fn longest_text<R: ChunkReader>(file: &R, at: u64, header: &PageHeader, packing:
 }
 
 /// The place of a column chunk; refuses one outside the file.
-pub fn range(column: &ColumnChunkMetaData, size: u64) -> parquet::errors::Result<Range<u64>> {
+pub fn chunk_range(column: &ColumnChunkMetaData, size: u64) -> parquet::errors::Result<Range<u64>> {
     let start = column.dictionary_page_offset().unwrap_or_else(|| column.data_page_offset());
     let bounds = u64::try_from(start).ok().zip(u64::try_from(column.compressed_size()).ok());
     let range = bounds.and_then(|(start, length)| Some(start..start.checked_add(length)?));

@@ -9,9 +9,9 @@ use crate::run::context::RunContext;
 use crate::run::quarantine::Quarantine;
 use crate::schema::{Naming, Resource};
 
-/// The commits of one resource in this run.
+/// The context of the commits of one resource in this run.
 #[derive(Debug)]
-pub struct Committer {
+pub struct CommitContext {
     /// The files of the head are of another shape: a full read builds all files anew and swaps them in one commit.
     pub rebuild: bool,
     /// Snapshots of days before this one go with the next commit, in days since 1970.
@@ -29,8 +29,8 @@ pub struct Committer {
     pub committed_at: Instant,
 }
 
-impl Committer {
-    /// The commits that follow a head, which fits the schema so well.
+impl CommitContext {
+    /// The context of the commits that follow a head, which fits the schema so well.
     pub fn new(context: &RunContext, resource: &Resource, head: Option<&Version>, fit: &Fit) -> Self {
         let plan = |cursor: &Cursor| match cursor {
             Cursor::Slices { plan, .. } => Some(plan.clone()),

@@ -1,4 +1,4 @@
-//! The parts of an estimate: the content of a resource, and the requests of its scans.
+//! The counter of the requests that scans would send: its inputs, and the estimate of a scan.
 
 use jiff::Timestamp;
 
@@ -11,7 +11,7 @@ use crate::store::Store;
 
 /// The requests of a scan, and the records that they return.
 #[derive(Clone, Copy, Debug)]
-pub struct Estimate {
+pub struct ScanEstimate {
     pub requests: Amount,
     /// None where only the answer itself would tell.
     pub records: Option<Amount>,
@@ -19,14 +19,14 @@ pub struct Estimate {
     pub fresh: Amount,
 }
 
-impl Estimate {
+impl ScanEstimate {
     /// Asks nothing and brings nothing.
     pub const NOTHING: Self =
         Self { requests: Amount::exact(0), records: Some(Amount::exact(0)), fresh: Amount::exact(0) };
 }
 
 /// Counts the requests that scans would send.
-pub struct Estimator<'a> {
+pub struct RequestCounter<'a> {
     pub catalog: &'a Catalog,
     /// None where nothing was ever written.
     pub store: Option<&'a Store>,
@@ -37,7 +37,7 @@ pub struct Estimator<'a> {
 
 /// A resource at its destination.
 #[derive(Clone, Copy)]
-pub struct Held<'a> {
+pub struct StoredResource<'a> {
     pub resource: &'a Resource,
     pub head: Option<&'a Version>,
     pub state: &'a State,
