@@ -304,7 +304,7 @@ pub struct SandboxArguments {
 /// Reads `NAME=N`.
 fn parse_records(text: &str) -> Result<(String, u64), String> {
     let (name, count) = text.split_once('=').ok_or("NAME=N is needed")?;
-    Ok((name.to_owned(), count.parse().map_err(|_| format!("`{count}` is no number of records"))?))
+    Ok((name.to_owned(), count.parse().map_err(|_| format!("`{count}` is not a number of records"))?))
 }
 
 #[derive(Debug, Args)]

@@ -10,7 +10,8 @@ const BEGIN: &str = "\
 # Relative paths begin at the folder of this file.
 ";
 
-/// A settings file with every key: those that are needed, and the others behind `#`. The catalogue gives resources for examples.
+/// A settings file with every key: those that are needed, and the others behind `#`. The catalogue gives resources for
+/// examples.
 pub fn template(catalog: &Catalog) -> String {
     let mut text = BEGIN.to_owned();
     for (section, note, below) in SECTIONS.iter().filter(|(section, ..)| *section != RESOURCE) {

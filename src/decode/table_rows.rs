@@ -16,7 +16,8 @@ pub struct DecodedRecord {
     pub fits: bool,
 }
 
-/// A table's rows in a page: its columns and `_extra`, and for each row its owner's place in [`Page::owners`](crate::decode::Page).
+/// A table's rows in a page: its columns and `_extra`, and for each row its owner's place in
+/// [`Page::owners`](crate::decode::Page).
 #[derive(Clone, Debug)]
 pub struct TableRows {
     pub batch: RecordBatch,

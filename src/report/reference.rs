@@ -1,4 +1,5 @@
-//! The reference of a catalogue, for people: a page a service with every table and column, and a page that leads to them.
+//! The reference of a catalogue, for people: a page per service with every table and column, and a page that leads to
+//! them.
 //!
 //! Takes the catalogue, gives the pages as Markdown and the picture as SVG. The same catalogue gives the same bytes.
 
@@ -128,7 +129,7 @@ fn described(meaning: &Meaning) -> String {
         parts.push(format!("Codes: {}.", codes.join(", ")));
     }
     if let References::Nowhere(reason) = &meaning.references {
-        parts.push(format!("Leads to no table: {reason}."));
+        parts.push(format!("References no table: {reason}."));
     }
     if meaning.personal {
         parts.push("Personal.".to_owned());
@@ -136,8 +137,8 @@ fn described(meaning: &Meaning) -> String {
     parts.join(" ")
 }
 
-/// The meaning of a column in one line: its description, codes and marks, the columns that it leads to, and its certainty
-/// where that is not the documentation.
+/// The meaning of a column in one line: its description, codes and marks, the columns that it leads to, and its
+/// certainty where that is not the documentation.
 pub fn meaning_line(meaning: &Meaning) -> String {
     let mut parts: Vec<String> = Some(described(meaning)).filter(|text| !text.is_empty()).into_iter().collect();
     let targets = targets(meaning);

@@ -1,4 +1,5 @@
-//! The meaning of tables and columns, as schema files state it: descriptions, references, codes, personal data, certainty.
+//! The meaning of tables and columns, as schema files state it: descriptions, references, codes, personal data,
+//! certainty.
 //!
 //! For people and tools; nothing here decides reading or mapping.
 

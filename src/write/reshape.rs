@@ -51,8 +51,8 @@ impl<'a> Reshaping<'a> {
     }
 }
 
-/// Rewrites and stages the tables of a reshape; the others stay. Blocks: call it from a blocking thread. Gives the files,
-/// and the new columns (`table.column`) that nothing at the destination can fill.
+/// Rewrites and stages the tables of a reshape; the others stay. Blocks: call it from a blocking thread. Gives the
+/// files, and the new columns (`table.column`) that nothing at the destination can fill.
 pub fn reshape_tables(
     work: &Reshaping<'_>,
     reshape: &Reshape,

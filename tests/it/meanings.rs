@@ -259,9 +259,9 @@ fn a_meaning_that_makes_no_sense_is_refused_with_its_line() {
         ("references = \"channel.name\"", "`channel.name` is string, not int64"),
         ("references = \"channel\"", "`references` is \"table.column\""),
         ("references = []", "`references` is \"table.column\""),
-        ("references = { none = \" \" }", "`references.none` is a line of text"),
+        ("references = { none = \" \" }", "`references.none` must be one line of text"),
         ("codes = \"kinds\"", "there are no codes `kinds`"),
-        ("description = \"  \"", "`description` is a line of text"),
+        ("description = \"  \"", "`description` must be one line of text"),
     ] {
         let to = if to.starts_with("description") { to.to_owned() } else { format!("{to}, description = \"-\"") };
         let from = format!("{reference}, description = \"The channel.\"");
@@ -426,7 +426,7 @@ fn a_resource_is_shown_with_the_meanings_of_its_columns() {
     assert!(row("net").ends_with("negative for credits (SC, PC), unlike `order_row.row_net`. (inferred)"), "{shown}");
     assert!(
         row("country_id")
-            .contains("Leads to no table: the API has no list of countries; country_iso_code has the country."),
+            .contains("References no table: the API has no list of countries; country_iso_code has the country."),
         "{shown}"
     );
     assert!(row("address_full_name").ends_with("Personal."), "{shown}");

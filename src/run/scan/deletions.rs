@@ -1,5 +1,5 @@
-//! The end of a scan by ids: absent ids are asked for again in the company of an id that came, and compared with a second
-//! listing. Only then is an id pending, a suspect, or simply not there (docs/guarantees.md).
+//! The end of a scan by ids: absent ids are requested again in the company of an id that came, and compared with a
+//! second listing. Only then is an id pending, a suspect, or simply not there (docs/guarantees.md).
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -22,9 +22,9 @@ use crate::run::session::ResourceSession;
 use crate::schema::{Inventory, ReadStyle};
 use crate::write::held;
 
-/// At most so many ids are asked for alone.
+/// At most this many ids are requested alone.
 const ALONE: usize = 20;
-/// A pending id is withheld after so many runs over so many days.
+/// A pending id is withheld after this many runs over this many days.
 const WITHHELD_AFTER: (u32, i32) = (3, 3);
 
 const LISTED: &str = "the source lists it and does not return it";
@@ -50,13 +50,14 @@ struct Known {
 const WITNESSES: usize = 3;
 
 impl IdScan {
-    /// Decides about every id that was not returned; an undecided id is pending. Costs no request where all were returned.
+    /// Decides about every id that was not returned; an undecided id is pending. Costs no request where all were
+    /// returned.
     pub async fn settle(&mut self, session: &mut ResourceSession<'_>, documents: &Documents) -> Result<()> {
         if self.purpose.is_nightly() {
             self.ask_withheld(session, documents).await?;
         }
         let known = self.known(session).await?;
-        // No search showed that the source has a record for an owner: every absent one is asked for again.
+        // No search showed that the source has a record for an owner: every absent one is requested again.
         let by_owners = matches!(session.resource.read.style, ReadStyle::PerOwner { .. });
         let is_doubtful = |id: &i64, set_came: bool| {
             !set_came
@@ -117,7 +118,7 @@ impl IdScan {
             let shown = session.observations.top_shown.filter(|id| !ids.contains(id));
             self.absent.witness = if shown.is_some() { shown } else { stand_in(session, ids).await? };
         }
-        // With a witness in each set; where one id is asked for at a time, with one for several.
+        // With a witness in each set; where one id is requested at a time, with one for several.
         let most = match max_ids(session) {
             1 => ALONE,
             most => most - 1,
@@ -271,8 +272,8 @@ impl IdScan {
         }
     }
 
-    /// Many newly pending ids at once fail a scan that commits on the way: recorded, so that it fails once. So they do where files
-    /// are built anew, which would lose the rows.
+    /// Many newly pending ids at once fail a scan that commits before its end: recorded, so that it fails once. So they
+    /// do where files are built anew, which would lose the rows.
     async fn refuse_much_pending(&mut self, session: &mut ResourceSession<'_>, newly: u64) -> Result<()> {
         let asked: u64 = self.slices.iter().map(|slice| crate::fetch::count(slice)).sum();
         let most = SafetyLimit::PENDING.of(asked);
@@ -318,7 +319,7 @@ pub fn age_pending(session: &mut ResourceSession<'_>, now: Timestamp) {
 pub fn delete_suspects(session: &mut ResourceSession<'_>, proven: &BTreeSet<i64>, held: u64, at: Timestamp) {
     if count(proven.len()) > may_go(held) {
         let text = format!(
-            "{} gone at the source, more than may go at once: `pearlift reconcile --force {}` removes them",
+            "{} gone at the source, more than may be removed at once: `pearlift reconcile --force {}` removes them",
             plural(proven.len(), "record"),
             session.name
         );
