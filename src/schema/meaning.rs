@@ -36,7 +36,7 @@ pub enum References {
 }
 
 impl References {
-    /// The columns that it leads to.
+    /// The columns that it refers to.
     pub fn targets(&self) -> &[ReferenceTarget] {
         match self {
             Self::To(targets) => targets,

@@ -422,7 +422,7 @@ fn a_resource_is_shown_with_the_meanings_of_its_columns() {
     let program = Program::bare(folder.path().join("lake"));
     let shown = program.run(&["resources", "order"]).expect(0).stdout;
     let row = |name: &str| shown.lines().find(|line| line.trim_start().starts_with(&format!("{name} "))).unwrap();
-    assert!(row("order_type_code").contains("PC purchase credit. Leads to order_type.code."), "{shown}");
+    assert!(row("order_type_code").contains("PC purchase credit. References order_type.code."), "{shown}");
     assert!(row("net").ends_with("negative for credits (SC, PC), unlike `order_row.row_net`. (inferred)"), "{shown}");
     assert!(
         row("country_id")
