@@ -79,7 +79,7 @@ pub const SETTINGS: &[Setting] = &[
          answer may place the account; any other host is refused, and the token is not sent there",
     )
     .sample("[]")
-    .note("oauth: domains beside Brightpearl's own that a token answer may name as the API's"),
+    .note("oauth: domains, besides Brightpearl's own, that a token answer may name for the API"),
     new("auth", "token_file", Holds::Path, "OAuth: where refreshed tokens are kept")
         .else_as("`$XDG_STATE_HOME/pearlift/{code}-token.json`, else below `~/.local/state`")
         .sample("\"\"")
@@ -178,28 +178,28 @@ pub const SETTINGS: &[Setting] = &[
         "limits",
         "compare_counts",
         Holds::Bool,
-        "the source's count and its greatest ids are compared with the tables, with one request of each resource that \
+        "the source's count and its greatest ids are compared with the tables, with one request for each resource that \
          has a search; `false` sends none",
     )
     .or("true")
-    .note("the source's count and greatest ids with the tables: a request of each resource"),
+    .note("compares the source's count and greatest ids with the tables; one request per resource"),
     new(
         "limits",
         "locate_requests",
         Holds::Number,
-        "requests of each resource and night that locate a difference of counts; the next night continues",
+        "requests per resource and night that locate a difference of counts; the next night continues",
     )
     .or("30")
-    .note("of each resource and night, where the count differs"),
+    .note("requests per resource and night that locate a difference of counts"),
     new(
         "limits",
         "reread_requests",
         Holds::Number,
-        "requests of each resource and run for the records read least recently, see \
+        "requests per resource and run for the records read least recently, see \
          [Undated changes](#undated-changes)",
     )
     .or("0")
-    .note("of each resource and run: the records read least recently are read again"),
+    .note("requests per resource and run that read the least recently read records again"),
     new("limits", "spool", Holds::Path, "local scratch space")
         .else_as("the system's folder for temporary files")
         .sample("\"/var/tmp\"")

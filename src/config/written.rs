@@ -6,7 +6,7 @@ use crate::schema::{Catalog, Partition, Resource, Type};
 
 const BEGIN: &str = "\
 # Settings of pearlift. Every key can also be set as PEARLIFT_SECTION_KEY (PEARLIFT_DESTINATION_URL); docs/running.md
-# explains each. Keys behind `#` show their defaults or an example. Secrets are never in it: they come from the environment.
+# explains each. Keys behind `#` show their defaults or an example. Secrets are never stored here: they come from the environment.
 # Relative paths begin at the folder of this file.
 ";
 

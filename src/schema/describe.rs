@@ -1,7 +1,7 @@
 //! Checks the meanings that a schema file states, and gives a [`Meaning`] a column.
 //!
 //! Refuses empty texts, references that are no `table.column`, and lists of codes that do not exist or do not fit the
-//! column's type. That a referenced column exists is checked when the catalogue is complete.
+//! column's type. The existence of a referenced column is checked when the catalogue is complete.
 
 use crate::failure::{Failure, Kind, Result};
 use crate::schema::file::{CodesFile, ColumnFile, ConfidenceName, ReferencesFile};

@@ -1,8 +1,8 @@
 //! Ids that tables of other resources hold: `owners = { held = "order.id", where = "is_dropship = true" }`.
 //!
 //! Takes the texts of a schema file, gives a table, its column with the ids, the conditions on a row, and the columns
-//! whose values are in the path beside the ids (`{warehouse_id}`). That the columns exist is checked with all files at
-//! hand.
+//! whose values are in the path beside the ids (`{warehouse_id}`). The existence of the columns is checked with all
+//! files at hand.
 
 use crate::failure::{Failure, Kind, Result};
 use crate::schema::file::{OwnersFile, TextsFile};

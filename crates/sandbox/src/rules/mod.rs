@@ -8,10 +8,8 @@
 //! 3. *Invoices match journals*: each invoice has one journal, of its type, reference, date, contact, currency and
 //!    amounts.
 //! 4. *Journals balance*, in their own currency and in the account's.
-//! 5. *Payments match payment states*: the sum of an order's payments, against its total, is its state; payments that
-//!    are posted have
-//!
-//! a journal of their amount.
+//! 5. *Payments match payment states*: the sum of an order's payments, against its total, is its state; posted payments
+//!    have a journal of their amount.
 //! 6. *Notes match movements*: the quantities of a shipped goods-out note or a goods-in note are those of its
 //!    movements.
 //! 7. *Shipping and stock states match movements*, of sales and of purchases of goods.
