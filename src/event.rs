@@ -1,6 +1,6 @@
 //! Events as they happen: the one channel from every stage to the watchers (bars, logs, reports).
 //!
-//! Stages call [`Events::tell`]; watchers are plain functions. Nothing here knows how an event is shown.
+//! Stages call [`Events::tell`]; watchers are plain functions. This module does not know how an event is shown.
 
 use std::fmt;
 use std::sync::Arc;

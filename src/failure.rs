@@ -151,7 +151,7 @@ impl Failure {
     /// A data file that differs from the manifest, with the remedy; `action` fits after "could not".
     pub fn damaged(action: impl Into<String>, path: impl Into<String>) -> Self {
         Self::new(Kind::Damage, action).at(path).advise(
-            "`pearlift verify --deep` names the damage, and `pearlift backfill RESOURCE --damaged` reads it again",
+            "`pearlift verify --deep` lists the damage, and `pearlift backfill RESOURCE --damaged` reads it again",
         )
     }
 

@@ -22,7 +22,8 @@ pub fn count(length: usize) -> u64 {
     u64::try_from(length).expect("a length fits")
 }
 
-/// A count with its noun: `1 row`, `1,234 rows`, `2 tries`. The noun is in the singular; its last word takes the plural.
+/// A count with its noun: `1 row`, `1,234 rows`, `2 tries`. The noun is in the singular; its last word takes the
+/// plural.
 pub fn plural(count: impl TryInto<u64>, noun: &str) -> String {
     let count = count.try_into().unwrap_or(u64::MAX);
     format!("{} {}", number(count), noun_of(count, noun))

@@ -1,4 +1,4 @@
-//! The cryptography of TLS: ring, installed once for the process before the first HTTP client is built
+//! The cryptography of TLS: ring, which is installed once for the process before the first HTTP client is built
 //! (docs/decisions/0012-cryptography.md).
 
 use rustls::crypto::{CryptoProvider, ring};

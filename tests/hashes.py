@@ -57,7 +57,7 @@ def main():
         for one, other in zip(before, after):
             for name, value in one.items():
                 if name not in other:
-                    # A column that tries a type of the text beside it is left out.
+                    # A column that shows the text of another column as a different type is left out.
                     continue
                 got = other[name]
                 if name not in named.get(table, ()) or value is None or value == "":

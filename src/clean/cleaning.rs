@@ -51,9 +51,9 @@ pub enum WasteKind {
     Upload,
     /// A version among neither the last hundred nor the last seven days, or beyond the room that versions may take.
     Version,
-    /// The plan of a scan that is over.
+    /// The plan of a finished scan.
     Plan,
-    /// RejectedCounts of a commit that never was.
+    /// Rejected records of a commit that was never decided.
     Rejected,
     /// The report of a run long ago.
     Report,
@@ -67,7 +67,7 @@ impl WasteKind {
             Self::Staging => "staging of a crashed run",
             Self::Upload => "unfinished upload of a crashed run",
             Self::Version => "old version",
-            Self::Plan => "plan of a scan that is over",
+            Self::Plan => "plan of a finished scan",
             Self::Rejected => "rejected records of a commit that was never decided",
             Self::Report => "old report",
         }

@@ -1,4 +1,4 @@
-//! Small files joined: one commit a resource, under its lock, published as any other.
+//! Small files joined: one commit per resource, under its lock, published as any other.
 
 use std::collections::BTreeSet;
 

@@ -20,12 +20,12 @@ use crate::store::{Locks, Store, paths};
 const REQUESTS: usize = 200;
 /// The time that it may take.
 const FOR: Duration = Duration::from_secs(20);
-/// Versions are pruned once so many more are there than are kept: a head is read for several of them.
+/// Versions are pruned once this many more are there than are kept: a head is read for several of them.
 const SLACK: usize = 5;
 /// Objects of a list, and of a delete, that take one request.
 const PAGE: usize = 1_000;
-/// Requests beside those for each version: the newest number, the head, its checkpoint, the first version that stays, the
-/// lock, two deletes.
+/// Requests beside those for each version: the newest number, the head, its checkpoint, the first version that stays,
+/// the lock, two deletes.
 const EACH: usize = 7;
 
 /// The destination and the resources to be kept in order.
@@ -60,7 +60,7 @@ impl Removed {
 struct Budget(usize);
 
 impl Budget {
-    /// Whether so many may be made; then they count as made.
+    /// Whether this many may be made; then they count as made.
     fn spend(&mut self, requests: usize) -> bool {
         let enough = self.0 >= requests;
         self.0 = self.0.saturating_sub(if enough { requests } else { 0 });

@@ -1,4 +1,4 @@
-//! Reports of runs long ago. They belong to no resource, and nothing depends on them.
+//! Old reports of runs. They belong to no resource, and nothing depends on them.
 
 use futures_util::{StreamExt, TryStreamExt};
 use jiff::Timestamp;

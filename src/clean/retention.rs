@@ -1,8 +1,8 @@
 //! Which versions and reports are kept: the same rules for `clean` and for a run's housekeeping.
 //!
-//! A number of the newest is kept in any case. Of the older ones, from the oldest on, those go that are surplus, for
-//! all of the kind take more room than they may, and those that are both many and old. The size of the kept ones thus
-//! follows the size of the data, however often runs are made.
+//! A number of the newest is kept in any case. The older ones are removed, from the oldest on, if all of the kind take
+//! more room than they may, or if they are both many and old. The size of the kept ones thus depends on the size of the
+//! data, however often runs are made.
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -14,8 +14,8 @@ pub const NEWEST_VERSIONS: usize = 10;
 /// So many versions, and those younger than this, are kept while there is room.
 pub const MANY_VERSIONS: usize = 100;
 const VERSIONS_FOR: SignedDuration = SignedDuration::from_hours(7 * 24);
-/// All versions of a resource may take this part of its files' bytes, or so many bytes where that is more: those of a list
-/// of a few records take some 1.3 KiB a night, and there are many lists beside little data.
+/// All versions of a resource may take this part of its files' bytes, or this many bytes where that is more: those of a
+/// list of a few records take some 1.3 KiB a night, and there are many lists beside little data.
 const SHARE: u64 = 4;
 pub const ROOM: u64 = 32 << 10;
 
@@ -23,7 +23,7 @@ pub const ROOM: u64 = 32 << 10;
 pub const NEWEST_REPORTS: usize = 100;
 /// Reports younger than this are kept while there is room.
 const REPORTS_FOR: SignedDuration = SignedDuration::from_hours(90 * 24);
-/// All reports may take so many bytes: a run of all resources leaves about 15 KiB.
+/// All reports may take this many bytes: a run of all resources leaves about 15 KiB.
 const REPORTS_ROOM: u64 = 2 << 20;
 
 /// Judges the older ones of a kind, from the oldest on.
@@ -39,13 +39,13 @@ pub struct Retention {
 }
 
 impl Retention {
-    /// Of so many versions of a resource, which take so many bytes, beside its head.
+    /// Of this many versions of a resource, which take this many bytes, beside its head.
     pub fn of_versions(head: Option<&Version>, count: usize, bytes: u64, now: Timestamp) -> Self {
         let room = head.map_or(ROOM, |head| (head.bytes() / SHARE).max(ROOM));
         Self { now, kept_for: VERSIONS_FOR, beyond: count.saturating_sub(MANY_VERSIONS), bytes, room }
     }
 
-    /// Of so many reports, which take so many bytes.
+    /// Of this many reports, which take this many bytes.
     pub fn of_reports(count: usize, bytes: u64, now: Timestamp) -> Self {
         let beyond = count.saturating_sub(NEWEST_REPORTS);
         Self { now, kept_for: REPORTS_FOR, beyond, bytes, room: REPORTS_ROOM }
@@ -56,8 +56,8 @@ impl Retention {
         self.bytes > self.room || self.beyond > 0
     }
 
-    /// Whether the oldest that is left goes, which was written then and takes so many bytes; the first that stays is the last
-    /// to be judged.
+    /// Whether the oldest that is left goes, which was written then and takes this many bytes; the first that stays is
+    /// the last to be judged.
     pub fn goes(&mut self, written_at: Timestamp, bytes: u64) -> bool {
         let old = self.now.duration_since(written_at) > self.kept_for;
         let goes = self.bytes > self.room || (self.beyond > 0 && old);
@@ -95,7 +95,7 @@ mod tests {
         assert!(retention.may_prune() && retention.goes(ago(24 * 9), 1_000));
         assert!(!retention.goes(ago(24 * 6), 1_000));
         assert!(retention.goes(ago(24 * 8), 1_000));
-        assert!(!retention.may_prune() && !retention.goes(ago(24 * 8), 1_000), "they are not many any more");
+        assert!(!retention.may_prune() && !retention.goes(ago(24 * 8), 1_000), "they are no longer many");
     }
 
     #[test]

@@ -31,8 +31,8 @@ impl Survey {
     }
 }
 
-/// Looks at everything of a resource. Tables that only old versions name are added to the holding. `live` are the live files
-/// of all resources, where they could be read beforehand.
+/// Looks at everything of a resource. Tables that only old versions name are added to the holding. `live` are the live
+/// files of all resources, where they could be read beforehand.
 pub async fn survey(
     work: Cleaning<'_>,
     holding: &mut Holding,

@@ -34,7 +34,7 @@ pub struct Options {
     /// Settings file; its relative paths begin at its folder [default: ./pearlift.toml, if it exists]
     #[arg(long, global = true, help_heading = GLOBAL, value_name = "FILE")]
     pub config: Option<PathBuf>,
-    /// Folder of additional schema files; one of a built-in resource's name replaces the built-in file
+    /// Folder of additional schema files; a file with the name of a built-in resource replaces it
     #[arg(long, global = true, help_heading = GLOBAL, value_name = "DIR")]
     pub schemas: Option<PathBuf>,
     /// Format of the log on stderr
@@ -95,7 +95,7 @@ pub enum Command {
     /// Compare the files at the destination with the manifests, and report damage
     #[command(after_help = ending("verify"))]
     Verify(Verify),
-    /// Remove files that no manifest needs; files of others are never touched
+    /// Remove files that no manifest needs; other files are never touched
     #[command(after_help = ending("clean"))]
     Clean(Clean),
     /// List the resources, or print the tables and columns of one
@@ -223,7 +223,7 @@ pub struct StatusArguments {
     /// Print JSON
     #[arg(long)]
     pub json: bool,
-    /// Exit with code 3 when a resource is incomplete, has pending records, or was last scanned longer ago (26h, 2d)
+    /// Exit with code 3 when a resource is incomplete, has pending records, or was last scanned longer ago than AGE (26h, 2d)
     #[arg(long, value_name = "AGE", value_parser = humantime::parse_duration)]
     pub max_age: Option<Duration>,
 }
@@ -275,7 +275,7 @@ pub struct SandboxArguments {
     /// Number of orders; notes, movements, payments and journals follow from them
     #[arg(long, value_name = "N", default_value_t = 2_000)]
     pub orders: u64,
-    /// Requests allowed in a minute; 0 means no quota
+    /// Requests allowed per minute; 0 means no quota
     #[arg(long, value_name = "N", default_value_t = 200)]
     pub limit: u32,
     /// Seed of the generated data
@@ -293,7 +293,7 @@ pub struct SandboxArguments {
     /// Folder of fixtures: additional resources of the account
     #[arg(long, value_name = "DIR")]
     pub fixtures: Option<PathBuf>,
-    /// Number of records of a fixture, if it is not to be the stated number; repeatable
+    /// Number of records of a fixture, instead of the number stated in it; repeatable
     #[arg(long, value_name = "NAME=N", value_parser = parse_records)]
     pub records: Vec<(String, u64)>,
     /// JSON file of settings, in the form of `POST /sandbox/TOKEN/settings`
@@ -304,7 +304,7 @@ pub struct SandboxArguments {
 /// Reads `NAME=N`.
 fn parse_records(text: &str) -> Result<(String, u64), String> {
     let (name, count) = text.split_once('=').ok_or("NAME=N is needed")?;
-    Ok((name.to_owned(), count.parse().map_err(|_| format!("`{count}` is no number of records"))?))
+    Ok((name.to_owned(), count.parse().map_err(|_| format!("`{count}` is not a number of records"))?))
 }
 
 #[derive(Debug, Args)]

@@ -37,7 +37,7 @@ fn selection(backfill: &BackfillArguments) -> Result<Selection> {
         (Some(text), _, _) => {
             let ids = parse_set(text).ok_or_else(|| {
                 Failure::new(Kind::Usage, "read `--ids`")
-                    .because(format!("`{text}` is no set of ids"))
+                    .because(format!("`{text}` is not a set of ids"))
                     .advise("write it as `--ids 123,456-500`")
             })?;
             Selection::Ids { ids, accept_older: backfill.accept_older }

@@ -1,4 +1,4 @@
-//! `pearlift check`: tries everything that a run needs.
+//! `pearlift check`: tests everything that a run needs.
 
 use std::sync::Arc;
 

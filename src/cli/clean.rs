@@ -39,7 +39,7 @@ pub async fn clean(start: Start, clean: Clean) -> Result<u8> {
         start.terminal().print(&lines(&outcome, clean.dry_run))?;
     }
     if let Some(failure) = &outcome.uploads_left {
-        start.warn("unfinished uploads of crashed runs may be left", failure);
+        start.warn("unfinished uploads of crashed runs may remain", failure);
     }
     for (resource, failure) in &outcome.failures {
         start.complain_of(Some(resource), failure);

@@ -52,7 +52,8 @@ pub async fn demo(start: Start, demo: Demo) -> Result<u8> {
     Ok(code)
 }
 
-/// A command that shows net sales by month and channel, from two tables; the folder can do nothing in a shell, nor in SQL.
+/// A command that shows net sales by month and channel, from two tables; the folder can do nothing in a shell, nor in
+/// SQL.
 fn query(folder: &str) -> Vec<String> {
     // A name of files in which `*` and similar characters are literal.
     let mut files = String::new();

@@ -92,7 +92,7 @@ const ENDINGS: [Ending; 14] = [
         command: "reconcile",
         examples: &[
             ("pearlift reconcile", "Compares the ids of all resources with the source."),
-            ("pearlift reconcile order --force", "Removes deleted orders, however many they are."),
+            ("pearlift reconcile order --force", "Removes deleted orders, whatever their number."),
         ],
         codes: WRITING,
     },

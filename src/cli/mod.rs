@@ -1,7 +1,7 @@
-//! The command line: one file a command.
+//! The command line: one file per command.
 //!
 //! Takes the process's arguments, variables, time and randomness (all read here and passed down), gives an exit code.
-//! stdout is for data, stderr for people. A reader that closes the pipe is no failure.
+//! stdout is for data, stderr for people. A reader that closes the pipe is not a failure.
 
 mod help;
 mod arguments;

@@ -24,5 +24,5 @@ fn message(panic: &PanicHookInfo<'_>) -> [String; 2] {
     let place = panic.location().map(|at| format!(" ({}:{})", at.file(), at.line())).unwrap_or_default();
     let help = "  help: report it with these lines and the last ones of `-v`, without tokens or customers' data; \
                 commits are intact, run again";
-    [format!("pearlift {} met a bug{place}: {why}", env!("CARGO_PKG_VERSION")), help.to_owned()]
+    [format!("pearlift {} found a bug{place}: {why}", env!("CARGO_PKG_VERSION")), help.to_owned()]
 }

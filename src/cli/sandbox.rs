@@ -38,7 +38,7 @@ pub async fn sandbox(arguments: Arguments) -> Result<u8> {
         Failure::new(Kind::Usage, "serve the sandbox")
             .at(format!("127.0.0.1:{}", arguments.port))
             .caused(error)
-            .advise("choose another port with --port, or 0 for any that is free")
+            .advise("choose another port with --port, or 0 for any free port")
     })?;
     // Its token is meant to be seen.
     let terminal = Terminal::default();

@@ -86,12 +86,12 @@ impl SignalHandler {
             };
             match received.receive(sent, Instant::now()) {
                 Consequence::Stop => {
-                    let reason = format!("{} (once more to stop at once)", sent.name());
+                    let reason = format!("{} (send it again to stop at once)", sent.name());
                     events.tell(Event::Stopping { reason });
                     stop.ask(Why::Interrupted);
                 }
                 Consequence::Ignore => {}
-                #[expect(clippy::disallowed_methods, reason = "a second signal: ends without waiting")]
+                #[expect(clippy::disallowed_methods, reason = "a second signal: the run ends without waiting")]
                 Consequence::End => std::process::exit(i32::from(Kind::Interrupted.exit_code())),
             }
         }

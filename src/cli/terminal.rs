@@ -1,4 +1,4 @@
-//! Writing to stdout and stderr, where a closed pipe is no failure.
+//! Writing to stdout and stderr, where a closed pipe is not a failure.
 //!
 //! Takes lines and JSON values, which `report` turns into output: without secrets, each line in a line of its own.
 

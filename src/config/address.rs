@@ -1,5 +1,5 @@
-//! Addresses that credentials are sent to: https, or http to this machine, which no proxy ever sees. And how addresses are
-//! shown: without possible credentials.
+//! Addresses that credentials are sent to: https, or http to this machine, which no proxy ever sees. And how addresses
+//! are shown: without possible credentials.
 
 use url::{Host, Url};
 
@@ -19,8 +19,8 @@ pub fn is_loopback(host: &Host<&str>) -> bool {
     }
 }
 
-/// Whether a host is one at which AWS gives credentials to its own machines, by plain http and without a way out of them:
-/// instances, tasks and pods, by either version of IP.
+/// Whether a host is one at which AWS gives credentials to its own machines, by plain http and without a way out of
+/// them: instances, tasks and pods, by either version of IP.
 pub fn is_credential_service(host: &Host<&str>) -> bool {
     match host {
         Host::Domain(_) => false,
@@ -76,12 +76,12 @@ pub(super) fn is_mistaken(text: &str) -> bool {
     is_scheme && !scheme.eq_ignore_ascii_case("file") && (known || rest.starts_with('/'))
 }
 
-/// Refuses (`Settings`) an address that is not https, but for http to loopback, since credentials must not travel in the clear;
-/// and one that holds a user or a password.
+/// Refuses (`Settings`) an address that is not https, except for http to loopback, since credentials must not travel in
+/// the clear; and one that holds a user or a password.
 pub fn check_address(url: &Url, key: &str) -> Result<()> {
     let refuse = |why: &str| Failure::new(Kind::Settings, format!("accept `{key}`")).because(why);
     if !url.username().is_empty() || url.password().is_some() {
-        return Err(refuse("it holds a user or a password").advise("credentials come from the environment only"));
+        return Err(refuse("it contains a user or a password").advise("credentials come from the environment only"));
     }
     match url.scheme() {
         "https" => Ok(()),
@@ -99,7 +99,7 @@ pub(super) fn refuse_query(url: &Url, key: &str) -> Result<()> {
     }
     Err(Failure::new(Kind::Settings, format!("accept `{key}`"))
         .at(shown_address(url.as_str()))
-        .because("it holds `?` or `#`, and paths are added to it"))
+        .because("it contains `?` or `#`, and paths are appended to it"))
 }
 
 #[cfg(test)]

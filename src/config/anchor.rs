@@ -21,7 +21,7 @@ pub fn anchor(table: &mut Table, folder: &Path) -> Result<()> {
         if let Some(path) = anchored(text, folder) {
             *text = path.into_os_string().into_string().map_err(|_| {
                 Failure::new(Kind::Settings, format!("read the path of `{key}`"))
-                    .because("the name of the settings file's folder is no UTF-8")
+                    .because("the name of the settings file's folder is not UTF-8")
                     .advise("write an absolute path")
             })?;
         }

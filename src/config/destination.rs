@@ -24,12 +24,16 @@ pub(super) fn folder(url: &str, environment: &Environment) -> Result<PathBuf> {
     let rest = &url[5..];
     let Some(rest) = rest.strip_prefix("//") else {
         let form = format!("file:///{}", rest.trim_start_matches('/'));
-        return if rest.starts_with('/') { parsed(url) } else { Err(refuse("a file URL holds a whole path", &form)) };
+        return if rest.starts_with('/') {
+            parsed(url)
+        } else {
+            Err(refuse("a file URL contains a whole path", &form))
+        };
     };
     let (host, below) = rest.split_once('/').unwrap_or((rest, ""));
     let host = host.rsplit_once('@').map_or(host, |(_, host)| host);
     if !host.is_empty() && !host.eq_ignore_ascii_case("localhost") {
-        let why = format!("`{host}` is the host of this URL, and folders are those of this machine");
+        let why = format!("`{host}` is the host of this URL, and only folders of this machine can be used");
         // Two slashes before a path are the usual slip: the host is the path's first folder.
         let form = if host == "~" { format!("~/{below}") } else { format!("file:///{host}/{below}") };
         return Err(refuse(&why, form.trim_end_matches('/')));
@@ -70,18 +74,18 @@ pub(super) fn path_or_as_written(text: &str, environment: &Environment) -> PathB
     path("", text, environment).unwrap_or_else(|_| PathBuf::from(text))
 }
 
-/// The prefix of a bucket's keys, as written but for slashes at its ends. Refuses (`Settings`) parts that a key of ours
-/// cannot have.
+/// The prefix of a bucket's keys, as written except for slashes at its ends. Refuses (`Settings`) parts that a key of
+/// ours cannot have.
 pub(super) fn prefix(url: &str, prefix: &str) -> Result<String> {
     let prefix = prefix.trim_matches('/');
     let refuse = |why: &str| {
         Failure::new(Kind::Settings, "accept the destination")
             .at(shown_address(url))
             .because(why)
-            .advise("write `s3://bucket/prefix`; the prefix is taken letter by letter, without escapes")
+            .advise("write `s3://bucket/prefix`; the prefix is taken literally, without escapes")
     };
     if prefix.contains(|c: char| c.is_ascii_control()) {
-        return Err(refuse("its prefix holds control characters"));
+        return Err(refuse("its prefix contains control characters"));
     }
     if !prefix.is_empty() && prefix.split('/').any(|part| matches!(part, "" | "." | "..")) {
         return Err(refuse("its prefix has an empty part, `.` or `..`"));

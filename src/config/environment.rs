@@ -65,7 +65,8 @@ impl Environment {
             for part in section.split('.').filter(|part| !part.is_empty()) {
                 let entry = inner.entry(part).or_insert_with(|| Value::Table(Table::new()));
                 inner = entry.as_table_mut().ok_or_else(|| {
-                    Failure::new(Kind::Settings, "read the settings file").because(format!("`{section}` is no section"))
+                    Failure::new(Kind::Settings, "read the settings file")
+                        .because(format!("`{section}` is not a section"))
                 })?;
             }
             inner.insert(key, value);

@@ -142,7 +142,7 @@ impl Settings {
         if let Some(unknown) = values.resources().find(|name| !resources.contains(name)) {
             return Err(Failure::new(Kind::Settings, format!("understand [resource.{unknown}]"))
                 .at(&place)
-                .because("there is no resource of that name")
+                .because("no resource has that name")
                 .advise("`pearlift resources` lists them all"));
         }
         let moved = path.as_deref().zip(written).filter(|(path, written)| {
@@ -218,7 +218,7 @@ impl Settings {
         secrets::resolve(&self.values, &self.environment, now)
     }
 
-    /// The key of the hashes that stand for people's data.
+    /// The key of the hashes that stand for personal data.
     pub(super) fn hash_key(&self) -> Result<Option<HashKey>> {
         secrets::hash_key(&self.environment)
     }
@@ -254,12 +254,12 @@ impl Settings {
             return Err(refuse("it names no bucket"));
         }
         if bucket.contains(['@', ':', '%']) {
-            return Err(refuse("its bucket holds a user or a password, or is no name")
+            return Err(refuse("its bucket contains a user or a password, or is not a name")
                 .advise("credentials come from the environment only: AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY"));
         }
         if bucket.contains(['?', '#', '\\']) || bucket.contains(char::is_whitespace) {
             return Err(
-                refuse("its bucket has letters that no name of a bucket has").advise("write `s3://bucket/prefix`")
+                refuse("its bucket has characters that bucket names cannot have").advise("write `s3://bucket/prefix`")
             );
         }
         let values = &self.values;
@@ -287,8 +287,9 @@ impl Settings {
         let lock_renew = self.needed("destination.s3.lock_renew")?;
         let lock_expire = self.needed("destination.s3.lock_expire")?;
         if lock_expire < lock_renew * 3 {
-            return Err(Failure::new(Kind::Settings, "accept `destination.s3.lock_expire`")
-                .because("it must be at least three times `lock_renew`, or a slow renewal would look like a death"));
+            return Err(Failure::new(Kind::Settings, "accept `destination.s3.lock_expire`").because(
+                "it must be at least three times `lock_renew`, or a slow renewal would look like an expired lock",
+            ));
         }
         Ok(S3 {
             bucket: bucket.to_owned(),
@@ -303,8 +304,8 @@ impl Settings {
         })
     }
 
-    /// Refuses a folder without tables where the working directory, from which relative paths counted before, has them: a
-    /// first load of everything would begin.
+    /// Refuses a folder without tables where the working directory, from which relative paths counted before, has them:
+    /// a first load of everything would begin.
     fn refuse_other_place(&self, path: &Path) -> Result<()> {
         let Some(written) = &self.relative_url else { return Ok(()) };
         let holds_tables = |path: &Path| path.join(STATE_FOLDER).is_dir();
@@ -360,7 +361,7 @@ impl Settings {
         let refuse =
             |key: &str, why: &str| Err(Failure::new(Kind::Settings, format!("accept `limits.{key}`")).because(why));
         if limits.requests_per_period > 0 && limits.reserve >= limits.requests_per_period {
-            return refuse("reserve", "it leaves no request of `requests_per_period`");
+            return refuse("reserve", "it leaves no requests of `requests_per_period`");
         }
         if limits.concurrency == 0 || limits.concurrency > 64 {
             return refuse("concurrency", "it is 1 to 64");

@@ -14,8 +14,8 @@ use crate::failure::{Failure, Kind, Result};
 use crate::schema::{Catalog, ColumnSelection, Resource};
 
 impl Settings {
-    /// Whether a resource is selected by `[resources] include` and `exclude`; patterns may hold `*`. One that is not read by
-    /// default is selected by its whole name only: no pattern selects a costly resource by accident.
+    /// Whether a resource is selected by `[resources] include` and `exclude`; patterns may hold `*`. One that is not
+    /// read by default is selected by its whole name only: no pattern selects a costly resource by accident.
     pub fn selects(&self, resource: &Resource) -> bool {
         let matches = |patterns: &Option<Vec<String>>, otherwise: bool| {
             patterns.as_ref().map_or(otherwise, |patterns| patterns.iter().any(|pattern| glob(pattern, &resource.name)))
@@ -33,8 +33,8 @@ impl Settings {
         self.values.choice(&name(resource, "deletes")).expect("it has a default")
     }
 
-    /// The catalogue reduced by these settings: `tables`, `drop_columns`, `hash_columns` and `deletes` of each resource and the
-    /// profile of privacy decide which tables and columns are written, and how.
+    /// The catalogue reduced by these settings: `tables`, `drop_columns`, `hash_columns` and `deletes` of each resource
+    /// and the profile of privacy decide which tables and columns are written, and how.
     pub fn shape(&self, catalog: Catalog) -> Result<Catalog> {
         let hash_key = self.hash_key()?;
         let hashes_personal = self.values.choice("privacy.profile") == Some(Profile::Gdpr);

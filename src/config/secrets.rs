@@ -28,7 +28,7 @@ const ACCOUNT_TOKEN: &str = "ACCOUNT_TOKEN";
 const OAUTH_ACCESS_TOKEN: &str = "OAUTH_ACCESS_TOKEN";
 const OAUTH_REFRESH_TOKEN: &str = "OAUTH_REFRESH_TOKEN";
 const CLIENT_SECRET: &str = "CLIENT_SECRET";
-/// The key of the hashes that stand for people's data.
+/// The key of the hashes that stand for personal data.
 const HASH_KEY: &str = "HASH_KEY";
 
 /// Secrets that the clients of buckets take from the environment by themselves.
@@ -159,7 +159,7 @@ pub fn hash_key(environment: &Environment) -> Result<Option<HashKey>> {
     if length < LEAST_KEY {
         return Err(Failure::new(Kind::Settings, format!("take the hash key of {}", named.variable))
             .because(format!("it has {}, and a short key can be guessed", plural(length, "byte")))
-            .advise(format!("take at least {LEAST_KEY} bytes, such as the output of `openssl rand -hex 32`")));
+            .advise(format!("use at least {LEAST_KEY} bytes, such as the output of `openssl rand -hex 32`")));
     }
     Ok(Some(HashKey::new(&named.secret)))
 }
@@ -191,7 +191,7 @@ pub fn resolve(values: &Values, environment: &Environment, now: Timestamp) -> Re
         })
     };
     let missing = |what: &str, name: &str| {
-        let advice = format!("export BRIGHTPEARL_{name}, or name a file that holds it in BRIGHTPEARL_{name}_FILE");
+        let advice = format!("export BRIGHTPEARL_{name}, or name a file that contains it in BRIGHTPEARL_{name}_FILE");
         let other = match set {
             Some(_) => String::new(),
             None => format!(
@@ -247,7 +247,7 @@ fn whole(text: &str) -> Option<i64> {
     whole.parse().ok().filter(|_: &i64| fraction.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
-/// When the access token expires: an instant in ISO 8601, seconds or milliseconds since 1970, or else so many seconds
+/// When the access token expires: an instant in ISO 8601, seconds or milliseconds since 1970, or else this many seconds
 /// from now, which a 401 corrects if the token is older than that.
 fn expiry(environment: &Environment, now: Timestamp) -> Result<Option<Timestamp>> {
     let wrong = |name: &str, text: &str| {

@@ -1,7 +1,7 @@
 //! One setting: its place in the file, the type of its value, its default, and the texts that state it.
 //!
-//! [`SETTINGS`](crate::config::SETTINGS) lists them all. The reader of the file, the names of the variables, the file that
-//! `pearlift init` writes and the table in docs/running.md follow that list.
+//! [`SETTINGS`](crate::config::SETTINGS) lists them all. The reader of the file, the names of the variables, the file
+//! that `pearlift init` writes and the table in docs/running.md follow that list.
 
 use std::fmt::Write as _;
 

@@ -26,9 +26,9 @@ const fn new(section: &'static str, key: &'static str, holds: Holds, meaning: &'
 
 /// All of them, in the order of the file.
 pub const SETTINGS: &[Setting] = &[
-    new("", "schemas", Holds::Path, "a folder with schema files of your own; `--schemas` wins over it")
+    new("", "schemas", Holds::Path, "a folder with your own schema files; `--schemas` takes precedence")
         .sample("\"schemas\"")
-        .note("a folder with schema files of your own"),
+        .note("a folder with your own schema files"),
     new("account", "code", Holds::Text, "the account in the API path: letters, digits, `-`, `_`")
         .else_as("none, needed")
         .sample("\"\"")
@@ -49,7 +49,7 @@ pub const SETTINGS: &[Setting] = &[
     .sample("\"https://euw1.brightpearlconnect.com/public-api/acme\"")
     .note("instead of api_domain"),
     new("auth", "kind", Holds::OneOf(AuthKind::NAMES), "`staff-token`, `account-token`, `oauth`")
-        .else_as("by the secret that is there: staff, account, OAuth")
+        .else_as("by the secret that is set: staff, account, OAuth")
         .sample("\"staff-token\"")
         .set()
         .note("staff-token, account-token or oauth"),
@@ -57,7 +57,7 @@ pub const SETTINGS: &[Setting] = &[
         "auth",
         "app_ref",
         Holds::Text,
-        "the app's reference; with OAuth sent where it is set (the source answers 401 without it)",
+        "the app's reference; with OAuth it is sent if set (the source answers 401 without it)",
     )
     .else_as("needed with a staff or account token")
     .sample("\"\"")
@@ -79,7 +79,7 @@ pub const SETTINGS: &[Setting] = &[
          answer may place the account; any other host is refused, and the token is not sent there",
     )
     .sample("[]")
-    .note("oauth: domains beside Brightpearl's own that a token answer may name as the API's"),
+    .note("oauth: domains, besides Brightpearl's own, that a token answer may name for the API"),
     new("auth", "token_file", Holds::Path, "OAuth: where refreshed tokens are kept")
         .else_as("`$XDG_STATE_HOME/pearlift/{code}-token.json`, else below `~/.local/state`")
         .sample("\"\"")
@@ -98,7 +98,7 @@ pub const SETTINGS: &[Setting] = &[
         "destination",
         "housekeeping",
         Holds::Bool,
-        "a run ends by removing old manifests and reports, see [Cleaning](#cleaning); `false` leaves them to `clean`",
+        "a run ends by removing old manifests and reports, see [Cleaning](#cleaning); `false` leaves this to `clean`",
     )
     .or("true")
     .note("a run ends by removing old manifests and reports; false leaves it to `pearlift clean`"),
@@ -108,11 +108,11 @@ pub const SETTINGS: &[Setting] = &[
     new("destination.s3", "region", Holds::Text, "the region of the bucket")
         .else_as("`AWS_REGION`, else `AWS_DEFAULT_REGION`, else `us-east-1`")
         .sample("\"us-east-1\""),
-    new("destination.s3", "allow_http", Holds::Bool, "an http endpoint; loopback only")
+    new("destination.s3", "allow_http", Holds::Bool, "accepts an http endpoint; loopback only")
         .or("false")
         .note("http is accepted for loopback only"),
-    new("destination.s3", "path_style", Holds::Bool, "the bucket in the path, not in the host")
-        .else_as("`true` with an endpoint, else `false`")
+    new("destination.s3", "path_style", Holds::Bool, "puts the bucket in the path, not in the host")
+        .else_as("`true` with an endpoint, otherwise `false`")
         .sample("true")
         .note("the default where an endpoint is set"),
     new("destination.s3", "lock_renew", Holds::Duration, "how often a lock object is renewed").or("20s"),
@@ -120,57 +120,57 @@ pub const SETTINGS: &[Setting] = &[
         "destination.s3",
         "lock_expire",
         Holds::Duration,
-        "a lock unchanged for so long has expired; at least three times `lock_renew`",
+        "a lock that is unchanged for this long has expired; at least three times `lock_renew`",
     )
     .or("2m"),
     new(
         "limits",
         "requests_per_period",
         Holds::Number,
-        "the quota; a higher one is learnt from the answers; `0` leaves it to the answers alone",
+        "the quota; a higher one is learnt from the answers; with `0` only the answers count",
     )
     .or("200")
-    .note("of the account, shared with its other apps; 0 leaves it to the source's answers"),
+    .note("of the account, shared with its other apps; with 0 only the source's answers count"),
     new("limits", "period", Holds::Duration, "the quota's period").or("60s"),
     new(
         "limits",
         "reserve",
         Holds::Number,
-        "requests a period that are left to other apps; below `requests_per_period`",
+        "requests per period that are left to other apps; less than `requests_per_period`",
     )
     .or("40")
-    .note("requests a period that are left to other apps"),
+    .note("requests per period that are left to other apps"),
     new("limits", "concurrency", Holds::Number, "requests in flight, 1 to 64").or("16").note("requests in flight"),
     new("limits", "memory", Holds::Size, "see [Memory and spool](#memory-and-spool); at least `128MiB`").or("512MiB"),
     new(
         "limits",
         "pace",
         Holds::OneOf(Pace::NAMES),
-        "`even` spreads requests over the period, `burst` spends at once and waits",
+        "`even` spreads requests over the period, `burst` uses them at once and then waits",
     )
     .or("even")
-    .note("or burst: spend at once, then wait"),
+    .note("or burst: use them at once, then wait"),
     new("limits", "page_size", Holds::Number, "rows of a search page, 2 to 500").or("500"),
-    new("limits", "timeout", Holds::Duration, "one request, from sending to the body's end").or("120s"),
-    new("limits", "retry_tries", Holds::Number, "tries of a request, the first included").or("8"),
-    new("limits", "retry_for", Holds::Duration, "no new try after so long").or("10m"),
-    new("limits", "overlap", Holds::Duration, "changes are requested from so long before the last scan began")
+    new("limits", "timeout", Holds::Duration, "the time of one request, from sending to the end of the body").or("120s"),
+    new("limits", "retry_tries", Holds::Number, "tries of a request, including the first").or("8"),
+    new("limits", "retry_for", Holds::Duration, "no new try after this time").or("10m"),
+    new("limits", "overlap", Holds::Duration, "changes are requested from this long before the last scan began")
         .or("2h")
-        .note("changes are requested from so long before the last scan began"),
-    new("limits", "settle", Holds::Duration, "a copy taken so long after a record's change stamp is not fetched again")
+        .note("changes are requested from this long before the last scan began"),
+    new("limits", "settle", Holds::Duration, "a copy taken this long after a record's change stamp is not fetched again")
         .or("60s")
-        .note("a copy taken so long after a record's last change is surely whole"),
+        .note("a copy taken this long after a record's last change is complete"),
     new("limits", "commit_every", Holds::Duration, "a long scan commits this often").or("10m").note("in long scans"),
-    new("limits", "commit_bytes", Holds::Size, "or when so much is spooled")
+    new("limits", "commit_bytes", Holds::Size, "or when this much is spooled")
         .or("256MiB")
-        .note("or when so much is spooled"),
-    new("limits", "file_bytes", Holds::Size, "where a data file ends, about").or("128MiB").note("of a data file"),
-    new("limits", "row_group_rows", Holds::Number, "rows of a row group, at least 1024").or("32768"),
+        .note("or when this much is spooled"),
+    new("limits", "file_bytes", Holds::Size, "the approximate size at which a data file ends").or("128MiB").note("of a data file"),
+    new("limits", "row_group_rows", Holds::Number, "the most rows of a row group, at least 1024").or("32768"),
     new(
         "limits",
         "encodings",
         Holds::OneOf(Encodings::NAMES),
-        "of data files: `common` is read by every engine, `compact` is smaller, see [Files](format.md#files)",
+        "the encodings of data files: `common` is read by every engine, `compact` is smaller, see [Files](format.md#files)",
     )
     .or("common")
     .note("of data files: common (every engine reads them) or compact (smaller)"),
@@ -178,28 +178,28 @@ pub const SETTINGS: &[Setting] = &[
         "limits",
         "compare_counts",
         Holds::Bool,
-        "the source's count and its greatest ids are compared with the tables, with one request of each resource that \
+        "the source's count and its greatest ids are compared with the tables, with one request for each resource that \
          has a search; `false` sends none",
     )
     .or("true")
-    .note("the source's count and greatest ids with the tables: a request of each resource"),
+    .note("compares the source's count and greatest ids with the tables; one request per resource"),
     new(
         "limits",
         "locate_requests",
         Holds::Number,
-        "requests of each resource and night that locate a difference of counts; the next night continues",
+        "requests per resource and night that locate a difference of counts; the next night continues",
     )
     .or("30")
-    .note("of each resource and night, where the count differs"),
+    .note("requests per resource and night that locate a difference of counts"),
     new(
         "limits",
         "reread_requests",
         Holds::Number,
-        "requests of each resource and run for the records read least recently, see \
+        "requests per resource and run for the records read least recently, see \
          [Undated changes](#undated-changes)",
     )
     .or("0")
-    .note("of each resource and run: the records read least recently are read again"),
+    .note("requests per resource and run that read the least recently read records again"),
     new("limits", "spool", Holds::Path, "local scratch space")
         .else_as("the system's folder for temporary files")
         .sample("\"/var/tmp\"")
@@ -208,28 +208,28 @@ pub const SETTINGS: &[Setting] = &[
         "resources",
         "include",
         Holds::List,
-        "names, `*` for any letters; a resource that is not read by default needs its whole name",
+        "names, with `*` for any characters; a resource that is not read by default needs its full name",
     )
     .else_as("`[\"*\"]`")
     .sample("[\"*\"]"),
-    new("resources", "exclude", Holds::List, "names, `*` for any letters; wins over `include`")
+    new("resources", "exclude", Holds::List, "names, with `*` for any characters; takes precedence over `include`")
         .else_as("`[]`")
         .sample("[]"),
     new(
         "privacy",
         "profile",
         Holds::OneOf(Profile::NAMES),
-        "`gdpr`: every column that is marked personal holds keyed hashes; see [People's data](#peoples-data)",
+        "`gdpr`: every column that is marked personal contains keyed hashes; see [People's data](#peoples-data)",
     )
     .or("none")
-    .note("none, or gdpr: every column that is marked personal holds keyed hashes"),
+    .note("none, or gdpr: every column that is marked personal contains keyed hashes"),
     new(
         RESOURCE,
         "every",
         Holds::Duration,
         "how often a resource without dates (a list, a search without dates, a snapshot) is read",
     )
-    .else_as("the schema's `every`, else each run")
+    .else_as("the schema's `every`, otherwise each run")
     .sample("\"1d\"")
     .of(Example::Snapshots)
     .note("how often a resource without dates is read"),
@@ -237,12 +237,12 @@ pub const SETTINGS: &[Setting] = &[
         RESOURCE,
         "keep",
         Holds::Duration,
-        "how long the snapshots of a day are kept, such as `400d`; older days go with the next snapshot",
+        "how long the snapshots of a day are kept, such as `400d`; older ones are removed with the next snapshot",
     )
     .else_as("for ever")
     .sample("\"400d\"")
     .of(Example::Snapshots)
-    .note("snapshots of older days go; without it they stay"),
+    .note("older snapshots are removed; without it they stay"),
     new(
         RESOURCE,
         "start",
@@ -257,9 +257,9 @@ pub const SETTINGS: &[Setting] = &[
         RESOURCE,
         "reload_every",
         Holds::Duration,
-        "how often a resource with dates is read completely again, beside its changes",
+        "how often a resource with dates is read completely again, in addition to its changes",
     )
-    .else_as("the schema's `reload_every`, else never")
+    .else_as("the schema's `reload_every`, otherwise never")
     .sample("\"90d\"")
     .note("how often a resource with dates is read completely again; without it, never"),
     new(RESOURCE, "reread_requests", Holds::Number, "the same for this resource alone")
@@ -270,16 +270,16 @@ pub const SETTINGS: &[Setting] = &[
         RESOURCE,
         "open_every",
         Holds::Duration,
-        "how often open records are read again, with any dates, see \
+        "how often open records are read again, whatever their dates, see \
          [Undated changes](#undated-changes)",
     )
     .else_as("the schema's, `1d` for orders")
     .sample("\"1d\"")
-    .note("how often open records are read again, with any dates"),
+    .note("how often open records are read again, whatever their dates"),
     new(RESOURCE, "reconcile_every", Holds::Duration, "how often `run` looks for deletions, such as `7d`")
         .else_as("never")
         .sample("\"7d\"")
-        .note("the nightly run looks for deletions so often; without it, never"),
+        .note("how often the nightly run looks for deletions; without it, never"),
     new(
         RESOURCE,
         "deletes",
@@ -301,13 +301,13 @@ pub const SETTINGS: &[Setting] = &[
         RESOURCE,
         "hash_columns",
         Holds::List,
-        "columns that hold keyed hashes of their values, as `table.column`; see [People's data](#peoples-data)",
+        "columns that contain keyed hashes of their values, as `table.column`; see [People's data](#peoples-data)",
     )
     .sample("[\"{record}.{column}\"]")
-    .note("columns that hold keyed hashes of their values"),
+    .note("columns that contain keyed hashes of their values"),
     new(RESOURCE, "drop_columns", Holds::List, "columns that are not written, as `table.column`")
         .sample("[\"{record}.{column}\"]")
-        .note("columns that are written nowhere"),
+        .note("columns that are not written"),
 ];
 
 /// The setting of a section and key; `section` of a resource's own begins with `resource.`.

@@ -11,8 +11,8 @@ use crate::config::shown::shown;
 use crate::config::size;
 use crate::failure::{Failure, Kind, Result};
 
-/// Values by the names of their settings, such as `limits.memory` and `resource.order.start`. A name that is no setting is a
-/// bug.
+/// Values by the names of their settings, such as `limits.memory` and `resource.order.start`. A name that is no setting
+/// is a bug.
 #[derive(Debug, Default)]
 pub struct Values(Table);
 

@@ -6,11 +6,12 @@ use crate::schema::{Catalog, Partition, Resource, Type};
 
 const BEGIN: &str = "\
 # Settings of pearlift. Every key can also be set as PEARLIFT_SECTION_KEY (PEARLIFT_DESTINATION_URL); docs/running.md
-# explains each. Keys behind `#` show their defaults or an example. Secrets are never in it: they come from the environment.
+# explains each. Keys behind `#` show their defaults or an example. Secrets are never stored here: they come from the environment.
 # Relative paths begin at the folder of this file.
 ";
 
-/// A settings file with every key: those that are needed, and the others behind `#`. The catalogue gives resources for examples.
+/// A settings file with every key: those that are needed, and the others behind `#`. The catalogue gives resources for
+/// examples.
 pub fn template(catalog: &Catalog) -> String {
     let mut text = BEGIN.to_owned();
     for (section, note, below) in SECTIONS.iter().filter(|(section, ..)| *section != RESOURCE) {

@@ -1,9 +1,9 @@
-//! The parts of a request that columns take: the id that was asked for, and the label of its GET.
+//! The parts of a request that columns take: the id that was requested, and the label of its GET.
 
 /// The statements of a request about its answer.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Asked {
-    /// The one id that was asked for; none where there were several.
+    /// The one id that was requested; none where there were several.
     pub(super) id: Option<String>,
     pub(super) label: Option<String>,
 }

@@ -57,7 +57,8 @@ impl ColumnValue<'_, '_> {
     }
 }
 
-/// Appends the hash of a value: of a text without its escapes, of anything else as it is written. An empty text stays empty.
+/// Appends the hash of a value: of a text without its escapes, of anything else as it is written. An empty text stays
+/// empty.
 fn push_hash(builder: &mut StringBuilder, text: &mut String, key: &HashKey, value: &ColumnValue<'_, '_>) {
     match Token::of(value) {
         Some(token) if token.text.is_empty() => builder.append_value(""),

@@ -17,11 +17,11 @@ pub fn envelope(text: &[u8]) -> Result<Envelope<'_>, Broken> {
     let mut response = None;
     let mut pagination = None;
     let mut errors = None;
-    let text = std::str::from_utf8(text).map_err(|error| Broken::new(format!("the body is no UTF-8: {error}")))?;
+    let text = std::str::from_utf8(text).map_err(|error| Broken::new(format!("the body is not UTF-8: {error}")))?;
     // This reads to the end: it refuses a cut off answer, and two answers in one body.
     let whole: LazyValue<'_> = sonic_rs::from_str(text)
-        .map_err(|error| Broken::new(format!("the body is no whole JSON: {}", first_line(&error))))?;
-    let entries = whole.into_object_iter().ok_or_else(|| Broken::new("the body is no JSON object"))?;
+        .map_err(|error| Broken::new(format!("the body is not complete JSON: {}", first_line(&error))))?;
+    let entries = whole.into_object_iter().ok_or_else(|| Broken::new("the body is not a JSON object"))?;
     for entry in entries {
         let (key, value) = entry.map_err(|error| Broken::new(first_line(&error)))?;
         match key.as_ref() {
@@ -35,7 +35,7 @@ pub fn envelope(text: &[u8]) -> Result<Envelope<'_>, Broken> {
         (Some(response), _) => response,
         // Nothing but errors is an answer too.
         (None, Some(errors)) if !is_empty(errors) => sonic_rs::from_str("null").expect("it is JSON"),
-        (None, _) => return Err(Broken::new("the body holds no `response`")),
+        (None, _) => return Err(Broken::new("the body has no `response`")),
     };
     Ok(Envelope { response, pagination, errors: errors.filter(|errors| !is_empty(errors)) })
 }
@@ -50,9 +50,10 @@ fn is_empty(value: &LazyValue<'_>) -> bool {
     }
 }
 
-/// Reads an answer whose strings may hold what the reader does not take: a raw control character, a name that is no Unicode.
+/// Reads an answer whose strings may hold what the reader does not take: a raw control character, a name that is no
+/// Unicode.
 pub fn with_envelope<R>(text: &[u8], read: impl FnOnce(Envelope<'_>) -> Result<R, Broken>) -> Result<R, Broken> {
-    let text = std::str::from_utf8(text).map_err(|error| Broken::new(format!("the body is no UTF-8: {error}")))?;
+    let text = std::str::from_utf8(text).map_err(|error| Broken::new(format!("the body is not UTF-8: {error}")))?;
     let text = escape_names(text);
     match envelope(text.as_bytes()) {
         Ok(envelope) => read(envelope),

@@ -10,7 +10,8 @@ use crate::decode::table_rows::{DecodedRecord, TableRows};
 use crate::manifest::Key;
 
 impl Page {
-    /// Adds the records of another page of the same resource: rows of a key that both have are together those of one record.
+    /// Adds the records of another page of the same resource: rows of a key that both have are together those of one
+    /// record.
     pub fn join(&mut self, other: Self) {
         let mut places: HashMap<Key, u32> =
             (0..).zip(&self.records).map(|(place, record)| (record.key.clone(), place)).collect();

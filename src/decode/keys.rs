@@ -22,14 +22,15 @@ impl Walker<'_, '_> {
     fn as_key(&self, value: &ColumnValue<'_, '_>) -> Option<Key> {
         let token = Token::of(value)?;
         match self.shape.key_type {
-            // Where records are asked for by their ids, one that is not positive is none of them.
+            // Where records are requested by their ids, one that is not positive is none of them.
             Type::Int64 => whole(token.text.as_bytes()).filter(|id| *id > 0 || !self.shape.by_id).map(Key::Int),
             _ => Some(Key::Text(token.text.into_owned())).filter(|key| *key != Key::Text(String::new())),
         }
     }
 
-    /// The key of an entry from the place that the schema does not state, in the eyes of `read`: its name in its map for
-    /// a field in it, else its field `id`; its field `id` for its name. Only numbers: a name of another kind is no id.
+    /// The key of an entry from the place that the schema does not state, in the eyes of `read`: its name in its map
+    /// for a field in it, else its field `id`; its field `id` for its name. Only numbers: a name of another kind is no
+    /// id.
     fn other_key<T>(
         &self,
         level: usize,

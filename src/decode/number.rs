@@ -1,4 +1,5 @@
-//! Numbers from their own digits: whole numbers and exact decimals. Nothing is rounded and nothing goes through a float.
+//! Numbers from their own digits: whole numbers and exact decimals. Nothing is rounded and nothing goes through a
+//! float.
 
 /// The digits of a number as written: `-12.50e1` is negative, digits `1250`, exponent -1.
 struct Parts<'a> {

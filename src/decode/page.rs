@@ -165,7 +165,7 @@ pub fn uris(body: &Body) -> Result<Vec<String>, Broken> {
         items
             .map(|item| {
                 let item = item.map_err(|error| Broken::new(first_line(&error)))?;
-                item.as_str().map(str::to_owned).ok_or_else(|| Broken::new("an entry of `getUris` is no text"))
+                item.as_str().map(str::to_owned).ok_or_else(|| Broken::new("an entry of `getUris` is not a text"))
             })
             .collect()
     })

@@ -1,5 +1,5 @@
-//! Places in a record that is walked: the value that a column picks up, its name for people and in `_extra`, and the `_extra` of a
-//! row.
+//! Places in a record that is walked: the value that a column picks up, its name for people and in `_extra`, and the
+//! `_extra` of a row.
 
 use sonic_rs::{JsonType, JsonValueTrait};
 
@@ -48,7 +48,7 @@ impl<'a> Walker<'_, 'a> {
         (!places.is_empty()).then(|| places.join("."))
     }
 
-    /// The path of a column's source, as a schema writes it but for `$`: `^` once for each context above.
+    /// The path of a column's source, as a schema writes it except for `$`: `^` once for each context above.
     pub(super) fn source(&self, level: usize, pick: &Pick) -> Vec<String> {
         let mut path = vec!["^".to_owned(); pick.above(level)];
         match &pick.take {

@@ -72,7 +72,7 @@ pub struct Walker<'s, 'a> {
 }
 
 impl<'s, 'a> Walker<'s, 'a> {
-    /// A walk over records that take at most so many bytes as rows.
+    /// A walk over records that take at most this many bytes as rows.
     pub fn new(shape: &'s Shape, deep: bool, most: usize) -> Self {
         Self {
             shape,
@@ -308,7 +308,7 @@ impl<'s, 'a> Walker<'s, 'a> {
         let raw = || value.as_raw_str().to_owned();
         let Some(key) = self.record_key() else {
             let reason = match &self.frames[0].key {
-                Some(key) => format!("`{}` is no key of a record", key.chars().take(SHOWN).collect::<String>()),
+                Some(key) => format!("`{}` is not a key of a record", key.chars().take(SHOWN).collect::<String>()),
                 None => "it has no key".to_owned(),
             };
             self.keep(RejectedRecord { table: None, id: None, reason, raw: raw() });

@@ -60,7 +60,7 @@ fn read_ids(
                 cell(*place).and_then(|cell| Some(Token::of(&ColumnValue::Json(cell))?.text.into_owned()))
             };
             let own = number(id_place, id)?;
-            // It would be asked for, and spoil the set that it is asked with.
+            // It would be requested, and spoil the set that it is asked with.
             if own < 1 {
                 return Err(Broken::new(format!("a row of the search has the `{id}` {own}")));
             }
@@ -107,7 +107,7 @@ pub fn read_search<'a>(
     let mut ids = Vec::with_capacity(results.len());
     for (at, result) in results.iter().enumerate() {
         if result.get_type() != JsonType::Array {
-            return Err(Broken::new("a row of the search is no list"));
+            return Err(Broken::new("a row of the search is not a list"));
         }
         let cells: Vec<LazyValue<'_>> = result.clone().into_array_iter().into_iter().flatten().flatten().collect();
         if cells.len() != columns.len() {
@@ -157,7 +157,7 @@ pub fn read_search<'a>(
 fn read_columns(meta: &LazyValue<'_>) -> Result<Vec<ColumnMeta>, Broken> {
     let columns = field(meta, "columns")
         .and_then(LazyValue::into_array_iter)
-        .ok_or_else(|| Broken::new("the search's metaData holds no `columns`"))?;
+        .ok_or_else(|| Broken::new("the search's metaData has no `columns`"))?;
     columns
         .flatten()
         .map(|column| {

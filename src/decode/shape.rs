@@ -1,7 +1,7 @@
 //! A resource's tables compiled for one walk over a record.
 //!
-//! The record is a *context*, and so is every entry of a `*`. A context has slots, filled while its fields are walked; a
-//! column knows the context (this one or one above) and the slot of each of its sources.
+//! The record is a *context*, and so is every entry of a `*`. A context has slots, filled while its fields are walked;
+//! a column knows the context (this one or one above) and the slot of each of its sources.
 
 use std::collections::HashMap;
 
@@ -25,7 +25,7 @@ pub struct Shape {
     pub(super) records: Vec<PathStep>,
     pub(super) key: Vec<Pick>,
     pub(super) key_type: Type,
-    /// Records are asked for by their ids.
+    /// Records are requested by their ids.
     pub(super) by_id: bool,
     /// Records of one key are the rows of one record.
     pub(super) repeats: bool,
@@ -125,7 +125,7 @@ pub(super) enum Take {
     Label,
     /// The label of the record's GET.
     Get,
-    /// The id that was asked for.
+    /// The id that was requested.
     Asked,
     Path,
     /// The rows of the same table around a row: contexts more than these.

@@ -1,17 +1,18 @@
-//! Texts that the JSON reader refuses whole, or reads in part, because of one string in them: raw control characters, and
-//! names with the escape of a lone surrogate.
+//! Texts that the JSON reader refuses whole, or reads in part, because of one string in them: raw control characters,
+//! and names with the escape of a lone surrogate.
 //!
 //! Takes the text of a body, gives the same text with these strings written in another way; every other byte stays.
 
 use std::borrow::Cow;
 
-/// Control characters of a text, those between its values included: each becomes six, and no honest answer has so many.
+/// Control characters of a text, those between its values included: each becomes six, and no honest answer has this
+/// many.
 const CONTROLS: usize = 2 << 20;
 /// Characters of an escape `\uXXXX`.
 const ESCAPE: usize = 6;
 
-/// The text with each raw control character inside a string as its escape, so that it arrives as the character that it is.
-/// `None` where there is no such character.
+/// The text with each raw control character inside a string as its escape, so that it arrives as the character that it
+/// is. `None` where there is no such character.
 pub fn escape_controls(text: &str) -> Option<String> {
     if text.bytes().filter(|byte| *byte < b' ').count() > CONTROLS {
         return None;
@@ -29,8 +30,8 @@ pub fn escape_controls(text: &str) -> Option<String> {
     sound.map(|sound| sound + &text[kept..])
 }
 
-/// The text with the escapes of lone surrogates in names as plain text (`\ud800` of six characters): the reader ends its walk
-/// through an object at a name that is no Unicode, and all fields behind it would be lost.
+/// The text with the escapes of lone surrogates in names as plain text (`\ud800` of six characters): the reader ends
+/// its walk through an object at a name that is no Unicode, and all fields behind it would be lost.
 pub fn escape_names(text: &str) -> Cow<'_, str> {
     if !text.contains("\\ud") && !text.contains("\\uD") {
         return Cow::Borrowed(text);
@@ -44,7 +45,8 @@ pub fn escape_names(text: &str) -> Cow<'_, str> {
         }
         for at in LoneSurrogates::of(&text[start..end]) {
             if kept == 0 {
-                // A text that is doubled as it grows would take twice its size: each escape becomes longer by a character.
+                // A text that is doubled as it grows would take twice its size: each escape becomes longer by a
+                // character.
                 sound.reserve_exact(text.len() + text.len() / ESCAPE);
             }
             sound.push_str(&text[kept..start + at]);

@@ -1,4 +1,5 @@
-//! Two records of one key in one answer: the newer stays, or the later where neither is newer, and the other is left out.
+//! Two records of one key in one answer: the newer stays, or the later where neither is newer, and the other is left
+//! out.
 
 use std::collections::{BTreeMap, HashMap};
 

@@ -1,8 +1,7 @@
 //! A folder held open, and the files and folders below it.
 //!
-//! Each name of a path is opened relative to the folder before it and without following a link, so that a folder that
-//! is replaced by a link meanwhile leads nowhere else. The folder itself may lie behind links: it is as the user wrote
-//! it.
+//! Each name of a path is opened relative to the folder before it and without following a link, so that replacing a
+//! folder by a link in the meantime has no effect. The folder itself may be behind links: it is as the user wrote it.
 
 use std::fs::File;
 use std::io::{Error, ErrorKind, Result};
@@ -82,7 +81,7 @@ impl Folder {
         regular(File::from(opened), &self.place(below))
     }
 
-    /// The bytes of a regular file of at most so many bytes.
+    /// The bytes of a regular file of at most this many bytes.
     pub fn read(&self, below: &str, most: u64) -> Result<Vec<u8>> {
         bytes(self.open_file(below)?, &self.place(below), most)
     }
@@ -182,7 +181,7 @@ impl Folder {
         let mut folders = vec![below.to_owned()];
         while let Some(next) = folders.pop() {
             if next.split('/').count() > DEEPEST {
-                return Err(unfit(&self.place(&next), "is deeper than any file of ours"));
+                return Err(unfit(&self.place(&next), "is deeper than any file that pearlift writes"));
             }
             let folder = match self.walk(&next, Missing::Refuse) {
                 Err(error) if error.kind() == ErrorKind::NotFound => continue,
@@ -208,7 +207,8 @@ impl Folder {
         Ok(found)
     }
 
-    /// The names of files and of folders directly below, in no order; none below a missing folder. Refuses anything else.
+    /// The names of files and of folders directly below, in no order; none below a missing folder. Refuses anything
+    /// else.
     pub fn list_names(&self, below: &str) -> Result<(Vec<String>, Vec<String>)> {
         let (mut files, mut folders) = (Vec::new(), Vec::new());
         let folder = match self.walk(below, Missing::Refuse) {
@@ -243,7 +243,7 @@ impl Folder {
             }
             match entry.file_name().to_str() {
                 Ok(text) => names.push(text.to_owned()),
-                Err(_) => return Err(unfit(&self.place(&join(below, &name)), "has a name that is no text")),
+                Err(_) => return Err(unfit(&self.place(&join(below, &name)), "has a name that is not text")),
             }
         }
         Ok(names)

@@ -1,9 +1,9 @@
-//! Files of this machine that somebody else may have laid there: opened without waiting, and looked at before they are read.
+//! Local files that another user may have created: opened without waiting, and checked before they are read.
 //!
-//! [`Folder`] is a folder held open, below which no link is followed: the destination, and the folder of the token file.
-//! [`read`] and [`read_text`] read a small file that the user named, behind any links. Both refuse anything but a regular
-//! file: opening a pipe would wait for its other end, and a device has no end. Fails with [`std::io::Error`]; one made here
-//! is an [`Unfit`], which names the kind and the place of the entry.
+//! [`Folder`] is a folder held open, below which no link is followed: the destination, and the folder of the token
+//! file. [`read`] and [`read_text`] read a small file that the user named, behind any links. Both refuse anything but a
+//! regular file: opening a pipe would wait for its other end, and a device has no end. Fails with [`std::io::Error`];
+//! one made here is an [`Unfit`], which names the kind and the place of the entry.
 
 mod folder;
 mod small;

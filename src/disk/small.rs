@@ -20,12 +20,12 @@ pub fn open(path: &Path) -> Result<File> {
     regular(File::from(opened), path)
 }
 
-/// The bytes of a regular file of at most so many bytes.
+/// The bytes of a regular file of at most this many bytes.
 pub fn read(path: &Path, most: u64) -> Result<Vec<u8>> {
     bytes(open(path)?, path, most)
 }
 
-/// The text of a regular file of at most so many bytes.
+/// The text of a regular file of at most this many bytes.
 pub fn read_text(path: &Path, most: u64) -> Result<String> {
     String::from_utf8(read(path, most)?).map_err(|_| Error::new(ErrorKind::InvalidData, "it is not text in UTF-8"))
 }
@@ -40,7 +40,7 @@ pub(super) fn regular(file: File, path: &Path) -> Result<File> {
     }
 }
 
-/// The content of an open file, at most so many bytes: refused by its size before anything is read, and while it is
+/// The content of an open file, at most this many bytes: refused by its size before anything is read, and while it is
 /// read if it grows meanwhile.
 pub(super) fn bytes(mut file: File, path: &Path, most: u64) -> Result<Vec<u8>> {
     let size = file.metadata()?.len();

@@ -1,7 +1,7 @@
 //! Authentication of every request: the header sets and the OAuth refresh (docs/brightpearl-api.md §2.1, §2.2).
 //!
-//! One refresh serves all requests in flight: a request knows the generation of the token it bore, and only the first of
-//! those refused refreshes. The new set is on disk before it is used.
+//! One refresh serves all requests in flight: a request knows the generation of the token that it used, and only the
+//! first of the refused requests refreshes it. The new set is on disk before it is used.
 
 use std::path::PathBuf;
 use std::sync::RwLock;
@@ -24,7 +24,8 @@ use crate::store::Watcher;
 
 /// The token endpoint is asked with this bound.
 const TIMEOUT: Duration = Duration::from_secs(60);
-/// A token endpoint in trouble is asked this often, and with this pause before the second time, twice it before the third.
+/// A token endpoint in trouble is asked this often, and with this pause before the second time, twice it before the
+/// third.
 const TRIES: u32 = 3;
 const PAUSE: Duration = Duration::from_millis(500);
 /// A token that still lives is not refreshed so soon after that failed.
@@ -120,8 +121,8 @@ impl Auth {
         &self.redactor
     }
 
-    /// The headers of a request, with the generation and the host of the token in them. Refreshes a token that is about to expire; where
-    /// that cannot be done and the token still lives, it is used as it is.
+    /// The headers of a request, with the generation and the host of the token in them. Refreshes a token that is about
+    /// to expire; where that cannot be done and the token still lives, it is used as it is.
     pub async fn headers(&self, http: &Http, now: Timestamp) -> Result<Identified> {
         let tokens = match &self.identity {
             Identity::Fixed(headers, _) => {
@@ -241,19 +242,20 @@ impl Tokens {
         Ok(Identified { headers, generation, api_domain: set.api_domain })
     }
 
-    /// The variable of the token that a new authorisation gives: the refresh token's, unless only an access token is set.
+    /// The variable of the token that a new authorisation gives: the refresh token's, unless only an access token is
+    /// set.
     fn variable(&self) -> String {
         let named = self.settings.refresh_token.as_ref().or(self.settings.access_token.as_ref());
         named.map_or_else(|| "BRIGHTPEARL_OAUTH_REFRESH_TOKEN".to_owned(), |named| named.variable.clone())
     }
 
     fn advice(&self) -> String {
-        let refs = "check auth.kind, auth.app_ref and auth.dev_ref, which the source wants too";
+        let refs = "check auth.kind, auth.app_ref and auth.dev_ref, which the source needs too";
         let variable = self.variable();
         if self.current().1.refresh.is_some() {
             return format!("{refs}; or authorise the app again and set {variable}");
         }
-        format!("{refs}; or set a new token in {variable}, and one that renews it in BRIGHTPEARL_OAUTH_REFRESH_TOKEN")
+        format!("{refs}; or set a new token in {variable}, and a refresh token in BRIGHTPEARL_OAUTH_REFRESH_TOKEN")
     }
 
     /// Refreshes, unless somebody has since this generation.
@@ -308,7 +310,7 @@ impl Tokens {
     fn unreachable(&self) -> Failure {
         Failure::new(Kind::Unreachable, "refresh the OAuth token")
             .at(shown_address(&self.token_url))
-            .advise("check auth.token_url and the way to the network; run again later, the refresh token stays valid")
+            .advise("check auth.token_url and the network connection; run again later, the refresh token stays valid")
     }
 
     async fn ask(&self, http: &Http, set: &TokenSet, now: Timestamp, redactor: &Redactor) -> Result<TokenSet> {
@@ -343,8 +345,8 @@ impl Tokens {
         })
     }
 
-    /// One request to the token endpoint: its good answer's body, a refusal (`Credentials`), or trouble on its side or on the
-    /// way (`Unreachable`).
+    /// One request to the token endpoint: its good answer's body, a refusal (`Credentials`), or trouble on its side or
+    /// on the way (`Unreachable`).
     async fn post(
         &self,
         http: &reqwest::Client,
@@ -385,8 +387,8 @@ fn default_path(account: &str) -> PathBuf {
 fn header(name: &str, value: &str, from: &str) -> Result<HeaderValue> {
     let mut header = HeaderValue::from_str(value).map_err(|_| {
         Failure::new(Kind::Settings, format!("send the header {name}"))
-            .because("its value holds letters that no header can carry")
-            .advise(format!("check {from} for line breaks and letters beyond ASCII"))
+            .because("its value contains characters that no header can carry")
+            .advise(format!("check {from} for line breaks and characters beyond ASCII"))
     })?;
     header.set_sensitive(true);
     Ok(header)

@@ -12,8 +12,8 @@ use crate::fetch::inflate::{MAX_BODY, inflate, stated_length};
 const MAX_DEPTH: usize = 32;
 /// Bytes of all values of a body that nest too deep: none of an honest one does, and each is copied.
 const MAX_DEEP: usize = 1 << 20;
-/// Entries of one list or map. A page has at most 500 rows, a set 200 documents; an inventory has an entry for each 200 ids,
-/// so that this many are 20 million. A reader may keep an entry of each level that is open: 130 bytes, 13 MiB.
+/// Entries of one list or map. A page has at most 500 rows, a set 200 documents; an inventory has an entry for each 200
+/// ids, so that this many are 20 million. A reader may keep an entry of each level that is open: 130 bytes, 13 MiB.
 const MAX_ENTRIES: u32 = 100_000;
 /// Elements of a body: honest records have one for each 26 bytes, and a body of the greatest length has 1.3 million.
 const MAX_ELEMENTS: usize = 2_000_000;
@@ -21,8 +21,8 @@ const MAX_ELEMENTS: usize = 2_000_000;
 /// source begins with a zero byte.
 pub const DEEP: &str = "\"\\u0000nests too deep: ";
 
-/// The text, with values that nest deeper than any document of the source as strings of their text: readers recurse. Refuses
-/// one of more elements, or with more of them in one list or map, than a reader has memory for.
+/// The text, with values that nest deeper than any document of the source as strings of their text: readers recurse.
+/// Refuses one of more elements, or with more of them in one list or map, than a reader has memory for.
 fn flatten(bytes: &[u8]) -> Result<Option<Vec<u8>>, Broken> {
     let mut flat: Option<Vec<u8>> = None;
     let (mut depth, mut at, mut written, mut deep) = (0_usize, 0, 0, 0);
@@ -103,8 +103,8 @@ pub struct Body {
 }
 
 impl Body {
-    /// Bytes that it takes to read the body, itself included, and those that are left of it as rows: about as many as its
-    /// text has, in buffers that grew by doubling.
+    /// Bytes that it takes to read the body, itself included, and those that are left of it as rows: about as many as
+    /// its text has, in buffers that grew by doubling.
     pub fn room(&self) -> (u64, u64) {
         let own = u64::try_from(self.bytes.len()).unwrap_or(u64::MAX);
         let stated = u64::try_from(stated_length(&self.bytes)).unwrap_or(u64::MAX);

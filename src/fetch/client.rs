@@ -1,4 +1,4 @@
-//! One request to the source, seen through to its answer: leave from the governor, identity, retries, refusals.
+//! One request to the source, from its admission by the governor to its answer: identity, retries, refusals.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -24,11 +24,11 @@ use crate::fetch::{
 use crate::quantity::plural;
 use crate::secret::Redactor;
 
-/// Refreshes of the token on behalf of one request: the first may find a token that another process was given and that has
-/// ended too, and others may use up a short one before this request is sent again.
+/// Refreshes of the token on behalf of one request: the first may find a token that another process was given and that
+/// has ended too, and others may use up a short one before this request is sent again.
 const REFRESHES: u32 = 3;
 
-/// An answer that is longer than any is asked for so often: its length is rarely an accident, and it is much to read.
+/// An answer that is longer than any is requested this often: its length is rarely an accident, and it is much to read.
 const TOO_LONG: u32 = 2;
 
 /// The client. Cheap to clone.
@@ -172,7 +172,7 @@ impl Client {
                 Outcome::Replay { refreshed } => refreshes += u32::from(refreshed),
                 Outcome::Crowded => {
                     let text = format!(
-                        "{} is larger than the memory setting leaves: it is requested again alone",
+                        "{} is larger than the memory setting allows: it is requested again alone",
                         request.path
                     );
                     shared.events.note(&request.resource, text);
@@ -342,7 +342,7 @@ impl Shared {
                 .at(shown(url))
                 .because(format!("the source forbids it (403): {}", self.error(&body).message))
                 .asked_as(seen.request_id.clone())
-                .advise("give the app or staff member the right to read it, or leave it out with `resources.exclude`")),
+                .advise("give the app or staff member permission to read it, or exclude it with `resources.exclude`")),
             300..=399 => Err(Failure::new(Kind::Refused, format!("read {}", request.resource))
                 .at(shown(url))
                 .because(format!(
@@ -350,13 +350,13 @@ impl Shared {
                     seen.status
                 ))
                 .asked_as(seen.request_id.clone())
-                .advise("set account.api_domain to the host that the account lives on")),
+                .advise("set account.api_domain to the host of the account")),
             // Servers in front of the source answer a long URL with a page of their own.
             414 => {
                 let date = date(&seen.headers).unwrap_or_else(Timestamp::now);
                 Ok(Outcome::Done(SourceReply::Refused { status: 414, error: self.error(&body), date }))
             }
-            _ if !is_json => again(format!("HTTP {} with a body that is no JSON", seen.status)),
+            _ if !is_json => again(format!("HTTP {} with a body that is not JSON", seen.status)),
             status => {
                 let mut error = self.error(&body);
                 error.request_id.clone_from(&seen.request_id);
@@ -411,7 +411,7 @@ impl Shared {
         Failure::new(Kind::Unreachable, format!("read {}", request.resource))
             .at(shown(url))
             .because(format!("{reason} {}", times(tries)))
-            .advise("run `pearlift check`; if it persists, leave the resource out with `resources.exclude`")
+            .advise("run `pearlift check`; if it persists, exclude the resource with `resources.exclude`")
     }
 
     fn gave_up(&self, request: &Request, url: &Url, way: Way, reason: String, tries: u32) -> Failure {
@@ -420,11 +420,11 @@ impl Shared {
             Kind::Offline => Failure::new(Kind::Offline, "reach the source")
                 .at(shown(url))
                 .because(reason)
-                .advise("check account.api_domain (or account.base_url) and account.code, and the way to the network"),
+                .advise("check account.api_domain (or account.base_url) and account.code, and the network connection"),
             kind => Failure::new(kind, format!("read {}", request.resource))
                 .at(shown(url))
                 .because(reason)
-                .advise("the source is in trouble or overloaded; run again later, commits are intact"),
+                .advise("the source is failing or overloaded; run again later, commits are intact"),
         }
     }
 

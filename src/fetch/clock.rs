@@ -1,7 +1,7 @@
 //! The source's clock as its answers show it (`Date`), beside ours.
 //!
-//! Takes the `Date` of each answer, gives instants by either clock. A clock more than an hour off is reported once a run, and
-//! so is an answer without a date; neither fails.
+//! Takes the `Date` of each answer, gives instants by either clock. A clock more than an hour off is reported once a
+//! run, and so is an answer without a date; neither fails.
 
 use std::sync::Mutex;
 

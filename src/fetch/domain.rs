@@ -22,8 +22,8 @@ pub fn check_domain(host: &str, further: &[String]) -> Result<()> {
     }
     Err(Failure::new(Kind::Credentials, "use the host that the token service names")
         .at(host.chars().take(SHOWN).collect::<String>())
-        .because("it is of none of Brightpearl's domains, and the token would be sent there")
-        .advise("where it is right, allow its domain with `api_domains` under [auth]; or set account.api_domain"))
+        .because("it is in none of Brightpearl's domains, and the token would be sent there")
+        .advise("if it is correct, allow its domain with `api_domains` under [auth]; or set account.api_domain"))
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! The token endpoint's answers (docs/brightpearl-api.md §2.2): a grant, and a refusal.
 //!
-//! A grant is read leniently: the source has spent the refresh token for it, so that an answer refused for its form would be
-//! lost, and with rotation the account with it. Only an access token is needed.
+//! A grant is read leniently: the source has spent the refresh token for it, so that an answer refused for its form
+//! would be lost, and with rotation the account with it. Only an access token is needed.
 
 use jiff::SignedDuration;
 use serde::Deserialize;
@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::secret::Secret;
 
-/// Bytes of an answer of the token endpoint, which has about 500. As a tree of values so many take less than 3 MiB.
+/// Bytes of an answer of the token endpoint, which has about 500. As a tree of values this many take less than 3 MiB.
 pub const GRANT: usize = 64 << 10;
 /// A token is refreshed at most this long before it expires: longer than any request takes.
 const MARGIN: SignedDuration = SignedDuration::from_mins(5);

@@ -1,4 +1,5 @@
-//! Pages of a search in which the rows of an id belong together: a page overlaps the one before by all rows of its last id.
+//! Pages of a search in which the rows of an id belong together: a page overlaps the one before by all rows of its last
+//! id.
 
 use crate::failure::{Failure, Kind, Result};
 use crate::fetch::SearchPage;
@@ -16,8 +17,8 @@ impl<T> Walk<T> {
             let id = page.last.map_or_else(|| "an id".to_owned(), |last| format!("`{}` {last}", self.query.row));
             return Err(Failure::new(Kind::Answer, format!("read {} completely", self.resource))
                 .at(self.query.page(first))
-                .because(format!("a page does not hold all rows of {id}"))
-                .advise("leave the resource out with `resources.exclude`, or choose another `key` in its schema"));
+                .because(format!("a page does not contain all rows of {id}"))
+                .advise("exclude the resource with `resources.exclude`, or choose another `key` in its schema"));
         };
         self.whole = page.ids.get(place - 1).copied();
         Ok(first + u64::try_from(place - 1).expect("a place fits"))

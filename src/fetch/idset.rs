@@ -56,8 +56,8 @@ pub fn holds(ranges: &[(i64, i64)], id: i64) -> bool {
     behind.checked_sub(1).is_some_and(|place| ranges[place].1 >= id)
 }
 
-/// Every id of the ranges, ascending. A short answer may list a hundred million, so this is for requested sets and stored
-/// ids only.
+/// Every id of the ranges, ascending. A short answer may list a hundred million, so this is for requested sets and
+/// stored ids only.
 pub fn expand(ranges: &[(i64, i64)]) -> impl Iterator<Item = i64> {
     ranges.iter().flat_map(|(start, end)| *start..=*end)
 }
@@ -90,8 +90,8 @@ pub fn join(ranges: &mut IdRanges) {
     });
 }
 
-/// Reads a set, `,` or `.` between its parts; `None` when it is none, or holds more than [`MOST_IDS`], or more parts than any
-/// set is written with. Ranges ascend.
+/// Reads a set, `,` or `.` between its parts; `None` when it is none, or holds more than [`MOST_IDS`], or more parts
+/// than any set is written with. Ranges ascend.
 pub fn parse_set(text: &str) -> Option<IdRanges> {
     let mut ranges = Vec::new();
     for part in text.split([',', '.']) {

@@ -5,7 +5,7 @@ use libdeflater::{DecompressionError, Decompressor};
 use crate::fetch::broken::Broken;
 
 /// Bytes of a body, inflated or not: 200 orders of 100 rows are about 20 MiB, and a set that has
-/// more is asked for in smaller ones. Its reader takes up to eight times as many.
+/// more is requested in smaller ones. Its reader takes up to eight times as many.
 pub const MAX_BODY: usize = 32 << 20;
 /// The least size of a gzip member; the last four bytes are the length of its content.
 const MIN_GZIP: usize = 18;
@@ -20,10 +20,10 @@ pub fn stated_length(bytes: &[u8]) -> usize {
 pub fn too_long(bytes: &[u8], most: usize) -> Option<String> {
     let length = bytes.last_chunk::<4>().map_or(0, |tail| u32::from_le_bytes(*tail));
     let is_longer = usize::try_from(length).unwrap_or(usize::MAX) > most;
-    is_longer.then(|| format!("the gzip body states a length of {length} bytes, and {most} is the bound"))
+    is_longer.then(|| format!("the gzip body states a length of {length} bytes, and at most {most} are read"))
 }
 
-/// Inflates one gzip member that holds at most so many bytes.
+/// Inflates one gzip member that holds at most this many bytes.
 pub fn inflate(bytes: &[u8], most: usize) -> Result<Vec<u8>, Broken> {
     if bytes.len() < MIN_GZIP {
         return Err(Broken::new("the gzip body is cut off"));

@@ -63,8 +63,8 @@ impl RequestLedger {
         u32::try_from(self.sent.iter().filter(|sent| counts(**sent)).count()).unwrap_or(u32::MAX)
     }
 
-    /// Learns from an answer to a request sent at `sent`: so many remain of `limit`, and the period ends then. Gives our
-    /// own use of that period.
+    /// Learns from an answer to a request sent at `sent`: this many remain of `limit`, and the period ends then. Gives
+    /// our own use of that period.
     pub fn learn(&mut self, now: Instant, sent: Instant, limit: u32, remaining: u32, ends: Instant) -> u32 {
         let began = ends.checked_sub(self.period).unwrap_or(sent);
         let own = self.count(|at| at >= began && at <= sent).max(1);

@@ -1,8 +1,9 @@
-//! Asks the source: one client, one governor of its quota, and the order in which pages are asked and joined.
+//! Requests to the source: one client, one governor of its quota, and the order in which pages are requested and
+//! joined.
 //!
-//! Takes paths and filters, gives bodies as they came, with the source's clock. Only GET and OPTIONS are ever sent. Does no
-//! CPU work worth naming: callers inflate and decode on worker threads. Fails (`Credentials`, `Refused`, `Unreachable`,
-//! `Answer`) with the URL, never with a secret.
+//! Takes paths and filters, gives bodies as they came, with the source's clock. Only GET and OPTIONS are ever sent.
+//! Does hardly any CPU work: callers inflate and decode on worker threads. Fails (`Credentials`, `Refused`,
+//! `Unreachable`, `Answer`) with the URL, never with a secret.
 
 mod broken;
 mod body;

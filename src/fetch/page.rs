@@ -1,4 +1,4 @@
-//! One page of a search, asked for until its body is whole.
+//! One page of a search, requested until its body is whole.
 
 use crate::failure::{Failure, Kind, Result};
 use crate::fetch::whole::{BodyReader, WholeReply, read_whole};
@@ -26,6 +26,6 @@ pub(super) async fn read_page<T: Send + 'static>(
         WholeReply::Broken(broken) => Err(Failure::new(Kind::Answer, format!("read {}", request.resource))
             .at(request.path.clone())
             .because(broken.0)
-            .advise("run `pearlift check`; if it persists, leave the resource out with `resources.exclude`")),
+            .advise("run `pearlift check`; if it persists, exclude the resource with `resources.exclude`")),
     }
 }

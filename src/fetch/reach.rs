@@ -1,7 +1,7 @@
 //! Whether the source has been reached in this run, and the short retries until it has.
 //!
-//! Where nothing has succeeded yet and no connection is made, the address is more likely wrong than the source in trouble:
-//! the first request that finds so speaks for all, and the others are given up without a try.
+//! Where nothing has succeeded yet and no connection is made, it is more likely that the address is wrong than that the
+//! source is failing: the first request that finds this decides for all, and the others are abandoned without a try.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -27,7 +27,7 @@ pub enum Way {
 }
 
 impl Way {
-    /// That of a request without an answer.
+    /// The outcome of a request without an answer.
     pub fn of(error: &reqwest::Error) -> Self {
         if error.is_connect() {
             Self::NoConnection
@@ -90,7 +90,7 @@ impl Reach {
         }
     }
 
-    /// Whether no further try is worth its time after so many, of which the last took so long.
+    /// Whether no further try is worth its time after this many, of which the last took so long.
     pub fn is_spent(&self, way: Way, tries: u32, took: Duration) -> bool {
         self.is_unreached(way) && (tries >= FIRST_TRIES || (way != Way::Late && took >= FIRST_FOR))
     }

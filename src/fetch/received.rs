@@ -1,4 +1,5 @@
-//! The raw parts of an answer before it is judged: its body within bounds, its headers as values, its errors as reasons.
+//! The raw parts of an answer before it is judged: its body within bounds, its headers as values, its errors as
+//! reasons.
 
 use std::time::Duration;
 
@@ -24,8 +25,8 @@ pub(super) enum Spoilt {
     TooLong(String),
 }
 
-/// The body of an answer, or why it could not be had: an endless one is given up, or it would fill the memory; one that its
-/// room has no place for is left. Nothing waits here, for the source would wait too.
+/// The body of an answer, or why it could not be had: an endless one is given up, or it would fill the memory; one that
+/// its room has no place for is left. Nothing waits here, for the source would wait too.
 pub(super) async fn whole_body(mut answer: reqwest::Response, room: &Room, before: u64) -> Result<Bytes, Spoilt> {
     let too_long = || Spoilt::TooLong(format!("the body is longer than {MAX_BODY} bytes"));
     let bytes = |length: usize| u64::try_from(length).unwrap_or(u64::MAX);
@@ -56,8 +57,8 @@ pub(super) async fn whole_body(mut answer: reqwest::Response, room: &Room, befor
     Ok(whole.map_or_else(|| chunks.concat().into(), Bytes::from))
 }
 
-/// The body of an answer that is short by its meaning, an error or a token; none where it is longer than so many bytes, of
-/// which no more are read.
+/// The body of an answer that is short by its meaning, an error or a token; none where it is longer than this many
+/// bytes, of which no more are read.
 pub(super) async fn short_body(mut answer: reqwest::Response, most: usize) -> reqwest::Result<Option<Bytes>> {
     let mut body = Vec::new();
     while let Some(chunk) = answer.chunk().await? {

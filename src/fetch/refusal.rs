@@ -17,7 +17,7 @@ const MESSAGE: usize = 2_000;
 /// The content of an error body.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ErrorBody {
-    /// `CMNC-404` and the like; none when the body is no error list.
+    /// `CMNC-404` and the like; none when the body is not an error list.
     pub code: Option<String>,
     pub message: String,
     /// The source's id of the request.

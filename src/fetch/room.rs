@@ -1,9 +1,9 @@
 //! One budget of bytes for all answers in memory: bodies being read, their text, and pages that wait for decoding.
 //!
 //! A unit of work (a page of a search, an id set) has a [`Room`], which grows before memory is used and is released as
-//! a whole when its rows are elsewhere. A room that cannot grow waits; nothing is being sent or read meanwhile. So that
-//! no two rooms wait for each other, one room at a time may exceed the budget: it continues to its end, and then the
-//! next may. Pages requested ahead never do, since they end only after the page before them. The bound is therefore the
+//! a whole when its rows are elsewhere. A room that cannot grow waits; nothing is sent or read for it meanwhile. So
+//! that no two rooms wait for each other, one room at a time may exceed the budget until it ends, and then the next one
+//! may. Pages requested ahead never do, since they end only after the page before them. The bound is therefore the
 //! budget and one unit.
 
 use std::collections::HashMap;
@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
-/// Permits are of so many bytes: their number is 32 bits wide.
+/// Permits are of this many bytes: their number is 32 bits wide.
 const UNIT: u64 = 1 << 10;
 /// The least budget, for any memory setting.
 const LEAST: u64 = 16 << 20;
@@ -112,7 +112,7 @@ impl Room {
         self.inner.wanted.send_replace(true);
     }
 
-    /// Grows to so many bytes at once, or not at all.
+    /// Grows to this many bytes at once, or not at all.
     pub fn try_grow(&self, bytes: u64) -> bool {
         let mut taken = self.taken();
         let missing = missing(&taken, bytes);
@@ -124,8 +124,8 @@ impl Room {
         true
     }
 
-    /// Grows to so many bytes, as soon as they are free or the budget may be exceeded. One that wants more than there is has
-    /// to exceed it.
+    /// Grows to this many bytes, as soon as they are free or the budget may be exceeded. One that wants more than there
+    /// is has to exceed it.
     pub async fn grow(&self, bytes: u64) {
         if self.try_grow(bytes) {
             return;
@@ -153,7 +153,7 @@ impl Room {
         }
     }
 
-    /// Shrinks to so many bytes.
+    /// Shrinks to this many bytes.
     pub fn shrink(&self, bytes: u64) {
         let mut taken = self.taken();
         taken.bytes = taken.bytes.min(bytes);
@@ -188,7 +188,7 @@ fn units(bytes: u64) -> u32 {
     u32::try_from(bytes.div_ceil(UNIT)).unwrap_or(u32::MAX)
 }
 
-/// Units to be acquired for so many bytes.
+/// Units to be acquired for this many bytes.
 fn missing(taken: &Taken, bytes: u64) -> u32 {
     let held = taken.units.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
     units(bytes).saturating_sub(u32::try_from(held).unwrap_or(u32::MAX))

@@ -116,7 +116,8 @@ pub struct Query {
     pub row: String,
     /// It is not unique, and only its values are wanted: a page that begins with the last one joined leaves out none.
     pub repeats: bool,
-    /// All rows of a value of `row` are wanted on one page: a page begins with the last row of the last value that is whole.
+    /// All rows of a value of `row` are wanted on one page: a page begins with the last row of the last value that is
+    /// whole.
     pub groups: bool,
     /// The greatest first: ids of pages are negated, and one page is asked at a time, for the end is not where it ends.
     pub descending: bool,
@@ -128,7 +129,7 @@ pub struct Query {
     /// The date of the windows by which the search is read if it cannot be sorted by `row`, or if its pages end before
     /// its own count.
     pub by: Option<String>,
-    /// The count that the search states is believed: a page without rows against it is no end.
+    /// The count that the search states is believed: a page without rows against it is not an end.
     pub trusted: bool,
     /// Pages are asked one after another: their number is bounded.
     pub singly: bool,

@@ -21,7 +21,7 @@ use crate::fetch::RequestLedger;
 const WORTH_REPORTING: Duration = Duration::from_secs(2);
 /// An even pace may catch up this part of a period at once after it was held up.
 const CATCH_UP: f64 = 0.1;
-/// A burst keeps one request in so many for the rest of the period.
+/// A burst keeps one request in this many for the rest of the period.
 const SPREAD: u32 = 10;
 /// So much of a request is a request.
 const ALMOST: f64 = 1e-6;
@@ -215,7 +215,7 @@ impl State {
         let since = self.counted_at.map_or(0.0, |at| now.saturating_duration_since(at).as_secs_f64());
         self.counted_at = Some(now);
         self.earned = (self.earned + since * rate).min((f64::from(budget) * CATCH_UP).max(1.0));
-        // A request that is whole but for rounding counts as one: the wait for it would be zero, again and again.
+        // A request that is whole except for rounding counts as one: the wait for it would be zero, again and again.
         if self.earned >= 1.0 - ALMOST {
             self.earned = (self.earned - 1.0).max(0.0);
             return self.go(now);

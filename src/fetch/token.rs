@@ -126,8 +126,8 @@ impl TokenFile {
         Ok(())
     }
 
-    /// The set in the file; `None` where there is none, or when settings began anew since. Refuses (`Settings`) a file that
-    /// others may read, or that belongs to one of them, and anything but a regular file.
+    /// The set in the file; `None` where there is none, or when settings began anew since. Refuses (`Settings`) a file
+    /// that others may read, or that belongs to one of them, and anything but a regular file.
     pub fn read(&self) -> Result<Option<TokenSet>> {
         let failed = |error| self.failed("read", error);
         let file = match disk::open(&self.path) {
@@ -229,7 +229,7 @@ impl TokenFile {
         Failure::new(Kind::Settings, format!("{verb} the token file"))
             .at(self.path.display().to_string())
             .caused(error)
-            .advise("set `token_file` under [auth] to a path that we may write; refreshed tokens are kept there")
+            .advise("set `token_file` under [auth] to a writable path; refreshed tokens are kept there")
     }
 }
 

@@ -20,9 +20,10 @@ use crate::fetch::windows::{Missing, Next, Windows};
 use crate::fetch::{Client, PageReader, Query, Request, Room, SearchPage};
 use crate::quantity::plural;
 
-/// A page is read again from further ahead at most this often in a row: rows that leave faster than we read end the scan.
+/// A page is read again from further ahead at most this often in a row: rows that leave faster than we read end the
+/// scan.
 const REREADS: u32 = 100;
-/// The same rows come from so many places of a search before it counts as one that does not advance.
+/// The same rows come from this many places of a search before it counts as one that does not advance.
 const SAME_PAGES: u32 = 2;
 /// A page without rows against the search's own count is requested so often before the walk continues by windows.
 const ASKED: u32 = 2;
@@ -181,8 +182,8 @@ impl<T: Send + 'static> Walk<T> {
         self.windows = Some(Windows::new(&self.query, None));
     }
 
-    /// Judges a page that began at row `first`: `Some(true)` it brings rows, `Some(false)` the walk is over, `None` it does
-    /// not join and was given up.
+    /// Judges a page that began at row `first`: `Some(true)` it brings rows, `Some(false)` the walk is over, `None` it
+    /// does not join and was given up.
     fn join(&mut self, first: u64, page: &SearchPage) -> Result<Option<bool>> {
         let (Some(page_first), Some(page_last)) = (page.first, page.last) else {
             if page.rows > 0 {
@@ -235,8 +236,8 @@ impl<T: Send + 'static> Walk<T> {
         Ok(Some(true))
     }
 
-    /// A page without rows: the end, unless the search's own count contradicts it, or rows before it left and took the rest
-    /// with them.
+    /// A page without rows: the end, unless the search's own count contradicts it, or rows before it left and took the
+    /// rest with them.
     fn join_empty(&mut self, first: u64, page: &SearchPage) -> Result<Option<bool>> {
         if self.query.trusted && !page.agrees(first.saturating_sub(1)) {
             return self.doubt(first, page).map(|()| None);
@@ -303,8 +304,8 @@ impl<T: Send + 'static> Walk<T> {
         }
         Err(Failure::new(Kind::Answer, format!("read {} completely", self.resource))
             .at(self.query.page(self.next))
-            .because("page after page of the search brings nothing new")
-            .advise("run `pearlift check`; leave the resource out with `resources.exclude` meanwhile"))
+            .because("page after page of the search contains nothing new")
+            .advise("run `pearlift check`; exclude the resource with `resources.exclude` meanwhile"))
     }
 
     /// Joins a page without a readable row: it is taken as it is if it is the last.
@@ -316,7 +317,7 @@ impl<T: Send + 'static> Walk<T> {
         Err(Failure::new(Kind::Answer, format!("read {} completely", self.resource))
             .at(self.query.page(first))
             .because(format!("no row of a page has a readable `{}`", self.query.row))
-            .advise("run `pearlift check`; leave the resource out with `resources.exclude` meanwhile"))
+            .advise("run `pearlift check`; exclude the resource with `resources.exclude` meanwhile"))
     }
 
     /// Rows left ahead of us: read again from a page earlier.
@@ -325,7 +326,7 @@ impl<T: Send + 'static> Walk<T> {
         if self.rereads > REREADS || first <= 1 {
             return Err(Failure::new(Kind::Answer, format!("read {} completely", self.resource))
                 .at(self.query.path.clone())
-                .because("rows leave the search faster than it can be read")
+                .because("rows disappear from the search faster than it can be read")
                 .advise("run again at a quieter hour"));
         }
         let back = self
@@ -395,7 +396,7 @@ impl<T: Send + 'static> Walk<T> {
             Err(Failure::new(Kind::Answer, format!("trust the answers for {}", self.resource))
                 .at(self.query.page(1))
                 .because(why)
-                .advise("the source has changed; run `pearlift check`, and leave the resource out with `resources.exclude` meanwhile"))
+                .advise("the source has changed; run `pearlift check`, and exclude the resource with `resources.exclude` meanwhile"))
         };
         if let Some((column, found)) = &page.unfiltered {
             return refuse(format!("the source ignores the filter on `{column}`: a row has {found}"));
@@ -483,7 +484,7 @@ impl<T: Send + 'static> Walk<T> {
                     .at(request.path)
                     .because("more rows than fit one page have the same date, and they cannot be sorted")
                     .advise(
-                        "leave the resource out with `resources.exclude`, or name another unique column in its schema",
+                        "exclude the resource with `resources.exclude`, or name another unique column in its schema",
                     ));
             }
         }

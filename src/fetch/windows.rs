@@ -1,8 +1,9 @@
 //! The rest of a search with pages that cannot be joined: windows of a date, then ranges of ids.
 //!
 //! Takes the search, returns the next requests. A search that cannot be sorted is read by windows alone. Where a page
-//! contradicted the search's own count, the rows that the windows bring are counted; if they are fewer than the count, rows
-//! without that date are looked for among the greatest ids, and by ranges of ids once a probe has proven such a filter.
+//! contradicted the search's own count, the rows that the windows bring are counted; if they are fewer than the count,
+//! rows without that date are looked for among the greatest ids, and by ranges of ids once a probe has proven such a
+//! filter.
 
 use std::collections::BTreeSet;
 
@@ -85,7 +86,7 @@ impl Missing {
                 plural(self.claimed, "row"),
                 number(self.known(false))
             ))
-            .advise("run again; if it persists, leave the resource out with `resources.exclude` and report it")
+            .advise("run again; if it persists, exclude the resource with `resources.exclude` and report it")
     }
 }
 

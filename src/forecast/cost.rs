@@ -21,8 +21,8 @@ pub struct Cost {
     pub records: Option<Amount>,
     /// Rows of all tables, as many a record as the head has; none without a head.
     pub rows: Option<u64>,
-    /// The size of the live files that the scan may rewrite: about all for a full scan, at most all for changes; none without
-    /// a head.
+    /// The size of the live files that the scan may rewrite: about all for a full scan, at most all for changes; none
+    /// without a head.
     pub bytes: Option<u64>,
 }
 

@@ -1,4 +1,5 @@
-//! The forecast of steps other than scans: comparing ids, reading again, and reading ids that other resources reference.
+//! The forecast of steps other than scans: comparing ids, reading again, and reading ids that other resources
+//! reference.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
@@ -163,15 +164,15 @@ impl RequestCounter<'_> {
     }
 }
 
-/// The key and the files of the table with one row a record.
+/// The key and the files of the table with one row per record.
 fn record_files<'a>(of: StoredResource<'a>) -> Option<(&'a str, &'a [DataFile])> {
     let table = of.resource.record_table()?;
     let files = &of.head?.tables.get(&table.name)?.files;
     Some((&table.columns[table.key[0]].name, files))
 }
 
-/// The ids that the newest records of other resources reference, from which those of new records are estimated: a payment,
-/// a note and a posting may reference one order, and some reference none.
+/// The ids that the newest records of other resources reference, from which those of new records are estimated: a
+/// payment, a note and a posting may reference one order, and some reference none.
 #[derive(Default)]
 struct NewestReferences {
     /// Ids that new records of single resources reference, if they reference as many as earlier ones did.
@@ -226,8 +227,8 @@ fn scaled(number: u64, by: usize, to: usize) -> u64 {
     u64::try_from(u128::from(number) * by / to.max(1)).unwrap_or(u64::MAX)
 }
 
-/// The records that a run reads again because rows of other resources reference them: the pending references, and for new
-/// or changed rows as many as the newest earlier records reference. None where there is certainly nothing to read.
+/// The records that a run reads again because rows of other resources reference them: the pending references, and for
+/// new or changed rows as many as the newest earlier records reference. None where there is certainly nothing to read.
 pub async fn touched(
     store: Option<&Store>,
     request: &RunRequest,
@@ -270,7 +271,8 @@ pub async fn touched(
             }
             fresh.exact &= brings.fresh.exact;
             if brings.everything {
-                // The number of rows newer than our copies is unknown; a first load adds the references of its newest rows.
+                // The number of rows newer than our copies is unknown; a first load adds the references of its newest
+                // rows.
                 fresh = fresh.plus(Amount::about(1));
             }
         }

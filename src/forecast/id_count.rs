@@ -125,7 +125,7 @@ impl RequestCounter<'_> {
                 None => unknown(extent.answered),
             },
         };
-        // Older ones that are held are asked for too.
+        // Older ones that are held are requested too.
         if let (Some(ids), Some(least)) = (&mut found.ids, least) {
             let older = self.held_below(held, least).await?;
             if !older.is_empty() {

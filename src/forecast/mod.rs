@@ -1,7 +1,8 @@
 //! The cost of a run, without making it: its scans, their requests, records, rows and bytes.
 //!
-//! Takes a [`RunRequest`], gives a [`Forecast`]. Counts the scans that `run` would make. Spends at most two requests on a
-//! resource; takes no lock and writes nothing. Numbers that the source does not state beforehand are estimates, marked as such.
+//! Takes a [`RunRequest`], gives a [`Forecast`]. Counts the scans that `run` would make. Spends at most two requests on
+//! a resource; takes no lock and writes nothing. Numbers that the source does not state beforehand are estimates,
+//! marked as such.
 
 mod amount;
 mod probe;
@@ -56,7 +57,7 @@ pub struct ResourceForecast {
 }
 
 impl Forecast {
-    /// How long so many requests take at the pace; none where there is no quota.
+    /// How long this many requests take at the pace; none where there is no quota.
     pub fn time(&self, requests: u64) -> Option<Duration> {
         let (budget, period) = self.pace?;
         let millis = period.as_millis().saturating_mul(u128::from(requests)) / u128::from(budget.max(1));

@@ -324,8 +324,8 @@ impl Shown {
         Self { requests, search_rows, rows: 0, on_pages: 0, whole: true, at: Timestamp::MIN, fresh }
     }
 
-    /// The number of records that changed or are open: where our own column keeps the date, records that the source dates and
-    /// that are not held have changed; else records that were not shown are taken to be like those that were.
+    /// The number of records that changed or are open: where our own column keeps the date, records that the source
+    /// dates and that are not held have changed; else records that were not shown are taken to be like those that were.
     fn scaled(&self, still_open: &[i64]) -> u64 {
         let scaled = |of: u64, by: u64, to: u64| {
             u64::try_from(u128::from(of) * u128::from(by) / u128::from(to.max(1))).unwrap_or(u64::MAX)

@@ -122,7 +122,7 @@ impl<'a> Probe<'a> {
         Ok(Some(Extent { rows, pages, page: found.rows, whole, answered: answer.date }))
     }
 
-    /// The rows that a search counts when it is asked for nothing else; none where it does not say.
+    /// The rows that a search counts when nothing else is requested; none where it does not say.
     async fn count(&mut self, query: &Query) -> Result<Option<u64>> {
         let path = format!("{}&countOnly=true", query.page(1));
         let Some(answer) = self.ask(Request::get(&self.name, path)).await? else { return Ok(None) };
@@ -161,7 +161,7 @@ impl<'a> Probe<'a> {
             .because(format!("HTTP {status} {} {}", error.code.unwrap_or_default(), error.message))
             .asked_as(error.request_id)
             .advise(
-                "run `pearlift check`; leave the resource out with `resources.exclude` if the account does not have it",
+                "run `pearlift check`; exclude the resource with `resources.exclude` if the account does not have it",
             )),
         }
     }
@@ -174,11 +174,11 @@ impl<'a> Probe<'a> {
 /// The extent of a search by its first page.
 #[derive(Debug, PartialEq, Eq)]
 enum FirstPage {
-    /// The page holds every row, and a walk takes so many requests.
+    /// The page holds every row, and a walk takes this many requests.
     Whole { requests: u64 },
-    /// So many rows, on pages of so many.
+    /// So many rows, on pages of this many.
     Pages { rows: u64, size: u64 },
-    /// At least so many.
+    /// At least this many.
     More(u64),
 }
 
@@ -202,8 +202,8 @@ fn judge(page: &SearchPage, size: u64) -> FirstPage {
     FirstPage::Pages { rows: claimed, size: page.rows.min(size) }
 }
 
-/// Requests of a walk over so many rows from this row (1-based) on: consecutive pages overlap by a row, and a full page is
-/// followed by one more.
+/// Requests of a walk over this many rows from this row (1-based) on: consecutive pages overlap by a row, and a full
+/// page is followed by one more.
 pub fn pages(rows: u64, from: u64, size: u64) -> u64 {
     rows.saturating_sub(from) / (size - 1).max(1) + 1
 }

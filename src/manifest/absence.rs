@@ -36,7 +36,7 @@ pub struct Absence {
     pub gaps: Vec<Gap>,
 }
 
-/// How often a pending id was asked for in vain.
+/// How often a pending id was requested in vain.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub struct Tries {
     pub runs: u32,

@@ -2,7 +2,7 @@
 //!
 //! After `AlreadyExists` or any unclear answer the slot is read back: our nonce is won, another is lost, nothing there
 //! means put again. (A store client that repeats a put after a 5xx may get "exists" for its own write; a 409 may arrive
-//! though nothing was written.) A slot that was free only because old versions had been pruned is no commit: then a
+//! though nothing was written.) A slot that was free only because old versions had been pruned is not a commit: then a
 //! version above it is not its child, and it counts as lost.
 
 use crate::failure::{Failure, Kind, Result};
@@ -46,7 +46,7 @@ pub async fn decide(store: &Store, next: &Version) -> Result<()> {
     Err(last.unwrap_or_else(|| {
         Failure::new(Kind::StoreUnreachable, "commit")
             .at(path)
-            .because("the store states that a manifest exists and does not show it")
+            .because("the store states that a manifest exists but does not show it")
             .advise("run again")
     }))
 }
@@ -57,7 +57,7 @@ async fn nothing_beyond(store: &Store, next: &Version) -> Result<()> {
     let Some(above) = above else { return Ok(()) };
     match outline(store, &next.resource, above).await? {
         Some(child) if child.version == next.version + 1 && child.parent.as_ref() == Some(&next.nonce) => Ok(()),
-        _ => Err(lost(next, "this run slept while others went on and old versions were pruned")),
+        _ => Err(lost(next, "this run was suspended while others continued, and old versions were pruned")),
     }
 }
 
@@ -65,5 +65,5 @@ fn lost(next: &Version, why: &str) -> Failure {
     Failure::new(Kind::Lost, format!("commit version {}", next.version))
         .at(next.resource.clone())
         .because(why.to_owned())
-        .advise("nothing of this run was published for it; run again")
+        .advise("this run published nothing of it; run again")
 }

@@ -1,9 +1,9 @@
-//! The records that the source counts, beside those held: part of a resource's state.
+//! The numbers of records that the source counts and that the tables have: part of a resource's state.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-/// A count that stays the same for so many nights while records came is not believed any more.
+/// A count that stays the same for this many nights while records came is not believed any more.
 const UNMOVED_NIGHTS: u32 = 3;
 /// Two counts less than this apart, in seconds, are of one night.
 const A_NIGHT: i64 = 12 * 3_600;

@@ -1,5 +1,5 @@
-//! Evidence of earlier scans that later ones judge by: older copies, change dates that documents lack, rejected records
-//! already written, and the fields that were there.
+//! Evidence from earlier scans for later ones: older copies, change dates that documents lack, rejected records already
+//! written, and the fields that had values.
 
 use std::collections::BTreeMap;
 

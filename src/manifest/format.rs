@@ -146,8 +146,8 @@ pub struct RejectedFile {
 /// More than twelve fields: the keys of the JSON.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 pub struct State {
-    /// Every change until then is read: the earlier of the server's clock and ours at a completed scan's start, minus the
-    /// overlap.
+    /// Every change until then is read: the earlier of the server's clock and ours at a completed scan's start, minus
+    /// the overlap.
     pub watermark: Option<Timestamp>,
     /// The watermark before the last scan for changes; none after a full read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -211,7 +211,8 @@ pub struct State {
 }
 
 impl State {
-    /// From where edits are asked: from the watermark of the scan before the last, so that searches of two runs show each.
+    /// From where edits are asked: from the watermark of the scan before the last, so that searches of two runs show
+    /// each.
     pub fn changes_since(&self) -> Option<Timestamp> {
         self.watermark_before.min(self.watermark).or(self.watermark)
     }

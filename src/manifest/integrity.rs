@@ -1,5 +1,5 @@
-//! The limits of a manifest: a version is obeyed (files are read, published, deleted by it), so it is believed only where
-//! every path in it is one that a run of ours can have made for this resource, and its numbers fit together.
+//! The limits of a manifest: a version is acted on (files are read, published and deleted by it), so it is accepted
+//! only if every path in it is one that a run of ours can have made for this resource, and its numbers are consistent.
 
 use std::collections::BTreeSet;
 
@@ -23,12 +23,13 @@ const MOST_SLICES: u64 = PLAN_ELEMENTS / 2;
 /// The last row at which a page of a search may begin: beyond the rows of any source.
 const LAST_ROW: u64 = 1 << 53;
 
-/// The most elements of a manifest's JSON, and of a plan's: both are refused before their values take memory. Of a manifest's
-/// elements a data file has ten.
+/// The most elements of a manifest's JSON, and of a plan's: both are refused before their values take memory. Of a
+/// manifest's elements a data file has ten.
 pub const MANIFEST_ELEMENTS: u64 = 5_000_000;
 pub const PLAN_ELEMENTS: u64 = 20_000_000;
 
-/// The elements of a JSON text, at most: one more than its commas. Each takes no more than about a hundred bytes once read.
+/// The elements of a JSON text, at most: one more than its commas. Each takes no more than about a hundred bytes once
+/// read.
 pub fn elements(text: &[u8]) -> u64 {
     let commas = text.iter().filter(|byte| **byte == b',').count();
     u64::try_from(commas).unwrap_or(u64::MAX).saturating_add(1)
@@ -45,7 +46,7 @@ pub fn check_size(verb: &str, path: &str, text: &[u8], (bytes, most): (u64, u64)
         .because(format!(
             "it has {has} bytes and lists {holds} things; at most {bytes} bytes and {most} things are read again"
         ))
-        .advise("docs/format.md has the limits; a later `start` under [resource.NAME] makes a first load smaller"))
+        .advise("docs/format.md lists the limits; a later `start` under [resource.NAME] makes a first load smaller"))
 }
 
 /// Returns the fault of a version with this number, of this resource.
@@ -73,7 +74,9 @@ pub fn check(version: &Version, resource: &str, number: u64) -> Result<(), Strin
         match cursor {
             Cursor::Slices { plan, .. } if !paths::is_scan(plan, resource) => return Err(not_ours(plan)),
             Cursor::Slices { done, .. } if slices(done).is_none_or(|done| done > MOST_SLICES) => {
-                return Err("more slices of a scan are done than any has, or ranges of them do not ascend".to_owned());
+                return Err(
+                    "more slices of a scan are done than any scan has, or ranges of them do not ascend".to_owned()
+                );
             }
             Cursor::Rows { next, .. } if *next > LAST_ROW => return Err(no_row(*next)),
             Cursor::Slices { .. } | Cursor::Rows { .. } => {}
@@ -112,18 +115,16 @@ fn check_absent(version: &Version) -> Result<(), String> {
     let all = lists.map(|ids| size(ids)).try_fold(0_u64, |sum, ids| sum.checked_add(ids?));
     match all {
         Some(ids) if ids <= MOST_IDS => Ok(()),
-        Some(_) | None => {
-            Err("it names more absent ids than an account holds, or ranges that do not ascend".to_owned())
-        }
+        Some(_) | None => Err("it names more absent ids than an account has, or ranges that do not ascend".to_owned()),
     }
 }
 
 fn no_row(next: u64) -> String {
-    format!("its next page begins at row {next}, and no search has so many")
+    format!("its next page begins at row {next}, and no search has that many rows")
 }
 
 fn not_ours(path: &str) -> String {
-    format!("it names `{}`, which no run can have written for it", path.escape_debug())
+    format!("it names `{}`, which no run can have written for this resource", path.escape_debug())
 }
 
 fn check_table(name: &str, table: &TableFiles) -> Result<(), String> {
@@ -132,7 +133,7 @@ fn check_table(name: &str, table: &TableFiles) -> Result<(), String> {
     }
     let is_column = |key: &String| table.columns.iter().any(|column| column.name == *key);
     if table.key.is_empty() || !table.key.iter().all(is_column) {
-        return Err(format!("the key of `{name}` is no column of it"));
+        return Err(format!("the key of `{name}` is not one of its columns"));
     }
     for file in &table.files {
         let of_table = paths::of_data(&file.path).filter(|(table, _)| *table == name);
@@ -167,10 +168,10 @@ fn check_file(
         (Some(Key::Text(first)), Some(Key::Text(last))) => file.rows > 0 && first <= last,
         (Some(_), Some(_)) | (Some(_), None) | (None, Some(_)) => false,
     };
-    if fits { Ok(()) } else { Err(format!("the key range of `{}` does not go with its rows", file.path)) }
+    if fits { Ok(()) } else { Err(format!("the key range of `{}` does not match its rows", file.path)) }
 }
 
-/// Whether a scan's plan is one that we can have written: slices of ids that can be asked for, and no more ids than an
+/// Whether a scan's plan is one that we can have written: slices of ids that can be requested, and no more ids than an
 /// account can hold.
 pub fn is_plan(plan: &ScanPlan) -> bool {
     let mut sizes = plan.slices.iter().map(|slice| size(slice).filter(|ids| *ids <= SLICE));

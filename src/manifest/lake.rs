@@ -1,4 +1,4 @@
-//! One account a destination: the marker that names it.
+//! The destination marker: it names the one account of a destination.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -24,7 +24,7 @@ pub async fn check_destination(store: &Store, account: &str) -> Result<bool> {
         return Ok(false);
     };
     let marker: DestinationMarker = serde_json::from_slice(&bytes)
-        .map_err(|error| Failure::new(Kind::Damage, "read the destination's paper").at(&path).caused(error))?;
+        .map_err(|error| Failure::new(Kind::Damage, "read the destination marker").at(&path).caused(error))?;
     if marker.format > FORMAT {
         return Err(Failure::new(Kind::Settings, "use the destination")
             .at(store.describe())
@@ -35,13 +35,13 @@ pub async fn check_destination(store: &Store, account: &str) -> Result<bool> {
         return Err(Failure::new(Kind::Settings, "use the destination")
             .at(store.describe())
             .because(format!("it belongs to account `{}`, and `account.code` is `{account}`", marker.account))
-            .advise("give each account a destination of its own (`destination.url`)"));
+            .advise("give each account its own destination (`destination.url`)"));
     }
     Ok(true)
 }
 
-/// Makes a destination without a marker this account's, by a conditional put; refuses as [`check_destination`] does where
-/// another account was faster.
+/// Makes a destination without a marker this account's, by a conditional put; refuses as [`check_destination`] does
+/// where another account was faster.
 pub async fn claim_destination(store: &Store, account: &str, now: Timestamp) -> Result<()> {
     if check_destination(store, account).await? {
         return Ok(());
@@ -54,7 +54,7 @@ pub async fn claim_destination(store: &Store, account: &str, now: Timestamp) -> 
         pearlift: env!("CARGO_PKG_VERSION").to_owned(),
     };
     let bytes = serde_json::to_vec_pretty(&marker)
-        .map_err(|error| Failure::new(Kind::Bug, "write the destination's paper").caused(error))?;
+        .map_err(|error| Failure::new(Kind::Bug, "write the destination marker").caused(error))?;
     // Another run may have been first: the marker that is there afterwards counts.
     store.put_new(&path, bytes).await?;
     if check_destination(store, account).await? {

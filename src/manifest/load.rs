@@ -130,7 +130,7 @@ fn parse_stored(resource: &str, number: u64, bytes: &[u8]) -> Result<Stored> {
 
 fn damaged(path: &str) -> Failure {
     Failure::new(Kind::Damage, "read a manifest").at(path).advise(
-        "restore it from a backup; or move it away, and `pearlift backfill RESOURCE --damaged` repairs the version before",
+        "restore it from a backup; or move it away, and `pearlift backfill RESOURCE --damaged` repairs the previous version",
     )
 }
 

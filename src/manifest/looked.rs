@@ -1,11 +1,11 @@
-//! Answers of lookups in live files, as the state keeps them.
+//! Results of lookups in live files, as the state keeps them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-/// Answers by the hash of their question: a file's checksum, ids that lie in its range, and the content that is compared of
-/// each. A file never changes, so a question that was answered need not be asked again.
+/// Answers by the hash of their question: a file's checksum, ids that lie in its range, and the content that is
+/// compared of each. A file never changes, so a question that was answered need not be asked again.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq, Serialize)]
 #[serde(default)]
 pub struct Looked {

@@ -14,9 +14,9 @@ pub struct ResourceHolder<'a> {
 }
 
 impl ResourceHolder<'_> {
-    /// The meaning of a failure that met damaged or missing files: `Lost` where the lock of one of these resources is another
-    /// run's by now, or where the first of them has a newer version than `known` by another run. Where that cannot be
-    /// found out, the failure as it is.
+    /// The meaning of a failure that met damaged or missing files: `Lost` where the lock of one of these resources is
+    /// another run's by now, or where the first of them has a newer version than `known` by another run. Where that
+    /// cannot be found out, the failure as it is.
     pub async fn meaning(self, resources: &[&str], known: Option<u64>, failure: Failure) -> Failure {
         if failure.kind() != Kind::Damage && !is_missing(&failure) {
             return failure;
@@ -25,7 +25,7 @@ impl ResourceHolder<'_> {
             return failure;
         }
         Failure::new(Kind::Lost, format!("finish {}", resources.first().unwrap_or(&"")))
-            .because("another run took over the lock while this one slept, and replaced files")
+            .because("another run took over the lock while this one was suspended, and replaced files")
             .caused(failure)
             .advise("nothing is lost: the other run continues from the last commit; run again")
     }

@@ -1,15 +1,16 @@
-//! Pieces that the source does not give, as a resource's scans have met them: sets that are too large, rows that do not fit.
+//! Sets that are too large for the source, and records with rows that do not fit, as a resource's scans have found
+//! them.
 
 use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-/// At most so many records are read again because a row of theirs was rejected for the first time.
+/// At most this many records are read again because a row of theirs was rejected for the first time.
 const AGAIN: usize = 1_000;
-/// At most so many are read again each night because a row of theirs was rejected before: a set of ids.
+/// At most this many are read again each night because a row of theirs was rejected before: a set of ids.
 const NIGHTLY: usize = 200;
-/// At most so many records with a rejected row are remembered.
+/// At most this many records with a rejected row are remembered.
 const KNOWN: usize = 10_000;
 
 /// Pieces of answers that are known to fail.

@@ -55,7 +55,7 @@ async fn swap_in(store: &Store, version: &Version, file: &DataFile) -> Result<()
     if versions(store, &version.resource).await?.last().is_some_and(|newest| *newest > version.version) {
         return Err(Failure::new(Kind::Lost, format!("publish version {}", version.version))
             .at(version.resource.clone())
-            .because("this run slept while another took over and went on")
+            .because("this run was suspended while another took over and continued")
             .advise("nothing is lost: the other run published it; run again"));
     }
     Err(Failure::damaged("publish a file", &file.path).because("it is neither staged nor in its place"))

@@ -12,7 +12,8 @@ use crate::manifest::publish::{publish, staged};
 use crate::schema::Resource;
 use crate::store::{Store, StoreStep, Upload, paths};
 
-/// Versions whose removes are issued again: a publisher that slept may have restored files that a later version removed.
+/// Versions whose removes are issued again: a publisher that slept may have restored files that a later version
+/// removed.
 const REPEATED: u64 = 5;
 
 /// The identity of the recovering run, for a claim version.
@@ -36,7 +37,7 @@ pub struct Holding {
 }
 
 impl Holding {
-    /// That of a resource of the catalogue.
+    /// The value for a resource of the catalogue.
     pub fn new(resource: &Resource) -> Self {
         Self {
             resource: resource.name.clone(),
@@ -51,7 +52,7 @@ impl Holding {
 pub struct Recovered {
     /// The head; `None` where nothing was ever committed.
     pub head: Option<Version>,
-    /// The reason why uploads of crashed runs remain. Nothing depends on them, so that it is no failure of the
+    /// The reason why uploads of crashed runs remain. Nothing depends on them, so that it is not a failure of the
     /// recovery.
     pub kept: Option<Failure>,
 }
@@ -105,7 +106,8 @@ pub async fn recover_holding(
     Ok(Recovered { head: Some(head), kept })
 }
 
-/// A version with the same files and state, written by us: the run that staged files can no longer commit on the old one.
+/// A version with the same files and state, written by us: the run that staged files can no longer commit on the old
+/// one.
 fn claim(head: Option<&Version>, holding: &Holding, claimant: Claimant<'_>) -> Version {
     let base = head.cloned();
     Version {

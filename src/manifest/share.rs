@@ -1,9 +1,9 @@
-//! File lists that versions share: a version lists only the files that changed since its checkpoint, an earlier version that
-//! lists all of them.
+//! File lists that versions share: a version lists only the files that changed since its checkpoint, an earlier version
+//! that lists all of them.
 //!
-//! Takes a version in memory, which always has all its files, and gives the JSON to be put, and the way back. A version is
-//! put whole where too much has changed, where a table is described otherwise, or where the changes do not give the same
-//! lists again. A checkpoint never refers to another one: a head is read with two requests at most.
+//! Takes a version in memory, which always has all its files, and gives the JSON to be put, and the way back. A version
+//! is put whole where too much has changed, where a table is described otherwise, or where the changes do not give the
+//! same lists again. A checkpoint never refers to another one: a head is read with two requests at most.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -13,8 +13,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::manifest::format::{Checkpoint, DataFile, Lists, RejectedFile, State, TableFiles, Version};
 
-/// A version refers to its checkpoint while its changes take at most this part of the whole lists: then the lists written in
-/// a row of versions take at most some times those of one.
+/// A version refers to its checkpoint while its changes take at most this part of the whole lists: then the lists
+/// written in a row of versions take at most some times those of one.
 const SHARE: usize = 2;
 
 /// The checkpoint of a version, and the changes since then.
@@ -201,8 +201,8 @@ impl ChangedSince {
 }
 
 impl Version {
-    /// The version as it is to be put: it refers to the checkpoint that it came with while little has changed since, and is
-    /// a checkpoint of its own where not.
+    /// The version as it is to be put: it refers to the checkpoint that it came with while little has changed since,
+    /// and is a checkpoint of its own where not.
     pub fn settled(mut self) -> Self {
         let lists = self.lists();
         let changes = self.checkpoint.as_ref().and_then(|checkpoint| ChangedSince::between(checkpoint, &lists));
@@ -250,8 +250,8 @@ impl Stored {
         }
     }
 
-    /// The version with all its files; `checkpoint` is the version that it refers to, if it refers to one. Refuses a version
-    /// that has neither lists nor a checkpoint, or both, and one with changes to another checkpoint.
+    /// The version with all its files; `checkpoint` is the version that it refers to, if it refers to one. Refuses a
+    /// version that has neither lists nor a checkpoint, or both, and one with changes to another checkpoint.
     pub fn whole(self, checkpoint: Option<&Version>) -> Result<Version, String> {
         let alone = self.tables.is_none() && self.rejected.is_none() && self.deleted.is_none();
         let lists = match (&self.changed_since, self.tables, self.rejected) {

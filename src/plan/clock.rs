@@ -30,8 +30,8 @@ impl Moment {
         Self { theirs: Some(theirs), ours: Some(ours) }
     }
 
-    /// Pairs of stamps that may be compared: each clock with itself. Where neither is known of both moments, the source's
-    /// stamp is compared with our clock.
+    /// Pairs of stamps that may be compared: each clock with itself. Where neither is known of both moments, the
+    /// source's stamp is compared with our clock.
     fn pairs(self, now: Self) -> Vec<(Timestamp, Timestamp)> {
         let pairs: Vec<_> = self.theirs.zip(now.theirs).into_iter().chain(self.ours.zip(now.ours)).collect();
         if pairs.is_empty() { self.theirs.zip(now.ours).into_iter().collect() } else { pairs }
@@ -49,8 +49,8 @@ pub fn is_over(last: Moment, every: Duration, now: Moment, overlap: Duration) ->
         })
 }
 
-/// Whether another UTC day than that of `last` has begun at the source: by its clock where that is heard, and by as much
-/// time as has passed by ours since.
+/// Whether another UTC day than that of `last` has begun at the source: by its clock where that is heard, and by as
+/// much time as has passed by ours since.
 pub fn is_another_day(last: Moment, now: Moment, overlap: Duration) -> bool {
     let Some(theirs) = last.theirs else { return true };
     let passed = now.ours.zip(last.ours).map(|(now, last)| now.duration_since(last));
@@ -104,8 +104,8 @@ impl ScanClocks {
     }
 }
 
-/// The watermark after a completed scan: the earlier of both clocks at its start, less the overlap. It never falls, unless
-/// it is later than both clocks.
+/// The watermark after a completed scan: the earlier of both clocks at its start, less the overlap. It never falls,
+/// unless it is later than both clocks.
 pub fn watermark(before: Option<Timestamp>, start: ScanClocks, overlap: Duration) -> Timestamp {
     let mark = start.vouches_for(overlap);
     before.filter(|before| !start.is_before(*before)).map_or(mark, |before| before.max(mark))
@@ -136,8 +136,8 @@ pub fn held_back(
     (behind > HELD_BACK).then_some(behind)
 }
 
-/// Whether a snapshot that the source dates now may take the place of one of the same day, the last having been taken at
-/// `last`: when both clocks agree, or when by the source's clock as much time has passed since as by ours.
+/// Whether a snapshot that the source dates now may take the place of one of the same day, the last having been taken
+/// at `last`: when both clocks agree, or when by the source's clock as much time has passed since as by ours.
 pub fn may_replace(last: Moment, theirs: Timestamp, ours: Timestamp) -> bool {
     let passed = |last: Option<Timestamp>, now: Timestamp| last.map(|last| now.duration_since(last));
     let keeps_pace = passed(last.theirs, theirs).zip(passed(last.ours, ours)).is_some_and(|(by_theirs, by_ours)| {

@@ -1,6 +1,7 @@
 //! The steps of a run, with reasons: from settings, catalogue, manifests and the time to jobs. Pure.
 //!
-//! Takes each resource's head and the clock, gives its steps in order. Decides only; asks nobody and writes nothing.
+//! Takes each resource's head and the clock, gives its steps in order. Only decides: it sends no request and writes
+//! nothing.
 
 mod clock;
 mod reshape;
@@ -38,7 +39,7 @@ pub enum StepKind {
     Reconcile,
     /// Reads records that rows of other resources name: which, only the run itself finds out.
     Touched,
-    /// Reads again the records least recently read, with so many requests.
+    /// Reads again the records least recently read, with this many requests.
     Reread(u64),
 }
 
@@ -60,7 +61,8 @@ pub struct Step {
     pub kind: StepKind,
     /// One line for people.
     pub reason: String,
-    /// Changes are asked from here on; of a full read of a snapshot: the one taken then lacks records, which alone are asked for.
+    /// Changes are requested from here on; of a full read of a snapshot: the one taken then lacks records, which alone
+    /// are requested.
     pub since: Option<Timestamp>,
     /// The unfinished scan to resume.
     pub resume: Option<Scan>,
@@ -130,7 +132,7 @@ pub fn plan(resource: &Resource, head: Option<&Version>, options: ResourceOption
         steps.push(full(from(options.start, "first load"), None));
     } else if let (true, Some(since)) = (resource.has_dates(), state.changes_since()) {
         let reason = match resource.held_ids() {
-            Some(held) => format!("what changed rows of {} name", held.table),
+            Some(held) => format!("records that changed rows of {} reference", held.table),
             None => format!("changes since {since:.0}"),
         };
         steps.push(changes(reason, Some(since), open_every(resource, options)));
@@ -245,7 +247,7 @@ fn reload_reason(resource: &Resource) -> &'static str {
     if resource.is_snapshot() { "the day's snapshot" } else { "has no dates: read whole" }
 }
 
-/// Whether the snapshot of the day lacks records that are to be asked for again.
+/// Whether the snapshot of the day lacks records that are to be requested again.
 fn has_holes(resource: &Resource, state: &State, options: ResourceOptions) -> bool {
     let taken = Moment { theirs: state.reloaded_at, ours: state.clocks.reloaded_at };
     let lacks = resource.is_snapshot() && !state.pending.is_empty();

@@ -64,7 +64,7 @@ impl Fit {
             let compared = match head.tables.get(&table.name) {
                 Some(before) => compare(place, table, before),
                 None if head.rows() == 0 => Ok(Some(added(place, table))),
-                None => Err("it is new, and only the source knows its rows".to_owned()),
+                None => Err("it is new, and only the source has its rows".to_owned()),
             };
             match compared {
                 Ok(change) => reshape.tables.extend(change),
@@ -83,7 +83,7 @@ impl Fit {
             Failure::new(Kind::Schema, format!("continue table `{table}`"))
                 .because(format!("its files were written by another schema: {why}"))
                 .advise(format!(
-                    "`pearlift run --full {}` reads the resource again and swaps its files",
+                    "`pearlift run --full {}` reads the resource again and replaces its files",
                     resource.name
                 )),
         )

@@ -25,19 +25,19 @@ fn noticed(name: &str, tally: &Tally) -> Vec<String> {
     }
     if !rejected_values.missing().is_empty() {
         let paths = named(rejected_values.missing(), "row");
-        lines.push(format!("{name}: columns that the schema maps are missing in the search, and null here: {paths}"));
+        lines.push(format!("{name}: columns that the schema maps are missing from the search, and null here: {paths}"));
     }
     if !noticed.emptied.is_empty() {
         let paths = named(&noticed.emptied, "row");
-        lines.push(format!("{name}: columns that were filled before are null throughout: {paths}"));
+        lines.push(format!("{name}: columns that had values before are now null in every row: {paths}"));
     }
     if !noticed.kept.is_empty() {
         let records = plural(noticed.kept.len(), "record");
-        lines.push(format!("{name}: {records} came in a copy older than the stored one, which stays"));
+        lines.push(format!("{name}: {records} came in copies older than the stored ones, which stay"));
     }
     if !noticed.went_back.is_empty() {
         let records = plural(noticed.went_back.len(), "record");
-        lines.push(format!("{name}: {records} went back to an older copy, which is accepted"));
+        lines.push(format!("{name}: {records} went back to older copies, which are accepted"));
     }
     if noticed.reappeared > 0 {
         let rows = plural(noticed.reappeared, "row");
@@ -65,7 +65,7 @@ pub fn hints(outcome: &Outcome, redactor: &Redactor) -> Vec<String> {
             .collect();
         if !rejected_values.is_empty() {
             hints.push(format!(
-                "{name}: values that do not fit are null here and whole in `_extra`: {}",
+                "{name}: values that do not fit are null here, and kept in `_extra`: {}",
                 rejected_values.join(", ")
             ));
         }

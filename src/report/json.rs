@@ -1,4 +1,4 @@
-//! For machines: events as JSON lines, and the report of a run.
+//! The machine-readable output: events as JSON lines, and the report of a run.
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -62,7 +62,7 @@ impl LogContext {
     }
 }
 
-/// Events as JSON objects, one a line, on stderr, without secrets.
+/// Events as JSON objects, one per line, on stderr, without secrets.
 pub fn log(verbosity: Verbosity, clock: Clock, redactor: Redactor, context: LogContext) -> Events {
     Events::new(move |event| {
         if let Event::Begun { run, account } = event {

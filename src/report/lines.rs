@@ -11,7 +11,8 @@ use crate::report::verbosity::Verbosity;
 use crate::run::Clock;
 use crate::secret::Redactor;
 
-/// Events as lines on stderr, each with the time. Texts of the source can neither show a secret nor control the terminal.
+/// Events as lines on stderr, each with the time. Texts of the source can neither show a secret nor control the
+/// terminal.
 pub fn log(verbosity: Verbosity, clock: Clock, redactor: Redactor) -> Events {
     Events::new(move |event| {
         if let Some(text) = line(event, verbosity) {
@@ -50,14 +51,14 @@ pub fn line(event: &Event, verbosity: Verbosity) -> Option<String> {
         }
         Event::Finished { resource, rows, requests, ending } if normal => {
             let end = match ending {
-                Ending::Stopped => "stopped, resumes next time; ".to_owned(),
+                Ending::Stopped => "stopped, resumes on the next run; ".to_owned(),
                 Ending::Held { by } => format!("held by {by}; "),
                 Ending::Complete | Ending::Idle { .. } | Ending::Failed { .. } => String::new(),
             };
             Some(format!("{resource}: {end}{}, {}", plural(*rows, "row"), plural(*requests, "request")))
         }
         Event::Warning { resource, text } => Some(format!("warning: {}{text}", of(resource))),
-        Event::Waiting { until } if normal => Some(format!("the quota is spent: waiting until {until:.0}")),
+        Event::Waiting { until } if normal => Some(format!("the quota is used up: waiting until {until:.0}")),
         Event::Rejected { resource, path, count, sample } if verbose => {
             let values = plural(*count, "value");
             let verb = agree(*count, "does", "do");

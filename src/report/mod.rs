@@ -1,6 +1,6 @@
 //! Shows a run to people and machines: bars on a terminal, lines without one, JSON lines, the summary, the report file.
 //!
-//! Takes events and outcomes, gives text. Writes to stderr only; nothing here changes a run.
+//! Takes events and outcomes, gives text. Writes only to stderr, and does not affect a run.
 
 mod verbosity;
 mod text;

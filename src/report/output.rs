@@ -1,4 +1,4 @@
-//! The one place where text becomes output: secrets are replaced, and signs that steer a terminal are escaped.
+//! The one place where text becomes output: secrets are replaced, and characters that control a terminal are escaped.
 //!
 //! Takes lines or JSON values, gives printable ones. A line stays one line, even with texts from outside in it: a text
 //! of several lines is several items of a list. JSON stays valid, for its texts are cleaned before it is written.

@@ -1,7 +1,7 @@
 //! Pictures of the tables of a catalogue and of their references: Mermaid, and SVG drawn here.
 //!
-//! The SVG has a column of boxes a service, a box a table with its key and the columns that lead elsewhere. A line is drawn
-//! where a column leads to a table of its own service; of others the box names the table.
+//! The SVG has a column of boxes a service, a box a table with its key and the columns that lead elsewhere. A line is
+//! drawn where a column leads to a table of its own service; of others the box names the table.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -152,8 +152,8 @@ pub fn svg(catalog: &Catalog, services: &[&str]) -> String {
     out
 }
 
-/// The lines of the references within each service: from a column's line to the head of the table that it leads to, around
-/// the right of the boxes.
+/// The lines of the references within each service: from a column's line to the head of the table that it leads to,
+/// around the right of the boxes.
 fn lines(boxes: &[(usize, Placed<'_>)], out: &mut String) {
     let places: BTreeMap<&str, (usize, usize)> =
         boxes.iter().map(|(number, placed)| (placed.table.name.as_str(), (*number, placed.top + HEAD / 2))).collect();

@@ -1,4 +1,4 @@
-//! Bars on a terminal: one a resource at work, and the quota below them.
+//! Bars on a terminal: one per resource at work, and the quota below them.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -115,7 +115,7 @@ impl Bars {
     /// A line above the bars.
     fn say(&self, event: &Event) {
         if let Some(text) = line(event, Verbosity::Normal) {
-            // As for bars: a terminal that is gone is no failure.
+            // As for bars: a terminal that is gone is not a failure.
             let _ = self.screen.println(output::line(&self.redactor, &text));
         }
     }

@@ -1,4 +1,5 @@
-//! The reference of a catalogue, for people: a page a service with every table and column, and a page that leads to them.
+//! The reference of a catalogue, for people: a page per service with every table and column, and a page that leads to
+//! them.
 //!
 //! Takes the catalogue, gives the pages as Markdown and the picture as SVG. The same catalogue gives the same bytes.
 
@@ -53,7 +54,7 @@ fn index(catalog: &Catalog, services: &[&str]) -> String {
             ));
         }
     }
-    text.push_str("\n## Picture\n\nThe tables with their references, by service: [tables.svg](tables.svg). ");
+    text.push_str("\n## Diagram\n\nThe tables with their references, by service: [tables.svg](tables.svg). ");
     text.push_str("Each service's page has its part as a diagram.\n\n![tables and references](tables.svg)\n");
     text
 }
@@ -85,7 +86,7 @@ fn table_section(table: &Table) -> String {
     let key: Vec<String> = table.key.iter().map(|place| format!("`{}`", table.columns[*place].name)).collect();
     let partition = table.partition.segment().map(|segment| format!(" Folders: `{segment}`.")).unwrap_or_default();
     text.push_str(&format!("\nKey: {}.{partition}\n\n", key.join(", ")));
-    text.push_str("| column | type | from | leads to | meaning | certainty |\n|---|---|---|---|---|---|\n");
+    text.push_str("| column | type | from | references | meaning | certainty |\n|---|---|---|---|---|---|\n");
     for (place, column) in table.columns.iter().enumerate() {
         let name = if table.key.contains(&place) { format!("**{}**", column.name) } else { column.name.clone() };
         let from: Vec<String> = column.from.iter().map(|source| format!("`{source}`")).collect();
@@ -101,7 +102,7 @@ fn table_section(table: &Table) -> String {
     text
 }
 
-/// The columns that a column leads to.
+/// The columns that a column references.
 fn targets(meaning: &Meaning) -> Vec<String> {
     meaning.references.targets().iter().map(ToString::to_string).collect()
 }
@@ -128,7 +129,7 @@ fn described(meaning: &Meaning) -> String {
         parts.push(format!("Codes: {}.", codes.join(", ")));
     }
     if let References::Nowhere(reason) = &meaning.references {
-        parts.push(format!("Leads to no table: {reason}."));
+        parts.push(format!("References no table: {reason}."));
     }
     if meaning.personal {
         parts.push("Personal.".to_owned());
@@ -136,13 +137,13 @@ fn described(meaning: &Meaning) -> String {
     parts.join(" ")
 }
 
-/// The meaning of a column in one line: its description, codes and marks, the columns that it leads to, and its certainty
-/// where that is not the documentation.
+/// The meaning of a column in one line: its description, codes and marks, the columns that it references, and its
+/// certainty where that is not the documentation.
 pub fn meaning_line(meaning: &Meaning) -> String {
     let mut parts: Vec<String> = Some(described(meaning)).filter(|text| !text.is_empty()).into_iter().collect();
     let targets = targets(meaning);
     if !targets.is_empty() {
-        parts.push(format!("Leads to {}.", targets.join(" or ")));
+        parts.push(format!("References {}.", targets.join(" or ")));
     }
     if meaning.confidence != Confidence::Documented {
         parts.push(format!("({})", meaning.confidence));

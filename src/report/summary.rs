@@ -36,7 +36,7 @@ fn row(outcome: &ResourceOutcome) -> Vec<String> {
         }
         End::Complete => "complete".to_owned(),
         End::Idle(reason) => format!("nothing due: {reason}"),
-        End::Stopped => "stopped, resumes next time".to_owned(),
+        End::Stopped => "stopped, resumes on the next run".to_owned(),
         End::Held(by) => format!("held by {by}"),
         End::Failed(_) => "FAILED".to_owned(),
     };

@@ -68,9 +68,9 @@ pub fn visible(text: &str) -> String {
     out
 }
 
-/// Whether a sign could steer a terminal, look like a new line, or show another text than the one that is there: control
-/// characters, separators of lines and paragraphs, marks of direction, and letters that are not seen. A tab is none, nor
-/// are the joiners that scripts need.
+/// Whether a sign could steer a terminal, look like a new line, or show another text than the one that is there:
+/// control characters, separators of lines and paragraphs, marks of direction, and letters that are not seen. A tab is
+/// none, nor are the joiners that scripts need.
 pub fn is_steering(c: char) -> bool {
     let invisible = matches!(
         c,

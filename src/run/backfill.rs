@@ -1,7 +1,8 @@
-//! Reading a part again: given ids, or a range of a date. Watermarks stay where they are; doing it twice changes nothing.
+//! Reading selected records again: given ids, or a range of dates. Watermarks do not change, and a second backfill
+//! changes nothing.
 //!
-//! Commits on the way. A backfill that stopped early is resumed by the same selection; its plan and cursor are separate
-//! from those of the nightly scans, and another selection replaces them.
+//! Commits at intervals. A backfill that stopped early is resumed by the same selection; its plan and cursor are
+//! separate from those of the nightly scans, and another selection replaces them.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -43,7 +44,7 @@ pub struct Backfilled {
 impl fmt::Display for Backfilled {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.resumed {
-            f.write_str("went on where it had stopped; ")?;
+            f.write_str("resumed where it had stopped; ")?;
         }
         let Self { asked, absent, gone, .. } = self;
         write!(f, "{} requested, {absent} not returned, {gone} removed from the tables", plural(*asked, "id"))
@@ -64,12 +65,14 @@ pub async fn backfill(session: &mut ResourceSession<'_>, selection: &Selection) 
         (ReadStyle::List { .. }, _) => Err(cannot(&resource, "a list is read whole", &whole(&resource))),
         (ReadStyle::PerOwner { .. }, Selection::Range { .. }) => Err(cannot(
             &resource,
-            "what is read by the ids of others has no date of its own",
+            "a resource read by the ids of another has no dates of its own",
             "name its owners: `--ids`",
         )),
-        (ReadStyle::PerOwner { .. }, _) if resource.is_snapshot() => {
-            Err(cannot(&resource, "a snapshot is of its day: the past cannot be read again", &whole(&resource)))
-        }
+        (ReadStyle::PerOwner { .. }, _) if resource.is_snapshot() => Err(cannot(
+            &resource,
+            "a snapshot belongs to its day: earlier days cannot be read again",
+            &whole(&resource),
+        )),
         (ReadStyle::PerOwner { get, max_ids, .. }, Selection::Ids { ids, .. }) => {
             by_ids(session, get, ids, *max_ids).await
         }
@@ -181,9 +184,9 @@ async fn by_date(
     let done = Backfilled { asked, absent: count(scan.gone.len()), gone: count(gone.len()), resumed };
     let held = held_record_count(session).await?;
     if done.gone > may_go(held) {
-        return Err(Failure::new(Kind::Doubtful, format!("take deleted {} out of the tables", session.name))
+        return Err(Failure::new(Kind::Doubtful, format!("remove deleted {} from the tables", session.name))
             .because(format!("{} of the range are gone, and {}", done.gone, described(held)))
-            .advise(format!("they were left; `pearlift reconcile --force {}` takes them out", session.name)));
+            .advise(format!("they were kept; `pearlift reconcile --force {}` removes them", session.name)));
     }
     let at = if resumed { session.context.clock.now() } else { scan.started_at };
     session.state.absence.suspects.retain(|id, _| !gone.contains(id));
@@ -192,8 +195,8 @@ async fn by_date(
     Ok(done)
 }
 
-/// A scan of the records that a date selects. Held records of the range that the search did not show come last, in slices
-/// of their own, because they are requested again after an interruption.
+/// A scan of the records that a date selects. Held records of the range that the search did not show come last, in
+/// slices of their own, because they are requested again after an interruption.
 async fn selected_by_date(
     session: &mut ResourceSession<'_>,
     max_ids: usize,

@@ -35,7 +35,7 @@ impl Binding {
             if !known && !client.has_succeeded() {
                 return Err(Failure::new(Kind::Settings, "bind the destination to the account")
                     .at(store.describe())
-                    .because(format!("no answer of the source shows anything of account `{}`", self.account))
+                    .because(format!("no answer of the source shows any data of account `{}`", self.account))
                     .advise("check account.code with `pearlift check`"));
             }
             claim_destination(store, &self.account, self.now).await

@@ -1,6 +1,7 @@
 //! The rows and rejected records that a resource has read since its last commit.
 //!
-//! Takes decoded pages, gives the next commit its rows, its files of rejected records and the keys that keep stored rows.
+//! Takes decoded pages, gives the next commit its rows, its files of rejected records and the keys that keep stored
+//! rows.
 
 use std::path::Path;
 
@@ -40,7 +41,7 @@ pub struct Buffer {
 }
 
 impl Buffer {
-    /// An empty buffer of a resource, which keeps so many bytes in memory and the rest in this folder.
+    /// An empty buffer of a resource, which keeps this many bytes in memory and the rest in this folder.
     pub fn new(resource: &Resource, folder: &Path, memory: u64, watcher: Watcher) -> Result<Self> {
         Ok(Self {
             spool: Some(Spool::new(resource, folder, memory)?.watched(watcher)),
@@ -67,8 +68,8 @@ impl Buffer {
         self.spool = Some(spool);
     }
 
-    /// Adds the rows of pages, each with the time at which it was asked, and records that had no rows at this time. Gives
-    /// the number of rows.
+    /// Adds the rows of pages, each with the time at which it was asked, and records that had no rows at this time.
+    /// Gives the number of rows.
     pub async fn add(
         &mut self,
         pages: Vec<(Page, Timestamp)>,
@@ -110,8 +111,8 @@ impl Buffer {
         self.gone = Some(Gone { records, at, kept });
     }
 
-    /// The rows that a commit may take out of the tables: no others than of the records that came, where the key of one could
-    /// not be read.
+    /// The rows that a commit may take out of the tables: no others than of the records that came, where the key of one
+    /// could not be read.
     pub fn admitted(&self, replace: Replace) -> Replace {
         if replace == Replace::Everything && self.has_record_without_key { Replace::Records } else { replace }
     }

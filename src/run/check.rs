@@ -1,4 +1,4 @@
-//! Trying everything that a run needs, without reading data: settings, destination, credentials, and whether the
+//! Tests of everything that a run needs, without reading data: settings, destination, credentials, and whether the
 //! account's searches still match the schemas.
 
 use std::sync::Arc;
@@ -200,7 +200,7 @@ async fn look(client: &Client, resource: &Resource, search: &str, wanted: &Wante
                 .at(request.path)
                 .because(format!("HTTP {status} {} {}", error.code.unwrap_or_default(), error.message))
                 .asked_as(error.request_id)
-                .advise("leave the resource out with `resources.exclude` if the account does not have it"));
+                .advise("exclude the resource with `resources.exclude` if the account does not have it"));
         }
     };
     let columns = meta_data(&answer.body).map_err(|broken| {
@@ -224,7 +224,7 @@ async fn look(client: &Client, resource: &Resource, search: &str, wanted: &Wante
     if !wrong.is_empty() {
         return Err(Failure::new(Kind::Answer, format!("rely on {search}"))
             .because(format!("it {}", wrong.join(", ")))
-            .advise("the source has changed: correct the schema with `--schemas`, or leave the resource out with `resources.exclude`"));
+            .advise("the source has changed: correct the schema with `--schemas`, or exclude the resource with `resources.exclude`"));
     }
     let Some(mapped) = &wanted.mapped else { return Ok(Vec::new()) };
     let gone = mapped

@@ -39,6 +39,6 @@ pub async fn keep_in_order(context: &RunContext, resources: &[ResourceOutcome]) 
 pub async fn give_back(locks: Locks, events: &Events) {
     if let Err(failure) = locks.release().await {
         // The run itself is complete; the next one waits until the locks expire.
-        events.tell(Event::Warning { resource: None, text: format!("locks were not given back: {failure}") });
+        events.tell(Event::Warning { resource: None, text: format!("locks were not released: {failure}") });
     }
 }

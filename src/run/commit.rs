@@ -79,7 +79,7 @@ impl ResourceSession<'_> {
         }
         Err(Failure::new(Kind::Lost, "commit")
             .at(self.resource.name.clone())
-            .because("another run took over the lock while this one slept")
+            .because("another run took over the lock while this one was suspended")
             .advise("nothing is lost: the other run continues from the last commit; run again"))
     }
 

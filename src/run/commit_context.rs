@@ -1,5 +1,5 @@
-//! The knowledge of a resource's head that its commits need: files that are built anew or named and not read, the references
-//! that they report, the plans that they outlive.
+//! The knowledge of a resource's head that its commits need: files that are built anew or named and not read, the
+//! references that they report, the plans that they outlive.
 
 use tokio::time::Instant;
 

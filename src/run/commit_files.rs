@@ -1,6 +1,7 @@
 //! The files of a commit: rows of the buffer merged with stored rows, rows of deleted records, tables of another shape.
 //!
-//! Takes the buffer and the head on a worker, gives staged files and the files that they replace. Nothing is visible yet.
+//! Takes the buffer and the head on a worker, gives staged files and the files that they replace. Nothing is visible
+//! yet.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -235,8 +236,8 @@ impl ResourceSession<'_> {
         }
     }
 
-    /// Rewrites the tables of a head that the catalogue wants otherwise. Gives the new columns that stay null until their
-    /// record is read again.
+    /// Rewrites the tables of a head that the catalogue wants otherwise. Gives the new columns that stay null until
+    /// their record is read again.
     pub async fn reshape_files(&mut self, head: Version, reshape: Reshape) -> Result<(Written, Vec<String>)> {
         let (place, kept) = (self.workplace(), self.options.deletes != Deletes::Drop);
         let mut number = self.context.commits.files.load(Ordering::Relaxed);
@@ -266,12 +267,12 @@ impl ResourceSession<'_> {
         }
         Err(Failure::new(Kind::Doubtful, format!("accept the new {}", self.name))
             .because(format!(
-                "{} of {} not returned, more than may go at once",
+                "{} of {} not returned, more than may be removed at once",
                 number(lost),
                 plural(self.had_rows(), "row")
             ))
             .advise(format!(
-                "if they are truly gone at the source, `pearlift backfill --damaged --force {}` accepts it",
+                "if they were really deleted at the source, `pearlift backfill --damaged --force {}` accepts it",
                 self.name
             )))
     }

@@ -1,9 +1,9 @@
-//! Reading again the records that rows of other resources reference: a payment changes its order without moving a date of
-//! the order (docs/reading.md §3).
+//! Reading again the records that rows of other resources reference: a payment changes its order without moving a date
+//! of the order (docs/reading.md §3).
 //!
-//! A commit that changes rows stores the ids that these rows reference, in the same put. After all resources have ended,
-//! each resource that follows others reads its pending references, and notes this in the same commit: after a crash in
-//! between the next run reads them ([`crate::run::references`]).
+//! A commit that changes rows stores the ids that these rows reference, in the same put. After all resources have
+//! ended, each resource that follows others reads its pending references, and notes this in the same commit: after a
+//! crash in between the next run reads them ([`crate::run::references`]).
 
 use std::collections::BTreeSet;
 

@@ -1,5 +1,5 @@
-//! Fields of answers that differ from the schema or from earlier scans: unknown ones, columns that a search no longer has,
-//! and columns that are null throughout although they were filled before. Nothing of it fails a scan; all of it is
+//! Fields of answers that differ from the schema or from earlier scans: unknown ones, columns that a search no longer
+//! has, and columns that are null throughout although they were filled before. Nothing of it fails a scan; all of it is
 //! reported, and the state keeps it for `check`.
 //!
 //! Takes decoded pages, gives counts by path.
@@ -42,7 +42,7 @@ impl ResourceSession<'_> {
         let evidence = &mut self.state.evidence;
         let found = filled.compare(&self.resource, &mut evidence.filled, whole);
         for (path, rows) in &found.emptied {
-            let text = format!("`{path}` is null in all of {} that came, and was filled before", plural(*rows, "row"));
+            let text = format!("`{path}` is null in all of {} that came, but had values before", plural(*rows, "row"));
             self.context.events.warn(&self.name, text);
         }
         let read = self.tally.records;
@@ -51,7 +51,7 @@ impl ResourceSession<'_> {
     }
 }
 
-/// Lays the fields of a scan that has read so many records over those of earlier ones.
+/// Lays the fields of a scan that has read this many records over those of earlier ones.
 fn lay_over(drift: &mut FieldDrift, rejected_values: &RejectedCounts, found: &Emptied, whole: bool, read: u64) {
     if whole || read >= LEAST_ROWS {
         drift.unknown.clear();

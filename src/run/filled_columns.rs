@@ -1,7 +1,7 @@
 //! Columns that are null throughout a scan although they were filled before: counted by table and column.
 //!
-//! A column is filled where some row of a scan had a value; the share of such rows is remembered, for in few rows a rare value
-//! may be missing by chance.
+//! A column is filled where some row of a scan had a value; the share of such rows is remembered, for in few rows a
+//! rare value may be missing by chance.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,7 @@ use crate::schema::Resource;
 
 /// Scans of a table with fewer rows state nothing of a share.
 pub const LEAST_ROWS: u64 = 20;
-/// A column counts as emptied where so many of the rows would have a value by its share.
+/// A column counts as emptied where this many of the rows would have a value by its share.
 const EXPECTED: u64 = 20;
 /// Rows and values of the tables of a resource in one scan.
 #[derive(Clone, Debug, Default)]

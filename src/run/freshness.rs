@@ -7,8 +7,8 @@ use jiff::Timestamp;
 use crate::manifest::Version;
 use crate::schema::Resource;
 
-/// Why a resource is not complete and scanned within `most`, if it is not. One that is only ever read whole, at a cadence
-/// longer than that, may be older by its cadence; one that is asked for changes each night may not.
+/// Why a resource is not complete and scanned within `most`, if it is not. One that is only ever read whole, at a
+/// cadence longer than that, may be older by its cadence; one whose changes are requested each night may not.
 pub fn stale(
     resource: &Resource,
     head: Option<&Version>,

@@ -1,6 +1,7 @@
-//! The table of another resource that holds the ids by which a resource is read: `owners = { held = "…" }`.
+//! The table of another resource with the ids by which a resource is read: `owners = { held = "…" }`.
 //!
-//! Gives the ids from the files of that table, as its newest version lists them, and the values that stand in their paths.
+//! Gives the ids from the files of that table, as its newest version lists them, and the values that are in their
+//! paths.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
@@ -136,7 +137,7 @@ impl Holder {
         Ok((groups.into_iter().map(|(values, ids)| (path_of(values), collapse(ids))).collect(), lost))
     }
 
-    /// The requests that these ids take, in sets of so many with one path each.
+    /// The requests that these ids take, in sets of this many with one path each.
     pub async fn sets(&self, ids: &IdRanges, max_ids: usize) -> Result<u64> {
         let (groups, _) = self.placed("", ids).await?;
         let sets: usize = groups.iter().map(|(_, ids)| chunks(ids, max_ids).len()).sum();

@@ -1,5 +1,5 @@
-//! Steps that look for changes without a date, once every resource has had its nightly scans: a read of everything where its
-//! cadence is over, else the records least recently read (docs/reading.md §7).
+//! Steps that look for changes without a date, once every resource has had its nightly scans: a read of everything
+//! where its cadence is over, else the records least recently read (docs/reading.md §7).
 
 use crate::failure::Result;
 use crate::manifest::head;

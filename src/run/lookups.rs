@@ -1,7 +1,8 @@
 //! Lookups in live files. The state keeps their answers, so that a run that finds nothing new reads no file.
 //!
-//! Takes ids, each with a text of the values compared, and gives those that the files hold with these values. A question is
-//! the hash of a file's checksum and of the ids in its range with their texts; its answer stays true: files never change.
+//! Takes ids, each with a text of the values compared, and gives those that the files hold with these values. A
+//! question is the hash of a file's checksum and of the ids in its range with their texts; its answer stays true: files
+//! never change.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
@@ -44,7 +45,7 @@ impl Lookups {
         Self { known, asked: Mutex::default() }
     }
 
-    /// The answers that were asked for since the last call.
+    /// The answers that were requested since the last call.
     pub fn take(&self) -> Looked {
         std::mem::take(&mut self.asked.lock().expect("no holder panics"))
     }

@@ -1,10 +1,10 @@
-//! Missed changes: records that a full scan or a rolling re-read finds changed although none of their dates moved. They
-//! measure on a real account how much the nightly rules do not see (docs/reading.md §7).
+//! Missed changes: records that a full scan or a rolling re-read finds changed although none of their dates moved.
+//! Their number shows how much the nightly rules miss on a real account (docs/reading.md §7).
 //!
 //! A record counts when we held it, some row of it in some table differs, and each of our columns of the dates by which
 //! changes are requested is unchanged: with another date the next night would have found it. Records that are followed
-//! without a date (open records; pending references, see `follow`) do not count. Where no table has one row a record there
-//! is no date to compare, and every record that differs counts.
+//! without a date (open records; pending references, see `follow`) do not count. Where no table has one row per record
+//! there is no date to compare, and every record that differs counts.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -75,7 +75,8 @@ impl ResourceSession<'_> {
         Ok(())
     }
 
-    /// The values of these columns in a version, in the table with one row a record; none where there is no such table.
+    /// The values of these columns in a version, in the table with one row per record; none where there is no such
+    /// table.
     async fn dates(
         &self,
         version: &Version,

@@ -1,9 +1,9 @@
 //! Newer wins, also against stored rows: a copy with a version, or else a date of change, lower than that of the stored
-//! copy leaves the stored rows as they are, and its id is pending. A source may take a change back, though: the same lower
-//! value in two runs with at least an hour between them is accepted, and so is any that a person accepts.
+//! copy leaves the stored rows as they are, and its id is pending. A source may take a change back, though: the same
+//! lower value in two runs with at least an hour between them is accepted, and so is any that a person accepts.
 //!
-//! Takes the copies of a commit and the evidence of earlier ones; gives the copies that are left out, and the state that
-//! the same commit puts.
+//! Takes the copies of a commit and the evidence of earlier ones; gives the copies that are left out, and the state
+//! that the same commit puts.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,7 +1,8 @@
 //! The beginning of a run: settings, destination, client and locks, in the order in which they can fail.
 //!
-//! Takes the request, gives the context that all resources share. Nothing is made at the destination before the settings are
-//! known to be valid; the locks come last, for in a bucket a lock that is not given back holds others up until it expires.
+//! Takes the request, gives the context that all resources share. Nothing is made at the destination before the
+//! settings are known to be valid; the locks come last, for in a bucket a lock that is not given back holds others up
+//! until it expires.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -96,7 +97,7 @@ fn selected(request: &RunRequest) -> std::collections::BTreeSet<String> {
 /// Unfinished uploads of crashed runs. They cost money and nothing else: `clean` reports more of them.
 async fn unfinished_uploads(store: &Store, events: &Events) -> Vec<Upload> {
     store.uploads(paths::STAGING).await.unwrap_or_else(|failure| {
-        let text = format!("unfinished uploads of crashed runs are left: {failure}");
+        let text = format!("unfinished uploads of crashed runs remain: {failure}");
         events.tell(Event::Note { resource: None, text });
         Vec::new()
     })

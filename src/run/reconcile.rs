@@ -72,8 +72,8 @@ pub fn refuse(resource: &Resource) -> Option<String> {
     }
 }
 
-/// Compares ids, reads records that the tables lack, and takes out records that are proven gone: not listed, not returned
-/// beside a witness, and not listed again.
+/// Compares ids, reads records that the tables lack, and takes out records that are proven gone: not listed, not
+/// returned beside a witness, and not listed again.
 pub async fn reconcile(session: &mut ResourceSession<'_>, by: By) -> Result<Reconciled> {
     let force = by == By::Force;
     let resource = Arc::clone(&session.resource);
@@ -159,7 +159,8 @@ async fn listed_ids(
     }
 }
 
-/// The listed ids that are neither held nor withheld. Records older than the first load were not wanted, and are not missing.
+/// The listed ids that are neither held nor withheld. Records older than the first load were not wanted, and are not
+/// missing.
 async fn missing_ids(
     session: &ResourceSession<'_>,
     changes: Option<&Changes>,
@@ -185,7 +186,7 @@ fn unproven(session: &ResourceSession<'_>, ids: u64) -> Failure {
         .advise("nothing was changed: run again later")
 }
 
-/// Refuses more deletions than may go at once, unless a person insists.
+/// Refuses more deletions than may be made at once, unless a person insists.
 pub fn refuse_beyond_limit(session: &ResourceSession<'_>, gone: u64, held: u64, force: bool) -> Result<()> {
     if gone > may_go(held) && !force { Err(refused(session, gone, held).0) } else { Ok(()) }
 }
@@ -201,10 +202,10 @@ impl Refused {
 
 fn refused(session: &ResourceSession<'_>, gone: u64, held: u64) -> Refused {
     Refused(
-        Failure::new(Kind::Doubtful, format!("take deleted {} out of the tables", session.name))
+        Failure::new(Kind::Doubtful, format!("remove deleted {} from the tables", session.name))
             .because(format!("{gone} of {held} are gone, and {}", described(held)))
             .advise(format!(
-                "nothing was changed; if they are truly gone at the source, `pearlift reconcile --force {}` takes them out",
+                "nothing was changed; if they were really deleted at the source, `pearlift reconcile --force {}` takes them out",
                 session.name
             )),
     )

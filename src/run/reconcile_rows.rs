@@ -1,5 +1,5 @@
-//! The comparison of the rows of a search with those of the tables: they have no GET. Two complete narrow searches in different
-//! runs, each agreeing with its count, prove a deletion.
+//! The comparison of the rows of a search with those of the tables: they have no GET. Two complete narrow searches in
+//! different runs, each agreeing with its count, prove a deletion.
 
 use std::collections::BTreeSet;
 
@@ -16,8 +16,8 @@ use crate::run::session::ResourceSession;
 use crate::schema::RowSearch;
 use crate::write::Replace;
 
-/// Compares the rows of a search with those that the tables hold. A row missing in it and in a narrow search of the same
-/// days is a suspect; a suspect of an earlier run is deleted.
+/// Compares the rows of a search with those that the tables hold. A row missing in it and in a narrow search of the
+/// same days is a suspect; a suspect of an earlier run is deleted.
 pub async fn reconcile_rows(session: &mut ResourceSession<'_>, search: &RowSearch, by: By) -> Result<Reconciled> {
     let id_source = IdSource::of(session);
     let (started_at, rows) =

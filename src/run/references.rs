@@ -1,7 +1,8 @@
 //! Pending references: ids of another resource that changed rows name, until that resource has read them.
 //!
-//! A resource collects them in its state under a mark. The other resource notes the mark in the commit of the records read,
-//! so that no further commit is needed: the references are cleared with the next commit of the resource that has them.
+//! A resource collects them in its state under a mark. The other resource notes the mark in the commit of the records
+//! read, so that no further commit is needed: the references are cleared with the next commit of the resource that has
+//! them.
 
 use jiff::Timestamp;
 
@@ -30,8 +31,8 @@ impl ResourceSession<'_> {
         Ok(())
     }
 
-    /// The month from which on rows report their references. A first load references everything: of interest are the newest
-    /// rows, to resources that have been read, or are being read, before these rows came.
+    /// The month from which on rows report their references. A first load references everything: of interest are the
+    /// newest rows, to resources that have been read, or are being read, before these rows came.
     pub async fn met_from(&mut self) -> Result<i32> {
         if let Some(known) = self.commit_context.met_from {
             return Ok(known);
@@ -56,8 +57,8 @@ impl ResourceSession<'_> {
         Ok(met_from)
     }
 
-    /// Since when a follower may hold records as they were before rows of ours came: the start of its first load or whole
-    /// read, unfinished or not; this run's start where it is this run's to read. `None` where it holds nothing.
+    /// Since when a follower may hold records as they were before rows of ours came: the start of its first load or
+    /// whole read, unfinished or not; this run's start where it is this run's to read. `None` where it holds nothing.
     fn read_since(&self, follower: &str, theirs: Option<&Version>) -> Option<Timestamp> {
         let this_run = self
             .context

@@ -1,6 +1,6 @@
-//! Rows that are left out of their records, and older records of a key that came twice: counted, and kept beside the records
-//! that do not fit. Neither makes its record pending. A record that is rejected each night in the same words is known by its
-//! hash and written once.
+//! Rows that are left out of their records, and older records of a key that came twice: counted, and kept beside the
+//! records that do not fit. Neither makes its record pending. A record that is rejected each night in the same words is
+//! known by its hash and written once.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;

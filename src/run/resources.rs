@@ -39,8 +39,8 @@ struct Ends {
     unreported: BTreeSet<usize>,
 }
 
-/// Works on all resources; those that are read by ids which others hold have their turn when the others have ended. Fails with
-/// the first failure of the whole run.
+/// Works on all resources; those that are read by ids which others hold have their turn when the others have ended.
+/// Fails with the first failure of the whole run.
 pub async fn work_through(
     context: &RunContext,
     chosen: &[&Resource],
@@ -146,7 +146,8 @@ fn tell_end(context: &RunContext, outcome: &ResourceOutcome, counts: &RequestCou
     });
 }
 
-/// Resources that were not due by our clock are looked at again by the source's, which other resources have heard by now.
+/// Resources that were not due by our clock are looked at again by the source's, which other resources have heard by
+/// now.
 async fn look_twice(
     context: &RunContext,
     chosen: &[&Resource],

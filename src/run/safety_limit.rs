@@ -4,19 +4,20 @@
 #[derive(Clone, Copy, Debug)]
 pub struct SafetyLimit {
     least: u64,
-    /// One of so many.
+    /// One of this many.
     share: u64,
 }
 
 impl SafetyLimit {
-    /// Newly pending ids of a scan, and copies older than the stored ones: more are a fault of the source or of the schema.
+    /// Newly pending ids of a scan, and copies older than the stored ones: more are a fault of the source or of the
+    /// schema.
     pub const PENDING: Self = Self { least: 50, share: 100 };
     /// Rows of damaged files that the source no longer has.
     pub const LOST_ROWS: Self = Self { least: 100, share: 100 };
     /// Documents older than their search rows: more show that the search is wrong.
     pub const STALE: Self = Self { least: 10, share: 20 };
 
-    /// The limit where there are so many in all.
+    /// The limit where there are this many in all.
     pub fn of(self, all: u64) -> u64 {
         self.least.max(all / self.share)
     }
@@ -26,10 +27,10 @@ impl SafetyLimit {
 const FEW: u64 = 1_000;
 /// The least limit of a resource with few records, and of one with many.
 const LEAST: (u64, u64) = (3, 100);
-/// A run deletes so many records at once, or a thousandth.
+/// A run deletes this many records at once, or a thousandth.
 const AT_ONCE: u64 = 20;
 
-/// The records of `held` that may go at once, unless a person insists.
+/// The records of `held` that may be removed at once, unless a person insists.
 pub fn may_go(held: u64) -> u64 {
     if held < FEW { LEAST.0.max(held / 10) } else { LEAST.1.max(held / 100) }
 }
@@ -41,7 +42,7 @@ pub fn at_once(held: u64) -> u64 {
 
 /// The limit in words.
 pub fn described(held: u64) -> String {
-    format!("at most {} may go at once", may_go(held))
+    format!("at most {} may be removed at once", may_go(held))
 }
 
 #[cfg(test)]

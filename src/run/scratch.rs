@@ -1,7 +1,7 @@
 //! The folder of a command's scratch files: the system's or the user's, removed at the command's end.
 //!
-//! A killed process leaves its folder. Each folder holds a lock that ends with its process, so that the next command with
-//! a folder at the same place finds the lock free, and removes the old folder.
+//! A killed process leaves its folder. Each folder holds a lock that ends with its process, so that the next command
+//! with a folder at the same place finds the lock free, and removes the old folder.
 
 use std::fs::{File, Permissions};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -32,8 +32,8 @@ impl Scratch {
     }
 }
 
-/// A folder for scratch files below this one, or below the system's for temporary files; folders of ended processes there
-/// are removed.
+/// A folder for scratch files below this one, or below the system's for temporary files; folders of ended processes
+/// there are removed.
 pub fn spool_folder(below: Option<&Path>) -> Result<Scratch> {
     let below = below.map_or_else(std::env::temp_dir, Path::to_owned);
     let make = || {
@@ -56,7 +56,8 @@ pub fn spool_folder(below: Option<&Path>) -> Result<Scratch> {
     })
 }
 
-/// Removes the folders of this user's ended processes. A folder that cannot be read or removed is left to the next sweep.
+/// Removes the folders of this user's ended processes. A folder that cannot be read or removed is left to the next
+/// sweep.
 fn sweep(below: &Path, user: u32) {
     for entry in std::fs::read_dir(below).into_iter().flatten().flatten() {
         if !entry.file_name().to_string_lossy().starts_with(PREFIX) {

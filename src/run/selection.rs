@@ -18,7 +18,8 @@ pub async fn jobs(request: &RunRequest) -> Result<Vec<Job>> {
     chosen.iter().map(|resource| Ok(plan(resource, heads.get(&resource.name), options(request, resource)?))).collect()
 }
 
-/// The options of a resource by settings and command line. Refuses (`Schema`: this resource stops) those it cannot have.
+/// The options of a resource by settings and command line. Refuses (`Schema`: this resource stops) those it cannot
+/// have.
 pub fn options(request: &RunRequest, resource: &Resource) -> Result<ResourceOptions> {
     let (name, settings) = (resource.name.as_str(), &request.settings);
     let options = ResourceOptions {
@@ -131,7 +132,7 @@ pub fn choose<'a>(catalog: &'a Catalog, settings: &Settings, names: &[String]) -
 /// How far an unfinished scan has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Progress {
-    /// Requests for documents that are done, of so many.
+    /// Requests for documents that are done, of this many.
     Sets { done: u64, of: u64 },
     /// Rows of a search that were read; their number in all is unknown.
     Rows { done: u64 },

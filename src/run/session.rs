@@ -50,7 +50,7 @@ pub struct SessionOptions {
 }
 
 impl SessionOptions {
-    /// No wish but for the rows of deleted records.
+    /// No wish except for the rows of deleted records.
     pub fn new(deletes: Deletes) -> Self {
         Self { rebuilds: false, forced: false, deletes, keep: None, start: None, accepts_older: IdRanges::new() }
     }
@@ -85,8 +85,8 @@ pub struct ResourceSession<'a> {
 }
 
 impl<'a> ResourceSession<'a> {
-    /// Prepares a resource. Refuses (`Schema`) where the files at the destination are of another shape than the schema's and
-    /// are not to be built anew.
+    /// Prepares a resource. Refuses (`Schema`) where the files at the destination are of another shape than the
+    /// schema's and are not to be built anew.
     pub fn new(
         context: &'a RunContext,
         resource: &Resource,
@@ -184,8 +184,8 @@ impl<'a> ResourceSession<'a> {
         if plans.is_empty() { Ok(()) } else { self.context.store.delete(&plans).await }
     }
 
-    /// Takes the rows of records that were found deleted at this time out of the tables with the next commit, as the settings
-    /// have it.
+    /// Takes the rows of records that were found deleted at this time out of the tables with the next commit, as the
+    /// settings have it.
     pub fn delete_records(&mut self, ids: Vec<i64>, at: Timestamp) {
         self.buffer.delete_records(ids, at, self.options.deletes == Deletes::Move);
     }

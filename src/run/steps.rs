@@ -21,8 +21,8 @@ use crate::schema::{ReadStyle, Resource};
 
 /// One resource to the end of its steps; gives also those that are made once every resource has come so far.
 ///
-/// `source_now` is the source's clock for cadences. Without it our clock decides, even if the source's has been heard: the
-/// plan of a resource does not depend on how fast another was answered.
+/// `source_now` is the source's clock for cadences. Without it our clock decides, even if the source's has been heard:
+/// the plan of a resource does not depend on how fast another was answered.
 pub async fn work_on(
     context: &RunContext,
     resource: &Resource,
@@ -71,7 +71,7 @@ async fn all_steps(
         Claimant { account: context.claims.binding.account(), run: &context.run, now: context.clock.now(), nonce };
     let Recovered { head, kept } = recover(&context.store, resource, &context.claims.uploads, claimant).await?;
     if let Some(kept) = kept {
-        context.events.note(&resource.name, format!("unfinished uploads of crashed runs are left: {kept}"));
+        context.events.note(&resource.name, format!("unfinished uploads of crashed runs remain: {kept}"));
     }
     describe(outcome, head.as_ref());
     let head = reshape(context, resource, request, head, outcome).await?;
@@ -128,7 +128,7 @@ pub async fn make_all(session: &mut ResourceSession<'_>, steps: &[Step], outcome
     for step in steps {
         session.begin(step);
         let changes = step.kind == StepKind::Scan(ScanKind::Changes);
-        // A first load that could not vouch for its rows is read again, not asked for changes.
+        // A first load that could not vouch for its rows is read again, and no changes are requested.
         if changes && step.since.or(session.state.changes_since()).is_none() && step.resume.is_none() {
             continue;
         }
@@ -163,7 +163,7 @@ pub async fn make_all(session: &mut ResourceSession<'_>, steps: &[Step], outcome
     Ok(())
 }
 
-/// Rewrites tables that differ from the catalogue, before the source is asked for anything; gives the new head.
+/// Rewrites tables that differ from the catalogue, before anything is requested from the source; gives the new head.
 async fn reshape(
     context: &RunContext,
     resource: &Resource,
@@ -235,7 +235,7 @@ async fn beside(
             }
         }
         RunMode::Repair { .. } => {
-            context.events.tell(begun("backfill", "looks at every file and reads again what is damaged"));
+            context.events.tell(begun("backfill", "checks every file and reads damaged content again"));
             let mut repaired = Repaired::default();
             let done = repair::repair(&mut session, &mut repaired).await;
             outcome.found = Some(repaired.to_string());

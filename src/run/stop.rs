@@ -1,4 +1,4 @@
-//! Asking a run to stop: one word heard everywhere, the first one counts.
+//! The request to stop a run: seen by all stages; the first one counts.
 
 use std::sync::Arc;
 

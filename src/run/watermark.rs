@@ -1,5 +1,5 @@
-//! The times that a scan leaves, by both clocks: the watermark, the start of the next request for changes, and the possible
-//! days of a snapshot. The rules are in `plan::clock`.
+//! The times that a scan leaves, by both clocks: the watermark, the start of the next request for changes, and the
+//! possible days of a snapshot. The rules are in `plan::clock`.
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -47,8 +47,8 @@ impl ResourceSession<'_> {
         clocks.theirs().unwrap_or_else(|| clocks.ours().saturating_add(ahead).unwrap_or_else(|_| clocks.ours()))
     }
 
-    /// Notes a scan's end in the state, with its start by the source's clock. The watermark stays where it is when `hold`
-    /// states that a record with an unreadable key was fetched.
+    /// Notes a scan's end in the state, with its start by the source's clock. The watermark stays where it is when
+    /// `hold` states that a record with an unreadable key was fetched.
     pub fn complete(&mut self, kind: ScanKind, started_at: Timestamp, hold: bool) {
         self.stamp(kind, started_at, hold);
         if self.state.completed_at.is_none() {
@@ -73,7 +73,8 @@ impl ResourceSession<'_> {
         }
     }
 
-    /// Moves the watermark, unless `hold`, and notes our clock beside the source's; warns of a watermark that is held back.
+    /// Moves the watermark, unless `hold`, and notes our clock beside the source's; warns of a watermark that is held
+    /// back.
     fn stamp(&mut self, kind: ScanKind, theirs: Timestamp, hold: bool) {
         let (start, before, overlap) = (self.start(theirs), self.state.watermark, self.context.limits.overlap);
         if !hold {
@@ -105,8 +106,8 @@ impl ResourceSession<'_> {
         }
     }
 
-    /// From where changes are asked again, when a search from `since` cannot have found them: the watermark is later than
-    /// both clocks.
+    /// From where changes are asked again, when a search from `since` cannot have found them: the watermark is later
+    /// than both clocks.
     pub fn lowered(&self, since: Timestamp, theirs: Timestamp) -> Option<Timestamp> {
         let last = Moment { theirs: self.state.completed_at, ours: self.state.clocks.completed_at };
         let earlier = lowered(since, self.start(theirs), last, self.context.limits.overlap)?;

@@ -44,8 +44,8 @@ impl Catalog {
         Self::of(texts, |_| true)
     }
 
-    /// The catalog of these files. A reference to a column that does not exist is refused in the files of these names, and
-    /// left out in others.
+    /// The catalog of these files. A reference to a column that does not exist is refused in the files of these names,
+    /// and left out in others.
     fn of(texts: &[(String, String)], is_refused: impl Fn(&str) -> bool) -> Result<Self> {
         let mut resources = texts.iter().map(|(name, text)| check(name, text)).collect::<Result<Vec<_>>>()?;
         resources.sort_by(|a, b| (a.priority, &a.name).cmp(&(b.priority, &b.name)));
@@ -126,7 +126,7 @@ impl Catalog {
             if let ReadStyle::PerOwner { owners: Owners::Listed { resource: owner, .. }, .. } = &resource.read.style {
                 let style = self.find(owner).map(|owner| &owner.read.style);
                 if !matches!(style, Some(ReadStyle::IdSets { .. })) {
-                    return refuse(&resource.name, format!("owner `{owner}` is no id-sets resource"));
+                    return refuse(&resource.name, format!("owner `{owner}` is not an id-sets resource"));
                 }
             }
             if let Some(held) = resource.held_ids()
@@ -227,7 +227,7 @@ impl Catalog {
             let near = self.resources.iter().map(|resource| (distance(&resource.name, name), &resource.name)).min();
             let hint = near.filter(|(far, _)| *far <= 3).map(|(_, near)| format!("did you mean `{near}`? "));
             Failure::new(Kind::Usage, format!("find the resource `{name}`"))
-                .because("there is none of that name")
+                .because("no resource has that name")
                 .advise(format!("{}`pearlift resources` lists them all", hint.unwrap_or_default()))
         })
     }

@@ -29,7 +29,7 @@ pub fn check(name: &str, text: &str) -> Result<Resource> {
         Failure::new(Kind::Schema, "read a schema file").at(format!("{name}.toml")).unread(text, &error)
     })?;
     if !is_name(name) || is_device(name) {
-        let rule = "a resource's name is small letters, digits and `_`, at most 63, begins with a letter, and is no device of Windows";
+        let rule = "a resource's name has at most 63 small letters, digits and `_`, begins with a letter, and is not a Windows device name";
         return Err(wrong(name, rule));
     }
     let mut tables = Vec::new();
@@ -140,13 +140,13 @@ fn parse_records(text: &str) -> Result<Vec<PathStep>> {
     if text == "." { Ok(Vec::new()) } else { parse_rows(text) }
 }
 
-/// Where keys repeat, rows are counted by the table with one row a record that the source shows, and lie together.
+/// Where keys repeat, rows are counted by the table with one row per record that the source shows, and lie together.
 fn check_repeats(read: &Read, tables: &[Table]) -> Result<()> {
     if !read.repeats {
         return Ok(());
     }
     if read.key_type != Type::Int64 || tables.iter().all(|table| table.rows != Rows::Record) {
-        return Err(wrong("", "`repeats` needs a `key` of type int64, and a table with one row a record"));
+        return Err(wrong("", "`repeats` needs a `key` of type int64, and a table with one row per record"));
     }
     match &tables[0].partition {
         Partition::By { .. } => Err(wrong("", "`repeats` keeps the rows of a key together: no partition by a column")),
@@ -154,7 +154,7 @@ fn check_repeats(read: &Read, tables: &[Table]) -> Result<()> {
     }
 }
 
-/// At most one table, with one row a record, decides the partition of files; all tables follow it.
+/// At most one table, with one row per record, decides the partition of files; all tables follow it.
 fn check_partition(name: &str, tables: &[Table], written: &[Option<String>]) -> Result<Partition> {
     let mut found = Partition::None;
     for (index, text) in written.iter().enumerate() {
@@ -182,7 +182,7 @@ fn check_partition(name: &str, tables: &[Table], written: &[Option<String>]) -> 
             _ => return Err(explain()),
         };
         if table.rows != Rows::Record {
-            return Err(wrong(name, "`partition` belongs to the table with one row a record"));
+            return Err(wrong(name, "`partition` belongs to the table with one row per record"));
         }
         let segment = match by {
             PartitionBy::Month => format!("{}_month", column_name.strip_suffix("_on").unwrap_or(column_name)),
@@ -468,5 +468,7 @@ fn find_newer(name: &str, wanted: &str, tables: &[Table]) -> Result<Newer> {
             let column = owner.columns.iter().position(|column| column.name == wanted)?;
             matches!(owner.columns[column].kind, Type::Int64 | Type::Timestamp).then_some(Newer { table, column })
         })
-        .ok_or_else(|| wrong(name, format!("`newer`: `{wanted}` is no int64 or timestamp column of the main table")))
+        .ok_or_else(|| {
+            wrong(name, format!("`newer`: `{wanted}` is not an int64 or timestamp column of the main table"))
+        })
 }

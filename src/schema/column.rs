@@ -10,7 +10,8 @@
 //! | `timestamp` | Timestamp(µs, UTC) | TIMESTAMP(MICROS, UTC) | ISO 8601 with an offset |
 //! | `json` | Utf8 | STRING | anything, as text with keys in order |
 //!
-//! `hash(KEY)` is the type of a column that the settings replace by keyed hashes: Utf8, 64 digits. No schema file may state it.
+//! `hash(KEY)` is the type of a column that the settings replace by keyed hashes: Utf8, 64 digits. No schema file may
+//! state it.
 
 use std::fmt;
 use std::sync::Arc;

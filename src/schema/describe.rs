@@ -1,7 +1,7 @@
 //! Checks the meanings that a schema file states, and gives a [`Meaning`] a column.
 //!
 //! Refuses empty texts, references that are no `table.column`, and lists of codes that do not exist or do not fit the
-//! column's type. That a referenced column exists is checked when the catalogue is complete.
+//! column's type. The existence of a referenced column is checked when the catalogue is complete.
 
 use crate::failure::{Failure, Kind, Result};
 use crate::schema::file::{CodesFile, ColumnFile, ConfidenceName, ReferencesFile};
@@ -47,7 +47,7 @@ impl<'a> CodeLists<'a> {
             codes.0.iter().map(|(code, meaning)| Code { code: code.as_ref().clone(), meaning: meaning.clone() });
         let codes: Vec<Code> = codes.collect();
         if let Some(Code { code, .. }) = codes.iter().find(|code| !fits(&code.code)) {
-            return Err(wrong(format!("the code `{code}` of `{name}` is no value of the {kind} column `{column}`")));
+            return Err(wrong(format!("the code `{code}` of `{name}` is not a value of the {kind} column `{column}`")));
         }
         Ok(codes)
     }
@@ -58,7 +58,7 @@ pub fn text(key: &str, text: Option<String>) -> Result<String> {
     let Some(text) = text else { return Ok(String::new()) };
     let trimmed = text.trim();
     if trimmed.is_empty() || trimmed.contains('\n') {
-        return Err(wrong(format!("`{key}` is a line of text, and not empty")));
+        return Err(wrong(format!("`{key}` must be one line of text, and not empty")));
     }
     Ok(trimmed.to_owned())
 }
@@ -82,7 +82,8 @@ pub fn meaning(
 }
 
 fn references(file: &ReferencesFile) -> Result<References> {
-    let explain = || wrong("`references` is \"table.column\", a list of such, or { none = \"the reason\" }".to_owned());
+    let explain =
+        || wrong("`references` is \"table.column\", a list of these, or { none = \"the reason\" }".to_owned());
     let target = |text: &String| {
         let (table, column) = text.split_once('.').ok_or_else(explain)?;
         Ok(ReferenceTarget { table: table.to_owned(), column: column.to_owned() })

@@ -98,7 +98,7 @@ pub struct ReadFile {
     /// Several records with one key are the rows of one record.
     #[serde(default)]
     pub repeats: bool,
-    /// A list that is asked for by numbers of pages.
+    /// A list that is requested by numbers of pages.
     pub pages: Option<PagesFile>,
     #[serde(default)]
     pub newer: Vec<String>,

@@ -1,6 +1,7 @@
-//! Filters that a search is always asked with: `filters = [{ column = "orderTypeId", is = 3 }]`.
+//! Filters that are sent with every request of a search: `filters = [{ column = "orderTypeId", is = 3 }]`.
 //!
-//! Takes them as a file states them; refuses a column or a value that a query cannot hold, and a column that stands twice.
+//! Takes them as a file states them; refuses a column or a value that a query cannot hold, and a column that occurs
+//! twice.
 
 use crate::failure::{Failure, Kind, Result};
 use crate::schema::file::FilterFile;

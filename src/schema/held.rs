@@ -1,7 +1,8 @@
 //! Ids that tables of other resources hold: `owners = { held = "order.id", where = "is_dropship = true" }`.
 //!
-//! Takes the texts of a schema file, gives a table, its column with the ids, the conditions on a row, and the columns whose values
-//! stand in the path beside the ids (`{warehouse_id}`). That the columns exist is checked with all files at hand.
+//! Takes the texts of a schema file, gives a table, its column with the ids, the conditions on a row, and the columns
+//! whose values are in the path beside the ids (`{warehouse_id}`). The existence of the columns is checked with all
+//! files at hand.
 
 use crate::failure::{Failure, Kind, Result};
 use crate::schema::file::{OwnersFile, TextsFile};
@@ -85,7 +86,7 @@ impl HeldIds {
             return Some(format!("`owners.held`: no other resource has a table `{}`", self.table));
         };
         if source.held_ids().is_some() {
-            return Some(format!("`owners.held`: `{}` is read by held ids itself", source.name));
+            return Some(format!("`owners.held`: `{}` is itself read by held ids", source.name));
         }
         if source.is_snapshot() {
             return Some(format!("`owners.held`: `{}` has a row for each day", self.table));

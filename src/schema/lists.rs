@@ -1,6 +1,6 @@
-//! How a list is asked for: by one GET or several, each whole or in pages by their numbers.
+//! How a list is requested: by one GET or several, each whole or in pages by their numbers.
 
-/// Sizes of a page that are tried: with so many the pages of a million rows overlap by two fifths at most.
+/// Sizes of a page that are tried: with this many the pages of a million rows overlap by two fifths at most.
 const SIZES: u64 = 64;
 
 /// A GET of a list.
@@ -12,7 +12,8 @@ pub struct ListGet {
     pub label: Option<String>,
 }
 
-/// How the pages of a list are asked for: the parameters of a page's number, from 1, and of its rows, and the most rows of one.
+/// How the pages of a list are requested: the parameters of a page's number, from 1, and of its rows, and the most rows
+/// of one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pages {
     pub number: String,
@@ -21,7 +22,8 @@ pub struct Pages {
 }
 
 impl Pages {
-    /// The page that begins at this row (1-based) or shortly before it: its number, its rows, and the row at which it begins.
+    /// The page that begins at this row (1-based) or shortly before it: its number, its rows, and the row at which it
+    /// begins.
     pub fn at(&self, first: u64) -> (u64, u64, u64) {
         let before = first.saturating_sub(1);
         if before == 0 {

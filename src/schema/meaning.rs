@@ -1,4 +1,5 @@
-//! The meaning of tables and columns, as schema files state it: descriptions, references, codes, personal data, certainty.
+//! The meaning of tables and columns, as schema files state it: descriptions, references, codes, personal data,
+//! certainty.
 //!
 //! For people and tools; nothing here decides reading or mapping.
 
@@ -35,7 +36,7 @@ pub enum References {
 }
 
 impl References {
-    /// The columns that it leads to.
+    /// The columns that it refers to.
     pub fn targets(&self) -> &[ReferenceTarget] {
         match self {
             Self::To(targets) => targets,

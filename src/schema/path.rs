@@ -34,7 +34,7 @@ pub enum Leaf {
     Index,
     /// The label of the `rows` branch that the entry came from, of a record that of its GET (`@label`).
     Label,
-    /// The id that was asked for (`@id`).
+    /// The id that was requested (`@id`).
     Asked,
     /// The places of the entry and of those around it, from the record down: `0.2` (`@path`).
     Path,

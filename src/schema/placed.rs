@@ -4,7 +4,7 @@ use crate::failure::{Failure, Kind, Result};
 use crate::schema::file::{BranchFile, GetFile, ReadFile, StyleName};
 use crate::schema::tables::Lines;
 
-/// Parameters by which pages are asked for: a path that has its own would be asked for one page only.
+/// Parameters by which pages are requested: a path that has its own would be requested for one page only.
 const OF_PAGES: [&str; 4] = ["pageSize=", "pageNum=", "firstResult=", "countOnly="];
 
 /// Refuses keys that the style does not have.

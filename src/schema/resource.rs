@@ -96,8 +96,8 @@ pub struct AlsoFrom {
     pub with: Option<String>,
 }
 
-/// [`AlsoFrom`] or [`HeldIds`] by its places in the resource that names: table, column, and the tests of other columns by which a
-/// row names at all.
+/// [`AlsoFrom`] or [`HeldIds`] by its places in the resource that names: table, column, and the tests of other columns
+/// by which a row names at all.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Naming {
     pub table: usize,
@@ -335,8 +335,8 @@ impl Table {
         file_schema(&self.columns)
     }
 
-    /// The same, where each column of the table has its description in its field's metadata: as a new file states it for its
-    /// readers.
+    /// The same, where each column of the table has its description in its field's metadata: as a new file states it
+    /// for its readers.
     pub fn described(&self) -> Schema {
         let plain = self.arrow();
         let fields = plain.fields().iter().enumerate().map(|(place, field)| {
@@ -366,7 +366,7 @@ pub fn file_schema(columns: &[Column]) -> Schema {
 }
 
 impl Resource {
-    /// The table with one row a record, or the first: it decides which records are stored.
+    /// The table with one row per record, or the first: it decides which records are stored.
     pub fn main_table(&self) -> &Table {
         self.tables.iter().find(|table| table.rows == Rows::Record).unwrap_or(&self.tables[0])
     }
@@ -422,12 +422,12 @@ impl Resource {
         }
     }
 
-    /// The table with one row a record, if there is one.
+    /// The table with one row per record, if there is one.
     pub fn record_table(&self) -> Option<&Table> {
         self.tables.iter().find(|table| table.rows == Rows::Record)
     }
 
-    /// Our column of a date that the search shows, in the table with one row a record.
+    /// Our column of a date that the search shows, in the table with one row per record.
     pub fn date_column(&self, date: &str) -> Option<&Column> {
         let table = self.record_table()?;
         let same = match &self.read.style {

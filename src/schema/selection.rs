@@ -189,8 +189,8 @@ impl Resource {
         };
         if let Some((table, column)) = hashed.iter().find(tries) {
             return Err(Failure::new(Kind::Settings, format!("accept `resource.{}.hash_columns`", self.name))
-                .because(format!("column `{table}.{column}` tries a type of the text beside it"))
-                .advise("name the column of the text, and leave this one out with `drop_columns`"));
+                .because(format!("column `{table}.{column}` shows the text of another column as a different type"))
+                .advise("name the column of the text, and exclude this one with `drop_columns`"));
         }
         if selection.hashes_personal {
             hashed.extend(self.personal(wanted, false));
@@ -198,8 +198,8 @@ impl Resource {
         hashed.retain(|column| !dropped.contains(column));
         if !hashed.is_empty() && selection.hash_key.is_none() {
             return Err(Failure::new(Kind::Settings, format!("hash columns of `{}`", self.name))
-                .because("there is no key for the hashes")
-                .advise("export BRIGHTPEARL_HASH_KEY, or name a file that holds it in BRIGHTPEARL_HASH_KEY_FILE"));
+                .because("no key for the hashes is set")
+                .advise("export BRIGHTPEARL_HASH_KEY, or name a file that contains it in BRIGHTPEARL_HASH_KEY_FILE"));
         }
         Ok(hashed)
     }
@@ -225,7 +225,7 @@ impl Resource {
         let mut needs = vec![Need {
             table: owner.name.clone(),
             column: None,
-            why: "its rows decide which records are stored".to_owned(),
+            why: "its rows determine which records are stored".to_owned(),
         }];
         let at = |table: usize, column: usize, why: &str| Need {
             table: self.tables[table].name.clone(),
@@ -236,10 +236,10 @@ impl Resource {
             needs.push(at(*table, *column, "the files are divided by it"));
         }
         let newer = self.read.newer.iter();
-        needs.extend(newer.map(|newer| at(newer.table, newer.column, "it decides which of two copies is newer")));
+        needs.extend(newer.map(|newer| at(newer.table, newer.column, "it determines which of two copies is newer")));
         if let ReadStyle::IdSets { changes: Some(Changes { since, same, open, .. }), .. } = &self.read.style {
             needs.extend(same.iter().map(|(_, ours)| need(ours, "the source's values are compared with it")));
-            needs.extend(open.iter().map(|open| need(open.column(), "it decides which records are open")));
+            needs.extend(open.iter().map(|open| need(open.column(), "it determines which records are open")));
             let dated = |column: &&Column| {
                 let takes =
                     |date: &String| column.from.iter().any(|source| source.leaf == Leaf::Fields(vec![date.clone()]));

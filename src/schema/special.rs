@@ -1,5 +1,5 @@
-//! Places that a request or an entry's own place states (`@id`, `@label` of a record, `@path`, `@level`), and rows within rows
-//! (`again`): where a file uses them as no answer could be read, it is refused with the line of the column.
+//! Places that a request or an entry's own place states (`@id`, `@label` of a record, `@path`, `@level`), and rows
+//! within rows (`again`): where a file uses them as no answer could be read, it is refused with the line of the column.
 
 use crate::failure::{Failure, Kind, Result};
 use crate::schema::tables::Lines;

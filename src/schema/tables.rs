@@ -39,7 +39,7 @@ pub fn check_table(
     let (line, name) = (lines.of(name.span().start), name.as_ref());
     let place = |failure: Failure| failure.at(lines.place(name, line));
     if !is_name(name) || is_device(name) {
-        let rule = "a table's name is small letters, digits and `_`, at most 63, begins with a letter, and is no device of Windows";
+        let rule = "a table's name has at most 63 small letters, digits and `_`, begins with a letter, and is not a Windows device name";
         return Err(place(wrong(rule)));
     }
     let rows = check_rows(file.rows).map_err(place)?;
@@ -56,7 +56,7 @@ pub fn check_table(
     check_tried(&columns).map_err(place)?;
     debug_assert!(
         ![EXTRA, EXTRACTED_AT, RUN_ID].iter().any(|name| is_name(name)),
-        "names of ours cannot be a schema's"
+        "a schema cannot use pearlift's own names"
     );
     Ok(Table {
         name: name.clone(),
@@ -87,7 +87,7 @@ fn check_rows(file: Option<RowsFile>) -> Result<Rows> {
     let depth = |steps: &[PathStep]| steps.iter().filter(|step| **step == PathStep::Each).count();
     match branches.first().map(|(steps, _)| depth(steps)) {
         Some(first) if branches.iter().all(|(steps, _)| depth(steps) == first) => Ok(Rows::Each(branches)),
-        _ => Err(wrong("the paths of `rows` must go equally deep")),
+        _ => Err(wrong("the paths of `rows` must be equally deep")),
     }
 }
 
@@ -105,7 +105,7 @@ fn check_column(
     for source in &from {
         let too_high = matches!(source.origin, Origin::Above(above) if above > depth);
         if too_high {
-            return Err(wrong(format!("`from` of column `{}` leads out of the record", file.name)));
+            return Err(wrong(format!("`from` of column `{}` points outside the record", file.name)));
         }
     }
     if from.is_empty() {

@@ -7,7 +7,7 @@ use crate::secret::view::{Escapes, View};
 
 /// Secrets of fewer bytes are not looked for: they would black out ordinary words.
 pub(super) const SHORTEST: usize = 4;
-/// The rest of a secret before a cut is looked for from so many bytes on: fewer are a word, and no secret.
+/// The rest of a secret before a cut is looked for from this many bytes on: fewer are a word, and no secret.
 const SHORTEST_CUT: usize = 8;
 /// Forms of fewer letters are not looked for: the rest of a short secret's base64 is an everyday word.
 const SHORTEST_BASE64: usize = 8;
@@ -116,8 +116,8 @@ const LEVELS: usize = 8;
 /// Views of one text: escapes of three kinds in each other, in any order, have under twenty.
 const VIEWS: usize = 64;
 
-/// A view with all that its escapes give, level by level, in every order of the kinds: the order of nested escapes is not
-/// known beforehand (`\&quot;` is a backslash and a quote, or an escaped `&`).
+/// A view with all that its escapes give, level by level, in every order of the kinds: the order of nested escapes is
+/// not known beforehand (`\&quot;` is a backslash and a quote, or an escaped `&`).
 pub(super) fn views(view: &View) -> Vec<View> {
     let mut views = vec![view.clone()];
     let mut level = 0..1;
@@ -137,7 +137,7 @@ pub(super) fn views(view: &View) -> Vec<View> {
     views
 }
 
-/// The letters of base64, in lower case, that these bytes alone decide where so many bytes go before them.
+/// The letters of base64, in lower case, that these bytes alone decide where this many bytes go before them.
 fn base64_within(bytes: &[u8], before: usize, [plus, slash]: [u8; 2]) -> Vec<u8> {
     let bit = |at: usize| bytes.get(at / 8).map(|byte| byte >> (7 - at % 8) & 1);
     // The first letter with all of its six bits from these bytes.

@@ -1,5 +1,5 @@
-//! The key of hashes that stand for people's data: HMAC-SHA-256, so that equal values stay equal and nobody without the key
-//! can try values.
+//! The key of hashes that stand for personal data: HMAC-SHA-256, so that equal values stay equal and nobody without the
+//! key can try values.
 
 use std::fmt;
 use std::sync::Arc;

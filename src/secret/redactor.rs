@@ -14,8 +14,8 @@ use crate::secret::{PLACEHOLDER, Secret};
 const NESTED: usize = 2;
 
 /// Replaces every known secret in a text, however it is spelt there: in either case, escaped as in URLs, JSON and HTML
-/// (one in the other, too), in base64 (alone or in a longer text, as in `Basic`), in hexadecimal. Cheap to clone; clones
-/// know the same secrets.
+/// (one in the other, too), in base64 (alone or in a longer text, as in `Basic`), in hexadecimal. Cheap to clone;
+/// clones know the same secrets.
 #[derive(Clone, Default)]
 pub struct Redactor(Arc<RwLock<Known>>);
 

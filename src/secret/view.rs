@@ -94,8 +94,8 @@ impl View {
         Some(view)
     }
 
-    /// Every run of base64 (the common and the URL alphabet), decoded from each of its first four letters on: the run may
-    /// begin before the encoded text does. A run that cannot hold so many bytes is left out.
+    /// Every run of base64 (the common and the URL alphabet), decoded from each of its first four letters on: the run
+    /// may begin before the encoded text does. A run that cannot hold this many bytes is left out.
     pub fn base64_runs(&self, shortest: usize) -> Vec<Self> {
         let shortest = (shortest * 8).div_ceil(6).max(4);
         let mut found = Vec::new();

@@ -21,7 +21,7 @@ const REFUSALS: [&str; 7] = [
 ];
 
 /// The remedy for a link or another odd object in the destination.
-const NO_LINKS: &str = "below the destination's folder only folders and files of its own are used: put the real folder or file in its place; the folder that `destination.url` names may itself be a link";
+const NO_LINKS: &str = "below the destination's folder only regular folders and files are used: put the real folder or file in its place; the folder that `destination.url` names may itself be a link";
 
 /// A failure of a verb on a path.
 pub fn failure(verb: &str, path: &str, error: object_store::Error) -> Failure {
@@ -46,7 +46,7 @@ pub fn failure(verb: &str, path: &str, error: object_store::Error) -> Failure {
     match kind {
         _ if unfit => failure.advise(NO_LINKS),
         Kind::StoreRefused => failure.advise(
-            "check that the destination is a folder we may write, or a bucket and AWS_* credentials that allow get, put, list and delete",
+            "check that the destination is a writable folder, or a bucket and AWS_* credentials that allow get, put, list and delete",
         ),
         _ => failure.advise("check that the destination is reachable and not full; commits are intact, run again"),
     }
@@ -108,15 +108,15 @@ pub fn too_large(path: &str, bytes: u64, most: u64) -> Failure {
 pub fn overlong(path: &str, stated: u64) -> Failure {
     Failure::new(Kind::StoreUnreachable, "read in the destination")
         .at(path)
-        .because(format!("its size was stated as {stated} bytes, and more came"))
-        .advise("run again; where it stays so, the store or a cache before it is at fault")
+        .because(format!("its size was stated as {stated} bytes, but more arrived"))
+        .advise("run again; if it persists, the store or a cache in front of it is faulty")
 }
 
 /// The upload of a staged file is gone: only the recovery of another run ends it, and that run has fenced us.
 pub fn given_up(path: &str) -> Failure {
     Failure::new(Kind::Lost, "write in the destination")
         .at(path)
-        .because("its upload was given up: this run slept while another took over")
+        .because("its upload was aborted: this run was suspended while another took over")
         .advise("nothing is lost: the other run continues from the last commit; run again")
 }
 
@@ -139,7 +139,7 @@ pub fn unlisted(path: &str, why: &str, cause: Option<Box<dyn Error + Send + Sync
 pub fn unclear(path: &str) -> Failure {
     Failure::new(Kind::StoreUnreachable, "write in the destination")
         .at(path)
-        .because("it states that an object exists and does not show it")
+        .because("it states that an object exists but does not show it")
         .advise("run again")
 }
 
@@ -147,7 +147,7 @@ pub fn unclear(path: &str) -> Failure {
 pub fn no_conditional_put(place: &str) -> Failure {
     Failure::new(Kind::StoreRefused, "use the destination")
         .at(place)
-        .because("it does not refuse a put-if-absent where something is, so two runs could overwrite each other")
+        .because("it does not refuse a put-if-absent for an existing object, so two runs could overwrite each other")
         .advise("use storage that honours If-None-Match: AWS S3, SeaweedFS 4.48, MinIO and Ceph do; or a local folder")
 }
 
@@ -178,7 +178,7 @@ pub fn no_locks(place: &str, why: &str) -> Failure {
     Failure::new(Kind::StoreRefused, "use locks at the destination")
         .at(place)
         .because(why)
-        .advise("use a folder on a file system with file locks, or a bucket that shows written objects at once, with no cache before it")
+        .advise("use a folder on a file system with file locks, or a bucket that shows written objects at once, without a cache in front of it")
 }
 
 /// The lock under which all others are taken is held for longer than that takes.
@@ -186,5 +186,5 @@ pub fn busy_start(path: &str, waited: std::time::Duration) -> Failure {
     Failure::new(Kind::Held, "take the locks of the destination")
         .at(path)
         .because(format!("another process has held it for {}", plural(waited.as_secs(), "second")))
-        .advise("a run holds it for a moment only: end the process that holds it (of a local file `lsof` names it) and run again")
+        .advise("a run holds it only for a moment: end the process that holds it (of a local file `lsof` names it) and run again")
 }

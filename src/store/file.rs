@@ -1,7 +1,7 @@
 //! Whole files in and out of the store: staged writes, local copies, and ranged reads.
 //!
-//! Parquet is written and merged through local files. In a folder a staged file is written in place and made durable; in
-//! a bucket it is written to a scratch file and uploaded.
+//! Parquet is written and merged through local files. In a folder a staged file is written in place and made durable;
+//! in a bucket it is written to a scratch file and uploaded.
 
 use std::fs::File;
 use std::io::ErrorKind;
@@ -76,7 +76,7 @@ impl LocalCopy {
         &self.path
     }
 
-    /// The size in bytes that the store states; a copy from a bucket holds no more than was asked for.
+    /// The size in bytes that the store states; a copy from a bucket holds no more than was requested.
     pub fn bytes(&self) -> u64 {
         self.bytes
     }
@@ -239,8 +239,8 @@ impl RemoteFile {
         self.size
     }
 
-    /// Bytes `[start, start + length)`. Blocks: call it from a blocking thread. Refuses (`Damage`) a file that is not there, or
-    /// has another size than was stated.
+    /// Bytes `[start, start + length)`. Blocks: call it from a blocking thread. Refuses (`Damage`) a file that is not
+    /// there, or has another size than was stated.
     pub fn read(&self, start: u64, length: u64) -> Result<Bytes> {
         self.runtime.block_on(self.fetch(start, length))
     }
@@ -253,12 +253,10 @@ impl RemoteFile {
         let read = self.inner.get_range(&path, range).await;
         match read {
             Ok(bytes) if u64::try_from(bytes.len()).is_ok_and(|got| got == length) => Ok(bytes),
-            Err(object_store::Error::NotFound { .. }) => Err(damaged("the manifest names it and it is not there")),
+            Err(object_store::Error::NotFound { .. }) => Err(damaged("the manifest names it, but it does not exist")),
             // A range beyond the end is refused in many words, or cut short.
             other => match (self.inner.head(&path).await, other) {
-                (Ok(found), _) if found.size != self.size => {
-                    Err(damaged("it has another size than the manifest states"))
-                }
+                (Ok(found), _) if found.size != self.size => Err(damaged("its size differs from the manifest")),
                 (_, Err(error)) => Err(failure("read", &self.path, error)),
                 (_, Ok(_)) => Err(damaged("fewer bytes arrived than were requested")),
             },

@@ -41,7 +41,7 @@ pub(super) struct ListedPages {
 }
 
 impl ListedPages {
-    /// Takes note of a page with so many entries of so many bytes, behind which the page of this mark follows.
+    /// Takes note of a page with this many entries of this many bytes, behind which the page of this mark follows.
     pub fn page(&mut self, entries: usize, bytes: usize, next: Option<&str>) -> std::result::Result<(), Untaken> {
         self.bytes = self.bytes.saturating_add(entries.saturating_mul(ENTRY)).saturating_add(bytes);
         if self.bytes > LISTED {

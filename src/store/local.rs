@@ -1,7 +1,7 @@
 //! A folder as an object store, opened by [`Folder`], below which no link is followed.
 //!
-//! The store's own files are put whole: written beside their place under a name of their own (`name#1`), synced, and linked
-//! to it where nothing is. Names that end so are in no list.
+//! The store's own files are put whole: written beside their place under a name of their own (`name#1`), synced, and
+//! linked to it where nothing is. Names that end so are in no list.
 
 use std::fmt;
 use std::io::{ErrorKind, Write};
@@ -132,7 +132,7 @@ impl ObjectStore for LocalFolder {
         let files = files.into_iter().filter(|name| !is_draft(name));
         Ok(ListResult {
             common_prefixes: folders.into_iter().map(place).collect::<std::result::Result<_, _>>()?,
-            // Names are all that is asked for.
+            // Names are all that is requested.
             objects: files.map(|name| Ok(meta(place(name)?, 0, 0))).collect::<Result<_>>()?,
             extensions: Default::default(),
         })

@@ -1,4 +1,4 @@
-//! Locks, one a resource: advisory, so that two runs do not spend the shop's quota on the same work.
+//! Locks, one per resource: advisory, so that two runs do not spend the shop's quota on the same work.
 //!
 //! The conditional put of a commit keeps tables safe; a lost lock costs work, never data. In a folder a lock is an OS
 //! file lock that ends with its process. In a bucket it is an object renewed by its tag; one that stays unchanged for
@@ -71,14 +71,15 @@ pub(super) struct Object {
 #[derive(Debug, Deserialize, Serialize)]
 struct LockRecord {
     run: String,
-    /// Another number with each renewal, so that the object's tag is another; somebody may have written the last one there is.
+    /// Another number with each renewal, so that the object's tag is another; somebody may have written the last one
+    /// there is.
     beat: u64,
     released: bool,
 }
 
 impl Store {
-    /// Takes the locks of these names for a run, all that can be had. With `wait` it waits for those that others hold, and
-    /// until `stop` is over at most.
+    /// Takes the locks of these names for a run, all that can be had. With `wait` it waits for those that others hold,
+    /// and until `stop` is over at most.
     pub async fn lock(&self, names: &[&str], run: &str, wait: bool, stop: impl Future<Output = ()>) -> Result<Locks> {
         let mut locks = Locks::none(self, run);
         let mut names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
@@ -105,7 +106,8 @@ impl Locks {
         }
     }
 
-    /// Whether a lock that was ours still is, as the store has it now: a run that slept learns it before the next renewal.
+    /// Whether a lock that was ours still is, as the store has it now: a run that slept learns it before the next
+    /// renewal.
     pub async fn still_holds(&self, name: &str) -> Result<bool> {
         if self.files.contains_key(name) {
             return Ok(true);
@@ -249,7 +251,7 @@ impl Locks {
             Failure::new(Kind::StoreRefused, "read a lock")
                 .at(&path)
                 .caused(error)
-                .advise("delete it if no run is going on")
+                .advise("delete it if no run is active")
         })?;
         seen.note(name, &tag, &held.run, self.store.lock_timing.expire);
         if !held.released && !seen.is_dead(name) {
@@ -328,8 +330,8 @@ impl<F: Future<Output = ()>> LockWait<'_, F> {
     }
 }
 
-/// A waiting run takes locks in the order of their names and none after the one that it waits for: two runs that wait for
-/// each other would wait for ever.
+/// A waiting run takes locks in the order of their names and none after the one that it waits for: two runs that wait
+/// for each other would wait for ever.
 pub(super) fn out_of_turn(wait: bool, busy: usize) -> bool {
     wait && busy > 0
 }

@@ -17,8 +17,8 @@ use crate::store::{StoreKind, paths};
 
 /// How often a lock file that another process holds is tried again.
 const POLL: Duration = Duration::from_millis(50);
-/// The start lock is held for as long as some files are opened. A process that holds it for so long holds it for another
-/// reason.
+/// The start lock is held for as long as some files are opened. A process that holds it for so long holds it for
+/// another reason.
 const START_FOR: Duration = Duration::from_secs(60);
 
 impl Locks {

@@ -112,8 +112,8 @@ impl Store {
         Ok(self.get_tagged(path).await?.map(|(bytes, _)| bytes))
     }
 
-    /// The bytes at a path with their tag. Refuses (`Damage`) more than [`paths::most_bytes`], by the size that the store
-    /// states and by the bytes that arrive.
+    /// The bytes at a path with their tag. Refuses (`Damage`) more than [`paths::most_bytes`], by the size that the
+    /// store states and by the bytes that arrive.
     pub async fn get_tagged(&self, path: &str) -> Result<Option<(Bytes, Tag)>> {
         let wrong = |error| failure("read", path, error);
         let found = match self.inner.get(&Path::from(path)).await {
@@ -244,7 +244,7 @@ impl Store {
         }
     }
 
-    /// Deletes the objects at these paths; a missing one is no error.
+    /// Deletes the objects at these paths; a missing one is not an error.
     pub async fn delete(&self, paths: &[String]) -> Result<()> {
         let located: Vec<object_store::Result<Path>> = paths.iter().map(|path| Ok(Path::from(path.as_str()))).collect();
         let mut outcomes = self.inner.delete_stream(futures_util::stream::iter(located).boxed());

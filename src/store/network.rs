@@ -2,8 +2,8 @@
 //! addresses, and a bound for every body.
 //!
 //! Takes requests of the store's client, gives their answers. A body is read whole and within [`TEXT`] bytes and
-//! [`ELEMENTS`] elements, unless the request is marked as that of an object's content ([`ObjectContent`]): that one is passed
-//! on as it arrives, up to its stated length. Refuses redirects and http that leaves the machine ([`Untaken`]).
+//! [`ELEMENTS`] elements, unless the request is marked as that of an object's content ([`ObjectContent`]): that one is
+//! passed on as it arrives, up to its stated length. Refuses redirects and http that leaves the machine ([`Untaken`]).
 
 use std::error::Error;
 use std::fmt;
@@ -22,11 +22,11 @@ use url::Url;
 use crate::config::{is_credential_service, is_loopback};
 use crate::tls::install_provider;
 
-/// Bytes of an answer that is no object. A list has at most 1,000 entries, each with a key of at most 1,024 bytes, which
-/// escapes may make three times as long: 4 MiB.
+/// Bytes of an answer that is no object. A list has at most 1,000 entries, each with a key of at most 1,024 bytes,
+/// which escapes may make three times as long: 4 MiB.
 const TEXT: usize = 8 << 20;
-/// Elements of such an answer, counted by the signs that begin or divide them. A list has at most 1,000 entries of about 12
-/// elements, with a beginning and an end each. The reader keeps up to 100 bytes for one: 10 MiB.
+/// Elements of such an answer, counted by the signs that begin or divide them. A list has at most 1,000 entries of
+/// about 12 elements, with a beginning and an end each. The reader keeps up to 100 bytes for one: 10 MiB.
 const ELEMENTS: usize = 100_000;
 /// Bytes of an answer that reports an error; the rest is cut off, for the status is enough.
 const REPORT: usize = 64 << 10;
@@ -52,7 +52,7 @@ pub(super) enum Untaken {
     InTheClear(String),
     /// A list with a next page that was read already, or that is empty.
     NoProgress,
-    /// A list of more than so many bytes.
+    /// A list of more than this many bytes.
     Endless(usize),
 }
 
@@ -65,7 +65,7 @@ impl fmt::Display for Untaken {
             Self::TooLong(bytes) => write!(f, "the answer is longer than {bytes} bytes"),
             Self::TooMany(elements) => write!(f, "the answer has more than {elements} elements"),
             Self::InTheClear(host) => write!(f, "{host} is addressed by http, which is accepted for loopback only"),
-            Self::NoProgress => write!(f, "the list states that it continues, and does not"),
+            Self::NoProgress => write!(f, "the list states that it continues, but does not"),
             Self::Endless(bytes) => write!(f, "the list is longer than {bytes} bytes"),
         }
     }
@@ -134,8 +134,8 @@ struct Way {
 }
 
 impl Way {
-    /// The client for an address. One in the clear is never asked through a proxy, which would read the credentials; nor is
-    /// loopback, for the proxy has another one.
+    /// The client for an address. One in the clear is never asked through a proxy, which would read the credentials;
+    /// nor is loopback, for the proxy has another one.
     fn to(&self, address: &str) -> Result<&HttpClient, Untaken> {
         let url = Url::parse(address).ok();
         let host = url.as_ref().and_then(Url::host);
@@ -190,7 +190,7 @@ fn ranged(value: &str) -> Option<usize> {
     if from.is_empty() { Some(to) } else { to.checked_sub(from.parse().ok()?)?.checked_add(1) }
 }
 
-/// The content of an object: it breaks off where more comes than was asked for or stated.
+/// The content of an object: it breaks off where more comes than was requested or stated.
 fn cut(body: HttpResponseBody, most: Option<usize>) -> HttpResponseBody {
     let Some(most) = most else { return body };
     let limited = Limited::new(body, most);

@@ -35,7 +35,8 @@ const CREDENTIALS: [(AmazonS3ConfigKey, &str); 9] = [
     (AmazonS3ConfigKey::ContainerCredentialsFullUri, "AWS_CONTAINER_CREDENTIALS_FULL_URI"),
     (AmazonS3ConfigKey::ContainerAuthorizationTokenFile, "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE"),
 ];
-/// Addresses that the client takes from the environment, with their variables: credentials go there, or come from there.
+/// Addresses that the client takes from the environment, with their variables: credentials go there, or come from
+/// there.
 const ADDRESSES: [(AmazonS3ConfigKey, &str); 5] = [
     (AmazonS3ConfigKey::Endpoint, "AWS_ENDPOINT_URL"),
     (AmazonS3ConfigKey::S3Endpoint, "AWS_ENDPOINT_URL_S3"),
@@ -143,8 +144,8 @@ fn trimmed(mut builder: AmazonS3Builder) -> Result<AmazonS3Builder> {
         let value = value.trim();
         if value.chars().any(|c| !c.is_ascii() || c.is_ascii_control()) {
             return Err(Failure::new(Kind::Settings, "open the bucket")
-                .because(format!("{variable} holds letters that no header can carry"))
-                .advise(format!("check {variable} for line breaks within it and letters beyond ASCII")));
+                .because(format!("{variable} contains characters that no header can carry"))
+                .advise(format!("check {variable} for line breaks within it and characters beyond ASCII")));
         }
         builder = builder.with_config(key, value);
     }
@@ -175,7 +176,7 @@ fn checked(mut builder: AmazonS3Builder) -> Result<AmazonS3Builder> {
         let host = |text: &str| Url::parse(text).ok().and_then(|url| Some((url.host_str()?.to_owned(), url.port())));
         if !relative.starts_with('/') || host(&format!("{CONTAINER}{relative}")) != host(CONTAINER) {
             return Err(Failure::new(Kind::Settings, "open the bucket")
-                .because("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI is no path: it begins with `/`"));
+                .because("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI is not a path: it begins with `/`"));
         }
     }
     Ok(builder)

@@ -22,7 +22,7 @@ pub const STAGING: &str = "_pearlift/staging";
 pub const MANIFESTS: &str = "_pearlift/manifests";
 /// Below it: a folder of plans of unfinished scans for each resource.
 pub const SCANS: &str = "_pearlift/scans";
-/// Below it: one file a run.
+/// Below it: one file per run.
 pub const RUNS: &str = "_pearlift/runs";
 
 /// The most bytes of a manifest. One of ten thousand data files has about 8 MiB.

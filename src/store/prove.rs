@@ -23,24 +23,24 @@ impl Store {
     /// Why locks cannot be relied on, if so.
     fn prove_lock_file(&self, name: &str, run: &str) -> Result<Option<&'static str>> {
         let locks = Locks::none(self, run);
-        let Some(held) = locks.try_file(name)? else { return Ok(Some("a lock that nobody holds cannot be taken")) };
+        let Some(held) = locks.try_file(name)? else { return Ok(Some("a free lock cannot be taken")) };
         // Another opening of the file, as another process would have it.
         if locks.try_file(name)?.is_some() {
-            return Ok(Some("a lock that is held is given to another run"));
+            return Ok(Some("a lock that is held can be taken by another run"));
         }
         drop(held);
         let again = locks.try_file(name)?;
-        Ok(again.is_none().then_some("a lock that was given back cannot be taken"))
+        Ok(again.is_none().then_some("a released lock cannot be taken"))
     }
 
     async fn prove_lock_object(&self, name: &str, run: &str) -> Result<Option<&'static str>> {
         let (holder, other) = (Locks::none(self, run), Locks::none(self, &format!("{run}-other")));
         let (mut own, mut observed) = (Observed::default(), Observed::default());
         let Some(held) = holder.try_object(name, &mut own).await? else {
-            return Ok(Some("a lock that nobody holds cannot be taken"));
+            return Ok(Some("a free lock cannot be taken"));
         };
         if other.try_object(name, &mut observed).await?.is_some() {
-            return Ok(Some("a lock that is held is given to another run"));
+            return Ok(Some("a lock that is held can be taken by another run"));
         }
         let renewed = renew(self, run, name, &held).await?;
         if renewed.lost {
@@ -48,13 +48,13 @@ impl Store {
         }
         let ripe = other.look(&[name.to_owned()], &mut observed).await?;
         if !ripe.is_empty() || !observed.is_alive(name) {
-            return Ok(Some("another run does not see that a lock was renewed, and would take it over"));
+            return Ok(Some("another run does not see that a lock was renewed and would take it over"));
         }
         holder.let_go(name, renewed).await?;
         if other.try_object(name, &mut observed).await?.is_none() {
-            return Ok(Some("a lock that was given back cannot be taken"));
+            return Ok(Some("a released lock cannot be taken"));
         }
         let late = renew(self, run, name, &held).await?;
-        Ok((!late.lost).then_some("a lock that another run has taken is renewed all the same"))
+        Ok((!late.lost).then_some("a lock that another run has taken can still be renewed"))
     }
 }

@@ -1,4 +1,4 @@
-//! The steps between which a process may crash, by name: a test stops at each of them and checks the remains.
+//! The named steps between which a process may crash: a test stops at each of them and checks the result.
 //!
 //! The stages call [`Store::reach`] when a step is done; a watcher of the store may end the process there.
 

@@ -22,7 +22,8 @@ impl Store {
         Ok(dated.into_iter().map(|(_, path, bytes)| (path, bytes)).collect())
     }
 
-    /// Removes the staging folder of a run where it is empty: a bucket has no folders. One that cannot be removed stays.
+    /// Removes the staging folder of a run where it is empty: a bucket has no folders. One that cannot be removed
+    /// stays.
     pub fn remove_empty_staging(&self, run: &str) {
         if let StoreKind::Folder(folder) = &self.place {
             let _ = folder.remove_empty(&format!("{}/{run}", paths::STAGING));

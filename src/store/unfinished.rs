@@ -16,7 +16,7 @@ impl Store {
         }
     }
 
-    /// Gives uploads up with the parts that arrived; one that is gone is no error.
+    /// Gives uploads up with the parts that arrived; one that is gone is not an error.
     pub async fn give_up(&self, uploads: &[Upload]) -> Result<()> {
         let Some(of) = &self.uploads else { return Ok(()) };
         for upload in uploads {

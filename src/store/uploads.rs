@@ -1,8 +1,8 @@
 //! Unfinished multipart uploads: a killed run leaves them in a bucket, where they cost money and no list of objects
 //! shows them. A folder and memory have none.
 //!
-//! The client of the bucket can give one up and cannot list them, so the list (S3 `ListMultipartUploads`) is asked for here,
-//! at an address that the client signs.
+//! The client of the bucket can give one up and cannot list them, so the list (S3 `ListMultipartUploads`) is requested
+//! here, at an address that the client signs.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -91,7 +91,7 @@ impl Uploads {
             // A service may ignore the prefix in the request.
             let in_folder = page.uploads.into_iter().filter(|upload| upload.path.starts_with(&below));
             found.extend(in_folder.map(|upload| Upload { path: upload.path[ours.len()..].to_owned(), ..upload }));
-            // A service that names a place again, or brings nothing, would be asked for ever.
+            // A service that names a place again, or brings nothing, would be requested for ever.
             let mark = format!("{}\n{}", page.next_key, page.next_id);
             if !page.more || progress.page(entries, bytes, Some(&mark)).is_err() {
                 break;

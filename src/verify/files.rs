@@ -92,7 +92,7 @@ async fn look_at(store: &Store, located: &LocatedFile, columns: Columns) -> Resu
     }
     // A reader may panic on bytes that no writer made: that is a flaw of the file too.
     let read = tokio::task::spawn_blocking(move || footer(remote)).await;
-    let read = read.unwrap_or_else(|_| Ok(Err(Flaw::Unreadable("its footer makes no sense".to_owned()))))?;
+    let read = read.unwrap_or_else(|_| Ok(Err(Flaw::Unreadable("its footer is invalid".to_owned()))))?;
     Ok(match read {
         Err(_) if store.size(&located.at).await?.is_none() => Some(Flaw::Missing),
         Err(flaw) => Some(flaw),
@@ -108,8 +108,8 @@ pub fn columns(table: &TableFiles) -> Result<Columns> {
     Ok(Columns::Just(fields.map(|field| (field.name().clone(), field.data_type().clone())).collect()))
 }
 
-/// The columns that a file of deleted rows must have, which is as its table was then: the key and ours. None where there is
-/// no such table any more.
+/// The columns that a file of deleted rows must have, which is as its table was then: the key and ours. None where
+/// there is no such table any more.
 pub fn deleted_columns(head: &Version, located: &LocatedFile) -> Option<Columns> {
     let table = located.file.path.rsplit('/').nth(1).and_then(|name| head.tables.get(name))?;
     let ours = [EXTRA, EXTRACTED_AT, RUN_ID, DELETED_AT].map(str::to_owned);

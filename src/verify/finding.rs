@@ -95,8 +95,8 @@ impl fmt::Display for What {
             Self::Flawed(flaw) => flaw.fmt(f),
             Self::Manifest(why) | Self::Skipped(why) => f.write_str(why),
             Self::Foreign => f.write_str("a foreign file in a table folder: a glob reads its rows"),
-            Self::Unpublished => f.write_str("committed, and not yet in its place"),
-            Self::Superseded => f.write_str("superseded: a version took it out of the table"),
+            Self::Unpublished => f.write_str("committed, but not yet in its place"),
+            Self::Superseded => f.write_str("superseded: a version removed it from the table"),
             Self::Stray => f.write_str("no manifest names it"),
         }
     }
@@ -111,7 +111,7 @@ impl VerifyFinding {
                 "`pearlift backfill {name} --damaged` reads its records again; or restore it from a backup"
             )),
             What::Manifest(_) => Some(format!(
-                "restore it from a backup; without one move it away, and `pearlift backfill {name} --damaged` repairs the version before"
+                "restore it from a backup; without a backup move it away, and `pearlift backfill {name} --damaged` repairs the previous version"
             )),
             What::Foreign => Some("move it out of the table's folder".to_owned()),
             What::Unpublished => Some(format!("`pearlift run {name}` or `pearlift clean` publishes it")),

@@ -26,7 +26,7 @@ pub async fn verify(inquiry: Inquiry<'_>) -> Result<Report> {
     let known = resources(inquiry.store).await?;
     if let Some(unknown) = inquiry.names.iter().find(|name| !known.contains(name)) {
         return Err(Failure::new(Kind::Usage, format!("verify `{unknown}`"))
-            .because("nothing of that name was ever committed here")
+            .because("no resource of that name was ever committed here")
             .advise(format!("there are: {}", known.join(", "))));
     }
     let mut report = Report::default();
@@ -62,7 +62,8 @@ fn unread(resource: &str, failure: Failure) -> Result<VerifyFinding> {
     Ok(VerifyFinding { resource: resource.to_owned(), path: None, what, count: 1 })
 }
 
-/// One resource by its head; again by a newer one where files went away under us. None where nothing was ever committed.
+/// One resource by its head; again by a newer one where files went away under us. None where nothing was ever
+/// committed.
 pub async fn look_at(inquiry: Inquiry<'_>, name: &str) -> Result<Option<(Version, Vec<VerifyFinding>)>> {
     for _ in 0..TRIES {
         let Some(current) = head(inquiry.store, name).await? else { return Ok(None) };
@@ -84,7 +85,7 @@ pub async fn look_at(inquiry: Inquiry<'_>, name: &str) -> Result<Option<(Version
         return Ok(Some((current, findings)));
     }
     let Some(current) = head(inquiry.store, name).await? else { return Ok(None) };
-    let why = "its files went away faster than they could be looked at: verify it when no run is going on";
+    let why = "its files were replaced faster than they could be checked: verify it when no run is active";
     Ok(Some((current, vec![finding(name, None, What::Skipped(why.to_owned()))])))
 }
 

@@ -9,8 +9,8 @@ use crate::verify::finding::{VerifyFinding, What, finding};
 
 /// Files in the folders of these tables (each with its resource) that are live in no resource.
 ///
-/// The folders are listed before the heads are read: a file that a run publishes is named by a head first, so whatever was
-/// listed and is of a run going on is in the head, or among the files that a newer version removed.
+/// The folders are listed before the heads are read: a file that a run publishes is named by a head first, so whatever
+/// was listed and is of a run going on is in the head, or among the files that a newer version removed.
 pub async fn find(store: &Store, resources: &[String], tables: &[(String, String)]) -> Result<Vec<VerifyFinding>> {
     let mut listed = Vec::new();
     for (resource, table) in tables {

@@ -32,8 +32,8 @@ struct Joined {
     known: HashSet<Vec<u8>>,
 }
 
-/// Joins a new file of deleted rows of a table with the small ones in `deleted`. Gives the new files, and the paths of those
-/// that are in them.
+/// Joins a new file of deleted rows of a table with the small ones in `deleted`. Gives the new files, and the paths of
+/// those that are in them.
 pub fn join_deleted(
     context: &WriteContext<'_>,
     deleted: &[DataFile],

@@ -14,8 +14,8 @@ use parquet::schema::types::ColumnPath;
 use crate::config::Encodings;
 use crate::write::form::Form;
 
-/// A column of which more than this share of values differ is written without a dictionary: it would cost nearly half of
-/// the writing time and save nothing.
+/// A column of which more than this share of values differ is written without a dictionary: it would cost nearly half
+/// of the writing time and save nothing.
 const MOSTLY_UNIQUE: f64 = 0.5;
 /// Names the build in footers, where a packager gives one at compile time.
 const BUILD: &str = match option_env!("PACKAGE_BUILD") {
@@ -26,7 +26,8 @@ const BUILD: &str = match option_env!("PACKAGE_BUILD") {
 const TOOL: &str = "pearlift.version";
 const SCHEMA_HASH: &str = "pearlift.schema_hash";
 
-/// The writer of a file in the form that readers know: parquet-java ignores the statistics of texts in files without one.
+/// The writer of a file in the form that readers know: parquet-java ignores the statistics of texts in files without
+/// one.
 pub fn created_by() -> String {
     format!("pearlift version {} (build {BUILD})", env!("CARGO_PKG_VERSION"))
 }

@@ -1,8 +1,8 @@
 //! Size limits of the data files that are read: a file that somebody wrote together with its manifest has the right checksum, and
 //! may state or unpack to anything.
 //!
-//! Takes a file as the Parquet reader wants it; gives its footer, and how many rows may be read at once. Refuses a footer or
-//! a page larger than any that this program writes, before anything is allocated for it.
+//! Takes a file as the Parquet reader wants it; gives its footer, and how many rows may be read at once. Refuses a
+//! footer or a page larger than any that this program writes, before anything is allocated for it.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -18,14 +18,14 @@ use parquet::file::reader::ChunkReader;
 use crate::write::thrift::ThriftReader;
 use crate::write::weight::BATCH;
 
-/// Bytes of a footer: one of a hundred million rows has so many.
+/// Bytes of a footer: one of a hundred million rows has this many.
 const FOOTER: u64 = 16 << 20;
 /// Bytes of the indexes of a file's pages.
 const INDEXES: u64 = 16 << 20;
 /// Bytes behind a footer: its length and the mark of the format.
 const END: u64 = 8;
-/// Bytes of a page when unpacked: one has a megabyte, and a value that is longer is in a page by itself. A value is part of
-/// an answer, which has 32 MiB at most.
+/// Bytes of a page when unpacked: one has a megabyte, and a value that is longer is in a page by itself. A value is
+/// part of an answer, which has 32 MiB at most.
 const PAGE: u64 = 64 << 20;
 /// The largest pages of all columns that are read together: each is in memory, and may be a third time in a batch.
 const PAGES: u64 = 128 << 20;
@@ -42,7 +42,7 @@ pub fn load_footer<R: ChunkReader>(file: &R, indexes: Indexes) -> Result<ArrowRe
     let mut tail = file.get_bytes(end, 8)?;
     let length = u64::from(tail.get_u32_le());
     if *tail != *b"PAR1" {
-        return Err(ParquetError::General("it does not end as a Parquet file does".to_owned()));
+        return Err(ParquetError::General("it does not end like a Parquet file".to_owned()));
     }
     let start = end.checked_sub(length).filter(|_| length <= FOOTER);
     let start = start.ok_or_else(|| too_large("its footer", length, FOOTER))?;
@@ -177,7 +177,7 @@ fn parse_header(bytes: &[u8]) -> Result<(PageHeader, u64)> {
         }
         before = Some(field);
     }
-    let unsound = || ParquetError::General("the header of a page is not sound".to_owned());
+    let unsound = || ParquetError::General("the header of a page is invalid".to_owned());
     let (values, encoding) = inner.ok_or_else(unsound)?;
     let page = match (kind, encoding) {
         (Some(2), Some(0 | 2)) => Page::Dictionary,
@@ -241,7 +241,8 @@ pub fn chunk_range(column: &ColumnChunkMetaData, size: u64) -> parquet::errors::
         .ok_or_else(|| ParquetError::General("a column chunk is outside the file".to_owned()))
 }
 
-/// Refuses a footer that states more than it holds, or columns within columns: the reader of schemas calls itself for each.
+/// Refuses a footer that states more than it holds, or columns within columns: the reader of schemas calls itself for
+/// each.
 fn check_footer(footer: &[u8]) -> Result<()> {
     let mut compact = ThriftReader::new(footer);
     let mut before = None;
@@ -266,7 +267,7 @@ fn check_column(compact: &mut ThriftReader<'_>, is_root: bool) -> Result<()> {
         if field.id == 5 {
             let children = compact.integer()?;
             if !is_root && children != 0 {
-                return Err(ParquetError::General("it has columns within columns".to_owned()));
+                return Err(ParquetError::General("it has nested columns".to_owned()));
             }
         } else {
             compact.skip(field)?;

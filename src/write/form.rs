@@ -28,7 +28,7 @@ impl Sizes {
         }
     }
 
-    /// Whether a row group of so many rows and bytes is small.
+    /// Whether a row group of this many rows and bytes is small.
     pub fn is_small(&self, rows: usize, bytes: usize) -> bool {
         rows < self.row_group_rows / SMALL_GROUP && bytes < self.row_group_bytes / SMALL_GROUP
     }

@@ -1,7 +1,7 @@
 //! The row groups of a live file: which records they hold, their rows, and their bytes as another file takes them.
 //!
-//! Goes by the statistics of the record key's column: rows are sorted, so a row group holds the records from its least to its
-//! greatest key. Where statistics are missing, a row group may hold any record.
+//! Uses the statistics of the record key's column: rows are sorted, so a row group holds the records from its least to
+//! its greatest key. Where statistics are missing, a row group may hold any record.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -114,8 +114,8 @@ impl RowGroups {
         held().map_err(|error| unreadable(self.path.clone(), error))
     }
 
-    /// The bytes of a row group in memory; from the store those of the next ones that are `wanted` come with the same request,
-    /// up to so many bytes.
+    /// The bytes of a row group in memory; from the store those of the next ones that are `wanted` come with the same
+    /// request, up to this many bytes.
     pub fn hold_ahead(&mut self, group: usize, wanted: impl Fn(usize) -> bool, most: usize) -> Result<HeldRange> {
         let most = u64::try_from(most).unwrap_or(u64::MAX);
         let mut ahead = || {
@@ -212,8 +212,8 @@ impl RowGroups {
         Ok(GroupRows { path: &self.path, batches })
     }
 
-    /// Whether row groups can go into a file of this form as they are: the same columns, written by the same version of this
-    /// program, in encodings that the setting allows.
+    /// Whether row groups can go into a file of this form as they are: the same columns, written by the same version of
+    /// this program, in encodings that the setting allows.
     pub fn are_copyable(&self, form: &Form) -> bool {
         let metadata = self.metadata.metadata();
         let file = metadata.file_metadata();

@@ -1,7 +1,8 @@
-//! Ids that a table holds in one of its columns, in the rows that meet conditions, each with the values of other columns of its row.
+//! Ids that a table holds in one of its columns, in the rows that meet conditions, each with the values of other
+//! columns of its row.
 //!
-//! Takes files and the names of columns. Rows of deleted records that stay in the table hold none, and 0 stands for none, as at the
-//! source (docs/brightpearl-api.md §8.9).
+//! Takes files and the names of columns. Rows of deleted records that stay in the table hold none, and 0 stands for
+//! none, as at the source (docs/brightpearl-api.md §8.9).
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -37,7 +38,8 @@ impl HeldColumns {
         self.read(store, &files, None).await
     }
 
-    /// Of these ids those that the files hold. The newest partition is read first, and no more than is needed to find all.
+    /// Of these ids those that the files hold. The newest partition is read first, and no more than is needed to find
+    /// all.
     pub async fn among(&self, store: &Store, files: &[DataFile], ids: &BTreeSet<i64>) -> Result<HeldValues> {
         let mut partitions: BTreeMap<Option<&str>, Vec<&DataFile>> = BTreeMap::new();
         for file in files {

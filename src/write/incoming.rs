@@ -99,8 +99,8 @@ pub struct Compared {
 }
 
 impl Compared {
-    /// Whether two rows are equal, but for when and by which run they were first seen. `place` is the number of the old
-    /// batch.
+    /// Whether two rows are equal, except for when and by which run they were first seen. `place` is the number of the
+    /// old batch.
     pub fn are_equal(
         &mut self,
         layout: &Layout,

@@ -87,14 +87,14 @@ impl Flaw {
 impl fmt::Display for Flaw {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Missing => f.write_str("the manifest names it and it is not there"),
+            Self::Missing => f.write_str("the manifest names it, but it does not exist"),
             Self::Size(found, named) => write!(f, "it has {found} bytes, and the manifest has {named}"),
-            Self::Checksum => f.write_str("its bytes are not those that were written: the checksum differs"),
+            Self::Checksum => f.write_str("its bytes are not the ones that were written: the checksum differs"),
             Self::Unreadable(why) => write!(f, "it cannot be read: {why}"),
             Self::Rows(found, named) => {
                 write!(f, "it has {}, and the manifest has {named}", plural(*found, "row"))
             }
-            Self::Columns(why) => write!(f, "its columns are not those of the table: {why}"),
+            Self::Columns(why) => write!(f, "its columns differ from those of the table: {why}"),
             Self::Range { found, named } => write!(f, "its record keys are {found}, and the manifest has {named}"),
             Self::Unsorted(key) => write!(f, "its rows are not sorted by the key: ({key}) comes too late"),
             Self::Repeated { key, other } => write!(f, "the key ({key}) occurs again; it is also in {other}"),
@@ -178,11 +178,11 @@ pub(super) fn checksum(file: &mut File, path: &Path) -> Result<(String, u64)> {
 pub(super) fn refuse_altered(copy: &LocalCopy, file: &DataFile) -> Result<()> {
     let damaged = |why: &str| Failure::damaged("read a data file", &file.path).because(why);
     if copy.bytes() != file.bytes {
-        return Err(damaged("its size is not that of the manifest"));
+        return Err(damaged("its size differs from the manifest"));
     }
     let mut opened = copy.open()?.ok_or_else(|| damaged("it is gone"))?;
     let (sha256, _) = checksum(&mut opened, copy.path())?;
-    if sha256 == file.sha256 { Ok(()) } else { Err(damaged("its checksum is not that of the manifest")) }
+    if sha256 == file.sha256 { Ok(()) } else { Err(damaged("its checksum differs from the manifest")) }
 }
 
 /// A range of record keys for people.

@@ -40,8 +40,8 @@ pub struct StoredRecord {
     pub extracted_at: i64,
 }
 
-/// Files that are read at once: a bucket answers many requests in the time of one. Each read holds a blocking thread while the
-/// store needs another: three resources that look up and a commit must leave one of the eight free (`cli`).
+/// Files that are read at once: a bucket answers many requests in the time of one. Each read holds a blocking thread
+/// while the store needs another: three resources that look up and a commit must leave one of the eight free (`cli`).
 const FILES_AT_ONCE: usize = 2;
 
 /// Looks up these ids (ascending) in the main table: `key` is its key column, `columns` are the requested ones. The map
@@ -80,8 +80,8 @@ pub async fn held_ids(store: &Store, files: &[DataFile], key: &str) -> Result<Ve
     pick(store, files, key, &KeyFilter::All).await
 }
 
-/// At most so many ids that the tables hold, going round: those above `after`, ascending, then from the least on. Of each
-/// table its key column and its files; files that cannot hold them are not read.
+/// At most this many ids that the tables hold, going round: those above `after`, ascending, then from the least on. Of
+/// each table its key column and its files; files that cannot hold them are not read.
 pub async fn held_after(
     store: &Store,
     tables: &[(String, Vec<DataFile>)],
@@ -98,7 +98,7 @@ pub async fn held_after(
     Ok(ids)
 }
 
-/// The least ids above a number, at most so many.
+/// The least ids above a number, at most this many.
 async fn least_above(
     store: &Store,
     tables: &[(String, Vec<DataFile>)],

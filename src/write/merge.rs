@@ -1,8 +1,8 @@
 //! One live file and the new rows of its key range, merged in order, row group by row group.
 //!
-//! Rows of records that are replaced go, new ones come; a new row that is equal to the old one (but for when and by which run
-//! it was first seen) leaves the old one as it is. Rows are compared first: nothing is written before a difference is found,
-//! and from there on row groups without a difference go over as bytes where their form allows it.
+//! Rows of records that are replaced go, new ones come; a new row that is equal to the old one (except for when and by
+//! which run it was first seen) leaves the old one as it is. Rows are compared first: nothing is written before a
+//! difference is found, and from there on row groups without a difference go over as bytes where their form allows it.
 
 use std::cmp::Ordering;
 use std::path::Path;

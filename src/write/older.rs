@@ -1,6 +1,6 @@
 //! Copies that are older than the stored copy of their record, by the schema's `newer` columns.
 //!
-//! Takes the copies of a commit and the live files of the table with one row a record; reads the key and the `newer`
+//! Takes the copies of a commit and the live files of the table with one row per record; reads the key and the `newer`
 //! columns of files and row groups that may hold them, by ranges. Rows marked as deleted are compared too.
 
 use arrow_array::cast::AsArray;
@@ -27,7 +27,7 @@ pub struct Older {
     pub came: Vec<Option<i64>>,
     /// The same of the stored copy.
     pub stored: Vec<Option<i64>>,
-    /// The source's clock when the copy was asked for.
+    /// The source's clock when the copy was requested.
     pub asked_at: Timestamp,
 }
 

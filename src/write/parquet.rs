@@ -20,11 +20,11 @@ use crate::write::encode::properties;
 use crate::write::form::{Fill, Form};
 use crate::write::weight::{Most, bytes};
 
-/// Encodings are chosen once so many rows or bytes were buffered: fewer rows do not represent the rest.
+/// Encodings are chosen once this many rows or bytes were buffered: fewer rows do not represent the rest.
 const OBSERVED: Most = Most { rows: 1024, bytes: 1 << 20 };
-/// Or so many bytes are held: a slice of a batch holds all of it.
+/// Or this many bytes are held: a slice of a batch holds all of it.
 const MOST_HELD: usize = 64 << 20;
-/// New rows fill a row group but for this part of it, so that rows that come later have room in it.
+/// New rows fill a row group except for this part of it, so that rows that come later have room in it.
 const ROOM: usize = 8;
 
 /// A file being written; bytes are hashed as they go.
@@ -63,7 +63,7 @@ impl Write for HashingFile {
     }
 }
 
-/// What a finished file is.
+/// The size and content of a finished file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finished {
     pub bytes: u64,
@@ -183,7 +183,7 @@ impl Writer {
         columns.map(ArrowColumnWriter::get_estimated_total_bytes).sum()
     }
 
-    /// Whether a row group of so many rows and bytes is better decoded and written together with the buffered rows:
+    /// Whether a row group of this many rows and bytes is better decoded and written together with the buffered rows:
     /// these are few, and all fit into one row group.
     pub fn would_join(&self, rows: usize, bytes: usize) -> bool {
         let own = self.group_rows() + self.waiting.iter().map(RecordBatch::num_rows).sum::<usize>();

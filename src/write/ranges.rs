@@ -20,7 +20,7 @@ use crate::write::file_limits::{Indexes, chunk_range, load_footer, rows_at_once}
 
 /// Bytes of a file's end that are read first: the footers of most files fit.
 const TAIL: u64 = 64 << 10;
-/// Of a large file it is this part, for its footer grows with its row groups; and at most so many bytes.
+/// Of a large file it is this part, for its footer grows with its row groups; and at most this many bytes.
 const TAIL_PART: u64 = 32;
 const LONGEST_TAIL: u64 = 1 << 20;
 /// Ranges with no larger gap than this are fetched as one: a request to a bucket costs more than these bytes.

@@ -1,8 +1,8 @@
-//! Records that appear again after their rows were moved to the files of deleted rows: those rows leave these files, for
-//! the record is not deleted.
+//! Records that appear again after their rows were moved to the files of deleted rows: those rows leave these files,
+//! for the record is not deleted.
 //!
-//! Takes the copies of a commit and the files of deleted rows; gives the files that go and those that take their place. A
-//! file that is missing or altered stays as it is: `verify` reports it, and no scan fails for it.
+//! Takes the copies of a commit and the files of deleted rows; gives the files that go and those that take their place.
+//! A file that is missing or altered stays as it is: `verify` reports it, and no scan fails for it.
 
 use arrow_array::{Array, BooleanArray, RecordBatch};
 use arrow_schema::{DataType, Schema};

@@ -42,7 +42,7 @@ fn failed(verb: &str, path: &Path, error: impl std::error::Error + Send + Sync +
     Failure::new(Kind::StoreUnreachable, format!("{verb} the spool"))
         .at(path.display().to_string())
         .caused(error)
-        .advise("give the spool room: set `spool` under [limits] to a folder on a larger disk")
+        .advise("give the spool more room: set `spool` under [limits] to a folder on a larger disk")
 }
 
 impl Segment {

@@ -1,7 +1,7 @@
 //! The bytes of a live file while it is compared and merged: a small file whole in memory, a large one by ranges.
 //!
-//! Bytes that rows are written from have the checksum of the manifest; a large file is only compared until then, and refused
-//! (`Damage`) before its rows are written anew.
+//! Bytes that rows are written from have the checksum of the manifest; a large file is only compared until then, and
+//! refused (`Damage`) before its rows are written anew.
 
 use std::fs::File;
 use std::ops::Range;
@@ -46,7 +46,7 @@ pub async fn read_whole(store: &Store, file: &DataFile) -> Result<FileSource> {
     let bytes = store.known_file(&file.path, file.bytes).fetch(0, file.bytes).await?;
     let digest: String = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
     if digest != file.sha256 {
-        let why = "its checksum is not that of the manifest";
+        let why = "its checksum differs from the manifest";
         return Err(Failure::damaged("read a live file", &file.path).because(why));
     }
     Ok(FileSource::Memory(bytes))
@@ -111,7 +111,7 @@ impl FileSource {
 /// A local file with the content of a live one; refuses (`Damage`) content that differs from the manifest.
 pub fn live_copy(store: &Store, file: &DataFile, spool: &Path, runtime: &Handle) -> Result<LocalCopy> {
     let copy = runtime.block_on(store.local_copy(&file.path, file.bytes, spool))?.ok_or_else(|| {
-        Failure::damaged("find a live file", &file.path).because("the manifest names it and it is not there")
+        Failure::damaged("find a live file", &file.path).because("the manifest names it, but it does not exist")
     })?;
     refuse_altered(&copy, file)?;
     Ok(copy)

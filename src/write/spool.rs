@@ -1,8 +1,8 @@
 //! The spool: decoded pages gather here until a commit takes them.
 //!
 //! Every record that comes in gets a number; of the same record twice the newer one wins (the higher of the schema's
-//! `newer` columns, else the later request), never the one that arrived later. Losers' rows stay in the spool and are left
-//! out when it is read.
+//! `newer` columns, else the later request), never the one that arrived later. Losers' rows stay in the spool and are
+//! left out when it is read.
 
 use std::cmp::Ordering;
 use std::collections::{HashMap, HashSet};
@@ -171,7 +171,7 @@ impl Spool {
             Failure::new(Kind::StoreUnreachable, "make the spool")
                 .at(folder.display().to_string())
                 .caused(error)
-                .advise("set `spool` under [limits] to a folder that we may write")
+                .advise("set `spool` under [limits] to a writable folder")
         })?;
         let layouts: Vec<Arc<Layout>> = resource.tables.iter().map(|table| Arc::new(Layout::new(table))).collect();
         Ok(Self {
@@ -192,7 +192,8 @@ impl Spool {
         self
     }
 
-    /// Takes in a page asked at this time; `partition` overrides that of the records (snapshots). Gives rows of all tables.
+    /// Takes in a page asked at this time; `partition` overrides that of the records (snapshots). Gives rows of all
+    /// tables.
     pub fn add(&mut self, page: &Page, asked_at: Timestamp, partition: Option<i32>) -> Result<u64> {
         let first = self.next_seq;
         self.next_seq += u64::try_from(page.records.len()).expect("a page's length fits");
@@ -330,7 +331,8 @@ impl Spool {
         self.winners.len()
     }
 
-    /// Bytes of memory that the records gathered so far take until they are committed, as an estimate; rows are not counted.
+    /// Bytes of memory that the records gathered so far take until they are committed, as an estimate; rows are not
+    /// counted.
     pub fn record_bytes(&self) -> u64 {
         u64::try_from(self.winners.len()).expect("a length fits").saturating_mul(RECORD)
     }

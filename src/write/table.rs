@@ -1,8 +1,8 @@
 //! The files of a commit: for each table, partition by partition, live files merged with new rows.
 //!
-//! Live files of a partition have key ranges that do not overlap. New rows within a file's range are merged into it; rows
-//! outside every range are appended as files of their own, or, where they are few, written into a small neighbour at a
-//! scan's last commit. A file in which nothing changed stays.
+//! Live files of a partition have key ranges that do not overlap. New rows within a file's range are merged into it;
+//! rows outside every range are appended as files of their own, or, where they are few, written into a small neighbour
+//! at a scan's last commit. A file in which nothing changed stays.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -28,8 +28,8 @@ use crate::write::partition::{number, segment};
 use crate::write::sorted::Sorted;
 use crate::write::spool::{RecordSet, Spooled};
 
-/// A file smaller than the target size divided by this is joined with rows that come beside it, or with a small neighbour
-/// that is written: each night may write so many bytes once more.
+/// A file smaller than the target size divided by this is joined with rows that come beside it, or with a small
+/// neighbour that is written: each night may write this many bytes once more.
 const SMALL: u64 = 32;
 /// One that is smaller than the target size divided by this is joined with any number of rows.
 const TINY: u64 = 128;
@@ -114,7 +114,8 @@ impl<'a> WriteRequest<'a> {
     }
 }
 
-/// Writes and stages the files of a commit. Blocks: call it from a blocking thread. `next_number` numbers the run's files.
+/// Writes and stages the files of a commit. Blocks: call it from a blocking thread. `next_number` numbers the run's
+/// files.
 pub fn write_tables(
     work: &WriteRequest<'_>,
     spooled: &Spooled,
@@ -357,8 +358,9 @@ impl Side<'_> {
         file.bytes < self.work.sizes.file_bytes / SMALL
     }
 
-    /// Whether new rows come right behind a file, before the next one, that are better written into it: it is small, and so
-    /// are they. Many rows have a file of their own, for the file before would be written a second time with them.
+    /// Whether new rows come right behind a file, before the next one, that are better written into it: it is small,
+    /// and so are they. Many rows have a file of their own, for the file before would be written a second time with
+    /// them.
     fn is_continued(&self, file: &DataFile, next: Option<&DataFile>, sorted: &Sorted) -> bool {
         let is_tiny = file.bytes < self.work.sizes.file_bytes / TINY;
         let Some((partition, record)) = sorted.peek().filter(|_| self.work.last && self.is_small(file)) else {

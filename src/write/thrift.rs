@@ -45,7 +45,7 @@ impl Field {
 }
 
 fn refused(why: &str) -> ParquetError {
-    ParquetError::General(format!("its metadata is not sound: {why}"))
+    ParquetError::General(format!("its metadata is invalid: {why}"))
 }
 
 impl<'b> ThriftReader<'b> {
@@ -91,7 +91,7 @@ impl<'b> ThriftReader<'b> {
         };
         // An entry has a byte at least.
         if length > self.bytes.len() {
-            return Err(refused("a list is longer than what holds it"));
+            return Err(refused("a list is longer than the data that contains it"));
         }
         Ok((length, head & 0x0f))
     }

@@ -1,4 +1,4 @@
-//! Bytes that rows take: batches are cut by bytes, for a row may be a few of them or a megabyte.
+//! The bytes that rows take: batches are cut by bytes, because a row may take a few bytes or a megabyte.
 //!
 //! Offsets of Arrow's texts are 32 bits wide, so a batch of unbounded bytes not only fills the memory but fails.
 
@@ -6,7 +6,8 @@ use arrow_array::cast::AsArray;
 use arrow_array::{Array, RecordBatch};
 use arrow_schema::DataType;
 
-/// A batch on its way from stage to stage has at most so many rows and, where a single row is not larger, so many bytes.
+/// A batch on its way from stage to stage has at most this many rows and, where a single row is not larger, this many
+/// bytes.
 pub const BATCH: Most = Most { rows: 8192, bytes: 4 << 20 };
 
 /// The largest batch that is wanted; one row is always allowed.

@@ -233,7 +233,7 @@ async fn a_list_that_names_a_page_again_or_brings_nothing_is_given_up() {
             let before = bucket.asked().len();
             let listed = if folder { store.list_folder("x").await.map(drop) } else { store.list("").await.map(drop) };
             let failure = listed.unwrap_err();
-            assert!(failure.to_string().contains("states that it continues, and does not"), "{name}: {failure}");
+            assert!(failure.to_string().contains("states that it continues, but does not"), "{name}: {failure}");
             assert!(bucket.asked().len() - before <= most, "{name}: {} requests", bucket.asked().len() - before);
         }
     }

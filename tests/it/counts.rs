@@ -265,7 +265,7 @@ async fn a_record_that_a_count_and_a_listing_lack_and_a_get_returns_is_hidden_an
         assert_eq!(rows(&lake, "order"), there, "{}", done.said());
         said.push(done.warnings().join("\n"));
     }
-    assert!(said[0].contains("2 held records not shown any more"), "{said:?}");
+    assert!(said[0].contains("2 stored records no longer shown"), "{said:?}");
     assert!(said[2..].iter().all(String::is_empty), "{said:?}");
     let state = counted(&lake, "order");
     assert_eq!((&state["at_source"], &state["explained"]), (&json!(there - 2), &json!(-2)), "{state}");
@@ -287,7 +287,7 @@ async fn more_records_than_may_go_that_a_listing_lacks_are_named_and_stay() {
         let done = program.run(&["run", "order"]).expect(0);
         assert_eq!(rows(&lake, "order"), ids.len(), "{}", done.said());
         assert!(suspects(&lake, "order").is_empty(), "{}", done.said());
-        let named = done.stderr.contains("`pearlift reconcile order` looks at each");
+        let named = done.stderr.contains("`pearlift reconcile order` checks each");
         assert_eq!(named, night == 0, "{}", done.stderr);
     }
     // Ids that were never used part the ranges.

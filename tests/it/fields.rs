@@ -49,9 +49,9 @@ async fn a_column_that_a_search_renames_is_a_warning_by_name_and_nothing_is_lost
 
     // THEN the column that is gone and the one that came are named with their rows, in words and in the report
     says(&done, "warning: customer_payment: the search no longer has the column `amountPaid`");
-    says(&done, "columns that the schema maps are missing in the search, and null here: amountPaid (25 rows)");
+    says(&done, "columns that the schema maps are missing from the search, and null here: amountPaid (25 rows)");
     says(&done, "fields that the schema does not name are kept in `_extra`: customer_payment.paidAmount (25 values)");
-    says(&done, "columns that were filled before are null throughout: customer_payment.amount_paid (25 rows)");
+    says(&done, "columns that had values before are now null in every row: customer_payment.amount_paid (25 rows)");
     let found = report(lake.path(), "customer_payment");
     assert_eq!(found["missing_columns"], json!([{"path": "amountPaid", "count": 25}]));
     assert_eq!(found["unknown_fields"], json!([{"path": "customer_payment.paidAmount", "count": 25}]));
@@ -93,7 +93,7 @@ async fn a_field_of_documents_that_changes_its_name_is_reported_by_path_and_coun
 
     // THEN both names are reported with their counts
     says(&done, "kept in `_extra`: order.orderKindCode (40 values)");
-    says(&done, "columns that were filled before are null throughout: order.order_type_code (40 rows)");
+    says(&done, "columns that had values before are now null in every row: order.order_type_code (40 rows)");
 
     // WHEN another night goes by with the same answers THEN the column is not reported once more, the field is
     sandbox.age(Duration::from_secs(24 * 3600));
@@ -114,7 +114,7 @@ async fn a_list_whose_column_turns_empty_is_reported_however_short_it_is() {
 
     // WHEN it is read again THEN the column is reported
     let done = program.run(&["run", "--full", "order_type"]).expect(0);
-    says(&done, "columns that were filled before are null throughout: order_type.description (4 rows)");
+    says(&done, "columns that had values before are now null in every row: order_type.description (4 rows)");
     says(&done, "kept in `_extra`: order_type.title (4 values)");
 }
 

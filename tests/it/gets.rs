@@ -191,7 +191,7 @@ fn places_that_no_request_and_no_entry_states_are_refused_with_their_line() {
         ("max_ids = 1\n", "max_ids = 2\n", "`@id` needs a GET of one id at a time"),
         ("from = \"name\", ", "from = \"$.@label\",", "`@label` of a record needs a list of several GETs"),
         ("from = \"name\", ", "from = \"^.name\",", "where rows are within rows"),
-        ("from = \"^.@path\"", "from = \"^.^.@path\"", "leads out of the record"),
+        ("from = \"^.@path\"", "from = \"^.^.@path\"", "points outside the record"),
         ("again = \"within.parts.*\"\n", "", "`@level` goes with `again`"),
         ("again = \"within.parts.*\"", "again = \"within.parts\"", "it is names and `*`"),
         ("again = \"within.parts.*\"", "again = \"within.*.parts.*\"", "`again` goes with `rows`"),

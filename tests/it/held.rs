@@ -148,7 +148,7 @@ async fn ids_that_are_not_held_yet_are_told_and_read_once_they_are() {
 
     // WHEN what is read by the ids of another resource is read alone THEN it says so, and asks for nothing
     let done = program.run(&["run", "stock_correction"]).expect(0);
-    assert!(done.said().contains("its ids are those of `goods_movement`, which is not loaded yet"), "{}", done.said());
+    assert!(done.said().contains("its ids come from `goods_movement`, which is not loaded yet"), "{}", done.said());
     assert_eq!(asked(&sandbox, "stock-correction"), 0);
 
     // WHEN the other one is there THEN it is read
@@ -245,7 +245,7 @@ fn held_ids_and_their_conditions_are_columns_of_a_table_of_another_resource() {
             "held = \"stock_correction.id\"",
             "no other resource has a table `stock_correction`",
         ),
-        ("stock_correction", held, "held = \"drop_ship_note.id\"", "`drop_ship_note` is read by held ids itself"),
+        ("stock_correction", held, "held = \"drop_ship_note.id\"", "`drop_ship_note` is itself read by held ids"),
         ("stock_correction", held, "held = \"product_availability.product_id\"", "has a row for each day"),
         ("stock_correction", held, "held = \"goods_movement.nothing\"", "has no int64 column `nothing`"),
         ("stock_correction", held, "held = \"goods_movement.currency_code\"", "has no int64 column `currency_code`"),

@@ -105,7 +105,7 @@ async fn a_run_removes_what_clean_would_remove_and_a_setting_leaves_it() {
     manifest["removes"] = json!([superseded]);
     std::fs::write(&old, manifest.to_string()).unwrap();
     plant(&lake.path().join(&superseded), "planted");
-    // AND a plan of a scan that is over, 110 reports of last year, files that are not ours
+    // AND a plan of a finished scan, 110 reports of last year, files that are not ours
     plant(&lake.path().join(format!("_pearlift/scans/brand/{SOMETHING}.json")), "{}");
     reports(lake.path(), 110, 300);
     let foreign = ["_pearlift/runs/mine.json", "_pearlift/scans/brand/mine.json", "brand/notes.txt"];

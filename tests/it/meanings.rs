@@ -258,9 +258,9 @@ fn a_meaning_that_makes_no_sense_is_refused_with_its_line() {
         ("references = \"channel.name\"", "`channel.name` is string, not int64"),
         ("references = \"channel\"", "`references` is \"table.column\""),
         ("references = []", "`references` is \"table.column\""),
-        ("references = { none = \" \" }", "`references.none` is a line of text"),
+        ("references = { none = \" \" }", "`references.none` must be one line of text"),
         ("codes = \"kinds\"", "there are no codes `kinds`"),
-        ("description = \"  \"", "`description` is a line of text"),
+        ("description = \"  \"", "`description` must be one line of text"),
     ] {
         let to = if to.starts_with("description") { to.to_owned() } else { format!("{to}, description = \"-\"") };
         let from = format!("{reference}, description = \"The channel.\"");
@@ -348,11 +348,11 @@ fn a_resource_is_shown_with_the_meanings_of_its_columns() {
     let program = Program::bare(folder.path().join("lake"));
     let shown = program.run(&["resources", "order"]).expect(0).stdout;
     let row = |name: &str| shown.lines().find(|line| line.trim_start().starts_with(&format!("{name} "))).unwrap();
-    assert!(row("order_type_code").contains("PC purchase credit. Leads to order_type.code."), "{shown}");
+    assert!(row("order_type_code").contains("PC purchase credit. References order_type.code."), "{shown}");
     assert!(row("net").ends_with("negative for credits (SC, PC), unlike `order_row.row_net`. (inferred)"), "{shown}");
     assert!(
         row("country_id")
-            .contains("Leads to no table: the API has no list of countries; country_iso_code has the country."),
+            .contains("References no table: the API has no list of countries; country_iso_code has the country."),
         "{shown}"
     );
     assert!(row("address_full_name").ends_with("Personal."), "{shown}");

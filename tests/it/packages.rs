@@ -47,9 +47,12 @@ fn both_packages_can_be_made_and_contain_what_they_are_built_from() {
 #[test]
 fn every_member_of_the_workspace_is_covered_by_the_checks() {
     let makefile = std::fs::read_to_string(root().join("Makefile")).unwrap();
-    for line in
-        ["fmt --all --check", "clippy --workspace --all-targets", "test $(SUITE) --workspace --lib --bins", "doc --workspace"]
-    {
+    for line in [
+        "fmt --all --check",
+        "clippy --workspace --all-targets",
+        "test $(SUITE) --workspace --lib --bins",
+        "doc --workspace",
+    ] {
         assert!(makefile.contains(line), "{line}");
     }
     for member in ["crates/sandbox", "fuzz"] {

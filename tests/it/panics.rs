@@ -48,7 +48,7 @@ fn a_panic_in_any_thread_or_task_ends_with_1_and_asks_for_a_report() {
         let said = String::from_utf8_lossy(&output.stderr);
         // THEN it is a bug that is to be reported, and no secret is shown
         assert_eq!(output.status.code(), Some(1), "{place}: {said}");
-        for word in ["met a bug", "panics.rs", "no header can carry [secret]", "help: report it", "intact"] {
+        for word in ["found a bug", "panics.rs", "no header can carry [secret]", "help: report it", "intact"] {
             assert!(said.contains(word), "{place}: {word}: {said}");
         }
         assert!(!said.contains(TOKEN) && !said.contains('\u{1b}'), "{place}: {said}");

@@ -129,7 +129,7 @@ async fn an_id_with_more_rows_than_a_page_is_told_and_nothing_is_written() {
     // WHEN they are read THEN the run fails
     let done = program(&sandbox, lake.path()).run(&["run", "contact_group_member"]);
     assert_ne!(done.code, 0);
-    assert!(done.said().contains("a page does not hold all rows of"), "{}", done.said());
+    assert!(done.said().contains("a page does not contain all rows of"), "{}", done.said());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

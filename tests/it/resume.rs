@@ -95,7 +95,7 @@ async fn a_killed_backfill_goes_on_with_its_own_plan_though_a_night_and_a_clean_
     let again = program.run(&ALL_TIME).expect(0);
 
     // THEN it resumes: no search, the rest of the slices, and those in doubt
-    assert!(again.stderr.contains("went on where it had stopped"), "{}", again.stderr);
+    assert!(again.stderr.contains("resumed where it had stopped"), "{}", again.stderr);
     assert!(again.stderr.contains("12 removed from the tables"), "{}", again.stderr);
     let log = sandbox.take_log();
     assert_eq!(log.of("GET order-service/order-search"), 0);
@@ -169,7 +169,7 @@ async fn an_interrupted_backfill_of_given_ids_goes_on_and_another_takes_its_plac
     let versions = files(&other);
     sandbox.take_log();
     let again = program.run(&["backfill", "order", "--ids", &all]).expect(0);
-    assert!(again.stderr.contains("went on where it had stopped"), "{}", again.stderr);
+    assert!(again.stderr.contains("resumed where it had stopped"), "{}", again.stderr);
     // Ids that do not come are asked for once more.
     let total = sandbox.take_log().total();
     assert!((sets - done..=sets - done + 1).contains(&total), "{total}: {}", again.stderr);
@@ -210,7 +210,7 @@ async fn a_backfill_of_rows_of_a_search_goes_on_at_its_page() {
     sandbox.change(|settings| settings.latency = 0);
     sandbox.take_log();
     let again = program.run(&payments).expect(0);
-    assert!(again.stderr.contains("went on where it had stopped"), "{}", again.stderr);
+    assert!(again.stderr.contains("resumed where it had stopped"), "{}", again.stderr);
     let pages = sandbox.take_log().total();
     let rest = (all - next).div_ceil(199);
     assert!((rest..rest + 3).contains(&pages), "{pages} pages from row {next} of {all}");
@@ -289,7 +289,7 @@ async fn in_a_bucket_too_a_backfill_goes_on() {
     assert_eq!(interrupt(&mut child), Some(130));
     sandbox.take_log();
     let again = program.run(&ALL_TIME).expect(0);
-    assert!(again.stderr.contains("went on where it had stopped"), "{}", again.stderr);
+    assert!(again.stderr.contains("resumed where it had stopped"), "{}", again.stderr);
     assert!(again.stderr.contains("10 removed from the tables"), "{}", again.stderr);
     let log = sandbox.take_log();
     assert!(log.total() < 11 && log.of("GET order-service/order-search") == 0, "{log:?}");

@@ -53,7 +53,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Table:
-    """`branches` are pairs of steps and label; `*` is a step; a table with one row a record has one branch without steps."""
+    """`branches` are pairs of steps and label; `*` is a step; a table with one row per record has one branch without steps."""
 
     name: str
     branches: tuple[tuple[tuple[str, ...], str | None], ...]
@@ -168,7 +168,7 @@ def read_column(entry, depth, codes):
     paths = [entry["from"]] if isinstance(entry["from"], str) else entry["from"]
     paths = tuple(read_path(path) for path in paths)
     if not paths or any((path.above or 0) > depth for path in paths):
-        raise Refused(f"`from` of {entry['name']} is empty or leads out of the record")
+        raise Refused(f"`from` of {entry['name']} is empty or points outside the record")
     return Column(entry["name"], paths, type_of(entry["type"]), entry.get("required", False), entry.get("tried", False))
 
 
@@ -335,11 +335,11 @@ def key_type(tables):
 
 
 def check_divider(partition, tables):
-    """Refuses a partition by a column of another type, or not of a table with one row a record."""
+    """Refuses a partition by a column of another type, or not of a table with one row per record."""
     wanted = "timestamp" if partition.by == "month" else "int64"
     columns = [column for table in tables if table.depth == 0 for column in table.columns]
     if all(column.name != partition.column or column.type.name != wanted for column in columns):
-        raise Refused(f"`partition`: no {wanted} column `{partition.column}` in a table with one row a record")
+        raise Refused(f"`partition`: no {wanted} column `{partition.column}` in a table with one row per record")
 
 
 def check_references(files, names):

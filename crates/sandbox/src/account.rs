@@ -75,7 +75,7 @@ impl Change {
 }
 
 impl Stock {
-    /// Of so many records.
+    /// Of this many records.
     fn new(seed: u64, part: Option<Part>, mut made: IdSpan, records: u64, edited: u64) -> Self {
         let mut left = records;
         while left > 0 {
@@ -215,7 +215,7 @@ impl Account {
         Some((made + inserted).saturating_sub(deleted))
     }
 
-    /// Moves the beginning of a range on, or its end back, so that so many fewer are in it.
+    /// Moves the beginning of a range on, or its end back, so that this many fewer are in it.
     pub fn skip(&self, resource: ResourceId, (from, to): (&mut i64, &mut i64), many: usize, from_end: bool) {
         let (first, last) = (self.stock(resource).made.first, self.greatest(resource));
         (*from, *to) = ((*from).max(first), (*to).min(last));
@@ -224,7 +224,7 @@ impl Account {
             let (begin, end) = if from_end { (id, all_to) } else { (all_from, id) };
             self.count(resource, begin, end).is_some_and(|count| count > many)
         };
-        // The id nearest to the beginning with more than so many up to it.
+        // The id nearest to the beginning with more than this many up to it.
         let (mut near, mut far) = (if from_end { all_to } else { all_from }, if from_end { all_from } else { all_to });
         while near != far {
             let middle = if from_end { near - (near - far) / 2 } else { near + (far - near) / 2 };

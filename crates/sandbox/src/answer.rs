@@ -1,5 +1,5 @@
-//! Wrong answers that are well formed: a plan of rules, each with the requests that it concerns and the way in which their
-//! answers are wrong.
+//! Wrong answers that are well formed: a plan of rules, each with the requests that it concerns and the way in which
+//! their answers are wrong.
 //!
 //! Takes a good reply, gives the reply as the rules bend it. Faults on the way to the reader are in `fault`.
 
@@ -45,7 +45,7 @@ pub enum Wrong {
     Status(Status),
     /// The first documents, beside an entry of `errors` for the rest.
     Partial(Partial),
-    /// The `Date` header is off by so many seconds.
+    /// The `Date` header is off by this many seconds.
     Date(i64),
     /// The last row or document occurs twice.
     Twice,

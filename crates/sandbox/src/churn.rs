@@ -1,6 +1,6 @@
 //! Churn: random changes of the account before a request is served, reproducible from a seed.
 //!
-//! They occur between any two requests: between two pages of a search, and between OPTIONS and the GET of its ids.
+//! Changes occur between any two requests: between two pages of a search, and between OPTIONS and the GET of its ids.
 
 use jiff::SignedDuration;
 

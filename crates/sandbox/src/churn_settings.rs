@@ -11,9 +11,9 @@ pub struct Churn {
     pub seed: u64,
     /// So many requests of a hundred find the account changed.
     pub percent: u64,
-    /// The resources that change, by name; none means each whose fixture has `churn`. One that has none changes by each of its
-    /// events.
+    /// The resources that change, by name; none means each whose fixture has `churn`. One that has none changes by each
+    /// of its events.
     pub resources: Vec<String>,
-    /// What happens, each as often as it stands here; none means [`Verb::USUAL`].
+    /// The changes, each as often as it is listed; an empty list means [`Verb::USUAL`].
     pub verbs: Vec<Verb>,
 }

@@ -1,4 +1,4 @@
-//! Content gone wrong inside an answer that is well formed: one record of it, the first; of a search the last row.
+//! Wrong content in an answer that is well formed: in its first record, or in the last row of a search.
 
 /// Levels of a value that nests too deep.
 const DEEP: usize = 10_000;

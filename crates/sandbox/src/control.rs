@@ -1,4 +1,5 @@
-//! Changing the account while it serves: `POST /sandbox/TOKEN/…`, without login or quota; and its truth.
+//! Control requests: `POST /sandbox/TOKEN/…` changes the account while it serves, without login or quota, and shows its
+//! records.
 //!
 //! `TOKEN` is printed at the start. A request with another `Host` than this server's, or with an `Origin`, is refused:
 //! no web page can send it.

@@ -52,7 +52,7 @@ impl Manner {
     }
 }
 
-/// Answers a GET; the second part is how many ids were asked for.
+/// Answers a GET; the second part is how many ids were requested.
 pub fn get(
     account: &Account,
     settings: &SandboxSettings,
@@ -155,7 +155,7 @@ fn list(account: &Account, settings: &SandboxSettings, resource: ResourceId, ask
     reply
 }
 
-/// The document of the only id that is asked for.
+/// The document of the only id that is requested.
 fn alone(account: &Account, resource: ResourceId, found: &[i64], asked: &GetRequest<'_>) -> Reply {
     let [id] = found else { return Reply::error(400, "CMNC-100", "One id is asked for at a time") };
     let mut document = String::new();

@@ -1,4 +1,4 @@
-//! Answers gone wrong: a fault plan by rate, by turn and by path, reproducible from the account's seed.
+//! Faulty answers: a fault plan by rate, by number and by path, reproducible from the account's seed.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -52,8 +52,8 @@ pub enum Fault {
     Endless,
     /// To the host that `elsewhere` names.
     RedirectElsewhere,
-    /// One record of a good answer is wrong: a key twice, 400 digits, 10,000 levels, an id beyond 64 bits, an id below 0, a
-    /// date that no calendar has, and the malformed `T23:59:59:999Z` of accounting periods.
+    /// One record of a good answer is wrong: a key twice, 400 digits, 10,000 levels, an id beyond 64 bits, an id below
+    /// 0, a date that no calendar has, and the malformed `T23:59:59:999Z` of accounting periods.
     NamedTwice,
     HugeNumber,
     Deep,

@@ -1,7 +1,7 @@
 //! A Brightpearl account that runs on your machine: for `demo`, for `sandbox`, for the tests.
 //!
-//! Faithful to docs/brightpearl-api.md, traps included; each guess of that page is a setting. Data are made from a seed, any
-//! size, and can be changed while they are served.
+//! Faithful to docs/brightpearl-api.md, traps included; each guess of that page is a setting. Data are made from a
+//! seed, any size, and can be changed while they are served.
 
 mod seed;
 mod text;
@@ -114,7 +114,8 @@ impl Sandbox {
         let _ = (&mut self.server).await;
     }
 
-    /// New records, created now; gives their ids. Panics where the account serves no such resource, or it does not grow.
+    /// New records, created now; gives their ids. Panics where the account serves no such resource, or it does not
+    /// grow.
     pub fn insert(&self, resource: impl Into<ResourceName>, count: u64) -> Vec<i64> {
         let mut state = self.state();
         let (resource, now) = (find(&state, resource.into()), state.now().as_second());

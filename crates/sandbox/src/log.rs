@@ -1,4 +1,4 @@
-//! The requests to the account, for tests and for the curious.
+//! The requests to the account, for tests and for inspection.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ pub struct Log {
     /// By method and path without ids and parameters: `GET order-service/order`.
     pub requests: BTreeMap<String, u64>,
     pub statuses: BTreeMap<u16, u64>,
-    /// Ids asked for by GET, by path.
+    /// Ids requested by GET, by path.
     pub ids: BTreeMap<String, u64>,
     /// Requests to the token endpoint.
     pub grants: u64,

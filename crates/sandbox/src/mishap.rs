@@ -1,4 +1,4 @@
-//! From an answer to HTTP: as it is meant, or gone wrong.
+//! From an answer to HTTP: as intended, or with a fault.
 
 use std::time::Duration;
 

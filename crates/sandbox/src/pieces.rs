@@ -1,5 +1,5 @@
-//! Refusals and pages of documents: records that spoil each set in which they are asked for, a limit of the URL, lists in pages,
-//! pages that never advance.
+//! Refusals and pages of documents: records that spoil each set in which they are requested, a limit of the URL, lists
+//! in pages, pages that never advance.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};

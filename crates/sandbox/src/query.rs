@@ -1,7 +1,8 @@
 //! The rows that a search finds: which records, in which order, and those of one page.
 //!
-//! Ids and dates of creation grow together, so that a filter by either leaves a range of ids, which is counted and not walked
-//! through. A page costs the records that it shows, and those at the edges of the range; other filters cost all that it has.
+//! Ids and dates of creation grow together, so that a filter by either leaves a range of ids, which is counted and not
+//! walked through. A page costs the records that it shows, and those at the edges of the range; other filters cost all
+//! that it has.
 
 use crate::account::Account;
 use crate::fixture::Fixture;
@@ -359,7 +360,7 @@ mod tests {
                 let passing = |row: &Vec<Cell>| filters.iter().all(|filter| query.passes(filter, row));
                 let mut all: Vec<Vec<Cell>> = rows.filter(passing).collect();
                 for descending in [false, true] {
-                    // WHEN pages of them are asked for, upwards and downwards
+                    // WHEN pages of them are requested, upwards and downwards
                     let query = SearchRequest { filters: &filters, descending, ..query };
                     for (first, size) in [(1, 1), (1, 50), (40, 7), (3, 1_000), (all.len(), 3), (all.len() + 5, 3)] {
                         let first = first.max(1);

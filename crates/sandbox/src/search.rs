@@ -19,7 +19,7 @@ use crate::text::string;
 /// Parameters that are no filters.
 const OWN: [&str; 6] = ["columns", "sort", "pageSize", "firstResult", "lastResult", "countOnly"];
 
-/// Answers a search with these parameters, raw but for percent signs decoded.
+/// Answers a search with these parameters, raw except for percent signs decoded.
 pub fn search(
     account: &Account,
     settings: &SandboxSettings,

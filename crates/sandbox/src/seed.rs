@@ -30,7 +30,7 @@ impl Dice {
         hash(self.seed, self.id, self.salt) % end
     }
 
-    /// True so many times in a hundred.
+    /// True this many times in a hundred.
     pub fn percent(&mut self, percent: u64) -> bool {
         self.below(100) < percent
     }

@@ -197,8 +197,8 @@ fn json(status: u16, body: String) -> Response<AnswerBody> {
         .expect("the headers are well formed")
 }
 
-/// The path behind the token of a control request, where it is one: a POST, to this host by name, of no web page, with the
-/// token that was printed at the start. Else the status and the reason.
+/// The path behind the token of a control request, where it is one: a POST, to this host by name, of no web page, with
+/// the token that was printed at the start. Else the status and the reason.
 fn permit<'a>(
     parts: &hyper::http::request::Parts,
     address: SocketAddr,

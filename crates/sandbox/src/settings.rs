@@ -26,7 +26,7 @@ pub struct Size {
 }
 
 impl Size {
-    /// The same with so many records of a resource.
+    /// The same with this many records of a resource.
     pub fn with(mut self, resource: &str, records: u64) -> Self {
         self.records.insert(resource.to_owned(), records);
         self
@@ -135,7 +135,7 @@ pub struct SandboxSettings {
     pub never_returned: Vec<i64>,
     /// Ids that neither OPTIONS nor a search shows and a GET returns, as of archived records.
     pub never_listed: Vec<i64>,
-    /// OPTIONS leaves out so many ids of a hundred, though they are there.
+    /// OPTIONS leaves out this many ids of a hundred, though they are there.
     pub options_hides: u64,
 }
 

@@ -165,8 +165,8 @@ impl ServerState {
         (if stuck { SetPieces::claim_more(reply) } else { reply }, ids)
     }
 
-    /// Answers, and bends the answer as the plan of wrong answers has it; the numbers are how many ids were asked for, and the
-    /// seconds by which the `Date` header is off. `path` has the query.
+    /// Answers, and bends the answer as the plan of wrong answers has it; the numbers are how many ids were requested,
+    /// and the seconds by which the `Date` header is off. `path` has the query.
     pub fn answer_wrongly(&mut self, ask: &Ask<'_>, path: &str) -> (Reply, usize, i64) {
         let method = if ask.options { "OPTIONS" } else { "GET" };
         let wrongs = self.wrongs(method, path);

@@ -1,7 +1,7 @@
 //! An answer that swells: a short text repeated as often as is stated, compressed or not.
 //!
-//! Takes the parts of the text, gives its body piece by piece. Neither the text nor more than a two-hundredth of it is ever in
-//! memory: it is the reader's that is tried.
+//! Takes the parts of the text, gives its body piece by piece. Neither the text nor more than a two-hundredth of it is
+//! ever in memory: it is the reader's that is tried.
 
 use bytes::Bytes;
 use futures_util::stream;
@@ -51,7 +51,7 @@ const DISTANCES: [(usize, u32); 30] = [
     (24_577, 13),
 ];
 
-/// The answer: `before`, then `unit` so many times, then `after`.
+/// The answer: `before`, then `unit` this many times, then `after`.
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Swell {
@@ -136,7 +136,7 @@ struct Bits {
 }
 
 impl Bits {
-    /// Writes so many bits, the lowest first.
+    /// Writes this many bits, the lowest first.
     fn put(&mut self, value: u32, bits: u32) {
         self.held |= value << self.count;
         self.count += bits;

@@ -1,4 +1,4 @@
-//! The quota (docs/brightpearl-api.md §3.1): so many requests a minute for all apps of the account together.
+//! The quota (docs/brightpearl-api.md §3.1): this many requests a minute for all apps of the account together.
 //!
 //! Time is tokio's, so that tests on a paused clock can drive it; the wall clock is an anchor that moves along.
 
@@ -61,7 +61,7 @@ impl Throttle {
         }
     }
 
-    /// With a period of so many milliseconds instead of a minute.
+    /// With a period of this many milliseconds instead of a minute.
     pub fn every(mut self, millis: u64) -> Self {
         self.period = Duration::from_millis(millis.max(1));
         self

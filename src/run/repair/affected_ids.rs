@@ -155,8 +155,8 @@ fn whole_files(
     files.filter(|file| file.partition.as_deref() == partition).collect()
 }
 
-/// The month of a partition as a window of one of these dates of a search, where the partition is the month of that date.
-/// None for records without the date: their partition is 1970-01-01.
+/// The month of a partition as a window of one of these dates of a search, where the partition is the month of that
+/// date. None for records without the date: their partition is 1970-01-01.
 pub fn month_of(resource: &Resource, since: &[String], partition: Option<&str>) -> Option<Month> {
     let Partition::By { by: PartitionBy::Month, table, column, .. } = resource.partition() else { return None };
     let table = &resource.tables[*table];

@@ -59,13 +59,14 @@ impl fmt::Display for Repaired {
         write!(f, "{} with {} replaced", plural(*files, "damaged file"), plural(*rows, "row"))?;
         write!(f, ": {} requested, {} returned", plural(*asked, "id"), plural(*came, "row"))?;
         if *gone > 0 {
-            write!(f, ", {} gone at the source and removed from the tables", plural(*gone, "record"))?;
+            write!(f, ", {} deleted at the source and removed from the tables", plural(*gone, "record"))?;
         }
         Ok(())
     }
 }
 
-/// Repairs the resource; `force` gives up files that the source cannot give again. `repaired` counts also before a failure.
+/// Repairs the resource; `force` gives up files that the source cannot give again. `repaired` counts also before a
+/// failure.
 pub async fn repair(session: &mut ResourceSession<'_>, repaired: &mut Repaired) -> Result<()> {
     let force = session.options.forced;
     for _ in 0..ROUNDS {
@@ -88,11 +89,12 @@ pub async fn repair(session: &mut ResourceSession<'_>, repaired: &mut Repaired) 
         give_up(session, &found.deleted, repaired).await?;
     }
     Err(Failure::new(Kind::Damage, format!("repair {}", session.name))
-        .because("it is damaged still, however often it is read again")
+        .because("it is still damaged after repeated reading")
         .advise("`pearlift verify --deep` lists the damage: restore the files from a backup, and report a bug"))
 }
 
-/// Puts damaged files into quarantine, so that a rewrite for another schema does not read them; they are repaired after it.
+/// Puts damaged files into quarantine, so that a rewrite for another schema does not read them; they are repaired after
+/// it.
 pub async fn quarantine_damaged(session: &mut ResourceSession<'_>) -> Result<()> {
     let found = look(session).await?;
     session.quarantine_files(found.bad.iter().map(quarantine).collect());
@@ -239,7 +241,7 @@ async fn give_up(session: &mut ResourceSession<'_>, deleted: &[DataFile], repair
 fn cannot(session: &ResourceSession<'_>, deleted: &[DataFile]) -> Failure {
     let days = session.commit_context.quarantine.files().iter().map(|quarantine| quarantine.file.path.as_str());
     let paths: Vec<&str> = days.chain(deleted.iter().map(|file| file.path.as_str())).collect();
-    let why = "with content that the source cannot give again: snapshots of earlier days, or rows of deleted records";
+    let why = "with content that the source cannot return again: snapshots of earlier days, or rows of deleted records";
     Failure::new(Kind::Damage, format!("repair all of {}", session.name))
         .because(format!("{} {why} ({})", plural(paths.len(), "file"), shown(&paths)))
         .advise(format!(
@@ -260,7 +262,7 @@ async fn refuse_strays(session: &ResourceSession<'_>) -> Result<()> {
     }
     Err(Failure::new(Kind::Damage, format!("repair all of {}", session.name))
         .because(format!("its folders hold {} that no version lists ({})", plural(paths.len(), "file"), shown(&paths)))
-        .advise("a glob reads their rows, and pearlift deletes only what it knows as its own: move them away"))
+        .advise("a glob reads their rows, and pearlift deletes only files that it knows to be its own: move them away"))
 }
 
 fn shown(paths: &[&str]) -> String {

@@ -24,8 +24,8 @@ pub struct Absent {
 }
 
 impl Absent {
-    /// Notes the result of a set; `span` states that a set with gaps is normal. Ids that are absent without doubt stay in
-    /// `fetched.gone`, the others are kept for later.
+    /// Notes the result of a set; `span` states that a set with gaps is normal. Ids that are absent without doubt stay
+    /// in `fetched.gone`, the others are kept for later.
     pub fn note(&mut self, fetched: &mut FetchedSet, span: bool) {
         let came = first_of(fetched);
         self.witness = self.witness.or(came);

@@ -1,7 +1,8 @@
-//! The points from which a scan asks for changes.
+//! The points from which a scan requests changes.
 //!
-//! Edits are asked from the watermark before the last, so that searches of two runs show each. Creations are asked from the
-//! watermark where the greatest ids are compared each night too (`run::scan::newest_ids`): a search for them is not the only evidence.
+//! Edits are requested from the watermark before the last, so that searches of two runs show each. Creations are
+//! requested from the watermark where the greatest ids are compared each night too (`run::scan::newest_ids`): a search
+//! for them is not the only evidence.
 
 use jiff::Timestamp;
 

@@ -1,4 +1,5 @@
-//! The changed records: one search for each date, united, less the copies that we hold already (docs/reading.md §1, §2).
+//! The changed records: one search for each date, united, less the copies that we hold already (docs/reading.md §1,
+//! §2).
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -53,8 +54,8 @@ impl ChangedRecords {
         self.search_rows.iter().map(|(id, search_row)| (*id, search_row.dates.clone()))
     }
 
-    /// The dates that are shown now of records with documents that lacked a date. Records with a held copy are among them:
-    /// the awaited date may be one that the source set before its clock went back.
+    /// The dates that are shown now of records with documents that lacked a date. Records with a held copy are among
+    /// them: the awaited date may be one that the source set before its clock went back.
     pub fn dates_of(&self, awaited: &BTreeMap<i64, Vec<Option<i64>>>) -> Vec<(i64, Vec<Option<i64>>)> {
         awaited.keys().filter_map(|id| Some((*id, self.search_rows.get(id)?.dates.clone()))).collect()
     }
@@ -93,9 +94,9 @@ pub async fn find_since(
     }
 }
 
-/// Finds open records, regardless of their dates (docs/reading.md §4): gives ids to be read. Where the source lists open
-/// records, their search rows join the others, and held open records that are not listed are given: they were closed with
-/// a date of the past, or deleted. Else all held open records are given.
+/// Finds open records, regardless of their dates (docs/reading.md §4): gives ids to be read. Where the source lists
+/// open records, their search rows join the others, and held open records that are not listed are given: they were
+/// closed with a date of the past, or deleted. Else all held open records are given.
 pub async fn find_open(
     id_source: &IdSource<'_>,
     store: &Store,
@@ -141,8 +142,8 @@ pub fn add_search_rows(
 ) {
     for row in rows {
         let (dates, same) = row.stamps.split_at(changes.since.len());
-        // A date still to come was set by a person and does not tell when the record was changed, unless the source sets it with
-        // each change: then its clock was set back since.
+        // A date still to come was set by a person and does not tell when the record was changed, unless the source
+        // sets it with each change: then its clock was set back since.
         let counts = |column: &String, micros: i64| {
             micros <= answered.as_microsecond() || changes.same.iter().any(|(theirs, _)| theirs == column)
         };
@@ -162,9 +163,9 @@ pub fn add_search_rows(
     }
 }
 
-/// Takes out held records: the same values, in a copy taken more than `limits.settle` after the record's stamp. Where there
-/// are no values to compare, only the copy's time counts, and the source's clock may have been set back meanwhile: then at
-/// least half the overlap is required between the two.
+/// Takes out held records: the same values, in a copy taken more than `limits.settle` after the record's stamp. Where
+/// there are no values to compare, only the copy's time counts, and the source's clock may have been set back
+/// meanwhile: then at least half the overlap is required between the two.
 pub async fn leave_out_held(
     store: &Store,
     resource: &Resource,

@@ -1,9 +1,9 @@
 //! The count of the source against the number of rows held: after a full read, and each night.
 //!
-//! A full read is complete once it agrees with a count from another answer. Fewer rows than the count are suspicious: the
-//! count is requested again, then the search is walked and its records are read; the remaining difference is explained, for
-//! a search may count records that it hides. On other nights a difference that changed, and is confirmed by a second
-//! request, is located.
+//! A full read is complete once it agrees with a count from another answer. Fewer rows than the count are suspicious:
+//! the count is requested again, then the search is walked and its records are read; the remaining difference is
+//! explained, for a search may count records that it hides. On other nights a difference that changed, and is confirmed
+//! by a second request, is located.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -26,8 +26,8 @@ use crate::run::session::ResourceSession;
 use crate::schema::ReadStyle;
 use crate::write::Replace;
 
-/// Checks the state after the last commit: a full read that has fewer rows than the count, a difference that changed, sets
-/// of ids that were not compared for a week.
+/// Checks the state after the last commit: a full read that has fewer rows than the count, a difference that changed,
+/// sets of ids that were not compared for a week.
 pub async fn after(session: &mut ResourceSession<'_>) -> Result<()> {
     if counted(session).is_none() {
         return Ok(());
@@ -71,7 +71,8 @@ pub async fn after_comparison(session: &mut ResourceSession<'_>) -> Result<()> {
     session.commit(Replace::Records, true).await
 }
 
-/// A full read with fewer rows than the count: requests the count again, walks the search, and reads its missing records.
+/// A full read with fewer rows than the count: requests the count again, walks the search, and reads its missing
+/// records.
 async fn complete(session: &mut ResourceSession<'_>) -> Result<()> {
     let Some((search, _)) = counted(session) else { return Ok(()) };
     match session.recount().await? {
@@ -87,7 +88,7 @@ async fn complete(session: &mut ResourceSession<'_>) -> Result<()> {
     session.context.events.warn(
         &session.name,
         format!(
-            "the source counts {}, {lacking} more than were read: the search is walked for them",
+            "the source counts {}, {lacking} more than were read: the whole search is read to find them",
             plural(counted_rows, "row")
         ),
     );
@@ -113,7 +114,7 @@ async fn complete(session: &mut ResourceSession<'_>) -> Result<()> {
     session.recount().await?;
     let counted_rows = session.state.count.at_source.unwrap_or(0);
     if shown < counted_rows {
-        session.distrust(&format!("it counts {}, and the whole search shows {shown}", plural(counted_rows, "row")));
+        session.distrust(&format!("it counts {}, and the complete search shows {shown}", plural(counted_rows, "row")));
     }
     session.state.count.explain();
     session.state.count.compared_at = session.state.count.counted_at;
@@ -135,7 +136,8 @@ pub async fn read(session: &mut ResourceSession<'_>, ids: &BTreeSet<i64>) -> Res
     session.commit(Replace::Records, true).await
 }
 
-/// Locates a difference and reads missing records; records that the source does not show become candidates for deletion.
+/// Locates a difference and reads missing records; records that the source does not show become candidates for
+/// deletion.
 async fn look_for(session: &mut ResourceSession<'_>, before: &SourceCount) -> Result<()> {
     let Some((search, _)) = counted(session) else { return Ok(()) };
     let found = difference::locate(session, &search, before).await?;
@@ -147,9 +149,9 @@ async fn look_for(session: &mut ResourceSession<'_>, before: &SourceCount) -> Re
     let gone = vanished_records::without_hidden(session, found.vanished.clone(), found.sets);
     if missing > 0 || !gone.is_empty() {
         let text = format!(
-            "{} found without a date and read; {} not shown any more",
+            "{} found without a date and read; {} no longer shown",
             plural(missing, "record"),
-            plural(gone.len(), "held record")
+            plural(gone.len(), "stored record")
         );
         session.context.events.warn(&session.name, text);
     }

@@ -1,5 +1,5 @@
-//! Sets that failed in a scan by ids: pending at once, so that no commit on the way forgets them, and halved at the end of the
-//! scan, once others have come.
+//! Sets that failed in a scan by ids: pending at once, so that no commit on the way forgets them, and halved at the end
+//! of the scan, once others have come.
 
 use std::collections::BTreeSet;
 
@@ -19,7 +19,7 @@ impl IdScan {
         for set in deferred {
             let known: BTreeSet<&Key> = session.state.pending.iter().map(|pending| &pending.id).collect();
             let new: Vec<Key> = expand(&set.ids).map(Key::Int).filter(|id| !known.contains(id)).collect();
-            let reason = format!("the set it was asked for in failed: {}", set.failure.reason());
+            let reason = format!("the set in which it was requested failed: {}", set.failure.reason());
             session.state.pending.extend(new.iter().cloned().map(|id| PendingId {
                 id,
                 reason: reason.clone(),
@@ -34,7 +34,7 @@ impl IdScan {
         let stop = session.context.stop.clone();
         let mut newly = 0;
         while let Some((set, provisional)) = self.deferred.pop() {
-            let text = format!("a set failed ({}): it is asked for in halves", set.failure.reason());
+            let text = format!("a set failed ({}): it is requested in halves", set.failure.reason());
             session.context.events.note(&session.name, text);
             self.show_that_others_come(session, documents, &set).await?;
             let fetched = tokio::select! {
@@ -50,8 +50,8 @@ impl IdScan {
 }
 
 impl IdScan {
-    /// Asks for a held record where nothing has come in this scan: where it comes, the records of the failed set are the reason,
-    /// and not the source.
+    /// Asks for a held record where nothing has come in this scan: where it comes, the records of the failed set are
+    /// the reason, and not the source.
     async fn show_that_others_come(
         &mut self,
         session: &mut ResourceSession<'_>,

@@ -37,7 +37,7 @@ impl IdScan {
             self.ask_withheld(session, documents).await?;
         }
         let known = self.known(session).await?;
-        // No search showed that the source has a record for an owner: every absent one is asked for again.
+        // No search showed that the source has a record for an owner: every absent one is requested again.
         let by_owners = matches!(session.resource.read.style, ReadStyle::PerOwner { .. });
         let is_doubtful = |id: &i64, set_came: bool| {
             !set_came
@@ -184,7 +184,7 @@ impl IdScan {
         self.gone.extend(ids);
     }
 
-    /// Many newly pending ids at once fail a scan that commits on the way: recorded, so that it fails once. So they do where files
+    /// Many newly pending ids at once fail a scan that commits before its end: recorded, so that it fails once. So they do where files
     /// are built anew, which would lose the rows.
     async fn refuse_much_pending(&mut self, session: &mut ResourceSession<'_>, newly: u64) -> Result<()> {
         let asked: u64 = self.slices.iter().map(|slice| crate::fetch::count(slice)).sum();
@@ -205,7 +205,7 @@ impl IdScan {
 pub fn delete_proven(session: &mut ResourceSession<'_>, proven: &BTreeSet<i64>, held: u64, at: Timestamp) {
     if count(proven.len()) > may_go(held) {
         let text = format!(
-            "{} gone at the source, more than may go at once: `pearlift reconcile --force {}` removes them",
+            "{} gone at the source, more than may be removed at once: `pearlift reconcile --force {}` removes them",
             plural(proven.len(), "record"),
             session.name
         );

@@ -15,7 +15,7 @@ use crate::run::scan::narrow_search;
 use crate::run::session::ResourceSession;
 use crate::schema::{Inventory, ReadStyle};
 
-/// At most so many ids are asked for alone.
+/// At most this many ids are requested alone.
 pub const ALONE: usize = 20;
 /// Witnesses that are tried at most, where none of them comes.
 const WITNESSES: usize = 3;
@@ -42,7 +42,7 @@ impl IdScan {
             let shown = session.observations.top_shown.filter(|id| !ids.contains(id));
             self.absent.witness = if shown.is_some() { shown } else { stored_witness(session, ids).await? };
         }
-        // With a witness in each set; where one id is asked for at a time, with one for several.
+        // With a witness in each set; where one id is requested at a time, with one for several.
         let most = match max_ids(session) {
             1 => ALONE,
             most => most - 1,

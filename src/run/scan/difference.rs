@@ -1,8 +1,9 @@
-//! Records that the source has and the tables lack, and the other way round: located within a budget of requests a night.
+//! Records that the source has and the tables lack, and the other way round: located within a budget of requests a
+//! night.
 //!
 //! One OPTIONS lists all ids where there is one. Else windows of the date of creation with a different count are halved
-//! until a page shows a window whole. Without such a date, and for the weekly comparison of sets, the search is walked page
-//! by page. Where the budget ends the state keeps the place, and the next night continues there.
+//! until a page shows a window whole. Without such a date, and for the weekly comparison of sets, the search is walked
+//! page by page. Where the budget ends the state keeps the place, and the next night continues there.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -235,7 +236,7 @@ async fn by_pages(
     let start = session.state.start.is_some();
     let mut compare = |shown: &BTreeSet<i64>, above: &mut Option<i64>| {
         let (Some(first), Some(last)) = (shown.first().copied(), shown.last().copied()) else { return };
-        // Records older than the day from which everything is read are held and not asked for.
+        // Records older than the day from which everything is read are held and not requested.
         if above.is_none() && start {
             *above = Some(first.saturating_sub(1));
         }

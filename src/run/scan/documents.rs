@@ -1,8 +1,8 @@
-//! Documents of an id set, fetched completely: pages of a paginated set, smaller sets where the source takes no larger ones,
-//! and the fate of every id asked for (docs/reading.md §12).
+//! Documents of an id set, fetched completely: pages of a paginated set, smaller sets where the source takes no larger
+//! ones, and the outcome of every requested id (docs/reading.md §12).
 //!
-//! A set that the source cannot give is put off (`FetchedSet::deferred`); `in_pieces` halves it until the records that spoil it
-//! are alone.
+//! A set that the source cannot return is deferred (`FetchedSet::deferred`); `in_pieces` halves it until the records
+//! that make it fail are isolated.
 
 use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
@@ -22,7 +22,7 @@ use crate::run::scan::refusal::{Refusal, meaning};
 use crate::run::session::ResourceSession;
 use crate::schema::{ReadStyle, Resource};
 
-/// Tries of a set while the last one failed, and of an unreadable piece: a source in trouble is not asked for long.
+/// Tries of a set while the last one failed, and of an unreadable piece: a failing source is not asked for long.
 const FEW_TRIES: u32 = 2;
 /// Halves and quarters of a failing set: where all of them fail, and nothing else has come, no record is the reason.
 pub const PROBES: u32 = 6;
@@ -53,7 +53,7 @@ pub struct FetchedSet {
     pub pages: Vec<(Page, Timestamp)>,
     /// Ids that the source did not return.
     pub gone: Vec<i64>,
-    /// Ids asked for by themselves of which the source said that it has nothing.
+    /// Ids requested by themselves of which the source said that it has nothing.
     pub none: Vec<i64>,
     /// Ids not returned while some record without a readable key was: one of these it may be.
     pub unclear: Vec<i64>,
@@ -92,7 +92,7 @@ enum Rest {
     Again(IdRanges),
     /// The source refuses these with a code that one id may be the reason of.
     Spoilt(IdRanges, String),
-    /// These are asked for in smaller sets.
+    /// These are requested in smaller sets.
     Cut(IdRanges),
     Failed(IdRanges, Failure),
 }
@@ -110,7 +110,7 @@ impl FetchedSet {
 }
 
 impl Documents {
-    /// Asks for documents of the resource at work, in so many sets.
+    /// Asks for documents of the resource at work, in this many sets.
     pub fn new(session: &ResourceSession<'_>, path: String, sets: usize) -> Self {
         let most = match &session.resource.read.style {
             ReadStyle::IdSets { max_ids, .. } | ReadStyle::PerOwner { max_ids, .. } => *max_ids,
@@ -192,8 +192,9 @@ impl Documents {
         Ok(groups.into_iter().next().map_or_else(|| self.path.clone(), |(path, _)| path))
     }
 
-    /// Halves a set that failed until the records that spoil it are alone, which count as refused; one try a piece. Gives the
-    /// set's failure where nothing comes of it and nothing else has come since: the source, not a record, is in trouble.
+    /// Halves a set that failed until the records that spoil it are alone, which count as refused; one try a piece.
+    /// Gives the set's failure where nothing comes of it and nothing else has come since: the source, not a record, is
+    /// in trouble.
     pub async fn in_pieces(&self, deferred: Deferred, probes: u32) -> Result<FetchedSet> {
         let Deferred { ids, failure, came } = deferred;
         let mut fetched = FetchedSet::default();
@@ -233,7 +234,7 @@ impl Documents {
         }
         if halves_came == 2 && self.sets.halved_in_vain(count(&ids)) {
             let text = format!(
-                "sets of {} fail and their halves do not: smaller sets are requested",
+                "sets of {} fail but their halves do not: smaller sets are requested",
                 plural(count(&ids), "id")
             );
             self.client.events().warn(&self.name, text);
@@ -269,15 +270,15 @@ impl Documents {
                     has_record_without_key |= any_without_key;
                     came += page.came;
                     let more = page.more;
-                    // Records without a key may be new; there are no more of them than ids were asked for.
+                    // Records without a key may be new; there are no more of them than ids were requested.
                     let advances = missing.len() < before || (any_without_key && came <= count(set));
                     if more && self.resource.read.repeats {
-                        let why = "it comes in pages, and the rows of a record may lie on several".to_owned();
+                        let why = "it comes in pages, and the rows of a record may be on several".to_owned();
                         return Err(self.distrust(set, why));
                     }
                     if more && !advances {
                         let why =
-                            format!("the page from row {first} on brings nothing new and states that more follow");
+                            format!("the page from row {first} on contains nothing new but states that more follow");
                         return Err(self.distrust(set, why));
                     }
                     (first, pages) = (first + page.came, pages + 1);
@@ -327,8 +328,10 @@ impl Documents {
             Refusal::NoneExist | Refusal::Spoilt(_) | Refusal::Set(_) | Refusal::All(_) => false,
         };
         if smaller {
-            let text =
-                format!("the source takes no set of {}: smaller sets are requested, for seven days", plural(ids, "id"));
+            let text = format!(
+                "the source accepts no set of {}: smaller sets are requested, for seven days",
+                plural(ids, "id")
+            );
             self.client.events().warn(&self.name, text);
             return Ok(Rest::Cut(set));
         }
@@ -340,8 +343,8 @@ impl Documents {
             Refusal::TooMany(_) | Refusal::TooLong => {
                 let failure = Failure::new(Kind::Refused, format!("read {}", self.name))
                     .at(request.path.clone())
-                    .because(format!("the source takes no set of {}", plural(ids, "id")))
-                    .advise("leave the resource out with `resources.exclude`");
+                    .because(format!("the source accepts no set of {}", plural(ids, "id")))
+                    .advise("exclude the resource with `resources.exclude`");
                 Ok(Rest::Failed(set, failure))
             }
         }
@@ -352,7 +355,7 @@ impl Documents {
         for record in &page.records {
             let Key::Int(id) = record.key else { continue };
             if !missing.remove(&id) && !set.iter().any(|(start, end)| (*start..=*end).contains(&id)) {
-                return Err(self.distrust(set, format!("it returns {id}, which was not asked for")));
+                return Err(self.distrust(set, format!("it returns {id}, which was not requested")));
             }
         }
         for id in page.rejected_records.iter().filter_map(|record| record.id.as_ref()) {
@@ -363,8 +366,8 @@ impl Documents {
         Ok(())
     }
 
-    /// Requests until the body is whole; `id` is the only one that is requested. Fails only where no other request would fare
-    /// better.
+    /// Requests until the body is whole; `id` is the only one that is requested. Fails only where no other request
+    /// would fare better.
     pub async fn part(&self, request: &Request, id: Option<i64>) -> Result<DocumentReply> {
         let shape = Arc::clone(&self.shape);
         let (asked, is_list) = (Asked::new(id, self.label.as_deref()), !self.path.contains("{ids}"));
@@ -384,7 +387,7 @@ impl Documents {
                 Failure::new(Kind::Answer, format!("read {}", self.name))
                     .at(request.path.clone())
                     .because(broken.0)
-                    .advise("run again later; if it persists, leave the resource out with `resources.exclude`"),
+                    .advise("run again later; if it persists, exclude the resource with `resources.exclude`"),
             )),
             Err(failure) if failure.kind() == Kind::Unreachable && self.client.has_succeeded() => {
                 Ok(DocumentReply::Failed(failure))
@@ -396,14 +399,14 @@ impl Documents {
     fn too_many_refused(&self, code: &str) -> Failure {
         Failure::new(Kind::Answer, format!("read {}", self.name))
             .because(format!("too many ids are refused with {code}: finding them would cost too many requests"))
-            .advise("leave the resource out with `resources.exclude`, or choose other owners in its schema")
+            .advise("exclude the resource with `resources.exclude`, or choose other owners in its schema")
     }
 
     fn distrust(&self, set: &IdRanges, why: String) -> Failure {
         Failure::new(Kind::Answer, format!("trust the answers for {}", self.name))
             .at(self.path.replace("{ids}", &render(set)))
             .because(why)
-            .advise("the source has changed; leave the resource out with `resources.exclude` meanwhile")
+            .advise("the source has changed; exclude the resource with `resources.exclude` meanwhile")
     }
 }
 

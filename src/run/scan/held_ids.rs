@@ -1,8 +1,9 @@
 //! Reading by ids that a table of another resource holds: `owners = { held = "…" }`.
 //!
 //! A whole read takes the ids from the files of that table, as its newest version lists them. A night takes the pending
-//! references: ids that new, changed and removed rows name ([`crate::run::references`]); a night without any reads no file.
-//! Such resources have their turn when all others have ended, so that they follow the records that this run has read.
+//! references: ids that new, changed and removed rows name ([`crate::run::references`]); a night without any reads no
+//! file. Such resources have their turn when all others have ended, so that they follow the records that this run has
+//! read.
 
 use jiff::Timestamp;
 
@@ -23,7 +24,7 @@ pub async fn unready(context: &RunContext, resource: &Resource) -> Result<Option
     let Some(held) = resource.held_ids() else { return Ok(None) };
     let holder = Holder::new(&context.store, &context.catalog, held)?;
     let is_read = holder.version().await?.is_some();
-    Ok((!is_read).then(|| format!("its ids are those of `{}`, which is not loaded yet", holder.source)))
+    Ok((!is_read).then(|| format!("its ids come from `{}`, which is not loaded yet", holder.source)))
 }
 
 /// The sets of a whole read by held ids, and its start by the source's clock.
@@ -54,7 +55,8 @@ pub async fn changed(session: &mut ResourceSession<'_>, max_ids: usize) -> Resul
     Ok(IdScan::new(session, Purpose::ChangedOwners, now, sets, Known::default()))
 }
 
-/// Asks for a record where the run has not heard the source's clock: no search was asked that would tell when the scan begins.
+/// Asks for a record where the run has not heard the source's clock: no search was asked that would tell when the scan
+/// begins.
 async fn hear(session: &ResourceSession<'_>, ids: &IdRanges) -> Result<()> {
     let ReadStyle::PerOwner { get, .. } = &session.resource.read.style else { return Ok(()) };
     let (Some((id, _)), None) = (ids.first(), session.context.client.clocks().theirs()) else { return Ok(()) };
@@ -76,6 +78,6 @@ fn holder(session: &ResourceSession<'_>) -> Result<Holder> {
 
 fn unloaded(session: &ResourceSession<'_>, holder: &Holder) -> Failure {
     Failure::new(Kind::Usage, format!("read {}", session.name))
-        .because(format!("its ids are those of `{}`, which is not loaded yet", holder.source))
+        .because(format!("its ids come from `{}`, which is not loaded yet", holder.source))
         .advise(format!("`pearlift run {} {}`", holder.source, session.name))
 }

@@ -1,4 +1,5 @@
-//! A scan by id sets: slices asked at once and taken in as they come, committed on the way, resumed where a run stopped.
+//! A scan by id sets: slices asked at once and taken in as they come, committed at intervals, resumed where a run
+//! stopped.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -22,7 +23,7 @@ use crate::run::session::ResourceSession;
 use crate::run::stop::stopped;
 use crate::write::Replace;
 
-/// Ids that spoil their set are asked for again after this long (docs/reading.md §12).
+/// Ids that spoil their set are requested again after this long (docs/reading.md §12).
 const LEFT_OUT_FOR: SignedDuration = SignedDuration::from_hours(30 * 24);
 
 /// The knowledge with which a scan begins, beside its ids.
@@ -63,7 +64,8 @@ pub struct IdScan {
     pub absent: Absent,
 }
 
-/// The sets of these ids and of those that are pending, without ids that are skipped for a time; the greatest ids first.
+/// The sets of these ids and of those that are pending, without ids that are skipped for a time; the greatest ids
+/// first.
 pub fn sets_with_pending(
     session: &ResourceSession<'_>,
     started_at: Timestamp,
@@ -103,8 +105,8 @@ impl IdScan {
         }
     }
 
-    /// The unfinished scan of an earlier run, or `None` when its plan is gone. Ids that it found gone are requested again: they
-    /// may have come back since.
+    /// The unfinished scan of an earlier run, or `None` when its plan is gone. Ids that it found gone are requested
+    /// again: they may have come back since.
     pub async fn resume(session: &ResourceSession<'_>, scan: &Scan, purpose: Purpose) -> Result<Option<Self>> {
         let Cursor::Slices { plan, done } = &scan.cursor else { return Ok(None) };
         let Some(written) = read_plan(&session.context.store, plan).await? else { return Ok(None) };
@@ -130,7 +132,7 @@ impl IdScan {
         Ok(Some(resumed))
     }
 
-    /// Whether the scan commits on the way.
+    /// Whether the scan commits before its end.
     pub fn is_gradual(&self, session: &ResourceSession<'_>) -> bool {
         self.purpose.is_resumable() && !session.commit_context.rebuild
     }
@@ -145,8 +147,8 @@ impl IdScan {
         self.purpose.replace(session.commit_context.rebuild)
     }
 
-    /// Fetches every slice, commits on the way where it is due, and leaves the last commit to the caller. Stopped, it
-    /// commits the complete slices and gives [`Kind::Interrupted`].
+    /// Fetches every slice, commits before its end where it is due, and leaves the last commit to the caller. Stopped,
+    /// it commits the complete slices and gives [`Kind::Interrupted`].
     pub async fn run(&mut self, session: &mut ResourceSession<'_>, path: &str) -> Result<()> {
         let documents = self.documents(session, path);
         let mut left: Vec<u64> = (0..count(self.slices.len())).filter(|slice| !self.done.contains(slice)).collect();
@@ -190,8 +192,8 @@ impl IdScan {
         // Begins with one request and doubles: a source that refuses the resource is not asked sixteen times at once.
         let mut at_once = 1;
         loop {
-            // Slices under way are awaited before a commit: a slice behind a missing one would make files with a range in
-            // which the next commit has rows, and all of them would be written again.
+            // Slices under way are awaited before a commit: a slice behind a missing one would make files with a range
+            // in which the next commit has rows, and all of them would be written again.
             let is_due = self.is_gradual(session) && !left.is_empty() && session.commit_is_due();
             if is_due && under_way.is_empty() {
                 self.commit_so_far(session).await?;
@@ -285,14 +287,14 @@ impl IdScan {
                 number(most),
                 plural(asked, "record")
             ))
-            .advise("the schema may no longer describe the source: `-v` shows what did not fit"))
+            .advise("the schema may no longer describe the source: `-v` shows the values that did not fit"))
     }
 
     /// So many records fail alone that the source, and no record, is the reason: the other records of the scan stay.
     fn in_trouble(&self, name: &str, failed: u64) -> Failure {
         Failure::new(Kind::Unreachable, format!("read {name}"))
             .because(format!("{} failed one by one, more than may be pending", plural(failed, "record")))
-            .advise("what came is committed; run again later")
+            .advise("the fetched records are committed; run again later")
     }
 
     /// Commits the buffered rows, with the cursor from which the scan continues.

@@ -10,8 +10,8 @@ use jiff::{SignedDuration, Timestamp};
 use crate::fetch::{IdRanges, chunks, count, expand, render};
 use crate::manifest::{Pieces, SetSize};
 
-/// Halving may cost this many more requests, or a twentieth of all sets: one offender in a set of 200 costs sixteen, and a
-/// small account has as many as a large one.
+/// Halving may cost this many more requests, or a twentieth of all sets: one offender in a set of 200 costs sixteen,
+/// and a small account has as many as a large one.
 const EXTRA: u64 = 100;
 /// The least size that a refusal lowers sets to: less would multiply the requests of a night.
 const LEAST_IDS: u64 = 25;
@@ -23,7 +23,7 @@ const LEAST_BYTES: u64 = 100;
 const KEPT_FOR: SignedDuration = SignedDuration::from_hours(7 * 24);
 /// Failing sets in a row that end the resource.
 const MOST_FAILING: u32 = 3;
-/// Sets of which both halves came after they were refused whole: so many show that the size was the reason.
+/// Sets of which both halves came after they were refused whole: this many show that the size was the reason.
 const HALVED_IN_VAIN: u32 = 2;
 
 /// The sets of a scan, as they came and failed so far. Cheap to clone; clones share it.
@@ -45,7 +45,7 @@ struct Shared {
 }
 
 impl Sets {
-    /// The sets of a scan of so many, each as large as the source took them lately.
+    /// The sets of a scan of this many, each as large as the source took them lately.
     pub fn new(planned: usize, known: &Pieces, now: Timestamp) -> Self {
         let size = known.sets.as_ref().filter(|size| size.until > now);
         let planned = u64::try_from(planned).unwrap_or(u64::MAX);
@@ -69,7 +69,7 @@ impl Sets {
         by_count.into_iter().flat_map(|set| shorter(set, bytes)).collect()
     }
 
-    /// Lowers the number of ids of a set; whether a set of so many would become smaller.
+    /// Lowers the number of ids of a set; whether a set of this many would become smaller.
     pub fn lower_ids(&self, to: u64, refused: u64) -> bool {
         let to = to.max(LEAST_IDS);
         if to >= refused {
@@ -120,17 +120,17 @@ impl Sets {
         self.0.failing.load(Ordering::Relaxed) > 0
     }
 
-    /// A set failed; whether so many failed in a row that no more are asked for.
+    /// A set failed; whether this many failed in a row that no more are requested.
     pub fn failed(&self) -> bool {
         self.0.failing.fetch_add(1, Ordering::Relaxed) + 1 >= MOST_FAILING
     }
 
-    /// A set of so many ids was refused whole, and both its halves came; whether smaller sets follow.
+    /// A set of this many ids was refused whole, and both its halves came; whether smaller sets follow.
     pub fn halved_in_vain(&self, ids: u64) -> bool {
         self.0.halved_in_vain.fetch_add(1, Ordering::Relaxed) + 1 >= HALVED_IN_VAIN && self.lower_ids(ids / 2, ids)
     }
 
-    /// Takes so many requests from those that halving may cost; `false` when too few are left.
+    /// Takes this many requests from those that halving may cost; `false` when too few are left.
     pub fn spend(&self, requests: u64) -> bool {
         let spent = self.0.extra.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(requests));
         spent.is_ok()

@@ -66,7 +66,7 @@ impl IdSource<'_> {
                     Err(failure) if failure.kind() == Kind::Unreachable => {
                         let search = changes.as_ref().map(|changes| &changes.search);
                         let Some(search) = search else { return Err(failure) };
-                        let text = "OPTIONS of everything failed: asking for ids window by window".to_owned();
+                        let text = "OPTIONS of all ids failed: requesting ids window by window".to_owned();
                         self.client.events().warn(&self.name, text);
                         self.options_by_windows(service, &path, search).await
                     }
@@ -87,8 +87,8 @@ impl IdSource<'_> {
         }
     }
 
-    /// The ids of the owners of a per-owner resource: all, less those that the owner's search finds on the other side of
-    /// the filter.
+    /// The ids of the owners of a per-owner resource: all, less those that the owner's search finds on the other side
+    /// of the filter.
     pub async fn owners(&self, catalog: &Catalog, owners: &Owners) -> Result<ListedIds> {
         let Owners::Listed { resource, filter } = owners else {
             return Err(Failure::new(Kind::Bug, format!("list the owners of {}", self.name))
@@ -117,8 +117,8 @@ impl IdSource<'_> {
         Ok(all)
     }
 
-    /// Completes a listing by OPTIONS that has fewer ids than the resource's search counts: it is asked for again, and united
-    /// with the search where it is short still. Nothing else would show that an owner is missing.
+    /// Completes a listing by OPTIONS that has fewer ids than the resource's search counts: it is requested again, and
+    /// united with the search where it is short still. Nothing else would show that an owner is missing.
     async fn complete(&self, resource: &Resource, listed: &mut ListedIds) -> Result<()> {
         let Some(changes) = is_counted(resource).filter(|_| self.client.limits().compare_counts) else { return Ok(()) };
         let (service, search) = (&resource.read.service, &changes.search);
@@ -171,7 +171,7 @@ impl IdSource<'_> {
             if rows.len() > MOST_ROWS {
                 return Err(Failure::new(Kind::Answer, format!("list the ids of {}", self.name))
                     .because(format!("its search shows more than {MOST_ROWS} rows"))
-                    .advise("leave the resource out with `resources.exclude`"));
+                    .advise("exclude the resource with `resources.exclude`"));
             }
         }
         let started_at = walk.started_at.expect("a walk that ended was answered");
@@ -297,7 +297,7 @@ impl IdSource<'_> {
         }
         Err(Failure::new(Kind::Answer, format!("list the ids of {}", self.name))
             .because(format!("its search shows ids more than {MOST_IDS} apart"))
-            .advise("look into the account; leave the resource out with `resources.exclude` meanwhile"))
+            .advise("check the account; exclude the resource with `resources.exclude` meanwhile"))
     }
 
     /// A good answer, read on a worker; requested again while its body is broken. Gives the source's clock too.
@@ -310,7 +310,7 @@ impl IdSource<'_> {
                     .at(request.path.clone())
                     .because(format!("HTTP {status} {} {}", error.code.unwrap_or_default(), error.message))
                     .asked_as(error.request_id)
-                    .advise("check account.code; if others work, leave the resource out with `resources.exclude`"))
+                    .advise("check account.code; if others work, exclude the resource with `resources.exclude`"))
             }
             WholeReply::Broken(broken) => Err(self.unreadable(&request.path, broken.0)),
         }
@@ -321,7 +321,7 @@ impl IdSource<'_> {
     }
 }
 
-/// The search by which a listing by OPTIONS can be counted: one row a record, and a count that is believed.
+/// The search by which a listing by OPTIONS can be counted: one row per record, and a count that is believed.
 pub fn is_counted(resource: &Resource) -> Option<&Changes> {
     match &resource.read.style {
         ReadStyle::IdSets { inventory: Inventory::Options(_), changes: Some(changes), .. } => {

@@ -1,5 +1,5 @@
-//! The pages of a list, by their first rows or by their numbers. A list of a single page, as most are, costs one request; a
-//! further page overlaps the one before by a row, so that rows that go meanwhile are noticed.
+//! The pages of a list, by their first rows or by their numbers. A list of a single page, as most are, costs one
+//! request; a further page overlaps the one before by a row, so that rows that go meanwhile are noticed.
 
 use std::collections::{HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -15,7 +15,7 @@ use crate::run::scan::documents::{DocumentReply, Documents, paged};
 use crate::run::scan::refusal::Refusal;
 use crate::schema::ReadStyle;
 
-/// Times that a page is asked for while its answer states errors, or that an empty list is.
+/// Times that a page is requested while its answer states errors, or that an empty list is.
 const ASKED: u32 = 2;
 /// A list from which rows go while it is read is read from its start at most this often.
 const RESTARTS: u32 = 5;
@@ -139,11 +139,11 @@ impl<'d> Reading<'d> {
         }
         if page.more && self.documents.resource.read.repeats {
             return Err(
-                self.distrust(first, "it comes in pages, and the rows of a record may lie on several".to_owned())
+                self.distrust(first, "it comes in pages, and the rows of a record may be on several".to_owned())
             );
         }
         if page.more && new == 0 {
-            let why = format!("the page from row {first} on brings nothing new and states that more follow");
+            let why = format!("the page from row {first} on contains nothing new but states that more follow");
             return Err(self.distrust(first, why));
         }
         if let Some((number, size, _)) = by_number {
@@ -164,8 +164,8 @@ impl<'d> Reading<'d> {
         Ok(true)
     }
 
-    /// Keeps records of earlier pages with a key that is returned again with another text, other than in the row that two
-    /// pages share: the later one replaces them.
+    /// Keeps records of earlier pages with a key that is returned again with another text, other than in the row that
+    /// two pages share: the later one replaces them.
     fn reject_twins(&mut self, page: &mut Page) {
         let shared = self.last.take().filter(|_| self.overlaps);
         self.last = page.records.last().map(|record| record.key.clone());
@@ -178,8 +178,8 @@ impl<'d> Reading<'d> {
         }
     }
 
-    /// One page; none where there is nothing. An answer that states errors or holds no list is asked for again, and so is an
-    /// empty list.
+    /// One page; none where there is nothing. An answer that states errors or holds no list is requested again, and so
+    /// is an empty list.
     async fn page(&mut self, first: u64, path: &str) -> Result<Option<(Page, Timestamp)>> {
         let request = Request::get(&self.documents.name, path.to_owned());
         for asked in 1.. {
@@ -219,8 +219,8 @@ impl<'d> Reading<'d> {
         Ok(None)
     }
 
-    /// The number, the rows and the first row of the page with a certain row, where pages are requested by number. Pages
-    /// differ in their rows, so that each begins before the one before it ends.
+    /// The number, the rows and the first row of the page with a certain row, where pages are requested by number.
+    /// Pages differ in their rows, so that each begins before the one before it ends.
     fn by_number(&self, first: u64) -> Option<(u64, u64, u64)> {
         match &self.documents.resource.read.style {
             ReadStyle::List { pages: Some(pages), .. } => Some(pages.at(first)),
@@ -244,8 +244,8 @@ impl<'d> Reading<'d> {
         }
     }
 
-    /// A page that is not full is the last one: the page behind it brings nothing new. Else pages have fewer rows than were asked
-    /// for, and some would be left out.
+    /// A page that is not full is the last one: the page behind it brings nothing new. Else pages have fewer rows than
+    /// were asked for, and some would be left out.
     async fn refuse_more(&mut self, number: u64, size: u64) -> Result<()> {
         let path = self.path(number, Some((number, size, 0)));
         let Some((page, _)) = self.page(number, &path).await? else { return Ok(()) };
@@ -281,7 +281,7 @@ fn distrusted(name: &str, place: String, why: String) -> Failure {
     Failure::new(Kind::Answer, format!("read {name} completely"))
         .at(place)
         .because(why)
-        .advise("run again later; if it persists, leave the resource out with `resources.exclude`")
+        .advise("run again later; if it persists, exclude the resource with `resources.exclude`")
 }
 
 /// The records of a page.

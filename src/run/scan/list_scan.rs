@@ -1,4 +1,4 @@
-//! A list: one GET, or one a page, and all of it.
+//! A list: one GET, or one per page, and all of it.
 
 use crate::failure::{Failure, Kind, Result};
 use crate::fetch::count as ids_in;
@@ -11,7 +11,7 @@ use crate::run::scan::shrinkage::confirmed;
 use crate::run::session::{ResourceSession, UNIDENTIFIED};
 use crate::write::Replace;
 
-/// One of so many records may lack in a snapshot.
+/// One of this many records may lack in a snapshot.
 const MAY_LACK: u64 = 10;
 
 /// Reads a list and replaces the rows of the tables.
@@ -45,12 +45,12 @@ pub fn refuse_empty(session: &ResourceSession<'_>) -> Result<()> {
         return Ok(());
     }
     Err(Failure::new(Kind::Doubtful, format!("accept the new {}", session.name))
-        .because(format!("the source gives nothing, and the tables hold {}", plural(had, "row")))
-        .advise("the tables stay as they are; look into the account, and run again"))
+        .because(format!("the source returns nothing, but the tables have {}", plural(had, "row")))
+        .advise("the tables stay as they are; check the account, and run again"))
 }
 
-/// A snapshot without a tenth of the records that were asked for is more likely a fault of the source than the truth. Fewer
-/// holes are pending: they are asked for again while the day lasts.
+/// A snapshot without a tenth of the records that were requested is more likely a fault of the source than the truth.
+/// Fewer holes are pending: they are requested again while the day lasts.
 pub fn refuse_holes(session: &ResourceSession<'_>, scan: &IdScan) -> Result<()> {
     let asked: u64 = scan.slices.iter().map(|slice| ids_in(slice)).sum();
     let holes = count(session.state.pending.len());

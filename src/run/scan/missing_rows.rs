@@ -1,5 +1,5 @@
-//! Deleted rows of a search: they have no GET. Two complete narrow searches in different runs, each agreeing with its count, are
-//! the proof.
+//! Deleted rows of a search: they have no GET. Two complete narrow searches in different runs, each agreeing with its
+//! count, are the proof.
 
 use std::collections::BTreeSet;
 
@@ -12,8 +12,8 @@ use crate::run::scan::narrow_search;
 use crate::run::session::ResourceSession;
 use crate::schema::{IdSearch, RowSearch};
 
-/// Looks for suspects of earlier runs before the changes are read: a suspect missing in a second narrow search is deleted
-/// with the scan's commit. Costs no request where there are none.
+/// Looks for suspects of earlier runs before the changes are read: a suspect missing in a second narrow search is
+/// deleted with the scan's commit. Costs no request where there are none.
 pub async fn confirm(session: &mut ResourceSession<'_>, search: &RowSearch) -> Result<()> {
     let now = session.context.clock.now();
     let due: BTreeSet<i64> = session.state.absence.due(&session.context.run, now).into_iter().collect();
@@ -36,7 +36,7 @@ pub async fn absent(
     let Some(by) = search.since.first().filter(|_| !ids.is_empty()) else { return Ok(None) };
     let Some(windows) = narrow_search::windows(session, by, &ids).await? else {
         let text = format!(
-            "{} missing in the search, of too many days to look at each: nothing is deleted",
+            "{} missing in the search, on too many days to check each: nothing is deleted",
             plural(ids.len(), "row")
         );
         session.context.events.warn(&session.name, text);
@@ -47,7 +47,7 @@ pub async fn absent(
     let listing = narrow_search::listing(&id_source, service, &ids_of(session, search), by, &windows).await?;
     session.state.absence.suspects.retain(|id, _| !listing.ids.contains(id));
     if !listing.agrees {
-        let text = "its search does not agree with the count that it states: no row is taken for deleted";
+        let text = "its search does not agree with the count that it states: no row counts as deleted";
         session.context.events.warn(&session.name, text);
         return Ok(None);
     }

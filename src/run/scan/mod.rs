@@ -1,6 +1,7 @@
 //! The scans of a resource: by ids, by the rows of a search, by a list; their ids, their deletions and their counts.
 //!
-//! Takes a resource session and a step, commits the fetched rows. `run` makes the scans, `forecast` counts the same ones.
+//! Takes a resource session and a step, commits the fetched rows. `run` makes the scans, `forecast` counts the same
+//! ones.
 
 pub(crate) mod absent_ids;
 pub(crate) mod change_points;

@@ -26,8 +26,8 @@ pub struct Listing {
     pub agrees: bool,
 }
 
-/// The windows around the creation of held records, by the search's date `by`; none where a date is not held, or the windows
-/// are many.
+/// The windows around the creation of held records, by the search's date `by`; none where a date is not held, or the
+/// windows are many.
 pub async fn windows(session: &ResourceSession<'_>, by: &str, ids: &BTreeSet<i64>) -> Result<Option<Vec<Window>>> {
     let (Some(column), Some(head)) = (session.resource.date_column(by), &session.head) else { return Ok(None) };
     let columns = [column.name.clone()];

@@ -1,7 +1,7 @@
 //! The count of a search and its greatest ids, with one request: the search from its greatest id down.
 //!
-//! Ids ascend with creation and are never used again, so that records created since are at the top, independently of any
-//! date filter. Pages follow until one holds nothing that is unknown.
+//! Ids ascend with creation and are never used again, so that records created since are at the top, independently of
+//! any date filter. Pages follow until one holds nothing that is unknown.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -32,8 +32,8 @@ pub struct Newest {
     pub unsorted: bool,
 }
 
-/// Requests the count of a search, and its greatest id where it is sorted by id. Rows without a readable id are no reason
-/// to fail here: the walk that reads them reports them.
+/// Requests the count of a search, and its greatest id where it is sorted by id. Rows without a readable id are no
+/// reason to fail here: the walk that reads them reports them.
 pub async fn counted_by(
     session: &ResourceSession<'_>,
     search: &CountSearch,
@@ -114,7 +114,7 @@ pub async fn not_known(session: &ResourceSession<'_>, mut ids: BTreeSet<i64>) ->
     Ok(ids)
 }
 
-/// The key and the files of the table with one row a record.
+/// The key and the files of the table with one row per record.
 pub fn record_files(session: &ResourceSession<'_>) -> Option<(String, Vec<DataFile>)> {
     let table = session.resource.main_table();
     let files = &session.head.as_ref()?.tables.get(&table.name)?.files;

@@ -27,7 +27,8 @@ pub fn parts(records: &[DataFile], counted: &[DataFile]) -> Vec<PartitionFiles> 
     parts.into_values().collect()
 }
 
-/// The sum of the parts' rows up to an id. `about` states which rows count; only parts that are not known by it are counted.
+/// The sum of the parts' rows up to an id. `about` states which rows count; only parts that are not known by it are
+/// counted.
 pub async fn kept(
     looked: &mut Looked,
     about: &str,

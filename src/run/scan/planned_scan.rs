@@ -1,6 +1,8 @@
-//! The plan of one scan: the searches, id sources and sets by which its records are found, from schema, state and options.
+//! The plan of one scan: the searches, id sources and sets by which its records are found, from schema, state and
+//! options.
 //!
-//! `run` executes it, and `forecast` counts the requests that it would take: an option is written here and nowhere else.
+//! `run` executes it, and `forecast` counts the requests that it would take: an option is written here and nowhere
+//! else.
 
 use std::time::Duration;
 
@@ -29,7 +31,7 @@ pub struct PlanInputs<'p> {
 /// The plan of a scan.
 #[derive(Clone, Debug)]
 pub enum PlannedScan<'p> {
-    /// So many GETs, or one a page.
+    /// So many GETs, or one per page.
     List { gets: u64, pages: Option<&'p Pages> },
     /// Every row of a search that passes the filter.
     AllRows { search: &'p RowSearch, filter: Option<Filter> },
@@ -56,7 +58,8 @@ pub enum PlannedIds<'p> {
     SnapshotHoles(&'p Owners),
 }
 
-/// Plans one scan of a resource. Refuses (`Schema`, `Bug`) changes of a resource without dates, or before a scan was completed.
+/// Plans one scan of a resource. Refuses (`Schema`, `Bug`) changes of a resource without dates, or before a scan was
+/// completed.
 pub fn plan_scan<'p>(
     resource: &'p Resource,
     step: &Step,
@@ -113,8 +116,8 @@ pub fn plan_scan<'p>(
     }
 }
 
-/// The open records that a scan reads though nothing shows a change: those that the source lists in every scan, others once
-/// their cadence is over.
+/// The open records that a scan reads though nothing shows a change: those that the source lists in every scan, others
+/// once their cadence is over.
 pub fn open_due<'c>(
     changes: &'c Changes,
     open_every: Option<Duration>,

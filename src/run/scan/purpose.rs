@@ -1,5 +1,5 @@
-//! The purpose of an id scan: it decides which rows are replaced, the meaning of an absent id, and whether commits on the
-//! way are of use.
+//! The purpose of an id scan: it decides which rows are replaced, the meaning of an absent id, and whether commits on
+//! the way are of use.
 
 use crate::manifest::{ScanKind, Selected};
 use crate::schema::{Inventory, ReadStyle, Resource};
@@ -58,7 +58,7 @@ impl Purpose {
         }
     }
 
-    /// Whether commits on the way are of use: the scan replaces record by record, and is resumed.
+    /// Whether commits before its end are of use: the scan replaces record by record, and is resumed.
     pub fn is_resumable(&self) -> bool {
         match self {
             Self::Full | Self::Changes { .. } | Self::ChangedOwners | Self::Backfill(_) => true,

@@ -4,7 +4,7 @@ use crate::failure::{Failure, Kind};
 use crate::fetch::{ErrorBody, Request};
 use crate::schema::Read;
 
-/// The meaning of a refusal for the set that was asked for.
+/// The meaning of a refusal for the set that was requested.
 pub enum Refusal {
     /// None of the ids exist.
     NoneExist,
@@ -46,17 +46,17 @@ pub fn meaning(read: &Read, name: &str, request: &Request, status: u16, error: E
             .asked_as(error.request_id.clone())
     };
     if message.contains("ascending") {
-        return Refusal::All(failure(Kind::Bug).advise("the ids were sent in a wrong order: report this"));
+        return Refusal::All(failure(Kind::Bug).advise("the ids were sent in the wrong order: report this"));
     }
     if LIMITS.iter().any(|limit| message.contains(limit)) {
         return Refusal::TooMany(least_number(&message));
     }
     if status == 404 {
-        let advice = "the address is wrong or the service is not there: check account.code, or the schema's `get`";
+        let advice = "the address is wrong or the service does not exist: check account.code, or the schema's `get`";
         return Refusal::All(failure(Kind::Refused).advise(advice));
     }
     Refusal::Set(failure(Kind::Refused).advise(
-        "the source does not take the request; run `pearlift check`, or leave the resource out with `resources.exclude`",
+        "the source does not take the request; run `pearlift check`, or exclude the resource with `resources.exclude`",
     ))
 }
 

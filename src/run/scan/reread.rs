@@ -1,9 +1,9 @@
-//! Looking for undated changes, once every resource has had its nightly scans: a full scan where its cadence is over, else
-//! the rolling re-read of the records least recently read, within a budget of requests (docs/reading.md §7).
+//! Looking for undated changes, once every resource has had its nightly scans: a full scan where its cadence is over,
+//! else the rolling re-read of the records least recently read, within a budget of requests (docs/reading.md §7).
 //!
 //! Nothing is kept of when a record that did not change was last read. The rolling re-read goes round the ids that the
-//! tables hold instead, in their order, and the state keeps how far it has come: in the same commit as the records read.
-//! Nothing is deleted: an id that the source does not return stays until it is looked for among the deletions.
+//! tables hold instead, in their order, and the state keeps how far it has come: in the same commit as the records
+//! read. Nothing is deleted: an id that the source does not return stays until it is looked for among the deletions.
 
 use crate::failure::{Failure, Kind, Result};
 use crate::fetch::{chunks, collapse};
@@ -14,10 +14,10 @@ use crate::run::session::ResourceSession;
 use crate::schema::ReadStyle;
 use crate::write::{Replace, held_after};
 
-/// Requests between two commits: at most so many are lost when the run stops in between.
+/// Requests between two commits: at most this many are lost when the run stops in between.
 const GROUP: usize = 50;
 
-/// Reads again the records least recently read, with at most so many requests but for halved sets.
+/// Reads again the records least recently read, with at most this many requests except for halved sets.
 pub async fn reread(session: &mut ResourceSession<'_>, requests: u64) -> Result<()> {
     let resource = std::sync::Arc::clone(&session.resource);
     let (ReadStyle::IdSets { get, max_ids, .. } | ReadStyle::PerOwner { get, max_ids, .. }) = &resource.read.style

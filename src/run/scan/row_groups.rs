@@ -15,7 +15,7 @@ use crate::write::{CountedRows, count_rows};
 /// The rows that a reading shows, by record.
 #[derive(Clone, Debug, Default)]
 pub struct Groups {
-    /// The table with one row a record that the source shows; none where keys do not repeat.
+    /// The table with one row per record that the source shows; none where keys do not repeat.
     table: Option<usize>,
     whole: Option<i64>,
     rows: BTreeMap<Key, u64>,
@@ -28,8 +28,8 @@ impl Groups {
         Self { table: table.filter(|_| resource.read.repeats), ..Self::default() }
     }
 
-    /// Notes a page. Records up to the one that was whole before it are on it in part: they are left out. `whole` is the greatest
-    /// id that is whole now.
+    /// Notes a page. Records up to the one that was whole before it are on it in part: they are left out. `whole` is
+    /// the greatest id that is whole now.
     pub fn take(&mut self, page: &mut Page, whole: Option<i64>) {
         if self.table.is_none() {
             return;
@@ -74,7 +74,7 @@ impl Groups {
 }
 
 impl ResourceSession<'_> {
-    /// The live rows of the table with one row a record that the source shows; none where keys do not repeat.
+    /// The live rows of the table with one row per record that the source shows; none where keys do not repeat.
     pub async fn held_rows(&self) -> Result<Option<u64>> {
         let (Some(head), true) = (&self.head, self.resource.read.repeats) else { return Ok(None) };
         let Some(table) = self.resource.record_table() else { return Ok(None) };

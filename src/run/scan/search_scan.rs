@@ -26,7 +26,8 @@ use crate::schema::{RowSearch, Type};
 use crate::window::Window;
 use crate::write::Replace;
 
-/// Reads every row. A search with dates commits on the way and resumes; one without is a list, committed only when whole.
+/// Reads every row. A search with dates commits before its end and resumes; one without is a list, committed only when
+/// whole.
 pub async fn read_all(session: &mut ResourceSession<'_>, search: &RowSearch, resume: Option<Scan>) -> Result<()> {
     // Rows read for damaged files replace these files at once.
     let gradual = !search.since.is_empty()
@@ -102,8 +103,8 @@ pub async fn read_all(session: &mut ResourceSession<'_>, search: &RowSearch, res
     session.commit(replace, true).await
 }
 
-/// Rows of a search that is read whole each time: a search that lacks held records is read again, and the records of either
-/// answer stay. Beyond the limit it is accepted as a list is.
+/// Rows of a search that is read whole each time: a search that lacks held records is read again, and the records of
+/// either answer stay. Beyond the limit it is accepted as a list is.
 async fn confirm(session: &mut ResourceSession<'_>, search: &RowSearch, at: Timestamp, first: Groups) -> Result<()> {
     let Some(head) = session.head.clone().filter(|head| head.state.completed_at.is_some()) else {
         return agree(session, search, first).await;
@@ -196,9 +197,9 @@ pub async fn read_changes(session: &mut ResourceSession<'_>, search: &RowSearch,
     session.commit(Replace::Records, true).await
 }
 
-/// Reads the rows from the greatest id down, regardless of their dates: to `least`, or without it to the greatest held id,
-/// with those that share its page; further where a page lacks one below that (docs/reading.md §1). Gives whether a row was
-/// rejected. Without `least` its first page gives the count too.
+/// Reads the rows from the greatest id down, regardless of their dates: to `least`, or without it to the greatest held
+/// id, with those that share its page; further where a page lacks one below that (docs/reading.md §1). Gives whether a
+/// row was rejected. Without `least` its first page gives the count too.
 async fn read_newest(
     session: &mut ResourceSession<'_>,
     search: &RowSearch,
@@ -289,8 +290,8 @@ pub fn walk_singly(session: &ResourceSession<'_>, search: &RowSearch, from: Opti
     walk(session, Query { singly: true, ..query(session, search, filter) }, from)
 }
 
-/// Reads the rows with a date in a window, and leaves the last commit to the caller; watermarks stay. A backfill continues
-/// from its cursor and commits on the way.
+/// Reads the rows with a date in a window, and leaves the last commit to the caller; watermarks stay. A backfill
+/// continues from its cursor and commits before its end.
 pub async fn read_window(
     session: &mut ResourceSession<'_>,
     search: &RowSearch,
@@ -376,8 +377,8 @@ async fn absorb(session: &mut ResourceSession<'_>, page: JoinedPage<Page>) -> Re
     session.absorb(vec![(page.content, page.asked_at)], None).await
 }
 
-/// Settles the pending records that a page shows; gives whether a row keeps the watermark where it is, so that the next run
-/// reads it again.
+/// Settles the pending records that a page shows; gives whether a row keeps the watermark where it is, so that the next
+/// run reads it again.
 fn take_in(session: &mut ResourceSession<'_>, page: &Page, at: Timestamp) -> bool {
     session.state.pending.retain(|pending| !page.records.iter().any(|record| record.fits && record.key == pending.id));
     for record in &page.rejected_records {

@@ -35,7 +35,7 @@ impl ResourceSession<'_> {
         } else {
             let table = head.tables.get(&self.resource.main_table().name);
             let held = table.map_or(0, |table| table.files.iter().map(|file| file.rows).sum());
-            // Without a row a record its rows are compared, not its records.
+            // without a row per record its rows are compared, not its records.
             let fetched = self.resource.record_table().map_or_else(|| spool.rows(0), |_| count(spool.record_count()));
             (held, held.saturating_sub(fetched))
         };
@@ -48,7 +48,10 @@ impl ResourceSession<'_> {
     fn vanishing(&self, lost: u64, held: u64) -> Failure {
         Failure::new(Kind::Doubtful, format!("accept the new {}", self.name))
             .because(format!("{} of {} would go, and {}", number(lost), plural(held, "record"), described(held)))
-            .advise(format!("if they are truly gone at the source, `pearlift run --full {}` accepts it", self.name))
+            .advise(format!(
+                "if they were really deleted at the source, `pearlift run --full {}` accepts it",
+                self.name
+            ))
     }
 }
 
@@ -71,8 +74,8 @@ async fn agreed(session: &ResourceSession<'_>, documents: &Documents, list: List
         .advise("nothing is loaded yet; run again"))
 }
 
-/// A list in which held records are missing is asked for again, and one of which nothing is held yet. Beyond the limit it is accepted with `--full`, or when it is the
-/// same on a second day.
+/// A list in which held records are missing is requested again, and one of which nothing is held yet. Beyond the limit
+/// it is accepted with `--full`, or when it is the same on a second day.
 pub async fn confirmed(session: &mut ResourceSession<'_>, documents: &Documents, list: List) -> Result<List> {
     let is_first = session.head.as_ref().is_none_or(|head| head.state.completed_at.is_none());
     if is_first && list.partial.is_none() {
@@ -110,8 +113,8 @@ pub async fn confirmed(session: &mut ResourceSession<'_>, documents: &Documents,
     Ok(again)
 }
 
-/// Accepts that of `held` records `lost` are gone: within the limit, where a person insists, or when the same ones are left on
-/// a second day.
+/// Accepts that of `held` records `lost` are gone: within the limit, where a person insists, or when the same ones are
+/// left on a second day.
 pub async fn accept_shrunk(
     session: &mut ResourceSession<'_>,
     left: &BTreeSet<Key>,
@@ -126,7 +129,7 @@ pub async fn accept_shrunk(
     let before = session.state.absence.shrunk.take().filter(|before| before.keys == keys);
     let day = |at: Timestamp| Offset::UTC.to_datetime(at).date();
     if before.as_ref().is_some_and(|before| day(before.at) < day(at)) {
-        let text = format!("{} of {} gone, on a second day: accepted", number(lost), plural(held, "record"));
+        let text = format!("{} of {} missing on a second day: accepted", number(lost), plural(held, "record"));
         session.context.events.warn(&session.name, text);
         session.options.forced = true;
         return Ok(());

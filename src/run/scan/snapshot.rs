@@ -1,4 +1,4 @@
-//! The holes of a day's snapshot: asked for again while the day lasts by the source's clock, then recorded as a gap.
+//! The holes of a day's snapshot: requested again while the day lasts by the source's clock, then recorded as a gap.
 
 use jiff::Timestamp;
 use jiff::civil::Date;

@@ -23,8 +23,8 @@ fn taken(newest: &Newest) -> Option<CountTaken> {
     Some(CountTaken { rows: newest.count?, top: newest.top, at: newest.at })
 }
 
-/// The search that is counted and the table that it is compared with, where records are read from `start` on; none where the
-/// settings or the schema have it so.
+/// The search that is counted and the table that it is compared with, where records are read from `start` on; none
+/// where the settings or the schema have it so.
 pub fn compared(
     resource: &Resource,
     count: &SourceCount,
@@ -109,7 +109,8 @@ impl ResourceSession<'_> {
 
     /// The live rows of the counted table, up to an id; from the day on from which everything is read.
     ///
-    /// Where files must be read for it, the count of each partition is kept with the state: months that rest are not read again.
+    /// Where files must be read for it, the count of each partition is kept with the state: months that rest are not
+    /// read again.
     async fn held_of(
         &mut self,
         table: &Table,

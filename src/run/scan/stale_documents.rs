@@ -1,8 +1,8 @@
-//! Stale documents: a search shows a later change than the document that it led to, for a replica lags. The document may be
-//! the copy that is stored already, and the change would be lost.
+//! Stale documents: a search shows a later change than the document that it led to, for a replica lags. The document
+//! may be the copy that is stored already, and the change would be lost.
 //!
-//! Takes the dates that searches showed and the documents that came. A document older than its search row is pending until one
-//! comes that is not (`stale_requests`); the dates that it lacks are part of the state.
+//! Takes the dates that searches showed and the documents that came. A document older than its search row is pending
+//! until one comes that is not (`stale_requests`); the dates that it lacks are part of the state.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -25,7 +25,7 @@ pub const ROUNDING: i64 = 1_000_000;
 /// The reason why such an id is pending.
 pub const REASON: &str = "its document is older than its row in the search";
 
-/// A date of the search, in the table with one row a record.
+/// A date of the search, in the table with one row per record.
 #[derive(Clone, Copy, Debug)]
 struct DateColumn {
     column: usize,

@@ -1,8 +1,9 @@
 //! The second request for stale documents, at the end of a scan by ids.
 //!
-//! A document that stays older than its search row is pending. Where the source's clock was set back, no other will ever come:
-//! one that is pending for a while is looked for in a search by the date that the document has, and where that shows it, its row
-//! and the document agree. Where many stay stale, the search is more likely wrong than the documents: the rule is suspended.
+//! A document that stays older than its search row is pending. Where the source's clock was set back, no other will
+//! ever come: one that is pending for a while is looked for in a search by the date that the document has, and where
+//! that shows it, its row and the document agree. Where many stay stale, the search is more likely wrong than the
+//! documents: the rule is suspended.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -48,8 +49,8 @@ impl IdScan {
         Ok(())
     }
 
-    /// Accepts documents that are pending for a while where the search shows them by the date that they have: the later date was
-    /// set before the source's clock went back.
+    /// Accepts documents that are pending for a while where the search shows them by the date that they have: the later
+    /// date was set before the source's clock went back.
     async fn release_stale(&mut self, session: &mut ResourceSession<'_>) -> Result<()> {
         let resource = Arc::clone(&session.resource);
         let ReadStyle::IdSets { changes: Some(changes), .. } = &resource.read.style else { return Ok(()) };

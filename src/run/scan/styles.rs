@@ -110,7 +110,7 @@ async fn changed(
     let reads_open = opens(open_every, &session.state, now, limits);
     let known = found.search_rows.keys().copied().collect();
     let unknown = source_count::nightly(session, &known).await?;
-    // A list that lacks them and a GET that does not return them: a GET alone is no proof of a deletion.
+    // A list that lacks them and a GET that does not return them: a GET alone is not a proof of a deletion.
     let unlisted = matches!(open, Some(Open::Listed { .. }));
     let ids = collapse(found.search_rows.keys().chain(&open_ids).chain(&unknown).copied());
     let known = Known {
@@ -206,8 +206,8 @@ async fn finish(session: &mut ResourceSession<'_>, mut scan: IdScan, path: &str)
     session.clear_plans(scan.plan).await
 }
 
-/// Records held as open that neither tonight's lists of open ones nor a GET returned are deleted, a few at once. The others are
-/// suspects: the next night deletes those that are gone then too.
+/// Records held as open that neither tonight's lists of open ones nor a GET returned are deleted, a few at once. The
+/// others are suspects: the next night deletes those that are gone then too.
 async fn delete_closed(session: &mut ResourceSession<'_>, scan: &IdScan) -> Result<()> {
     let shown = |id: &i64| scan.absent.is_shown(*id);
     let mut gone: BTreeSet<i64> = scan.gone.intersection(&scan.candidates).copied().filter(|id| !shown(id)).collect();

@@ -1,8 +1,8 @@
-//! Held records that a comparison with the source's count did not show.
+//! Stored records that a comparison with the source's count did not show.
 //!
-//! They become suspects: the next run asks for them beside a witness and lists them again, and only then are they deleted.
-//! Rows of a search, which have no GET, are looked for in a narrow search of their days first. More than may go at once are
-//! named, and nothing is done about them.
+//! They become suspects: the next run asks for them beside a witness and lists them again, and only then are they
+//! deleted. Rows of a search, which have no GET, are looked for in a narrow search of their days first. More than may
+//! be removed at once are named, and nothing is done about them.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -25,7 +25,7 @@ pub async fn suspect(session: &mut ResourceSession<'_>, vanished: BTreeSet<i64>)
     let held = held_record_count(session).await?;
     if count(vanished.len()) > may_go(held) {
         let text = format!(
-            "{} not shown any more, and {}: `pearlift reconcile {}` looks at each",
+            "{} no longer shown, and {}: `pearlift reconcile {}` checks each",
             plural(vanished.len(), "record"),
             described(held),
             session.name
@@ -50,7 +50,8 @@ pub async fn suspect(session: &mut ResourceSession<'_>, vanished: BTreeSet<i64>)
     Ok(named)
 }
 
-/// Leaves out ids that a GET has returned although no listing shows them. A comparison of whole sets corrects which these are.
+/// Leaves out ids that a GET has returned although no listing shows them. A comparison of whole sets corrects which
+/// these are.
 pub fn without_hidden(session: &mut ResourceSession<'_>, vanished: BTreeSet<i64>, whole: bool) -> BTreeSet<i64> {
     let mut hidden: BTreeSet<i64> = expand(&session.state.absence.hidden).collect();
     if whole {

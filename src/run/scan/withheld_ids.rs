@@ -14,7 +14,7 @@ use crate::run::scan::documents::Documents;
 use crate::run::scan::id_scan::IdScan;
 use crate::run::session::ResourceSession;
 
-/// A pending id is withheld after so many runs over so many days.
+/// A pending id is withheld after this many runs over this many days.
 const WITHHELD_AFTER: (u32, i32) = (3, 3);
 
 impl IdScan {

@@ -1,7 +1,7 @@
 //! Goods that suppliers send to customers, and goods that are set aside for sales.
 //!
-//! Guesses: the notes of a purchase order that is drop-shipped are for lines of sales that follow it, one each; what the supplier
-//! delivers besides comes in as of any other.
+//! Guesses: the notes of a purchase order that is drop-shipped are for lines of sales that follow it, one each; what
+//! the supplier delivers besides comes in as of any other.
 
 use super::layout::{OrderType, Part, SUPPLIED, lines};
 use super::order::{Line, States, Terms};

@@ -206,8 +206,8 @@ impl Trade {
         Movement { code: "IT", note: OTHER_NOTES + pair, quantity, order: None, ..self.stocked(order, pair) }
     }
 
-    /// Some more pieces were counted than there should be. It may be for an order, but for no line of it. The note is the
-    /// movement's own, and a batch of its own.
+    /// Some more pieces were counted than there should be. It may be for an order, except for no line of it. The note
+    /// is the movement's own, and a batch of its own.
     pub fn correction(&self, id: i64, order: i64) -> Movement {
         let terms = self.made_terms(order);
         let order_id = (self.chance(id, 0x66, 100) < 30).then_some(terms.id);

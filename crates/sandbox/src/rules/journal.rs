@@ -1,5 +1,5 @@
-//! Journals: one for each invoice, one for each payment, and others that belong to no order. Debits equal credits, in the journal's
-//! currency and in the account's.
+//! Journals: one for each invoice, one for each payment, and others that belong to no order. Debits equal credits, in
+//! the journal's currency and in the account's.
 
 use super::layout::{OrderType, Part};
 use super::ledger::{Added, Payment};

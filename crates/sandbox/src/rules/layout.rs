@@ -1,8 +1,9 @@
 //! Which record belongs to which order, by the numbers alone.
 //!
-//! Orders come in blocks of a hundred, and each place of a block has its order type and its number of lines. An order owns its
-//! goods notes, movements, journals and payments: the numbers of those of a block are counted through in the order of their
-//! owners. So the owner of a record, and the records of an owner, are found without a table. One of 101 ids is never used.
+//! Orders come in blocks of a hundred, and each place of a block has its order type and its number of lines. An order
+//! owns its goods notes, movements, journals and payments: the numbers of those of a block are counted through in the
+//! order of their owners. So the owner of a record, and the records of an owner, are found without a table. One of 101
+//! ids is never used.
 
 use crate::seed::hash;
 
@@ -207,7 +208,7 @@ impl Part {
         &BEFORE[self.place()]
     }
 
-    /// How many records so many orders own.
+    /// How many records this many orders own.
     pub fn count(self, orders: i64) -> i64 {
         orders / 100 * self.before()[BLOCK] + self.before()[place(orders)]
     }

@@ -5,14 +5,16 @@
 //! `tests/it/business.rs` states as SQL:
 //! 1. *Totals equal lines*: net, tax and total of an order are the sums of its lines, to the cent, also after an edit.
 //! 2. *Statuses fit*: a status is of its order's type; closed orders alone are invoiced.
-//! 3. *Invoices match journals*: each invoice has one journal, of its type, reference, date, contact, currency and amounts.
+//! 3. *Invoices match journals*: each invoice has one journal, of its type, reference, date, contact, currency and
+//!    amounts.
 //! 4. *Journals balance*, in their own currency and in the account's.
-//! 5. *Payments match payment states*: the sum of an order's payments, against its total, is its state; payments that are posted have
-//!
-//! a journal of their amount.
-//! 6. *Notes match movements*: the quantities of a shipped goods-out note or a goods-in note are those of its movements.
+//! 5. *Payments match payment states*: the sum of an order's payments, against its total, is its state; posted payments
+//!    have a journal of their amount.
+//! 6. *Notes match movements*: the quantities of a shipped goods-out note or a goods-in note are those of its
+//!    movements.
 //! 7. *Shipping and stock states match movements*, of sales and of purchases of goods.
-//! 8. *Stock equals movements*: of each product in each warehouse; allocated quantities are on notes that are not shipped.
+//! 8. *Stock equals movements*: of each product in each warehouse; allocated quantities are on notes that are not
+//!    shipped.
 //! 9. *Dates are in order*: placed, created, shipped, closed; a journal and a payment after their order.
 //! 10. *Credits credit*: a credit is for an order of its other party, in its currency, of products that were in it.
 //!

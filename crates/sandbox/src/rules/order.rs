@@ -7,7 +7,7 @@ use super::layout::{OrderType, Part, lines as line_counts};
 use super::status::{self, Stage};
 use super::trade::{DAY, Trade};
 
-/// An order of this age is closed or cancelled, but for one in a hundred.
+/// An order of this age is closed or cancelled, except for one in a hundred.
 const CLOSED_AFTER: i64 = 30 * DAY;
 /// Nothing that began so shortly before the start is finished.
 const FRESH: i64 = 3 * 3600;
@@ -252,8 +252,8 @@ impl Trade {
         usual + usual * (self.chance(at / DAY, currency.unsigned_abs(), 801) - 400) / 10_000
     }
 
-    /// The lines of an order at a revision: those of the beginning stay, each edit takes away the line that the one before it
-    /// added, and adds another. It is worth nothing where the order is closed, or a credit.
+    /// The lines of an order at a revision: those of the beginning stay, each edit takes away the line that the one
+    /// before it added, and adds another. It is worth nothing where the order is closed, or a credit.
     pub fn lines(&self, terms: &Terms, revision: u32) -> Vec<Line> {
         let (count, goods) = line_counts(terms.number);
         let mut lines: Vec<Line> =

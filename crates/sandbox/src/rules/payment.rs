@@ -1,7 +1,7 @@
 //! Payments: each is for an order, in its currency, and they decide its payment state.
 //!
-//! Receipts and captures are positive, payments to customers negative; payments to suppliers are positive, their refunds negative. An
-//! authorisation, and one that was voided, pays nothing.
+//! Receipts and captures are positive, payments to customers negative; payments to suppliers are positive, their
+//! refunds negative. An authorisation, and one that was voided, pays nothing.
 
 use super::layout::{OrderType, Part};
 use super::ledger::{Added, Payment};
@@ -18,7 +18,7 @@ impl Trade {
         if let Some((order, place)) = self.owner(part, id) {
             return self.made_payment(part, &self.made_terms(order), place);
         }
-        // More payments than orders have: they pay nothing, but for those to suppliers, which cannot.
+        // More payments than orders have: they pay nothing, except for those to suppliers, which cannot.
         let orders = self.ids(Part::Order).count.max(1);
         let number = self.chance(id, 0x50, orders);
         match part {
@@ -90,7 +90,7 @@ impl Trade {
         }
     }
 
-    /// A payment of so many cents.
+    /// A payment of this many cents.
     pub fn settled(&self, terms: &Terms, kind: &'static str, amount: i64) -> Payment {
         let is_supplier = terms.order_type.is_purchase();
         let (authorized, paid) = match kind {

@@ -8,7 +8,7 @@ use super::ledger::Ledger;
 pub const DAY: i64 = 24 * 3600;
 /// Nothing happened so shortly before the start, in seconds.
 const QUIET: i64 = 600;
-/// A record that belongs to an order is made so many seconds after it at most.
+/// A record that belongs to an order is made this many seconds after it at most.
 pub const MOST_AFTER: i64 = 7_200;
 /// The products of a purchase order.
 const BOUGHT: i64 = 5;
@@ -21,7 +21,7 @@ pub struct Trade {
     pub seed: u64,
     /// The account's clock when it began to serve, in seconds since 1970.
     pub start: i64,
-    /// Orders were created over so many seconds before.
+    /// Orders were created over this many seconds before.
     pub history: i64,
     /// The ids of each part, by its place.
     pub ids: [Ids; 7],
@@ -48,7 +48,8 @@ pub struct StockPieces {
 }
 
 impl Trade {
-    /// The business of an account, before its products are known. `of` has the salt of the ids of a resource, and the greatest.
+    /// The business of an account, before its products are known. `of` has the salt of the ids of a resource, and the
+    /// greatest.
     pub fn new(seed: u64, start: i64, days: i64, of: impl Fn(&str) -> Option<(u64, i64)>) -> Self {
         let ids = Part::ALL.map(|part| {
             let (salt, greatest) = of(part.name()).unwrap_or((0, 0));

@@ -1,12 +1,13 @@
-//! The values of notes and movements of goods that follow from their order, and those of stock that follow from movements.
+//! The values of notes and movements of goods that follow from their order, and those of stock that follow from
+//! movements.
 
 use super::fact::{Fact, Facts};
 use crate::record::Record;
 use crate::rules::goods::SHIPPED;
 use crate::rules::trade::Trade;
 
-/// `quantity` is negative where goods leave; `value` is that of one piece, and `batch` the goods-in note that they came with, or the
-/// correction.
+/// `quantity` is negative where goods leave; `value` is that of one piece, and `batch` the goods-in note that they came
+/// with, or the correction.
 pub const MOVEMENT: [&str; 12] = [
     "product",
     "sale_row",
@@ -35,8 +36,8 @@ pub const GOODS_IN: [&str; 5] = ["order", "warehouse", "currency", "is_closed", 
 /// The lines that came in; `row` is the line of the purchase order.
 pub const RECEIVED: [&str; 4] = ["row", "product", "quantity", "price"];
 
-/// `order` is 0 and `channel` null of a transfer. `step` is the last that is done, of five from 0, and `beyond` the edits after the
-/// last; each step that is done has its flag and its date.
+/// `order` is 0 and `channel` null of a transfer. `step` is the last that is done, of five from 0, and `beyond` the
+/// edits after the last; each step that is done has its flag and its date.
 pub const GOODS_OUT: [&str; 14] = [
     "order",
     "channel",

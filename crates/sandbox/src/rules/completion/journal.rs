@@ -7,12 +7,12 @@ use crate::rules::layout::Part;
 use crate::rules::order::round;
 use crate::rules::trade::{DAY, Trade};
 
-/// `is_posted` is true of the journal of an invoice or a payment, and `is_manual` of one that was made by hand. `day` is in the
-/// tax date, and `due` in the date on which payment is due.
+/// `is_posted` is true of the journal of an invoice or a payment, and `is_manual` of one that was made by hand. `day`
+/// is in the tax date, and `due` in the date on which payment is due.
 pub const NAMES: [&str; 11] =
     ["is_posted", "is_manual", "kind", "order", "invoice", "contact", "channel", "currency", "rate", "day", "due"];
-/// Lines, debits first; `position` is the place on its side. `amount` is in the journal's currency, `change` in the account's. A journal
-/// that posts neither leaves `nominal`, and `tax`, to others.
+/// Lines, debits first; `position` is the place on its side. `amount` is in the journal's currency, `change` in the
+/// account's. A journal that posts neither leaves `nominal`, and `tax`, to others.
 pub const ENTRIES: [&str; 6] = ["is_debit", "position", "amount", "change", "nominal", "tax"];
 
 /// The account's rate of each currency in millionths, by id from 1.

@@ -1,5 +1,5 @@
-//! Rules that complete a record once its template is chosen: each gives the values that follow from other records, as owners, totals,
-//! lines, states and dates. A fixture names the rule, and its templates show the values.
+//! Rules that complete a record once its template is chosen: each gives the values that follow from other records, as
+//! owners, totals, lines, states and dates. A fixture names the rule, and its templates show the values.
 
 mod fact;
 mod goods;
@@ -131,8 +131,8 @@ impl CompletionRule {
         }
     }
 
-    /// The records that change without a date when one comes that it completes: the order that this one names, and the note that a
-    /// movement names.
+    /// The records that change without a date when one comes that it completes: the order that this one names, and the
+    /// note that a movement names.
     pub fn touched(self, trade: &Trade, record: &Record) -> Vec<(Part, i64)> {
         let id = record.id;
         let (order, note) = match self {

@@ -7,8 +7,8 @@ use crate::rules::order::Line;
 use crate::rules::status::status;
 use crate::rules::trade::Trade;
 
-/// `parent` is 0 where there is none. `paid`, `stock`, `allocation` and `shipping` are codes of states, and those with `_id` the
-/// numbers that the search shows in their place.
+/// `parent` is 0 where there is none. `paid`, `stock`, `allocation` and `shipping` are codes of states, and those with
+/// `_id` the numbers that the search shows in their place.
 pub const NAMES: [&str; 33] = [
     "parent",
     "type",
