@@ -35,6 +35,7 @@ mod gets;
 mod gone;
 mod grammar;
 mod held;
+mod held_deletions;
 mod hostile;
 mod housekeeping;
 mod kill;

@@ -11,6 +11,7 @@ use crate::fetch::{chunks, collapse, expand};
 use crate::manifest::{Key, PendingId, Tries, Withheld};
 use crate::quantity::count;
 use crate::quantity::{number, plural};
+use crate::run::holder::Places;
 use crate::run::safety_limit::{SafetyLimit, at_once, held_records, may_go, owners};
 use crate::run::scan::absent_ids::{came, first_of};
 use crate::run::scan::documents::Documents;
@@ -28,7 +29,7 @@ const ALONE: usize = 20;
 const WITHHELD_AFTER: (u32, i32) = (3, 3);
 
 const LISTED: &str = "the source lists it and does not return it";
-const UNPROVEN: &str = "the source does not return it, nor anything else in the same answer";
+pub const UNPROVEN: &str = "the source does not return it, nor anything else in the same answer";
 
 /// Ids that did not come in a second answer.
 #[derive(Debug, Default)]
@@ -36,16 +37,20 @@ pub struct Again {
     pub absent: BTreeSet<i64>,
     /// Of these, the ones in an answer that lacked the witness too.
     pub unproven: BTreeSet<i64>,
+    /// Ids that could not be asked for: no row states their path.
+    pub lost: BTreeSet<i64>,
 }
 
 /// Absent ids, by their records in the tables and in the state.
-struct Known {
-    held: BTreeSet<i64>,
-    pending: BTreeSet<i64>,
+pub struct KnownIds {
+    pub held: BTreeSet<i64>,
+    pub pending: BTreeSet<i64>,
     /// Suspects that this scan may prove to be deleted.
-    due: BTreeSet<i64>,
+    pub due: BTreeSet<i64>,
 }
 
+/// Ids whose paths are looked for at once: most witnesses are among the newest.
+const PLACED_AT_ONCE: usize = 200;
 /// Witnesses that are tried at most, where none of them comes.
 const WITNESSES: usize = 3;
 
@@ -74,12 +79,13 @@ impl IdScan {
         let before = session.state.pending.len();
         if !asked.is_empty() {
             let again = self.ask_again(session, documents, &asked).await?;
-            let returned = known.due.difference(&again.absent).copied().filter(|id| !self.absent.is_shown(*id));
-            let hidden: BTreeSet<i64> = expand(&session.state.absence.hidden).chain(returned).collect();
-            session.state.absence.hidden = collapse(hidden);
             match &session.resource.read.style {
                 ReadStyle::PerOwner { .. } => self.settle_owners(session, &again, &known).await?,
                 ReadStyle::IdSets { .. } | ReadStyle::Search(_) | ReadStyle::List { .. } => {
+                    let returned = known.due.difference(&again.absent).copied();
+                    let returned = returned.filter(|id| !self.absent.is_shown(*id));
+                    let hidden: BTreeSet<i64> = expand(&session.state.absence.hidden).chain(returned).collect();
+                    session.state.absence.hidden = collapse(hidden);
                     self.settle_records(session, documents, again, &known).await?;
                 }
             }
@@ -89,7 +95,7 @@ impl IdScan {
         self.refuse_much_pending(session, count(session.state.pending.len().saturating_sub(before))).await
     }
 
-    async fn known(&self, session: &ResourceSession<'_>) -> Result<Known> {
+    async fn known(&self, session: &ResourceSession<'_>) -> Result<KnownIds> {
         let now = self.absent.now(self.started_at);
         let due =
             if self.purpose.is_nightly() { session.state.absence.due(&session.context.run, now) } else { Vec::new() };
@@ -101,7 +107,7 @@ impl IdScan {
             Key::Text(_) => None,
         });
         let pending = pending.collect();
-        Ok(Known { held: held_among(session, &ids.into_iter().collect::<Vec<_>>()).await?, pending, due })
+        Ok(KnownIds { held: held_among(session, &ids.into_iter().collect::<Vec<_>>()).await?, pending, due })
     }
 
     /// Asks for ids once more, in sets that each include an id which came: the witness.
@@ -112,10 +118,33 @@ impl IdScan {
         ids: &BTreeSet<i64>,
     ) -> Result<Again> {
         let mut again = Again::default();
+        let ids = collapse(ids.iter().copied());
+        let places = match &documents.holder {
+            Some(holder) => holder.places(&ids).await?,
+            None => Places { groups: BTreeMap::from([(Vec::new(), ids)]), lost: Vec::new() },
+        };
+        for (place, ids) in places.groups {
+            self.ask_again_at(session, documents, (&place, &expand(&ids).collect()), &mut again).await?;
+        }
+        again.absent.extend(&places.lost);
+        again.lost.extend(places.lost);
+        self.fetch_deferred(session, documents).await?;
+        Ok(again)
+    }
+
+    /// The same for ids that have one path, with a witness that has it too: a request with another path proves nothing.
+    async fn ask_again_at(
+        &mut self,
+        session: &mut ResourceSession<'_>,
+        documents: &Documents,
+        (place, ids): (&[i64], &BTreeSet<i64>),
+        again: &mut Again,
+    ) -> Result<()> {
         let stop = session.context.stop.clone();
-        if self.absent.witness.is_none_or(|witness| ids.contains(&witness)) {
+        if self.absent.witnesses.get(place).is_none_or(|witness| ids.contains(witness)) {
             let shown = session.observations.top_shown.filter(|id| !ids.contains(id));
-            self.absent.witness = if shown.is_some() { shown } else { stand_in(session, ids).await? };
+            let other = if shown.is_some() { shown } else { stand_in(session, place, ids).await? };
+            self.absent.set_witness(place, other);
         }
         // With a witness in each set; where one id is asked for at a time, with one for several.
         let most = match max_ids(session) {
@@ -123,7 +152,7 @@ impl IdScan {
             most => most - 1,
         };
         for set in chunks(&collapse(ids.iter().copied()), most) {
-            let mut witness = self.absent.witness.filter(|witness| !ids.contains(witness));
+            let mut witness = self.absent.witnesses.get(place).copied().filter(|witness| !ids.contains(witness));
             let asked = collapse(expand(&set).chain(witness));
             let mut fetched = stop.or(documents.fetch(&asked)).await?;
             // A witness that we hold may be gone too: others are tried, the newest first.
@@ -132,37 +161,23 @@ impl IdScan {
                 if witness.is_none() || first_of(&fetched).is_some() {
                     break;
                 }
-                let Some(other) = stand_in(session, &tried).await? else { break };
+                let Some(other) = stand_in(session, place, &tried).await? else { break };
                 tried.insert(other);
-                (witness, self.absent.witness) = (Some(other), Some(other));
+                witness = Some(other);
+                self.absent.set_witness(place, witness);
                 fetched = stop.or(documents.fetch(&collapse(expand(&set).chain(witness)))).await?;
             }
             let proven = match witness {
                 Some(witness) => came(&fetched).any(|id| id == witness),
                 None => first_of(&fetched).is_some(),
             };
-            let absent = std::mem::take(&mut fetched.gone).into_iter().filter(|id| Some(*id) != witness);
-            let absent: Vec<i64> = absent.collect();
+            let decides = self.purpose.keeps_absent(&session.resource);
+            let none = if decides { std::mem::take(&mut fetched.none) } else { Vec::new() };
+            let gone = std::mem::take(&mut fetched.gone).into_iter().chain(none);
+            let absent: Vec<i64> = gone.filter(|id| Some(*id) != witness).collect();
             again.unproven.extend(absent.iter().filter(|_| !proven));
             again.absent.extend(absent);
             self.take_in(session, fetched).await?;
-        }
-        self.fetch_deferred(session, documents).await?;
-        Ok(again)
-    }
-
-    /// The absence of an owner is an empty record, once an answer shows that the source works.
-    async fn settle_owners(&mut self, session: &mut ResourceSession<'_>, again: &Again, known: &Known) -> Result<()> {
-        // Nothing came and nothing is held: there is no witness, and nothing to lose.
-        let nothing_at_all = self.absent.witness.is_none() && known.held.is_empty();
-        let (pending, empty): (Vec<i64>, Vec<i64>) =
-            again.absent.iter().partition(|id| again.unproven.contains(id) && !nothing_at_all);
-        for id in pending {
-            self.pend(session, id, UNPROVEN);
-        }
-        self.not_there(session, empty.iter().copied());
-        if self.purpose.empties_absent(&session.resource) {
-            session.absorb_with_empty(Vec::new(), self.purpose.partition(), empty, self.started_at).await?;
         }
         Ok(())
     }
@@ -173,7 +188,7 @@ impl IdScan {
         session: &mut ResourceSession<'_>,
         documents: &Documents,
         mut again: Again,
-        known: &Known,
+        known: &KnownIds,
     ) -> Result<()> {
         let matters = |id: &i64| {
             self.absent.is_shown(*id) || [&known.held, &known.pending, &known.due].iter().any(|ids| ids.contains(id))
@@ -228,7 +243,7 @@ impl IdScan {
     }
 
     /// An id that the source should return and does not: pending, and its rows stay.
-    fn pend(&mut self, session: &mut ResourceSession<'_>, id: i64, reason: &str) {
+    pub fn pend(&mut self, session: &mut ResourceSession<'_>, id: i64, reason: &str) {
         let id = Key::Int(id);
         session.preserve([id.clone()]);
         if !session.state.pending.iter().any(|known| known.id == id) {
@@ -237,7 +252,7 @@ impl IdScan {
     }
 
     /// Ids that are not at the source: not pending any more. Rows that we hold stay until a deletion is proven.
-    fn not_there(&mut self, session: &mut ResourceSession<'_>, ids: impl IntoIterator<Item = i64>) {
+    pub fn not_there(&mut self, session: &mut ResourceSession<'_>, ids: impl IntoIterator<Item = i64>) {
         let ids: BTreeSet<i64> = ids.into_iter().collect();
         session.state.pending.retain(|pending| !matches!(pending.id, Key::Int(id) if ids.contains(&id)));
         session.state.absence.tries.retain(|id, _| !ids.contains(id));
@@ -333,9 +348,12 @@ pub fn delete_suspects(session: &mut ResourceSession<'_>, proven: &BTreeSet<i64>
 /// suspects.
 pub fn delete_some(session: &mut ResourceSession<'_>, gone: BTreeSet<i64>, held: u64, at: Timestamp) {
     let due: BTreeSet<i64> = session.state.absence.due(&session.context.run, at).into_iter().collect();
-    let (sure, fresh): (Vec<i64>, Vec<i64>) = gone.into_iter().partition(|id| due.contains(id));
-    delete_suspects(session, &sure.into_iter().collect(), held, at);
-    let most = usize::try_from(at_once(held)).unwrap_or(usize::MAX).min(fresh.len());
+    let (sure, fresh): (BTreeSet<i64>, BTreeSet<i64>) = gone.into_iter().partition(|id| due.contains(id));
+    let fresh: Vec<i64> = fresh.into_iter().collect();
+    delete_suspects(session, &sure, held, at);
+    // Together no more than the safety limit allows.
+    let allowed = at_once(held).min(may_go(held).saturating_sub(count(sure.len())));
+    let most = usize::try_from(allowed).unwrap_or(usize::MAX).min(fresh.len());
     let (now, later) = fresh.split_at(most);
     session.state.absence.suspects.retain(|id, _| !now.contains(id));
     session.delete_records(now.to_vec(), at);
@@ -429,8 +447,8 @@ async fn held_among(session: &ResourceSession<'_>, ids: &[i64]) -> Result<BTreeS
     Ok(found)
 }
 
-/// An id that the tables hold, for want of one that came.
-pub async fn stand_in(session: &ResourceSession<'_>, but: &BTreeSet<i64>) -> Result<Option<i64>> {
+/// An id that the tables hold and that has this path, for want of one that came.
+pub async fn stand_in(session: &ResourceSession<'_>, place: &[i64], but: &BTreeSet<i64>) -> Result<Option<i64>> {
     let Some(head) = session.head.as_ref().filter(|_| !session.committer.rebuild) else { return Ok(None) };
     let absence = &session.state.absence;
     let doubted = |id: &i64| {
@@ -441,8 +459,15 @@ pub async fn stand_in(session: &ResourceSession<'_>, but: &BTreeSet<i64>) -> Res
         // The newest file first: a record that changed lately most likely still exists.
         for file in files.iter().rev().filter(|file| file.rows > 0) {
             let ids = crate::write::held_ids(&session.context.store, std::slice::from_ref(file), &key).await?;
-            if let Some(id) = ids.into_iter().rev().find(|id| !but.contains(id) && !doubted(id)) {
-                return Ok(Some(id));
+            let ids: Vec<i64> = ids.into_iter().filter(|id| !but.contains(id) && !doubted(id)).collect();
+            for newest in ids.rchunks(PLACED_AT_ONCE) {
+                let of_place = match &session.stored.holder {
+                    Some(holder) => holder.places(&collapse(newest.iter().copied())).await?.groups.remove(place),
+                    None => Some(collapse(newest.iter().copied())),
+                };
+                if let Some(id) = of_place.iter().flat_map(|ids| expand(ids)).last() {
+                    return Ok(Some(id));
+                }
             }
         }
     }

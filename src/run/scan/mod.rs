@@ -3,6 +3,7 @@
 //! Takes a resource session and a step, commits the fetched rows. `run` makes the scans, `forecast` counts the same ones.
 
 pub(crate) mod absent_ids;
+pub(crate) mod absent_owners;
 pub(crate) mod change_points;
 pub(crate) mod changes;
 pub(crate) mod completeness;
