@@ -7,7 +7,7 @@ use crate::failure::Result;
 use crate::fetch::{collapse, count, holds};
 use crate::forecast::amount::Amount;
 use crate::forecast::cost::{ScanForecast, cost, held_records};
-use crate::forecast::id_count::IdCount;
+use crate::forecast::id_count::{IdCount, documents, max_ids};
 use crate::forecast::probe::pages;
 use crate::forecast::request_counter::{RequestCounter, ScanEstimate, StoredResource};
 use crate::manifest::ScanKind;
@@ -79,6 +79,12 @@ impl RequestCounter<'_> {
             let requests = Amount::about(pages(records, 1, u64::from(self.limits.page_size)));
             return Ok(ScanEstimate { requests, records: Some(Amount::about(0)), fresh: Amount::about(0) });
         }
+        if let Some(ids) = held.resource.held_ids() {
+            // Every id is requested; those that are not returned are requested once more.
+            let found = self.held_owners(held, ids).await?;
+            let estimate = documents(held.state, found, max_ids(held.resource));
+            return Ok(ScanEstimate { records: Some(Amount::about(0)), fresh: Amount::about(0), ..estimate });
+        }
         let ReadStyle::IdSets { inventory, max_ids, .. } = &held.resource.read.style else {
             return Ok(ScanEstimate::NOTHING);
         };
@@ -131,12 +137,21 @@ impl RequestCounter<'_> {
         let most = usize::try_from(requests).unwrap_or(usize::MAX).saturating_mul(*max_ids);
         let ids = match (held.head, self.store) {
             (Some(head), Some(store)) => {
-                held_after(store, &record_key_files(held.resource, head), held.state.reread_to, most).await?.len()
+                held_after(store, &record_key_files(held.resource, head), held.state.reread_to, most).await?
             }
-            (Some(_) | None, _) => 0,
+            (Some(_) | None, _) => Vec::new(),
         };
+        let exact = ids.len() == most;
+        let length = |length: usize| u64::try_from(length).expect("a length fits");
+        if let (Some(of), Some(store)) = (held.resource.held_ids(), self.store) {
+            let holder = Holder::new(store, self.catalog, held.resource, of)?;
+            let within = holder.within(&ids, *max_ids, requests).await?;
+            let sets = holder.sets(&collapse(within.iter().copied()), *max_ids).await?;
+            let (records, fresh) = (Amount::about(length(within.len())), Amount::about(0));
+            return Ok(ScanEstimate { requests: Amount::about(sets), records: Some(records), fresh });
+        }
         // The records that this run reads before count too, where fewer are held than the budget allows.
-        let records = Amount { value: u64::try_from(ids).expect("a length fits"), exact: ids == most };
+        let records = Amount { value: length(ids.len()), exact };
         Ok(ScanEstimate { requests: records.sets(*max_ids), records: Some(records), fresh: Amount::about(0) })
     }
 
@@ -287,7 +302,7 @@ pub async fn touched(
     let records = Amount { exact: fresh == Amount::exact(0), ..number };
     let mut requests = records.sets(*max_ids);
     if let (Some(ids), Some(store)) = (resource.held_ids().filter(|ids| !ids.in_path.is_empty()), store) {
-        let holder = Holder::new(store, &request.catalog, ids)?;
+        let holder = Holder::new(store, &request.catalog, resource, ids)?;
         let sets = holder.sets(&collapse(pending_references), *max_ids).await?;
         requests = Amount::about(sets).plus(fresh.sets(*max_ids));
     }

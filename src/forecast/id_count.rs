@@ -11,6 +11,7 @@ use crate::forecast::cost::held_records;
 use crate::forecast::probe::{Extent, pages};
 use crate::forecast::request_counter::{RequestCounter, ScanEstimate, StoredResource};
 use crate::manifest::State;
+use crate::run::held_records::held_record_ids;
 use crate::run::holder::Holder;
 use crate::run::scan::first_day::{above, is_from, least_of, since};
 use crate::run::scan::id_source::is_counted;
@@ -146,12 +147,7 @@ impl RequestCounter<'_> {
         let (owner, filter) = match owners {
             Owners::Listed { resource, filter } => (self.catalog.get(resource)?, filter),
             Owners::Held(ids) => {
-                let (ReadStyle::IdSets { max_ids, .. } | ReadStyle::PerOwner { max_ids, .. }) =
-                    &held.resource.read.style
-                else {
-                    return Err(no_changes(held.resource));
-                };
-                return self.held_owners(held, ids, *max_ids).await;
+                return self.held_owners(held, ids).await;
             }
         };
         let mut all = self.inventory(held, owner).await?;
@@ -190,19 +186,39 @@ impl RequestCounter<'_> {
 }
 
 impl RequestCounter<'_> {
-    /// The ids that the table of another resource holds now, without those that the run itself adds to it first.
-    async fn held_owners(&self, held: StoredResource<'_>, ids: &HeldIds, max_ids: usize) -> Result<IdCount> {
+    /// The ids that the table of another resource holds now, without those that the run itself adds to it first, and the ids of
+    /// our own records.
+    pub async fn held_owners(&self, held: StoredResource<'_>, ids: &HeldIds) -> Result<IdCount> {
+        let max_ids = max_ids(held.resource);
         let known = held.head.and_then(|head| held_records(held.resource, head)).unwrap_or(0);
         let unknown =
             IdCount { requests: Amount::about(0), ids: None, number: Amount::about(known.max(1)), at: Timestamp::MIN };
         let Some(store) = self.store else { return Ok(unknown) };
-        let holder = Holder::new(store, self.catalog, ids)?;
+        let holder = Holder::new(store, self.catalog, held.resource, ids)?;
         let Some(all) = holder.all().await? else { return Ok(unknown) };
-        let ids = collapse(all.values.into_keys());
+        let own = match held.head.filter(|_| held.resource.follows_held_ids()) {
+            Some(head) => held_record_ids(store, held.resource, head).await?,
+            None => BTreeSet::new(),
+        };
+        let absent = without(&collapse(all.values.keys().copied()), &own);
+        let ids = collapse(all.values.into_keys().chain(own));
         let sets = holder.sets(&ids, max_ids).await?;
         // As many as those of one path, and more where they have several.
         let more = sets.saturating_sub(Amount::about(count(&ids)).sets(max_ids).value);
-        Ok(IdCount { requests: Amount::about(more), ..listed(0, ids, false, Timestamp::MIN) })
+        // Ids without a record so far are most likely requested once more, beside a witness.
+        let again = match held.head.filter(|_| held.resource.follows_held_ids()) {
+            Some(_) => holder.sets(&absent, max_ids.saturating_sub(1).max(1)).await?,
+            None => 0,
+        };
+        Ok(IdCount { requests: Amount::about(more + again), ..listed(0, ids, false, Timestamp::MIN) })
+    }
+}
+
+/// Ids of a request at most.
+pub fn max_ids(resource: &Resource) -> usize {
+    match &resource.read.style {
+        ReadStyle::IdSets { max_ids, .. } | ReadStyle::PerOwner { max_ids, .. } => *max_ids,
+        ReadStyle::Search(_) | ReadStyle::List { .. } => 1,
     }
 }
 

@@ -32,6 +32,7 @@ mod commit;
 pub(crate) mod scan;
 mod repair;
 mod reconcile;
+mod reconcile_held;
 mod reconcile_rows;
 mod backfill;
 pub(crate) mod selection;

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use crate::event::Event;
 use crate::failure::{Failure, Kind, Result};
 use crate::fetch::{IdRanges, chunks, collapse, count as ids_in, expand, holds, without};
+use crate::manifest::Version;
 use crate::quantity::count;
 use crate::quantity::plural;
 use crate::run::safety_limit::{described, may_go};
@@ -63,6 +64,7 @@ pub fn refuse(resource: &Resource) -> Option<String> {
         ReadStyle::PerOwner { .. } if resource.is_snapshot() => {
             Some("a snapshot is taken whole: it holds what was there that day".into())
         }
+        ReadStyle::PerOwner { .. } if resource.follows_held_ids() => None,
         ReadStyle::PerOwner { .. } => Some("rows of deleted owners go at the next whole read (`run --full`)".into()),
         ReadStyle::List { .. } => Some("a list is read whole each time: what is gone is gone".into()),
         ReadStyle::Search(search) if search.since.is_empty() => {
@@ -81,11 +83,7 @@ pub async fn reconcile(session: &mut ResourceSession<'_>, by: By) -> Result<Reco
         return Err(Failure::new(Kind::Usage, format!("reconcile {}", resource.name))
             .because(refuse(&resource).unwrap_or_default()));
     };
-    let Some(head) = session.head.clone().filter(|head| head.state.completed_at.is_some()) else {
-        return Err(Failure::new(Kind::Usage, format!("reconcile {}", resource.name))
-            .because("its first load is not complete")
-            .advise(format!("`pearlift run {}` first", resource.name)));
-    };
+    let head = loaded(session)?;
     let listed = listed_ids(session, inventory, changes.as_ref()).await?;
     let table = resource.main_table();
     let files = head.tables.get(&table.name).map(|table| table.files.clone()).unwrap_or_default();
@@ -139,6 +137,15 @@ pub async fn reconcile(session: &mut ResourceSession<'_>, by: By) -> Result<Reco
     session.forget_absent();
     session.commit(Replace::Records, true).await?;
     Ok(found)
+}
+
+/// The head of a resource that was loaded; refuses (`Usage`) an unfinished first load.
+pub fn loaded(session: &ResourceSession<'_>) -> Result<Version> {
+    session.head.clone().filter(|head| head.state.completed_at.is_some()).ok_or_else(|| {
+        Failure::new(Kind::Usage, format!("reconcile {}", session.name))
+            .because("its first load is not complete")
+            .advise(format!("`pearlift run {}` first", session.name))
+    })
 }
 
 /// The ids that the source has.

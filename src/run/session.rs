@@ -103,7 +103,8 @@ impl<'a> ResourceSession<'a> {
             // The fields in which answers differed from another schema do not concern this one.
             state.evidence.drift = FieldDrift::default();
         }
-        let holder = resource.held_ids().map(|held| Holder::new(&context.store, &context.catalog, held)).transpose()?;
+        let holder = resource.held_ids();
+        let holder = holder.map(|held| Holder::new(&context.store, &context.catalog, resource, held)).transpose()?;
         let stored = StoredRows { lookups: Lookups::of(state.looked.clone()), holder };
         let memory = (context.limits.memory / SPOOL_SHARE).max(8 << 20);
         Ok(Self {

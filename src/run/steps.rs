@@ -10,6 +10,7 @@ use crate::quantity::count;
 use crate::run::context::RunContext;
 use crate::run::outcome::{End, ResourceOutcome, Tally, Unsettled};
 use crate::run::reconcile::{By, Reconciled};
+use crate::run::reconcile_held::reconcile_held;
 use crate::run::reconcile_rows::reconcile_rows;
 use crate::run::repair::Repaired;
 use crate::run::request::{RunMode, RunRequest};
@@ -220,8 +221,8 @@ async fn beside(
         RunMode::Update { .. } => Ok(End::Complete),
         RunMode::Reconcile { force } => {
             let unready = session.head.as_ref().is_none_or(|head| head.state.completed_at.is_none());
-            let why =
-                reconcile::refuse(resource).or_else(|| unready.then(|| "its first load is not complete".to_owned()));
+            let unready = unready.then(|| "its first load is not complete".to_owned());
+            let why = reconcile::refuse(resource).or(unready).or(held_ids::unready(context, resource).await?);
             if let (Some(why), true) = (why, request.names.is_empty()) {
                 return Ok(End::Idle(why));
             }
@@ -259,6 +260,7 @@ async fn compare(session: &mut ResourceSession<'_>, by: By) -> Result<Reconciled
     let resource = std::sync::Arc::clone(&session.resource);
     match &resource.read.style {
         ReadStyle::Search(search) if !search.since.is_empty() => reconcile_rows(session, search, by).await,
+        ReadStyle::PerOwner { .. } if resource.follows_held_ids() => reconcile_held(session, by).await,
         ReadStyle::Search(_) | ReadStyle::IdSets { .. } | ReadStyle::PerOwner { .. } | ReadStyle::List { .. } => {
             reconcile::reconcile(session, by).await
         }

@@ -61,6 +61,12 @@ pub fn in_path(get: &str) -> Result<Vec<String>> {
     Ok(names)
 }
 
+/// Why a value of the path cannot be taken from the resource's own rows, once the other table has no row of the id any more.
+fn lacking(own: &Table, name: &str) -> Option<String> {
+    let is_there = own.columns.iter().any(|column| column.name == name && column.kind == Type::Int64);
+    (!is_there).then(|| format!("`get`: its own table `{}` has no int64 column `{name}`", own.name))
+}
+
 impl HeldIds {
     /// The ids that a file states, for a path.
     pub fn check(file: OwnersFile, get: &str, line: usize) -> Result<Self> {
@@ -93,12 +99,14 @@ impl HeldIds {
         }
         let table = source.tables.iter().find(|table| table.name == self.table)?;
         let kind = |name: &str| table.columns.iter().find(|column| column.name == name).map(|column| column.kind);
+        let own = resources.iter().find(|own| own.name == name).map(Resource::main_table);
         let number = |name: &str, key: &str| match kind(name) {
             Some(Type::Int64) => None,
             Some(_) | None => Some(format!("`{key}`: table `{}` has no int64 column `{name}`", self.table)),
         };
         number(&self.column, "owners.held")
             .or_else(|| self.in_path.iter().find_map(|name| number(name, "get")))
+            .or_else(|| own.and_then(|own| self.in_path.iter().find_map(|name| lacking(own, name))))
             .or_else(|| {
                 self.conditions.iter().find_map(|condition| match kind(&condition.column) {
                     Some(kind) => condition.refuse(kind),

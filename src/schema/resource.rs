@@ -402,6 +402,11 @@ impl Resource {
         }
     }
 
+    /// Whether its records are those of held ids until the source states otherwise: a snapshot only holds its day.
+    pub fn follows_held_ids(&self) -> bool {
+        self.held_ids().is_some() && !self.is_snapshot()
+    }
+
     /// How open records are found, where there are any.
     pub fn open(&self) -> Option<&Open> {
         match &self.read.style {

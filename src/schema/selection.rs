@@ -235,6 +235,8 @@ impl Resource {
         if let Partition::By { table, column, .. } = self.partition() {
             needs.push(at(*table, *column, "the files are divided by it"));
         }
+        let in_path = self.held_ids().into_iter().flat_map(|held| &held.in_path);
+        needs.extend(in_path.map(|name| need(name, "a request for the record has it in its path")));
         let newer = self.read.newer.iter();
         needs.extend(newer.map(|newer| at(newer.table, newer.column, "it determines which of two copies is newer")));
         if let ReadStyle::IdSets { changes: Some(Changes { since, same, open, .. }), .. } = &self.read.style {

@@ -45,8 +45,7 @@ fn corrections(sandbox: &Sandbox) -> Vec<i64> {
 async fn corrections_and_notes_are_there_after_a_load_changes_deletions_and_a_quiet_run() {
     let sandbox = account(600).await;
     let lake = tempfile::tempdir().unwrap();
-    let program =
-        Program::new(&sandbox, lake.path()).with("PEARLIFT_RESOURCES_INCLUDE", "*,stock_correction,drop_ship_note");
+    let program = Program::new(&sandbox, lake.path());
     let names = &ALL[..4];
     let run = |arguments: &[&str]| program.run(&[arguments, names].concat()).expect(0);
     let check = || check_truth(&sandbox, text(lake.path()), &["--only", TABLES]);
@@ -97,9 +96,7 @@ async fn corrections_and_notes_are_there_after_a_load_changes_deletions_and_a_qu
     check();
 
     // WHEN all of them are read again, though no row names them THEN nothing is lost
-    let weekly = Program::new(&sandbox, lake.path())
-        .with("PEARLIFT_RESOURCES_INCLUDE", "*,stock_correction,drop_ship_note")
-        .with("PEARLIFT_RESOURCE_DROP_SHIP_NOTE_RELOAD_EVERY", "1ms");
+    let weekly = Program::new(&sandbox, lake.path()).with("PEARLIFT_RESOURCE_DROP_SHIP_NOTE_RELOAD_EVERY", "1ms");
     weekly.run(&["run", "drop_ship_note"]).expect(0);
     check();
 
@@ -119,8 +116,7 @@ async fn a_request_has_ids_of_one_warehouse_and_a_night_asks_for_what_changed() 
     // GIVEN corrections in six warehouses
     let sandbox = account(900).await;
     let lake = tempfile::tempdir().unwrap();
-    let program =
-        Program::new(&sandbox, lake.path()).with("PEARLIFT_RESOURCES_INCLUDE", "*,stock_correction,drop_ship_note");
+    let program = Program::new(&sandbox, lake.path());
     program.run(&["run", "goods_movement", "stock_correction"]).expect(0);
     let warehouses =
         query(&format!("select count(distinct warehouse_id) from '{}/stock_correction/*.parquet'", text(lake.path())));
@@ -143,8 +139,7 @@ async fn ids_that_are_not_held_yet_are_told_and_read_once_they_are() {
     // GIVEN nothing at the destination
     let sandbox = account(200).await;
     let lake = tempfile::tempdir().unwrap();
-    let program =
-        Program::new(&sandbox, lake.path()).with("PEARLIFT_RESOURCES_INCLUDE", "*,stock_correction,drop_ship_note");
+    let program = Program::new(&sandbox, lake.path());
 
     // WHEN what is read by the ids of another resource is read alone THEN it says so, and asks for nothing
     let done = program.run(&["run", "stock_correction"]).expect(0);
@@ -163,8 +158,7 @@ async fn a_reservation_is_a_request_for_each_open_sale_and_what_has_none_is_aske
     let settings = SandboxSettings { limit: 0, history: 60, now: Some(this_morning()), ..SandboxSettings::default() };
     let sandbox = crate::support::start(settings, Size { orders: 500, ..Size::default() }).await;
     let lake = tempfile::tempdir().unwrap();
-    let program =
-        Program::new(&sandbox, lake.path()).with("PEARLIFT_RESOURCES_INCLUDE", "*,stock_correction,drop_ship_note");
+    let program = Program::new(&sandbox, lake.path());
     program.run(&["run", "order"]).expect(0);
     let open = query(&format!(
         "select count(*) from '{}/order/**/*.parquet' where closed_on is null and order_type_code = 'SO'",
@@ -200,8 +194,7 @@ async fn a_reservation_is_a_request_for_each_open_sale_and_what_has_none_is_aske
 async fn planned_requests_of_what_is_read_by_held_ids_are_those_of_a_run() {
     let sandbox = account(400).await;
     let lake = tempfile::tempdir().unwrap();
-    let program =
-        Program::new(&sandbox, lake.path()).with("PEARLIFT_RESOURCES_INCLUDE", "*,stock_correction,drop_ship_note");
+    let program = Program::new(&sandbox, lake.path());
     program.run(&["run", "order", "goods_movement"]).expect(0);
     for _ in 0..2 {
         // WHEN a run is planned, and made

@@ -39,6 +39,7 @@ mod gone_rows;
 mod snapshot_holes;
 mod grammar;
 mod held;
+mod held_deletions;
 mod hostile;
 mod housekeeping;
 mod kill;

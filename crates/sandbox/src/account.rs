@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-use crate::fixture::{Fixture, Fixtures, Stamp};
+use crate::fixture::{Fixture, FixtureShape, Fixtures, Stamp};
 use crate::record::{Cell, Record};
 use crate::resource::ResourceId;
 use crate::rules::{CompletionRule, Following, MOST_AFTER, Part, Records};
@@ -31,6 +31,8 @@ pub struct Account {
     pub world: World,
     pub fixtures: Fixtures,
     stocks: BTreeMap<ResourceId, Stock>,
+    /// Documents by the ids of another resource that were deleted: their owners stay.
+    hidden: BTreeMap<ResourceId, BTreeSet<i64>>,
     start: i64,
     /// The records were created over this long before the start, in seconds.
     history: i64,
@@ -109,7 +111,8 @@ impl Account {
         }
         let world = World::new(settings, zone, spans, now.as_second());
         let history = i64::from(settings.history) * 24 * 3600;
-        let mut account = Self { world, fixtures, stocks, start: now.as_second(), history, lags: false };
+        let (hidden, start) = (BTreeMap::new(), now.as_second());
+        let mut account = Self { world, fixtures, stocks, hidden, start, history, lags: false };
         account.world.trade.products = account.stocked();
         account.world.trade.sum_stock();
         account
@@ -148,6 +151,9 @@ impl Account {
 
     /// Whether a view has a document for a record of its owner.
     fn is_viewed(&self, resource: ResourceId, id: i64) -> bool {
+        if self.hidden.get(&resource).is_some_and(|hidden| hidden.contains(&id)) {
+            return false;
+        }
         let owner = self.fixture(resource).owner.as_ref();
         let Some((owner, filter)) = owner.and_then(|owner| Some((owner, owner.filter.as_ref()?))) else {
             return true;
@@ -367,8 +373,12 @@ impl Account {
         }
     }
 
-    /// Deletes records without a trace.
+    /// Deletes records without a trace; of documents by the ids of another resource these alone.
     pub fn delete(&mut self, resource: ResourceId, ids: &[i64]) {
+        if self.fixture(resource).shape == FixtureShape::PerOwner {
+            self.hidden.entry(resource).or_default().extend(ids);
+            return;
+        }
         for id in ids {
             let was_there = self.exists(resource, *id);
             self.stock_mut(resource).deleted.insert(*id);
@@ -380,6 +390,9 @@ impl Account {
 
     /// Brings deleted records back as they were.
     pub fn restore(&mut self, resource: ResourceId, ids: &[i64]) {
+        if let Some(hidden) = self.hidden.get_mut(&resource) {
+            hidden.retain(|id| !ids.contains(id));
+        }
         for id in ids {
             if self.stock_mut(resource).deleted.remove(id) && self.exists(resource, *id) {
                 self.count_deleted(resource, *id, -1);

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 
 use crate::fetch::IdRanges;
 use crate::manifest::Key;
+use crate::run::holder::Holder;
 use crate::run::scan::documents::FetchedSet;
 
 /// The absent ids of a scan, and the evidence about them.
@@ -15,8 +16,12 @@ pub struct Absent {
     pub shown: IdRanges,
     /// Ids that did not come, each with whether something of its set came and the answer stated no errors.
     pub ids: BTreeMap<i64, bool>,
-    /// An id that came.
-    pub witness: Option<i64>,
+    /// An id that came, of each path by its values.
+    pub witnesses: BTreeMap<Vec<i64>, i64>,
+    /// Records held whose id did not come, and that another answer shows to be gone: the end of the scan decides about them.
+    pub vanished: BTreeSet<i64>,
+    /// Ids of a comparison that did not come, and nothing else in the same answers.
+    pub unproven: BTreeSet<i64>,
     /// Earlier suspects that this scan has proven to be deleted.
     pub proven: BTreeSet<i64>,
     /// The source's clock at the last request.
@@ -24,15 +29,31 @@ pub struct Absent {
 }
 
 impl Absent {
-    /// Notes the result of a set; `span` states that a set with gaps is normal. Ids that are absent without doubt stay
-    /// in `fetched.gone`, the others are kept for later.
-    pub fn note(&mut self, fetched: &mut FetchedSet, span: bool) {
+    /// Notes the result of a set; `holder` has the paths of ids, and `span` states that a set with gaps is normal. Ids that are
+    /// absent without doubt stay in `fetched.gone`, the others are kept for later.
+    pub fn note(&mut self, fetched: &mut FetchedSet, span: bool, holder: Option<&Holder>) {
         let came = first_of(fetched);
-        self.witness = self.witness.or(came);
+        match holder {
+            None => self.witnesses.extend(came.filter(|_| self.witnesses.is_empty()).map(|id| (Vec::new(), id))),
+            Some(holder) => {
+                let placed = self::came(fetched).filter_map(|id| Some((holder.place(id)?, id)));
+                for (place, id) in placed {
+                    self.witnesses.entry(place).or_insert(id);
+                }
+            }
+        }
         self.latest = self.latest.max(fetched.pages.iter().map(|(_, asked_at)| *asked_at).max());
         let whole = came.is_some() && fetched.pages.iter().all(|(page, _)| page.partial.is_none());
         if !span || !whole {
             self.ids.extend(std::mem::take(&mut fetched.gone).into_iter().map(|id| (id, whole)));
+        }
+    }
+
+    /// Replaces the witness of a path, or removes it.
+    pub fn set_witness(&mut self, place: &[i64], witness: Option<i64>) {
+        match witness {
+            Some(id) => drop(self.witnesses.insert(place.to_vec(), id)),
+            None => drop(self.witnesses.remove(place)),
         }
     }
 

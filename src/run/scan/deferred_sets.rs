@@ -61,7 +61,12 @@ impl IdScan {
         if documents.sets.count() > 0 {
             return Ok(());
         }
-        let Some(witness) = stored_witness(session, &expand(&set.ids).collect()).await? else { return Ok(()) };
+        let place = match &documents.holder {
+            Some(holder) => holder.places(&set.ids).await?.groups.into_keys().next(),
+            None => None,
+        };
+        let but = expand(&set.ids).collect();
+        let Some(witness) = stored_witness(session, &place.unwrap_or_default(), &but).await? else { return Ok(()) };
         let stop = session.context.stop.clone();
         let fetched = stop.or(documents.fetch(&vec![(witness, witness)])).await;
         match fetched {

@@ -20,14 +20,14 @@ use crate::schema::ReadStyle;
 use crate::write::held;
 
 const LISTED: &str = "the source lists it and does not return it";
-const UNPROVEN: &str = "the source does not return it, nor anything else in the same answer";
+pub const UNPROVEN: &str = "the source does not return it, nor anything else in the same answer";
 
 /// Absent ids, by their records in the tables and in the state.
-struct AbsentRecords {
-    held: BTreeSet<i64>,
-    pending: BTreeSet<i64>,
+pub struct AbsentRecords {
+    pub held: BTreeSet<i64>,
+    pub pending: BTreeSet<i64>,
     /// Suspects that this scan may prove to be deleted.
-    due: BTreeSet<i64>,
+    pub due: BTreeSet<i64>,
 }
 
 impl IdScan {
@@ -55,12 +55,13 @@ impl IdScan {
         let before = session.state.pending.len();
         if !asked.is_empty() {
             let again = self.ask_beside_witness(session, documents, &asked).await?;
-            let returned = known.due.difference(&again.absent).copied().filter(|id| !self.absent.is_shown(*id));
-            let hidden: BTreeSet<i64> = expand(&session.state.absence.hidden).chain(returned).collect();
-            session.state.absence.hidden = collapse(hidden);
             match &session.resource.read.style {
                 ReadStyle::PerOwner { .. } => self.settle_owners(session, &again, &known).await?,
                 ReadStyle::IdSets { .. } | ReadStyle::Search(_) | ReadStyle::List { .. } => {
+                    let returned = known.due.difference(&again.absent).copied();
+                    let returned = returned.filter(|id| !self.absent.is_shown(*id));
+                    let hidden: BTreeSet<i64> = expand(&session.state.absence.hidden).chain(returned).collect();
+                    session.state.absence.hidden = collapse(hidden);
                     self.settle_records(session, documents, again, &known).await?;
                 }
             }
@@ -83,27 +84,6 @@ impl IdScan {
         });
         let pending = pending.collect();
         Ok(AbsentRecords { held: held_among(session, &ids.into_iter().collect::<Vec<_>>()).await?, pending, due })
-    }
-
-    /// The absence of an owner is an empty record, once an answer shows that the source works.
-    async fn settle_owners(
-        &mut self,
-        session: &mut ResourceSession<'_>,
-        again: &SecondAnswer,
-        known: &AbsentRecords,
-    ) -> Result<()> {
-        // Nothing came and nothing is held: there is no witness, and nothing to lose.
-        let nothing_at_all = self.absent.witness.is_none() && known.held.is_empty();
-        let (pending, empty): (Vec<i64>, Vec<i64>) =
-            again.absent.iter().partition(|id| again.unproven.contains(id) && !nothing_at_all);
-        for id in pending {
-            self.pend(session, id, UNPROVEN);
-        }
-        self.not_there(session, empty.iter().copied());
-        if self.purpose.empties_absent(&session.resource) {
-            session.absorb_with_empty(Vec::new(), self.purpose.partition(), empty, self.started_at).await?;
-        }
-        Ok(())
     }
 
     /// Listed ids are pending, ids that are not listed are suspects where we hold them.
@@ -167,7 +147,7 @@ impl IdScan {
     }
 
     /// An id that the source should return and does not: pending, and its rows stay.
-    fn pend(&mut self, session: &mut ResourceSession<'_>, id: i64, reason: &str) {
+    pub fn pend(&mut self, session: &mut ResourceSession<'_>, id: i64, reason: &str) {
         let id = Key::Int(id);
         session.preserve([id.clone()]);
         if !session.state.pending.iter().any(|known| known.id == id) {
@@ -176,7 +156,7 @@ impl IdScan {
     }
 
     /// Ids that are not at the source: not pending any more. Rows that we hold stay until a deletion is proven.
-    fn not_there(&mut self, session: &mut ResourceSession<'_>, ids: impl IntoIterator<Item = i64>) {
+    pub fn not_there(&mut self, session: &mut ResourceSession<'_>, ids: impl IntoIterator<Item = i64>) {
         let ids: BTreeSet<i64> = ids.into_iter().collect();
         session.state.pending.retain(|pending| !matches!(pending.id, Key::Int(id) if ids.contains(&id)));
         session.state.absence.tries.retain(|id, _| !ids.contains(id));
@@ -220,9 +200,12 @@ pub fn delete_proven(session: &mut ResourceSession<'_>, proven: &BTreeSet<i64>, 
 /// suspects.
 pub fn delete_or_suspect(session: &mut ResourceSession<'_>, gone: BTreeSet<i64>, held: u64, at: Timestamp) {
     let due: BTreeSet<i64> = session.state.absence.due(&session.context.run, at).into_iter().collect();
-    let (sure, fresh): (Vec<i64>, Vec<i64>) = gone.into_iter().partition(|id| due.contains(id));
-    delete_proven(session, &sure.into_iter().collect(), held, at);
-    let most = usize::try_from(at_once(held)).unwrap_or(usize::MAX).min(fresh.len());
+    let (sure, fresh): (BTreeSet<i64>, BTreeSet<i64>) = gone.into_iter().partition(|id| due.contains(id));
+    let fresh: Vec<i64> = fresh.into_iter().collect();
+    delete_proven(session, &sure, held, at);
+    // Together no more than the safety limit allows.
+    let allowed = at_once(held).min(may_go(held).saturating_sub(count(sure.len())));
+    let most = usize::try_from(allowed).unwrap_or(usize::MAX).min(fresh.len());
     let (now, later) = fresh.split_at(most);
     session.state.absence.suspects.retain(|id, _| !now.contains(id));
     session.delete_records(now.to_vec(), at);

@@ -1,12 +1,13 @@
 //! The evidence of a deletion: a GET in which a witness came and the id did not, and a second listing without it
 //! (docs/reading.md §13).
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::failure::Result;
 use crate::fetch::{chunks, collapse, expand};
 use crate::manifest::Key;
 use crate::run::held_records::record_key_files;
+use crate::run::holder::Places;
 use crate::run::scan::absent_ids::{came, first_of};
 use crate::run::scan::documents::Documents;
 use crate::run::scan::id_scan::IdScan;
@@ -17,6 +18,8 @@ use crate::schema::{Inventory, ReadStyle};
 
 /// At most this many ids are requested alone.
 pub const ALONE: usize = 20;
+/// Ids whose paths are looked for at once: most witnesses are among the newest.
+const PLACED_AT_ONCE: usize = 200;
 /// Witnesses that are tried at most, where none of them comes.
 const WITNESSES: usize = 3;
 
@@ -26,6 +29,8 @@ pub struct SecondAnswer {
     pub absent: BTreeSet<i64>,
     /// Of these, the ones in an answer that lacked the witness too.
     pub unproven: BTreeSet<i64>,
+    /// Ids that could not be requested: no row states their path.
+    pub lost: BTreeSet<i64>,
 }
 
 impl IdScan {
@@ -37,10 +42,33 @@ impl IdScan {
         ids: &BTreeSet<i64>,
     ) -> Result<SecondAnswer> {
         let mut again = SecondAnswer::default();
+        let ids = collapse(ids.iter().copied());
+        let places = match &documents.holder {
+            Some(holder) => holder.places(&ids).await?,
+            None => Places { groups: BTreeMap::from([(Vec::new(), ids)]), lost: Vec::new() },
+        };
+        for (place, ids) in places.groups {
+            self.ask_beside_witness_at(session, documents, (&place, &expand(&ids).collect()), &mut again).await?;
+        }
+        again.absent.extend(&places.lost);
+        again.lost.extend(places.lost);
+        self.fetch_deferred(session, documents).await?;
+        Ok(again)
+    }
+
+    /// The same for ids that have one path, with a witness that has it too: a request with another path proves nothing.
+    async fn ask_beside_witness_at(
+        &mut self,
+        session: &mut ResourceSession<'_>,
+        documents: &Documents,
+        (place, ids): (&[i64], &BTreeSet<i64>),
+        again: &mut SecondAnswer,
+    ) -> Result<()> {
         let stop = session.context.stop.clone();
-        if self.absent.witness.is_none_or(|witness| ids.contains(&witness)) {
+        if self.absent.witnesses.get(place).is_none_or(|witness| ids.contains(witness)) {
             let shown = session.observations.top_shown.filter(|id| !ids.contains(id));
-            self.absent.witness = if shown.is_some() { shown } else { stored_witness(session, ids).await? };
+            let other = if shown.is_some() { shown } else { stored_witness(session, place, ids).await? };
+            self.absent.set_witness(place, other);
         }
         // With a witness in each set; where one id is requested at a time, with one for several.
         let most = match max_ids(session) {
@@ -48,7 +76,7 @@ impl IdScan {
             most => most - 1,
         };
         for set in chunks(&collapse(ids.iter().copied()), most) {
-            let mut witness = self.absent.witness.filter(|witness| !ids.contains(witness));
+            let mut witness = self.absent.witnesses.get(place).copied().filter(|witness| !ids.contains(witness));
             let asked = collapse(expand(&set).chain(witness));
             let mut fetched = stop.or(documents.fetch(&asked)).await?;
             // A witness that we hold may be gone too: others are tried, the newest first.
@@ -57,23 +85,25 @@ impl IdScan {
                 if witness.is_none() || first_of(&fetched).is_some() {
                     break;
                 }
-                let Some(other) = stored_witness(session, &tried).await? else { break };
+                let Some(other) = stored_witness(session, place, &tried).await? else { break };
                 tried.insert(other);
-                (witness, self.absent.witness) = (Some(other), Some(other));
+                witness = Some(other);
+                self.absent.set_witness(place, witness);
                 fetched = stop.or(documents.fetch(&collapse(expand(&set).chain(witness)))).await?;
             }
             let proven = match witness {
                 Some(witness) => came(&fetched).any(|id| id == witness),
                 None => first_of(&fetched).is_some(),
             };
-            let absent = std::mem::take(&mut fetched.gone).into_iter().filter(|id| Some(*id) != witness);
-            let absent: Vec<i64> = absent.collect();
+            let decides = self.purpose.keeps_absent(&session.resource);
+            let none = if decides { std::mem::take(&mut fetched.none) } else { Vec::new() };
+            let gone = std::mem::take(&mut fetched.gone).into_iter().chain(none);
+            let absent: Vec<i64> = gone.filter(|id| Some(*id) != witness).collect();
             again.unproven.extend(absent.iter().filter(|_| !proven));
             again.absent.extend(absent);
             self.take_in(session, fetched).await?;
         }
-        self.fetch_deferred(session, documents).await?;
-        Ok(again)
+        Ok(())
     }
 }
 
@@ -134,8 +164,8 @@ pub fn max_ids(session: &ResourceSession<'_>) -> usize {
     }
 }
 
-/// An id that the tables hold, for want of one that came.
-pub async fn stored_witness(session: &ResourceSession<'_>, but: &BTreeSet<i64>) -> Result<Option<i64>> {
+/// An id that the tables hold and that has this path, for want of one that came.
+pub async fn stored_witness(session: &ResourceSession<'_>, place: &[i64], but: &BTreeSet<i64>) -> Result<Option<i64>> {
     let Some(head) = session.head.as_ref().filter(|_| !session.commit_context.rebuild) else { return Ok(None) };
     let absence = &session.state.absence;
     let doubted = |id: &i64| {
@@ -146,8 +176,15 @@ pub async fn stored_witness(session: &ResourceSession<'_>, but: &BTreeSet<i64>) 
         // The newest file first: a record that changed lately most likely still exists.
         for file in files.iter().rev().filter(|file| file.rows > 0) {
             let ids = crate::write::held_ids(&session.context.store, std::slice::from_ref(file), &key).await?;
-            if let Some(id) = ids.into_iter().rev().find(|id| !but.contains(id) && !doubted(id)) {
-                return Ok(Some(id));
+            let ids: Vec<i64> = ids.into_iter().filter(|id| !but.contains(id) && !doubted(id)).collect();
+            for newest in ids.rchunks(PLACED_AT_ONCE) {
+                let of_place = match &session.stored.holder {
+                    Some(holder) => holder.places(&collapse(newest.iter().copied())).await?.groups.remove(place),
+                    None => Some(collapse(newest.iter().copied())),
+                };
+                if let Some(id) = of_place.iter().flat_map(|ids| expand(ids)).last() {
+                    return Ok(Some(id));
+                }
             }
         }
     }

@@ -171,14 +171,14 @@ impl Documents {
         Ok(fetched)
     }
 
-    /// The ids in sets that one request takes, in order; those without a path are not at the source.
+    /// The ids in sets that one request takes, in order; those without a path cannot be requested.
     async fn sets_of(&self, ids: &IdRanges, fetched: &mut FetchedSet) -> Result<Vec<IdRanges>> {
         let groups = match &self.holder {
             None => vec![ids.clone()],
             Some(holder) => {
-                let (groups, lost) = holder.placed(&self.path, ids).await?;
-                fetched.gone.extend(lost);
-                groups.into_iter().map(|(_, ids)| ids).collect()
+                let places = holder.places(ids).await?;
+                fetched.gone.extend(places.lost);
+                places.groups.into_values().collect()
             }
         };
         let sets = groups.iter().flat_map(|ids| chunks(ids, self.most));
@@ -188,8 +188,8 @@ impl Documents {
     /// The path of a set, which has one.
     async fn path_of(&self, set: &IdRanges) -> Result<String> {
         let Some(holder) = &self.holder else { return Ok(self.path.clone()) };
-        let (groups, _) = holder.placed(&self.path, set).await?;
-        Ok(groups.into_iter().next().map_or_else(|| self.path.clone(), |(path, _)| path))
+        let place = holder.places(set).await?.groups.into_keys().next();
+        Ok(place.map_or_else(|| self.path.clone(), |place| holder.path(&self.path, &place)))
     }
 
     /// Halves a set that failed until the records that spoil it are alone, which count as refused; one try a piece.

@@ -101,7 +101,11 @@ impl IdScan {
             gone: BTreeSet::new(),
             stale,
             deferred: Vec::new(),
-            absent: Absent { shown: known.shown, witness: known.witness, ..Absent::default() },
+            absent: Absent {
+                shown: known.shown,
+                witnesses: known.witness.into_iter().map(|id| (Vec::new(), id)).collect(),
+                ..Absent::default()
+            },
         }
     }
 
@@ -228,8 +232,12 @@ impl IdScan {
     pub async fn take_in(&mut self, session: &mut ResourceSession<'_>, mut fetched: FetchedSet) -> Result<u64> {
         let at = self.started_at;
         self.put_off(session, std::mem::take(&mut fetched.deferred));
+        if self.purpose.keeps_absent(&session.resource) {
+            fetched.gone.append(&mut fetched.none);
+        }
         note_rejected(session, &fetched.pages);
-        self.absent.note(&mut fetched, self.purpose.is_span(&session.resource));
+        let holder = session.stored.holder.as_ref();
+        self.absent.note(&mut fetched, self.purpose.is_span(&session.resource), holder);
         let came: Vec<i64> = came(&fetched).collect();
         if self.replace(session) != Replace::Records || self.confirms() {
             self.gone.extend(&fetched.gone);

@@ -4,6 +4,7 @@
 //! ones.
 
 pub(crate) mod absent_ids;
+pub(crate) mod absent_owners;
 pub(crate) mod change_points;
 pub(crate) mod changes;
 pub(crate) mod completeness;

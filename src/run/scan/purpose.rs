@@ -35,6 +35,7 @@ impl Purpose {
     pub fn of_unfinished(resource: &Resource, kind: ScanKind) -> Self {
         match (&resource.read.style, kind) {
             (ReadStyle::PerOwner { .. }, ScanKind::Changes) => Self::ChangedOwners,
+            (ReadStyle::PerOwner { .. }, ScanKind::Full) if resource.follows_held_ids() => Self::Full,
             (ReadStyle::PerOwner { .. }, ScanKind::Full) => Self::Owners,
             (_, ScanKind::Full) => Self::Full,
             (_, ScanKind::Changes) => Self::Changes { reads_open: false },
@@ -100,7 +101,14 @@ impl Purpose {
     /// Whether an absent owner of a resource has no rows.
     pub fn empties_absent(&self, resource: &Resource) -> bool {
         matches!(resource.read.style, ReadStyle::PerOwner { .. })
+            && !self.keeps_absent(resource)
             && matches!(self, Self::ChangedOwners | Self::Backfill(_) | Self::Repair)
+    }
+
+    /// Whether the rows of an absent record of held ids stay until its deletion is decided, within the safety limits. Ids that a
+    /// person names, and those of damaged files, are decided at once.
+    pub fn keeps_absent(&self, resource: &Resource) -> bool {
+        resource.follows_held_ids() && !matches!(self, Self::Backfill(_) | Self::Repair)
     }
 
     /// Whether the ids are the numbers of a span, so that a set with gaps is normal.

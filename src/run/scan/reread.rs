@@ -2,12 +2,14 @@
 //! else the rolling re-read of the records least recently read, within a budget of requests (docs/reading.md §7).
 //!
 //! Nothing is kept of when a record that did not change was last read. The rolling re-read goes round the ids that the
-//! tables hold instead, in their order, and the state keeps how far it has come: in the same commit as the records
-//! read. Nothing is deleted: an id that the source does not return stays until it is looked for among the deletions.
+//! tables hold instead, in their order, and the state keeps how far it has come: in the same commit as the records read.
+//! An id that the source does not return stays until it is looked for among the deletions; one of held ids, of which there is
+//! no listing, is decided here ([`crate::run::scan::absent_owners`]).
 
 use crate::failure::{Failure, Kind, Result};
 use crate::fetch::{chunks, collapse};
 use crate::run::held_records::record_key_files;
+use crate::run::scan::absent_owners::delete_vanished;
 use crate::run::scan::id_scan::{IdScan, Known};
 use crate::run::scan::purpose::Purpose;
 use crate::run::session::ResourceSession;
@@ -29,10 +31,20 @@ pub async fn reread(session: &mut ResourceSession<'_>, requests: u64) -> Result<
     let ids =
         held_after(&session.context.store, &record_key_files(&resource, &head), session.state.reread_to, most).await?;
     let path = format!("{}/{get}", resource.read.service);
+    // Ids of several paths take more requests.
+    let holder = session.stored.holder.clone();
+    let ids = match &holder {
+        Some(holder) => holder.within(&ids, *max_ids, requests).await?,
+        None => &ids,
+    };
     for group in ids.chunks(GROUP.saturating_mul(*max_ids)) {
-        let sets = chunks(&collapse(group.iter().copied()), *max_ids);
+        let mut sets = chunks(&collapse(group.iter().copied()), *max_ids);
+        if let Some(holder) = &holder {
+            sets = holder.regrouped(sets, *max_ids).await?;
+        }
         let mut scan = IdScan::new(session, Purpose::Reread, session.context.clock.now(), sets, Known::default());
         scan.run(session, &path).await?;
+        delete_vanished(session, &scan).await?;
         session.state.reread_to = group.last().copied();
         session.commit(Replace::Records, true).await?;
     }

@@ -11,6 +11,7 @@ use crate::fetch::{IdRanges, collapse};
 use crate::manifest::ScanKind;
 use crate::plan::{Moment, Step};
 use crate::run::held_records::held_record_count;
+use crate::run::scan::absent_owners::delete_vanished;
 use crate::run::scan::change_points::Since;
 use crate::run::scan::changes::{SearchRow, find_open, find_since, leave_out_held, listed_as_open};
 use crate::run::scan::deletion_decision::{delete_or_suspect, delete_proven};
@@ -123,7 +124,7 @@ async fn changed(
     Ok(IdScan::new(session, Purpose::Changes { reads_open }, found.started_at, sets, known))
 }
 
-/// The records of all owners, as a snapshot of the day where the resource is one; none where no snapshot may be taken.
+/// The records of all owners, of held ids record by record, and as a snapshot of the day where the resource is one; none where no snapshot may be taken.
 async fn all_owners(session: &mut ResourceSession<'_>, owners: &Owners, max_ids: usize) -> Result<Option<IdScan>> {
     let (started_at, sets) = if let Owners::Held(_) = owners {
         held_ids::all(session, max_ids).await?
@@ -132,7 +133,8 @@ async fn all_owners(session: &mut ResourceSession<'_>, owners: &Owners, max_ids:
         (ids.started_at, sets_with_pending(session, ids.started_at, &ids.ids, max_ids))
     };
     if !session.resource.is_snapshot() {
-        return Ok(Some(IdScan::new(session, Purpose::Owners, started_at, sets, Known::default())));
+        let purpose = if session.resource.follows_held_ids() { Purpose::Full } else { Purpose::Owners };
+        return Ok(Some(IdScan::new(session, purpose, started_at, sets, Known::default())));
     }
     let Some(day) = session.snapshot_day(started_at)? else { return Ok(None) };
     snapshot::close(session, started_at);
@@ -190,6 +192,7 @@ async fn finish(session: &mut ResourceSession<'_>, mut scan: IdScan, path: &str)
         let held = held_record_count(session).await?;
         delete_proven(session, &scan.absent.proven, held, now);
     }
+    delete_vanished(session, &scan).await?;
     if scan.confirms() {
         delete_closed(session, &scan).await?;
     }
