@@ -70,7 +70,7 @@ async fn deleted_corrections_and_notes_leave_the_tables_when_all_ids_are_request
     // WHEN ids are compared
     let done = program.run(&["reconcile", "stock_correction", "drop_ship_note"]).expect(0);
 
-    // THEN exactly these are gone, and kept apart
+    // THEN exactly these are gone, and kept separately
     let gone = format!("{} not listed, {} of them gone", corrections.len(), corrections.len());
     assert!(done.stderr.contains(&gone), "{}", done.stderr);
     check_truth(&sandbox, text(&lake), &["--only", TABLES]);
