@@ -30,6 +30,7 @@ impl Page {
         self.records.extend(other.records);
         self.rejected.extend(other.rejected);
         self.rejected_values.merge(other.rejected_values);
+        self.kinds.add(&other.kinds);
         self.came += other.came;
         self.texts.extend(other.texts);
         self.partial = self.partial.take().or(other.partial);

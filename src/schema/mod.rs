@@ -8,6 +8,7 @@ mod file;
 mod path;
 mod meaning;
 mod column;
+mod naming;
 mod lists;
 mod resource;
 mod held_ids;
@@ -28,6 +29,7 @@ pub use filters::ConstantFilter;
 pub use held_ids::{HeldIds, RowCondition, Test};
 pub use lists::{ListGet, Pages};
 pub use meaning::{Code, Confidence, DESCRIPTION, Meaning, ReferenceTarget, References};
+pub use naming::{column_line, column_name};
 pub use path::{Leaf, Origin, PathStep, Source};
 pub use resource::{
     AlsoFrom, Changes, Count, Counted, IdSearch, Inventory, Naming, Newer, Open, Owners, Partition, PartitionBy, Read,

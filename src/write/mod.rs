@@ -45,7 +45,7 @@ mod cursor;
 mod compare;
 mod compact;
 
-pub use changes::RowChanges;
+pub use changes::{LostValues, RowChanges};
 pub use compact::{Joined, Joining, Joint, join, joint, small_neighbours};
 pub use compare::compare;
 pub use deleted_rows::{DeletedFiles, DeletedRows, DeletedSelection, write_deleted_rows};

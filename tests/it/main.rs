@@ -22,6 +22,7 @@ mod decode;
 mod destination;
 mod docs;
 mod domains;
+mod drift;
 mod encodings;
 mod errors;
 mod examples;
