@@ -36,6 +36,7 @@ mod reappeared;
 mod row_count;
 mod deleted_files;
 mod deleted_rows;
+mod entries;
 mod reshape;
 mod expected_columns;
 mod inspect;

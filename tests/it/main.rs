@@ -16,6 +16,7 @@ mod compact;
 mod control;
 mod counts;
 mod crash;
+mod custom;
 mod damage;
 mod dates;
 mod decode;
