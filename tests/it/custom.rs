@@ -1,6 +1,7 @@
 //! Custom fields as typed columns: proposed from the account's own definitions, filled from the rows that are there.
 
 use std::path::Path;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use pearlift::sandbox::Sandbox;
@@ -133,4 +134,45 @@ async fn without_definitions_or_custom_fields_the_command_states_the_remedy() {
     let done = program.run(&["resources", "--custom-fields", "product"]).expect(2);
     assert!(done.stderr.contains("`pearlift run product_custom_field_definition` exports them"), "{}", done.stderr);
     program.run(&["resources", "--custom-fields"]).expect(2);
+}
+
+/// The block of README.md in this language between two marks.
+fn block(mark: &str, language: &str) -> String {
+    let readme = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap();
+    let (_, from) = readme.split_once(&format!("<!-- {mark} -->")).unwrap();
+    let (section, _) = from.split_once(&format!("<!-- /{mark} -->")).unwrap();
+    let (_, from) = section.split_once(&format!("```{language}\n")).unwrap();
+    from.split_once("```").unwrap().0.to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn the_resource_and_the_columns_of_the_readme_work_as_they_are_printed() {
+    // GIVEN an account that defines two custom fields, and an empty folder
+    let sandbox = account(100).await;
+    let field = |id: u32, code: &str, name: &str, kind: &str| json!({"id": id, "code": code, "name": name, "customFieldType": kind});
+    let fields = json!([field(1, "PCF_GIFTNOTE", "Gift note", "TEXT"), field(2, "PCF_WRAP", "Gift wrap", "YES_NO")]);
+    define(&sandbox, &fields, &json!([]));
+    let folder = tempfile::tempdir().unwrap();
+    let lake = folder.path().join("lake");
+    let program = Program::new(&sandbox, &lake);
+
+    // WHEN the lines of README.md are run in a shell, one example after the other
+    let bin = Path::new(env!("CARGO_BIN_EXE_pearlift")).parent().unwrap();
+    let environment = program.command(&[]);
+    let mut shell = Command::new("/bin/sh");
+    shell.env_clear().envs(environment.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    shell.env("PATH", format!("{}:/usr/local/bin:/usr/bin:/bin", bin.display())).current_dir(folder.path());
+    shell.arg("-ec").arg(format!("{}{}", block("own resource", "sh"), block("own columns", "sh")));
+    let output = shell.stdin(Stdio::null()).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}");
+
+    // THEN the added resource has every product, the printed columns are those of the page, and they have the values
+    let glob = format!("{}/product_search/**/*.parquet", lake.display());
+    let products = format!("SELECT count(DISTINCT product_id) FROM read_parquet('{glob}')");
+    assert_eq!(query(&products), [sandbox.ids("product").len().to_string()]);
+    let own = std::fs::read_to_string(folder.path().join("my-schemas/order.toml")).unwrap();
+    assert!(own.contains(&block("own columns", "toml")), "{own}");
+    assert_eq!(compared(&lake, "gift_note", "PCF_GIFTNOTE", "value_text"), "0 true");
+    assert_eq!(compared(&lake, "gift_wrap", "PCF_WRAP", "value_bool"), "0 true");
 }
