@@ -16,6 +16,7 @@ const BACKFILL: &str = "pearlift backfill [OPTIONS] --from <DATE> --to <DATE> [-
        pearlift backfill [OPTIONS] --damaged [--force] <RESOURCE>...";
 /// The uses of `resources`: a list, a resource, or pages.
 const RESOURCES: &str = "pearlift resources [--json] [RESOURCE]
+       pearlift resources --custom-fields <RESOURCE>
        pearlift resources --reference <DIR>";
 
 /// Copies a Brightpearl account into Parquet files, incrementally and completely.
@@ -265,6 +266,9 @@ pub struct Resources {
     /// Write pages about all tables and columns to this folder: one for each service, and a picture
     #[arg(long, value_name = "DIR", conflicts_with_all = ["name", "json"])]
     pub reference: Option<PathBuf>,
+    /// Print the schema file of the resource, with a typed column for each custom field that the account defines
+    #[arg(long, requires = "name", conflicts_with_all = ["json", "reference"])]
+    pub custom_fields: bool,
 }
 
 #[derive(Debug, Args)]

@@ -133,6 +133,10 @@ const ENDINGS: [Ending; 14] = [
         examples: &[
             ("pearlift resources", "Lists all resources."),
             ("pearlift resources warehouse", "Prints the tables and columns of one resource."),
+            (
+                "pearlift resources order --custom-fields",
+                "Prints the schema file of orders with a column for each custom field.",
+            ),
             ("pearlift resources --reference pages", "Writes the reference pages to ./pages."),
         ],
         codes: &[0, 1, 2],

@@ -6,6 +6,7 @@ use std::path::Path;
 use serde_json::{Map, Value, json};
 
 use crate::cli::arguments::Resources;
+use crate::cli::custom_fields::custom_fields;
 use crate::cli::start::Start;
 use crate::failure::{Failure, Kind, Result};
 use crate::quantity::cadence;
@@ -13,10 +14,13 @@ use crate::report::{MADE, meaning_line, reference, table};
 use crate::schema::{Catalog, Meaning, References, Resource, Table};
 
 /// Lists the resources, or shows one.
-pub fn resources(start: Start, resources: Resources) -> Result<u8> {
+pub async fn resources(start: Start, resources: Resources) -> Result<u8> {
     let catalog = start.catalog()?;
     if let Some(folder) = &resources.reference {
         return write_reference(&start, &catalog, folder);
+    }
+    if let (Some(name), true) = (&resources.name, resources.custom_fields) {
+        return custom_fields(&start, &catalog, name).await;
     }
     let shown = match &resources.name {
         Some(name) => vec![catalog.get(name)?],

@@ -1,5 +1,6 @@
 //! The start of every command: environment, time, seed, options; and a run from them.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -33,10 +34,14 @@ pub struct Start {
 impl Start {
     /// The resources: built in, and the user's own, as the settings wish them.
     pub fn catalog(&self) -> Result<Catalog> {
-        let own = self.options.schemas.clone();
-        let own = own.or_else(|| Settings::schemas(self.options.config.as_deref(), &self.environment));
-        let catalog = Catalog::load(own.as_deref())?;
+        let catalog = Catalog::load(self.schemas().as_deref())?;
         self.settings(&catalog)?.shape(catalog)
+    }
+
+    /// The folder of the user's own schema files.
+    pub fn schemas(&self) -> Option<PathBuf> {
+        let own = self.options.schemas.clone();
+        own.or_else(|| Settings::schemas(self.options.config.as_deref(), &self.environment))
     }
 
     /// The settings of the file and the environment.

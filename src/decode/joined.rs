@@ -31,6 +31,7 @@ impl Page {
         self.rejected_records.extend(other.rejected_records);
         self.rejected_rows.extend(other.rejected_rows);
         self.rejected_values.merge(other.rejected_values);
+        self.kinds.add(&other.kinds);
         self.came += other.came;
         self.texts.extend(other.texts);
         self.partial = self.partial.take().or(other.partial);

@@ -6,6 +6,7 @@ use sonic_rs::{JsonType, JsonValueTrait, LazyValue};
 
 use crate::decode::asked::Asked;
 use crate::decode::envelope::{field, first_line, flag, with_envelope};
+use crate::decode::kinds::KindCounts;
 use crate::decode::record::{Walked, Walker};
 use crate::decode::rejected::{RejectedCounts, RejectedRecord};
 use crate::decode::search::read_search;
@@ -30,6 +31,8 @@ pub struct Page {
     /// Rows that are left out, their records without them, and older records of a key that came twice.
     pub rejected_rows: Vec<RejectedRecord>,
     pub rejected_values: RejectedCounts,
+    /// The kinds of the values at each place.
+    pub kinds: KindCounts,
     /// Records that came, those without a key among them.
     pub came: u64,
     /// The source states that the set, or the list, continues (docs/brightpearl-api.md §5.6).
@@ -80,7 +83,8 @@ pub fn answer(shape: &Shape, body: &Body, asked: &Asked, is_list: bool) -> Resul
 
 impl Page {
     fn of(walker: Walker<'_, '_>) -> Result<Self, Broken> {
-        let Walked { records, tables, rejected_records, rejected_rows, rejected_values, came, full } = walker.finish();
+        let Walked { records, tables, rejected_records, rejected_rows, rejected_values, kinds, came, full } =
+            walker.finish();
         if full {
             return Err(Broken::new("its rows would take more memory than an answer of its length may"));
         }
@@ -91,6 +95,7 @@ impl Page {
             rejected_records,
             rejected_rows,
             rejected_values,
+            kinds,
             came,
             more: false,
             texts,

@@ -1,4 +1,4 @@
-//! Entries that are no fields of their own: the pieces of a text that is split into rows, and the named values below a
+//! Entries of lists and maps: the walk over each, the pieces of a text that is split into rows, and the named values below a
 //! place with rows as its entries.
 
 use std::borrow::Cow;
@@ -30,6 +30,24 @@ impl<'a> Walker<'_, 'a> {
             }
             self.fill(level, child, &value);
         }
+    }
+
+    /// Walks an entry: its key is that in the map that holds it, if any.
+    pub(super) fn entry(
+        &mut self,
+        level: usize,
+        context: usize,
+        key: Option<Cow<'a, str>>,
+        index: usize,
+        value: LazyValue<'a>,
+    ) {
+        if value.is_null() || self.full {
+            return;
+        }
+        self.open(level, context, key, index, Some(value.clone()));
+        self.walk(level, self.shape.contexts[context].top, value, false);
+        self.keep_name(level);
+        self.emit(level);
     }
 
     /// Emits a row for each piece of a text.

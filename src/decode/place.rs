@@ -1,10 +1,11 @@
 //! Places in a record that is walked: the value that a column picks up, its name for people and in `_extra`, and the
 //! `_extra` of a row.
 
-use sonic_rs::{JsonType, JsonValueTrait};
+use sonic_rs::{JsonType, JsonValueTrait, LazyValue};
 
 use crate::decode::builder::ColumnValue;
 use crate::decode::extra::Extra;
+use crate::decode::json::raw;
 use crate::decode::record::Walker;
 use crate::decode::shape::{Pick, Take};
 use crate::schema::Type;
@@ -17,6 +18,19 @@ impl<'a> Walker<'_, 'a> {
             Some((table, _)) => format!("{}.{path}", self.shape.tables[*table].name),
             None => path.to_owned(),
         }
+    }
+
+    /// Whether a column of the place's table can take a field by this path: a path of a schema has no other names.
+    pub(super) fn has_column_path(&self, level: usize, path: &[&str]) -> bool {
+        let is_spelled = |name: &&str| {
+            let is_number = name.bytes().all(|byte| byte.is_ascii_digit());
+            !is_number
+                && !name
+                    .contains(|letter: char| letter == '.' || letter == '"' || letter == '\\' || letter.is_control())
+                && !name.starts_with(['@', '^', '$', '*'])
+        };
+        let context = &self.shape.contexts[self.frames[level].context];
+        !context.tables.is_empty() && path.iter().all(is_spelled)
     }
 
     pub(super) fn value<'f>(
@@ -46,6 +60,21 @@ impl<'a> Walker<'_, 'a> {
     fn path_of(&self, level: usize) -> Option<String> {
         let places: Vec<String> = self.frames[..=level].iter().skip(1).map(|frame| frame.index.to_string()).collect();
         (!places.is_empty()).then(|| places.join("."))
+    }
+
+    /// Keeps an entry's name in its map where no column takes it and no value of the entry repeats it: a list may have become a
+    /// map.
+    pub(super) fn keep_name(&mut self, level: usize) {
+        let frame = &mut self.frames[level];
+        let context = &self.shape.contexts[frame.context];
+        let Some(key) = frame.key.as_deref().filter(|_| !context.takes_key && !context.tables.is_empty()) else {
+            return;
+        };
+        let repeats = |value: &LazyValue<'_>| raw(value).trim_matches('"') == key;
+        if !frame.slots.iter().flatten().any(repeats) {
+            let text = serde_json::to_string(key).expect("a text is JSON");
+            frame.extras.push((vec!["@key".to_owned()], text));
+        }
     }
 
     /// The path of a column's source, as a schema writes it except for `$`: `^` once for each context above.

@@ -6,7 +6,9 @@ use std::borrow::Cow;
 
 use crate::decode::asked::Asked;
 use crate::decode::growing::Growing;
+use crate::decode::guess::Guess;
 use crate::decode::json::canonical;
+use crate::decode::kinds::KindCounts;
 use crate::decode::rejected::{PATH, RejectedCounts, RejectedRecord};
 use crate::decode::shape::{Pick, Shape};
 use crate::decode::table_rows::{DecodedRecord, TableRows};
@@ -59,6 +61,7 @@ pub struct Walker<'s, 'a> {
     rejected_rows: Vec<RejectedRecord>,
     twins: Twins<'a>,
     rejected_values: RejectedCounts,
+    kinds: KindCounts,
     /// The reason why the current record does not fit.
     unfit: Option<String>,
     /// Some record of the page nests too deep.
@@ -87,6 +90,7 @@ impl<'s, 'a> Walker<'s, 'a> {
             rejected_rows: Vec::new(),
             twins: Twins::default(),
             rejected_values: RejectedCounts::default(),
+            kinds: KindCounts::new(shape.nodes.len()),
             unfit: None,
             deep,
             left: most,
@@ -211,13 +215,14 @@ impl<'s, 'a> Walker<'s, 'a> {
     }
 
     /// Takes a value at a node, and all below it.
-    fn walk(&mut self, level: usize, node: usize, value: LazyValue<'a>, within_whole: bool) {
+    pub(super) fn walk(&mut self, level: usize, node: usize, value: LazyValue<'a>, within_whole: bool) {
         let shape = self.shape;
         let here = &shape.nodes[node];
         let kind = value.get_type();
         if kind == JsonType::Null || here.skipped {
             return;
         }
+        self.kinds.count(node, kind, &value);
         let frame = &mut self.frames[level];
         if let Some(slot) = here.slot {
             if frame.slots[slot].is_some() {
@@ -274,7 +279,8 @@ impl<'s, 'a> Walker<'s, 'a> {
             let is_number = |name: &str| name.bytes().all(|byte| byte.is_ascii_digit());
             let shown: Vec<&str> = path.iter().map(|name| if is_number(name) { "*" } else { *name }).collect();
             let place = self.place(level, &shown.join("."));
-            self.rejected_values.count_unknown(place);
+            let guess = if self.has_column_path(level, &path) { Guess::of(value) } else { None };
+            self.rejected_values.count_unknown(place, guess);
         }
         let path = path.into_iter().map(str::to_owned).collect();
         self.extra(level, path, value);
@@ -373,15 +379,6 @@ impl<'s, 'a> Walker<'s, 'a> {
         self.tables.iter().map(Growing::len).sum()
     }
 
-    fn entry(&mut self, level: usize, context: usize, key: Option<Cow<'a, str>>, index: usize, value: LazyValue<'a>) {
-        if value.is_null() || self.full {
-            return;
-        }
-        self.open(level, context, key, index, Some(value.clone()));
-        self.walk(level, self.shape.contexts[context].top, value, false);
-        self.emit(level);
-    }
-
     fn emit_row(&mut self, level: usize, context: usize, table: usize, label: Option<&str>, first: bool) {
         let shape = self.shape;
         let mut columns = std::mem::take(&mut self.tables[table].columns);
@@ -471,13 +468,14 @@ impl<'s, 'a> Walker<'s, 'a> {
             mut rejected_rows,
             twins,
             rejected_values,
+            kinds,
             full,
             records_came,
             ..
         } = self;
         twins.settle(&mut records, &mut rejected_records, &mut rejected_rows);
         let tables = tables.into_iter().zip(&shape.tables).map(|(growing, table)| growing.finish(table)).collect();
-        Walked { records, tables, rejected_records, rejected_rows, rejected_values, came: records_came, full }
+        Walked { records, tables, rejected_records, rejected_rows, rejected_values, kinds, came: records_came, full }
     }
 }
 
@@ -488,6 +486,7 @@ pub struct Walked {
     pub rejected_records: Vec<RejectedRecord>,
     pub rejected_rows: Vec<RejectedRecord>,
     pub rejected_values: RejectedCounts,
+    pub kinds: KindCounts,
     /// Records that came, those without a key among them.
     pub came: u64,
     /// Some of the page is not in it: its rows would take more memory than its text explains.

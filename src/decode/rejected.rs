@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::decode::guess::Guess;
 use crate::manifest::Key;
 use crate::secret::Redactor;
 
@@ -20,11 +21,20 @@ const FURTHER: &str = "further fields";
 /// Bytes of such a path at most: names of the source may be of any length, and cut they might show half of a secret.
 pub const PATH: usize = 500;
 
+/// A field that the schema does not name.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct UnknownField {
+    /// Values kept in `_extra`.
+    pub count: u64,
+    /// The type that a column of these values would have; none where no path of a column leads there.
+    pub guess: Option<Guess>,
+}
+
 /// Values that did not fit, counted by path with one sample each; and fields in which an answer and the schema differ.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RejectedCounts {
     values: BTreeMap<String, (u64, String)>,
-    unknown: BTreeMap<String, u64>,
+    unknown: BTreeMap<String, UnknownField>,
     missing: BTreeMap<String, u64>,
 }
 
@@ -37,19 +47,23 @@ impl RejectedCounts {
         self.values.entry(path).or_insert_with(|| (0, short())).0 += 1;
     }
 
-    /// Counts a value of a field that the schema does not name, at this path.
-    pub fn count_unknown(&mut self, path: String) {
-        self.add_unknown(path, 1);
+    /// Counts a value of a field that the schema does not name, at this path; `guess` is the type of the value.
+    pub fn count_unknown(&mut self, path: String, guess: Option<Guess>) {
+        self.add_unknown(path, UnknownField { count: 1, guess });
     }
 
     /// Counts a value of a field that the schema does not name, at a path of more bytes than are counted one by one.
     pub fn count_further(&mut self) {
-        self.add_unknown(FURTHER.to_owned(), 1);
+        self.add_unknown(FURTHER.to_owned(), UnknownField { count: 1, guess: None });
     }
 
-    fn add_unknown(&mut self, path: String, count: u64) {
+    fn add_unknown(&mut self, path: String, field: UnknownField) {
         let counted = path.len() <= PATH && (self.unknown.len() < UNKNOWN || self.unknown.contains_key(&path));
-        *self.unknown.entry(if counted { path } else { FURTHER.to_owned() }).or_default() += count;
+        let (path, field) =
+            if counted { (path, field) } else { (FURTHER.to_owned(), UnknownField { guess: None, ..field }) };
+        let known = self.unknown.entry(path).or_insert(UnknownField { count: 0, ..field });
+        known.count += field.count;
+        known.guess = known.guess.zip(field.guess).map(|(one, other)| one.joined(other));
     }
 
     /// Counts rows of a search with a mapped column that the metaData does not list.
@@ -58,7 +72,7 @@ impl RejectedCounts {
     }
 
     /// Fields that the schema does not name, by path, with how many values of each are kept in `_extra`.
-    pub fn unknown(&self) -> &BTreeMap<String, u64> {
+    pub fn unknown(&self) -> &BTreeMap<String, UnknownField> {
         &self.unknown
     }
 
@@ -80,8 +94,10 @@ impl RejectedCounts {
 
     /// Replaces secrets in the names of fields, which are kept with the state.
     pub fn redact(&mut self, redactor: &Redactor) {
-        for (path, count) in std::mem::take(&mut self.unknown) {
-            *self.unknown.entry(redactor.clean(&path)).or_default() += count;
+        for (path, field) in std::mem::take(&mut self.unknown) {
+            let clean = redactor.clean(&path);
+            let guess = field.guess.filter(|_| clean == path);
+            self.add_unknown(clean, UnknownField { guess, ..field });
         }
     }
 
@@ -95,8 +111,8 @@ impl RejectedCounts {
         for (path, (count, sample)) in other.values {
             self.values.entry(path).or_insert((0, sample)).0 += count;
         }
-        for (path, count) in other.unknown {
-            self.add_unknown(path, count);
+        for (path, field) in other.unknown {
+            self.add_unknown(path, field);
         }
         for (column, rows) in other.missing {
             self.count_missing(&column, rows);
@@ -130,7 +146,7 @@ mod tests {
         rejected_values.count("a".to_owned(), &format!("{}{token}", "x".repeat(SAMPLE - 43)));
         rejected_values.count("b".to_owned(), &token.repeat(2 * KEPT / token.len()));
         rejected_values.count("c".to_owned(), &"é".repeat(2 * KEPT));
-        rejected_values.count_unknown(format!("field.{token}"));
+        rejected_values.count_unknown(format!("field.{token}"), None);
         let shown: Vec<_> = rejected_values.shown(&redactor).map(|(_, _, sample)| sample).collect();
         let expected = [format!("{}[secret]", "x".repeat(SAMPLE - 43)), "[secret]".to_owned(), "é".repeat(SAMPLE)];
         assert_eq!(shown[0], expected[0]);

@@ -59,30 +59,18 @@ impl Rest {
             let from = vec![Source { origin: Origin::Above(0), leaf: Leaf::Fields(path) }];
             Column { from, required: false, ..column.clone() }
         };
-        let columns = places.iter().map(|place| {
-            let column = &table.columns[*place];
-            let from = column.from.iter().map(|source| Source { origin: Origin::Above(0), ..source.clone() }).collect();
-            Column { from, required: false, ..column.clone() }
-        });
         let given_away = table
             .excluded_columns
             .iter()
             .flat_map(|column| column.from.iter().filter_map(|source| Some(at_top(column, spelled(source, depth)?))));
-        let pseudo = Table {
-            name: table.name.clone(),
-            description: String::new(),
-            rows: Rows::Record,
-            again: Vec::new(),
-            split: None,
-            columns: columns.collect(),
-            excluded_columns: given_away.collect(),
-            key: Vec::new(),
-            partition: Partition::None,
-        };
-        let mut shape = Shape::empty(after);
-        shape.add_table(0, &pseudo)?;
-        shape.skip_excluded();
-        Ok(Self { shape, needed: !places.is_empty() || !pseudo.excluded_columns.is_empty(), places, unfilled })
+        let given_away: Vec<Column> = given_away.collect();
+        let needed = !places.is_empty() || !given_away.is_empty();
+        Ok(Self { shape: shape_of(after, place, &places, given_away)?, needed, places, unfilled })
+    }
+
+    /// For the columns at these places of the table at `place`, from objects that are parts of a record.
+    pub fn of_columns(after: &Resource, place: usize, places: Vec<usize>) -> Result<Self> {
+        Ok(Self { shape: shape_of(after, place, &places, Vec::new())?, needed: true, places, unfilled: Vec::new() })
     }
 
     /// New columns that stay null until their record is read again.
@@ -116,6 +104,32 @@ impl Rest {
         let columns = self.places.iter().copied().zip(batch.columns().iter().cloned()).collect();
         (columns, std::sync::Arc::new(left))
     }
+}
+
+/// The shape of objects that begin at a row's own entry, with the columns at these places of a table.
+fn shape_of(after: &Resource, place: usize, places: &[usize], given_away: Vec<Column>) -> Result<Shape> {
+    let table = &after.tables[place];
+    let columns = places.iter().map(|place| {
+        let column = &table.columns[*place];
+        let from = column.from.iter().map(|source| Source { origin: Origin::Above(0), ..source.clone() }).collect();
+        Column { from, required: false, ..column.clone() }
+    });
+    let pseudo = Table {
+        name: table.name.clone(),
+        description: String::new(),
+        rows: Rows::Record,
+        again: Vec::new(),
+        split: None,
+        columns: columns.collect(),
+        excluded_columns: given_away,
+        key: Vec::new(),
+        partition: Partition::None,
+        fields: None,
+    };
+    let mut shape = Shape::empty(after);
+    shape.add_table(0, &pseudo)?;
+    shape.skip_excluded();
+    Ok(shape)
 }
 
 /// How `_extra` spells the place of a source; none where it is the whole of an enclosing entry.

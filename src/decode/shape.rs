@@ -70,6 +70,8 @@ pub(super) struct Context {
     pub muted: bool,
     /// A text in the place of the entries is cut into them.
     pub split: Option<Split>,
+    /// Some column takes the entries' keys in their map.
+    pub takes_key: bool,
 }
 
 /// A table's columns, compiled.
@@ -161,7 +163,14 @@ impl Shape {
     pub(super) fn empty(resource: &Resource) -> Self {
         Self {
             nodes: vec![ShapeNode::default()],
-            contexts: vec![Context { top: 0, slots: 0, tables: Vec::new(), muted: false, split: None }],
+            contexts: vec![Context {
+                top: 0,
+                slots: 0,
+                tables: Vec::new(),
+                muted: false,
+                split: None,
+                takes_key: false,
+            }],
             tables: Vec::new(),
             records: resource.read.records.clone(),
             key: vec![Pick { above: 0, is_of_record: true, take: Take::Key }],
@@ -215,6 +224,7 @@ impl Shape {
                     .iter()
                     .map(|source| {
                         let above = source.above(chain.len() - 1);
+                        self.contexts[chain[chain.len() - 1 - above]].takes_key |= source.leaf == Leaf::Key;
                         let pick = self.pick(chain[chain.len() - 1 - above], source, column.kind, above)?;
                         let take = match pick.take {
                             Take::Level(_) => Take::Level(chain.len() - 1),
@@ -286,8 +296,10 @@ impl Shape {
     /// Notes the place of an excluded column's value.
     fn exclude(&mut self, chain: &[usize], column: &Column) {
         for source in &column.from {
-            let Leaf::Fields(fields) = &source.leaf else { continue };
             let context = chain[chain.len() - 1 - source.above(chain.len() - 1)];
+            // An excluded value might be the name as well.
+            self.contexts[context].takes_key = true;
+            let Leaf::Fields(fields) = &source.leaf else { continue };
             let mut node = self.contexts[context].top;
             for field in fields {
                 node = self.child(node, field);
@@ -365,7 +377,7 @@ impl Shape {
         let top = self.nodes.len();
         self.nodes.push(ShapeNode::default());
         let context = self.contexts.len();
-        self.contexts.push(Context { top, slots: 0, tables: Vec::new(), muted: false, split: None });
+        self.contexts.push(Context { top, slots: 0, tables: Vec::new(), muted: false, split: None, takes_key: false });
         self.nodes[node].each = Some(context);
         context
     }
@@ -380,6 +392,21 @@ impl Shape {
         }
         names.reverse();
         names
+    }
+
+    /// The name of a node for people: its table, and its path there; none where its table is excluded.
+    pub(super) fn place_of(&self, node: usize) -> Option<String> {
+        let mut top = node;
+        while let Some(parent) = self.nodes[top].parent {
+            top = parent;
+        }
+        let context = self.contexts.iter().find(|context| context.top == top).filter(|context| !context.muted)?;
+        let path = self.path(node);
+        let path = if path.is_empty() { ".".to_owned() } else { path.join(".") };
+        Some(match context.tables.first() {
+            Some((table, _)) => format!("{}.{path}", self.tables[*table].name),
+            None => path,
+        })
     }
 
     /// The columns that are written and that a search with rows does not have.

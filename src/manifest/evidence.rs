@@ -28,6 +28,9 @@ pub struct Evidence {
     /// Of each column that has had values (`table.column`) the share of rows that had one, in thousandths.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub filled: BTreeMap<String, u16>,
+    /// The kind of the JSON values that came at each place (`order.totalValue.total`), or `mixed`.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub kinds: BTreeMap<String, String>,
     /// The fields in which the last scans and the schema differed.
     #[serde(skip_serializing_if = "FieldDrift::is_empty")]
     pub drift: FieldDrift,
@@ -52,12 +55,29 @@ pub struct FieldDrift {
     /// Fields that the schema does not name: values kept in `_extra`.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub unknown: BTreeMap<String, u64>,
+    /// Of unknown fields by their paths: the line of a column that takes the values, for a schema file.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub columns: BTreeMap<String, String>,
+    /// Places with values of another kind than before.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub changed: BTreeMap<String, KindChange>,
     /// Columns that the schema maps and a search's metaData does not list: rows that came without.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub missing: BTreeMap<String, u64>,
     /// Columns (`table.column`) that were filled before and were null in every row: rows that came.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub emptied: BTreeMap<String, u64>,
+}
+
+/// Values of another kind than those that came before at the same place.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq, Serialize)]
+pub struct KindChange {
+    /// The only kind that came before: `boolean`, `number`, `text`, `list` or `map`.
+    pub was: String,
+    /// The kind that came now.
+    pub is: String,
+    /// Values of the new kind.
+    pub count: u64,
 }
 
 impl Evidence {
@@ -70,6 +90,6 @@ impl Evidence {
 impl FieldDrift {
     /// Whether schema and answers agree.
     pub fn is_empty(&self) -> bool {
-        self.unknown.is_empty() && self.missing.is_empty() && self.emptied.is_empty()
+        self.unknown.is_empty() && self.missing.is_empty() && self.emptied.is_empty() && self.changed.is_empty()
     }
 }

@@ -25,7 +25,7 @@ pub use absence::{Absence, Gap, Shrunk, Suspect, Tries, Withheld};
 pub use clocks::{ClockStamps, ScanStart};
 pub use commit::{decide, nonce};
 pub use count::{Locating, SourceCount};
-pub use evidence::{Evidence, FieldDrift, OlderCopy};
+pub use evidence::{Evidence, FieldDrift, KindChange, OlderCopy};
 pub use format::{
     Backfill, Checkpoint, Cursor, DataFile, FORMAT, OpenRecords, PendingId, RejectedFile, Scan, ScanKind, ScanPlan,
     Selected, SkippedId, SpecColumn, State, TableFiles, Version,

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::manifest::KindChange;
 use crate::quantity::{number, plural};
 use crate::run::{End, Outcome, Tally};
 use crate::secret::Redactor;
@@ -9,28 +10,57 @@ use crate::secret::Redactor;
 /// The most rejected paths in a hint; the report has them all.
 const NAMED: usize = 5;
 
-/// Fields and copies that scans noticed, a line each kind.
-fn noticed(name: &str, tally: &Tally) -> Vec<String> {
-    let named = |paths: &BTreeMap<String, u64>, unit: &str| {
-        let shown = paths.iter().take(NAMED).map(|(path, count)| format!("{path} ({})", plural(*count, unit)));
-        let more = paths.len().saturating_sub(NAMED);
-        let more = (more > 0).then(|| format!("{more} more in the run's report"));
-        shown.chain(more).collect::<Vec<_>>().join(", ")
-    };
+/// Paths with counts, the first few of them.
+fn named(paths: &BTreeMap<String, u64>, unit: &str) -> String {
+    let shown = paths.iter().take(NAMED).map(|(path, count)| format!("{path} ({})", plural(*count, unit)));
+    let more = paths.len().saturating_sub(NAMED);
+    let more = (more > 0).then(|| format!("{more} more in the run's report"));
+    shown.chain(more).collect::<Vec<_>>().join(", ")
+}
+
+/// Fields in which answers differ from the schema or from earlier scans, a line each kind, with the columns that unknown
+/// fields would have.
+fn drifted(name: &str, tally: &Tally) -> Vec<String> {
     let (rejected_values, noticed) = (&tally.rejected_values, &tally.noticed);
     let mut lines = Vec::new();
     if !rejected_values.unknown().is_empty() {
-        let paths = named(rejected_values.unknown(), "value");
+        let unknown = rejected_values.unknown().iter().map(|(path, field)| (path.clone(), field.count)).collect();
+        let paths = named(&unknown, "value");
         lines.push(format!("{name}: fields that the schema does not name are kept in `_extra`: {paths}"));
+        let columns = noticed.columns.iter().take(NAMED);
+        lines.extend(columns.map(|(path, line)| {
+            let table = path.split('.').next().unwrap_or(path);
+            format!("  help: a column for `{path}`, in [tables.{table}] of a file {name}.toml for --schemas: {line}")
+        }));
     }
     if !rejected_values.missing().is_empty() {
         let paths = named(rejected_values.missing(), "row");
         lines.push(format!("{name}: columns that the schema maps are missing from the search, and null here: {paths}"));
     }
-    if !noticed.emptied.is_empty() {
-        let paths = named(&noticed.emptied, "row");
+    let (tables, columns): (BTreeMap<_, _>, BTreeMap<_, _>) =
+        noticed.emptied.clone().into_iter().partition(|(path, _)| path.ends_with(".*"));
+    if !columns.is_empty() {
+        let paths = named(&columns, "row");
         lines.push(format!("{name}: columns that had values before are now null in every row: {paths}"));
     }
+    if !tables.is_empty() {
+        let paths = named(&tables, "record");
+        lines.push(format!("{name}: tables that had rows before have none: {paths}"));
+    }
+    if !noticed.changed.is_empty() {
+        let shown = noticed.changed.iter().take(NAMED).map(|(path, KindChange { was, is, count })| {
+            format!("{path} ({was} before, {is} in {})", plural(*count, "value"))
+        });
+        let shown: Vec<String> = shown.collect();
+        lines.push(format!("{name}: values of another kind than before: {}", shown.join(", ")));
+    }
+    lines
+}
+
+/// Copies that scans noticed, a line each kind.
+fn noticed(name: &str, tally: &Tally) -> Vec<String> {
+    let noticed = &tally.noticed;
+    let mut lines = Vec::new();
     if !noticed.kept.is_empty() {
         let records = plural(noticed.kept.len(), "record");
         lines.push(format!("{name}: {records} came in copies older than the stored ones, which stay"));
@@ -69,6 +99,7 @@ pub fn hints(outcome: &Outcome, redactor: &Redactor) -> Vec<String> {
                 rejected_values.join(", ")
             ));
         }
+        hints.extend(drifted(name, &resource.tally));
         hints.extend(noticed(name, &resource.tally));
         let rejected: Vec<String> = resource
             .tally

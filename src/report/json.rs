@@ -7,12 +7,13 @@ use std::sync::{Arc, OnceLock};
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
+use crate::decode::UnknownField;
 use crate::event::{Ending, Event, Events};
 use crate::failure::Failure;
-use crate::manifest::SourceCount;
+use crate::manifest::{KindChange, SourceCount};
 use crate::report::output::json_line;
 use crate::report::verbosity::Verbosity;
-use crate::run::{Clock, Outcome, ResourceOutcome};
+use crate::run::{Clock, Outcome, ResourceOutcome, Tally};
 use crate::secret::Redactor;
 
 /// The run and the account of every line, once they are known. Cheap to clone.
@@ -188,6 +189,21 @@ fn counted(paths: &BTreeMap<String, u64>) -> Vec<Value> {
     paths.iter().map(|(path, count)| json!({"path": path, "count": count})).collect()
 }
 
+/// Unknown fields, each with the line of a column that would take its values.
+fn unknown_fields(tally: &Tally) -> Vec<Value> {
+    let object = |(path, field): (&String, &UnknownField)| {
+        let kind = field.guess.map(|guess| guess.to_string());
+        json!({"path": path, "count": field.count, "type": kind, "column": tally.noticed.columns.get(path)})
+    };
+    tally.rejected_values.unknown().iter().map(object).collect()
+}
+
+/// Places with values of another kind than before.
+fn changed_kinds(tally: &Tally) -> Vec<Value> {
+    let object = |(path, change): (&String, &KindChange)| json!({"path": path, "was": change.was, "is": change.is, "count": change.count});
+    tally.noticed.changed.iter().map(object).collect()
+}
+
 /// The source's count and the number of stored rows; null if nothing was counted.
 pub fn count(count: &SourceCount) -> Value {
     if count.at_source.is_none() {
@@ -249,9 +265,10 @@ fn resource(outcome: &ResourceOutcome, redactor: &Redactor) -> Value {
         "stale_rule_suspended_until": tally.noticed.suspended,
         "rejected_values": rejected_values,
         "rejected_records": tally.rejected_records,
-        "unknown_fields": counted(tally.rejected_values.unknown()),
+        "unknown_fields": unknown_fields(tally),
         "missing_columns": counted(tally.rejected_values.missing()),
         "emptied_columns": counted(&tally.noticed.emptied),
+        "changed_kinds": changed_kinds(tally),
         "rejected_rows": rejected,
         "pending": outcome.unsettled.pending,
         "withheld": outcome.unsettled.withheld,

@@ -8,7 +8,7 @@ use crate::event::Event;
 use crate::failure::{Failure, Kind, Result};
 use crate::fetch::{Auth, Client, ColumnMeta, Request, SourceReply};
 use crate::manifest::nonce;
-use crate::manifest::{FieldDrift, check_destination, head};
+use crate::manifest::{FieldDrift, KindChange, check_destination, head};
 use crate::quantity::plural;
 use crate::run::request::RunRequest;
 use crate::run::selection::choose;
@@ -100,17 +100,24 @@ async fn drifted(store: &Store, chosen: &[&Resource]) -> Vec<Finding> {
 
 /// A line for each field.
 fn described(drift: &FieldDrift) -> Vec<String> {
-    let unknown = drift.unknown.iter().map(|(path, count)| {
-        format!("has `{path}`, which no column takes: {} went to `_extra`", plural(*count, "value"))
+    let unknown = drift.unknown.iter().flat_map(|(path, count)| {
+        let values = plural(*count, "value");
+        let field = format!("has `{path}`, which no column takes: {values} went to `_extra`");
+        let line = drift.columns.get(path).map(|line| format!("may have this column for `{path}`: {line}"));
+        std::iter::once(field).chain(line)
     });
     let missing = drift
         .missing
         .iter()
         .map(|(column, rows)| format!("no longer has `{column}` in its search: {} came without", plural(*rows, "row")));
-    let emptied = drift.emptied.iter().map(|(path, rows)| {
-        format!("has nothing for `{path}`, which was filled before: null in {}", plural(*rows, "row"))
+    let emptied = drift.emptied.iter().map(|(path, rows)| match path.strip_suffix(".*") {
+        Some(table) => format!("has no rows of `{table}`, which had rows before: none of {}", plural(*rows, "record")),
+        None => format!("has nothing for `{path}`, which was filled before: null in {}", plural(*rows, "row")),
     });
-    unknown.chain(missing).chain(emptied).collect()
+    let changed = drift.changed.iter().map(|(path, KindChange { was, is, count })| {
+        format!("has {is} for `{path}`, which was {was} before: {}", plural(*count, "value"))
+    });
+    unknown.chain(missing).chain(emptied).chain(changed).collect()
 }
 
 fn finding(what: &str, found: Result<String>) -> Finding {

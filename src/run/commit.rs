@@ -22,9 +22,6 @@ impl ResourceSession<'_> {
         self.refuse_lost_lock()?;
         self.refuse_vanishing(replace).await?;
         self.bind().await?;
-        if last {
-            self.settle_fields(replace);
-        }
         let written = self.write(replace, last).await?;
         if let (Some(newest), true) = (self.observations.newest_rows.take(), self.tally.noticed.kept.is_empty()) {
             self.state.looked.rows = Some(newest.hash(written.tables.values()));
@@ -33,6 +30,10 @@ impl ResourceSession<'_> {
         if let Err(refused) = self.refuse_damaged_loss(&written).and_then(|()| self.refuse_much_older()) {
             self.context.store.delete(&staged.into_iter().collect::<Vec<_>>()).await?;
             return Err(refused);
+        }
+        self.observations.filled.lose(&written.lost);
+        if last {
+            self.settle_fields(replace);
         }
         for ((follower, ..), met) in self.commit_context.followers.iter().zip(&written.met) {
             // 0 stands for none at the source (docs/brightpearl-api.md §8.9).

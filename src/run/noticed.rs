@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::manifest::Key;
+use crate::manifest::{Key, KindChange};
 
 /// Notable things of a resource's scans.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -19,6 +19,10 @@ pub struct Noticed {
     pub reappeared: u64,
     /// Columns (`table.column`) that were filled before and were null in every row, with the rows that came.
     pub emptied: BTreeMap<String, u64>,
+    /// Places with values of another kind than before.
+    pub changed: BTreeMap<String, KindChange>,
+    /// Of unknown fields by their paths: the line of a column that takes the values, for a schema file.
+    pub columns: BTreeMap<String, String>,
 }
 
 impl Noticed {
@@ -30,5 +34,7 @@ impl Noticed {
         self.suspended = self.suspended.max(other.suspended);
         self.reappeared += other.reappeared;
         self.emptied.extend(other.emptied.clone());
+        self.changed.extend(other.changed.clone());
+        self.columns.extend(other.columns.clone());
     }
 }

@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 
+use crate::decode::KindCounts;
 use crate::run::filled_columns::Filled;
 use crate::run::lookups::NewestRows;
 
@@ -22,6 +23,8 @@ pub struct Observations {
     pub reads_again: bool,
     /// Values of each column in the scan so far.
     pub filled: Filled,
+    /// The kinds of the values at each place in the scan so far.
+    pub kinds: KindCounts,
     /// The count of the source.
     pub counted: Option<CountTaken>,
     /// The greatest id that the search has shown.
@@ -33,6 +36,14 @@ pub struct Observations {
 impl Observations {
     /// None yet, of a step that begins now.
     pub fn new(begun: Timestamp) -> Self {
-        Self { begun, reads_again: false, filled: Filled::default(), counted: None, top_shown: None, newest_rows: None }
+        Self {
+            begun,
+            reads_again: false,
+            filled: Filled::default(),
+            kinds: KindCounts::default(),
+            counted: None,
+            top_shown: None,
+            newest_rows: None,
+        }
     }
 }

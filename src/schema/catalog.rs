@@ -39,6 +39,21 @@ impl Catalog {
         Self::of(&texts, |name| folder.is_none() || names.iter().any(|own| own == name))
     }
 
+    /// The text of a resource's file: that of a user's folder, or else the built-in one. Refuses (`Usage`) a name without a file.
+    pub fn text(folder: Option<&Path>, name: &str) -> Result<String> {
+        let own = folder.map(read_folder).transpose()?.unwrap_or_default();
+        let own = own.into_iter().find(|(known, _)| known == name).map(|(_, text)| text);
+        let built_in = || BUILT_IN.get_file(format!("{name}.toml"))?.contents_utf8().map(str::to_owned);
+        own.or_else(built_in).ok_or_else(|| {
+            Failure::new(Kind::Usage, format!("find the schema file of `{name}`")).because("there is none of that name")
+        })
+    }
+
+    /// Refuses (`Schema`) the text of a file that breaks a rule by itself.
+    pub fn accepts(name: &str, text: &str) -> Result<()> {
+        check(name, text).map(|_| ())
+    }
+
     /// A catalog of these files: name without ending, and text.
     pub fn from_texts(texts: &[(String, String)]) -> Result<Self> {
         Self::of(texts, |_| true)

@@ -1,5 +1,6 @@
 //! The TOML of a schema file as written: shapes only, unknown keys refused.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::marker::PhantomData;
 
@@ -269,7 +270,36 @@ pub struct TableFile {
     pub skip: Vec<String>,
     pub key: Vec<String>,
     pub partition: Option<String>,
+    /// The records of the table define fields of other resources.
+    pub fields: Option<FieldsFile>,
     pub columns: Vec<Spanned<ColumnFile>>,
+}
+
+/// `fields` of a table, as a schema file has it.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FieldsFile {
+    pub name: String,
+    #[serde(rename = "type")]
+    pub kind: String,
+    pub types: BTreeMap<String, FieldTypeFile>,
+}
+
+/// The type of a column: by itself, or with the place of the value in a map.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+pub enum FieldTypeFile {
+    Whole(String),
+    Part(FieldPartFile),
+}
+
+/// The type of a column, and the name of the value in a map.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FieldPartFile {
+    pub from: String,
+    #[serde(rename = "type")]
+    pub kind: String,
 }
 
 /// `rows`: one path, or several with a label each.

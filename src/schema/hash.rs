@@ -6,7 +6,7 @@ use crate::failure::{Failure, Kind, Result};
 
 /// Keys of a file, a table and a column that only people and tools read.
 const OF_FILE: [&str; 5] = ["about", "priority", "default", "confidence", "codes"];
-const OF_TABLE: [&str; 2] = ["description", "confidence"];
+const OF_TABLE: [&str; 3] = ["description", "confidence", "fields"];
 const OF_COLUMN: [&str; 5] = ["description", "references", "codes", "personal", "confidence"];
 
 /// The hash of a file's text; comments, `about`, `priority` and the meanings of tables and columns do not count.

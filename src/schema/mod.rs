@@ -8,6 +8,9 @@ mod file;
 mod path;
 mod meaning;
 mod column;
+mod naming;
+mod definitions;
+mod insertion;
 mod lists;
 mod resource;
 mod held_ids;
@@ -21,14 +24,19 @@ mod special;
 mod check;
 mod selection;
 mod catalog;
+mod proposal;
 
 pub use catalog::Catalog;
 pub use column::{Column, DELETED_AT, EXTRA, EXTRACTED_AT, RUN_ID, Type};
+pub use definitions::FieldDefinitions;
 pub use filters::ConstantFilter;
 pub use held_ids::{HeldIds, RowCondition, Test};
+pub use insertion::with_columns;
 pub use lists::{ListGet, Pages};
 pub use meaning::{Code, Confidence, DESCRIPTION, Meaning, ReferenceTarget, References};
+pub use naming::{column_line, column_name};
 pub use path::{Leaf, Origin, PathStep, Source};
+pub use proposal::{DefinedField, Definer, NamedEntries};
 pub use resource::{
     AlsoFrom, Changes, Count, Counted, IdSearch, Inventory, Naming, Newer, Open, Owners, Partition, PartitionBy, Read,
     ReadStyle, Resource, RowSearch, Rows, Split, Table, file_schema, same_columns,

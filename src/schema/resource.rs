@@ -7,8 +7,8 @@ use std::time::Duration;
 use arrow_schema::{DataType, Field, FieldRef, Fields, Schema, TimeUnit};
 
 use crate::schema::{
-    Column, ConstantFilter, DELETED_AT, DESCRIPTION, EXTRA, EXTRACTED_AT, HeldIds, Leaf, ListGet, Pages, PathStep,
-    RUN_ID, Test, Type,
+    Column, ConstantFilter, DELETED_AT, DESCRIPTION, EXTRA, EXTRACTED_AT, FieldDefinitions, HeldIds, Leaf, ListGet,
+    Pages, PathStep, RUN_ID, Test, Type,
 };
 use crate::secret::HashKey;
 
@@ -270,6 +270,8 @@ pub struct Table {
     /// Indices of the key columns; the first is the record key.
     pub key: Vec<usize>,
     pub partition: Partition,
+    /// The columns by which its records define fields of other resources.
+    pub fields: Option<FieldDefinitions>,
 }
 
 /// How the files of a table are divided; the same for all tables of a resource.

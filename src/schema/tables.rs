@@ -7,7 +7,8 @@ use crate::schema::describe::{CodeLists, meaning, text};
 use crate::schema::file::{BranchFile, ColumnFile, RowsFile, TableFile};
 use crate::schema::path::parse_rows;
 use crate::schema::{
-    Column, Confidence, EXTRA, EXTRACTED_AT, Origin, Partition, PathStep, RUN_ID, Rows, Source, Split, Table, Type,
+    Column, Confidence, EXTRA, EXTRACTED_AT, FieldDefinitions, Origin, Partition, PathStep, RUN_ID, Rows, Source,
+    Split, Table, Type,
 };
 
 /// A schema file's name and text, by which a failure names its line.
@@ -54,6 +55,8 @@ pub fn check_table(
     let again = check_again(file.again, &rows, file.split.is_some()).map_err(place)?;
     let split = check_split(file.split, file.skip, &rows).map_err(place)?;
     check_tried(&columns).map_err(place)?;
+    let fields = file.fields.map(|fields| FieldDefinitions::check(fields, &columns)).transpose();
+    let fields = fields.map_err(|why| place(wrong(why)))?;
     debug_assert!(
         ![EXTRA, EXTRACTED_AT, RUN_ID].iter().any(|name| is_name(name)),
         "a schema cannot use pearlift's own names"
@@ -68,6 +71,7 @@ pub fn check_table(
         excluded_columns: Vec::new(),
         key,
         partition: Partition::None,
+        fields,
     })
 }
 

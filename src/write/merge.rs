@@ -179,7 +179,7 @@ impl<'a> Merge<'a> {
                     Ordering::Less => match (rules.action)(&self.record_key(&old)) {
                         RowAction::Stays => true,
                         RowAction::Marked(_) => self.layout.is_marked(&old.batch, old.at),
-                        RowAction::Goes => false,
+                        RowAction::Goes | RowAction::Replaced => false,
                     },
                     Ordering::Equal => compared.are_equal(self.layout, (&old, place), incoming)?,
                     Ordering::Greater => false,
@@ -232,8 +232,9 @@ impl<'a> Merge<'a> {
                                 met.take(&old.batch, old.at);
                                 picked.take_marked(old.at, at);
                             }
-                            RowAction::Goes => {
+                            action @ (RowAction::Goes | RowAction::Replaced) => {
                                 self.changes.removed += 1;
+                                met.lost.rows += u64::from(action == RowAction::Replaced);
                                 met.take(&old.batch, old.at);
                             }
                         }
@@ -253,8 +254,8 @@ impl<'a> Merge<'a> {
                             picked.take_old(old.at);
                         } else {
                             self.changes.changed += 1;
-                            met.take(&old.batch, old.at);
-                            met.take(&new.batch, new.at);
+                            let columns = self.layout.content - 1;
+                            met.take_changed(columns, (&old.batch, old.at), (&new.batch, new.at));
                             picked.take_new(new.at);
                         }
                         old.at += 1;

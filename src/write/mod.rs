@@ -36,6 +36,7 @@ mod reappeared;
 mod row_count;
 mod deleted_files;
 mod deleted_rows;
+mod entries;
 mod reshape;
 mod expected_columns;
 mod inspect;
@@ -45,7 +46,7 @@ mod cursor;
 mod compare;
 mod compact;
 
-pub use changes::RowChanges;
+pub use changes::{LostValues, RowChanges};
 pub use compact::{Joined, Joining, Joint, join, joint, small_neighbours};
 pub use compare::compare;
 pub use context::WriteContext;

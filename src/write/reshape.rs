@@ -22,6 +22,7 @@ use crate::schema::{
 };
 use crate::write::context::WriteContext;
 use crate::write::deleted_rows::{DeletedRows, DeletedSelection, write_deleted_rows};
+use crate::write::entries::EntryColumns;
 use crate::write::form::Form;
 use crate::write::open::OpenRows;
 use crate::write::output::{Draft, Output, empty};
@@ -68,9 +69,10 @@ pub fn reshape_tables(
     for change in &reshape.tables {
         let table = &work.resource.tables[change.place];
         let old = work.head.tables.get(&table.name);
-        let migrator = RowMigrator::new(&before, work.resource, change)?;
+        let migrator = RowMigrator::new(&before, work.resource, work.head, change)?;
         if old.is_some_and(|old| old.files.iter().any(|file| file.rows > 0)) {
-            unfilled.extend(migrator.rest.unfilled().iter().map(|column| format!("{}.{column}", table.name)));
+            let lacking = migrator.rest.unfilled().iter().filter(|column| !migrator.has_entries_of(column));
+            unfilled.extend(lacking.map(|column| format!("{}.{column}", table.name)));
         }
         let drafts = rewrite(work, table, old, &migrator, next_number)?;
         let mut files = written.stage(&work.context, drafts)?;
@@ -119,21 +121,30 @@ struct RowMigrator<'a> {
     table: &'a Table,
     change: &'a TableReshape,
     rest: Rest,
+    /// Columns whose values the rows of a child table have.
+    entries: Option<EntryColumns<'a>>,
     schema: SchemaRef,
 }
 
 impl<'a> RowMigrator<'a> {
-    fn new(before: &Resource, resource: &'a Resource, change: &'a TableReshape) -> Result<Self> {
+    fn new(before: &Resource, resource: &'a Resource, head: &'a Version, change: &'a TableReshape) -> Result<Self> {
         let table = &resource.tables[change.place];
         let of = |wanted: ColumnOrigin| -> Vec<usize> {
             let origins = change.origins.iter().enumerate();
             origins.filter(|(_, origin)| **origin == wanted).map(|(place, _)| place).collect()
         };
         let rest = Rest::new(before, resource, change.place, &of(ColumnOrigin::Filled), &of(ColumnOrigin::Widened))?;
-        Ok(Self { table, change, rest, schema: Arc::new(table.described()) })
+        let entries = EntryColumns::of(before, resource, head, change.place, rest.unfilled())?;
+        Ok(Self { table, change, rest, entries, schema: Arc::new(table.described()) })
     }
 
-    fn recast(&self, old: &RecordBatch) -> Result<RecordBatch> {
+    /// Whether a child table fills a column.
+    fn has_entries_of(&self, column: &str) -> bool {
+        self.entries.as_ref().is_some_and(|entries| entries.fills(column))
+    }
+
+    /// The rows of the new table; `of_entries` are columns that a child table has filled, by their places.
+    fn recast(&self, old: &RecordBatch, of_entries: Vec<(usize, ArrayRef)>) -> Result<RecordBatch> {
         let bug = |error| Failure::new(Kind::Bug, "rewrite rows").caused(error);
         let column = |name: &str| {
             old.column_by_name(name).ok_or_else(|| {
@@ -141,7 +152,8 @@ impl<'a> RowMigrator<'a> {
             })
         };
         let extra = column(EXTRA)?;
-        let (taken, extra) = self.rest.take(extra.as_string());
+        let (mut taken, extra) = self.rest.take(extra.as_string());
+        taken.extend(of_entries);
         let taken = |place: usize| taken.iter().find(|(known, _)| *known == place).map(|(_, values)| values);
         let mut columns: Vec<ArrayRef> = Vec::new();
         for (place, (new, origin)) in self.table.columns.iter().zip(&self.change.origins).enumerate() {
@@ -208,10 +220,14 @@ fn rewrite(
     for file in old.iter().flat_map(|old| &old.files).filter(|file| file.rows > 0) {
         let mut output = Output::new(file.partition.clone());
         let copy = context.live_copy(file)?;
+        let mut entries = migrator.entries.as_ref().map(|entries| entries.beside(file, &context));
         for batch in read(&copy)? {
             let batch =
                 batch.map_err(|error| Failure::new(Kind::Damage, "read a data file").at(&file.path).caused(error))?;
-            let rows = migrator.recast(&without_marked(batch, migrator.change.unmarks)?)?;
+            let batch = without_marked(batch, migrator.change.unmarks)?;
+            let key = &table.columns[table.key[0]].name;
+            let of_entries = entries.as_mut().map(|entries| entries.fill(&batch, key)).transpose()?;
+            let rows = migrator.recast(&batch, of_entries.unwrap_or_default())?;
             output.write(&rows, &mut target)?;
         }
         drafts.extend(output.finish(&target)?);

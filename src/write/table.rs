@@ -16,7 +16,7 @@ use crate::manifest::{DataFile, Key, TableFiles, Version};
 use crate::schema::{Naming, Partition, PartitionBy, Resource, Table};
 use crate::store::{Store, StoreStep};
 use crate::write::ahead::Ahead;
-use crate::write::changes::{Met, RowAction, RowChanges};
+use crate::write::changes::{LostValues, Met, RowAction, RowChanges};
 use crate::write::columns::Layout;
 use crate::write::context::WriteContext;
 use crate::write::form::{Form, Sizes};
@@ -71,6 +71,8 @@ pub struct Written {
     pub deleted: Vec<DataFile>,
     /// For each watched column, its values in rows that differ from before.
     pub met: Vec<BTreeSet<i64>>,
+    /// For each table, stored values that the new copies of their records no longer have.
+    pub lost: Vec<LostValues>,
 }
 
 /// The context of writing, apart from the rows.
@@ -136,8 +138,10 @@ pub fn write_tables(
         let mut target = context.target(&table.name, &form, OpenRows::of(work.resource, table), next_number);
         let mut outcome = TableOutcome::default();
         let writing = TableWriting { work, table, layout, fetched_records: &spooled.records, runtime };
-        let mut met = Met::new(work.watch, place, &mut written.met);
+        let mut lost = LostValues::default();
+        let mut met = Met::new(work.watch, place, &mut written.met, &mut lost);
         writing.write(&mut sorted, &mut target, &mut outcome, &mut met)?;
+        written.lost.push(lost);
         written.twice += sorted.twice;
         written.changes.add(outcome.changes);
         written.removes.extend(outcome.removes);
@@ -205,7 +209,7 @@ impl<'a> TableWriting<'a> {
             }
             let by_month = matches!(table.partition, Partition::By { by: PartitionBy::Month, .. });
             if by_month && partition < work.met_from {
-                let mut unwatched = Met::new(&[], 0, &mut []);
+                let mut unwatched = Met::new(&[], 0, &mut [], met.lost);
                 side.write(files, sorted, &mut ahead, Sink { target, outcome, met: &mut unwatched })?;
             } else {
                 side.write(files, sorted, &mut ahead, Sink { target, outcome, met })?;
@@ -272,7 +276,11 @@ impl Side<'_> {
                     Replace::Within(partition) => partition == self.partition && came,
                     Replace::Records => came,
                 };
-                if goes { RowAction::Goes } else { RowAction::Stays }
+                match (goes, came) {
+                    (true, true) => RowAction::Replaced,
+                    (true, false) => RowAction::Goes,
+                    (false, _) => RowAction::Stays,
+                }
             }
         }
     }

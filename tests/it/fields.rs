@@ -54,7 +54,8 @@ async fn a_column_that_a_search_renames_is_a_warning_by_name_and_nothing_is_lost
     says(&done, "columns that had values before are now null in every row: customer_payment.amount_paid (25 rows)");
     let found = report(lake.path(), "customer_payment");
     assert_eq!(found["missing_columns"], json!([{"path": "amountPaid", "count": 25}]));
-    assert_eq!(found["unknown_fields"], json!([{"path": "customer_payment.paidAmount", "count": 25}]));
+    assert_eq!(found["unknown_fields"][0]["path"], "customer_payment.paidAmount");
+    assert_eq!(found["unknown_fields"][0]["count"], 25);
     assert_eq!(found["emptied_columns"], json!([{"path": "customer_payment.amount_paid", "count": 25}]));
 
     // AND the value is kept beside the row

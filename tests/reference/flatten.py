@@ -77,6 +77,8 @@ class Scope:
         self.further = []  # steps by name, and the scope that they lead to
         self.is_wanted = False
         self.split = None
+        self.takes_key = False  # some column takes the names of the entries
+        self.taken = []  # the places of an entry that columns take
 
     def scope_at(self, names):
         place = self.top.at(names)
@@ -218,7 +220,10 @@ class Flattener:
 
     def name_places(self, column, scopes):
         for path in column.paths:
+            scope = scopes[path.level(len(scopes) - 1)]
+            scope.takes_key |= path.special == "@key"
             if path.special is None:
+                scope.taken.append(path.names)
                 place = scopes[path.level(len(scopes) - 1)].top.at(path.names)
                 place.is_taken = True
                 place.is_whole |= column.type.name == "json"
@@ -342,9 +347,24 @@ def extra(plan, entries, refused):
     for above, top in sources:
         if left := leftovers_of(entries[-1 - len(above)], top):
             found += [(above + path, value) for path, value in left]
+    if len(entries) > 1 and keeps_name(plan.scopes[-1], entries[-1]):
+        found.append((("@key",), entries[-1].key))
     for of, column, value in refused:
         found.append((refused_path(of, column, value, entries), value))
     return canonical(tree(found)) if found else None
+
+
+def keeps_name(scope, entry):
+    """Whether `_extra` has the name of an entry in its map: no column takes it, and no value that one takes repeats it."""
+    if entry.key is None or scope.takes_key:
+        return False
+    for names in scope.taken:
+        value = entry.value
+        for name in names:
+            value = value.get(name) if type(value) is dict else None
+        if value is not None and not isinstance(value, (dict, list)) and text(value) == entry.key:
+            return False
+    return True
 
 
 @lru_cache(1 << 12)

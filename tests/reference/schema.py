@@ -18,7 +18,7 @@ READ_KEYS = {
     "style", "service", "key", "records", "get", "max_ids", "inventory", "changes", "also_from", "count", "count_is_wrong",
     "search", "filters", "owners", "newer", "repeats", "pages", "every", "reload_every", "empty_ok", "none_found", "split_on", "not_applicable",
 }  # fmt: skip
-TABLE_KEYS = {"description", "confidence", "rows", "again", "split", "skip", "key", "partition", "columns"}
+TABLE_KEYS = {"description", "confidence", "rows", "again", "split", "skip", "key", "partition", "fields", "columns"}
 COLUMN_KEYS = {"name", "from", "type", "required", "tried", "description", "references", "codes", "personal", "confidence"}
 CONFIDENCES = {"documented", "recorded", "client-code", "inferred", "guess"}
 STYLES = {"id-sets", "search", "list", "per-owner"}
