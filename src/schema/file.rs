@@ -18,6 +18,9 @@ pub struct SchemaFile {
     #[serde(rename = "default", default = "yes")]
     pub is_default: bool,
     pub confidence: Option<ConfidenceName>,
+    /// Whether its records are people.
+    #[serde(default)]
+    pub people: bool,
     /// Lists of codes by name: a code and its meaning.
     #[serde(default)]
     pub codes: CodesFile,
@@ -307,6 +310,8 @@ pub struct ColumnFile {
     pub codes: Option<String>,
     #[serde(default)]
     pub personal: bool,
+    #[serde(default)]
+    pub acting: bool,
     pub confidence: Option<ConfidenceName>,
 }
 
