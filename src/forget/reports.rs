@@ -51,7 +51,13 @@ fn empty(value: &mut Value, values: &[&str]) -> bool {
             }
             theirs
         }
-        Value::Array(items) => items.iter_mut().fold(false, |found, item| empty(item, values) || found),
+        Value::Array(items) => {
+            let mut found = false;
+            for item in items {
+                found |= empty(item, values);
+            }
+            found
+        }
         Value::Object(entries) => {
             let mut found = false;
             for (name, entry) in entries {
