@@ -5,6 +5,7 @@ has. `search` reads such a list from a file and looks for each value in every fi
 file, in the statistics of its columns, and in every page as it is once it is unpacked. It prints the findings.
 """
 
+import hashlib
 import json
 import pathlib
 import sys
@@ -119,8 +120,15 @@ def shown(path, data):
 def search(lake, wanted):
     wanted = json.loads(pathlib.Path(wanted).read_text())
     forms = {value: {value.encode(), json.dumps(value)[1:-1].encode(), json.dumps(json.dumps(value)[1:-1])[1:-1].encode()} for value in wanted}
+    known = set()
     for path in sorted(path for path in pathlib.Path(lake).rglob("*") if path.is_file()):
-        for where, data in shown(path, path.read_bytes()):
+        content = path.read_bytes()
+        # Copies of a lake have most of their files in common.
+        digest = hashlib.sha256(content).digest()
+        if digest in known:
+            continue
+        known.add(digest)
+        for where, data in shown(path, content):
             for value, spellings in forms.items():
                 if any(form in data for form in spellings):
                     print(f"{path}: {value} ({where})")
