@@ -29,6 +29,7 @@ pub mod decode;
 pub mod write;
 pub mod verify;
 pub mod clean;
+pub mod forget;
 pub mod run;
 pub mod forecast;
 pub mod report;

@@ -99,6 +99,9 @@ pub enum Command {
     /// Remove files that no manifest needs; other files are never touched
     #[command(after_help = ending("clean"))]
     Clean(Clean),
+    /// Erase a person from the destination, and keep the person's values out of later reads
+    #[command(after_help = ending("forget"))]
+    Forget(Forget),
     /// List the resources, or print the tables and columns of one
     #[command(after_help = ending("resources"), override_usage = RESOURCES)]
     Resources(Resources),
@@ -253,6 +256,22 @@ pub struct Clean {
     /// Print JSON
     #[arg(long)]
     pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct Forget {
+    /// Id of the person, a contact of the account
+    #[arg(long, value_name = "ID", value_parser = clap::value_parser!(i64).range(1..))]
+    pub contact: i64,
+    /// Let later reads store the values again; nothing is written until the next full read
+    #[arg(long, conflicts_with_all = ["dry_run", "wait"])]
+    pub lift: bool,
+    /// Count the rows without erasing anything
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Wait for resources that another run holds, instead of giving up
+    #[arg(long)]
+    pub wait: bool,
 }
 
 #[derive(Debug, Args)]

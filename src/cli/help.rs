@@ -27,16 +27,17 @@ const MEANINGS: [(u8, &str); 9] = [
 ];
 
 /// Meanings that are those of one command.
-const OWN: [(&str, u8, &str); 3] = [
+const OWN: [(&str, u8, &str); 4] = [
     ("plan", 3, "some resources could not be planned"),
     ("status", 3, "with --max-age: a resource is incomplete, has pending records, or is too old"),
+    ("forget", 3, "the destination holds tables that no schema file describes; all others are erased"),
     ("sandbox", 2, "wrong usage, settings or fixtures, or a port that is taken"),
 ];
 
 /// The codes of commands that write tables.
 const WRITING: &[u8] = &[0, 1, 2, 3, 4, 5, 6, 7, 130];
 
-const ENDINGS: [Ending; 14] = [
+const ENDINGS: [Ending; 15] = [
     Ending {
         command: "pearlift",
         examples: &[
@@ -129,9 +130,17 @@ const ENDINGS: [Ending; 14] = [
         codes: &[0, 1, 2, 5, 6, 7],
     },
     Ending {
+        command: "forget",
+        examples: &[
+            ("pearlift forget --contact 1234 --dry-run", "Counts the rows that hold values of the person."),
+            ("pearlift forget --contact 1234", "Erases the person, and keeps the values out of later reads."),
+            ("pearlift forget --contact 1234 --lift", "Lets the next full read store the values again."),
+        ],
+        codes: &[0, 1, 2, 3, 5, 6, 7],
+    },
+    Ending {
         command: "resources",
         examples: &[
-            ("pearlift resources", "Lists all resources."),
             ("pearlift resources warehouse", "Prints the tables and columns of one resource."),
             (
                 "pearlift resources order --custom-fields",

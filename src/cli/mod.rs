@@ -21,6 +21,7 @@ mod status;
 mod verify;
 mod clean;
 mod custom_fields;
+mod forget;
 mod resources;
 mod sandbox;
 mod completions;
@@ -117,6 +118,7 @@ async fn dispatch(start: Start, command: Command) -> Result<u8> {
         Command::Status(status) => status::status(start, status).await,
         Command::Verify(verify) => verify::verify(start, verify).await,
         Command::Clean(clean) => clean::clean(start, clean).await,
+        Command::Forget(forget) => forget::forget(start, forget).await,
         Command::Resources(resources) => resources::resources(start, resources).await,
         Command::Sandbox(sandbox) => sandbox::sandbox(sandbox).await,
         Command::Completions(completions) => completions::completions(completions),

@@ -152,6 +152,7 @@ fn object(resource: &Resource) -> Value {
         "service": resource.read.service,
         "priority": resource.priority,
         "default": resource.is_default,
+        "people": resource.holds_people,
         "every_seconds": resource.read.every.map(|every| every.as_secs()),
         "reload_every_seconds": resource.read.reload_every.map(|every| every.as_secs()),
         "tables": tables,
@@ -171,5 +172,6 @@ fn add_meaning(meaning: &Meaning, object: &mut Map<String, Value>) {
     object.insert("references_nothing_because".to_owned(), json!(nowhere));
     object.insert("codes".to_owned(), Value::Object(codes));
     object.insert("personal".to_owned(), json!(meaning.personal));
+    object.insert("acting".to_owned(), json!(meaning.acting));
     object.insert("confidence".to_owned(), json!(meaning.confidence.to_string()));
 }

@@ -219,7 +219,7 @@ impl Settings {
     }
 
     /// The key of the hashes that stand for personal data.
-    pub(super) fn hash_key(&self) -> Result<Option<HashKey>> {
+    pub fn hash_key(&self) -> Result<Option<HashKey>> {
         secrets::hash_key(&self.environment)
     }
 

@@ -101,6 +101,11 @@ impl RejectedCounts {
         }
     }
 
+    /// Shows this text in place of each sample.
+    pub fn replace_samples(&mut self, text: &str) {
+        self.values.values_mut().for_each(|(_, sample)| text.clone_into(sample));
+    }
+
     /// Whether everything fitted.
     pub fn is_empty(&self) -> bool {
         self.values.is_empty()

@@ -208,6 +208,25 @@ pub struct State {
     /// Answers of lookups in live files.
     #[serde(default, skip_serializing_if = "Looked::is_empty")]
     pub looked: Looked,
+    /// The last erasures of people in this resource, oldest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub erasures: Vec<Erasure>,
+}
+
+/// An erasure of a person: nothing of it is of the person.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize)]
+pub struct Erasure {
+    /// The keyed hash of the person's id.
+    pub person: String,
+    /// The run that erased.
+    pub run: String,
+    /// By our clock.
+    pub at: Timestamp,
+    /// Rows with values that were erased, by table; rows of deleted records included.
+    pub rows: BTreeMap<String, u64>,
+    /// Rejected records that were erased.
+    #[serde(default)]
+    pub rejected: u64,
 }
 
 impl State {

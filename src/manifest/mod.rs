@@ -27,8 +27,8 @@ pub use commit::{decide, nonce};
 pub use count::{Locating, SourceCount};
 pub use evidence::{Evidence, FieldDrift, KindChange, OlderCopy};
 pub use format::{
-    Backfill, Checkpoint, Cursor, DataFile, FORMAT, OpenRecords, PendingId, RejectedFile, Scan, ScanKind, ScanPlan,
-    Selected, SkippedId, SpecColumn, State, TableFiles, Version,
+    Backfill, Checkpoint, Cursor, DataFile, Erasure, FORMAT, OpenRecords, PendingId, RejectedFile, Scan, ScanKind,
+    ScanPlan, Selected, SkippedId, SpecColumn, State, TableFiles, Version,
 };
 pub use key::Key;
 pub use lake::{check_destination, claim_destination};

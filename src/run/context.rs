@@ -12,6 +12,7 @@ use tokio::time::Instant;
 use crate::config::Limits;
 use crate::event::Events;
 use crate::fetch::Client;
+use crate::forget::Forgotten;
 use crate::manifest::ResourceHolder;
 use crate::run::binding::Binding;
 use crate::run::stop::Stop;
@@ -50,6 +51,8 @@ pub struct Claims {
     pub locks: Locks,
     /// Unfinished uploads below staging, as they were once the locks were taken.
     pub uploads: Vec<Upload>,
+    /// People whose values are kept out, as they were once the locks were taken.
+    pub forgotten: Forgotten,
 }
 
 /// The order of the run's commits, and the numbers of its files.

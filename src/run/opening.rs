@@ -12,6 +12,7 @@ use crate::config::Settings;
 use crate::event::{Event, Events};
 use crate::failure::Result;
 use crate::fetch::{Auth, Client};
+use crate::forget::{Forgotten, ForgottenList};
 use crate::manifest::{check_destination, nonce};
 use crate::run::binding::Binding;
 use crate::run::closing::give_back;
@@ -69,8 +70,15 @@ pub async fn open<'r>(
         give_back(locks, events).await;
         return Err(refused);
     }
+    let forgotten = match forgotten(request, &store).await {
+        Ok(forgotten) => forgotten,
+        Err(refused) => {
+            give_back(locks, events).await;
+            return Err(refused);
+        }
+    };
     let binding = Binding::new(&account.code, request.now, claimed);
-    let claims = Claims { binding, locks, uploads: unfinished_uploads(&store, events).await };
+    let claims = Claims { binding, locks, uploads: unfinished_uploads(&store, events).await, forgotten };
     let context = RunContext {
         client,
         store,
@@ -86,6 +94,12 @@ pub async fn open<'r>(
         commits: CommitTurns::default(),
     };
     Ok(Opened { context, chosen, spool })
+}
+
+/// The people whose values are kept out of the tables.
+async fn forgotten(request: &RunRequest, store: &Store) -> Result<Forgotten> {
+    let list = ForgottenList::load(store, request.settings.hash_key()?).await?;
+    Forgotten::new(list, &request.catalog)
 }
 
 /// The resources that the settings select.

@@ -138,6 +138,7 @@ impl<'a> ResourceSession<'a> {
     ) -> Result<()> {
         let mut fetched = 0;
         for (page, _) in &mut pages {
+            self.context.claims.forgotten.empty(&self.resource, page)?;
             page.rejected_values.redact(self.context.client.redactor());
             self.count_fields(page);
             for (path, count, sample) in page.rejected_values.shown(self.context.client.redactor()) {

@@ -63,6 +63,7 @@ pub fn check(name: &str, text: &str) -> Result<Resource> {
         about: file.about,
         priority: file.priority,
         is_default: file.is_default,
+        holds_people: file.people,
         read,
         tables,
         excluded_tables: Vec::new(),

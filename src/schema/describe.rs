@@ -71,11 +71,15 @@ pub fn meaning(
     line: usize,
     codes: CodeLists<'_>,
 ) -> Result<Meaning> {
+    if file.personal && file.required {
+        return Err(wrong("a `personal` column may be null: `forget` empties it".to_owned()));
+    }
     Ok(Meaning {
         description: text("description", file.description.clone())?,
         references: file.references.as_ref().map(references).transpose()?.unwrap_or_default(),
         codes: file.codes.as_ref().map(|name| codes.find(name, &file.name, kind)).transpose()?.unwrap_or_default(),
         personal: file.personal,
+        acting: file.acting,
         confidence: file.confidence.map_or(confidence, Confidence::from),
         line,
     })

@@ -19,6 +19,9 @@ pub struct SchemaFile {
     #[serde(rename = "default", default = "yes")]
     pub is_default: bool,
     pub confidence: Option<ConfidenceName>,
+    /// Whether its records are people.
+    #[serde(default)]
+    pub people: bool,
     /// Lists of codes by name: a code and its meaning.
     #[serde(default)]
     pub codes: CodesFile,
@@ -337,6 +340,8 @@ pub struct ColumnFile {
     pub codes: Option<String>,
     #[serde(default)]
     pub personal: bool,
+    #[serde(default)]
+    pub acting: bool,
     pub confidence: Option<ConfidenceName>,
 }
 

@@ -5,9 +5,9 @@ use sha2::{Digest, Sha256};
 use crate::failure::{Failure, Kind, Result};
 
 /// Keys of a file, a table and a column that only people and tools read.
-const OF_FILE: [&str; 5] = ["about", "priority", "default", "confidence", "codes"];
+const OF_FILE: [&str; 6] = ["about", "priority", "default", "confidence", "people", "codes"];
 const OF_TABLE: [&str; 3] = ["description", "confidence", "fields"];
-const OF_COLUMN: [&str; 5] = ["description", "references", "codes", "personal", "confidence"];
+const OF_COLUMN: [&str; 6] = ["description", "references", "codes", "personal", "acting", "confidence"];
 
 /// The hash of a file's text; comments, `about`, `priority` and the meanings of tables and columns do not count.
 pub fn hash(text: &str) -> Result<String> {

@@ -18,6 +18,8 @@ pub struct Meaning {
     pub codes: Vec<Code>,
     /// It concerns a person: a name, an address, a telephone number, or a free text that may contain such.
     pub personal: bool,
+    /// The person that it leads to acted on the record as a member of staff; the record is not about that person.
+    pub acting: bool,
     pub confidence: Confidence,
     /// The line in the schema file; 0 for a column of no file.
     pub line: usize,

@@ -22,6 +22,8 @@ pub struct Resource {
     pub priority: u32,
     /// Whether it is read where the settings do not name it.
     pub is_default: bool,
+    /// Its records are people: `forget` erases one of them.
+    pub holds_people: bool,
     pub read: Read,
     /// In the file's order; at least one.
     pub tables: Vec<Table>,

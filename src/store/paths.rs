@@ -8,6 +8,7 @@
 //! _pearlift/scans/order/<scan>.json                          an unfinished scan's plan
 //! _pearlift/deleted/order/order-<run>-<n>.parquet            rows of deleted records
 //! _pearlift/misfits/order/<run>-<n>.jsonl                    rejected records
+//! _pearlift/forgotten/<hash>.json                            a person whose values are kept out
 //! _pearlift/locks/<resource>  _pearlift/runs/<run>.json
 //! ```
 //!
@@ -24,6 +25,8 @@ pub const MANIFESTS: &str = "_pearlift/manifests";
 pub const SCANS: &str = "_pearlift/scans";
 /// Below it: one file per run.
 pub const RUNS: &str = "_pearlift/runs";
+/// Below it: one file for each forgotten person.
+pub const FORGOTTEN: &str = "_pearlift/forgotten";
 
 /// The most bytes of a manifest. One of ten thousand data files has about 8 MiB.
 pub const MANIFEST_BYTES: u64 = 128 << 20;
@@ -31,7 +34,7 @@ pub const MANIFEST_BYTES: u64 = 128 << 20;
 pub const PLAN_BYTES: u64 = 256 << 20;
 /// The most bytes of a report; one that is larger is nobody's.
 const REPORT_BYTES: u64 = 64 << 20;
-/// The most bytes of a lock object, a probe and the destination's marker, which hold a few words.
+/// The most bytes of a lock object, a probe, a forgotten person's file and the destination's marker, which hold a few words.
 const SMALL_BYTES: u64 = 64 << 10;
 /// The most bytes of anything else that is read whole.
 const OTHER_BYTES: u64 = 1 << 30;
@@ -43,7 +46,7 @@ pub fn most_bytes(path: &str) -> u64 {
         Some("manifests") => MANIFEST_BYTES,
         Some("scans") => PLAN_BYTES,
         Some("runs") => REPORT_BYTES,
-        Some("locks" | "destination.json") => SMALL_BYTES,
+        Some("locks" | "forgotten" | "destination.json") => SMALL_BYTES,
         Some(_) | None => OTHER_BYTES,
     }
 }
@@ -198,4 +201,16 @@ pub fn probe_lock(run: &str) -> String {
 /// The report of a run.
 pub fn run(run: &str) -> String {
     format!("{RUNS}/{run}.json")
+}
+
+/// The file of a forgotten person, by the keyed hash of the id.
+pub fn forgotten(hash: &str) -> String {
+    format!("{FORGOTTEN}/{hash}.json")
+}
+
+/// The keyed hash in the path of a forgotten person's file.
+pub fn of_forgotten(path: &str) -> Option<&str> {
+    let hash = path.strip_prefix(FORGOTTEN)?.strip_prefix('/')?.strip_suffix(".json")?;
+    let is_digit = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+    (hash.len() == 64 && hash.bytes().all(is_digit)).then_some(hash)
 }

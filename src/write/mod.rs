@@ -45,6 +45,7 @@ mod stream;
 mod cursor;
 mod compare;
 mod compact;
+mod rewrite;
 
 pub use changes::{LostValues, RowChanges};
 pub use compact::{Joined, Joining, Joint, join, joint, small_neighbours};
@@ -61,6 +62,7 @@ pub use older::{Older, older_copies};
 pub use partition::{day_number, number, segment};
 pub use reappeared::{Reappeared, cancel_deletions};
 pub use reshape::{Reshaping, marked_tables, reshape_tables};
+pub use rewrite::{Rewriting, Rewritten, RowEdit, rewrite_files, visit_rows};
 pub use row_count::{CountedRows, count_rows};
 pub use spool::{RecordSet, Spool, Spooled};
 pub use table::{Marks, Replace, WriteRequest, Written, write_tables};

@@ -34,6 +34,7 @@ mod faults;
 mod fields;
 mod figures;
 mod filters;
+mod forget;
 mod fuzz;
 mod gets;
 mod gone;

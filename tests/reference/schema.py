@@ -13,13 +13,13 @@ from dataclasses import dataclass
 from values import type_of
 
 NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
-TOP_KEYS = {"about", "priority", "default", "confidence", "codes", "read", "tables"}
+TOP_KEYS = {"about", "priority", "default", "confidence", "people", "codes", "read", "tables"}
 READ_KEYS = {
     "style", "service", "key", "records", "get", "max_ids", "inventory", "changes", "also_from", "count", "count_is_wrong",
     "search", "filters", "owners", "newer", "repeats", "pages", "every", "reload_every", "empty_ok", "none_found", "split_on", "not_applicable",
 }  # fmt: skip
 TABLE_KEYS = {"description", "confidence", "rows", "again", "split", "skip", "key", "partition", "fields", "columns"}
-COLUMN_KEYS = {"name", "from", "type", "required", "tried", "description", "references", "codes", "personal", "confidence"}
+COLUMN_KEYS = {"name", "from", "type", "required", "tried", "description", "references", "codes", "personal", "acting", "confidence"}
 CONFIDENCES = {"documented", "recorded", "client-code", "inferred", "guess"}
 STYLES = {"id-sets", "search", "list", "per-owner"}
 SPECIAL = ("@key", "@index", "@label", "@id", "@path", "@level")

@@ -101,6 +101,7 @@ pub struct Faults {
     met: Arc<AtomicUsize>,
     changes: Arc<AtomicUsize>,
     at_change: Arc<Mutex<Option<(usize, Fault)>>>,
+    last_change: Arc<Mutex<Option<usize>>>,
     slow: Arc<Mutex<Option<fastrand::Rng>>>,
     read: Arc<Mutex<Vec<(String, u64)>>>,
 }
@@ -124,6 +125,11 @@ impl Faults {
     /// At the change of this number and of any kind: puts, copies and deletes count from 0.
     pub fn at_change(&self, number: usize, fault: Fault) {
         *self.at_change.lock().unwrap() = Some((number, fault));
+    }
+
+    /// Crashes before the change of this number.
+    pub fn die_at_change(&self, number: usize) {
+        *self.last_change.lock().unwrap() = Some(number);
     }
 
     /// How many changes were wanted so far.
@@ -183,6 +189,10 @@ impl Faults {
         }
         if matches!(verb, Verb::Put | Verb::Copy | Verb::Delete) {
             let number = self.changes.fetch_add(1, Ordering::SeqCst);
+            if *self.last_change.lock().unwrap() == Some(number) {
+                self.die();
+                return Err(sorry(Sorry::Unreachable, path));
+            }
             if let Some((_, fault)) = self.at_change.lock().unwrap().take_if(|(at, _)| *at == number) {
                 self.met.fetch_add(1, Ordering::SeqCst);
                 return Ok(Some(fault));
