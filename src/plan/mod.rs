@@ -3,6 +3,7 @@
 //! Takes each resource's head and the clock, gives its steps in order. Decides only; asks nobody and writes nothing.
 
 mod clock;
+mod division;
 mod reshape;
 
 use std::time::Duration;
@@ -16,6 +17,7 @@ use crate::schema::{Open, ReadStyle, Resource};
 pub use clock::{
     Moment, ScanClocks, are_apart, day, held_back, is_another_day, is_over, lowered, may_replace, watermark,
 };
+pub use division::{PartitionAdvice, advice, coarsest};
 pub use reshape::{ColumnOrigin, Fit, Reshape, TableReshape};
 
 /// The work on one resource in this run.

@@ -35,6 +35,7 @@ mod reconcile_rows;
 mod backfill;
 pub(crate) mod selection;
 mod check;
+mod division;
 mod freshness;
 mod steps;
 mod later;

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::manifest::Key;
+use crate::plan::PartitionAdvice;
 
 /// Notable things of a resource's scans.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -19,6 +20,8 @@ pub struct Noticed {
     pub reappeared: u64,
     /// Columns (`table.column`) that were filled before and were null in every row, with the rows that came.
     pub emptied: BTreeMap<String, u64>,
+    /// Why the files would better be divided anew, after the resource's own scans.
+    pub partition: Option<PartitionAdvice>,
 }
 
 impl Noticed {
@@ -30,5 +33,6 @@ impl Noticed {
         self.suspended = self.suspended.max(other.suspended);
         self.reappeared += other.reappeared;
         self.emptied.extend(other.emptied.clone());
+        self.partition = self.partition.take().or_else(|| other.partition.clone());
     }
 }

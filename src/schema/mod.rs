@@ -9,6 +9,7 @@ mod path;
 mod meaning;
 mod column;
 mod lists;
+mod partition;
 mod resource;
 mod held_ids;
 mod held;
@@ -28,9 +29,10 @@ pub use filters::ConstantFilter;
 pub use held_ids::{HeldIds, RowCondition, Test};
 pub use lists::{ListGet, Pages};
 pub use meaning::{Code, Confidence, DESCRIPTION, Meaning, ReferenceTarget, References};
+pub use partition::{Granularity, Partition, PartitionBy, PartitionChoice};
 pub use path::{Leaf, Origin, PathStep, Source};
 pub use resource::{
-    AlsoFrom, Changes, Count, Counted, IdSearch, Inventory, Naming, Newer, Open, Owners, Partition, PartitionBy, Read,
-    ReadStyle, Resource, RowSearch, Rows, Split, Table, file_schema, same_columns,
+    AlsoFrom, Changes, Count, Counted, IdSearch, Inventory, Naming, Newer, Open, Owners, Read, ReadStyle, Resource,
+    RowSearch, Rows, Split, Table, file_schema, same_columns,
 };
 pub use selection::ColumnSelection;

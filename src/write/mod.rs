@@ -42,6 +42,8 @@ mod inspect;
 mod table_group;
 mod stream;
 mod cursor;
+mod periods;
+mod repartition;
 mod compare;
 mod compact;
 
@@ -58,6 +60,7 @@ pub use lookup::{StoredRecord, StoredValue, held, held_after, held_between, held
 pub use older::{Older, older_copies};
 pub use partition::{day_number, number, segment};
 pub use reappeared::{Reappeared, cancel_deletions};
+pub use repartition::{Repartitioning, granularity, repartition_tables};
 pub use reshape::{Reshaping, marked_tables, reshape_tables};
 pub use row_count::{CountedRows, count_rows};
 pub use spool::{RecordSet, Spool, Spooled};
