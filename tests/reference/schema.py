@@ -8,7 +8,7 @@ those that give meanings (`description`, `references`, `codes` …) are checked 
 import os
 import re
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from values import type_of
 
@@ -73,12 +73,24 @@ class Table:
 
 @dataclass(frozen=True)
 class Partition:
-    """How files are divided: `by` is month, bucket or snapshot_date; `name` is that of the folder's column."""
+    """How files are divided: `by` is month, quarter, year, bucket or snapshot_date; `name` is that of the folder's column."""
 
     by: str
     name: str
     column: str | None
     count: int
+
+    def divided(self, by):
+        """The same by another period of the date; None where that is none, and itself where no date divides the files."""
+        if self.by != "month":
+            return self
+        return None if by == "none" else replace(self, by=by, name=f"{self.name.removesuffix('_month')}_{by}")
+
+    def found_in(self, folder):
+        """The same as the folders of a table are named."""
+        names = {name.partition("=")[0] for name in os.listdir(folder)} if os.path.isdir(folder) else set()
+        periods = (by for by in ("month", "quarter", "year") if self.divided(by).name in names)
+        return self.divided(next(periods, "none"))
 
     @property
     def type(self):
