@@ -172,7 +172,7 @@ pub const SETTINGS: &[Setting] = &[
         Holds::Number,
         "rows of a partition in the largest table of a resource, above which `partition = \"auto\"` takes a finer one",
     )
-    .or("1000000"),
+    .or("500000"),
     new("limits", "row_group_rows", Holds::Number, "rows of a row group, at least 1024").or("32768"),
     new(
         "limits",

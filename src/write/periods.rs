@@ -29,7 +29,7 @@ enum Found<'a> {
     /// By the row's own date.
     Own { partition: Partition, column: String },
     /// By the date of the row's record.
-    OfRecord(Records<'a>),
+    OfRecord(Box<Records<'a>>),
 }
 
 impl<'a> Periods<'a> {
@@ -51,7 +51,7 @@ impl<'a> Periods<'a> {
             (false, Some((dated, column))) if table.name == dated.name => {
                 Found::Own { partition: divided, column: column.to_owned() }
             }
-            (false, Some((dated, column))) => Found::OfRecord(Records {
+            (false, Some((dated, column))) => Found::OfRecord(Box::new(Records {
                 context,
                 files: records(dated)?.into(),
                 key: key(dated),
@@ -59,7 +59,7 @@ impl<'a> Periods<'a> {
                 partition: divided,
                 open: None,
                 rows: None,
-            }),
+            })),
         };
         Ok(Self { key: key(table), found })
     }

@@ -14,6 +14,7 @@ use tokio::runtime::Handle;
 use crate::failure::{Failure, Kind, Result};
 use crate::manifest::{DataFile, TableFiles, Version};
 use crate::plan::coarsest;
+use crate::quantity::plural;
 use crate::schema::{Granularity, PartitionChoice, Resource, Table};
 use crate::store::{Store, StoreStep};
 use crate::write::columns::Layout;
@@ -149,7 +150,11 @@ pub fn repartition_tables(
         let (before, after) = (old.rows(), files.iter().map(|file| file.rows).sum::<u64>());
         if before != after {
             return Err(Failure::new(Kind::Damage, format!("divide the files of `{}`", table.name))
-                .because(format!("the manifest lists {before} rows, and its files have {after}"))
+                .because(format!(
+                    "the manifest lists {}, and its files have {}",
+                    plural(before, "row"),
+                    plural(after, "row")
+                ))
                 .advise(format!("`pearlift verify --deep {}` lists the damage", work.resource.name)));
         }
         written.removes.extend(old.files.iter().map(|file| file.path.clone()));
