@@ -5,6 +5,7 @@ refused with `Refused`; keys that only decide how the source is asked (`inventor
 those that give meanings (`description`, `references`, `codes` …) are checked for their form: no row depends on them.
 """
 
+import glob
 import os
 import re
 import tomllib
@@ -87,8 +88,9 @@ class Partition:
         return None if by == "none" else replace(self, by=by, name=f"{self.name.removesuffix('_month')}_{by}")
 
     def found_in(self, folder):
-        """The same as the folders of a table are named."""
-        names = {name.partition("=")[0] for name in os.listdir(folder)} if os.path.isdir(folder) else set()
+        """The same as the folders of a table with files are named."""
+        files = glob.glob(f"{glob.escape(folder)}/*/*.parquet")
+        names = {os.path.basename(os.path.dirname(file)).partition("=")[0] for file in files}
         periods = (by for by in ("month", "quarter", "year") if self.divided(by).name in names)
         return self.divided(next(periods, "none"))
 
