@@ -105,7 +105,7 @@ def main():
     sandbox, url, control = serve(options.program, options.orders)
     folder = pathlib.Path(tempfile.mkdtemp(prefix="pearlift-bench-"))
     lake, kept, dice = folder / "lake", folder / "kept", random.Random(1)
-    environment = settings(url, str(lake))
+    environment = {**settings(url, str(lake)), "PEARLIFT_RESOURCES_PARTITION": "month"}
     try:
         tell("first load", [run(options.program, environment)])
         live = sum(file.stat().st_size for file in lake.rglob("*.parquet"))

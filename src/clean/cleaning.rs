@@ -5,7 +5,7 @@ use std::path::Path;
 use jiff::Timestamp;
 
 use crate::failure::Failure;
-use crate::schema::Catalog;
+use crate::schema::{Catalog, Granularity};
 use crate::store::{HeldLock, Store};
 use crate::write::{Joint, Sizes};
 
@@ -15,6 +15,32 @@ pub struct Compact<'a> {
     pub sizes: Sizes,
     /// A local folder for scratch files.
     pub spool: &'a Path,
+}
+
+/// How files are divided anew.
+#[derive(Clone, Copy, Debug)]
+pub struct Repartition<'a> {
+    /// The resources; all where there are none.
+    pub names: &'a [String],
+    pub sizes: Sizes,
+    /// A local folder for scratch files.
+    pub spool: &'a Path,
+    /// Rows in memory above this many bytes go to disk.
+    pub memory: u64,
+    /// Rows of a partition in the largest table of a resource, above which a finer one is taken.
+    pub partition_rows: u64,
+}
+
+/// Files that were divided anew.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Repartitioned {
+    pub resource: String,
+    pub from: Granularity,
+    pub to: Granularity,
+    /// How many files there were.
+    pub files: u64,
+    /// How many they became; none where they only would.
+    pub into: Option<u64>,
 }
 
 /// The scope of a cleaning.
@@ -29,6 +55,8 @@ pub struct Cleaning<'a> {
     pub dry_run: bool,
     /// Join small files too.
     pub compact: Option<Compact<'a>>,
+    /// Divide the files anew that the settings want otherwise, before small ones are joined.
+    pub repartition: Option<Repartition<'a>>,
 }
 
 /// Something that goes.
@@ -80,6 +108,8 @@ pub struct CleanOutcome {
     pub waste: Vec<Waste>,
     /// Small files that became fewer.
     pub joints: Vec<Joint>,
+    /// Resources with files that were divided anew.
+    pub repartitioned: Vec<Repartitioned>,
     /// Files that nobody knows: left alone.
     pub unknown: Vec<String>,
     /// Resources that another run works on: left alone.

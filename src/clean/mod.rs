@@ -1,5 +1,5 @@
 //! Removes objects that no manifest needs: superseded files, staging of crashed runs, old versions, plans, files of
-//! rejected records, and reports; joins small files on request.
+//! rejected records, and reports; joins small files and divides files anew on request.
 //!
 //! Takes a store and the catalogue, gives the removed and the remaining objects. Relies on the manifests on disk. The
 //! objects of a resource are touched under its lock only, after the commits of crashed runs have been published; an
@@ -10,6 +10,7 @@ mod retention;
 mod housekeeping;
 mod survey;
 mod compact;
+mod repartition;
 mod reports;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -21,9 +22,10 @@ use crate::manifest::{
 use crate::store::{Upload, paths};
 
 use compact::would_join;
+use repartition::would_repartition;
 use survey::{Survey, live_files, survey};
 
-pub use cleaning::{CleanOutcome, Cleaning, Compact, Waste, WasteKind};
+pub use cleaning::{CleanOutcome, Cleaning, Compact, Repartition, Repartitioned, Waste, WasteKind};
 pub use housekeeping::{Housekeeping, Removed, keep_house};
 
 /// Cleans, or lists the objects with `dry_run`.
@@ -38,10 +40,13 @@ pub async fn clean(work: Cleaning<'_>) -> Result<CleanOutcome> {
         for name in &names {
             let found = look(work, name, &uploads, live.as_ref()).await;
             note(&mut outcome, name, found.map(|(_, survey)| survey));
-            if let Some(compact) = work.compact
-                && let Ok(Some(head)) = newest(work.store, name).await
-            {
-                outcome.joints.extend(would_join(compact, &head));
+            let Ok(Some(head)) = newest(work.store, name).await else { continue };
+            outcome.joints.extend(work.compact.iter().flat_map(|compact| would_join(*compact, &head)));
+            if let Some(how) = work.repartition {
+                match would_repartition(work, how, &head, &nonce()).await {
+                    Ok(would) => outcome.repartitioned.extend(would),
+                    Err(failure) => outcome.failures.push((name.clone(), failure)),
+                }
             }
         }
     } else {
@@ -89,6 +94,7 @@ fn note(outcome: &mut CleanOutcome, name: &str, done: Result<Survey>) {
         Ok(survey) => {
             outcome.waste.extend(survey.waste);
             outcome.joints.extend(survey.joints);
+            outcome.repartitioned.extend(survey.repartitioned);
             outcome.unknown.extend(survey.unknown);
             outcome.uploads_left = outcome.uploads_left.take().or(survey.uploads_left);
         }
@@ -147,16 +153,20 @@ async fn sweep(
     for paths in by_kind.into_values() {
         work.store.delete(&paths).await?;
     }
+    if let (Some(how), Some(before)) = (work.repartition, &head) {
+        survey.repartitioned = repartition::repartition(work, how, before, run, number).await?;
+    }
+    let head = if survey.repartitioned.is_some() { newest(work.store, name).await? } else { head };
     if let (Some(how), Some(before)) = (work.compact, &head) {
         survey.joints = compact::compact(work, how, before, run, number).await?;
-        if !survey.joints.is_empty() {
-            // Fewer bytes of data leave less room for versions: a second time there is nothing to do.
-            let mut after = Survey::default();
-            survey::old_versions(work, name, newest(work.store, name).await?.as_ref(), &mut after).await?;
-            let paths: Vec<String> = after.waste.iter().map(|waste| waste.path.clone()).collect();
-            work.store.delete(&paths).await?;
-            survey.waste.extend(after.waste);
-        }
+    }
+    if survey.repartitioned.is_some() || !survey.joints.is_empty() {
+        // Fewer bytes of data leave less room for versions: a second time there is nothing to do.
+        let mut after = Survey::default();
+        survey::old_versions(work, name, newest(work.store, name).await?.as_ref(), &mut after).await?;
+        let paths: Vec<String> = after.waste.iter().map(|waste| waste.path.clone()).collect();
+        work.store.delete(&paths).await?;
+        survey.waste.extend(after.waste);
     }
     Ok(survey)
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use futures_util::{StreamExt, TryStreamExt};
 
-use crate::clean::cleaning::{Cleaning, Waste, WasteKind};
+use crate::clean::cleaning::{Cleaning, Repartitioned, Waste, WasteKind};
 use crate::clean::retention::{NEWEST_VERSIONS, Retention, version_of};
 use crate::failure::{Failure, Kind, Result};
 use crate::manifest::{Holding, Outline, Version, head, outline, resources};
@@ -20,6 +20,8 @@ pub struct Survey {
     pub waste: Vec<Waste>,
     /// Small files that became fewer.
     pub joints: Vec<Joint>,
+    /// The change of the files that were divided anew.
+    pub repartitioned: Option<Repartitioned>,
     pub unknown: Vec<String>,
     /// Why unfinished uploads are still there.
     pub uploads_left: Option<Failure>,

@@ -253,6 +253,12 @@ pub struct Clean {
     /// Join small neighbouring files of a partition, up to `limits.file_bytes`
     #[arg(long)]
     pub compact: bool,
+    /// Divide files by the period that the settings ask for (`partition`), from the rows that are held
+    #[arg(long)]
+    pub repartition: bool,
+    /// Resources with files to be divided anew; all without a name
+    #[arg(value_name = "RESOURCE", requires = "repartition")]
+    pub names: Vec<String>,
     /// Print JSON
     #[arg(long)]
     pub json: bool,

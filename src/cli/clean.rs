@@ -2,10 +2,10 @@
 
 use serde_json::{Value, json};
 
-use crate::clean::{CleanOutcome, Cleaning, Compact, WasteKind, clean as sweep};
+use crate::clean::{CleanOutcome, Cleaning, Compact, Repartition, Repartitioned, WasteKind, clean as sweep};
 use crate::cli::arguments::Clean;
 use crate::cli::start::Start;
-use crate::failure::{Kind, Result};
+use crate::failure::{Failure, Kind, Result};
 use crate::manifest::check_destination;
 use crate::quantity::{number, plural};
 use crate::report::bytes;
@@ -22,6 +22,12 @@ pub async fn clean(start: Start, clean: Clean) -> Result<u8> {
     let store = Store::open(&settings.destination()?, false)?;
     check_destination(&store, &account.code).await?;
     let limits = settings.limits()?;
+    for name in &clean.names {
+        if catalog.get(name)?.partition().date().is_none() {
+            return Err(Failure::new(Kind::Usage, format!("divide the files of `{name}` anew"))
+                .because("its schema file divides its files by no date"));
+        }
+    }
     let spool = spool_folder(limits.spool.as_deref())?;
     let sizes = Sizes::of(&limits);
     let work = Cleaning {
@@ -31,6 +37,13 @@ pub async fn clean(start: Start, clean: Clean) -> Result<u8> {
         now: start.now,
         dry_run: clean.dry_run,
         compact: clean.compact.then_some(Compact { sizes, spool: spool.path() }),
+        repartition: clean.repartition.then_some(Repartition {
+            names: &clean.names,
+            sizes,
+            spool: spool.path(),
+            memory: limits.memory / SPOOL_SHARE,
+            partition_rows: limits.partition_rows,
+        }),
     };
     let outcome = sweep(work).await?;
     if clean.json {
@@ -48,6 +61,9 @@ pub async fn clean(start: Start, clean: Clean) -> Result<u8> {
     Ok(failed.unwrap_or(if outcome.held.is_empty() { 0 } else { Kind::Held.exit_code() }))
 }
 
+/// A repartition keeps rows of this part of the memory setting; one commit needs the rest.
+const SPOOL_SHARE: u64 = 16;
+
 fn total(outcome: &CleanOutcome) -> u64 {
     outcome.waste.iter().map(|waste| waste.bytes).sum()
 }
@@ -61,6 +77,11 @@ fn lines(outcome: &CleanOutcome, dry_run: bool) -> Vec<String> {
     for Joint { folder, files, bytes: size, into } in &outcome.joints {
         let joined = if dry_run { "would be joined".to_owned() } else { format!("joined into {}", number(*into)) };
         lines.push(format!("{folder}: {}, {}, {joined}", plural(*files, "small file"), bytes(*size)));
+    }
+    for Repartitioned { resource, from, to, files, into } in &outcome.repartitioned {
+        let (from, to) = (from.word(), to.word());
+        let became = into.map_or_else(|| "would be changed".to_owned(), |into| format!("now {}", number(into)));
+        lines.push(format!("{resource}: partition {from} to {to}, {}, {became}", plural(*files, "file")));
     }
     lines.extend(outcome.unknown.iter().map(|path| format!("{path}: not known, left alone")));
     lines.extend(outcome.held.iter().map(|held| format!("{}: held by {}, left alone", held.name, held.by)));
@@ -82,6 +103,11 @@ fn object(outcome: &CleanOutcome, dry_run: bool) -> Value {
         .iter()
         .map(|joint| json!({"folder": joint.folder, "files": joint.files, "bytes": joint.bytes, "into": into(joint)}));
     let joined: Vec<Value> = joined.collect();
+    let repartitioned = outcome.repartitioned.iter().map(|done| {
+        let (from, to) = (done.from.word(), done.to.word());
+        json!({"resource": done.resource, "from": from, "to": to, "files": done.files, "into": done.into})
+    });
+    let repartitioned: Vec<Value> = repartitioned.collect();
     let held: Vec<Value> = outcome.held.iter().map(|held| json!({"resource": held.name, "by": held.by})).collect();
     let failures: Vec<Value> = outcome
         .failures
@@ -94,6 +120,7 @@ fn object(outcome: &CleanOutcome, dry_run: bool) -> Value {
         "bytes": total(outcome),
         "removed": waste,
         "joined": joined,
+        "repartitioned": repartitioned,
         "unknown": outcome.unknown,
         "held": held,
         "failures": failures,

@@ -126,6 +126,7 @@ const ENDINGS: [Ending; 15] = [
         examples: &[
             ("pearlift clean --dry-run", "Lists the files that would be removed."),
             ("pearlift clean --compact", "Removes them, and joins small files."),
+            ("pearlift clean --repartition", "Removes them, and divides files as `partition` asks for."),
         ],
         codes: &[0, 1, 2, 5, 6, 7],
     },

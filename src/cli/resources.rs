@@ -11,7 +11,7 @@ use crate::cli::start::Start;
 use crate::failure::{Failure, Kind, Result};
 use crate::quantity::cadence;
 use crate::report::{MADE, meaning_line, reference, table};
-use crate::schema::{Catalog, Meaning, References, Resource, Table};
+use crate::schema::{Catalog, Meaning, PartitionChoice, References, Resource, Table};
 
 /// Lists the resources, or shows one.
 pub async fn resources(start: Start, resources: Resources) -> Result<u8> {
@@ -140,7 +140,8 @@ fn object(resource: &Resource) -> Value {
                 "table": table.name,
                 "description": table.description,
                 "key": key,
-                "partition": table.partition.segment(),
+                "partition": segment(table),
+                "granularity": table.partition.date().map(|(_, wanted)| wanted.word()),
                 "columns": columns,
             })
         })
@@ -157,6 +158,15 @@ fn object(resource: &Resource) -> Value {
         "reload_every_seconds": resource.read.reload_every.map(|every| every.as_secs()),
         "tables": tables,
     })
+}
+
+/// The name of the partition in paths; none where the number of rows decides.
+fn segment(table: &Table) -> Option<String> {
+    match table.partition.date() {
+        Some((_, PartitionChoice::Fixed(granularity))) => table.partition.divided(granularity).segment(),
+        Some((_, PartitionChoice::Auto)) => None,
+        None => table.partition.segment(),
+    }
 }
 
 /// The keys of a column's object that state its meaning.

@@ -1,5 +1,7 @@
 //! Settings with one of a few words as their value.
 
+use crate::schema::{Granularity, PartitionChoice};
+
 /// How we are known to the source (docs/brightpearl-api.md §2.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AuthKind {
@@ -79,6 +81,17 @@ impl Choice for Encodings {
 impl Choice for Deletes {
     const NAMES: &'static [&'static str] = &["move", "mark", "drop"];
     const ALL: &'static [Self] = &[Self::Move, Self::Mark, Self::Drop];
+}
+
+impl Choice for PartitionChoice {
+    const NAMES: &'static [&'static str] = &["auto", "month", "quarter", "year", "none"];
+    const ALL: &'static [Self] = &[
+        Self::Auto,
+        Self::Fixed(Granularity::Month),
+        Self::Fixed(Granularity::Quarter),
+        Self::Fixed(Granularity::Year),
+        Self::Fixed(Granularity::Undivided),
+    ];
 }
 
 impl Choice for Profile {

@@ -94,6 +94,8 @@ pub struct Limits {
     pub commit_bytes: u64,
     /// Bytes of a data file.
     pub file_bytes: u64,
+    /// Rows of a partition in the largest table of a resource, above which a finer one is taken.
+    pub partition_rows: u64,
     pub row_group_rows: usize,
     pub encodings: Encodings,
     pub spool: Option<PathBuf>,
@@ -348,6 +350,7 @@ impl Settings {
             commit_every: self.needed("limits.commit_every")?,
             commit_bytes: values.size("limits.commit_bytes")?,
             file_bytes: values.size("limits.file_bytes")?,
+            partition_rows: number("limits.partition_rows").into(),
             row_group_rows: count("limits.row_group_rows"),
             encodings: values.choice("limits.encodings").expect("it has a default"),
             spool: match values.text("limits.spool") {
@@ -374,6 +377,9 @@ impl Settings {
         }
         if limits.memory < 128 << 20 {
             return refuse("memory", "it is at least 128MiB");
+        }
+        if limits.partition_rows == 0 {
+            return refuse("partition_rows", "a partition has a row at least");
         }
         if limits.row_group_rows < 1024 {
             return refuse("row_group_rows", "it is at least 1024");

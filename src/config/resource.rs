@@ -11,7 +11,7 @@ use crate::config::resolve::Settings;
 use crate::config::setting::RESOURCE;
 use crate::config::shown::shown;
 use crate::failure::{Failure, Kind, Result};
-use crate::schema::{Catalog, ColumnSelection, Resource};
+use crate::schema::{Catalog, ColumnSelection, PartitionChoice, Resource};
 
 impl Settings {
     /// Whether a resource is selected by `[resources] include` and `exclude`; patterns may hold `*`. One that is not
@@ -33,11 +33,12 @@ impl Settings {
         self.values.choice(&name(resource, "deletes")).expect("it has a default")
     }
 
-    /// The catalogue reduced by these settings: `tables`, `drop_columns`, `hash_columns` and `deletes` of each resource
+    /// The catalogue reduced by these settings: `tables`, `drop_columns`, `hash_columns`, `deletes` and `partition` of each resource
     /// and the profile of privacy decide which tables and columns are written, and how.
     pub fn shape(&self, catalog: Catalog) -> Result<Catalog> {
         let hash_key = self.hash_key()?;
         let hashes_personal = self.values.choice("privacy.profile") == Some(Profile::Gdpr);
+        self.refuse_partitions(&catalog)?;
         let selection = |resource: &str| ColumnSelection {
             tables: self.values.list(&name(resource, "tables")),
             drop_columns: self.values.list(&name(resource, "drop_columns")).unwrap_or_default(),
@@ -45,8 +46,28 @@ impl Settings {
             hashes_personal,
             hash_key: hash_key.clone(),
             marks: self.deletes(resource) == Deletes::Mark,
+            partition: Some(self.partition(resource)),
         };
         catalog.shaped(selection, |resource| self.selects(resource))
+    }
+
+    /// `[resource.NAME] partition`, else `[resources] partition`: the granularity of the files that a date divides.
+    fn partition(&self, resource: &str) -> PartitionChoice {
+        let own = self.values.choice(&name(resource, "partition"));
+        own.or_else(|| self.values.choice("resources.partition")).expect("it has a default")
+    }
+
+    /// Refuses a granularity for a resource whose files no date divides.
+    fn refuse_partitions(&self, catalog: &Catalog) -> Result<()> {
+        let is_set =
+            |resource: &&Resource| self.values.choice::<PartitionChoice>(&name(&resource.name, "partition")).is_some();
+        match catalog.resources().iter().filter(is_set).find(|resource| resource.partition().date().is_none()) {
+            None => Ok(()),
+            Some(resource) => {
+                Err(Failure::new(Kind::Settings, format!("accept `{}`", name(&resource.name, "partition")))
+                    .because("its schema file divides its files by no date"))
+            }
+        }
     }
 
     /// `[resource.NAME] start`: a full read takes records created from the beginning of this day on, UTC.

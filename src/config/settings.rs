@@ -2,6 +2,7 @@
 
 use crate::config::choices::{AuthKind, Choice, Deletes, Encodings, Pace, Profile};
 use crate::config::setting::{Example, Holds, RESOURCE, Setting};
+use crate::schema::PartitionChoice;
 
 /// A section of the file that `init` writes: its name, the comment behind it, and comments below it.
 pub const SECTIONS: &[(&str, &str, &str)] = &[
@@ -165,6 +166,13 @@ pub const SETTINGS: &[Setting] = &[
         .or("256MiB")
         .note("or when this much is spooled"),
     new("limits", "file_bytes", Holds::Size, "the approximate size at which a data file ends").or("128MiB").note("of a data file"),
+    new(
+        "limits",
+        "partition_rows",
+        Holds::Number,
+        "rows of a partition in the largest table of a resource, above which `partition = \"auto\"` takes a finer one",
+    )
+    .or("500000"),
     new("limits", "row_group_rows", Holds::Number, "the most rows of a row group, at least 1024").or("32768"),
     new(
         "limits",
@@ -215,6 +223,15 @@ pub const SETTINGS: &[Setting] = &[
     new("resources", "exclude", Holds::List, "names, with `*` for any characters; takes precedence over `include`")
         .else_as("`[]`")
         .sample("[]"),
+    new(
+        "resources",
+        "partition",
+        Holds::OneOf(PartitionChoice::NAMES),
+        "the folders of the tables that a date divides: `month`, `quarter`, `year`, `none`, or `auto`, the coarsest by the \
+         number of rows; of a first load, and of `clean --repartition`, see [Partitions](#partitions)",
+    )
+    .or("auto")
+    .note("of tables that a date divides: auto (by the number of rows), month, quarter, year or none"),
     new(
         "privacy",
         "profile",
@@ -280,6 +297,10 @@ pub const SETTINGS: &[Setting] = &[
         .else_as("never")
         .sample("\"7d\"")
         .note("how often the nightly run looks for deletions; without it, never"),
+    new(RESOURCE, "partition", Holds::OneOf(PartitionChoice::NAMES), "the same for this resource alone")
+        .else_as("`resources.partition`")
+        .sample("\"year\"")
+        .note("for this resource"),
     new(
         RESOURCE,
         "deletes",

@@ -2,7 +2,7 @@
 
 use crate::decode::builder::{ColumnBuilder, ColumnValue, Token};
 use crate::decode::envelope::field;
-use crate::decode::moment::{month_days, timestamp_micros};
+use crate::decode::moment::{period_days, timestamp_micros};
 use crate::decode::number::whole;
 use crate::decode::record::Walker;
 use crate::decode::shape::{Pick, Take};
@@ -56,11 +56,13 @@ impl Walker<'_, '_> {
         if kind == Type::Timestamp { timestamp_micros(&token.text) } else { whole(token.text.as_bytes()) }
     }
 
-    /// The partition's number: days since 1970 of the month's first, the bucket, or 0 where there is none.
+    /// The partition's number: days since 1970 of its period's first, the bucket, or 0 where there is none.
     pub(super) fn partition(&self) -> i32 {
         let Some((picks, by)) = &self.shape.partition else { return 0 };
         let found = match by {
-            PartitionBy::Month => self.pick_number(picks, Type::Timestamp).and_then(month_days),
+            PartitionBy::Date { granularity, .. } => {
+                self.pick_number(picks, Type::Timestamp).and_then(|micros| period_days(*granularity, micros))
+            }
             PartitionBy::Bucket(count) => {
                 self.pick_number(picks, Type::Int64).and_then(|id| i32::try_from(id.rem_euclid(i64::from(*count))).ok())
             }

@@ -33,7 +33,7 @@ pub use asked::Asked;
 pub use growing::REPEATED_ROW;
 pub use guess::Guess;
 pub use kinds::{JsonKind, KindCounts};
-pub use moment::{date_days, month_days, timestamp, timestamp_micros};
+pub use moment::{date_days, period_days, timestamp, timestamp_micros};
 pub use number::decimal;
 pub use page::{Page, answer, documents, rows, uris};
 pub use rejected::{RejectedCounts, RejectedRecord, UnknownField};

@@ -7,6 +7,8 @@ use jiff::Timestamp;
 use jiff::civil::{Date, Time};
 use jiff::tz::Offset;
 
+use crate::schema::Granularity;
+
 /// The first instant of the year 0, in microseconds: the year of an earlier one does not fit into four digits, nor into
 /// the folder of its month.
 const YEAR_ZERO: i64 = -62_167_219_200_000_000;
@@ -38,11 +40,9 @@ pub fn date_days(text: &str) -> Option<i32> {
     days_since_1970(civil_date(text.as_bytes().get(..10)?)?)
 }
 
-/// The first day of the month of an instant (UTC), in days since 1970.
-pub fn month_days(micros: i64) -> Option<i32> {
-    let days = i32::try_from(micros.div_euclid(DAY)).ok()?;
-    let date = EPOCH.checked_add(jiff::Span::new().try_days(days).ok()?).ok()?;
-    days_since_1970(date.first_of_month())
+/// The first day of the period of an instant (UTC), in days since 1970; 0 where there is one period.
+pub fn period_days(granularity: Granularity, micros: i64) -> Option<i32> {
+    granularity.period(i32::try_from(micros.div_euclid(DAY)).ok()?)
 }
 
 /// Microseconds since 1970 of an instant of any year that four digits can write.

@@ -12,7 +12,7 @@ use crate::failure::{Failure, Kind, Result};
 use crate::manifest::clocks::ClockStamps;
 use crate::manifest::{Absence, Evidence, Key, Looked, Pieces, SourceCount};
 use crate::quantity::plural;
-use crate::schema::{Column, Meaning, Table, Type, file_schema};
+use crate::schema::{Column, Meaning, Resource, Table, Type, file_schema};
 
 /// The format that this program writes; a higher one is refused.
 pub const FORMAT: u32 = 1;
@@ -211,6 +211,9 @@ pub struct State {
     /// The last erasures of people in this resource, oldest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub erasures: Vec<Erasure>,
+    /// The files of a first load are still to be divided as the settings want it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub partition_open: bool,
 }
 
 /// An erasure of a person: nothing of it is of the person.
@@ -355,7 +358,7 @@ impl TableFiles {
         Self {
             columns: table.columns.iter().map(SpecColumn::new).collect(),
             key: table.key.iter().map(|index| table.columns[*index].name.clone()).collect(),
-            partition: table.partition.segment().map(str::to_owned),
+            partition: table.partition.segment(),
             excluded_columns: table.excluded_columns.iter().map(SpecColumn::new).collect(),
             files: Vec::new(),
         }
@@ -371,6 +374,11 @@ impl TableFiles {
             }
         }
         next
+    }
+
+    /// The number of rows.
+    pub fn rows(&self) -> u64 {
+        self.files.iter().map(|file| file.rows).sum()
     }
 
     /// Whether both descriptions allow their files in one table.
@@ -401,6 +409,12 @@ impl TableFiles {
 }
 
 impl Version {
+    /// The resource with its files divided as the files of this version are.
+    pub fn dividing(&self, resource: &Resource) -> Resource {
+        let table = resource.tables.iter().find_map(|table| self.tables.get(&table.name));
+        table.map_or_else(|| resource.clone(), |table| resource.stored_by(table.partition.as_deref()))
+    }
+
     /// The version that follows, by this run: the same files and state, and nothing removed.
     pub fn next(&self, run: &str, nonce: String, written_at: Timestamp) -> Self {
         Self {

@@ -114,7 +114,11 @@ fn added(place: usize, table: &Table) -> TableReshape {
 
 /// The rewrite of one table, if it needs one; or the reason why it cannot be made.
 fn compare(place: usize, table: &Table, before: &TableFiles) -> Result<Option<TableReshape>, String> {
-    let wanted = TableFiles::new(table);
+    let mut wanted = TableFiles::new(table);
+    // Files by another period of the same date stay so: `clean --repartition` changes them.
+    if table.partition.named(before.partition.as_deref()).is_some() {
+        wanted.partition.clone_from(&before.partition);
+    }
     if before.key != wanted.key {
         return Err(format!("its key was ({}) and is ({})", before.key.join(", "), wanted.key.join(", ")));
     }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::manifest::KindChange;
+use crate::plan::PartitionAdvice;
 use crate::quantity::{number, plural};
 use crate::run::{End, Outcome, Tally};
 use crate::secret::Redactor;
@@ -69,11 +70,31 @@ fn noticed(name: &str, tally: &Tally) -> Vec<String> {
         let records = plural(noticed.went_back.len(), "record");
         lines.push(format!("{name}: {records} went back to older copies, which are accepted"));
     }
+    lines.extend(noticed.partition.as_ref().map(|advice| partition_line(name, advice)));
     if noticed.reappeared > 0 {
         let rows = plural(noticed.reappeared, "row");
         lines.push(format!("{name}: {rows} left the files of deleted rows, because the source has the records again"));
     }
     lines
+}
+
+/// The line about files that would better be divided anew.
+fn partition_line(name: &str, advice: &PartitionAdvice) -> String {
+    let command = format!("`pearlift clean --repartition {name}`");
+    match advice {
+        PartitionAdvice::Changed { present, wanted } => {
+            let (present, wanted) = (present.word(), wanted.word());
+            format!("{name}: the partition of its files is `{present}`, and the settings ask for `{wanted}`: {command}")
+        }
+        PartitionAdvice::Outgrown { partition, table, rows } => {
+            let place = partition.as_ref().map_or_else(String::new, |partition| format!(" in {partition}"));
+            let rows = plural(*rows, "row");
+            format!(
+                "{name}: {table} has {rows}{place}, more than twice `limits.partition_rows`: {command} takes a finer \
+                 partition"
+            )
+        }
+    }
 }
 
 /// The advice, one line each.

@@ -5,7 +5,7 @@
 
 use crate::quantity::plural;
 use crate::report::picture::{MADE, mermaid, of_service, svg};
-use crate::schema::{Catalog, Confidence, Meaning, References, Table};
+use crate::schema::{Catalog, Confidence, Granularity, Meaning, PartitionChoice, References, Table};
 
 /// A file of the reference.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -78,13 +78,29 @@ fn service_page(catalog: &Catalog, service: &str) -> String {
     text
 }
 
+/// The folders of a table, for people; none for a table without partitions.
+fn folders(table: &Table) -> Option<String> {
+    match table.partition.date() {
+        Some((_, PartitionChoice::Auto)) => {
+            let all = Granularity::COARSEST_FIRST.iter().rev();
+            let all = all.filter_map(|granularity| table.partition.divided(*granularity).segment());
+            let all: Vec<String> = all.map(|segment| format!("`{segment}`")).collect();
+            Some(format!("{} or none, by the number of rows", all.join(", ")))
+        }
+        Some((_, PartitionChoice::Fixed(granularity))) => {
+            table.partition.divided(granularity).segment().map(|segment| format!("`{segment}`"))
+        }
+        None => table.partition.segment().map(|segment| format!("`{segment}`")),
+    }
+}
+
 fn table_section(table: &Table) -> String {
     let mut text = format!("\n### {}\n", table.name);
     if !table.description.is_empty() {
         text.push_str(&format!("\n{}\n", cell(&table.description)));
     }
     let key: Vec<String> = table.key.iter().map(|place| format!("`{}`", table.columns[*place].name)).collect();
-    let partition = table.partition.segment().map(|segment| format!(" Folders: `{segment}`.")).unwrap_or_default();
+    let partition = folders(table).map(|folders| format!(" Folders: {folders}.")).unwrap_or_default();
     text.push_str(&format!("\nKey: {}.{partition}\n\n", key.join(", ")));
     text.push_str("| column | type | from | references | meaning | certainty |\n|---|---|---|---|---|---|\n");
     for (place, column) in table.columns.iter().enumerate() {

@@ -74,7 +74,7 @@ impl ResourceSession<'_> {
         Ok(unfilled)
     }
 
-    fn refuse_lost_lock(&self) -> Result<()> {
+    pub(super) fn refuse_lost_lock(&self) -> Result<()> {
         if !self.context.claims.locks.lost().iter().any(|lost| **lost == *self.name) {
             return Ok(());
         }
@@ -93,7 +93,7 @@ impl ResourceSession<'_> {
     }
 
     /// The put that decides, then publishing.
-    async fn put(&mut self, written: Written, staged: BTreeSet<String>) -> Result<()> {
+    pub(super) async fn put(&mut self, written: Written, staged: BTreeSet<String>) -> Result<()> {
         self.redact_reasons();
         let version = self.version(&written);
         self.context.store.reach(StoreStep::Ready, &self.name)?;

@@ -29,13 +29,13 @@ use crate::write::{
 };
 
 /// The place at which a worker writes.
-struct Workplace {
-    store: Store,
-    resource: Arc<Resource>,
-    folder: PathBuf,
-    run: String,
-    sizes: Sizes,
-    runtime: Handle,
+pub(super) struct Workplace {
+    pub store: Store,
+    pub resource: Arc<Resource>,
+    pub folder: PathBuf,
+    pub run: String,
+    pub sizes: Sizes,
+    pub runtime: Handle,
 }
 
 impl Workplace {
@@ -225,7 +225,8 @@ impl ResourceSession<'_> {
         })
     }
 
-    fn workplace(&self) -> Workplace {
+    /// The place at which a worker writes files of this resource.
+    pub(super) fn workplace(&self) -> Workplace {
         Workplace {
             store: self.context.store.clone(),
             resource: Arc::clone(&self.resource),

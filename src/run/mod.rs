@@ -38,6 +38,7 @@ mod backfill;
 pub(crate) mod selection;
 mod defined_fields;
 mod check;
+mod division;
 mod freshness;
 mod steps;
 mod later;

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::manifest::{Key, KindChange};
+use crate::plan::PartitionAdvice;
 
 /// Notable things of a resource's scans.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -23,6 +24,8 @@ pub struct Noticed {
     pub changed: BTreeMap<String, KindChange>,
     /// Of unknown fields by their paths: the line of a column that takes the values, for a schema file.
     pub columns: BTreeMap<String, String>,
+    /// Why the files would better be divided anew, after the resource's own scans.
+    pub partition: Option<PartitionAdvice>,
 }
 
 impl Noticed {
@@ -36,5 +39,6 @@ impl Noticed {
         self.emptied.extend(other.emptied.clone());
         self.changed.extend(other.changed.clone());
         self.columns.extend(other.columns.clone());
+        self.partition = self.partition.take().or_else(|| other.partition.clone());
     }
 }

@@ -21,12 +21,12 @@ use crate::run::lookups::Lookups;
 use crate::run::observations::Observations;
 use crate::run::outcome::Tally;
 use crate::run::quarantine::QuarantinedFile;
-use crate::schema::Resource;
+use crate::schema::{Granularity, PartitionChoice, Resource};
 use crate::store::StoreStep;
 
 /// The spool of one resource may hold this part of the memory setting; three resources are at work at once, pages and
 /// one commit need the rest.
-const SPOOL_SHARE: u64 = 16;
+pub const SPOOL_SHARE: u64 = 16;
 /// The keys of its records may take this part until they are committed: they stay in memory.
 const RECORDS_SHARE: u64 = 6;
 /// Stands for a pending record with an unreadable key.
@@ -93,11 +93,17 @@ impl<'a> ResourceSession<'a> {
         head: Option<Version>,
         options: SessionOptions,
     ) -> Result<Self> {
+        let divided = head.as_ref().map_or_else(|| resource.clone(), |head| head.dividing(resource));
+        let resource = &divided;
         let fit = head.as_ref().map_or(Fit::Same, |head| Fit::of(head, resource));
         if let (Some(refusal), false) = (fit.refusal(resource), options.rebuilds) {
             return Err(refusal);
         }
         let mut state = head.as_ref().map(|head| head.state.clone()).unwrap_or_default();
+        // A first load commits by month; its end divides the files as the settings want them.
+        let by_month = PartitionChoice::Fixed(Granularity::Month);
+        state.partition_open |=
+            head.is_none() && resource.partition().date().is_some_and(|(_, wanted)| wanted != by_month);
         state.backfill.take_if(|backfill| backfill.schema_hash != resource.hash);
         if head.as_ref().is_some_and(|head| head.schema_hash != resource.hash) {
             // The fields in which answers differed from another schema do not concern this one.
@@ -116,7 +122,7 @@ impl<'a> ResourceSession<'a> {
             commit_context: CommitContext::new(context, resource, head.as_ref(), &fit),
             stored,
             tally: Tally::default(),
-            resource: Arc::new(resource.clone()),
+            resource: Arc::new(divided),
             options,
             head,
             state,

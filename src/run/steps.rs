@@ -5,9 +5,10 @@ use jiff::Timestamp;
 use crate::event::Event;
 use crate::failure::Result;
 use crate::manifest::{Claimant, Recovered, ScanKind, SourceCount, Version, head as newest, nonce, recover};
-use crate::plan::{Fit, ResourceOptions, Step, StepKind, plan};
+use crate::plan::{Fit, ResourceOptions, Step, StepKind, advice, plan};
 use crate::quantity::count;
 use crate::run::context::RunContext;
+use crate::run::division::divide;
 use crate::run::outcome::{End, ResourceOutcome, Tally, Unsettled};
 use crate::run::reconcile::{By, Reconciled};
 use crate::run::reconcile_held::reconcile_held;
@@ -106,8 +107,14 @@ async fn all_steps(
         }
         Err(failure) => Err(failure),
     };
+    let done = match done {
+        Ok(()) => divide(&mut session, outcome).await,
+        Err(failure) => Err(failure),
+    };
     outcome.tally.add(&session.tally);
     describe(outcome, session.head.as_ref());
+    let most = context.limits.partition_rows;
+    outcome.tally.noticed.partition = session.head.as_ref().and_then(|head| advice(resource, head, most));
     done.map(|()| (End::Complete, later))
 }
 

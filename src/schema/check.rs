@@ -16,8 +16,9 @@ use crate::schema::placed::{at_its_line, line_of, refuse_misplaced};
 use crate::schema::special::check_special;
 use crate::schema::tables::{Lines, check_table, is_device, is_name};
 use crate::schema::{
-    AlsoFrom, Changes, Confidence, Count, Counted, HeldIds, IdSearch, Inventory, Leaf, ListGet, Newer, Open, Origin,
-    Owners, Pages, Partition, PartitionBy, PathStep, Read, ReadStyle, Resource, RowSearch, Rows, Source, Table, Type,
+    AlsoFrom, Changes, Confidence, Count, Counted, Granularity, HeldIds, IdSearch, Inventory, Leaf, ListGet, Newer,
+    Open, Origin, Owners, Pages, Partition, PartitionBy, PartitionChoice, PathStep, Read, ReadStyle, Resource,
+    RowSearch, Rows, Source, Table, Type,
 };
 
 /// The most ids of a GET, if the file does not state it (docs/brightpearl-api.md §5.3).
@@ -178,18 +179,21 @@ fn check_partition(name: &str, tables: &[Table], written: &[Option<String>]) -> 
         let column = table.columns.iter().position(|column| column.name == column_name).ok_or_else(explain)?;
         let kind = table.columns[column].kind;
         let by = match (function, count) {
-            ("month", None) if kind == Type::Timestamp => PartitionBy::Month,
+            ("month", None) if kind == Type::Timestamp => {
+                let granularity = Granularity::Month;
+                PartitionBy::Date { granularity, wanted: PartitionChoice::Fixed(granularity) }
+            }
             ("bucket", Some(count)) if kind == Type::Int64 && count > 0 => PartitionBy::Bucket(count),
             _ => return Err(explain()),
         };
         if table.rows != Rows::Record {
             return Err(wrong(name, "`partition` belongs to the table with one row per record"));
         }
-        let segment = match by {
-            PartitionBy::Month => format!("{}_month", column_name.strip_suffix("_on").unwrap_or(column_name)),
-            PartitionBy::Bucket(_) => format!("{column_name}_bucket"),
+        let stem = match by {
+            PartitionBy::Date { .. } => column_name.strip_suffix("_on").unwrap_or(column_name),
+            PartitionBy::Bucket(_) => column_name,
         };
-        found = Partition::By { segment, by, table: index, column };
+        found = Partition::By { stem: stem.to_owned(), by, table: index, column };
     }
     Ok(found)
 }

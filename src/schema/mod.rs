@@ -12,6 +12,7 @@ mod naming;
 mod definitions;
 mod insertion;
 mod lists;
+mod partition;
 mod resource;
 mod held_ids;
 mod held;
@@ -35,10 +36,11 @@ pub use insertion::with_columns;
 pub use lists::{ListGet, Pages};
 pub use meaning::{Code, Confidence, DESCRIPTION, Meaning, ReferenceTarget, References};
 pub use naming::{column_line, column_name};
+pub use partition::{Granularity, Partition, PartitionBy, PartitionChoice};
 pub use path::{Leaf, Origin, PathStep, Source};
 pub use proposal::{DefinedField, Definer, NamedEntries};
 pub use resource::{
-    AlsoFrom, Changes, Count, Counted, IdSearch, Inventory, Naming, Newer, Open, Owners, Partition, PartitionBy, Read,
-    ReadStyle, Resource, RowSearch, Rows, Split, Table, file_schema, same_columns,
+    AlsoFrom, Changes, Count, Counted, IdSearch, Inventory, Naming, Newer, Open, Owners, Read, ReadStyle, Resource,
+    RowSearch, Rows, Split, Table, file_schema, same_columns,
 };
 pub use selection::ColumnSelection;

@@ -1,14 +1,13 @@
 //! A checked resource: how it is read and which tables it fills.
 
 use std::collections::HashMap;
-use std::fmt;
 use std::time::Duration;
 
 use arrow_schema::{DataType, Field, FieldRef, Fields, Schema, TimeUnit};
 
 use crate::schema::{
     Column, ConstantFilter, DELETED_AT, DESCRIPTION, EXTRA, EXTRACTED_AT, FieldDefinitions, HeldIds, Leaf, ListGet,
-    Pages, PathStep, RUN_ID, Test, Type,
+    Pages, Partition, PathStep, RUN_ID, Test, Type,
 };
 use crate::secret::HashKey;
 
@@ -276,53 +275,6 @@ pub struct Table {
     pub fields: Option<FieldDefinitions>,
 }
 
-/// How the files of a table are divided; the same for all tables of a resource.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Partition {
-    None,
-    /// By a column of the main table.
-    By {
-        segment: String,
-        by: PartitionBy,
-        table: usize,
-        column: usize,
-    },
-    /// By the day of the scan.
-    Snapshot {
-        segment: String,
-    },
-}
-
-/// The function of a partition.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PartitionBy {
-    /// The first day of the month of an instant.
-    Month,
-    /// The id modulo this number.
-    Bucket(u32),
-}
-
-impl Partition {
-    /// The name in the path, `created_month` of `created_month=2026-03-01`.
-    pub fn segment(&self) -> Option<&str> {
-        match self {
-            Self::None => None,
-            Self::By { segment, .. } | Self::Snapshot { segment } => Some(segment),
-        }
-    }
-}
-
-impl fmt::Display for Partition {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::None => f.write_str("none"),
-            Self::By { segment, by: PartitionBy::Month, .. } => write!(f, "month as {segment}"),
-            Self::By { segment, by: PartitionBy::Bucket(count), .. } => write!(f, "{count} buckets as {segment}"),
-            Self::Snapshot { segment } => write!(f, "day of the scan as {segment}"),
-        }
-    }
-}
-
 impl Table {
     /// The number of `*` between a record and this table's rows.
     pub fn depth(&self) -> usize {
@@ -378,6 +330,24 @@ impl Resource {
     /// The resource's partition: that of its tables.
     pub fn partition(&self) -> &Partition {
         &self.tables[0].partition
+    }
+
+    /// The table and the column of the date that divides the files, if one does.
+    pub fn dividing_date(&self) -> Option<(&Table, &str)> {
+        self.partition().date()?;
+        let Partition::By { table, column, .. } = self.partition() else { return None };
+        let table = &self.tables[*table];
+        Some((table, table.columns[*column].name.as_str()))
+    }
+
+    /// The resource whose files are divided as those that a manifest names, with this name in paths; the same where that is
+    /// none of its partition's granularities.
+    pub fn stored_by(&self, segment: Option<&str>) -> Self {
+        let mut stored = self.clone();
+        if let Some(partition) = self.partition().named(segment) {
+            stored.tables.iter_mut().for_each(|table| table.partition = partition.clone());
+        }
+        stored
     }
 
     /// Whether a scan reads it whole and replaces all rows.

@@ -10,7 +10,9 @@ use std::collections::BTreeSet;
 use sha2::{Digest, Sha256};
 
 use crate::failure::{Failure, Kind, Result};
-use crate::schema::{Changes, Column, DELETED_AT, Leaf, Meaning, Newer, Partition, ReadStyle, Resource, Table, Type};
+use crate::schema::{
+    Changes, Column, DELETED_AT, Leaf, Meaning, Newer, Partition, PartitionChoice, ReadStyle, Resource, Table, Type,
+};
 use crate::secret::HashKey;
 
 /// Columns, as table and column.
@@ -31,6 +33,8 @@ pub struct ColumnSelection {
     pub hash_key: Option<HashKey>,
     /// Rows of deleted records stay, with when they were found gone.
     pub marks: bool,
+    /// The granularity of the files, where a date divides them; that of the schema file without it.
+    pub partition: Option<PartitionChoice>,
 }
 
 /// Something that goes by a column, and so cannot do without it.
@@ -105,12 +109,13 @@ impl Resource {
         let mut read = self.read;
         read.newer = read.newer.iter().map(newer).collect();
         let partition = match before[0].partition.clone() {
-            Partition::By { segment, by, table, column } => {
+            Partition::By { stem, by, table, column } => {
                 let (table, column) = place(table, column);
-                Partition::By { segment, by, table, column }
+                Partition::By { stem, by, table, column }
             }
             other @ (Partition::None | Partition::Snapshot { .. }) => other,
         };
+        let partition = selection.partition.map_or(partition.clone(), |wanted| partition.wished(wanted));
         for table in &mut tables {
             table.partition = partition.clone();
         }

@@ -14,7 +14,8 @@ use crate::write::{Columns, ComparedTable, FileFault, Group, LocatedFile, compar
 /// Reads every file of a head.
 pub async fn compare_all(inquiry: Inquiry<'_>, head: &Version, files: Files) -> Result<Vec<VerifyFinding>> {
     let mut findings = Vec::new();
-    let resource = inquiry.catalog.find(&head.resource);
+    let stored = inquiry.catalog.find(&head.resource).map(|resource| head.dividing(resource));
+    let resource = stored.as_ref();
     if resource.is_none() && head.tables.values().any(|table| table.partition.is_some()) {
         let why = "the catalogue does not know it: partitions are not compared with the rows, keys only within each";
         findings.push(finding(&head.resource, None, What::Skipped(why.to_owned())));

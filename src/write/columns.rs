@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use arrow_array::{Array, ArrayRef, RecordBatch, StringArray};
 use arrow_row::{RowConverter, Rows, SortField};
-use arrow_schema::{DataType, Field, Schema, SchemaRef, TimeUnit};
+use arrow_schema::{ArrowError, DataType, Field, Schema, SchemaRef, TimeUnit};
 
 use crate::schema::{EXTRACTED_AT, Table};
 
@@ -44,6 +44,20 @@ impl Layout {
             mark: table.mark(),
             content,
         }
+    }
+
+    /// The layouts of a table for rows that files have: in the place of `#seq` the spool keeps the run that first stored the
+    /// row.
+    pub fn stored(table: &Table) -> Self {
+        let plain = Self::new(table);
+        let fields = plain.file.fields().iter().map(|field| field.as_ref().clone().with_nullable(true));
+        let fields = fields.chain([Field::new(PARTITION, DataType::Int32, true)]);
+        Self { spool: Arc::new(Schema::new(fields.collect::<Vec<_>>())), ..plain }
+    }
+
+    /// A spool batch of rows that a file had, as it goes to another file.
+    pub fn moved(&self, batch: &RecordBatch) -> Result<RecordBatch, ArrowError> {
+        RecordBatch::try_new(Arc::clone(&self.file), batch.columns()[..self.partition()].to_vec())
     }
 
     /// Whether a row, in either layout, is of a record that was found deleted.

@@ -43,6 +43,8 @@ mod inspect;
 mod table_group;
 mod stream;
 mod cursor;
+mod periods;
+mod repartition;
 mod compare;
 mod compact;
 mod rewrite;
@@ -61,6 +63,7 @@ pub use lookup::{StoredRecord, StoredValue, held, held_after, held_between, held
 pub use older::{Older, older_copies};
 pub use partition::{day_number, number, segment};
 pub use reappeared::{Reappeared, cancel_deletions};
+pub use repartition::{Repartitioning, granularity, repartition_tables};
 pub use reshape::{Reshaping, marked_tables, reshape_tables};
 pub use rewrite::{Rewriting, Rewritten, RowEdit, rewrite_files, visit_rows};
 pub use row_count::{CountedRows, count_rows};

@@ -1,4 +1,4 @@
-//! Parquet files read whole, batch by batch: batches are cut by bytes.
+//! Parquet files read from their start to their end, batch by batch: batches are cut by bytes.
 
 use std::fs::File;
 use std::path::Path;
@@ -18,6 +18,7 @@ use crate::write::file_limits::{Indexes, load_footer, rows_at_once};
 pub struct FileReader {
     file: File,
     metadata: ArrowReaderMetadata,
+    columns: ProjectionMask,
     /// The next row group.
     next: usize,
     batches: Option<ParquetRecordBatchReader>,
@@ -29,11 +30,19 @@ pub fn read(copy: &LocalCopy) -> Result<FileReader> {
     read_file(copy.open()?.ok_or_else(gone)?, copy.path())
 }
 
+/// Reads these columns of a file, batch by batch.
+pub fn read_columns(copy: &LocalCopy, names: &[&str]) -> Result<FileReader> {
+    let whole = read(copy)?;
+    let columns = whole.metadata.metadata().file_metadata().schema_descr();
+    let columns = ProjectionMask::columns(columns, names.iter().copied());
+    Ok(FileReader { columns, ..whole })
+}
+
 /// Reads a whole file that is open; its path is for messages.
 pub fn read_file(file: File, path: &Path) -> Result<FileReader> {
     let metadata = load_footer(&file, Indexes::None)
         .map_err(|error| Failure::damaged("read a data file", path.display().to_string()).caused(error))?;
-    Ok(FileReader { file, metadata, next: 0, batches: None })
+    Ok(FileReader { file, metadata, columns: ProjectionMask::all(), next: 0, batches: None })
 }
 
 impl FileReader {
@@ -50,9 +59,10 @@ impl FileReader {
         let group = self.next;
         self.next += 1;
         let file = self.file.try_clone()?;
-        let rows = rows_at_once(&file, self.metadata.metadata(), &[group], &ProjectionMask::all())?;
+        let rows = rows_at_once(&file, self.metadata.metadata(), &[group], &self.columns)?;
         let batches = ParquetRecordBatchReaderBuilder::new_with_metadata(file, self.metadata.clone())
             .with_row_groups(vec![group])
+            .with_projection(self.columns.clone())
             .with_batch_size(rows)
             .build()?;
         self.batches = Some(batches);

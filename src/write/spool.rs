@@ -167,13 +167,21 @@ impl Spooled {
 impl Spool {
     /// An empty spool of a resource in a folder of its own, with this many bytes of memory.
     pub fn new(resource: &Resource, folder: &Path, memory: u64) -> Result<Self> {
+        Self::with(resource.tables.iter().map(|table| Arc::new(Layout::new(table))).collect(), folder, memory)
+    }
+
+    /// An empty spool for rows that files of a resource have.
+    pub fn of_files(resource: &Resource, folder: &Path, memory: u64) -> Result<Self> {
+        Self::with(resource.tables.iter().map(|table| Arc::new(Layout::stored(table))).collect(), folder, memory)
+    }
+
+    fn with(layouts: Vec<Arc<Layout>>, folder: &Path, memory: u64) -> Result<Self> {
         std::fs::create_dir_all(folder).map_err(|error| {
             Failure::new(Kind::StoreUnreachable, "make the spool")
                 .at(folder.display().to_string())
                 .caused(error)
                 .advise("set `spool` under [limits] to a writable folder")
         })?;
-        let layouts: Vec<Arc<Layout>> = resource.tables.iter().map(|table| Arc::new(Layout::new(table))).collect();
         Ok(Self {
             folder: folder.to_owned(),
             tables: layouts.iter().map(|_| TableSpool::default()).collect(),
@@ -211,17 +219,37 @@ impl Spool {
             let count = u64::try_from(batch.num_rows()).expect("a page's length fits");
             rows += count;
             self.tables[place].rows += count;
-            if batch.num_rows() > 0 {
-                let spool = &mut self.tables[place];
-                spool.pending_bytes += u64::try_from(batch.get_array_memory_size()).expect("a size fits");
-                spool.pending.push(batch);
-            }
+            self.hold(place, batch);
         }
+        self.spill()?;
+        Ok(rows)
+    }
+
+    /// Takes in rows of a file of a table, by its place in the resource, each with the number of its partition.
+    pub(super) fn add_stored(&mut self, place: usize, rows: &RecordBatch, partitions: Int32Array) -> Result<()> {
+        let columns = rows.columns().iter().cloned().chain([Arc::new(partitions) as ArrayRef]).collect();
+        let batch = RecordBatch::try_new(Arc::clone(&self.layouts[place].spool), columns)
+            .map_err(|error| Failure::new(Kind::Damage, "spool rows of a data file").caused(error))?;
+        self.hold(place, batch);
+        self.spill()
+    }
+
+    /// Keeps rows of a table in memory.
+    fn hold(&mut self, place: usize, batch: RecordBatch) {
+        if batch.num_rows() > 0 {
+            let spool = &mut self.tables[place];
+            spool.pending_bytes += u64::try_from(batch.get_array_memory_size()).expect("a size fits");
+            spool.pending.push(batch);
+        }
+    }
+
+    /// Writes rows to disk until those in memory are within the bound.
+    fn spill(&mut self) -> Result<()> {
         while self.tables.iter().map(|table| table.pending_bytes).sum::<u64>() > self.memory {
             let largest = (0..self.tables.len()).max_by_key(|place| self.tables[*place].pending_bytes);
             self.flush(largest.expect("a resource has a table"), true)?;
         }
-        Ok(rows)
+        Ok(())
     }
 
     /// Notes a record without rows: its old rows are replaced by nothing.

@@ -8,7 +8,7 @@ use arrow_schema::DataType;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
 
-use crate::decode::month_days;
+use crate::decode::period_days;
 use crate::failure::Result;
 use crate::manifest::Key;
 use crate::schema::{Partition, PartitionBy};
@@ -151,8 +151,8 @@ pub fn belongs(partition: &Partition, batch: &RecordBatch, column: &str, row: us
     let column = batch.column_by_name(column).filter(|column| column.is_valid(row));
     let (Some(column), Partition::By { by, .. }) = (column, partition) else { return 0 };
     let found = match (by, column.data_type()) {
-        (PartitionBy::Month, DataType::Timestamp(..)) => {
-            month_days(column.as_primitive::<TimestampMicrosecondType>().value(row))
+        (PartitionBy::Date { granularity, .. }, DataType::Timestamp(..)) => {
+            period_days(*granularity, column.as_primitive::<TimestampMicrosecondType>().value(row))
         }
         (PartitionBy::Bucket(count), DataType::Int64) => {
             i32::try_from(column.as_primitive::<Int64Type>().value(row).rem_euclid(i64::from(*count))).ok()

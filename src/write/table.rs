@@ -13,7 +13,7 @@ use tokio::runtime::Handle;
 
 use crate::failure::Result;
 use crate::manifest::{DataFile, Key, TableFiles, Version};
-use crate::schema::{Naming, Partition, PartitionBy, Resource, Table};
+use crate::schema::{Naming, Partition, Resource, Table};
 use crate::store::{Store, StoreStep};
 use crate::write::ahead::Ahead;
 use crate::write::changes::{LostValues, Met, RowAction, RowChanges};
@@ -96,7 +96,7 @@ pub struct WriteRequest<'a> {
     pub last: bool,
     /// Int64 columns with references: their values in new, changed and removed rows are collected.
     pub watch: &'a [Naming],
-    /// Of tables by month, rows of months before this one are not watched, in days since 1970.
+    /// Of tables by a date, rows of periods that end before this month are not watched, in days since 1970.
     pub met_from: i32,
 }
 
@@ -207,8 +207,8 @@ impl<'a> TableWriting<'a> {
                 outcome.removes.extend(files.into_iter().map(|file| file.path));
                 continue;
             }
-            let by_month = matches!(table.partition, Partition::By { by: PartitionBy::Month, .. });
-            if by_month && partition < work.met_from {
+            let granularity = table.partition.date().map(|(granularity, _)| granularity);
+            if granularity.is_some_and(|granularity| granularity.last_month(partition) < work.met_from) {
                 let mut unwatched = Met::new(&[], 0, &mut [], met.lost);
                 side.write(files, sorted, &mut ahead, Sink { target, outcome, met: &mut unwatched })?;
             } else {

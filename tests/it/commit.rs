@@ -301,8 +301,15 @@ async fn what_was_swept_of_a_run_that_sleeps_can_no_longer_be_committed_by_it() 
     let cleaner = async {
         gate.somebody_waits().await;
         let now = Timestamp::now();
-        let work =
-            Cleaning { store: &store, catalog: &request.catalog, account: "acme", now, dry_run: false, compact: None };
+        let work = Cleaning {
+            store: &store,
+            catalog: &request.catalog,
+            account: "acme",
+            now,
+            dry_run: false,
+            compact: None,
+            repartition: None,
+        };
         let outcome = clean(work).await.unwrap();
         assert_eq!(outcome.waste.iter().filter(|waste| waste.why == WasteKind::Staging).count(), 1, "{outcome:?}");
         gate.open();

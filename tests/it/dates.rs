@@ -2,8 +2,9 @@
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use pearlift::decode::{date_days, month_days, timestamp_micros};
+use pearlift::decode::{date_days, period_days, timestamp_micros};
 use pearlift::sandbox::{AnswerRule, Replacement, SandboxSettings, Size, Wrong};
+use pearlift::schema::Granularity;
 use proptest::prelude::{ProptestConfig, prop_assert_eq, proptest};
 
 use crate::support::{Program, check_truth, query, start, this_morning};
@@ -46,8 +47,8 @@ fn an_instant_fits_up_to_the_last_microsecond_of_9999() {
         assert_eq!(date_days(text), last_day, "{text}");
     }
     assert_eq!(date_days("9999-12-31T22:00:00.000-02:00"), None, "it is midnight of a day that no table has");
-    assert_eq!(month_days(253_402_300_799_999_999), Some(2_932_896 - 30));
-    assert_eq!(month_days(-1), Some(-31));
+    assert_eq!(period_days(Granularity::Month, 253_402_300_799_999_999), Some(2_932_896 - 30));
+    assert_eq!(period_days(Granularity::Month, -1), Some(-31));
     // An instant must be all else that it was before, too.
     for text in [
         "9999-12-31T24:00:00Z",

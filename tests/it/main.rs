@@ -67,6 +67,7 @@ mod oauth;
 mod overtaken;
 mod packages;
 mod panics;
+mod partitions;
 mod operating;
 mod output;
 mod pieces;

@@ -18,6 +18,7 @@ import os
 import sys
 import tempfile
 import urllib.request
+from dataclasses import replace
 from datetime import date, datetime, timezone
 
 from answers import of_truth, together
@@ -50,6 +51,10 @@ def truths(truth, resource, flattener):
 
 
 def check_resource(resource, tables, options, folder, database):
+    if partition := resource.partition:
+        of = os.path.join(folder, tables[0].name)
+        partition = partition.divided(options.partition) if options.partition else partition.found_in(of)
+        resource = replace(resource, partition=partition)
     comparisons = [Comparison(table, resource.partition, folder, options.marked) for table in tables]
     for comparison in comparisons:
         comparison.read(database)
@@ -133,6 +138,9 @@ def main():
         "--day", type=date.fromisoformat, default=datetime.now(timezone.utc).date(), help="of the snapshots, today when left out"
     )
     parser.add_argument("--marked", action="store_true", help="the tables keep rows of deleted records, with `_deleted_at`")
+    parser.add_argument(
+        "--partition", choices=["month", "quarter", "year", "none"], help="of tables that a date divides, as found when left out"
+    )
     parser.add_argument("--schemas", help="a folder whose schema files add to the built-in ones or replace them")
     options = parser.parse_args()
     resources = load([BUILT_IN, *([options.schemas] if options.schemas else [])], options.only)

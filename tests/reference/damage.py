@@ -186,7 +186,7 @@ def difference(options, resources, table, lake):
     known = any(table == found.name for resource in resources.values() for found in resource.tables)
     options.only = [table] if known else []
     options.allow_extra = options.may_be_empty = []
-    options.marked = False
+    options.marked, options.partition = False, "month"
     output = io.StringIO()
     with contextlib.redirect_stdout(output):
         code = check.check(options, resources, lake)

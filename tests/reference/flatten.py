@@ -246,14 +246,14 @@ class Flattener:
         return [value for value in values if value is not None]
 
     def partition(self, record, map_key=None):
-        """The month (its first day, UTC, as text) or the bucket of a record; None where files are not divided by a column."""
+        """The period (its first day, UTC, as text) or the bucket of a record; None where files are not divided by a column."""
         if self.divider is None:
             return None
         type_, find = self.divider
         value = cell(type_, find([Entry(record, map_key, 0)]))
         if self.resource.partition.by == "bucket":
             return (value or 0) % self.resource.partition.count
-        return NO_MONTH if value is None else first_of_month(value // DAY)
+        return NO_MONTH if value is None else first_of(self.resource.partition.by, value // DAY)
 
     def flatten(self, record, map_key=None, index=0, asked=None, label=None):
         """The record's key and its rows: a dict by table of dicts by key. The rows are None where the record does not fit."""
@@ -368,8 +368,9 @@ def keeps_name(scope, entry):
 
 
 @lru_cache(1 << 12)
-def first_of_month(days):
+def first_of(period, days):
     year, month = month_of(days)
+    month -= (month - 1) % {"month": 1, "quarter": 3, "year": 12}[period]
     return f"{year:04}-{month:02}-01"
 
 

@@ -5,10 +5,11 @@ refused with `Refused`; keys that only decide how the source is asked (`inventor
 those that give meanings (`description`, `references`, `codes` …) are checked for their form: no row depends on them.
 """
 
+import glob
 import os
 import re
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from values import type_of
 
@@ -73,12 +74,25 @@ class Table:
 
 @dataclass(frozen=True)
 class Partition:
-    """How files are divided: `by` is month, bucket or snapshot_date; `name` is that of the folder's column."""
+    """How files are divided: `by` is month, quarter, year, bucket or snapshot_date; `name` is that of the folder's column."""
 
     by: str
     name: str
     column: str | None
     count: int
+
+    def divided(self, by):
+        """The same by another period of the date; None where that is none, and itself where no date divides the files."""
+        if self.by != "month":
+            return self
+        return None if by == "none" else replace(self, by=by, name=f"{self.name.removesuffix('_month')}_{by}")
+
+    def found_in(self, folder):
+        """The same as the folders of a table with files are named."""
+        files = glob.glob(f"{glob.escape(folder)}/*/*.parquet")
+        names = {os.path.basename(os.path.dirname(file)).partition("=")[0] for file in files}
+        periods = (by for by in ("month", "quarter", "year") if self.divided(by).name in names)
+        return self.divided(next(periods, "none"))
 
     @property
     def type(self):

@@ -4,7 +4,6 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use jiff::ToSpan;
 use jiff::civil::Date;
 use jiff::tz::Offset;
 
@@ -15,7 +14,7 @@ use crate::run::repair::damage::DamagedFile;
 use crate::run::scan::held_ids;
 use crate::run::scan::id_source::IdSource;
 use crate::run::session::ResourceSession;
-use crate::schema::{Inventory, Owners, Partition, PartitionBy, ReadStyle, Resource, Rows, Table};
+use crate::schema::{Inventory, Owners, Partition, ReadStyle, Resource, Rows, Table};
 use crate::window::Window;
 use crate::write::held_ids;
 
@@ -33,9 +32,9 @@ pub struct AffectedIds {
     listed: Option<IdRanges>,
 }
 
-/// A month of a date of the source's search.
+/// A partition's period of a date of the source's search.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Month {
+pub struct Period {
     /// The folder, `created_month=2026-03-01`.
     pub partition: String,
     pub by: String,
@@ -86,7 +85,7 @@ impl AffectedIds {
         Ok(RecordsToReread { wanted: collapse(wanted), held })
     }
 
-    /// The ids of the source in a span of ids, or in a month where that is cheaper. The result may hold more.
+    /// The ids of the source in a span of ids, or in a partition's period where that is cheaper. The result may hold more.
     async fn listed(
         &mut self,
         session: &ResourceSession<'_>,
@@ -99,8 +98,8 @@ impl AffectedIds {
             // Ids that are nearly dense: to ask for all numbers is to list them.
             ReadStyle::IdSets { inventory: Inventory::Windows(_), .. } => return Ok(vec![span]),
             ReadStyle::IdSets { inventory: Inventory::Search(search), changes: Some(changes), .. } => {
-                if let Some(month) = month_of(resource, &changes.since, partition) {
-                    let filter = Filter::Period { column: month.by, window: month.window };
+                if let Some(period) = period_of(resource, &changes.since, partition) {
+                    let filter = Filter::Period { column: period.by, window: period.window };
                     let (_, rows) = id_source.search(&resource.read.service, search, &[], Some(filter)).await?;
                     return Ok(collapse(rows.into_iter().map(|row| row.id)));
                 }
@@ -155,16 +154,18 @@ fn whole_files(
     files.filter(|file| file.partition.as_deref() == partition).collect()
 }
 
-/// The month of a partition as a window of one of these dates of a search, where the partition is the month of that
-/// date. None for records without the date: their partition is 1970-01-01.
-pub fn month_of(resource: &Resource, since: &[String], partition: Option<&str>) -> Option<Month> {
-    let Partition::By { by: PartitionBy::Month, table, column, .. } = resource.partition() else { return None };
+/// The period of a partition as a window of one of these dates of a search, where the partition is by that date. None for
+/// records without the date: their partition is 1970-01-01.
+pub fn period_of(resource: &Resource, since: &[String], partition: Option<&str>) -> Option<Period> {
+    let (granularity, _) = resource.partition().date()?;
+    let Partition::By { table, column, .. } = resource.partition() else { return None };
     let table = &resource.tables[*table];
     let ours = &table.columns[*column].name;
     let by = since.iter().find(|date| resource.date_column(date).is_some_and(|column| column.name == *ours))?;
     let (_, first) = partition?.split_once('=')?;
     let first: Date = first.parse().ok().filter(|first: &Date| first.year() > 1970)?;
     let instant = |day: Date| Offset::UTC.to_timestamp(day.at(0, 0, 0, 0)).ok();
-    let window = Window::between(instant(first)?, instant(first.checked_add(1.month()).ok()?)?);
-    Some(Month { partition: partition?.to_owned(), by: by.clone(), window })
+    let (first, after) = granularity.span(first)?;
+    let window = Window::between(instant(first)?, instant(after)?);
+    Some(Period { partition: partition?.to_owned(), by: by.clone(), window })
 }

@@ -18,7 +18,7 @@ use crate::plan::{Step, StepKind, day};
 use crate::quantity::count;
 use crate::quantity::plural;
 use crate::run::quarantine::QuarantinedFile;
-use crate::run::repair::affected_ids::{AffectedIds, month_of};
+use crate::run::repair::affected_ids::{AffectedIds, period_of};
 use crate::run::repair::damage::{DamagedFile, look};
 use crate::run::scan::deletion_proof::prove_deletions;
 use crate::run::scan::id_scan::{IdScan, Known, sets_with_pending};
@@ -110,7 +110,7 @@ async fn replace(session: &mut ResourceSession<'_>, bad: &[DamagedFile], repaire
     let resource = Arc::clone(&session.resource);
     match &resource.read.style {
         ReadStyle::List { .. } => whole(session, repaired).await,
-        ReadStyle::Search(search) => by_month(session, &resource, search, bad, repaired).await,
+        ReadStyle::Search(search) => by_period(session, &resource, search, bad, repaired).await,
         ReadStyle::PerOwner { .. } if resource.is_snapshot() => snapshot(session, &resource, bad, repaired).await,
         ReadStyle::IdSets { get, max_ids, .. } => by_record_ids(session, get, *max_ids, bad, repaired).await,
         ReadStyle::PerOwner { get, max_ids, .. } => by_record_ids(session, get, *max_ids, bad, repaired).await,
@@ -140,8 +140,8 @@ fn note(session: &ResourceSession<'_>, repaired: &mut Repaired) {
     repaired.rows += session.commit_context.quarantine.dropped_rows();
 }
 
-/// A search is read again month by month, where a file's month is that of its rows' date; else whole.
-async fn by_month(
+/// A search is read again partition by partition, where a partition is a period of its rows' date; else whole.
+async fn by_period(
     session: &mut ResourceSession<'_>,
     resource: &Resource,
     search: &RowSearch,
@@ -150,18 +150,18 @@ async fn by_month(
 ) -> Result<()> {
     let in_wrong_partition = |bad: &DamagedFile| bad.flaws.iter().any(|flaw| matches!(flaw, Flaw::Partition { .. }));
     let partitions: BTreeSet<&Option<String>> = bad.iter().map(|bad| &bad.file.partition).collect();
-    let months: Option<Vec<_>> =
-        partitions.into_iter().map(|partition| month_of(resource, &search.since, partition.as_deref())).collect();
-    let Some(months) = months.filter(|_| !bad.iter().any(in_wrong_partition)) else {
+    let periods: Option<Vec<_>> =
+        partitions.into_iter().map(|partition| period_of(resource, &search.since, partition.as_deref())).collect();
+    let Some(periods) = periods.filter(|_| !bad.iter().any(in_wrong_partition)) else {
         return whole(session, repaired).await;
     };
-    for month in months {
+    for period in periods {
         session
             .commit_context
             .quarantine
-            .give_up(|quarantine| quarantine.file.partition.as_deref() == Some(month.partition.as_str()));
+            .give_up(|quarantine| quarantine.file.partition.as_deref() == Some(period.partition.as_str()));
         note(session, repaired);
-        search_scan::read_window(session, search, &month.by, month.window, None).await?;
+        search_scan::read_window(session, search, &period.by, period.window, None).await?;
         session.commit(Replace::Records, false).await?;
     }
     Ok(())
