@@ -220,7 +220,7 @@ fn rewrite(
     for file in old.iter().flat_map(|old| &old.files).filter(|file| file.rows > 0) {
         let mut output = Output::new(file.partition.clone());
         let copy = context.live_copy(file)?;
-        let mut entries = migrator.entries.as_ref().map(|entries| entries.beside(file, &context));
+        let mut entries = migrator.entries.as_ref().map(|entries| entries.beside(file, context));
         for batch in read(&copy)? {
             let batch =
                 batch.map_err(|error| Failure::new(Kind::Damage, "read a data file").at(&file.path).caused(error))?;
