@@ -251,7 +251,7 @@ async fn the_example_in_rust_exports() {
     // WHEN it is run THEN the tables are there, and a line for each resource
     let mut command = Command::new(env!("CARGO"));
     // The library as `make test` compiled it, so that it is not compiled again.
-    let flags = std::env::var("SUITE").unwrap_or_default();
+    let flags = std::env::var_os("SUITE").map(|flags| flags.into_string().unwrap()).unwrap_or_default();
     command.args(["run", "--quiet", "--offline"]).args(flags.split_whitespace());
     command.args(["--example", "embed", "--"]).arg(&config);
     command.current_dir(env!("CARGO_MANIFEST_DIR")).env("BRIGHTPEARL_STAFF_TOKEN", "sandbox-staff-token");
