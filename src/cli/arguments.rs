@@ -32,7 +32,7 @@ pub struct Arguments {
 /// Options of every command.
 #[derive(Clone, Debug, Args)]
 pub struct Options {
-    /// Settings file; its relative paths begin at its folder [default: ./pearlift.toml, if it exists]
+    /// Settings file; relative paths in it begin at its folder [default: ./pearlift.toml, if it exists]
     #[arg(long, global = true, help_heading = GLOBAL, value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// Folder of additional schema files; a file with the name of a built-in resource replaces it
@@ -69,7 +69,7 @@ pub enum ProgressChoice {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Export a simulated account to a folder, without an account and without a network
+    /// Export a simulated account to a folder; needs neither a real account nor a network
     #[command(after_help = ending("demo"))]
     Demo(Demo),
     /// Write a commented settings file; an existing file is not changed
@@ -108,7 +108,7 @@ pub enum Command {
     /// Serve a simulated account on this machine, until interrupted
     #[command(after_help = ending("sandbox"))]
     Sandbox(SandboxArguments),
-    /// Print the completions of a shell to stdout
+    /// Print the completions for a shell to stdout
     #[command(after_help = ending("completions"))]
     Completions(Completions),
 }
@@ -138,7 +138,7 @@ pub struct Run {
     /// Read everything again; records that are not returned are not deleted
     #[arg(long)]
     pub full: bool,
-    /// Print the scans from the manifests alone, without a request and without writing
+    /// Print the scans from the manifests alone, without sending a request or writing anything
     #[arg(long)]
     pub dry_run: bool,
     /// Wait for resources that another run holds, instead of skipping them
@@ -147,7 +147,7 @@ pub struct Run {
     /// Stop requesting after N minutes and commit complete parts; the next run resumes
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub max_minutes: Option<u64>,
-    /// Exit with code 3 also when a value or record does not fit its schema
+    /// Also exit with code 3 when a value or record does not fit its schema
     #[arg(long, value_enum, value_name = "EVENT")]
     pub fail_on: Option<FailOn>,
 }
@@ -182,7 +182,7 @@ pub struct BackfillArguments {
     /// Stop requesting after N minutes and commit complete parts; the same command resumes
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub max_minutes: Option<u64>,
-    /// Exit with code 3 also when a value or record does not fit its schema
+    /// Also exit with code 3 when a value or record does not fit its schema
     #[arg(long, value_enum, value_name = "EVENT")]
     pub fail_on: Option<FailOn>,
     /// Wait for resources that another run holds, instead of skipping them
@@ -253,10 +253,10 @@ pub struct Clean {
     /// Join small neighbouring files of a partition, up to `limits.file_bytes`
     #[arg(long)]
     pub compact: bool,
-    /// Divide files by the period that the settings ask for (`partition`), from the rows that are held
+    /// Divide files by the period that the settings ask for (`partition`), from the stored rows
     #[arg(long)]
     pub repartition: bool,
-    /// Resources with files to be divided anew; all without a name
+    /// Names of resources whose files are to be divided again [default: all]
     #[arg(value_name = "RESOURCE", requires = "repartition")]
     pub names: Vec<String>,
     /// Print JSON
@@ -322,7 +322,7 @@ pub struct SandboxArguments {
     /// Folder of fixtures: additional resources of the account
     #[arg(long, value_name = "DIR")]
     pub fixtures: Option<PathBuf>,
-    /// Number of records of a fixture, instead of the number stated in it; repeatable
+    /// Number of records of a fixture, instead of the number stated in it; can be repeated
     #[arg(long, value_name = "NAME=N", value_parser = parse_records)]
     pub records: Vec<(String, u64)>,
     /// JSON file of settings, in the form of `POST /sandbox/TOKEN/settings`

@@ -37,6 +37,7 @@ pub async fn demo(start: Start, demo: Demo) -> Result<u8> {
     let catalog = Catalog::load(None)?;
     let names: Vec<&str> = catalog.resources().iter().map(|resource| resource.name.as_str()).collect();
     let settings = Settings::from_text(None, "", environment, &names)?;
+    let catalog = settings.shape(catalog)?;
     // Each demo generates a new account, so that the folder of an earlier one is read again completely.
     let full = demo.out.join("_pearlift").exists();
     if start.options.log_format == LogFormat::Text {

@@ -43,7 +43,7 @@ const ENDINGS: [Ending; 15] = [
         examples: &[
             ("pearlift demo", "Exports a simulated account to ./pearlift-demo."),
             ("pearlift init", "Writes pearlift.toml, to be completed by hand."),
-            ("pearlift run", "Loads everything the first time, and changes from then on."),
+            ("pearlift run", "Loads everything the first time, and only the changes from then on."),
         ],
         codes: WRITING,
     },
@@ -126,7 +126,7 @@ const ENDINGS: [Ending; 15] = [
         examples: &[
             ("pearlift clean --dry-run", "Lists the files that would be removed."),
             ("pearlift clean --compact", "Removes them, and joins small files."),
-            ("pearlift clean --repartition", "Removes them, and divides files as `partition` asks for."),
+            ("pearlift clean --repartition", "Removes them, and divides files as `partition` specifies."),
         ],
         codes: &[0, 1, 2, 5, 6, 7],
     },

@@ -44,13 +44,13 @@ pub const SETTINGS: &[Setting] = &[
         "account",
         "base_url",
         Holds::Text,
-        "the whole address instead, without query and fragment; http for loopback only",
+        "the whole address, instead of `api_domain`, without query or fragment; http for loopback only",
     )
     .else_as("`https://{api_domain}/public-api/{code}`")
     .sample("\"https://euw1.brightpearlconnect.com/public-api/acme\"")
     .note("instead of api_domain"),
     new("auth", "kind", Holds::OneOf(AuthKind::NAMES), "`staff-token`, `account-token`, `oauth`")
-        .else_as("by the secret that is set: staff, account, OAuth")
+        .else_as("depends on the secret that is set: staff, account, OAuth")
         .sample("\"staff-token\"")
         .set()
         .note("staff-token, account-token or oauth"),
@@ -67,7 +67,10 @@ pub const SETTINGS: &[Setting] = &[
     new("auth", "dev_ref", Holds::Text, "the developer's reference; OAuth and account tokens")
         .sample("\"\"")
         .note("oauth: the developer reference"),
-    new("auth", "client_id", Holds::Text, "OAuth: for the refresh").else_as("`app_ref`").sample("\"\"").note("oauth"),
+    new("auth", "client_id", Holds::Text, "OAuth: the client id for refreshing tokens")
+        .else_as("`app_ref`")
+        .sample("\"\"")
+        .note("oauth"),
     new("auth", "token_url", Holds::Text, "OAuth: where tokens are refreshed; http for loopback only")
         .else_as("`https://oauth.brightpearl.com/token/{code}`")
         .sample("\"\"")
@@ -76,7 +79,7 @@ pub const SETTINGS: &[Setting] = &[
         "auth",
         "api_domains",
         Holds::List,
-        "OAuth: domains beside `brightpearlconnect.com`, `brightpearl.com` and `brightpearlapp.com` in which a token \
+        "OAuth: domains besides `brightpearlconnect.com`, `brightpearl.com` and `brightpearlapp.com` in which a token \
          answer may place the account; any other host is refused, and the token is not sent there",
     )
     .sample("[]")
@@ -121,7 +124,7 @@ pub const SETTINGS: &[Setting] = &[
         "destination.s3",
         "lock_expire",
         Holds::Duration,
-        "a lock that is unchanged for this long has expired; at least three times `lock_renew`",
+        "a lock that has not changed for this long has expired; at least three times `lock_renew`",
     )
     .or("2m"),
     new(
@@ -154,15 +157,20 @@ pub const SETTINGS: &[Setting] = &[
     new("limits", "page_size", Holds::Number, "rows of a search page, 2 to 500").or("500"),
     new("limits", "timeout", Holds::Duration, "the time of one request, from sending to the end of the body").or("120s"),
     new("limits", "retry_tries", Holds::Number, "tries of a request, including the first").or("8"),
-    new("limits", "retry_for", Holds::Duration, "no new try after this time").or("10m"),
-    new("limits", "overlap", Holds::Duration, "changes are requested from this long before the last scan began")
+    new("limits", "retry_for", Holds::Duration, "no new try begins after this time").or("10m"),
+    new("limits", "overlap", Holds::Duration, "changes are requested starting this long before the last scan began")
         .or("2h")
-        .note("changes are requested from this long before the last scan began"),
-    new("limits", "settle", Holds::Duration, "a copy taken this long after a record's change stamp is not fetched again")
-        .or("60s")
-        .note("a copy taken this long after a record's last change is complete"),
+        .note("changes are requested starting this long before the last scan began"),
+    new(
+        "limits",
+        "settle",
+        Holds::Duration,
+        "a copy taken at least this long after a record's last change is not fetched again",
+    )
+    .or("60s")
+    .note("a copy taken at least this long after a record's last change is complete"),
     new("limits", "commit_every", Holds::Duration, "a long scan commits this often").or("10m").note("in long scans"),
-    new("limits", "commit_bytes", Holds::Size, "or when this much is spooled")
+    new("limits", "commit_bytes", Holds::Size, "a long scan also commits when this much is spooled")
         .or("256MiB")
         .note("or when this much is spooled"),
     new("limits", "file_bytes", Holds::Size, "the approximate size at which a data file ends").or("128MiB").note("of a data file"),
@@ -170,7 +178,8 @@ pub const SETTINGS: &[Setting] = &[
         "limits",
         "partition_rows",
         Holds::Number,
-        "rows of a partition in the largest table of a resource, above which `partition = \"auto\"` takes a finer one",
+        "rows of a partition, in the largest table of a resource, above which `partition = \"auto\"` chooses a shorter \
+         period",
     )
     .or("500000"),
     new("limits", "row_group_rows", Holds::Number, "the most rows of a row group, at least 1024").or("32768"),
@@ -227,11 +236,12 @@ pub const SETTINGS: &[Setting] = &[
         "resources",
         "partition",
         Holds::OneOf(PartitionChoice::NAMES),
-        "the folders of the tables that a date divides: `month`, `quarter`, `year`, `none`, or `auto`, the coarsest by the \
-         number of rows; of a first load, and of `clean --repartition`, see [Partitions](#partitions)",
+        "the period of each folder, in tables that are divided by a date: `month`, `quarter`, `year`, `none`, or \
+         `auto`, the coarsest that the number of rows allows; applies to a first load and to `clean --repartition`, \
+         see [Partitions](#partitions)",
     )
     .or("auto")
-    .note("of tables that a date divides: auto (by the number of rows), month, quarter, year or none"),
+    .note("for tables that are divided by a date: auto (by the number of rows), month, quarter, year or none"),
     new(
         "privacy",
         "profile",
@@ -264,7 +274,7 @@ pub const SETTINGS: &[Setting] = &[
         RESOURCE,
         "start",
         Holds::Text,
-        "such as `2023-01-01`: a full read takes records created from this day on, see \
+        "a day, such as `2023-01-01`: a full read takes records created from this day on, see \
          [Big first loads](#big-first-loads)",
     )
     .else_as("everything")
@@ -305,7 +315,7 @@ pub const SETTINGS: &[Setting] = &[
         RESOURCE,
         "deletes",
         Holds::OneOf(Deletes::NAMES),
-        "treatment of the rows of deleted records: `move`, `mark` or `drop`",
+        "what happens to the rows of deleted records: `move`, `mark` or `drop`",
     )
     .or("move")
     .note("rows of records found deleted: move (to _pearlift/deleted/), mark (kept in place) or drop"),

@@ -90,8 +90,8 @@ fn partition_line(name: &str, advice: &PartitionAdvice) -> String {
             let place = partition.as_ref().map_or_else(String::new, |partition| format!(" in {partition}"));
             let rows = plural(*rows, "row");
             format!(
-                "{name}: {table} has {rows}{place}, more than twice `limits.partition_rows`: {command} takes a finer \
-                 partition"
+                "{name}: {table} has {rows}{place}, more than twice `limits.partition_rows`: {command} chooses a \
+                 shorter period"
             )
         }
     }
@@ -139,7 +139,7 @@ pub fn hints(outcome: &Outcome, redactor: &Redactor) -> Vec<String> {
         if resource.unsettled.withheld > 0 {
             let ids = plural(resource.unsettled.withheld, "id");
             hints.push(format!(
-                "{name}: {ids} listed by the source and not returned in three runs over three days; requested once in \
+                "{name}: {ids} listed by the source but not returned in three runs over three days; requested once in \
                  each run (`pearlift status --json` lists them)"
             ));
         }

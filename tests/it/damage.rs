@@ -44,7 +44,15 @@ async fn a_flipped_byte_costs_the_records_of_its_file_and_the_list_of_ids() {
     let (sandbox, lake, program) = loaded(1_500, &["order"]).await;
     let (file, rows) = largest(lake.path(), "order", "order");
     let before = files(lake.path());
-    let state = head(lake.path(), "order")["state"].clone();
+    // Rows that are written again reference their drop-ship notes again: those are read in the next run.
+    let state = || {
+        let mut state = head(lake.path(), "order")["state"].clone();
+        let references = state["pending_references"].as_object().unwrap();
+        assert!(references.keys().all(|resource| resource == "drop_ship_note"), "{references:?}");
+        state.as_object_mut().unwrap().retain(|key, _| key != "pending_references" && key != "references_mark");
+        state
+    };
+    let stated = state();
     flip(&file);
     assert_eq!(findings(&program, &["--deep"], 7), ["order: !checksum"]);
 
@@ -61,7 +69,7 @@ async fn a_flipped_byte_costs_the_records_of_its_file_and_the_list_of_ids() {
     let gone: Vec<&PathBuf> = before.iter().filter(|path| !after.contains(path)).collect();
     assert_eq!(gone, [&file]);
     assert_eq!(after.iter().filter(|path| path.ends_with(".parquet") && !before.contains(path)).count(), 0);
-    assert_eq!(head(lake.path(), "order")["state"], state);
+    assert_eq!(state(), stated);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -186,7 +194,7 @@ async fn what_is_gone_at_the_source_leaves_with_the_damaged_file_and_is_told() {
     let done = repaired(&program, lake.path(), &["order"]);
 
     // THEN their lines are removed too, kept as deleted rows, and it is reported
-    assert!(done.stderr.contains("3 records gone at the source"), "{}", done.stderr);
+    assert!(done.stderr.contains("3 records deleted at the source"), "{}", done.stderr);
     check_truth(&sandbox, text(&lake), &["--only", ORDERS]);
     let kept = format!("{}/_pearlift/deleted/order_row/*.parquet", lake.path().display());
     assert_eq!(query(&format!("SELECT count(DISTINCT order_id) FROM read_parquet('{kept}')")), ["3"]);

@@ -178,7 +178,7 @@ fn records_without_an_id_are_those_of_the_id_that_was_asked_for_and_parts_have_p
             "17 5 0 - 0 0 a -",
             "17 5 0.0 0 1 0 b {\"size\":3}",
             "17 5 0.1 0 1 1 - -",
-            "17 5 0.1.0 0.1 2 0 c -",
+            "17 5 0.1.0 0.1 2 0 c {\"@key\":\"x\"}",
             "17 5 1 - 0 1 d -"
         ]
     );

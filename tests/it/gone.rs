@@ -346,7 +346,11 @@ async fn limits_count_records_and_are_a_tenth_of_few() {
 
     // WHEN ids are compared THEN that is more than a tenth
     let done = program.run(&["reconcile", "order"]);
-    assert!(done.code != 0 && done.stderr.contains("12 of 100 are gone, and at most 10 may go"), "{}", done.said());
+    assert!(
+        done.code != 0 && done.stderr.contains("12 of 100 are gone, and at most 10 may be removed"),
+        "{}",
+        done.said()
+    );
     let range = ["backfill", "order", "--from", "2000-01-01", "--to", "2100-01-01"];
     let done = program.run(&range);
     assert!(done.code != 0 && done.stderr.contains("12 of the range are gone"), "{}", done.said());

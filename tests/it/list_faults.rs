@@ -33,7 +33,7 @@ async fn pages_that_never_advance_end_the_scan_with_an_error_and_in_bounded_memo
 
         // WHEN it is read THEN it ends, with a reason
         let done = hasty(&sandbox, lake.path()).run(&["run", resource]).expect(4);
-        assert!(done.stderr.contains("brings nothing new"), "{resource}: {}", done.stderr);
+        assert!(done.stderr.contains("contains nothing new"), "{resource}: {}", done.stderr);
         assert!(sandbox.take_log().total() < 12, "{resource}");
     }
     // AND it took no memory to speak of

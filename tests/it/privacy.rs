@@ -123,7 +123,7 @@ async fn hashes_need_a_key_that_cannot_be_guessed_and_columns_that_nothing_goes_
         (keyed().with(columns, "contact.updated_on"), "is needed"),
         (keyed().with(columns, "contact.nickname"), "no column `nickname`"),
         (keyed().with(columns, "last_name"), "`contact.last_name`"),
-        (keyed().with(columns, "contact_custom_field.value_date"), "tries a type"),
+        (keyed().with(columns, "contact_custom_field.value_date"), "shows the text of another column"),
         (keyed().with("PEARLIFT_PRIVACY_PROFILE", "all"), "gdpr"),
     ] {
         let ended = program.run(&["run", "contact"]).expect(2);

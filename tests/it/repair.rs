@@ -145,6 +145,11 @@ async fn a_range_of_creation_dates_is_read_again_with_what_has_gone_from_it() {
 
     // THEN the deleted records are removed, and the others stay
     assert!(done.stderr.contains("10 removed from the tables"), "{}", done.stderr);
+    let notes = "drop_ship_note,drop_ship_note_row,drop_ship_note_event";
+    check_truth(&sandbox, text(&lake), &["--allow-extra", notes]);
+
+    // AND a run removes their drop-ship notes, which are requested again
+    program.run(&["run", "drop_ship_note"]).expect(0);
     check_truth(&sandbox, text(&lake), &[]);
 
     // WHEN it is done again

@@ -60,7 +60,7 @@ fn fields_that_other_readers_have_are_columns_and_guesses_are_marked() {
     assert_eq!(column(&catalog, "warehouse", "logistics_name").meaning.confidence, Confidence::Guess);
     for name in ["available_to_sell_on_channel", "sell_when_no_stock"] {
         let column = column(&catalog, "product_sales_channel", name);
-        assert!(column.meaning.description.contains("only where a channel is asked for"), "{name}");
+        assert!(column.meaning.description.contains("only where a channel is requested"), "{name}");
     }
 }
 
