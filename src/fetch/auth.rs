@@ -18,7 +18,7 @@ use crate::fetch::Http;
 use crate::fetch::domain::check_domain;
 use crate::fetch::grant::{Denied, GRANT, Grant, margin};
 use crate::fetch::received::short_body;
-use crate::fetch::token::{TokenFile, TokenSet};
+use crate::fetch::token_file::{TokenFile, TokenSet};
 use crate::secret::{Redactor, Secret};
 use crate::store::Watcher;
 

@@ -18,8 +18,8 @@ use crate::fetch::reach::{Reach, Setback, Way};
 use crate::fetch::received::{Spoilt, date, quota, reason, request_id, retry_after, short_body, shown, whole_body};
 use crate::fetch::refusal::REPORT;
 use crate::fetch::{
-    AfterRefusal, Answer, Auth, Body, Budget, ErrorBody, Governor, Http, Identified, Method, Permit, Quota, Request,
-    RetryBudget, Room, SourceReply, Unread, error_body,
+    AfterRefusal, Answer, Auth, Body, ErrorBody, Governor, Http, Identified, MemoryBudget, MemoryReservation, Method,
+    Permit, Quota, Request, RetryBudget, SourceReply, Unread, error_body,
 };
 use crate::quantity::plural;
 use crate::secret::Redactor;
@@ -36,7 +36,7 @@ const TOO_LONG: u32 = 2;
 pub struct Client {
     shared: Arc<Shared>,
     /// Where answers are counted; none gives each a room of its own.
-    room: Option<Room>,
+    room: Option<MemoryReservation>,
 }
 
 #[derive(Debug)]
@@ -47,7 +47,7 @@ struct Shared {
     base_is_fixed: bool,
     auth: Auth,
     governor: Governor,
-    budget: Budget,
+    budget: MemoryBudget,
     limits: Limits,
     events: Events,
     clocks: SourceClock,
@@ -81,7 +81,7 @@ impl Client {
                 base: account.base_url.clone(),
                 auth,
                 governor: Governor::new(limits, seed, events.clone()),
-                budget: Budget::new(limits.memory),
+                budget: MemoryBudget::new(limits.memory),
                 limits: limits.clone(),
                 clocks: SourceClock::new(events.clone()),
                 events,
@@ -130,12 +130,12 @@ impl Client {
     }
 
     /// The budget of bytes of all answers.
-    pub fn budget(&self) -> &Budget {
+    pub fn budget(&self) -> &MemoryBudget {
         &self.shared.budget
     }
 
     /// The client for one unit of work; its answers are counted in this room.
-    pub fn within(&self, room: &Room) -> Self {
+    pub fn within(&self, room: &MemoryReservation) -> Self {
         Self { shared: Arc::clone(&self.shared), room: Some(room.clone()) }
     }
 
@@ -156,7 +156,7 @@ impl Client {
         Ok(SourceReply::Good(Answer { room: Some(Arc::new(Unread::new(room, before + left))), ..answer }))
     }
 
-    async fn ask_in(&self, room: &Room, before: u64, request: &Request) -> Result<SourceReply> {
+    async fn ask_in(&self, room: &MemoryReservation, before: u64, request: &Request) -> Result<SourceReply> {
         let shared = &self.shared;
         let mut url = shared.url(&request.path, None)?;
         let expected = before + shared.budget.expected(&request.resource);
@@ -227,7 +227,7 @@ impl Shared {
         url: &mut Url,
         tries: u32,
         refreshes: u32,
-        (room, before): (&Room, u64),
+        (room, before): (&MemoryReservation, u64),
     ) -> Result<Outcome> {
         let permit = self.governor.admit().await;
         // Others may have found out meanwhile.

@@ -10,7 +10,7 @@ use url::Url;
 
 use crate::fetch::clock::SourceClock;
 use crate::fetch::inflate::MAX_BODY;
-use crate::fetch::{Quota, Room};
+use crate::fetch::{MemoryReservation, Quota};
 
 /// Characters of the source's id of a request that are kept: it has 36.
 const REQUEST_ID: usize = 100;
@@ -27,7 +27,11 @@ pub(super) enum Spoilt {
 
 /// The body of an answer, or why it could not be had: an endless one is given up, or it would fill the memory; one that
 /// its room has no place for is left. Nothing waits here, for the source would wait too.
-pub(super) async fn whole_body(mut answer: reqwest::Response, room: &Room, before: u64) -> Result<Bytes, Spoilt> {
+pub(super) async fn whole_body(
+    mut answer: reqwest::Response,
+    room: &MemoryReservation,
+    before: u64,
+) -> Result<Bytes, Spoilt> {
     let too_long = || Spoilt::TooLong(format!("the body is longer than {MAX_BODY} bytes"));
     let bytes = |length: usize| u64::try_from(length).unwrap_or(u64::MAX);
     let stated = answer.content_length().map(|length| usize::try_from(length).unwrap_or(usize::MAX));

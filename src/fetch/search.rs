@@ -94,7 +94,7 @@ impl SearchPage {
     }
 
     /// Whether the page, which ends at row `end`, states that no row follows it.
-    pub(super) fn agrees(&self, end: u64) -> bool {
+    pub(super) fn states_end_at(&self, end: u64) -> bool {
         let last = self.last_result.map_or(end, |last| last.min(end));
         self.more != Some(true) && last >= self.results_available.unwrap_or(0)
     }

@@ -15,9 +15,9 @@ use std::sync::Arc;
 use tokio::task::JoinSet;
 
 use crate::failure::{Failure, Kind, Result};
-use crate::fetch::page::read_page;
+use crate::fetch::page_request::read_page;
 use crate::fetch::windows::{Missing, Next, Windows};
-use crate::fetch::{Client, PageReader, Query, Request, Room, SearchPage};
+use crate::fetch::{Client, MemoryReservation, PageReader, Query, Request, SearchPage};
 use crate::quantity::plural;
 
 /// A page is read again from further ahead at most this often in a row: rows that leave faster than we read end the
@@ -37,7 +37,7 @@ pub struct JoinedPage<T> {
     pub last: Option<i64>,
     pub next: u64,
     /// The room of the content, until it is elsewhere.
-    pub room: Room,
+    pub room: MemoryReservation,
 }
 
 type Fetched<T> = (u64, Result<(SearchPage, T, jiff::Timestamp, jiff::Timestamp)>);
@@ -57,7 +57,7 @@ pub struct Walk<T> {
     pub(super) next: u64,
     /// Pages under way and waiting, in order of their first row; and their rooms.
     ahead: VecDeque<u64>,
-    rooms: VecDeque<Room>,
+    rooms: VecDeque<MemoryReservation>,
     under_way: JoinSet<Fetched<T>>,
     arrived: Vec<Fetched<T>>,
     /// The rows of a full page as the source gives them, learnt from the first.
@@ -167,7 +167,7 @@ impl<T: Send + 'static> Walk<T> {
     /// Whether there is more than one page, and their first and last rows do not distinguish them.
     fn is_unsorted(&self, page: &SearchPage) -> bool {
         let column = page.columns.iter().find(|column| column.name == self.query.row);
-        !self.is_whole(page) && (!self.ascends(page) || column.is_none_or(|column| !column.sortable))
+        !self.is_only_page(page) && (!self.ascends(page) || column.is_none_or(|column| !column.sortable))
     }
 
     fn ascends(&self, page: &SearchPage) -> bool {
@@ -197,7 +197,7 @@ impl<T: Send + 'static> Walk<T> {
         }
         let brings = self.last.is_none_or(|last| page_last > last);
         let end = first + page.rows.saturating_sub(1);
-        if !brings && page.rows <= 1 && self.query.trusted && !page.agrees(end) {
+        if !brings && page.rows <= 1 && self.query.trusted && !page.states_end_at(end) {
             return self.doubt(first, page).map(|()| None);
         }
         self.refuse_idle(brings, page)?;
@@ -239,7 +239,7 @@ impl<T: Send + 'static> Walk<T> {
     /// A page without rows: the end, unless the search's own count contradicts it, or rows before it left and took the
     /// rest with them.
     fn join_empty(&mut self, first: u64, page: &SearchPage) -> Result<Option<bool>> {
-        if self.query.trusted && !page.agrees(first.saturating_sub(1)) {
+        if self.query.trusted && !page.states_end_at(first.saturating_sub(1)) {
             return self.doubt(first, page).map(|()| None);
         }
         if first > 1 && self.last.is_some() {
@@ -260,7 +260,7 @@ impl<T: Send + 'static> Walk<T> {
     fn is_last(&mut self, brings: bool, page: &SearchPage, end: u64) -> bool {
         let full = brings && (self.is_full(page) || self.least_rows.is_some_and(|least| page.rows >= least));
         if self.query.trusted {
-            return !full && page.agrees(end);
+            return !full && page.states_end_at(end);
         }
         self.short_pages = if full { 0 } else { self.short_pages + 1 };
         self.short_pages >= 2
@@ -310,7 +310,7 @@ impl<T: Send + 'static> Walk<T> {
 
     /// Joins a page without a readable row: it is taken as it is if it is the last.
     fn join_unreadable(&mut self, first: u64, page: &SearchPage) -> Result<Option<bool>> {
-        self.ended = !self.is_full(page) && page.agrees(first + page.rows - 1);
+        self.ended = !self.is_full(page) && page.states_end_at(first + page.rows - 1);
         if self.ended {
             return Ok(Some(true));
         }
@@ -377,7 +377,7 @@ impl<T: Send + 'static> Walk<T> {
     }
 
     /// The page that is next in order, once it is there.
-    async fn arrival(&mut self) -> (Room, Fetched<T>) {
+    async fn arrival(&mut self) -> (MemoryReservation, Fetched<T>) {
         let wanted = self.ahead.pop_front().expect("a page was asked");
         let room = self.rooms.pop_front().expect("each page has its room");
         room.hurry();
@@ -403,7 +403,7 @@ impl<T: Send + 'static> Walk<T> {
         }
         let column = page.columns.iter().find(|column| column.name == self.query.row);
         let Some(column) = column else { return refuse(format!("the search does not return `{}`", self.query.row)) };
-        if first == 1 && self.is_whole(page) {
+        if first == 1 && self.is_only_page(page) {
             return Ok(());
         }
         if !column.sortable {
@@ -420,8 +420,8 @@ impl<T: Send + 'static> Walk<T> {
     }
 
     /// Whether a first page has all rows, by its own statement.
-    pub(super) fn is_whole(&self, page: &SearchPage) -> bool {
-        !self.is_full(page) && page.agrees(page.rows)
+    pub(super) fn is_only_page(&self, page: &SearchPage) -> bool {
+        !self.is_full(page) && page.states_end_at(page.rows)
     }
 }
 
@@ -455,7 +455,7 @@ impl<T: Send + 'static> Walk<T> {
             }
             let (page, content, asked_at, date) = answered?;
             self.started_at.get_or_insert(date);
-            let (whole, full) = (self.is_whole(&page), page.rows >= u64::from(self.query.page_size));
+            let (whole, full) = (self.is_only_page(&page), page.rows >= u64::from(self.query.page_size));
             let windows = self.windows.as_mut().expect("windows are being read");
             let obeyed = |first: i64, last: i64| page.ids.iter().all(|id| (first..=last).contains(id));
             match next {

@@ -7,7 +7,7 @@
 mod key;
 mod evidence;
 mod clocks;
-mod looked;
+mod lookup_results;
 mod pieces;
 mod absence;
 mod count;
@@ -18,22 +18,22 @@ mod load;
 mod commit;
 mod publish;
 mod recover;
-mod lake;
+mod destination_marker;
 mod overtaken;
 
 pub use absence::{Absence, Gap, Shrunk, Suspect, Tries, Withheld};
 pub use clocks::{ClockStamps, ScanStart};
 pub use commit::{decide, nonce};
 pub use count::{Locating, SourceCount};
+pub use destination_marker::{check_destination, claim_destination};
 pub use evidence::{Evidence, FieldDrift, KindChange, OlderCopy};
 pub use format::{
     Backfill, Checkpoint, Cursor, DataFile, Erasure, FORMAT, OpenRecords, PendingId, RejectedFile, Scan, ScanKind,
     ScanPlan, Selected, SkippedId, SpecColumn, State, TableFiles, Version,
 };
 pub use key::Key;
-pub use lake::{check_destination, claim_destination};
 pub use load::{head, newest_outline, outline, parse, parse_changes, read_plan, resources, versions, write_plan};
-pub use looked::Looked;
+pub use lookup_results::Looked;
 pub use overtaken::ResourceHolder;
 pub use pieces::{Pieces, SetSize};
 pub use publish::{publish, staged};

@@ -41,7 +41,7 @@ mod check;
 mod division;
 mod freshness;
 mod steps;
-mod later;
+mod undated_changes;
 mod dependents;
 mod request_counts;
 mod resources;

@@ -9,12 +9,12 @@ use crate::failure::{Kind, Recovery, Result};
 use crate::plan::Step;
 use crate::run::context::RunContext;
 use crate::run::dependents::follow;
-use crate::run::later::look_again;
 use crate::run::outcome::{End, ResourceOutcome};
 use crate::run::request::{RunMode, RunRequest};
 use crate::run::request_counts::RequestCounts;
 use crate::run::steps::work_on;
 use crate::run::stop::Why;
+use crate::run::undated_changes::look_again;
 use crate::schema::Resource;
 
 /// Resources worked on at once: enough that one which waits leaves no quota unused, few enough to share the memory.

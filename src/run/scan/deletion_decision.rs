@@ -32,7 +32,7 @@ pub struct AbsentRecords {
 
 impl IdScan {
     /// Decides about every id that was not returned; an undecided id is pending. Costs no request where all were returned.
-    pub async fn decide_absent(&mut self, session: &mut ResourceSession<'_>, documents: &Documents) -> Result<()> {
+    pub async fn classify_absent(&mut self, session: &mut ResourceSession<'_>, documents: &Documents) -> Result<()> {
         if self.purpose.is_nightly() {
             self.ask_withheld(session, documents).await?;
         }

@@ -9,7 +9,7 @@ use tokio::task::JoinSet;
 use crate::decode::Page;
 use crate::event::Event;
 use crate::failure::{Failure, Kind, Result};
-use crate::fetch::{IdRanges, Room, chunks, collapse, count as ids_in, expand};
+use crate::fetch::{IdRanges, MemoryReservation, chunks, collapse, count as ids_in, expand};
 use crate::manifest::{Backfill, Cursor, FORMAT, Key, PendingId, Scan, ScanPlan, SkippedId, read_plan, write_plan};
 use crate::quantity::count;
 use crate::quantity::{number, plural};
@@ -163,7 +163,7 @@ impl IdScan {
             .tell(Event::Expecting { resource: session.resource.name.clone(), requests: count(left.len()) });
         let outcome = match self.all(session, &documents, left).await {
             Ok(()) => match self.ask_stale_again(session, &documents).await {
-                Ok(()) => self.decide_absent(session, &documents).await,
+                Ok(()) => self.classify_absent(session, &documents).await,
                 Err(failure) => Err(failure),
             },
             stopped => stopped,
@@ -190,7 +190,7 @@ impl IdScan {
         documents: &Documents,
         mut left: Vec<u64>,
     ) -> Result<()> {
-        let mut under_way: JoinSet<(u64, Result<FetchedSet>, Room)> = JoinSet::new();
+        let mut under_way: JoinSet<(u64, Result<FetchedSet>, MemoryReservation)> = JoinSet::new();
         let stop = session.context.stop.clone();
         let mut newly_pending = 0;
         // Begins with one request and doubles: a source that refuses the resource is not asked sixteen times at once.

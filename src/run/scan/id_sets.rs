@@ -17,7 +17,7 @@ const EXTRA: u64 = 100;
 const LEAST_IDS: u64 = 25;
 /// Bytes of a set in a URL. Servers take lines of eight thousand bytes; two thousand are left to the rest.
 const MOST_BYTES: u64 = 6_000;
-/// Room for a few ids of any length.
+/// MemoryReservation for a few ids of any length.
 const LEAST_BYTES: u64 = 100;
 /// So long a smaller size is kept.
 const KEPT_FOR: SignedDuration = SignedDuration::from_hours(7 * 24);

@@ -1,6 +1,6 @@
 //! One budget of bytes for all answers in memory: bodies being read, their text, and pages that wait for decoding.
 //!
-//! A unit of work (a page of a search, an id set) has a [`Room`], which grows before memory is used and is released as
+//! A unit of work (a page of a search, an id set) has a [`MemoryReservation`], which grows before memory is used and is released as
 //! a whole when its rows are elsewhere. A room that cannot grow waits; nothing is sent or read for it meanwhile. So
 //! that no two rooms wait for each other, one room at a time may exceed the budget until it ends, and then the next one
 //! may. Pages requested ahead never do, since they end only after the page before them. The bound is therefore the
@@ -20,7 +20,7 @@ const UNKNOWN: u64 = 1 << 20;
 
 /// The budget. Cheap to clone.
 #[derive(Clone, Debug)]
-pub struct Budget {
+pub struct MemoryBudget {
     shared: Arc<Shared>,
 }
 
@@ -36,7 +36,7 @@ struct Shared {
 
 /// The bytes of one unit of work. Clones share them; the last one gives them back.
 #[derive(Clone, Debug)]
-pub struct Room {
+pub struct MemoryReservation {
     inner: Arc<Inner>,
 }
 
@@ -55,7 +55,7 @@ struct Taken {
     exception: Option<OwnedSemaphorePermit>,
 }
 
-impl Budget {
+impl MemoryBudget {
     /// Half of the memory setting; spools and a commit take the rest.
     pub fn new(memory: u64) -> Self {
         let total = u32::try_from((memory / 2).max(LEAST) / UNIT).unwrap_or(u32::MAX);
@@ -70,18 +70,18 @@ impl Budget {
     }
 
     /// An empty room of a unit that somebody waits for.
-    pub fn room(&self) -> Room {
+    pub fn room(&self) -> MemoryReservation {
         self.new_room(true)
     }
 
     /// An empty room of a unit that nobody waits for yet.
-    pub fn room_ahead(&self) -> Room {
+    pub fn room_ahead(&self) -> MemoryReservation {
         self.new_room(false)
     }
 
-    fn new_room(&self, wanted: bool) -> Room {
+    fn new_room(&self, wanted: bool) -> MemoryReservation {
         let (budget, wanted) = (Arc::clone(&self.shared), watch::Sender::new(wanted));
-        Room { inner: Arc::new(Inner { budget, taken: Mutex::default(), wanted }) }
+        MemoryReservation { inner: Arc::new(Inner { budget, taken: Mutex::default(), wanted }) }
     }
 
     /// The room that the next answer of a resource is likely to take.
@@ -101,7 +101,7 @@ impl Budget {
     }
 }
 
-impl Room {
+impl MemoryReservation {
     /// The bytes taken.
     pub fn bytes(&self) -> u64 {
         self.taken().bytes
@@ -206,12 +206,12 @@ impl Taken {
 /// The bytes that an answer takes until it is read; then its room shrinks to those of its rows.
 #[derive(Debug)]
 pub struct Unread {
-    room: Room,
+    room: MemoryReservation,
     left: u64,
 }
 
 impl Unread {
-    pub fn new(room: Room, left: u64) -> Self {
+    pub fn new(room: MemoryReservation, left: u64) -> Self {
         Self { room, left }
     }
 }
@@ -227,22 +227,22 @@ mod tests {
     use std::sync::Arc;
     use std::time::Duration;
 
-    use super::{Budget, LEAST, Room, UNIT};
+    use super::{LEAST, MemoryBudget, MemoryReservation, UNIT};
 
     const MIB: u64 = 1 << 20;
 
     /// Whether a room grows without anybody giving way.
-    async fn grows(room: &Room, bytes: u64) -> bool {
+    async fn grows(room: &MemoryReservation, bytes: u64) -> bool {
         tokio::time::timeout(Duration::from_secs(1), room.grow(bytes)).await.is_ok()
     }
 
-    fn free(budget: &Budget) -> u64 {
+    fn free(budget: &MemoryBudget) -> u64 {
         u64::try_from(budget.shared.units.available_permits()).unwrap() * UNIT
     }
 
     #[tokio::test(start_paused = true)]
     async fn rooms_share_a_budget_and_give_back_what_they_took() {
-        let budget = Budget::new(0);
+        let budget = MemoryBudget::new(0);
         let (first, second) = (budget.room(), budget.room_ahead());
         assert!(grows(&first, 10 * MIB).await && grows(&second, 6 * MIB).await);
         assert_eq!((free(&budget), first.bytes()), (0, 10 * MIB));
@@ -258,7 +258,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn an_answer_larger_than_the_budget_passes_alone() {
-        let budget = Budget::new(0);
+        let budget = MemoryBudget::new(0);
         let (usual, huge, other) = (budget.room(), budget.room(), budget.room());
         assert!(grows(&usual, LEAST).await);
         assert!(grows(&huge, 1 << 40).await);
@@ -276,8 +276,8 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn one_room_at_a_time_exceeds_the_budget_and_no_two_wait_for_each_other() {
         // GIVEN sixteen rooms that hold all of the budget
-        let budget = Budget::new(0);
-        let rooms: Vec<Room> = (0..16).map(|_| budget.room()).collect();
+        let budget = MemoryBudget::new(0);
+        let rooms: Vec<MemoryReservation> = (0..16).map(|_| budget.room()).collect();
         for room in &rooms {
             assert!(grows(room, MIB).await);
         }
@@ -303,7 +303,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_page_asked_ahead_exceeds_the_budget_only_when_it_is_its_turn() {
-        let budget = Budget::new(0);
+        let budget = MemoryBudget::new(0);
         let (full, ahead) = (budget.room(), budget.room_ahead());
         assert!(grows(&full, LEAST).await);
         assert!(!grows(&ahead, MIB).await);
@@ -316,7 +316,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn what_a_resource_takes_is_expected_again_and_forgotten_slowly() {
-        let budget = Budget::new(0);
+        let budget = MemoryBudget::new(0);
         let name = Arc::from("thing");
         assert_eq!(budget.expected("thing"), MIB);
         budget.learn(&name, 80 * MIB);
