@@ -15,7 +15,7 @@ const KILLS: usize = 25;
 /// The resources that are read into a folder: every style of reading, and orders that others reference. A bucket is
 /// slower.
 const FOLDER: &str = "order,product,product_availability,product_price,customer_payment,brand,goods_out_note";
-const BUCKET: &str = "order,product,brand";
+const BUCKET: &str = "order,product,brand,customer_payment";
 
 /// The tables of these resources.
 fn tables(resources: &str) -> String {

@@ -107,7 +107,7 @@ async fn a_truncated_and_a_missing_file_are_found_with_the_way_back() {
     }
     let done = program.run(&["verify"]).expect(7);
     names_fault(&done, &short, lake.path(), "the manifest has");
-    names_fault(&done, &gone, lake.path(), "it is not there");
+    names_fault(&done, &gone, lake.path(), "it does not exist");
 
     // AND reading everything again is no repair: new rows are merged with existing ones
     for name in ["brand", "currency"] {

@@ -172,7 +172,7 @@ fn what_reading_goes_by_cannot_be_left_out_and_names_must_exist() {
         ("order", "order", "id", "part of the key"),
         ("order", "order_row", "id", "part of the key"),
         ("order", "order", "created_on", "the files are divided by it"),
-        ("order", "order", "updated_on", "it decides"),
+        ("order", "order", "updated_on", "it determines"),
         ("order", "order", "version", "which of two copies is newer"),
         ("contact", "contact", "updated_on", "which of two copies is newer"),
         ("goods_out_note", "goods_out_note", "shipped", "compared"),
