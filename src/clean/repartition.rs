@@ -9,7 +9,7 @@ use crate::failure::{Failure, Kind, Result};
 use crate::manifest::{State, Version, decide, nonce, publish};
 use crate::plan::Fit;
 use crate::schema::{Granularity, Resource};
-use crate::write::{Repartitioning, Written, granularity, repartition_tables};
+use crate::write::{Repartitioning, WriteContext, Written, granularity, repartition_tables};
 
 /// A repartition that has been decided on: the resource as its files are now, and the granularities.
 struct Division {
@@ -40,9 +40,9 @@ pub async fn repartition(
     number: &mut u64,
 ) -> Result<Option<Repartitioned>> {
     let Some(Division { resource, from, to }) = choose(work, how, head, run).await? else { return Ok(None) };
-    let (runtime, mut next) = (Handle::current(), *number);
+    let mut next = *number;
     let (written, next) = blocking(work, how, (resource, head.clone()), run, move |division| {
-        let written = repartition_tables(division, to, &runtime, &mut next)?;
+        let written = repartition_tables(division, to, &mut next)?;
         Ok((written, next))
     })
     .await?;
@@ -80,10 +80,8 @@ async fn choose(work: Cleaning<'_>, how: Repartition<'_>, head: &Version, run: &
             .because("they were written by another schema")
             .advise(format!("`pearlift run {}` comes first", head.resource)));
     }
-    let (runtime, most) = (Handle::current(), how.partition_rows);
-    let to = blocking(work, how, (resource.clone(), head.clone()), run, move |division| {
-        granularity(division, most, &runtime)
-    });
+    let most = how.partition_rows;
+    let to = blocking(work, how, (resource.clone(), head.clone()), run, move |division| granularity(division, most));
     let to = to.await?;
     Ok((to != from).then_some(Division { resource, from, to }))
 }
@@ -97,17 +95,10 @@ async fn blocking<T: Send + 'static>(
     part: impl FnOnce(&Repartitioning<'_>) -> Result<T> + Send + 'static,
 ) -> Result<T> {
     let (store, spool, run) = (work.store.clone(), how.spool.to_owned(), run.to_owned());
-    let (sizes, memory) = (how.sizes, how.memory);
+    let (sizes, memory, runtime) = (how.sizes, how.memory, Handle::current());
     let done = tokio::task::spawn_blocking(move || {
-        part(&Repartitioning {
-            store: &store,
-            resource: &resource,
-            head: &head,
-            spool: &spool,
-            run: &run,
-            sizes,
-            memory,
-        })
+        let context = WriteContext { store: &store, spool: &spool, run: &run, sizes, runtime: &runtime };
+        part(&Repartitioning { resource: &resource, head: &head, context, memory })
     });
     done.await.expect("writing files does not panic")
 }

@@ -19,7 +19,7 @@ use crate::forget::rejected::{EmptiedFiles, RejectedSelection, delete_unnamed, e
 use crate::manifest::{DataFile, Erasure, Key, Looked, Version, decide, nonce, outline, publish, versions};
 use crate::schema::Resource;
 use crate::store::{Locks, Store, StoreStep, paths};
-use crate::write::{RecordSet, Rewriting, Rewritten, Sizes, rewrite_files, visit_rows};
+use crate::write::{RecordSet, Rewriting, Rewritten, Sizes, WriteContext, rewrite_files, visit_rows};
 
 /// Erasures that the state names: some 200 bytes each, in every version.
 const NAMED: usize = 20;
@@ -99,27 +99,30 @@ impl Eraser {
         (0..batch.num_rows()).map(theirs).collect()
     }
 
+    fn rewriting<'a>(&'a self, dry_run: bool, runtime: &'a Handle) -> Rewriting<'a> {
+        let Self { store, resource, head, spool, run, sizes, .. } = self;
+        Rewriting { resource, head, context: WriteContext { store, spool, run, sizes: *sizes, runtime }, dry_run }
+    }
+
     /// Empties the rows of the person's records and stages the files; or counts them. Blocks.
     fn rewrite(&self, records: &RecordSet, dry_run: bool, runtime: &Handle, number: &mut u64) -> Result<Rewritten> {
-        let Self { store, resource, head, spool, run, sizes, .. } = self;
-        let work = Rewriting { store, resource, head, spool, run, sizes: *sizes, dry_run };
+        let work = self.rewriting(dry_run, runtime);
         let edit =
             |table: &str, batch: &RecordBatch| self.columns.empty(table, batch, &self.rows_of(table, batch, records));
-        rewrite_files(&work, records, &edit, runtime, number)
+        rewrite_files(&work, records, &edit, number)
     }
 
     /// The texts of the person among people, by which reports are searched. Blocks.
     fn texts(&self, list: &ForgottenList, runtime: &Handle) -> Result<BTreeSet<String>> {
         let records = self.records(list)?;
         let found = std::cell::RefCell::new(BTreeSet::new());
-        let Self { store, resource, head, spool, run, sizes, .. } = self;
-        let work = Rewriting { store, resource, head, spool, run, sizes: *sizes, dry_run: true };
+        let work = self.rewriting(true, runtime);
         let look = |table: &str, batch: &RecordBatch| {
             let rows = self.rows_of(table, batch, &records);
             found.borrow_mut().extend(self.columns.texts(table, batch, &rows));
             Ok(None)
         };
-        rewrite_files(&work, &records, &look, runtime, &mut 0)?;
+        rewrite_files(&work, &records, &look, &mut 0)?;
         Ok(found.into_inner())
     }
 

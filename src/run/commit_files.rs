@@ -39,7 +39,7 @@ pub(super) struct Workplace {
 }
 
 impl Workplace {
-    fn context(&self) -> WriteContext<'_> {
+    pub fn context(&self) -> WriteContext<'_> {
         let Self { store, folder, run, sizes, runtime, .. } = self;
         WriteContext { store, spool: folder, run, sizes: *sizes, runtime }
     }

@@ -26,20 +26,12 @@ pub async fn divide(session: &mut ResourceSession<'_>, outcome: &mut ResourceOut
     let (most, memory) = (session.context.limits.partition_rows, session.context.limits.memory / SPOOL_SHARE);
     let mut number = session.context.commits.files.load(Ordering::Relaxed);
     let divided = tokio::task::spawn_blocking(move || {
-        let work = Repartitioning {
-            store: &place.store,
-            resource: &place.resource,
-            head: &head,
-            spool: &place.folder,
-            run: &place.run,
-            sizes: place.sizes,
-            memory,
-        };
-        let wanted = granularity(&work, most, &place.runtime)?;
+        let work = Repartitioning { resource: &place.resource, head: &head, context: place.context(), memory };
+        let wanted = granularity(&work, most)?;
         let written = if wanted == present {
             Written { tables: head.tables.clone(), ..Written::default() }
         } else {
-            repartition_tables(&work, wanted, &place.runtime, &mut number)?
+            repartition_tables(&work, wanted, &mut number)?
         };
         Ok::<_, Failure>((written, wanted, number))
     });

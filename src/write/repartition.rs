@@ -6,20 +6,17 @@
 //! record.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::sync::Arc;
-
-use tokio::runtime::Handle;
 
 use crate::failure::{Failure, Kind, Result};
 use crate::manifest::{DataFile, TableFiles, Version};
 use crate::plan::coarsest;
 use crate::quantity::plural;
 use crate::schema::{Granularity, PartitionChoice, Resource, Table};
-use crate::store::{Store, StoreStep};
+use crate::store::StoreStep;
 use crate::write::columns::Layout;
 use crate::write::context::WriteContext;
-use crate::write::form::{Form, Sizes};
+use crate::write::form::Form;
 use crate::write::open::OpenRows;
 use crate::write::output::{Output, empty};
 use crate::write::partition::{number, segment};
@@ -33,23 +30,15 @@ use crate::write::table::Written;
 /// The context of a repartition.
 #[derive(Clone, Copy, Debug)]
 pub struct Repartitioning<'a> {
-    pub store: &'a Store,
     /// With its files divided as those of the head are.
     pub resource: &'a Resource,
     pub head: &'a Version,
-    /// A local folder for scratch files.
-    pub spool: &'a Path,
-    pub run: &'a str,
-    pub sizes: Sizes,
+    pub context: WriteContext<'a>,
     /// Rows in memory above this many bytes go to disk.
     pub memory: u64,
 }
 
 impl<'a> Repartitioning<'a> {
-    fn context(&self, runtime: &'a Handle) -> WriteContext<'a> {
-        WriteContext { store: self.store, spool: self.spool, run: self.run, sizes: self.sizes, runtime }
-    }
-
     /// The largest table of the head, by rows.
     fn largest(&self) -> Option<&'a Table> {
         self.resource.tables.iter().max_by_key(|table| self.head.tables.get(&table.name).map_or(0, TableFiles::rows))
@@ -67,15 +56,15 @@ impl<'a> Repartitioning<'a> {
     }
 
     /// The periods of the rows of a table in one partition of its present files.
-    fn periods(&self, table: &Table, partition: i32, wanted: Granularity, runtime: &'a Handle) -> Result<Periods<'a>> {
+    fn periods(&self, table: &Table, partition: i32, wanted: Granularity) -> Result<Periods<'a>> {
         let records = |dated: &Table| Ok(self.live(dated)?.remove(&partition).unwrap_or_default());
-        Periods::new(self.context(runtime), self.resource, table, (partition, wanted), records)
+        Periods::new(self.context, self.resource, table, (partition, wanted), records)
     }
 }
 
 /// The granularity that the settings want; `auto` is the coarsest in which no partition has more than `most` rows of the
 /// largest table. Blocks: call it from a blocking thread.
-pub fn granularity(work: &Repartitioning<'_>, most: u64, runtime: &Handle) -> Result<Granularity> {
+pub fn granularity(work: &Repartitioning<'_>, most: u64) -> Result<Granularity> {
     let Some((_, wanted)) = work.resource.partition().date() else { return Ok(Granularity::Undivided) };
     match (wanted, work.largest()) {
         (PartitionChoice::Fixed(granularity), _) => Ok(granularity),
@@ -83,17 +72,13 @@ pub fn granularity(work: &Repartitioning<'_>, most: u64, runtime: &Handle) -> Re
         (PartitionChoice::Auto, Some(table)) => {
             let rows = work.head.tables.get(&table.name).map_or(0, TableFiles::rows);
             // Then no month needs to be looked up in the files.
-            if rows <= most {
-                Ok(Granularity::Undivided)
-            } else {
-                Ok(coarsest(&rows_by_month(work, table, runtime)?, most))
-            }
+            if rows <= most { Ok(Granularity::Undivided) } else { Ok(coarsest(&rows_by_month(work, table)?, most)) }
         }
     }
 }
 
 /// The rows of a table by month, in days since 1970: by the manifest where its files are divided by month, else by its files.
-fn rows_by_month(work: &Repartitioning<'_>, table: &Table, runtime: &Handle) -> Result<BTreeMap<i32, u64>> {
+fn rows_by_month(work: &Repartitioning<'_>, table: &Table) -> Result<BTreeMap<i32, u64>> {
     let mut months: BTreeMap<i32, u64> = BTreeMap::new();
     let date = work.resource.dividing_date().filter(|(dated, _)| dated.name == table.name);
     let key = table.columns[table.key[0]].name.as_str();
@@ -104,9 +89,9 @@ fn rows_by_month(work: &Repartitioning<'_>, table: &Table, runtime: &Handle) -> 
             continue;
         }
         let names: Vec<&str> = [key].into_iter().chain(date.map(|(_, column)| column)).collect();
-        let mut periods = work.periods(table, partition, Granularity::Month, runtime)?;
+        let mut periods = work.periods(table, partition, Granularity::Month)?;
         for file in files {
-            let copy = work.context(runtime).live_copy(&file)?;
+            let copy = work.context.live_copy(&file)?;
             for batch in read_columns(&copy, &names)? {
                 let batch = batch.map_err(|error| Failure::damaged("read a data file", &file.path).caused(error))?;
                 for month in periods.of(&batch)?.values() {
@@ -119,22 +104,17 @@ fn rows_by_month(work: &Repartitioning<'_>, table: &Table, runtime: &Handle) -> 
 }
 
 /// Writes and stages the files of all tables by another period. Blocks: call it from a blocking thread.
-pub fn repartition_tables(
-    work: &Repartitioning<'_>,
-    wanted: Granularity,
-    runtime: &Handle,
-    next_number: &mut u64,
-) -> Result<Written> {
-    let _entered = runtime.enter();
-    let folder = work.spool.join("repartition");
-    let mut spool = Spool::of_files(work.resource, &folder, work.memory)?.watched(work.store.watcher());
+pub fn repartition_tables(work: &Repartitioning<'_>, wanted: Granularity, next_number: &mut u64) -> Result<Written> {
+    let _entered = work.context.runtime.enter();
+    let folder = work.context.spool.join("repartition");
+    let mut spool = Spool::of_files(work.resource, &folder, work.memory)?.watched(work.context.store.watcher());
     let mut written = Written { tables: work.head.tables.clone(), ..Written::default() };
     for (place, table) in work.resource.tables.iter().enumerate() {
         let Some(old) = work.head.tables.get(&table.name) else { continue };
         for (partition, files) in work.live(table)? {
-            let mut periods = work.periods(table, partition, wanted, runtime)?;
+            let mut periods = work.periods(table, partition, wanted)?;
             for file in files {
-                let copy = work.context(runtime).live_copy(&file)?;
+                let copy = work.context.live_copy(&file)?;
                 for batch in read(&copy)? {
                     let batch =
                         batch.map_err(|error| Failure::damaged("read a data file", &file.path).caused(error))?;
@@ -145,8 +125,8 @@ pub fn repartition_tables(
         }
         let spooled = spool.take()?;
         let (layout, segments) = &spooled.tables[place];
-        let files = write_out(work, (table, wanted), (layout, segments), &mut written, runtime, next_number)?;
-        work.store.reach(StoreStep::TableStaged, &table.name)?;
+        let files = write_out(work, (table, wanted), (layout, segments), &mut written, next_number)?;
+        work.context.store.reach(StoreStep::TableStaged, &table.name)?;
         let (before, after) = (old.rows(), files.iter().map(|file| file.rows).sum::<u64>());
         if before != after {
             return Err(Failure::new(Kind::Damage, format!("divide the files of `{}`", table.name))
@@ -171,16 +151,15 @@ fn write_out(
     (table, wanted): (&Table, Granularity),
     (layout, segments): (&Arc<Layout>, &[Segment]),
     written: &mut Written,
-    runtime: &Handle,
     next_number: &mut u64,
 ) -> Result<Vec<DataFile>> {
-    let context = work.context(runtime);
+    let context = work.context;
     let partition = table.partition.divided(wanted);
     let form = Form {
         schema: Arc::clone(&layout.file),
         key: layout.key.clone(),
         schema_hash: work.head.schema_hash.clone(),
-        sizes: work.sizes,
+        sizes: work.context.sizes,
     };
     let mut target = context.target(&table.name, &form, OpenRows::of(work.resource, table), next_number);
     let mut sorted = Sorted::all(Arc::clone(layout), segments)?;

@@ -4,19 +4,17 @@
 //! file that the edit leaves as it is is not rewritten. Refuses (`Damage`) a file whose checksum is not that of the manifest.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
 use std::sync::Arc;
 
 use arrow_array::RecordBatch;
 use arrow_schema::Schema;
-use tokio::runtime::Handle;
 
 use crate::failure::{Failure, Kind, Result};
 use crate::manifest::{DataFile, TableFiles, Version};
 use crate::schema::Resource;
 use crate::store::{LocalCopy, Store, StoreStep, paths};
 use crate::write::context::WriteContext;
-use crate::write::form::{Form, Sizes};
+use crate::write::form::Form;
 use crate::write::lookup::{range, unreadable};
 use crate::write::open::OpenRows;
 use crate::write::output::{Draft, Output};
@@ -30,12 +28,9 @@ pub type RowEdit<'a> = dyn Fn(&str, &RecordBatch) -> Result<Option<(RecordBatch,
 /// The context of a rewrite.
 #[derive(Clone, Debug)]
 pub struct Rewriting<'a> {
-    pub store: &'a Store,
     pub resource: &'a Resource,
     pub head: &'a Version,
-    pub spool: &'a Path,
-    pub run: &'a str,
-    pub sizes: Sizes,
+    pub context: WriteContext<'a>,
     /// Rows are counted only; nothing is written.
     pub dry_run: bool,
 }
@@ -51,12 +46,6 @@ pub struct Rewritten {
     pub staged: BTreeSet<String>,
     /// Rows that differ, by table; deleted rows included.
     pub rows: BTreeMap<String, u64>,
-}
-
-impl<'a> Rewriting<'a> {
-    fn context(&self, runtime: &'a Handle) -> WriteContext<'a> {
-        WriteContext { store: self.store, spool: self.spool, run: self.run, sizes: self.sizes, runtime }
-    }
 }
 
 /// Shows the rows of a file, with these columns, that may hold this number in one of them other than the first. Columns
@@ -87,11 +76,10 @@ pub fn rewrite_files(
     work: &Rewriting<'_>,
     records: &RecordSet,
     edit: &RowEdit<'_>,
-    runtime: &Handle,
     next_number: &mut u64,
 ) -> Result<Rewritten> {
     let rewritten = Rewritten { tables: work.head.tables.clone(), ..Rewritten::default() };
-    let mut rewriter = Rewriter { work, records, edit, context: work.context(runtime), next_number, rewritten };
+    let mut rewriter = Rewriter { work, records, edit, context: work.context, next_number, rewritten };
     for (name, table) in &work.head.tables {
         let mut files = Vec::new();
         for file in &table.files {
@@ -101,7 +89,7 @@ pub fn rewrite_files(
             }
         }
         rewriter.rewritten.tables.insert(name.clone(), TableFiles { files, ..table.clone() });
-        work.store.reach(StoreStep::TableStaged, name)?;
+        work.context.store.reach(StoreStep::TableStaged, name)?;
     }
     for file in &work.head.deleted {
         let table = paths::of_deleted(&file.path).and_then(|(name, _)| work.head.tables.get_key_value(name));
@@ -176,6 +164,6 @@ impl Rewriter<'_> {
             found.map_err(|error| Failure::new(Kind::Damage, "find the key of a table").at(name).caused(error))
         };
         let key = table.key.iter().map(place).collect::<Result<Vec<_>>>()?;
-        Ok(Form { key, schema, schema_hash: self.work.head.schema_hash.clone(), sizes: self.work.sizes })
+        Ok(Form { key, schema, schema_hash: self.work.head.schema_hash.clone(), sizes: self.work.context.sizes })
     }
 }
