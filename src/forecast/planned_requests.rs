@@ -78,10 +78,10 @@ impl RequestCounter<'_> {
         match plan_scan(resource, step, kind, mark, inputs)? {
             // A list of which nothing is held yet is requested twice.
             PlannedScan::List { pages: Some(pages), .. } => {
-                // One more for each end, and as many again in a first load.
+                // One more for the end; a first load of a single page is read twice.
                 let known = held.head.and_then(|head| held_records(resource, head)).unwrap_or_default();
-                let readings = if state.completed_at.is_none() { 2 } else { 1 };
-                Ok(unknown(Amount::about(readings * (known.div_ceil(pages.most).max(1) + 1))))
+                let confirmed = if state.completed_at.is_none() { 2 } else { 0 };
+                Ok(unknown(Amount::about(known.div_ceil(pages.most).max(1) + 1 + confirmed)))
             }
             PlannedScan::List { pages: None, gets } => {
                 let readings = if state.completed_at.is_none() { 2 } else { 1 };
@@ -155,7 +155,8 @@ impl RequestCounter<'_> {
         let size = u64::from(query.page_size);
         // How far a page overlaps the one before depends on its rows.
         extent.pages.exact &= !held.resource.read.repeats || extent.pages.value < 2;
-        let readings = if held.resource.read.repeats && held.state.completed_at.is_none() { 2 } else { 1 };
+        // The count of another answer.
+        let counts = u64::from(held.resource.read.repeats && held.state.completed_at.is_none());
         if let (false, true, Some(known)) =
             (extent.rows.exact, whole, held.head.and_then(|head| held_records(held.resource, head)))
         {
@@ -170,7 +171,7 @@ impl RequestCounter<'_> {
             }
             Some(_) | None => {
                 let fresh = Amount::about(0);
-                let requests = Amount { value: extent.pages.value * readings, ..extent.pages };
+                let requests = Amount { value: extent.pages.value + counts, ..extent.pages };
                 Ok(ScanEstimate { requests, records: Some(extent.rows), fresh })
             }
         }

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use pearlift::sandbox::{Sandbox, SandboxSettings, Size};
+use pearlift::sandbox::{AnswerRule, Sandbox, SandboxSettings, Size};
+use serde_json::json;
 
 use crate::support::{Program, check_truth, files, query, this_morning};
 
@@ -63,6 +64,37 @@ async fn pages_that_are_shorter_than_asked_for_are_no_end_of_a_list() {
     assert_ne!(done.code, 0, "{}", done.said());
     assert!(done.said().contains("a page is shorter than 500 rows, as asked for"), "{}", done.said());
     assert!(files(lake.path()).into_iter().all(|path| !text(&path).ends_with(".parquet")));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn one_wrong_answer_costs_a_list_in_numbered_pages_no_record_and_its_end_alone_is_requested_twice() {
+    // GIVEN a list of four pages
+    let sandbox = account(1_203, 500).await;
+    let lake = tempfile::tempdir().unwrap();
+    let rows = |lake: &Path| query(&format!("select count(*) from '{}/landed_cost/**/*.parquet'", text(lake)));
+    sandbox.take_log();
+
+    // WHEN it is loaded THEN only the last page is requested twice, and the one behind it once
+    Program::new(&sandbox, lake.path()).run(&["run", "landed_cost"]).expect(0);
+    let requests = sandbox.take_log().total();
+    assert_eq!(requests, 5);
+    assert_eq!(rows(lake.path()), ["1203"]);
+
+    // WHEN one answer of a load lacks rows THEN all are loaded, or none
+    for at in 1..=requests {
+        for then in [json!({"keep": 1}), json!({"keep": 7}), json!("empty"), json!("half")] {
+            let rule = json!([{"path": "landed-cost", "at": [at], "then": then}]);
+            let rules: Vec<AnswerRule> = serde_json::from_value(rule).unwrap();
+            sandbox.change(|settings| settings.answers = rules);
+            let lake = tempfile::tempdir().unwrap();
+            let done = Program::new(&sandbox, lake.path()).run(&["run", "landed_cost"]);
+            if done.code == 0 {
+                assert_eq!(rows(lake.path()), ["1203"], "answer {at} {then}");
+            } else {
+                assert!(files(lake.path()).into_iter().all(|path| !text(&path).ends_with(".parquet")), "{at} {then}");
+            }
+        }
+    }
 }
 
 #[test]

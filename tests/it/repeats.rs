@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use pearlift::sandbox::{Sandbox, SandboxSettings, Size, Verb};
-use serde_json::Value;
+use pearlift::sandbox::{AnswerRule, Sandbox, SandboxSettings, Size, Verb};
+use serde_json::{Value, json};
 
 use crate::support::{Program, check_truth, files, query, this_morning};
 
@@ -118,6 +118,39 @@ async fn rows_that_one_answer_of_a_list_or_a_search_lacks_stay_and_are_told() {
     // THEN the tables stay as they are
     program.run(&["run", "contact_group_member"]).expect(3);
     assert_eq!(rows(), before);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn one_wrong_answer_costs_a_search_with_repeated_keys_no_row_and_a_right_count_saves_a_second_reading() {
+    // GIVEN a search in pages of fifty rows
+    let sandbox = account(50).await;
+    let lake = tempfile::tempdir().unwrap();
+    let rows = |lake: &Path| query(&format!("select count(*) from '{}/contact_group_member/**/*.parquet'", text(lake)));
+    sandbox.take_log();
+
+    // WHEN it is loaded THEN one request more than its pages counts its rows
+    program(&sandbox, lake.path()).run(&["run", "contact_group_member"]).expect(0);
+    let requests = sandbox.take_log().total();
+    let wanted = rows(lake.path());
+    let pages = wanted[0].parse::<u64>().unwrap().div_ceil(50);
+    assert!(pages > 3 && (pages + 1..2 * pages).contains(&requests), "{pages} pages, {requests} requests");
+
+    // WHEN one answer lacks rows, or counts others THEN all are loaded, or none
+    for at in 1..=requests {
+        let claim = json!({"claim": {"available": 60, "more": false}});
+        for then in [json!({"keep": 1}), json!({"keep": 7}), json!("empty"), json!("half"), claim] {
+            let rule = json!([{"path": "contact-group-member-search", "at": [at], "then": then}]);
+            let rules: Vec<AnswerRule> = serde_json::from_value(rule).unwrap();
+            sandbox.change(|settings| settings.answers = rules);
+            let lake = tempfile::tempdir().unwrap();
+            let done = program(&sandbox, lake.path()).run(&["run", "contact_group_member"]);
+            if done.code == 0 {
+                assert_eq!(rows(lake.path()), wanted, "answer {at} {then}");
+            } else {
+                assert!(files(lake.path()).into_iter().all(|path| !text(&path).ends_with(".parquet")), "{at} {then}");
+            }
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

@@ -1,7 +1,7 @@
 //! The pages of a list, by their first rows or by their numbers. A list of a single page, as most are, costs one
 //! request; a further page overlaps the one before by a row, so that rows that go meanwhile are noticed.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use jiff::Timestamp;
@@ -29,6 +29,8 @@ pub struct List {
     pub date: Timestamp,
     /// Why it may lack records all the same.
     pub partial: Option<String>,
+    /// The path of its last page, where it came in several pages by number.
+    end: Option<String>,
 }
 
 impl Documents {
@@ -43,8 +45,9 @@ impl Documents {
             let documents = Self { path, label: get.label.clone(), ..self.clone() };
             let mut reading = Reading::new(&documents);
             while reading.read_on().await? {}
-            let Reading { pages, date, partial, .. } = reading;
-            let list = List { pages, date: date.expect("a list that ended was answered"), partial };
+            let Reading { pages, date, partial, end, .. } = reading;
+            let end = end.filter(|_| gets.len() == 1 && pages.len() > 1);
+            let list = List { pages, date: date.expect("a list that ended was answered"), partial, end };
             whole = Some(match whole {
                 None => list,
                 Some(whole) => whole.with(list, &documents)?,
@@ -52,6 +55,28 @@ impl Documents {
         }
         Ok(whole.expect("a list has a GET"))
     }
+
+    /// Whether a second answer shows the same last page, where the list came in several pages by number. Each page
+    /// before it was full and overlaps the next one, so that only the end rests on a single answer.
+    pub async fn ends_alike(&self, list: &List) -> Result<bool> {
+        let (Some(path), Some((last, _))) = (&list.end, list.pages.last()) else { return Ok(false) };
+        let request = Request::get(&self.name, path.clone());
+        Ok(match self.part(&request, None).await? {
+            DocumentReply::Page(page, ..) => {
+                page.partial.is_none() && page.came == last.came && keys(&page) == keys(last)
+            }
+            DocumentReply::None(_)
+            | DocumentReply::Refused(_)
+            | DocumentReply::TooLong(_)
+            | DocumentReply::Failed(_) => false,
+        })
+    }
+}
+
+/// The keys of a page's records, of rejected ones too.
+pub fn keys(page: &Page) -> BTreeSet<Key> {
+    let rejected = page.rejected_records.iter().filter_map(|record| record.id.clone());
+    page.records.iter().map(|record| record.key.clone()).chain(rejected).collect()
 }
 
 impl List {
@@ -95,6 +120,8 @@ struct Reading<'d> {
     pages: Vec<(Page, Timestamp)>,
     date: Option<Timestamp>,
     partial: Option<String>,
+    /// The path of the last page, where pages are requested by number.
+    end: Option<String>,
 }
 
 /// A record, by its key or, where it has none, by its text.
@@ -117,6 +144,7 @@ impl<'d> Reading<'d> {
             pages: Vec::new(),
             date: None,
             partial: None,
+            end: None,
         }
     }
 
@@ -161,6 +189,7 @@ impl<'d> Reading<'d> {
         self.overlaps = page.came > 1;
         self.next = page.more.then(|| begins + page.came - u64::from(self.overlaps));
         self.pages.push((page, asked_at));
+        self.end = by_number.map(|_| path);
         Ok(true)
     }
 

@@ -15,9 +15,9 @@ use crate::quantity::plural;
 use crate::run::held_records::held_record_ids;
 use crate::run::lookups::NewestRows;
 use crate::run::scan::change_points::Since;
-use crate::run::scan::count_search::created_since;
+use crate::run::scan::count_search::{CountSearch, created_since};
 use crate::run::scan::lacking_columns::Lacking;
-use crate::run::scan::newest_ids::not_known;
+use crate::run::scan::newest_ids::{counted_by, not_known};
 use crate::run::scan::row_groups::Groups;
 use crate::run::scan::shrinkage::accept_shrunk;
 use crate::run::scan::source_count;
@@ -128,9 +128,15 @@ async fn confirm(session: &mut ResourceSession<'_>, search: &RowSearch, at: Time
     accept_shrunk(session, &stays, lost, at).await
 }
 
-/// A search with keys that repeat has no count to compare: nothing is loaded before two readings show the same rows.
+/// A search with keys that repeat is loaded once another answer counts as many rows as were read, or two readings show
+/// the same rows.
 async fn agree(session: &mut ResourceSession<'_>, search: &RowSearch, first: Groups) -> Result<()> {
     if !session.resource.read.repeats {
+        return Ok(());
+    }
+    if let Some(counted) = CountSearch::of(&session.resource).filter(|_| !session.resource.read.count.is_wrong)
+        && counted_by(session, &counted, None).await?.count == Some(first.total())
+    {
         return Ok(());
     }
     let second = read_again(session, search).await?;

@@ -13,7 +13,7 @@ use crate::quantity::{number, plural};
 use crate::run::held_records::held_record_ids;
 use crate::run::safety_limit::{described, may_go};
 use crate::run::scan::documents::Documents;
-use crate::run::scan::list_pages::List;
+use crate::run::scan::list_pages::{self, List};
 use crate::run::scan::row_groups::Groups;
 use crate::run::session::ResourceSession;
 use crate::schema::Type;
@@ -56,9 +56,13 @@ impl ResourceSession<'_> {
 }
 
 /// A list without held records is complete when two of its answers have the same keys, and as many rows in all; at most
-/// three are requested. Refuses (`Doubtful`) three answers of which no two agree.
+/// three are requested. Of one that comes in several pages by number the last page is requested once more, and the rest
+/// only where it differs. Refuses (`Doubtful`) three answers of which no two agree.
 async fn agreed(session: &ResourceSession<'_>, documents: &Documents, list: List) -> Result<List> {
     let stop = session.context.stop.clone();
+    if stop.or(documents.ends_alike(&list)).await? {
+        return Ok(list);
+    }
     let mut known = vec![(keys(&list), groups(session, &list).total())];
     for _ in 1..ANSWERS {
         let again = stop.or(documents.list()).await?;
@@ -141,9 +145,7 @@ pub async fn accept_shrunk(
 
 /// The keys of a list's records, of rejected ones too.
 fn keys(list: &List) -> BTreeSet<Key> {
-    let pages = || list.pages.iter().map(|(page, _)| page);
-    let rejected = pages().flat_map(|page| &page.rejected_records).filter_map(|record| record.id.clone());
-    pages().flat_map(|page| &page.records).map(|record| record.key.clone()).chain(rejected).collect()
+    list.pages.iter().flat_map(|(page, _)| list_pages::keys(page)).collect()
 }
 
 /// The rows of a list's records, where keys repeat.
