@@ -20,11 +20,14 @@ dist:
 	objcopy --only-keep-debug target/dist/pearlift target/dist/pearlift.debug
 	objcopy --strip-all --add-gnu-debuglink=target/dist/pearlift.debug target/dist/pearlift
 
-# Everything that the tests need, then the tests.
+# Everything that the tests need, then the tests. They wait much: more of them than cores run at a time. Their folders are in
+# memory where the system has 8 GB for it, since they synchronise tens of thousands of files.
+THREADS ?= 4
+export FOLDERS := $(shell df -Pk /dev/shm 2> /dev/null | awk 'NR == 2 && $$4 > 8000000 { print "/dev/shm" }')
 test: $(VENV)/ready
-	$(CARGO) test $(SUITE) --workspace --lib --bins
 	$(CARGO) test $(SUITE) --workspace --doc
-	$(CARGO) test $(SUITE) --test it
+	folders=$$(mktemp -d "$${FOLDERS:-$${TMPDIR:-/tmp}}/pearlift-tests.XXXXXX") && trap 'rm -rf "$$folders"' EXIT && \
+		TMPDIR="$$folders" $(CARGO) test $(SUITE) --workspace --lib --bins --test it -- --test-threads=$(THREADS)
 
 # Formatting, lints, docs; then the tests.
 check: lint test

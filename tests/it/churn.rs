@@ -98,6 +98,7 @@ async fn tables_are_true_in_the_end(seed: u64, percent: u64) -> BTreeSet<String>
     let sandbox = start(settings, size).await;
     let mut program = Program::new(&sandbox, lake.path())
         .with("PEARLIFT_SCHEMAS", schemas.path().to_str().unwrap())
+        .with("PEARLIFT_RESOURCES_PARTITION", pick(&["auto", "month", "quarter"], seed))
         .with("PEARLIFT_LIMITS_CONCURRENCY", pick(&["1", "16"], seed))
         .with("PEARLIFT_LIMITS_PACE", "burst")
         // The account may reach the next day; its truth has one.

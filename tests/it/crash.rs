@@ -25,6 +25,7 @@ async fn a_run_killed_in_a_full_load_goes_on_from_its_last_commit() {
     let sandbox = slow_account(6_000).await;
     let lake = tempfile::tempdir().expect("a folder can be made");
     let program = Program::new(&sandbox, lake.path())
+        .by_month()
         .with("PEARLIFT_LIMITS_COMMIT_EVERY", "300ms")
         .with("PEARLIFT_LIMITS_CONCURRENCY", "2");
 

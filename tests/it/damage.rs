@@ -15,7 +15,7 @@ const ORDERS: &str = "order,order_row,order_party,order_invoice,order_custom_fie
 async fn loaded(orders: u64, names: &[&str]) -> (Sandbox, tempfile::TempDir, Program) {
     let sandbox = account(orders).await;
     let lake = tempfile::tempdir().unwrap();
-    let program = Program::new(&sandbox, lake.path());
+    let program = Program::new(&sandbox, lake.path()).by_month();
     program.run(&[&["run"], names].concat()).expect(0);
     sandbox.take_log();
     (sandbox, lake, program)
@@ -321,7 +321,7 @@ async fn mending_that_is_killed_goes_on_by_looking_again() {
     let settings = SandboxSettings { limit: 0, now: Some(this_morning()), ..SandboxSettings::default() };
     let sandbox = start(settings, Size { orders: 1_200, ..Size::default() }).await;
     let lake = tempfile::tempdir().unwrap();
-    let program = Program::new(&sandbox, lake.path()).with("PEARLIFT_LIMITS_CONCURRENCY", "1");
+    let program = Program::new(&sandbox, lake.path()).by_month().with("PEARLIFT_LIMITS_CONCURRENCY", "1");
     program.run(&["run", "order"]).expect(0);
     files(&lake.path().join("order")).iter().for_each(|file| flip(file));
     let versions = || files(&lake.path().join("_pearlift/manifests/order")).len();
@@ -354,7 +354,7 @@ async fn in_a_bucket_too_what_is_damaged_comes_back() {
     // GIVEN a bucket in which an object was overwritten and another deleted
     let sandbox = account(300).await;
     let weed = Weed::start();
-    let program = weed.reach(Program::new(&sandbox, "s3://lake/shop"));
+    let program = weed.reach(Program::new(&sandbox, "s3://lake/shop").by_month());
     program.run(&["run", "order", "customer_payment"]).expect(0);
     let script = r#"
 import sys
@@ -437,7 +437,7 @@ async fn a_damaged_file_does_not_stand_in_the_way_of_a_new_column() {
     // GIVEN products without a column, a file of which is damaged
     let sandbox = account(300).await;
     let lake = tempfile::tempdir().unwrap();
-    let program = Program::new(&sandbox, lake.path());
+    let program = Program::new(&sandbox, lake.path()).by_month();
     let schemas = tempfile::tempdir().unwrap();
     let schema = include_str!("../../schemas/product.toml");
     let without: Vec<&str> = schema.lines().filter(|line| !line.contains("name = \"ean\"")).collect();

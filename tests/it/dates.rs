@@ -71,7 +71,7 @@ async fn days_of_an_account_west_of_utc_are_the_days_that_were_meant() {
     let lake = tempfile::tempdir().unwrap();
 
     // WHEN its orders and journals are read
-    Program::new(&sandbox, lake.path()).run(&["run", "order", "journal"]).expect(0);
+    Program::new(&sandbox, lake.path()).by_month().run(&["run", "order", "journal"]).expect(0);
 
     // THEN each day is the day of UTC where the instant is midnight there, and the day of the shop where it is midnight in Chicago
     let of = |table: &str, instant: &str, day: &str| -> Vec<(i64, i64)> {
@@ -126,7 +126,7 @@ async fn instants_and_dates_of_the_last_day_of_9999_arrive() {
     };
     sandbox.change(|settings| settings.answers = vec![last("createdOn"), last("deliveryDate")]);
     let lake = tempfile::tempdir().unwrap();
-    let program = Program::new(&sandbox, lake.path());
+    let program = Program::new(&sandbox, lake.path()).by_month();
 
     // WHEN they are read, and read again
     program.run(&["run", "order"]).expect(0);

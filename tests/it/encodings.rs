@@ -126,7 +126,7 @@ async fn files_of_other_encodings_stay_until_a_row_changes_and_are_merged_then()
     // GIVEN files with the compact encodings
     let sandbox = account(400).await;
     let lake = tempfile::tempdir().unwrap();
-    let program = Program::new(&sandbox, lake.path());
+    let program = Program::new(&sandbox, lake.path()).by_month();
     program.clone().with("PEARLIFT_LIMITS_ENCODINGS", "compact").run(&["run", "order"]).expect(0);
     let before = tables(lake.path());
 

@@ -85,7 +85,7 @@ async fn figures_of_the_account_are_those_that_were_recorded() {
     let lake = tempfile::tempdir().unwrap();
 
     // WHEN it is exported
-    Program::new(&sandbox, lake.path()).run(&["run"]).expect(0);
+    Program::new(&sandbox, lake.path()).by_month().run(&["run"]).expect(0);
 
     // THEN the figures of each resource that was recorded are near; a resource that is new may be recorded
     let text = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/figures.json")).unwrap();

@@ -65,7 +65,7 @@ fn reports(lake: &Path, count: usize, days: i64) {
 /// An account of orders and a lake with two nights of it: the second version of orders refers to the first.
 async fn two_nights(lake: &Path) -> (Sandbox, Program) {
     let sandbox = account(300).await;
-    let program = Program::new(&sandbox, lake).with("PEARLIFT_RESOURCE_BRAND_EVERY", "1ms");
+    let program = Program::new(&sandbox, lake).by_month().with("PEARLIFT_RESOURCE_BRAND_EVERY", "1ms");
     program.run(&["run", "order", "brand"]).expect(0);
     a_night(&sandbox);
     program.run(&["run", "order", "brand"]).expect(0);
@@ -353,7 +353,7 @@ async fn references_are_read_once_and_cleared_without_a_commit_of_their_own() {
     // GIVEN an exported account, and payments that name orders
     let sandbox = account(300).await;
     let lake = fast_folder();
-    let program = Program::new(&sandbox, lake.path());
+    let program = Program::new(&sandbox, lake.path()).by_month();
     program.run(&["run", "customer_payment", "order"]).expect(0);
     sandbox.age(std::time::Duration::from_secs(86_400));
     sandbox.insert("customer_payment", 20);

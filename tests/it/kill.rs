@@ -128,7 +128,7 @@ async fn kill_many(sandbox: &Sandbox, program: &Program, lake: Option<&Path>, mu
 async fn runs_killed_at_random_moments_leave_a_folder_that_the_next_run_makes_right() {
     let sandbox = slow(120).await;
     let lake = fast_folder();
-    let program = often(Program::new(&sandbox, lake.path())).with("PEARLIFT_RESOURCES_INCLUDE", FOLDER);
+    let program = often(Program::new(&sandbox, lake.path())).by_month().with("PEARLIFT_RESOURCES_INCLUDE", FOLDER);
 
     // WHEN runs are killed THEN readers see no key twice by the head, and by a glob none except during publishing
     kill_many(&sandbox, &program, Some(lake.path()), || {

@@ -40,7 +40,7 @@ async fn quiet_runs(settle: impl Fn(Program) -> Program) -> Vec<BTreeMap<String,
             SandboxSettings { limit: 0, now: Some(this_morning()), history: months * 30, ..SandboxSettings::default() };
         let sandbox = start(settings, Size { orders: 600, ..Size::default() }).await;
         let program = weed
-            .reach(Program::new(&sandbox, format!("s3://lake/{months}")))
+            .reach(Program::new(&sandbox, format!("s3://lake/{months}")).by_month())
             .with("PEARLIFT_DESTINATION_S3_ENDPOINT", &proxy.endpoint());
         let program = settle(program);
         program.run(&arguments).expect(0);

@@ -45,7 +45,7 @@ async fn duckdb_pyarrow_and_polars_read_each_folder_as_one_table_before_and_afte
     let sandbox = account(120).await;
     let lake = tempfile::tempdir().unwrap();
     let schemas = lean_orders();
-    let program = Program::new(&sandbox, lake.path());
+    let program = Program::new(&sandbox, lake.path()).by_month();
     program.clone().with("PEARLIFT_SCHEMAS", schemas.path().to_str().unwrap()).run(&["run"]).expect(0);
 
     // THEN all of them read the same
@@ -90,7 +90,7 @@ async fn spark_datafusion_and_clickhouse_see_what_duckdb_sees() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let (sandbox, lakes, schemas) = (months(120).await, tempfile::tempdir().unwrap(), lean_orders());
     let at = |name: &str| lakes.path().join(name);
-    let program = Program::new(&sandbox, at("lake"));
+    let program = Program::new(&sandbox, at("lake")).by_month();
     let lean = program.clone().with("PEARLIFT_SCHEMAS", schemas.path().to_str().unwrap());
     lean.run(&["run"]).expect(0);
     copy_folder(&at("lake"), &at("first"));
@@ -100,9 +100,10 @@ async fn spark_datafusion_and_clickhouse_see_what_duckdb_sees() {
     program.run(&["run", "order"]).expect(0);
     // AND one with a table without rows, and one in which rows lack the date of their partition
     let few = months(0).await;
-    Program::new(&few, at("few")).run(&["run", "goods_out_note"]).expect(0);
+    Program::new(&few, at("few")).by_month().run(&["run", "goods_out_note"]).expect(0);
     let schemas = orders_by_their_end();
-    let program = Program::new(&sandbox, at("open")).with("PEARLIFT_SCHEMAS", schemas.path().to_str().unwrap());
+    let program =
+        Program::new(&sandbox, at("open")).by_month().with("PEARLIFT_SCHEMAS", schemas.path().to_str().unwrap());
     program.run(&["run", "order"]).expect(0);
 
     // WHEN they are read THEN all see the same

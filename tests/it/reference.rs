@@ -458,7 +458,7 @@ async fn a_comparison_with_the_truth_finds_each_kind_of_damage() {
     // GIVEN a lake that equals the truth
     let sandbox = account(100).await;
     let lake = tempfile::tempdir().unwrap();
-    Program::new(&sandbox, lake.path()).run(&["run"]).expect(0);
+    Program::new(&sandbox, lake.path()).by_month().run(&["run"]).expect(0);
 
     // WHEN copies of it are damaged in more than forty ways, one at a time
     let output = Command::new(tool("python"))

@@ -109,6 +109,7 @@ impl Case {
         let sandbox = start(settings, Size { orders: 160, ..Size::default() }).await;
         let lake = tempfile::tempdir().unwrap();
         let program = Program::new(&sandbox, lake.path())
+            .by_month()
             .with("PEARLIFT_LIMITS_COMMIT_EVERY", "20ms")
             .with("PEARLIFT_LIMITS_CONCURRENCY", "3")
             // The day's last snapshot wins: it is taken again each time.

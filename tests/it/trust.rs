@@ -114,6 +114,7 @@ impl Case {
         let sandbox = start(settings, size).await;
         let lake = tempfile::tempdir().unwrap();
         let program = Program::new(&sandbox, lake.path())
+            .with("PEARLIFT_RESOURCES_PARTITION", if seed.is_multiple_of(2) { "auto" } else { "month" })
             .with("PEARLIFT_SCHEMAS", schemas.to_str().unwrap())
             .with("PEARLIFT_LIMITS_RETRY_TRIES", "3")
             .with("PEARLIFT_RESOURCE_PRODUCT_AVAILABILITY_EVERY", "1ms")

@@ -113,8 +113,11 @@ impl Program {
             .with("PEARLIFT_AUTH_APP_REF", "acme_export")
             .with("PEARLIFT_DESTINATION_URL", destination.as_ref().to_str().expect("the path is text"))
             .with("PEARLIFT_LIMITS_REQUESTS_PER_PERIOD", "0")
-            // Tables of many files each, also in a small account: `auto` gives such a one a file a table.
-            .with("PEARLIFT_RESOURCES_PARTITION", "month")
+    }
+
+    /// With tables of many files each, also in a small account, whose tables have one file each otherwise.
+    pub fn by_month(self) -> Self {
+        self.with("PEARLIFT_RESOURCES_PARTITION", "month")
     }
 
     /// With this variable, instead of one of the same name.
