@@ -431,7 +431,7 @@ async fn files_state_the_meanings_of_their_columns_and_old_ones_stay_as_they_are
     for (name, text) in texts() {
         std::fs::write(plain.path().join(format!("{name}.toml")), without_meanings(&text)).unwrap();
     }
-    let program = Program::new(&sandbox, lake.path());
+    let program = Program::new(&sandbox, lake.path()).by_month();
     let resources = ["order", "product", "brand", "product_price"];
     program
         .clone()

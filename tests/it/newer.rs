@@ -20,7 +20,7 @@ fn text(folder: &Path) -> &str {
 async fn edited(orders: u64, resource: &str, count: usize) -> (Sandbox, TempDir, Program, Vec<i64>) {
     let sandbox = account(orders).await;
     let lake = tempfile::tempdir().unwrap();
-    let program = Program::new(&sandbox, lake.path());
+    let program = Program::new(&sandbox, lake.path()).by_month();
     program.run(&["run", resource]).expect(0);
     sandbox.age(Duration::from_secs(5 * 3600));
     let ids: Vec<i64> = sandbox.ids(resource).into_iter().step_by(7).take(count).collect();
