@@ -39,8 +39,8 @@ MARTS = {
                sum(ordered)::BIGINT, sum(received)::BIGINT, sum(value_to_come)
         FROM open_purchase_orders GROUP BY ALL ORDER BY placed_on, order_id""",
     "receivables": """
-        SELECT contact_id, currency_code, count(*), min(due_date), sum(owed) AS owed
-        FROM receivables GROUP BY ALL ORDER BY owed DESC, contact_id, currency_code""",
+        SELECT contact_id, currency_code, count(*), min(due_date), sum(outstanding) AS outstanding
+        FROM receivables GROUP BY ALL ORDER BY outstanding DESC, contact_id, currency_code""",
     "journals_by_month": """
         SELECT strftime(month, '%Y-%m') AS month, nominal_code, nominal_code_name, debit, credit
         FROM monthly_financials ORDER BY month DESC, nominal_code""",
@@ -167,7 +167,7 @@ def converted(project):
     """The number of amounts that are not converted at their order's rate, half up to the cent."""
     rows = project.rows(
         """
-        SELECT r.owed, o.exchange_rate, r.base_owed FROM receivables r JOIN stg_orders o USING (order_id)
+        SELECT r.outstanding, o.exchange_rate, r.base_outstanding FROM receivables r JOIN stg_orders o USING (order_id)
         UNION ALL SELECT p.value_to_come, o.exchange_rate, p.base_value_to_come
         FROM open_purchase_orders p JOIN stg_orders o USING (order_id)
         UNION ALL SELECT l.net, o.exchange_rate, l.base_net FROM stg_order_lines l JOIN stg_orders o USING (order_id)"""
