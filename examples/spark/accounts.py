@@ -22,13 +22,15 @@ def accounts(spark, lake):
     return folders
 
 
-def table(spark, lake, folders, name, columns):
-    """The columns of a table in all accounts; Spark takes `account` from the path. Each account is read for itself, because
-    its files may be divided by another period than those of the others, and its schema may have more columns."""
-    frames = [spark.read.option("basePath", lake).parquet(f"{folder}/{name}").select("account", *columns) for folder in folders]
-    whole = frames[0]
-    for frame in frames[1:]:
-        whole = whole.unionByName(frame)
+def table(spark, folders, name, columns):
+    """The columns of a table in all accounts, and `account`. Spark does not see `account=…` above a folder of months, so it is
+    taken from the folder's name. Each account is read for itself, because its files may be divided by another period than those
+    of the others, and its schema may have more columns."""
+    whole = None
+    for folder in folders:
+        account = f.lit(folder.rsplit("account=", 1)[1]).alias("account")
+        frame = spark.read.parquet(f"{folder}/{name}").select(account, *columns)
+        whole = frame if whole is None else whole.unionByName(frame)
     return whole
 
 
@@ -75,18 +77,15 @@ def main():
     if len(sys.argv) != 3:
         sys.exit("usage: spark-submit accounts.py LAKE OUT")
     lake, out = (path.rstrip("/") for path in sys.argv[1:])
-    # An account's code stays a text, even if it has digits only.
-    session = SparkSession.builder.appName("accounts")
-    spark = session.config("spark.sql.sources.partitionColumnTypeInference.enabled", "false").getOrCreate()
+    spark = SparkSession.builder.appName("accounts").getOrCreate()
     folders = accounts(spark, lake)
 
     columns = ["id", "order_type_code", "channel_id", "original_invoice_date_local", "accounting_currency_code", "base_net"]
-    orders = table(spark, lake, folders, "order", columns)
+    orders = table(spark, folders, "order", columns)
     orders = orders.where("order_type_code in ('SO', 'SC') and original_invoice_date_local is not null").cache()
-    channels = table(spark, lake, folders, "channel", ["id", "name"])
-    rows = table(
-        spark, lake, folders, "order_row", ["order_id", "product_sku", "quantity", "item_cost", "item_cost_currency_code"]
-    )
+    channels = table(spark, folders, "channel", ["id", "name"])
+    columns = ["order_id", "product_sku", "quantity", "item_cost", "item_cost_currency_code"]
+    rows = table(spark, folders, "order_row", columns)
 
     sales(orders, channels).orderBy("account", "month", "channel").write.parquet(f"{out}/sales")
     skus(orders, rows).orderBy("sku", "currency").write.parquet(f"{out}/skus")

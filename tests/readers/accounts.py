@@ -50,7 +50,8 @@ def main():
     environment = {**os.environ, "PYSPARK_PYTHON": sys.executable}
     example = os.path.join(ROOT, "examples/spark/accounts.py")
     ended = subprocess.run([submit, *small, example, lake, out], env=environment, capture_output=True, text=True)
-    assert ended.returncode == 0, ended.stderr
+    # Spark passes what Python says on to stdout.
+    assert ended.returncode == 0, ended.stderr + ended.stdout
 
     accounts = sorted(name.removeprefix("account=") for name in os.listdir(lake))
     for view, table in VIEWS.items():
