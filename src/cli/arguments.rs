@@ -14,10 +14,11 @@ const GLOBAL: &str = "Global options";
 const BACKFILL: &str = "pearlift backfill [OPTIONS] --from <DATE> --to <DATE> [--by <FIELD>] <RESOURCE>...
        pearlift backfill [OPTIONS] --ids <IDS> [--accept-older] <RESOURCE>...
        pearlift backfill [OPTIONS] --damaged [--force] <RESOURCE>...";
-/// The uses of `resources`: a list, a resource, or pages.
+/// The uses of `resources`: a list, a resource, or files about all of them.
 const RESOURCES: &str = "pearlift resources [--json] [RESOURCE]
        pearlift resources --custom-fields <RESOURCE>
-       pearlift resources --reference <DIR>";
+       pearlift resources --reference <DIR>
+       pearlift resources --dbt <FILE>";
 
 /// Copies a Brightpearl account into Parquet files, incrementally and completely.
 #[derive(Debug, Parser)]
@@ -291,8 +292,11 @@ pub struct Resources {
     /// Write pages about all tables and columns to this folder: one for each service, and a picture
     #[arg(long, value_name = "DIR", conflicts_with_all = ["name", "json"])]
     pub reference: Option<PathBuf>,
+    /// Write all tables to this file as the sources of a dbt project, with descriptions and tests
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["name", "json", "reference"])]
+    pub dbt: Option<PathBuf>,
     /// Print the schema file of the resource, with a typed column for each custom field that the account defines
-    #[arg(long, requires = "name", conflicts_with_all = ["json", "reference"])]
+    #[arg(long, requires = "name", conflicts_with_all = ["json", "reference", "dbt"])]
     pub custom_fields: bool,
 }
 

@@ -148,6 +148,7 @@ const ENDINGS: [Ending; 15] = [
                 "Prints the schema file of orders with a column for each custom field.",
             ),
             ("pearlift resources --reference pages", "Writes the reference pages to ./pages."),
+            ("pearlift resources --dbt models/sources.yml", "Writes the tables as sources of a dbt project."),
         ],
         codes: &[0, 1, 2],
     },

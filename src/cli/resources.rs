@@ -1,7 +1,7 @@
 //! `pearlift resources`: the catalogue.
 
 use std::io::ErrorKind;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value, json};
 
@@ -10,7 +10,7 @@ use crate::cli::custom_fields::custom_fields;
 use crate::cli::start::Start;
 use crate::failure::{Failure, Kind, Result};
 use crate::quantity::cadence;
-use crate::report::{MADE, meaning_line, reference, table};
+use crate::report::{MADE, MADE_YAML, dbt_sources, meaning_line, reference, table};
 use crate::schema::{Catalog, Meaning, PartitionChoice, References, Resource, Table};
 
 /// Lists the resources, or shows one.
@@ -18,6 +18,16 @@ pub async fn resources(start: Start, resources: Resources) -> Result<u8> {
     let catalog = start.catalog()?;
     if let Some(folder) = &resources.reference {
         return write_reference(&start, &catalog, folder);
+    }
+    if let Some(file) = &resources.dbt {
+        let files = vec![(file.clone(), dbt_sources(&catalog))];
+        return write_made(
+            &start,
+            files,
+            MADE_YAML,
+            "write the sources",
+            "move it away, or name another file after --dbt",
+        );
     }
     if let (Some(name), true) = (&resources.name, resources.custom_fields) {
         return custom_fields(&start, &catalog, name).await;
@@ -50,32 +60,38 @@ pub async fn resources(start: Start, resources: Resources) -> Result<u8> {
     Ok(0)
 }
 
-/// Writes the pages of the reference. Refuses (`Settings`) to write over a file that was not made so.
+/// Writes the pages of the reference.
 fn write_reference(start: &Start, catalog: &Catalog, folder: &Path) -> Result<u8> {
-    let failed = |path: &Path, error: std::io::Error| {
-        Failure::new(Kind::Settings, "write the reference").at(path.display().to_string()).caused(error)
+    let failed = |error: std::io::Error| {
+        Failure::new(Kind::Settings, "write the reference").at(folder.display().to_string()).caused(error)
     };
-    let pages = reference(catalog);
-    std::fs::create_dir_all(folder).map_err(|error| failed(folder, error))?;
-    for page in &pages {
-        let path = folder.join(&page.file);
-        match std::fs::read_to_string(&path) {
-            Ok(text) if !text.contains(MADE) => {
-                return Err(Failure::new(Kind::Settings, "write the reference")
+    std::fs::create_dir_all(folder).map_err(failed)?;
+    let pages = reference(catalog).into_iter().map(|page| (folder.join(page.file), page.text)).collect();
+    write_made(start, pages, MADE, "write the reference", "move it away, or name another folder after --reference")
+}
+
+/// Writes files that this command makes. Refuses (`Settings`) to write over a file without their mark, before it writes any.
+fn write_made(start: &Start, files: Vec<(PathBuf, String)>, mark: &str, action: &str, advice: &str) -> Result<u8> {
+    let failed = |path: &Path, error: std::io::Error| {
+        Failure::new(Kind::Settings, action).at(path.display().to_string()).caused(error)
+    };
+    for (path, _) in &files {
+        match std::fs::read_to_string(path) {
+            Ok(text) if !text.contains(mark) => {
+                return Err(Failure::new(Kind::Settings, action)
                     .at(path.display().to_string())
                     .because("the file was not made by this command")
-                    .advise("move it away, or name another folder after --reference"));
+                    .advise(advice));
             }
             Ok(_) => {}
             Err(error) if error.kind() == ErrorKind::NotFound => {}
-            Err(error) => return Err(failed(&path, error)),
+            Err(error) => return Err(failed(path, error)),
         }
     }
-    for page in &pages {
-        let path = folder.join(&page.file);
-        std::fs::write(&path, &page.text).map_err(|error| failed(&path, error))?;
+    for (path, text) in &files {
+        std::fs::write(path, text).map_err(|error| failed(path, error))?;
     }
-    let files: Vec<String> = pages.iter().map(|page| folder.join(&page.file).display().to_string()).collect();
+    let files: Vec<String> = files.iter().map(|(path, _)| path.display().to_string()).collect();
     start.terminal().print(&files)?;
     Ok(0)
 }

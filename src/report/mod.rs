@@ -13,6 +13,7 @@ mod forecast;
 mod hints;
 mod picture;
 mod reference;
+mod dbt;
 
 use std::io::IsTerminal;
 
@@ -20,6 +21,7 @@ use crate::event::Events;
 use crate::run::Clock;
 use crate::secret::Redactor;
 
+pub use dbt::{MADE_YAML, dbt_sources};
 pub use forecast::{forecast_object, forecast_table};
 pub use hints::hints;
 pub use json::{LogContext, count, report};

@@ -58,6 +58,7 @@ mod meanings;
 mod reference_pages;
 mod memory;
 mod merge;
+mod models;
 mod messages;
 mod names;
 mod network;

@@ -1,7 +1,7 @@
 //! Readers that are not ours see each table's folder as one table: DuckDB, pyarrow and Polars, with no option but hive
 //! partitioning; and so do Spark, DataFusion and ClickHouse, which are heavy and have a target of their own (`make readers`).
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
@@ -73,6 +73,20 @@ async fn months(orders: u64) -> Sandbox {
     start(settings, Size { orders, ..Size::default() }.with("product", 40).with("contact", 40)).await
 }
 
+/// The JSON that a script of `tests/readers` prints at its end, run with the packages that `make readers` installs.
+fn heavy(script: &str, arguments: &[PathBuf]) -> serde_json::Value {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let python = root.join(".venv-readers/bin/python");
+    assert!(python.exists(), "{} is missing: `make readers` installs it", python.display());
+    let output = Command::new(python).arg(root.join("tests/readers").join(script)).args(arguments).output();
+    let output = output.expect("Python starts");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let said = String::from_utf8(output.stdout).unwrap();
+    // Spark talks there too.
+    let last = said.lines().next_back().unwrap_or_else(|| panic!("it says nothing"));
+    serde_json::from_str(last).unwrap_or_else(|error| panic!("{error}: {said}"))
+}
+
 /// A schema of orders with a partition by a date that open ones lack.
 fn orders_by_their_end() -> tempfile::TempDir {
     let text = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("schemas/order.toml")).unwrap();
@@ -87,7 +101,6 @@ fn orders_by_their_end() -> tempfile::TempDir {
 #[ignore = "needs Java and some 1.6 GB from PyPI: `make readers`"]
 async fn spark_datafusion_and_clickhouse_see_what_duckdb_sees() {
     // GIVEN a lake after its first load, with a schema that lacks columns and digits; after a night; after the schema gained them
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let (sandbox, lakes, schemas) = (months(120).await, tempfile::tempdir().unwrap(), lean_orders());
     let at = |name: &str| lakes.path().join(name);
     let program = Program::new(&sandbox, at("lake")).by_month();
@@ -107,19 +120,11 @@ async fn spark_datafusion_and_clickhouse_see_what_duckdb_sees() {
     program.run(&["run", "order"]).expect(0);
 
     // WHEN they are read THEN all see the same
-    let names = ["first", "night", "lake", "few", "open"];
-    let python = root.join(".venv-readers/bin/python");
-    assert!(python.exists(), "{} is missing: `make readers` installs it", python.display());
-    let output = Command::new(python).arg(root.join("tests/readers/agree.py")).args(names.map(at)).output();
-    let output = output.expect("Python starts");
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let found = heavy("agree.py", &["first", "night", "lake", "few", "open"].map(at));
 
     // AND each expected table was compared
     let catalog = Catalog::load(None).unwrap();
-    let said = String::from_utf8(output.stdout).unwrap();
-    // Spark talks there too.
-    let last = said.lines().next_back().unwrap_or_else(|| panic!("it says nothing"));
-    let found: Vec<serde_json::Value> = serde_json::from_str(last).unwrap_or_else(|error| panic!("{error}: {said}"));
+    let found = found.as_array().unwrap();
     let [first, night, changed, few, open] = found.as_slice() else { panic!("{found:?}") };
     let read = catalog.resources().iter().filter(|resource| resource.is_default);
     let tables: usize = read.map(|resource| resource.tables.len()).sum();
@@ -135,4 +140,32 @@ async fn spark_datafusion_and_clickhouse_see_what_duckdb_sees() {
     assert_eq!([rate(first), rate(night), rate(changed)], ["14, 10", "14, 10", "18, 10"]);
     assert_eq!(few["empty"], serde_json::json!(["goods_out_note_transfer_row"]));
     assert!(open["undated"].as_array().unwrap().contains(&"order".into()), "{open}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+#[ignore = "needs Java and some 1.6 GB from PyPI: `make readers`"]
+async fn spark_adds_up_the_accounts_of_a_lake_as_duckdb_does() {
+    // GIVEN two accounts in folders that name them, whose files are divided differently
+    let lakes = tempfile::tempdir().unwrap();
+    let lake = lakes.path().join("lake");
+    for (account, seed, partition) in [("acme", 1, "month"), ("globex", 7, "none")] {
+        let settings = SandboxSettings {
+            account: account.to_owned(),
+            limit: 0,
+            seed,
+            history: 70,
+            now: Some(this_morning()),
+            ..SandboxSettings::default()
+        };
+        let sandbox = start(settings, Size { orders: 300, ..Size::default() }.with("product", 60)).await;
+        let program = Program::new(&sandbox, lake.join(format!("account={account}")))
+            .with("PEARLIFT_ACCOUNT_CODE", account)
+            .with("PEARLIFT_RESOURCES_PARTITION", partition);
+        program.run(&["run", "order", "channel"]).expect(0);
+    }
+
+    // WHEN the example runs on a local master THEN its tables are those that DuckDB computes
+    let found = heavy("accounts.py", &[lake, lakes.path().join("out")]);
+    assert_eq!(found["accounts"], serde_json::json!(["acme", "globex"]));
+    assert!(found["sales"].as_u64().unwrap() > 10 && found["skus"].as_u64().unwrap() > 10, "{found}");
 }
