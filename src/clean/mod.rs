@@ -51,6 +51,7 @@ pub async fn clean(work: Cleaning<'_>) -> Result<CleanOutcome> {
         }
     } else {
         let run = nonce();
+        outcome.run = Some(run.clone());
         work.store.prove_conditional_put(&run).await?;
         let wanted: Vec<&str> = names.iter().map(String::as_str).collect();
         let locks = work.store.lock(&wanted, &run, false, std::future::pending()).await?;
@@ -72,6 +73,7 @@ pub async fn clean(work: Cleaning<'_>) -> Result<CleanOutcome> {
         locks.release().await?;
     }
     reports::sweep(work, &mut outcome).await?;
+    reports::sweep_history(work, &mut outcome).await?;
     outcome.unknown.extend(survey::unknown_staging(work, &names, &uploads).await?);
     outcome.unknown.sort();
     outcome.unknown.dedup();

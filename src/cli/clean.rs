@@ -58,7 +58,11 @@ pub async fn clean(start: Start, clean: Clean) -> Result<u8> {
         start.complain_of(Some(resource), failure);
     }
     let failed = outcome.failures.first().map(|(_, failure)| failure.kind().exit_code());
-    Ok(failed.unwrap_or(if outcome.held.is_empty() { 0 } else { Kind::Held.exit_code() }))
+    let code = failed.unwrap_or(if outcome.held.is_empty() { 0 } else { Kind::Held.exit_code() });
+    if let Some(run) = outcome.run.as_deref().filter(|_| outcome.changed()) {
+        start.remember(&store, start.brief(run, "clean", &account.code, code).cleaned(&outcome)).await;
+    }
+    Ok(code)
 }
 
 /// A repartition keeps rows of this part of the memory setting; one commit needs the rest.

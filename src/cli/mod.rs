@@ -10,6 +10,7 @@ mod terminal;
 mod panics;
 mod signals;
 mod start;
+mod history;
 mod demo;
 mod init;
 mod check;

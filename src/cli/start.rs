@@ -107,6 +107,8 @@ impl Start {
         let watch = self.watch();
         let stop = Stop::default();
         let redactor = self.redactor.clone();
+        let command = options.mode.command();
+        let place = settings.account().and_then(|account| Ok((account.code, settings.destination()?))).ok();
         let request = RunRequest {
             catalog: Arc::new(catalog),
             settings,
@@ -128,13 +130,22 @@ impl Start {
             never = signals.listen(&stop, &events) => never,
         };
         watch.finish();
-        let outcome = outcome?;
+        let outcome = match outcome {
+            Ok(outcome) => outcome,
+            Err(failure) => {
+                if let Some((account, destination)) = &place {
+                    self.remember_failure(account, destination, command, &failure).await;
+                }
+                return Err(failure);
+            }
+        };
         let code = outcome.exit_code(options.fail_on_misfit);
         let report = report(&outcome, code, &redactor);
         if let Err(failure) = outcome.keep(&json_line(&redactor, report.clone())).await {
             // The tables are committed; a report that could not be kept does not undo that.
             events.tell(Event::Warning { resource: None, text: failure.to_string() });
         }
+        self.remember(&outcome.store, report.clone()).await;
         self.tell(&outcome, &report);
         Ok(code)
     }

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::cli::arguments::StatusArguments;
+use crate::cli::history::history;
 use crate::cli::start::Start;
 use crate::failure::Result;
 use crate::fetch::count as ids_in;
@@ -17,6 +18,9 @@ const STALE: u8 = 3;
 pub async fn status(start: Start, status: StatusArguments) -> Result<u8> {
     let catalog = start.catalog()?;
     let settings = start.settings(&catalog)?;
+    if let Some(most) = status.history {
+        return history(&start, &settings, most.get(), status.json).await.map(|()| 0);
+    }
     let chosen = choose(&catalog, &settings, &[])?;
     let mut heads = read_heads(&settings, &chosen).await?;
     let waiting = unpublished(&settings, &heads).await?;

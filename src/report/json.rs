@@ -21,6 +21,11 @@ use crate::secret::Redactor;
 pub struct LogContext(Arc<OnceLock<(String, String)>>);
 
 impl LogContext {
+    /// The run, once a log knows it.
+    pub fn run(&self) -> Option<&str> {
+        self.0.get().map(|(run, _)| run.as_str())
+    }
+
     /// A line: time and level, the run and the account, then these fields.
     fn line(&self, now: Timestamp, level: &str, fields: Value) -> Value {
         let mut line = Map::new();
@@ -105,7 +110,7 @@ fn object(event: &Event) -> (Verbosity, &'static str, Value) {
         Event::Quota { remaining, returns_at } => {
             (Verbose, "debug", json!({"event": "quota", "remaining": remaining, "returns_at": returns_at}))
         }
-        Event::Waiting { until } => (Normal, "info", json!({"event": "waiting", "until": until})),
+        Event::Waiting { until, .. } => (Normal, "info", json!({"event": "waiting", "until": until})),
         Event::Retrying { resource, url, reason, wait_millis, request_id } => {
             let fields = json!({
                 "event": "retrying", "resource": resource, "url": url, "reason": reason, "wait_millis": wait_millis,
@@ -175,10 +180,16 @@ pub fn report(outcome: &Outcome, exit_code: u8, redactor: &Redactor) -> Value {
         "format": 1,
         "pearlift": env!("CARGO_PKG_VERSION"),
         "run": outcome.run,
+        "command": outcome.command,
         "account": outcome.account,
         "started_at": outcome.started_at,
+        "finished_at": outcome.finished_at(),
         "took_seconds": outcome.took.as_secs_f64(),
         "requests": outcome.requests,
+        "retries": outcome.repeats.retries,
+        "retry_wait_millis": outcome.repeats.wait_millis,
+        "quota_waits": outcome.quota.waits,
+        "quota_wait_millis": outcome.quota.millis,
         "interrupted": outcome.interrupted,
         "exit_code": exit_code,
         "resources": outcome.resources.iter().map(|ended| resource(ended, redactor)).collect::<Vec<_>>(),
@@ -249,6 +260,8 @@ fn resource(outcome: &ResourceOutcome, redactor: &Redactor) -> Value {
         "watermark": outcome.watermark,
         "rows": outcome.rows,
         "requests": outcome.requests,
+        "retries": tally.repeats.retries,
+        "retry_wait_millis": tally.repeats.wait_millis,
         "records_read": tally.records,
         "commits": tally.commits,
         "files_written": tally.files,

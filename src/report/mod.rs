@@ -11,6 +11,8 @@ mod json;
 mod summary;
 mod forecast;
 mod hints;
+mod brief;
+mod history;
 mod picture;
 mod reference;
 
@@ -20,8 +22,10 @@ use crate::event::Events;
 use crate::run::Clock;
 use crate::secret::Redactor;
 
+pub use brief::BriefReport;
 pub use forecast::{forecast_object, forecast_table};
 pub use hints::hints;
+pub use history::history_table;
 pub use json::{LogContext, count, report};
 pub use lines::failure_lines;
 pub use output::{json_line, json_page, line, lines};

@@ -43,6 +43,7 @@ mod snapshot_holes;
 mod grammar;
 mod held;
 mod held_deletions;
+mod history;
 mod hostile;
 mod housekeeping;
 mod kill;
