@@ -14,6 +14,7 @@ use crate::manifest::{KindChange, SourceCount};
 use crate::report::output::json_line;
 use crate::report::verbosity::Verbosity;
 use crate::run::{Clock, Outcome, ResourceOutcome, Tally};
+use crate::schema::Granularity;
 use crate::secret::Redactor;
 
 /// The run and the account of every line, once they are known. Cheap to clone.
@@ -259,6 +260,9 @@ fn resource(outcome: &ResourceOutcome, redactor: &Redactor) -> Value {
         "version": outcome.version,
         "watermark": outcome.watermark,
         "rows": outcome.rows,
+        "partition": outcome.partition.and_then(|partition| partition.present).map(Granularity::word),
+        "partition_setting": outcome.partition.map(|partition| partition.wanted.word()),
+        "partition_open": outcome.partition.is_some_and(|partition| partition.open),
         "requests": outcome.requests,
         "retries": tally.repeats.retries,
         "retry_wait_millis": tally.repeats.wait_millis,

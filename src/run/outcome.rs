@@ -9,6 +9,7 @@ use crate::decode::RejectedCounts;
 use crate::event::Ending;
 use crate::failure::{Failure, Kind, Recovery, Result};
 use crate::manifest::SourceCount;
+use crate::plan::PartitionState;
 use crate::run::noticed::Noticed;
 use crate::run::request_counts::{QuotaWaits, Repeats};
 use crate::store::{Store, paths};
@@ -48,6 +49,8 @@ pub struct ResourceOutcome {
     pub watermark: Option<Timestamp>,
     /// Rows of all its tables now.
     pub rows: u64,
+    /// How a date divides its files; none where none does.
+    pub partition: Option<PartitionState>,
     pub requests: u64,
     pub tally: Tally,
     pub unsettled: Unsettled,
