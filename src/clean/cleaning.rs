@@ -112,6 +112,8 @@ pub struct CleanOutcome {
     pub joints: Vec<Joint>,
     /// Resources with files that were divided anew.
     pub repartitioned: Vec<Repartitioned>,
+    /// Folders of partitions without files, which go too.
+    pub folders: Vec<String>,
     /// Files that nobody knows: left alone.
     pub unknown: Vec<String>,
     /// Resources that another run works on: left alone.
@@ -125,7 +127,8 @@ pub struct CleanOutcome {
 impl CleanOutcome {
     /// Whether something changed at the destination, or should have.
     pub fn changed(&self) -> bool {
-        let idle = self.waste.is_empty() && self.joints.is_empty() && self.repartitioned.is_empty();
+        let idle =
+            self.waste.is_empty() && self.folders.is_empty() && self.joints.is_empty() && self.repartitioned.is_empty();
         !(idle && self.failures.is_empty())
     }
 }

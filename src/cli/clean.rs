@@ -87,6 +87,7 @@ fn lines(outcome: &CleanOutcome, dry_run: bool) -> Vec<String> {
         let became = into.map_or_else(|| "would be changed".to_owned(), |into| format!("now {}", number(into)));
         lines.push(format!("{resource}: partition {from} to {to}, {}, {became}", plural(*files, "file")));
     }
+    lines.extend(outcome.folders.iter().map(|folder| format!("{folder}: empty folder")));
     lines.extend(outcome.unknown.iter().map(|path| format!("{path}: not known, left alone")));
     lines.extend(outcome.held.iter().map(|held| format!("{}: held by {}, left alone", held.name, held.by)));
     let files = plural(outcome.waste.len(), "file");
@@ -125,6 +126,7 @@ fn object(outcome: &CleanOutcome, dry_run: bool) -> Value {
         "removed": waste,
         "joined": joined,
         "repartitioned": repartitioned,
+        "empty_folders": outcome.folders,
         "unknown": outcome.unknown,
         "held": held,
         "failures": failures,

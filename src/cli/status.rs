@@ -73,7 +73,8 @@ fn unfinished(scan: &Scan, progress: Option<Progress>) -> Value {
 }
 
 fn object(row: &StatusRow) -> Value {
-    let (wanted, open) = (row.partition.map(|partition| partition.wanted.word()), row.partition.is_some_and(|it| it.open));
+    let (wanted, open) =
+        (row.partition.map(|partition| partition.wanted.word()), row.partition.is_some_and(|it| it.open));
     let Some(head) = &row.head else {
         let state = "not-loaded";
         return json!({"resource": row.resource, "state": state, "partition_setting": wanted, "partition_open": open});

@@ -98,6 +98,13 @@ pub fn of_data(path: &str) -> Option<(&str, &str)> {
     (is_word(table) && segment.is_none_or(is_segment)).then_some((table, run))
 }
 
+/// The table and the name of the partition in the path of a partition's folder, `order/created_month=2026-03-01`.
+pub fn of_partition(path: &str) -> Option<(&str, &str)> {
+    let (table, segment) = path.split_once('/')?;
+    let (name, _) = segment.split_once('=')?;
+    (is_word(table) && is_segment(segment)).then_some((table, name))
+}
+
 /// The table and the run in the path of a file of deleted rows, when it is one of ours.
 pub fn of_deleted(path: &str) -> Option<(&str, &str)> {
     let (table, name) = path.strip_prefix(OURS)?.strip_prefix("/deleted/")?.split_once('/')?;

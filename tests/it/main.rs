@@ -41,6 +41,7 @@ mod gone;
 mod gone_rows;
 mod snapshot_holes;
 mod grammar;
+mod granularity;
 mod held;
 mod held_deletions;
 mod history;
