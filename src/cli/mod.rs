@@ -9,6 +9,7 @@ mod shell;
 mod terminal;
 mod panics;
 mod signals;
+mod metrics;
 mod start;
 mod history;
 mod demo;

@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::cli::arguments::{LogFormat, Options, ProgressChoice};
+use crate::cli::metrics::Textfile;
 use crate::cli::signals::SignalHandler;
 use crate::cli::terminal::Terminal;
 use crate::config::{Environment, Settings};
@@ -108,6 +109,8 @@ impl Start {
         let stop = Stop::default();
         let redactor = self.redactor.clone();
         let command = options.mode.command();
+        let textfile =
+            if matches!(options.mode, RunMode::Update { .. }) { Textfile::of(&catalog, &settings)? } else { None };
         let place = settings.account().and_then(|account| Ok((account.code, settings.destination()?))).ok();
         let request = RunRequest {
             catalog: Arc::new(catalog),
@@ -136,6 +139,10 @@ impl Start {
                 if let Some((account, destination)) = &place {
                     self.remember_failure(account, destination, command, &failure).await;
                 }
+                if let (Some(textfile), Some((account, _))) = (&textfile, &place) {
+                    let brief = self.brief("", command, account, failure.kind().exit_code());
+                    self.write_metrics(textfile, brief.failed(&failure));
+                }
                 return Err(failure);
             }
         };
@@ -146,6 +153,9 @@ impl Start {
             events.tell(Event::Warning { resource: None, text: failure.to_string() });
         }
         self.remember(&outcome.store, report.clone()).await;
+        if let Some(textfile) = &textfile {
+            self.write_metrics(textfile, report.clone());
+        }
         self.tell(&outcome, &report);
         Ok(code)
     }

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use crate::failure::{Kind, Result};
+use crate::failure::{Failure, Kind, Result};
 use crate::history::columns::HistoryTable;
 use crate::history::rows::{HistoryRow, batch, of_batch};
 use crate::store::{Store, paths};
@@ -44,10 +44,9 @@ pub async fn read(store: &Store, table: HistoryTable, path: &str) -> Result<Opti
         for batch in from_parquet(&bytes, MOST_ROWS)? {
             rows.extend(of_batch(table, &batch)?);
         }
-        Ok(rows)
+        Ok::<_, Failure>(rows)
     });
-    let rows: Result<Vec<HistoryRow>> = rows.await.expect("reading rows does not panic");
-    Ok(rows.ok())
+    Ok(rows.await.expect("reading rows does not panic").ok())
 }
 
 /// Writes rows to a path that nothing else is named.

@@ -23,7 +23,7 @@ pub async fn recent_runs(store: &Store, most: usize) -> Result<Vec<Value>> {
     let Some(since) = runs.iter().filter_map(started_at).min() else { return Ok(Vec::new()) };
     let mut resources: BTreeMap<String, BTreeMap<Vec<String>, Value>> = BTreeMap::new();
     let table = HistoryTable::RunResource;
-    for file in history_files(table, &listed).into_iter().filter(|file| file.last + PRECISION >= since) {
+    for file in history_files(table, &listed).into_iter().filter(|file| until(file) >= since) {
         for row in read(store, table, &file.path).await?.unwrap_or_default() {
             let key = key(table, &row);
             if chosen.contains(&key[0]) {
@@ -38,13 +38,18 @@ pub async fn recent_runs(store: &Store, most: usize) -> Result<Vec<Value>> {
     Ok(runs.into_iter().map(Value::Object).collect())
 }
 
+/// The end of the second in which the last run of a file started.
+fn until(file: &HistoryFile) -> Timestamp {
+    file.last.saturating_add(PRECISION).unwrap_or(file.last)
+}
+
 /// The newest rows, from files in the order of their last runs.
 async fn newest(store: &Store, mut files: Vec<HistoryFile>, most: usize) -> Result<Vec<HistoryRow>> {
     files.sort_by_key(|file| std::cmp::Reverse(file.last));
     let mut found: BTreeMap<(Timestamp, Vec<String>), HistoryRow> = BTreeMap::new();
     for file in files {
         let enough = most.checked_sub(1).and_then(|last| found.keys().rev().nth(last));
-        if enough.is_some_and(|(oldest, _)| file.last + PRECISION < *oldest) {
+        if enough.is_some_and(|(oldest, _)| until(&file) < *oldest) {
             break;
         }
         for row in read(store, HistoryTable::Run, &file.path).await?.unwrap_or_default() {

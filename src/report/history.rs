@@ -16,8 +16,8 @@ pub fn history_table(runs: &[Value]) -> Vec<String> {
     if runs.is_empty() {
         return vec!["no run has left a row in the history yet".to_owned()];
     }
-    let heads = ["started", "command", "took", "exit", "rows", "changed", "requests", "written"];
-    let lines = table(&heads, &[2, 3, 4, 5, 6, 7], &runs.iter().map(cells).collect::<Vec<_>>());
+    let heads = ["started", "command", "took", "exit", "changed", "requests", "written"];
+    let lines = table(&heads, &[2, 3, 4, 5, 6], &runs.iter().map(cells).collect::<Vec<_>>());
     let mut shown = Vec::with_capacity(lines.len());
     let mut lines = lines.into_iter();
     shown.extend(lines.next());
@@ -37,7 +37,6 @@ fn cells(run: &Value) -> Vec<String> {
         run["command"].as_str().unwrap_or_default().to_owned(),
         duration(took(started, instant(&run["finished_at"]))),
         count("exit_code").to_string(),
-        number(count("rows")),
         number(changed),
         number(count("requests")),
         bytes(count("bytes_written")),

@@ -249,7 +249,7 @@ fn resource(outcome: &ResourceOutcome, redactor: &Redactor) -> Value {
         .shown(redactor)
         .map(|(reason, count, sample)| json!({"reason": reason, "count": count, "sample": sample}))
         .collect();
-    json!({
+    let mut object = json!({
         "resource": outcome.resource,
         "end": ending.name(),
         "reason": ending.reason(),
@@ -260,12 +260,7 @@ fn resource(outcome: &ResourceOutcome, redactor: &Redactor) -> Value {
         "version": outcome.version,
         "watermark": outcome.watermark,
         "rows": outcome.rows,
-        "partition": outcome.partition.and_then(|partition| partition.present).map(Granularity::word),
-        "partition_setting": outcome.partition.map(|partition| partition.wanted.word()),
-        "partition_open": outcome.partition.is_some_and(|partition| partition.open),
         "requests": outcome.requests,
-        "retries": tally.repeats.retries,
-        "retry_wait_millis": tally.repeats.wait_millis,
         "records_read": tally.records,
         "commits": tally.commits,
         "files_written": tally.files,
@@ -292,5 +287,12 @@ fn resource(outcome: &ResourceOutcome, redactor: &Redactor) -> Value {
         "suspects": outcome.unsettled.suspects,
         "count": count(&outcome.count),
         "found": outcome.found,
-    })
+    });
+    let partition = outcome.partition;
+    object["partition"] = json!(partition.and_then(|partition| partition.present).map(Granularity::word));
+    object["partition_setting"] = json!(partition.map(|partition| partition.wanted.word()));
+    object["partition_open"] = json!(partition.is_some_and(|partition| partition.open));
+    object["retries"] = json!(tally.repeats.retries);
+    object["retry_wait_millis"] = json!(tally.repeats.wait_millis);
+    object
 }

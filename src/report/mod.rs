@@ -13,6 +13,7 @@ mod forecast;
 mod hints;
 mod brief;
 mod history;
+mod metrics;
 mod picture;
 mod reference;
 
@@ -28,6 +29,7 @@ pub use hints::hints;
 pub use history::history_table;
 pub use json::{LogContext, count, report};
 pub use lines::failure_lines;
+pub use metrics::metrics;
 pub use output::{json_line, json_page, line, lines};
 pub use picture::MADE;
 pub use reference::{ReferencePage, meaning_line, reference};

@@ -61,6 +61,7 @@ mod reference_pages;
 mod memory;
 mod merge;
 mod messages;
+mod metrics;
 mod names;
 mod network;
 mod newer;
