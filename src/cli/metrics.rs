@@ -5,7 +5,6 @@ use std::path::PathBuf;
 
 use serde_json::Value;
 
-use crate::cli::start::Start;
 use crate::config::Settings;
 use crate::disk::{read_text, replace};
 use crate::failure::{Failure, Kind, Result};
@@ -30,20 +29,17 @@ impl Textfile {
         let selected = choose(catalog, settings, &[])?.into_iter().map(|resource| resource.name.clone()).collect();
         Ok(Some(Self { path, selected }))
     }
-}
 
-impl Start {
-    /// Writes the metrics of a run's report. A failure is a warning: what the run did stays.
-    pub fn write_metrics(&self, textfile: &Textfile, report: Value) {
+    /// Writes the metrics of a run's report, which holds no secret any more.
+    pub fn write(&self, report: &Value) -> Result<()> {
         // A missing or unreadable file has no earlier values.
-        let former = read_text(&textfile.path, MOST_BYTES).unwrap_or_default();
-        let text = metrics(&self.redactor.clean_value(report), &former, &textfile.selected);
-        if let Err(error) = replace(&textfile.path, text.as_bytes()) {
-            let failure = Failure::new(Kind::Settings, "write the file of metrics")
-                .at(textfile.path.display().to_string())
+        let former = read_text(&self.path, MOST_BYTES).unwrap_or_default();
+        let text = metrics(report, &former, &self.selected);
+        replace(&self.path, text.as_bytes()).map_err(|error| {
+            Failure::new(Kind::Settings, "write the file of metrics")
+                .at(self.path.display().to_string())
                 .caused(error)
-                .advise("`textfile` under [metrics] names a file in a folder in which pearlift may write");
-            self.warn("monitoring does not see this run", &failure);
-        }
+                .advise("`textfile` under [metrics] names a file in a folder in which pearlift may write")
+        })
     }
 }

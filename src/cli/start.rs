@@ -160,6 +160,13 @@ impl Start {
         Ok(code)
     }
 
+    /// Writes the metrics of a run. A failure is a warning: what the run did stays.
+    fn write_metrics(&self, textfile: &Textfile, report: Value) {
+        if let Err(failure) = textfile.write(&self.redactor.clean_value(report)) {
+            self.warn("monitoring does not see this run", &failure);
+        }
+    }
+
     fn tell(&self, outcome: &Outcome, report: &Value) {
         let terminal = self.terminal();
         match self.options.log_format {

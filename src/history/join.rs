@@ -217,8 +217,8 @@ mod tests {
         let into = history_files(HistoryTable::Run, &listed).remove(0).path;
         let bytes = other.get(&into).await.expect("it reads").expect("it is there");
         store.put_new(&into, bytes).await.expect("it is put");
-        let note =
-            json!({"format": 1, "into": into, "from": [&small[..], &["order/data.parquet".to_owned()]].concat()});
+        let from = [&small[..], &["order/data.parquet".to_owned()]].concat();
+        let note = json!({"format": 1, "into": into, "from": from});
         store.put_new(&paths::history_join(&"c".repeat(32)), note.to_string()).await.expect("it is put");
         store.put_new("order/data.parquet", "not of the history").await.expect("it is put");
         assert_eq!(all(&store, HistoryTable::Run).await.1.len(), 66);

@@ -268,8 +268,8 @@ mod tests {
     fn columns_that_the_table_does_not_have_are_refused() {
         let made = batch(HistoryTable::RunResource, &rows(HistoryTable::RunResource, &report())).expect("they fit");
         assert!(of_batch(HistoryTable::Run, &made).is_err());
-        let keyless = made.project(&[1, 2]).expect("it has them");
-        assert!(of_batch(HistoryTable::RunResource, &keyless).is_err());
+        let without_key = made.project(&[1, 2]).expect("it has them");
+        assert!(of_batch(HistoryTable::RunResource, &without_key).is_err());
         let older = made.project(&[0, 1, 4]).expect("it has them");
         assert_eq!(of_batch(HistoryTable::RunResource, &older).expect("the key is there")[0]["ended"], Value::Null);
     }

@@ -174,7 +174,7 @@ pub fn metrics(report: &Value, former: &str, selected: &BTreeSet<String>) -> Str
             }
             Resource(value) => {
                 let sample = |name: &&str| {
-                    let labels = labels(account, Some(name));
+                    let labels = labels(account, Some(*name));
                     let own = resources.get(name).and_then(|of| value(report, of));
                     own.or_else(|| former.value(metric, &labels)).map(|value| (labels, value))
                 };
