@@ -33,7 +33,7 @@ pub enum Event {
     /// The quota as last heard.
     Quota { remaining: u32, returns_at: Timestamp },
     /// Requests wait for the quota until then.
-    Waiting { until: Timestamp },
+    Waiting { until: Timestamp, millis: u64 },
     /// A request is tried again.
     Retrying { resource: String, url: String, reason: String, wait_millis: u64, request_id: Option<String> },
     /// A page was decoded and spooled: the number of records, and of rows in all tables.

@@ -28,6 +28,7 @@ pub mod fetch;
 pub mod decode;
 pub mod write;
 pub mod verify;
+pub mod history;
 pub mod clean;
 pub mod forget;
 pub mod run;

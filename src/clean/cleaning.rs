@@ -105,11 +105,15 @@ impl WasteKind {
 /// The result of a cleaning.
 #[derive(Debug, Default)]
 pub struct CleanOutcome {
+    /// The name under which it wrote; none with `dry_run`.
+    pub run: Option<String>,
     pub waste: Vec<Waste>,
     /// Small files that became fewer.
     pub joints: Vec<Joint>,
     /// Resources with files that were divided anew.
     pub repartitioned: Vec<Repartitioned>,
+    /// Folders of partitions without files, which go too.
+    pub folders: Vec<String>,
     /// Files that nobody knows: left alone.
     pub unknown: Vec<String>,
     /// Resources that another run works on: left alone.
@@ -118,4 +122,13 @@ pub struct CleanOutcome {
     pub failures: Vec<(String, Failure)>,
     /// Why unfinished uploads were not seen, or are still there.
     pub uploads_left: Option<Failure>,
+}
+
+impl CleanOutcome {
+    /// Whether something changed at the destination, or should have.
+    pub fn changed(&self) -> bool {
+        let idle =
+            self.waste.is_empty() && self.folders.is_empty() && self.joints.is_empty() && self.repartitioned.is_empty();
+        !(idle && self.failures.is_empty())
+    }
 }

@@ -1,7 +1,7 @@
 //! Housekeeping at the end of a run: removes manifests, superseded files, plans and reports by the rules of `clean` and
 //! within a budget. The next run does the rest.
 //!
-//! Takes a store and the locks that the run still holds. Uses two lists and reads only candidates, so that a night
+//! Takes a store and the locks that the run still holds. Uses a few lists and reads only candidates, so that a night
 //! costs few requests. Unlike `clean` it does not search for files: the files that a version removed are deleted once
 //! more before that version is.
 
@@ -11,8 +11,9 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::Deserialize;
 
-use crate::clean::retention::{MANY_VERSIONS, NEWEST_REPORTS, NEWEST_VERSIONS, ROOM, Retention, is_report, version_of};
+use crate::clean::retention::{MANY_VERSIONS, NEWEST_REPORTS, NEWEST_VERSIONS, ROOM, Retention, version_of};
 use crate::failure::{Kind, Result};
+use crate::history::{HistoryJoins, is_due, join_history};
 use crate::manifest::{Outline, Version, head, outline};
 use crate::store::{Locks, Store, paths};
 
@@ -46,6 +47,8 @@ pub struct Removed {
     pub versions: usize,
     pub plans: usize,
     pub reports: usize,
+    /// Files of the history that became fewer.
+    pub joined: usize,
 }
 
 impl Removed {
@@ -88,7 +91,8 @@ impl Housekeeping<'_> {
     async fn all(self, budget: &mut Budget, removed: &mut Removed) -> Result<()> {
         self.prune_reports(budget, removed).await?;
         self.prune_versions(budget, removed).await?;
-        self.prune_plans(budget, removed).await
+        self.prune_plans(budget, removed).await?;
+        self.join_history(budget, removed).await
     }
 
     /// The resources that are ours to clean, with the versions of each, most first.
@@ -187,7 +191,7 @@ impl Housekeeping<'_> {
     async fn prune_reports(self, budget: &mut Budget, removed: &mut Removed) -> Result<()> {
         let mut listed = self.store.list_by_age(paths::RUNS).await?;
         budget.listed(listed.len());
-        listed.retain(|(path, _)| is_report(path));
+        listed.retain(|(path, _)| paths::is_report(path));
         let bytes = listed.iter().map(|(_, bytes)| bytes).sum();
         // The report of this run is still to come.
         let count = listed.len() + 1;
@@ -207,6 +211,15 @@ impl Housekeeping<'_> {
         if !going.is_empty() && budget.spend(1) {
             self.store.delete(&going).await?;
             removed.reports = going.len();
+        }
+        Ok(())
+    }
+
+    async fn join_history(self, budget: &mut Budget, removed: &mut Removed) -> Result<()> {
+        let listed = self.store.list(paths::HISTORY).await?;
+        budget.listed(listed.len());
+        if is_due(&listed).is_some_and(|requests| budget.spend(requests)) {
+            removed.joined = join_history(HistoryJoins { store: self.store, run: self.run, now: self.now }).await?;
         }
         Ok(())
     }

@@ -23,7 +23,7 @@ use crate::store::{Upload, paths};
 
 use compact::would_join;
 use repartition::would_repartition;
-use survey::{Survey, live_files, survey};
+use survey::{Survey, empty_folders, live_files, survey};
 
 pub use cleaning::{CleanOutcome, Cleaning, Compact, Repartition, Repartitioned, Waste, WasteKind};
 pub use housekeeping::{Housekeeping, Removed, keep_house};
@@ -51,6 +51,7 @@ pub async fn clean(work: Cleaning<'_>) -> Result<CleanOutcome> {
         }
     } else {
         let run = nonce();
+        outcome.run = Some(run.clone());
         work.store.prove_conditional_put(&run).await?;
         let wanted: Vec<&str> = names.iter().map(String::as_str).collect();
         let locks = work.store.lock(&wanted, &run, false, std::future::pending()).await?;
@@ -72,6 +73,7 @@ pub async fn clean(work: Cleaning<'_>) -> Result<CleanOutcome> {
         locks.release().await?;
     }
     reports::sweep(work, &mut outcome).await?;
+    reports::sweep_history(work, &mut outcome).await?;
     outcome.unknown.extend(survey::unknown_staging(work, &names, &uploads).await?);
     outcome.unknown.sort();
     outcome.unknown.dedup();
@@ -96,6 +98,7 @@ fn note(outcome: &mut CleanOutcome, name: &str, done: Result<Survey>) {
             outcome.joints.extend(survey.joints);
             outcome.repartitioned.extend(survey.repartitioned);
             outcome.unknown.extend(survey.unknown);
+            outcome.folders.extend(survey.folders);
             outcome.uploads_left = outcome.uploads_left.take().or(survey.uploads_left);
         }
         Err(failure) => outcome.failures.push((name.to_owned(), failure)),
@@ -117,7 +120,8 @@ async fn look(
         schema_hash: String::new(),
     });
     holding.tables.extend(current.iter().flat_map(|head| head.tables.keys().cloned()));
-    let survey = survey(work, &mut holding, current.as_ref(), uploads, live).await?;
+    let mut survey = survey(work, &mut holding, current.as_ref(), uploads, live).await?;
+    survey.folders = empty_folders(work, &holding, current.as_ref()).await?;
     Ok((holding, survey))
 }
 
@@ -168,5 +172,8 @@ async fn sweep(
         work.store.delete(&paths).await?;
         survey.waste.extend(after.waste);
     }
+    // Those that just became empty too: a former publisher may have ended before it removed them.
+    survey.folders = empty_folders(work, &holding, head.as_ref()).await?;
+    survey.folders.iter().for_each(|folder| work.store.remove_empty_partition(folder));
     Ok(survey)
 }

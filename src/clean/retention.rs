@@ -75,12 +75,6 @@ pub fn version_of(path: &str) -> Option<(&str, u64)> {
     Some((resource, paths::version_of(name)?))
 }
 
-/// Whether a path is that of a run's report.
-pub fn is_report(path: &str) -> bool {
-    let name = path.strip_prefix(paths::RUNS).and_then(|rest| rest.strip_prefix('/'));
-    name.and_then(|name| name.strip_suffix(".json")).is_some_and(paths::is_run)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -23,6 +23,8 @@ pub struct Survey {
     /// The change of the files that were divided anew.
     pub repartitioned: Option<Repartitioned>,
     pub unknown: Vec<String>,
+    /// Empty folders of partitions.
+    pub folders: Vec<String>,
     /// Why unfinished uploads are still there.
     pub uploads_left: Option<Failure>,
 }
@@ -52,6 +54,18 @@ pub async fn survey(
     begun.for_each(|upload| survey.take(upload.path.clone(), 0, WasteKind::Upload));
     beside(work.store, &holding.resource, head, &mut survey).await?;
     Ok(survey)
+}
+
+/// Empty folders that are named as partitions of the resource's tables.
+pub async fn empty_folders(work: Cleaning<'_>, holding: &Holding, head: Option<&Version>) -> Result<Vec<String>> {
+    let known = work.catalog.find(&holding.resource).map(|resource| resource.partition().segments());
+    let stated = head.iter().flat_map(|head| head.tables.values()).filter_map(|table| table.partition.clone());
+    let names: BTreeSet<String> = known.into_iter().flatten().chain(stated).collect();
+    let mut folders = Vec::new();
+    for table in &holding.tables {
+        folders.extend(work.store.empty_partitions(table, &names).await?);
+    }
+    Ok(folders)
 }
 
 /// Versions to prune; returns the files that all versions removed.

@@ -1,5 +1,6 @@
 //! The arguments, as the help shows them.
 
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -231,6 +232,9 @@ pub struct StatusArguments {
     /// Exit with code 3 when a resource is incomplete, has pending records, or was last scanned longer ago than AGE (26h, 2d)
     #[arg(long, value_name = "AGE", value_parser = humantime::parse_duration)]
     pub max_age: Option<Duration>,
+    /// Print the last N runs instead, the newest first
+    #[arg(long, value_name = "N", num_args = 0..=1, require_equals = true, default_missing_value = "20", conflicts_with = "max_age")]
+    pub history: Option<NonZeroUsize>,
 }
 
 #[derive(Debug, Args)]

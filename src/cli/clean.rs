@@ -58,7 +58,11 @@ pub async fn clean(start: Start, clean: Clean) -> Result<u8> {
         start.complain_of(Some(resource), failure);
     }
     let failed = outcome.failures.first().map(|(_, failure)| failure.kind().exit_code());
-    Ok(failed.unwrap_or(if outcome.held.is_empty() { 0 } else { Kind::Held.exit_code() }))
+    let code = failed.unwrap_or(if outcome.held.is_empty() { 0 } else { Kind::Held.exit_code() });
+    if let Some(run) = outcome.run.as_deref().filter(|_| outcome.changed()) {
+        start.remember(&store, start.brief(run, "clean", &account.code, code).cleaned(&outcome)).await;
+    }
+    Ok(code)
 }
 
 /// A repartition keeps rows of this part of the memory setting; one commit needs the rest.
@@ -83,6 +87,7 @@ fn lines(outcome: &CleanOutcome, dry_run: bool) -> Vec<String> {
         let became = into.map_or_else(|| "would be changed".to_owned(), |into| format!("now {}", number(into)));
         lines.push(format!("{resource}: partition {from} to {to}, {}, {became}", plural(*files, "file")));
     }
+    lines.extend(outcome.folders.iter().map(|folder| format!("{folder}: empty folder")));
     lines.extend(outcome.unknown.iter().map(|path| format!("{path}: not known, left alone")));
     lines.extend(outcome.held.iter().map(|held| format!("{}: held by {}, left alone", held.name, held.by)));
     let files = plural(outcome.waste.len(), "file");
@@ -121,6 +126,7 @@ fn object(outcome: &CleanOutcome, dry_run: bool) -> Value {
         "removed": waste,
         "joined": joined,
         "repartitioned": repartitioned,
+        "empty_folders": outcome.folders,
         "unknown": outcome.unknown,
         "held": held,
         "failures": failures,

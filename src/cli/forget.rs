@@ -4,7 +4,7 @@ use crate::cli::arguments::Forget;
 use crate::cli::start::Start;
 use crate::failure::{Failure, Kind, Result};
 use crate::forget::{ErasedResource, ForgetOutcome, Forgetting, forget as erase, lift, no_key};
-use crate::manifest::check_destination;
+use crate::manifest::{check_destination, nonce};
 use crate::quantity::{number, plural};
 use crate::run::spool_folder;
 use crate::store::{Store, paths};
@@ -34,6 +34,9 @@ pub async fn forget(start: Start, forget: Forget) -> Result<u8> {
     }
     if forget.lift {
         let was_there = lift(&store, &key, forget.contact).await?;
+        if was_there {
+            start.remember(&store, start.brief(&nonce(), "forget", &account.code, 0).done()).await;
+        }
         let said = if was_there {
             "the person is off the list: `pearlift run --full` stores the values again"
         } else {
@@ -57,15 +60,20 @@ pub async fn forget(start: Start, forget: Forget) -> Result<u8> {
         wait: forget.wait,
     })
     .await?;
+    let failed = outcome.failures.first().map(|(_, failure)| failure.kind().exit_code());
+    let code = failed.unwrap_or(if outcome.unknown.is_empty() { 0 } else { Kind::Doubtful.exit_code() });
+    if !forget.dry_run {
+        let brief = start.brief(&outcome.run, "forget", &account.code, code);
+        start.remember(&store, brief.forgotten(&outcome)).await;
+    }
     start.terminal().print(&lines(&outcome, forget.dry_run))?;
     for (resource, failure) in &outcome.failures {
         start.complain_of(Some(resource), failure);
     }
     if let Some((_, failure)) = outcome.failures.first() {
         start.complain_of(None, &unfinished(failure));
-        return Ok(failure.kind().exit_code());
     }
-    Ok(if outcome.unknown.is_empty() { 0 } else { Kind::Doubtful.exit_code() })
+    Ok(code)
 }
 
 fn unfinished(first: &Failure) -> Failure {

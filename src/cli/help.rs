@@ -109,6 +109,7 @@ const ENDINGS: [Ending; 15] = [
         command: "status",
         examples: &[
             ("pearlift status", "Prints the state of each resource."),
+            ("pearlift status --history=7", "Prints the last seven runs and why some of them failed."),
             ("pearlift status --max-age 26h", "Exits with 3 when a table is older than 26 hours."),
         ],
         codes: &[0, 1, 2, 3, 5, 7],

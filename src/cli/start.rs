@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::cli::arguments::{LogFormat, Options, ProgressChoice};
+use crate::cli::metrics::Textfile;
 use crate::cli::signals::SignalHandler;
 use crate::cli::terminal::Terminal;
 use crate::config::{Environment, Settings};
@@ -107,6 +108,10 @@ impl Start {
         let watch = self.watch();
         let stop = Stop::default();
         let redactor = self.redactor.clone();
+        let command = options.mode.command();
+        let textfile =
+            if matches!(options.mode, RunMode::Update { .. }) { Textfile::of(&catalog, &settings)? } else { None };
+        let place = settings.account().and_then(|account| Ok((account.code, settings.destination()?))).ok();
         let request = RunRequest {
             catalog: Arc::new(catalog),
             settings,
@@ -128,15 +133,38 @@ impl Start {
             never = signals.listen(&stop, &events) => never,
         };
         watch.finish();
-        let outcome = outcome?;
+        let outcome = match outcome {
+            Ok(outcome) => outcome,
+            Err(failure) => {
+                if let Some((account, destination)) = &place {
+                    self.remember_failure(account, destination, command, &failure).await;
+                }
+                if let (Some(textfile), Some((account, _))) = (&textfile, &place) {
+                    let brief = self.brief("", command, account, failure.kind().exit_code());
+                    self.write_metrics(textfile, brief.failed(&failure));
+                }
+                return Err(failure);
+            }
+        };
         let code = outcome.exit_code(options.fail_on_misfit);
         let report = report(&outcome, code, &redactor);
         if let Err(failure) = outcome.keep(&json_line(&redactor, report.clone())).await {
             // The tables are committed; a report that could not be kept does not undo that.
             events.tell(Event::Warning { resource: None, text: failure.to_string() });
         }
+        self.remember(&outcome.store, report.clone()).await;
+        if let Some(textfile) = &textfile {
+            self.write_metrics(textfile, report.clone());
+        }
         self.tell(&outcome, &report);
         Ok(code)
+    }
+
+    /// Writes the metrics of a run. A failure is a warning: what the run did stays.
+    fn write_metrics(&self, textfile: &Textfile, report: Value) {
+        if let Err(failure) = textfile.write(&self.redactor.clean_value(report)) {
+            self.warn("monitoring does not see this run", &failure);
+        }
     }
 
     fn tell(&self, outcome: &Outcome, report: &Value) {

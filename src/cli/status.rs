@@ -3,12 +3,15 @@
 use serde_json::{Value, json};
 
 use crate::cli::arguments::StatusArguments;
+use crate::cli::history::history;
 use crate::cli::start::Start;
 use crate::failure::Result;
 use crate::fetch::count as ids_in;
 use crate::manifest::Scan;
+use crate::plan::PartitionState;
 use crate::report::{StatusRow, count, status_table};
 use crate::run::{Progress, choose, progress, read_heads, stale, unpublished};
+use crate::schema::Granularity;
 
 /// The exit code when something is stale: some resources are not complete.
 const STALE: u8 = 3;
@@ -17,6 +20,9 @@ const STALE: u8 = 3;
 pub async fn status(start: Start, status: StatusArguments) -> Result<u8> {
     let catalog = start.catalog()?;
     let settings = start.settings(&catalog)?;
+    if let Some(most) = status.history {
+        return history(&start, &settings, most.get(), status.json).await.map(|()| 0);
+    }
     let chosen = choose(&catalog, &settings, &[])?;
     let mut heads = read_heads(&settings, &chosen).await?;
     let waiting = unpublished(&settings, &heads).await?;
@@ -29,7 +35,8 @@ pub async fn status(start: Start, status: StatusArguments) -> Result<u8> {
         let stale = status.max_age.and_then(|most| stale(resource, head.as_ref(), every, most, start.now));
         let unpublished = waiting.get(&name).copied().unwrap_or(0);
         let progress = scans.remove(&name);
-        rows.push(StatusRow { resource: name, head, unpublished, progress, stale });
+        let partition = PartitionState::of(resource, head.as_ref());
+        rows.push(StatusRow { resource: name, head, unpublished, progress, partition, stale });
     }
     let any_stale = rows.iter().any(|row| row.stale.is_some());
     if status.json {
@@ -66,7 +73,12 @@ fn unfinished(scan: &Scan, progress: Option<Progress>) -> Value {
 }
 
 fn object(row: &StatusRow) -> Value {
-    let Some(head) = &row.head else { return json!({"resource": row.resource, "state": "not-loaded"}) };
+    let (wanted, open) =
+        (row.partition.map(|partition| partition.wanted.word()), row.partition.is_some_and(|it| it.open));
+    let Some(head) = &row.head else {
+        let state = "not-loaded";
+        return json!({"resource": row.resource, "state": state, "partition_setting": wanted, "partition_open": open});
+    };
     let state = &head.state;
     let tables: serde_json::Map<String, Value> = head
         .tables
@@ -88,6 +100,9 @@ fn object(row: &StatusRow) -> Value {
         "start": state.start,
         "unfinished_scan": state.scan.as_ref().map(|scan| unfinished(scan, row.progress)),
         "unfinished_backfill": state.backfill.as_ref().map(|backfill| json!({"selected": backfill.selected.to_string(), "started_at": backfill.started_at})),
+        "partition": row.partition.and_then(|partition| partition.present).map(Granularity::word),
+        "partition_setting": wanted,
+        "partition_open": open,
         "rows": head.rows(),
         "files": head.files().count(),
         "bytes": head.files().map(|file| file.bytes).sum::<u64>(),

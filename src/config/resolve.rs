@@ -328,6 +328,18 @@ impl Settings {
         self.values.flag("destination.housekeeping").unwrap_or_default()
     }
 
+    /// The file of metrics that a run writes; none where none is wanted. Refuses (`Settings`) a name that the textfile
+    /// collector does not read.
+    pub fn metrics_file(&self) -> Result<Option<PathBuf>> {
+        let Some(text) = self.values.text("metrics.textfile") else { return Ok(None) };
+        let path = destination::path("metrics.textfile", text, &self.environment)?;
+        if path.extension().is_none_or(|ending| ending != "prom") {
+            return Err(Failure::new(Kind::Settings, "accept `metrics.textfile`")
+                .because("node exporter reads only files with names that end in `.prom`"));
+        }
+        Ok(Some(path))
+    }
+
     /// Bounds of every kind.
     pub fn limits(&self) -> Result<Limits> {
         let values = &self.values;

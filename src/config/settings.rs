@@ -17,6 +17,7 @@ pub const SECTIONS: &[(&str, &str, &str)] = &[
     ("destination.s3", "credentials come from the usual AWS_ variables", ""),
     ("limits", "", ""),
     ("resources", "", ""),
+    ("metrics", "", ""),
     ("privacy", "the key of the hashes comes from BRIGHTPEARL_HASH_KEY", ""),
     (RESOURCE, "", ""),
 ];
@@ -242,6 +243,14 @@ pub const SETTINGS: &[Setting] = &[
     )
     .or("auto")
     .note("for tables that are divided by a date: auto (by the number of rows), month, quarter, year or none"),
+    new(
+        "metrics",
+        "textfile",
+        Holds::Path,
+        "a file that `run` writes at its end for Prometheus, with a name that ends in `.prom`, see [Metrics](#metrics)",
+    )
+    .sample("\"/var/lib/node_exporter/textfile_collector/pearlift.prom\"")
+    .note("written by each run, for the textfile collector of node exporter"),
     new(
         "privacy",
         "profile",

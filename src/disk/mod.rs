@@ -10,7 +10,7 @@ mod small;
 mod unfit;
 
 pub use folder::{Folder, Listed};
-pub use small::{open, read, read_text};
+pub use small::{open, read, read_text, replace};
 pub use unfit::{Unfit, is_unfit, unfit};
 
 /// The user that this process acts for.

@@ -1,7 +1,7 @@
 //! Small files that the user named: settings, schema files, files of secrets. Links on the way are the user's own.
 
 use std::fs::File;
-use std::io::{Error, ErrorKind, Read, Result};
+use std::io::{Error, ErrorKind, Read, Result, Write};
 use std::path::Path;
 
 use rustix::fs::{CWD, FileType, Mode, OFlags, openat};
@@ -28,6 +28,23 @@ pub fn read(path: &Path, most: u64) -> Result<Vec<u8>> {
 /// The text of a regular file of at most this many bytes.
 pub fn read_text(path: &Path, most: u64) -> Result<String> {
     String::from_utf8(read(path, most)?).map_err(|_| Error::new(ErrorKind::InvalidData, "it is not text in UTF-8"))
+}
+
+/// Puts a file in the place of another, whole: written beside it under another name, synced, and renamed. Its mode is the
+/// one that the umask permits.
+pub fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
+    let name = path.file_name().ok_or_else(|| Error::new(ErrorKind::InvalidInput, "it names no file"))?;
+    let mut draft = name.to_owned();
+    // Two processes do not write the same draft, and a process that crashed left at most one.
+    draft.push(format!(".{}.tmp", std::process::id()));
+    let draft = path.with_file_name(draft);
+    let _ = std::fs::remove_file(&draft);
+    let written = File::create_new(&draft).and_then(|mut file| file.write_all(bytes).and_then(|()| file.sync_all()));
+    let placed = written.and_then(|()| std::fs::rename(&draft, path));
+    if placed.is_err() {
+        let _ = std::fs::remove_file(&draft);
+    }
+    placed
 }
 
 /// An opened file, if it is a regular one.

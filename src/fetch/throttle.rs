@@ -133,7 +133,8 @@ impl Governor {
                     if wait > WORTH_REPORTING && !reported {
                         reported = true;
                         let until = jiff::Timestamp::now().saturating_add(wait).unwrap_or(jiff::Timestamp::MAX);
-                        shared.events.tell(Event::Waiting { until });
+                        let millis = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
+                        shared.events.tell(Event::Waiting { until, millis });
                     }
                     tokio::select! {
                         () = tokio::time::sleep_until(until) => {}

@@ -24,7 +24,7 @@ use crate::forecast::dependents::{Brings, touched};
 use crate::forecast::probe::Probe;
 use crate::forecast::request_counter::RequestCounter;
 use crate::manifest::{ScanKind, Version, nonce, staged};
-use crate::plan::{ResourceOptions, Step, StepKind, plan};
+use crate::plan::{PartitionState, ResourceOptions, Step, StepKind, plan};
 use crate::run::selection::options;
 use crate::run::{RunRequest, choose, read_heads};
 use crate::schema::Resource;
@@ -54,6 +54,8 @@ pub struct ResourceForecast {
     pub failure: Option<Failure>,
     /// Requests spent on it.
     pub spent: u64,
+    /// How a date divides its files; none where none does.
+    pub partition: Option<PartitionState>,
 }
 
 impl Forecast {
@@ -156,7 +158,9 @@ async fn look_ahead(
     options: Result<ResourceOptions>,
 ) -> Result<(ResourceForecast, Brings)> {
     let name = resource.name.clone();
-    let mut found = ResourceForecast { resource: name, scans: Vec::new(), idle: None, failure: None, spent: 0 };
+    let partition = PartitionState::of(resource, head);
+    let mut found =
+        ResourceForecast { resource: name, scans: Vec::new(), idle: None, failure: None, spent: 0, partition };
     let options = match options {
         Ok(options) => options,
         Err(failure) if failure.kind().recovery() == Recovery::StopRun => return Err(failure),

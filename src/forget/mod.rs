@@ -128,7 +128,7 @@ async fn erase_all(
         // Files that cannot be read are reported below.
         texts.extend(eraser.find_texts(&work).await.unwrap_or_default());
     }
-    outcome.reports = empty_reports(work.store, &texts, work.dry_run).await?;
+    outcome.reports = empty_reports(work.store, &run, &texts, work.dry_run).await?;
     let mut number = 0;
     for (resource, eraser) in erasers {
         outcome.unknown.extend(eraser.unknown_files().map(|file| format!("file {}", file.path)));

@@ -9,18 +9,20 @@ use serde_json::Value;
 
 use crate::failure::{Kind, Result};
 use crate::forget::documents::EMPTIED_TEXT;
+use crate::history::erase_texts;
 use crate::store::{Store, paths};
 
 /// Shorter values are not looked for: they are parts of many words.
 const SHORTEST: usize = 5;
 
-/// Empties samples, and texts with these values, in all reports; gives the number of reports that had some.
-pub async fn empty_reports(store: &Store, values: &BTreeSet<String>, dry_run: bool) -> Result<u64> {
+/// Empties samples, and texts with these values, in all reports, and such texts in the history; gives the number of
+/// files that had some.
+pub async fn empty_reports(store: &Store, run: &str, values: &BTreeSet<String>, dry_run: bool) -> Result<u64> {
     let values: Vec<&str> =
         values.iter().map(|value| value.trim()).filter(|value| value.chars().count() >= SHORTEST).collect();
-    let mut changed = 0;
+    let mut changed = erase_texts(store, run, &values, EMPTIED_TEXT, dry_run).await?;
     for (path, _) in store.list(paths::RUNS).await? {
-        let is_report = path.rsplit('/').next().and_then(|name| name.strip_suffix(".json")).is_some_and(paths::is_run);
+        let is_report = paths::is_report(&path);
         let text = match store.get(&path).await {
             // Larger than any report of ours.
             Err(failure) if failure.kind() == Kind::Damage => None,

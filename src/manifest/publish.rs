@@ -14,7 +14,7 @@ const AT_ONCE: usize = 16;
 
 /// Publishes the files of `version` that are still staged (`staged`: the paths that exist below staging), deletes those
 /// that it removes, and clears those staged files. Readers see a partition old and new side by side only between its
-/// last copy and its delete.
+/// last copy and its delete. Folders of partitions that are left without files are removed.
 pub async fn publish(store: &Store, version: &Version, staged: &BTreeSet<String>) -> Result<()> {
     let mut partitions: BTreeMap<&str, (Vec<&DataFile>, Vec<String>)> = BTreeMap::new();
     for file in version.files().chain(&version.deleted).filter(|file| staged.contains(&file.staged)) {
@@ -37,6 +37,9 @@ pub async fn publish(store: &Store, version: &Version, staged: &BTreeSet<String>
             }
             let Some(removed) = removes.first() else { return Ok(()) };
             store.delete(&removes).await?;
+            if files.is_empty() {
+                store.remove_empty_partition(folder(removed));
+            }
             store.reach(StoreStep::Replaced, removed)
         })
         .await?;

@@ -1,6 +1,7 @@
 //! The granularity of the files that a date divides: the one to take, and advice where another one is better. Pure.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use crate::manifest::{TableFiles, Version};
 use crate::schema::{Granularity, PartitionChoice, Resource};
@@ -16,6 +17,38 @@ pub enum PartitionAdvice {
     Outgrown { partition: Option<String>, table: String, rows: u64 },
     /// The settings ask for another granularity than the files have.
     Changed { present: Granularity, wanted: Granularity },
+}
+
+/// The granularity of a resource's files beside the one that the settings ask for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PartitionState {
+    /// As the manifest states it; none before the first commit.
+    pub present: Option<Granularity>,
+    pub wanted: PartitionChoice,
+    /// The end of the first load is to divide the files; with `auto` the number of rows decides then.
+    pub open: bool,
+}
+
+impl PartitionState {
+    /// Of a resource whose files a date divides.
+    pub fn of(resource: &Resource, head: Option<&Version>) -> Option<Self> {
+        let (_, wanted) = resource.partition().date()?;
+        let stored = head.filter(|head| !head.tables.is_empty());
+        let present = stored.and_then(|head| head.dividing(resource).partition().date());
+        let open = stored.is_none_or(|head| head.state.completed_at.is_none() || head.state.partition_open);
+        Some(Self { present: present.map(|(granularity, _)| granularity), wanted, open })
+    }
+}
+
+/// `month`; `month, then auto` until the first load has ended.
+impl fmt::Display for PartitionState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.present, self.open) {
+            (Some(present), false) => f.write_str(present.word()),
+            (Some(present), true) => write!(f, "{}, then {}", present.word(), self.wanted.word()),
+            (None, _) => f.write_str(self.wanted.word()),
+        }
+    }
 }
 
 /// The coarsest granularity in which no partition has more rows than this; by month where even a month has more.

@@ -18,7 +18,7 @@ use crate::schema::{Open, ReadStyle, Resource};
 pub use clock::{
     Moment, ScanClocks, are_apart, day, held_back, is_another_day, is_over, lowered, may_replace, watermark,
 };
-pub use division::{PartitionAdvice, advice, coarsest};
+pub use division::{PartitionAdvice, PartitionState, advice, coarsest};
 pub use reshape::{ColumnOrigin, Fit, Reshape, TableReshape};
 
 /// The work on one resource in this run.

@@ -1,6 +1,7 @@
 //! The output of `plan`: the table for people, the object for machines. `~` marks an estimate, `≤` a bound, `–` an
 //! unknown number.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -11,6 +12,7 @@ use crate::manifest::ScanKind;
 use crate::plan::StepKind;
 use crate::quantity::{number, plural};
 use crate::report::text::{bytes, table};
+use crate::schema::{Granularity, PartitionChoice};
 
 /// An unknown number.
 const NONE: &str = "–";
@@ -24,7 +26,28 @@ pub fn forecast_table(forecast: &Forecast) -> Vec<String> {
     let spent = plural(forecast.spent, "request");
     let mut lines = table(&heads, &[2, 3, 4, 5, 6], &rows);
     lines.extend([String::new(), format!("{spent} spent on this plan")]);
+    lines.extend(first_partitions(forecast));
     lines
+}
+
+/// How the files of first loads are divided, a line for each setting.
+fn first_partitions(forecast: &Forecast) -> Vec<String> {
+    let mut loads: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for resource in &forecast.resources {
+        let loads_all = resource.scans.iter().any(|scan| scan.kind == StepKind::Scan(ScanKind::Full));
+        if let Some(partition) = resource.partition.filter(|partition| partition.open && loads_all) {
+            loads.entry(partition.wanted.word()).or_default().push(&resource.resource);
+        }
+    }
+    let line = |(word, names): (&str, Vec<&str>)| {
+        let known = if word == PartitionChoice::Auto.word() {
+            ", decided by the number of rows when the load has ended"
+        } else {
+            ""
+        };
+        format!("partition {word}{known}: {}", names.join(", "))
+    };
+    loads.into_iter().map(line).collect()
 }
 
 fn lines(forecast: &Forecast, resource: &ResourceForecast) -> Vec<Vec<String>> {
@@ -109,6 +132,9 @@ pub fn forecast_object(forecast: &Forecast, now: Timestamp) -> Value {
                 "idle": resource.idle,
                 "error": resource.failure.as_ref().map(ToString::to_string),
                 "spent": resource.spent,
+                "partition": resource.partition.and_then(|partition| partition.present).map(Granularity::word),
+                "partition_setting": resource.partition.map(|partition| partition.wanted.word()),
+                "partition_open": resource.partition.is_some_and(|partition| partition.open),
             })
         })
         .collect();

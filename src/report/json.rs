@@ -14,6 +14,7 @@ use crate::manifest::{KindChange, SourceCount};
 use crate::report::output::json_line;
 use crate::report::verbosity::Verbosity;
 use crate::run::{Clock, Outcome, ResourceOutcome, Tally};
+use crate::schema::Granularity;
 use crate::secret::Redactor;
 
 /// The run and the account of every line, once they are known. Cheap to clone.
@@ -21,6 +22,11 @@ use crate::secret::Redactor;
 pub struct LogContext(Arc<OnceLock<(String, String)>>);
 
 impl LogContext {
+    /// The run, once a log knows it.
+    pub fn run(&self) -> Option<&str> {
+        self.0.get().map(|(run, _)| run.as_str())
+    }
+
     /// A line: time and level, the run and the account, then these fields.
     fn line(&self, now: Timestamp, level: &str, fields: Value) -> Value {
         let mut line = Map::new();
@@ -105,7 +111,7 @@ fn object(event: &Event) -> (Verbosity, &'static str, Value) {
         Event::Quota { remaining, returns_at } => {
             (Verbose, "debug", json!({"event": "quota", "remaining": remaining, "returns_at": returns_at}))
         }
-        Event::Waiting { until } => (Normal, "info", json!({"event": "waiting", "until": until})),
+        Event::Waiting { until, .. } => (Normal, "info", json!({"event": "waiting", "until": until})),
         Event::Retrying { resource, url, reason, wait_millis, request_id } => {
             let fields = json!({
                 "event": "retrying", "resource": resource, "url": url, "reason": reason, "wait_millis": wait_millis,
@@ -175,10 +181,16 @@ pub fn report(outcome: &Outcome, exit_code: u8, redactor: &Redactor) -> Value {
         "format": 1,
         "pearlift": env!("CARGO_PKG_VERSION"),
         "run": outcome.run,
+        "command": outcome.command,
         "account": outcome.account,
         "started_at": outcome.started_at,
+        "finished_at": outcome.finished_at(),
         "took_seconds": outcome.took.as_secs_f64(),
         "requests": outcome.requests,
+        "retries": outcome.repeats.retries,
+        "retry_wait_millis": outcome.repeats.wait_millis,
+        "quota_waits": outcome.quota.waits,
+        "quota_wait_millis": outcome.quota.millis,
         "interrupted": outcome.interrupted,
         "exit_code": exit_code,
         "resources": outcome.resources.iter().map(|ended| resource(ended, redactor)).collect::<Vec<_>>(),
@@ -237,7 +249,7 @@ fn resource(outcome: &ResourceOutcome, redactor: &Redactor) -> Value {
         .shown(redactor)
         .map(|(reason, count, sample)| json!({"reason": reason, "count": count, "sample": sample}))
         .collect();
-    json!({
+    let mut object = json!({
         "resource": outcome.resource,
         "end": ending.name(),
         "reason": ending.reason(),
@@ -275,5 +287,12 @@ fn resource(outcome: &ResourceOutcome, redactor: &Redactor) -> Value {
         "suspects": outcome.unsettled.suspects,
         "count": count(&outcome.count),
         "found": outcome.found,
-    })
+    });
+    let partition = outcome.partition;
+    object["partition"] = json!(partition.and_then(|partition| partition.present).map(Granularity::word));
+    object["partition_setting"] = json!(partition.map(|partition| partition.wanted.word()));
+    object["partition_open"] = json!(partition.is_some_and(|partition| partition.open));
+    object["retries"] = json!(tally.repeats.retries);
+    object["retry_wait_millis"] = json!(tally.repeats.wait_millis);
+    object
 }

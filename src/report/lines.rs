@@ -58,7 +58,7 @@ pub fn line(event: &Event, verbosity: Verbosity) -> Option<String> {
             Some(format!("{resource}: {end}{}, {}", plural(*rows, "row"), plural(*requests, "request")))
         }
         Event::Warning { resource, text } => Some(format!("warning: {}{text}", of(resource))),
-        Event::Waiting { until } if normal => Some(format!("the quota is used up: waiting until {until:.0}")),
+        Event::Waiting { until, .. } if normal => Some(format!("the quota is used up: waiting until {until:.0}")),
         Event::Rejected { resource, path, count, sample } if verbose => {
             let values = plural(*count, "value");
             let verb = agree(*count, "does", "do");

@@ -93,7 +93,7 @@ impl Bars {
                 let wait = returns_at.duration_since(self.clock.now()).as_secs().max(0);
                 state.quota.set_message(format!("quota: {remaining} left, returns in {wait} s"));
             }
-            Event::Waiting { until } => {
+            Event::Waiting { until, .. } => {
                 let wait = until.duration_since(self.clock.now()).as_secs().max(0);
                 state.quota.set_message(format!("quota: spent, returns in {wait} s"));
             }

@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 
 use crate::manifest::{SourceCount, Version};
+use crate::plan::PartitionState;
 use crate::quantity::{number, plural};
 use crate::report::text::{bytes, duration, length, table};
 use crate::run::{End, Outcome, Progress, ResourceOutcome};
@@ -92,6 +93,8 @@ pub struct StatusRow {
     pub unpublished: u64,
     /// How far an unfinished scan has come.
     pub progress: Option<Progress>,
+    /// How a date divides its files; none where none does.
+    pub partition: Option<PartitionState>,
     /// Why it is not as it should be, where that was asked.
     pub stale: Option<String>,
 }
@@ -99,7 +102,8 @@ pub struct StatusRow {
 /// The table of `status`.
 pub fn status_table(rows: &[StatusRow], now: Timestamp) -> Vec<String> {
     let rows: Vec<Vec<String>> = rows.iter().map(|row| status_cells(row, now)).collect();
-    table(&["resource", "state", "changes since", "age", "rows", "files", "size", "pending"], &[4, 5, 6, 7], &rows)
+    let heads = ["resource", "state", "changes since", "age", "rows", "partition", "files", "size", "pending"];
+    table(&heads, &[4, 6, 7, 8], &rows)
 }
 
 fn status_cells(row: &StatusRow, now: Timestamp) -> Vec<String> {
@@ -134,8 +138,11 @@ fn status_cells(row: &StatusRow, now: Timestamp) -> Vec<String> {
     if let Some(why) = &row.stale {
         word.push_str(&format!("; STALE: {why}"));
     }
+    let partition = row.partition.map(|partition| partition.to_string()).unwrap_or_default();
     let Some(head) = &row.head else {
-        return [row.resource.clone(), word].into_iter().chain(vec![String::new(); 6]).collect();
+        let mut cells: Vec<String> = [row.resource.clone(), word].into_iter().chain(vec![String::new(); 7]).collect();
+        cells[5] = partition;
+        return cells;
     };
     let state = &head.state;
     let age = completed.and_then(|at| std::time::Duration::try_from(now.duration_since(at)).ok());
@@ -145,6 +152,7 @@ fn status_cells(row: &StatusRow, now: Timestamp) -> Vec<String> {
         state.watermark.map(|at| format!("{at:.0}")).unwrap_or_default(),
         age.map(duration).unwrap_or_default(),
         number(head.rows()),
+        partition,
         length(head.files().count()),
         bytes(head.files().map(|file| file.bytes).sum()),
         length(state.pending.len()),

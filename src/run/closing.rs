@@ -19,12 +19,13 @@ pub async fn keep_in_order(context: &RunContext, resources: &[ResourceOutcome]) 
         removed = Box::pin(keep_house(session)) => removed,
     };
     match removed {
-        Ok(Removed { versions, plans, reports }) => {
+        Ok(Removed { versions, plans, reports, joined }) => {
             let text = format!(
-                "housekeeping removed {}, {}, {}",
+                "housekeeping removed {}, {}, {}; joined {} of the history",
                 plural(versions, "old version"),
                 plural(plans, "plan"),
-                plural(reports, "report")
+                plural(reports, "report"),
+                plural(joined, "file")
             );
             context.events.tell(Event::Note { resource: None, text });
         }

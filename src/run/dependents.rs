@@ -79,7 +79,7 @@ async fn read_pending_references(
     session.state.references_read.extend(marks);
     session.commit(Replace::Records, true).await?;
     outcome.tally.add(&session.tally);
-    describe(outcome, session.head.as_ref());
+    describe(outcome, &session.resource, session.head.as_ref());
     Ok(())
 }
 

@@ -5,6 +5,7 @@
 
 mod stop;
 mod noticed;
+mod request_counts;
 mod outcome;
 mod request;
 mod binding;
@@ -43,7 +44,6 @@ mod freshness;
 mod steps;
 mod undated_changes;
 mod dependents;
-mod request_counts;
 mod resources;
 mod opening;
 mod closing;
@@ -66,6 +66,7 @@ pub use freshness::stale;
 pub use noticed::Noticed;
 pub use outcome::{End, Outcome, ResourceOutcome, Tally, Unsettled};
 pub use request::{RunMode, RunRequest, Selection};
+pub use request_counts::{QuotaWaits, Repeats};
 pub use scratch::{Scratch, spool_folder};
 pub use selection::{Progress, choose, jobs, progress, read_heads, unpublished};
 pub use stop::{Stop, Why};
@@ -103,12 +104,15 @@ async fn at(request: RunRequest, destination: impl FnOnce(&Settings) -> Result<S
     }
     let outcome = Outcome {
         run: context.run.clone(),
+        command: request.mode.command(),
         account: context.claims.binding.account().to_owned(),
         destination: context.store.describe(),
         started_at: request.now,
         took: begun.elapsed(),
         resources,
         requests: context.client.requests(),
+        repeats: counts.all_repeats(),
+        quota: counts.quota(),
         interrupted: context.stop.asked() == Some(Why::Interrupted),
         store: context.store.clone(),
     };

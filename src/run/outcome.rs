@@ -3,13 +3,15 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::decode::RejectedCounts;
 use crate::event::Ending;
 use crate::failure::{Failure, Kind, Recovery, Result};
 use crate::manifest::SourceCount;
+use crate::plan::PartitionState;
 use crate::run::noticed::Noticed;
+use crate::run::request_counts::{QuotaWaits, Repeats};
 use crate::store::{Store, paths};
 use crate::write::RowChanges;
 
@@ -17,6 +19,8 @@ use crate::write::RowChanges;
 #[derive(Debug)]
 pub struct Outcome {
     pub run: String,
+    /// The command that made it.
+    pub command: &'static str,
     pub account: String,
     pub destination: String,
     pub started_at: Timestamp,
@@ -25,6 +29,8 @@ pub struct Outcome {
     pub resources: Vec<ResourceOutcome>,
     /// Requests sent, tries included.
     pub requests: u64,
+    pub repeats: Repeats,
+    pub quota: QuotaWaits,
     /// Somebody asked to stop.
     pub interrupted: bool,
     /// Where the tables are, for the run's report.
@@ -43,6 +49,8 @@ pub struct ResourceOutcome {
     pub watermark: Option<Timestamp>,
     /// Rows of all its tables now.
     pub rows: u64,
+    /// How a date divides its files; none where none does.
+    pub partition: Option<PartitionState>,
     pub requests: u64,
     pub tally: Tally,
     pub unsettled: Unsettled,
@@ -104,6 +112,8 @@ pub struct Tally {
     pub missed: BTreeSet<i64>,
     /// Notable things that are reported and change nothing.
     pub noticed: Noticed,
+    /// Requests that were repeated, known once the resource has ended.
+    pub repeats: Repeats,
 }
 
 impl Tally {
@@ -161,9 +171,15 @@ impl ResourceOutcome {
 }
 
 impl Outcome {
+    /// The end of the run, by the clock of its start.
+    pub fn finished_at(&self) -> Timestamp {
+        let took = SignedDuration::try_from(self.took).unwrap_or(SignedDuration::ZERO);
+        self.started_at.saturating_add(took).unwrap_or(self.started_at)
+    }
+
     /// Keeps the run's report beside the tables.
     pub async fn keep(&self, report: &str) -> Result<()> {
-        self.store.put_own(&paths::run(&self.run), report.to_owned()).await
+        self.store.put_own(&paths::run(self.started_at, &self.run), report.to_owned()).await
     }
 
     /// The exit code (docs/running.md): the worst failure decides, in the order 130, 1, 5, 6; when every resource

@@ -44,6 +44,15 @@ impl RunMode {
         matches!(self, Self::Update { full: true })
     }
 
+    /// The name of the command that makes such a run.
+    pub fn command(&self) -> &'static str {
+        match self {
+            Self::Update { .. } => "run",
+            Self::Reconcile { .. } => "reconcile",
+            Self::Backfill(_) | Self::Repair { .. } => "backfill",
+        }
+    }
+
     /// Ids of which a copy older than the stored one is accepted.
     pub fn accepts_older(&self) -> IdRanges {
         match self {

@@ -86,6 +86,7 @@ async fn take_turn(
             tell_end(context, outcome, counts);
         }
         outcome.requests = counts.of(&outcome.resource);
+        outcome.tally.repeats = counts.repeats(&outcome.resource);
     }
     Ok(done.into_values().collect())
 }

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use crate::event::Event;
 use crate::failure::Result;
 use crate::manifest::{Claimant, Recovered, ScanKind, SourceCount, Version, head as newest, nonce, recover};
-use crate::plan::{Fit, ResourceOptions, Step, StepKind, advice, plan};
+use crate::plan::{Fit, PartitionState, ResourceOptions, Step, StepKind, advice, plan};
 use crate::quantity::count;
 use crate::run::context::RunContext;
 use crate::run::division::divide;
@@ -39,6 +39,7 @@ pub async fn work_on(
         version: None,
         watermark: None,
         rows: 0,
+        partition: None,
         requests: 0,
         tally: Tally::default(),
         unsettled: Unsettled::default(),
@@ -75,7 +76,7 @@ async fn all_steps(
     if let Some(kept) = kept {
         context.events.note(&resource.name, format!("unfinished uploads of crashed runs remain: {kept}"));
     }
-    describe(outcome, head.as_ref());
+    describe(outcome, resource, head.as_ref());
     let head = reshape(context, resource, request, head, outcome).await?;
     if !matches!(request.mode, RunMode::Update { .. }) {
         return Box::pin(beside(context, resource, request, head, outcome)).await.map(|end| (end, Vec::new()));
@@ -112,7 +113,7 @@ async fn all_steps(
         Err(failure) => Err(failure),
     };
     outcome.tally.add(&session.tally);
-    describe(outcome, session.head.as_ref());
+    describe(outcome, &session.resource, session.head.as_ref());
     let most = context.limits.partition_rows;
     outcome.tally.noticed.partition = session.head.as_ref().and_then(|head| advice(resource, head, most));
     done.map(|()| (End::Complete, later))
@@ -199,7 +200,7 @@ async fn reshape(
         context.events.warn(&session.name, text);
     }
     outcome.tally.add(&session.tally);
-    describe(outcome, session.head.as_ref());
+    describe(outcome, &session.resource, session.head.as_ref());
     // The newest head still lists the damaged files, which are repaired next.
     if repairs { newest(&context.store, &resource.name).await } else { Ok(session.head.clone()) }
 }
@@ -258,7 +259,7 @@ async fn beside(
         }
     };
     outcome.tally.add(&session.tally);
-    describe(outcome, session.head.as_ref());
+    describe(outcome, &session.resource, session.head.as_ref());
     end
 }
 
@@ -275,7 +276,8 @@ async fn compare(session: &mut ResourceSession<'_>, by: By) -> Result<Reconciled
 }
 
 /// Fills an outcome from a head.
-pub fn describe(outcome: &mut ResourceOutcome, head: Option<&Version>) {
+pub fn describe(outcome: &mut ResourceOutcome, resource: &Resource, head: Option<&Version>) {
+    outcome.partition = PartitionState::of(resource, head);
     if let Some(head) = head {
         outcome.version = Some(head.version);
         outcome.watermark = head.state.watermark;

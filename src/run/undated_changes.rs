@@ -43,6 +43,6 @@ async fn make_later(
     session.clear_read_references().await?;
     let made = make_all(&mut session, steps, outcome).await;
     outcome.tally.add(&session.tally);
-    describe(outcome, session.head.as_ref());
+    describe(outcome, &session.resource, session.head.as_ref());
     made
 }

@@ -140,6 +140,14 @@ impl Partition {
         }
     }
 
+    /// The names in the path that files of any granularity have.
+    pub fn segments(&self) -> Vec<String> {
+        match self.date() {
+            Some(_) => Granularity::COARSEST_FIRST.iter().filter_map(|one| self.divided(*one).segment()).collect(),
+            None => self.segment().into_iter().collect(),
+        }
+    }
+
     /// The same with another granularity of the files; any other partition than one by a date stays.
     pub fn divided(&self, granularity: Granularity) -> Self {
         match self {

@@ -9,11 +9,16 @@
 //! _pearlift/deleted/order/order-<run>-<n>.parquet            rows of deleted records
 //! _pearlift/misfits/order/<run>-<n>.jsonl                    rejected records
 //! _pearlift/forgotten/<hash>.json                            a person whose values are kept out
-//! _pearlift/locks/<resource>  _pearlift/runs/<run>.json
+//! _pearlift/locks/<resource>  _pearlift/runs/<time>-<run>.json
+//! _pearlift/history/run/<time>-<run>.parquet                 a row about a run
 //! ```
 //!
 //! Names of resources, tables and partitions are checked words (`schema`), run ids are hexadecimal: no path can leave
 //! the destination. The functions that read a path back (`of_…`, `is_…`) accept only paths made here.
+
+use jiff::Timestamp;
+use jiff::civil::DateTime;
+use jiff::tz::Offset;
 
 /// The folder of everything that is not a table.
 pub const OURS: &str = "_pearlift";
@@ -25,6 +30,8 @@ pub const MANIFESTS: &str = "_pearlift/manifests";
 pub const SCANS: &str = "_pearlift/scans";
 /// Below it: one file per run.
 pub const RUNS: &str = "_pearlift/runs";
+/// Below it: a folder for each table about runs.
+pub const HISTORY: &str = "_pearlift/history";
 /// Below it: one file for each forgotten person.
 pub const FORGOTTEN: &str = "_pearlift/forgotten";
 
@@ -34,6 +41,8 @@ pub const MANIFEST_BYTES: u64 = 128 << 20;
 pub const PLAN_BYTES: u64 = 256 << 20;
 /// The most bytes of a report; one that is larger is nobody's.
 const REPORT_BYTES: u64 = 64 << 20;
+/// The most bytes of a file of the history; one that is larger is nobody's.
+const HISTORY_BYTES: u64 = 16 << 20;
 /// The most bytes of a lock object, a probe, a forgotten person's file and the destination's marker, which hold a few words.
 const SMALL_BYTES: u64 = 64 << 10;
 /// The most bytes of anything else that is read whole.
@@ -46,6 +55,7 @@ pub fn most_bytes(path: &str) -> u64 {
         Some("manifests") => MANIFEST_BYTES,
         Some("scans") => PLAN_BYTES,
         Some("runs") => REPORT_BYTES,
+        Some("history") => HISTORY_BYTES,
         Some("locks" | "forgotten" | "destination.json") => SMALL_BYTES,
         Some(_) | None => OTHER_BYTES,
     }
@@ -86,6 +96,13 @@ pub fn of_data(path: &str) -> Option<(&str, &str)> {
     let (segment, name) = rest.split_once('/').map_or((None, rest), |(segment, name)| (Some(segment), name));
     let run = of_name(name, table)?;
     (is_word(table) && segment.is_none_or(is_segment)).then_some((table, run))
+}
+
+/// The table and the name of the partition in the path of a partition's folder, `order/created_month=2026-03-01`.
+pub fn of_partition(path: &str) -> Option<(&str, &str)> {
+    let (table, segment) = path.split_once('/')?;
+    let (name, _) = segment.split_once('=')?;
+    (is_word(table) && is_segment(segment)).then_some((table, name))
 }
 
 /// The table and the run in the path of a file of deleted rows, when it is one of ours.
@@ -198,9 +215,62 @@ pub fn probe_lock(run: &str) -> String {
     format!("probe-{run}")
 }
 
+/// An instant in names, to the second, so that sorting names sorts times.
+const INSTANT: &str = "%Y%m%dT%H%M%SZ";
+
 /// The report of a run.
-pub fn run(run: &str) -> String {
-    format!("{RUNS}/{run}.json")
+pub fn run(started_at: Timestamp, run: &str) -> String {
+    format!("{RUNS}/{}-{run}.json", started_at.strftime(INSTANT))
+}
+
+/// Whether a path is that of a run's report. Earlier versions named reports by the run alone.
+pub fn is_report(path: &str) -> bool {
+    let name = path.strip_prefix(RUNS).and_then(|rest| rest.strip_prefix('/'));
+    let name = name.and_then(|name| name.strip_suffix(".json"));
+    name.is_some_and(|name| is_run(name) || is_timed(name))
+}
+
+/// Whether a name is an instant and a run.
+fn is_timed(name: &str) -> bool {
+    name.split_once('-').is_some_and(|(at, run)| instant(at).is_some() && is_run(run))
+}
+
+/// The instant of a name.
+fn instant(text: &str) -> Option<Timestamp> {
+    let read = DateTime::strptime(INSTANT, text).ok().filter(|_| text.len() == 16)?;
+    Offset::UTC.to_timestamp(read).ok()
+}
+
+/// The rows of a table about runs that one run appended.
+pub fn history(table: &str, started_at: Timestamp, run: &str) -> String {
+    format!("{HISTORY}/{table}/{}-{run}.parquet", started_at.strftime(INSTANT))
+}
+
+/// Joined rows of a table about runs that started between these instants.
+pub fn joined_history(table: &str, first: Timestamp, last: Timestamp, run: &str) -> String {
+    format!("{HISTORY}/{table}/{}-{}-{run}.parquet", first.strftime(INSTANT), last.strftime(INSTANT))
+}
+
+/// The note about a join of rows that is being made.
+pub fn history_join(run: &str) -> String {
+    format!("{HISTORY}/join-{run}.json")
+}
+
+/// Whether a path is that of a note about a join.
+pub fn is_history_join(path: &str) -> bool {
+    let name = path.strip_prefix(HISTORY).and_then(|rest| rest.strip_prefix("/join-"));
+    name.and_then(|name| name.strip_suffix(".json")).is_some_and(is_run)
+}
+
+/// The first and the last start of the runs of a file of a table about runs, and whether the file is a joined one.
+pub fn of_history(path: &str, table: &str) -> Option<(Timestamp, Timestamp, bool)> {
+    let name = path.strip_prefix(HISTORY)?.strip_prefix('/')?.strip_prefix(table)?.strip_prefix('/')?;
+    let parts: Vec<&str> = name.strip_suffix(".parquet")?.split('-').collect();
+    match parts[..] {
+        [at, run] if is_run(run) => instant(at).map(|at| (at, at, false)),
+        [first, last, run] if is_run(run) => Some((instant(first)?, instant(last)?, true)),
+        _ => None,
+    }
 }
 
 /// The file of a forgotten person, by the keyed hash of the id.

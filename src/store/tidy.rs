@@ -1,10 +1,12 @@
-//! The needs of housekeeping in a store: objects by their age, and the folder that a run left empty.
+//! The needs of housekeeping in a store: objects by their age, and the folders that a run left empty.
+
+use std::collections::BTreeSet;
 
 use futures_util::TryStreamExt;
 use object_store::path::Path;
 
 use crate::failure::Result;
-use crate::store::error::failure;
+use crate::store::error::{failure, local};
 use crate::store::{Store, StoreKind, paths};
 
 impl Store {
@@ -28,5 +30,33 @@ impl Store {
         if let StoreKind::Folder(folder) = &self.place {
             let _ = folder.remove_empty(&format!("{}/{run}", paths::STAGING));
         }
+    }
+
+    /// Removes the folder of a partition where it is empty: a bucket has no folders, and a folder with anything in it
+    /// stays. One that cannot be removed stays too.
+    pub fn remove_empty_partition(&self, path: &str) {
+        if let (StoreKind::Folder(folder), Some(_)) = (&self.place, paths::of_partition(path)) {
+            let _ = folder.remove_empty(path);
+        }
+    }
+
+    /// The empty folders of a table that are named as its partitions by one of these names. None in a bucket.
+    pub async fn empty_partitions(&self, table: &str, names: &BTreeSet<String>) -> Result<Vec<String>> {
+        let StoreKind::Folder(folder) = &self.place else { return Ok(Vec::new()) };
+        let place = folder.place(table);
+        let (folder, table, names) = (folder.clone(), table.to_owned(), names.clone());
+        let found = tokio::task::spawn_blocking(move || {
+            let mut empty = Vec::new();
+            for name in folder.list_names(&table)?.1 {
+                let path = format!("{table}/{name}");
+                if paths::of_partition(&path).is_some_and(|(_, name)| names.contains(name)) {
+                    let (files, folders) = folder.list_names(&path)?;
+                    empty.extend((files.is_empty() && folders.is_empty()).then_some(path));
+                }
+            }
+            empty.sort();
+            Ok::<_, std::io::Error>(empty)
+        });
+        found.await.expect("listing does not panic").map_err(|error| local("list", &place, error))
     }
 }

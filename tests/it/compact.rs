@@ -6,7 +6,9 @@ use std::time::{Duration, Instant};
 use pearlift::sandbox::{Sandbox, SandboxSettings, Size};
 use serde_json::Value;
 
-use crate::support::{Program, Weed, account, check_truth, files, findings, flip, head, query, start, this_morning};
+use crate::support::{
+    Program, Weed, account, check_truth, files, findings, flip, head, is_history, query, start, this_morning,
+};
 
 const ORDERS: &str = "order,order_row,order_party,order_invoice,order_custom_field";
 
@@ -25,7 +27,8 @@ fn rows(lake: &Path, table: &str) -> Vec<String> {
 }
 
 fn parquet(lake: &Path) -> Vec<PathBuf> {
-    files(lake).into_iter().filter(|path| path.extension().is_some_and(|ending| ending == "parquet")).collect()
+    let is_data = |path: &PathBuf| !is_history(path) && path.extension().is_some_and(|ending| ending == "parquet");
+    files(lake).into_iter().filter(is_data).collect()
 }
 
 async fn products(products: u64) -> Sandbox {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use parquet::basic::{Encoding, Type};
 use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData, ParquetMetaDataReader};
 
-use crate::support::{Program, account, check_truth, files, look, query};
+use crate::support::{Program, account, check_truth, files, is_history, look, query};
 
 /// Encodings that every engine has read from the first.
 const COMMON: [Encoding; 5] = [
@@ -20,7 +20,7 @@ const COMMON: [Encoding; 5] = [
 
 fn tables(lake: &Path) -> Vec<PathBuf> {
     let mut found = files(lake);
-    found.retain(|path| path.extension().is_some_and(|end| end == "parquet"));
+    found.retain(|path| !is_history(path) && path.extension().is_some_and(|end| end == "parquet"));
     assert!(!found.is_empty());
     found
 }

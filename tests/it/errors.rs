@@ -31,6 +31,7 @@ fn written(lake: &Path) -> Vec<String> {
     }
     let mut found = Vec::new();
     walk(lake, &mut found);
+    found.retain(|path| !path.contains("/history/"));
     found.retain(|path| path.ends_with(".parquet") || path.contains("/manifests/") || path.contains("/staging/"));
     found
 }

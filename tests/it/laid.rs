@@ -295,7 +295,9 @@ async fn no_verb_of_the_store_goes_through_a_link_wherever_in_a_path_it_lies() {
         paths::rejected("brand", RUN, 1),
         paths::deleted("brand", RUN, 1),
         paths::lock("brand"),
-        paths::run(RUN),
+        paths::run(jiff::Timestamp::UNIX_EPOCH, RUN),
+        paths::history("run", jiff::Timestamp::UNIX_EPOCH, RUN),
+        paths::history_join(RUN),
     ];
     for path in every {
         let depth = path.split('/').count();

@@ -1,6 +1,6 @@
 //! Files divided by the month, quarter or year of a date, or not at all: by the settings, by the number of rows, and anew.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -24,13 +24,27 @@ const TABLES: &str = "order,order_row,order_party,order_invoice,order_custom_fie
                       goods_out_note_row,journal,journal_line";
 const EMPTY: &str = "order_custom_field,order_invoice";
 
-fn program(sandbox: &Sandbox, lake: &Path, partition: &str) -> Program {
+pub fn program(sandbox: &Sandbox, lake: &Path, partition: &str) -> Program {
     Program::new(sandbox, lake).with("PEARLIFT_RESOURCES_PARTITION", partition)
 }
 
 /// The name of the partition of a table, as the head states it.
 fn partition(lake: &Path, resource: &str, table: &str) -> Option<String> {
     head(lake, resource)["tables"][table]["partition"].as_str().map(str::to_owned)
+}
+
+/// Folders below a folder of a lake, without the administration, that hold nothing.
+pub fn empty_folders(lake: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(lake).unwrap().flatten().filter(|entry| entry.path().is_dir()) {
+        if entry.file_name() == "_pearlift" {
+            continue;
+        }
+        let below = empty_folders(&entry.path());
+        let is_empty = std::fs::read_dir(entry.path()).unwrap().next().is_none();
+        found.extend(is_empty.then(|| entry.path()).into_iter().chain(below));
+    }
+    found
 }
 
 /// Every row of a table with its origin, in the order of all columns; without the column of the folder.
@@ -369,6 +383,7 @@ async fn a_repartition_that_ends_at_any_step_leaves_the_old_files_or_the_new_one
         repartition(&year, &[], 0);
         assert_eq!(partition(copy.path(), "order", "order_row").as_deref(), Some("created_year"), "{step:?}");
         assert_eq!(rows_of_both(copy.path()), held, "{step:?}");
+        assert_eq!(empty_folders(copy.path()), Vec::<PathBuf>::new(), "{step:?}");
         assert_eq!(findings(&year, &["--deep"], 0), Vec::<String>::new(), "{step:?}");
     }
     assert!(outcomes.iter().all(|count| *count > 1), "{outcomes:?} of {steps:?}");

@@ -16,7 +16,7 @@ use pearlift::schema::{Catalog, Table};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, FileFailurePersistence, RngAlgorithm, TestRng, TestRunner};
 
-use crate::support::{Program, check_truth, files, flip, lean_orders, start, this_morning};
+use crate::support::{Program, check_truth, files, flip, is_history, lean_orders, start, this_morning};
 
 /// Cases of a plain `make test`; each takes some seconds.
 const CASES: u32 = 6;
@@ -253,7 +253,7 @@ impl Case {
 
 #[expect(clippy::ptr_arg, reason = "a filter of paths")]
 fn is_data(path: &std::path::PathBuf) -> bool {
-    path.extension().is_some_and(|ending| ending == "parquet")
+    !is_history(path) && path.extension().is_some_and(|ending| ending == "parquet")
 }
 
 /// Reads every Parquet file of every table as a glob would, and looks for keys that occur twice.

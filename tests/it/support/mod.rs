@@ -104,6 +104,11 @@ pub async fn pour(store: &Store) -> tempfile::TempDir {
     folder
 }
 
+/// Whether a path is that of a file of the history, to which each command appends.
+pub fn is_history(path: &Path) -> bool {
+    path.to_string_lossy().contains("/_pearlift/history/")
+}
+
 /// Every file below a folder, sorted; none where it does not exist.
 pub fn files(folder: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();

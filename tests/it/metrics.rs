@@ -1,0 +1,161 @@
+//! The file of metrics that a run writes for Prometheus, and the example alert rules over it.
+
+use std::collections::BTreeMap;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use crate::support::{Program, account, files, query, root, tool};
+
+/// The samples of a file as the client library of Prometheus reads them, by name and resource, each with its help and type
+/// checked.
+fn samples(path: &Path) -> BTreeMap<(String, String), f64> {
+    let script = r#"
+import json, sys
+from prometheus_client.parser import text_string_to_metric_families
+found = []
+for family in text_string_to_metric_families(open(sys.argv[1]).read()):
+    assert family.documentation and family.type == "gauge", family
+    assert family.samples, family
+    for sample in family.samples:
+        assert sample.labels.pop("account") == "acme", sample
+        resource = sample.labels.pop("resource", "")
+        assert not sample.labels, sample
+        found.append([sample.name, resource, sample.value])
+print(json.dumps(found))
+"#;
+    let output = Command::new(tool("python")).args(["-c", script]).arg(path).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let found: Vec<(String, String, f64)> = serde_json::from_slice(&output.stdout).unwrap();
+    let count = found.len();
+    let samples: BTreeMap<_, _> = found.into_iter().map(|(name, resource, value)| ((name, resource), value)).collect();
+    assert_eq!(samples.len(), count, "no series is there twice");
+    samples
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_run_writes_its_metrics_whether_it_succeeds_or_fails() {
+    // GIVEN a setting, and a good run
+    let sandbox = account(60).await;
+    let lake = tempfile::tempdir().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("pearlift.prom");
+    let program = Program::new(&sandbox, lake.path())
+        .with("PEARLIFT_METRICS_TEXTFILE", path.to_str().unwrap())
+        .with("PEARLIFT_RESOURCES_INCLUDE", "order,brand");
+    program.run(&["run"]).expect(0);
+
+    // THEN the file has the counts of the run and of its resources, and any user may read it
+    let first = samples(&path);
+    let of = |samples: &BTreeMap<(String, String), f64>, name: &str, resource: &str| {
+        samples.get(&(format!("pearlift_{name}"), resource.to_owned())).copied()
+    };
+    let rows = query(&format!("SELECT count(*) FROM read_parquet('{}/brand/*.parquet')", lake.path().display()));
+    assert_eq!(of(&first, "resource_rows", "brand"), rows[0].parse().ok());
+    assert_eq!(of(&first, "last_run_exit_code", ""), Some(0.0));
+    assert_eq!(of(&first, "resource_failed", "order"), Some(0.0));
+    assert!(of(&first, "resource_written_bytes", "order") > Some(0.0));
+    assert!(of(&first, "resource_watermark_timestamp_seconds", "order") > Some(0.0));
+    assert_eq!(of(&first, "resource_held_rows", "order"), of(&first, "resource_source_rows", "order"));
+    let ended = of(&first, "last_run_timestamp_seconds", "").unwrap();
+    assert_eq!(of(&first, "last_run_success_timestamp_seconds", ""), Some(ended));
+    assert_eq!(of(&first, "resource_success_timestamp_seconds", "brand"), Some(ended));
+    assert_eq!(path.metadata().unwrap().permissions().mode() & 0o444, 0o444);
+    assert_eq!(files(folder.path()), [path.clone()], "no draft is left");
+
+    // WHEN a run of one resource fails, and one that reaches nothing THEN the last success stays what it was
+    sandbox.age(Duration::from_secs(86_400));
+    program.clone().with("BRIGHTPEARL_STAFF_TOKEN", "planted-secret-12345=").run(&["run", "order"]).expect(4);
+    let second = samples(&path);
+    assert_eq!(of(&second, "last_run_exit_code", ""), Some(4.0));
+    assert!(of(&second, "last_run_timestamp_seconds", "") > Some(ended));
+    assert_eq!(of(&second, "last_run_success_timestamp_seconds", ""), Some(ended));
+    assert_eq!(of(&second, "resource_failed", "order"), Some(1.0));
+    for (name, resource) in
+        [("resource_success_timestamp_seconds", "order"), ("resource_rows", "brand"), ("resource_rows", "order")]
+    {
+        assert_eq!(of(&second, name, resource), of(&first, name, resource), "{name} {resource}");
+    }
+    program.clone().with("PEARLIFT_ACCOUNT_BASE_URL", "http://127.0.0.1:9/public-api/acme").run(&["run"]).expect(4);
+    let third = samples(&path);
+    assert_eq!(of(&third, "resource_rows", "order"), of(&first, "resource_rows", "order"));
+    assert_eq!(of(&third, "last_run_exit_code", ""), Some(4.0));
+    // AND a resource that is not selected any more leaves the file
+    program.clone().with("PEARLIFT_RESOURCES_INCLUDE", "brand").run(&["run"]).expect(0);
+    let last = samples(&path);
+    assert!(of(&last, "resource_rows", "brand").is_some() && of(&last, "resource_rows", "order").is_none());
+    // AND the alert rules name metrics that are there
+    let absent: Vec<String> = rules()
+        .into_iter()
+        .flat_map(|rule| rule.metrics)
+        .filter(|name| !first.keys().any(|(known, _)| known == name))
+        .collect();
+    assert_eq!(absent, Vec::<String>::new());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_file_that_cannot_be_written_is_a_warning_and_a_name_that_is_not_read_is_refused() {
+    let sandbox = account(50).await;
+    let lake = tempfile::tempdir().unwrap();
+    let program = Program::new(&sandbox, lake.path());
+    let missing = lake.path().join("missing/pearlift.prom");
+    let done =
+        program.clone().with("PEARLIFT_METRICS_TEXTFILE", missing.to_str().unwrap()).run(&["run", "brand"]).expect(0);
+    assert!(
+        done.stderr.contains("monitoring does not see this run") && done.stderr.contains("[metrics]"),
+        "{}",
+        done.stderr
+    );
+    let done = program.with("PEARLIFT_METRICS_TEXTFILE", "/tmp/pearlift.txt").run(&["run", "brand"]).expect(2);
+    assert!(done.stderr.contains("`metrics.textfile`") && done.stderr.contains(".prom"), "{}", done.stderr);
+}
+
+/// An alert rule, with the metrics that its expression names.
+#[derive(Debug, serde::Deserialize)]
+struct Rule {
+    alert: String,
+    expr: String,
+    metrics: Vec<String>,
+}
+
+/// The rules of the example, read as YAML.
+fn rules() -> Vec<Rule> {
+    let script = r#"
+import json, re, sys, yaml
+rules = [rule for group in yaml.safe_load(open(sys.argv[1]))["groups"] for rule in group["rules"]]
+for rule in rules:
+    assert set(rule) <= {"alert", "expr", "for", "labels", "annotations"}, rule
+    assert rule["labels"]["severity"] in ("warning", "critical") and rule["annotations"]["summary"], rule
+    assert re.fullmatch(r"\d+[smhd]", rule.get("for", "1h")), rule
+    assert rule["expr"].count("(") == rule["expr"].count(")"), rule
+print(json.dumps([{"alert": rule["alert"], "expr": rule["expr"], "metrics": re.findall(r"pearlift_\w+", rule["expr"])} for rule in rules]))
+"#;
+    let path = root().join("examples/monitoring/alerts.yml");
+    let output = Command::new(tool("python")).args(["-c", script]).arg(path).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+#[test]
+fn the_page_describes_every_metric_and_the_rules_use_only_those() {
+    let page = std::fs::read_to_string(root().join("docs/running.md")).unwrap();
+    let section = page.split("\n## Metrics\n").nth(1).expect("there is a section").split("\n## ").next().unwrap();
+    let source = std::fs::read_to_string(root().join("src/report/metrics.rs")).unwrap();
+    let source = source.split("#[cfg(test)]").next().unwrap();
+    let names: Vec<&str> = source.split('"').filter(|text| text.starts_with("pearlift_")).collect();
+    assert!(names.len() > 20, "{names:?}");
+    for name in &names {
+        assert!(section.contains(&format!("`{name}`")), "{name} is missing");
+    }
+    let rules = rules();
+    assert!(rules.len() > 5);
+    for rule in rules {
+        assert!(
+            !rule.metrics.is_empty() && rule.metrics.iter().all(|name| names.contains(&name.as_str())),
+            "{}: {}",
+            rule.alert,
+            rule.expr
+        );
+    }
+}
