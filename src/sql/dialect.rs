@@ -247,7 +247,7 @@ mod tests {
         }
         assert_eq!(SqlDialect::DuckDb.quote("a\"b"), "\"a\"\"b\"");
         assert_eq!(SqlDialect::Fabric.quote("a]b"), "[a]]b]");
-        assert_eq!(SqlDialect::Snowflake.quote("order"), "\"ORDER\"");
+        assert_eq!(SqlDialect::Snowflake.quote("a_b"), "\"A_B\"");
     }
 
     #[test]

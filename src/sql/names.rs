@@ -53,10 +53,12 @@ impl SqlNames {
         (!parts.is_empty()).then(|| parts.join("."))
     }
 
-    /// The name of a temporary table, which is in no schema.
+    /// The name of a temporary table, which is in no schema. Fabric copies files into ordinary tables.
     pub fn temporary(&self, dialect: SqlDialect, name: &str) -> String {
-        let mark = if dialect == SqlDialect::Fabric { "#" } else { "" };
-        dialect.quote(&format!("{mark}{}{name}", self.prefix))
+        match dialect {
+            SqlDialect::Fabric => self.ddl(dialect, name),
+            _ => dialect.quote(&format!("{}{name}", self.prefix)),
+        }
     }
 
     fn quoted(&self, name: &str, quote: impl Fn(&str) -> String) -> String {

@@ -80,7 +80,9 @@ async fn views_of_duckdb_have_the_rows_types_and_comments_of_every_table_for_any
         // WHEN the views are made THEN they have all rows that exist, and no column of a folder
         let path = script(program, folder.path(), &["--dialect", "duckdb", "--schema", "shop", "--prefix", "bp_"]);
         let destination = folder.path().join(word).canonicalize().unwrap();
-        let rows = duck(":memory:", &path, text(&destination), &["--name", "\"shop\".\"bp_{}\""]);
+        let page = root().join("docs/engines/duckdb.md");
+        let more = ["--name", "\"shop\".\"bp_{}\"", "--page", text(&page)];
+        let rows = duck(":memory:", &path, text(&destination), &more);
         assert_eq!(rows["order"], 154, "{rows}");
         assert!(rows.as_object().unwrap().len() > 20, "{rows}");
         let of = |name: &str| rows[name].as_u64().unwrap();
@@ -202,7 +204,10 @@ async fn a_version_that_is_not_there_or_has_other_columns_is_refused() {
         let why = refused(&["--dialect", dialect, "--location", "s3://lake/shop", "--since", "0"], 2);
         assert!(why.contains("cannot be changed row by row"), "{why}");
     }
-    // AND so are places that an engine cannot read, names that are none, and a destination without tables
+    // AND a resource without tables is left out, and named
+    let all = program.run(&["sql", "--dialect", "duckdb"]).expect(0).stdout;
+    assert!(all.contains("-- Not loaded yet: ") && !all.contains("\"brand\""), "{all}");
+    // AND places that an engine cannot read, names that are none, and a destination without tables are refused
     for dialect in ["snowflake", "bigquery", "redshift", "athena", "trino", "databricks", "fabric"] {
         assert!(refused(&["--dialect", dialect], 2).contains("--location"), "{dialect}");
     }

@@ -1,10 +1,11 @@
 """Executes the SQL of `pearlift sql --dialect duckdb` and compares every table with the files at the destination.
 
-    duck.py DATABASE SCRIPT DESTINATION [--name PATTERN] [--s3 http://HOST:PORT] [--skip TABLE,…]
+    duck.py DATABASE SCRIPT DESTINATION [--name PATTERN] [--s3 http://HOST:PORT] [--page FILE]
 
 DATABASE is a file, or `:memory:`. PATTERN is the name of a table's view, with `{}` for the table. Each table below the destination must be
 there with the same columns, types and rows: those of the files that are not marked as deleted, and without the folder of a date. Every
-column has a comment, and so has every table. Prints a JSON object: rows by table.
+column has a comment, and so has every table. The first query of a page is executed too, and must give rows. Prints a JSON object: rows by
+table.
 
 Needs the package duckdb; for s3 also fsspec and pyarrow, and the keys AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY.
 """
@@ -75,21 +76,23 @@ def main():
     parser.add_argument("destination")
     parser.add_argument("--name", default='"{}"')
     parser.add_argument("--s3")
-    parser.add_argument("--skip", default="")
+    parser.add_argument("--page")
     options = parser.parse_args()
     connection = connect(options.database, options.s3)
     with open(options.script) as script:
         connection.execute(script.read())
     rows = {}
     for table in tables(connection, options.destination):
-        if table in options.skip.split(","):
-            continue
         view = options.name.format(table)
         rows[table] = compare(connection, options.destination, table, view)
         commented(connection, table, view.split(".")[-1].strip('"'))
     for (name,) in connection.execute("SELECT view_name FROM duckdb_views() WHERE view_name LIKE '%\\_latest' ESCAPE '\\'").fetchall():
         schema = connection.execute("SELECT schema_name FROM duckdb_views() WHERE view_name = ?", [name]).fetchone()[0]
         rows[name] = connection.execute(f'SELECT count(*) FROM "{schema}"."{name}"').fetchone()[0]
+    if options.page:
+        with open(options.page) as page:
+            query = page.read().split("```sql\n")[1].split("```")[0]
+        assert connection.execute(query).fetchall(), query
     print(json.dumps(rows))
 
 

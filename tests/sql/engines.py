@@ -3,7 +3,8 @@
     engines.py spark|clickhouse SCRIPT DESTINATION [--s3]
 
 The views are in the schema `shop`, and their names begin with `bp_`. Compared by table: the columns in their order, the rows, of each column
-how many are not null, the sum of each decimal, the least and the greatest of each instant and day; and that columns have comments. With
+how many are not null, the sum of each decimal, the least and the greatest of each instant and day; and that columns have comments. The query
+with which the engine's page begins is executed, and must give rows. With
 --s3 the destination is a folder with a copy of the bucket that the script reads. Prints a JSON object: rows by table.
 
 Needs the packages chdb, duckdb and pyspark, and for Spark Java.
@@ -43,6 +44,9 @@ class Spark:
     def execute(self, statement):
         self.session.sql(statement.rstrip().rstrip(";"))
 
+    def rows(self, query):
+        return self.session.sql(query.rstrip().rstrip(";")).collect()
+
     def columns(self, view):
         described = self.session.sql(f"DESCRIBE {view}").collect()
         return [(row.col_name, row.comment) for row in described]
@@ -61,6 +65,9 @@ class ClickHouse:
 
     def execute(self, statement):
         self.session.query(statement.rstrip().rstrip(";"))
+
+    def rows(self, query):
+        return str(self.session.query(query.rstrip().rstrip(";"), "JSONCompactEachRow")).splitlines()
 
     def columns(self, view):
         described = json.loads(str(self.session.query(f"DESCRIBE {view}", "JSON")))["data"]
@@ -96,6 +103,10 @@ def main():
     for table in ("product_availability", "product_availability_warehouse"):
         if table in rows:
             rows[f"{table}_latest"] = engine.line(f"`shop`.`bp_{table}_latest`", "count(*)")[0]
+    with open(os.path.join(os.path.dirname(__file__), f"../../docs/engines/{which}.md")) as page:
+        query = page.read().split("```sql\n")[1].split("```")[0]
+    lines = [line for line in query.splitlines() if not line.startswith("--")]
+    assert engine.rows("\n".join(lines)), query
     print()
     print(json.dumps(rows))
 
