@@ -48,7 +48,7 @@ impl ChangedTable<'_> {
         let dropped = self.condition(&self.change.dropped);
         if self.is_merged() {
             if let Some(dropped) = dropped {
-                script.statement(&format!("DELETE FROM {target}\nWHERE ({dropped})\n    AND {key} NOT IN {held}"));
+                self.delete(&target, &format!("({dropped})\n    AND {key} NOT IN {held}"), script);
             }
             if !self.change.added.is_empty() {
                 self.merge(&target, source, script);
@@ -67,11 +67,26 @@ impl ChangedTable<'_> {
             (!parts.is_empty()).then(|| parts.join("\n    OR "))
         };
         if let Some(replaced) = replaced {
-            script.statement(&format!("DELETE FROM {target}\nWHERE {replaced}"));
+            self.delete(&target, &replaced, script);
         }
         if !self.change.added.is_empty() {
             self.loader.insert(self.table, source, script);
         }
+    }
+
+    /// Deletes the rows that meet a condition, which all rows of a record meet or none. Delta Lake takes no subquery in
+    /// the condition of a DELETE.
+    fn delete(&self, target: &str, condition: &str, script: &mut SqlScript) {
+        let is_delta = matches!(self.dialect(), SqlDialect::Spark | SqlDialect::Databricks);
+        if !is_delta || self.table.day.is_some() {
+            script.statement(&format!("DELETE FROM {target}\nWHERE {condition}"));
+            return;
+        }
+        let key = self.dialect().quote(self.table.record_key());
+        script.statement(&format!(
+            "MERGE INTO {target} AS t\nUSING (\nSELECT DISTINCT {key} FROM {target}\nWHERE {condition}\n) AS gone\n\
+             ON t.{key} = gone.{key}\nWHEN MATCHED THEN DELETE"
+        ));
     }
 
     fn merge(&self, target: &str, source: &RowSource, script: &mut SqlScript) {
