@@ -94,12 +94,12 @@ clocks: $(VENV)/ready
 trust: $(VENV)/ready
 	$(CARGO) test --test it -- --ignored --exact trust::many --nocapture
 
-# What Spark, DataFusion and ClickHouse see in the tables, against DuckDB, and the example for Spark; minutes. Needs Java, and
-# some 1.6 GB for READERS.
-readers:
+# What Spark, DataFusion and ClickHouse see in the tables, against DuckDB, the example for Spark, and the scripts of `pearlift
+# sql`; minutes. Needs Java, and some 1.6 GB for READERS.
+readers: $(VENV)/ready
 	@java -version > /dev/null 2>&1 || { echo "java is missing: Spark needs it, 17 or later"; exit 1; }
 	$(MAKE) $(READERS)/ready
-	$(CARGO) test --test it -- --ignored readers:: --nocapture
+	$(CARGO) test --test it -- --ignored readers:: sql_engines:: --nocapture
 
 $(READERS)/ready: tests/requirements-readers.txt
 	$(PYTHON) -m venv $(READERS)

@@ -107,6 +107,9 @@ pub enum Command {
     /// List the resources, or print the tables and columns of one
     #[command(after_help = ending("resources"), override_usage = RESOURCES)]
     Resources(Resources),
+    /// Print SQL by which an engine reads or loads the tables: views, external tables, COPY, MERGE
+    #[command(after_help = ending("sql"))]
+    Sql(Sql),
     /// Serve a simulated account on this machine, until interrupted
     #[command(after_help = ending("sandbox"))]
     Sandbox(SandboxArguments),
@@ -302,6 +305,49 @@ pub struct Resources {
     /// Print the schema file of the resource, with a typed column for each custom field that the account defines
     #[arg(long, requires = "name", conflicts_with_all = ["json", "reference", "dbt"])]
     pub custom_fields: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct Sql {
+    /// Names of resources [default: all that the settings include]
+    #[arg(value_name = "RESOURCE")]
+    pub resources: Vec<String>,
+    /// Dialect of the SQL
+    #[arg(long, value_enum)]
+    pub dialect: DialectChoice,
+    /// Schema of the tables and views, created if it is missing; with a catalogue as `catalogue.schema`
+    #[arg(long, value_name = "NAME")]
+    pub schema: Option<String>,
+    /// Beginning of the names of all tables and views
+    #[arg(long, value_name = "NAME")]
+    pub prefix: Option<String>,
+    /// Address at which the engine sees the destination, if it is not that of the settings
+    #[arg(long, value_name = "URL")]
+    pub location: Option<String>,
+    /// Name the files of the newest versions, so that a reader is consistent while a run publishes
+    #[arg(long)]
+    pub files: bool,
+    /// Load tables: everything (0), or the changes since VERSION of one resource, `order=12,product=4`, or a file of `--state`
+    #[arg(long, value_name = "VERSION")]
+    pub since: Option<String>,
+    /// File to write the versions to that the tables have after the script
+    #[arg(long, value_name = "FILE")]
+    pub state: Option<PathBuf>,
+}
+
+/// The dialects of SQL.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum DialectChoice {
+    Duckdb,
+    Spark,
+    Snowflake,
+    Bigquery,
+    Redshift,
+    Athena,
+    Trino,
+    Clickhouse,
+    Databricks,
+    Fabric,
 }
 
 #[derive(Debug, Args)]

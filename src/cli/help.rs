@@ -37,7 +37,7 @@ const OWN: [(&str, u8, &str); 4] = [
 /// The codes of commands that write tables.
 const WRITING: &[u8] = &[0, 1, 2, 3, 4, 5, 6, 7, 130];
 
-const ENDINGS: [Ending; 15] = [
+const ENDINGS: [Ending; 16] = [
     Ending {
         command: "pearlift",
         examples: &[
@@ -154,6 +154,21 @@ const ENDINGS: [Ending; 15] = [
         codes: &[0, 1, 2],
     },
     Ending {
+        command: "sql",
+        examples: &[
+            ("pearlift sql --dialect duckdb > views.sql", "Writes views of all tables for DuckDB."),
+            (
+                "pearlift sql --dialect snowflake --since 0 --state loaded.json",
+                "Prints the load of all tables, and notes their versions.",
+            ),
+            (
+                "pearlift sql --dialect snowflake --since loaded.json --state next.json",
+                "Prints the changes since then.",
+            ),
+        ],
+        codes: &[0, 1, 2, 5, 6, 7],
+    },
+    Ending {
         command: "sandbox",
         examples: &[
             ("pearlift sandbox", "Serves a simulated account on port 8080, until interrupted."),
@@ -260,6 +275,7 @@ mod tests {
                 Command::Plan(plan) => plan.resources,
                 Command::Verify(verify) => verify.resources,
                 Command::Resources(resources) => resources.name.into_iter().collect(),
+                Command::Sql(sql) => sql.resources,
                 _ => Vec::new(),
             };
             assert!(names.iter().all(|name| known(name)), "{line}");

@@ -25,6 +25,7 @@ mod clean;
 mod custom_fields;
 mod forget;
 mod resources;
+mod sql;
 mod sandbox;
 mod completions;
 
@@ -122,6 +123,7 @@ async fn dispatch(start: Start, command: Command) -> Result<u8> {
         Command::Clean(clean) => clean::clean(start, clean).await,
         Command::Forget(forget) => forget::forget(start, forget).await,
         Command::Resources(resources) => resources::resources(start, resources).await,
+        Command::Sql(sql) => sql::sql(start, sql).await,
         Command::Sandbox(sandbox) => sandbox::sandbox(sandbox).await,
         Command::Completions(completions) => completions::completions(completions),
     }

@@ -47,6 +47,14 @@ pub async fn head(store: &Store, resource: &str) -> Result<Option<Version>> {
     }
 }
 
+/// A version by its number, with its files; `None` where it is not kept, or its checkpoint is not.
+pub async fn version(store: &Store, resource: &str, number: u64) -> Result<Option<Version>> {
+    let Some(stored) = stored(store, resource, number).await? else { return Ok(None) };
+    let Some(since) = &stored.changed_since else { return resolve(stored, resource, number, None).map(Some) };
+    let checkpoint = read_checkpoint(store, resource, since.version).await?;
+    checkpoint.map(|checkpoint| resolve(stored, resource, number, Some(&checkpoint))).transpose()
+}
+
 /// The newest version of a resource without its files, or `None` when there is none.
 pub async fn newest_outline(store: &Store, resource: &str) -> Result<Option<Outline>> {
     loop {

@@ -32,7 +32,9 @@ pub use format::{
     ScanPlan, Selected, SkippedId, SpecColumn, State, TableFiles, Version,
 };
 pub use key::Key;
-pub use load::{head, newest_outline, outline, parse, parse_changes, read_plan, resources, versions, write_plan};
+pub use load::{
+    head, newest_outline, outline, parse, parse_changes, read_plan, resources, version, versions, write_plan,
+};
 pub use lookup_results::Looked;
 pub use overtaken::ResourceHolder;
 pub use pieces::{Pieces, SetSize};

@@ -102,6 +102,8 @@ mod shared;
 mod signals;
 mod slow;
 mod spellings;
+mod sql;
+mod sql_engines;
 mod stated;
 mod steps;
 mod stock;
