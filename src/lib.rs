@@ -34,6 +34,7 @@ pub mod forget;
 pub mod run;
 pub mod forecast;
 pub mod report;
+pub mod page;
 pub mod cli;
 
 /// The simulated account that `demo`, `sandbox` and the tests run against.

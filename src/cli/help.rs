@@ -37,7 +37,7 @@ const OWN: [(&str, u8, &str); 4] = [
 /// The codes of commands that write tables.
 const WRITING: &[u8] = &[0, 1, 2, 3, 4, 5, 6, 7, 130];
 
-const ENDINGS: [Ending; 15] = [
+const ENDINGS: [Ending; 16] = [
     Ending {
         command: "pearlift",
         examples: &[
@@ -113,6 +113,15 @@ const ENDINGS: [Ending; 15] = [
             ("pearlift status --max-age 26h", "Exits with 3 when a table is older than 26 hours."),
         ],
         codes: &[0, 1, 2, 3, 5, 7],
+    },
+    Ending {
+        command: "report",
+        examples: &[
+            ("pearlift report", "Writes ./pearlift-report.html."),
+            ("pearlift report --out /srv/www/acme.html --days 30", "Shows the last 30 days in another file."),
+            ("pearlift report --plan plan.json --open", "Shows a plan too, and opens the page in the browser."),
+        ],
+        codes: &[0, 1, 2, 5, 7],
     },
     Ending {
         command: "verify",

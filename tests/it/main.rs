@@ -69,6 +69,7 @@ mod numbered;
 mod oauth;
 mod overtaken;
 mod packages;
+mod page;
 mod panics;
 mod partitions;
 mod operating;
