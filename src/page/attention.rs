@@ -11,7 +11,7 @@ use crate::page::past::{number, text};
 use crate::quantity::{self, plural};
 use crate::report::StatusRow;
 
-/// Late resources that have an item each; of more, one item names them all.
+/// Late resources that have an item each, and resources that an item names.
 const SINGLE: usize = 5;
 
 /// The urgency of an item, the greatest first.
@@ -95,8 +95,47 @@ pub fn attention(input: &PageInput<'_>) -> Vec<AttentionItem> {
     items.extend(unread(input));
     items.extend(found(&input.kept.rejected, "values or records do not fit the schema", "#rejected"));
     items.extend(found(&input.kept.drift, "fields differ from the schema or from earlier scans", "#drift"));
+    let mut items = merged(items);
     items.sort_by_key(|item| item.urgency);
     items
+}
+
+/// Items of several resources with the same reason, such as refused credentials, in one.
+fn merged(items: Vec<AttentionItem>) -> Vec<AttentionItem> {
+    let mut merged: Vec<(AttentionItem, Vec<String>)> = Vec::new();
+    for item in items {
+        let is_same = |(other, _): &&mut (AttentionItem, Vec<String>)| {
+            (other.urgency, &other.reason, &other.advice) == (item.urgency, &item.reason, &item.advice)
+        };
+        match merged.iter_mut().find(is_same) {
+            Some((_, names)) => names.push(item.of),
+            None => {
+                let names = vec![item.of.clone()];
+                merged.push((item, names));
+            }
+        }
+    }
+    let joined = |(item, names): (AttentionItem, Vec<String>)| {
+        if names.len() == 1 {
+            return item;
+        }
+        // The command without the name of the first resource is that of all of them.
+        let general =
+            |command: String| command.strip_suffix(&format!(" {}", item.of)).map_or(command.clone(), str::to_owned);
+        let command = item.command.clone().map(general);
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        AttentionItem { of: shown_names(&names), command, ..item }
+    };
+    merged.into_iter().map(joined).collect()
+}
+
+/// The first few names, and the number of the others.
+fn shown_names(names: &[&str]) -> String {
+    let shown = names.iter().take(SINGLE).copied().collect::<Vec<_>>().join(", ");
+    match names.len().saturating_sub(SINGLE) {
+        0 => shown,
+        more => format!("{shown} and {more} more"),
+    }
 }
 
 /// The failure of a run as a whole.
@@ -204,14 +243,11 @@ fn unread(input: &PageInput<'_>) -> Option<AttentionItem> {
 /// Findings of reports, in one item.
 fn found(findings: &ReportedFindings, reason: &str, section: &str) -> Option<AttentionItem> {
     let names: BTreeSet<&str> = findings.listed.iter().map(|finding| finding.resource.as_str()).collect();
+    let names: Vec<&str> = names.into_iter().collect();
     let first = *names.first()?;
-    let shown = names.iter().take(SINGLE).copied().collect::<Vec<_>>().join(", ");
-    let of = match names.len().saturating_sub(SINGLE) {
-        0 => shown,
-        more => format!("{shown} and {more} more"),
-    };
     let places = plural(findings.listed.len().saturating_add(findings.more), "place");
     let name = if section == "#rejected" { "Rejected values" } else { "Drift" };
-    let item = AttentionItem::new(Urgency::Notice, of, format!("{reason}, in {places}: see “{name}” below"));
+    let item =
+        AttentionItem::new(Urgency::Notice, shown_names(&names), format!("{reason}, in {places}: see “{name}” below"));
     Some(item.try_command(format!("pearlift resources {first}")))
 }
