@@ -227,7 +227,7 @@ fn late(input: &PageInput<'_>, failed: &BTreeSet<&str>) -> Vec<AttentionItem> {
     let names: Vec<&str> = late.iter().map(|(name, _)| *name).collect();
     let reason = format!("not complete and scanned in the last {}", humantime::format_duration(input.max_age));
     let item = AttentionItem::new(Urgency::Late, plural(names.len(), "resource"), reason);
-    vec![item.advise(Some(names.join(", "))).try_command("pearlift run")]
+    vec![item.advise(Some(shown_names(&names))).try_command("pearlift run")]
 }
 
 /// Files about runs that cannot be read.

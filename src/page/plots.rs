@@ -24,7 +24,7 @@ const HALF: i32 = 4;
 /// Room for the numbers at the left, and for the dates below.
 const LEFT: u32 = 62;
 const BELOW: u32 = 22;
-const LETTERS: (&str, u32) = ("sans-serif", 12);
+const LETTERS: (&str, u32) = ("sans-serif", 14);
 /// The colours in the light; `templates/report.html` names them.
 const INK: RGBColor = RGBColor(0x1F, 0x23, 0x28);
 const GRID: RGBColor = RGBColor(0xC8, 0xCE, 0xD6);

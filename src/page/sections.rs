@@ -24,7 +24,7 @@ const STEPS: usize = 300;
 
 /// A word about a state, with the class of its colour.
 #[derive(Clone, Debug)]
-pub struct Verdict {
+pub struct StateWord {
     pub word: &'static str,
     pub class: &'static str,
 }
@@ -34,7 +34,7 @@ pub struct Verdict {
 pub struct PageLine {
     /// The header of the line.
     pub head: String,
-    pub verdict: Option<Verdict>,
+    pub verdict: Option<StateWord>,
     pub cells: Vec<String>,
     /// A text below the line, over all columns.
     pub note: Option<String>,
@@ -50,23 +50,23 @@ impl Words<'_> {
     }
 
     /// The last run that read the source, in a word and a sentence.
-    pub fn last_run(&self) -> (Verdict, String) {
+    pub fn last_run(&self) -> (StateWord, String) {
         let Some(run) = self.0.past.last_run() else {
             let text = format!("The history has no run of the last {}.", plural(self.0.days, "day"));
-            return (Verdict { word: "None", class: "note" }, text);
+            return (StateWord { word: "None", class: "note" }, text);
         };
         let verdict = ended(run);
         let started = instant(run, "started_at");
         let began = started.map(|at| format!("{}, {}", minute(at), self.ago(at))).unwrap_or_default();
-        let mut sentence = format!(
-            "`{}` began {began}, took {} and ended with exit code {}: {} changed, {} failed of {}.",
-            text(run, "command"),
-            duration(took(run)),
-            number(run, "exit_code"),
-            plural(changed(run), "row"),
-            quantity::number(number(run, "failed")),
-            plural(number(run, "resources"), "resource"),
-        );
+        let did = match number(run, "resources") {
+            0 => "it processed no resource".to_owned(),
+            all => {
+                let failed = quantity::number(number(run, "failed"));
+                format!("{} changed, {failed} of {} failed", plural(changed(run), "row"), plural(all, "resource"))
+            }
+        };
+        let (command, took, code) = (text(run, "command"), duration(took(run)), number(run, "exit_code"));
+        let mut sentence = format!("{command} began {began}, took {took} and ended with exit code {code}: {did}.");
         let good = self.0.past.runs.iter().find(|run| number(run, "exit_code") == 0 && text(run, "command") == "run");
         if number(run, "exit_code") != 0 {
             let last = good.and_then(|run| instant(run, "finished_at"));
@@ -75,7 +75,7 @@ impl Words<'_> {
                 |at| format!(" The last run that succeeded ended {}, {}.", minute(at), self.ago(at)),
             ));
         }
-        (verdict, self.text(&sentence.replace('`', "")))
+        (verdict, self.text(&sentence))
     }
 
     /// The last runs.
@@ -116,7 +116,9 @@ impl Words<'_> {
             (Some(_), false) if missing(row).is_some() => ("incomplete", "warn"),
             (Some(_), false) => ("complete", "good"),
         };
-        let completed = state.and_then(|state| state.completed_at);
+        // The earlier of the two clocks, by which a resource is late, too.
+        let scanned = |at: Timestamp, ours: Option<Timestamp>| ours.map_or(at, |ours| ours.min(at));
+        let completed = state.and_then(|state| Some(scanned(state.completed_at?, state.clocks.completed_at)));
         let counted = state.map(|state| (&state.count, state.count.at_source.filter(|_| !state.count.unreliable)));
         let complete = match counted {
             Some((count, Some(at_source))) => {
@@ -132,7 +134,7 @@ impl Words<'_> {
         let pending = state.map_or(0, |state| quantity::count(state.pending.len()));
         PageLine {
             head: self.text(&row.resource),
-            verdict: Some(Verdict { word, class }),
+            verdict: Some(StateWord { word, class }),
             cells: vec![
                 completed.map_or_else(|| "never".to_owned(), |at| self.ago(at)),
                 state.and_then(|state| state.watermark).map_or_else(|| "–".to_owned(), minute),
@@ -279,7 +281,7 @@ impl Words<'_> {
 }
 
 /// The end of a run in a word.
-fn ended(run: &HistoryRow) -> Verdict {
+fn ended(run: &HistoryRow) -> StateWord {
     let (word, class) = match (number(run, "exit_code"), text(run, "failure")) {
         (0, _) => ("succeeded", "good"),
         (130, _) => ("interrupted", "warn"),
@@ -288,7 +290,7 @@ fn ended(run: &HistoryRow) -> Verdict {
         _ if number(run, "resources") > number(run, "failed") => ("partly failed", "bad"),
         _ => ("failed", "bad"),
     };
-    Verdict { word, class }
+    StateWord { word, class }
 }
 
 fn took(run: &HistoryRow) -> Duration {

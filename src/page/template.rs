@@ -7,7 +7,7 @@ use crate::failure::{Failure, Kind, Result};
 use crate::page::attention::{AttentionItem, attention};
 use crate::page::input::PageInput;
 use crate::page::plots::{Plot, SIZE};
-use crate::page::sections::{PageLine, Verdict, Words, minute};
+use crate::page::sections::{PageLine, StateWord, Words, minute};
 use crate::quantity::plural;
 
 /// The texts of the page.
@@ -20,7 +20,7 @@ struct ReportPage {
     made: String,
     version: &'static str,
     period: String,
-    verdict: Verdict,
+    verdict: StateWord,
     last_run: String,
     attention: Vec<AttentionItem>,
     runs: Vec<PageLine>,
