@@ -35,6 +35,7 @@ pub mod run;
 pub mod forecast;
 pub mod report;
 pub mod sql;
+pub mod page;
 pub mod cli;
 
 /// The simulated account that `demo`, `sandbox` and the tests run against.

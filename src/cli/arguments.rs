@@ -95,6 +95,9 @@ pub enum Command {
     /// Print the completeness, age and size of each resource
     #[command(after_help = ending("status"))]
     Status(StatusArguments),
+    /// Write the state of the destination as one HTML page: runs, freshness, completeness, plots
+    #[command(after_help = ending("report"))]
+    Report(ReportArguments),
     /// Compare the files at the destination with the manifests, and report damage
     #[command(after_help = ending("verify"))]
     Verify(Verify),
@@ -238,6 +241,25 @@ pub struct StatusArguments {
     /// Print the last N runs instead, the newest first
     #[arg(long, value_name = "N", num_args = 0..=1, require_equals = true, default_missing_value = "20", conflicts_with = "max_age")]
     pub history: Option<NonZeroUsize>,
+}
+
+#[derive(Debug, Args)]
+pub struct ReportArguments {
+    /// File to write; an existing file is replaced
+    #[arg(long, value_name = "FILE", default_value = "pearlift-report.html")]
+    pub out: PathBuf,
+    /// Open the page in the browser
+    #[arg(long)]
+    pub open: bool,
+    /// Days of the history to show
+    #[arg(long, value_name = "N", default_value_t = 90, value_parser = clap::value_parser!(u16).range(1..=400))]
+    pub days: u16,
+    /// Age from which a resource is late (26h, 2d)
+    #[arg(long, value_name = "AGE", default_value = "26h", value_parser = humantime::parse_duration)]
+    pub max_age: Duration,
+    /// File with the output of `plan --json`, to be shown too
+    #[arg(long, value_name = "FILE")]
+    pub plan: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

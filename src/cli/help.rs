@@ -115,6 +115,15 @@ const ENDINGS: [Ending; 16] = [
         codes: &[0, 1, 2, 3, 5, 7],
     },
     Ending {
+        command: "report",
+        examples: &[
+            ("pearlift report", "Writes ./pearlift-report.html."),
+            ("pearlift report --out /srv/www/acme.html --days 30", "Shows the last 30 days in another file."),
+            ("pearlift report --plan plan.json --open", "Shows a plan too, and opens the page in the browser."),
+        ],
+        codes: &[0, 1, 2, 5, 7],
+    },
+    Ending {
         command: "verify",
         examples: &[
             ("pearlift verify", "Compares the sizes and footers of all files."),

@@ -20,6 +20,7 @@ mod backfill;
 mod reconcile;
 mod plan;
 mod status;
+mod report;
 mod verify;
 mod clean;
 mod custom_fields;
@@ -119,6 +120,7 @@ async fn dispatch(start: Start, command: Command) -> Result<u8> {
         Command::Reconcile(reconcile) => reconcile::reconcile(start, reconcile).await,
         Command::Plan(plan) => plan::plan(start, plan).await,
         Command::Status(status) => status::status(start, status).await,
+        Command::Report(arguments) => report::report(start, arguments).await,
         Command::Verify(verify) => verify::verify(start, verify).await,
         Command::Clean(clean) => clean::clean(start, clean).await,
         Command::Forget(forget) => forget::forget(start, forget).await,

@@ -17,4 +17,5 @@ pub use columns::{HistoryColumn, HistoryTable};
 pub use erase::erase_texts;
 pub use files::{HistoryFile, history_files};
 pub use join::{HistoryJoins, is_due, join_history};
-pub use recent::recent_runs;
+pub use recent::{recent_runs, visit_since};
+pub use rows::HistoryRow;

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::failure::Result;
 use crate::history::columns::HistoryTable;
-use crate::history::files::{HistoryFile, history_files, read};
+use crate::history::files::{HistoryFile, history_files, read, visit};
 use crate::history::rows::{HistoryRow, key, started_at};
 use crate::store::{Store, paths};
 
@@ -36,6 +36,30 @@ pub async fn recent_runs(store: &Store, most: usize) -> Result<Vec<Value>> {
         run.insert("resources".to_owned(), own.into_values().collect());
     }
     Ok(runs.into_iter().map(Value::Object).collect())
+}
+
+/// Visits the rows of a table of runs that started since an instant, file by file; gives the paths of the files that
+/// cannot be read. A row may be visited twice, after a join that was not finished.
+pub async fn visit_since(
+    store: &Store,
+    table: HistoryTable,
+    since: Timestamp,
+    mut each: impl FnMut(&HistoryRow),
+) -> Result<Vec<String>> {
+    let listed = store.list(paths::HISTORY).await?;
+    let mut unread = Vec::new();
+    for file in history_files(table, &listed).into_iter().filter(|file| until(file) >= since) {
+        let is_read = visit(store, table, &file.path, |row| {
+            if started_at(&row).is_some_and(|at| at >= since) {
+                each(&row);
+            }
+        });
+        // A file that was joined meanwhile is gone, and not damaged.
+        if !is_read.await? && store.size(&file.path).await?.is_some() {
+            unread.push(file.path);
+        }
+    }
+    Ok(unread)
 }
 
 /// The end of the second in which the last run of a file started.

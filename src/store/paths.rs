@@ -230,6 +230,12 @@ pub fn is_report(path: &str) -> bool {
     name.is_some_and(|name| is_run(name) || is_timed(name))
 }
 
+/// The start of the run whose report a path is, where its name states it.
+pub fn report_started(path: &str) -> Option<Timestamp> {
+    let (at, run) = path.strip_prefix(RUNS)?.strip_prefix('/')?.strip_suffix(".json")?.split_once('-')?;
+    instant(at).filter(|_| is_run(run))
+}
+
 /// Whether a name is an instant and a run.
 fn is_timed(name: &str) -> bool {
     name.split_once('-').is_some_and(|(at, run)| instant(at).is_some() && is_run(run))
