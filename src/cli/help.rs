@@ -240,7 +240,7 @@ mod tests {
             assert!(purpose.starts_with(char::is_uppercase) && purpose.split(' ').count() > 3, "{purpose}");
             assert!(help.starts_with(&purpose[..30.min(purpose.len())]), "{help}");
             let ending = ENDINGS.iter().find(|ending| ending.command == command.get_name()).expect("it has an ending");
-            assert!((1..=3).contains(&ending.examples.len()), "{help}");
+            assert!((1..=4).contains(&ending.examples.len()), "{help}");
             assert!(help.contains("\nExamples:\n") && help.contains("\nExit codes:\n  0 "), "{help}");
         }
     }

@@ -159,11 +159,14 @@ fn data_type(kind: Type) -> String {
 
 /// A text in quotes; `{{`, `{%` and `{#` would open a template.
 fn quoted(text: &str) -> String {
-    let text = ["{{", "{%", "{#"].iter().fold(text.to_owned(), |text, open| {
-        let (first, second) = open.split_at(1);
-        text.replace(open, &format!("{first} {second}"))
-    });
-    json!(text).to_string()
+    let mut apart = String::with_capacity(text.len());
+    for next in text.chars() {
+        if matches!(next, '{' | '%' | '#') && apart.ends_with('{') {
+            apart.push(' ');
+        }
+        apart.push(next);
+    }
+    json!(apart).to_string()
 }
 
 #[cfg(test)]

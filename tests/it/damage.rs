@@ -214,7 +214,7 @@ async fn a_source_that_gives_little_of_what_was_held_is_not_believed_until_a_per
     // WHEN it is repaired THEN it is refused, with the flag that forces it, and nothing changed
     let done = program.run(&["backfill", "--damaged", "product"]).expect(3);
     assert!(done.stderr.contains("`pearlift backfill --damaged --force product`"), "{}", done.stderr);
-    assert_eq!(files(lake.path()).len(), before.len() + 1, "a report and nothing else");
+    assert_eq!(files(lake.path()).len(), before.len() + 3, "a report, two files of the history and nothing else");
     assert!(file.exists());
 
     // WHEN a person insists THEN they are gone
