@@ -37,7 +37,7 @@ const OWN: [(&str, u8, &str); 4] = [
 /// The codes of commands that write tables.
 const WRITING: &[u8] = &[0, 1, 2, 3, 4, 5, 6, 7, 130];
 
-const ENDINGS: [Ending; 16] = [
+const ENDINGS: [Ending; 17] = [
     Ending {
         command: "pearlift",
         examples: &[

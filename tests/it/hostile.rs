@@ -15,13 +15,12 @@ use crate::support::{Program, account, files};
 
 const OTHER_RUN: &str = "0123456789abcdef0123456789abcdef";
 
-/// Every file below a folder with its bytes, but for locks and reports, which come with each command.
+/// Every file below a folder with its bytes, but for locks, reports and the history, which come with each command.
 fn contents(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     let mut found: BTreeMap<_, _> =
         files(folder).into_iter().map(|path| (path.clone(), std::fs::read(path).unwrap())).collect();
-    found.retain(|path, _| {
-        !path.to_string_lossy().contains("_pearlift/locks") && !path.to_string_lossy().contains("_pearlift/runs")
-    });
+    let comes = ["_pearlift/locks", "_pearlift/runs", "_pearlift/history"];
+    found.retain(|path, _| comes.iter().all(|folder| !path.to_string_lossy().contains(folder)));
     found
 }
 

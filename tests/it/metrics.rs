@@ -62,7 +62,7 @@ async fn a_run_writes_its_metrics_whether_it_succeeds_or_fails() {
     assert_eq!(of(&first, "last_run_success_timestamp_seconds", ""), Some(ended));
     assert_eq!(of(&first, "resource_success_timestamp_seconds", "brand"), Some(ended));
     assert_eq!(path.metadata().unwrap().permissions().mode() & 0o444, 0o444);
-    assert_eq!(files(folder.path()), [path.clone()], "no draft is left");
+    assert_eq!(files(folder.path()), std::slice::from_ref(&path), "no draft is left");
 
     // WHEN a run of one resource fails, and one that reaches nothing THEN the last success stays what it was
     sandbox.age(Duration::from_secs(86_400));

@@ -384,14 +384,14 @@ async fn advice_names_the_secret_of_the_configured_kind() {
         ("staff-token", &[("BRIGHTPEARL_STAFF_TOKEN", "wrong-token")], 4, &["BRIGHTPEARL_STAFF_TOKEN"]),
         (
             "staff-token",
-            &[("PAN_SEC_BRIGHTPEARL-STAFF_TOKEN", "wrong-token"), ("BRIGHTPEARL_ACCOUNT_TOKEN", "another")],
+            &[("PAN_SEC_BRIGHTPEARL-STAFF_TOKEN", "wrong-token"), ("BRIGHTPEARL_ACCOUNT_TOKEN", "another-token")],
             4,
             &["PAN_SEC_BRIGHTPEARL-STAFF_TOKEN"],
         ),
-        ("staff-token", &[("BRIGHTPEARL_ACCOUNT_TOKEN", "another")], 2, &["BRIGHTPEARL_STAFF_TOKEN"]),
+        ("staff-token", &[("BRIGHTPEARL_ACCOUNT_TOKEN", "another-token")], 2, &["BRIGHTPEARL_STAFF_TOKEN"]),
         ("staff-token", &[("BRIGHTPEARL_STAFF_TOKEN", "wrong\u{1}token")], 2, &["BRIGHTPEARL_STAFF_TOKEN"]),
         ("account-token", &[("BRIGHTPEARL_ACCOUNT_TOKEN", "wrong-token")], 4, &["BRIGHTPEARL_ACCOUNT_TOKEN"]),
-        ("account-token", &[("BRIGHTPEARL_STAFF_TOKEN", "another")], 2, &["BRIGHTPEARL_ACCOUNT_TOKEN"]),
+        ("account-token", &[("BRIGHTPEARL_STAFF_TOKEN", "another-staff-token")], 2, &["BRIGHTPEARL_ACCOUNT_TOKEN"]),
         (
             "oauth",
             &[("BRIGHTPEARL_OAUTH_ACCESS_TOKEN", "wrong-token")],
@@ -408,7 +408,7 @@ async fn advice_names_the_secret_of_the_configured_kind() {
             4,
             &["BRIGHTPEARL_CLIENT_SECRET", "BRIGHTPEARL_OAUTH_REFRESH_TOKEN"],
         ),
-        ("oauth", &[("BRIGHTPEARL_STAFF_TOKEN", "another")], 2, &["BRIGHTPEARL_OAUTH_REFRESH_TOKEN"]),
+        ("oauth", &[("BRIGHTPEARL_STAFF_TOKEN", "another-staff-token")], 2, &["BRIGHTPEARL_OAUTH_REFRESH_TOKEN"]),
     ];
     for (kind, variables, code, named) in cases {
         // GIVEN a secret that is wrong or missing
