@@ -105,7 +105,8 @@ async fn every_command_that_changes_a_destination_leaves_a_row() {
     // GIVEN a destination, and commands of each kind
     let sandbox = account(60).await;
     let lake = tempfile::tempdir().unwrap();
-    let program = Program::new(&sandbox, lake.path()).by_month().with("BRIGHTPEARL_HASH_KEY", &"0123456789abcdef".repeat(4));
+    let program =
+        Program::new(&sandbox, lake.path()).by_month().with("BRIGHTPEARL_HASH_KEY", &"0123456789abcdef".repeat(4));
     program.run(&["run", "order", "contact"]).expect(0);
     let ids = sandbox.ids("order");
     sandbox.edit("order", &ids[..2]);

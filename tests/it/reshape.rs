@@ -104,7 +104,7 @@ fn run(program: &Program, schemas: &TempDir, arguments: &[&str]) -> Done {
 async fn account_and_lake(orders: u64) -> (Sandbox, TempDir, Program) {
     let sandbox = account(orders).await;
     let lake = tempfile::tempdir().unwrap();
-    let program = Program::new(&sandbox, lake.path());
+    let program = Program::new(&sandbox, lake.path()).by_month();
     (sandbox, lake, program)
 }
 
@@ -345,7 +345,7 @@ async fn a_rewrite_that_dies_is_undone_before_its_commit_and_finished_after_it()
         if committed {
             std::fs::copy(&rewritten, there.path().join(rewritten.strip_prefix(lake.path()).unwrap())).unwrap();
         }
-        let program = Program::new(&sandbox, there.path());
+        let program = Program::new(&sandbox, there.path()).by_month();
         program.run(&["run", "order"]).expect(0);
 
         // THEN the next run makes it whole: the tables equal the truth, nothing is left over
@@ -361,7 +361,7 @@ async fn tables_in_a_bucket_are_rewritten_too() {
     // GIVEN an S3 server and orders exported to it by a schema that lacks columns
     let sandbox = account(150).await;
     let weed = Weed::start();
-    let program = weed.reach(Program::new(&sandbox, "s3://lake/shop"));
+    let program = weed.reach(Program::new(&sandbox, "s3://lake/shop").by_month());
     run(&program, &without("order", &ADDED), &["run", "order"]).expect(0);
 
     // WHEN it runs with them
@@ -379,7 +379,7 @@ async fn snapshots_of_former_days_are_rewritten_with_those_of_today() {
     let settings = SandboxSettings { limit: 0, now: Some(now), ..SandboxSettings::default() };
     let sandbox = start(settings, Size { orders: 50, ..Size::default() }).await;
     let lake = tempfile::tempdir().unwrap();
-    let program = Program::new(&sandbox, lake.path());
+    let program = Program::new(&sandbox, lake.path()).by_month();
     let narrow = without("product_availability", &["allocated"]);
     let often = program.clone().with("PEARLIFT_RESOURCE_PRODUCT_AVAILABILITY_EVERY", "1ms");
     run(&often, &narrow, &["run", "product_availability"]).expect(0);

@@ -56,7 +56,7 @@ async fn contacts(encodings: &str) -> (Sandbox, tempfile::TempDir, Program) {
     let settings = SandboxSettings { limit: 0, now: Some(this_morning()), ..SandboxSettings::default() };
     let sandbox = start(settings, Size { orders: 10, ..Size::default() }.with("contact", 6_000)).await;
     let lake = tempfile::tempdir().unwrap();
-    let program = Program::new(&sandbox, lake.path()).with("PEARLIFT_LIMITS_ROW_GROUP_ROWS", "1024");
+    let program = Program::new(&sandbox, lake.path()).by_month().with("PEARLIFT_LIMITS_ROW_GROUP_ROWS", "1024");
     program.clone().with("PEARLIFT_LIMITS_ENCODINGS", encodings).run(&["run", "contact"]).expect(0);
     (sandbox, lake, program)
 }
@@ -140,7 +140,7 @@ async fn open_orders_read_again_without_a_change_read_each_file_once_and_write_n
     // GIVEN orders in a bucket, some of them open
     let sandbox = account(2_000).await;
     let store = Store::memory();
-    let program = Program::new(&sandbox, Path::new("unused"));
+    let program = Program::new(&sandbox, Path::new("unused")).by_month();
     night(&program, &store, &["order"]).await;
     let live = store.list("order").await.unwrap();
     let mut bytes: u64 = live.iter().map(|(_, bytes)| bytes).sum();
@@ -167,7 +167,7 @@ async fn payments_and_products_that_come_every_night_do_not_add_a_file_each_nigh
     // GIVEN payments by month, and products
     let sandbox = account(400).await;
     let lake = tempfile::tempdir().unwrap();
-    let program = Program::new(&sandbox, lake.path());
+    let program = Program::new(&sandbox, lake.path()).by_month();
     let names = ["run", "customer_payment", "supplier_payment", "product", "goods_movement"];
     program.run(&names).expect(0);
     let before = by_folder(lake.path());
@@ -198,7 +198,7 @@ async fn rows_of_deleted_records_gather_in_one_file_a_table() {
     // GIVEN orders of which some are deleted every week
     let sandbox = account(400).await;
     let lake = tempfile::tempdir().unwrap();
-    let program = Program::new(&sandbox, lake.path());
+    let program = Program::new(&sandbox, lake.path()).by_month();
     program.run(&["run", "order"]).expect(0);
     let ids = sandbox.ids("order");
     let weeks: Vec<Vec<i64>> = (0..4).map(|week| ids.iter().skip(week * 7).step_by(60).copied().collect()).collect();
@@ -243,7 +243,7 @@ async fn open_records_are_known_without_reading_every_month() {
     // GIVEN notes of three years in a bucket, some of them open, and a night in which one was edited
     let sandbox = account(600).await;
     let store = Store::memory();
-    let program = Program::new(&sandbox, Path::new("unused")).with("PEARLIFT_LIMITS_ROW_GROUP_ROWS", "1024");
+    let program = Program::new(&sandbox, Path::new("unused")).by_month().with("PEARLIFT_LIMITS_ROW_GROUP_ROWS", "1024");
     night(&program, &store, &["goods_out_note"]).await;
     let head = || async { pearlift::manifest::head(&store, "goods_out_note").await.unwrap().unwrap() };
     let listed = |head: &pearlift::manifest::Version| -> Vec<i64> {
@@ -283,6 +283,7 @@ async fn a_first_load_in_many_commits_writes_each_row_once() {
     let sandbox = start(settings, Size { orders: 10, ..Size::default() }.with("contact", 8_000)).await;
     let lake = tempfile::tempdir().unwrap();
     let program = Program::new(&sandbox, lake.path())
+        .by_month()
         .with("PEARLIFT_LIMITS_COMMIT_EVERY", "1ms")
         // Nothing is small beside this: no file is joined with a following one.
         .with("PEARLIFT_LIMITS_FILE_BYTES", "16KiB");
@@ -304,7 +305,7 @@ async fn twenty_seven_nights_add_at_most_forty_data_files() {
     // GIVEN an account, all but its snapshots
     let sandbox = account(150).await;
     let lake = tempfile::tempdir().unwrap();
-    let program = Program::new(&sandbox, lake.path());
+    let program = Program::new(&sandbox, lake.path()).by_month();
     let catalog = program.request(&[]).catalog;
     let names: Vec<&str> = catalog
         .resources()

@@ -34,7 +34,7 @@ async fn in_27_nights_on_1_500_orders_pearlift_stays_smaller_than_the_data_and_a
     // GIVEN 1,500 orders with their payments and notes
     let sandbox = account(1_500).await;
     let lake = fast_folder();
-    let program = Program::new(&sandbox, lake.path());
+    let program = Program::new(&sandbox, lake.path()).by_month();
     program.run(&["run"]).expect(0);
     let ours = lake.path().join("_pearlift");
     let first = data_files(lake.path());
@@ -122,7 +122,7 @@ async fn a_version_that_does_not_go_with_its_checkpoint_is_damage_and_nothing_is
     // GIVEN three nights of orders: the last two versions refer to the first
     let sandbox = account(100).await;
     let lake = fast_folder();
-    let program = Program::new(&sandbox, lake.path());
+    let program = Program::new(&sandbox, lake.path()).by_month();
     for _ in 0..3 {
         program.run(&["run", "order"]).expect(0);
         sandbox.age(Duration::from_secs(5 * 3600));
@@ -172,7 +172,7 @@ async fn a_version_that_does_not_go_with_its_checkpoint_is_damage_and_nothing_is
 async fn a_night_without_changes_adds_a_few_bytes_and_no_list() {
     let sandbox = account(300).await;
     let lake = fast_folder();
-    let program = Program::new(&sandbox, lake.path());
+    let program = Program::new(&sandbox, lake.path()).by_month();
     program.run(&["run"]).expect(0);
     program.run(&["run"]).expect(0);
     for (resource, _) in versions(lake.path()) {

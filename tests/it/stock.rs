@@ -80,7 +80,7 @@ async fn a_note_whose_day_of_receipt_is_corrected_moves_to_its_month() {
     // GIVEN exported notes, of which some have another day of receipt since
     let sandbox = account(600).await;
     let lake = tempfile::tempdir().unwrap();
-    let program = Program::new(&sandbox, lake.path());
+    let program = Program::new(&sandbox, lake.path()).by_month();
     program.run(&["run", "goods_in_note"]).expect(0);
     check_truth(&sandbox, text(&lake), &["--only", NOTES]);
     let moved: Vec<i64> = sandbox.ids("goods_in_note").into_iter().step_by(4).collect();
