@@ -29,4 +29,11 @@ impl Store {
             let _ = folder.remove_empty(&format!("{}/{run}", paths::STAGING));
         }
     }
+
+    /// Removes a folder where it is empty: a bucket has no folders. One that cannot be removed stays.
+    pub fn remove_empty(&self, path: &str) {
+        if let StoreKind::Folder(folder) = &self.place {
+            let _ = folder.remove_empty(path);
+        }
+    }
 }
