@@ -10,15 +10,18 @@ use arrow_array::cast::AsArray;
 use arrow_array::types::{Date32Type, Decimal128Type, Int32Type, Int64Type, TimestampMicrosecondType};
 use arrow_array::{Array, ArrayRef};
 use arrow_schema::{DataType, TimeUnit};
+use bytes::buf::Reader;
+use bytes::{Buf, Bytes};
 use jiff::Timestamp;
 use jiff::civil::Date;
 use parquet::arrow::arrow_reader::ArrowReaderMetadata;
 use parquet::arrow::arrow_reader::statistics::StatisticsConverter;
+use parquet::errors::ParquetError;
+use parquet::file::reader::{ChunkReader, Length};
 
-use crate::failure::{Failure, Kind, Result};
+use crate::failure::{Kind, Result};
 use crate::store::RemoteFile;
 use crate::write::file_limits::{Indexes, load_footer};
-use crate::write::ranges::Chunks;
 
 const EPOCH: Date = Date::constant(1970, 1, 1);
 /// Microseconds of a millisecond: bounds of instants are in milliseconds.
@@ -32,18 +35,73 @@ struct Bounds {
     range: Option<(String, String)>,
 }
 
-/// The statistics of a file as JSON; none where its footer cannot be read. Fails where the store does. Blocks: call it
-/// from a blocking thread.
-pub fn statistics(file: RemoteFile) -> Result<Option<String>> {
-    match Chunks::open(file).and_then(|file| load_footer(&file, Indexes::None)) {
-        Ok(footer) => Ok(Some(of_footer(&footer))),
-        Err(parquet::errors::ParquetError::External(inner)) => match inner.downcast::<Failure>() {
-            Ok(failure) if failure.kind() == Kind::StoreUnreachable => Err(*failure),
-            Ok(_) | Err(_) => Ok(None),
-        },
-        Err(_) => Ok(None),
+/// Bytes of a file's end that are fetched first: the footers of most files fit.
+const TAIL: u64 = 64 << 10;
+
+/// The end of a file, as far as a footer needs it.
+struct FileEnd {
+    size: u64,
+    bytes: Bytes,
+}
+
+impl Length for FileEnd {
+    fn len(&self) -> u64 {
+        self.size
     }
 }
+
+impl ChunkReader for FileEnd {
+    type T = Reader<Bytes>;
+
+    fn get_read(&self, start: u64) -> parquet::errors::Result<Self::T> {
+        let held = usize::try_from(self.size.saturating_sub(start)).unwrap_or(usize::MAX);
+        Ok(self.get_bytes(start, held)?.reader())
+    }
+
+    fn get_bytes(&self, start: u64, length: usize) -> parquet::errors::Result<Bytes> {
+        let first = self.size - u64::try_from(self.bytes.len()).expect("a length fits");
+        let from = start.checked_sub(first).and_then(|from| usize::try_from(from).ok());
+        let range = from.and_then(|from| Some(from..from.checked_add(length)?));
+        let range = range.filter(|range| range.end <= self.bytes.len());
+        let range = range.ok_or_else(|| ParquetError::EOF(format!("{length} bytes at {start}")))?;
+        Ok(self.bytes.slice(range))
+    }
+}
+
+/// The statistics of a file as JSON; none where its footer cannot be read. Fails where the store does. Holds no thread while
+/// the store answers.
+pub async fn statistics(file: &RemoteFile) -> Result<Option<String>> {
+    let size = file.size();
+    let mut wanted = TAIL.min(size);
+    for _ in 0..2 {
+        let bytes = match file.fetch(size - wanted, wanted).await {
+            Ok(bytes) => bytes,
+            Err(failure) if failure.kind() == Kind::StoreUnreachable => return Err(failure),
+            Err(_) => return Ok(None),
+        };
+        let end = footer_bytes(&bytes).filter(|length| *length <= size);
+        match end {
+            Some(length) if length > wanted && length <= MOST => wanted = length,
+            Some(_) | None => {
+                // A reader may panic on bytes that no writer made.
+                let read = tokio::task::spawn_blocking(move || {
+                    load_footer(&FileEnd { size, bytes }, Indexes::None).ok().map(|footer| of_footer(&footer))
+                });
+                return Ok(read.await.unwrap_or(None));
+            }
+        }
+    }
+    Ok(None)
+}
+
+/// The bytes of a footer with its length and mark, as the end of a file states them.
+fn footer_bytes(end: &[u8]) -> Option<u64> {
+    let length = end.get(end.len().checked_sub(8)?..end.len() - 4)?;
+    Some(u64::from(u32::from_le_bytes(length.try_into().ok()?)) + 8)
+}
+
+/// Bytes of the longest footer that is read.
+const MOST: u64 = 16 << 20;
 
 fn of_footer(footer: &ArrowReaderMetadata) -> String {
     let mut columns = Vec::new();
@@ -182,7 +240,6 @@ mod tests {
         TimestampMicrosecondArray,
     };
     use arrow_schema::{Field, Schema};
-    use bytes::Bytes;
     use parquet::arrow::ArrowWriter;
     use parquet::file::properties::WriterProperties;
 

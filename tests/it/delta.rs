@@ -16,8 +16,8 @@ use pearlift::store::StoreStep;
 use serde_json::Value;
 
 use crate::support::{
-    Faults, Program, S3_KEY, S3_SECRET, Weed, account, copy_folder, fast_folder, files, findings, head, lean_orders, pour,
-    query, root, tool,
+    Faults, Program, S3_KEY, S3_SECRET, Weed, account, copy_folder, fast_folder, files, findings, head, lean_orders,
+    pour, query, root, tool,
 };
 
 /// The resources of most tests: one of several tables by month, and a list.
@@ -289,8 +289,10 @@ async fn a_forgotten_person_is_in_no_superseded_file_and_in_no_entry_of_a_log() 
     program.run(&["forget", "--contact", &person.to_string()]).expect(0);
     assert_eq!(named(), ["0"]);
     let live = head(&lake, "contact")["tables"]["contact"]["files"].as_array().map_or(0, Vec::len);
-    assert_eq!(query(&format!("SELECT count(DISTINCT filename) FROM {}", glob.replace("')", "', filename = true)"))),
-        [live.to_string()]);
+    assert_eq!(
+        query(&format!("SELECT count(DISTINCT filename) FROM {}", glob.replace("')", "', filename = true)"))),
+        [live.to_string()]
+    );
     assert_eq!(entries(&lake, "contact").len(), 1, "older entries are gone");
     let text = std::fs::read_dir(lake.join("contact/_delta_log")).unwrap().flatten();
     let text: Vec<PathBuf> = text.map(|entry| entry.path()).collect();

@@ -95,7 +95,7 @@ def texts(columns):
 def digest(database, source, columns):
     return database.execute(
         f"SELECT count(*), coalesce(sum(hash([{texts(columns)}])::HUGEINT), 0)::VARCHAR FROM {source}"
-    ).fetchone()
+    ).fetchall()[0]
 
 
 def expected(database, folder, table):
