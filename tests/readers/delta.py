@@ -127,7 +127,7 @@ def look_at_table(database, folder, resource, name, options):
     from deltalake import DeltaTable
 
     manifests = os.path.join(folder, "_pearlift/manifests", resource)
-    path = os.path.join(options.at or folder, name)
+    path = os.path.join(options.at or os.path.abspath(folder), name)
     newest = DeltaTable(path, storage_options=OPTIONS)
     last = newest.version()
     found = {"version": last, "txn": newest.transaction_version(f"pearlift:{resource}"), "read": 0}
