@@ -16,7 +16,7 @@ pub struct WantedTable<'v> {
     pub version: &'v Version,
     pub table: &'v str,
     /// None of a table that the version no longer has: its log has no files then, and its schema stays.
-    pub shape: Option<TableShape>,
+    pub shape: Option<LoggedShape>,
     /// The live files, by their paths below the table's folder.
     pub files: BTreeMap<&'v str, &'v DataFile>,
     /// The digest of all this.
@@ -25,7 +25,7 @@ pub struct WantedTable<'v> {
 
 /// The schema of a table, and the columns of its partition.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TableShape {
+pub struct LoggedShape {
     pub schema: String,
     pub partition: Vec<String>,
 }
@@ -49,7 +49,7 @@ impl<'v> WantedTable<'v> {
 
     fn new(version: &'v Version, table: &'v str, stored: Option<&'v TableFiles>) -> Result<Self> {
         let shape = match stored {
-            Some(stored) => Some(TableShape {
+            Some(stored) => Some(LoggedShape {
                 schema: schema_string(stored)?,
                 partition: stored.partition.iter().cloned().collect(),
             }),
@@ -79,7 +79,7 @@ pub fn partition_values(file: &DataFile, partition: &[String]) -> BTreeMap<Strin
     partition.iter().map(|name| (name.clone(), value(name))).collect()
 }
 
-fn digest(shape: Option<&TableShape>, files: &BTreeMap<&str, &DataFile>) -> String {
+fn digest(shape: Option<&LoggedShape>, files: &BTreeMap<&str, &DataFile>) -> String {
     let mut hash = Sha256::new();
     let shape = shape.into_iter().flat_map(|shape| std::iter::once(&shape.schema).chain(&shape.partition));
     for text in shape.map(String::as_str).chain(files.keys().copied()) {
