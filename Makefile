@@ -5,10 +5,11 @@ PYTHON ?= python3
 VENV := .venv
 READERS := .venv-readers
 MODELS := .venv-models
+DELTA := .venv-delta
 # The whole suite is worth some optimisation of pearlift itself; for a single test, plain `cargo test` compiles twice as fast.
 export SUITE := --config profile.dev.package.pearlift.opt-level=1 --config profile.dev.package.pearlift-sandbox.opt-level=1
 
-.PHONY: demo dist test check lint bench night growth fuzz churn trust soak clocks readers models clean
+.PHONY: demo dist test check lint bench night growth fuzz churn trust soak clocks readers models delta clean
 
 # An account that runs on this machine, exported to ./pearlift-demo.
 demo:
@@ -101,6 +102,17 @@ readers: $(VENV)/ready
 	$(MAKE) $(READERS)/ready
 	$(CARGO) test --test it -- --ignored readers:: sql_engines:: --nocapture
 
+# What deltalake, Polars, DuckDB and ClickHouse see through the logs of the layout `delta`, in a folder and in a bucket, while a run
+# writes; minutes. Some 1.3 GB for DELTA.
+delta: $(VENV)/ready $(DELTA)/ready
+	$(CARGO) test --test it -- --ignored --exact \
+		delta::four_engines_see_whole_versions_in_a_folder_and_in_a_bucket_while_a_run_writes --nocapture
+
+$(DELTA)/ready: tests/requirements-delta.txt
+	$(PYTHON) -m venv $(DELTA)
+	$(DELTA)/bin/pip install --quiet --disable-pip-version-check -r tests/requirements-delta.txt
+	touch $@
+
 $(READERS)/ready: tests/requirements-readers.txt
 	$(PYTHON) -m venv $(READERS)
 	$(READERS)/bin/pip install --quiet --disable-pip-version-check -r tests/requirements-readers.txt
@@ -124,4 +136,4 @@ $(VENV)/ready: tests/requirements.txt
 
 clean:
 	$(CARGO) clean
-	rm -rf $(VENV) $(READERS) $(MODELS) pearlift-demo
+	rm -rf $(VENV) $(READERS) $(MODELS) $(DELTA) pearlift-demo

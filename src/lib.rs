@@ -27,6 +27,7 @@ pub mod plan;
 pub mod fetch;
 pub mod decode;
 pub mod write;
+pub mod delta;
 pub mod verify;
 pub mod history;
 pub mod clean;

@@ -6,6 +6,7 @@ use std::sync::OnceLock;
 use jiff::Timestamp;
 use pearlift::config::{Environment, Settings};
 use pearlift::decode::{Page, Shape, date_days, decimal, documents, ids, meta_data, rows, timestamp_micros, uris};
+use pearlift::delta::{parse_checkpoint, parse_entry};
 use pearlift::failure::Kind;
 use pearlift::fetch::{Body, Filter, MOST_IDS, chunks, collapse, count, error_body, expand, parse_set, render};
 use pearlift::manifest::{Version, parse, parse_changes};
@@ -20,7 +21,7 @@ use serde::{Deserialize, Deserializer};
 pub type Target = fn(&[u8]);
 
 /// Every target, by the name of its folder of examples in `fuzz/corpus/`.
-pub const TARGETS: [(&str, Target); 9] = [
+pub const TARGETS: [(&str, Target); 10] = [
     ("id_sets", id_sets),
     ("pages", pages),
     ("decimals", decimals),
@@ -29,6 +30,7 @@ pub const TARGETS: [(&str, Target); 9] = [
     ("manifests", manifests),
     ("settings", settings),
     ("uploads", uploads),
+    ("logs", logs),
     ("texts", texts),
 ];
 
@@ -351,6 +353,16 @@ pub fn settings(data: &[u8]) {
     static CATALOG: OnceLock<Catalog> = OnceLock::new();
     let catalog = CATALOG.get_or_init(|| Catalog::load(None).expect("the built-in resources are whole"));
     let _ = catalog.resources().iter().filter(|resource| settings.selects(resource)).count();
+}
+
+/// An entry or a checkpoint of a Delta log is read, or is damage.
+pub fn logs(data: &[u8]) {
+    let path = paths::log_commit("table", 0);
+    let entry = parse_entry(&path, data).map(drop);
+    let checkpoint = parse_checkpoint(&path, &bytes::Bytes::copy_from_slice(data)).map(drop);
+    for refused in [entry, checkpoint].into_iter().filter_map(Result::err) {
+        assert_eq!(refused.kind(), Kind::Damage);
+    }
 }
 
 /// A list of unfinished uploads is refused, or each upload that would be given up is one of a staged file.

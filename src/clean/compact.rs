@@ -5,8 +5,9 @@ use std::collections::BTreeSet;
 use tokio::runtime::Handle;
 
 use crate::clean::cleaning::{Cleaning, Compact};
+use crate::delta::publish;
 use crate::failure::{Kind, Result};
-use crate::manifest::{Version, decide, nonce, publish};
+use crate::manifest::{Version, decide, nonce};
 use crate::write::{Joining, Joint, WriteContext, join, joint, small_neighbours};
 
 /// The files that would be joined.
@@ -47,6 +48,6 @@ pub async fn compact(
         }
         return Err(failure);
     }
-    publish(work.store, &version, &joined.staged.into_iter().collect::<BTreeSet<_>>()).await?;
+    publish(work.store, &version, &joined.staged.into_iter().collect::<BTreeSet<_>>(), work.now).await?;
     Ok(joined.joints)
 }

@@ -12,6 +12,7 @@ use jiff::Timestamp;
 use serde::Deserialize;
 
 use crate::clean::retention::{MANY_VERSIONS, NEWEST_REPORTS, NEWEST_VERSIONS, ROOM, Retention, version_of};
+use crate::config::DestinationLayout;
 use crate::failure::{Kind, Result};
 use crate::history::{HistoryJoins, is_due, join_history};
 use crate::manifest::{Outline, Version, head, outline};
@@ -155,7 +156,7 @@ impl Housekeeping<'_> {
             return Ok(0);
         }
         // As long as a file may exist there, a version identifies it as ours.
-        self.store.delete(&superseded(&head, &going)).await?;
+        self.store.delete(&superseded(&head, &going, self.store.layout())).await?;
         let paths: Vec<String> = going.iter().map(|outline| paths::manifest(resource, outline.version)).collect();
         self.store.delete(&paths).await?;
         Ok(paths.len())
@@ -240,7 +241,7 @@ pub async fn started_at(store: &Store, path: &str) -> Result<Option<Timestamp>> 
 }
 
 /// Files that versions took out of the head's tables and files of deleted rows.
-fn superseded(head: &Version, versions: &[Outline]) -> Vec<String> {
+fn superseded(head: &Version, versions: &[Outline], layout: DestinationLayout) -> Vec<String> {
     let live: BTreeSet<&str> = head.files().chain(&head.deleted).map(|file| file.path.as_str()).collect();
     // A table that is not the head's may be another resource's by now.
     let is_ours = |path: &str| {
@@ -248,5 +249,10 @@ fn superseded(head: &Version, versions: &[Outline]) -> Vec<String> {
         of.is_some_and(|(table, _)| head.tables.contains_key(table))
     };
     let gone: BTreeSet<&String> = versions.iter().flat_map(|version| &version.removes).collect();
-    gone.into_iter().filter(|path| !live.contains(path.as_str()) && is_ours(path)).cloned().collect()
+    let stays = |path: &str| match layout {
+        DestinationLayout::Parquet => false,
+        // The log of its table names it, and states when it goes.
+        DestinationLayout::Delta => paths::of_data(path).is_some(),
+    };
+    gone.into_iter().filter(|path| !live.contains(path.as_str()) && is_ours(path) && !stays(path)).cloned().collect()
 }

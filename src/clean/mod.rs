@@ -12,13 +12,13 @@ mod survey;
 mod compact;
 mod repartition;
 mod reports;
+mod layout;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::delta::recover_holding;
 use crate::failure::Result;
-use crate::manifest::{
-    Claimant, Holding, Recovered, ResourceHolder, head as newest, nonce, recover_holding, resources,
-};
+use crate::manifest::{Claimant, Holding, Recovered, ResourceHolder, head as newest, nonce, resources};
 use crate::store::{Upload, paths};
 
 use compact::would_join;
@@ -27,6 +27,7 @@ use survey::{Survey, empty_folders, live_files, survey};
 
 pub use cleaning::{CleanOutcome, Cleaning, Compact, Repartition, Repartitioned, Waste, WasteKind};
 pub use housekeeping::{Housekeeping, Removed, keep_house};
+pub use layout::{LayoutChange, LayoutChanged, change_layout};
 
 /// Cleans, or lists the objects with `dry_run`.
 pub async fn clean(work: Cleaning<'_>) -> Result<CleanOutcome> {
@@ -113,13 +114,7 @@ async fn look(
     live: Option<&BTreeSet<String>>,
 ) -> Result<(Holding, Survey)> {
     let current = newest(work.store, name).await?;
-    let known = work.catalog.find(name).map(Holding::new);
-    let mut holding = known.unwrap_or_else(|| Holding {
-        resource: name.to_owned(),
-        tables: BTreeSet::new(),
-        schema_hash: String::new(),
-    });
-    holding.tables.extend(current.iter().flat_map(|head| head.tables.keys().cloned()));
+    let mut holding = survey::holding_of(work.catalog, name, current.as_ref());
     let mut survey = survey(work, &mut holding, current.as_ref(), uploads, live).await?;
     survey.folders = empty_folders(work, &holding, current.as_ref()).await?;
     Ok((holding, survey))

@@ -5,8 +5,9 @@ use std::collections::BTreeSet;
 use tokio::runtime::Handle;
 
 use crate::clean::cleaning::{Cleaning, Repartition, Repartitioned};
+use crate::delta::publish;
 use crate::failure::{Failure, Kind, Result};
-use crate::manifest::{State, Version, decide, nonce, publish};
+use crate::manifest::{State, Version, decide, nonce};
 use crate::plan::Fit;
 use crate::schema::{Granularity, Resource};
 use crate::write::{Repartitioning, WriteContext, Written, granularity, repartition_tables};
@@ -57,7 +58,7 @@ pub async fn repartition(
         }
         return Err(failure);
     }
-    publish(work.store, &version, &staged).await?;
+    publish(work.store, &version, &staged, work.now).await?;
     let count = |version: &Version| u64::try_from(version.files().count()).expect("a count fits");
     let (files, into) = (count(head), Some(count(&version)));
     Ok(Some(Repartitioned { resource: version.resource, from, to, files, into }))

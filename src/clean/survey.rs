@@ -1,13 +1,16 @@
 //! The unneeded and the unknown objects of a resource.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::{StreamExt, TryStreamExt};
 
 use crate::clean::cleaning::{Cleaning, Repartitioned, Waste, WasteKind};
 use crate::clean::retention::{NEWEST_VERSIONS, Retention, version_of};
+use crate::config::DestinationLayout;
+use crate::delta::superseded;
 use crate::failure::{Failure, Kind, Result};
 use crate::manifest::{Holding, Outline, Version, head, outline, resources};
+use crate::schema::Catalog;
 use crate::store::{Store, Upload, paths};
 use crate::write::Joint;
 
@@ -35,6 +38,18 @@ impl Survey {
     }
 }
 
+/// A resource by the catalogue, and by its head.
+pub fn holding_of(catalog: &Catalog, name: &str, head: Option<&Version>) -> Holding {
+    let known = catalog.find(name).map(Holding::new);
+    let mut holding = known.unwrap_or_else(|| Holding {
+        resource: name.to_owned(),
+        tables: BTreeSet::new(),
+        schema_hash: String::new(),
+    });
+    holding.tables.extend(head.iter().flat_map(|head| head.tables.keys().cloned()));
+    holding
+}
+
 /// Looks at everything of a resource. Tables that only old versions name are added to the holding. `live` are the live
 /// files of all resources, where they could be read beforehand.
 pub async fn survey(
@@ -48,7 +63,7 @@ pub async fn survey(
     let removed = old_versions(work, &holding.resource, head, &mut survey).await?;
     let of_ours = removed.iter().filter_map(|path| paths::of_data(path));
     holding.tables.extend(of_ours.map(|(table, _)| table.to_owned()));
-    tables(work.store, holding, &removed, live, &mut survey).await?;
+    tables(work, holding, &removed, live, &mut survey).await?;
     staging(work.store, holding, head, &mut survey).await?;
     let begun = uploads.iter().filter(|upload| is_staged_by(holding, &upload.path));
     begun.for_each(|upload| survey.take(upload.path.clone(), 0, WasteKind::Upload));
@@ -127,15 +142,23 @@ pub async fn live_files(store: &Store) -> Result<BTreeSet<String>> {
 
 /// Data files that no head names.
 async fn tables(
-    store: &Store,
+    work: Cleaning<'_>,
     holding: &Holding,
     removed: &BTreeSet<String>,
     live: Option<&BTreeSet<String>>,
     survey: &mut Survey,
 ) -> Result<()> {
-    let mut listed = Vec::new();
+    let store = work.store;
+    let (mut listed, mut kept) = (Vec::new(), BTreeMap::new());
     for table in &holding.tables {
-        listed.extend(store.list(table).await?);
+        let files = store.list(table).await?;
+        if files.iter().any(|(path, _)| paths::of_log(path).is_some()) {
+            kept.extend(superseded(store, table, work.now).await?);
+        }
+        listed.extend(files);
+    }
+    if store.layout() == DestinationLayout::Delta {
+        listed.retain(|(path, _)| paths::of_log(path).is_none());
     }
     if listed.is_empty() {
         return Ok(());
@@ -150,10 +173,12 @@ async fn tables(
     };
     for (path, bytes) in listed.into_iter().filter(|(path, _)| !live.contains(path)) {
         let ours = paths::of_data(&path).is_some_and(|(table, _)| holding.tables.contains(table));
-        if ours && removed.contains(&path) {
-            survey.take(path, bytes, WasteKind::Superseded);
-        } else {
-            survey.unknown.push(path);
+        match kept.get(&path) {
+            // Readers of earlier versions may need it.
+            Some(false) => {}
+            Some(true) => survey.take(path, bytes, WasteKind::Superseded),
+            None if ours && removed.contains(&path) => survey.take(path, bytes, WasteKind::Superseded),
+            None => survey.unknown.push(path),
         }
     }
     Ok(())

@@ -286,6 +286,9 @@ pub struct Clean {
     /// Divide files by the period that the settings ask for (`partition`), from the stored rows
     #[arg(long)]
     pub repartition: bool,
+    /// Change the destination to the layout of the settings (`destination.layout`), from its own files
+    #[arg(long, conflicts_with_all = ["compact", "repartition", "names"])]
+    pub layout: bool,
     /// Names of resources whose files are to be divided again [default: all]
     #[arg(value_name = "RESOURCE", requires = "repartition")]
     pub names: Vec<String>,

@@ -2,7 +2,10 @@
 
 use serde_json::{Value, json};
 
-use crate::clean::{CleanOutcome, Cleaning, Compact, Repartition, Repartitioned, WasteKind, clean as sweep};
+use crate::clean::{
+    CleanOutcome, Cleaning, Compact, LayoutChange, LayoutChanged, Repartition, Repartitioned, WasteKind, change_layout,
+    clean as sweep,
+};
 use crate::cli::arguments::Clean;
 use crate::cli::start::Start;
 use crate::failure::{Failure, Kind, Result};
@@ -19,7 +22,17 @@ pub async fn clean(start: Start, clean: Clean) -> Result<u8> {
     let catalog = start.catalog()?;
     let settings = start.settings(&catalog)?;
     let account = settings.account()?;
-    let store = Store::open(&settings.destination()?, false)?;
+    let store = Store::of(&settings, false)?;
+    if clean.layout {
+        let change = LayoutChange {
+            store: &store,
+            catalog: &catalog,
+            account: &account.code,
+            now: start.now,
+            dry_run: clean.dry_run,
+        };
+        return layout(&start, change, clean.json).await;
+    }
     check_destination(&store, &account.code).await?;
     let limits = settings.limits()?;
     for name in &clean.names {
@@ -63,6 +76,27 @@ pub async fn clean(start: Start, clean: Clean) -> Result<u8> {
         start.remember(&store, start.brief(run, "clean", &account.code, code).cleaned(&outcome)).await;
     }
     Ok(code)
+}
+
+/// Changes the layout and prints the change; exit code 3 if other writers left objects in a log.
+async fn layout(start: &Start, change: LayoutChange<'_>, json: bool) -> Result<u8> {
+    let LayoutChanged { from, to, tables, unknown } = change_layout(change).await?;
+    if json {
+        let (from, to, dry_run) = (from.word(), to.word(), change.dry_run);
+        start.terminal().print_json(json!({
+            "format": 1, "dry_run": dry_run, "from": from, "to": to, "tables": tables, "unknown": unknown,
+        }))?;
+    } else {
+        let tables = plural(tables, "table");
+        let mut lines: Vec<String> = unknown.iter().map(|path| format!("{path}: not known, left alone")).collect();
+        lines.push(match (from == to, change.dry_run) {
+            (true, _) => format!("the layout is `{}`, with {tables}", to.word()),
+            (false, true) => format!("the layout of {tables} would change from `{}` to `{}`", from.word(), to.word()),
+            (false, false) => format!("the layout of {tables} changed from `{}` to `{}`", from.word(), to.word()),
+        });
+        start.terminal().print(&lines)?;
+    }
+    Ok(if unknown.is_empty() { 0 } else { Kind::Doubtful.exit_code() })
 }
 
 /// A repartition keeps rows of this part of the memory setting; one commit needs the rest.

@@ -25,7 +25,7 @@ pub async fn forget(start: Start, forget: Forget) -> Result<u8> {
     let settings = start.settings(&catalog)?;
     let account = settings.account()?;
     let key = settings.hash_key()?.ok_or_else(|| no_key("forget a person"))?;
-    let store = Store::open(&settings.destination()?, false)?;
+    let store = Store::of(&settings, false)?;
     if !check_destination(&store, &account.code).await? {
         return Err(Failure::new(Kind::Settings, "forget a person")
             .at(store.describe())
@@ -85,7 +85,7 @@ fn unfinished(first: &Failure) -> Failure {
 fn lines(outcome: &ForgetOutcome, dry_run: bool) -> Vec<String> {
     let verb = if dry_run { "would be emptied" } else { "emptied" };
     let mut lines = Vec::new();
-    for ErasedResource { resource, rows, rejected, version, versions_removed } in &outcome.resources {
+    for ErasedResource { resource, rows, rejected, version, versions_removed, .. } in &outcome.resources {
         let tables = rows.iter().map(|(table, rows)| format!("{table}: {} {verb}", plural(*rows, "row")));
         lines.extend(tables);
         if *rejected > 0 {

@@ -27,10 +27,11 @@ const MEANINGS: [(u8, &str); 9] = [
 ];
 
 /// Meanings that are those of one command.
-const OWN: [(&str, u8, &str); 4] = [
+const OWN: [(&str, u8, &str); 5] = [
     ("plan", 3, "some resources could not be planned"),
     ("status", 3, "with --max-age: a resource is incomplete, has pending records, or is too old"),
     ("forget", 3, "the destination holds tables that no schema file describes; all others are erased"),
+    ("clean", 3, "with --layout: other writers left objects in a Delta log, which stay"),
     ("sandbox", 2, "wrong usage, settings or fixtures, or a port that is taken"),
 ];
 
@@ -137,8 +138,9 @@ const ENDINGS: [Ending; 17] = [
             ("pearlift clean --dry-run", "Lists the files that would be removed."),
             ("pearlift clean --compact", "Removes them, and joins small files."),
             ("pearlift clean --repartition", "Removes them, and divides files as `partition` specifies."),
+            ("pearlift clean --layout", "Changes the destination to the `layout` of the settings."),
         ],
-        codes: &[0, 1, 2, 5, 6, 7],
+        codes: &[0, 1, 2, 3, 5, 6, 7],
     },
     Ending {
         command: "forget",

@@ -16,7 +16,7 @@ use crate::verify::{Inquiry, Report, VerifyFinding, verify as look};
 pub async fn verify(start: Start, verify: Verify) -> Result<u8> {
     let catalog = start.catalog()?;
     let settings = start.settings(&catalog)?;
-    let store = Store::open(&settings.destination()?, false)?;
+    let store = Store::of(&settings, false)?;
     if let Ok(account) = settings.account() {
         check_destination(&store, &account.code).await?;
     }

@@ -40,6 +40,26 @@ pub enum Deletes {
     Drop,
 }
 
+/// How readers find the files of a table.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum DestinationLayout {
+    /// By a glob: superseded files are deleted as soon as a commit is published.
+    #[default]
+    Parquet,
+    /// By the Delta log of the table: superseded files stay for the retention.
+    Delta,
+}
+
+impl DestinationLayout {
+    /// The word of the settings.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Parquet => "parquet",
+            Self::Delta => "delta",
+        }
+    }
+}
+
 /// The treatment of columns that are marked personal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Profile {
@@ -81,6 +101,11 @@ impl Choice for Encodings {
 impl Choice for Deletes {
     const NAMES: &'static [&'static str] = &["move", "mark", "drop"];
     const ALL: &'static [Self] = &[Self::Move, Self::Mark, Self::Drop];
+}
+
+impl Choice for DestinationLayout {
+    const NAMES: &'static [&'static str] = &["parquet", "delta"];
+    const ALL: &'static [Self] = &[Self::Parquet, Self::Delta];
 }
 
 impl Choice for PartitionChoice {

@@ -21,7 +21,7 @@ mod resolve;
 mod resource;
 
 pub use address::{check_address, is_credential_service, is_loopback, shown_address};
-pub use choices::{Deletes, Encodings, Pace};
+pub use choices::{Choice, Deletes, DestinationLayout, Encodings, Pace};
 pub use environment::Environment;
 pub use resolve::{AccountSettings, Destination, Limits, S3, Settings};
 pub use secrets::{Credentials, NamedSecret, OAuth, capitalised, learn};

@@ -8,7 +8,7 @@ use url::Url;
 
 use crate::config::address::{check_address, is_mistaken, refuse_query, shown_address};
 use crate::config::anchor::{anchor, anchored, folder};
-use crate::config::choices::{Encodings, Pace};
+use crate::config::choices::{DestinationLayout, Encodings, Pace};
 use crate::config::destination;
 use crate::config::environment::Environment;
 use crate::config::file;
@@ -321,6 +321,12 @@ impl Settings {
                  at the folder of the settings file"
             ))
             .advise("write the absolute path of the tables as `url` under [destination]"))
+    }
+
+    /// How readers find the files of tables, and how long superseded ones stay where that is by a log.
+    pub fn layout(&self) -> Result<(DestinationLayout, Duration)> {
+        let layout = self.values.choice("destination.layout").expect("it has a default");
+        Ok((layout, self.needed("destination.retention")?))
     }
 
     /// Whether a run ends by removing old versions and reports.

@@ -1,6 +1,6 @@
 //! Every setting, and the sections of the file.
 
-use crate::config::choices::{AuthKind, Choice, Deletes, Encodings, Pace, Profile};
+use crate::config::choices::{AuthKind, Choice, Deletes, DestinationLayout, Encodings, Pace, Profile};
 use crate::config::setting::{Example, Holds, RESOURCE, Setting};
 use crate::schema::PartitionChoice;
 
@@ -99,6 +99,23 @@ pub const SETTINGS: &[Setting] = &[
     .sample("\"./lake\"")
     .set()
     .note("a folder (also ~/lake), or s3://bucket/prefix"),
+    new(
+        "destination",
+        "layout",
+        Holds::OneOf(DestinationLayout::NAMES),
+        "`parquet` or `delta`: with `delta` each table is also a Delta table, see [delta.md](delta.md); `clean --layout` \
+         changes a destination that is in use",
+    )
+    .or("parquet")
+    .note("or delta: each table is also a Delta table, and is read through its log only"),
+    new(
+        "destination",
+        "retention",
+        Holds::Duration,
+        "layout `delta`: how long superseded files stay for readers of earlier versions",
+    )
+    .or("7d")
+    .note("layout delta: how long superseded files stay"),
     new(
         "destination",
         "housekeeping",

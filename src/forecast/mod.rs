@@ -88,7 +88,7 @@ pub async fn forecast(request: &RunRequest) -> Result<Forecast> {
     let limits = request.settings.limits()?;
     request.events.tell(Event::Begun { run: nonce(), account: account.code.clone() });
     let mut heads = read_heads(&request.settings, &chosen).await?;
-    let store = if heads.is_empty() { None } else { Some(Store::open(&request.settings.destination()?, false)?) };
+    let store = if heads.is_empty() { None } else { Some(Store::of(&request.settings, false)?) };
     if let Some(store) = &store {
         resolve(store, &mut heads).await?;
     }

@@ -11,12 +11,13 @@ use arrow_array::{Array, RecordBatch};
 use arrow_schema::DataType;
 use tokio::runtime::Handle;
 
+use crate::delta::{publish, purge_log};
 use crate::failure::{Failure, Kind, Result};
 use crate::forget::forgetting::{ErasedResource, Forgetting};
 use crate::forget::list::ForgottenList;
 use crate::forget::person::PersonColumns;
 use crate::forget::rejected::{EmptiedFiles, RejectedSelection, delete_unnamed, empty_rejected_files};
-use crate::manifest::{DataFile, Erasure, Key, Looked, Version, decide, nonce, outline, publish, versions};
+use crate::manifest::{DataFile, Erasure, Key, Looked, Version, decide, nonce, outline, versions};
 use crate::schema::Resource;
 use crate::store::{Locks, Store, StoreStep, paths};
 use crate::write::{RecordSet, Rewriting, Rewritten, Sizes, WriteContext, rewrite_files, visit_rows};
@@ -163,6 +164,7 @@ impl Eraser {
         let head = self.commit(work, rewritten, rejected).await?;
         erased.version = (head.version != self.head.version).then_some(head.version);
         erased.versions_removed = purge(&self.store, locks, &head).await?;
+        erased.unknown = purge_log(&self.store, &head, work.now).await?;
         Ok(erased)
     }
 
@@ -204,7 +206,7 @@ impl Eraser {
             return Err(failure);
         }
         self.store.reach(StoreStep::Decided, &self.resource.name)?;
-        publish(&self.store, &version, &rewritten.staged).await?;
+        publish(&self.store, &version, &rewritten.staged, work.now).await?;
         Ok(version)
     }
 }

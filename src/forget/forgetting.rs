@@ -65,4 +65,6 @@ pub struct ErasedResource {
     pub version: Option<u64>,
     /// Older versions that were removed.
     pub versions_removed: u64,
+    /// Entries of Delta logs that other writers added: they may hold values of the person.
+    pub unknown: Vec<String>,
 }

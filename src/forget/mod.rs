@@ -16,8 +16,9 @@ mod erase;
 
 use std::collections::{BTreeSet, HashSet};
 
+use crate::delta::recover;
 use crate::failure::{Failure, Kind, Result};
-use crate::manifest::{Claimant, ResourceHolder, Version, head, nonce, recover, resources};
+use crate::manifest::{Claimant, ResourceHolder, Version, check_destination, head, nonce, resources};
 use crate::schema::Resource;
 use crate::secret::HashKey;
 use crate::store::{Locks, Store, paths};
@@ -66,8 +67,9 @@ pub async fn forget(work: Forgetting<'_>) -> Result<ForgetOutcome> {
     // All of them, read already or not: a run that reads one for the first time does not know the list yet.
     let names: Vec<&str> = concerned.iter().map(|(resource, _)| resource.name.as_str()).collect();
     let locks = work.store.lock(&names, &outcome.run, work.wait, std::future::pending()).await?;
-    let done = match refuse_held(&locks) {
-        Ok(()) => under_locks(work, concerned, &locks, &mut outcome).await,
+    // Its layout may have changed before the locks were taken.
+    let done = match refuse_held(&locks).and(check_destination(work.store, work.account).await) {
+        Ok(_) => under_locks(work, concerned, &locks, &mut outcome).await,
         Err(held) => Err(held),
     };
     let released = locks.release().await;
@@ -133,7 +135,10 @@ async fn erase_all(
     for (resource, eraser) in erasers {
         outcome.unknown.extend(eraser.unknown_files().map(|file| format!("file {}", file.path)));
         match eraser.erase(&work, locks, &mut number).await {
-            Ok(erased) => outcome.resources.push(erased),
+            Ok(erased) => {
+                outcome.unknown.extend(erased.unknown.iter().map(|path| format!("file {path}")));
+                outcome.resources.push(erased);
+            }
             Err(failure) => {
                 let failure = match locks {
                     Some(locks) => meaning(work, locks, &run, &resource.name, failure).await,

@@ -25,7 +25,7 @@ pub use absence::{Absence, Gap, Shrunk, Suspect, Tries, Withheld};
 pub use clocks::{ClockStamps, ScanStart};
 pub use commit::{decide, nonce};
 pub use count::{Locating, SourceCount};
-pub use destination_marker::{check_destination, claim_destination};
+pub use destination_marker::{check_destination, claim_destination, mark_layout, marked_layout};
 pub use evidence::{Evidence, FieldDrift, KindChange, OlderCopy};
 pub use format::{
     Backfill, Checkpoint, Cursor, DataFile, Erasure, FORMAT, OpenRecords, PendingId, RejectedFile, Scan, ScanKind,
@@ -38,6 +38,6 @@ pub use load::{
 pub use lookup_results::Looked;
 pub use overtaken::ResourceHolder;
 pub use pieces::{Pieces, SetSize};
-pub use publish::{publish, staged};
-pub use recover::{Claimant, Holding, Recovered, recover, recover_holding};
+pub use publish::{publish_files, staged};
+pub use recover::{Claimant, Holding, Recovered, recover_files};
 pub use share::Outline;

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::TryStreamExt;
 
+use crate::config::DestinationLayout;
 use crate::failure::{Failure, Kind, Result};
 use crate::manifest::format::{DataFile, Version};
 use crate::manifest::load::versions;
@@ -14,14 +15,15 @@ const AT_ONCE: usize = 16;
 
 /// Publishes the files of `version` that are still staged (`staged`: the paths that exist below staging), deletes those
 /// that it removes, and clears those staged files. Readers see a partition old and new side by side only between its
-/// last copy and its delete. Folders of partitions that are left without files are removed.
-pub async fn publish(store: &Store, version: &Version, staged: &BTreeSet<String>) -> Result<()> {
+/// last copy and its delete. Folders of partitions that are left without files are removed. In the layout `delta` the data
+/// files that it removes stay (`delta`).
+pub async fn publish_files(store: &Store, version: &Version, staged: &BTreeSet<String>) -> Result<()> {
     let mut partitions: BTreeMap<&str, (Vec<&DataFile>, Vec<String>)> = BTreeMap::new();
     for file in version.files().chain(&version.deleted).filter(|file| staged.contains(&file.staged)) {
         partitions.entry(folder(&file.path)).or_default().0.push(file);
     }
     let live = version.paths();
-    for path in version.removes.iter().filter(|path| !live.contains(path.as_str())) {
+    for path in version.removes.iter().filter(|path| !live.contains(path.as_str()) && !stays(store, path)) {
         partitions.entry(folder(path)).or_default().1.push(path.clone());
     }
     let published: Vec<String> =
@@ -48,6 +50,14 @@ pub async fn publish(store: &Store, version: &Version, staged: &BTreeSet<String>
         store.delete(&published).await?;
     }
     store.reach(StoreStep::Cleared, &version.resource)
+}
+
+/// Whether a superseded file stays for readers of earlier versions.
+pub(super) fn stays(store: &Store, path: &str) -> bool {
+    match store.layout() {
+        DestinationLayout::Parquet => false,
+        DestinationLayout::Delta => paths::of_data(path).is_some(),
+    }
 }
 
 async fn swap_in(store: &Store, version: &Version, file: &DataFile) -> Result<()> {

@@ -8,7 +8,7 @@ use crate::failure::{Failure, Result};
 use crate::manifest::commit::decide;
 use crate::manifest::format::{FORMAT, State, Version};
 use crate::manifest::load::{head, outline};
-use crate::manifest::publish::{publish, staged};
+use crate::manifest::publish::{publish_files, staged, stays};
 use crate::schema::Resource;
 use crate::store::{Store, StoreStep, Upload, paths};
 
@@ -57,22 +57,12 @@ pub struct Recovered {
     pub kept: Option<Failure>,
 }
 
-/// [`recover_holding`] for a resource of the catalogue.
-pub async fn recover(
-    store: &Store,
-    resource: &Resource,
-    uploads: &[Upload],
-    claimant: Claimant<'_>,
-) -> Result<Recovered> {
-    recover_holding(store, &Holding::new(resource), uploads, claimant).await
-}
-
 /// Completes a resource under its lock, and returns its head.
 ///
 /// Committed but unpublished files are published, the removes of the last versions are issued again (never a file that
 /// the head names). Staged files of another run that no head names are swept, after a claim version has made sure that
 /// their run can no longer commit them; so are those of the unfinished `uploads` that would be such files.
-pub async fn recover_holding(
+pub async fn recover_files(
     store: &Store,
     holding: &Holding,
     uploads: &[Upload],
@@ -92,7 +82,7 @@ pub async fn recover_holding(
         current = Some(claim);
     }
     let Some(head) = current else { return Ok(Recovered { head: None, kept: None }) };
-    publish(store, &head, &of_dead_runs).await?;
+    publish_files(store, &head, &of_dead_runs).await?;
     store.reach(StoreStep::Recovered, &holding.resource)?;
     let named: BTreeSet<&str> = head.files().chain(&head.deleted).map(|file| file.staged.as_str()).collect();
     let swept: Vec<String> = of_dead_runs.iter().filter(|path| !named.contains(path.as_str())).cloned().collect();
@@ -140,6 +130,7 @@ async fn remove_again(store: &Store, head: &Version) -> Result<()> {
             false => gone.extend(outline(store, &head.resource, number).await?.into_iter().flat_map(|it| it.removes)),
         }
     }
-    let gone: Vec<String> = gone.into_iter().filter(|path| !live.contains(path.as_str())).collect();
+    let gone: Vec<String> =
+        gone.into_iter().filter(|path| !live.contains(path.as_str()) && !stays(store, path)).collect();
     if gone.is_empty() { Ok(()) } else { store.delete(&gone).await }
 }

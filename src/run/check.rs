@@ -31,12 +31,12 @@ pub async fn check(request: &RunRequest) -> Result<Vec<Finding>> {
     let account = request.settings.account()?;
     let credentials = request.settings.credentials(request.now)?;
     let limits = request.settings.limits()?;
-    let destination = request.settings.destination()?;
+    request.settings.destination()?;
     let run = nonce();
     request.events.tell(Event::Begun { run: run.clone(), account: account.code.clone() });
     let mut findings = vec![finding("settings", Ok(format!("account {} at {}", account.code, account.base_url)))];
     let opened = async {
-        let store = Store::open(&destination, true)?;
+        let store = Store::of(&request.settings, true)?;
         store.prove_conditional_put(&run).await?;
         check_destination(&store, &account.code).await?;
         Ok(store)

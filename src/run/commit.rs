@@ -4,9 +4,10 @@ use std::collections::BTreeSet;
 
 use tokio::time::Instant;
 
+use crate::delta::publish;
 use crate::event::Event;
 use crate::failure::{Failure, Kind, Result};
-use crate::manifest::{DataFile, FORMAT, Version, decide, nonce, publish};
+use crate::manifest::{DataFile, FORMAT, Version, decide, nonce};
 use crate::plan::Reshape;
 use crate::quantity::plural;
 use crate::run::reference_marks;
@@ -104,7 +105,7 @@ impl ResourceSession<'_> {
             return Err(lost);
         }
         self.context.store.reach(StoreStep::Decided, &self.name)?;
-        publish(&self.context.store, &version, &staged).await?;
+        publish(&self.context.store, &version, &staged, self.context.clock.now()).await?;
         self.context.events.tell(Event::Committed {
             resource: self.resource.name.clone(),
             version: version.version,

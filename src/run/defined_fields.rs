@@ -24,7 +24,7 @@ pub async fn defined_fields(settings: &Settings, entries: &NamedEntries<'_>) -> 
                 .because("the destination has no table of them")
                 .advise(format!("`pearlift run {name}` exports them"))
         })?;
-        let store = Store::open(&settings.destination()?, false)?;
+        let store = Store::of(settings, false)?;
         fields.extend(of_table(&store, head, definer).await?);
     }
     Ok(fields)

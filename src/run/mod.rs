@@ -73,7 +73,7 @@ pub use stop::{Stop, Why};
 
 /// Brings the resources up to date.
 pub async fn run(request: RunRequest) -> Result<Outcome> {
-    at(request, |settings| Store::open(&settings.destination()?, true)).await
+    at(request, |settings| Store::of(settings, true)).await
 }
 
 /// Brings the resources up to date at this destination, which overrides that of the settings.

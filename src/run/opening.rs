@@ -49,7 +49,7 @@ pub async fn open<'r>(
     let run = nonce();
 
     request.events.tell(Event::Begun { run: run.clone(), account: account.code.clone() });
-    let store = destination(&request.settings)?;
+    let store = destination(&request.settings)?.laid_out(&request.settings)?;
     store.prove_conditional_put(&run).await?;
     let claimed = check_destination(&store, &account.code).await?;
     if !claimed {
@@ -65,8 +65,8 @@ pub async fn open<'r>(
         never = report_waiting(events) => match never {},
         never = time_up => match never {},
     };
-    if !claimed && let Err(refused) = check_destination(&store, &account.code).await {
-        // Claimed while this run waited for its locks.
+    if let Err(refused) = check_destination(&store, &account.code).await {
+        // Claimed, or changed to another layout, before this run had its locks.
         give_back(locks, events).await;
         return Err(refused);
     }

@@ -98,7 +98,7 @@ pub async fn read_heads(settings: &Settings, chosen: &[&Resource]) -> Result<BTr
     {
         return Ok(BTreeMap::new());
     }
-    let store = Store::open(&destination, false)?;
+    let store = Store::of(settings, false)?;
     if let Ok(account) = settings.account() {
         check_destination(&store, &account.code).await?;
     }
@@ -145,7 +145,7 @@ pub async fn progress(settings: &Settings, heads: &BTreeMap<String, Version>) ->
         let progress = match &scan.cursor {
             Cursor::Rows { next, .. } => Progress::Rows { done: next.saturating_sub(1) },
             Cursor::Slices { plan, done } => {
-                let store = Store::open(&settings.destination()?, false)?;
+                let store = Store::of(settings, false)?;
                 let Some(plan) = read_plan(&store, plan).await? else { continue };
                 let of = u64::try_from(plan.slices.len()).expect("a length fits");
                 let done = done.iter().map(|(first, last)| last.saturating_sub(*first).saturating_add(1));
@@ -162,7 +162,7 @@ pub async fn unpublished(settings: &Settings, heads: &BTreeMap<String, Version>)
     if heads.is_empty() {
         return Ok(BTreeMap::new());
     }
-    let store = Store::open(&settings.destination()?, false)?;
+    let store = Store::of(settings, false)?;
     let waiting = staged(&store).await?;
     let of = |head: &Version| head.files().filter(|file| waiting.contains(&file.staged)).count();
     Ok(heads.iter().map(|(name, head)| (name.clone(), u64::try_from(of(head)).expect("a count fits"))).collect())

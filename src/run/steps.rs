@@ -2,9 +2,10 @@
 
 use jiff::Timestamp;
 
+use crate::delta::recover;
 use crate::event::Event;
 use crate::failure::Result;
-use crate::manifest::{Claimant, Recovered, ScanKind, SourceCount, Version, head as newest, nonce, recover};
+use crate::manifest::{Claimant, Recovered, ScanKind, SourceCount, Version, head as newest, nonce};
 use crate::plan::{Fit, PartitionState, ResourceOptions, Step, StepKind, advice, plan};
 use crate::quantity::count;
 use crate::run::context::RunContext;

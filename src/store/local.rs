@@ -64,10 +64,11 @@ fn not_done(operation: &str) -> Error {
 #[async_trait]
 impl ObjectStore for LocalFolder {
     async fn put_opts(&self, location: &Path, payload: PutPayload, options: PutOptions) -> Result<PutResult> {
-        if options.mode != PutMode::Create {
-            return Err(not_done("a put that may overwrite"));
+        match options.mode {
+            PutMode::Create => self.blocking(location, move |folder, path| put(folder, path, &payload)).await?,
+            PutMode::Overwrite => self.blocking(location, move |folder, path| replace(folder, path, &payload)).await?,
+            PutMode::Update(_) => return Err(not_done("a put over a tag")),
         }
-        self.blocking(location, move |folder, path| put(folder, path, &payload)).await?;
         Ok(PutResult { e_tag: None, version: None, extensions: Default::default() })
     }
 
@@ -165,6 +166,18 @@ fn put(folder: &Folder, path: &str, payload: &PutPayload) -> std::io::Result<()>
     // One that stays is in nobody's way.
     let _ = folder.remove(&draft);
     placed
+}
+
+/// Puts a file in the place of another, or where nothing is, whole and durably.
+fn replace(folder: &Folder, path: &str, payload: &PutPayload) -> std::io::Result<()> {
+    match folder.open_file(path) {
+        // Refused if it is no file.
+        Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
+        Err(_) | Ok(_) => {}
+    }
+    let (draft, mut file) = draft(folder, path)?;
+    payload.iter().try_for_each(|bytes| file.write_all(bytes)).and_then(|()| file.sync_all())?;
+    folder.rename(&draft, path)
 }
 
 /// A new file beside the place of another, and its path.

@@ -1,7 +1,7 @@
 //! The destination: a local folder, S3-compatible storage, or memory (for tests), behind one set of verbs.
 //!
 //! Takes paths made in [`paths`] (every path that we ever write), gives bytes and outcomes by meaning. Puts that decide
-//! something are conditional; only lock objects are overwritten, and only the paths that a caller names are deleted.
+//! something are conditional; only lock objects, the destination marker and the pointer to a log's checkpoint are overwritten, and only the paths that a caller names are deleted.
 
 pub mod paths;
 mod error;
@@ -29,6 +29,7 @@ use object_store::{
     CopyMode, CopyOptions, GetResultPayload, ObjectStore, ObjectStoreExt, PutMode, PutOptions, UpdateVersion,
 };
 
+use crate::config::{DestinationLayout, Settings};
 use crate::disk::Folder;
 use crate::failure::Result;
 use crate::store::error::failure;
@@ -53,6 +54,9 @@ pub struct Store {
     uploads: Option<uploads::Uploads>,
     /// The place where an earlier version kept this destination, if it was another one.
     former: Option<Former>,
+    layout: DestinationLayout,
+    /// How long superseded files stay in the layout `delta`.
+    retention: Duration,
 }
 
 /// The keys that an earlier version made of a prefix, with letters escaped.
@@ -89,6 +93,32 @@ impl Store {
             StoreKind::Folder(folder) => folder.path().display().to_string(),
             StoreKind::Bucket(url) => url.clone(),
         }
+    }
+
+    /// The destination of the settings, with its layout.
+    pub fn of(settings: &Settings, create: bool) -> Result<Self> {
+        Self::open(&settings.destination()?, create)?.laid_out(settings)
+    }
+
+    /// The same store with the layout of the settings.
+    pub fn laid_out(self, settings: &Settings) -> Result<Self> {
+        let (layout, retention) = settings.layout()?;
+        Ok(Self { layout, retention, ..self })
+    }
+
+    /// How readers find the files of tables.
+    pub fn layout(&self) -> DestinationLayout {
+        self.layout
+    }
+
+    /// The same store with another layout, while a destination changes from one to the other.
+    pub fn in_layout(&self, layout: DestinationLayout) -> Self {
+        Self { layout, ..self.clone() }
+    }
+
+    /// How long superseded files stay in the layout `delta`.
+    pub fn retention(&self) -> Duration {
+        self.retention
     }
 
     /// The kind of the store.
@@ -192,6 +222,12 @@ impl Store {
             ) => Ok(None),
             Err(error) => Err(failure("write", path, error)),
         }
+    }
+
+    /// Puts bytes at a path whatever is there, whole and durably. Only under locks that keep others from writing it.
+    pub async fn replace(&self, path: &str, bytes: impl Into<Bytes>) -> Result<()> {
+        let put = self.inner.put_opts(&Path::from(path), bytes.into().into(), PutMode::Overwrite.into()).await;
+        put.map(drop).map_err(|error| failure("write", path, error))
     }
 
     /// The paths below a prefix, with their sizes, sorted.

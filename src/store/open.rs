@@ -12,7 +12,7 @@ use object_store::prefix::PrefixStore;
 use object_store::{ClientOptions, ObjectStore, RetryConfig};
 use url::Url;
 
-use crate::config::{Destination, S3, check_address, is_credential_service};
+use crate::config::{Destination, DestinationLayout, S3, check_address, is_credential_service};
 use crate::disk::Folder;
 use crate::failure::{Failure, Kind, Result};
 use crate::store::credentials::known;
@@ -51,7 +51,7 @@ const TRIES: usize = 6;
 const TRY_FOR: Duration = Duration::from_secs(60);
 
 impl Store {
-    /// Opens the destination. A missing folder is made if `create` is true. Refuses (`StoreRefused`) a folder in which
+    /// Opens the destination, in the layout `parquet`. A missing folder is made if `create` is true. Refuses (`StoreRefused`) a folder in which
     /// `_pearlift`, or something directly in it, is a link or another odd object.
     pub fn open(destination: &Destination, create: bool) -> Result<Self> {
         match destination {
@@ -75,6 +75,8 @@ impl Store {
             watcher: Watcher::default(),
             uploads: None,
             former: None,
+            layout: DestinationLayout::default(),
+            retention: Duration::ZERO,
         })
     }
 
@@ -120,7 +122,16 @@ impl Store {
         });
         let uploads = Some(Uploads::new(bucket, client, prefix));
         let lock_timing = LockTiming { renew: s3.lock_renew, expire: s3.lock_expire };
-        Ok(Self { inner, place: StoreKind::Bucket(url), lock_timing, watcher: Watcher::default(), uploads, former })
+        Ok(Self {
+            inner,
+            place: StoreKind::Bucket(url),
+            lock_timing,
+            watcher: Watcher::default(),
+            uploads,
+            former,
+            layout: DestinationLayout::default(),
+            retention: Duration::ZERO,
+        })
     }
 
     /// A destination that lives as long as the process, for tests.
@@ -132,6 +143,8 @@ impl Store {
             watcher: Watcher::default(),
             uploads: None,
             former: None,
+            layout: DestinationLayout::default(),
+            retention: Duration::ZERO,
         }
     }
 }

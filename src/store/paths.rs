@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! order/created_month=2026-03-01/order-<run>-<n>.parquet    data files
-//! _pearlift/destination.json                                 the account, the format
+//! order/_delta_log/00000000000000000003.json                 an entry of a table's Delta log, in the layout `delta`
+//! _pearlift/destination.json                                 the account, the format, the layout
 //! _pearlift/manifests/order/00000000000000000042.json        version 42 of a resource
 //! _pearlift/staging/<run>/<name>.part                        complete files not yet published
 //! _pearlift/scans/order/<scan>.json                          an unfinished scan's plan
@@ -35,6 +36,11 @@ pub const HISTORY: &str = "_pearlift/history";
 /// Below it: one file for each forgotten person.
 pub const FORGOTTEN: &str = "_pearlift/forgotten";
 
+/// In a table's folder: its Delta log, in the layout `delta`.
+const LOG: &str = "_delta_log";
+
+/// The most bytes of a commit or checkpoint of a Delta log. A file has about 3 KiB with its statistics.
+pub const LOG_BYTES: u64 = 128 << 20;
 /// The most bytes of a manifest. One of ten thousand data files has about 8 MiB.
 pub const MANIFEST_BYTES: u64 = 128 << 20;
 /// The most bytes of a plan. One of ten million ids that are not adjacent has about 200 MiB.
@@ -50,6 +56,9 @@ const OTHER_BYTES: u64 = 1 << 30;
 
 /// The most bytes of an object that is read whole: refused by the size that the store states, before it is read.
 pub fn most_bytes(path: &str) -> u64 {
+    if of_log(path).is_some() {
+        return LOG_BYTES;
+    }
     let below = path.strip_prefix(OURS).and_then(|rest| rest.strip_prefix('/')).unwrap_or_default();
     match below.split('/').next() {
         Some("manifests") => MANIFEST_BYTES,
@@ -110,6 +119,47 @@ pub fn of_deleted(path: &str) -> Option<(&str, &str)> {
     let (table, name) = path.strip_prefix(OURS)?.strip_prefix("/deleted/")?.split_once('/')?;
     let run = of_name(name, table)?;
     is_word(table).then_some((table, run))
+}
+
+/// The folder of a table's Delta log.
+pub fn log(table: &str) -> String {
+    format!("{table}/{LOG}")
+}
+
+/// The commit of this number in a table's Delta log.
+pub fn log_commit(table: &str, number: u64) -> String {
+    format!("{table}/{LOG}/{number:020}.json")
+}
+
+/// The checkpoint of a table's Delta log after this commit.
+pub fn log_checkpoint(table: &str, number: u64) -> String {
+    format!("{table}/{LOG}/{number:020}.checkpoint.parquet")
+}
+
+/// The pointer to the newest checkpoint of a table's Delta log.
+pub fn log_pointer(table: &str) -> String {
+    format!("{table}/{LOG}/_last_checkpoint")
+}
+
+/// An object of a table's Delta log by its path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum LogPath {
+    Commit(u64),
+    Checkpoint(u64),
+    Pointer,
+}
+
+/// The table and the kind of an object of a Delta log, when its name is one that we give.
+pub fn of_log(path: &str) -> Option<(&str, LogPath)> {
+    let (table, rest) = path.split_once('/')?;
+    let name = rest.strip_prefix(LOG)?.strip_prefix('/')?;
+    let number = |digits: &str| (digits.len() == 20 && is_number(digits)).then(|| digits.parse().ok()).flatten();
+    let kind = match name.strip_suffix(".checkpoint.parquet") {
+        Some(digits) => LogPath::Checkpoint(number(digits)?),
+        None if name == "_last_checkpoint" => LogPath::Pointer,
+        None => LogPath::Commit(number(name.strip_suffix(".json")?)?),
+    };
+    is_word(table).then_some((table, kind))
 }
 
 /// The run in `order-<run>-<n>.parquet`.

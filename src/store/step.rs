@@ -59,13 +59,23 @@ pub enum StoreStep {
     Published,
     /// Staging is cleared.
     Cleared,
+    /// The Delta log of a table has the commit that follows a version.
+    Logged,
+    /// A checkpoint of a Delta log is put; the pointer still names the one before.
+    LogCheckpointed,
+    /// The pointer names the new checkpoint; older commits still exist.
+    LogPointed,
+    /// Commits and checkpoints of a Delta log that nobody needs are deleted.
+    LogShortened,
+    /// Superseded files are deleted after the retention; the log still names them as removed lately.
+    Expired,
     /// Everything is done; the locks are still held.
     Done,
 }
 
 impl StoreStep {
     /// Every step.
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 30] = [
         Self::Locked,
         Self::TokensOpened,
         Self::TokensWritten,
@@ -90,6 +100,11 @@ impl StoreStep {
         Self::Replaced,
         Self::Published,
         Self::Cleared,
+        Self::Logged,
+        Self::LogCheckpointed,
+        Self::LogPointed,
+        Self::LogShortened,
+        Self::Expired,
         Self::Done,
     ];
 }

@@ -59,4 +59,11 @@ impl Store {
         });
         found.await.expect("listing does not panic").map_err(|error| local("list", &place, error))
     }
+
+    /// Removes a folder where it is empty: a bucket has no folders. One that cannot be removed stays.
+    pub fn remove_empty(&self, path: &str) {
+        if let StoreKind::Folder(folder) = &self.place {
+            let _ = folder.remove_empty(path);
+        }
+    }
 }

@@ -60,6 +60,10 @@ pub enum What {
     Unpublished,
     /// A file of ours that a version took out of the table.
     Superseded,
+    /// A Delta log that cannot be followed.
+    Log(String),
+    /// A Delta log that does not list the files of the head.
+    LogBehind,
     /// Some other file in a table's folder.
     Stray,
     /// Something could not be looked at.
@@ -70,8 +74,8 @@ impl What {
     /// Whether readers get something wrong.
     pub fn is_damage(&self) -> bool {
         match self {
-            Self::Flawed(_) | Self::Manifest(_) | Self::Foreign => true,
-            Self::Unpublished | Self::Superseded | Self::Stray | Self::Skipped(_) => false,
+            Self::Flawed(_) | Self::Manifest(_) | Self::Foreign | Self::Log(_) => true,
+            Self::Unpublished | Self::Superseded | Self::LogBehind | Self::Stray | Self::Skipped(_) => false,
         }
     }
 
@@ -83,6 +87,8 @@ impl What {
             Self::Foreign => "foreign",
             Self::Unpublished => "unpublished",
             Self::Superseded => "superseded",
+            Self::Log(_) => "log",
+            Self::LogBehind => "log-behind",
             Self::Stray => "stray",
             Self::Skipped(_) => "skipped",
         }
@@ -93,10 +99,11 @@ impl fmt::Display for What {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Flawed(flaw) => flaw.fmt(f),
-            Self::Manifest(why) | Self::Skipped(why) => f.write_str(why),
+            Self::Manifest(why) | Self::Log(why) | Self::Skipped(why) => f.write_str(why),
             Self::Foreign => f.write_str("a foreign file in a table folder: a glob reads its rows"),
             Self::Unpublished => f.write_str("committed, but not yet in its place"),
             Self::Superseded => f.write_str("superseded: a version removed it from the table"),
+            Self::LogBehind => f.write_str("the Delta log does not list the files of the newest version"),
             Self::Stray => f.write_str("no manifest names it"),
         }
     }
@@ -116,6 +123,10 @@ impl VerifyFinding {
             What::Foreign => Some("move it out of the table's folder".to_owned()),
             What::Unpublished => Some(format!("`pearlift run {name}` or `pearlift clean` publishes it")),
             What::Superseded => Some("`pearlift clean` removes it".to_owned()),
+            What::Log(_) => Some(format!(
+                "move the log away: `pearlift run {name}` or `pearlift clean` writes a new one of the same files"
+            )),
+            What::LogBehind => Some(format!("`pearlift run {name}` or `pearlift clean` completes it")),
             What::Stray | What::Skipped(_) => None,
         }
     }

@@ -1,5 +1,5 @@
-//! Compares the destination with the heads: every live file exists as it was written, and no other file is among them
-//! that a glob would read.
+//! Compares the destination with the heads: every live file exists as it was written, no other file is among them
+//! that a glob would read, and the Delta logs, where there are any, list the live files.
 //!
 //! Takes a store and the catalogue, gives findings. Relies on the manifests on disk: the catalogue only decides the
 //! partitions of rows. Reads only; a run may continue meanwhile, so a missing file is looked up in the newest head
@@ -10,6 +10,7 @@ mod files;
 mod tables;
 mod strays;
 
+use crate::delta::{LogState, compare_log};
 use crate::failure::{Failure, Kind, Result};
 use crate::manifest::{Version, head, resources};
 use crate::store::Store;
@@ -82,11 +83,26 @@ pub async fn look_at(inquiry: Inquiry<'_>, name: &str) -> Result<Option<(Version
             continue;
         }
         findings.extend(seen);
+        let logs = compare_log(inquiry.store, &current).await?;
+        if logs.iter().any(|(_, state)| *state != LogState::Equal) && has_moved(inquiry, &current).await? {
+            continue;
+        }
+        findings.extend(logs.into_iter().filter_map(|(path, state)| log_finding(name, &path, state)));
         return Ok(Some((current, findings)));
     }
     let Some(current) = head(inquiry.store, name).await? else { return Ok(None) };
     let why = "its files were replaced faster than they could be checked: verify it when no run is active";
     Ok(Some((current, vec![finding(name, None, What::Skipped(why.to_owned()))])))
+}
+
+/// The finding about a log that is not as it should be.
+fn log_finding(resource: &str, path: &str, state: LogState) -> Option<VerifyFinding> {
+    let what = match state {
+        LogState::Equal => return None,
+        LogState::Behind => What::LogBehind,
+        LogState::Damaged(why) => What::Log(why),
+    };
+    Some(finding(resource, Some(path), what))
 }
 
 fn any_missing(findings: &[VerifyFinding]) -> bool {

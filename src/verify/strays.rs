@@ -2,12 +2,18 @@
 
 use std::collections::BTreeSet;
 
+use jiff::Timestamp;
+
+use crate::config::DestinationLayout;
+use crate::delta::superseded;
 use crate::failure::{Failure, Kind, Result};
 use crate::manifest::{head, outline, versions};
 use crate::store::{Store, paths};
 use crate::verify::finding::{VerifyFinding, What, finding};
 
 /// Files in the folders of these tables (each with its resource) that are live in no resource.
+///
+/// In the layout `delta` the objects of a log and the superseded files that it names are no strays.
 ///
 /// The folders are listed before the heads are read: a file that a run publishes is named by a head first, so whatever
 /// was listed and is of a run going on is in the head, or among the files that a newer version removed.
@@ -26,6 +32,18 @@ pub async fn find(store: &Store, resources: &[String], tables: &[(String, String
         }
     }
     listed.retain(|(_, path)| !live.contains(path));
+    if store.layout() == DestinationLayout::Delta {
+        let mut kept = BTreeSet::new();
+        for (_, table) in tables {
+            match superseded(store, table, Timestamp::MIN).await {
+                Ok(files) => kept.extend(files.into_keys()),
+                // Reported with the log itself.
+                Err(failure) if failure.kind() == Kind::Damage => {}
+                Err(failure) => return Err(failure),
+            }
+        }
+        listed.retain(|(_, path)| paths::of_log(path).is_none() && !kept.contains(path));
+    }
     let of_ours: BTreeSet<&String> =
         listed.iter().filter(|(_, path)| paths::of_data(path).is_some()).map(|(resource, _)| *resource).collect();
     let mut removed = BTreeSet::new();

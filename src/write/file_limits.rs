@@ -22,6 +22,9 @@ use crate::write::weight::BATCH;
 const FOOTER: u64 = 16 << 20;
 /// Bytes of the indexes of a file's pages.
 const INDEXES: u64 = 16 << 20;
+/// Elements of the schema of a nested table: a checkpoint of a Delta log has about 60, and more with statistics of other
+/// writers.
+const ELEMENTS: u64 = 1_000;
 /// Bytes behind a footer: its length and the mark of the format.
 const END: u64 = 8;
 /// Bytes of a page when unpacked: one has a megabyte, and a value that is longer is in a page by itself. A value is
@@ -37,18 +40,7 @@ const FIXED: u64 = 16;
 
 /// Reads a footer, and the indexes of pages that are wanted.
 pub fn load_footer<R: ChunkReader>(file: &R, indexes: Indexes) -> Result<ArrowReaderMetadata> {
-    let size = file.len();
-    let end = size.checked_sub(END).ok_or_else(|| ParquetError::EOF("it is too short to be Parquet".to_owned()))?;
-    let mut tail = file.get_bytes(end, 8)?;
-    let length = u64::from(tail.get_u32_le());
-    if *tail != *b"PAR1" {
-        return Err(ParquetError::General("it does not end like a Parquet file".to_owned()));
-    }
-    let start = end.checked_sub(length).filter(|_| length <= FOOTER);
-    let start = start.ok_or_else(|| too_large("its footer", length, FOOTER))?;
-    let footer = file.get_bytes(start, usize::try_from(length).expect("it is at most FOOTER"))?;
-    check_footer(&footer)?;
-    let metadata = ParquetMetaDataReader::decode_metadata(&footer)?;
+    let metadata = decode_footer(file, Nesting::Refused)?;
     let metadata = match indexes {
         Indexes::None => metadata,
         Indexes::Pages => {
@@ -60,6 +52,36 @@ pub fn load_footer<R: ChunkReader>(file: &R, indexes: Indexes) -> Result<ArrowRe
         }
     };
     ArrowReaderMetadata::try_new(Arc::new(metadata), ArrowReaderOptions::default())
+}
+
+/// Reads the footer of a table with columns within columns; types are those of Parquet, whatever Arrow schema a writer
+/// added.
+pub fn load_nested_footer<R: ChunkReader>(file: &R) -> Result<ArrowReaderMetadata> {
+    let metadata = decode_footer(file, Nesting::Bounded)?;
+    ArrowReaderMetadata::try_new(Arc::new(metadata), ArrowReaderOptions::default().with_skip_arrow_metadata(true))
+}
+
+/// Whether a schema may have columns within columns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Nesting {
+    Refused,
+    /// At most [`ELEMENTS`] in all, which bounds the depth too.
+    Bounded,
+}
+
+fn decode_footer<R: ChunkReader>(file: &R, nesting: Nesting) -> Result<ParquetMetaData> {
+    let size = file.len();
+    let end = size.checked_sub(END).ok_or_else(|| ParquetError::EOF("it is too short to be Parquet".to_owned()))?;
+    let mut tail = file.get_bytes(end, 8)?;
+    let length = u64::from(tail.get_u32_le());
+    if *tail != *b"PAR1" {
+        return Err(ParquetError::General("it does not end like a Parquet file".to_owned()));
+    }
+    let start = end.checked_sub(length).filter(|_| length <= FOOTER);
+    let start = start.ok_or_else(|| too_large("its footer", length, FOOTER))?;
+    let footer = file.get_bytes(start, usize::try_from(length).expect("it is at most FOOTER"))?;
+    check_footer(&footer, nesting)?;
+    ParquetMetaDataReader::decode_metadata(&footer)
 }
 
 /// Which indexes are read with a footer.
@@ -243,14 +265,17 @@ pub fn chunk_range(column: &ColumnChunkMetaData, size: u64) -> parquet::errors::
 
 /// Refuses a footer that states more than it holds, or columns within columns: the reader of schemas calls itself for
 /// each.
-fn check_footer(footer: &[u8]) -> Result<()> {
+fn check_footer(footer: &[u8], nesting: Nesting) -> Result<()> {
     let mut compact = ThriftReader::new(footer);
     let mut before = None;
     while let Some(field) = compact.field(before)? {
         if field.id == 2 && field.is_list() {
             let (length, _) = compact.list()?;
+            if nesting == Nesting::Bounded && u64::try_from(length).unwrap_or(u64::MAX) > ELEMENTS {
+                return Err(too_large("its schema", u64::try_from(length).unwrap_or(u64::MAX), ELEMENTS));
+            }
             for place in 0..length {
-                check_column(&mut compact, place == 0)?;
+                check_column(&mut compact, place == 0 || nesting == Nesting::Bounded)?;
             }
         } else {
             compact.skip(field)?;
@@ -260,13 +285,13 @@ fn check_footer(footer: &[u8]) -> Result<()> {
     Ok(())
 }
 
-/// An element of a schema; only the first, the root, has others below it.
-fn check_column(compact: &mut ThriftReader<'_>, is_root: bool) -> Result<()> {
+/// An element of a schema; only the first, the root, has others below it, unless nesting is bounded otherwise.
+fn check_column(compact: &mut ThriftReader<'_>, may_nest: bool) -> Result<()> {
     let mut before = None;
     while let Some(field) = compact.field(before)? {
         if field.id == 5 {
             let children = compact.integer()?;
-            if !is_root && children != 0 {
+            if !may_nest && children != 0 {
                 return Err(ParquetError::General("it has nested columns".to_owned()));
             }
         } else {
@@ -314,7 +339,11 @@ fn too_large(what: &str, bytes: u64, most: u64) -> ParquetError {
 
 #[cfg(test)]
 mod tests {
-    use super::{Page, check_footer, parse_header};
+    use super::{Nesting, Page, parse_header};
+
+    fn check_footer(footer: &[u8]) -> super::Result<()> {
+        super::check_footer(footer, Nesting::Refused)
+    }
 
     /// A data page of ten values, of which an integer is twice its number: its encoding is the last.
     fn header(encoding: u8) -> Vec<u8> {

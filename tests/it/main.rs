@@ -22,6 +22,7 @@ mod custom;
 mod damage;
 mod dates;
 mod decode;
+mod delta;
 mod deploy;
 mod destination;
 mod docs;

@@ -10,7 +10,7 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use pearlift::config::{Destination, Encodings};
 use pearlift::decode::{Shape, documents};
 use pearlift::fetch::Body;
-use pearlift::manifest::{DataFile, FORMAT, Key, State, Version, parse, publish};
+use pearlift::manifest::{DataFile, FORMAT, Key, State, Version, parse, publish_files};
 use pearlift::schema::{Catalog, Resource};
 use pearlift::store::Store;
 use pearlift::write::{RecordSet, Replace, Sizes, Spool, WriteRequest, Written, day_number, write_tables};
@@ -372,7 +372,7 @@ fn commits_equal_the_model(rounds: &[Round], partition: &str) {
         // THEN the manifest is one that is believed, and comes back as it was
         assert_eq!(parse("thing", count, &serde_json::to_vec(&next).unwrap()).unwrap(), next);
         let staged = runtime.block_on(store.list("_pearlift/staging")).unwrap();
-        runtime.block_on(publish(&store, &next, &staged.into_iter().map(|(path, _)| path).collect())).unwrap();
+        runtime.block_on(publish_files(&store, &next, &staged.into_iter().map(|(path, _)| path).collect())).unwrap();
         // AND the tables equal the model, each row with the time and run that first stored it
         for (place, (name, keys)) in [("thing", 1), ("part", 2)].into_iter().enumerate() {
             let files = &next.tables[name].files;

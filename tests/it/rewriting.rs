@@ -12,13 +12,15 @@ use pearlift::sandbox::{Sandbox, SandboxSettings, Size};
 use pearlift::store::Store;
 use pearlift::write::held_open;
 
-use crate::support::{Faults, Program, account, check_truth, files, findings, head, query, start, this_morning};
+use crate::support::{
+    Faults, Program, account, check_truth, files, findings, head, is_history, query, start, this_morning,
+};
 
 const DAY: Duration = Duration::from_secs(86_400);
 
 fn tables(lake: &Path, table: &str) -> Vec<PathBuf> {
     let mut found = files(&lake.join(table));
-    found.retain(|path| path.extension().is_some_and(|end| end == "parquet"));
+    found.retain(|path| path.extension().is_some_and(|end| end == "parquet") && !is_history(path));
     found
 }
 

@@ -237,5 +237,8 @@ async fn a_run_may_die_at_any_step_and_readers_see_the_old_or_the_new_and_the_ne
         StoreStep::TokensPlaced,
     ]);
     crashed_in.extend([StoreStep::SegmentOpened, StoreStep::SegmentWritten]);
+    // or where logs follow (`delta`)
+    crashed_in.extend([StoreStep::Logged, StoreStep::LogCheckpointed, StoreStep::LogPointed]);
+    crashed_in.extend([StoreStep::LogShortened, StoreStep::Expired]);
     assert_eq!(crashed_in, BTreeSet::from(StoreStep::ALL));
 }

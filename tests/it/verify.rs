@@ -183,7 +183,7 @@ async fn a_manifest_that_is_no_manifest_is_damage() {
 async fn keys_records_and_partitions_are_compared_with_the_rows() {
     let sandbox = account(300).await;
     let lake = tempfile::tempdir().unwrap();
-    let program = Program::new(&sandbox, lake.path());
+    let program = Program::new(&sandbox, lake.path()).by_month();
     program.run(&["run", "order", "product"]).expect(0);
     let months = files(&lake.path().join("order"));
     assert!(months.len() > 2, "{months:?}");

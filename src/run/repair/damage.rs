@@ -64,7 +64,13 @@ pub async fn look(session: &ResourceSession<'_>) -> Result<DamageFound> {
             What::Manifest(why) => {
                 return Err(Failure::new(Kind::Damage, format!("repair {}", session.name)).because(why));
             }
-            What::Foreign | What::Unpublished | What::Superseded | What::Stray | What::Skipped(_) => continue,
+            What::Foreign
+            | What::Unpublished
+            | What::Superseded
+            | What::Log(_)
+            | What::LogBehind
+            | What::Stray
+            | What::Skipped(_) => continue,
         };
         let Some(path) = finding.path else { continue };
         session.context.events.warn(&session.name, format!("{path}: {flaw}"));
