@@ -27,6 +27,7 @@ const ENGINES: &str = "deltalake,polars,duckdb,chdb";
 
 fn program(sandbox: &Sandbox, lake: &Path) -> Program {
     Program::new(sandbox, lake)
+        .by_month()
         .with("PEARLIFT_DESTINATION_LAYOUT", "delta")
         .with("PEARLIFT_RESOURCE_BRAND_EVERY", "1ms")
         .with("PEARLIFT_LIMITS_CONCURRENCY", "1")
@@ -298,7 +299,7 @@ async fn a_forgotten_person_is_in_no_superseded_file_and_in_no_entry_of_a_log() 
     let text: Vec<PathBuf> = text.map(|entry| entry.path()).collect();
     assert!(text.iter().any(|path| path.to_string_lossy().ends_with(".checkpoint.parquet")), "{text:?}");
     assert_eq!(findings(&program, &["--deep"], 0), Vec::<String>::new());
-    // AND the next run goes on from it
+    // AND the next run continues from it
     a_day_goes_by(&sandbox);
     program.run(&["run", "contact"]).expect(0);
 }
@@ -324,7 +325,7 @@ async fn an_entry_of_another_writer_is_undone_and_a_log_with_a_hole_is_refused_u
     sandbox.insert("brand", 1);
     let said = program.run(&["run", "brand"]).expect(7).stderr;
     assert!(said.contains("brand/_delta_log` away"), "{said}");
-    // Which superseded files it names cannot be told.
+    // The superseded files that it names are not known.
     assert_eq!(findings(&program, &[], 7), ["brand: !log", "brand: superseded"]);
     // WHEN it is moved away THEN the next run writes a new one
     std::fs::rename(lake.join("brand/_delta_log"), folder.path().join("moved")).unwrap();

@@ -133,7 +133,7 @@ async fn a_version_that_does_not_go_with_its_checkpoint_is_damage_and_nothing_is
     let good: Value = serde_json::from_slice(&std::fs::read(&newest).unwrap()).unwrap();
     assert_eq!((&good["version"], &good["changed_since"]["version"]), (&json!(3), &json!(1)));
     let everything = || -> Vec<_> {
-        let aside = ["runs", "locks"].map(|folder| lake.path().join("_pearlift").join(folder));
+        let aside = ["runs", "locks", "history"].map(|folder| lake.path().join("_pearlift").join(folder));
         let kept = files(lake.path()).into_iter().filter(|path| !aside.iter().any(|aside| path.starts_with(aside)));
         kept.map(|path| (path.clone(), std::fs::read(path).unwrap())).collect()
     };
