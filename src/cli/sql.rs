@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use crate::cli::arguments::{DialectChoice, Sql};
 use crate::cli::start::Start;
+use crate::config::DestinationLayout;
 use crate::failure::{Failure, Kind, Result};
-use crate::manifest::Version;
+use crate::manifest::{Version, marked_layout};
 use crate::run::{choose, read_heads};
 use crate::schema::Resource;
 use crate::sql::{LoadedVersions, SqlDialect, SqlNames, SqlRequest, SqlSource, address, read_plans, state_text};
@@ -46,6 +47,10 @@ pub async fn sql(start: Start, sql: Sql) -> Result<u8> {
     let with_head: Vec<(&Resource, &Version)> =
         chosen.iter().filter_map(|resource| Some((*resource, heads.get(&resource.name)?))).collect();
     let is_listed = sql.files || loaded.is_some();
+    let layout = marked_layout(&store, &settings.account()?.code).await?;
+    if layout == Some(DestinationLayout::Delta) && !is_listed {
+        return Err(superseded_too());
+    }
     let source = SqlSource { store: &store, dialect, is_listed, loaded: loaded.as_ref() };
     let without_head = chosen.iter().filter(|resource| !heads.contains_key(&resource.name));
     let request = SqlRequest {
@@ -85,6 +90,13 @@ fn resources(sql: &Sql, loaded: Option<&LoadedVersions>) -> Result<Vec<String>> 
         }
         _ => Ok(sql.resources.clone()),
     }
+}
+
+/// A glob would read superseded files as well.
+fn superseded_too() -> Failure {
+    Failure::new(Kind::Usage, "write the SQL")
+        .because("the destination has the layout `delta`, in whose folders superseded files stay, and an engine would read them too")
+        .advise("`--files` names the live files; or read the tables through their logs, as docs/delta.md states")
 }
 
 fn nothing_loaded() -> Failure {

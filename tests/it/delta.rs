@@ -17,7 +17,7 @@ use serde_json::Value;
 
 use crate::support::{
     Faults, Program, S3_KEY, S3_SECRET, Weed, account, copy_folder, fast_folder, files, findings, head, lean_orders,
-    pour, query, root, tool,
+    pour, python, query, root, tool,
 };
 
 /// The resources of most tests: one of several tables by month, and a list.
@@ -94,6 +94,16 @@ async fn each_version_of_a_log_is_the_manifest_version_that_it_names_and_superse
     let before = entries(&lake, "order").len();
     program.run(&["run", "order"]).expect(0);
     assert_eq!(entries(&lake, "order").len(), before);
+
+    // AND SQL that would read superseded files is refused, and lists of live files are not
+    let refused = program.run(&["sql", "--dialect", "duckdb", "order"]).expect(2);
+    assert!(refused.stderr.contains("`--files`"), "{}", refused.said());
+    let listed = program.run(&["sql", "--dialect", "duckdb", "--files", "order"]).expect(0).stdout;
+    python(
+        "import duckdb, sys; c = duckdb.connect(); c.execute(sys.argv[1]); \
+         assert c.sql('SELECT count(*) FROM \"order\"').fetchall() == [(int(sys.argv[2]),)]",
+        &[&listed, &now["order"]["rows"].to_string()],
+    );
 
     // AND nothing that the retention keeps goes with `clean`
     let kept = parquet_files(&lake, "order");
