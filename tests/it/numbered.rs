@@ -82,7 +82,9 @@ async fn one_wrong_answer_costs_a_list_in_numbered_pages_no_record_and_its_end_a
 
     // WHEN one answer of a load lacks rows THEN all are loaded, or none
     for at in 1..=requests {
-        for then in [json!({"keep": 1}), json!({"keep": 7}), json!("empty"), json!("half")] {
+        for then in
+            [json!({"keep": 1}), json!({"keep": 7}), json!("empty"), json!("half"), json!("twice"), json!("none")]
+        {
             let rule = json!([{"path": "landed-cost", "at": [at], "then": then}]);
             let rules: Vec<AnswerRule> = serde_json::from_value(rule).unwrap();
             sandbox.change(|settings| settings.answers = rules);

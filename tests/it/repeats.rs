@@ -138,7 +138,15 @@ async fn one_wrong_answer_costs_a_search_with_repeated_keys_no_row_and_a_right_c
     // WHEN one answer lacks rows, or counts others THEN all are loaded, or none
     for at in 1..=requests {
         let claim = json!({"claim": {"available": 60, "more": false}});
-        for then in [json!({"keep": 1}), json!({"keep": 7}), json!("empty"), json!("half"), claim] {
+        for then in [
+            json!({"keep": 1}),
+            json!({"keep": 7}),
+            json!("empty"),
+            json!("half"),
+            json!("twice"),
+            json!("none"),
+            claim,
+        ] {
             let rule = json!([{"path": "contact-group-member-search", "at": [at], "then": then}]);
             let rules: Vec<AnswerRule> = serde_json::from_value(rule).unwrap();
             sandbox.change(|settings| settings.answers = rules);

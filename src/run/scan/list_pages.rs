@@ -10,7 +10,7 @@ use crate::decode::{Page, RejectedRecord};
 use crate::failure::{Failure, Kind, Result};
 use crate::fetch::Request;
 use crate::manifest::Key;
-use crate::quantity::plural;
+use crate::quantity::{count, plural};
 use crate::run::scan::documents::{DocumentReply, Documents, paged};
 use crate::run::scan::refusal::Refusal;
 use crate::schema::ReadStyle;
@@ -29,7 +29,7 @@ pub struct List {
     pub date: Timestamp,
     /// Why it may lack records all the same.
     pub partial: Option<String>,
-    /// The path of its last page, where it came in several pages by number.
+    /// The path of its last page, where it came in several pages by number with as many records as rows.
     end: Option<String>,
 }
 
@@ -57,7 +57,7 @@ impl Documents {
     }
 
     /// Whether a second answer shows the same last page, where the list came in several pages by number. Each page
-    /// before it was full and overlaps the next one, so that only the end rests on a single answer.
+    /// before it was full of other records and overlaps the next one, so that only the end rests on a single answer.
     pub async fn ends_alike(&self, list: &List) -> Result<bool> {
         let (Some(path), Some((last, _))) = (&list.end, list.pages.last()) else { return Ok(false) };
         let request = Request::get(&self.name, path.clone());
@@ -154,7 +154,11 @@ impl<'d> Reading<'d> {
         let by_number = self.by_number(first);
         let begins = by_number.map_or(first, |(_, _, begins)| begins);
         let path = self.path(first, by_number);
-        let Some((mut page, asked_at)) = self.page(first, &path).await? else { return Ok(false) };
+        let Some((mut page, asked_at)) = self.page(first, &path).await? else {
+            // The page before promised more rows.
+            self.end = None;
+            return Ok(false);
+        };
         let (mut new, mut known) = (0, 0);
         for record in records(&page) {
             let is_new = self.seen.insert(record);
@@ -188,8 +192,10 @@ impl<'d> Reading<'d> {
         // A page of one row has no other to share.
         self.overlaps = page.came > 1;
         self.next = page.more.then(|| begins + page.came - u64::from(self.overlaps));
+        // Rows that come twice may have taken the place of others: then the number of records is less than the last row.
+        let is_each_row_new = count(self.seen.len()) + 1 == begins + page.came;
+        self.end = by_number.filter(|_| is_each_row_new).map(|_| path);
         self.pages.push((page, asked_at));
-        self.end = by_number.map(|_| path);
         Ok(true)
     }
 
