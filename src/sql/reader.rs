@@ -15,6 +15,9 @@ use crate::sql::model::{SqlColumn, SqlFile, SqlTable};
 /// Paths in one pattern: engines limit the alternatives of a pattern.
 const PATHS: usize = 500;
 
+/// The end of a query of ClickHouse that takes no column from the names of folders.
+const WITHOUT_FOLDERS: &str = "\nSETTINGS use_hive_partitioning = 0";
+
 /// The files that are read.
 #[derive(Clone, Copy, Debug)]
 pub enum FileSelection<'a> {
@@ -57,7 +60,14 @@ impl FileQueries<'_> {
     /// One query over these; a table without files has no row.
     pub fn query(&self, table: &SqlTable, selection: FileSelection<'_>) -> String {
         let queries = self.queries(table, selection);
-        if queries.is_empty() { self.nothing(table) } else { queries.join("\nUNION ALL\n") }
+        match queries.as_slice() {
+            [] => self.nothing(table),
+            // ClickHouse drops the setting of a part of a union when a view of it is filtered by the day, and fails.
+            [_, _, ..] if self.dialect == SqlDialect::ClickHouse => {
+                format!("SELECT *\nFROM (\n{}\n){WITHOUT_FOLDERS}", queries.join("\nUNION ALL\n"))
+            }
+            _ => queries.join("\nUNION ALL\n"),
+        }
     }
 
     /// A query without rows.
@@ -86,7 +96,7 @@ impl FileQueries<'_> {
             text.push_str(&format!("\nWHERE {} IS NULL", dialect.quote(DELETED_AT)));
         }
         if dialect == SqlDialect::ClickHouse {
-            text.push_str("\nSETTINGS use_hive_partitioning = 0");
+            text.push_str(WITHOUT_FOLDERS);
         }
         text
     }
