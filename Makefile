@@ -66,6 +66,7 @@ growth: $(VENV)/ready
 soak: $(VENV)/ready
 	SOAK_KILLS=$${SOAK_KILLS:-500} $(CARGO) test --test it -- kill:: --nocapture
 	PROPTEST_CASES=$${SOAK_SEQUENCES:-100} $(CARGO) test --test it -- sequences:: --nocapture
+	$(CARGO) test --test it -- --ignored forget:: --nocapture
 
 # Spoils the examples of fuzz/corpus/TARGET for SECONDS, with libFuzzer on stable Rust; needs a C++ compiler. What it finds is
 # left in fuzz/found/. The coverage flags are those of cargo-fuzz; no sanitizer, for there is no unsafe code of ours.

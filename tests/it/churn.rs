@@ -167,12 +167,12 @@ async fn tables_are_true_for(seeds: std::ops::Range<u64>, percent: u64) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn an_account_that_changes_between_any_two_requests_is_true_after_a_quiet_night() {
-    tables_are_true_for(0..5, 30).await;
+    tables_are_true_for(0..3, 30).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn an_account_that_never_rests_is_true_after_a_quiet_night() {
-    tables_are_true_for(12..16, 80).await;
+    tables_are_true_for(12..14, 80).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

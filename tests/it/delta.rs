@@ -206,10 +206,10 @@ async fn after_a_crash_at_any_step_each_version_of_a_log_is_whole_and_the_next_r
     crashed_in.extend(steps);
 
     // THEN the newest version can be read, and the next run completes it
-    for (crashed, repaired) in &left {
-        read_with(&tool("python"), &["--newest"], &[crashed], &[]);
-        read_with(&tool("python"), &["--newest", "--head"], &[repaired], &[]);
-    }
+    let (crashed, repaired): (Vec<&Path>, Vec<&Path>) =
+        left.iter().map(|(crashed, repaired)| (crashed.as_path(), repaired.as_path())).unzip();
+    read_with(&tool("python"), &["--newest"], &crashed, &[]);
+    read_with(&tool("python"), &["--newest", "--head"], &repaired, &[]);
     let steps = [
         StoreStep::Logged,
         StoreStep::LogCheckpointed,

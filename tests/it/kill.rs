@@ -10,7 +10,7 @@ use pearlift::store::paths::staged;
 use crate::support::{Program, Weed, check_truth, fast_folder, files, look, start, this_morning};
 
 /// Kills of each loop; `make soak` sets more.
-const KILLS: usize = 25;
+const KILLS: usize = 15;
 
 /// The resources that are read into a folder: every style of reading, and orders that others reference. A bucket is
 /// slower.

@@ -122,7 +122,7 @@ async fn an_answer_that_swells_is_bounded_whatever_its_status() {
 async fn many_answers_that_swell_at_once_share_the_bound_of_one() {
     // GIVEN an account of which every answer is of 25 MiB, compressed or not
     let sandbox = account(20).await;
-    for (unit, gzip) in [("x", true), ("x", false), (r#"[[],[]],"#, false)] {
+    for (unit, gzip) in [("x", true), (r#"[[],[]],"#, false)] {
         let (before, after) = if unit == "x" { (r#"{"response":[""#, r#""]}"#) } else { (r#"{"response":["#, "0]}") };
         let swell = Swell { gzip, ..swell(200, before, unit, after, 25 << 20) };
         // WHEN all resources are read, sixteen answers at a time
