@@ -55,8 +55,9 @@ async fn export(config: PathBuf, redactor: &Redactor) -> Result<Outcome> {
 #[expect(clippy::print_stdout, reason = "a program for the terminal")]
 fn show(redactor: Redactor) -> impl Fn(&Event) + Send + Sync + 'static {
     move |event| {
-        if let Event::Finished { resource, rows, requests, ending } = event {
-            println!("{}", redactor.clean(&format!("{resource}: {rows} rows, {requests} requests, {}", ending.name())));
+        if let Event::Finished { resource, rows, requests, ending, .. } = event {
+            let text = format!("{resource}: {} rows, {requests} requests, {}", rows.main, ending.name());
+            println!("{}", redactor.clean(&text));
         }
     }
 }

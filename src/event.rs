@@ -10,8 +10,8 @@ use jiff::Timestamp;
 /// One thing that happened.
 #[derive(Clone, Debug)]
 pub enum Event {
-    /// A run begins: its id and its account, which every line of a log has from now on.
-    Begun { run: String, account: String },
+    /// A run begins: its id and its account, which every line of a log has from now on, and the number of its resources.
+    Begun { run: String, account: String, resources: usize },
     /// The run writes to a destination that holds nothing yet, so that everything is read.
     NewDestination { destination: String },
     /// The run was asked to stop: by a signal, or because its time is up.
@@ -30,8 +30,8 @@ pub enum Event {
         tries: u32,
         request_id: Option<String>,
     },
-    /// The quota as last heard.
-    Quota { remaining: u32, returns_at: Timestamp },
+    /// The quota as last heard, and the requests of it that are kept for other apps.
+    Quota { remaining: u32, reserve: u32, returns_at: Timestamp },
     /// Requests wait for the quota until then.
     Waiting { until: Timestamp, millis: u64 },
     /// A request is tried again.
@@ -46,8 +46,26 @@ pub enum Event {
     Warning { resource: Option<String>, text: String },
     /// Something worth a line with `-v`.
     Note { resource: Option<String>, text: String },
-    /// A resource has ended.
-    Finished { resource: String, rows: u64, requests: u64, ending: Ending },
+    /// A resource has ended: its scans with their reasons, its stored rows, the rows that changed, the files written, and
+    /// the requests made for it.
+    Finished {
+        resource: String,
+        scans: Vec<String>,
+        rows: RowCounts,
+        changed: u64,
+        files: u64,
+        requests: u64,
+        ending: Ending,
+    },
+}
+
+/// The stored rows of a resource.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RowCounts {
+    /// Those of its main table.
+    pub main: u64,
+    /// Those of all its tables.
+    pub all: u64,
 }
 
 /// How a resource ended.

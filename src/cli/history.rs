@@ -49,6 +49,6 @@ pub async fn history(start: &Start, settings: &Settings, most: usize, as_json: b
     if as_json {
         start.terminal().print_json(json!({"format": 1, "now": start.now, "runs": runs}))
     } else {
-        start.terminal().print(&history_table(&runs))
+        start.terminal().print(&history_table(&runs, start.terminal().width_of_stdout()))
     }
 }

@@ -37,7 +37,7 @@ pub async fn plan(start: Start, plan: Plan) -> Result<u8> {
     if plan.json {
         start.terminal().print_json(forecast_object(&found, start.now))?;
     } else {
-        start.terminal().print(&forecast_table(&found))?;
+        start.terminal().print(&forecast_table(&found, start.terminal().width_of_stdout()))?;
     }
     for (resource, failure) in
         found.resources.iter().filter_map(|found| Some((&found.resource, found.failure.as_ref()?)))

@@ -17,7 +17,7 @@ use crate::manifest::{Version, check_destination, head};
 use crate::page::{PageInput, page, read_past, read_reports};
 use crate::plan::PartitionState;
 use crate::report::StatusRow;
-use crate::run::{choose, progress, stale, unpublished};
+use crate::run::{choose, progress, stale, stored_rows, unpublished};
 use crate::schema::{Resource, Type};
 use crate::store::Store;
 
@@ -115,7 +115,8 @@ async fn status_rows(
         let unpublished = waiting.get(&name).copied().unwrap_or(0);
         let progress = scans.remove(&name);
         let partition = PartitionState::of(resource, head.as_ref());
-        rows.push(StatusRow { resource: name, head, unpublished, progress, partition, stale });
+        let stored = head.as_ref().map(|head| stored_rows(resource, head)).unwrap_or_default();
+        rows.push(StatusRow { resource: name, head, rows: stored, unpublished, progress, partition, stale });
     }
     Ok(rows)
 }

@@ -10,7 +10,7 @@ use crate::cli::custom_fields::custom_fields;
 use crate::cli::start::Start;
 use crate::failure::{Failure, Kind, Result};
 use crate::quantity::cadence;
-use crate::report::{MADE, MADE_YAML, dbt_sources, meaning_line, reference, table};
+use crate::report::{MADE, MADE_YAML, TableForm, dbt_sources, hanging, meaning_line, reference};
 use crate::schema::{Catalog, Meaning, PartitionChoice, References, Resource, Table};
 
 /// Lists the resources, or shows one.
@@ -36,6 +36,7 @@ pub async fn resources(start: Start, resources: Resources) -> Result<u8> {
         Some(name) => vec![catalog.get(name)?],
         None => catalog.resources().iter().collect(),
     };
+    let width = start.terminal().width_of_stdout();
     let lines = match (&resources.name, resources.json) {
         (_, true) => {
             let list: Vec<Value> = shown.iter().map(|resource| object(resource)).collect();
@@ -44,7 +45,7 @@ pub async fn resources(start: Start, resources: Resources) -> Result<u8> {
             start.terminal().print_json(value)?;
             return Ok(0);
         }
-        (Some(_), false) => shown.iter().flat_map(|resource| page(resource)).collect(),
+        (Some(_), false) => shown.iter().flat_map(|resource| page(resource, width)).collect(),
         (None, false) => {
             let rows: Vec<Vec<String>> = shown
                 .iter()
@@ -53,7 +54,8 @@ pub async fn resources(start: Start, resources: Resources) -> Result<u8> {
                     vec![resource.name.clone(), resource.read.style.name().to_owned(), tables.join(", ")]
                 })
                 .collect();
-            table(&["resource", "style", "tables"], &[], &rows)
+            let form = TableForm { text: Some(2), ..TableForm::new(&["resource", "style", "tables"]) };
+            form.lines(&rows, width)
         }
     };
     start.terminal().print(&lines)?;
@@ -96,17 +98,18 @@ fn write_made(start: &Start, files: Vec<(PathBuf, String)>, mark: &str, action: 
     Ok(0)
 }
 
-fn page(resource: &Resource) -> Vec<String> {
+fn page(resource: &Resource, width: Option<usize>) -> Vec<String> {
     let shown = |word: &str, every: Option<std::time::Duration>| {
         every.map(|every| format!(", {word} {}", cadence(every))).unwrap_or_default()
     };
     let (every, again) = (shown("whole", resource.read.every), shown("whole again", resource.read.reload_every));
     let (style, service) = (resource.read.style.name(), &resource.read.service);
     let about = format!("{}: {}", resource.name, resource.about);
-    let mut lines: Vec<String> = about.lines().map(str::to_owned).collect();
+    let fit = |text: &str| hanging(text, width.unwrap_or(usize::MAX));
+    let mut lines: Vec<String> = about.lines().flat_map(fit).collect();
     let by_default = if resource.is_default { "" } else { ", not by default" };
-    lines.push(format!("read by {style} from {service}{every}{again}{by_default}"));
-    lines.push(format!("partition: {}", resource.partition()));
+    lines.extend(fit(&format!("read by {style} from {service}{every}{again}{by_default}")));
+    lines.extend(fit(&format!("partition: {}", resource.partition())));
     for table in &resource.tables {
         let rows: Vec<Vec<String>> = table
             .columns
@@ -125,8 +128,10 @@ fn page(resource: &Resource) -> Vec<String> {
             .collect();
         let described = Some(&table.description).filter(|text| !text.is_empty());
         lines.extend([String::new(), table.name.clone()]);
-        lines.extend(described.map(|text| format!("  {text}")));
-        lines.extend(self::table(&["  column", "type", "", "from", "meaning"], &[], &rows));
+        lines.extend(described.into_iter().flat_map(|text| fit(&format!("  {text}"))));
+        let form =
+            TableForm { text: Some(4), spare: &[3, 1], ..TableForm::new(&["  column", "type", "", "from", "meaning"]) };
+        lines.extend(form.lines(&rows, width));
     }
     lines
 }

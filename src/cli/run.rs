@@ -7,7 +7,7 @@ use crate::cli::arguments::Run;
 use crate::cli::start::{RunOptions, Start};
 use crate::event::Events;
 use crate::failure::Result;
-use crate::report::table;
+use crate::report::TableForm;
 use crate::run::{RunMode, RunRequest, Stop, jobs};
 
 /// Runs, or prints the steps with `--dry-run`.
@@ -51,6 +51,7 @@ pub async fn run(start: Start, run: Run) -> Result<u8> {
             })
         })
         .collect();
-    start.terminal().print(&table(&["resource", "scan", "why"], &[], &rows))?;
+    let form = TableForm { text: Some(2), ..TableForm::new(&["resource", "scan", "why"]) };
+    start.terminal().print(&form.lines(&rows, start.terminal().width_of_stdout()))?;
     Ok(0)
 }

@@ -14,7 +14,9 @@ use crate::cli::terminal::Terminal;
 use crate::config::{Environment, Settings};
 use crate::event::Event;
 use crate::failure::{Failure, Result};
-use crate::report::{LogContext, Style, Verbosity, Watch, failure_lines, hints, json_line, report, summary};
+use crate::report::{
+    LogContext, Style, Verbosity, Watch, failure_lines, hints, json_line, log_summary, report, summary,
+};
 use crate::run::{Clock, Outcome, RunMode, RunRequest, Stop};
 use crate::schema::Catalog;
 use crate::secret::Redactor;
@@ -174,8 +176,13 @@ impl Start {
                 terminal.complain_json(self.context.report(Timestamp::now(), report));
             }
             LogFormat::Text => {
-                if self.verbosity() > Verbosity::Quiet {
-                    terminal.complain(&[vec![String::new()], summary(outcome)].concat());
+                let width = terminal.width_of_stderr();
+                match (self.verbosity(), width) {
+                    (Verbosity::Quiet, _) => {}
+                    (Verbosity::Normal, None) => terminal.complain(&log_summary(outcome)),
+                    (Verbosity::Normal | Verbosity::Verbose, _) => {
+                        terminal.complain(&[vec![String::new()], summary(outcome, width)].concat());
+                    }
                 }
                 let hints = hints(outcome, &self.redactor);
                 if !hints.is_empty() {

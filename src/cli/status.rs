@@ -10,7 +10,7 @@ use crate::fetch::count as ids_in;
 use crate::manifest::Scan;
 use crate::plan::PartitionState;
 use crate::report::{StatusRow, count, status_table};
-use crate::run::{Progress, choose, progress, read_heads, stale, unpublished};
+use crate::run::{Progress, choose, progress, read_heads, stale, stored_rows, unpublished};
 use crate::schema::Granularity;
 
 /// The exit code when something is stale: some resources are not complete.
@@ -36,7 +36,8 @@ pub async fn status(start: Start, status: StatusArguments) -> Result<u8> {
         let unpublished = waiting.get(&name).copied().unwrap_or(0);
         let progress = scans.remove(&name);
         let partition = PartitionState::of(resource, head.as_ref());
-        rows.push(StatusRow { resource: name, head, unpublished, progress, partition, stale });
+        let stored = head.as_ref().map(|head| stored_rows(resource, head)).unwrap_or_default();
+        rows.push(StatusRow { resource: name, head, rows: stored, unpublished, progress, partition, stale });
     }
     let any_stale = rows.iter().any(|row| row.stale.is_some());
     if status.json {
@@ -48,7 +49,7 @@ pub async fn status(start: Start, status: StatusArguments) -> Result<u8> {
         }
         start.terminal().print_json(all)?;
     } else {
-        start.terminal().print(&status_table(&rows, start.now))?;
+        start.terminal().print(&status_table(&rows, start.now, start.terminal().width_of_stdout()))?;
     }
     Ok(if any_stale { STALE } else { 0 })
 }
@@ -104,6 +105,7 @@ fn object(row: &StatusRow) -> Value {
         "partition_setting": wanted,
         "partition_open": open,
         "rows": head.rows(),
+        "main_rows": row.rows.main,
         "files": head.files().count(),
         "bytes": head.files().map(|file| file.bytes).sum::<u64>(),
         "tables": tables,

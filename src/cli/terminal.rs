@@ -22,6 +22,16 @@ impl Terminal {
         Self { redactor }
     }
 
+    /// The columns of the terminal that stdout is; none where it is a file or a pipe.
+    pub fn width_of_stdout(&self) -> Option<usize> {
+        report::width(&std::io::stdout())
+    }
+
+    /// The columns of the terminal that stderr is; none where it is a file or a pipe.
+    pub fn width_of_stderr(&self) -> Option<usize> {
+        report::width(&std::io::stderr())
+    }
+
     /// Prints lines of data to stdout. A reader that went away has all that it wanted.
     pub fn print(&self, lines: &[String]) -> Result<()> {
         print(&report::lines(&self.redactor, lines))

@@ -253,7 +253,7 @@ impl Permit {
             quota.returns_in = quota.returns_in.min(shared.period);
             state.learn(now, sent, quota, shared);
             let returns_at = jiff::Timestamp::now().saturating_add(quota.returns_in).unwrap_or(jiff::Timestamp::MAX);
-            shared.events.tell(Event::Quota { remaining: quota.remaining, returns_at });
+            shared.events.tell(Event::Quota { remaining: quota.remaining, reserve: shared.reserve, returns_at });
         });
     }
 

@@ -86,7 +86,7 @@ pub async fn forecast(request: &RunRequest) -> Result<Forecast> {
     let account = request.settings.account()?;
     let credentials = request.settings.credentials(request.now)?;
     let limits = request.settings.limits()?;
-    request.events.tell(Event::Begun { run: nonce(), account: account.code.clone() });
+    request.events.tell(Event::Begun { run: nonce(), account: account.code.clone(), resources: chosen.len() });
     let mut heads = read_heads(&request.settings, &chosen).await?;
     let store = if heads.is_empty() { None } else { Some(Store::of(&request.settings, false)?) };
     if let Some(store) = &store {

@@ -11,22 +11,29 @@ use crate::forecast::{Amount, Cost, Forecast, ResourceForecast};
 use crate::manifest::ScanKind;
 use crate::plan::StepKind;
 use crate::quantity::{number, plural};
-use crate::report::text::{bytes, table};
+use crate::report::table::{TableForm, hanging};
+use crate::report::text::bytes;
 use crate::schema::{Granularity, PartitionChoice};
 
 /// An unknown number.
 const NONE: &str = "–";
 
-/// The table, with a line for each scan and one for all.
-pub fn forecast_table(forecast: &Forecast) -> Vec<String> {
+/// The table, with a line for each scan and one for all, as wide as a terminal.
+pub fn forecast_table(forecast: &Forecast, width: Option<usize>) -> Vec<String> {
     let mut rows: Vec<Vec<String>> = forecast.resources.iter().flat_map(|resource| lines(forecast, resource)).collect();
     let total = forecast.total();
     rows.push(line(forecast, ["total", ""], &total, "≤ ", ""));
-    let heads = ["resource", "scan", "requests", "minutes", "records", "rows", "rewrites", "why"];
+    let form = TableForm {
+        heads: &["resource", "scan", "requests", "minutes", "records", "rows", "rewrites", "why"],
+        right: &[2, 3, 4, 5, 6],
+        text: Some(7),
+        spare: &[6, 5, 4, 3],
+    };
     let spent = plural(forecast.spent, "request");
-    let mut lines = table(&heads, &[2, 3, 4, 5, 6], &rows);
+    let mut lines = form.lines(&rows, width);
     lines.extend([String::new(), format!("{spent} spent on this plan")]);
-    lines.extend(first_partitions(forecast));
+    let most = width.unwrap_or(usize::MAX);
+    lines.extend(first_partitions(forecast).iter().flat_map(|line| hanging(line, most)));
     lines
 }
 

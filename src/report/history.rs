@@ -6,25 +6,28 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
 use crate::quantity::number;
-use crate::report::text::{bytes, duration, table, visible};
+use crate::report::table::{TableForm, wrapped};
+use crate::report::text::{bytes, duration, visible};
 
-/// The widest line: that of a usual terminal.
-const WIDTH: usize = 80;
-
-/// A line for each run, and below it the reason for an exit code other than 0.
-pub fn history_table(runs: &[Value]) -> Vec<String> {
+/// A line for each run, and below it the reason for an exit code other than 0, as wide as a terminal.
+pub fn history_table(runs: &[Value], width: Option<usize>) -> Vec<String> {
     if runs.is_empty() {
         return vec!["no run has left a row in the history yet".to_owned()];
     }
     let heads = ["started", "command", "took", "exit", "changed", "requests", "written"];
-    let lines = table(&heads, &[2, 3, 4, 5, 6], &runs.iter().map(cells).collect::<Vec<_>>());
+    let form = TableForm { right: &[2, 3, 4, 5, 6], spare: &[6, 5], ..TableForm::new(&heads) };
+    let mut lines = form.lines(&runs.iter().map(cells).collect::<Vec<_>>(), width);
     let mut shown = Vec::with_capacity(lines.len());
+    // Below the rows, a line names the columns that had no room.
+    let rest = lines.split_off(runs.len() + 1);
     let mut lines = lines.into_iter();
     shown.extend(lines.next());
     for (line, run) in lines.zip(runs) {
         shown.push(line);
-        shown.extend(run["reason"].as_str().map(|reason| cut(&format!("  {}", visible(reason)))));
+        let reason = run["reason"].as_str().map(visible);
+        shown.extend(reason.iter().flat_map(|reason| indented(reason, width)));
     }
+    shown.extend(rest);
     shown
 }
 
@@ -43,6 +46,12 @@ fn cells(run: &Value) -> Vec<String> {
     ]
 }
 
+/// A text below the line that it belongs to.
+fn indented(text: &str, width: Option<usize>) -> Vec<String> {
+    let most = width.map_or(usize::MAX, |width| width.saturating_sub(2));
+    wrapped(text, most).into_iter().map(|line| format!("  {line}")).collect()
+}
+
 fn instant(value: &Value) -> Option<Timestamp> {
     value.as_str()?.parse().ok()
 }
@@ -50,14 +59,6 @@ fn instant(value: &Value) -> Option<Timestamp> {
 fn took(started: Option<Timestamp>, finished: Option<Timestamp>) -> Duration {
     let took = finished.zip(started).map_or(SignedDuration::ZERO, |(end, start)| end.duration_since(start));
     Duration::try_from(took).unwrap_or_default()
-}
-
-/// A line that fits, with `…` in the place of the rest.
-fn cut(line: &str) -> String {
-    if line.chars().count() <= WIDTH {
-        return line.to_owned();
-    }
-    line.chars().take(WIDTH - 1).chain(['…']).collect()
 }
 
 #[cfg(test)]
@@ -73,10 +74,11 @@ mod tests {
             "exit_code": 130, "rows": 1_234_567_890_u64, "rows_added": 999_999_999, "rows_changed": 0, "rows_removed": 0,
             "requests": 1_000_000, "bytes_written": 1_u64 << 40, "reason": "could not ".repeat(20),
         });
-        let lines = history_table(&[run]);
-        assert_eq!(lines.len(), 3, "{lines:#?}");
+        let lines = history_table(std::slice::from_ref(&run), Some(80));
+        assert_eq!(lines.len(), 5, "{lines:#?}");
         assert!(lines.iter().all(|line| line.chars().count() <= 80), "{lines:#?}");
         assert!(lines[1].starts_with("2026-11-28 23:59  reconcile  10h 0m   130"), "{lines:#?}");
-        assert!(lines[2].ends_with('…'));
+        assert_eq!(lines[2..].concat().matches("could").count(), 20, "{lines:#?}");
+        assert_eq!(history_table(&[run], None).len(), 3);
     }
 }

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
 use crate::decode::UnknownField;
-use crate::event::{Ending, Event, Events};
+use crate::event::{Ending, Event, Events, RowCounts};
 use crate::failure::Failure;
 use crate::manifest::{KindChange, SourceCount};
 use crate::report::output::json_line;
@@ -72,7 +72,7 @@ impl LogContext {
 /// Events as JSON objects, one per line, on stderr, without secrets.
 pub fn log(verbosity: Verbosity, clock: Clock, redactor: Redactor, context: LogContext) -> Events {
     Events::new(move |event| {
-        if let Event::Begun { run, account } = event {
+        if let Event::Begun { run, account, .. } = event {
             context.0.get_or_init(|| (run.clone(), account.clone()));
         }
         let (least, level, fields) = object(event);
@@ -108,7 +108,7 @@ fn object(event: &Event) -> (Verbosity, &'static str, Value) {
             });
             (Verbose, "debug", with_request(fields, request_id.as_deref()))
         }
-        Event::Quota { remaining, returns_at } => {
+        Event::Quota { remaining, returns_at, .. } => {
             (Verbose, "debug", json!({"event": "quota", "remaining": remaining, "returns_at": returns_at}))
         }
         Event::Waiting { until, .. } => (Normal, "info", json!({"event": "waiting", "until": until})),
@@ -135,12 +135,12 @@ fn object(event: &Event) -> (Verbosity, &'static str, Value) {
         ),
         Event::Warning { resource, text } => (Quiet, "warn", of_resource(resource, "warning", text)),
         Event::Note { resource, text } => (Verbose, "debug", of_resource(resource, "note", text)),
-        Event::Finished { resource, rows, requests, ending } => finished(resource, *rows, *requests, ending),
+        Event::Finished { resource, rows, requests, ending, .. } => finished(resource, *rows, *requests, ending),
     }
 }
 
 /// The end of a resource: the word, and why; `failure` is the text of a failed one.
-fn finished(resource: &str, rows: u64, requests: u64, ending: &Ending) -> (Verbosity, &'static str, Value) {
+fn finished(resource: &str, rows: RowCounts, requests: u64, ending: &Ending) -> (Verbosity, &'static str, Value) {
     let (least, level, failure, request_id) = match ending {
         Ending::Complete | Ending::Idle { .. } => (Verbosity::Normal, "info", None, None),
         Ending::Stopped | Ending::Held { .. } => (Verbosity::Normal, "warn", None, None),
@@ -153,7 +153,8 @@ fn finished(resource: &str, rows: u64, requests: u64, ending: &Ending) -> (Verbo
         "resource": resource,
         "end": ending.name(),
         "reason": ending.reason(),
-        "rows": rows,
+        "rows": rows.all,
+        "main_rows": rows.main,
         "requests": requests,
         "failure": failure,
     });
@@ -259,7 +260,8 @@ fn resource(outcome: &ResourceOutcome, redactor: &Redactor) -> Value {
         "scans": outcome.scans,
         "version": outcome.version,
         "watermark": outcome.watermark,
-        "rows": outcome.rows,
+        "rows": outcome.rows.all,
+        "main_rows": outcome.rows.main,
         "requests": outcome.requests,
         "records_read": tally.records,
         "commits": tally.commits,

@@ -1,29 +1,44 @@
 //! A line for each event that matters: the log without a terminal.
 
 use std::io::Write;
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
 
 use crate::event::{Ending, Event, Events};
 use crate::failure::Failure;
-use crate::quantity::{agree, plural};
+use crate::quantity::{agree, number, plural};
 use crate::report::output;
+use crate::report::progress_lines::rows_text;
 use crate::report::text::bytes;
 use crate::report::verbosity::Verbosity;
 use crate::run::Clock;
 use crate::secret::Redactor;
 
+/// After a silence of this length, the next commit gets a line: a first load takes hours.
+const SILENCE: Duration = Duration::from_secs(300);
+
 /// Events as lines on stderr, each with the time. Texts of the source can neither show a secret nor control the
 /// terminal.
 pub fn log(verbosity: Verbosity, clock: Clock, redactor: Redactor) -> Events {
+    let last = Mutex::new(Instant::now());
     Events::new(move |event| {
-        if let Some(text) = line(event, verbosity) {
+        let said = *last.lock().expect("no watcher panics");
+        let is_due = said.elapsed() >= SILENCE;
+        if let Some(text) = line(event, verbosity).or_else(|| sign_of_life(event).filter(|_| is_due)) {
             let text = output::line(&redactor, &text);
+            *last.lock().expect("no watcher panics") = Instant::now();
             // A log that nobody reads any more is no reason to fail.
             let _ = writeln!(std::io::stderr().lock(), "{:.0} {text}", clock.now());
         }
     })
 }
 
-/// The line of an event, if it is worth one.
+/// The line of a commit.
+fn sign_of_life(event: &Event) -> Option<String> {
+    if matches!(event, Event::Committed { .. }) { line(event, Verbosity::Verbose) } else { None }
+}
+
+/// The line of an event, if it is worth one: a resource gets one where it changed or did not come to its end.
 pub fn line(event: &Event, verbosity: Verbosity) -> Option<String> {
     let normal = verbosity >= Verbosity::Normal;
     let verbose = verbosity >= Verbosity::Verbose;
@@ -33,12 +48,12 @@ pub fn line(event: &Event, verbosity: Verbosity) -> Option<String> {
             Some(format!("{destination} holds no tables yet: everything is read"))
         }
         Event::Stopping { reason } => Some(format!("stopping, {reason}: committing complete parts")),
-        Event::Started { resource, scan, reason, requests } if normal => {
+        Event::Started { resource, scan, reason, requests } if verbose || (normal && requests.is_some()) => {
             let cost =
                 requests.map(|requests| format!("; {} to make", plural(requests, "request"))).unwrap_or_default();
             Some(format!("{resource}: {scan} ({reason}{cost})"))
         }
-        Event::Committed { resource, version, files, bytes: size, changed } if normal => {
+        Event::Committed { resource, version, files, bytes: size, changed } if verbose => {
             let files = if *files == 0 {
                 "state only".to_owned()
             } else {
@@ -49,13 +64,18 @@ pub fn line(event: &Event, verbosity: Verbosity) -> Option<String> {
         Event::Finished { resource, ending: Ending::Failed { failure, .. }, .. } => {
             Some(format!("{resource}: {failure}"))
         }
-        Event::Finished { resource, rows, requests, ending } if normal => {
+        Event::Finished { resource, scans, rows, changed, files, requests, ending } if normal => {
             let end = match ending {
                 Ending::Stopped => "stopped, resumes on the next run; ".to_owned(),
                 Ending::Held { by } => format!("held by {by}; "),
+                Ending::Complete | Ending::Idle { .. } | Ending::Failed { .. } if *files == 0 && !verbose => {
+                    return None;
+                }
                 Ending::Complete | Ending::Idle { .. } | Ending::Failed { .. } => String::new(),
             };
-            Some(format!("{resource}: {end}{}, {}", plural(*rows, "row"), plural(*requests, "request")))
+            let (rows, changed, requests) = (rows_text(*rows), number(*changed), plural(*requests, "request"));
+            let scans: String = scans.iter().map(|scan| format!("; {scan}")).collect();
+            Some(format!("{resource}: {end}{rows}, {changed} changed, {requests}{scans}"))
         }
         Event::Warning { resource, text } => Some(format!("warning: {}{text}", of(resource))),
         Event::Waiting { until, .. } if normal => Some(format!("the quota is used up: waiting until {until:.0}")),

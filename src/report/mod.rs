@@ -4,7 +4,10 @@
 
 mod verbosity;
 mod text;
+mod screen;
+mod table;
 mod output;
+mod progress_lines;
 mod lines;
 mod progress;
 mod json;
@@ -35,8 +38,10 @@ pub use metrics::metrics;
 pub use output::{json_line, json_page, line, lines};
 pub use picture::MADE;
 pub use reference::{ReferencePage, meaning_line, reference};
-pub use summary::{StatusRow, status_table, summary};
-pub use text::{bytes, duration, table};
+pub use screen::width;
+pub use summary::{StatusRow, log_summary, status_table, summary};
+pub use table::{TableForm, hanging};
+pub use text::{bytes, duration};
 pub use verbosity::{Style, Verbosity};
 
 /// A watcher of a run.

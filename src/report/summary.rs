@@ -2,22 +2,50 @@
 
 use jiff::Timestamp;
 
+use crate::event::RowCounts;
 use crate::manifest::{SourceCount, Version};
 use crate::plan::PartitionState;
 use crate::quantity::{number, plural};
-use crate::report::text::{bytes, duration, length, table};
+use crate::report::table::{TableForm, hanging};
+use crate::report::text::{bytes, duration, length};
 use crate::run::{End, Outcome, Progress, ResourceOutcome};
 
-/// The table at a run's end.
-pub fn summary(outcome: &Outcome) -> Vec<String> {
+/// The state of a resource without more to say.
+const COMPLETE: &str = "complete";
+/// The beginning of the state of a resource that was not due.
+const NOTHING_DUE: &str = "nothing due: ";
+
+/// The table of a run's resources; `rows` are those of the main table.
+const SUMMARY: TableForm<'_> = TableForm {
+    heads: &["resource", "rows", "all rows", "read", "changed", "files", "written", "requests", "state"],
+    right: &[1, 2, 3, 4, 5, 6, 7],
+    text: Some(8),
+    spare: &[5, 3, 2, 6, 7],
+};
+
+/// The table at a run's end, as wide as a terminal, and the run in one line.
+pub fn summary(outcome: &Outcome, width: Option<usize>) -> Vec<String> {
     let rows: Vec<Vec<String>> = outcome.resources.iter().map(row).collect();
-    let heads = ["resource", "rows", "read", "changed", "files", "written", "requests", "state"];
-    let mut lines = table(&heads, &[1, 2, 3, 4, 5, 6], &rows);
+    let total = hanging(&totals(outcome), width.unwrap_or(usize::MAX));
+    [SUMMARY.lines(&rows, width), vec![String::new()], total].concat()
+}
+
+/// The run in one line, below the table of those resources that did not come to their end or have more to say: for a log,
+/// which has a line for each resource that changed.
+pub fn log_summary(outcome: &Outcome) -> Vec<String> {
+    let rows: Vec<Vec<String>> = outcome.resources.iter().map(row).collect();
+    let plain = |state: &str| state == COMPLETE || state.starts_with(NOTHING_DUE);
+    let rows: Vec<Vec<String>> = rows.into_iter().filter(|row| row.last().is_some_and(|state| !plain(state))).collect();
+    let table = if rows.is_empty() { Vec::new() } else { [SUMMARY.lines(&rows, None), vec![String::new()]].concat() };
+    [table, vec![totals(outcome)]].concat()
+}
+
+/// A run in one line.
+fn totals(outcome: &Outcome) -> String {
     let changed: u64 = outcome.resources.iter().map(|resource| resource.tally.changes.total()).sum();
     let files: u64 = outcome.resources.iter().map(|resource| resource.tally.files).sum();
-    let rows: u64 = outcome.resources.iter().map(|resource| resource.rows).sum();
-    lines.push(String::new());
-    lines.push(format!(
+    let rows: u64 = outcome.resources.iter().map(|resource| resource.rows.all).sum();
+    format!(
         "{} in {}; {} changed, {} written, {}, {}",
         plural(rows, "row"),
         outcome.destination,
@@ -25,8 +53,7 @@ pub fn summary(outcome: &Outcome) -> Vec<String> {
         plural(files, "file"),
         plural(outcome.requests, "request"),
         duration(outcome.took),
-    ));
-    lines
+    )
 }
 
 fn row(outcome: &ResourceOutcome) -> Vec<String> {
@@ -35,8 +62,8 @@ fn row(outcome: &ResourceOutcome) -> Vec<String> {
         End::Complete if outcome.unsettled.pending > 0 => {
             format!("complete, {} pending", number(outcome.unsettled.pending))
         }
-        End::Complete => "complete".to_owned(),
-        End::Idle(reason) => format!("nothing due: {reason}"),
+        End::Complete => COMPLETE.to_owned(),
+        End::Idle(reason) => format!("{NOTHING_DUE}{reason}"),
         End::Stopped => "stopped, resumes on the next run".to_owned(),
         End::Held(by) => format!("held by {by}"),
         End::Failed(_) => "FAILED".to_owned(),
@@ -53,7 +80,8 @@ fn row(outcome: &ResourceOutcome) -> Vec<String> {
     }
     vec![
         outcome.resource.clone(),
-        number(outcome.rows),
+        number(outcome.rows.main),
+        number(outcome.rows.all),
         number(tally.records),
         number(tally.changes.total()),
         number(tally.files),
@@ -89,6 +117,7 @@ pub struct StatusRow {
     pub resource: String,
     /// None before its first commit.
     pub head: Option<Version>,
+    pub rows: RowCounts,
     /// Files of the head that wait to be published.
     pub unpublished: u64,
     /// How far an unfinished scan has come.
@@ -99,11 +128,18 @@ pub struct StatusRow {
     pub stale: Option<String>,
 }
 
-/// The table of `status`.
-pub fn status_table(rows: &[StatusRow], now: Timestamp) -> Vec<String> {
+/// The table of `status`; `rows` are those of the main table.
+const STATUS: TableForm<'_> = TableForm {
+    heads: &["resource", "state", "changes since", "age", "rows", "all rows", "partition", "files", "size", "pending"],
+    right: &[4, 5, 7, 8, 9],
+    text: Some(1),
+    spare: &[6, 7, 2, 5, 8, 3, 9],
+};
+
+/// The table of `status`, as wide as a terminal.
+pub fn status_table(rows: &[StatusRow], now: Timestamp, width: Option<usize>) -> Vec<String> {
     let rows: Vec<Vec<String>> = rows.iter().map(|row| status_cells(row, now)).collect();
-    let heads = ["resource", "state", "changes since", "age", "rows", "partition", "files", "size", "pending"];
-    table(&heads, &[4, 6, 7, 8], &rows)
+    STATUS.lines(&rows, width)
 }
 
 fn status_cells(row: &StatusRow, now: Timestamp) -> Vec<String> {
@@ -140,8 +176,8 @@ fn status_cells(row: &StatusRow, now: Timestamp) -> Vec<String> {
     }
     let partition = row.partition.map(|partition| partition.to_string()).unwrap_or_default();
     let Some(head) = &row.head else {
-        let mut cells: Vec<String> = [row.resource.clone(), word].into_iter().chain(vec![String::new(); 7]).collect();
-        cells[5] = partition;
+        let mut cells: Vec<String> = [row.resource.clone(), word].into_iter().chain(vec![String::new(); 8]).collect();
+        cells[6] = partition;
         return cells;
     };
     let state = &head.state;
@@ -151,7 +187,8 @@ fn status_cells(row: &StatusRow, now: Timestamp) -> Vec<String> {
         word,
         state.watermark.map(|at| format!("{at:.0}")).unwrap_or_default(),
         age.map(duration).unwrap_or_default(),
-        number(head.rows()),
+        number(row.rows.main),
+        number(row.rows.all),
         partition,
         length(head.files().count()),
         bytes(head.files().map(|file| file.bytes).sum()),

@@ -1,4 +1,4 @@
-//! Sizes, durations and tables as people read them; numbers are those of [`crate::quantity`].
+//! Sizes and durations as people read them; numbers are those of [`crate::quantity`].
 
 use std::time::Duration;
 
@@ -33,30 +33,6 @@ pub fn duration(value: Duration) -> String {
         60.. => format!("{}m {}s", seconds / 60, seconds % 60),
         _ => format!("{}.{}s", seconds, value.subsec_millis() / 100),
     }
-}
-
-/// Lines of a table: columns padded to their widest cell; those at the places in `right` are right-aligned.
-pub fn table(heads: &[&str], right: &[usize], rows: &[Vec<String>]) -> Vec<String> {
-    // Escaped texts are wider, so the width is that of the text as shown.
-    let rows: Vec<Vec<String>> = rows.iter().map(|row| row.iter().map(|cell| visible(cell)).collect()).collect();
-    let width = |place: usize| {
-        let cells = rows.iter().filter_map(|row| row.get(place)).map(|cell| cell.chars().count());
-        cells.chain(std::iter::once(heads[place].chars().count())).max().unwrap_or(0)
-    };
-    let widths: Vec<usize> = (0..heads.len()).map(width).collect();
-    let line = |cells: &[String]| {
-        let padded: Vec<String> = cells
-            .iter()
-            .enumerate()
-            .map(|(place, cell)| {
-                let gap = " ".repeat(widths[place].saturating_sub(cell.chars().count()));
-                if right.contains(&place) { format!("{gap}{cell}") } else { format!("{cell}{gap}") }
-            })
-            .collect();
-        padded.join("  ").trim_end().to_owned()
-    };
-    let heads: Vec<String> = heads.iter().map(|head| (*head).to_owned()).collect();
-    std::iter::once(line(&heads)).chain(rows.iter().map(|row| line(row))).collect()
 }
 
 /// A text in which signs that steer are written out (`\u{1b}`).

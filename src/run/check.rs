@@ -33,7 +33,7 @@ pub async fn check(request: &RunRequest) -> Result<Vec<Finding>> {
     let limits = request.settings.limits()?;
     request.settings.destination()?;
     let run = nonce();
-    request.events.tell(Event::Begun { run: run.clone(), account: account.code.clone() });
+    request.events.tell(Event::Begun { run: run.clone(), account: account.code.clone(), resources: chosen.len() });
     let mut findings = vec![finding("settings", Ok(format!("account {} at {}", account.code, account.base_url)))];
     let opened = async {
         let store = Store::of(&request.settings, true)?;

@@ -69,6 +69,7 @@ pub use request::{RunMode, RunRequest, Selection};
 pub use request_counts::{QuotaWaits, Repeats};
 pub use scratch::{Scratch, spool_folder};
 pub use selection::{Progress, choose, jobs, progress, read_heads, unpublished};
+pub use steps::stored_rows;
 pub use stop::{Stop, Why};
 
 /// Brings the resources up to date.

@@ -48,7 +48,7 @@ pub async fn open<'r>(
     let limits = request.settings.limits()?;
     let run = nonce();
 
-    request.events.tell(Event::Begun { run: run.clone(), account: account.code.clone() });
+    request.events.tell(Event::Begun { run: run.clone(), account: account.code.clone(), resources: chosen.len() });
     let store = destination(&request.settings)?.laid_out(&request.settings)?;
     store.prove_conditional_put(&run).await?;
     let claimed = check_destination(&store, &account.code).await?;

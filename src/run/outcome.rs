@@ -6,7 +6,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::decode::RejectedCounts;
-use crate::event::Ending;
+use crate::event::{Ending, RowCounts};
 use crate::failure::{Failure, Kind, Recovery, Result};
 use crate::manifest::SourceCount;
 use crate::plan::PartitionState;
@@ -47,8 +47,7 @@ pub struct ResourceOutcome {
     /// The version of the head.
     pub version: Option<u64>,
     pub watermark: Option<Timestamp>,
-    /// Rows of all its tables now.
-    pub rows: u64,
+    pub rows: RowCounts,
     /// How a date divides its files; none where none does.
     pub partition: Option<PartitionState>,
     pub requests: u64,

@@ -142,6 +142,9 @@ fn tell_end(context: &RunContext, outcome: &ResourceOutcome, counts: &RequestCou
     context.events.tell(Event::Finished {
         resource: outcome.resource.clone(),
         rows: outcome.rows,
+        scans: outcome.scans.clone(),
+        changed: outcome.tally.changes.total(),
+        files: outcome.tally.files,
         requests: counts.of(&outcome.resource),
         ending: outcome.ending(),
     });

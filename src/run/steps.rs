@@ -3,9 +3,9 @@
 use jiff::Timestamp;
 
 use crate::delta::recover;
-use crate::event::Event;
+use crate::event::{Event, RowCounts};
 use crate::failure::Result;
-use crate::manifest::{Claimant, Recovered, ScanKind, SourceCount, Version, head as newest, nonce};
+use crate::manifest::{Claimant, Recovered, ScanKind, SourceCount, TableFiles, Version, head as newest, nonce};
 use crate::plan::{Fit, PartitionState, ResourceOptions, Step, StepKind, advice, plan};
 use crate::quantity::count;
 use crate::run::context::RunContext;
@@ -39,7 +39,7 @@ pub async fn work_on(
         scans: Vec::new(),
         version: None,
         watermark: None,
-        rows: 0,
+        rows: RowCounts::default(),
         partition: None,
         requests: 0,
         tally: Tally::default(),
@@ -276,13 +276,19 @@ async fn compare(session: &mut ResourceSession<'_>, by: By) -> Result<Reconciled
     }
 }
 
+/// The stored rows by a head.
+pub fn stored_rows(resource: &Resource, head: &Version) -> RowCounts {
+    let main = head.tables.get(&resource.main_table().name);
+    RowCounts { main: main.map_or(0, TableFiles::rows), all: head.rows() }
+}
+
 /// Fills an outcome from a head.
 pub fn describe(outcome: &mut ResourceOutcome, resource: &Resource, head: Option<&Version>) {
     outcome.partition = PartitionState::of(resource, head);
     if let Some(head) = head {
         outcome.version = Some(head.version);
         outcome.watermark = head.state.watermark;
-        outcome.rows = head.rows();
+        outcome.rows = stored_rows(resource, head);
         outcome.count = head.state.count.clone();
         outcome.unsettled = Unsettled {
             pending: count(head.state.pending.len()),

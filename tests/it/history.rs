@@ -164,11 +164,10 @@ async fn a_run_that_reaches_no_source_and_one_that_is_stopped_leave_a_row_with_t
     assert!(rows[1].starts_with("4|offline|could not reach the source") && rows[1].ends_with("|0"), "{rows:?}");
     assert_eq!(rows[2], "130|None|interrupted; complete parts are committed|1");
 
-    // AND `status --history` prints them in 80 columns, the newest first
+    // AND `status --history` prints them, the newest first, each with its whole reason in one line
     let done = program.run(&["status", "--history=2"]).expect(0);
     let lines: Vec<&str> = done.stdout.lines().collect();
     assert_eq!(lines.len(), 5, "{}", done.stdout);
-    assert!(lines.iter().all(|line| line.chars().count() <= 80), "{}", done.stdout);
     assert!(lines[2].contains("interrupted;") && lines[4].contains("could not reach the source"), "{lines:?}");
 }
 

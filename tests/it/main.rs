@@ -96,6 +96,7 @@ mod resume;
 mod rewriting;
 mod runs;
 mod schemas;
+mod screen;
 mod scratch;
 mod second;
 mod secrets;
