@@ -69,7 +69,7 @@ pub struct S3 {
     /// The time, by the observer's clock, after which an unchanged lock object has expired.
     pub lock_expire: Duration,
     /// The account's own; none leaves them to the client.
-    pub credentials: Option<S3Credentials>,
+    pub credentials: Option<Box<S3Credentials>>,
     /// Learns the credentials that are fetched.
     pub redactor: Redactor,
 }
@@ -306,7 +306,7 @@ impl Settings {
             allow_http,
             lock_renew,
             lock_expire,
-            credentials: s3_credentials(&self.environment)?,
+            credentials: s3_credentials(&self.environment)?.map(Box::new),
             redactor: self.environment.redactor().clone(),
         })
     }

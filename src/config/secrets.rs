@@ -253,7 +253,8 @@ fn whole(text: &str) -> Option<i64> {
 /// from now, which a 401 corrects if the token is older than that.
 fn expiry(environment: &Environment, now: Timestamp) -> Result<Option<Timestamp>> {
     let wrong = |name: &str, text: &str| {
-        Failure::new(Kind::Settings, format!("read BRIGHTPEARL_{name}")).because(format!("{} is no time", shown(text)))
+        let place = &places(environment, name)[0];
+        Failure::new(Kind::Settings, format!("read {place}")).because(format!("{} is no time", shown(text)))
     };
     if let Some(text) = find(environment, "OAUTH_EXPIRES_AT")?.filter(|text| !text.is_empty()) {
         let at = match whole(&text) {

@@ -150,6 +150,25 @@ async fn a_pattern_of_one_file_is_that_file_and_one_of_none_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_run_of_one_account_prints_its_report_as_json_also_if_it_fails_as_a_whole() {
+    let acme = sandbox("acme", 0).await;
+    let folder = Folder::new();
+    let file = folder.write("acme", &acme.url(), "");
+    let program = program().with("BRIGHTPEARL_STAFF_TOKEN", &token("acme"));
+    let offline = program.clone().with("PEARLIFT_ACCOUNT_BASE_URL", "http://127.0.0.1:9/public-api/acme");
+    for (program, code, resources) in [(&program, 0, 1), (&offline, 4, 0)] {
+        let done = program.run(&["--config", &file, "run", "brand", "--json"]).expect(code);
+        let report: Value = serde_json::from_str(&done.stdout).unwrap();
+        assert_eq!((&report["account"], &report["exit_code"]), (&"acme".into(), &code.into()));
+        assert_eq!(report["resources"].as_array().unwrap().len(), resources);
+        assert_eq!(report["reason"].is_string(), code != 0, "{report}");
+        assert!(!done.stderr.contains("resource  "), "no summary: {}", done.stderr);
+    }
+    let done = program.run(&["--config", &file, "run", "--json", "--dry-run"]).expect(2);
+    assert!(done.stderr.contains("cannot be used with"), "{}", done.stderr);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn accounts_with_one_destination_are_refused_before_any_request() {
     let (acme, bolt) = (sandbox("acme", 0).await, sandbox("bolt", 0).await);
     let folder = Folder::new();
@@ -337,6 +356,10 @@ async fn a_signal_stops_every_account_and_a_killed_process_is_one_account() {
     let run = Several::start(&program, &arguments);
     until_orders_are_read(&acme).await;
     let id = child_of(run.child.id(), &first);
+    // (It has the secrets of its own account alone.)
+    let variables = String::from_utf8(std::fs::read(format!("/proc/{id}/environ")).unwrap()).unwrap();
+    let tokens: Vec<&str> = variables.split('\0').filter(|variable| variable.contains("TOKEN")).collect();
+    assert_eq!(tokens, [format!("ACME_BRIGHTPEARL_STAFF_TOKEN={}", token("acme"))]);
     kill("-KILL", id);
     let (code, said) = run.end();
     // THEN the others complete, and the exit code is that of a bug

@@ -136,7 +136,9 @@ fn an_address_in_the_clear_is_refused_before_anything_is_begun() {
     let lake = tempfile::tempdir().unwrap();
     let program = Program::bare(lake.path()).with("PEARLIFT_ACCOUNT_BASE_URL", "http://127.0.0.1:9/public-api/acme");
     for url in [format!("http://hooks.example/{KEY}"), format!("https://user:{KEY}@hooks.example/"), KEY.to_owned()] {
-        let done = program.clone().with("BRIGHTPEARL_WEBHOOK_URL", &url).run(&["run"]).expect(2);
-        assert!(done.stderr.contains("address of the webhook") && !done.stderr.contains(KEY), "{}", done.stderr);
+        for command in ["run", "check"] {
+            let done = program.clone().with("BRIGHTPEARL_WEBHOOK_URL", &url).run(&[command]).expect(2);
+            assert!(done.stderr.contains("address of the webhook") && !done.stderr.contains(KEY), "{}", done.stderr);
+        }
     }
 }

@@ -98,18 +98,18 @@ mod tests {
 
     #[test]
     fn files_are_taken_out_wherever_they_are_and_nothing_else_is() {
-        let found = line("pearlift --config a.toml -q run --config=b.toml --full order -- --config");
+        let found = line("pearlift --config a.toml -q run --config=b.toml --full thing -- --config");
         assert_eq!(found.files, [Path::new("a.toml"), Path::new("b.toml")]);
-        assert_eq!(found.rest, ["-q", "run", "--full", "order", "--", "--config"]);
+        assert_eq!(found.rest, ["-q", "run", "--full", "thing", "--", "--config"]);
         let words = found.of_account(Path::new("c.toml"), OutputUse::Lines);
-        assert_eq!(words, ["--config", "c.toml", "-q", "run", "--full", "order", "--", "--config"]);
+        assert_eq!(words, ["--config", "c.toml", "-q", "run", "--full", "thing", "--", "--config"]);
     }
 
     #[test]
     fn a_report_is_asked_for_once_and_among_the_options() {
         let words = |text: &str| line(text).of_account(Path::new("c"), OutputUse::Report);
-        assert_eq!(words("pearlift run order"), ["--config", "c", "run", "order", "--json"]);
-        assert_eq!(words("pearlift run --json order"), ["--config", "c", "run", "--json", "order"]);
+        assert_eq!(words("pearlift run thing"), ["--config", "c", "run", "thing", "--json"]);
+        assert_eq!(words("pearlift run --json thing"), ["--config", "c", "run", "--json", "thing"]);
         assert_eq!(words("pearlift run -- --json"), ["--config", "c", "run", "--json", "--", "--json"]);
     }
 }
