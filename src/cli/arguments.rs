@@ -34,9 +34,13 @@ pub struct Arguments {
 /// Options of every command.
 #[derive(Clone, Debug, Args)]
 pub struct Options {
-    /// Settings file; relative paths in it begin at its folder [default: ./pearlift.toml, if it exists]
+    /// Settings file; relative paths in it begin at its folder [default: ./pearlift.toml, if it exists]; repeated, or a
+    /// quoted pattern such as 'accounts/*.toml', for several accounts
     #[arg(long, global = true, help_heading = GLOBAL, value_name = "FILE")]
-    pub config: Option<PathBuf>,
+    pub config: Vec<PathBuf>,
+    /// Accounts to process at a time, if `--config` names several; each takes the memory of its settings
+    #[arg(long, global = true, help_heading = GLOBAL, value_name = "N", default_value = "2")]
+    pub jobs: NonZeroUsize,
     /// Folder of additional schema files; a file with the name of a built-in resource replaces it
     #[arg(long, global = true, help_heading = GLOBAL, value_name = "DIR")]
     pub schemas: Option<PathBuf>,
@@ -152,6 +156,9 @@ pub struct Run {
     /// Wait for resources that another run holds, instead of skipping them
     #[arg(long)]
     pub wait: bool,
+    /// Print the report as JSON, instead of the summary
+    #[arg(long, conflicts_with = "dry_run")]
+    pub json: bool,
     /// Stop requesting after N minutes and commit complete parts; the next run resumes
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub max_minutes: Option<u64>,
@@ -187,6 +194,9 @@ pub struct BackfillArguments {
     /// Give up damaged records that the source cannot return again
     #[arg(long, requires = "damaged")]
     pub force: bool,
+    /// Print the report as JSON, instead of the summary
+    #[arg(long)]
+    pub json: bool,
     /// Stop requesting after N minutes and commit complete parts; the same command resumes
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub max_minutes: Option<u64>,
@@ -206,6 +216,9 @@ pub struct Reconcile {
     /// Remove deleted records even if they exceed the safety limit
     #[arg(long)]
     pub force: bool,
+    /// Print the report as JSON, instead of the summary
+    #[arg(long)]
+    pub json: bool,
     /// Wait for resources that another run holds, instead of skipping them
     #[arg(long)]
     pub wait: bool,

@@ -27,6 +27,7 @@ pub async fn backfill(start: Start, backfill: BackfillArguments) -> Result<u8> {
         wait: backfill.wait,
         most: backfill.max_minutes.map(|minutes| Duration::from_secs(minutes * 60)),
         fail_on_misfit: backfill.fail_on.is_some(),
+        json: backfill.json,
     };
     start.run(catalog, settings, options).await
 }

@@ -10,6 +10,7 @@ mod terminal;
 mod panics;
 mod signals;
 mod metrics;
+mod receivers;
 mod start;
 mod history;
 mod demo;
@@ -29,6 +30,7 @@ mod resources;
 mod sql;
 mod sandbox;
 mod completions;
+mod accounts;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -37,10 +39,11 @@ use clap::Parser;
 use clap::error::ErrorKind;
 use jiff::Timestamp;
 
+use crate::cli::accounts::CommandLine;
 use crate::cli::arguments::{Arguments, Command};
 use crate::cli::start::Start;
 use crate::cli::terminal::Terminal;
-use crate::config::{Environment, learn};
+use crate::config::{Environment, learn, settings_files};
 use crate::failure::{Failure, Kind, Result};
 use crate::report::{LogContext, line};
 use crate::secret::Redactor;
@@ -61,7 +64,7 @@ pub fn main(
     let redactor = environment.redactor().clone();
     end_on_panic(redactor.clone());
     let arguments: Vec<OsString> = arguments.into_iter().collect();
-    let arguments = match Arguments::try_parse_from(&arguments) {
+    let parsed = match Arguments::try_parse_from(&arguments) {
         Ok(parsed) => parsed,
         Err(error) => {
             show(&error, &arguments, &redactor);
@@ -73,7 +76,8 @@ pub fn main(
         environment,
         now: Timestamp::now(),
         seed: fastrand::u64(..),
-        options: arguments.options,
+        options: parsed.options,
+        config: None,
         redactor: redactor.clone(),
         context: LogContext::default(),
     };
@@ -83,7 +87,7 @@ pub fn main(
         .max_blocking_threads(BLOCKING)
         .build()
         .map_err(|error| Failure::new(Kind::Bug, "start the runtime").caused(error))
-        .and_then(|runtime| runtime.block_on(dispatch(start, arguments.command)));
+        .and_then(|runtime| runtime.block_on(begin(start, parsed.command, &arguments)));
     match outcome {
         Ok(code) => ExitCode::from(code),
         Err(failure) => {
@@ -108,6 +112,17 @@ fn show(error: &clap::Error, arguments: &[OsString], redactor: &Redactor) {
     } else {
         Terminal::new(redactor.clone()).complain(&text.lines().map(str::to_owned).collect::<Vec<_>>());
     }
+}
+
+/// Begins the command: for one account, or for each of several.
+async fn begin(mut start: Start, command: Command, arguments: &[OsString]) -> Result<u8> {
+    let line = CommandLine::of(arguments);
+    let files = settings_files(&line.files)?;
+    if files.len() > 1 {
+        return accounts::each(&start, &command, &files, &line).await;
+    }
+    start.config = files.into_iter().next();
+    dispatch(start, command).await
 }
 
 async fn dispatch(start: Start, command: Command) -> Result<u8> {

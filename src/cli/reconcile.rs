@@ -14,7 +14,13 @@ pub async fn reconcile(start: Start, reconcile: Reconcile) -> Result<u8> {
         .run(
             catalog,
             settings,
-            RunOptions { names: reconcile.resources, mode, wait: reconcile.wait, ..RunOptions::default() },
+            RunOptions {
+                names: reconcile.resources,
+                mode,
+                wait: reconcile.wait,
+                json: reconcile.json,
+                ..RunOptions::default()
+            },
         )
         .await
 }

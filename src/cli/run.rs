@@ -21,6 +21,7 @@ pub async fn run(start: Start, run: Run) -> Result<u8> {
             wait: run.wait,
             most: run.max_minutes.map(|minutes| Duration::from_secs(minutes * 60)),
             fail_on_misfit: run.fail_on.is_some(),
+            json: run.json,
         };
         return start.run(catalog, settings, options).await;
     }

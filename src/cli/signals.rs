@@ -18,13 +18,14 @@ const REPEATED: Duration = Duration::from_secs(2);
 
 /// A signal that was received.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Sent {
+pub enum SentSignal {
     Interrupt,
     Terminate,
 }
 
-impl Sent {
-    fn name(self) -> &'static str {
+impl SentSignal {
+    /// Its name.
+    pub fn name(self) -> &'static str {
         match self {
             Self::Interrupt => "SIGINT",
             Self::Terminate => "SIGTERM",
@@ -34,7 +35,7 @@ impl Sent {
 
 /// The consequence of a signal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Consequence {
+pub enum Consequence {
     /// The run is asked to stop.
     Stop,
     Ignore,
@@ -49,14 +50,14 @@ struct Received {
 }
 
 impl Received {
-    fn receive(&mut self, sent: Sent, at: Instant) -> Consequence {
+    fn receive(&mut self, sent: SentSignal, at: Instant) -> Consequence {
         let Some(first) = self.first else {
             self.first = Some(at);
             return Consequence::Stop;
         };
         match sent {
-            Sent::Terminate if at.saturating_duration_since(first) < REPEATED => Consequence::Ignore,
-            Sent::Interrupt | Sent::Terminate => Consequence::End,
+            SentSignal::Terminate if at.saturating_duration_since(first) < REPEATED => Consequence::Ignore,
+            SentSignal::Interrupt | SentSignal::Terminate => Consequence::End,
         }
     }
 }
@@ -65,6 +66,7 @@ impl Received {
 pub struct SignalHandler {
     interrupt: Signal,
     terminate: Signal,
+    received: Received,
 }
 
 impl SignalHandler {
@@ -73,18 +75,28 @@ impl SignalHandler {
         let wrong = |error| Failure::new(Kind::Bug, "listen for signals").caused(error);
         let interrupt = signal(SignalKind::interrupt()).map_err(wrong)?;
         let terminate = signal(SignalKind::terminate()).map_err(wrong)?;
-        Ok(Self { interrupt, terminate })
+        Ok(Self { interrupt, terminate, received: Received::default() })
+    }
+
+    /// The next signal, and its consequence.
+    pub async fn next(&mut self) -> (SentSignal, Consequence) {
+        let sent = tokio::select! {
+            _ = self.interrupt.recv() => SentSignal::Interrupt,
+            _ = self.terminate.recv() => SentSignal::Terminate,
+        };
+        (sent, self.received.receive(sent, Instant::now()))
+    }
+
+    /// Waits for a signal that does not repeat the one before it.
+    pub async fn end(&mut self) {
+        while matches!(self.next().await, (_, Consequence::Ignore)) {}
     }
 
     /// Passes signals on to the run. Never ends but with the process.
-    pub async fn listen<T>(mut self, stop: &Stop, events: &Events) -> T {
-        let mut received = Received::default();
+    pub async fn listen<T>(&mut self, stop: &Stop, events: &Events) -> T {
         loop {
-            let sent = tokio::select! {
-                _ = self.interrupt.recv() => Sent::Interrupt,
-                _ = self.terminate.recv() => Sent::Terminate,
-            };
-            match received.receive(sent, Instant::now()) {
+            let (sent, consequence) = self.next().await;
+            match consequence {
                 Consequence::Stop => {
                     let reason = format!("{} (send it again to stop at once)", sent.name());
                     events.tell(Event::Stopping { reason });
@@ -102,7 +114,7 @@ impl SignalHandler {
 mod tests {
     use super::*;
 
-    fn consequences(signals: &[(Sent, u64)]) -> Vec<Consequence> {
+    fn consequences(signals: &[(SentSignal, u64)]) -> Vec<Consequence> {
         let (mut received, begun) = (Received::default(), Instant::now());
         signals.iter().map(|(sent, at)| received.receive(*sent, begun + Duration::from_millis(*at))).collect()
     }
@@ -110,7 +122,7 @@ mod tests {
     #[test]
     fn a_second_sigterm_within_two_seconds_repeats_the_first_and_a_later_one_ends() {
         use Consequence::{End, Ignore, Stop};
-        use Sent::{Interrupt, Terminate};
+        use SentSignal::{Interrupt, Terminate};
         assert_eq!(consequences(&[(Terminate, 0), (Terminate, 0), (Terminate, 1_999)]), [Stop, Ignore, Ignore]);
         assert_eq!(consequences(&[(Terminate, 0), (Terminate, 5), (Terminate, 2_000)]), [Stop, Ignore, End]);
         assert_eq!(consequences(&[(Interrupt, 0), (Terminate, 5), (Terminate, 2_500)]), [Stop, Ignore, End]);

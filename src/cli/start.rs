@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::cli::arguments::{LogFormat, Options, ProgressChoice};
-use crate::cli::metrics::Textfile;
+use crate::cli::receivers::{Receivers, abandoned};
 use crate::cli::signals::SignalHandler;
 use crate::cli::terminal::Terminal;
 use crate::config::{Environment, Settings};
@@ -28,6 +28,8 @@ pub struct Start {
     pub now: Timestamp,
     pub seed: u64,
     pub options: Options,
+    /// The one settings file; none for the default.
+    pub config: Option<PathBuf>,
     /// Knows every secret that the command has met.
     pub redactor: Redactor,
     /// Knows the run and the account once they are known.
@@ -44,13 +46,13 @@ impl Start {
     /// The folder of the user's own schema files.
     pub fn schemas(&self) -> Option<PathBuf> {
         let own = self.options.schemas.clone();
-        own.or_else(|| Settings::schemas(self.options.config.as_deref(), &self.environment))
+        own.or_else(|| Settings::schemas(self.config.as_deref(), &self.environment))
     }
 
     /// The settings of the file and the environment.
     pub fn settings(&self, catalog: &Catalog) -> Result<Settings> {
         let names: Vec<&str> = catalog.resources().iter().map(|resource| resource.name.as_str()).collect();
-        Settings::load(self.options.config.as_deref(), self.environment.clone(), &names)
+        Settings::load(self.config.as_deref(), self.environment.clone(), &names)
     }
 
     /// The terminal, on which no secret of the command is shown.
@@ -111,8 +113,8 @@ impl Start {
         let stop = Stop::default();
         let redactor = self.redactor.clone();
         let command = options.mode.command();
-        let textfile =
-            if matches!(options.mode, RunMode::Update { .. }) { Textfile::of(&catalog, &settings)? } else { None };
+        let is_night = matches!(options.mode, RunMode::Update { .. });
+        let receivers = if is_night { Receivers::of(&catalog, &settings)? } else { Receivers::none() };
         let place = settings.account().and_then(|account| Ok((account.code, settings.destination()?))).ok();
         let request = RunRequest {
             catalog: Arc::new(catalog),
@@ -128,7 +130,7 @@ impl Start {
             stop: stop.clone(),
         };
         // Before anything is begun: a signal that nobody hears would end the process.
-        let signals = SignalHandler::new()?;
+        let mut signals = SignalHandler::new()?;
         let events = watch.events.clone();
         let outcome = tokio::select! {
             outcome = crate::run::run(request) => outcome,
@@ -141,9 +143,11 @@ impl Start {
                 if let Some((account, destination)) = &place {
                     self.remember_failure(account, destination, command, &failure).await;
                 }
-                if let (Some(textfile), Some((account, _))) = (&textfile, &place) {
-                    let brief = self.brief("", command, account, failure.kind().exit_code());
-                    self.write_metrics(textfile, brief.failed(&failure));
+                let account = place.as_ref().map_or("", |(account, _)| account);
+                let brief = self.brief("", command, account, failure.kind().exit_code()).failed(&failure);
+                self.inform(&receivers, &mut signals, &brief).await;
+                if options.json {
+                    self.terminal().print_json(brief)?;
                 }
                 return Err(failure);
             }
@@ -155,21 +159,30 @@ impl Start {
             events.tell(Event::Warning { resource: None, text: failure.to_string() });
         }
         self.remember(&outcome.store, report.clone()).await;
-        if let Some(textfile) = &textfile {
-            self.write_metrics(textfile, report.clone());
+        self.inform(&receivers, &mut signals, &report).await;
+        self.tell(&outcome, &report, options.json);
+        if options.json {
+            self.terminal().print_json(report)?;
         }
-        self.tell(&outcome, &report);
         Ok(code)
     }
 
-    /// Writes the metrics of a run. A failure is a warning: what the run did stays.
-    fn write_metrics(&self, textfile: &Textfile, report: Value) {
-        if let Err(failure) = textfile.write(&self.redactor.clean_value(report)) {
-            self.warn("monitoring does not see this run", &failure);
+    /// Gives a report to the receivers. A failure is a warning: what the run did stays. A signal ends the waiting.
+    async fn inform(&self, receivers: &Receivers, signals: &mut SignalHandler, report: &Value) {
+        let report = self.redactor.clean_value(report.clone());
+        // Metrics are those of an account.
+        let written = if report["account"] == "" { None } else { receivers.write(&report) };
+        let posted = tokio::select! {
+            posted = receivers.post(&report) => posted,
+            () = signals.end() => Some(abandoned()),
+        };
+        for (text, failure) in written.into_iter().chain(posted) {
+            self.warn(text, &failure);
         }
     }
 
-    fn tell(&self, outcome: &Outcome, report: &Value) {
+    /// Shows the result on stderr; the summary is left out where the report is printed.
+    fn tell(&self, outcome: &Outcome, report: &Value, is_printed: bool) {
         let terminal = self.terminal();
         match self.options.log_format {
             LogFormat::Json => {
@@ -178,6 +191,7 @@ impl Start {
             LogFormat::Text => {
                 let width = terminal.width_of_stderr();
                 match (self.verbosity(), width) {
+                    _ if is_printed => {}
                     (Verbosity::Quiet, _) => {}
                     (Verbosity::Normal, None) => terminal.complain(&log_summary(outcome)),
                     (Verbosity::Normal | Verbosity::Verbose, _) => {
@@ -201,6 +215,8 @@ pub struct RunOptions {
     pub wait: bool,
     pub most: Option<Duration>,
     pub fail_on_misfit: bool,
+    /// The report is printed to stdout.
+    pub json: bool,
 }
 
 impl Default for RunOptions {
@@ -211,6 +227,7 @@ impl Default for RunOptions {
             wait: false,
             most: None,
             fail_on_misfit: false,
+            json: false,
         }
     }
 }

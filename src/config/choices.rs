@@ -69,6 +69,16 @@ pub enum Profile {
     Gdpr,
 }
 
+/// The results of runs that the webhook gets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Notify {
+    /// Those with an exit code other than 0.
+    Failure,
+    /// Those with exit code 0.
+    Success,
+    Always,
+}
+
 /// A choice with its words.
 pub trait Choice: Sized + Copy + 'static {
     /// The words, in the order of [`Choice::ALL`].
@@ -117,6 +127,11 @@ impl Choice for PartitionChoice {
         Self::Fixed(Granularity::Year),
         Self::Fixed(Granularity::Undivided),
     ];
+}
+
+impl Choice for Notify {
+    const NAMES: &'static [&'static str] = &["failure", "success", "always"];
+    const ALL: &'static [Self] = &[Self::Failure, Self::Success, Self::Always];
 }
 
 impl Choice for Profile {

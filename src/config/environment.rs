@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
+use std::path::PathBuf;
 
 use toml::{Table, Value};
 
@@ -16,19 +17,42 @@ use crate::secret::Redactor;
 
 const PREFIX: &str = "PEARLIFT_";
 
+/// The place of an account's secrets.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum SecretSource {
+    /// The variables of the process.
+    #[default]
+    Variables,
+    /// The variables whose names begin with this prefix, and no others.
+    Prefixed(String),
+    /// The files of this folder, named as the variables.
+    Folder(PathBuf),
+}
+
 /// A snapshot of environment variables. Variables that are not UTF-8 are left out. Each secret that is read from it, or
 /// from a file that it names, becomes known to its redactor.
 #[derive(Clone, Default)]
 pub struct Environment {
     vars: BTreeMap<String, String>,
     redactor: Redactor,
+    secrets: SecretSource,
 }
 
 impl Environment {
     /// The variables given, usually `std::env::vars_os()`.
     pub fn new(vars: impl IntoIterator<Item = (OsString, OsString)>) -> Self {
         let vars = vars.into_iter().filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?))).collect();
-        Self { vars, redactor: Redactor::default() }
+        Self { vars, redactor: Redactor::default(), secrets: SecretSource::default() }
+    }
+
+    /// The same variables, with secrets from another place.
+    pub(super) fn with_secrets(self, secrets: SecretSource) -> Self {
+        Self { secrets, ..self }
+    }
+
+    /// The place of the secrets.
+    pub fn secrets(&self) -> &SecretSource {
+        &self.secrets
     }
 
     /// The redactor of the secrets that were read so far.

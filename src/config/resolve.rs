@@ -12,6 +12,7 @@ use crate::config::choices::{DestinationLayout, Encodings, Pace};
 use crate::config::destination;
 use crate::config::environment::Environment;
 use crate::config::file;
+use crate::config::secret_source::{S3Credentials, s3_credentials};
 use crate::config::secrets::{self, Credentials};
 use crate::config::shown::shown;
 use crate::config::values::Values;
@@ -53,7 +54,7 @@ pub enum Destination {
     S3(S3),
 }
 
-/// S3-compatible storage; credentials come from the usual `AWS_*` environment.
+/// S3-compatible storage; credentials come from the usual `AWS_*` environment, or from the place of the account's secrets.
 #[derive(Clone, Debug)]
 pub struct S3 {
     pub bucket: String,
@@ -67,6 +68,8 @@ pub struct S3 {
     pub lock_renew: Duration,
     /// The time, by the observer's clock, after which an unchanged lock object has expired.
     pub lock_expire: Duration,
+    /// The account's own; none leaves them to the client.
+    pub credentials: Option<Box<S3Credentials>>,
     /// Learns the credentials that are fetched.
     pub redactor: Redactor,
 }
@@ -141,6 +144,7 @@ impl Settings {
         anchor(&mut table, path.as_deref().map_or(Path::new(""), folder))?;
         environment.lay_over(&mut table, resources)?;
         let values = Values::new(table);
+        let environment = secrets::of_account(environment, &values)?;
         if let Some(unknown) = values.resources().find(|name| !resources.contains(name)) {
             return Err(Failure::new(Kind::Settings, format!("understand [resource.{unknown}]"))
                 .at(&place)
@@ -302,6 +306,7 @@ impl Settings {
             allow_http,
             lock_renew,
             lock_expire,
+            credentials: s3_credentials(&self.environment)?.map(Box::new),
             redactor: self.environment.redactor().clone(),
         })
     }
@@ -403,6 +408,16 @@ impl Settings {
             return refuse("row_group_rows", "it is at least 1024");
         }
         Ok(limits)
+    }
+
+    /// The variables, and the place of the account's secrets.
+    pub fn environment(&self) -> &Environment {
+        &self.environment
+    }
+
+    /// The file of refreshed tokens, where the settings name it.
+    pub fn token_file(&self) -> Option<&str> {
+        self.values.text("auth.token_file")
     }
 
     /// A duration that has a default.

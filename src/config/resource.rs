@@ -119,7 +119,7 @@ fn name(resource: &str, key: &str) -> String {
 }
 
 /// Whether a name matches a pattern in which `*` is any letters.
-fn glob(pattern: &str, name: &str) -> bool {
+pub(super) fn glob(pattern: &str, name: &str) -> bool {
     let mut parts = pattern.split('*');
     let first = parts.next().unwrap_or_default();
     let Some(mut rest) = name.strip_prefix(first) else { return false };

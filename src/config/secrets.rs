@@ -1,7 +1,6 @@
 //! Credentials: tokens from the environment or from files, never from flags or the settings file.
 //!
-//! Each secret has several names, and each name may end in `_FILE` to name a file that holds it. The names with a
-//! hyphen are those that an integration platform injects; they come from the process environment as they are.
+//! Each secret has several names; [`find_named`] finds its value at the place that the settings name.
 
 use std::path::PathBuf;
 
@@ -10,18 +9,16 @@ use jiff::{SignedDuration, Timestamp};
 use crate::config::address::passwords;
 use crate::config::choices::AuthKind;
 use crate::config::destination;
-use crate::config::environment::Environment;
+use crate::config::environment::{Environment, SecretSource};
+use crate::config::secret_source::{find_named, names, places, prefixed, without_mark};
 use crate::config::shown::shown;
 use crate::config::values::Values;
-use crate::disk;
 use crate::failure::{Failure, Kind, Result};
 use crate::quantity::plural;
 use crate::secret::{HashKey, Secret};
 
 /// The fewest bytes of a hash key.
 const LEAST_KEY: usize = 32;
-/// The most bytes of a file that holds a secret.
-const MOST_BYTES: u64 = 64 << 10;
 /// The secrets of each kind of `[auth]`, in the order in which an unset kind is chosen by them.
 const STAFF_TOKEN: &str = "STAFF_TOKEN";
 const ACCOUNT_TOKEN: &str = "ACCOUNT_TOKEN";
@@ -30,6 +27,11 @@ const OAUTH_REFRESH_TOKEN: &str = "OAUTH_REFRESH_TOKEN";
 const CLIENT_SECRET: &str = "CLIENT_SECRET";
 /// The key of the hashes that stand for personal data.
 const HASH_KEY: &str = "HASH_KEY";
+/// The address of the webhook.
+const WEBHOOK_URL: &str = "WEBHOOK_URL";
+/// All of them.
+const OWN: [&str; 7] =
+    [STAFF_TOKEN, ACCOUNT_TOKEN, OAUTH_ACCESS_TOKEN, OAUTH_REFRESH_TOKEN, CLIENT_SECRET, HASH_KEY, WEBHOOK_URL];
 
 /// Secrets that the clients of buckets take from the environment by themselves.
 const OF_OTHERS: [&str; 5] = [
@@ -76,56 +78,36 @@ pub struct OAuth {
     pub expires_at: Option<Timestamp>,
 }
 
-/// The names of one secret, first found wins.
-fn names(name: &str) -> Vec<String> {
-    vec![format!("BRIGHTPEARL_{name}"), format!("PAN_SEC_BRIGHTPEARL-{name}")]
-}
-
-/// A value by its names, from the environment or from the file that `NAME_FILE` names.
+/// A value by its names, from the place of the account's secrets.
 pub fn find(environment: &Environment, name: &str) -> Result<Option<String>> {
     Ok(find_named(environment, name)?.map(|(text, _)| text))
 }
 
-/// A value with the variable that gave it.
-fn find_named(environment: &Environment, name: &str) -> Result<Option<(String, String)>> {
-    for name in names(name) {
-        if let Some(value) = environment.get(&name) {
-            return Ok(Some((without_mark(value), name)));
+/// The environment with the account's secrets from the place that the settings name; those in variables are registered
+/// with its redactor. Refuses (`Settings`) two places, and a prefix that no variable can have.
+pub fn of_account(environment: Environment, values: &Values) -> Result<Environment> {
+    let refuse = |key: &str| Failure::new(Kind::Settings, format!("accept `account.{key}`"));
+    let source = match (values.text("account.secrets_prefix"), values.text("account.secrets_dir")) {
+        (None, None) => return Ok(environment),
+        (Some(_), Some(_)) => {
+            return Err(refuse("secrets_prefix")
+                .because("`account.secrets_dir` is set too")
+                .advise("the secrets of an account are in variables with a prefix or in a folder: remove one key"));
         }
-        let file = format!("{name}_FILE");
-        if let Some(path) = environment.get(&file) {
-            let path = destination::path_or_as_written(path, environment);
-            let text = disk::read(&path, MOST_BYTES).and_then(text).map_err(|error| {
-                Failure::new(Kind::Settings, format!("read the file that {file} names"))
-                    .at(path.display().to_string())
-                    .caused(error)
-            })?;
-            return Ok(Some((without_mark(&text), file)));
+        (Some(prefix), None) => {
+            let valid = |c: char| c.is_ascii_alphanumeric() || c == '_';
+            if prefix.is_empty() || !prefix.chars().all(valid) {
+                return Err(refuse("secrets_prefix")
+                    .because(format!("{} is not letters, digits and `_`", shown(prefix)))
+                    .advise("write `secrets_prefix = \"ACME_\"` for ACME_BRIGHTPEARL_STAFF_TOKEN"));
+            }
+            SecretSource::Prefixed(prefix.to_owned())
         }
-    }
-    Ok(None)
-}
-
-/// The text of a file: UTF-8, or UTF-16 with a byte order mark, as some editors and shells write it.
-fn text(bytes: Vec<u8>) -> std::io::Result<String> {
-    let unit: fn([u8; 2]) -> u16 = match bytes.as_slice() {
-        [0xff, 0xfe, ..] => u16::from_le_bytes,
-        [0xfe, 0xff, ..] => u16::from_be_bytes,
-        _ => return String::from_utf8(bytes).map_err(|_| no_text()),
+        (None, Some(folder)) => SecretSource::Folder(destination::path("account.secrets_dir", folder, &environment)?),
     };
-    let (pairs, rest) = bytes.as_chunks::<2>();
-    let text = String::from_utf16(&pairs.iter().map(|pair| unit(*pair)).collect::<Vec<u16>>());
-    text.ok().filter(|_| rest.is_empty()).ok_or_else(no_text)
-}
-
-/// Names no byte of the file, which holds a secret.
-fn no_text() -> std::io::Error {
-    std::io::Error::new(std::io::ErrorKind::InvalidData, "it is not text in UTF-8 or UTF-16")
-}
-
-/// A value without its byte order mark and surrounding white space.
-fn without_mark(text: &str) -> String {
-    text.trim_start_matches('\u{feff}').trim().to_owned()
+    let environment = environment.with_secrets(source);
+    learn(&environment);
+    Ok(environment)
 }
 
 fn secret(environment: &Environment, name: &str) -> Result<Option<NamedSecret>> {
@@ -139,8 +121,8 @@ fn secret(environment: &Environment, name: &str) -> Result<Option<NamedSecret>> 
 /// message may contain any of them. Files are read when they are needed, for one may be a pipe that gives its text
 /// once.
 pub fn learn(environment: &Environment) {
-    let own = [STAFF_TOKEN, ACCOUNT_TOKEN, OAUTH_ACCESS_TOKEN, OAUTH_REFRESH_TOKEN, CLIENT_SECRET, HASH_KEY];
-    let names = own.into_iter().flat_map(names).chain(OF_OTHERS.map(str::to_owned));
+    let names = OWN.into_iter().flat_map(names).chain(OF_OTHERS.map(str::to_owned));
+    let names = names.flat_map(|name| [prefixed(environment, &name), name]);
     let values = names.filter_map(|name| environment.get(&name).map(without_mark));
     values.for_each(|value| environment.redactor().learn(&Secret::new(&value)));
     // Proxies and endpoints. Variables of other programs may hold a password that is a word of ours.
@@ -150,6 +132,17 @@ pub fn learn(environment: &Environment) {
     let used = environment.all().filter(|(name, _)| is_used(name));
     let passwords = used.filter_map(|(_, value)| passwords(value)).flatten();
     passwords.for_each(|text| environment.redactor().learn(&Secret::new(text)));
+}
+
+/// The variables of secrets with a prefix, and those that name files of them.
+pub fn secret_variables(prefix: &str) -> Vec<String> {
+    let names = OWN.into_iter().flat_map(names).chain(OF_OTHERS.map(str::to_owned));
+    names.flat_map(|name| [format!("{prefix}{name}"), format!("{prefix}{name}_FILE")]).collect()
+}
+
+/// The address of the webhook, where a secret holds it.
+pub fn webhook_url(environment: &Environment) -> Result<Option<String>> {
+    Ok(secret(environment, WEBHOOK_URL)?.map(|named| named.secret.reveal().to_owned()))
 }
 
 /// The key of hashes. Refuses (`Settings`) one that could be guessed.
@@ -191,15 +184,24 @@ pub fn resolve(values: &Values, environment: &Environment, now: Timestamp) -> Re
         })
     };
     let missing = |what: &str, name: &str| {
-        let advice = format!("export BRIGHTPEARL_{name}, or name a file that contains it in BRIGHTPEARL_{name}_FILE");
+        let places = places(environment, name);
+        let advice = match environment.secrets() {
+            SecretSource::Folder(_) => format!("write it to {}", places[0]),
+            SecretSource::Variables | SecretSource::Prefixed(_) => {
+                format!("export {0}, or name a file that contains it in {0}_FILE", places[0])
+            }
+        };
+        let verb = if matches!(environment.secrets(), SecretSource::Folder(_)) { "exists" } else { "is set" };
         let other = match set {
             Some(_) => String::new(),
             None => format!(
-                "; with another kind of credentials BRIGHTPEARL_{ACCOUNT_TOKEN} or BRIGHTPEARL_{OAUTH_REFRESH_TOKEN}"
+                "; with another kind of credentials {} or {}",
+                prefixed(environment, &format!("BRIGHTPEARL_{ACCOUNT_TOKEN}")),
+                prefixed(environment, &format!("BRIGHTPEARL_{OAUTH_REFRESH_TOKEN}"))
             ),
         };
         Failure::new(Kind::Settings, format!("find the {what}"))
-            .because(format!("neither {} is set", names(name).join(" nor ")))
+            .because(format!("neither {} {}", places.join(" nor "), verb))
             .advise(advice + &other)
     };
     match kind {
@@ -251,7 +253,8 @@ fn whole(text: &str) -> Option<i64> {
 /// from now, which a 401 corrects if the token is older than that.
 fn expiry(environment: &Environment, now: Timestamp) -> Result<Option<Timestamp>> {
     let wrong = |name: &str, text: &str| {
-        Failure::new(Kind::Settings, format!("read BRIGHTPEARL_{name}")).because(format!("{} is no time", shown(text)))
+        let place = &places(environment, name)[0];
+        Failure::new(Kind::Settings, format!("read {place}")).because(format!("{} is no time", shown(text)))
     };
     if let Some(text) = find(environment, "OAUTH_EXPIRES_AT")?.filter(|text| !text.is_empty()) {
         let at = match whole(&text) {

@@ -1,6 +1,6 @@
 //! Every setting, and the sections of the file.
 
-use crate::config::choices::{AuthKind, Choice, Deletes, DestinationLayout, Encodings, Pace, Profile};
+use crate::config::choices::{AuthKind, Choice, Deletes, DestinationLayout, Encodings, Notify, Pace, Profile};
 use crate::config::setting::{Example, Holds, RESOURCE, Setting};
 use crate::schema::PartitionChoice;
 
@@ -18,6 +18,7 @@ pub const SECTIONS: &[(&str, &str, &str)] = &[
     ("limits", "", ""),
     ("resources", "", ""),
     ("metrics", "", ""),
+    ("webhook", "an address with a key in it comes from BRIGHTPEARL_WEBHOOK_URL", ""),
     ("privacy", "the key of the hashes comes from BRIGHTPEARL_HASH_KEY", ""),
     (RESOURCE, "", ""),
 ];
@@ -50,6 +51,23 @@ pub const SETTINGS: &[Setting] = &[
     .else_as("`https://{api_domain}/public-api/{code}`")
     .sample("\"https://euw1.brightpearlconnect.com/public-api/acme\"")
     .note("instead of api_domain"),
+    new(
+        "account",
+        "secrets_prefix",
+        Holds::Text,
+        "the secrets of this account are the variables with this prefix, such as `ACME_BRIGHTPEARL_STAFF_TOKEN`, and no \
+         others; see [Secrets](#secrets)",
+    )
+    .sample("\"ACME_\"")
+    .note("secrets come from ACME_BRIGHTPEARL_STAFF_TOKEN and so on"),
+    new(
+        "account",
+        "secrets_dir",
+        Holds::Path,
+        "the secrets of this account are the files of this folder, named as the variables; not together with `secrets_prefix`",
+    )
+    .sample("\"/run/secrets/acme\"")
+    .note("or from files of this folder, named as the variables"),
     new("auth", "kind", Holds::OneOf(AuthKind::NAMES), "`staff-token`, `account-token`, `oauth`")
         .else_as("depends on the secret that is set: staff, account, OAuth")
         .sample("\"staff-token\"")
@@ -268,6 +286,18 @@ pub const SETTINGS: &[Setting] = &[
     )
     .sample("\"/var/lib/node_exporter/textfile_collector/pearlift.prom\"")
     .note("written by each run, for the textfile collector of node exporter"),
+    new(
+        "webhook",
+        "url",
+        Holds::Text,
+        "an address to which `run` posts its result, see [Webhook](#webhook); http for loopback only; \
+         `BRIGHTPEARL_WEBHOOK_URL` takes precedence",
+    )
+    .sample("\"https://alerts.example.com/pearlift\"")
+    .note("gets the result of each run as JSON"),
+    new("webhook", "on", Holds::OneOf(Notify::NAMES), "the results that are posted: `failure` (an exit code other than 0), `success` or `always`")
+    .or("failure")
+    .note("or success, or always"),
     new(
         "privacy",
         "profile",

@@ -24,9 +24,18 @@ pub struct Http {
 impl Http {
     /// Clients with a time limit for each request, the body of the answer included.
     pub fn new(timeout: Duration) -> Result<Self> {
+        Self::built(timeout, |builder| builder)
+    }
+
+    /// The same, and no redirect is followed.
+    pub fn without_redirects(timeout: Duration) -> Result<Self> {
+        Self::built(timeout, |builder| builder.redirect(Policy::none()))
+    }
+
+    fn built(timeout: Duration, with: fn(reqwest::ClientBuilder) -> reqwest::ClientBuilder) -> Result<Self> {
         install_provider();
         let built = |builder: reqwest::ClientBuilder| {
-            builder.build().map_err(|error| Failure::new(Kind::Bug, "set up the HTTP client").caused(error))
+            with(builder).build().map_err(|error| Failure::new(Kind::Bug, "set up the HTTP client").caused(error))
         };
         Ok(Self { proxied: built(builder(timeout))?, direct: built(builder(timeout).no_proxy())? })
     }

@@ -30,6 +30,7 @@ mod page_request;
 mod walk;
 mod groups;
 mod windows;
+mod notify;
 
 pub use auth::{AfterRefusal, Auth, Identified};
 pub use body::{Body, DEEP};
@@ -42,6 +43,7 @@ pub use idset::{
 };
 pub use ledger::RequestLedger;
 pub use memory_budget::{MemoryBudget, MemoryReservation, Unread};
+pub use notify::notify;
 pub use page_request::PageReader;
 pub use refusal::{ErrorBody, error_body};
 pub use request::{Answer, Method, Request, SourceReply};

@@ -32,6 +32,8 @@ pub async fn check(request: &RunRequest) -> Result<Vec<Finding>> {
     let credentials = request.settings.credentials(request.now)?;
     let limits = request.settings.limits()?;
     request.settings.destination()?;
+    request.settings.metrics_file()?;
+    request.settings.webhook()?;
     let run = nonce();
     request.events.tell(Event::Begun { run: run.clone(), account: account.code.clone(), resources: chosen.len() });
     let mut findings = vec![finding("settings", Ok(format!("account {} at {}", account.code, account.base_url)))];

@@ -56,7 +56,7 @@ impl Store {
     pub fn open(destination: &Destination, create: bool) -> Result<Self> {
         match destination {
             Destination::Local(folder) => Self::folder(folder, create),
-            Destination::S3(s3) => Self::bucket(s3, AmazonS3Builder::from_env()),
+            Destination::S3(s3) => Self::bucket(s3, builder(s3)),
         }
     }
 
@@ -146,6 +146,23 @@ impl Store {
             layout: DestinationLayout::default(),
             retention: Duration::ZERO,
         }
+    }
+}
+
+/// The client's own way to its credentials; or the account's, with all other settings of the environment.
+fn builder(s3: &S3) -> AmazonS3Builder {
+    let Some(own) = &s3.credentials else { return AmazonS3Builder::from_env() };
+    let mut builder = AmazonS3Builder::new();
+    for (name, value) in &own.variables {
+        let known = name.to_ascii_lowercase().parse::<AmazonS3ConfigKey>().ok();
+        if let Some(key) = known.filter(|key| CREDENTIALS.iter().all(|(credential, _)| credential != key)) {
+            builder = builder.with_config(key, value);
+        }
+    }
+    builder = builder.with_access_key_id(&own.access_key_id).with_secret_access_key(own.secret_access_key.reveal());
+    match &own.session_token {
+        Some(token) => builder.with_token(token.reveal()),
+        None => builder,
     }
 }
 

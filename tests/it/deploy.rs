@@ -195,13 +195,37 @@ async fn the_variables_of_the_dockerfile_are_settings_of_the_program() {
 }
 
 #[test]
-fn the_kubernetes_job_runs_without_root_and_takes_its_token_as_a_file() {
-    let script = "import json, sys, yaml; print(json.dumps(yaml.safe_load(open(sys.argv[1]))))";
-    let file = root().join("examples/kubernetes/cronjob.yaml");
+fn the_kubernetes_jobs_run_without_root_and_take_their_tokens_as_files() {
+    for file in ["cronjob.yaml", "accounts.yaml"] {
+        let script = "import json, sys, yaml; print(json.dumps(list(yaml.safe_load_all(open(sys.argv[1])))[-1]))";
+        let file = root().join("examples/kubernetes").join(file);
+        let done = Command::new(tool("python")).args(["-c", script]).arg(file).output().unwrap();
+        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+        let job: Value = serde_json::from_slice(&done.stdout).unwrap();
+        check_pod(&job["spec"]["jobTemplate"]["spec"]["template"]["spec"]);
+        let container = &job["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"][0];
+        let variables = container["env"].as_array().unwrap();
+        let secret = |variable: &&Value| variable["name"].as_str().is_some_and(|name| name.contains("TOKEN"));
+        assert!(variables.iter().filter(secret).all(|variable| variable["name"].as_str().unwrap().ends_with("_FILE")));
+    }
+}
+
+#[test]
+fn each_exit_code_of_the_job_for_several_accounts_is_final_or_tried_once_more() {
+    let script = "import json, sys, yaml; print(json.dumps(list(yaml.safe_load_all(open(sys.argv[1])))[-1]))";
+    let file = root().join("examples/kubernetes/accounts.yaml");
     let done = Command::new(tool("python")).args(["-c", script]).arg(file).output().unwrap();
-    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
     let job: Value = serde_json::from_slice(&done.stdout).unwrap();
-    let pod = &job["spec"]["jobTemplate"]["spec"]["template"]["spec"];
+    let job = &job["spec"]["jobTemplate"]["spec"];
+    assert_eq!((&job["completionMode"], &job["backoffLimitPerIndex"]), (&json!("Indexed"), &json!(1)));
+    let rules = job["podFailurePolicy"]["rules"].as_array().unwrap();
+    let of = |rule: &Value| (rule["action"].clone(), rule["onExitCodes"]["values"].clone());
+    let found: Vec<(Value, Value)> = rules.iter().map(of).collect();
+    assert_eq!(found, [(json!("FailIndex"), json!([1, 2, 3, 6, 7])), (json!("Count"), json!([4, 5, 130]))]);
+}
+
+/// A pod of the examples.
+fn check_pod(pod: &Value) {
     let container = &pod["containers"][0];
     assert_eq!(pod["automountServiceAccountToken"], false);
     assert_eq!(pod["securityContext"]["runAsNonRoot"], true);
@@ -217,10 +241,6 @@ fn the_kubernetes_job_runs_without_root_and_takes_its_token_as_a_file() {
     assert!(example("docker/Dockerfile").contains(&format!("\nUSER {user}:{user}\n")), "{user}");
     let secrets = pod["volumes"].as_array().unwrap().iter().find(|volume| volume["name"] == "secrets").unwrap();
     assert_eq!(secrets["secret"]["defaultMode"], 0o440);
-    let variables = container["env"].as_array().unwrap();
-    let secret = |variable: &&Value| variable["name"].as_str().is_some_and(|name| name.contains("TOKEN"));
-    let tokens: Vec<&Value> = variables.iter().filter(secret).collect();
-    assert!(tokens.len() == 1 && tokens[0]["name"].as_str().unwrap().ends_with("_FILE"), "{tokens:?}");
     // Every volume that is mounted exists.
     let volumes: Vec<&Value> = pod["volumes"].as_array().unwrap().iter().map(|volume| &volume["name"]).collect();
     assert!(container["volumeMounts"].as_array().unwrap().iter().all(|mount| volumes.contains(&&mount["name"])));

@@ -1,5 +1,7 @@
 //! The files of `examples/`, run or read as they are: only places that a test cannot have are replaced.
 
+use std::collections::BTreeMap;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -128,41 +130,148 @@ async fn the_kubernetes_job_exports() {
     assert_eq!(files(&spool), Vec::<std::path::PathBuf>::new());
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn the_airflow_task_exports() {
-    // GIVEN a settings file at the place that the task names, with a relative destination
-    let sandbox = account(50).await;
-    let root = tempfile::tempdir().unwrap();
-    let etc = root.path().join("etc");
-    settings(&sandbox, &etc);
-    let text = example("airflow/brightpearl_dag.py");
-    let value = |key: &str| {
-        let line = text.lines().find_map(|line| line.trim().strip_prefix(key)).unwrap_or_else(|| panic!("no {key}"));
-        line.split('#').next().unwrap().trim().trim_end_matches(',').to_owned()
-    };
-    let bash = value("bash_command=").trim_matches('"').replace("/etc/pearlift", etc.to_str().unwrap());
-    let variable = value("env=").split('"').nth(1).unwrap().to_owned();
-    let task = |folder: &Path| {
-        let mut command = Command::new("bash");
-        command.args(["-c", &bash]).current_dir(folder).env_clear().env("PATH", path());
-        done(command.env(&variable, "sandbox-staff-token"))
-    };
+/// Executes the example for Airflow with stand-ins for Airflow's modules; gives the state of each task.
+fn airflow(settings: &Path, variables: &[(&str, &str)], path: &str, what: &str) -> (BTreeMap<String, String>, String) {
+    let text = example("airflow/brightpearl_dag.py").replace("/etc/pearlift/accounts", settings.to_str().unwrap());
+    let folder = tempfile::tempdir().unwrap();
+    let dag = folder.path().join("brightpearl_dag.py");
+    std::fs::write(&dag, text).unwrap();
+    let work = tempfile::tempdir().unwrap();
+    let mut command = Command::new(tool("python"));
+    command.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/examples/dag.py")).arg(&dag).arg(what);
+    command.env_clear().env("PATH", path).envs(variables.iter().copied()).current_dir(work.path());
+    let ended = done(&mut command).expect(0);
+    assert_eq!(files(work.path()), Vec::<PathBuf>::new(), "nothing is written where the worker runs");
+    let states: BTreeMap<String, String> = serde_json::from_str(&ended.stdout).unwrap();
+    let name = |path: &String| Path::new(path).file_stem().unwrap().to_str().unwrap().to_owned();
+    (states.iter().map(|(path, state)| (name(path), state.clone())).collect(), ended.stderr)
+}
 
-    // WHEN it is run twice, as the operator does: by bash, each time in a temporary directory of its own
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn the_airflow_tasks_export_each_account() {
+    // GIVEN two accounts with settings files at the place that the file names, each with a relative destination
+    let (acme, bolt) = (account(50).await, account(50).await);
+    let etc = tempfile::tempdir().unwrap();
+    for (name, sandbox) in [("acme", &acme), ("bolt", &bolt)] {
+        settings(sandbox, &etc.path().join(name));
+        let text = std::fs::read_to_string(etc.path().join(name).join("pearlift.toml")).unwrap();
+        let text = text.replace("\"lake\"", &format!("\"{name}/lake\""));
+        std::fs::write(etc.path().join(format!("{name}.toml")), text).unwrap();
+    }
+    let tokens = [("CONN_brightpearl_acme", "sandbox-staff-token"), ("CONN_brightpearl_bolt", "sandbox-staff-token")];
+
+    // WHEN the tasks run in two nights THEN the tables are beside the settings, and the second night resumes there
     for first in [true, false] {
-        let folder = tempfile::tempdir().unwrap();
-        let ended = task(folder.path()).expect(0);
-        // THEN the tables are beside the settings file, the second run resumes there, and nothing is in the directory
-        assert_eq!(ended.stderr.contains("new-destination"), first, "{}", ended.stderr);
-        assert_eq!(files(folder.path()), Vec::<std::path::PathBuf>::new());
-        check_truth(&sandbox, etc.join("lake").to_str().unwrap(), &TABLES);
+        let (states, log) = airflow(etc.path(), &tokens, &path(), "night");
+        assert_eq!(states, BTreeMap::from(["acme", "bolt"].map(|name| (name.to_owned(), "complete".to_owned()))));
+        assert_eq!(log.contains("new-destination"), first, "{log}");
+        assert!(!log.contains("sandbox-staff-token"), "{log}");
+    }
+    for (name, sandbox) in [("acme", &acme), ("bolt", &bolt)] {
+        check_truth(sandbox, etc.path().join(name).join("lake").to_str().unwrap(), &TABLES);
     }
 
-    // AND the code that it skips is that of a resource held by another run
-    let held = std::fs::File::open(etc.join("lake/_pearlift/locks/order")).unwrap();
+    // AND one whose resource another run holds is skipped, and one with a wrong token is tried again
+    let held = std::fs::File::open(etc.path().join("acme/lake/_pearlift/locks/order")).unwrap();
     held.lock().unwrap();
-    let folder = tempfile::tempdir().unwrap();
-    assert_eq!(task(folder.path()).code.to_string(), value("skip_on_exit_code="));
+    let wrong = [tokens[0], ("CONN_brightpearl_bolt", "planted-wrong-token")];
+    let (states, log) = airflow(etc.path(), &wrong, &path(), "night");
+    assert_eq!((states["acme"].as_str(), states["bolt"].as_str()), ("skipped", "retried"), "{log}");
+}
+
+#[test]
+fn each_exit_code_is_a_state_of_the_airflow_task_and_a_stopped_task_stops_the_program() {
+    // GIVEN a program in the place of pearlift that ends with the number that is the account's name
+    let (etc, bin) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let program = bin.path().join("pearlift");
+    let script = |text: &str| {
+        std::fs::write(&program, format!("#!/bin/sh\n{text}\n")).unwrap();
+        std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+    };
+    script("[ \"$1\" = --config ] && name=$(basename \"$2\" .toml) && exit \"$name\"");
+    let codes = ["0", "1", "2", "3", "4", "5", "6", "7", "130"];
+    let names: Vec<String> = codes.iter().map(|code| format!("CONN_brightpearl_{code}")).collect();
+    let tokens: Vec<(&str, &str)> = names.iter().map(|name| (name.as_str(), "token")).collect();
+    codes.iter().for_each(|code| std::fs::write(etc.path().join(format!("{code}.toml")), "").unwrap());
+    let path = format!("{}:/usr/local/bin:/usr/bin:/bin", bin.path().display());
+    // WHEN each ends THEN its state says whether another try is worth it
+    let (states, log) = airflow(etc.path(), &tokens, &path, "night");
+    let state = |code: &str| match code {
+        "0" => "complete",
+        "3" => "incomplete",
+        "6" => "skipped",
+        "4" | "5" | "130" => "retried",
+        _ => "failed",
+    };
+    let expected: BTreeMap<String, String> =
+        codes.iter().map(|code| ((*code).to_owned(), state(code).to_owned())).collect();
+    assert_eq!(states, expected, "{log}");
+    assert!(log.contains("WARNING: 3 is incomplete"), "{log}");
+
+    // WHEN a task is stopped THEN the program is asked to stop, and is waited for
+    let noted = bin.path().join("noted");
+    script(&format!(
+        "trap 'sleep 0.2; echo stopped > {}; exit 130' TERM; echo begun; while :; do sleep 0.05; done",
+        noted.display()
+    ));
+    codes[1..].iter().for_each(|code| std::fs::remove_file(etc.path().join(format!("{code}.toml"))).unwrap());
+    let (states, _) = airflow(etc.path(), &tokens, &path, "stop");
+    assert_eq!(states["0"], "stopped");
+    assert_eq!(std::fs::read_to_string(&noted).unwrap(), "stopped\n");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn each_pod_of_the_kubernetes_job_exports_its_account() {
+    // GIVEN the volumes that the pods have, made of the example's own parts
+    let (acme, bolt) = (account(50).await, account(50).await);
+    bolt.change(|settings| settings.app_ref = "bolt_export".to_owned());
+    let weed = Weed::start();
+    let root = tempfile::tempdir().unwrap();
+    let script = "import json, sys, yaml; print(json.dumps(list(yaml.safe_load_all(open(sys.argv[1])))))";
+    let mut command = Command::new(tool("python"));
+    let ended = done(command.args(["-c", script]).arg(examples().join("kubernetes/accounts.yaml"))).expect(0);
+    let documents: Vec<serde_json::Value> = serde_json::from_str(&ended.stdout).unwrap();
+    let (map, job) = (&documents[0], &documents[1]["spec"]["jobTemplate"]["spec"]);
+    let pod = &job["template"]["spec"];
+    let here = |text: &str| {
+        let places = ["/accounts", "/secrets", "/spool"];
+        places
+            .iter()
+            .fold(text.to_owned(), |text, place| text.replace(place, &format!("{}{place}", root.path().display())))
+    };
+    ["accounts", "secrets", "spool"].iter().for_each(|name| std::fs::create_dir(root.path().join(name)).unwrap());
+    let settings = map["data"].as_object().unwrap();
+    assert_eq!(job["completions"], settings.len());
+    for ((name, text), sandbox) in settings.iter().zip([&acme, &bolt]) {
+        let text = here(text.as_str().unwrap());
+        let domain = text.lines().find(|line| line.starts_with("api_domain")).unwrap();
+        let text = text.replace(domain, &format!("base_url = \"{}\"", sandbox.url()));
+        std::fs::write(root.path().join("accounts").join(name), text).unwrap();
+    }
+    let volume = |name: &str| pod["volumes"].as_array().unwrap().iter().find(|volume| volume["name"] == name).unwrap();
+    for item in volume("secrets")["secret"]["items"].as_array().unwrap() {
+        let file = root.path().join("secrets").join(item["path"].as_str().unwrap());
+        std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+        std::fs::write(file, "sandbox-staff-token").unwrap();
+    }
+    let container = &pod["containers"][0];
+    let names = ["PEARLIFT_DESTINATION_URL", "PEARLIFT_ACCOUNT_CODE", "PEARLIFT_AUTH_KIND", "PEARLIFT_AUTH_APP_REF"];
+    let program = names.iter().fold(weed.reach(Program::bare("unused")), |program, name| program.without(name));
+    let variable = &container["env"][1];
+    let program = program
+        .with(variable["name"].as_str().unwrap(), &here(variable["value"].as_str().unwrap()))
+        .with("PEARLIFT_RESOURCES_INCLUDE", "brand,order");
+    // WHEN each pod runs its command THEN its account is at its destination
+    for (index, (sandbox, account)) in [(&acme, "acme"), (&bolt, "bolt")].into_iter().enumerate() {
+        let arguments = container["args"].as_array().unwrap().iter().map(|argument| argument.as_str().unwrap());
+        let arguments: Vec<String> =
+            arguments.map(|text| here(&text.replace("$(INDEX)", &index.to_string()))).collect();
+        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        done(program.command(&arguments).current_dir("/")).expect(0);
+        let endpoint = weed.endpoint();
+        let only = [&TABLES[..], &["--s3-endpoint", &endpoint]].concat();
+        check_truth(sandbox, &format!("s3://lake/{account}"), &only);
+    }
 }
 
 /// The settings that an example's file gives, with the account of a test.

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that panics has found something")]
 
+mod accounts;
 mod bounded;
 mod bucket;
 mod business;
@@ -124,4 +125,5 @@ mod twice;
 mod verify;
 mod views;
 mod wishes;
+mod webhook;
 mod words;

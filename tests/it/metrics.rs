@@ -1,10 +1,12 @@
-//! The file of metrics that a run writes for Prometheus, and the example alert rules over it.
+//! The file of metrics that a run writes for Prometheus, and the example alert rules and dashboard over it.
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
+
+use serde_json::Value;
 
 use crate::support::{Program, account, files, query, root, tool};
 
@@ -141,9 +143,7 @@ print(json.dumps([{"alert": rule["alert"], "expr": rule["expr"], "metrics": re.f
 fn the_page_describes_every_metric_and_the_rules_use_only_those() {
     let page = std::fs::read_to_string(root().join("docs/running.md")).unwrap();
     let section = page.split("\n## Metrics\n").nth(1).expect("there is a section").split("\n## ").next().unwrap();
-    let source = std::fs::read_to_string(root().join("src/report/metrics.rs")).unwrap();
-    let source = source.split("#[cfg(test)]").next().unwrap();
-    let names: Vec<&str> = source.split('"').filter(|text| text.starts_with("pearlift_")).collect();
+    let names = names();
     assert!(names.len() > 20, "{names:?}");
     for name in &names {
         assert!(section.contains(&format!("`{name}`")), "{name} is missing");
@@ -152,10 +152,98 @@ fn the_page_describes_every_metric_and_the_rules_use_only_those() {
     assert!(rules.len() > 5);
     for rule in rules {
         assert!(
-            !rule.metrics.is_empty() && rule.metrics.iter().all(|name| names.contains(&name.as_str())),
+            !rule.metrics.is_empty() && rule.metrics.iter().all(|name| names.contains(name)),
             "{}: {}",
             rule.alert,
             rule.expr
         );
+    }
+}
+
+/// The names of all metrics, from the source.
+fn names() -> Vec<String> {
+    let source = std::fs::read_to_string(root().join("src/report/metrics.rs")).unwrap();
+    let source = source.split("#[cfg(test)]").next().unwrap();
+    source.split('"').filter(|text| text.starts_with("pearlift_")).map(str::to_owned).collect()
+}
+
+/// The texts of all members of this name, at any depth.
+fn members<'a>(value: &'a Value, name: &str, found: &mut Vec<&'a Value>) {
+    match value {
+        Value::Object(fields) => {
+            for (key, value) in fields {
+                if key == name {
+                    found.push(value);
+                }
+                members(value, name, found);
+            }
+        }
+        Value::Array(items) => items.iter().for_each(|item| members(item, name, found)),
+        _ => {}
+    }
+}
+
+/// The metrics that an expression names.
+fn metrics_of(expression: &str) -> Vec<&str> {
+    let words = expression.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+    words.filter(|word| word.starts_with("pearlift_")).collect()
+}
+
+#[test]
+fn the_dashboard_shows_only_metrics_that_a_run_writes_of_a_source_that_the_user_chooses() {
+    let text = std::fs::read_to_string(root().join("examples/monitoring/dashboard.json")).unwrap();
+    let board: Value = serde_json::from_str(&text).unwrap();
+    let known = names();
+
+    // Its variables are a data source and the accounts.
+    let variables = board["templating"]["list"].as_array().unwrap();
+    let kinds: Vec<_> =
+        variables.iter().map(|one| (one["name"].as_str().unwrap(), one["type"].as_str().unwrap())).collect();
+    assert_eq!(kinds, [("datasource", "datasource"), ("account", "query")]);
+    let query = variables[1]["query"]["query"].as_str().unwrap();
+    assert_eq!((Some(query), metrics_of(query).len()), (variables[1]["definition"].as_str(), 1));
+    assert!(metrics_of(query).iter().all(|name| known.iter().any(|known| known == name)), "{query}");
+
+    // Every source of data is the variable, and every reference `$name` is one of the two.
+    let mut sources = Vec::new();
+    members(&board, "datasource", &mut sources);
+    assert!(sources.len() > 20);
+    for source in sources {
+        assert_eq!(*source, serde_json::json!({"type": "prometheus", "uid": "${datasource}"}));
+    }
+    for reference in text.split('$').skip(1) {
+        let name = reference.trim_start_matches('{');
+        let is_known = ["datasource", "account", "__all"].iter().any(|known| name.starts_with(known));
+        assert!(is_known, "{}", &reference[..reference.len().min(40)]);
+    }
+
+    // Every expression names metrics that exist, each for the chosen accounts.
+    let mut expressions = Vec::new();
+    members(&board, "expr", &mut expressions);
+    let mut shown = std::collections::BTreeSet::new();
+    for expression in expressions.iter().map(|expression| expression.as_str().unwrap()) {
+        let found = metrics_of(expression);
+        assert!(!found.is_empty(), "{expression}");
+        assert_eq!(found.len(), expression.matches("{account=~\"$account\"}").count(), "{expression}");
+        assert_eq!(expression.matches(['(', '{']).count(), expression.matches([')', '}']).count(), "{expression}");
+        for name in found {
+            assert!(known.iter().any(|known| known == name), "{name} is no metric: {expression}");
+            shown.insert(name);
+        }
+    }
+    assert_eq!(shown.len(), known.len(), "every metric is shown");
+
+    // Every panel has its own number and its own place in the grid.
+    let panels = board["panels"].as_array().unwrap();
+    let ids: std::collections::BTreeSet<u64> = panels.iter().map(|panel| panel["id"].as_u64().unwrap()).collect();
+    assert_eq!(ids.len(), panels.len());
+    let mut cells = std::collections::BTreeSet::new();
+    for panel in panels {
+        let at = |name: &str| panel["gridPos"][name].as_u64().unwrap();
+        assert!(at("x") + at("w") <= 24, "{panel}");
+        for cell in (at("x")..at("x") + at("w")).flat_map(|x| (at("y")..at("y") + at("h")).map(move |y| (x, y))) {
+            assert!(cells.insert(cell), "{} lies over another panel", panel["title"]);
+        }
+        assert!(panel["type"] == "row" || !panel["targets"].as_array().unwrap().is_empty(), "{panel}");
     }
 }

@@ -106,10 +106,11 @@ impl Leaks {
 
 /// Whether a variable holds a secret, or names a file that does.
 pub fn is_secret(name: &str) -> bool {
-    let ours = name.starts_with("BRIGHTPEARL_") || name.starts_with("PAN_SEC_BRIGHTPEARL-");
+    // Also with the prefix of an account.
+    let ours = name.contains("BRIGHTPEARL_") || name.contains("PAN_SEC_BRIGHTPEARL-");
     let name = name.trim_end_matches("_FILE");
     let amazon = name.starts_with("AWS_") && (name.ends_with("_TOKEN") || name.starts_with("AWS_SECRET"));
-    (ours && (name.ends_with("_TOKEN") || name.ends_with("_SECRET"))) || amazon
+    (ours && ["_TOKEN", "_SECRET", "_WEBHOOK_URL"].iter().any(|end| name.ends_with(end))) || amazon
 }
 
 /// A secret in each spelling without escapes, in lower case.
