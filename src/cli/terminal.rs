@@ -37,6 +37,13 @@ impl Terminal {
         complain(&report::lines(&self.redactor, lines));
     }
 
+    /// Writes a question to stderr; the answer follows on the same line.
+    pub fn prompt(&self, question: &str) {
+        let mut err = std::io::stderr().lock();
+        let text = report::lines(&self.redactor, &[question.to_owned()]);
+        let _ = write!(err, "{text} ").and_then(|()| err.flush());
+    }
+
     /// Writes a JSON value for machines to stderr, in one line.
     pub fn complain_json(&self, value: Value) {
         complain(&report::json_line(&self.redactor, value));
