@@ -53,6 +53,7 @@ async fn login(start: Start, arguments: LoginArguments) -> Result<u8> {
     };
     let redirect = listener.as_ref().map_or(&redirect, AnswerListener::redirect).text().to_owned();
     let login = Authorisation::new(&settings, &account.code, &redirect, start.redactor.clone())?;
+    login.prove_file().await?;
     terminal.complain(&["open this address in a browser, log in to Brightpearl and allow the app:".to_owned()]);
     terminal.print(&[login.address().to_string()])?;
     let answer = match listener {

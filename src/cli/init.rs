@@ -12,7 +12,7 @@ use crate::cli::questions::SetUp;
 use crate::cli::setup_arguments::Init;
 use crate::cli::shell;
 use crate::cli::start::Start;
-use crate::config::{template, template_with};
+use crate::config::{AuthKind, Choice, template, template_with};
 use crate::failure::{Failure, Kind, Result};
 use crate::fetch::Auth;
 use crate::schema::Catalog;
@@ -51,21 +51,21 @@ pub async fn init(start: Start, init: Init) -> Result<u8> {
 
 /// The place of the secrets that the login needs, which are no settings.
 fn secrets(set_up: &SetUp) -> impl Iterator<Item = &'static str> {
-    let lines: &[&str] = match set_up.login.as_deref() {
-        Some("oauth") => &[
+    let lines: &[&str] = match set_up.login.as_deref().and_then(AuthKind::named) {
+        Some(AuthKind::Oauth) => &[
             "tokens are not in this file: `pearlift auth login` gets them and keeps them in a file of their own",
             "a confidential app also has a client secret: set it in BRIGHTPEARL_CLIENT_SECRET, or name a file that contains \
              it in BRIGHTPEARL_CLIENT_SECRET_FILE",
         ],
-        Some("account-token") => &[
+        Some(AuthKind::AccountToken) => &[
             "the token is not in this file: App Store > Private apps shows it; set it in BRIGHTPEARL_ACCOUNT_TOKEN, or name \
              a file that contains it in BRIGHTPEARL_ACCOUNT_TOKEN_FILE",
         ],
-        Some("staff-token") => &[
+        Some(AuthKind::StaffToken) => &[
             "the token is not in this file: App Store > Private apps gives one to each member of staff who is authorised \
              for the app; set it in BRIGHTPEARL_STAFF_TOKEN, or name a file that contains it in BRIGHTPEARL_STAFF_TOKEN_FILE",
         ],
-        _ => &["tokens are not in this file: they come from variables or files, see docs/running.md"],
+        None => &["tokens are not in this file: they come from variables or files, see docs/running.md"],
     };
     lines.iter().copied()
 }

@@ -91,6 +91,11 @@ impl Authorisation {
         self.state.secret()
     }
 
+    /// Refuses (`Settings`) a token file whose folder cannot be written: a code must not be spent for it.
+    pub async fn prove_file(&self) -> Result<()> {
+        self.file.lock().await.map(drop)
+    }
+
     /// Exchanges the code for tokens, and keeps them in the token file. A code is good for one exchange.
     pub async fn redeem(&self, http: &Http, code: &Secret, now: Timestamp) -> Result<TokenState> {
         self.redactor.learn(code);

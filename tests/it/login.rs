@@ -193,16 +193,15 @@ async fn without_a_browser_on_the_machine_the_address_is_pasted() {
 async fn a_login_that_the_token_service_refuses_is_explained_and_keeps_nothing() {
     let sandbox = account(20).await;
     let folder = tempfile::tempdir().unwrap();
-    for (change, code, says) in [
-        (("BRIGHTPEARL_CLIENT_SECRET", "planted-client-secret".to_owned()), 4, "invalid_client"),
-        (("PEARLIFT_AUTH_TOKEN_URL", format!("{}/public-api/acme/", sandbox.root())), 4, "token service refused it"),
-        (("PEARLIFT_AUTH_TOKEN_URL", "http://127.0.0.1:9/token".to_owned()), 4, "auth.token_url"),
-        (("PEARLIFT_AUTH_TOKEN_FILE", "/proc/pearlift/tokens.json".to_owned()), 2, "token_file"),
+    for (change, says) in [
+        (("BRIGHTPEARL_CLIENT_SECRET", "planted-client-secret".to_owned()), "invalid_client"),
+        (("PEARLIFT_AUTH_TOKEN_URL", format!("{}/public-api/acme/", sandbox.root())), "token service refused it"),
+        (("PEARLIFT_AUTH_TOKEN_URL", "http://127.0.0.1:9/token".to_owned()), "auth.token_url"),
     ] {
         let program = program(&sandbox, &folder).with(change.0, &change.1);
         let (mut running, address) = begin(&program).await;
         client().get(decide(&address, "allow").await).send().await.unwrap();
-        assert_eq!(running.wait().unwrap().code(), Some(code), "{}", running.said());
+        assert_eq!(running.wait().unwrap().code(), Some(4), "{}", running.said());
         assert!(running.said().contains(says), "{says}: {}", running.said());
         assert!(!tokens(&folder).exists());
     }
@@ -224,6 +223,10 @@ async fn other_kinds_of_login_and_ports_that_are_taken_are_refused_with_the_reme
     assert!(program.run(&["auth", "login", "--port", &port]).expect(2).stderr.contains("--port"));
     let done = program.run(&["auth", "login", "--redirect-uri", "http://app.example/"]).expect(2);
     assert!(done.stderr.contains("redirect_uri"), "{}", done.stderr);
+    // AND a token file that cannot be written is refused before the page is opened
+    let nowhere = program.clone().with("PEARLIFT_AUTH_TOKEN_FILE", "/proc/pearlift/tokens.json");
+    let done = nowhere.run(&["auth", "login", "--port", "0"]).expect(2);
+    assert!(done.stderr.contains("token_file") && done.stdout.is_empty(), "{}", done.said());
 
     // GIVEN a token that has expired, and no refresh token THEN the state is a failure
     let ended = program
