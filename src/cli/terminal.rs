@@ -32,8 +32,11 @@ impl Terminal {
         print(&report::json_page(&self.redactor, value))
     }
 
-    /// Writes lines for people to stderr. Nobody may be reading.
+    /// Writes lines for people to stderr, if there are any. Nobody may be reading.
     pub fn complain(&self, lines: &[String]) {
+        if lines.is_empty() {
+            return;
+        }
         complain(&report::lines(&self.redactor, lines));
     }
 

@@ -255,7 +255,8 @@ impl Browser {
             .spawn()
             .expect("chromedriver is installed, see CONTRIBUTING.md");
         let lines = BufReader::new(driver.stdout.take().unwrap()).lines();
-        let line = lines.map(Result::unwrap).find(|line| line.contains("on port ")).expect("it states its port");
+        let line =
+            lines.map(Result::unwrap).find(|line| line.contains("successfully on port ")).expect("it states its port");
         let port = line.rsplit("on port ").next().unwrap().trim_end_matches('.').to_owned();
         let options = json!({"args": ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]});
         let wanted = json!({"capabilities": {"alwaysMatch": {"goog:chromeOptions": options}}});
