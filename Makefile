@@ -9,7 +9,7 @@ DELTA := .venv-delta
 # The whole suite is worth some optimisation of pearlift itself; for a single test, plain `cargo test` compiles twice as fast.
 export SUITE := --config profile.dev.package.pearlift.opt-level=1 --config profile.dev.package.pearlift-sandbox.opt-level=1
 
-.PHONY: demo dist test check lint bench night growth fuzz churn trust soak clocks readers models delta clean
+.PHONY: demo dist test check lint bench night growth fuzz churn trust soak clocks readers models delta browser clean
 
 # An account that runs on this machine, exported to ./pearlift-demo.
 demo:
@@ -108,6 +108,11 @@ readers: $(VENV)/ready
 delta: $(VENV)/ready $(DELTA)/ready
 	$(CARGO) test --test it -- --ignored --exact \
 		delta::four_engines_see_whole_versions_in_a_folder_and_in_a_bucket_while_a_run_writes --nocapture
+
+# A person allows an OAuth login on the page of the simulated account, and denies one, in headless Chromium. Needs chromium and chromedriver.
+browser:
+	@chromedriver --version > /dev/null 2>&1 || { echo "chromedriver is missing: on Debian, the package chromium-driver"; exit 1; }
+	$(CARGO) test --test it -- --ignored --exact login::a_person_allows_the_login_in_a_browser --nocapture
 
 $(DELTA)/ready: tests/requirements-delta.txt
 	$(PYTHON) -m venv $(DELTA)

@@ -25,6 +25,7 @@ pub mod store;
 pub mod manifest;
 pub mod plan;
 pub mod fetch;
+pub mod login;
 pub mod decode;
 pub mod write;
 pub mod delta;

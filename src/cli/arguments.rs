@@ -8,6 +8,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
 use crate::cli::help::ending;
+use crate::cli::setup_arguments::{AuthArguments, Init};
 
 /// The heading of the options that every command has, behind its own.
 const GLOBAL: &str = "Global options";
@@ -78,9 +79,12 @@ pub enum Command {
     /// Export a simulated account to a folder; needs neither a real account nor a network
     #[command(after_help = ending("demo"))]
     Demo(Demo),
-    /// Write a commented settings file; an existing file is not changed
+    /// Write a commented settings file, by flags or by asking; an existing file is not changed
     #[command(after_help = ending("init"))]
     Init(Init),
+    /// Log in with OAuth, print the state of the login, or refresh its token
+    #[command(after_help = ending("auth"))]
+    Auth(AuthArguments),
     /// Test settings, credentials and destination, and compare the schemas with the account
     #[command(after_help = ending("check"))]
     Check,
@@ -133,13 +137,6 @@ pub struct Demo {
     /// Number of orders in the simulated account
     #[arg(long, value_name = "N", default_value_t = 2_000)]
     pub orders: u64,
-}
-
-#[derive(Debug, Args)]
-pub struct Init {
-    /// File to write
-    #[arg(value_name = "FILE", default_value = "pearlift.toml")]
-    pub file: PathBuf,
 }
 
 #[derive(Debug, Args)]

@@ -27,7 +27,9 @@ const MEANINGS: [(u8, &str); 9] = [
 ];
 
 /// Meanings that are those of one command.
-const OWN: [(&str, u8, &str); 5] = [
+const OWN: [(&str, u8, &str); 7] = [
+    ("init", 4, "written; but the source refused the request or cannot be reached"),
+    ("init", 5, "written; but the destination refused the request or cannot be reached"),
     ("plan", 3, "some resources could not be planned"),
     ("status", 3, "with --max-age: a resource is incomplete, has pending records, or is too old"),
     ("forget", 3, "the destination holds tables that no schema file describes; all others are erased"),
@@ -38,12 +40,12 @@ const OWN: [(&str, u8, &str); 5] = [
 /// The codes of commands that write tables.
 const WRITING: &[u8] = &[0, 1, 2, 3, 4, 5, 6, 7, 130];
 
-const ENDINGS: [Ending; 17] = [
+const ENDINGS: [Ending; 18] = [
     Ending {
         command: "pearlift",
         examples: &[
             ("pearlift demo", "Exports a simulated account to ./pearlift-demo."),
-            ("pearlift init", "Writes pearlift.toml, to be completed by hand."),
+            ("pearlift init", "Asks for the account and writes pearlift.toml."),
             ("pearlift run", "Loads everything the first time, and only the changes from then on."),
         ],
         codes: WRITING,
@@ -59,10 +61,24 @@ const ENDINGS: [Ending; 17] = [
     Ending {
         command: "init",
         examples: &[
-            ("pearlift init", "Writes ./pearlift.toml."),
+            ("pearlift init", "Asks for the values on a terminal, writes ./pearlift.toml, and checks it."),
+            (
+                "pearlift init --account acme --datacentre euw1 --login staff-token --app-ref acme_export --destination lake",
+                "Asks for nothing.",
+            ),
             ("pearlift init /etc/pearlift/acme.toml", "Writes another file, to be given as --config."),
         ],
-        codes: &[0, 1, 2],
+        codes: &[0, 1, 2, 4, 5, 6, 7],
+    },
+    Ending {
+        command: "auth",
+        examples: &[
+            ("pearlift auth login", "Prints the address of the page on which you allow the login, and waits."),
+            ("pearlift auth login --paste", "Takes the answer from the keyboard, where the browser is elsewhere."),
+            ("pearlift auth status", "Prints when the token expires."),
+            ("pearlift auth refresh", "Refreshes the token now."),
+        ],
+        codes: &[0, 1, 2, 4],
     },
     Ending {
         command: "check",

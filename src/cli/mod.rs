@@ -4,6 +4,7 @@
 //! stdout is for data, stderr for people. A reader that closes the pipe is not a failure.
 
 mod help;
+mod setup_arguments;
 mod arguments;
 mod shell;
 mod terminal;
@@ -14,8 +15,10 @@ mod receivers;
 mod start;
 mod history;
 mod demo;
-mod init;
 mod check;
+mod questions;
+mod init;
+mod auth;
 mod run;
 mod backfill;
 mod reconcile;
@@ -128,7 +131,8 @@ async fn begin(mut start: Start, command: Command, arguments: &[OsString]) -> Re
 async fn dispatch(start: Start, command: Command) -> Result<u8> {
     match command {
         Command::Demo(demo) => demo::demo(start, demo).await,
-        Command::Init(init) => init::init(init),
+        Command::Init(init) => init::init(start, init).await,
+        Command::Auth(auth) => auth::auth(start, auth).await,
         Command::Check => check::check(start).await,
         Command::Run(run) => run::run(start, run).await,
         Command::Backfill(backfill) => backfill::backfill(start, backfill).await,

@@ -42,9 +42,19 @@ impl Terminal {
         print(&report::json_page(&self.redactor, value))
     }
 
-    /// Writes lines for people to stderr. Nobody may be reading.
+    /// Writes lines for people to stderr, if there are any. Nobody may be reading.
     pub fn complain(&self, lines: &[String]) {
+        if lines.is_empty() {
+            return;
+        }
         complain(&report::lines(&self.redactor, lines));
+    }
+
+    /// Writes a question to stderr; the answer follows on the same line.
+    pub fn prompt(&self, question: &str) {
+        let mut err = std::io::stderr().lock();
+        let text = report::lines(&self.redactor, &[question.to_owned()]);
+        let _ = write!(err, "{text} ").and_then(|()| err.flush());
     }
 
     /// Writes a JSON value for machines to stderr, in one line.

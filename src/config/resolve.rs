@@ -30,21 +30,11 @@ const STATE_FOLDER: &str = "_pearlift";
 /// Settings, resolved part by part when asked for.
 pub struct Settings {
     pub(super) values: Values,
-    environment: Environment,
+    pub(super) environment: Environment,
     /// The destination as the file has it, where it is in force and is relative to the file's folder.
     relative_url: Option<String>,
     /// The settings file that was read, if any.
     pub path: Option<PathBuf>,
-}
-
-/// The account at the source.
-#[derive(Clone, Debug)]
-pub struct AccountSettings {
-    pub code: String,
-    /// `https://…/public-api/{code}`, without a slash at its end.
-    pub base_url: Url,
-    /// The settings name the address: no token answer moves it.
-    pub fixed: bool,
 }
 
 /// Where tables go.
@@ -172,54 +162,16 @@ impl Settings {
         Some(moved.unwrap_or_else(|| destination::path_or_as_written(written, environment)))
     }
 
-    /// The account at the source.
-    pub fn account(&self) -> Result<AccountSettings> {
-        let missing = |what: &str| {
-            Failure::new(Kind::Settings, "find the account").because(format!("{what} is not set")).advise(
-                "run `pearlift init` and fill in [account], or set PEARLIFT_ACCOUNT_CODE and PEARLIFT_ACCOUNT_API_DOMAIN; \
-                 `pearlift demo` needs no account",
-            )
-        };
-        let injected = |name: &str| secrets::find(&self.environment, name);
-        let set = |name: &str| self.values.text(name).filter(|text| !text.is_empty()).map(str::to_owned);
-        let code = match set("account.code") {
-            Some(code) => code,
-            None => injected("OAUTH_ACCOUNT")?.ok_or_else(|| missing("`account.code`"))?,
-        };
-        let valid = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
-        if code.is_empty() || !code.chars().all(valid) {
-            return Err(Failure::new(Kind::Settings, "accept the account code")
-                .because(format!("{} is not letters, digits, `-` and `_`", shown(&code))));
-        }
-        let fixed = set("account.base_url").is_some() || set("account.api_domain").is_some();
-        let text = match set("account.base_url") {
-            Some(url) => url.trim_end_matches('/').to_owned(),
-            None => {
-                let domain = match set("account.api_domain") {
-                    Some(domain) => domain,
-                    None => injected("OAUTH_API_DOMAIN")?.ok_or_else(|| missing("`account.api_domain`"))?,
-                };
-                format!("https://{domain}/public-api/{code}")
-            }
-        };
-        let base_url = Url::parse(&text).ok().filter(Url::has_host).ok_or_else(|| {
-            Failure::new(Kind::Settings, "read the address of the source")
-                .because(format!("`{}` is no URL", shown_address(&text)))
-        })?;
-        check_address(&base_url, "account.base_url")?;
-        refuse_query(&base_url, "account.base_url")?;
-        Ok(AccountSettings { code, base_url, fixed })
-    }
-
     /// The credentials for the source.
     pub fn credentials(&self, now: Timestamp) -> Result<Credentials> {
-        if let Some(text) = self.values.text("auth.token_url") {
+        for key in ["auth.token_url", "auth.authorize_url"] {
+            let Some(text) = self.values.text(key) else { continue };
             let url = Url::parse(text).map_err(|error| {
-                Failure::new(Kind::Settings, "read `auth.token_url`")
+                Failure::new(Kind::Settings, format!("read `{key}`"))
                     .because(format!("`{}` is no URL", shown_address(text)))
                     .caused(error)
             })?;
-            check_address(&url, "auth.token_url")?;
+            check_address(&url, key)?;
         }
         secrets::resolve(&self.values, &self.environment, now)
     }

@@ -60,7 +60,8 @@ pub struct NamedSecret {
     pub variable: String,
 }
 
-/// An OAuth 2 token set with the values that its refresh needs (docs/brightpearl-api.md §2.2).
+/// An OAuth 2 token set with the values that a login and a refresh need (docs/brightpearl-api.md §2.2, §2.7).
+/// More than twelve fields: the keys of `[auth]`, and the variables.
 #[derive(Clone, Debug)]
 pub struct OAuth {
     pub app_ref: Option<String>,
@@ -68,6 +69,9 @@ pub struct OAuth {
     pub client_id: Option<String>,
     pub client_secret: Option<NamedSecret>,
     pub token_url: Option<String>,
+    pub authorize_url: Option<String>,
+    /// Exactly as it is registered for the app.
+    pub redirect_uri: String,
     pub token_file: Option<PathBuf>,
     /// Domains beside the source's own in which a token answer may place the account.
     pub api_domains: Vec<String>,
@@ -214,9 +218,6 @@ pub fn resolve(values: &Values, environment: &Environment, now: Timestamp) -> Re
             Ok(Credentials::AccountToken { app_ref: app_ref()?, dev_ref: text("auth.dev_ref"), token })
         }
         AuthKind::Oauth => {
-            if access_token.is_none() && refresh_token.is_none() && values.text("auth.token_file").is_none() {
-                return Err(missing("OAuth token", OAUTH_REFRESH_TOKEN));
-            }
             let token_type = find(environment, "OAUTH_TOKEN_TYPE")?.filter(|text| !text.is_empty());
             let token_file = values.text("auth.token_file");
             Ok(Credentials::OAuth(Box::new(OAuth {
@@ -225,6 +226,8 @@ pub fn resolve(values: &Values, environment: &Environment, now: Timestamp) -> Re
                 client_id: text("auth.client_id").or_else(|| text("auth.app_ref")),
                 client_secret: secret(environment, CLIENT_SECRET)?,
                 token_url: text("auth.token_url"),
+                authorize_url: text("auth.authorize_url"),
+                redirect_uri: text("auth.redirect_uri").expect("it has a default"),
                 api_domains: values.list("auth.api_domains").unwrap_or_default(),
                 token_file: token_file
                     .map(|text| destination::path("auth.token_file", text, environment))

@@ -104,6 +104,11 @@ impl Setting {
         Self { example, ..self }
     }
 
+    /// Whether it has this name, such as `limits.memory`.
+    pub fn is_named(&self, name: &str) -> bool {
+        name.rsplit_once('.').unwrap_or(("", name)) == (self.section, self.key)
+    }
+
     /// The variable; that of a resource has `NAME` for its name.
     pub fn variable(&self) -> String {
         match self.section {
@@ -114,10 +119,20 @@ impl Setting {
 
     /// The line of the file that `init` writes.
     pub fn line(&self) -> String {
-        let sign = if self.is_set { "" } else { "# " };
-        let value = match (self.sample, self.default) {
-            ("", Some(default)) => self.written(default),
-            (sample, _) => sample.to_owned(),
+        self.line_as(self.is_set, None)
+    }
+
+    /// The line with this value, or behind `#` where it has none.
+    pub fn line_of(&self, value: Option<&str>) -> String {
+        self.line_as(value.is_some(), value)
+    }
+
+    fn line_as(&self, is_set: bool, value: Option<&str>) -> String {
+        let sign = if is_set { "" } else { "# " };
+        let value = match (value, self.sample, self.default) {
+            (Some(value), ..) => toml::Value::String(value.to_owned()).to_string(),
+            (None, "", Some(default)) => self.written(default),
+            (None, sample, _) => sample.to_owned(),
         };
         let line = format!("{sign}{} = {value}", self.key);
         if self.note.is_empty() { line } else { format!("{line:<32} # {}", self.note) }

@@ -37,8 +37,8 @@ pub const SETTINGS: &[Setting] = &[
         .sample("\"\"")
         .set()
         .note("the account in the API path, such as acme"),
-    new("account", "api_domain", Holds::Text, "the API host, such as `euw1.brightpearlconnect.com`")
-        .else_as("none, needed unless `base_url` is set")
+    new("account", "api_domain", Holds::Text, "the API host, such as `euw1.brightpearlconnect.com`; `euw1` and an address with the host are corrected")
+        .else_as("none, needed unless `base_url` is set; with `oauth` the host that the login names")
         .sample("\"\"")
         .set()
         .note("such as euw1.brightpearlconnect.com"),
@@ -68,6 +68,16 @@ pub const SETTINGS: &[Setting] = &[
     )
     .sample("\"/run/secrets/acme\"")
     .note("or from files of this folder, named as the variables"),
+    new(
+        "account",
+        "data_centres",
+        Holds::List,
+        "hosts that `check` asks with the same credentials, where the configured one does not know the account or the \
+         token, to find a wrong data centre; `[]` asks none",
+    )
+    .else_as("`euw1.brightpearlconnect.com`, `use1.brightpearlconnect.com`")
+    .sample("[]")
+    .note("hosts that check asks where api_domain does not know the account; [] asks none"),
     new("auth", "kind", Holds::OneOf(AuthKind::NAMES), "`staff-token`, `account-token`, `oauth`")
         .else_as("depends on the secret that is set: staff, account, OAuth")
         .sample("\"staff-token\"")
@@ -86,14 +96,27 @@ pub const SETTINGS: &[Setting] = &[
     new("auth", "dev_ref", Holds::Text, "the developer's reference; OAuth and account tokens")
         .sample("\"\"")
         .note("oauth: the developer reference"),
-    new("auth", "client_id", Holds::Text, "OAuth: the client id for refreshing tokens")
+    new("auth", "client_id", Holds::Text, "OAuth: the client id")
         .else_as("`app_ref`")
         .sample("\"\"")
         .note("oauth"),
-    new("auth", "token_url", Holds::Text, "OAuth: where tokens are refreshed; http for loopback only")
+    new("auth", "token_url", Holds::Text, "OAuth: where tokens are given and refreshed; http for loopback only")
         .else_as("`https://oauth.brightpearl.com/token/{code}`")
         .sample("\"\"")
         .note("oauth"),
+    new("auth", "authorize_url", Holds::Text, "OAuth: the page on which `auth login` is allowed; http for loopback only")
+        .else_as("`https://oauth.brightpearl.com/authorize/{code}`")
+        .sample("\"\"")
+        .note("oauth"),
+    new(
+        "auth",
+        "redirect_uri",
+        Holds::Text,
+        "OAuth: the address to which that page leads back, exactly as it is registered for the app; see \
+         [Login with OAuth](#login-with-oauth)",
+    )
+    .or("http://127.0.0.1:8799/callback")
+    .note("oauth: the redirect address that is registered for the app"),
     new(
         "auth",
         "api_domains",

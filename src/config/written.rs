@@ -13,6 +13,11 @@ const BEGIN: &str = "\
 /// A settings file with every key: those that are needed, and the others behind `#`. The catalogue gives resources for
 /// examples.
 pub fn template(catalog: &Catalog) -> String {
+    template_with(catalog, &[])
+}
+
+/// The same with values of settings by their names, such as `account.code`; one without a value is behind `#`.
+pub fn template_with(catalog: &Catalog, chosen: &[(&str, Option<String>)]) -> String {
     let mut text = BEGIN.to_owned();
     for (section, note, below) in SECTIONS.iter().filter(|(section, ..)| *section != RESOURCE) {
         let heading = format!("[{section}]");
@@ -23,7 +28,11 @@ pub fn template(catalog: &Catalog) -> String {
             (false, false) => text += &format!("{heading:<32} # {note}\n"),
         }
         text += below;
-        text += &lines(|one| one.section == *section);
+        for one in SETTINGS.iter().filter(|one| one.section == *section) {
+            let choice = chosen.iter().find(|(name, _)| one.is_named(name));
+            let line = choice.map_or_else(|| one.line(), |(_, value)| one.line_of(value.as_deref()));
+            text += &(line + "\n");
+        }
     }
     for example in [Example::Snapshots, Example::Records] {
         let Some(resource) = catalog.resources().iter().find(|resource| stands_for(resource, example)) else {
@@ -87,6 +96,25 @@ mod tests {
         let keys: Vec<&str> = signs.lines().filter(|line| line.contains(" = ") || line.starts_with('[')).collect();
         let whole = keys.join("\n");
         file::read(&whole).expect("every sample is of its setting's type");
+    }
+
+    #[test]
+    fn chosen_values_are_in_the_file_and_settings_without_one_are_behind_a_sign() {
+        let odd = "a \"lake\" \\ of\ttabs".to_owned();
+        let chosen = [
+            ("account.code", Some("acme".to_owned())),
+            ("account.api_domain", None),
+            ("auth.kind", Some("oauth".to_owned())),
+            ("destination.url", Some(odd.clone())),
+        ];
+        let text = template_with(&Catalog::load(None).unwrap(), &chosen);
+        let table = file::read(&text).expect("it is read");
+        let value = |section: &str, key: &str| table[section].get(key).and_then(toml::Value::as_str).map(str::to_owned);
+        assert_eq!(value("account", "code").as_deref(), Some("acme"));
+        assert_eq!(value("account", "api_domain"), None);
+        assert_eq!(value("auth", "kind").as_deref(), Some("oauth"));
+        assert_eq!(value("destination", "url"), Some(odd));
+        assert_eq!(text.lines().count(), template(&Catalog::load(None).unwrap()).lines().count());
     }
 
     #[test]

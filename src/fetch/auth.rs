@@ -12,7 +12,7 @@ use jiff::{SignedDuration, Timestamp};
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
 use url::Url;
 
-use crate::config::{Credentials, NamedSecret, OAuth, capitalised, shown_address};
+use crate::config::{Credentials, NamedSecret, OAuth, shown_address};
 use crate::failure::{Failure, Kind, Result};
 use crate::fetch::Http;
 use crate::fetch::domain::check_domain;
@@ -57,6 +57,19 @@ struct Tokens {
     rests_until: AtomicI64,
 }
 
+/// The state of an OAuth login, without its tokens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TokenState {
+    /// None where no answer stated it.
+    pub expires_at: Option<Timestamp>,
+    pub is_refreshable: bool,
+    /// The host that the token service named.
+    pub api_domain: Option<String>,
+    pub file: PathBuf,
+    /// Whether the tokens are those of the file; else they are configured.
+    pub is_kept: bool,
+}
+
 /// The identity that one request is sent with.
 #[derive(Clone, Debug)]
 pub struct Identified {
@@ -76,6 +89,19 @@ pub enum AfterRefusal {
     Refreshed,
     /// Ended: there is no newer token.
     Final,
+}
+
+impl TokenState {
+    /// The state of a set that is in no file.
+    pub(super) fn of(set: &TokenSet) -> Self {
+        Self {
+            expires_at: set.expires_at,
+            is_refreshable: set.refresh.is_some(),
+            api_domain: set.api_domain.clone(),
+            file: PathBuf::new(),
+            is_kept: false,
+        }
+    }
 }
 
 impl Auth {
@@ -172,6 +198,30 @@ impl Auth {
         Ok(AfterRefusal::Refreshed)
     }
 
+    /// Refreshes the token now. Refuses (`Settings`) credentials that are not refreshed.
+    pub async fn refresh_now(&self, http: &Http, now: Timestamp) -> Result<()> {
+        let refuse = |why: &str| Failure::new(Kind::Settings, "refresh the OAuth token").because(why);
+        let tokens = match &self.identity {
+            Identity::Fixed(..) => {
+                return Err(refuse("`auth.kind` is not `oauth`, and other tokens are not refreshed"));
+            }
+            Identity::OAuth(tokens) => tokens,
+        };
+        let (generation, set) = tokens.current();
+        if set.refresh.is_none() {
+            return Err(refuse("there is no refresh token").advise("`pearlift auth login` gets one"));
+        }
+        tokens.refresh(http, generation, now, &self.redactor).await
+    }
+
+    /// The state of the tokens; none where the credentials are no OAuth tokens.
+    pub fn token_state(&self) -> Result<Option<TokenState>> {
+        match &self.identity {
+            Identity::Fixed(..) => Ok(None),
+            Identity::OAuth(tokens) => tokens.state().map(Some),
+        }
+    }
+
     /// Advice for credentials that are refused for good; it names the secret in use.
     pub fn advice(&self) -> String {
         match &self.identity {
@@ -191,13 +241,9 @@ impl Auth {
 
 impl Tokens {
     fn new(settings: OAuth, account: &str, redactor: &Redactor) -> Result<Self> {
-        let path = match &settings.token_file {
-            Some(path) => path.clone(),
-            None => default_path(account),
-        };
         let secret = |named: &Option<NamedSecret>| named.as_ref().map(|named| named.secret.clone());
         let (access, refresh) = (secret(&settings.access_token), secret(&settings.refresh_token));
-        let file = TokenFile::new(path, refresh.as_ref().or(access.as_ref()));
+        let file = TokenFile::of(&settings, account);
         for secret in [&access, &refresh, &secret(&settings.client_secret)].into_iter().flatten() {
             redactor.learn(secret);
         }
@@ -209,11 +255,14 @@ impl Tokens {
             life: None,
             api_domain: None,
         };
-        let set = file.read()?.unwrap_or(given);
+        let is_given = given.refresh.is_some() || !given.access.reveal().is_empty();
+        let set = match file.read()? {
+            Some(kept) => kept,
+            None if is_given => given,
+            None => return Err(no_tokens(&file)),
+        };
         [Some(&set.access), set.refresh.as_ref()].into_iter().flatten().for_each(|secret| redactor.learn(secret));
-        // The address used in practice (docs/brightpearl-api.md §2.2); three are known, so it is a setting.
-        let token_url =
-            settings.token_url.clone().unwrap_or_else(|| format!("https://oauth.brightpearl.com/token/{account}"));
+        let token_url = token_url(&settings, account);
         Ok(Self {
             settings,
             token_url,
@@ -226,6 +275,12 @@ impl Tokens {
 
     fn current(&self) -> (u64, TokenSet) {
         self.current.read().expect("no holder panics").clone()
+    }
+
+    fn state(&self) -> Result<TokenState> {
+        let set = self.current().1;
+        let is_kept = self.file.read()?.is_some_and(|kept| kept.access == set.access);
+        Ok(TokenState { is_kept, file: self.file.path().to_owned(), ..TokenState::of(&set) })
     }
 
     fn headers(&self) -> Result<Identified> {
@@ -249,13 +304,24 @@ impl Tokens {
         named.map_or_else(|| "BRIGHTPEARL_OAUTH_REFRESH_TOKEN".to_owned(), |named| named.variable.clone())
     }
 
+    /// Whether a variable holds a token.
+    fn is_configured(&self) -> bool {
+        self.settings.refresh_token.is_some() || self.settings.access_token.is_some()
+    }
+
     fn advice(&self) -> String {
         let refs = "check auth.kind, auth.app_ref and auth.dev_ref, which the source needs too";
         let variable = self.variable();
-        if self.current().1.refresh.is_some() {
-            return format!("{refs}; or authorise the app again and set {variable}");
+        let login = "or log in again with `pearlift auth login`";
+        if !self.is_configured() {
+            return format!("{refs}; {login}");
         }
-        format!("{refs}; or set a new token in {variable}, and a refresh token in BRIGHTPEARL_OAUTH_REFRESH_TOKEN")
+        if self.current().1.refresh.is_some() {
+            return format!("{refs}; {login}; or set a new token in {variable}");
+        }
+        format!(
+            "{refs}; {login}; or set a new token in {variable}, and a refresh token in BRIGHTPEARL_OAUTH_REFRESH_TOKEN"
+        )
     }
 
     /// Refreshes, unless somebody has since this generation.
@@ -295,7 +361,10 @@ impl Tokens {
     }
 
     fn refusal(&self, why: String) -> Failure {
-        let mut advice = format!("authorise the app again and set {}", self.variable());
+        let mut advice = "log in again with `pearlift auth login`".to_owned();
+        if self.is_configured() {
+            advice = format!("{advice}, or set a new token in {}", self.variable());
+        }
         if why.contains("client") {
             let secret = self.settings.client_secret.as_ref();
             let secret = secret.map_or("BRIGHTPEARL_CLIENT_SECRET", |secret| secret.variable.as_str());
@@ -335,14 +404,7 @@ impl Tokens {
         };
         let grant = Grant::read(&body).ok_or_else(|| refused("the answer is no token"))?;
         [Some(&grant.access), grant.refresh.as_ref()].into_iter().flatten().for_each(|token| redactor.learn(token));
-        Ok(TokenSet {
-            access: grant.access,
-            refresh: grant.refresh.or_else(|| set.refresh.clone()),
-            token_type: grant.token_type.map_or_else(|| set.token_type.clone(), |kind| capitalised(&kind)),
-            expires_at: grant.life.and_then(|life| now.checked_add(life).ok()),
-            life: grant.life,
-            api_domain: grant.api_domain.or_else(|| set.api_domain.clone()),
-        })
+        Ok(TokenSet::granted(grant, now, Some(set)))
     }
 
     /// One request to the token endpoint: its good answer's body, a refusal (`Credentials`), or trouble on its side or
@@ -375,12 +437,18 @@ impl Tokens {
     }
 }
 
-/// `$XDG_STATE_HOME/pearlift/{account}-token.json`, or below `~/.local/state`.
-fn default_path(account: &str) -> PathBuf {
-    let state = std::env::var_os("XDG_STATE_HOME")
-        .map(PathBuf::from)
-        .or_else(|| std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".local").join("state")));
-    state.unwrap_or_else(|| PathBuf::from(".")).join("pearlift").join(format!("{account}-token.json"))
+/// Where tokens are given: the address used in practice (docs/brightpearl-api.md §2.2); three are known, so it is a
+/// setting.
+pub(super) fn token_url(settings: &OAuth, account: &str) -> String {
+    settings.token_url.clone().unwrap_or_else(|| format!("https://oauth.brightpearl.com/token/{account}"))
+}
+
+/// Tokens are neither configured nor kept.
+fn no_tokens(file: &TokenFile) -> Failure {
+    Failure::new(Kind::Settings, "find the OAuth token")
+        .at(file.path().display().to_string())
+        .because("there is none in the token file, and BRIGHTPEARL_OAUTH_REFRESH_TOKEN is not set")
+        .advise("`pearlift auth login` gets one; or export BRIGHTPEARL_OAUTH_REFRESH_TOKEN, or name a file that contains it in BRIGHTPEARL_OAUTH_REFRESH_TOKEN_FILE")
 }
 
 /// A header's value; `from` is the place where it is set.

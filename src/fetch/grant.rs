@@ -34,7 +34,11 @@ impl Grant {
     /// Reads an answer; `None` where it holds no access token.
     pub fn read(body: &[u8]) -> Option<Self> {
         let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
-        let answer: Value = serde_json::from_slice(body).ok()?;
+        Self::of(&serde_json::from_slice(body).ok()?)
+    }
+
+    /// The grant in a JSON value; `None` where it holds no access token.
+    pub fn of(answer: &Value) -> Option<Self> {
         let text = |name: &str| answer.get(name)?.as_str().map(str::trim).filter(|text| !text.is_empty());
         Some(Self {
             access: Secret::new(text("access_token")?),

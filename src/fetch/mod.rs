@@ -1,7 +1,8 @@
 //! Requests to the source: one client, one governor of its quota, and the order in which pages are requested and
 //! joined.
 //!
-//! Takes paths and filters, gives bodies as they came, with the source's clock. Only GET and OPTIONS are ever sent.
+//! Takes paths and filters, gives bodies as they came, with the source's clock. Only GET and OPTIONS are ever sent to it; the
+//! token service gets forms by POST.
 //! Does hardly any CPU work: callers inflate and decode on worker threads. Fails (`Credentials`, `Refused`,
 //! `Unreachable`, `Answer`) with the URL, never with a secret.
 
@@ -21,6 +22,8 @@ mod memory_budget;
 mod received;
 mod token_file;
 mod auth;
+mod login_grant;
+mod authorisation;
 mod clock;
 mod request;
 mod client;
@@ -32,11 +35,13 @@ mod groups;
 mod windows;
 mod notify;
 
-pub use auth::{AfterRefusal, Auth, Identified};
+pub use auth::{AfterRefusal, Auth, Identified, TokenState};
+pub use authorisation::Authorisation;
 pub use body::{Body, DEEP};
 pub use broken::Broken;
 pub use client::Client;
 pub use clock::SourceClock;
+pub use domain::check_domain;
 pub use http::Http;
 pub use idset::{
     IdRanges, MOST_IDS, MOST_RANGES, chunks, collapse, count, expand, holds, join, parse_set, render, with, without,

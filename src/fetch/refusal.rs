@@ -133,6 +133,11 @@ pub fn error_body(body: &Body) -> ErrorBody {
 }
 
 impl ErrorBody {
+    /// Whether the path is wrong, not the record: both have the same code (docs/brightpearl-api.md §5.5).
+    pub fn is_wrong_address(&self) -> bool {
+        self.message.starts_with("Cannot find the resource")
+    }
+
     /// Whether the code is of a client's mistake (`…C-…`): asking again would not help (docs/brightpearl-api.md §8.3).
     pub fn is_final(&self) -> bool {
         self.code.as_deref().is_some_and(|code| code.split('-').next().is_some_and(|prefix| prefix.ends_with('C')))

@@ -11,8 +11,10 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use tokio::time::Instant;
 
+use crate::config::{NamedSecret, OAuth, capitalised};
 use crate::disk::{self, Folder, unfit, user};
 use crate::failure::{Failure, Kind, Result};
+use crate::fetch::grant::Grant;
 use crate::secret::Secret;
 use crate::store::{StoreStep, Watcher};
 
@@ -37,6 +39,22 @@ pub struct TokenSet {
     pub api_domain: Option<String>,
 }
 
+impl TokenSet {
+    /// The set that a grant gives; it keeps those values of the former set that the grant does not state.
+    pub fn granted(grant: Grant, now: Timestamp, former: Option<&Self>) -> Self {
+        let token_type = grant.token_type.map(|kind| capitalised(&kind));
+        Self {
+            access: grant.access,
+            refresh: grant.refresh.or_else(|| former?.refresh.clone()),
+            token_type: token_type
+                .unwrap_or_else(|| former.map_or_else(|| "Bearer".to_owned(), |former| former.token_type.clone())),
+            expires_at: grant.life.and_then(|life| now.checked_add(life).ok()),
+            life: grant.life,
+            api_domain: grant.api_domain.or_else(|| former?.api_domain.clone()),
+        }
+    }
+}
+
 /// The file's JSON.
 #[derive(Deserialize, Serialize)]
 struct Written {
@@ -57,16 +75,33 @@ struct Written {
 #[derive(Clone, Debug)]
 pub struct TokenFile {
     path: PathBuf,
-    began_with: String,
+    /// Fingerprint of the configured token; none where no token is configured, so that any file counts.
+    configured: Option<String>,
     watcher: Watcher,
 }
 
 impl TokenFile {
     /// The file at a path; `configured` is the refresh token (or access token) that settings give.
     pub fn new(path: PathBuf, configured: Option<&Secret>) -> Self {
-        let digest = Sha256::digest(configured.map_or("", Secret::reveal).as_bytes());
-        let began_with = digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
-        Self { path, began_with, watcher: Watcher::default() }
+        let configured = configured.map(|token| fingerprint(token.reveal()));
+        Self { path, configured, watcher: Watcher::default() }
+    }
+
+    /// The file of an account's tokens, as the settings have it.
+    pub fn of(settings: &OAuth, account: &str) -> Self {
+        let path = settings.token_file.clone().unwrap_or_else(|| default_path(account));
+        let configured = settings.refresh_token.as_ref().or(settings.access_token.as_ref());
+        Self::new(path, configured.map(|NamedSecret { secret, .. }| secret))
+    }
+
+    /// Its path.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Whether a line of tokens that began with this token is in use: another one configured since is a new authorisation.
+    fn accepts(&self, began_with: &str) -> bool {
+        self.configured.as_ref().is_none_or(|configured| configured == began_with)
     }
 
     /// The receiver of the steps of a write.
@@ -116,7 +151,7 @@ impl TokenFile {
             }
             let mut text = Vec::new();
             file.take(MOST_BYTES).read_to_end(&mut text)?;
-            let ours = serde_json::from_slice::<Written>(&text).is_ok_and(|draft| draft.began_with == self.began_with);
+            let ours = serde_json::from_slice::<Written>(&text).is_ok_and(|draft| self.accepts(&draft.began_with));
             if ours {
                 folder.rename(&name, &self.name())?;
             } else {
@@ -129,6 +164,21 @@ impl TokenFile {
     /// The set in the file; `None` where there is none, or when settings began anew since. Refuses (`Settings`) a file
     /// that others may read, or that belongs to one of them, and anything but a regular file.
     pub fn read(&self) -> Result<Option<TokenSet>> {
+        let Some(written) = self.written()?.filter(|written| self.accepts(&written.began_with)) else {
+            return Ok(None);
+        };
+        Ok(Some(TokenSet {
+            access: Secret::new(&written.access_token),
+            refresh: written.refresh_token.as_deref().map(Secret::new),
+            token_type: written.token_type,
+            expires_at: written.expires_at,
+            life: written.life.map(SignedDuration::from_secs),
+            api_domain: written.api_domain,
+        }))
+    }
+
+    /// The content of the file; `None` where there is none, or nothing that we wrote.
+    fn written(&self) -> Result<Option<Written>> {
         let failed = |error| self.failed("read", error);
         let file = match disk::open(&self.path) {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
@@ -153,24 +203,18 @@ impl TokenFile {
         file.take(MOST_BYTES).read_to_end(&mut text).map_err(failed)?;
         // A file that is no token set was not written by us as a whole; the configured tokens stay valid.
         let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&text);
-        let Ok(written) = serde_json::from_slice::<Written>(text) else { return Ok(None) };
-        if written.began_with != self.began_with {
-            return Ok(None);
-        }
-        Ok(Some(TokenSet {
-            access: Secret::new(&written.access_token),
-            refresh: written.refresh_token.as_deref().map(Secret::new),
-            token_type: written.token_type,
-            expires_at: written.expires_at,
-            life: written.life.map(SignedDuration::from_secs),
-            api_domain: written.api_domain,
-        }))
+        Ok(serde_json::from_slice(text).ok())
     }
 
     /// Writes a set, whole or not at all, for its owner only.
     pub fn write(&self, set: &TokenSet) -> Result<()> {
         let failed = |error| self.failed("write", error);
         let folder = self.folder()?;
+        let began_with = match &self.configured {
+            Some(configured) => configured.clone(),
+            // The token that was configured when this line began may be configured again.
+            None => self.written()?.map_or_else(|| fingerprint(""), |former| former.began_with),
+        };
         let written = Written {
             access_token: set.access.reveal().to_owned(),
             refresh_token: set.refresh.as_ref().map(|token| token.reveal().to_owned()),
@@ -178,7 +222,7 @@ impl TokenFile {
             expires_at: set.expires_at,
             life: set.life.map(|life| life.as_secs()),
             api_domain: set.api_domain.clone(),
-            began_with: self.began_with.clone(),
+            began_with,
         };
         let bytes =
             serde_json::to_vec(&written).map_err(|error| Failure::new(Kind::Bug, "write tokens").caused(error))?;
@@ -231,6 +275,19 @@ impl TokenFile {
             .caused(error)
             .advise("set `token_file` under [auth] to a writable path; refreshed tokens are kept there")
     }
+}
+
+/// A token's fingerprint, from which it cannot be found.
+fn fingerprint(token: &str) -> String {
+    Sha256::digest(token.as_bytes()).iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// `$XDG_STATE_HOME/pearlift/{account}-token.json`, or below `~/.local/state`.
+fn default_path(account: &str) -> PathBuf {
+    let state = std::env::var_os("XDG_STATE_HOME")
+        .map(PathBuf::from)
+        .or_else(|| std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".local").join("state")));
+    state.unwrap_or_else(|| PathBuf::from(".")).join("pearlift").join(format!("{account}-token.json"))
 }
 
 #[cfg(test)]

@@ -87,3 +87,22 @@ fn tokens_are_written_though_somebody_keeps_their_drafts_name() {
     file.write(&set()).expect("it can be written");
     assert_eq!(file.read().expect("it is ours").expect("it is there").access, set().access);
 }
+
+#[test]
+fn without_a_configured_token_the_file_counts_and_keeps_the_token_that_it_began_with() {
+    let folder = tempfile::tempdir().expect("a folder can be made");
+    let path = folder.path().join("tokens.json");
+    let of = |configured: Option<&str>| TokenFile::new(path.clone(), configured.map(Secret::new).as_ref());
+    let is_read = |configured| of(configured).read().expect("it is ours").is_some();
+    // GIVEN tokens that began with a configured one
+    of(Some("first")).write(&set()).expect("it can be written");
+    // WHEN none is configured, and they are refreshed THEN they are used
+    assert!(is_read(None));
+    of(None).write(&set()).expect("it can be written");
+    // AND where the former one is configured again, too, but not with another
+    assert!(is_read(None) && is_read(Some("first")) && !is_read(Some("second")));
+    // GIVEN tokens of a login without any THEN another configured one is a newer authorisation
+    std::fs::remove_file(&path).expect("it is there");
+    of(None).write(&set()).expect("it can be written");
+    assert!(is_read(None) && !is_read(Some("first")));
+}

@@ -6,7 +6,8 @@ use serde_json::{Value, json};
 
 use crate::quantity::{number, plural};
 use crate::report::reasons::{CHANGES, reasons, sum};
-use crate::report::text::{duration, table};
+use crate::report::table::{TableForm, hanging};
+use crate::report::text::duration;
 
 /// Exit codes, the worst first: an interruption leaves accounts undone; a bug, damage and wrong settings need a person; a
 /// destination serves every account, a source one; the rest is settled by the next run.
@@ -54,12 +55,24 @@ pub fn worst(codes: impl IntoIterator<Item = u8>) -> u8 {
     codes.into_iter().min_by_key(|code| rank(*code)).unwrap_or(0)
 }
 
-/// A line for each account with the sums of its report, below it the first reason for its exit code, and a line for all.
-pub fn accounts_table(ends: &[AccountEnd]) -> Vec<String> {
-    let heads = ["account", "exit", "rows", "changed", "files", "requests", "took", "state", "settings"];
+/// The table of accounts.
+const ACCOUNTS: TableForm<'_> = TableForm {
+    heads: &["account", "exit", "rows", "changed", "files", "requests", "took", "state", "settings"],
+    right: &[1, 2, 3, 4, 5, 6],
+    text: None,
+    spare: &[8, 4, 5, 6, 3],
+};
+
+/// A line for each account with the sums of its report, below it the first reason for its exit code, and a line for all, as wide
+/// as a terminal.
+pub fn accounts_table(ends: &[AccountEnd], width: Option<usize>) -> Vec<String> {
+    let most = width.unwrap_or(usize::MAX);
     let rows: Vec<Vec<String>> = ends.iter().map(cells).collect();
     let mut lines = Vec::new();
-    let mut table = table(&heads, &[1, 2, 3, 4, 5, 6], &rows).into_iter();
+    let mut table = ACCOUNTS.lines(&rows, width);
+    // Below the rows, a line names the columns that had no room.
+    let rest = table.split_off(ends.len() + 1);
+    let mut table = table.into_iter();
     lines.extend(table.next());
     for (line, end) in table.zip(ends) {
         lines.push(line);
@@ -69,9 +82,10 @@ pub fn accounts_table(ends: &[AccountEnd]) -> Vec<String> {
                 1 => String::new(),
                 all => format!("; and {}", plural(all - 1, "other reason")),
             };
-            lines.push(format!("  {reason}{more}"));
+            lines.extend(hanging(&format!("  {reason}{more}"), most));
         }
     }
+    lines.extend(rest);
     lines.push(String::new());
     lines.push(total(ends));
     lines
@@ -171,7 +185,7 @@ mod tests {
             end("crux", 2, Some(0), None),
             end("dune", 130, None, None),
         ];
-        let lines = accounts_table(&ends);
+        let lines = accounts_table(&ends, None);
         assert_eq!(
             lines,
             [

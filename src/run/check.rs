@@ -10,10 +10,14 @@ use crate::fetch::{Auth, Client, ColumnMeta, Request, SourceReply};
 use crate::manifest::nonce;
 use crate::manifest::{FieldDrift, KindChange, check_destination, head};
 use crate::quantity::plural;
+use crate::run::lost_account::{Lost, LostAccount, is_forbidden};
 use crate::run::request::RunRequest;
 use crate::run::selection::choose;
 use crate::schema::{ConstantFilter, IdSearch, Inventory, Leaf, ReadStyle, Resource, Source};
 use crate::store::Store;
+
+/// Searches that the source does not know, after which it does not know the account: a single one may be unknown alone.
+const ADDRESSES: usize = 3;
 
 /// A check, and its result.
 #[derive(Debug)]
@@ -34,6 +38,8 @@ pub async fn check(request: &RunRequest) -> Result<Vec<Finding>> {
     request.settings.destination()?;
     request.settings.metrics_file()?;
     request.settings.webhook()?;
+    let auth = Auth::new(credentials.clone(), &account.code, request.redactor.clone())?;
+    let named = auth.token_state()?.and_then(|state| state.api_domain);
     let run = nonce();
     request.events.tell(Event::Begun { run: run.clone(), account: account.code.clone(), resources: chosen.len() });
     let mut findings = vec![finding("settings", Ok(format!("account {} at {}", account.code, account.base_url)))];
@@ -54,33 +60,87 @@ pub async fn check(request: &RunRequest) -> Result<Vec<Finding>> {
         }
         Err(failure) => findings.push(finding("destination", Err(failure))),
     }
-    let auth = Auth::new(credentials, &account.code, request.redactor.clone())?;
     let client = Client::new(&account, auth, &limits, request.seed, request.events.clone())?;
     client.clocks().set(request.now);
-    let mut logged_in = false;
-    for resource in chosen {
-        for (search, wanted) in searches(resource) {
-            let looked = look(&client, resource, &search, &wanted).await;
-            let stops = looked.as_ref().err().is_some_and(|failure| {
-                !logged_in && matches!(failure.kind(), Kind::Credentials | Kind::Offline | Kind::Unreachable)
-            });
-            if stops {
-                findings.push(finding("credentials", looked.map(|_| String::new())));
-                return Ok(findings);
-            }
-            if !logged_in {
-                findings.push(finding("credentials", Ok("the source takes them".to_owned())));
-                logged_in = true;
-            }
-            let what = format!("{}: {search}", resource.name);
-            findings.push(match looked {
-                Ok(drift) => Finding { what, found: Ok("as the schema says".to_owned()), drift },
-                Err(failure) => finding(&what, Err(failure)),
-            });
-        }
-    }
+    let lost =
+        LostAccount { run: request, account: &account, credentials: &credentials, named, request: first(&chosen) };
+    findings.extend(compare(&client, &chosen, &lost).await?);
     findings.extend(drifted_fields);
     Ok(findings)
+}
+
+/// Compares every search with the schemas; ends early where the account or the credentials are refused.
+async fn compare(client: &Client, chosen: &[&Resource], lost: &LostAccount<'_>) -> Result<Vec<Finding>> {
+    let mut findings = Vec::new();
+    let (mut is_known, mut unknown) = (false, 0);
+    'searches: for resource in chosen {
+        for (search, wanted) in searches(resource) {
+            let what = format!("{}: {search}", resource.name);
+            let looked = look(client, resource, &search, &wanted).await;
+            let found = match looked {
+                Ok(drift) => Finding { what, found: Ok("as the schema says".to_owned()), drift },
+                Err(Looked::Unknown(failure)) if !is_known => {
+                    unknown += 1;
+                    findings.push(finding(&what, Err(failure)));
+                    if unknown == ADDRESSES {
+                        break 'searches;
+                    }
+                    continue;
+                }
+                Err(Looked::Failed(failure)) if !is_known && is_final(&failure) => {
+                    let (cause, failure) = lost.explain(Lost::Refused(failure)).await?;
+                    return Ok(vec![finding(cause, Err(failure))]);
+                }
+                Err(Looked::Unknown(failure) | Looked::Failed(failure)) => finding(&what, Err(failure)),
+            };
+            if !is_known {
+                findings.insert(0, finding("credentials", Ok("the source takes them".to_owned())));
+                is_known = true;
+            }
+            findings.push(found);
+        }
+    }
+    // Nothing was known there.
+    if unknown > 0
+        && !is_known
+        && let Some(Finding { found: Err(failure), .. }) = findings.pop()
+    {
+        let (cause, failure) = lost.explain(Lost::Unknown(failure)).await?;
+        return Ok(vec![finding(cause, Err(failure))]);
+    }
+    Ok(permitted(findings))
+}
+
+/// Whether every other request would fail in the same way.
+fn is_final(failure: &Failure) -> bool {
+    matches!(failure.kind(), Kind::Credentials | Kind::Offline | Kind::Unreachable)
+}
+
+/// The findings, with one in place of all searches where the credentials may read none of them.
+fn permitted(findings: Vec<Finding>) -> Vec<Finding> {
+    let forbidden = |finding: &Finding| finding.found.as_ref().is_err_and(is_forbidden);
+    let count = findings.iter().filter(|finding| forbidden(finding)).count();
+    if count < 2 || count + 1 < findings.len() {
+        return findings;
+    }
+    let (refused, mut kept): (Vec<Finding>, Vec<Finding>) = findings.into_iter().partition(forbidden);
+    let first = refused.into_iter().find_map(|finding| finding.found.err()).expect("there are two");
+    let failure = Failure::new(Kind::Refused, "read any resource")
+        .because(format!("the source takes the credentials and forbids every search: {}", first.reason()))
+        .asked_as(first.request_id().map(str::to_owned))
+        .advise("give the app or staff member permission to use the API; with a staff token, check whose token it is");
+    kept.push(finding("permission", Err(failure)));
+    kept
+}
+
+/// The request by which another data centre is asked for the account.
+fn first(chosen: &[&Resource]) -> Request {
+    let search = chosen.iter().find_map(|resource| Some((resource, searches(resource).into_iter().next()?.0)));
+    let (name, path) = match search {
+        Some((resource, search)) => (resource.name.as_str(), format!("{}/{search}/meta-data", resource.read.service)),
+        None => ("", String::new()),
+    };
+    Request::get(&Arc::from(name), path)
 }
 
 /// The fields in which the last scans and the schemas differed, by resource.
@@ -197,19 +257,34 @@ fn shown(filters: &[ConstantFilter]) -> impl Iterator<Item = String> {
     filters.iter().filter(|filter| filter.is_shown).map(|filter| filter.column.clone())
 }
 
+/// Why a search could not be compared.
+enum Looked {
+    /// The source knows no such address.
+    Unknown(Failure),
+    Failed(Failure),
+}
+
+impl From<Failure> for Looked {
+    fn from(failure: Failure) -> Self {
+        Self::Failed(failure)
+    }
+}
+
 /// Compares a search's own description with the parts on which we rely; gives the harmless differences.
-async fn look(client: &Client, resource: &Resource, search: &str, wanted: &Wanted) -> Result<Vec<String>> {
+async fn look(client: &Client, resource: &Resource, search: &str, wanted: &Wanted) -> Result<Vec<String>, Looked> {
     let name: Arc<str> = Arc::from(resource.name.as_str());
     let request = Request::get(&name, format!("{}/{search}/meta-data", resource.read.service));
     let answer = match client.ask(&request).await? {
         SourceReply::Good(answer) => answer,
-        SourceReply::TooLong(failure) => return Err(failure),
+        SourceReply::TooLong(failure) => return Err(failure.into()),
         SourceReply::Refused { status, error, .. } => {
-            return Err(Failure::new(Kind::Refused, format!("look at {search}"))
+            let is_wrong_address = error.is_wrong_address();
+            let failure = Failure::new(Kind::Refused, format!("look at {search}"))
                 .at(request.path)
                 .because(format!("HTTP {status} {} {}", error.code.unwrap_or_default(), error.message))
                 .asked_as(error.request_id)
-                .advise("exclude the resource with `resources.exclude` if the account does not have it"));
+                .advise("exclude the resource with `resources.exclude` if the account does not have it");
+            return Err(if is_wrong_address { Looked::Unknown(failure) } else { failure.into() });
         }
     };
     let columns = meta_data(&answer.body).map_err(|broken| {
@@ -233,7 +308,8 @@ async fn look(client: &Client, resource: &Resource, search: &str, wanted: &Wante
     if !wrong.is_empty() {
         return Err(Failure::new(Kind::Answer, format!("rely on {search}"))
             .because(format!("it {}", wrong.join(", ")))
-            .advise("the source has changed: correct the schema with `--schemas`, or exclude the resource with `resources.exclude`"));
+            .advise("the source has changed: correct the schema with `--schemas`, or exclude the resource with `resources.exclude`")
+            .into());
     }
     let Some(mapped) = &wanted.mapped else { return Ok(Vec::new()) };
     let gone = mapped

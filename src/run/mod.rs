@@ -38,6 +38,7 @@ mod reconcile_rows;
 mod backfill;
 pub(crate) mod selection;
 mod defined_fields;
+mod lost_account;
 mod check;
 mod division;
 mod freshness;

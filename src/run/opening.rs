@@ -46,6 +46,7 @@ pub async fn open<'r>(
     let account = request.settings.account()?;
     let credentials = request.settings.credentials(request.now)?;
     let limits = request.settings.limits()?;
+    let auth = Auth::new(credentials, &account.code, request.redactor.clone())?;
     let run = nonce();
 
     request.events.tell(Event::Begun { run: run.clone(), account: account.code.clone(), resources: chosen.len() });
@@ -57,8 +58,7 @@ pub async fn open<'r>(
     }
     let names: Vec<&str> = chosen.iter().map(|resource| resource.name.as_str()).collect();
     let spool = spool_folder(limits.spool.as_deref())?;
-    let auth = Auth::new(credentials, &account.code, request.redactor.clone())?.watched(store.watcher());
-    let client = Client::new(&account, auth, &limits, request.seed, events.clone())?;
+    let client = Client::new(&account, auth.watched(store.watcher()), &limits, request.seed, events.clone())?;
     client.clocks().set(request.now);
     let locks = tokio::select! {
         locks = store.lock(&names, &run, request.wait, request.stop.wait()) => locks?,

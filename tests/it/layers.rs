@@ -83,13 +83,15 @@ fn files_are_published_where_their_logs_follow() {
 
 #[test]
 fn each_dependency_has_its_owners() {
-    let owners: [(&str, &[&str]); 12] = [
+    let owners: [(&str, &[&str]); 14] = [
         ("reqwest", &["fetch/", "store/network.rs"]),
         ("parquet::", &["write/"]),
         ("clap", &["cli/"]),
         ("indicatif", &["report/progress.rs"]),
         ("object_store", &["store/", "manifest/", "write/"]),
-        ("hyper", &[]),
+        ("hyper", &["login/"]),
+        ("hyper_util", &["login/"]),
+        ("oauth2", &["fetch/"]),
         ("quick_xml", &["store/"]),
         ("rustix", &["disk/", "cli/accounts/children.rs", "report/screen.rs"]),
         ("rustls", &["tls.rs"]),

@@ -29,6 +29,7 @@ mod documents;
 mod query;
 mod search;
 mod log;
+mod authorise;
 mod login;
 mod state;
 mod control;

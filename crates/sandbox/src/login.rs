@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::json;
 
+use crate::authorise::{CodeRefusal, Codes};
 use crate::reply::Reply;
 use crate::settings::SandboxSettings;
 
@@ -16,13 +17,16 @@ pub struct Tokens {
     used: BTreeMap<String, u64>,
     refresh: String,
     given: u32,
+    /// Codes of the page on which the app is allowed.
+    pub codes: Codes,
 }
 
 impl Tokens {
     /// The tokens that the settings name, valid from now.
     pub fn new(settings: &SandboxSettings, now: i64) -> Self {
         let access = BTreeMap::from([(settings.access_token.clone(), now + settings.token_life)]);
-        Self { access, used: BTreeMap::new(), refresh: settings.refresh_token.clone(), given: 0 }
+        let refresh = settings.refresh_token.clone();
+        Self { access, used: BTreeMap::new(), refresh, given: 0, codes: Codes::default() }
     }
 
     /// Ends every access token.
@@ -76,6 +80,14 @@ impl Tokens {
         Err(nobody())
     }
 
+    /// The refusal of a request for an account that is not served here.
+    pub fn unknown_account(settings: &SandboxSettings, path: &str) -> Reply {
+        match settings.unknown_account_status {
+            401 => Reply::text(401, "Not authenticated. You must provide a valid authentication token."),
+            _ => Reply::wrong_address(path),
+        }
+    }
+
     /// Answers the token endpoint; `domain` is where the account is served.
     pub fn grant(
         &mut self,
@@ -97,7 +109,18 @@ impl Tokens {
             Some("refresh_token") => {
                 return denied("invalid_grant", "The auth token has either expired or does not exist");
             }
-            Some("authorization_code") if field("code").is_some_and(|code| !code.is_empty()) => true,
+            Some("authorization_code") => {
+                let value = |name: &str| field(name).unwrap_or_default();
+                match self.codes.take(value("code"), &settings.client_id, value("redirect_uri"), now) {
+                    Ok(()) => true,
+                    Err(CodeRefusal::Unknown) => {
+                        return denied("invalid_grant", "The auth token has either expired or does not exist");
+                    }
+                    Err(CodeRefusal::OtherRedirect) => {
+                        return denied("invalid_grant", "Redirect uri does not match that used to request auth token");
+                    }
+                }
+            }
             _ => return denied("unsupported_grant_type", "Only authorization_code and refresh_token are known"),
         };
         self.given += 1;

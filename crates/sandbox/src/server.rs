@@ -9,7 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Limited, StreamBody};
 use hyper::body::{Frame, Incoming};
-use hyper::header::{ACCEPT_ENCODING, CONTENT_TYPE, HOST, HeaderName, HeaderValue, ORIGIN};
+use hyper::header::{ACCEPT_ENCODING, CONTENT_TYPE, HOST, HeaderName, HeaderValue, LOCATION, ORIGIN};
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -17,9 +17,11 @@ use jiff::SignedDuration;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
+use crate::authorise::PageAnswer;
 use crate::body::{AnswerBody, whole};
 use crate::control::control;
 use crate::fault::Fault;
+use crate::login::Tokens;
 use crate::mishap::{Mishap, respond};
 use crate::reply::Reply;
 use crate::resource::ResourceId;
@@ -103,6 +105,14 @@ async fn route(
         let (status, answer) = tokens.grant(settings, now, &form(&body), &address.to_string());
         return json(status, answer);
     }
+    if let Some(account) = path.strip_prefix("/authorize/") {
+        let mut state = state.lock().expect("no holder panics");
+        let now = state.now().as_second();
+        let posted = parts.method == Method::POST;
+        let parameters = form(if posted { &body } else { query.as_bytes() });
+        let ServerState { settings, tokens, .. } = &mut *state;
+        return html(tokens.codes.answer(settings, now, account, &parameters, posted));
+    }
     let gzip = parts
         .headers
         .get(ACCEPT_ENCODING)
@@ -151,7 +161,7 @@ fn answer(
             (Reply::text(503, "You have sent too many requests. Please wait before sending another request"), 0, 0)
         }
         (true, Err(refused)) => (refused, 0, 0),
-        (true, Ok(())) if !path.starts_with(&prefix) => (Reply::wrong_address(path), 0, 0),
+        (true, Ok(())) if !path.starts_with(&prefix) => (Tokens::unknown_account(settings, path), 0, 0),
         (true, Ok(())) => {
             let whole = if query.is_empty() { ask.path.to_owned() } else { format!("{}?{query}", ask.path) };
             state.answer_wrongly(&ask, &whole)
@@ -195,6 +205,19 @@ fn json(status: u16, body: String) -> Response<AnswerBody> {
         .header(CONTENT_TYPE, "application/json;charset=UTF-8")
         .body(whole(Bytes::from(body)))
         .expect("the headers are well formed")
+}
+
+/// A page, or the way to another address.
+fn html(answer: PageAnswer) -> Response<AnswerBody> {
+    let (status, location, body) = match answer {
+        PageAnswer::Page(status, body) => (status, None, body),
+        PageAnswer::Redirect(location) => (302, Some(location), String::new()),
+    };
+    let mut response = Response::builder().status(status).header(CONTENT_TYPE, "text/html; charset=utf-8");
+    if let Some(location) = location {
+        response = response.header(LOCATION, location);
+    }
+    response.body(whole(Bytes::from(body))).expect("the headers are well formed")
 }
 
 /// The path behind the token of a control request, where it is one: a POST, to this host by name, of no web page, with

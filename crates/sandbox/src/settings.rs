@@ -71,6 +71,12 @@ pub struct SandboxSettings {
     pub client_secret: String,
     pub access_token: String,
     pub refresh_token: String,
+    /// Redirect addresses that are registered for the app; none of them is any.
+    pub redirect_uris: Vec<String>,
+    /// Life of a code in seconds.
+    pub code_life: i64,
+    /// The status of a request for an account that is not served here: 404 or 401.
+    pub unknown_account_status: u16,
     /// Whether a refresh gives a new refresh token, and ends the old one.
     pub rotates: bool,
     /// Life of an access token in seconds.
@@ -167,6 +173,9 @@ impl Default for SandboxSettings {
             client_secret: "sandbox-client-secret".to_owned(),
             access_token: "sandbox+access/token=".to_owned(),
             refresh_token: "sandbox+refresh/token=".to_owned(),
+            redirect_uris: Vec::new(),
+            code_life: 600,
+            unknown_account_status: 404,
             rotates: true,
             token_life: 604_800,
             token_uses: 0,

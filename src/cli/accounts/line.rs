@@ -78,6 +78,7 @@ pub fn output_use(command: &Command) -> Option<(OutputUse, bool)> {
         Command::Clean(clean) => lines_or(clean.json),
         Command::Demo(_)
         | Command::Init(_)
+        | Command::Auth(_)
         | Command::Backfill(_)
         | Command::Report(_)
         | Command::Forget(_)

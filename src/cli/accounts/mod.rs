@@ -140,7 +140,7 @@ fn report(start: &Start, output: OutputUse, is_json: bool, ended: Vec<Ended>) ->
         }
         LogFormat::Text if start.verbosity() == Verbosity::Quiet => {}
         LogFormat::Text if output == OutputUse::Report && !is_json => {
-            terminal.complain(&[vec![String::new()], accounts_table(&ends)].concat());
+            terminal.complain(&[vec![String::new()], accounts_table(&ends, terminal.width_of_stderr())].concat());
         }
         LogFormat::Text => terminal.complain(&[total(&ends)]),
     }

@@ -25,9 +25,9 @@ const LIMITS: [&str; 5] = ["too many", "at most", "no more than", "maximum", "ex
 
 /// Reads a refusal.
 pub fn meaning(read: &Read, name: &str, request: &Request, status: u16, error: ErrorBody) -> Refusal {
-    let code = error.code.unwrap_or_default();
     // A wrong address has the same code as ids that are none; only its message differs (docs/brightpearl-api.md §5.5).
-    let wrong_address = error.message.starts_with("Cannot find the resource");
+    let wrong_address = error.is_wrong_address();
+    let code = error.code.unwrap_or_default();
     let none = read.none_found.iter().any(|text| error.message.contains(text.as_str())) || code == "CMNC-404";
     if status == 404 && none && !wrong_address {
         return Refusal::NoneExist;
