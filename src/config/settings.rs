@@ -1,6 +1,8 @@
 //! Every setting, and the sections of the file.
 
-use crate::config::choices::{AuthKind, Choice, Deletes, DestinationLayout, Encodings, Pace, Profile};
+use crate::config::choices::{
+    AuthKind, BucketEncryption, Choice, Deletes, DestinationLayout, Encodings, Pace, Profile,
+};
 use crate::config::setting::{Example, Holds, RESOURCE, Setting};
 use crate::schema::PartitionChoice;
 
@@ -14,7 +16,7 @@ pub const SECTIONS: &[(&str, &str, &str)] = &[
         "# The token comes from BRIGHTPEARL_STAFF_TOKEN, BRIGHTPEARL_ACCOUNT_TOKEN, or the BRIGHTPEARL_OAUTH_ variables.\n",
     ),
     ("destination", "", ""),
-    ("destination.s3", "credentials come from the usual AWS_ variables", ""),
+    ("destination.s3", "credentials come from the usual AWS_ variables, or from a profile of ~/.aws", ""),
     ("limits", "", ""),
     ("resources", "", ""),
     ("metrics", "", ""),
@@ -137,6 +139,28 @@ pub const SETTINGS: &[Setting] = &[
         .else_as("`true` with an endpoint, otherwise `false`")
         .sample("true")
         .note("the default where an endpoint is set"),
+    new(
+        "destination.s3",
+        "profile",
+        Holds::Text,
+        "a profile of `~/.aws/credentials` and `~/.aws/config`: keys, session token, region, endpoint, or a role by web \
+         identity; precedes the keys of the environment",
+    )
+    .else_as("`AWS_PROFILE` unless `AWS_ACCESS_KEY_ID` is set, otherwise none")
+    .sample("\"lake\"")
+    .note("a profile of ~/.aws; otherwise the AWS_ variables"),
+    new(
+        "destination.s3",
+        "encryption",
+        Holds::OneOf(BucketEncryption::NAMES),
+        "the encryption at rest that every write requests: `AES256`, `aws:kms` or `aws:kms:dsse`",
+    )
+    .else_as("the bucket's own rule")
+    .sample("\"aws:kms\"")
+    .note("requested with every write; without it the bucket's own rule holds"),
+    new("destination.s3", "kms_key", Holds::Text, "the id, alias or ARN of the key for `aws:kms` and `aws:kms:dsse`")
+        .else_as("the service's own key")
+        .sample("\"alias/lake\""),
     new("destination.s3", "lock_renew", Holds::Duration, "how often a lock object is renewed").or("20s"),
     new(
         "destination.s3",

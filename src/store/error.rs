@@ -7,18 +7,7 @@ use crate::disk::is_unfit;
 use crate::failure::{Failure, Kind};
 use crate::quantity::plural;
 use crate::store::network::Untaken;
-
-/// Codes of S3 that are refusals though the client does not report them so: they arrive with the status of a wrong
-/// request, or in the answer to a list, where the client ignores the status.
-const REFUSALS: [&str; 7] = [
-    "AccessDenied",
-    "ExpiredToken",
-    "InvalidAccessKeyId",
-    "InvalidToken",
-    "NoSuchBucket",
-    "RequestTimeTooSkewed",
-    "SignatureDoesNotMatch",
-];
+use crate::store::refusal::refusal;
 
 /// The remedy for a link or another odd object in the destination.
 const NO_LINKS: &str = "below the destination's folder only regular folders and files are used: put the real folder or file in its place; the folder that `destination.url` names may itself be a link";
@@ -31,6 +20,7 @@ pub fn failure(verb: &str, path: &str, error: object_store::Error) -> Failure {
             .because(untaken.to_string())
             .advise("check destination.s3.endpoint and destination.s3.region: this is not how a bucket answers");
     }
+    let refusal = refusal(&error.to_string());
     let kind = match &error {
         object_store::Error::PermissionDenied { .. }
         | object_store::Error::Unauthenticated { .. }
@@ -38,11 +28,14 @@ pub fn failure(verb: &str, path: &str, error: object_store::Error) -> Failure {
         | object_store::Error::InvalidPath { .. }
         | object_store::Error::NotSupported { .. }
         | object_store::Error::NotImplemented { .. } => Kind::StoreRefused,
-        _ if REFUSALS.iter().any(|code| error.to_string().contains(code)) => Kind::StoreRefused,
+        _ if refusal.is_some() => Kind::StoreRefused,
         _ => io_kind(&error),
     };
     let unfit = unfit_in(&error);
     let failure = Failure::new(kind, format!("{verb} in the destination")).at(path).caused(error);
+    if let Some(refusal) = refusal {
+        return failure.because(refusal.why).advise(refusal.advice);
+    }
     match kind {
         _ if unfit => failure.advise(NO_LINKS),
         Kind::StoreRefused => failure.advise(

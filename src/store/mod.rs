@@ -7,6 +7,7 @@ pub mod paths;
 mod error;
 mod credentials;
 mod network;
+mod refusal;
 mod local;
 mod listing;
 mod open;

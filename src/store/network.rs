@@ -16,7 +16,7 @@ use object_store::client::{
     ClientConfigKey, HttpClient, HttpConnector, HttpError, HttpErrorKind, HttpRequest, HttpResponse, HttpResponseBody,
     HttpService,
 };
-use object_store::{ClientOptions, Error as StoreError};
+use object_store::{ClientOptions, Error as StoreError, RetryConfig};
 use url::Url;
 
 use crate::config::{is_credential_service, is_loopback};
@@ -32,8 +32,20 @@ const ELEMENTS: usize = 100_000;
 const REPORT: usize = 64 << 10;
 /// The time in which a connection is made, or counts as failed, unless the options set less.
 const CONNECT: Duration = Duration::from_secs(5);
+/// Statuses and codes by which a service refuses a request that it does not know.
+const UNKNOWN_REQUEST: ([u16; 2], [&str; 3]) =
+    ([405, 501], ["NotImplemented", "MethodNotAllowed", "MalformedPOSTRequest"]);
 /// A request with its answer takes no longer: data goes in parts of 8 MiB, and is read in ranges.
 const TIMEOUT: Duration = Duration::from_secs(30);
+
+/// A request to the store is tried this often, and for this long: an unreachable store is reported within a minute.
+const TRIES: usize = 6;
+const TRY_FOR: Duration = Duration::from_secs(60);
+
+/// How requests to a store are tried again.
+pub(super) fn retry() -> RetryConfig {
+    RetryConfig { max_retries: TRIES, retry_timeout: TRY_FOR, ..RetryConfig::default() }
+}
 
 /// Marks the request of an object's content, with the length of the object.
 #[derive(Clone, Copy, Debug)]
@@ -54,6 +66,8 @@ pub(super) enum Untaken {
     NoProgress,
     /// A list of more than this many bytes.
     Endless(usize),
+    /// The request to delete several objects at once, refused with this status as unknown.
+    NoBulkDelete(u16),
 }
 
 impl fmt::Display for Untaken {
@@ -67,6 +81,9 @@ impl fmt::Display for Untaken {
             Self::InTheClear(host) => write!(f, "{host} is addressed by http, which is accepted for loopback only"),
             Self::NoProgress => write!(f, "the list states that it continues, but does not"),
             Self::Endless(bytes) => write!(f, "the list is longer than {bytes} bytes"),
+            Self::NoBulkDelete(status) => {
+                write!(f, "the service does not delete several objects at once (HTTP {status})")
+            }
         }
     }
 }
@@ -151,6 +168,7 @@ impl Way {
         let client = self.to(&request.uri().to_string()).map_err(Untaken::transport)?;
         let content = request.extensions().get::<ObjectContent>().is_some();
         let range = request.headers().get("range").and_then(|value| ranged(value.to_str().ok()?));
+        let deletes = request.method().as_str() == "POST" && request.uri().query() == Some("delete");
         let answer = client.execute(request).await?;
         let status = answer.status();
         // 304 answers a condition.
@@ -159,7 +177,13 @@ impl Way {
         }
         let (parts, body) = answer.into_parts();
         let body = if !status.is_success() {
-            report(body).await.into()
+            let text = report(body).await;
+            let (statuses, codes) = UNKNOWN_REQUEST;
+            if deletes && (statuses.contains(&status.as_u16()) || codes.iter().any(|code| text.contains(code))) {
+                // Without the tries that an error of the server is worth.
+                return Err(Untaken::NoBulkDelete(status.as_u16()).transport());
+            }
+            text.into()
         } else if content {
             let stated = parts.headers.get("content-length").and_then(|value| value.to_str().ok()?.parse().ok());
             cut(body, range.into_iter().chain(stated).min())

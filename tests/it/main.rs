@@ -4,6 +4,7 @@
 
 mod bounded;
 mod bucket;
+mod bucket_settings;
 mod business;
 mod readme_query;
 mod cadence;
