@@ -18,12 +18,14 @@ mod address;
 mod destination;
 mod aws_profile;
 mod bucket;
+mod azure;
 mod secrets;
 mod resolve;
 mod resource;
 
 pub use address::{check_address, is_credential_service, is_loopback, shown_address};
 pub use aws_profile::ProfileCredentials;
+pub use azure::{AzureContainer, AzureCredentials, EntraApplication};
 pub use bucket::{LockSettings, S3};
 pub use choices::{BucketEncryption, Choice, Deletes, DestinationLayout, Encodings, Pace};
 pub use environment::Environment;

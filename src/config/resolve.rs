@@ -8,6 +8,7 @@ use url::Url;
 
 use crate::config::address::{check_address, is_mistaken, refuse_query, shown_address};
 use crate::config::anchor::{anchor, anchored, folder};
+use crate::config::azure::{self, AzureContainer};
 use crate::config::bucket::{self, S3};
 use crate::config::choices::{DestinationLayout, Encodings, Pace};
 use crate::config::destination;
@@ -52,6 +53,7 @@ pub struct AccountSettings {
 pub enum Destination {
     Local(PathBuf),
     S3(S3),
+    Azure(AzureContainer),
 }
 
 /// Bounds of every kind.
@@ -212,16 +214,21 @@ impl Settings {
     pub fn destination(&self) -> Result<Destination> {
         let url = self.values.text("destination.url").ok_or_else(|| {
             Failure::new(Kind::Settings, "find the destination").because("`destination.url` is not set").advise(
-                "set `url` under [destination] to a folder or s3://bucket/prefix, or set PEARLIFT_DESTINATION_URL",
+                "set `url` under [destination] to a folder, s3://bucket/prefix or az://container/prefix, or set PEARLIFT_DESTINATION_URL",
             )
         })?;
         // Line ends of a file that the variable was read from are no part of a name.
         let url = url.trim_matches(['\r', '\n']);
+        if let Some(rest) = url.strip_prefix("az://") {
+            return azure::resolve(url, rest, &self.values, &self.environment).map(Destination::Azure);
+        }
         let Some(rest) = url.strip_prefix("s3://") else {
             if is_mistaken(url) || url.contains("://") && !url.get(..5).is_some_and(|s| s.eq_ignore_ascii_case("file:"))
             {
-                return Err(Failure::new(Kind::Settings, "accept the destination")
-                    .because(format!("`{}` is neither a folder nor s3://bucket/prefix", shown_address(url))));
+                return Err(Failure::new(Kind::Settings, "accept the destination").because(format!(
+                    "`{}` is neither a folder nor s3://bucket/prefix nor az://container/prefix",
+                    shown_address(url)
+                )));
             }
             let path = destination::folder(url, &self.environment)?;
             self.refuse_other_place(&path)?;

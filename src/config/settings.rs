@@ -17,6 +17,7 @@ pub const SECTIONS: &[(&str, &str, &str)] = &[
     ),
     ("destination", "", ""),
     ("destination.s3", "credentials come from the usual AWS_ variables, or from a profile of ~/.aws", ""),
+    ("destination.azure", "credentials come from the usual AZURE_ variables", ""),
     ("limits", "", ""),
     ("resources", "", ""),
     ("metrics", "", ""),
@@ -95,12 +96,12 @@ pub const SETTINGS: &[Setting] = &[
         "destination",
         "url",
         Holds::Path,
-        "a folder (a path, `~/…` below the home folder, or `file:///…`), or `s3://bucket/prefix`",
+        "a folder (a path, `~/…` below the home folder, or `file:///…`), `s3://bucket/prefix`, or `az://container/prefix`",
     )
     .else_as("none, needed")
     .sample("\"./lake\"")
     .set()
-    .note("a folder (also ~/lake), or s3://bucket/prefix"),
+    .note("a folder (also ~/lake), s3://bucket/prefix, or az://container/prefix"),
     new(
         "destination",
         "layout",
@@ -164,6 +165,23 @@ pub const SETTINGS: &[Setting] = &[
     new("destination.s3", "lock_renew", Holds::Duration, "how often a lock object is renewed").or("20s"),
     new(
         "destination.s3",
+        "lock_expire",
+        Holds::Duration,
+        "a lock that has not changed for this long has expired; at least three times `lock_renew`",
+    )
+    .or("2m"),
+    new("destination.azure", "account", Holds::Text, "the name of the storage account")
+        .else_as("`AZURE_STORAGE_ACCOUNT_NAME`, else `AZURE_STORAGE_ACCOUNT`; needed with `az://`")
+        .sample("\"acmelake\""),
+    new("destination.azure", "endpoint", Holds::Text, "the address of the account, where it is not in the public cloud")
+        .else_as("`AZURE_STORAGE_ENDPOINT`, else `https://{account}.blob.core.windows.net`")
+        .sample("\"https://acmelake.blob.core.windows.net\""),
+    new("destination.azure", "allow_http", Holds::Bool, "accepts an http endpoint; loopback only")
+        .or("false")
+        .note("http is accepted for loopback only"),
+    new("destination.azure", "lock_renew", Holds::Duration, "how often a lock object is renewed").or("20s"),
+    new(
+        "destination.azure",
         "lock_expire",
         Holds::Duration,
         "a lock that has not changed for this long has expired; at least three times `lock_renew`",

@@ -3,7 +3,7 @@
 //! Takes the destination of the settings and an address that the user gives instead, gives the beginning of every path. Refuses
 //! (`Settings`) a destination that the engine cannot reach, and characters that engines take for patterns.
 
-use crate::config::{Destination, S3};
+use crate::config::{AzureContainer, Destination, S3};
 use crate::failure::{Failure, Kind, Result};
 use crate::sql::dialect::SqlDialect;
 
@@ -49,6 +49,7 @@ pub fn address(
         (Some(given), _) => (given.trim_end_matches('/').to_owned(), credentials(dialect, None)),
         (None, Destination::Local(_)) => (folder(dialect, described)?, Vec::new()),
         (None, Destination::S3(s3)) => (bucket(dialect, s3)?, credentials(dialect, Some(s3))),
+        (None, Destination::Azure(azure)) => azure_address(dialect, azure)?,
     };
     if let Some(sign) = base.chars().find(|c| PATTERNS.contains(c) || c.is_control()) {
         return Err(refused(dialect)
@@ -112,6 +113,58 @@ fn bucket(dialect: SqlDialect, s3: &S3) -> Result<String> {
             .advise("make a shortcut to the bucket, and give its address in OneLake with --location")),
         SqlDialect::ClickHouse => Ok(https(s3)),
     }
+}
+
+/// The address of a container, and where the engine takes its credentials from.
+fn azure_address(dialect: SqlDialect, azure: &AzureContainer) -> Result<(String, Vec<String>)> {
+    let AzureContainer { container, prefix, account, endpoint, .. } = azure;
+    let below = if prefix.is_empty() { String::new() } else { format!("/{prefix}") };
+    let blobs = format!("https://{account}.blob.core.windows.net/{container}{below}");
+    let lake = format!("abfss://{container}@{account}.dfs.core.windows.net{below}");
+    let public =
+        endpoint.as_deref().is_none_or(|endpoint| endpoint == format!("https://{account}.blob.core.windows.net"));
+    let refuse = |why: &str| {
+        Err(refused(dialect).because(why).advise("give with --location the address at which it sees the files"))
+    };
+    let (base, notes) = match dialect {
+        SqlDialect::DuckDb => (format!("az://{container}{below}"), duckdb_azure(account, public)),
+        _ if !public => return refuse("`destination.azure.endpoint` is not that of the public cloud"),
+        SqlDialect::Spark => (lake, vec![
+            "Credentials: hadoop-azure takes them from its configuration, fs.azure.account.auth.type and the keys that belong to it.".to_owned(),
+        ]),
+        SqlDialect::Trino => (lake, trino_azure()),
+        SqlDialect::Databricks => (lake, credentials(dialect, None)),
+        SqlDialect::Snowflake => (blobs.replacen("https://", "azure://", 1), credentials(dialect, None)),
+        SqlDialect::Fabric => (blobs, credentials(dialect, None)),
+        SqlDialect::BigQuery => return refuse("it reads Cloud Storage, and the destination is Azure storage"),
+        SqlDialect::Redshift | SqlDialect::Athena => {
+            return refuse("it reads buckets of AWS only, and the destination is Azure storage");
+        }
+        SqlDialect::ClickHouse => {
+            return refuse("its scripts read a folder or a bucket (`file`, `s3`), and Azure storage needs another function with credentials in the statement");
+        }
+    };
+    Ok((base, notes))
+}
+
+fn duckdb_azure(account: &str, public: bool) -> Vec<String> {
+    let options = match public {
+        true => format!("TYPE azure, PROVIDER credential_chain, ACCOUNT_NAME '{account}'"),
+        // Another endpoint can only be stated so; its keys are never written here.
+        false => "TYPE azure, CONNECTION_STRING '…'".to_owned(),
+    };
+    vec![
+        "Credentials, once in each session before this script; they come from the environment or the machine's identity:"
+            .to_owned(),
+        format!("INSTALL azure; LOAD azure; CREATE SECRET ({options});"),
+    ]
+}
+
+fn trino_azure() -> Vec<String> {
+    let mut lines = trino(None);
+    lines.pop();
+    lines.push("and hive.non-managed-table-writes-enabled=false. Credentials: fs.native-azure.enabled and the azure.* keys of the catalogue.".to_owned());
+    lines
 }
 
 /// The address of a bucket as a web address.

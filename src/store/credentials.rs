@@ -1,4 +1,5 @@
-//! Credentials of a bucket: the redactor knows them before they are used, from any source.
+//! Credentials of a bucket: the redactor knows them before they are used, from any source; and the observer of the
+//! requests for those of any store.
 //!
 //! The client takes them from variables, or fetches them: from a container's address, for a web identity, or from the
 //! machine's metadata; a profile of `~/.aws` precedes all of these. Each credential that a source returns is registered, and so are those
@@ -21,11 +22,11 @@ use crate::store::network::{Connector, retry};
 
 /// Settings of the client that hold a secret.
 const CONFIGURED: [AmazonS3ConfigKey; 2] = [AmazonS3ConfigKey::SecretAccessKey, AmazonS3ConfigKey::Token];
-/// Headers and a key of the query by which a source of credentials is asked.
-const ASKED_WITH: [&str; 2] = ["authorization", "x-aws-ec2-metadata-token"];
-const ASKED_FOR: &str = "WebIdentityToken";
+/// Headers, and keys of a query or a form, by which a source of credentials is asked.
+const ASKED_WITH: [&str; 3] = ["authorization", "x-aws-ec2-metadata-token", "x-identity-header"];
+const ASKED_FOR: [&str; 3] = ["WebIdentityToken", "client_secret", "client_assertion"];
 /// Names of secrets in answers, in JSON and XML; an access key's id is none.
-const ANSWERED: [&str; 3] = ["SecretAccessKey", "SessionToken", "Token"];
+const ANSWERED: [&str; 4] = ["SecretAccessKey", "SessionToken", "Token", "access_token"];
 
 /// A builder that makes its credentials known to the redactor: those of the profile of the settings, or its own.
 pub(super) fn known(builder: AmazonS3Builder, s3: &S3) -> object_store::Result<AmazonS3Builder> {
@@ -38,7 +39,7 @@ pub(super) fn known(builder: AmazonS3Builder, s3: &S3) -> object_store::Result<A
         giver.get_config_value(&key).iter().for_each(|value| redactor.learn(&Secret::new(value)));
     }
     // Built for its source of credentials alone, which no other way gives; its requests are those for credentials.
-    let listener = Listener { redactor: redactor.clone() };
+    let listener = Listener::new(redactor);
     let source = Arc::clone(giver.with_http_connector(listener).with_bucket_name(&s3.bucket).build()?.credentials());
     Ok(builder.with_credentials(Arc::new(Source { source, redactor: redactor.clone() })))
 }
@@ -99,8 +100,15 @@ impl CredentialProvider for Source {
 
 /// Makes clients with observed requests and answers.
 #[derive(Debug)]
-struct Listener {
+pub(super) struct Listener {
     redactor: Redactor,
+}
+
+impl Listener {
+    /// One for this redactor.
+    pub fn new(redactor: &Redactor) -> Self {
+        Self { redactor: redactor.clone() }
+    }
 }
 
 impl HttpConnector for Listener {
@@ -150,8 +158,11 @@ impl Listening {
             );
         }
         let query = request.uri().query().unwrap_or_default();
-        let asked = form_urlencoded::parse(query.as_bytes()).filter(|(name, _)| name == ASKED_FOR);
-        asked.for_each(|(_, value)| self.redactor.learn(&Secret::new(&value)));
+        let form = request.body().as_bytes().map(|bytes| bytes.as_ref()).unwrap_or_default();
+        let asked = form_urlencoded::parse(query.as_bytes()).chain(form_urlencoded::parse(form));
+        asked
+            .filter(|(name, _)| ASKED_FOR.contains(&name.as_ref()))
+            .for_each(|(_, value)| self.redactor.learn(&Secret::new(&value)));
     }
 }
 

@@ -15,10 +15,17 @@ const NO_LINKS: &str = "below the destination's folder only regular folders and 
 /// A failure of a verb on a path.
 pub fn failure(verb: &str, path: &str, error: object_store::Error) -> Failure {
     if let Some(untaken) = Untaken::among(&error) {
-        return Failure::new(Kind::StoreRefused, format!("{verb} in the destination"))
+        let (kind, advice) = match untaken {
+            Untaken::Copying(_) => (Kind::StoreUnreachable, "run again: the next run makes the copy again"),
+            _ => (
+                Kind::StoreRefused,
+                "check destination.s3.endpoint and destination.s3.region, or destination.azure.endpoint: this is not how a bucket answers",
+            ),
+        };
+        return Failure::new(kind, format!("{verb} in the destination"))
             .at(path)
             .because(untaken.to_string())
-            .advise("check destination.s3.endpoint and destination.s3.region: this is not how a bucket answers");
+            .advise(advice);
     }
     let refusal = refusal(&error.to_string());
     let kind = match &error {
@@ -39,7 +46,7 @@ pub fn failure(verb: &str, path: &str, error: object_store::Error) -> Failure {
     match kind {
         _ if unfit => failure.advise(NO_LINKS),
         Kind::StoreRefused => failure.advise(
-            "check that the destination is a writable folder, or a bucket and AWS_* credentials that allow get, put, list and delete",
+            "check that the destination is a writable folder, or a bucket and AWS_* or AZURE_* credentials that allow get, put, list and delete",
         ),
         _ => failure.advise("check that the destination is reachable and not full; commits are intact, run again"),
     }
@@ -141,7 +148,7 @@ pub fn no_conditional_put(place: &str) -> Failure {
     Failure::new(Kind::StoreRefused, "use the destination")
         .at(place)
         .because("it does not refuse a put-if-absent for an existing object, so two runs could overwrite each other")
-        .advise("use storage that honours If-None-Match: AWS S3, SeaweedFS 4.48, MinIO and Ceph do; or a local folder")
+        .advise("use storage that honours If-None-Match: AWS S3, SeaweedFS 4.48, MinIO, Ceph and Azure Blob Storage do; or a local folder")
 }
 
 /// The tables of this destination are below other keys: an earlier version escaped letters of the prefix.

@@ -21,6 +21,7 @@ use object_store::{
     PutOptions, PutPayload, PutResult, Result,
 };
 
+use crate::store::copying::finished;
 use crate::store::network::{ObjectContent, Untaken};
 
 /// Pages in a row without an entry: a service may give some where many objects were deleted.
@@ -241,7 +242,8 @@ impl ObjectStore for Bucket {
         'c: 't,
         Self: 't,
     {
-        self.store.copy_opts(from, to, options)
+        let copied = self.store.copy_opts(from, to, options);
+        Box::pin(async move { finished(&*self.store, to, copied.await).await })
     }
 }
 

@@ -1,4 +1,4 @@
-//! Opens a destination: folder, bucket, or memory.
+//! Opens a destination: folder, bucket, container, or memory.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -12,7 +12,9 @@ use object_store::prefix::PrefixStore;
 use object_store::{ClientOptions, ObjectStore};
 use url::Url;
 
-use crate::config::{BucketEncryption, Destination, DestinationLayout, S3, check_address, is_credential_service};
+use crate::config::{
+    BucketEncryption, Destination, DestinationLayout, LockSettings, S3, check_address, is_credential_service,
+};
 use crate::disk::Folder;
 use crate::failure::{Failure, Kind, Result};
 use crate::store::credentials::known;
@@ -54,6 +56,7 @@ impl Store {
         match destination {
             Destination::Local(folder) => Self::folder(folder, create),
             Destination::S3(s3) => Self::bucket(s3, AmazonS3Builder::from_env()),
+            Destination::Azure(azure) => Self::container(azure),
         }
     }
 
@@ -104,14 +107,8 @@ impl Store {
             )
         })?;
         let listed = Bucket::new(bucket.clone(), Some(singly));
-        // Parsed as it is: `Key::from` would escape characters that the client escapes again in its addresses.
-        let prefix = Key::parse(&s3.prefix)
-            .map_err(|error| Failure::new(Kind::Settings, "accept the destination").at(&url).caused(error))?;
-        let inner: Arc<dyn ObjectStore> = if s3.prefix.is_empty() {
-            Arc::new(listed.clone())
-        } else {
-            Arc::new(PrefixStore::new(listed.clone(), prefix.clone()))
-        };
+        let store = Self::below(listed.clone(), &s3.prefix, url, s3.locks)?;
+        let prefix = Key::parse(&s3.prefix).expect("it was parsed");
         // As earlier versions made keys of a prefix.
         let escaped = Key::from(s3.prefix.as_str());
         let former = (escaped != prefix).then(|| Former {
@@ -119,17 +116,33 @@ impl Store {
             inner: Arc::new(PrefixStore::new(listed, escaped)),
         });
         let uploads = Some(Uploads::new(bucket, client, prefix));
-        let lock_timing = LockTiming::of(s3.locks);
-        Ok(Self {
+        Ok(Self { uploads, former, ..store })
+    }
+
+    /// A store of the objects of a bucket below a prefix. Refuses (`Settings`) a prefix that no key can have.
+    pub(super) fn below(bucket: Bucket, prefix: &str, url: String, locks: LockSettings) -> Result<Self> {
+        // Parsed as it is: `Key::from` would escape characters that the client escapes again in its addresses.
+        let parsed = Key::parse(prefix)
+            .map_err(|error| Failure::new(Kind::Settings, "accept the destination").at(&url).caused(error))?;
+        let inner: Arc<dyn ObjectStore> = match prefix {
+            "" => Arc::new(bucket),
+            _ => Arc::new(PrefixStore::new(bucket, parsed)),
+        };
+        Ok(Self::in_bucket(inner, url, locks))
+    }
+
+    /// A store of objects below a URL, in the layout `parquet`.
+    fn in_bucket(inner: Arc<dyn ObjectStore>, url: String, locks: LockSettings) -> Self {
+        Self {
             inner,
             place: StoreKind::Bucket(url),
-            lock_timing,
+            lock_timing: LockTiming::of(locks),
             watcher: Watcher::default(),
-            uploads,
-            former,
+            uploads: None,
+            former: None,
             layout: DestinationLayout::default(),
             retention: Duration::ZERO,
-        })
+        }
     }
 
     /// A destination that lives as long as the process, for tests.

@@ -63,6 +63,44 @@ const REFUSALS: &[ServiceRefusal] = &[
         why: "the clock of this machine differs too much from the service's",
         advice: "set this machine's clock (NTP)",
     },
+    ServiceRefusal {
+        codes: &["KeyBasedAuthenticationNotPermitted"],
+        why: "the account accepts no keys and no signatures made with them",
+        advice: "use Microsoft Entra ID: AZURE_TENANT_ID and AZURE_CLIENT_ID with AZURE_CLIENT_SECRET, or the identity of the machine",
+    },
+    ServiceRefusal {
+        codes: &["AuthenticationFailed", "InvalidAuthenticationInfo", "NoAuthenticationInformation"],
+        why: "the service does not accept the key, the signature or the token: it is wrong, it has expired, or the clock of this machine is",
+        advice: "check AZURE_STORAGE_ACCOUNT_KEY or AZURE_STORAGE_SAS_TOKEN, destination.azure.account and this machine's clock",
+    },
+    ServiceRefusal {
+        codes: &[
+            "AuthorizationPermissionMismatch",
+            "AuthorizationFailure",
+            "AuthorizationResourceTypeMismatch",
+            "AuthorizationServiceMismatch",
+            "AuthorizationSourceIPMismatch",
+            "InsufficientAccountPermissions",
+            "PublicAccessNotPermitted",
+        ],
+        why: "the credentials do not allow it",
+        advice: "grant the role Storage Blob Data Contributor, or let AZURE_STORAGE_SAS_TOKEN have the permissions racwdl for services, containers and objects; check the network rules of the account",
+    },
+    ServiceRefusal {
+        codes: &["ContainerNotFound", "ContainerBeingDeleted", "ContainerDisabled"],
+        why: "the container does not exist",
+        advice: "create it, or correct destination.url; destination.azure.account names the account",
+    },
+    ServiceRefusal {
+        codes: &["AccountIsDisabled"],
+        why: "the storage account is disabled",
+        advice: "enable it, or correct destination.azure.account",
+    },
+    ServiceRefusal {
+        codes: &["BlobImmutableDueToPolicy"],
+        why: "a policy of the container keeps objects from being changed or deleted",
+        advice: "remove the policy, or use another container in destination.url",
+    },
     ServiceRefusal { codes: &["AccessDenied"], why: "the credentials do not allow it", advice: RIGHTS },
     ServiceRefusal {
         codes: &["NotImplemented"],

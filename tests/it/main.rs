@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that panics has found something")]
 
+mod azure;
 mod bounded;
 mod bucket;
 mod bucket_settings;
