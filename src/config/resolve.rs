@@ -11,6 +11,7 @@ use crate::config::anchor::{anchor, anchored, folder};
 use crate::config::azure::{self, AzureContainer};
 use crate::config::bucket::{self, S3};
 use crate::config::choices::{DestinationLayout, Encodings, Pace};
+use crate::config::cloud::{self, CloudBucket};
 use crate::config::destination;
 use crate::config::environment::Environment;
 use crate::config::file;
@@ -54,6 +55,7 @@ pub enum Destination {
     Local(PathBuf),
     S3(S3),
     Azure(AzureContainer),
+    Cloud(CloudBucket),
 }
 
 /// Bounds of every kind.
@@ -221,6 +223,9 @@ impl Settings {
         let url = url.trim_matches(['\r', '\n']);
         if let Some(rest) = url.strip_prefix("az://") {
             return azure::resolve(url, rest, &self.values, &self.environment).map(Destination::Azure);
+        }
+        if let Some(rest) = url.strip_prefix("gs://") {
+            return cloud::resolve(url, rest, &self.values, &self.environment).map(Destination::Cloud);
         }
         let Some(rest) = url.strip_prefix("s3://") else {
             if is_mistaken(url) || url.contains("://") && !url.get(..5).is_some_and(|s| s.eq_ignore_ascii_case("file:"))

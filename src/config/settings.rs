@@ -18,6 +18,7 @@ pub const SECTIONS: &[(&str, &str, &str)] = &[
     ("destination", "", ""),
     ("destination.s3", "credentials come from the usual AWS_ variables, or from a profile of ~/.aws", ""),
     ("destination.azure", "credentials come from the usual AZURE_ variables", ""),
+    ("destination.gcs", "for gs://bucket/prefix; credentials come from GOOGLE_APPLICATION_CREDENTIALS", ""),
     ("limits", "", ""),
     ("resources", "", ""),
     ("metrics", "", ""),
@@ -182,6 +183,23 @@ pub const SETTINGS: &[Setting] = &[
     new("destination.azure", "lock_renew", Holds::Duration, "how often a lock object is renewed").or("20s"),
     new(
         "destination.azure",
+        "lock_expire",
+        Holds::Duration,
+        "a lock that has not changed for this long has expired; at least three times `lock_renew`",
+    )
+    .or("2m"),
+    new(
+        "destination.gcs",
+        "experimental",
+        Holds::Bool,
+        "accepts `gs://bucket/prefix`, which no test has proved against the service, see [Google Cloud Storage](#google-cloud-storage)",
+    )
+    .or("false")
+    .sample("true")
+    .note("accepts gs://bucket/prefix, which is not proved against the service"),
+    new("destination.gcs", "lock_renew", Holds::Duration, "how often a lock object is renewed").or("20s"),
+    new(
+        "destination.gcs",
         "lock_expire",
         Holds::Duration,
         "a lock that has not changed for this long has expired; at least three times `lock_renew`",

@@ -3,7 +3,7 @@
 //! Takes the destination of the settings and an address that the user gives instead, gives the beginning of every path. Refuses
 //! (`Settings`) a destination that the engine cannot reach, and characters that engines take for patterns.
 
-use crate::config::{AzureContainer, Destination, S3};
+use crate::config::{AzureContainer, CloudBucket, Destination, S3};
 use crate::failure::{Failure, Kind, Result};
 use crate::sql::dialect::SqlDialect;
 
@@ -50,6 +50,7 @@ pub fn address(
         (None, Destination::Local(_)) => (folder(dialect, described)?, Vec::new()),
         (None, Destination::S3(s3)) => (bucket(dialect, s3)?, credentials(dialect, Some(s3))),
         (None, Destination::Azure(azure)) => azure_address(dialect, azure)?,
+        (None, Destination::Cloud(cloud)) => (cloud_address(dialect, cloud)?, credentials(dialect, None)),
     };
     if let Some(sign) = base.chars().find(|c| PATTERNS.contains(c) || c.is_control()) {
         return Err(refused(dialect)
@@ -145,6 +146,20 @@ fn azure_address(dialect: SqlDialect, azure: &AzureContainer) -> Result<(String,
         }
     };
     Ok((base, notes))
+}
+
+/// The address of a bucket of Cloud Storage.
+fn cloud_address(dialect: SqlDialect, cloud: &CloudBucket) -> Result<String> {
+    let CloudBucket { bucket, prefix, .. } = cloud;
+    match dialect {
+        SqlDialect::BigQuery if prefix.is_empty() => Ok(format!("gs://{bucket}")),
+        SqlDialect::BigQuery => Ok(format!("gs://{bucket}/{prefix}")),
+        _ => Err(refused(dialect)
+            .because(
+                "the destination is Cloud Storage, which is experimental, and the scripts for it are for BigQuery only",
+            )
+            .advise("give with --location the address at which it sees the files")),
+    }
 }
 
 fn duckdb_azure(account: &str, public: bool) -> Vec<String> {
@@ -256,4 +271,62 @@ fn trino(s3: Option<&S3>) -> Vec<String> {
         }),
     );
     lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Environment, Settings};
+
+    /// The address of a destination for a dialect, or the message of its refusal.
+    fn of(dialect: SqlDialect, url: &str, vars: &[(&str, &str)]) -> std::result::Result<String, String> {
+        let usual = [
+            ("PEARLIFT_DESTINATION_URL", url),
+            ("PEARLIFT_DESTINATION_AZURE_ACCOUNT", "acmelake"),
+            ("PEARLIFT_DESTINATION_GCS_EXPERIMENTAL", "true"),
+            ("AZURE_STORAGE_ACCOUNT_KEY", "cGxhbnRlZA=="),
+        ];
+        let vars = usual.iter().chain(vars).map(|(name, value)| (name.into(), value.into()));
+        let settings = Settings::from_text(None, "", Environment::new(vars), &[]).unwrap();
+        let found = address(dialect, &settings.destination().unwrap(), url, None);
+        found
+            .map(|address| {
+                assert!(!address.notes.concat().contains("cGxhbnRlZA"), "{:?}", address.notes);
+                address.of("order")
+            })
+            .map_err(|failure| failure.to_string())
+    }
+
+    #[test]
+    fn a_container_has_the_address_of_each_dialect_or_is_refused() {
+        let lake = "abfss://lake@acmelake.dfs.core.windows.net/shop/order";
+        for (dialect, wanted) in [
+            (SqlDialect::DuckDb, "az://lake/shop/order"),
+            (SqlDialect::Spark, lake),
+            (SqlDialect::Trino, lake),
+            (SqlDialect::Databricks, lake),
+            (SqlDialect::Snowflake, "azure://acmelake.blob.core.windows.net/lake/shop/order"),
+            (SqlDialect::Fabric, "https://acmelake.blob.core.windows.net/lake/shop/order"),
+        ] {
+            assert_eq!(of(dialect, "az://lake/shop", &[]).as_deref(), Ok(wanted), "{dialect:?}");
+        }
+        assert_eq!(of(SqlDialect::DuckDb, "az://lake", &[]).as_deref(), Ok("az://lake/order"));
+        for dialect in [SqlDialect::ClickHouse, SqlDialect::BigQuery, SqlDialect::Redshift, SqlDialect::Athena] {
+            let refused = of(dialect, "az://lake/shop", &[]).unwrap_err();
+            assert!(refused.contains(dialect.title()), "{refused}");
+        }
+        // Another endpoint is one that only DuckDB can be given.
+        let local = [
+            ("PEARLIFT_DESTINATION_AZURE_ENDPOINT", "http://127.0.0.1:10000/acmelake"),
+            ("PEARLIFT_DESTINATION_AZURE_ALLOW_HTTP", "true"),
+        ];
+        assert_eq!(of(SqlDialect::DuckDb, "az://lake/shop", &local).as_deref(), Ok("az://lake/shop/order"));
+        assert!(of(SqlDialect::Spark, "az://lake/shop", &local).unwrap_err().contains("destination.azure.endpoint"));
+    }
+
+    #[test]
+    fn a_bucket_of_cloud_storage_has_an_address_for_bigquery_only() {
+        assert_eq!(of(SqlDialect::BigQuery, "gs://lake/shop", &[]).as_deref(), Ok("gs://lake/shop/order"));
+        assert!(of(SqlDialect::DuckDb, "gs://lake/shop", &[]).unwrap_err().contains("BigQuery only"));
+    }
 }

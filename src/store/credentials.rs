@@ -24,7 +24,7 @@ use crate::store::network::{Connector, retry};
 const CONFIGURED: [AmazonS3ConfigKey; 2] = [AmazonS3ConfigKey::SecretAccessKey, AmazonS3ConfigKey::Token];
 /// Headers, and keys of a query or a form, by which a source of credentials is asked.
 const ASKED_WITH: [&str; 3] = ["authorization", "x-aws-ec2-metadata-token", "x-identity-header"];
-const ASKED_FOR: [&str; 3] = ["WebIdentityToken", "client_secret", "client_assertion"];
+const ASKED_FOR: [&str; 5] = ["WebIdentityToken", "client_secret", "client_assertion", "refresh_token", "assertion"];
 /// Names of secrets in answers, in JSON and XML; an access key's id is none.
 const ANSWERED: [&str; 4] = ["SecretAccessKey", "SessionToken", "Token", "access_token"];
 

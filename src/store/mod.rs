@@ -14,6 +14,7 @@ mod copying;
 mod listing;
 mod open;
 mod container;
+mod cloud;
 mod file;
 mod lock;
 mod lock_file;

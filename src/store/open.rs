@@ -57,6 +57,7 @@ impl Store {
             Destination::Local(folder) => Self::folder(folder, create),
             Destination::S3(s3) => Self::bucket(s3, AmazonS3Builder::from_env()),
             Destination::Azure(azure) => Self::container(azure),
+            Destination::Cloud(cloud) => Self::cloud(cloud),
         }
     }
 

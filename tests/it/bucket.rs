@@ -47,7 +47,7 @@ fn store(program: &Program) -> Store {
     let credentials = AmazonS3Builder::new().with_access_key_id(S3_KEY).with_secret_access_key(S3_SECRET);
     match program.request(&[]).settings.destination().unwrap() {
         Destination::S3(s3) => Store::bucket(&s3, credentials).unwrap(),
-        Destination::Local(_) | Destination::Azure(_) => panic!("it is a bucket"),
+        Destination::Local(_) | Destination::Azure(_) | Destination::Cloud(_) => panic!("it is a bucket"),
     }
 }
 

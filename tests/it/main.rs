@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that panics has found something")]
 
 mod azure;
+mod azure_answers;
 mod bounded;
 mod bucket;
 mod bucket_settings;
@@ -13,6 +14,7 @@ mod churn;
 mod citations;
 mod clean;
 mod clocks;
+mod cloud;
 mod clock_rules;
 mod commit;
 mod complete;

@@ -108,7 +108,7 @@ impl Weed {
     pub fn store(&self, program: &Program) -> Store {
         match program.request(&[]).settings.destination().expect("it is set") {
             Destination::S3(s3) => Store::bucket(&s3, credentials()).expect("it opens"),
-            Destination::Local(_) | Destination::Azure(_) => program.store(),
+            Destination::Local(_) | Destination::Azure(_) | Destination::Cloud(_) => program.store(),
         }
     }
 
