@@ -1,3 +1,5 @@
+//! Profiles of files as users have them.
+
 use proptest::prelude::{any, proptest};
 
 use super::*;

@@ -1,3 +1,5 @@
+//! Addresses, accounts and credentials of containers.
+
 use toml::Table;
 
 use super::*;

@@ -292,25 +292,25 @@ mod tests {
         found
             .map(|address| {
                 assert!(!address.notes.concat().contains("cGxhbnRlZA"), "{:?}", address.notes);
-                address.of("order")
+                address.of("x")
             })
             .map_err(|failure| failure.to_string())
     }
 
     #[test]
     fn a_container_has_the_address_of_each_dialect_or_is_refused() {
-        let lake = "abfss://lake@acmelake.dfs.core.windows.net/shop/order";
+        let lake = "abfss://lake@acmelake.dfs.core.windows.net/shop/x";
         for (dialect, wanted) in [
-            (SqlDialect::DuckDb, "az://lake/shop/order"),
+            (SqlDialect::DuckDb, "az://lake/shop/x"),
             (SqlDialect::Spark, lake),
             (SqlDialect::Trino, lake),
             (SqlDialect::Databricks, lake),
-            (SqlDialect::Snowflake, "azure://acmelake.blob.core.windows.net/lake/shop/order"),
-            (SqlDialect::Fabric, "https://acmelake.blob.core.windows.net/lake/shop/order"),
+            (SqlDialect::Snowflake, "azure://acmelake.blob.core.windows.net/lake/shop/x"),
+            (SqlDialect::Fabric, "https://acmelake.blob.core.windows.net/lake/shop/x"),
         ] {
             assert_eq!(of(dialect, "az://lake/shop", &[]).as_deref(), Ok(wanted), "{dialect:?}");
         }
-        assert_eq!(of(SqlDialect::DuckDb, "az://lake", &[]).as_deref(), Ok("az://lake/order"));
+        assert_eq!(of(SqlDialect::DuckDb, "az://lake", &[]).as_deref(), Ok("az://lake/x"));
         for dialect in [SqlDialect::ClickHouse, SqlDialect::BigQuery, SqlDialect::Redshift, SqlDialect::Athena] {
             let refused = of(dialect, "az://lake/shop", &[]).unwrap_err();
             assert!(refused.contains(dialect.title()), "{refused}");
@@ -320,13 +320,13 @@ mod tests {
             ("PEARLIFT_DESTINATION_AZURE_ENDPOINT", "http://127.0.0.1:10000/acmelake"),
             ("PEARLIFT_DESTINATION_AZURE_ALLOW_HTTP", "true"),
         ];
-        assert_eq!(of(SqlDialect::DuckDb, "az://lake/shop", &local).as_deref(), Ok("az://lake/shop/order"));
+        assert_eq!(of(SqlDialect::DuckDb, "az://lake/shop", &local).as_deref(), Ok("az://lake/shop/x"));
         assert!(of(SqlDialect::Spark, "az://lake/shop", &local).unwrap_err().contains("destination.azure.endpoint"));
     }
 
     #[test]
     fn a_bucket_of_cloud_storage_has_an_address_for_bigquery_only() {
-        assert_eq!(of(SqlDialect::BigQuery, "gs://lake/shop", &[]).as_deref(), Ok("gs://lake/shop/order"));
+        assert_eq!(of(SqlDialect::BigQuery, "gs://lake/shop", &[]).as_deref(), Ok("gs://lake/shop/x"));
         assert!(of(SqlDialect::DuckDb, "gs://lake/shop", &[]).unwrap_err().contains("BigQuery only"));
     }
 }

@@ -17,6 +17,10 @@ use crate::store::credentials::Listener;
 use crate::store::listing::Bucket;
 use crate::store::network::{Connector, retry};
 
+/// Entries of a page of a list. The service gives 5,000 with some 50 signs of elements each, more than an answer may
+/// have.
+const PAGE: usize = 1_000;
+
 impl Store {
     /// Opens a container.
     pub(super) fn container(azure: &AzureContainer) -> Result<Self> {
@@ -28,7 +32,7 @@ impl Store {
                 .caused(error)
                 .advise("AZURE_STORAGE_ACCOUNT_KEY or AZURE_STORAGE_SAS_TOKEN gives the credentials, or AZURE_CLIENT_ID with those of Microsoft Entra ID")
         })?;
-        Self::below(Bucket::new(container, None), &azure.prefix, url, azure.locks)
+        Self::below(Bucket::new(container, None).with_page(PAGE), &azure.prefix, url, azure.locks)
     }
 }
 

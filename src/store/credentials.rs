@@ -158,10 +158,10 @@ impl Listening {
             );
         }
         let query = request.uri().query().unwrap_or_default();
-        let form = request.body().as_bytes().map(|bytes| bytes.as_ref()).unwrap_or_default();
+        let form = request.body().as_bytes().map_or(&[][..], |bytes| &bytes[..]);
         let asked = form_urlencoded::parse(query.as_bytes()).chain(form_urlencoded::parse(form));
         asked
-            .filter(|(name, _)| ASKED_FOR.contains(&name.as_ref()))
+            .filter(|(name, _)| ASKED_FOR.contains(&&**name))
             .for_each(|(_, value)| self.redactor.learn(&Secret::new(&value)));
     }
 }

@@ -17,7 +17,13 @@ pub fn failure(verb: &str, path: &str, error: object_store::Error) -> Failure {
     if let Some(untaken) = Untaken::among(&error) {
         let (kind, advice) = match untaken {
             Untaken::Copying(_) => (Kind::StoreUnreachable, "run again: the next run makes the copy again"),
-            _ => (
+            Untaken::Redirect(_)
+            | Untaken::TooLong(_)
+            | Untaken::TooMany(_)
+            | Untaken::InTheClear(_)
+            | Untaken::NoProgress
+            | Untaken::Endless(_)
+            | Untaken::NoBulkDelete(_) => (
                 Kind::StoreRefused,
                 "check destination.s3.endpoint and destination.s3.region, or destination.azure.endpoint: this is not how a bucket answers",
             ),

@@ -76,6 +76,8 @@ pub(super) struct Bucket {
     singly: Option<Arc<dyn ObjectStore>>,
     /// Whether the service has refused to delete several objects at once.
     only_singly: Arc<AtomicBool>,
+    /// Entries that a page of a list is asked to have at most.
+    page: Option<usize>,
 }
 
 impl fmt::Debug for Bucket {
@@ -101,7 +103,13 @@ impl Bucket {
             pages: Arc::new(client),
             singly: singly.map(|client| Arc::new(client) as Arc<dyn ObjectStore>),
             only_singly: Arc::default(),
+            page: None,
         }
+    }
+
+    /// The same bucket with pages of at most this many entries: some services give more than an answer may have.
+    pub fn with_page(self, entries: usize) -> Self {
+        Self { page: Some(entries), ..self }
     }
 
     /// Deletes objects with one request, or one at a time from the first refusal of that on.
@@ -134,6 +142,7 @@ impl Bucket {
     ) -> BoxStream<'static, Result<ListResult>> {
         let prefix = prefix.filter(|prefix| !prefix.as_ref().is_empty()).map(|prefix| format!("{prefix}{DELIMITER}"));
         let offset = offset.map(Path::to_string);
+        let max_keys = self.page;
         let start = (Arc::clone(&self.pages), Next::First, ListedPages::default());
         let pages = futures_util::stream::try_unfold(start, move |(bucket, next, mut progress)| {
             let (prefix, offset) = (prefix.clone(), offset.clone());
@@ -144,7 +153,8 @@ impl Bucket {
                     Next::Over => return Ok(None),
                 };
                 let delimiter = delimiter.then_some(DELIMITER.into());
-                let options = PaginatedListOptions { offset, delimiter, page_token, ..PaginatedListOptions::default() };
+                let options =
+                    PaginatedListOptions { offset, delimiter, page_token, max_keys, ..PaginatedListOptions::default() };
                 let page = bucket.list_paginated(prefix.as_deref(), options).await?;
                 let PaginatedListResult { result, page_token } = page;
                 let next = page_token.filter(|mark| !mark.is_empty());

@@ -84,7 +84,7 @@ const REFUSALS: &[ServiceRefusal] = &[
             "PublicAccessNotPermitted",
         ],
         why: "the credentials do not allow it",
-        advice: "grant the role Storage Blob Data Contributor, or let AZURE_STORAGE_SAS_TOKEN have the permissions racwdl for services, containers and objects; check the network rules of the account",
+        advice: "grant the role Storage Blob Data Contributor, or let AZURE_STORAGE_SAS_TOKEN have the permissions racwdl on the container; check the network rules of the account",
     },
     ServiceRefusal {
         codes: &["ContainerNotFound", "ContainerBeingDeleted", "ContainerDisabled"],

@@ -57,7 +57,7 @@ async fn a_copy_that_azure_makes_later_is_waited_for_and_one_that_it_gives_up_is
 fn a_token_of_microsoft_entra_is_used_and_never_printed() {
     // GIVEN a service of tokens, and a container that quotes the token and refuses it
     let tokens = service(|_| {
-        let body = r#"{"token_type":"Bearer","expires_in":3599,"access_token":"planted-access-token"}"#;
+        let body = r#"{"token_type":"Bearer","expires_in":3599,"expires_on":"4102444800","access_token":"planted-access-token"}"#;
         (200, "Content-Type: application/json\r\n".to_owned(), body.to_owned())
     });
     let azure = service(|request| {
@@ -158,7 +158,7 @@ fn a_container_leads_nowhere_and_is_bounded_like_a_bucket() {
     assert!(done.said().contains("destination.azure.endpoint"), "{}", done.said());
     assert_eq!(other.asked(), Vec::<String>::new());
     // AND lists that do not advance are given up
-    let list = "<EnumerationResults><Blobs><Blob><Name>shop/x</Name><Properties><Last-Modified>Sun, 06 Nov 1994 08:49:37 GMT</Last-Modified><Content-Length>7</Content-Length><Etag>1</Etag></Properties></Blob></Blobs><NextMarker>same</NextMarker></EnumerationResults>";
+    let list = "<EnumerationResults><Blobs><Blob><Name>shop/x</Name><Properties><Last-Modified>Sun, 06 Nov 1994 08:49:37 GMT</Last-Modified><Content-Length>7</Content-Length><Content-Type>x</Content-Type><Etag>1</Etag></Properties></Blob></Blobs><NextMarker>same</NextMarker></EnumerationResults>";
     let azure = service(move |_| (200, FOUND.to_owned(), list.to_owned()));
     let done = played(&azure).with("AZURE_STORAGE_ACCOUNT_KEY", "cGxhbnRlZA==").run(&["status"]).expect(5);
     assert!(done.said().contains("states that it continues, but does not"), "{}", done.said());

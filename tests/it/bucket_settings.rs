@@ -171,7 +171,7 @@ async fn a_file_in_parts_is_encrypted_from_its_beginning() {
     let stated = weed.header("shop/brand/brand-1.parquet", "x-amz-server-side-encryption").await;
     assert_eq!(stated.as_deref(), Some("aws:kms"));
     let copy = store.local_copy("brand/brand-1.parquet", 32 << 20, spool.path()).await.unwrap().unwrap();
-    assert!(std::fs::read(&copy.path).unwrap() == bytes, "the copy has the content");
+    assert!(std::fs::read(copy.path()).unwrap() == bytes, "the copy has the content");
 }
 
 #[test]

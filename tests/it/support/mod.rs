@@ -20,7 +20,7 @@ pub use harm::{cut, findings, flip, head, largest, rewrite, version};
 pub use leaks::{Leaks, refuse_in_bucket};
 pub use own_files::{own_files, root, rust_files};
 pub use program::{Done, Program, Running};
-pub use proxy::{Answer, Heard, Proxy};
+pub use proxy::{Answer, Proxy};
 pub use python::{
     S3_KEY, S3_SECRET, check_truth, compare_with_truth, look, peak_memory, python, python_file, query, tool,
 };
