@@ -6,10 +6,11 @@ VENV := .venv
 READERS := .venv-readers
 MODELS := .venv-models
 DELTA := .venv-delta
+AZURITE := .npm-azurite
 # The whole suite is worth some optimisation of pearlift itself; for a single test, plain `cargo test` compiles twice as fast.
 export SUITE := --config profile.dev.package.pearlift.opt-level=1 --config profile.dev.package.pearlift-sandbox.opt-level=1
 
-.PHONY: demo dist test check lint bench night growth fuzz churn trust soak clocks readers models delta browser clean
+.PHONY: demo dist test check lint bench night growth fuzz churn trust soak clocks readers models delta browser azure clean
 
 # An account that runs on this machine, exported to ./pearlift-demo.
 demo:
@@ -114,6 +115,18 @@ browser:
 	@chromedriver --version > /dev/null 2>&1 || { echo "chromedriver is missing: on Debian, the package chromium-driver"; exit 1; }
 	$(CARGO) test --test it -- --ignored --exact login::a_person_allows_the_login_in_a_browser --nocapture
 
+# The promises of a bucket in a container of Azurite, an emulator of Azure Blob Storage from npm; minutes. Needs Node.js, and some
+# 360 MB for AZURITE.
+azure: $(VENV)/ready
+	@npm --version > /dev/null 2>&1 || { echo "npm is missing: Azurite needs it, with Node.js 20 or later"; exit 1; }
+	$(MAKE) $(AZURITE)/ready
+	$(CARGO) test --test it -- --ignored azure:: --nocapture
+
+$(AZURITE)/ready: tests/requirements-azure.txt
+	mkdir -p $(AZURITE)
+	npm install --prefix $(AZURITE) --no-audit --no-fund --loglevel=error $$(cat tests/requirements-azure.txt)
+	touch $@
+
 $(DELTA)/ready: tests/requirements-delta.txt
 	$(PYTHON) -m venv $(DELTA)
 	$(DELTA)/bin/pip install --quiet --disable-pip-version-check -r tests/requirements-delta.txt
@@ -142,4 +155,4 @@ $(VENV)/ready: tests/requirements.txt
 
 clean:
 	$(CARGO) clean
-	rm -rf $(VENV) $(READERS) $(MODELS) $(DELTA) pearlift-demo
+	rm -rf $(VENV) $(READERS) $(MODELS) $(DELTA) $(AZURITE) pearlift-demo

@@ -8,7 +8,7 @@ use crate::failure::{Failure, Kind, Result};
 /// The end of a user and a password, as it is and escaped.
 const AT: [&str; 2] = ["@", "%40"];
 /// Schemes that a destination is mistaken to have, though no `://` follows.
-const MISTAKEN: [&str; 6] = ["s3", "s3a", "s3n", "http", "https", "gs"];
+const MISTAKEN: [&str; 11] = ["s3", "s3a", "s3n", "http", "https", "gs", "az", "abfs", "abfss", "wasb", "wasbs"];
 
 /// Whether a host is this machine: `localhost`, `127.0.0.0/8` or `::1`.
 pub fn is_loopback(host: &Host<&str>) -> bool {

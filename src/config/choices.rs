@@ -60,6 +60,27 @@ impl DestinationLayout {
     }
 }
 
+/// How a bucket's service encrypts objects at rest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BucketEncryption {
+    /// With keys of the service (SSE-S3).
+    Managed,
+    /// With a key of the key management service (SSE-KMS).
+    Kms,
+    /// Twice, with such a key (DSSE-KMS).
+    DoubleKms,
+}
+
+impl BucketEncryption {
+    /// Whether it is done with a key that may be named.
+    pub(super) fn has_key(self) -> bool {
+        match self {
+            Self::Managed => false,
+            Self::Kms | Self::DoubleKms => true,
+        }
+    }
+}
+
 /// The treatment of columns that are marked personal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Profile {
@@ -111,6 +132,11 @@ impl Choice for Encodings {
 impl Choice for Deletes {
     const NAMES: &'static [&'static str] = &["move", "mark", "drop"];
     const ALL: &'static [Self] = &[Self::Move, Self::Mark, Self::Drop];
+}
+
+impl Choice for BucketEncryption {
+    const NAMES: &'static [&'static str] = &["AES256", "aws:kms", "aws:kms:dsse"];
+    const ALL: &'static [Self] = &[Self::Managed, Self::Kms, Self::DoubleKms];
 }
 
 impl Choice for DestinationLayout {

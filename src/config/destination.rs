@@ -79,10 +79,9 @@ pub(super) fn path_or_as_written(text: &str, environment: &Environment) -> PathB
 pub(super) fn prefix(url: &str, prefix: &str) -> Result<String> {
     let prefix = prefix.trim_matches('/');
     let refuse = |why: &str| {
-        Failure::new(Kind::Settings, "accept the destination")
-            .at(shown_address(url))
-            .because(why)
-            .advise("write `s3://bucket/prefix`; the prefix is taken literally, without escapes")
+        Failure::new(Kind::Settings, "accept the destination").at(shown_address(url)).because(why).advise(
+            "write `s3://bucket/prefix` or `az://container/prefix`; the prefix is taken literally, without escapes",
+        )
     };
     if prefix.contains(|c: char| c.is_ascii_control()) {
         return Err(refuse("its prefix contains control characters"));

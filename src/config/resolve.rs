@@ -6,19 +6,20 @@ use std::time::Duration;
 use jiff::Timestamp;
 use url::Url;
 
-use crate::config::address::{check_address, is_mistaken, refuse_query, shown_address};
+use crate::config::address::{check_address, is_mistaken, shown_address};
 use crate::config::anchor::{anchor, anchored, folder};
+use crate::config::azure::{self, AzureContainer};
+use crate::config::bucket::{self, S3};
 use crate::config::choices::{DestinationLayout, Encodings, Pace};
+use crate::config::cloud::{self, CloudBucket};
 use crate::config::destination;
 use crate::config::environment::Environment;
 use crate::config::file;
-use crate::config::secret_source::{S3Credentials, s3_credentials};
 use crate::config::secrets::{self, Credentials};
-use crate::config::shown::shown;
 use crate::config::values::Values;
 use crate::disk;
 use crate::failure::{Failure, Kind, Result};
-use crate::secret::{HashKey, Redactor};
+use crate::secret::HashKey;
 
 /// The file read when `--config` names none.
 const DEFAULT_FILE: &str = "pearlift.toml";
@@ -42,26 +43,8 @@ pub struct Settings {
 pub enum Destination {
     Local(PathBuf),
     S3(S3),
-}
-
-/// S3-compatible storage; credentials come from the usual `AWS_*` environment, or from the place of the account's secrets.
-#[derive(Clone, Debug)]
-pub struct S3 {
-    pub bucket: String,
-    /// Without slashes at its ends; empty for the bucket's root.
-    pub prefix: String,
-    pub endpoint: Option<String>,
-    pub region: Option<String>,
-    pub allow_http: bool,
-    pub path_style: bool,
-    /// How often a lock object is renewed.
-    pub lock_renew: Duration,
-    /// The time, by the observer's clock, after which an unchanged lock object has expired.
-    pub lock_expire: Duration,
-    /// The account's own; none leaves them to the client.
-    pub credentials: Option<Box<S3Credentials>>,
-    /// Learns the credentials that are fetched.
-    pub redactor: Redactor,
+    Azure(AzureContainer),
+    Cloud(CloudBucket),
 }
 
 /// Bounds of every kind.
@@ -185,82 +168,30 @@ impl Settings {
     pub fn destination(&self) -> Result<Destination> {
         let url = self.values.text("destination.url").ok_or_else(|| {
             Failure::new(Kind::Settings, "find the destination").because("`destination.url` is not set").advise(
-                "set `url` under [destination] to a folder or s3://bucket/prefix, or set PEARLIFT_DESTINATION_URL",
+                "set `url` under [destination] to a folder, s3://bucket/prefix or az://container/prefix, or set PEARLIFT_DESTINATION_URL",
             )
         })?;
         // Line ends of a file that the variable was read from are no part of a name.
         let url = url.trim_matches(['\r', '\n']);
+        if let Some(rest) = url.strip_prefix("az://") {
+            return azure::resolve(url, rest, &self.values, &self.environment).map(Destination::Azure);
+        }
+        if let Some(rest) = url.strip_prefix("gs://") {
+            return cloud::resolve(url, rest, &self.values, &self.environment).map(Destination::Cloud);
+        }
         let Some(rest) = url.strip_prefix("s3://") else {
             if is_mistaken(url) || url.contains("://") && !url.get(..5).is_some_and(|s| s.eq_ignore_ascii_case("file:"))
             {
-                return Err(Failure::new(Kind::Settings, "accept the destination")
-                    .because(format!("`{}` is neither a folder nor s3://bucket/prefix", shown_address(url))));
+                return Err(Failure::new(Kind::Settings, "accept the destination").because(format!(
+                    "`{}` is neither a folder nor s3://bucket/prefix nor az://container/prefix",
+                    shown_address(url)
+                )));
             }
             let path = destination::folder(url, &self.environment)?;
             self.refuse_other_place(&path)?;
             return Ok(Destination::Local(path));
         };
-        self.bucket(url, rest).map(Destination::S3)
-    }
-
-    /// The bucket of an address `s3://…`; `rest` is its part behind the scheme.
-    fn bucket(&self, url: &str, rest: &str) -> Result<S3> {
-        let (bucket, prefix) = rest.split_once('/').unwrap_or((rest, ""));
-        let refuse =
-            |why: &str| Failure::new(Kind::Settings, "accept the destination").at(shown_address(url)).because(why);
-        if bucket.is_empty() {
-            return Err(refuse("it names no bucket"));
-        }
-        if bucket.contains(['@', ':', '%']) {
-            return Err(refuse("its bucket contains a user or a password, or is not a name")
-                .advise("credentials come from the environment only: AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY"));
-        }
-        if bucket.contains(['?', '#', '\\']) || bucket.contains(char::is_whitespace) {
-            return Err(
-                refuse("its bucket has characters that bucket names cannot have").advise("write `s3://bucket/prefix`")
-            );
-        }
-        let values = &self.values;
-        // Line ends of files that variables were read from are no part of a value.
-        let environment = |name: &str| self.environment.get(name).map(|text| text.trim().to_owned());
-        let text = |name: &str| values.text(name).map(str::to_owned);
-        let endpoint = text("destination.s3.endpoint")
-            .or_else(|| environment("AWS_ENDPOINT_URL_S3"))
-            .or_else(|| environment("AWS_ENDPOINT_URL"))
-            .or_else(|| environment("AWS_ENDPOINT"));
-        let allow_http = values.flag("destination.s3.allow_http").unwrap_or_default();
-        if let Some(endpoint) = &endpoint {
-            check_endpoint(endpoint, allow_http)?;
-        }
-        let region = text("destination.s3.region")
-            .or_else(|| environment("AWS_REGION"))
-            .or_else(|| environment("AWS_DEFAULT_REGION"));
-        // It becomes a part of hosts.
-        let is_part = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-        if let Some(region) = region.as_ref().filter(|region| !region.chars().all(is_part)) {
-            return Err(Failure::new(Kind::Settings, "accept `destination.s3.region`")
-                .at(shown(region))
-                .because("it is not letters, digits and `-`, as `eu-west-1`"));
-        }
-        let lock_renew = self.needed("destination.s3.lock_renew")?;
-        let lock_expire = self.needed("destination.s3.lock_expire")?;
-        if lock_expire < lock_renew * 3 {
-            return Err(Failure::new(Kind::Settings, "accept `destination.s3.lock_expire`").because(
-                "it must be at least three times `lock_renew`, or a slow renewal would look like an expired lock",
-            ));
-        }
-        Ok(S3 {
-            bucket: bucket.to_owned(),
-            prefix: destination::prefix(url, prefix)?,
-            path_style: values.flag("destination.s3.path_style").unwrap_or(endpoint.is_some()),
-            endpoint,
-            region,
-            allow_http,
-            lock_renew,
-            lock_expire,
-            credentials: s3_credentials(&self.environment)?.map(Box::new),
-            redactor: self.environment.redactor().clone(),
-        })
+        bucket::resolve(url, rest, &self.values, &self.environment).map(Destination::S3)
     }
 
     /// Refuses a folder without tables where the working directory, from which relative paths counted before, has them:
@@ -376,20 +307,4 @@ impl Settings {
     fn needed(&self, name: &str) -> Result<Duration> {
         Ok(self.values.duration(name)?.expect("it has a default"))
     }
-}
-
-/// Refuses an endpoint that is no address, and http without `allow_http`.
-fn check_endpoint(endpoint: &str, allow_http: bool) -> Result<()> {
-    let url = Url::parse(endpoint).map_err(|error| {
-        Failure::new(Kind::Settings, "read `destination.s3.endpoint`").at(shown_address(endpoint)).caused(error)
-    })?;
-    check_address(&url, "destination.s3.endpoint")?;
-    refuse_query(&url, "destination.s3.endpoint")?;
-    if url.scheme() == "http" && !allow_http {
-        return Err(Failure::new(Kind::Settings, "accept `destination.s3.endpoint`")
-            .at(shown_address(endpoint))
-            .because("it is http")
-            .advise("set `allow_http = true` under [destination.s3]; it is accepted for loopback only"));
-    }
-    Ok(())
 }

@@ -8,6 +8,7 @@
 use std::io::{Error, ErrorKind};
 use std::path::Path;
 
+use crate::config::aws_profile::S3Credentials;
 use crate::config::destination;
 use crate::config::environment::{Environment, SecretSource};
 use crate::disk;
@@ -16,21 +17,9 @@ use crate::secret::Secret;
 
 /// The most bytes of a file that holds a secret.
 const MOST_BYTES: u64 = 64 << 10;
-/// The beginning of the variables that clients of buckets take.
-const OF_BUCKETS: &str = "AWS_";
 const ACCESS_KEY_ID: &str = "AWS_ACCESS_KEY_ID";
 const SECRET_ACCESS_KEY: &str = "AWS_SECRET_ACCESS_KEY";
 const SESSION_TOKEN: &str = "AWS_SESSION_TOKEN";
-
-/// The keys of an account's own bucket, from the place of its secrets.
-#[derive(Clone, Debug)]
-pub struct S3Credentials {
-    pub access_key_id: String,
-    pub secret_access_key: Secret,
-    pub session_token: Option<Secret>,
-    /// Names and values of all `AWS_` variables, whose other settings apply too.
-    pub variables: Vec<(String, String)>,
-}
 
 /// The names of one secret, first found wins.
 pub(super) fn names(name: &str) -> Vec<String> {
@@ -64,14 +53,33 @@ pub(super) fn find_named(environment: &Environment, name: &str) -> Result<Option
     Ok(None)
 }
 
-/// The value of one name.
-fn value(environment: &Environment, name: &str) -> Result<Option<(String, String)>> {
-    if let SecretSource::Folder(folder) = environment.secrets() {
-        return in_folder(folder, name);
+/// The first value of these names of a store's secrets: at the place of the account's secrets, or else in variables.
+pub(super) fn find_among(environment: &Environment, names: &[&str]) -> Result<Option<(String, String)>> {
+    for name in names {
+        if let Some(found) = value(environment, name)? {
+            return Ok(Some(found));
+        }
     }
-    let name = prefixed(environment, name);
-    if let Some(value) = environment.get(&name) {
-        return Ok(Some((without_mark(value), name)));
+    for name in names {
+        if let Some(found) = variable(environment, name)? {
+            return Ok(Some(found));
+        }
+    }
+    Ok(None)
+}
+
+/// The value of one name at the place of the account's secrets.
+fn value(environment: &Environment, name: &str) -> Result<Option<(String, String)>> {
+    match environment.secrets() {
+        SecretSource::Folder(folder) => in_folder(folder, name),
+        SecretSource::Variables | SecretSource::Prefixed(_) => variable(environment, &prefixed(environment, name)),
+    }
+}
+
+/// The value of a variable, or of the file that it names with `_FILE`.
+fn variable(environment: &Environment, name: &str) -> Result<Option<(String, String)>> {
+    if let Some(value) = environment.get(name) {
+        return Ok(Some((without_mark(value), name.to_owned())));
     }
     let file = format!("{name}_FILE");
     let Some(path) = environment.get(&file) else { return Ok(None) };
@@ -125,7 +133,7 @@ pub(super) fn s3_credentials(environment: &Environment) -> Result<Option<S3Crede
     }
     let find = |name: &str| Ok(value(environment, name)?.map(|(text, _)| text).filter(|text| !text.is_empty()));
     let keys: (Option<String>, Option<String>) = (find(ACCESS_KEY_ID)?, find(SECRET_ACCESS_KEY)?);
-    let (access_key_id, secret) = match keys {
+    let (key_id, secret_key) = match keys {
         (None, None) => return Ok(None),
         (Some(id), Some(secret)) => (id, Secret::new(&secret)),
         (Some(_), None) | (None, Some(_)) => {
@@ -134,11 +142,9 @@ pub(super) fn s3_credentials(environment: &Environment) -> Result<Option<S3Crede
                 .because(format!("only one of {id} and {secret} is at the place of its secrets")));
         }
     };
-    let session_token = find(SESSION_TOKEN)?.map(|token| Secret::new(&token));
-    [Some(&secret), session_token.as_ref()].into_iter().flatten().for_each(|one| environment.redactor().learn(one));
-    let of_buckets = environment.all().filter(|(name, _)| name.starts_with(OF_BUCKETS));
-    let variables = of_buckets.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
-    Ok(Some(S3Credentials { access_key_id, secret_access_key: secret, session_token, variables }))
+    let token = find(SESSION_TOKEN)?.map(|token| Secret::new(&token));
+    [Some(&secret_key), token.as_ref()].into_iter().flatten().for_each(|one| environment.redactor().learn(one));
+    Ok(Some(S3Credentials::Keys { key_id, secret_key, token }))
 }
 
 #[cfg(test)]
@@ -187,8 +193,7 @@ mod tests {
         let vars = [id, ("ACME_AWS_SECRET_ACCESS_KEY", "key of acme"), ("AWS_REGION", "eu-west-1")];
         let environment = environment(&vars, acme());
         let found = s3_credentials(&environment).unwrap().unwrap();
-        assert_eq!((found.access_key_id.as_str(), found.session_token), ("id of acme", None));
-        assert_eq!(found.variables, [("AWS_REGION".to_owned(), "eu-west-1".to_owned())]);
+        assert!(matches!(found, S3Credentials::Keys { key_id, token: None, .. } if key_id == "id of acme"));
         assert_eq!(environment.redactor().clean("it is key of acme"), "it is [secret]");
     }
 }

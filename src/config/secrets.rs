@@ -10,7 +10,7 @@ use crate::config::address::passwords;
 use crate::config::choices::AuthKind;
 use crate::config::destination;
 use crate::config::environment::{Environment, SecretSource};
-use crate::config::secret_source::{find_named, names, places, prefixed, without_mark};
+use crate::config::secret_source::{find_among, find_named, names, places, prefixed, without_mark};
 use crate::config::shown::shown;
 use crate::config::values::Values;
 use crate::failure::{Failure, Kind, Result};
@@ -34,13 +34,21 @@ const OWN: [&str; 7] =
     [STAFF_TOKEN, ACCOUNT_TOKEN, OAUTH_ACCESS_TOKEN, OAUTH_REFRESH_TOKEN, CLIENT_SECRET, HASH_KEY, WEBHOOK_URL];
 
 /// Secrets that the clients of buckets take from the environment by themselves.
-const OF_OTHERS: [&str; 5] = [
+const OF_OTHERS: [&str; 6] = [
     "AWS_SECRET_ACCESS_KEY",
     "AWS_SESSION_TOKEN",
     "AWS_TOKEN",
     "AWS_CONTAINER_AUTHORIZATION_TOKEN",
     "AWS_SSE_CUSTOMER_KEY_BASE64",
+    "IDENTITY_HEADER",
 ];
+
+/// Secrets of Azure Blob Storage: the key of the account, a shared access signature, and that of an application.
+pub(super) const AZURE_KEY: [&str; 2] = ["AZURE_STORAGE_ACCOUNT_KEY", "AZURE_STORAGE_KEY"];
+pub(super) const AZURE_SIGNATURE: [&str; 1] = ["AZURE_STORAGE_SAS_TOKEN"];
+pub(super) const AZURE_CLIENT_SECRET: [&str; 1] = ["AZURE_CLIENT_SECRET"];
+/// Names of secrets within a text of settings, which other tools of Azure take.
+const CONNECTION: [&str; 2] = ["AccountKey", "SharedAccessSignature"];
 
 /// Variables of proxies, also in small letters.
 const PROXIES: [&str; 3] = ["HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY"];
@@ -115,7 +123,30 @@ pub fn of_account(environment: Environment, values: &Values) -> Result<Environme
 }
 
 fn secret(environment: &Environment, name: &str) -> Result<Option<NamedSecret>> {
-    let found = find_named(environment, name)?.filter(|(text, _)| !text.is_empty());
+    known(environment, find_named(environment, name)?)
+}
+
+/// The first secret of these names: at the place of the account's secrets, or else in variables, or in the files that they name
+/// with `_FILE`.
+pub(super) fn of_variables(environment: &Environment, names: &[&str]) -> Result<Option<NamedSecret>> {
+    let named = known(environment, find_among(environment, names)?)?;
+    named.iter().for_each(|named| learn_parts(environment, named.secret.reveal()));
+    Ok(named)
+}
+
+/// Registers the signature within a shared access signature, and the secrets within a connection string.
+fn learn_parts(environment: &Environment, text: &str) {
+    let learn = |text: &str| environment.redactor().learn(&Secret::new(text));
+    for (name, value) in text.split(['?', '&', ';']).filter_map(|part| part.split_once('=')) {
+        if name.eq_ignore_ascii_case("sig") || CONNECTION.iter().any(|known| name.trim().eq_ignore_ascii_case(known)) {
+            learn(value);
+        }
+    }
+}
+
+/// A value that was found, as a secret that the redactor knows.
+fn known(environment: &Environment, found: Option<(String, String)>) -> Result<Option<NamedSecret>> {
+    let found = found.filter(|(text, _)| !text.is_empty());
     let named = found.map(|(text, variable)| NamedSecret { secret: Secret::new(&text), variable });
     named.iter().for_each(|named| environment.redactor().learn(&named.secret));
     Ok(named)
@@ -129,9 +160,16 @@ pub fn learn(environment: &Environment) {
     let names = names.flat_map(|name| [prefixed(environment, &name), name]);
     let values = names.filter_map(|name| environment.get(&name).map(without_mark));
     values.for_each(|value| environment.redactor().learn(&Secret::new(&value)));
+    let azure = AZURE_KEY.iter().chain(&AZURE_SIGNATURE).chain(&AZURE_CLIENT_SECRET);
+    for value in azure.filter_map(|name| environment.get(name)) {
+        environment.redactor().learn(&Secret::new(&without_mark(value)));
+        learn_parts(environment, value);
+    }
+    environment.get("AZURE_STORAGE_CONNECTION_STRING").iter().for_each(|text| learn_parts(environment, text));
     // Proxies and endpoints. Variables of other programs may hold a password that is a word of ours.
     let is_used = |name: &str| {
-        name.starts_with("PEARLIFT_") || name.starts_with("AWS_") || PROXIES.contains(&&*name.to_uppercase())
+        ["PEARLIFT_", "AWS_", "AZURE_"].iter().any(|start| name.starts_with(start))
+            || PROXIES.contains(&&*name.to_uppercase())
     };
     let used = environment.all().filter(|(name, _)| is_used(name));
     let passwords = used.filter_map(|(_, value)| passwords(value)).flatten();

@@ -1,6 +1,8 @@
 //! Every setting, and the sections of the file.
 
-use crate::config::choices::{AuthKind, Choice, Deletes, DestinationLayout, Encodings, Notify, Pace, Profile};
+use crate::config::choices::{
+    AuthKind, BucketEncryption, Choice, Deletes, DestinationLayout, Encodings, Notify, Pace, Profile,
+};
 use crate::config::setting::{Example, Holds, RESOURCE, Setting};
 use crate::schema::PartitionChoice;
 
@@ -14,7 +16,9 @@ pub const SECTIONS: &[(&str, &str, &str)] = &[
         "# The token comes from BRIGHTPEARL_STAFF_TOKEN, BRIGHTPEARL_ACCOUNT_TOKEN, or the BRIGHTPEARL_OAUTH_ variables.\n",
     ),
     ("destination", "", ""),
-    ("destination.s3", "credentials come from the usual AWS_ variables", ""),
+    ("destination.s3", "credentials come from the usual AWS_ variables, or from a profile of ~/.aws", ""),
+    ("destination.azure", "credentials come from the usual AZURE_ variables", ""),
+    ("destination.gcs", "for gs://bucket/prefix; credentials come from GOOGLE_APPLICATION_CREDENTIALS", ""),
     ("limits", "", ""),
     ("resources", "", ""),
     ("metrics", "", ""),
@@ -134,12 +138,12 @@ pub const SETTINGS: &[Setting] = &[
         "destination",
         "url",
         Holds::Path,
-        "a folder (a path, `~/…` below the home folder, or `file:///…`), or `s3://bucket/prefix`",
+        "a folder (a path, `~/…` below the home folder, or `file:///…`), `s3://bucket/prefix`, or `az://container/prefix`",
     )
     .else_as("none, needed")
     .sample("\"./lake\"")
     .set()
-    .note("a folder (also ~/lake), or s3://bucket/prefix"),
+    .note("a folder (also ~/lake), s3://bucket/prefix, or az://container/prefix"),
     new(
         "destination",
         "layout",
@@ -178,9 +182,65 @@ pub const SETTINGS: &[Setting] = &[
         .else_as("`true` with an endpoint, otherwise `false`")
         .sample("true")
         .note("the default where an endpoint is set"),
+    new(
+        "destination.s3",
+        "profile",
+        Holds::Text,
+        "a profile of `~/.aws/credentials` and `~/.aws/config`: keys, session token, region, endpoint, or a role by web \
+         identity; precedes the keys of the environment",
+    )
+    .else_as("`AWS_PROFILE` unless `AWS_ACCESS_KEY_ID` is set, otherwise none")
+    .sample("\"lake\"")
+    .note("a profile of ~/.aws; otherwise the AWS_ variables"),
+    new(
+        "destination.s3",
+        "encryption",
+        Holds::OneOf(BucketEncryption::NAMES),
+        "the encryption at rest that every write requests: `AES256`, `aws:kms` or `aws:kms:dsse`",
+    )
+    .else_as("the bucket's own rule")
+    .sample("\"aws:kms\"")
+    .note("requested with every write; without it the bucket's own rule holds"),
+    new("destination.s3", "kms_key", Holds::Text, "the id, alias or ARN of the key for `aws:kms` and `aws:kms:dsse`")
+        .else_as("the service's own key")
+        .sample("\"alias/lake\""),
     new("destination.s3", "lock_renew", Holds::Duration, "how often a lock object is renewed").or("20s"),
     new(
         "destination.s3",
+        "lock_expire",
+        Holds::Duration,
+        "a lock that has not changed for this long has expired; at least three times `lock_renew`",
+    )
+    .or("2m"),
+    new("destination.azure", "account", Holds::Text, "the name of the storage account")
+        .else_as("`AZURE_STORAGE_ACCOUNT_NAME`, else `AZURE_STORAGE_ACCOUNT`; needed with `az://`")
+        .sample("\"acmelake\""),
+    new("destination.azure", "endpoint", Holds::Text, "the address of the account, where it is not in the public cloud")
+        .else_as("`AZURE_STORAGE_ENDPOINT`, else `https://{account}.blob.core.windows.net`")
+        .sample("\"https://acmelake.blob.core.windows.net\""),
+    new("destination.azure", "allow_http", Holds::Bool, "accepts an http endpoint; loopback only")
+        .or("false")
+        .note("http is accepted for loopback only"),
+    new("destination.azure", "lock_renew", Holds::Duration, "how often a lock object is renewed").or("20s"),
+    new(
+        "destination.azure",
+        "lock_expire",
+        Holds::Duration,
+        "a lock that has not changed for this long has expired; at least three times `lock_renew`",
+    )
+    .or("2m"),
+    new(
+        "destination.gcs",
+        "experimental",
+        Holds::Bool,
+        "accepts `gs://bucket/prefix`, which no test has proved against the service, see [Google Cloud Storage](#google-cloud-storage)",
+    )
+    .or("false")
+    .sample("true")
+    .note("accepts gs://bucket/prefix, which is not proved against the service"),
+    new("destination.gcs", "lock_renew", Holds::Duration, "how often a lock object is renewed").or("20s"),
+    new(
+        "destination.gcs",
         "lock_expire",
         Holds::Duration,
         "a lock that has not changed for this long has expired; at least three times `lock_renew`",

@@ -3,7 +3,7 @@
 //! Takes the destination of the settings and an address that the user gives instead, gives the beginning of every path. Refuses
 //! (`Settings`) a destination that the engine cannot reach, and characters that engines take for patterns.
 
-use crate::config::{Destination, S3};
+use crate::config::{AzureContainer, CloudBucket, Destination, S3};
 use crate::failure::{Failure, Kind, Result};
 use crate::sql::dialect::SqlDialect;
 
@@ -49,6 +49,8 @@ pub fn address(
         (Some(given), _) => (given.trim_end_matches('/').to_owned(), credentials(dialect, None)),
         (None, Destination::Local(_)) => (folder(dialect, described)?, Vec::new()),
         (None, Destination::S3(s3)) => (bucket(dialect, s3)?, credentials(dialect, Some(s3))),
+        (None, Destination::Azure(azure)) => azure_address(dialect, azure)?,
+        (None, Destination::Cloud(cloud)) => (cloud_address(dialect, cloud)?, credentials(dialect, None)),
     };
     if let Some(sign) = base.chars().find(|c| PATTERNS.contains(c) || c.is_control()) {
         return Err(refused(dialect)
@@ -112,6 +114,72 @@ fn bucket(dialect: SqlDialect, s3: &S3) -> Result<String> {
             .advise("make a shortcut to the bucket, and give its address in OneLake with --location")),
         SqlDialect::ClickHouse => Ok(https(s3)),
     }
+}
+
+/// The address of a container, and where the engine takes its credentials from.
+fn azure_address(dialect: SqlDialect, azure: &AzureContainer) -> Result<(String, Vec<String>)> {
+    let AzureContainer { container, prefix, account, endpoint, .. } = azure;
+    let below = if prefix.is_empty() { String::new() } else { format!("/{prefix}") };
+    let blobs = format!("https://{account}.blob.core.windows.net/{container}{below}");
+    let lake = format!("abfss://{container}@{account}.dfs.core.windows.net{below}");
+    let public =
+        endpoint.as_deref().is_none_or(|endpoint| endpoint == format!("https://{account}.blob.core.windows.net"));
+    let refuse = |why: &str| {
+        Err(refused(dialect).because(why).advise("give with --location the address at which it sees the files"))
+    };
+    let (base, notes) = match dialect {
+        SqlDialect::DuckDb => (format!("az://{container}{below}"), duckdb_azure(account, public)),
+        _ if !public => return refuse("`destination.azure.endpoint` is not that of the public cloud"),
+        SqlDialect::Spark => (lake, vec![
+            "Credentials: hadoop-azure takes them from its configuration, fs.azure.account.auth.type and the keys that belong to it.".to_owned(),
+        ]),
+        SqlDialect::Trino => (lake, trino_azure()),
+        SqlDialect::Databricks => (lake, credentials(dialect, None)),
+        SqlDialect::Snowflake => (blobs.replacen("https://", "azure://", 1), credentials(dialect, None)),
+        SqlDialect::Fabric => (blobs, credentials(dialect, None)),
+        SqlDialect::BigQuery => return refuse("it reads Cloud Storage, and the destination is Azure storage"),
+        SqlDialect::Redshift | SqlDialect::Athena => {
+            return refuse("it reads buckets of AWS only, and the destination is Azure storage");
+        }
+        SqlDialect::ClickHouse => {
+            return refuse("its scripts read a folder or a bucket (`file`, `s3`), and Azure storage needs another function with credentials in the statement");
+        }
+    };
+    Ok((base, notes))
+}
+
+/// The address of a bucket of Cloud Storage.
+fn cloud_address(dialect: SqlDialect, cloud: &CloudBucket) -> Result<String> {
+    let CloudBucket { bucket, prefix, .. } = cloud;
+    match dialect {
+        SqlDialect::BigQuery if prefix.is_empty() => Ok(format!("gs://{bucket}")),
+        SqlDialect::BigQuery => Ok(format!("gs://{bucket}/{prefix}")),
+        _ => Err(refused(dialect)
+            .because(
+                "the destination is Cloud Storage, which is experimental, and the scripts for it are for BigQuery only",
+            )
+            .advise("give with --location the address at which it sees the files")),
+    }
+}
+
+fn duckdb_azure(account: &str, public: bool) -> Vec<String> {
+    let options = match public {
+        true => format!("TYPE azure, PROVIDER credential_chain, ACCOUNT_NAME '{account}'"),
+        // Another endpoint can only be stated so; its keys are never written here.
+        false => "TYPE azure, CONNECTION_STRING '…'".to_owned(),
+    };
+    vec![
+        "Credentials, once in each session before this script; they come from the environment or the machine's identity:"
+            .to_owned(),
+        format!("INSTALL azure; LOAD azure; CREATE SECRET ({options});"),
+    ]
+}
+
+fn trino_azure() -> Vec<String> {
+    let mut lines = trino(None);
+    lines.pop();
+    lines.push("and hive.non-managed-table-writes-enabled=false. Credentials: fs.native-azure.enabled and the azure.* keys of the catalogue.".to_owned());
+    lines
 }
 
 /// The address of a bucket as a web address.
@@ -203,4 +271,62 @@ fn trino(s3: Option<&S3>) -> Vec<String> {
         }),
     );
     lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Environment, Settings};
+
+    /// The address of a destination for a dialect, or the message of its refusal.
+    fn of(dialect: SqlDialect, url: &str, vars: &[(&str, &str)]) -> std::result::Result<String, String> {
+        let usual = [
+            ("PEARLIFT_DESTINATION_URL", url),
+            ("PEARLIFT_DESTINATION_AZURE_ACCOUNT", "acmelake"),
+            ("PEARLIFT_DESTINATION_GCS_EXPERIMENTAL", "true"),
+            ("AZURE_STORAGE_ACCOUNT_KEY", "cGxhbnRlZA=="),
+        ];
+        let vars = usual.iter().chain(vars).map(|(name, value)| (name.into(), value.into()));
+        let settings = Settings::from_text(None, "", Environment::new(vars), &[]).unwrap();
+        let found = address(dialect, &settings.destination().unwrap(), url, None);
+        found
+            .map(|address| {
+                assert!(!address.notes.concat().contains("cGxhbnRlZA"), "{:?}", address.notes);
+                address.of("x")
+            })
+            .map_err(|failure| failure.to_string())
+    }
+
+    #[test]
+    fn a_container_has_the_address_of_each_dialect_or_is_refused() {
+        let lake = "abfss://lake@acmelake.dfs.core.windows.net/shop/x";
+        for (dialect, wanted) in [
+            (SqlDialect::DuckDb, "az://lake/shop/x"),
+            (SqlDialect::Spark, lake),
+            (SqlDialect::Trino, lake),
+            (SqlDialect::Databricks, lake),
+            (SqlDialect::Snowflake, "azure://acmelake.blob.core.windows.net/lake/shop/x"),
+            (SqlDialect::Fabric, "https://acmelake.blob.core.windows.net/lake/shop/x"),
+        ] {
+            assert_eq!(of(dialect, "az://lake/shop", &[]).as_deref(), Ok(wanted), "{dialect:?}");
+        }
+        assert_eq!(of(SqlDialect::DuckDb, "az://lake", &[]).as_deref(), Ok("az://lake/x"));
+        for dialect in [SqlDialect::ClickHouse, SqlDialect::BigQuery, SqlDialect::Redshift, SqlDialect::Athena] {
+            let refused = of(dialect, "az://lake/shop", &[]).unwrap_err();
+            assert!(refused.contains(dialect.title()), "{refused}");
+        }
+        // Another endpoint is one that only DuckDB can be given.
+        let local = [
+            ("PEARLIFT_DESTINATION_AZURE_ENDPOINT", "http://127.0.0.1:10000/acmelake"),
+            ("PEARLIFT_DESTINATION_AZURE_ALLOW_HTTP", "true"),
+        ];
+        assert_eq!(of(SqlDialect::DuckDb, "az://lake/shop", &local).as_deref(), Ok("az://lake/shop/x"));
+        assert!(of(SqlDialect::Spark, "az://lake/shop", &local).unwrap_err().contains("destination.azure.endpoint"));
+    }
+
+    #[test]
+    fn a_bucket_of_cloud_storage_has_an_address_for_bigquery_only() {
+        assert_eq!(of(SqlDialect::BigQuery, "gs://lake/shop", &[]).as_deref(), Ok("gs://lake/shop/x"));
+        assert!(of(SqlDialect::DuckDb, "gs://lake/shop", &[]).unwrap_err().contains("BigQuery only"));
+    }
 }

@@ -1,7 +1,8 @@
-//! Credentials of a bucket: the redactor knows them before they are used, from any source.
+//! Credentials of a bucket: the redactor knows them before they are used, from any source; and the observer of the
+//! requests for those of any store.
 //!
 //! The client takes them from variables, or fetches them: from a container's address, for a web identity, or from the
-//! machine's metadata. It reads no profile files. Each credential that a source returns is registered, and so are those
+//! machine's metadata; keys of the account and a profile of `~/.aws` precede all of these. Each credential that a source returns is registered, and so are those
 //! sent to that source; an answer that is no credential may be quoted in an error, so its texts are registered too.
 
 use std::pin::Pin;
@@ -15,26 +16,60 @@ use object_store::{ClientOptions, CredentialProvider};
 use serde_json::Value;
 use url::form_urlencoded;
 
+use crate::config::{S3, S3Credentials};
 use crate::secret::{Redactor, Secret};
-use crate::store::network::Connector;
+use crate::store::network::{Connector, retry};
 
 /// Settings of the client that hold a secret.
 const CONFIGURED: [AmazonS3ConfigKey; 2] = [AmazonS3ConfigKey::SecretAccessKey, AmazonS3ConfigKey::Token];
-/// Headers and a key of the query by which a source of credentials is asked.
-const ASKED_WITH: [&str; 2] = ["authorization", "x-aws-ec2-metadata-token"];
-const ASKED_FOR: &str = "WebIdentityToken";
+/// Headers, and keys of a query or a form, by which a source of credentials is asked.
+const ASKED_WITH: [&str; 3] = ["authorization", "x-aws-ec2-metadata-token", "x-identity-header"];
+const ASKED_FOR: [&str; 5] = ["WebIdentityToken", "client_secret", "client_assertion", "refresh_token", "assertion"];
 /// Names of secrets in answers, in JSON and XML; an access key's id is none.
-const ANSWERED: [&str; 3] = ["SecretAccessKey", "SessionToken", "Token"];
+const ANSWERED: [&str; 4] = ["SecretAccessKey", "SessionToken", "Token", "access_token"];
 
-/// A builder that makes its credentials known to the redactor.
-pub(super) fn known(builder: AmazonS3Builder, redactor: &Redactor) -> object_store::Result<AmazonS3Builder> {
+/// A builder that makes its credentials known to the redactor: those of the settings, or its own.
+pub(super) fn known(builder: AmazonS3Builder, s3: &S3) -> object_store::Result<AmazonS3Builder> {
+    let redactor = &s3.redactor;
+    let giver = match &s3.credentials {
+        Some(credentials) => with_credentials(&builder, credentials),
+        None => builder.clone(),
+    };
     for key in CONFIGURED {
-        builder.get_config_value(&key).iter().for_each(|value| redactor.learn(&Secret::new(value)));
+        giver.get_config_value(&key).iter().for_each(|value| redactor.learn(&Secret::new(value)));
     }
     // Built for its source of credentials alone, which no other way gives; its requests are those for credentials.
-    let listener = Listener { redactor: redactor.clone() };
-    let source = Arc::clone(builder.clone().with_http_connector(listener).build()?.credentials());
+    let listener = Listener::new(redactor);
+    let source = Arc::clone(giver.with_http_connector(listener).with_bucket_name(&s3.bucket).build()?.credentials());
     Ok(builder.with_credentials(Arc::new(Source { source, redactor: redactor.clone() })))
+}
+
+/// A builder with these credentials and no others; regions and addresses are those of the first one.
+fn with_credentials(builder: &AmazonS3Builder, credentials: &S3Credentials) -> AmazonS3Builder {
+    let mut giver = AmazonS3Builder::new();
+    match credentials {
+        S3Credentials::Keys { key_id, secret_key, token } => {
+            giver = giver.with_access_key_id(key_id).with_secret_access_key(secret_key.reveal());
+            if let Some(token) = token {
+                giver = giver.with_token(token.reveal());
+            }
+        }
+        S3Credentials::WebIdentity { role, token_file, session_name } => {
+            let file = token_file.display().to_string();
+            giver = giver.with_config(AmazonS3ConfigKey::WebIdentityTokenFile, file);
+            giver = giver.with_config(AmazonS3ConfigKey::RoleArn, role);
+            for (key, value) in [
+                (AmazonS3ConfigKey::RoleSessionName, session_name.clone()),
+                (AmazonS3ConfigKey::Region, builder.get_config_value(&AmazonS3ConfigKey::Region)),
+                (AmazonS3ConfigKey::StsEndpoint, builder.get_config_value(&AmazonS3ConfigKey::StsEndpoint)),
+            ] {
+                if let Some(value) = value {
+                    giver = giver.with_config(key, value);
+                }
+            }
+        }
+    }
+    giver.with_retry(retry())
 }
 
 /// A source of credentials that registers them.
@@ -65,8 +100,15 @@ impl CredentialProvider for Source {
 
 /// Makes clients with observed requests and answers.
 #[derive(Debug)]
-struct Listener {
+pub(super) struct Listener {
     redactor: Redactor,
+}
+
+impl Listener {
+    /// One for this redactor.
+    pub fn new(redactor: &Redactor) -> Self {
+        Self { redactor: redactor.clone() }
+    }
 }
 
 impl HttpConnector for Listener {
@@ -116,8 +158,11 @@ impl Listening {
             );
         }
         let query = request.uri().query().unwrap_or_default();
-        let asked = form_urlencoded::parse(query.as_bytes()).filter(|(name, _)| name == ASKED_FOR);
-        asked.for_each(|(_, value)| self.redactor.learn(&Secret::new(&value)));
+        let form = request.body().as_bytes().map_or(&[][..], |bytes| &bytes[..]);
+        let asked = form_urlencoded::parse(query.as_bytes()).chain(form_urlencoded::parse(form));
+        asked
+            .filter(|(name, _)| ASKED_FOR.contains(&&**name))
+            .for_each(|(_, value)| self.redactor.learn(&Secret::new(&value)));
     }
 }
 

@@ -7,18 +7,7 @@ use crate::disk::is_unfit;
 use crate::failure::{Failure, Kind};
 use crate::quantity::plural;
 use crate::store::network::Untaken;
-
-/// Codes of S3 that are refusals though the client does not report them so: they arrive with the status of a wrong
-/// request, or in the answer to a list, where the client ignores the status.
-const REFUSALS: [&str; 7] = [
-    "AccessDenied",
-    "ExpiredToken",
-    "InvalidAccessKeyId",
-    "InvalidToken",
-    "NoSuchBucket",
-    "RequestTimeTooSkewed",
-    "SignatureDoesNotMatch",
-];
+use crate::store::refusal::refusal;
 
 /// The remedy for a link or another odd object in the destination.
 const NO_LINKS: &str = "below the destination's folder only regular folders and files are used: put the real folder or file in its place; the folder that `destination.url` names may itself be a link";
@@ -26,11 +15,25 @@ const NO_LINKS: &str = "below the destination's folder only regular folders and 
 /// A failure of a verb on a path.
 pub fn failure(verb: &str, path: &str, error: object_store::Error) -> Failure {
     if let Some(untaken) = Untaken::among(&error) {
-        return Failure::new(Kind::StoreRefused, format!("{verb} in the destination"))
+        let (kind, advice) = match untaken {
+            Untaken::Copying(_) => (Kind::StoreUnreachable, "run again: the next run makes the copy again"),
+            Untaken::Redirect(_)
+            | Untaken::TooLong(_)
+            | Untaken::TooMany(_)
+            | Untaken::InTheClear(_)
+            | Untaken::NoProgress
+            | Untaken::Endless(_)
+            | Untaken::NoBulkDelete(_) => (
+                Kind::StoreRefused,
+                "check destination.s3.endpoint and destination.s3.region, or destination.azure.endpoint: this is not how a bucket answers",
+            ),
+        };
+        return Failure::new(kind, format!("{verb} in the destination"))
             .at(path)
             .because(untaken.to_string())
-            .advise("check destination.s3.endpoint and destination.s3.region: this is not how a bucket answers");
+            .advise(advice);
     }
+    let refusal = refusal(&error.to_string());
     let kind = match &error {
         object_store::Error::PermissionDenied { .. }
         | object_store::Error::Unauthenticated { .. }
@@ -38,15 +41,18 @@ pub fn failure(verb: &str, path: &str, error: object_store::Error) -> Failure {
         | object_store::Error::InvalidPath { .. }
         | object_store::Error::NotSupported { .. }
         | object_store::Error::NotImplemented { .. } => Kind::StoreRefused,
-        _ if REFUSALS.iter().any(|code| error.to_string().contains(code)) => Kind::StoreRefused,
+        _ if refusal.is_some() => Kind::StoreRefused,
         _ => io_kind(&error),
     };
     let unfit = unfit_in(&error);
     let failure = Failure::new(kind, format!("{verb} in the destination")).at(path).caused(error);
+    if let Some(refusal) = refusal {
+        return failure.because(refusal.why).advise(refusal.advice);
+    }
     match kind {
         _ if unfit => failure.advise(NO_LINKS),
         Kind::StoreRefused => failure.advise(
-            "check that the destination is a writable folder, or a bucket and AWS_* credentials that allow get, put, list and delete",
+            "check that the destination is a writable folder, or a bucket and AWS_* or AZURE_* credentials that allow get, put, list and delete",
         ),
         _ => failure.advise("check that the destination is reachable and not full; commits are intact, run again"),
     }
@@ -148,7 +154,7 @@ pub fn no_conditional_put(place: &str) -> Failure {
     Failure::new(Kind::StoreRefused, "use the destination")
         .at(place)
         .because("it does not refuse a put-if-absent for an existing object, so two runs could overwrite each other")
-        .advise("use storage that honours If-None-Match: AWS S3, SeaweedFS 4.48, MinIO and Ceph do; or a local folder")
+        .advise("use storage that honours If-None-Match: AWS S3, SeaweedFS 4.48, MinIO, Ceph and Azure Blob Storage do; or a local folder")
 }
 
 /// The tables of this destination are below other keys: an earlier version escaped letters of the prefix.

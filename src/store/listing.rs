@@ -3,15 +3,17 @@
 //!
 //! Takes the client of the bucket, gives the same verbs. A list is read page by page here, for the client follows any
 //! continuation: one that names a page twice, that brings nothing page after page, or that fills the memory is refused.
+//! Objects are deleted one at a time where the service does not delete several at once.
 
 use std::collections::HashSet;
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures_util::stream::BoxStream;
 use futures_util::{StreamExt, TryStreamExt};
-use object_store::aws::AmazonS3;
 use object_store::list::{PaginatedListOptions, PaginatedListResult, PaginatedListStore};
 use object_store::path::{DELIMITER, Path};
 use object_store::{
@@ -19,12 +21,15 @@ use object_store::{
     PutOptions, PutPayload, PutResult, Result,
 };
 
+use crate::store::copying::finished;
 use crate::store::network::{ObjectContent, Untaken};
 
 /// Pages in a row without an entry: a service may give some where many objects were deleted.
 const EMPTY_PAGES: u32 = 100;
 /// Bytes of all entries of a list: about half a million files.
 const LISTED: usize = 128 << 20;
+/// Objects that one request deletes at most.
+const AT_ONCE: usize = 1_000;
 /// Bytes of an entry beside its key and tag.
 const ENTRY: usize = 160;
 
@@ -62,17 +67,72 @@ enum Next {
     Over,
 }
 
-/// The bucket.
-#[derive(Clone, Debug)]
-pub(super) struct Bucket(pub AmazonS3);
+/// The bucket. Cheap to clone; clones know the same about the service.
+#[derive(Clone)]
+pub(super) struct Bucket {
+    store: Arc<dyn ObjectStore>,
+    pages: Arc<dyn PaginatedListStore>,
+    /// The same bucket by a client that deletes objects one at a time, where there is one.
+    singly: Option<Arc<dyn ObjectStore>>,
+    /// Whether the service has refused to delete several objects at once.
+    only_singly: Arc<AtomicBool>,
+    /// Entries that a page of a list is asked to have at most.
+    page: Option<usize>,
+}
+
+impl fmt::Debug for Bucket {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Bucket({})", self.store)
+    }
+}
 
 impl fmt::Display for Bucket {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
+        self.store.fmt(f)
     }
 }
 
 impl Bucket {
+    /// The bucket of a client; `singly` is another client of it that deletes objects one at a time.
+    pub fn new<C>(client: C, singly: Option<C>) -> Self
+    where
+        C: ObjectStore + PaginatedListStore + Clone,
+    {
+        Self {
+            store: Arc::new(client.clone()),
+            pages: Arc::new(client),
+            singly: singly.map(|client| Arc::new(client) as Arc<dyn ObjectStore>),
+            only_singly: Arc::default(),
+            page: None,
+        }
+    }
+
+    /// The same bucket with pages of at most this many entries: some services give more than an answer may have.
+    pub fn with_page(self, entries: usize) -> Self {
+        Self { page: Some(entries), ..self }
+    }
+
+    /// Deletes objects with one request, or one at a time from the first refusal of that on.
+    async fn delete_some(&self, paths: Vec<Result<Path>>) -> Vec<Result<Path>> {
+        let paths = match paths.into_iter().collect::<Result<Vec<Path>>>() {
+            Ok(paths) => futures_util::stream::iter(paths.into_iter().map(Ok)),
+            Err(error) => return vec![Err(error)],
+        };
+        if !self.only_singly.load(Ordering::Relaxed) {
+            let outcomes: Vec<Result<Path>> = self.store.delete_stream(paths.clone().boxed()).collect().await;
+            let unknown = |outcome: &Result<Path>| {
+                let untaken = outcome.as_ref().err().and_then(|error| Untaken::among(error));
+                matches!(untaken, Some(Untaken::NoBulkDelete(_)))
+            };
+            if self.singly.is_none() || !outcomes.iter().any(unknown) {
+                return outcomes;
+            }
+            self.only_singly.store(true, Ordering::Relaxed);
+        }
+        let client = self.singly.as_ref().unwrap_or(&self.store);
+        client.delete_stream(paths.boxed()).collect().await
+    }
+
     /// The pages of objects below a prefix, after an offset; with a delimiter those directly below it.
     fn pages(
         &self,
@@ -82,7 +142,8 @@ impl Bucket {
     ) -> BoxStream<'static, Result<ListResult>> {
         let prefix = prefix.filter(|prefix| !prefix.as_ref().is_empty()).map(|prefix| format!("{prefix}{DELIMITER}"));
         let offset = offset.map(Path::to_string);
-        let start = (self.0.clone(), Next::First, ListedPages::default());
+        let max_keys = self.page;
+        let start = (Arc::clone(&self.pages), Next::First, ListedPages::default());
         let pages = futures_util::stream::try_unfold(start, move |(bucket, next, mut progress)| {
             let (prefix, offset) = (prefix.clone(), offset.clone());
             async move {
@@ -92,7 +153,8 @@ impl Bucket {
                     Next::Over => return Ok(None),
                 };
                 let delimiter = delimiter.then_some(DELIMITER.into());
-                let options = PaginatedListOptions { offset, delimiter, page_token, ..PaginatedListOptions::default() };
+                let options =
+                    PaginatedListOptions { offset, delimiter, page_token, max_keys, ..PaginatedListOptions::default() };
                 let page = bucket.list_paginated(prefix.as_deref(), options).await?;
                 let PaginatedListResult { result, page_token } = page;
                 let next = page_token.filter(|mark| !mark.is_empty());
@@ -125,7 +187,7 @@ impl ObjectStore for Bucket {
         'b: 't,
         Self: 't,
     {
-        self.0.put_opts(location, payload, options)
+        self.store.put_opts(location, payload, options)
     }
 
     fn put_multipart_opts<'a, 'b, 't>(
@@ -138,7 +200,7 @@ impl ObjectStore for Bucket {
         'b: 't,
         Self: 't,
     {
-        self.0.put_multipart_opts(location, options)
+        self.store.put_multipart_opts(location, options)
     }
 
     fn get_opts<'a, 'b, 't>(&'a self, location: &'b Path, mut options: GetOptions) -> Asked<'t, GetResult>
@@ -148,11 +210,16 @@ impl ObjectStore for Bucket {
         Self: 't,
     {
         options.extensions.insert(ObjectContent);
-        self.0.get_opts(location, options)
+        self.store.get_opts(location, options)
     }
 
     fn delete_stream(&self, locations: BoxStream<'static, Result<Path>>) -> BoxStream<'static, Result<Path>> {
-        self.0.delete_stream(locations)
+        let bucket = self.clone();
+        let deleted = locations.chunks(AT_ONCE).then(move |paths| {
+            let bucket = bucket.clone();
+            async move { futures_util::stream::iter(bucket.delete_some(paths).await) }
+        });
+        deleted.flatten().boxed()
     }
 
     fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
@@ -185,7 +252,8 @@ impl ObjectStore for Bucket {
         'c: 't,
         Self: 't,
     {
-        self.0.copy_opts(from, to, options)
+        let copied = self.store.copy_opts(from, to, options);
+        Box::pin(async move { finished(&*self.store, to, copied.await).await })
     }
 }
 

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
+use crate::config::LockSettings;
 use crate::failure::{Failure, Kind, Result};
 use crate::store::error::busy_start;
 use crate::store::{Put, Store, StoreKind, Tag, paths};
@@ -32,6 +33,13 @@ pub struct LockTiming {
     pub renew: Duration,
     /// The time after which unchanged locks have expired.
     pub expire: Duration,
+}
+
+impl LockTiming {
+    /// That of the settings.
+    pub(super) fn of(locks: LockSettings) -> Self {
+        Self { renew: locks.renew, expire: locks.expire }
+    }
 }
 
 impl Default for LockTiming {

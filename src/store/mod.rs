@@ -1,4 +1,5 @@
-//! The destination: a local folder, S3-compatible storage, or memory (for tests), behind one set of verbs.
+//! The destination: a local folder, S3-compatible storage, Azure Blob Storage, or memory (for tests), behind one set of
+//! verbs.
 //!
 //! Takes paths made in [`paths`] (every path that we ever write), gives bytes and outcomes by meaning. Puts that decide
 //! something are conditional; only lock objects, the destination marker and the pointer to a log's checkpoint are overwritten, and only the paths that a caller names are deleted.
@@ -7,9 +8,13 @@ pub mod paths;
 mod error;
 mod credentials;
 mod network;
+mod refusal;
 mod local;
+mod copying;
 mod listing;
 mod open;
+mod container;
+mod cloud;
 mod file;
 mod lock;
 mod lock_file;

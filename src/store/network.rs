@@ -16,7 +16,7 @@ use object_store::client::{
     ClientConfigKey, HttpClient, HttpConnector, HttpError, HttpErrorKind, HttpRequest, HttpResponse, HttpResponseBody,
     HttpService,
 };
-use object_store::{ClientOptions, Error as StoreError};
+use object_store::{ClientOptions, Error as StoreError, RetryConfig};
 use url::Url;
 
 use crate::config::{is_credential_service, is_loopback};
@@ -32,8 +32,22 @@ const ELEMENTS: usize = 100_000;
 const REPORT: usize = 64 << 10;
 /// The time in which a connection is made, or counts as failed, unless the options set less.
 const CONNECT: Duration = Duration::from_secs(5);
+/// The text in place of a signature.
+const SIGNATURE: &str = "[signature]";
+/// Statuses and codes by which a service refuses a request that it does not know.
+const UNKNOWN_REQUEST: ([u16; 2], [&str; 3]) =
+    ([405, 501], ["NotImplemented", "MethodNotAllowed", "MalformedPOSTRequest"]);
 /// A request with its answer takes no longer: data goes in parts of 8 MiB, and is read in ranges.
 const TIMEOUT: Duration = Duration::from_secs(30);
+
+/// A request to the store is tried this often, and for this long: an unreachable store is reported within a minute.
+const TRIES: usize = 6;
+const TRY_FOR: Duration = Duration::from_secs(60);
+
+/// How requests to a store are tried again.
+pub(super) fn retry() -> RetryConfig {
+    RetryConfig { max_retries: TRIES, retry_timeout: TRY_FOR, ..RetryConfig::default() }
+}
 
 /// Marks the request of an object's content, with the length of the object.
 #[derive(Clone, Copy, Debug)]
@@ -54,6 +68,10 @@ pub(super) enum Untaken {
     NoProgress,
     /// A list of more than this many bytes.
     Endless(usize),
+    /// The request to delete several objects at once, refused with this status as unknown.
+    NoBulkDelete(u16),
+    /// An object that is being copied, in this state.
+    Copying(String),
 }
 
 impl fmt::Display for Untaken {
@@ -67,6 +85,10 @@ impl fmt::Display for Untaken {
             Self::InTheClear(host) => write!(f, "{host} is addressed by http, which is accepted for loopback only"),
             Self::NoProgress => write!(f, "the list states that it continues, but does not"),
             Self::Endless(bytes) => write!(f, "the list is longer than {bytes} bytes"),
+            Self::Copying(state) => write!(f, "the copy that is to become this object is `{state}`"),
+            Self::NoBulkDelete(status) => {
+                write!(f, "the service does not delete several objects at once (HTTP {status})")
+            }
         }
     }
 }
@@ -94,7 +116,7 @@ impl Untaken {
 
 impl From<Untaken> for StoreError {
     fn from(untaken: Untaken) -> Self {
-        Self::Generic { store: "S3", source: Box::new(untaken) }
+        Self::Generic { store: "bucket", source: Box::new(untaken) }
     }
 }
 
@@ -109,7 +131,8 @@ impl HttpConnector for Connector {
         let stated = options.get_config_value(&ClientConfigKey::ConnectTimeout);
         let connect = stated.and_then(|text| humantime::parse_duration(&text).ok()).unwrap_or(CONNECT).min(CONNECT);
         let client = |builder: reqwest::ClientBuilder| {
-            let built = builder.build().map_err(|error| StoreError::Generic { store: "S3", source: Box::new(error) });
+            let built =
+                builder.build().map_err(|error| StoreError::Generic { store: "bucket", source: Box::new(error) });
             Ok::<_, StoreError>(HttpClient::new(built?))
         };
         let proxied = client(builder(connect))?;
@@ -151,6 +174,8 @@ impl Way {
         let client = self.to(&request.uri().to_string()).map_err(Untaken::transport)?;
         let content = request.extensions().get::<ObjectContent>().is_some();
         let range = request.headers().get("range").and_then(|value| ranged(value.to_str().ok()?));
+        let signature = signature(&request);
+        let deletes = request.method().as_str() == "POST" && request.uri().query() == Some("delete");
         let answer = client.execute(request).await?;
         let status = answer.status();
         // 304 answers a condition.
@@ -158,8 +183,21 @@ impl Way {
             return Err(Untaken::Redirect(status.as_u16()).transport());
         }
         let (parts, body) = answer.into_parts();
+        // Of Azure, whose copies may be made after the answer.
+        let copied = parts.headers.get("x-ms-copy-status").and_then(|state| state.to_str().ok());
+        if let Some(state) = copied.filter(|state| status.is_success() && *state != "success") {
+            return Err(Untaken::Copying(state.to_owned()).transport());
+        }
         let body = if !status.is_success() {
-            report(body).await.into()
+            let text = report(body).await;
+            // Some services quote it, and it is valid for a while.
+            let text = signature.iter().fold(text, |text, signature| text.replace(signature, SIGNATURE));
+            let (statuses, codes) = UNKNOWN_REQUEST;
+            if deletes && (statuses.contains(&status.as_u16()) || codes.iter().any(|code| text.contains(code))) {
+                // Without the tries that an error of the server is worth.
+                return Err(Untaken::NoBulkDelete(status.as_u16()).transport());
+            }
+            text.into()
         } else if content {
             let stated = parts.headers.get("content-length").and_then(|value| value.to_str().ok()?.parse().ok());
             cut(body, range.into_iter().chain(stated).min())
@@ -181,6 +219,14 @@ impl HttpService for Way {
     {
         Box::pin(self.ask(request))
     }
+}
+
+/// The signature of a request in its header.
+fn signature(request: &HttpRequest) -> Option<String> {
+    let text = request.headers().get("authorization")?.to_str().ok()?;
+    let azure = || text.strip_prefix("SharedKey ")?.rsplit_once(':');
+    let (_, signature) = text.rsplit_once("Signature=").or_else(azure)?;
+    (!signature.is_empty()).then(|| signature.to_owned())
 }
 
 /// Bytes that a `Range` asks for: `bytes=5-9` is five.

@@ -1,4 +1,4 @@
-//! Opens a destination: folder, bucket, or memory.
+//! Opens a destination: folder, bucket, container, or memory.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -9,16 +9,18 @@ use object_store::client::HttpConnector;
 use object_store::memory::InMemory;
 use object_store::path::Path as Key;
 use object_store::prefix::PrefixStore;
-use object_store::{ClientOptions, ObjectStore, RetryConfig};
+use object_store::{ClientOptions, ObjectStore};
 use url::Url;
 
-use crate::config::{Destination, DestinationLayout, S3, check_address, is_credential_service};
+use crate::config::{
+    BucketEncryption, Destination, DestinationLayout, LockSettings, S3, check_address, is_credential_service,
+};
 use crate::disk::Folder;
 use crate::failure::{Failure, Kind, Result};
 use crate::store::credentials::known;
 use crate::store::listing::Bucket;
 use crate::store::local::LocalFolder;
-use crate::store::network::Connector;
+use crate::store::network::{Connector, retry};
 use crate::store::step::Watcher;
 use crate::store::uploads::Uploads;
 use crate::store::{Former, LockTiming, Store, StoreKind, error, paths};
@@ -46,9 +48,6 @@ const ADDRESSES: [(AmazonS3ConfigKey, &str); 5] = [
 ];
 /// The host at which the client asks for `AWS_CONTAINER_CREDENTIALS_RELATIVE_URI`, with its scheme.
 const CONTAINER: &str = "http://169.254.170.2";
-/// A request to the store is tried this often, and for this long: an unreachable store is reported within a minute.
-const TRIES: usize = 6;
-const TRY_FOR: Duration = Duration::from_secs(60);
 
 impl Store {
     /// Opens the destination, in the layout `parquet`. A missing folder is made if `create` is true. Refuses (`StoreRefused`) a folder in which
@@ -56,7 +55,9 @@ impl Store {
     pub fn open(destination: &Destination, create: bool) -> Result<Self> {
         match destination {
             Destination::Local(folder) => Self::folder(folder, create),
-            Destination::S3(s3) => Self::bucket(s3, builder(s3)),
+            Destination::S3(s3) => Self::bucket(s3, AmazonS3Builder::from_env()),
+            Destination::Azure(azure) => Self::container(azure),
+            Destination::Cloud(cloud) => Self::cloud(cloud),
         }
     }
 
@@ -83,55 +84,66 @@ impl Store {
     /// Opens a bucket with the credentials of a builder.
     pub fn bucket(s3: &S3, credentials: AmazonS3Builder) -> Result<Self> {
         let url = format!("s3://{}/{}", s3.bucket, s3.prefix);
-        let retry = RetryConfig { max_retries: TRIES, retry_timeout: TRY_FOR, ..RetryConfig::default() };
         // Never for an endpoint that the client finds in the environment by itself.
         let client = ClientOptions::new().with_allow_http(s3.allow_http && s3.endpoint.is_some());
-        let mut builder = checked(trimmed(credentials)?)?
+        let mut builder = encrypted(checked(trimmed(credentials)?)?, s3)
             .with_http_connector(Connector)
             .with_bucket_name(&s3.bucket)
             .with_region(s3.region.as_deref().unwrap_or("us-east-1"))
             .with_virtual_hosted_style_request(!s3.path_style)
             .with_conditional_put(S3ConditionalPut::ETagMatch)
             .with_client_options(client.clone())
-            .with_retry(retry);
+            .with_retry(retry());
         if let Some(endpoint) = &s3.endpoint {
             // Both of its names, or one that the client finds in the environment by itself would win.
             builder = builder.with_endpoint(endpoint).with_config(AmazonS3ConfigKey::S3Endpoint, endpoint);
         }
-        let opened = known(builder, &s3.redactor)
-            .and_then(AmazonS3Builder::build)
-            .and_then(|bucket| Ok((bucket, Connector.connect(&client)?)));
-        let (bucket, client) = opened.map_err(|error| {
+        let opened = known(builder, s3).and_then(|builder| {
+            let singly = builder.clone().with_disable_bulk_delete(true).build()?;
+            Ok((builder.build()?, singly, Connector.connect(&client)?))
+        });
+        let (bucket, singly, client) = opened.map_err(|error| {
             Failure::new(Kind::StoreRefused, "open the bucket").at(&url).caused(error).advise(
-                "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (or a profile's usual variables) give the credentials",
+                "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY give the credentials, or `profile` under [destination.s3]",
             )
         })?;
-        // Parsed as it is: `Key::from` would escape characters that the client escapes again in its addresses.
-        let prefix = Key::parse(&s3.prefix)
-            .map_err(|error| Failure::new(Kind::Settings, "accept the destination").at(&url).caused(error))?;
-        let inner: Arc<dyn ObjectStore> = if s3.prefix.is_empty() {
-            Arc::new(Bucket(bucket.clone()))
-        } else {
-            Arc::new(PrefixStore::new(Bucket(bucket.clone()), prefix.clone()))
-        };
+        let listed = Bucket::new(bucket.clone(), Some(singly));
+        let store = Self::below(listed.clone(), &s3.prefix, url, s3.locks)?;
+        let prefix = Key::parse(&s3.prefix).expect("it was parsed");
         // As earlier versions made keys of a prefix.
         let escaped = Key::from(s3.prefix.as_str());
         let former = (escaped != prefix).then(|| Former {
             url: format!("s3://{}/{escaped}", s3.bucket),
-            inner: Arc::new(PrefixStore::new(Bucket(bucket.clone()), escaped)),
+            inner: Arc::new(PrefixStore::new(listed, escaped)),
         });
         let uploads = Some(Uploads::new(bucket, client, prefix));
-        let lock_timing = LockTiming { renew: s3.lock_renew, expire: s3.lock_expire };
-        Ok(Self {
+        Ok(Self { uploads, former, ..store })
+    }
+
+    /// A store of the objects of a bucket below a prefix. Refuses (`Settings`) a prefix that no key can have.
+    pub(super) fn below(bucket: Bucket, prefix: &str, url: String, locks: LockSettings) -> Result<Self> {
+        // Parsed as it is: `Key::from` would escape characters that the client escapes again in its addresses.
+        let parsed = Key::parse(prefix)
+            .map_err(|error| Failure::new(Kind::Settings, "accept the destination").at(&url).caused(error))?;
+        let inner: Arc<dyn ObjectStore> = match prefix {
+            "" => Arc::new(bucket),
+            _ => Arc::new(PrefixStore::new(bucket, parsed)),
+        };
+        Ok(Self::in_bucket(inner, url, locks))
+    }
+
+    /// A store of objects below a URL, in the layout `parquet`.
+    fn in_bucket(inner: Arc<dyn ObjectStore>, url: String, locks: LockSettings) -> Self {
+        Self {
             inner,
             place: StoreKind::Bucket(url),
-            lock_timing,
+            lock_timing: LockTiming::of(locks),
             watcher: Watcher::default(),
-            uploads,
-            former,
+            uploads: None,
+            former: None,
             layout: DestinationLayout::default(),
             retention: Duration::ZERO,
-        })
+        }
     }
 
     /// A destination that lives as long as the process, for tests.
@@ -149,20 +161,17 @@ impl Store {
     }
 }
 
-/// The client's own way to its credentials; or the account's, with all other settings of the environment.
-fn builder(s3: &S3) -> AmazonS3Builder {
-    let Some(own) = &s3.credentials else { return AmazonS3Builder::from_env() };
-    let mut builder = AmazonS3Builder::new();
-    for (name, value) in &own.variables {
-        let known = name.to_ascii_lowercase().parse::<AmazonS3ConfigKey>().ok();
-        if let Some(key) = known.filter(|key| CREDENTIALS.iter().all(|(credential, _)| credential != key)) {
-            builder = builder.with_config(key, value);
-        }
-    }
-    builder = builder.with_access_key_id(&own.access_key_id).with_secret_access_key(own.secret_access_key.reveal());
-    match &own.session_token {
-        Some(token) => builder.with_token(token.reveal()),
+/// The encryption of the settings, which every put, copy and upload requests.
+fn encrypted(builder: AmazonS3Builder, s3: &S3) -> AmazonS3Builder {
+    let key = s3.kms_key.as_deref().unwrap_or_default();
+    match s3.encryption {
         None => builder,
+        Some(BucketEncryption::Kms) => builder.with_sse_kms_encryption(key),
+        Some(BucketEncryption::DoubleKms) => builder.with_dsse_kms_encryption(key),
+        Some(BucketEncryption::Managed) => {
+            let kind = "aws_server_side_encryption".parse().expect("it is a name that the client knows");
+            builder.with_config(kind, "AES256")
+        }
     }
 }
 

@@ -47,7 +47,7 @@ fn store(program: &Program) -> Store {
     let credentials = AmazonS3Builder::new().with_access_key_id(S3_KEY).with_secret_access_key(S3_SECRET);
     match program.request(&[]).settings.destination().unwrap() {
         Destination::S3(s3) => Store::bucket(&s3, credentials).unwrap(),
-        Destination::Local(_) => panic!("it is a bucket"),
+        Destination::Local(_) | Destination::Azure(_) | Destination::Cloud(_) => panic!("it is a bucket"),
     }
 }
 
@@ -100,7 +100,16 @@ fn givers(program: &Program, root: &str, token: &str) -> Vec<(&'static str, Prog
         .with("AWS_WEB_IDENTITY_TOKEN_FILE", token)
         .with("AWS_ROLE_ARN", "arn:aws:iam::1:role/lake")
         .with("AWS_ENDPOINT_URL_STS", root);
-    vec![("instance", instance), ("pod", pod), ("role", role)]
+    // The role again, by a profile.
+    let config = std::path::Path::new(token).with_file_name("config");
+    let profile = format!("[profile pod]\nrole_arn = arn:aws:iam::1:role/lake\nweb_identity_token_file = {token}\n");
+    std::fs::write(&config, profile).unwrap();
+    let profile = program
+        .clone()
+        .with("AWS_CONFIG_FILE", config.to_str().unwrap())
+        .with("PEARLIFT_DESTINATION_S3_PROFILE", "pod")
+        .with("AWS_ENDPOINT_URL_STS", root);
+    vec![("instance", instance), ("pod", pod), ("role", role), ("profile", profile)]
 }
 
 #[test]

@@ -161,14 +161,14 @@ async fn what_a_bucket_refuses_is_told_and_what_it_lies_about_is_seen_through() 
     program.run(&run).expect(0);
 
     // GIVEN a service that refuses at some point WHEN it runs THEN it gives the reason, with 5, and damages nothing
-    let (always, advice) = (usize::MAX, "AWS_");
-    for (method, path, answer, words) in [
-        ("PUT", "/staging/", Answer::Refuse(403, "AccessDenied"), "AccessDenied"),
-        ("PUT", "/manifests/", Answer::Refuse(403, "AccessDenied"), "AccessDenied"),
-        ("GET", "list-type", Answer::Refuse(404, "NoSuchBucket"), "NoSuchBucket"),
-        ("PUT", "/locks/", Answer::Refuse(400, "ExpiredToken"), "ExpiredToken"),
-        ("PUT", "/manifests/", Answer::Refuse(400, "ExpiredToken"), "ExpiredToken"),
-        ("GET", "/manifests/", Answer::Refuse(403, "RequestTimeTooSkewed"), "RequestTimeTooSkewed"),
+    let always = usize::MAX;
+    for (method, path, answer, words, advice) in [
+        ("PUT", "/staging/", Answer::Refuse(403, "AccessDenied"), "AccessDenied", "AWS_ACCESS_KEY_ID"),
+        ("PUT", "/manifests/", Answer::Refuse(403, "AccessDenied"), "AccessDenied", "AWS_ACCESS_KEY_ID"),
+        ("GET", "list-type", Answer::Refuse(404, "NoSuchBucket"), "NoSuchBucket", "destination.url"),
+        ("PUT", "/locks/", Answer::Refuse(400, "ExpiredToken"), "ExpiredToken", "AWS_SESSION_TOKEN"),
+        ("PUT", "/manifests/", Answer::Refuse(400, "ExpiredToken"), "ExpiredToken", "AWS_SESSION_TOKEN"),
+        ("GET", "/manifests/", Answer::Refuse(403, "RequestTimeTooSkewed"), "RequestTimeTooSkewed", "clock (NTP)"),
     ] {
         sandbox.insert("brand", 1);
         proxy.answer(method, path, always, answer);
@@ -249,24 +249,26 @@ async fn each_refusal_of_a_bucket_is_told_as_what_it_is() {
         objects.filter(|path| !path.contains("/locks/") && !path.contains("/runs/")).collect::<Vec<String>>()
     };
     let before = kept();
-    let (always, rights, trouble) = (usize::MAX, "AWS_", "check that the destination is reachable");
+    let (always, trouble) = (usize::MAX, "check that the destination is reachable");
     // GIVEN a bucket that refuses to write or to list, once and for all, each for a reason of its own
     for (method, path, status, code, advice) in [
-        ("PUT", "/locks/", 403, "AccessDenied", rights),
-        ("PUT", "/locks/", 403, "InvalidAccessKeyId", rights),
-        ("PUT", "/locks/", 403, "SignatureDoesNotMatch", rights),
-        ("PUT", "/locks/", 403, "RequestTimeTooSkewed", rights),
-        ("PUT", "/locks/", 400, "ExpiredToken", rights),
-        ("PUT", "/locks/", 400, "InvalidToken", rights),
-        ("PUT", "/locks/", 404, "NoSuchBucket", rights),
+        ("PUT", "/locks/", 403, "AccessDenied", "the credentials do not allow it"),
+        ("PUT", "/locks/", 403, "InvalidAccessKeyId", "does not know the access key"),
+        ("PUT", "/locks/", 403, "SignatureDoesNotMatch", "AWS_SECRET_ACCESS_KEY"),
+        ("PUT", "/locks/", 403, "RequestTimeTooSkewed", "clock (NTP)"),
+        ("PUT", "/locks/", 400, "ExpiredToken", "the session token has expired"),
+        ("PUT", "/locks/", 400, "InvalidToken", "AWS_SESSION_TOKEN belongs to the keys"),
+        ("PUT", "/locks/", 404, "NoSuchBucket", "the bucket does not exist"),
+        ("PUT", "/locks/", 400, "KMS.DisabledException", "destination.s3.kms_key"),
+        ("PUT", "/locks/", 400, "AuthorizationHeaderMalformed", "the bucket is in another region"),
         ("PUT", "/locks/", 503, "SlowDown", trouble),
-        ("GET", "list-type", 403, "AccessDenied", rights),
-        ("GET", "list-type", 403, "InvalidAccessKeyId", rights),
-        ("GET", "list-type", 403, "SignatureDoesNotMatch", rights),
-        ("GET", "list-type", 403, "RequestTimeTooSkewed", rights),
-        ("GET", "list-type", 400, "ExpiredToken", rights),
-        ("GET", "list-type", 400, "InvalidToken", rights),
-        ("GET", "list-type", 404, "NoSuchBucket", rights),
+        ("GET", "list-type", 403, "AccessDenied", "the credentials do not allow it"),
+        ("GET", "list-type", 403, "InvalidAccessKeyId", "does not know the access key"),
+        ("GET", "list-type", 403, "SignatureDoesNotMatch", "AWS_SECRET_ACCESS_KEY"),
+        ("GET", "list-type", 403, "RequestTimeTooSkewed", "clock (NTP)"),
+        ("GET", "list-type", 400, "ExpiredToken", "the session token has expired"),
+        ("GET", "list-type", 400, "InvalidToken", "AWS_SESSION_TOKEN belongs to the keys"),
+        ("GET", "list-type", 404, "NoSuchBucket", "the bucket does not exist"),
     ] {
         proxy.answer(method, path, always, Answer::Refuse(status, code));
         sandbox.take_log();

@@ -330,12 +330,13 @@ async fn the_schemas_of_a_folder_add_a_resource_and_replace_one() {
 }
 
 #[test]
-fn the_settings_for_s3_are_read_as_they_are_meant() {
+fn the_settings_for_buckets_and_containers_are_read_as_they_are_meant() {
     let catalog = Catalog::load(None).unwrap();
     let names: Vec<&str> = catalog.resources().iter().map(|resource| resource.name.as_str()).collect();
-    let found = files(&examples().join("s3"));
-    assert_eq!(found.len(), 3, "{found:?}");
-    for file in found {
+    let [s3, azure] = ["s3", "azure"].map(|folder| files(&examples().join(folder)));
+    assert_eq!((s3.len(), azure.len()), (3, 2), "{s3:?} {azure:?}");
+    let kinds = s3.into_iter().map(|file| (file, "S3")).chain(azure.into_iter().map(|file| (file, "Azure")));
+    for (file, kind) in kinds {
         // An account id is needed where the text has a gap.
         let folder = tempfile::tempdir().unwrap();
         let text = std::fs::read_to_string(&file).unwrap().replace("<account id>", "0123456789abcdef");
@@ -344,7 +345,7 @@ fn the_settings_for_s3_are_read_as_they_are_meant() {
         let settings = Settings::load(Some(&copy), Environment::new([]), &names).unwrap();
         let destination = format!("{:?}", settings.destination().unwrap());
         let named = ["\"lake\"", "\"brightpearl\""].iter().all(|name| destination.contains(name));
-        assert!(named && destination.starts_with("S3"), "{}: {destination}", file.display());
+        assert!(named && destination.starts_with(kind), "{}: {destination}", file.display());
     }
 }
 

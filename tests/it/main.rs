@@ -3,8 +3,11 @@
 #![allow(clippy::unwrap_used, reason = "a test that panics has found something")]
 
 mod accounts;
+mod azure;
+mod azure_answers;
 mod bounded;
 mod bucket;
+mod bucket_settings;
 mod business;
 mod readme_query;
 mod cadence;
@@ -12,6 +15,7 @@ mod churn;
 mod citations;
 mod clean;
 mod clocks;
+mod cloud;
 mod clock_rules;
 mod commit;
 mod complete;

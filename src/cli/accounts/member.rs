@@ -68,6 +68,11 @@ fn own(settings: &Settings) -> Vec<(&'static str, String)> {
             let endpoint = s3.endpoint.map(|endpoint| format!(" at {endpoint}")).unwrap_or_default();
             format!("s3://{}/{}{endpoint}", s3.bucket, s3.prefix)
         }
+        Destination::Azure(azure) => {
+            let endpoint = azure.endpoint.map(|endpoint| format!(" at {endpoint}")).unwrap_or_default();
+            format!("az://{}/{} of {}{endpoint}", azure.container, azure.prefix, azure.account)
+        }
+        Destination::Cloud(cloud) => format!("gs://{}/{}", cloud.bucket, cloud.prefix),
     });
     let metrics = settings.metrics_file().ok().flatten().map(|file| real(&file).display().to_string());
     let tokens = settings.token_file().map(|file| real(Path::new(file)).display().to_string());

@@ -13,12 +13,13 @@ use super::weed::Weed;
 
 /// The secrets of the sandbox, and those of the tests' own S3 server. Tokens that a refresh gives begin as the first
 /// one.
-const KNOWN: [&str; 6] = [
+const KNOWN: [&str; 7] = [
     "sandbox-staff-token",
     "sandbox-account-token",
     "sandbox-client-secret",
     "sandbox+access/token",
     "sandbox+refresh/token",
+    "planted-key-of-the-azure-account",
     S3_SECRET,
 ];
 
@@ -109,8 +110,9 @@ pub fn is_secret(name: &str) -> bool {
     // Also with the prefix of an account.
     let ours = name.contains("BRIGHTPEARL_") || name.contains("PAN_SEC_BRIGHTPEARL-");
     let name = name.trim_end_matches("_FILE");
+    let azure = name.starts_with("AZURE_") && ["_KEY", "_SAS_TOKEN", "_SECRET"].iter().any(|end| name.ends_with(end));
     let amazon = name.starts_with("AWS_") && (name.ends_with("_TOKEN") || name.starts_with("AWS_SECRET"));
-    (ours && ["_TOKEN", "_SECRET", "_WEBHOOK_URL"].iter().any(|end| name.ends_with(end))) || amazon
+    (ours && ["_TOKEN", "_SECRET", "_WEBHOOK_URL"].iter().any(|end| name.ends_with(end))) || amazon || azure
 }
 
 /// A secret in each spelling without escapes, in lower case.

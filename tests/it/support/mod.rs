@@ -1,6 +1,7 @@
 //! Parts that the tests share: the program, readers of Parquet, an S3 server, places to write.
 
 mod answers;
+mod azurite;
 mod faulty;
 mod echo;
 mod harm;
@@ -12,6 +13,7 @@ mod python;
 mod weed;
 
 pub use answers::{answer, serve};
+pub use azurite::Azurite;
 pub use echo::Echo;
 pub use faulty::{Fault, Faults, Gate, Sorry, Verb};
 pub use harm::{cut, findings, flip, head, largest, rewrite, version};

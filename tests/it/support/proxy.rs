@@ -39,11 +39,27 @@ struct Rule {
     answer: Answer,
 }
 
+/// A request that came.
+#[derive(Clone, Debug)]
+pub struct Heard {
+    pub method: String,
+    /// With its query.
+    pub path: String,
+    headers: hyper::HeaderMap,
+}
+
+impl Heard {
+    /// The text of a header.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).map(|value| value.to_str().expect("it is text"))
+    }
+}
+
 /// A proxy; it ends when dropped.
 pub struct Proxy {
     address: std::net::SocketAddr,
     rules: Arc<Mutex<Vec<Rule>>>,
-    log: Arc<Mutex<Vec<(String, String)>>>,
+    log: Arc<Mutex<Vec<Heard>>>,
     server: tokio::task::JoinHandle<()>,
 }
 
@@ -54,7 +70,7 @@ impl Proxy {
         let address = listener.local_addr().unwrap();
         let rules: Arc<Mutex<Vec<Rule>>> = Arc::default();
         let known = Arc::clone(&rules);
-        let log: Arc<Mutex<Vec<(String, String)>>> = Arc::default();
+        let log: Arc<Mutex<Vec<Heard>>> = Arc::default();
         let heard = Arc::clone(&log);
         let server = tokio::spawn(async move {
             let client = crate::support::client();
@@ -66,7 +82,8 @@ impl Proxy {
                 connections.spawn(async move {
                     let service = service_fn(move |request: Request<Incoming>| {
                         let path = request.uri().path_and_query().unwrap().to_string();
-                        heard.lock().unwrap().push((request.method().to_string(), path));
+                        let (method, headers) = (request.method().to_string(), request.headers().clone());
+                        heard.lock().unwrap().push(Heard { method, path, headers });
                         let (client, rules, to) = (client.clone(), Arc::clone(&rules), to.clone());
                         async move { Ok::<_, Infallible>(pass(&client, &rules, &to, request).await) }
                     });
@@ -86,6 +103,11 @@ impl Proxy {
 
     /// The requests since the last call: method, path and query.
     pub fn take_log(&self) -> Vec<(String, String)> {
+        self.take_heard().into_iter().map(|heard| (heard.method, heard.path)).collect()
+    }
+
+    /// The same, whole.
+    pub fn take_heard(&self) -> Vec<Heard> {
         std::mem::take(&mut self.log.lock().unwrap())
     }
 

@@ -31,6 +31,22 @@ pub struct Weed {
 impl Weed {
     /// Starts a server and waits until it serves.
     pub fn start() -> Self {
+        Self::configured(None)
+    }
+
+    /// Starts one that encrypts with keys of its own management service, which makes each key that is named.
+    pub fn with_keys() -> Self {
+        let identity = serde_json::json!({
+            "name": "lake",
+            "credentials": [{"accessKey": S3_KEY, "secretKey": S3_SECRET}],
+            "actions": ["Admin"],
+        });
+        let local = serde_json::json!({"type": "local", "enableOnDemandCreate": true});
+        let keys = serde_json::json!({"default_provider": "local", "providers": {"local": local}});
+        Self::configured(Some(serde_json::json!({"identities": [identity], "kms": keys})))
+    }
+
+    fn configured(settings: Option<serde_json::Value>) -> Self {
         let folder = tempfile::tempdir().expect("a folder can be made");
         let ports = free_ports();
         let [s3, master, volume, filer, admin] = ports;
@@ -50,6 +66,11 @@ impl Weed {
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null());
+        if let Some(settings) = settings {
+            let path = folder.path().join("s3.json");
+            std::fs::write(&path, settings.to_string()).expect("it can be written");
+            command.arg(format!("-s3.config={}", path.display()));
+        }
         let child = command.spawn().expect("the S3 server starts");
         let weed = Self { child, port: s3, filer, _folder: folder };
         weed.wait();
@@ -87,7 +108,7 @@ impl Weed {
     pub fn store(&self, program: &Program) -> Store {
         match program.request(&[]).settings.destination().expect("it is set") {
             Destination::S3(s3) => Store::bucket(&s3, credentials()).expect("it opens"),
-            Destination::Local(_) => program.store(),
+            Destination::Local(_) | Destination::Azure(_) | Destination::Cloud(_) => program.store(),
         }
     }
 
@@ -102,6 +123,16 @@ impl Weed {
     pub async fn keys(&self) -> Vec<String> {
         let listed: Vec<_> = self.bucket().list(None).try_collect().await.expect("it can be listed");
         listed.into_iter().map(|meta| meta.location.to_string()).collect()
+    }
+
+    /// The value of a header of an object, as the server states it.
+    pub async fn header(&self, key: &str, name: &str) -> Option<String> {
+        let path = Path::parse(key).expect("it is a key");
+        let address = self.bucket().signed_url(reqwest::Method::HEAD, &path, Duration::from_secs(60)).await;
+        let answer = crate::support::client().head(address.expect("it can be signed")).send().await;
+        let answer = answer.expect("the server answers");
+        assert_eq!(answer.status(), 200, "{key}");
+        answer.headers().get(name).map(|value| value.to_str().expect("it is text").to_owned())
     }
 
     /// Deletes all objects.
