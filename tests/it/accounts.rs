@@ -275,8 +275,11 @@ impl Several {
         Self { child, lines, said: Vec::new() }
     }
 
-    /// The messages up to one with all these words.
+    /// The messages up to one with all these words, if none had them yet.
     fn wait_for(&mut self, words: &[&str]) {
+        if self.said.iter().any(|line| words.iter().all(|word| line.contains(word))) {
+            return;
+        }
         for line in self.lines.by_ref() {
             self.said.push(line.unwrap());
             if words.iter().all(|word| self.said.last().unwrap().contains(word)) {
@@ -332,7 +335,7 @@ async fn a_signal_stops_every_account_and_a_killed_process_is_one_account() {
         .with("BOLT_BRIGHTPEARL_STAFF_TOKEN", &token("bolt"))
         .with("CRUX_BRIGHTPEARL_STAFF_TOKEN", &token("crux"));
     let pattern = folder.pattern();
-    let arguments = ["--config", &pattern, "--progress", "never", "run", "brand", "order"];
+    let arguments = ["--config", &pattern, "--progress", "never", "-v", "run", "brand", "order"];
 
     // WHEN the command is interrupted
     let mut run = Several::start(&program, &arguments);
