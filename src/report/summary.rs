@@ -33,9 +33,13 @@ pub fn summary(outcome: &Outcome, width: Option<usize>) -> Vec<String> {
 /// The run in one line, below the table of those resources that did not come to their end or have more to say: for a log,
 /// which has a line for each resource that changed.
 pub fn log_summary(outcome: &Outcome) -> Vec<String> {
-    let rows: Vec<Vec<String>> = outcome.resources.iter().map(row).collect();
-    let plain = |state: &str| state == COMPLETE || state.starts_with(NOTHING_DUE);
-    let rows: Vec<Vec<String>> = rows.into_iter().filter(|row| row.last().is_some_and(|state| !plain(state))).collect();
+    let rows = outcome.resources.iter().map(|resource| (resource, row(resource)));
+    let plain = |resource: &ResourceOutcome, state: &str| {
+        // One that was not due has tables; one that could not be read yet has none.
+        state == COMPLETE || (state.starts_with(NOTHING_DUE) && resource.version.is_some())
+    };
+    let telling = rows.filter(|(resource, row)| row.last().is_some_and(|state| !plain(resource, state)));
+    let rows: Vec<Vec<String>> = telling.map(|(_, row)| row).collect();
     let table = if rows.is_empty() { Vec::new() } else { [SUMMARY.lines(&rows, None), vec![String::new()]].concat() };
     [table, vec![totals(outcome)]].concat()
 }
