@@ -12,6 +12,8 @@ mod signals;
 mod metrics;
 mod start;
 mod history;
+mod version;
+mod made;
 mod demo;
 mod init;
 mod check;
@@ -29,6 +31,7 @@ mod resources;
 mod sql;
 mod sandbox;
 mod completions;
+mod man;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -40,6 +43,7 @@ use jiff::Timestamp;
 use crate::cli::arguments::{Arguments, Command};
 use crate::cli::start::Start;
 use crate::cli::terminal::Terminal;
+use crate::cli::version::version;
 use crate::config::{Environment, learn};
 use crate::failure::{Failure, Kind, Result};
 use crate::report::{LogContext, line};
@@ -63,9 +67,13 @@ pub fn main(
     let arguments: Vec<OsString> = arguments.into_iter().collect();
     let arguments = match Arguments::try_parse_from(&arguments) {
         Ok(parsed) => parsed,
+        Err(error) if error.kind() == ErrorKind::DisplayVersion => {
+            let printed = version().and_then(|lines| Terminal::new(redactor).print(&lines));
+            return ExitCode::from(printed.map_or_else(|failure| failure.kind().exit_code(), |()| 0));
+        }
         Err(error) => {
             show(&error, &arguments, &redactor);
-            let asked = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
+            let asked = error.kind() == ErrorKind::DisplayHelp;
             return ExitCode::from(if asked { 0 } else { Kind::Usage.exit_code() });
         }
     };
@@ -127,6 +135,7 @@ async fn dispatch(start: Start, command: Command) -> Result<u8> {
         Command::Resources(resources) => resources::resources(start, resources).await,
         Command::Sql(sql) => sql::sql(start, sql).await,
         Command::Sandbox(sandbox) => sandbox::sandbox(sandbox).await,
-        Command::Completions(completions) => completions::completions(completions),
+        Command::Completions(completions) => completions::completions(&start, &completions),
+        Command::Man(arguments) => man::man(&start, &arguments),
     }
 }

@@ -27,4 +27,4 @@ pub use resolve::{AccountSettings, Destination, Limits, S3, Settings};
 pub use secrets::{Credentials, NamedSecret, OAuth, capitalised, learn};
 pub use setting::{Holds, Setting};
 pub use settings::SETTINGS;
-pub use written::{reference, template};
+pub use written::{configuration, template};
