@@ -41,13 +41,13 @@ mod tests {
 
     #[test]
     fn each_argument_that_names_a_resource_offers_the_resources() {
-        let command = completed(Arguments::command(), &["order".to_owned(), "product".to_owned()]);
+        let command = completed(Arguments::command(), &["first".to_owned(), "second".to_owned()]);
         let mut offering = Vec::new();
         for command in command.get_subcommands() {
             for argument in command.get_arguments() {
                 let values: Vec<String> =
                     argument.get_possible_values().iter().map(|value| value.get_name().to_owned()).collect();
-                if values == ["order", "product"] {
+                if values == ["first", "second"] {
                     offering.push(command.get_name().to_owned());
                 }
             }

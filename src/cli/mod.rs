@@ -13,6 +13,8 @@ mod metrics;
 mod start;
 mod history;
 mod version;
+#[cfg(test)]
+mod book;
 mod made;
 mod demo;
 mod init;

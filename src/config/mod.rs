@@ -19,6 +19,8 @@ mod destination;
 mod secrets;
 mod resolve;
 mod resource;
+#[cfg(test)]
+mod page_tests;
 
 pub use address::{check_address, is_credential_service, is_loopback, shown_address};
 pub use choices::{Choice, Deletes, DestinationLayout, Encodings, Pace};

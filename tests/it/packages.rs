@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::Command;
 
-use crate::support::{files, tool};
+use crate::support::files;
+#[cfg(target_os = "linux")]
+use crate::support::tool;
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -69,9 +71,19 @@ fn pearlift(arguments: &[&str]) -> (i32, String, String) {
     (done.status.code().unwrap(), text(done.stdout), text(done.stderr))
 }
 
+/// The binary of the tests without its symbols, which are most of it; as it is, where no tool removes them.
+#[cfg(target_os = "linux")]
+fn stripped(folder: &Path) -> std::path::PathBuf {
+    let (whole, small) = (std::path::PathBuf::from(env!("CARGO_BIN_EXE_pearlift")), folder.join("pearlift"));
+    let done = Command::new("objcopy").arg("--strip-all").args([&whole, &small]).status();
+    if done.is_ok_and(|status| status.success()) { small } else { whole }
+}
+
 #[test]
+#[cfg(target_os = "linux")]
 fn the_packages_of_a_binary_are_installed_and_export_a_demo() {
-    let packages = tempfile::tempdir().unwrap();
+    let (packages, folder) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let binary = stripped(folder.path());
     let script = |name: &str, arguments: &[&str]| {
         let done =
             Command::new(tool("python")).arg(root().join("packaging").join(name)).args(arguments).output().unwrap();
@@ -82,7 +94,7 @@ fn the_packages_of_a_binary_are_installed_and_export_a_demo() {
     };
     // GIVEN the archive, the wheel and the checksums of this binary
     let out = packages.path().to_str().unwrap();
-    let (is_packed, said) = script("bundle.py", &["--binary", env!("CARGO_BIN_EXE_pearlift"), "--out", out]);
+    let (is_packed, said) = script("bundle.py", &["--binary", binary.to_str().unwrap(), "--out", out]);
     assert!(is_packed, "{said}");
     // WHEN each is installed as users install it THEN it runs
     let (is_good, said) = script("check.py", &[out]);
