@@ -32,6 +32,7 @@ site_description = "Copies a Brightpearl account into Parquet files, nightly, in
 docs_dir = "src"
 site_dir = "site"
 use_directory_urls = false
+extra_css = ["book.css"]
 nav = %s
 
 [project.theme]
@@ -173,6 +174,7 @@ def main():
     source = out / "src"
     copy(source)
     complete(source)
+    shutil.copy(ROOT / "book/book.css", source)
     (out / "zensical.toml").write_text(SETTINGS % navigation())
     environment = {**os.environ, "NO_COLOR": "1"}
     tool = pathlib.Path(sys.executable).parent / "zensical"
