@@ -10,6 +10,7 @@ import argparse
 import hashlib
 import os
 import pathlib
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -47,6 +48,9 @@ def check_share(share, folder):
     pages = sorted((share / "man/man1").glob("pearlift*.1"))
     demand(len(pages) > 15, f"{len(pages)} manual pages")
     demand(all(page.read_text().count(".SH") > 4 for page in pages), "a manual page has no sections")
+    for page in pages if shutil.which("groff") else []:
+        done = subprocess.run(["groff", "-man", "-ww", "-z", "-Tutf8", "-K", "utf8", page], stderr=subprocess.PIPE)
+        demand(done.returncode == 0 and not done.stderr, f"groff about {page.name}: {done.stderr.decode()}")
     bash = share / "bash-completion/completions/pearlift"
     script = f"source {bash}; COMP_WORDS=(pearlift run goods_m); COMP_CWORD=2; _pearlift pearlift goods_m run; echo ${{COMPREPLY[@]}}"
     demand(run("bash", "-c", script, folder=folder).split() == ["goods_movement"], "bash completes no resource")
