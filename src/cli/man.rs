@@ -1,4 +1,4 @@
-//! `pearlift man`: the manual pages, one for the program and one for each command.
+//! `pearlift man`: the manual pages, one for the program and one for each command, those within `auth` too.
 //!
 //! Takes the arguments and the endings of the help, gives files in roff. Refuses to write over a file that is no page of ours.
 
@@ -40,12 +40,20 @@ fn pages() -> Result<Vec<(PathBuf, String)>> {
     let mut all = Arguments::command().disable_help_subcommand(true);
     all.build();
     let commands: Vec<clap::Command> = all.get_subcommands().cloned().collect();
-    std::iter::once(all).chain(commands).map(page).collect()
+    let mut pages = vec![page(all, "pearlift")?];
+    for command in commands {
+        let ending = command.get_name().to_owned();
+        let within: Vec<clap::Command> = command.get_subcommands().cloned().collect();
+        for one in std::iter::once(command).chain(within) {
+            pages.push(page(one, &ending)?);
+        }
+    }
+    Ok(pages)
 }
 
-/// The page of a command; its examples and exit codes are sections of their own, as manual pages have them.
-fn page(command: clap::Command) -> Result<(PathBuf, String)> {
-    let name = command.get_name().to_owned();
+/// The page of a command, with the examples and exit codes of the given ending as sections of their own, as manual pages have
+/// them.
+fn page(command: clap::Command, ending: &str) -> Result<(PathBuf, String)> {
     let has_commands = command.has_subcommands();
     let man = Man::new(command).manual(MANUAL).source(format!("pearlift {}", env!("CARGO_PKG_VERSION")));
     let file = PathBuf::from(man.get_filename());
@@ -59,7 +67,7 @@ fn page(command: clap::Command) -> Result<(PathBuf, String)> {
         if has_commands {
             man.render_subcommands_section(&mut text)?;
         }
-        endings(&name).to_writer(&mut text)
+        endings(ending).to_writer(&mut text)
     })();
     written.map_err(|error| Failure::new(Kind::Bug, "make a manual page").caused(error))?;
     let text = String::from_utf8(text).map_err(|error| Failure::new(Kind::Bug, "make a manual page").caused(error))?;
@@ -92,7 +100,18 @@ mod tests {
         let pages = pages().expect("they are made");
         let names: Vec<&str> = pages.iter().filter_map(|(name, _)| name.to_str()).collect();
         assert!(names.contains(&"pearlift.1") && names.contains(&"pearlift-run.1"), "{names:?}");
-        assert_eq!(names.len(), Arguments::command().get_subcommands().count() + 1);
+        // AND each page to which another refers is there
+        assert!(names.contains(&"pearlift-auth.1") && names.contains(&"pearlift-auth-login.1"), "{names:?}");
+        assert!(!names.iter().any(|name| name.contains("help")), "{names:?}");
+        let referred = |text: &str| -> Vec<String> {
+            let parts = text.split("(1)").map(|part| part.replace("\\-", "-"));
+            let named =
+                parts.filter_map(|part| Some(part.rsplit(|c: char| c.is_whitespace() || c == '\\').next()?.to_owned()));
+            named.filter(|name| name.starts_with("pearlift-")).collect()
+        };
+        let all: Vec<String> = pages.iter().flat_map(|(_, text)| referred(text)).collect();
+        assert!(all.len() >= names.len() - 1, "{all:?}");
+        assert!(all.iter().all(|name| names.contains(&format!("{name}.1").as_str())), "{all:?} {names:?}");
         for (name, text) in &pages {
             for part in [MARK, ".SH NAME", ".SH SYNOPSIS", ".SH EXAMPLES", ".SH \"EXIT STATUS\"", ".TP\n\\fB0\\fR"] {
                 assert!(text.contains(part), "{}: {part} is missing:\n{text}", name.display());
