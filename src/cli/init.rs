@@ -76,7 +76,7 @@ async fn check_file(mut start: Start, file: &Path) -> Result<u8> {
         Some(DEFAULT_FILE) => "pearlift check".to_owned(),
         _ => format!("pearlift --config '{}' check", shell::quotable(&file.display().to_string())),
     };
-    start.options.config = vec![file.to_owned()];
+    start.config = Some(file.to_owned());
     match missing(&start) {
         Ok(()) => check::check(start).await,
         Err(failure) if failure.kind() == Kind::Settings => {

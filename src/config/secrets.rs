@@ -160,10 +160,11 @@ pub fn learn(environment: &Environment) {
     let names = names.flat_map(|name| [prefixed(environment, &name), name]);
     let values = names.filter_map(|name| environment.get(&name).map(without_mark));
     values.for_each(|value| environment.redactor().learn(&Secret::new(&value)));
-    let azure = AZURE_KEY.iter().chain(&AZURE_SIGNATURE).chain(&AZURE_CLIENT_SECRET);
-    for value in azure.filter_map(|name| environment.get(name)) {
-        environment.redactor().learn(&Secret::new(&without_mark(value)));
-        learn_parts(environment, value);
+    for name in of_azure().flat_map(|name| [prefixed(environment, name), name.to_owned()]) {
+        if let Some(value) = environment.get(&name) {
+            environment.redactor().learn(&Secret::new(&without_mark(value)));
+            learn_parts(environment, value);
+        }
     }
     environment.get("AZURE_STORAGE_CONNECTION_STRING").iter().for_each(|text| learn_parts(environment, text));
     // Proxies and endpoints. Variables of other programs may hold a password that is a word of ours.
@@ -176,9 +177,14 @@ pub fn learn(environment: &Environment) {
     passwords.for_each(|text| environment.redactor().learn(&Secret::new(text)));
 }
 
+/// The names of the secrets of Azure Blob Storage.
+fn of_azure() -> impl Iterator<Item = &'static str> {
+    AZURE_KEY.into_iter().chain(AZURE_SIGNATURE).chain(AZURE_CLIENT_SECRET)
+}
+
 /// The variables of secrets with a prefix, and those that name files of them.
 pub fn secret_variables(prefix: &str) -> Vec<String> {
-    let names = OWN.into_iter().flat_map(names).chain(OF_OTHERS.map(str::to_owned));
+    let names = OWN.into_iter().flat_map(names).chain(OF_OTHERS.into_iter().chain(of_azure()).map(str::to_owned));
     names.flat_map(|name| [format!("{prefix}{name}"), format!("{prefix}{name}_FILE")]).collect()
 }
 

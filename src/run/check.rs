@@ -33,13 +33,14 @@ pub struct Finding {
 pub async fn check(request: &RunRequest) -> Result<Vec<Finding>> {
     let chosen = choose(&request.catalog, &request.settings, &request.names)?;
     let account = request.settings.account()?;
+    request.settings.metrics_file()?;
+    request.settings.webhook()?;
     let credentials = request.settings.credentials(request.now)?;
     let limits = request.settings.limits()?;
     request.settings.destination()?;
-    request.settings.metrics_file()?;
-    request.settings.webhook()?;
     let auth = Auth::new(credentials.clone(), &account.code, request.redactor.clone())?;
     let named = auth.token_state()?.and_then(|state| state.api_domain);
+    let named = named.filter(|domain| auth.check_domain(domain).is_ok());
     let run = nonce();
     request.events.tell(Event::Begun { run: run.clone(), account: account.code.clone(), resources: chosen.len() });
     let mut findings = vec![finding("settings", Ok(format!("account {} at {}", account.code, account.base_url)))];

@@ -25,7 +25,7 @@ pub struct LostAccount<'c> {
     pub run: &'c RunRequest,
     pub account: &'c AccountSettings,
     pub credentials: &'c Credentials,
-    /// The host that the token service named.
+    /// The host that the token service named, where the token may be sent there.
     pub named: Option<String>,
     pub request: Request,
 }

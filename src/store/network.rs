@@ -37,6 +37,9 @@ const SIGNATURE: &str = "[signature]";
 /// Statuses and codes by which a service refuses a request that it does not know.
 const UNKNOWN_REQUEST: ([u16; 2], [&str; 3]) =
     ([405, 501], ["NotImplemented", "MethodNotAllowed", "MalformedPOSTRequest"]);
+/// A connection without a request is closed after this time: some services close theirs after five seconds, and a
+/// conditional put that meets such an end is not sent again.
+const IDLE: Duration = Duration::from_secs(4);
 /// A request with its answer takes no longer: data goes in parts of 8 MiB, and is read in ranges.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -146,6 +149,7 @@ fn builder(connect: Duration) -> reqwest::ClientBuilder {
         .redirect(reqwest::redirect::Policy::none())
         .referer(false)
         .http1_only()
+        .pool_idle_timeout(IDLE)
         .connect_timeout(connect)
         .timeout(TIMEOUT)
 }

@@ -115,7 +115,7 @@ async fn a_list_is_whole_over_pages_and_a_file_in_parts_has_its_bytes() {
     let store = azurite.reach(Program::bare(URL)).store();
     // GIVEN more objects than a page has WHEN they are listed THEN each is there, and goes when it is deleted
     let names: Vec<String> = (0..2_300).map(|number| format!("order/order-{RUN}-{number}.parquet")).collect();
-    for some in names.chunks(64) {
+    for some in names.chunks(16) {
         join_all(some.iter().map(|path| store.put_own(path, "x"))).await.into_iter().for_each(Result::unwrap);
     }
     store.put_own("order_row/beside", "x").await.unwrap();

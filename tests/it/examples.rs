@@ -79,7 +79,7 @@ async fn the_cron_line_exports() {
     // THEN the tables and the log are there, and nothing is written elsewhere
     assert_eq!(ended.said(), "");
     let log = std::fs::read_to_string(srv.join("pearlift.log")).unwrap();
-    assert!(log.contains("complete") && !log.contains("sandbox-staff-token"), "{log}");
+    assert!(log.contains(" changed, ") && !log.contains("sandbox-staff-token"), "{log}");
     check_truth(&sandbox, srv.join("lake").to_str().unwrap(), &TABLES);
 }
 

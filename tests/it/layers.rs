@@ -135,13 +135,15 @@ fn no_code_outside_the_sandbox_names_a_resource_a_table_or_a_column() {
     }
     // The demo prints a query to try.
     let exempt = ["cli/demo.rs"];
+    // A section of the settings has the name of a resource.
+    let sections = [("config/settings.rs", "webhook")];
     for (path, text) in sources() {
         let below = path.strip_prefix(root().join("src")).unwrap().to_str().unwrap().to_owned();
         if exempt.iter().any(|path| below.starts_with(path)) {
             continue;
         }
         let code = code(&text);
-        for name in &names {
+        for name in names.iter().filter(|name| !sections.contains(&(below.as_str(), name.as_str()))) {
             assert!(!code.contains(&format!("\"{name}\"")), "{below} names `{name}`");
         }
     }

@@ -211,6 +211,31 @@ async fn check_distinguishes_a_wrong_account_a_wrong_data_centre_and_a_wrong_tok
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn check_sends_no_token_to_a_host_outside_the_sources_domains_that_the_token_service_names() {
+    // GIVEN an account that does not know the token, and a token service that names a host of its own
+    let (account, service) = (other("sandbox-staff-token").await, account(10).await);
+    service.change(|settings| {
+        settings.grant.insert("api_domain".to_owned(), json!(service.root()));
+    });
+    let lake = tempfile::tempdir().unwrap();
+    let program = Program::new(&account, lake.path().join("lake"))
+        .without("BRIGHTPEARL_STAFF_TOKEN")
+        .with("PEARLIFT_AUTH_KIND", "oauth")
+        .with("PEARLIFT_AUTH_DEV_REF", "acme-dev")
+        .with("PEARLIFT_AUTH_TOKEN_URL", &format!("{}/oauth/token", service.root()))
+        .with("PEARLIFT_AUTH_TOKEN_FILE", lake.path().join("tokens.json").to_str().unwrap())
+        .with("PEARLIFT_ACCOUNT_DATA_CENTRES", &account.root())
+        .with("BRIGHTPEARL_OAUTH_REFRESH_TOKEN", "sandbox+refresh/token=");
+    for _ in 0..2 {
+        // WHEN it is checked, also with the tokens of the first check THEN the host gets no request of the account
+        let done = program.run(&["check"]).expect(4);
+        assert!(done.stdout.contains("FAIL  credentials: could not log in"), "{}", done.stdout);
+        let log = service.take_log();
+        assert!(log.grants > 0 && log.total() == 0, "{log:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn check_names_what_the_credentials_may_not_read() {
     let sandbox = account(10).await;
     let lake = tempfile::tempdir().unwrap();

@@ -134,7 +134,9 @@ async fn a_slow_receiver_delays_the_end_by_a_bounded_time_and_a_signal_ends_it()
 #[test]
 fn an_address_in_the_clear_is_refused_before_anything_is_begun() {
     let lake = tempfile::tempdir().unwrap();
-    let program = Program::bare(lake.path()).with("PEARLIFT_ACCOUNT_BASE_URL", "http://127.0.0.1:9/public-api/acme");
+    let program = Program::bare(lake.path())
+        .with("BRIGHTPEARL_STAFF_TOKEN", "sandbox-staff-token")
+        .with("PEARLIFT_ACCOUNT_BASE_URL", "http://127.0.0.1:9/public-api/acme");
     for url in [format!("http://hooks.example/{KEY}"), format!("https://user:{KEY}@hooks.example/"), KEY.to_owned()] {
         for command in ["run", "check"] {
             let done = program.clone().with("BRIGHTPEARL_WEBHOOK_URL", &url).run(&[command]).expect(2);

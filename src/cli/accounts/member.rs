@@ -116,7 +116,9 @@ impl Member {
         };
         let own: Vec<String> = prefix(self).iter().flat_map(|prefix| secret_variables(prefix)).collect();
         let others = all.iter().filter_map(prefix).flat_map(|prefix| secret_variables(&prefix));
-        let shared = secret_variables("").into_iter().filter(|name| !name.starts_with("AWS_"));
+        let shared = secret_variables("")
+            .into_iter()
+            .filter(|name| !["AWS_", "AZURE_"].iter().any(|start| name.starts_with(start)));
         let shared = shared.filter(|_| self.secrets != SecretSource::Variables);
         others.chain(shared).filter(|name| !own.contains(name)).collect()
     }
