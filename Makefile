@@ -7,21 +7,47 @@ READERS := .venv-readers
 MODELS := .venv-models
 DELTA := .venv-delta
 AZURITE := .npm-azurite
+DIST := .venv-dist
+BOOK := .venv-book
+# The folder into which cargo builds.
+TARGET := $(or $(CARGO_TARGET_DIR),./target)
+# The system that a distributed binary is for: any with this glibc or a later one. 2.17 is of 2012.
+GLIBC := 17
+MACHINE := $(shell uname -m)
+BUILT := $(TARGET)/$(MACHINE)-unknown-linux-gnu/dist
 # The whole suite is worth some optimisation of pearlift itself; for a single test, plain `cargo test` compiles twice as fast.
 export SUITE := --config profile.dev.package.pearlift.opt-level=1 --config profile.dev.package.pearlift-sandbox.opt-level=1
 
-.PHONY: demo dist test check lint bench night growth fuzz churn trust soak clocks readers models delta browser azure clean
+.PHONY: demo dist book test check lint bench night growth fuzz churn trust soak clocks readers models delta browser azure clean
 
 # An account that runs on this machine, exported to ./pearlift-demo.
 demo:
 	$(CARGO) build --profile demo
-	./target/demo/pearlift demo
+	$(TARGET)/demo/pearlift demo
 
-# The binary to hand on, target/dist/pearlift, and beside it its debug information, pearlift.debug.
-dist:
-	$(CARGO) build --profile dist
-	objcopy --only-keep-debug target/dist/pearlift target/dist/pearlift.debug
-	objcopy --strip-all --add-gnu-debuglink=target/dist/pearlift.debug target/dist/pearlift
+# The packages to hand on, in target/packages: an archive with the binary, its manual pages and completions; a wheel; the debug
+# information; SHA256SUMS. Each is then installed and run. The binary runs on any Linux with glibc 2.17. Some 20 minutes.
+dist: $(DIST)/ready
+	BUILD_COMMIT=$$(git describe --always --dirty --abbrev=12 --exclude '*' 2> /dev/null) PATH="$(CURDIR)/$(DIST)/bin:$$PATH" \
+		$(CARGO) zigbuild --profile dist --target $(MACHINE)-unknown-linux-gnu.2.$(GLIBC)
+	objcopy --only-keep-debug $(BUILT)/pearlift $(TARGET)/pearlift.debug
+	objcopy --strip-all --add-gnu-debuglink=$(TARGET)/pearlift.debug $(BUILT)/pearlift $(TARGET)/pearlift
+	$(DIST)/bin/python packaging/bundle.py --binary $(TARGET)/pearlift --debug $(TARGET)/pearlift.debug --out $(TARGET)/packages
+	$(DIST)/bin/python packaging/check.py $(TARGET)/packages --glibc $(GLIBC)
+
+$(DIST)/ready: packaging/requirements.txt
+	$(PYTHON) -m venv $(DIST)
+	$(DIST)/bin/pip install --quiet --disable-pip-version-check -r packaging/requirements.txt
+	touch $@
+
+# The pages of the documentation as a site with a search, in target/book/site; each link of it is checked. Needs Python 3.11.
+book: $(BOOK)/ready
+	$(BOOK)/bin/python book/build.py --out $(TARGET)/book
+
+$(BOOK)/ready: book/requirements.txt
+	$(PYTHON) -m venv $(BOOK)
+	$(BOOK)/bin/pip install --quiet --disable-pip-version-check -r book/requirements.txt
+	touch $@
 
 # Everything that the tests need, then the tests. They wait much: more of them than cores run at a time. Their folders are in
 # memory where the system has 8 GB for it, since they synchronise tens of thousands of files.
@@ -140,7 +166,7 @@ $(READERS)/ready: tests/requirements-readers.txt
 # The dbt project of examples/dbt over a demo: it passes, and fails where a line of a journal is gone; minutes.
 models: $(MODELS)/ready
 	$(CARGO) build --profile demo
-	$(MODELS)/bin/python tests/examples/build_models.py --pearlift target/demo/pearlift
+	$(MODELS)/bin/python tests/examples/build_models.py --pearlift $(TARGET)/demo/pearlift
 
 $(MODELS)/ready: tests/requirements-models.txt
 	$(PYTHON) -m venv $(MODELS)
@@ -155,4 +181,4 @@ $(VENV)/ready: tests/requirements.txt
 
 clean:
 	$(CARGO) clean
-	rm -rf $(VENV) $(READERS) $(MODELS) $(DELTA) $(AZURITE) pearlift-demo
+	rm -rf $(VENV) $(READERS) $(MODELS) $(DELTA) $(AZURITE) $(DIST) $(BOOK) pearlift-demo

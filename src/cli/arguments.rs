@@ -12,6 +12,8 @@ use crate::cli::setup_arguments::{AuthArguments, Init};
 
 /// The heading of the options that every command has, behind its own.
 const GLOBAL: &str = "Global options";
+/// The value name of every argument that is the name of a resource: completions offer the resources there.
+pub const RESOURCE: &str = "RESOURCE";
 /// The uses of `backfill`: a range, ids, or the records of damaged files.
 const BACKFILL: &str = "pearlift backfill [OPTIONS] --from <DATE> --to <DATE> [--by <FIELD>] <RESOURCE>...
        pearlift backfill [OPTIONS] --ids <IDS> [--accept-older] <RESOURCE>...
@@ -20,6 +22,7 @@ const BACKFILL: &str = "pearlift backfill [OPTIONS] --from <DATE> --to <DATE> [-
 const RESOURCES: &str = "pearlift resources [--json] [RESOURCE]
        pearlift resources --custom-fields <RESOURCE>
        pearlift resources --reference <DIR>
+       pearlift resources --settings <FILE>
        pearlift resources --dbt <FILE>";
 
 /// Copies a Brightpearl account into Parquet files, incrementally and completely.
@@ -124,9 +127,12 @@ pub enum Command {
     /// Serve a simulated account on this machine, until interrupted
     #[command(after_help = ending("sandbox"))]
     Sandbox(SandboxArguments),
-    /// Print the completions for a shell to stdout
+    /// Print the completions for a shell to stdout; in bash and zsh with the names of resources
     #[command(after_help = ending("completions"))]
     Completions(Completions),
+    /// Write the manual pages of all commands to a folder
+    #[command(after_help = ending("man"))]
+    Man(ManArguments),
 }
 
 #[derive(Debug, Args)]
@@ -142,7 +148,7 @@ pub struct Demo {
 #[derive(Debug, Args)]
 pub struct Run {
     /// Names of resources [default: all that the settings include]
-    #[arg(value_name = "RESOURCE")]
+    #[arg(value_name = RESOURCE)]
     pub resources: Vec<String>,
     /// Read everything again; records that are not returned are not deleted
     #[arg(long)]
@@ -168,7 +174,7 @@ pub struct Run {
 #[command(group = clap::ArgGroup::new("selection").required(true).multiple(true).args(["ids", "from", "to", "damaged"]))]
 pub struct BackfillArguments {
     /// Names of resources
-    #[arg(value_name = "RESOURCE", required = true)]
+    #[arg(value_name = RESOURCE, required = true)]
     pub resources: Vec<String>,
     /// Ids and ranges of ids, such as 123,456-500
     #[arg(long, value_name = "IDS", conflicts_with_all = ["from", "to", "by"])]
@@ -208,7 +214,7 @@ pub struct BackfillArguments {
 #[derive(Debug, Args)]
 pub struct Reconcile {
     /// Names of resources [default: all that allow deletions to be found]
-    #[arg(value_name = "RESOURCE")]
+    #[arg(value_name = RESOURCE)]
     pub resources: Vec<String>,
     /// Remove deleted records even if they exceed the safety limit
     #[arg(long)]
@@ -230,7 +236,7 @@ pub enum FailOn {
 #[derive(Debug, Args)]
 pub struct Plan {
     /// Names of resources [default: all that the settings include]
-    #[arg(value_name = "RESOURCE")]
+    #[arg(value_name = RESOURCE)]
     pub resources: Vec<String>,
     /// Plan a full read
     #[arg(long)]
@@ -275,7 +281,7 @@ pub struct ReportArguments {
 #[derive(Debug, Args)]
 pub struct Verify {
     /// Names of resources [default: all that have manifests]
-    #[arg(value_name = "RESOURCE")]
+    #[arg(value_name = RESOURCE)]
     pub resources: Vec<String>,
     /// Read every byte: checksums, keys, records, partitions
     #[arg(long)]
@@ -300,7 +306,7 @@ pub struct Clean {
     #[arg(long, conflicts_with_all = ["compact", "repartition", "names"])]
     pub layout: bool,
     /// Names of resources whose files are to be divided again [default: all]
-    #[arg(value_name = "RESOURCE", requires = "repartition")]
+    #[arg(value_name = RESOURCE, requires = "repartition")]
     pub names: Vec<String>,
     /// Print JSON
     #[arg(long)]
@@ -326,7 +332,7 @@ pub struct Forget {
 #[derive(Debug, Args)]
 pub struct Resources {
     /// Name of a resource, to print its tables, columns and their meanings
-    #[arg(value_name = "RESOURCE")]
+    #[arg(value_name = RESOURCE)]
     pub name: Option<String>,
     /// Print JSON
     #[arg(long)]
@@ -334,18 +340,21 @@ pub struct Resources {
     /// Write pages about all tables and columns to this folder: one for each service, and a picture
     #[arg(long, value_name = "DIR", conflicts_with_all = ["name", "json"])]
     pub reference: Option<PathBuf>,
-    /// Write all tables to this file as the sources of a dbt project, with descriptions and tests
+    /// Write a page about all settings to this file
     #[arg(long, value_name = "FILE", conflicts_with_all = ["name", "json", "reference"])]
+    pub settings: Option<PathBuf>,
+    /// Write all tables to this file as the sources of a dbt project, with descriptions and tests
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["name", "json", "reference", "settings"])]
     pub dbt: Option<PathBuf>,
     /// Print the schema file of the resource, with a typed column for each custom field that the account defines
-    #[arg(long, requires = "name", conflicts_with_all = ["json", "reference", "dbt"])]
+    #[arg(long, requires = "name", conflicts_with_all = ["json", "reference", "settings", "dbt"])]
     pub custom_fields: bool,
 }
 
 #[derive(Debug, Args)]
 pub struct Sql {
     /// Names of resources [default: all that the settings include]
-    #[arg(value_name = "RESOURCE")]
+    #[arg(value_name = RESOURCE)]
     pub resources: Vec<String>,
     /// Dialect of the SQL
     #[arg(long, value_enum)]
@@ -429,4 +438,11 @@ fn parse_records(text: &str) -> Result<(String, u64), String> {
 pub struct Completions {
     /// Shell to print completions for
     pub shell: Shell,
+}
+
+#[derive(Debug, Args)]
+pub struct ManArguments {
+    /// Folder to write to, such as /usr/local/share/man/man1
+    #[arg(value_name = "DIR")]
+    pub folder: PathBuf,
 }

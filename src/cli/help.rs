@@ -1,7 +1,7 @@
 //! The end of each command's help: examples and exit codes.
 //!
 //! The examples are commands that the parser accepts (a test parses them). The codes are those that the command can end
-//! with; their meanings are those of docs/running.md.
+//! with; their meanings are those of docs/troubleshooting.md.
 
 use std::fmt::Write;
 
@@ -40,7 +40,7 @@ const OWN: [(&str, u8, &str); 7] = [
 /// The codes of commands that write tables.
 const WRITING: &[u8] = &[0, 1, 2, 3, 4, 5, 6, 7, 130];
 
-const ENDINGS: [Ending; 18] = [
+const ENDINGS: [Ending; 19] = [
     Ending {
         command: "pearlift",
         examples: &[
@@ -211,19 +211,40 @@ const ENDINGS: [Ending; 18] = [
         )],
         codes: &[0, 1, 2],
     },
+    Ending {
+        command: "man",
+        examples: &[("pearlift man ~/.local/share/man/man1", "Installs the manual pages: `man pearlift-run`.")],
+        codes: &[0, 1, 2],
+    },
 ];
+
+fn of(command: &str) -> &'static Ending {
+    ENDINGS.iter().find(|ending| ending.command == command).expect("each command has an ending")
+}
+
+/// The examples of a command: command lines, and their effects.
+pub fn examples(command: &str) -> &'static [(&'static str, &'static str)] {
+    of(command).examples
+}
+
+/// The exit codes of a command, with their meanings.
+pub fn codes(command: &str) -> impl Iterator<Item = (u8, &'static str)> {
+    let ending = of(command);
+    MEANINGS.iter().filter(|(code, _)| ending.codes.contains(code)).map(|(code, meaning)| {
+        let own = OWN.iter().find(|(name, own, _)| *name == ending.command && own == code);
+        (*code, own.map_or(*meaning, |(_, _, meaning)| meaning))
+    })
+}
 
 /// The text behind the options of a command.
 pub fn ending(command: &str) -> String {
-    let ending = ENDINGS.iter().find(|ending| ending.command == command).expect("each command has an ending");
     let mut text = String::from("Examples:\n");
-    for (line, effect) in ending.examples {
+    for (line, effect) in examples(command) {
         let _ = writeln!(text, "  {line}\n      {effect}");
     }
     text.push_str("\nExit codes:\n");
-    for (code, meaning) in MEANINGS.iter().filter(|(code, _)| ending.codes.contains(code)) {
-        let own = OWN.iter().find(|(name, own, _)| *name == command && own == code).map(|(_, _, meaning)| meaning);
-        let _ = writeln!(text, "  {code:<4} {}", own.unwrap_or(meaning));
+    for (code, meaning) in codes(command) {
+        let _ = writeln!(text, "  {code:<4} {meaning}");
     }
     text.trim_end().to_owned()
 }
@@ -245,8 +266,9 @@ mod tests {
         whole.map(|mut command| (command.clone(), command.render_long_help().to_string())).collect()
     }
 
-    fn running() -> String {
-        std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/running.md")).expect("the page is there")
+    fn page(name: &str) -> String {
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("docs").join(name);
+        std::fs::read_to_string(path).expect("the page is there")
     }
 
     #[test]
@@ -310,18 +332,22 @@ mod tests {
     }
 
     #[test]
-    fn the_page_about_running_has_every_command_option_and_exit_code() {
-        let page = running();
+    fn the_pages_have_every_command_option_and_exit_code() {
+        let running = page("running.md");
         for (command, _) in helps() {
             let name = command.get_name();
-            assert!(name == "pearlift" || page.contains(&format!("\n| `{name}")), "{name} has no row");
+            assert!(name == "pearlift" || running.contains(&format!("\n| `{name}")), "{name} has no row");
             for argument in command.get_arguments().filter(|argument| !argument.is_positional()) {
                 let long = argument.get_long().expect("an option has a long name");
-                assert!(matches!(long, "help" | "version") || page.contains(&format!("--{long}")), "{name} --{long}");
+                assert!(
+                    matches!(long, "help" | "version") || running.contains(&format!("--{long}")),
+                    "{name} --{long}"
+                );
             }
         }
+        let codes = page("troubleshooting.md");
         for (code, _) in MEANINGS {
-            assert!(page.contains(&format!("\n| {code} | ")), "{code}");
+            assert!(codes.contains(&format!("\n| {code} | ")), "{code}");
         }
     }
 

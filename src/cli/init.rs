@@ -65,7 +65,7 @@ fn secrets(set_up: &SetUp) -> impl Iterator<Item = &'static str> {
             "the token is not in this file: App Store > Private apps gives one to each member of staff who is authorised \
              for the app; set it in BRIGHTPEARL_STAFF_TOKEN, or name a file that contains it in BRIGHTPEARL_STAFF_TOKEN_FILE",
         ],
-        None => &["tokens are not in this file: they come from variables or files, see docs/running.md"],
+        None => &["tokens are not in this file: they come from variables or files, see docs/tasks/credentials.md"],
     };
     lines.iter().copied()
 }

@@ -14,6 +14,10 @@ mod metrics;
 mod receivers;
 mod start;
 mod history;
+mod version;
+#[cfg(test)]
+mod book;
+mod made;
 mod demo;
 mod check;
 mod questions;
@@ -33,6 +37,7 @@ mod resources;
 mod sql;
 mod sandbox;
 mod completions;
+mod man;
 mod accounts;
 
 use std::ffi::OsString;
@@ -46,6 +51,7 @@ use crate::cli::accounts::CommandLine;
 use crate::cli::arguments::{Arguments, Command};
 use crate::cli::start::Start;
 use crate::cli::terminal::Terminal;
+use crate::cli::version::version;
 use crate::config::{Environment, learn, settings_files};
 use crate::failure::{Failure, Kind, Result};
 use crate::report::{LogContext, line};
@@ -69,9 +75,13 @@ pub fn main(
     let arguments: Vec<OsString> = arguments.into_iter().collect();
     let parsed = match Arguments::try_parse_from(&arguments) {
         Ok(parsed) => parsed,
+        Err(error) if error.kind() == ErrorKind::DisplayVersion => {
+            let printed = version().and_then(|lines| Terminal::new(redactor).print(&lines));
+            return ExitCode::from(printed.map_or_else(|failure| failure.kind().exit_code(), |()| 0));
+        }
         Err(error) => {
             show(&error, &arguments, &redactor);
-            let asked = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
+            let asked = error.kind() == ErrorKind::DisplayHelp;
             return ExitCode::from(if asked { 0 } else { Kind::Usage.exit_code() });
         }
     };
@@ -146,6 +156,7 @@ async fn dispatch(start: Start, command: Command) -> Result<u8> {
         Command::Resources(resources) => resources::resources(start, resources).await,
         Command::Sql(sql) => sql::sql(start, sql).await,
         Command::Sandbox(sandbox) => sandbox::sandbox(sandbox).await,
-        Command::Completions(completions) => completions::completions(completions),
+        Command::Completions(completions) => completions::completions(&start, &completions),
+        Command::Man(arguments) => man::man(&start, &arguments),
     }
 }

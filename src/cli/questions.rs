@@ -130,12 +130,13 @@ impl SetUp {
             Question::Destination => {
                 let text = text.trim();
                 let written = toml::Value::String(text.to_owned());
-                let settings = format!("[destination]\nurl = {written}\n");
+                // The form alone is checked: a container's account may come from a variable, or is written into the file.
+                let settings = format!("[destination]\nurl = {written}\n[destination.azure]\naccount = \"any\"\n");
                 Settings::from_text(None, &settings, Environment::default(), &[])?.destination()?;
                 if text.is_empty() {
                     return Err(Failure::new(Kind::Settings, "accept the destination")
                         .because("it is empty")
-                        .advise("write a folder such as `./lake`, or `s3://bucket/prefix`"));
+                        .advise("write a folder such as `./lake`, `s3://bucket/prefix`, or `az://container/prefix`"));
                 }
                 self.destination = Some(text.to_owned());
             }
@@ -219,7 +220,9 @@ impl Question {
             }
             (Self::AppRef, true) => "The app reference: your developer account shows it, at the app.",
             (Self::DevRef, _) => "The developer reference: your developer account shows it.",
-            (Self::Destination, _) => "The destination: a folder of this machine, or s3://bucket/prefix.",
+            (Self::Destination, _) => {
+                "The destination: a folder of this machine, s3://bucket/prefix, or az://container/prefix."
+            }
         }
     }
 

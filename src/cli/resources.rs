@@ -1,13 +1,14 @@
 //! `pearlift resources`: the catalogue.
 
-use std::io::ErrorKind;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde_json::{Map, Value, json};
 
 use crate::cli::arguments::Resources;
 use crate::cli::custom_fields::custom_fields;
+use crate::cli::made::{MadeFiles, write_made};
 use crate::cli::start::Start;
+use crate::config::configuration;
 use crate::failure::{Failure, Kind, Result};
 use crate::quantity::cadence;
 use crate::report::{MADE, MADE_YAML, TableForm, dbt_sources, hanging, meaning_line, reference};
@@ -19,15 +20,23 @@ pub async fn resources(start: Start, resources: Resources) -> Result<u8> {
     if let Some(folder) = &resources.reference {
         return write_reference(&start, &catalog, folder);
     }
+    if let Some(file) = &resources.settings {
+        let files = MadeFiles {
+            files: vec![(file.clone(), format!("{MADE}\n{}", configuration(&catalog)))],
+            mark: MADE,
+            action: "write the page about settings",
+            advice: "move it away, or name another file after --settings",
+        };
+        return write_made(&start, &files);
+    }
     if let Some(file) = &resources.dbt {
-        let files = vec![(file.clone(), dbt_sources(&catalog))];
-        return write_made(
-            &start,
-            files,
-            MADE_YAML,
-            "write the sources",
-            "move it away, or name another file after --dbt",
-        );
+        let files = MadeFiles {
+            files: vec![(file.clone(), dbt_sources(&catalog))],
+            mark: MADE_YAML,
+            action: "write the sources",
+            advice: "move it away, or name another file after --dbt",
+        };
+        return write_made(&start, &files);
     }
     if let (Some(name), true) = (&resources.name, resources.custom_fields) {
         return custom_fields(&start, &catalog, name).await;
@@ -68,34 +77,13 @@ fn write_reference(start: &Start, catalog: &Catalog, folder: &Path) -> Result<u8
         Failure::new(Kind::Settings, "write the reference").at(folder.display().to_string()).caused(error)
     };
     std::fs::create_dir_all(folder).map_err(failed)?;
-    let pages = reference(catalog).into_iter().map(|page| (folder.join(page.file), page.text)).collect();
-    write_made(start, pages, MADE, "write the reference", "move it away, or name another folder after --reference")
-}
-
-/// Writes files that this command makes. Refuses (`Settings`) to write over a file without their mark, before it writes any.
-fn write_made(start: &Start, files: Vec<(PathBuf, String)>, mark: &str, action: &str, advice: &str) -> Result<u8> {
-    let failed = |path: &Path, error: std::io::Error| {
-        Failure::new(Kind::Settings, action).at(path.display().to_string()).caused(error)
+    let files = MadeFiles {
+        files: reference(catalog).into_iter().map(|page| (folder.join(page.file), page.text)).collect(),
+        mark: MADE,
+        action: "write the reference",
+        advice: "move it away, or name another folder after --reference",
     };
-    for (path, _) in &files {
-        match std::fs::read_to_string(path) {
-            Ok(text) if !text.contains(mark) => {
-                return Err(Failure::new(Kind::Settings, action)
-                    .at(path.display().to_string())
-                    .because("the file was not made by this command")
-                    .advise(advice));
-            }
-            Ok(_) => {}
-            Err(error) if error.kind() == ErrorKind::NotFound => {}
-            Err(error) => return Err(failed(path, error)),
-        }
-    }
-    for (path, text) in &files {
-        std::fs::write(path, text).map_err(|error| failed(path, error))?;
-    }
-    let files: Vec<String> = files.iter().map(|(path, _)| path.display().to_string()).collect();
-    start.terminal().print(&files)?;
-    Ok(0)
+    write_made(start, &files)
 }
 
 fn page(resource: &Resource, width: Option<usize>) -> Vec<String> {

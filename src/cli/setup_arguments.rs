@@ -28,7 +28,7 @@ pub struct Init {
     /// Reference of the developer, for OAuth
     #[arg(long, value_name = "REF")]
     pub dev_ref: Option<String>,
-    /// Folder, or s3://bucket/prefix
+    /// Folder, s3://bucket/prefix, or az://container/prefix
     #[arg(long, value_name = "URL")]
     pub destination: Option<String>,
     /// Do not end with the checks of `pearlift check`

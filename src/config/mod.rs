@@ -28,6 +28,8 @@ mod account;
 mod resource;
 mod files;
 mod webhook;
+#[cfg(test)]
+mod page_tests;
 
 pub use account::{AccountSettings, DataCentre};
 pub use address::{check_address, is_credential_service, is_loopback, shown_address};
@@ -44,4 +46,4 @@ pub use secrets::{Credentials, NamedSecret, OAuth, capitalised, learn, secret_va
 pub use setting::{Holds, Setting};
 pub use settings::SETTINGS;
 pub use webhook::Webhook;
-pub use written::{reference, template, template_with};
+pub use written::{configuration, template, template_with};

@@ -108,7 +108,7 @@ impl Settings {
         let place = path.as_ref().map_or_else(|| "environment".to_owned(), |path| path.display().to_string());
         let wrong = |error: toml::de::Error| {
             Failure::new(Kind::Settings, "read the settings").at(&place).unread(text, &error).advise(
-                "docs/running.md lists every key; `pearlift init` writes a commented file; secrets come from the \
+                "docs/configuration.md lists every key; `pearlift init` writes a commented file; secrets come from the \
                  environment or from files",
             )
         };

@@ -1,7 +1,7 @@
 //! One setting: its place in the file, the type of its value, its default, and the texts that state it.
 //!
 //! [`SETTINGS`](crate::config::SETTINGS) lists them all. The reader of the file, the names of the variables, the file
-//! that `pearlift init` writes and the table in docs/running.md follow that list.
+//! that `pearlift init` writes and docs/configuration.md follow that list.
 
 use std::fmt::Write as _;
 
@@ -23,6 +23,22 @@ pub enum Holds {
     Number,
     Bool,
     List,
+}
+
+impl Holds {
+    /// The type in words.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Text => "text",
+            Self::Path => "path",
+            Self::Size => "size",
+            Self::Duration => "duration",
+            Self::OneOf(_) => "word",
+            Self::Number => "number",
+            Self::Bool => "`true` or `false`",
+            Self::List => "list",
+        }
+    }
 }
 
 /// The resource that represents all in the file that `init` writes.
@@ -146,10 +162,10 @@ impl Setting {
         }
     }
 
-    /// The row of the table in docs/running.md.
+    /// The row of the table in docs/configuration.md.
     pub fn row(&self) -> String {
         let default = self.default.map_or_else(|| self.default_in_words.to_owned(), |default| format!("`{default}`"));
-        format!("| `{}` | {default} | {} | `{}` |", self.key, self.meaning, self.variable())
+        format!("| `{}` | {} | {default} | {} | `{}` |", self.key, self.holds.name(), self.meaning, self.variable())
     }
 }
 

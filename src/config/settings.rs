@@ -60,7 +60,7 @@ pub const SETTINGS: &[Setting] = &[
         "secrets_prefix",
         Holds::Text,
         "the secrets of this account are the variables with this prefix, such as `ACME_BRIGHTPEARL_STAFF_TOKEN`, and no \
-         others; see [Secrets](#secrets)",
+         others; see [Secrets of one account](tasks/credentials.md#secrets-of-one-account)",
     )
     .sample("\"ACME_\"")
     .note("secrets come from ACME_BRIGHTPEARL_STAFF_TOKEN and so on"),
@@ -117,7 +117,7 @@ pub const SETTINGS: &[Setting] = &[
         "redirect_uri",
         Holds::Text,
         "OAuth: the address to which that page leads back, exactly as it is registered for the app; see \
-         [Login with OAuth](#login-with-oauth)",
+         [Login with OAuth](tasks/credentials.md#login-with-oauth)",
     )
     .or("http://127.0.0.1:8799/callback")
     .note("oauth: the redirect address that is registered for the app"),
@@ -165,7 +165,7 @@ pub const SETTINGS: &[Setting] = &[
         "destination",
         "housekeeping",
         Holds::Bool,
-        "a run ends by removing old manifests and reports, see [Cleaning](#cleaning); `false` leaves this to `clean`",
+        "a run ends by removing old manifests and reports, see [Cleaning](tasks/cleaning.md); `false` leaves this to `clean`",
     )
     .or("true")
     .note("a run ends by removing old manifests and reports; false leaves it to `pearlift clean`"),
@@ -233,7 +233,7 @@ pub const SETTINGS: &[Setting] = &[
         "destination.gcs",
         "experimental",
         Holds::Bool,
-        "accepts `gs://bucket/prefix`, which no test has proved against the service, see [Google Cloud Storage](#google-cloud-storage)",
+        "accepts `gs://bucket/prefix`, which no test has proved against the service, see [Google Cloud Storage](tasks/stores.md#google-cloud-storage)",
     )
     .or("false")
     .sample("true")
@@ -264,7 +264,7 @@ pub const SETTINGS: &[Setting] = &[
     .or("40")
     .note("requests per period that are left to other apps"),
     new("limits", "concurrency", Holds::Number, "requests in flight, 1 to 64").or("16").note("requests in flight"),
-    new("limits", "memory", Holds::Size, "see [Memory and spool](#memory-and-spool); at least `128MiB`").or("512MiB"),
+    new("limits", "memory", Holds::Size, "see [Memory and spool](tasks/memory.md); at least `128MiB`").or("512MiB"),
     new(
         "limits",
         "pace",
@@ -332,7 +332,7 @@ pub const SETTINGS: &[Setting] = &[
         "reread_requests",
         Holds::Number,
         "requests per resource and run for the records read least recently, see \
-         [Undated changes](#undated-changes)",
+         [Undated changes](tasks/undated-changes.md)",
     )
     .or("0")
     .note("requests per resource and run that read the least recently read records again"),
@@ -357,7 +357,7 @@ pub const SETTINGS: &[Setting] = &[
         Holds::OneOf(PartitionChoice::NAMES),
         "the period of each folder, in tables that are divided by a date: `month`, `quarter`, `year`, `none`, or \
          `auto`, the coarsest that the number of rows allows; applies to a first load and to `clean --repartition`, \
-         see [Partitions](#partitions)",
+         see [Partitions](tasks/partitions.md)",
     )
     .or("auto")
     .note("for tables that are divided by a date: auto (by the number of rows), month, quarter, year or none"),
@@ -365,7 +365,7 @@ pub const SETTINGS: &[Setting] = &[
         "metrics",
         "textfile",
         Holds::Path,
-        "a file that `run` writes at its end for Prometheus, with a name that ends in `.prom`, see [Metrics](#metrics)",
+        "a file that `run` writes at its end for Prometheus, with a name that ends in `.prom`, see [Metrics](tasks/monitoring.md#metrics)",
     )
     .sample("\"/var/lib/node_exporter/textfile_collector/pearlift.prom\"")
     .note("written by each run, for the textfile collector of node exporter"),
@@ -373,7 +373,7 @@ pub const SETTINGS: &[Setting] = &[
         "webhook",
         "url",
         Holds::Text,
-        "an address to which `run` posts its result, see [Webhook](#webhook); http for loopback only; \
+        "an address to which `run` posts its result, see [Webhook](tasks/monitoring.md#webhook); http for loopback only; \
          `BRIGHTPEARL_WEBHOOK_URL` takes precedence",
     )
     .sample("\"https://alerts.example.com/pearlift\"")
@@ -385,7 +385,7 @@ pub const SETTINGS: &[Setting] = &[
         "privacy",
         "profile",
         Holds::OneOf(Profile::NAMES),
-        "`gdpr`: every column that is marked personal contains keyed hashes; see [People's data](#peoples-data)",
+        "`gdpr`: every column that is marked personal contains keyed hashes; see [People's data](tasks/personal-data.md#hashed-columns)",
     )
     .or("none")
     .note("none, or gdpr: every column that is marked personal contains keyed hashes"),
@@ -414,7 +414,7 @@ pub const SETTINGS: &[Setting] = &[
         "start",
         Holds::Text,
         "a day, such as `2023-01-01`: a full read takes records created from this day on, see \
-         [Big first loads](#big-first-loads)",
+         [Big first loads](tasks/first-load.md)",
     )
     .else_as("everything")
     .sample("\"2023-01-01\"")
@@ -437,7 +437,7 @@ pub const SETTINGS: &[Setting] = &[
         "open_every",
         Holds::Duration,
         "how often open records are read again, whatever their dates, see \
-         [Undated changes](#undated-changes)",
+         [Undated changes](tasks/undated-changes.md)",
     )
     .else_as("the schema's, `1d` for orders")
     .sample("\"1d\"")
@@ -462,7 +462,7 @@ pub const SETTINGS: &[Setting] = &[
         RESOURCE,
         "tables",
         Holds::List,
-        "only these tables of the resource are written; see [Leaving things out](#leaving-things-out)",
+        "only these tables of the resource are written; see [Leaving things out](tasks/leaving-things-out.md)",
     )
     .else_as("all")
     .sample("[\"{record}\", \"{child}\"]")
@@ -471,7 +471,7 @@ pub const SETTINGS: &[Setting] = &[
         RESOURCE,
         "hash_columns",
         Holds::List,
-        "columns that contain keyed hashes of their values, as `table.column`; see [People's data](#peoples-data)",
+        "columns that contain keyed hashes of their values, as `table.column`; see [People's data](tasks/personal-data.md#hashed-columns)",
     )
     .sample("[\"{record}.{column}\"]")
     .note("columns that contain keyed hashes of their values"),

@@ -1,14 +1,17 @@
-//! The file that `pearlift init` writes, and the table of settings in docs/running.md.
+//! The file that `pearlift init` writes, and docs/configuration.md.
 
 use crate::config::setting::{Example, RESOURCE, Setting};
 use crate::config::settings::{SECTIONS, SETTINGS};
 use crate::schema::{Catalog, Partition, Resource, Type};
 
 const BEGIN: &str = "\
-# Settings of pearlift. Every key can also be set as PEARLIFT_SECTION_KEY (PEARLIFT_DESTINATION_URL); docs/running.md
+# Settings of pearlift. Every key can also be set as PEARLIFT_SECTION_KEY (PEARLIFT_DESTINATION_URL); docs/configuration.md
 # explains each. Keys behind `#` show their defaults or an example. Secrets are never stored here: they come from the environment.
 # Relative paths begin at the folder of this file.
 ";
+
+/// The frame of the page about all settings.
+const PAGE: &str = include_str!("../../templates/configuration.md");
 
 /// A settings file with every key: those that are needed, and the others behind `#`. The catalogue gives resources for
 /// examples.
@@ -69,18 +72,33 @@ fn lines(which: impl Fn(&Setting) -> bool) -> String {
     SETTINGS.iter().filter(|one| which(one)).map(|one| one.line() + "\n").collect()
 }
 
-/// The table of docs/running.md, in Markdown.
-pub fn reference() -> String {
-    let mut text = "| key | default | meaning | variable |\n|---|---|---|---|\n".to_owned();
-    for (section, ..) in SECTIONS {
-        match *section {
-            "" => {}
-            RESOURCE => text += "| **`[resource.NAME]`** | | | |\n",
-            section => text += &format!("| **`[{section}]`** | | | |\n"),
-        }
-        SETTINGS.iter().filter(|one| one.section == *section).for_each(|one| text += &(one.row() + "\n"));
+/// The page about all settings, docs/configuration.md: a section of the file is a section of the page.
+pub fn configuration(catalog: &Catalog) -> String {
+    let sections: String = SECTIONS.iter().map(|(section, note, below)| part(section, note, below)).collect();
+    PAGE.replace("{sections}", &sections).replace("{file}", &template(catalog))
+}
+
+/// A section of that page.
+fn part(section: &str, note: &str, below: &str) -> String {
+    let mut text = match section {
+        "" => "## Above all sections\n\n".to_owned(),
+        RESOURCE => "## `[resource.NAME]`\n\nThese are settings of a single resource, such as `[resource.order]`.\n\n"
+            .to_owned(),
+        section => format!("## `[{section}]`\n\n"),
+    };
+    for remark in [note, below.trim_start_matches("# ").trim_end()].into_iter().filter(|remark| !remark.is_empty()) {
+        text += &sentence(remark);
     }
-    text
+    text += "| key | type | default | meaning | variable |\n|---|---|---|---|---|\n";
+    SETTINGS.iter().filter(|one| one.section == section).for_each(|one| text += &(one.row() + "\n"));
+    text + "\n"
+}
+
+/// A remark as a paragraph: with a capital letter and a full stop.
+fn sentence(remark: &str) -> String {
+    let mut letters = remark.trim_end_matches('.').chars();
+    let first: String = letters.next().into_iter().flat_map(char::to_uppercase).collect();
+    format!("{first}{}.\n\n", letters.as_str())
 }
 
 #[cfg(test)]

@@ -117,7 +117,7 @@ fn minutes(time: Duration, exact: bool) -> String {
     format!("{}{}.{}", if exact { "" } else { "~" }, tenths / 10, tenths % 10)
 }
 
-/// The object of `plan --json` (docs/running.md).
+/// The object of `plan --json` (docs/tasks/plan.md).
 pub fn forecast_object(forecast: &Forecast, now: Timestamp) -> Value {
     let resources: Vec<Value> = forecast
         .resources

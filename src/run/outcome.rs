@@ -181,7 +181,7 @@ impl Outcome {
         self.store.put_own(&paths::run(self.started_at, &self.run), report.to_owned()).await
     }
 
-    /// The exit code (docs/running.md): the worst failure decides, in the order 130, 1, 5, 6; when every resource
+    /// The exit code (docs/troubleshooting.md): the worst failure decides, in the order 130, 1, 5, 6; when every resource
     /// failed alike, their code; else 3 when anything did not complete.
     pub fn exit_code(&self, fail_on_misfit: bool) -> u8 {
         if self.interrupted {

@@ -11,7 +11,7 @@ const BEFORE: usize = 80;
 /// Every file that may cite a page.
 fn citing() -> Vec<PathBuf> {
     let mut found = vec![root().join("README.md"), root().join("CONTRIBUTING.md"), root().join("CHANGELOG.md")];
-    for folder in ["src", "crates/sandbox/src", "crates/sandbox/fixtures", "docs", "schemas", "tests/it"] {
+    for folder in ["src", "crates/sandbox/src", "crates/sandbox/fixtures", "docs", "schemas", "examples", "tests/it"] {
         found.extend(own_files(folder, &[".rs", ".md", ".toml"]));
     }
     assert!(found.len() > 300, "{}", found.len());

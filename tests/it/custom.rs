@@ -136,17 +136,18 @@ async fn without_definitions_or_custom_fields_the_command_states_the_remedy() {
     program.run(&["resources", "--custom-fields"]).expect(2);
 }
 
-/// The block of README.md in this language between two marks.
+/// The block of docs/tasks/own-resources.md in this language between two marks.
 fn block(mark: &str, language: &str) -> String {
-    let readme = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap();
-    let (_, from) = readme.split_once(&format!("<!-- {mark} -->")).unwrap();
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/tasks/own-resources.md");
+    let page = std::fs::read_to_string(page).unwrap();
+    let (_, from) = page.split_once(&format!("<!-- {mark} -->")).unwrap();
     let (section, _) = from.split_once(&format!("<!-- /{mark} -->")).unwrap();
     let (_, from) = section.split_once(&format!("```{language}\n")).unwrap();
     from.split_once("```").unwrap().0.to_owned()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn the_resource_and_the_columns_of_the_readme_work_as_they_are_printed() {
+async fn the_resource_and_the_columns_of_the_page_work_as_they_are_printed() {
     // GIVEN an account that defines two custom fields, and an empty folder
     let sandbox = account(100).await;
     let field = |id: u32, code: &str, name: &str, kind: &str| json!({"id": id, "code": code, "name": name, "customFieldType": kind});
@@ -156,7 +157,7 @@ async fn the_resource_and_the_columns_of_the_readme_work_as_they_are_printed() {
     let lake = folder.path().join("lake");
     let program = Program::new(&sandbox, &lake);
 
-    // WHEN the lines of README.md are run in a shell, one example after the other
+    // WHEN the lines of the page are run in a shell, one example after the other
     let bin = Path::new(env!("CARGO_BIN_EXE_pearlift")).parent().unwrap();
     let environment = program.command(&[]);
     let mut shell = Command::new("/bin/sh");

@@ -3,8 +3,9 @@
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::process::Command;
 
-use crate::support::{Done, Program, account};
+use crate::support::{Done, Program, account, root};
 
 /// One screen: the failure, its reason, and the remedy.
 #[track_caller]
@@ -187,12 +188,18 @@ async fn every_secret_is_found_under_every_name_and_never_said() {
 }
 
 #[test]
-fn the_guide_has_the_table_of_settings_that_the_list_gives() {
-    let guide = include_str!("../../docs/running.md");
-    let begin = guide.find("| key | default | meaning | variable |").expect("the guide has a table of settings");
-    let table = guide[begin..].split("\n\n").next().unwrap_or_default();
-    let listed = pearlift::config::reference();
-    assert_eq!(table, listed.trim_end(), "docs/running.md needs this table:\n{listed}");
+fn the_page_about_settings_is_the_one_that_the_program_writes() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("configuration.md");
+    let done =
+        Command::new(env!("CARGO_BIN_EXE_pearlift")).args(["resources", "--settings"]).arg(&file).output().unwrap();
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    let made = std::fs::read_to_string(&file).unwrap();
+    let page = std::fs::read_to_string(root().join("docs/configuration.md")).unwrap();
+    assert!(page == made, "it is not current: cargo run -- resources --settings docs/configuration.md");
+    for setting in pearlift::config::SETTINGS {
+        assert!(made.contains(&format!("\n| `{}` | ", setting.key)), "{}", setting.key);
+    }
 }
 
 #[test]

@@ -43,6 +43,7 @@ mod figures;
 mod filters;
 mod forget;
 mod fuzz;
+mod getting_started;
 mod gets;
 mod gone;
 mod gone_rows;

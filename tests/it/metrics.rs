@@ -141,7 +141,7 @@ print(json.dumps([{"alert": rule["alert"], "expr": rule["expr"], "metrics": re.f
 
 #[test]
 fn the_page_describes_every_metric_and_the_rules_use_only_those() {
-    let page = std::fs::read_to_string(root().join("docs/running.md")).unwrap();
+    let page = std::fs::read_to_string(root().join("docs/tasks/monitoring.md")).unwrap();
     let section = page.split("\n## Metrics\n").nth(1).expect("there is a section").split("\n## ").next().unwrap();
     let names = names();
     assert!(names.len() > 20, "{names:?}");

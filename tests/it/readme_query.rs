@@ -1,4 +1,4 @@
-//! The query of the README gives the figures that are printed there.
+//! The query of the tour gives the figures that are printed there.
 
 use pearlift::sandbox::{SandboxSettings, Size};
 
@@ -6,13 +6,13 @@ use crate::business::program;
 use crate::support::{query, start};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn the_query_of_the_readme_gives_the_figures_that_stand_there() {
+async fn the_query_of_the_tour_gives_the_figures_that_are_printed_there() {
     // GIVEN the account of a demo on the day that the page names
     let now = Some("2026-11-28T10:00:00Z".parse().unwrap());
     let sandbox = start(SandboxSettings { limit: 0, now, ..SandboxSettings::default() }, Size::default()).await;
     let lake = tempfile::tempdir().unwrap();
     program(&sandbox, &lake).run(&["run", "order", "journal", "channel"]).expect(0);
-    let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();
+    let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/demo.md")).unwrap();
     let part = page.split_once("<!-- query -->").unwrap().1.split_once("<!-- /query -->").unwrap().0;
     let block = |language: &str| {
         let start = part.split_once(&format!("```{language}\n")).unwrap().1;

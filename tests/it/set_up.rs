@@ -111,6 +111,16 @@ fn init_corrects_known_forms_and_leaves_missing_values_behind_a_sign() {
         assert!(!file.exists(), "{flag} {value}");
     }
     assert!(program.run(&["init", name, "--login", "password"]).expect(2).stderr.contains("staff-token"));
+
+    // GIVEN a container of Azure WHEN a file is written THEN the account that is still missing is stated
+    let done = program.run(&["init", name, "--destination", "az://lake/shop"]).expect(0);
+    assert!(
+        done.stderr.contains("storage account") && done.stderr.contains("AZURE_STORAGE_ACCOUNT_NAME"),
+        "{}",
+        done.stderr
+    );
+    let written = read(&file);
+    assert_eq!(written["destination"]["url"].as_str(), Some("az://lake/shop"));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

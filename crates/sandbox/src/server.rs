@@ -269,7 +269,7 @@ fn steer(state: Shared, path: &str, query: &str, body: &[u8]) -> Response<Answer
     match outcome {
         Some(Ok(value)) => json(200, value.to_string()),
         Some(Err(why)) => json(400, serde_json::json!({"error": why}).to_string()),
-        None => json(404, "{\"error\":\"docs/running.md lists the control requests\"}".to_owned()),
+        None => json(404, "{\"error\":\"docs/tasks/sandbox.md describes the control requests\"}".to_owned()),
     }
 }
 

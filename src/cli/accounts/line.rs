@@ -85,7 +85,8 @@ pub fn output_use(command: &Command) -> Option<(OutputUse, bool)> {
         | Command::Resources(_)
         | Command::Sql(_)
         | Command::Sandbox(_)
-        | Command::Completions(_) => None,
+        | Command::Completions(_)
+        | Command::Man(_) => None,
     }
 }
 

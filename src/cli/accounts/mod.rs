@@ -1,5 +1,5 @@
 //! A command over several accounts: one process for each, some at a time, and one end for all
-//! (docs/decisions/0016-one-process-per-account.md).
+//! (docs/decisions/0018-one-process-per-account.md).
 //!
 //! Takes the settings files, gives the worst exit code. Accounts share nothing but the terminal: each process has its own
 //! secrets, memory and quota, so that a failure or a panic ends one account alone. Files of one account at the source are
