@@ -17,8 +17,8 @@ const SECRET: &str = "planted-key-of-the-azure-account";
 const KEY: &str = "cGxhbnRlZC1rZXktb2YtdGhlLWF6dXJlLWFjY291bnQ=";
 /// The version of the protocol of [`Azurite::signature`].
 const VERSION: &str = "2022-11-02";
-/// How long the emulator may take to listen.
-const LONGEST_WAIT: Duration = Duration::from_secs(60);
+/// How long the emulator may take to listen: Node.js loads some hundred modules, slowly on a busy machine.
+const LONGEST_WAIT: Duration = Duration::from_secs(180);
 
 /// An emulator with a container `lake`; it ends with the test.
 pub struct Azurite {
