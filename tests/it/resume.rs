@@ -245,7 +245,7 @@ async fn an_unfinished_nightly_scan_outlives_a_backfill() {
 
     // THEN the scan stays, with its plan, and the night run resumes it
     assert_eq!(scan(), unfinished);
-    let done = program.run(&["run", "order"]).expect(0);
+    let done = program.run(&["-v", "run", "order"]).expect(0);
     assert!(done.stderr.contains("resumes the full read"), "{}", done.stderr);
     check_truth(&sandbox, lake.path().to_str().unwrap(), &["--only", ORDERS]);
     assert_eq!(findings(&program, &["--deep"], 0), Vec::<String>::new());
