@@ -161,7 +161,10 @@ fn make_runs_what_cargo_built_wherever_that_is() {
         [(None, "./target/demo/pearlift demo"), (Some("/elsewhere"), "/elsewhere/demo/pearlift demo")]
     {
         let mut make = Command::new("make");
-        make.args(["--dry-run", "demo"]).current_dir(root()).env_remove("CARGO_TARGET_DIR").env_remove("MAKEFLAGS");
+        make.args(["--dry-run", "--no-print-directory", "demo"])
+            .current_dir(root())
+            .env_remove("CARGO_TARGET_DIR")
+            .env_remove("MAKEFLAGS");
         if let Some(folder) = variable {
             make.env("CARGO_TARGET_DIR", folder);
         }
