@@ -50,10 +50,12 @@ $(BOOK)/ready: book/requirements.txt
 	touch $@
 
 # Everything that the tests need, then the tests. They wait much: more of them than cores run at a time. Their folders are in
-# memory where the system has 8 GB for it, since they synchronise tens of thousands of files.
+# memory where the system has 8 GB for it, since they synchronise tens of thousands of files. All is compiled before anything is
+# tested, so that no core waits for a single crate.
 THREADS ?= 4
 export FOLDERS := $(shell df -Pk /dev/shm 2> /dev/null | awk 'NR == 2 && $$4 > 8000000 { print "/dev/shm" }')
 test: $(VENV)/ready
+	$(CARGO) test $(SUITE) --workspace --lib --bins --test it --no-run
 	$(CARGO) test $(SUITE) --workspace --doc
 	folders=$$(mktemp -d "$${FOLDERS:-$${TMPDIR:-/tmp}}/pearlift-tests.XXXXXX") && trap 'rm -rf "$$folders"' EXIT && \
 		TMPDIR="$$folders" $(CARGO) test $(SUITE) --workspace --lib --bins --test it -- --test-threads=$(THREADS)
