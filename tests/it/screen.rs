@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use crate::support::{Program, account, root, start, this_morning, tool};
 
-/// What a user sees of a command on a terminal of these columns, which has others after a second.
+/// The view of a user: a command on a terminal of these columns, which has others after a second.
 #[track_caller]
 fn on_terminal(program: &Program, [columns, then]: [u16; 2], arguments: &[&str]) -> Value {
     let command = program.command(arguments);
