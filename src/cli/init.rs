@@ -107,6 +107,11 @@ fn write(file: &Path, text: &str) -> Result<()> {
 
 fn wrong(file: &Path, error: std::io::Error) -> Failure {
     let exists = error.kind() == ErrorKind::AlreadyExists;
-    let failure = Failure::new(Kind::Settings, "write the settings file").at(file.display().to_string()).caused(error);
-    if exists { failure.advise("give another name: `pearlift init FILE`") } else { failure }
+    let failure = Failure::new(Kind::Settings, "write the settings file").at(file.display().to_string());
+    if exists {
+        let why = "the file exists, and was not changed";
+        failure.because(why).advise("give another name: `pearlift init FILE`")
+    } else {
+        failure.caused(error)
+    }
 }

@@ -149,7 +149,8 @@ fn succeeded(run: &Value) -> Option<String> {
 }
 
 fn up_to_date(run: &Value, of: &Value) -> Option<String> {
-    let well = of["end"] == "complete" || of["end"] == "idle";
+    // One that has no version was never read: it waits for a resource that is not loaded.
+    let well = (of["end"] == "complete" || of["end"] == "idle") && !of["version"].is_null();
     instant(&run["finished_at"]).filter(|_| well)
 }
 

@@ -19,6 +19,12 @@ const RIGHTS: &str = "allow s3:ListBucket, s3:GetObject, s3:PutObject and s3:Del
 /// The first one that fits counts.
 const REFUSALS: &[ServiceRefusal] = &[
     ServiceRefusal {
+        // The address at which the client asks the machine for the credentials of its role.
+        codes: &["169.254.169.254/latest"],
+        why: "no credentials for the bucket were found: AWS_ACCESS_KEY_ID is not set, and this machine has no role that gives some",
+        advice: "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or `profile` under [destination.s3]",
+    },
+    ServiceRefusal {
         codes: &["KMS."],
         why: "the key of the encryption cannot be used",
         advice: "check destination.s3.kms_key: the key must be enabled, and be in the region of the bucket",
@@ -128,6 +134,9 @@ mod tests {
         assert_eq!(why(&answer("AccessDenied", "Access Denied")), Some("the credentials do not allow it"));
         let disabled = answer("KMS.DisabledException", "the key is disabled");
         assert_eq!(why(&disabled), Some("the key of the encryption cannot be used"));
+        let role =
+            "Error performing PUT http://169.254.169.254/latest/api/token in 3s, after 6 retries - 403 Forbidden";
+        assert!(why(role).unwrap().starts_with("no credentials for the bucket were found"));
         assert_eq!(why(&answer("SlowDown", "Please reduce your request rate")), None);
     }
 }
