@@ -124,6 +124,11 @@ impl SetUp {
                 let address = source_address(text)?;
                 self.correct("data centre", text, place(&address));
                 self.address = Some(address);
+                let named = account_form(text).ok().filter(|form| form.address.is_some());
+                if let Some(form) = named.filter(|_| self.account.is_none()) {
+                    self.correct("account code", text, &form.code);
+                    self.account = Some(form.code);
+                }
             }
             Question::AppRef => self.app_ref = Some(app_form(text, "app reference")?),
             Question::DevRef => self.dev_ref = Some(app_form(text, "developer reference")?),
@@ -267,6 +272,20 @@ mod tests {
         assert_eq!((set_up.login.as_deref(), set_up.app_ref.as_deref()), (Some("staff-token"), Some("acme_export")));
         assert_eq!((set_up.dev_ref, set_up.destination.as_deref()), (None, Some("lake")));
         assert_eq!(set_up.corrections.len(), 2);
+    }
+
+    #[test]
+    fn an_address_with_the_account_in_it_gives_both_values() {
+        let mut set_up = SetUp::default();
+        set_up.take(Question::Address, "http://127.0.0.1:8099/public-api/acme").unwrap();
+        assert_eq!(set_up.account.as_deref(), Some("acme"));
+        // A code that was given stays, and a name of a data centre is no code.
+        let mut named = SetUp { account: Some("bolt".to_owned()), ..SetUp::default() };
+        named.take(Question::Address, "https://use1.brightpearlapp.com/acme.login").unwrap();
+        assert_eq!(named.account.as_deref(), Some("bolt"));
+        let mut other = SetUp::default();
+        other.take(Question::Address, "euw1").unwrap();
+        assert_eq!(other.account, None);
     }
 
     #[test]
