@@ -49,8 +49,12 @@ fn totals(outcome: &Outcome) -> String {
     let changed: u64 = outcome.resources.iter().map(|resource| resource.tally.changes.total()).sum();
     let files: u64 = outcome.resources.iter().map(|resource| resource.tally.files).sum();
     let rows: u64 = outcome.resources.iter().map(|resource| resource.rows.all).sum();
+    // The rows of a resource that was not begun were not looked at.
+    let is_known =
+        |resource: &ResourceOutcome| resource.version.is_some() || !matches!(resource.end, End::Stopped | End::Held(_));
+    let begun = if outcome.resources.iter().all(is_known) { "" } else { " of the resources that were begun," };
     format!(
-        "{} in {}; {} changed, {} written, {}, {}",
+        "{}{begun} in {}; {} changed, {} written, {}, {}",
         plural(rows, "row"),
         outcome.destination,
         number(changed),
