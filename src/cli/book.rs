@@ -1,11 +1,12 @@
 //! The pages of the book, as a test of them: the parser accepts each command on them.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser};
 
 use crate::cli::arguments::Arguments;
+use crate::config::page_tests::pages;
 
 /// Words in commands that represent any value, and such values.
 const PLACEHOLDERS: [(&str, &str); 9] = [
@@ -21,22 +22,8 @@ const PLACEHOLDERS: [(&str, &str); 9] = [
 ];
 
 /// Every page, by its path, with its text.
-fn pages() -> Vec<(PathBuf, String)> {
-    fn walk(folder: &Path, found: &mut Vec<PathBuf>) {
-        for entry in std::fs::read_dir(folder).expect("the folder is there").flatten() {
-            if entry.path().is_dir() {
-                walk(&entry.path(), found);
-            } else if entry.path().extension().is_some_and(|ending| ending == "md") {
-                found.push(entry.path());
-            }
-        }
-    }
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let mut found = ["README.md", "CONTRIBUTING.md", "schemas/README.md"].map(|name| root.join(name)).to_vec();
-    for folder in ["docs", "examples"] {
-        walk(&root.join(folder), &mut found);
-    }
-    found.into_iter().map(|path| (path.clone(), std::fs::read_to_string(path).expect("it is text"))).collect()
+fn all_pages() -> Vec<(PathBuf, String)> {
+    pages(&["README.md", "CONTRIBUTING.md", "schemas/README.md"], &["docs", "examples"])
 }
 
 /// The texts of a page's code: blocks for a shell, and spans between backticks.
@@ -101,10 +88,10 @@ fn fault(words: &[String], is_whole: bool) -> Option<String> {
 }
 
 #[test]
-fn the_parser_accepts_every_command_of_the_pages() {
+fn the_parser_accepts_every_command_of_the_all_pages() {
     let names: Vec<String> = Arguments::command().get_subcommands().map(|one| one.get_name().to_owned()).collect();
     let (mut tried, mut mentions, mut wrong) = (0, 0, Vec::new());
-    for (path, text) in pages() {
+    for (path, text) in all_pages() {
         let (shell, spans) = code(&text);
         let whole = commands(&shell).into_iter().map(|words| (words, true));
         let parts = spans.iter().filter_map(|span| mentioned(span, &names)).map(|words| (words, false));

@@ -29,7 +29,7 @@ mod resource;
 mod files;
 mod webhook;
 #[cfg(test)]
-mod page_tests;
+pub(crate) mod page_tests;
 
 pub use account::{AccountSettings, DataCentre};
 pub use address::{check_address, is_credential_service, is_loopback, shown_address};

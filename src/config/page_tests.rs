@@ -9,7 +9,8 @@ use crate::config::settings::{SECTIONS, SETTINGS, find};
 /// Variables of the pages that represent all.
 const PATTERNS: [&str; 2] = ["PEARLIFT_SECTION_KEY", "PEARLIFT_"];
 
-fn pages() -> Vec<(PathBuf, String)> {
+/// These pages and those below these folders, by their paths, with their texts.
+pub(crate) fn pages(names: &[&str], folders: &[&str]) -> Vec<(PathBuf, String)> {
     fn walk(folder: &Path, found: &mut Vec<PathBuf>) {
         for entry in std::fs::read_dir(folder).expect("the folder is there").flatten() {
             if entry.path().is_dir() {
@@ -20,8 +21,8 @@ fn pages() -> Vec<(PathBuf, String)> {
         }
     }
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let mut found = vec![root.join("README.md")];
-    walk(&root.join("docs"), &mut found);
+    let mut found: Vec<PathBuf> = names.iter().map(|name| root.join(name)).collect();
+    folders.iter().for_each(|folder| walk(&root.join(folder), &mut found));
     found.into_iter().map(|path| (path.clone(), std::fs::read_to_string(path).expect("it is text"))).collect()
 }
 
@@ -38,7 +39,7 @@ fn blocks(text: &str) -> Vec<&str> {
 #[test]
 fn every_settings_file_of_the_pages_is_read() {
     let mut read = 0;
-    for (path, text) in pages() {
+    for (path, text) in pages(&["README.md"], &["docs"]) {
         for block in blocks(&text) {
             assert!(file::read(block).is_ok(), "{}: {:?}\n{block}", path.display(), file::read(block).err());
             read += 1;
@@ -53,7 +54,7 @@ fn every_setting_and_variable_that_the_pages_name_exists() {
     let (mut named, mut wrong) = (0, Vec::new());
     let sections =
         || SECTIONS.iter().map(|(section, ..)| *section).filter(|section| !section.is_empty() && *section != RESOURCE);
-    for (path, text) in pages() {
+    for (path, text) in pages(&["README.md"], &["docs"]) {
         for span in text.split('`').skip(1).step_by(2) {
             let span = span.split(" = ").next().unwrap_or_default();
             let is_key = |key: &str| !key.is_empty() && key.chars().all(|c| c.is_ascii_lowercase() || c == '_');

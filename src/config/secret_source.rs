@@ -2,8 +2,8 @@
 //!
 //! Each secret has several names, and the name of a variable may end in `_FILE` to name a file that holds the value. The
 //! names with a hyphen are those that an integration platform injects; they come from the process environment as they
-//! are. An account with a place of its own takes no secret from another place: a missing one is not replaced by the
-//! secret of another account.
+//! are. An account with a place of its own takes no token from another place: a missing one is not replaced by that of another
+//! account. Keys of a store may be shared: where the place has none, the variables count.
 
 use std::io::{Error, ErrorKind};
 use std::path::Path;
@@ -182,6 +182,20 @@ mod tests {
         // AND a folder in the place of a file is refused
         std::fs::create_dir(folder.path().join("BRIGHTPEARL_HASH_KEY")).unwrap();
         assert_eq!(find_named(&environment(&vars, in_folder()), "HASH_KEY").unwrap_err().kind(), Kind::Settings);
+    }
+
+    #[test]
+    fn secrets_of_a_store_are_those_of_the_account_or_else_shared() {
+        let names = ["AZURE_STORAGE_ACCOUNT_KEY", "AZURE_STORAGE_KEY"];
+        let shared = ("AZURE_STORAGE_ACCOUNT_KEY", "shared");
+        let acme = ("ACME_AZURE_STORAGE_KEY", "of acme");
+        let of = |vars: &[(&str, &str)]| {
+            let environment = environment(vars, SecretSource::Prefixed("ACME_".to_owned()));
+            find_among(&environment, &names).unwrap().map(|(value, _)| value)
+        };
+        assert_eq!(of(&[shared, acme]).as_deref(), Some("of acme"));
+        assert_eq!(of(&[shared]).as_deref(), Some("shared"));
+        assert_eq!(of(&[("BOLT_AZURE_STORAGE_KEY", "of bolt")]), None);
     }
 
     #[test]

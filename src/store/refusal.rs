@@ -21,7 +21,7 @@ const REFUSALS: &[ServiceRefusal] = &[
     ServiceRefusal {
         // The address at which the client asks the machine for the credentials of its role.
         codes: &["169.254.169.254/latest"],
-        why: "no credentials for the bucket were found: AWS_ACCESS_KEY_ID is not set, and this machine has no role that gives some",
+        why: "no credentials for the bucket were found: AWS_ACCESS_KEY_ID is not set, and the role of this machine, which was asked, gave none",
         advice: "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or `profile` under [destination.s3]",
     },
     ServiceRefusal {

@@ -162,6 +162,8 @@ mod tests {
             ("ACME_UK_BRIGHTPEARL_STAFF_TOKEN_FILE", [false, true, false, false]),
             ("BRIGHTPEARL_STAFF_TOKEN", [false, false, true, false]),
             ("AWS_SECRET_ACCESS_KEY", [true; 4]),
+            ("ACME_AZURE_STORAGE_ACCOUNT_KEY", [true, false, false, false]),
+            ("AZURE_STORAGE_ACCOUNT_KEY", [true; 4]),
             ("PATH", [true; 4]),
         ] {
             assert_eq!([0, 1, 2, 3].map(|place| has(place, name)), holders, "{name}");
